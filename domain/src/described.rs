@@ -1,0 +1,264 @@
+//! What a value looks like on the wire, and which rules it must keep on the way in.
+//!
+//! Reading a value is lenient, so that a rule that tightens later never makes history unreadable. The rules are
+//! [checked](Described::check) once, when a request arrives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+/// The form of a value on the wire; JSON Schema and OpenAPI are drawn from it.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// An exact decimal: a JSON number, or a string of digits.
+    Decimal,
+    /// A UUID in its hyphenated form.
+    Uuid,
+    /// `YYYY-MM-DD`.
+    Date,
+    /// RFC 3339; answered in UTC.
+    Timestamp,
+    /// Text of at most `max` characters; `format` is JSON Schema's, empty for none.
+    Text {
+        /// Most characters.
+        max: usize,
+        /// JSON Schema's `format`, or empty.
+        format: &'static str,
+    },
+    /// One of a closed set of codes.
+    OneOf(&'static [&'static str]),
+    /// A list.
+    List(&'static Shape),
+    /// An object whose keys are free.
+    Map(&'static Shape),
+    /// May be left out or null.
+    Optional(&'static Shape),
+    /// An object with these fields.
+    Object(&'static [Field]),
+    /// The same object with every field optional: a JSON merge patch (RFC 7396).
+    Patch(&'static Shape),
+}
+
+/// One field of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Its documentation.
+    pub doc: &'static str,
+    /// Its form.
+    pub shape: Shape,
+    /// Its own fields stand in the object that holds it.
+    pub flatten: bool,
+    /// May be left out.
+    pub default: bool,
+}
+
+/// A value that can say what it looks like and whether it keeps the rules.
+pub trait Described {
+    /// Its form on the wire.
+    const SHAPE: Shape;
+
+    /// Adds what is wrong with it to `invalid`; `at` is where it stands in the request.
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        let _ = (at, invalid);
+    }
+}
+
+/// A rule that a value breaks, and where (RFC 6901). Never holds the value itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// JSON pointer into the request.
+    pub pointer: String,
+    /// What to do about it.
+    pub message: String,
+}
+
+/// A place in a request, built without allocating until something is wrong there.
+#[derive(Debug, Clone, Copy)]
+pub enum Pointer<'a> {
+    /// The whole request.
+    Root,
+    /// A field of an object.
+    Field(&'a Pointer<'a>, &'a str),
+    /// An element of a list.
+    Index(&'a Pointer<'a>, usize),
+}
+
+impl Pointer<'_> {
+    /// Reports the value that stands here.
+    pub fn invalid(&self, message: impl Into<String>) -> Invalid {
+        Invalid { pointer: self.to_string(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Pointer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(parent, name) => write!(f, "{parent}/{}", name.replace('~', "~0").replace('/', "~1")),
+            Self::Index(parent, index) => write!(f, "{parent}/{index}"),
+        }
+    }
+}
+
+macro_rules! plain {
+    ($($type:ty => $shape:expr),* $(,)?) => {$(
+        impl Described for $type { const SHAPE: Shape = $shape; }
+    )*};
+}
+plain! {
+    bool => Shape::Boolean,
+    i16 => Shape::Integer,
+    i32 => Shape::Integer,
+    u32 => Shape::Integer,
+    Decimal => Shape::Decimal,
+    Uuid => Shape::Uuid,
+    NaiveDate => Shape::Date,
+    DateTime<Utc> => Shape::Timestamp,
+}
+
+impl<T: Described> Described for Option<T> {
+    const SHAPE: Shape = Shape::Optional(&T::SHAPE);
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        if let Some(value) = self {
+            value.check(at, invalid);
+        }
+    }
+}
+
+impl<T: Described> Described for Vec<T> {
+    const SHAPE: Shape = Shape::List(&T::SHAPE);
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        for (index, value) in self.iter().enumerate() {
+            value.check(&Pointer::Index(at, index), invalid);
+        }
+    }
+}
+
+impl<T: Described> Described for BTreeSet<T> {
+    const SHAPE: Shape = Shape::List(&T::SHAPE);
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        for (index, value) in self.iter().enumerate() {
+            value.check(&Pointer::Index(at, index), invalid);
+        }
+    }
+}
+
+impl<T: Described> Described for BTreeMap<String, T> {
+    const SHAPE: Shape = Shape::Map(&T::SHAPE);
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        for (key, value) in self {
+            if key.is_empty() || key.len() > 100 || key.chars().any(char::is_control) {
+                invalid.push(at.invalid("use keys of 1 to 100 printable characters"));
+            }
+            value.check(&Pointer::Field(at, key), invalid);
+        }
+    }
+}
+
+/// Whether a field's serde attributes hold a word; lets the macro below read `flatten` and `default`.
+#[doc(hidden)]
+pub const fn has_word(attributes: &str, word: &str) -> bool {
+    let (text, word) = (attributes.as_bytes(), word.as_bytes());
+    let mut start = 0;
+    while start + word.len() <= text.len() {
+        let mut i = 0;
+        while i < word.len() && text[start + i] == word[i] {
+            i += 1;
+        }
+        if i == word.len() {
+            return true;
+        }
+        start += 1;
+    }
+    false
+}
+
+/// Declares structs that describe themselves: their serde form, their fields with documentation, their checks.
+///
+/// Doc comments come before serde attributes. A field that is absent when empty needs `#[serde(default)]` only where
+/// its type is not an `Option`.
+#[macro_export]
+macro_rules! described {
+    ($(
+        $(#[doc = $about:literal])* $(#[derive($($derive:tt)*)])*
+        pub struct $name:ident {
+            $( $(#[doc = $doc:literal])* $(#[serde($($attribute:tt)*)])* pub $field:ident: $type:ty ),* $(,)?
+        }
+    )*) => {$(
+        $(#[doc = $about])* $(#[derive($($derive)*)])*
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        pub struct $name {
+            $( $(#[doc = $doc])* $(#[serde($($attribute)*)])* pub $field: $type ),*
+        }
+
+        impl $crate::Described for $name {
+            const SHAPE: $crate::Shape = $crate::Shape::Object(&[$( $crate::Field {
+                name: stringify!($field),
+                doc: concat!($($doc),*),
+                shape: <$type as $crate::Described>::SHAPE,
+                flatten: $crate::described_has_word!("flatten" in $($($attribute)*)*),
+                default: $crate::described_has_word!("default" in $($($attribute)*)*),
+            } ),*]);
+
+            fn check(&self, at: &$crate::Pointer<'_>, invalid: &mut Vec<$crate::Invalid>) {
+                $( if $crate::described_has_word!("flatten" in $($($attribute)*)*) {
+                    $crate::Described::check(&self.$field, at, invalid);
+                } else {
+                    $crate::Described::check(&self.$field, &$crate::Pointer::Field(at, stringify!($field)), invalid);
+                } )*
+                let _ = (at, invalid);
+            }
+        }
+    )*};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! described_has_word {
+    ($word:literal in $($attribute:tt)*) => {
+        $crate::__has_word(stringify!($($attribute)*), $word)
+    };
+}
+
+/// Declares closed sets of codes: the enum, its serde form and its text, each code written once.
+#[macro_export]
+macro_rules! terms {
+    ($(
+        $(#[doc = $about:literal])*
+        pub enum $name:ident { $( $(#[$meta:meta])* $term:ident = $code:literal ),* $(,)? }
+    )*) => {$(
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize)]
+        #[allow(missing_docs, reason = "the code says it")]
+        pub enum $name { $( $(#[$meta])* #[serde(rename = $code)] $term ),* }
+
+        impl $name {
+            /// Every code of the set, as stored and as sent.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// The code.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$term => $code),* }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::Described for $name {
+            const SHAPE: $crate::Shape = $crate::Shape::OneOf(Self::CODES);
+        }
+    )*};
+}

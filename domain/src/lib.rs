@@ -1,0 +1,33 @@
+//! What is true in a hospital and what has happened there: ids, values, events and the state that they fold into.
+//!
+//! No input or output, no clock, no randomness, no `async`. Everything else in the workspace may depend on this crate;
+//! it depends on nothing of the workspace.
+
+mod aggregate;
+mod described;
+mod event;
+mod ids;
+mod personal;
+pub mod values;
+
+pub mod access;
+pub mod appointment;
+pub mod consultation;
+pub mod department;
+pub mod medication;
+pub mod medication_lot;
+pub mod patient;
+pub mod prescription;
+pub mod role;
+pub mod room;
+pub mod session;
+pub mod user;
+pub mod vital_signs;
+
+pub use aggregate::{Aggregate, Subject, fold};
+#[doc(hidden)]
+pub use described::has_word as __has_word;
+pub use described::{Described, Field, Invalid, Pointer, Shape};
+pub use event::{DomainEvent, Read};
+pub use ids::*;
+pub use personal::Personal;

@@ -1,0 +1,46 @@
+//! An append-only event log: gapless, hash-chained, with the set rules that a log alone cannot keep.
+//!
+//! - [`EventStore`] is the interface: append, load, read, follow. [`PgEventStore`] keeps the log in PostgreSQL 15 or
+//!   later, [`MemoryEventStore`] in memory; one conformance suite holds for both.
+//! - An [`Append`] is all or nothing: events of one or several streams, [`Claim`]s (unique keys, shared keys, bookings),
+//!   [`Guard`]s (what the decision relied on), and the [`Receipt`] that makes a command idempotent.
+//! - [`chain`] says how the hash of an event is made, so that anybody can check it; [`verify`] checks it.
+//! - [`Vault`] seals what identifies a person with that person's own key; destroying the key erases the person and
+//!   leaves log and proof whole.
+//! - [`Upcasters`] lift events of older schema versions when they are read.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use hims_event_store::{Append, EventStore, MasterKey, MemoryEventStore, NewEvent, StreamAppend, Upcasters};
+//!
+//! let store = MemoryEventStore::new(MasterKey::generate()?, Upcasters::default());
+//! let opened = NewEvent::new("account", &serde_json::json!({"opened": {"owner": "Ann"}}))?;
+//! let appended = store.append(Append::stream(StreamAppend::begin("account", uuid::Uuid::now_v7(), [opened]))).await?;
+//! assert_eq!(appended.last, 1);
+//! # Ok(()) }
+//! ```
+//!
+//! What it deliberately does not know: the events' meaning, HTTP, permissions, read tables.
+
+mod append;
+pub mod chain;
+mod error;
+mod memory;
+mod metadata;
+mod postgres;
+mod prepare;
+mod recorded;
+mod store;
+mod upcast;
+mod vault;
+pub mod verify;
+
+pub use append::{Append, Appended, Claim, Guard, NewEvent, Receipt, StreamAppend};
+pub use error::{AppendError, StoreError};
+pub use memory::MemoryEventStore;
+pub use metadata::{Actor, Metadata, Subject};
+pub use postgres::{PgEventStore, PgOptions};
+pub use recorded::{Opened, Position, Recorded};
+pub use store::{EventStore, Snapshot};
+pub use upcast::{Upcast, Upcasters};
+pub use vault::{KeyTable, MasterKey, Vault, VaultError, reveal};

@@ -1,0 +1,270 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, SubsecRound, Utc};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::chain::GENESIS;
+use crate::prepare::{Key, Prepared, PreparedClaim, open_state, prepare, seal_state};
+use crate::{
+    Append, AppendError, Appended, EventStore, KeyTable, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError,
+    Upcasters, Vault, VaultError,
+};
+
+/// An event log in memory: the same promises, but for durability. For tests of what is built on a log.
+pub struct MemoryEventStore {
+    log: Mutex<Log>,
+    closed: watch::Sender<bool>,
+    head: watch::Sender<Position>,
+    vault: Vault,
+    upcasters: Upcasters,
+}
+
+#[derive(Default)]
+struct Log {
+    events: Vec<Recorded>,
+    versions: HashMap<Uuid, i32>,
+    unique: HashMap<Key, Uuid>,
+    shared: HashMap<Key, BTreeSet<Uuid>>,
+    bookings: Vec<Booking>,
+    receipts: HashMap<Uuid, Receipt>,
+    snapshots: HashMap<Uuid, (Snapshot, Option<Uuid>)>,
+}
+
+#[derive(Clone)]
+struct Booking {
+    resource: Uuid,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    owner: Uuid,
+}
+
+impl MemoryEventStore {
+    /// An empty log.
+    pub fn new(master: MasterKey, upcasters: Upcasters) -> Self {
+        Self {
+            log: Mutex::default(),
+            closed: watch::Sender::new(false),
+            head: watch::Sender::new(0),
+            vault: Vault::new(master, Arc::new(MemoryKeys::default())),
+            upcasters,
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        // A log is whole between its statements: a panic elsewhere leaves nothing half-written.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn check(&self, request: &Prepared) -> Result<(), AppendError> {
+        if let Some(receipt) = request.receipt.as_ref().filter(|it| self.receipts.contains_key(&it.command_id)) {
+            return Err(AppendError::Repeated { command_id: receipt.command_id });
+        }
+        let version = |id: &Uuid| self.versions.get(id).copied().unwrap_or(0);
+        if let Some(stream) = request.streams.iter().find(|it| version(&it.stream_id) != it.expected_version) {
+            return Err(AppendError::Conflict { stream_id: stream.stream_id });
+        }
+        let owners = |key: &Key| self.shared.get(key).map_or(0, BTreeSet::len);
+        let moved = request.versions.iter().any(|(id, expected)| version(id) != *expected);
+        if moved || request.owner_counts.iter().any(|(key, count)| i64::try_from(owners(key)) != Ok(*count)) {
+            return Err(AppendError::GuardFailed);
+        }
+        Ok(())
+    }
+
+    /// Applies the claims, releases first, to a copy of what is claimed.
+    fn claim(&self, request: &Prepared) -> Result<Claimed, AppendError> {
+        let mut claimed =
+            Claimed { unique: self.unique.clone(), shared: self.shared.clone(), bookings: self.bookings.clone() };
+        for claim in &request.claims {
+            claimed.give_back(claim);
+        }
+        for claim in &request.claims {
+            claimed.take(claim)?;
+        }
+        Ok(claimed)
+    }
+}
+
+struct Claimed {
+    unique: HashMap<Key, Uuid>,
+    shared: HashMap<Key, BTreeSet<Uuid>>,
+    bookings: Vec<Booking>,
+}
+
+impl Claimed {
+    fn give_back(&mut self, claim: &PreparedClaim) {
+        match claim {
+            PreparedClaim::Release(key, owner) if self.unique.get(key) == Some(owner) => drop(self.unique.remove(key)),
+            PreparedClaim::Unshare(key, owner) => drop(self.shared.get_mut(key).map(|it| it.remove(owner))),
+            PreparedClaim::Unbook { owner } => self.bookings.retain(|it| it.owner != *owner),
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
+        match claim {
+            PreparedClaim::Take(key, owner) => match self.unique.insert(key.clone(), *owner) {
+                Some(other) if other != *owner => Err(AppendError::Taken { scope: key.scope.to_owned(), owner: other }),
+                _ => Ok(()),
+            },
+            PreparedClaim::Share(key, owner) => {
+                self.shared.entry(key.clone()).or_default().insert(*owner);
+                Ok(())
+            }
+            PreparedClaim::Book { resource, from, until, owner } => {
+                let overlaps = |it: &&Booking| it.resource == *resource && it.from < *until && *from < it.until;
+                if let Some(other) = self.bookings.iter().find(overlaps) {
+                    return Err(AppendError::DoubleBooked { resource: *resource, owner: other.owner });
+                }
+                self.bookings.push(Booking { resource: *resource, from: *from, until: *until, owner: *owner });
+                Ok(())
+            }
+            PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryEventStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        if *self.closed.borrow() {
+            return Err(AppendError::Closed);
+        }
+        let request = prepare(append, &self.vault, &self.upcasters).await?;
+        let mut log = self.log();
+        log.check(&request)?;
+        let claimed = log.claim(&request)?;
+        let last = log.events.last();
+        let recorded_at = last.map_or_else(now, |it| now().max(it.recorded_at));
+        let mut previous = last.map_or(GENESIS, |it| it.hash);
+        let first = position(log.events.len()) + 1;
+        for stream in request.streams {
+            for (event, version) in stream.events.into_iter().zip(stream.expected_version + 1..) {
+                let mut recorded = Recorded {
+                    position: position(log.events.len()) + 1,
+                    stream_type: stream.stream_type.to_owned(),
+                    stream_id: stream.stream_id,
+                    version,
+                    event_type: event.event_type,
+                    schema_version: event.schema_version,
+                    recorded_at,
+                    data: event.data,
+                    metadata: stream.metadata.clone(),
+                    hash: GENESIS,
+                };
+                recorded.hash = recorded.expected_hash(&previous);
+                previous = recorded.hash;
+                log.versions.insert(stream.stream_id, version);
+                log.events.push(recorded);
+            }
+        }
+        let last = position(log.events.len());
+        (log.unique, log.shared, log.bookings) = (claimed.unique, claimed.shared, claimed.bookings);
+        if let Some(receipt) = request.receipt {
+            log.receipts.insert(receipt.command_id, Receipt { first, last, ..receipt });
+        }
+        self.head.send_replace(last);
+        Ok(Appended { first, last, recorded_at })
+    }
+
+    async fn load(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError> {
+        let of_stream = |it: &&Recorded| it.stream_id == stream_id && it.version > after_version;
+        Ok(self.log().events.iter().filter(of_stream).cloned().collect())
+    }
+
+    async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
+        let (after, limit) = (usize::try_from(after).unwrap_or(0), usize::try_from(limit).unwrap_or(0));
+        Ok(self.log().events.iter().skip(after).take(limit).cloned().collect())
+    }
+
+    async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {
+        let key = Key { scope, key: self.vault.blind(scope, key.as_bytes()) };
+        let log = self.log();
+        Ok(log.unique.get(&key).into_iter().chain(log.shared.get(&key).into_iter().flatten()).copied().collect())
+    }
+
+    async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
+        Ok(self.log().receipts.get(&command_id).cloned())
+    }
+
+    async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
+        let found = self.log().snapshots.get(&stream_id).cloned();
+        let Some((mut snapshot, subject)) = found else { return Ok(None) };
+        open_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
+        Ok(Some(snapshot))
+    }
+
+    async fn save_snapshot(
+        &self,
+        stream_type: &'static str,
+        stream_id: Uuid,
+        subject: Option<Uuid>,
+        mut snapshot: Snapshot,
+    ) -> Result<(), StoreError> {
+        seal_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
+        self.log().snapshots.insert(stream_id, (snapshot, subject));
+        Ok(())
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    async fn current_head(&self) -> Result<Position, StoreError> {
+        Ok(*self.head.borrow())
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
+    }
+
+    async fn shutdown(&self) {
+        self.closed.send_replace(true);
+    }
+}
+
+/// Wrapped keys in memory.
+#[derive(Default)]
+struct MemoryKeys(Mutex<HashMap<Uuid, Option<Vec<u8>>>>);
+
+impl MemoryKeys {
+    fn keys(&self) -> MutexGuard<'_, HashMap<Uuid, Option<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl KeyTable for MemoryKeys {
+    async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError> {
+        let keys = self.keys();
+        Ok(subjects.iter().filter_map(|it| keys.get(it).map(|key| (*it, key.clone()))).collect())
+    }
+
+    async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError> {
+        self.keys().entry(subject).or_insert(Some(wrapped));
+        Ok(())
+    }
+
+    async fn destroy(&self, subject: Uuid) -> Result<(), VaultError> {
+        self.keys().insert(subject, None);
+        Ok(())
+    }
+}
+
+fn position(index: usize) -> Position {
+    Position::try_from(index).unwrap_or(Position::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "when an event is recorded is for the store to say")]
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}

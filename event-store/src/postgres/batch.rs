@@ -1,0 +1,84 @@
+//! Which of the waiting appends can be written together.
+
+use std::collections::{HashSet, VecDeque};
+
+use uuid::Uuid;
+
+use super::writer::Pending;
+use crate::prepare::{Key, Prepared, PreparedClaim};
+
+/// Most events of a batch.
+const EVENTS: usize = 8192;
+/// Most bytes of a batch.
+const BYTES: usize = 8 << 20;
+
+/// Appends that are written in one transaction. No two of them touch the same thing, so whether one can be written
+/// does not depend on another.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) requests: Vec<Pending>,
+    streams: HashSet<Uuid>,
+    keys: HashSet<Key>,
+    resources: HashSet<Uuid>,
+    commands: HashSet<Uuid>,
+    events: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Takes from the waiting what can go together, in their order; the rest waits on. Never empty unless nothing waits.
+    pub(super) fn take(waiting: &mut VecDeque<Pending>) -> Self {
+        let mut batch = Self::default();
+        for _ in 0..waiting.len() {
+            let Some(request) = waiting.pop_front() else { break };
+            if batch.admits(&request.prepared) {
+                batch.push(request);
+            } else {
+                waiting.push_back(request);
+            }
+        }
+        batch
+    }
+
+    /// A batch of one.
+    pub(super) fn of(request: Pending) -> Self {
+        let mut batch = Self::default();
+        batch.push(request);
+        batch
+    }
+
+    fn admits(&self, request: &Prepared) -> bool {
+        let room = self.requests.is_empty() || (self.events < EVENTS && self.bytes < BYTES);
+        room && !request.streams.iter().any(|it| self.streams.contains(&it.stream_id))
+            && !request.versions.iter().any(|(id, _)| self.streams.contains(id))
+            && !request.owner_counts.iter().any(|(key, _)| self.keys.contains(key))
+            && !request.receipt.as_ref().is_some_and(|it| self.commands.contains(&it.command_id))
+            && !request.claims.iter().any(|claim| match claim {
+                PreparedClaim::Take(key, _) | PreparedClaim::Release(key, _) => self.keys.contains(key),
+                PreparedClaim::Share(..) | PreparedClaim::Unshare(..) => false,
+                PreparedClaim::Book { resource, .. } => self.resources.contains(resource),
+                PreparedClaim::Unbook { owner } => self.streams.contains(owner),
+            })
+    }
+
+    fn push(&mut self, request: Pending) {
+        let prepared = &request.prepared;
+        for stream in &prepared.streams {
+            self.streams.insert(stream.stream_id);
+            self.events += stream.events.len();
+            self.bytes += stream.events.iter().map(|it| it.data.len() + stream.metadata.len()).sum::<usize>();
+        }
+        self.commands.extend(prepared.receipt.as_ref().map(|it| it.command_id));
+        for claim in &prepared.claims {
+            match claim {
+                PreparedClaim::Take(key, _)
+                | PreparedClaim::Release(key, _)
+                | PreparedClaim::Share(key, _)
+                | PreparedClaim::Unshare(key, _) => drop(self.keys.insert(key.clone())),
+                PreparedClaim::Book { resource, .. } => drop(self.resources.insert(*resource)),
+                PreparedClaim::Unbook { .. } => {}
+            }
+        }
+        self.requests.push(request);
+    }
+}

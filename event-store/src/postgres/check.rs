@@ -1,0 +1,209 @@
+//! Whether the appends of a batch can be written, asked of the database in one round trip.
+//!
+//! The answer stays true for as long as the head stays where it is, since nothing of what is asked changes without the
+//! head: so what was checked here is still so when the batch is written, or the batch is not written.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::batch::Batch;
+use crate::AppendError;
+use crate::prepare::{Key, Prepared, PreparedClaim};
+
+/// The questions, each list without repetition of what is known already.
+#[derive(Default)]
+struct Questions<'a> {
+    streams: Vec<Uuid>,
+    taken: Vec<&'a Key>,
+    counted: Vec<&'a Key>,
+    booked: Vec<(Uuid, DateTime<Utc>, DateTime<Utc>, Uuid)>,
+    commands: Vec<Uuid>,
+}
+
+/// What the database answered.
+#[derive(Default)]
+struct Answers {
+    versions: HashMap<Uuid, i32>,
+    owners: HashMap<Key, Uuid>,
+    counts: HashMap<Key, i64>,
+    booked: HashMap<(Uuid, Uuid), Uuid>,
+    recorded: Vec<Uuid>,
+}
+
+/// Tells the version of a stream at the head, if it is known.
+pub(super) trait KnownVersions {
+    fn known(&mut self, stream_id: Uuid) -> Option<i32>;
+    fn learn(&mut self, stream_id: Uuid, version: i32);
+}
+
+/// Whether an append to a stream can be tried without asking: it goes on from the known version, or begins a stream,
+/// which the unique constraint refuses if need be.
+fn is_plain(expected: i32, known: Option<i32>) -> bool {
+    known.map_or(expected == 0, |known| known == expected)
+}
+
+/// Answers, and takes out of the batch, every request that cannot be written. Asks the database only what this process
+/// does not know, unless `thoroughly`.
+pub(super) async fn refuse_hopeless(
+    batch: &mut Batch,
+    versions: &mut impl KnownVersions,
+    thoroughly: bool,
+    db: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let mut questions = Questions::default();
+    for request in &batch.requests {
+        questions.add(&request.prepared, versions, thoroughly);
+    }
+    let answers = if questions.is_empty() { Answers::default() } else { questions.ask(db).await? };
+    for (stream, version) in &answers.versions {
+        versions.learn(*stream, *version);
+    }
+    let mut hopeful = Vec::with_capacity(batch.requests.len());
+    for request in batch.requests.drain(..) {
+        match answers.judge(&request.prepared, versions) {
+            Ok(()) => hopeful.push(request),
+            Err(refusal) => request.refuse(refusal),
+        }
+    }
+    batch.requests = hopeful;
+    Ok(())
+}
+
+impl<'a> Questions<'a> {
+    fn add(&mut self, request: &'a Prepared, versions: &mut impl KnownVersions, thoroughly: bool) {
+        for stream in &request.streams {
+            if thoroughly || !is_plain(stream.expected_version, versions.known(stream.stream_id)) {
+                self.streams.push(stream.stream_id);
+            }
+        }
+        for (stream_id, version) in &request.versions {
+            if thoroughly || versions.known(*stream_id) != Some(*version) {
+                self.streams.push(*stream_id);
+            }
+        }
+        self.counted.extend(request.owner_counts.iter().map(|(key, _)| key));
+        self.commands.extend(request.receipt.as_ref().map(|it| it.command_id));
+        for claim in &request.claims {
+            match claim {
+                PreparedClaim::Take(key, _) => self.taken.push(key),
+                PreparedClaim::Book { resource, from, until, owner } => {
+                    self.booked.push((*resource, *from, *until, *owner));
+                }
+                PreparedClaim::Release(..)
+                | PreparedClaim::Share(..)
+                | PreparedClaim::Unshare(..)
+                | PreparedClaim::Unbook { .. } => {}
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+            && self.taken.is_empty()
+            && self.counted.is_empty()
+            && self.booked.is_empty()
+            && self.commands.is_empty()
+    }
+
+    async fn ask(&self, db: &mut PgConnection) -> Result<Answers, sqlx::Error> {
+        const SQL: &str = "
+            select 0, s.ord, null::uuid, coalesce((select e.version from log.events e
+                    where e.stream_id = s.id order by e.version desc limit 1), 0)::bigint
+              from unnest($1::uuid[]) with ordinality s (id, ord)
+            union all
+            select 1, k.ord, c.owner, 0
+              from unnest($2::text[], $3::bytea[]) with ordinality k (scope, key, ord)
+              join log.unique_claims c on c.scope = k.scope and c.key = k.key
+            union all
+            select 2, k.ord, null, (select count(*) from log.shared_claims c where c.scope = k.scope and c.key = k.key)
+              from unnest($4::text[], $5::bytea[]) with ordinality k (scope, key, ord)
+            union all
+            select 3, b.ord, c.owner, 0
+              from unnest($6::uuid[], $7::timestamptz[], $8::timestamptz[], $9::uuid[])
+                   with ordinality b (resource, since, until, owner, ord)
+              join log.booking_claims c on c.resource = b.resource and c.during && tstzrange(b.since, b.until)
+               and c.owner <> b.owner
+            union all
+            select 4, r.ord, null, 0
+              from unnest($10::uuid[]) with ordinality r (id, ord)
+              join log.receipts c on c.command_id = r.id";
+        let scopes = |keys: &[&'a Key]| keys.iter().map(|it| it.scope).collect::<Vec<_>>();
+        let blinded = |keys: &[&'a Key]| keys.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
+        let rows = sqlx::query(SQL)
+            .bind(&self.streams)
+            .bind(scopes(&self.taken))
+            .bind(blinded(&self.taken))
+            .bind(scopes(&self.counted))
+            .bind(blinded(&self.counted))
+            .bind(self.booked.iter().map(|it| it.0).collect::<Vec<_>>())
+            .bind(self.booked.iter().map(|it| it.1).collect::<Vec<_>>())
+            .bind(self.booked.iter().map(|it| it.2).collect::<Vec<_>>())
+            .bind(self.booked.iter().map(|it| it.3).collect::<Vec<_>>())
+            .bind(&self.commands)
+            .fetch_all(db)
+            .await?;
+        let mut answers = Answers::default();
+        for row in rows {
+            let index = usize::try_from(row.try_get::<i64, _>(1)? - 1).unwrap_or_default();
+            let owner: Option<Uuid> = row.try_get(2)?;
+            let number: i64 = row.try_get(3)?;
+            match (row.try_get::<i32, _>(0)?, owner) {
+                (0, _) => drop(answers.versions.insert(self.streams[index], i32::try_from(number).unwrap_or(i32::MAX))),
+                (1, Some(owner)) => drop(answers.owners.insert(self.taken[index].clone(), owner)),
+                (2, _) => drop(answers.counts.insert(self.counted[index].clone(), number)),
+                (3, Some(owner)) => {
+                    let (resource, _, _, asking) = self.booked[index];
+                    answers.booked.insert((resource, asking), owner);
+                }
+                _ => answers.recorded.push(self.commands[index]),
+            }
+        }
+        Ok(answers)
+    }
+}
+
+impl Answers {
+    fn judge(&self, request: &Prepared, versions: &mut impl KnownVersions) -> Result<(), AppendError> {
+        if let Some(receipt) = request.receipt.as_ref().filter(|it| self.recorded.contains(&it.command_id)) {
+            return Err(AppendError::Repeated { command_id: receipt.command_id });
+        }
+        for stream in &request.streams {
+            if !is_plain(stream.expected_version, versions.known(stream.stream_id)) {
+                return Err(AppendError::Conflict { stream_id: stream.stream_id });
+            }
+        }
+        let outdated = request.versions.iter().any(|(id, version)| versions.known(*id) != Some(*version));
+        let recounted = request.owner_counts.iter().any(|(key, count)| self.counts.get(key) != Some(count));
+        if outdated || recounted {
+            return Err(AppendError::GuardFailed);
+        }
+        request.claims.iter().try_for_each(|claim| self.judge_claim(claim, &request.claims))
+    }
+
+    fn judge_claim(&self, claim: &PreparedClaim, all: &[PreparedClaim]) -> Result<(), AppendError> {
+        match claim {
+            PreparedClaim::Take(key, owner) => {
+                let given_back = |from: &Uuid| {
+                    all.iter().any(|it| matches!(it, PreparedClaim::Release(released, by) if released == key && by == from))
+                };
+                match self.owners.get(key) {
+                    Some(other) if other != owner && !given_back(other) => {
+                        Err(AppendError::Taken { scope: key.scope.to_owned(), owner: *other })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            PreparedClaim::Book { resource, owner, .. } => match self.booked.get(&(*resource, *owner)) {
+                Some(other) => Err(AppendError::DoubleBooked { resource: *resource, owner: *other }),
+                None => Ok(()),
+            },
+            PreparedClaim::Release(..)
+            | PreparedClaim::Share(..)
+            | PreparedClaim::Unshare(..)
+            | PreparedClaim::Unbook { .. } => Ok(()),
+        }
+    }
+}

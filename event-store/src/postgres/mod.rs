@@ -1,0 +1,158 @@
+//! The log in PostgreSQL. Its tables are in the schema `log`; `migrations/` holds and explains them.
+
+mod batch;
+mod check;
+mod feed;
+mod keys;
+mod read;
+mod write;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::writer::{Pending, Writer};
+use crate::prepare::{open_state, prepare, seal_state};
+use crate::{
+    Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters, Vault,
+};
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct PgOptions {
+    /// How many appends may wait; one more is answered with [`AppendError::Overloaded`].
+    pub queue: usize,
+    /// How long a command is recognised when it is repeated.
+    pub receipt_retention: Duration,
+    /// How often the log is asked for news that no notification told of.
+    pub poll: Duration,
+}
+
+impl Default for PgOptions {
+    fn default() -> Self {
+        Self {
+            queue: 4096,
+            receipt_retention: Duration::from_secs(7 * 24 * 3600),
+            poll: Duration::from_secs(1),
+        }
+    }
+}
+
+/// An event log in PostgreSQL 15 or later.
+pub struct PgEventStore {
+    pool: PgPool,
+    queue: mpsc::Sender<Pending>,
+    head: watch::Receiver<Position>,
+    vault: Vault,
+    upcasters: Upcasters,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl PgEventStore {
+    /// Starts the writer, and the listening for other processes that write to the same log. The connections of the pool
+    /// need the rights of the role `hims_writer`.
+    ///
+    /// # Errors
+    /// When the database does not answer or the log's tables are missing.
+    pub async fn connect(
+        pool: PgPool,
+        master: MasterKey,
+        upcasters: Upcasters,
+        options: PgOptions,
+    ) -> Result<Self, StoreError> {
+        let vault = Vault::new(master, Arc::new(keys::PgKeys(pool.clone())));
+        let start = read::head(&pool).await?;
+        let (head_sender, head) = watch::channel(start.position);
+        let head_sender = Arc::new(head_sender);
+        let (stop, stopped) = watch::channel(false);
+        let (queue, requests) = mpsc::channel(options.queue);
+        let writer = Writer::new(pool.clone(), requests, start, Arc::clone(&head_sender), stopped.clone());
+        let tasks = vec![
+            tokio::spawn(writer.run()),
+            tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
+            tokio::spawn(feed::listen(pool.clone(), head_sender, options.poll, stopped.clone())),
+            tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
+        ];
+        Ok(Self { pool, queue, head, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+    }
+}
+
+#[async_trait]
+impl EventStore for PgEventStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        // A place in the queue first: what is refused for want of one costs nothing.
+        let place = self.queue.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => AppendError::Overloaded,
+            mpsc::error::TrySendError::Closed(()) => AppendError::Closed,
+        })?;
+        let prepared = prepare(append, &self.vault, &self.upcasters).await?;
+        let (answer, answered) = oneshot::channel();
+        place.send(Pending { prepared, answer });
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    async fn load(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError> {
+        read::load(&self.pool, stream_id, after_version).await
+    }
+
+    async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
+        read::read(&self.pool, after, limit).await
+    }
+
+    async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {
+        read::owners(&self.pool, scope, &self.vault.blind(scope, key.as_bytes())).await
+    }
+
+    async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
+        read::receipt(&self.pool, command_id).await
+    }
+
+    async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
+        let Some((mut snapshot, subject)) = read::snapshot(&self.pool, stream_id).await? else { return Ok(None) };
+        open_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
+        Ok(Some(snapshot))
+    }
+
+    async fn save_snapshot(
+        &self,
+        stream_type: &'static str,
+        stream_id: Uuid,
+        subject: Option<Uuid>,
+        mut snapshot: Snapshot,
+    ) -> Result<(), StoreError> {
+        seal_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
+        read::save_snapshot(&self.pool, stream_id, subject, &snapshot).await
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.clone()
+    }
+
+    async fn current_head(&self) -> Result<Position, StoreError> {
+        Ok(read::head(&self.pool).await?.position)
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
+    }
+
+    async fn shutdown(&self) {
+        self.stop.send_replace(true);
+        for task in self.tasks.lock().await.drain(..) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the event log ended badly");
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Everything that is read from the log.
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgExecutor, PgPool, Row};
+use uuid::Uuid;
+
+use crate::chain::Hash;
+use crate::{Position, Receipt, Recorded, Snapshot, StoreError};
+
+/// The end of the log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Head {
+    pub(super) position: Position,
+    pub(super) hash: Hash,
+    pub(super) recorded_at: DateTime<Utc>,
+}
+
+fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
+    Ok(Head { position: row.try_get(0)?, hash: row.try_get(1)?, recorded_at: row.try_get(2)? })
+}
+
+pub(super) async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
+    head_of(&sqlx::query("select position, hash, recorded_at from log.head").fetch_one(db).await?)
+}
+
+/// The end of the log, with its row locked until the transaction ends.
+pub(super) async fn head_locked(db: &mut PgConnection) -> Result<Head, sqlx::Error> {
+    head_of(&sqlx::query("select position, hash, recorded_at from log.head for update").fetch_one(db).await?)
+}
+
+/// The hash of an event; `None` when there is no such position.
+pub(super) async fn hash_at(db: impl PgExecutor<'_>, position: Position) -> Result<Option<Hash>, sqlx::Error> {
+    sqlx::query_scalar("select hash from log.events where position = $1").bind(position).fetch_optional(db).await
+}
+
+fn recorded(row: &PgRow) -> Result<Recorded, sqlx::Error> {
+    Ok(Recorded {
+        position: row.try_get(0)?,
+        stream_type: row.try_get(1)?,
+        stream_id: row.try_get(2)?,
+        version: row.try_get(3)?,
+        event_type: row.try_get(4)?,
+        schema_version: row.try_get(5)?,
+        recorded_at: row.try_get(6)?,
+        data: row.try_get(7)?,
+        metadata: row.try_get(8)?,
+        hash: row.try_get(9)?,
+    })
+}
+
+pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32) -> Result<Vec<Recorded>, StoreError> {
+    let rows = sqlx::query(
+        "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
+                metadata::text, hash
+           from log.events where stream_id = $1 and version > $2 order by version",
+    )
+    .bind(stream_id)
+    .bind(after)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
+    let rows = sqlx::query(
+        "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
+                metadata::text, hash
+           from log.events where position > $1 order by position limit $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn owners(db: &PgPool, scope: &str, key: &[u8]) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select owner from log.unique_claims where scope = $1 and key = $2
+         union all
+         select owner from log.shared_claims where scope = $1 and key = $2",
+    )
+    .bind(scope)
+    .bind(key)
+    .fetch_all(db)
+    .await?)
+}
+
+pub(super) async fn receipt(db: &PgPool, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
+    let row = sqlx::query("select fingerprint, first_position, last_position from log.receipts where command_id = $1")
+        .bind(command_id)
+        .fetch_optional(db)
+        .await?;
+    let receipt = row.map(|row| {
+        Ok::<_, sqlx::Error>(Receipt { command_id, fingerprint: row.try_get(0)?, first: row.try_get(1)?, last: row.try_get(2)? })
+    });
+    Ok(receipt.transpose()?)
+}
+
+pub(super) async fn snapshot(db: &PgPool, stream_id: Uuid) -> Result<Option<(Snapshot, Option<Uuid>)>, StoreError> {
+    let row = sqlx::query("select version, state_version, state, subject_id from log.snapshots where stream_id = $1")
+        .bind(stream_id)
+        .fetch_optional(db)
+        .await?;
+    let snapshot = row.map(|row| {
+        let snapshot = Snapshot { version: row.try_get(0)?, state_version: row.try_get(1)?, state: row.try_get(2)? };
+        Ok::<_, sqlx::Error>((snapshot, row.try_get(3)?))
+    });
+    Ok(snapshot.transpose()?)
+}
+
+pub(super) async fn save_snapshot(
+    db: &PgPool,
+    stream_id: Uuid,
+    subject: Option<Uuid>,
+    snapshot: &Snapshot,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into log.snapshots (stream_id, version, state_version, state, subject_id) values ($1, $2, $3, $4, $5)
+         on conflict (stream_id) do update
+            set version = excluded.version, state_version = excluded.state_version, state = excluded.state,
+                subject_id = excluded.subject_id
+          where log.snapshots.version < excluded.version or log.snapshots.state_version <> excluded.state_version",
+    )
+    .bind(stream_id)
+    .bind(snapshot.version)
+    .bind(snapshot.state_version)
+    .bind(&snapshot.state)
+    .bind(subject)
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! The one statement that writes a batch.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::read::Head;
+use crate::chain::{Body, timestamp};
+use crate::prepare::{Key, PreparedClaim};
+use crate::{Appended, Position};
+
+const EVENTS: &str = "
+    insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data,
+                            metadata, hash)
+    select $4 + e.ord, e.stream_type, e.stream_id, e.version, e.event_type, e.schema_version, $3, e.data::json,
+           e.metadata::json, e.hash
+      from unnest($5::text[], $6::uuid[], $7::int[], $8::text[], $9::int[], $10::text[], $11::text[], $12::bytea[])
+           with ordinality e (stream_type, stream_id, version, event_type, schema_version, data, metadata, hash, ord)
+     where exists (select 1 from head)";
+
+/// The head is compared and set; nothing is written unless it stood where the batch was made for.
+const HEAD: &str = "
+    with head as (update log.head set position = $1, hash = $2, recorded_at = $3 where position = $4 returning 1)";
+
+/// What is given back goes before what is taken, since one may be the other: `gone` makes the inserts wait.
+const CLAIMS: &str = ",
+    released as (
+        delete from log.unique_claims c using unnest($13::text[], $14::bytea[], $15::uuid[]) r (scope, key, owner), head
+         where c.scope = r.scope and c.key = r.key and c.owner = r.owner returning 1),
+    unshared as (
+        delete from log.shared_claims c using unnest($16::text[], $17::bytea[], $18::uuid[]) r (scope, key, owner), head
+         where c.scope = r.scope and c.key = r.key and c.owner = r.owner returning 1),
+    unbooked as (
+        delete from log.booking_claims c using unnest($19::uuid[]) r (owner), head where c.owner = r.owner returning 1),
+    gone as (
+        select (select count(*) from released) + (select count(*) from unshared) + (select count(*) from unbooked) as n
+          from head),
+    taken as (
+        insert into log.unique_claims (scope, key, owner)
+        select t.scope, t.key, t.owner
+          from unnest($20::text[], $21::bytea[], $22::uuid[]) t (scope, key, owner), gone where gone.n >= 0
+         on conflict (scope, key) do update set owner = excluded.owner
+            where log.refuse_unless(unique_claims.owner = excluded.owner)),
+    shared as (
+        insert into log.shared_claims (scope, key, owner)
+        select t.scope, t.key, t.owner
+          from unnest($23::text[], $24::bytea[], $25::uuid[]) t (scope, key, owner), gone where gone.n >= 0
+         on conflict do nothing),
+    booked as (
+        insert into log.booking_claims (resource, during, owner)
+        select b.resource, tstzrange(b.since, b.until), b.owner
+          from unnest($26::uuid[], $27::timestamptz[], $28::timestamptz[], $29::uuid[]) b (resource, since, until, owner),
+               gone
+         where gone.n >= 0),
+    receipts as (
+        insert into log.receipts (command_id, fingerprint, first_position, last_position, recorded_at)
+        select r.command_id, r.fingerprint, r.first, r.last, $3
+          from unnest($30::uuid[], $31::bytea[], $32::bigint[], $33::bigint[]) r (command_id, fingerprint, first, last), head)";
+
+/// A batch in columns, with positions, versions and hashes.
+pub(super) struct Columns<'a> {
+    /// Where the log ends after it.
+    pub(super) head: Head,
+    /// What each request is answered with, in their order.
+    pub(super) appended: Vec<Appended>,
+    before: Position,
+    stream_types: Vec<&'a str>,
+    stream_ids: Vec<Uuid>,
+    versions: Vec<i32>,
+    event_types: Vec<&'a str>,
+    schema_versions: Vec<i32>,
+    data: Vec<&'a str>,
+    metadata: Vec<&'a str>,
+    hashes: Vec<&'a [u8]>,
+    claims: Option<Claims<'a>>,
+}
+
+#[derive(Default)]
+struct Keys<'a> {
+    scopes: Vec<&'a str>,
+    keys: Vec<&'a [u8]>,
+    owners: Vec<Uuid>,
+}
+
+impl<'a> Keys<'a> {
+    fn push(&mut self, key: &'a Key, owner: Uuid) {
+        self.scopes.push(key.scope);
+        self.keys.push(&key.key);
+        self.owners.push(owner);
+    }
+}
+
+#[derive(Default)]
+struct Claims<'a> {
+    released: Keys<'a>,
+    unshared: Keys<'a>,
+    unbooked: Vec<Uuid>,
+    taken: Keys<'a>,
+    shared: Keys<'a>,
+    booked: (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>, Vec<Uuid>),
+    receipts: (Vec<Uuid>, Vec<&'a [u8]>, Vec<Position>, Vec<Position>),
+}
+
+/// The hashes of a batch, in the order of its events; kept apart so that the columns can borrow them.
+pub(super) fn chain(batch: &Batch, after: &Head, recorded_at: DateTime<Utc>) -> Vec<crate::chain::Hash> {
+    let recorded_at = timestamp(recorded_at);
+    let (mut position, mut previous) = (after.position, after.hash);
+    let mut hashes = Vec::new();
+    for stream in batch.requests.iter().flat_map(|it| &it.prepared.streams) {
+        for (event, version) in stream.events.iter().zip(stream.expected_version + 1..) {
+            position += 1;
+            previous = Body {
+                position,
+                stream_type: stream.stream_type,
+                stream_id: stream.stream_id,
+                version,
+                event_type: &event.event_type,
+                schema_version: event.schema_version,
+                recorded_at: &recorded_at,
+                data: &event.data,
+                metadata: &stream.metadata,
+            }
+            .hash(&previous);
+            hashes.push(previous);
+        }
+    }
+    hashes
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn new(
+        batch: &'a Batch,
+        after: &Head,
+        recorded_at: DateTime<Utc>,
+        hashes: &'a [crate::chain::Hash],
+    ) -> Self {
+        let last = hashes.last().copied().unwrap_or(after.hash);
+        let mut columns = Self {
+            head: Head { position: after.position, hash: last, recorded_at },
+            appended: Vec::with_capacity(batch.requests.len()),
+            before: after.position,
+            stream_types: Vec::with_capacity(hashes.len()),
+            stream_ids: Vec::with_capacity(hashes.len()),
+            versions: Vec::with_capacity(hashes.len()),
+            event_types: Vec::with_capacity(hashes.len()),
+            schema_versions: Vec::with_capacity(hashes.len()),
+            data: Vec::with_capacity(hashes.len()),
+            metadata: Vec::with_capacity(hashes.len()),
+            hashes: hashes.iter().map(<[u8; 32]>::as_slice).collect(),
+            claims: None,
+        };
+        for request in &batch.requests {
+            let first = columns.head.position + 1;
+            for stream in &request.prepared.streams {
+                for (event, version) in stream.events.iter().zip(stream.expected_version + 1..) {
+                    columns.head.position += 1;
+                    columns.stream_types.push(stream.stream_type);
+                    columns.stream_ids.push(stream.stream_id);
+                    columns.versions.push(version);
+                    columns.event_types.push(&event.event_type);
+                    columns.schema_versions.push(event.schema_version);
+                    columns.data.push(&event.data);
+                    columns.metadata.push(&stream.metadata);
+                }
+            }
+            let appended = Appended { first, last: columns.head.position, recorded_at };
+            columns.appended.push(appended);
+            columns.add_claims(&request.prepared, appended);
+        }
+        columns
+    }
+
+    fn add_claims(&mut self, request: &'a crate::prepare::Prepared, appended: Appended) {
+        if request.claims.is_empty() && request.receipt.is_none() {
+            return;
+        }
+        let claims = self.claims.get_or_insert_default();
+        for claim in &request.claims {
+            match claim {
+                PreparedClaim::Take(key, owner) => claims.taken.push(key, *owner),
+                PreparedClaim::Release(key, owner) => claims.released.push(key, *owner),
+                PreparedClaim::Share(key, owner) => claims.shared.push(key, *owner),
+                PreparedClaim::Unshare(key, owner) => claims.unshared.push(key, *owner),
+                PreparedClaim::Book { resource, from, until, owner } => {
+                    claims.booked.0.push(*resource);
+                    claims.booked.1.push(*from);
+                    claims.booked.2.push(*until);
+                    claims.booked.3.push(*owner);
+                }
+                PreparedClaim::Unbook { owner } => claims.unbooked.push(*owner),
+            }
+        }
+        if let Some(receipt) = &request.receipt {
+            claims.receipts.0.push(receipt.command_id);
+            claims.receipts.1.push(&receipt.fingerprint);
+            claims.receipts.2.push(appended.first);
+            claims.receipts.3.push(appended.last);
+        }
+    }
+
+    /// Writes the batch. `false`: the head stood elsewhere, and nothing was written.
+    pub(super) async fn write(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let sql = if self.claims.is_some() { [HEAD, CLAIMS, EVENTS].concat() } else { [HEAD, EVENTS].concat() };
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(self.head.position)
+            .bind(self.head.hash.as_slice())
+            .bind(self.head.recorded_at)
+            .bind(self.before)
+            .bind(&self.stream_types)
+            .bind(&self.stream_ids)
+            .bind(&self.versions)
+            .bind(&self.event_types)
+            .bind(&self.schema_versions)
+            .bind(&self.data)
+            .bind(&self.metadata)
+            .bind(&self.hashes);
+        if let Some(claims) = &self.claims {
+            for keys in [&claims.released, &claims.unshared] {
+                query = query.bind(&keys.scopes).bind(&keys.keys).bind(&keys.owners);
+            }
+            query = query.bind(&claims.unbooked);
+            for keys in [&claims.taken, &claims.shared] {
+                query = query.bind(&keys.scopes).bind(&keys.keys).bind(&keys.owners);
+            }
+            let (resources, since, until, owners) = &claims.booked;
+            let (commands, fingerprints, first, last) = &claims.receipts;
+            query = query.bind(resources).bind(since).bind(until).bind(owners);
+            query = query.bind(commands).bind(fingerprints).bind(first).bind(last);
+        }
+        Ok(query.execute(db).await?.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,157 @@
+//! What both stores do to an append before it is written, and to events after they are read.
+
+use aes_gcm_siv::Aes256GcmSiv;
+use uuid::Uuid;
+
+use crate::vault::is_sealed;
+use crate::{Append, AppendError, Claim, Guard, Metadata, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError};
+
+/// An append in the form in which it is stored: sealed, blinded, serialised.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) streams: Vec<PreparedStream>,
+    pub(crate) versions: Vec<(Uuid, i32)>,
+    pub(crate) owner_counts: Vec<(Key, i64)>,
+    pub(crate) claims: Vec<PreparedClaim>,
+    pub(crate) receipt: Option<Receipt>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PreparedStream {
+    pub(crate) stream_type: &'static str,
+    pub(crate) stream_id: Uuid,
+    pub(crate) expected_version: i32,
+    pub(crate) events: Vec<PreparedEvent>,
+    pub(crate) metadata: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct PreparedEvent {
+    pub(crate) event_type: String,
+    pub(crate) schema_version: i32,
+    pub(crate) data: String,
+}
+
+/// A blinded key in its scope.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) scope: &'static str,
+    pub(crate) key: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) enum PreparedClaim {
+    Take(Key, Uuid),
+    Release(Key, Uuid),
+    Share(Key, Uuid),
+    Unshare(Key, Uuid),
+    Book { resource: Uuid, from: chrono::DateTime<chrono::Utc>, until: chrono::DateTime<chrono::Utc>, owner: Uuid },
+    Unbook { owner: Uuid },
+}
+
+/// What the sealed values of an event are bound to.
+fn context(stream_type: &str, stream_id: Uuid, event_type: &str) -> String {
+    format!("{stream_type}/{stream_id}/{event_type}")
+}
+
+pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters) -> Result<Prepared, AppendError> {
+    if append.streams.iter().all(|it| it.events.is_empty()) {
+        return Err(AppendError::Malformed("an append needs an event".to_owned()));
+    }
+    let mut streams = Vec::with_capacity(append.streams.len());
+    for stream in append.streams {
+        let subject = stream.subject.as_ref().map(|it| it.id);
+        let metadata = Metadata { subject: stream.subject, ..append.metadata.clone() };
+        let mut events = Vec::with_capacity(stream.events.len());
+        for mut event in stream.events {
+            let context = context(stream.stream_type, stream.stream_id, &event.event_type);
+            vault.seal(&context, subject, &mut event.data).await?;
+            events.push(PreparedEvent {
+                schema_version: upcasters.current_version(&event.event_type),
+                event_type: event.event_type,
+                data: event.data.to_string(),
+            });
+        }
+        streams.push(PreparedStream {
+            stream_type: stream.stream_type,
+            stream_id: stream.stream_id,
+            expected_version: stream.expected_version,
+            events,
+            metadata: serde_json::to_string(&metadata).map_err(|it| AppendError::Malformed(it.to_string()))?,
+        });
+    }
+    let key = |scope: &'static str, key: &str| Key { scope, key: vault.blind(scope, key.as_bytes()) };
+    let (mut versions, mut owner_counts) = (Vec::new(), Vec::new());
+    for guard in append.guards {
+        match guard {
+            Guard::Version { stream_id, version } => versions.push((stream_id, version)),
+            Guard::Owners { scope, key: text, count } => owner_counts.push((key(scope, &text), count)),
+        }
+    }
+    let claims = append.claims.into_iter().map(|claim| match claim {
+        Claim::Take { scope, key: text, owner } => PreparedClaim::Take(key(scope, &text), owner),
+        Claim::Release { scope, key: text, owner } => PreparedClaim::Release(key(scope, &text), owner),
+        Claim::Share { scope, key: text, owner } => PreparedClaim::Share(key(scope, &text), owner),
+        Claim::Unshare { scope, key: text, owner } => PreparedClaim::Unshare(key(scope, &text), owner),
+        Claim::Book { resource, from, until, owner } => PreparedClaim::Book { resource, from, until, owner },
+        Claim::Unbook { owner } => PreparedClaim::Unbook { owner },
+    });
+    Ok(Prepared { streams, versions, owner_counts, claims: claims.collect(), receipt: append.receipt })
+}
+
+pub(crate) async fn open(vault: &Vault, upcasters: &Upcasters, events: Vec<Recorded>) -> Result<Vec<Opened>, StoreError> {
+    let subjects: Vec<Option<Uuid>> = events
+        .iter()
+        .map(|it| if is_sealed(&it.data) { it.circumstances().ok()?.subject.map(|subject| subject.id) } else { None })
+        .collect();
+    let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
+    let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
+        open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).and_then(Option::as_deref))
+    });
+    Ok(opened.collect())
+}
+
+/// An event whose values do not open stays as it is stored: it then fails to decode, alone.
+fn open_one(upcasters: &Upcasters, recorded: Recorded, key: Option<&Aes256GcmSiv>) -> Opened {
+    let outdated = recorded.schema_version < upcasters.current_version(&recorded.event_type);
+    let sealed = is_sealed(&recorded.data);
+    if !sealed && !outdated {
+        return Opened { recorded, data: None };
+    }
+    let context = context(&recorded.stream_type, recorded.stream_id, &recorded.event_type);
+    let data = serde_json::from_str(&recorded.data).map_err(|_| VaultError::Forged).and_then(|mut data| {
+        if sealed {
+            Vault::open(&context, key, &mut data)?;
+        }
+        Ok(upcasters.apply(&recorded.event_type, recorded.schema_version, data))
+    });
+    match data {
+        Ok(data) => Opened { recorded, data: Some(data) },
+        Err(error) => {
+            tracing::error!(position = recorded.position, %error, "an event could not be opened");
+            Opened { recorded, data: Some(serde_json::Value::Null) }
+        }
+    }
+}
+
+/// Seals a state for its snapshot.
+pub(crate) async fn seal_state(
+    vault: &Vault,
+    (stream_type, stream_id): (&str, Uuid),
+    subject: Option<Uuid>,
+    state: &mut serde_json::Value,
+) -> Result<(), VaultError> {
+    vault.seal(&context(stream_type, stream_id, "snapshot"), subject, state).await
+}
+
+/// Opens a state from its snapshot.
+pub(crate) async fn open_state(
+    vault: &Vault,
+    (stream_type, stream_id): (&str, Uuid),
+    subject: Option<Uuid>,
+    state: &mut serde_json::Value,
+) -> Result<(), VaultError> {
+    let keys = vault.keys(subject.into_iter().collect()).await?;
+    let key = keys.into_values().next().flatten();
+    Vault::open(&context(stream_type, stream_id, "snapshot"), key.as_deref(), state)
+}

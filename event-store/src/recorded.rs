@@ -1,0 +1,161 @@
+use chrono::{DateTime, Utc};
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::chain::{self, Hash};
+use crate::{Metadata, StoreError};
+
+/// Place in the log, from 1; 0 is before the first event.
+pub type Position = i64;
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Place in the log.
+    pub position: Position,
+    /// Stream type.
+    pub stream_type: String,
+    /// Stream.
+    pub stream_id: Uuid,
+    /// Place in the stream.
+    pub version: i32,
+    /// Event type.
+    pub event_type: String,
+    /// Version of the event type's form.
+    pub schema_version: i32,
+    /// When it was recorded; never earlier than the event before it.
+    pub recorded_at: DateTime<Utc>,
+    /// The stored text, personal values sealed.
+    pub data: String,
+    /// The stored text.
+    pub metadata: String,
+    /// Its link of the chain.
+    pub hash: Hash,
+}
+
+impl Recorded {
+    /// The hash that the event must have after `previous`.
+    pub fn expected_hash(&self, previous: &Hash) -> Hash {
+        chain::Body {
+            position: self.position,
+            stream_type: &self.stream_type,
+            stream_id: self.stream_id,
+            version: self.version,
+            event_type: &self.event_type,
+            schema_version: self.schema_version,
+            recorded_at: &chain::timestamp(self.recorded_at),
+            data: &self.data,
+            metadata: &self.metadata,
+        }
+        .hash(previous)
+    }
+
+    /// The circumstances.
+    ///
+    /// # Errors
+    /// When the stored text is not metadata.
+    pub fn circumstances(&self) -> Result<Metadata, StoreError> {
+        serde_json::from_str(&self.metadata).map_err(|error| self.unreadable(&error))
+    }
+
+    pub(crate) fn unreadable(&self, error: &serde_json::Error) -> StoreError {
+        // The category and the place: the message itself may quote a value.
+        StoreError::Unreadable {
+            position: self.position,
+            event_type: self.event_type.clone(),
+            reason: format!("{:?} error in column {}", error.classify(), error.column()),
+        }
+    }
+}
+
+/// An event whose personal values are readable, as far as their keys exist, in today's schema version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The event as it is stored.
+    pub recorded: Recorded,
+    /// What happened; `None` while the stored text itself is what is to be read.
+    pub(crate) data: Option<Value>,
+}
+
+impl Opened {
+    /// What happened, with personal values as `{"$personal": value}`.
+    ///
+    /// # Errors
+    /// When the stored text is not JSON.
+    pub fn data(&self) -> Result<Value, StoreError> {
+        match &self.data {
+            Some(value) => Ok(value.clone()),
+            None => serde_json::from_str(&self.recorded.data).map_err(|error| self.recorded.unreadable(&error)),
+        }
+    }
+
+    /// Reads it as an event of the stream's enum.
+    ///
+    /// # Errors
+    /// When the enum has no such event, or it has another form.
+    pub fn decode<E: DeserializeOwned>(&self) -> Result<E, StoreError> {
+        let recorded = &self.recorded;
+        let name = recorded.event_type.rsplit('.').next().unwrap_or_default();
+        match &self.data {
+            Some(value) => E::deserialize(Variant { name, content: value }),
+            None => {
+                let mut content = serde_json::Deserializer::from_str(&recorded.data);
+                E::deserialize(Variant { name, content: &mut content })
+            }
+        }
+        .map_err(|error| recorded.unreadable(&error))
+    }
+}
+
+/// An enum whose variant's name and content stand in different columns.
+struct Variant<'a, D> {
+    name: &'a str,
+    content: D,
+}
+
+impl<'de, D: Deserializer<'de, Error = serde_json::Error>> Deserializer<'de> for Variant<'_, D> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_enum(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl<'de, D: Deserializer<'de, Error = serde_json::Error>> EnumAccess<'de> for Variant<'_, D> {
+    type Error = serde_json::Error;
+    type Variant = Content<D>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<D>), Self::Error> {
+        let name: serde::de::value::StrDeserializer<'_, Self::Error> = self.name.into_deserializer();
+        Ok((seed.deserialize(name)?, Content(self.content)))
+    }
+}
+
+struct Content<D>(D);
+
+impl<'de, D: Deserializer<'de, Error = serde_json::Error>> VariantAccess<'de> for Content<D> {
+    type Error = serde_json::Error;
+
+    fn unit_variant(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Self::Error> {
+        seed.deserialize(self.0)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_map(visitor)
+    }
+}

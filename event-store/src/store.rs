@@ -1,0 +1,69 @@
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{Append, AppendError, Appended, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault};
+
+/// A state that was folded before, so that a long stream need not be folded from its beginning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The version of the stream after which the state was so.
+    pub version: i32,
+    /// The version of the state's form.
+    pub state_version: i32,
+    /// The state; personal values as `{"$personal": value}`.
+    pub state: Value,
+}
+
+/// An append-only event log.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// Writes, and answers when it is durable.
+    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// The events of a stream after a version, in order.
+    async fn load(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// At most `limit` events after a position, in order and without a gap.
+    async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Who has a shared key, or the one who has a unique key.
+    async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError>;
+
+    /// The outcome of an earlier command.
+    async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError>;
+
+    /// The newest snapshot of a stream.
+    async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Keeps a snapshot, in place of an older one. `subject` is whose personal values the state holds.
+    async fn save_snapshot(
+        &self,
+        stream_type: &'static str,
+        stream_id: Uuid,
+        subject: Option<Uuid>,
+        snapshot: Snapshot,
+    ) -> Result<(), StoreError>;
+
+    /// The position of the newest event as far as this process knows; wakes whoever follows the log.
+    fn head(&self) -> watch::Receiver<Position>;
+
+    /// Asks the log itself for the position of its newest event.
+    async fn current_head(&self) -> Result<Position, StoreError>;
+
+    /// Seals and opens personal values.
+    fn vault(&self) -> &Vault;
+
+    /// Lifts older events.
+    fn upcasters(&self) -> &Upcasters;
+
+    /// Opens personal values and lifts older events, in the same order. Each is on its own: one that cannot be opened
+    /// takes no other with it.
+    async fn open(&self, events: Vec<Recorded>) -> Result<Vec<Opened>, StoreError> {
+        crate::prepare::open(self.vault(), self.upcasters(), events).await
+    }
+
+    /// Takes no more appends and returns when those that were waiting are written.
+    async fn shutdown(&self);
+}

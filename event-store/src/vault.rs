@@ -1,0 +1,279 @@
+//! Personal values: sealed with the key of the person whom they are about (AES-256-GCM-SIV, RFC 8452).
+//!
+//! In memory a personal value is `{"$personal": value}`; in the log it is `{"$sealed": "…"}`, bound by associated data
+//! to its stream, its event type and its place in the event; without a key it reads as `{"$erased": true}`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aes_gcm_siv::aead::{Aead, KeyInit, Payload};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+use thiserror::Error;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const PERSONAL: &str = "$personal";
+const SEALED: &str = "$sealed";
+const ERASED: &str = "$erased";
+const NONCE: usize = 12;
+/// How long a destroyed key may still be known to another process.
+const KEY_CACHE: Duration = Duration::from_secs(5);
+
+/// Why a personal value could not be sealed or opened.
+#[derive(Debug, Clone, Error)]
+pub enum VaultError {
+    /// The event holds personal values of nobody.
+    #[error("an event with personal values needs a subject")]
+    NoSubject,
+    /// The person was erased; nothing more can be recorded about them.
+    #[error("the subject of the event was erased")]
+    Erased,
+    /// The master key is not the one that wrapped the key, or the sealed value was altered.
+    #[error("a personal value or its key does not open with this master key")]
+    Forged,
+    /// There is no randomness.
+    #[error("the operating system gives no randomness")]
+    Entropy,
+    /// The table of keys did not answer.
+    #[error("the keys are not available: {0}")]
+    Unavailable(String),
+}
+
+/// The key that wraps every subject's key; the database never sees it.
+pub struct MasterKey {
+    wrap: Aes256GcmSiv,
+    blind: Zeroizing<[u8; 32]>,
+}
+
+impl MasterKey {
+    /// Derives what is needed from 32 secret bytes.
+    ///
+    /// # Errors
+    /// Never in practice: the lengths are fixed.
+    pub fn new(secret: &[u8; 32]) -> Result<Self, VaultError> {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"event-store/v1"), secret);
+        let derive = |purpose: &[u8]| {
+            let mut key = Zeroizing::new([0_u8; 32]);
+            hkdf.expand(purpose, key.as_mut()).map(|()| key).map_err(|_| VaultError::Forged)
+        };
+        let wrap = derive(b"wrap subject keys")?;
+        Ok(Self { wrap: cipher(wrap.as_ref())?, blind: derive(b"blind claim keys")? })
+    }
+
+    /// A key of fresh randomness, for tests and throw-away stores.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn generate() -> Result<Self, VaultError> {
+        Self::new(&random::<32>()?)
+    }
+}
+
+/// Where the wrapped keys are kept, one per subject. `None` in place of a key: it was destroyed.
+#[async_trait]
+pub trait KeyTable: Send + Sync {
+    /// The keys of those subjects that ever had one.
+    async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError>;
+    /// Keeps a key unless the subject has, or had, one.
+    async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError>;
+    /// Destroys a key for good.
+    async fn destroy(&self, subject: Uuid) -> Result<(), VaultError>;
+}
+
+/// A subject's key, ready to use; `None` when it was destroyed.
+pub(crate) type SubjectKey = Option<Arc<Aes256GcmSiv>>;
+
+/// Seals and opens personal values, and blinds the keys of claims.
+pub struct Vault {
+    master: MasterKey,
+    keys: Arc<dyn KeyTable>,
+    cache: moka::sync::Cache<Uuid, SubjectKey>,
+}
+
+impl Vault {
+    /// A vault over a table of keys.
+    pub fn new(master: MasterKey, keys: Arc<dyn KeyTable>) -> Self {
+        let cache = moka::sync::Cache::builder().max_capacity(100_000).time_to_live(KEY_CACHE).build();
+        Self { master, keys, cache }
+    }
+
+    /// The blind index of a key: the same for the same key, and nothing else can be learnt from it.
+    pub fn blind(&self, scope: &str, key: &[u8]) -> Vec<u8> {
+        let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.master.blind.as_ref()) else {
+            unreachable!("HMAC takes a key of any length")
+        };
+        mac.update(scope.as_bytes());
+        mac.update(&[0]);
+        mac.update(key);
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    /// Destroys the subject's key: everything that was sealed with it reads as erased from now on.
+    ///
+    /// # Errors
+    /// When the keys are not available.
+    pub async fn destroy_key(&self, subject: Uuid) -> Result<(), VaultError> {
+        self.keys.destroy(subject).await?;
+        self.cache.invalidate(&subject);
+        Ok(())
+    }
+
+    /// Replaces every personal value by its sealed form. `context` is what the values belong to.
+    pub(crate) async fn seal(&self, context: &str, subject: Option<Uuid>, data: &mut Value) -> Result<(), VaultError> {
+        if !holds(data, PERSONAL) {
+            return Ok(());
+        }
+        let key = self.key_to_seal(subject.ok_or(VaultError::NoSubject)?).await?;
+        replace(data, PERSONAL, &mut format!("{context}#"), &mut |place, value| {
+            let plain = Zeroizing::new(serde_json::to_vec(&value).map_err(|_| VaultError::Forged)?);
+            Ok(marked(SEALED, Value::String(URL_SAFE_NO_PAD.encode(encrypt(&key, place, &plain)?))))
+        })
+    }
+
+    /// Replaces every sealed value by the personal value, or by its erasure when there is no key.
+    pub(crate) fn open(context: &str, key: Option<&Aes256GcmSiv>, data: &mut Value) -> Result<(), VaultError> {
+        replace(data, SEALED, &mut format!("{context}#"), &mut |place, value| {
+            let Some(key) = key else { return Ok(marked(ERASED, Value::Bool(true))) };
+            let sealed = value.as_str().and_then(|it| URL_SAFE_NO_PAD.decode(it).ok()).ok_or(VaultError::Forged)?;
+            let plain = Zeroizing::new(decrypt(key, place, &sealed)?);
+            Ok(marked(PERSONAL, serde_json::from_slice(&plain).map_err(|_| VaultError::Forged)?))
+        })
+    }
+
+    /// The keys of these subjects, with one look-up for all that are not known here.
+    pub(crate) async fn keys(&self, mut subjects: Vec<Uuid>) -> Result<HashMap<Uuid, SubjectKey>, VaultError> {
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut keys = HashMap::with_capacity(subjects.len());
+        let mut unknown = Vec::new();
+        for subject in subjects {
+            match self.cache.get(&subject) {
+                Some(key) => drop(keys.insert(subject, key)),
+                None => unknown.push(subject),
+            }
+        }
+        if !unknown.is_empty() {
+            for (subject, wrapped) in self.keys.fetch(&unknown).await? {
+                let key = wrapped.map(|it| self.unwrap(subject, &it)).transpose()?;
+                self.cache.insert(subject, key.clone());
+                keys.insert(subject, key);
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn key_to_seal(&self, subject: Uuid) -> Result<Arc<Aes256GcmSiv>, VaultError> {
+        if let Some(Some(key)) = self.cache.get(&subject) {
+            return Ok(key);
+        }
+        let mut rows = self.keys.fetch(&[subject]).await?;
+        if rows.is_empty() {
+            let secret = Zeroizing::new(random::<32>()?);
+            let wrapped = encrypt(&self.master.wrap, subject.to_string().as_bytes(), secret.as_ref())?;
+            self.keys.insert(subject, wrapped).await?;
+            rows = self.keys.fetch(&[subject]).await?;
+        }
+        let wrapped = rows.pop().and_then(|(_, key)| key).ok_or(VaultError::Erased)?;
+        let key = self.unwrap(subject, &wrapped)?;
+        self.cache.insert(subject, Some(Arc::clone(&key)));
+        Ok(key)
+    }
+
+    fn unwrap(&self, subject: Uuid, wrapped: &[u8]) -> Result<Arc<Aes256GcmSiv>, VaultError> {
+        let secret = Zeroizing::new(decrypt(&self.master.wrap, subject.to_string().as_bytes(), wrapped)?);
+        cipher(secret.as_ref()).map(Arc::new)
+    }
+}
+
+/// A value for a reader: personal values stand as themselves, erased ones as null; the marks are gone.
+pub fn reveal(value: &mut Value) {
+    let unmarked = match value {
+        Value::Object(map) if map.len() == 1 => map.remove(PERSONAL).or_else(|| map.remove(ERASED).map(|_| Value::Null)),
+        _ => None,
+    };
+    match (unmarked, value) {
+        (Some(unmarked), value) => *value = unmarked,
+        (None, Value::Object(map)) => map.values_mut().for_each(reveal),
+        (None, Value::Array(items)) => items.iter_mut().for_each(reveal),
+        (None, _) => {}
+    }
+}
+
+/// Whether a mark stands anywhere in a value.
+fn holds(value: &Value, mark: &str) -> bool {
+    match value {
+        Value::Object(map) => map.contains_key(mark) || map.values().any(|it| holds(it, mark)),
+        Value::Array(items) => items.iter().any(|it| holds(it, mark)),
+        _ => false,
+    }
+}
+
+/// Whether the stored text of an event holds a sealed value.
+pub(crate) fn is_sealed(text: &str) -> bool {
+    text.contains("{\"$sealed\":")
+}
+
+fn marked(mark: &str, value: Value) -> Value {
+    Value::Object(Map::from_iter([(mark.to_owned(), value)]))
+}
+
+type Replacement<'a> = &'a mut dyn FnMut(&[u8], Value) -> Result<Value, VaultError>;
+
+/// Replaces every `{mark: value}` by what `with` makes of its place and value.
+fn replace(value: &mut Value, mark: &str, place: &mut String, with: Replacement<'_>) -> Result<(), VaultError> {
+    let length = place.len();
+    match value {
+        Value::Object(map) => {
+            if let Some(inner) = map.remove(mark) {
+                *value = with(place.as_bytes(), inner)?;
+                return Ok(());
+            }
+            for (name, child) in map {
+                place.push('/');
+                place.push_str(name);
+                replace(child, mark, place, with)?;
+                place.truncate(length);
+            }
+        }
+        Value::Array(items) => {
+            for (index, child) in items.iter_mut().enumerate() {
+                place.push('/');
+                place.push_str(&index.to_string());
+                replace(child, mark, place, with)?;
+                place.truncate(length);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+    let mut bytes = [0_u8; N];
+    getrandom::fill(&mut bytes).map_err(|_| VaultError::Entropy)?;
+    Ok(bytes)
+}
+
+fn cipher(key: &[u8]) -> Result<Aes256GcmSiv, VaultError> {
+    Aes256GcmSiv::new_from_slice(key).map_err(|_| VaultError::Forged)
+}
+
+/// A random nonce, the ciphertext, the tag.
+fn encrypt(key: &Aes256GcmSiv, aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, VaultError> {
+    let nonce = random::<NONCE>()?;
+    let sealed = key.encrypt(&Nonce::from(nonce), Payload { msg, aad }).map_err(|_| VaultError::Forged)?;
+    Ok([&nonce[..], &sealed].concat())
+}
+
+fn decrypt(key: &Aes256GcmSiv, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+    let (nonce, msg) = sealed.split_first_chunk::<NONCE>().ok_or(VaultError::Forged)?;
+    key.decrypt(&Nonce::from(*nonce), Payload { msg, aad }).map_err(|_| VaultError::Forged)
+}

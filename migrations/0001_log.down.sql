@@ -1,0 +1,2 @@
+drop schema log cascade;
+drop extension if exists btree_gist;

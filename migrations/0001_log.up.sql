@@ -1,0 +1,111 @@
+-- The event log: what happened, in the order in which it was recorded. Nothing here is ever changed or deleted.
+create schema log;
+
+create table log.events (
+    position       bigint      not null,  -- 1…N without a gap, in the order of the commits
+    stream_type    text        not null,
+    stream_id      uuid        not null,
+    version        integer     not null,  -- 1… in its stream
+    event_type     text        not null,  -- such as appointment.scheduled
+    schema_version integer     not null,
+    recorded_at    timestamptz not null,  -- never earlier than that of the position before
+    data           json        not null,  -- json, not jsonb: the bytes that were hashed are the bytes that are stored
+    metadata       json        not null,
+    hash           bytea       not null,  -- SHA-256(hash of the position before || body); see docs/auditors.md
+    constraint events_pkey primary key (position),
+    constraint events_stream_version unique (stream_id, version),
+    constraint events_version_from_one check (version >= 1 and position >= 1),
+    constraint events_hash_length check (octet_length(hash) = 32)
+);
+-- recorded_at grows with the position, so a few bytes per block answer "what was recorded between".
+create index events_recorded_at on log.events using brin (recorded_at);
+
+-- The end of the log. It is compared and set by every append, which is why positions have no gaps.
+create table log.head (
+    only_row    boolean     not null default true primary key check (only_row),
+    position    bigint      not null,
+    hash        bytea       not null,
+    recorded_at timestamptz not null
+) with (fillfactor = 10);
+insert into log.head (position, hash, recorded_at)
+values (0, decode(repeat('00', 32), 'hex'), '1970-01-01T00:00:00Z');
+
+create function log.refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'the event log is append-only: % of % is refused', tg_op, tg_table_name
+        using errcode = 'insufficient_privilege';
+end $$;
+create trigger events_append_only before update or delete or truncate on log.events
+    for each statement execute function log.refuse_change();
+create trigger head_stays before delete or truncate on log.head
+    for each statement execute function log.refuse_change();
+
+-- Who has which unique key (record numbers, e-mail addresses …). Keys are blinded (HMAC), so they show nothing.
+create table log.unique_claims (
+    scope text  not null,
+    key   bytea not null,
+    owner uuid  not null,
+    primary key (scope, key)
+);
+
+-- Keys that several may have, so that they can be found by them (birth dates, the lots of a medication …).
+create table log.shared_claims (
+    scope text  not null,
+    key   bytea not null,
+    owner uuid  not null,
+    primary key (scope, key, owner)
+);
+
+-- Who has booked what, when: providers, rooms and patients. Back to back is no overlap.
+create extension if not exists btree_gist;
+create table log.booking_claims (
+    resource uuid      not null,
+    during   tstzrange not null check (not isempty(during)),
+    owner    uuid      not null,
+    constraint booking_claims_no_overlap exclude using gist (resource with =, during with &&)
+);
+create index booking_claims_owner on log.booking_claims (owner);
+
+-- Fails the statement when a key would change hands without having been given back.
+create function log.refuse_unless(allowed boolean) returns boolean language plpgsql as $$
+begin
+    if not allowed then
+        raise exception 'the key is taken' using errcode = 'unique_violation';
+    end if;
+    return false;
+end $$;
+
+-- Which commands were recorded, so that a repetition is recognised. Forgotten after a while.
+create table log.receipts (
+    command_id     uuid        not null primary key,
+    fingerprint    bytea       not null,
+    first_position bigint      not null,
+    last_position  bigint      not null,
+    recorded_at    timestamptz not null
+);
+create index receipts_recorded_at on log.receipts using brin (recorded_at);
+
+-- One key per person, wrapped by a master key that the database never sees. Destroying it erases the person.
+create table log.subject_keys (
+    subject_id   uuid        not null primary key,
+    wrapped      bytea,
+    created_at   timestamptz not null default now(),
+    destroyed_at timestamptz,
+    check ((wrapped is null) = (destroyed_at is not null))
+);
+
+-- Folded states of long streams; personal values sealed as in the log. May be dropped at any time.
+create table log.snapshots (
+    stream_id     uuid    not null primary key,
+    version       integer not null,
+    state_version integer not null,
+    state         jsonb   not null,
+    subject_id    uuid
+);
+
+-- Which process does what only one at a time should do.
+create table log.leases (
+    name       text        not null primary key,
+    holder     uuid        not null,
+    expires_at timestamptz not null
+);

@@ -1,0 +1,58 @@
+-- Who may do what. The server logs in as one user and works as one of these, each on connections of its own; none of
+-- them owns a table. Roles belong to the whole cluster, so another database may have made them already.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['hims_writer', 'hims_projector', 'hims_reader'] loop
+        begin
+            execute format('create role %I nologin', name);
+        exception when duplicate_object or unique_violation then
+            null;
+        end;
+        begin
+            execute format('grant %I to %I', name, current_user);
+        exception when unique_violation then
+            null;  -- granted by another database's migration in the same moment
+        end;
+    end loop;
+end $$;
+
+grant usage on schema log to hims_writer, hims_projector, hims_reader;
+
+-- The writer appends. It cannot change or delete what is recorded, whatever the triggers say.
+grant select, insert on log.events to hims_writer;
+grant select, update on log.head to hims_writer;
+grant select, insert, update, delete on log.unique_claims, log.shared_claims, log.booking_claims to hims_writer;
+grant select, insert, delete on log.receipts to hims_writer;
+grant select, insert, update on log.subject_keys, log.snapshots to hims_writer;
+
+-- The projector reads the log and writes the read tables.
+grant select on log.events, log.head to hims_projector;
+grant select, insert, update, delete on log.leases to hims_projector;
+
+-- Who asks, for this transaction only. Empty unless the session is the server's own: a login that is not allowed to
+-- be hims_writer cannot pretend to be anybody by setting these.
+create schema hims_identity;
+grant usage on schema hims_identity to hims_projector, hims_reader;
+
+create function hims_identity.setting(name text) returns text language sql stable as $$
+    select case when pg_has_role(session_user, 'hims_writer', 'member')
+                then nullif(current_setting('hims.' || name, true), '') end
+$$;
+create function hims_identity.current_user_id() returns uuid language sql stable as $$
+    select hims_identity.setting('user_id')::uuid
+$$;
+create function hims_identity.current_user_role() returns text language sql stable as $$
+    select hims_identity.setting('role')
+$$;
+create function hims_identity.current_user_patient_id() returns uuid language sql stable as $$
+    select hims_identity.setting('patient_id')::uuid
+$$;
+create function hims_identity.current_user_department_id() returns uuid language sql stable as $$
+    select hims_identity.setting('department_id')::uuid
+$$;
+-- What the roles of who asks may read, as their permission documents say it.
+create function hims_identity.current_user_reads(what text) returns boolean language sql stable as $$
+    select coalesce(what = any (string_to_array(hims_identity.setting('reads'), ',')), false)
+$$;
