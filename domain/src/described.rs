@@ -66,6 +66,9 @@ pub trait Described {
     /// Its form on the wire.
     const SHAPE: Shape;
 
+    /// Its documentation, where it is a declared thing of its own.
+    const ABOUT: &'static str = "";
+
     /// Adds what is wrong with it to `invalid`; `at` is where it stands in the request.
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         let _ = (at, invalid);
@@ -201,6 +204,7 @@ macro_rules! described {
         }
 
         impl $crate::Described for $name {
+            const ABOUT: &'static str = concat!($($about),*);
             const SHAPE: $crate::Shape = $crate::Shape::Object(&[$( $crate::Field {
                 name: stringify!($field),
                 doc: concat!($($doc),*),

@@ -123,9 +123,7 @@ impl Aggregate for MedicationLot {
             }),
             Event::Adjusted { change, reason: _ } => state.map(|it| it.with(*change)),
             Event::Quarantined { reason: _ } => state.map(|it| Self { status: Status::Quarantined, ..it }),
-            Event::Released => {
-                state.map(|it| Self { status: Status::Available, ..it }.with(Decimal::ZERO))
-            }
+            Event::Released => state.map(|it| Self { status: Status::Available, ..it }.with(Decimal::ZERO)),
             Event::Recalled { reason: _ } => state.map(|it| Self { status: Status::Recalled, ..it }),
             Event::Dispensed { quantity, .. } => state.map(|it| it.with(-quantity)),
         }

@@ -130,11 +130,10 @@ impl Aggregate for User {
                 is_active: true,
             }),
             Event::ProfileChanged(profile) => state.map(|it| Self { profile: profile.clone(), ..it }),
-            Event::RoleChanged { role_id, additional_role_ids } => state
-                .map(|it| Self { role_id: *role_id, additional_role_ids: additional_role_ids.clone(), ..it }),
-            Event::DepartmentChanged { department_id } => {
-                state.map(|it| Self { department_id: *department_id, ..it })
+            Event::RoleChanged { role_id, additional_role_ids } => {
+                state.map(|it| Self { role_id: *role_id, additional_role_ids: additional_role_ids.clone(), ..it })
             }
+            Event::DepartmentChanged { department_id } => state.map(|it| Self { department_id: *department_id, ..it }),
             Event::Deactivated => state.map(|it| Self { is_active: false, ..it }),
             Event::Reactivated => state.map(|it| Self { is_active: true, ..it }),
             Event::PasswordChanged { password_hash, must_change_password } => state.map(|it| Self {

@@ -76,7 +76,9 @@ impl NewEvent {
     pub fn new(stream_type: &str, event: &impl Serialize) -> Result<Self, AppendError> {
         let not_an_enum = || AppendError::Malformed("an event must serialise as an externally tagged enum".to_owned());
         match serde_json::to_value(event).map_err(|error| AppendError::Malformed(error.to_string()))? {
-            Value::String(name) => Ok(Self { event_type: format!("{stream_type}.{name}"), data: Value::Object(serde_json::Map::new()) }),
+            Value::String(name) => {
+                Ok(Self { event_type: format!("{stream_type}.{name}"), data: Value::Object(serde_json::Map::new()) })
+            }
             Value::Object(variant) => {
                 let (name, data) = variant.into_iter().next().ok_or_else(not_an_enum)?;
                 Ok(Self { event_type: format!("{stream_type}.{name}"), data })

@@ -1,7 +1,7 @@
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{VaultError, Position};
+use crate::{Position, VaultError};
 
 /// Why the store could not answer.
 #[derive(Debug, Clone, Error)]

@@ -172,9 +172,10 @@ impl EventStore for MemoryEventStore {
         Ok(Appended { first, last, recorded_at })
     }
 
-    async fn load(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError> {
+    async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
         let of_stream = |it: &&Recorded| it.stream_id == stream_id && it.version > after_version;
-        Ok(self.log().events.iter().filter(of_stream).cloned().collect())
+        let limit = usize::try_from(limit).unwrap_or(0);
+        Ok(self.log().events.iter().filter(of_stream).take(limit).cloned().collect())
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {

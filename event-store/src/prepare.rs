@@ -4,7 +4,9 @@ use aes_gcm_siv::Aes256GcmSiv;
 use uuid::Uuid;
 
 use crate::vault::is_sealed;
-use crate::{Append, AppendError, Claim, Guard, Metadata, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError};
+use crate::{
+    Append, AppendError, Claim, Guard, Metadata, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError,
+};
 
 /// An append in the form in which it is stored: sealed, blinded, serialised.
 #[derive(Debug)]
@@ -99,7 +101,11 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
     Ok(Prepared { streams, versions, owner_counts, claims: claims.collect(), receipt: append.receipt })
 }
 
-pub(crate) async fn open(vault: &Vault, upcasters: &Upcasters, events: Vec<Recorded>) -> Result<Vec<Opened>, StoreError> {
+pub(crate) async fn open(
+    vault: &Vault,
+    upcasters: &Upcasters,
+    events: Vec<Recorded>,
+) -> Result<Vec<Opened>, StoreError> {
     let subjects: Vec<Option<Uuid>> = events
         .iter()
         .map(|it| if is_sealed(&it.data) { it.circumstances().ok()?.subject.map(|subject| subject.id) } else { None })

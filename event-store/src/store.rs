@@ -22,8 +22,8 @@ pub trait EventStore: Send + Sync {
     /// Writes, and answers when it is durable.
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
 
-    /// The events of a stream after a version, in order.
-    async fn load(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError>;
+    /// At most `limit` events of a stream after a version, in order.
+    async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError>;
 
     /// At most `limit` events after a position, in order and without a gap.
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError>;

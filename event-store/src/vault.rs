@@ -196,7 +196,9 @@ impl Vault {
 /// A value for a reader: personal values stand as themselves, erased ones as null; the marks are gone.
 pub fn reveal(value: &mut Value) {
     let unmarked = match value {
-        Value::Object(map) if map.len() == 1 => map.remove(PERSONAL).or_else(|| map.remove(ERASED).map(|_| Value::Null)),
+        Value::Object(map) if map.len() == 1 => {
+            map.remove(PERSONAL).or_else(|| map.remove(ERASED).map(|_| Value::Null))
+        }
         _ => None,
     };
     match (unmarked, value) {

@@ -187,7 +187,8 @@ impl Answers {
         match claim {
             PreparedClaim::Take(key, owner) => {
                 let given_back = |from: &Uuid| {
-                    all.iter().any(|it| matches!(it, PreparedClaim::Release(released, by) if released == key && by == from))
+                    all.iter()
+                        .any(|it| matches!(it, PreparedClaim::Release(released, by) if released == key && by == from))
                 };
                 match self.owners.get(key) {
                     Some(other) if other != owner && !given_back(other) => {

@@ -20,7 +20,8 @@ use uuid::Uuid;
 use self::writer::{Pending, Writer};
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::{
-    Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters, Vault,
+    Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
+    Vault,
 };
 
 /// What can be set.
@@ -36,11 +37,7 @@ pub struct PgOptions {
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self {
-            queue: 4096,
-            receipt_retention: Duration::from_secs(7 * 24 * 3600),
-            poll: Duration::from_secs(1),
-        }
+        Self { queue: 4096, receipt_retention: Duration::from_secs(7 * 24 * 3600), poll: Duration::from_secs(1) }
     }
 }
 
@@ -98,8 +95,8 @@ impl EventStore for PgEventStore {
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    async fn load(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError> {
-        read::load(&self.pool, stream_id, after_version).await
+    async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
+        read::load(&self.pool, stream_id, after_version, limit).await
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {

@@ -49,14 +49,15 @@ fn recorded(row: &PgRow) -> Result<Recorded, sqlx::Error> {
     })
 }
 
-pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32) -> Result<Vec<Recorded>, StoreError> {
+pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
     let rows = sqlx::query(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
                 metadata::text, hash
-           from log.events where stream_id = $1 and version > $2 order by version",
+           from log.events where stream_id = $1 and version > $2 order by version limit $3",
     )
     .bind(stream_id)
     .bind(after)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
@@ -93,7 +94,12 @@ pub(super) async fn receipt(db: &PgPool, command_id: Uuid) -> Result<Option<Rece
         .fetch_optional(db)
         .await?;
     let receipt = row.map(|row| {
-        Ok::<_, sqlx::Error>(Receipt { command_id, fingerprint: row.try_get(0)?, first: row.try_get(1)?, last: row.try_get(2)? })
+        Ok::<_, sqlx::Error>(Receipt {
+            command_id,
+            fingerprint: row.try_get(0)?,
+            first: row.try_get(1)?,
+            last: row.try_get(2)?,
+        })
     });
     Ok(receipt.transpose()?)
 }

@@ -1,0 +1,60 @@
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, PasswordHash};
+use hims_domain::{Described, Invalid, Pointer, Shape};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// A password in plain text. Never shown, never stored, wiped from memory.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes a password from a request.
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl Described for Password {
+    const SHAPE: Shape = Shape::Text { max: 200, format: "password" };
+
+    /// Length counts, not kinds of characters (NIST SP 800-63B).
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        let length = self.0.chars().count();
+        if !(12..=200).contains(&length) {
+            invalid.push(at.invalid("give a password of 12 to 200 characters"));
+        }
+    }
+}
+
+/// Two at a time: hashing takes 20 MiB and a core each.
+static HASHING: Semaphore = Semaphore::const_new(2);
+
+/// Runs what takes long away from the threads that serve requests.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let _permit = HASHING.acquire().await.ok()?;
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// The Argon2id hash in PHC string form; `None` when it could not be made.
+pub(crate) async fn hash(password: &Password) -> Option<String> {
+    let password = password.clone();
+    aside(move || Argon2::default().hash_password(password.0.as_bytes()).map(|it| it.to_string()).ok()).await?
+}
+
+/// Whether a password has a hash.
+pub(crate) async fn matches(password: &Password, hash: &str) -> bool {
+    let (password, hash) = (password.clone(), hash.to_owned());
+    let compared = aside(move || {
+        PasswordHash::new(&hash).is_ok_and(|it| Argon2::default().verify_password(password.0.as_bytes(), &it).is_ok())
+    });
+    compared.await.unwrap_or(false)
+}

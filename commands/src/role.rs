@@ -1,0 +1,64 @@
+//! Defining roles and what they may do.
+
+use hims_domain::role::{Definition, Event, Permissions, Role};
+use hims_domain::{RoleId, described};
+
+use crate::command::existing;
+use crate::{Command, Context, Decision, Permission, Refused, Registry, Target, scopes};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add::<DefineRole>().add::<ChangeRolePermissions>();
+}
+
+described! {
+    /// Defines a role with its permissions.
+    pub struct DefineRole {
+        /// Issued unless given.
+        pub id: Option<RoleId>,
+        /// What it is.
+        #[serde(flatten)]
+        pub definition: Definition,
+    }
+
+    /// Changes what a role may do. Who has the role may do it from then on.
+    pub struct ChangeRolePermissions {
+        /// Which role.
+        pub role_id: RoleId,
+        /// Everything that it may do.
+        pub permissions: Permissions,
+    }
+}
+
+impl Command for DefineRole {
+    const NAME: &'static str = "define-role";
+    const PERMISSION: Permission = Permission::create("roles");
+    type Aggregate = Role;
+
+    fn target(&self) -> Target {
+        Target::new(self.id)
+    }
+
+    fn decide(self, _: Option<&Role>, ctx: &Context<'_>) -> Result<Decision<Role>, Refused> {
+        let name = self.definition.name.as_str().to_owned();
+        let is_system_role = ctx.caller.is_system;
+        Ok(Decision::event(Event::Defined { definition: self.definition, is_system_role })
+            .take(scopes::ROLE_NAME, name))
+    }
+}
+
+impl Command for ChangeRolePermissions {
+    const NAME: &'static str = "change-role-permissions";
+    const PERMISSION: Permission = Permission::update("user_permissions");
+    type Aggregate = Role;
+
+    fn target(&self) -> Target {
+        Target::existing(self.role_id)
+    }
+
+    fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
+        if existing(state)?.definition.permissions == self.permissions {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::PermissionsChanged { permissions: self.permissions }))
+    }
+}

@@ -1,0 +1,163 @@
+//! Requests against the shapes of what they ask for: the check, and the JSON Schema that says the same.
+
+use hims_domain::{Field, Invalid, Pointer, Shape};
+use serde_json::{Map, Value, json};
+
+/// A request that is not of the command's form.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Malformed {
+    /// Wrong types, missing or unknown fields.
+    Form(Vec<Invalid>),
+    /// Codes that are not in their sets.
+    Codes(Vec<Invalid>),
+}
+
+/// Compares a request with a shape. Messages never hold a value of the request.
+pub(crate) fn check(shape: &Shape, value: &Value) -> Result<(), Malformed> {
+    let mut found = Findings::default();
+    found.check(shape, value, &Pointer::Root);
+    match (found.form, found.codes) {
+        (form, codes) if form.is_empty() && codes.is_empty() => Ok(()),
+        (form, codes) if form.is_empty() => Err(Malformed::Codes(codes)),
+        (mut form, codes) => {
+            form.extend(codes);
+            Err(Malformed::Form(form))
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings {
+    form: Vec<Invalid>,
+    codes: Vec<Invalid>,
+}
+
+impl Findings {
+    fn expect(&mut self, ok: bool, at: &Pointer<'_>, what: &str) {
+        if !ok {
+            self.form.push(at.invalid(format!("must be {what}")));
+        }
+    }
+
+    fn check(&mut self, shape: &Shape, value: &Value, at: &Pointer<'_>) {
+        let text = value.as_str();
+        match shape {
+            Shape::Boolean => self.expect(value.is_boolean(), at, "true or false"),
+            Shape::Integer => {
+                self.expect(value.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), at, "a whole number")
+            }
+            Shape::Decimal => {
+                let exact = |it: &str| it.parse::<rust_decimal::Decimal>().is_ok();
+                let number = value
+                    .as_number()
+                    .is_some_and(|it| exact(&it.to_string()) || it.as_f64().is_some_and(|it| it.abs() < 1e15));
+                self.expect(number || text.is_some_and(exact), at, "a number, or a string of its digits");
+            }
+            Shape::Uuid => self.expect(text.is_some_and(|it| uuid::Uuid::try_parse(it).is_ok()), at, "a UUID"),
+            Shape::Date => {
+                let date = text.is_some_and(|it| it.parse::<chrono::NaiveDate>().is_ok());
+                self.expect(date, at, "a date such as 2026-11-23");
+            }
+            Shape::Timestamp => {
+                let time = text.is_some_and(|it| chrono::DateTime::parse_from_rfc3339(it).is_ok());
+                self.expect(time, at, "a time such as 2026-11-23T10:00:00Z");
+            }
+            Shape::Text { .. } => self.expect(text.is_some(), at, "a string"),
+            Shape::OneOf(codes) => match text {
+                Some(code) if !codes.contains(&code) => {
+                    self.codes.push(at.invalid(format!("must be one of {}", codes.join(", "))));
+                }
+                Some(_) => {}
+                None => self.expect(false, at, "a string"),
+            },
+            Shape::List(of) => match value {
+                Value::Array(items) => {
+                    for (index, item) in items.iter().enumerate() {
+                        self.check(of, item, &Pointer::Index(at, index));
+                    }
+                }
+                _ => self.expect(false, at, "a list"),
+            },
+            Shape::Map(of) => match value {
+                Value::Object(map) => {
+                    for (key, item) in map {
+                        self.check(of, item, &Pointer::Field(at, key));
+                    }
+                }
+                _ => self.expect(false, at, "an object"),
+            },
+            Shape::Optional(of) => {
+                if !value.is_null() {
+                    self.check(of, value, at);
+                }
+            }
+            Shape::Object(_) | Shape::Patch(_) => match value {
+                Value::Object(map) => self.check_fields(&fields(shape, false), map, at),
+                _ => self.expect(false, at, "an object"),
+            },
+        }
+    }
+
+    fn check_fields(&mut self, fields: &[(Field, bool)], map: &Map<String, Value>, at: &Pointer<'_>) {
+        for (field, optional) in fields {
+            match map.get(field.name) {
+                Some(value) => self.check(&field.shape, value, &Pointer::Field(at, field.name)),
+                None if *optional => {}
+                None => self.form.push(Pointer::Field(at, field.name).invalid("is required")),
+            }
+        }
+        for name in map.keys().filter(|name| !fields.iter().any(|(field, _)| field.name == name.as_str())) {
+            self.form.push(Pointer::Field(at, name).invalid("is not a field of this request"));
+        }
+    }
+}
+
+/// Every field of an object, those of flattened objects among them, and whether it may be left out.
+fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
+    match shape {
+        Shape::Patch(of) => fields(of, true),
+        Shape::Object(declared) => declared
+            .iter()
+            .flat_map(|field| {
+                if field.flatten {
+                    fields(&field.shape, all_optional)
+                } else {
+                    let optional = all_optional || field.default || matches!(field.shape, Shape::Optional(_));
+                    vec![(*field, optional)]
+                }
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A shape as JSON Schema (2020-12, the dialect of OpenAPI 3.1).
+pub fn json_schema(shape: &Shape) -> Value {
+    match shape {
+        Shape::Boolean => json!({"type": "boolean"}),
+        Shape::Integer => json!({"type": "integer", "format": "int32"}),
+        Shape::Decimal => json!({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]}),
+        Shape::Uuid => json!({"type": "string", "format": "uuid"}),
+        Shape::Date => json!({"type": "string", "format": "date"}),
+        Shape::Timestamp => json!({"type": "string", "format": "date-time"}),
+        Shape::Text { max, format: "" } => json!({"type": "string", "minLength": 1, "maxLength": max}),
+        Shape::Text { max, format } => json!({"type": "string", "minLength": 1, "maxLength": max, "format": format}),
+        Shape::OneOf(codes) => json!({"type": "string", "enum": codes}),
+        Shape::List(of) => json!({"type": "array", "items": json_schema(of)}),
+        Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema(of)}),
+        Shape::Optional(of) => json!({"anyOf": [json_schema(of), {"type": "null"}]}),
+        Shape::Object(_) | Shape::Patch(_) => {
+            let mut properties = Map::new();
+            let mut required = Vec::new();
+            for (field, optional) in fields(shape, false) {
+                let mut schema = json_schema(&field.shape);
+                schema["description"] = json!(field.doc.trim());
+                properties.insert(field.name.to_owned(), schema);
+                if !optional {
+                    required.push(field.name);
+                }
+            }
+            json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+        }
+    }
+}

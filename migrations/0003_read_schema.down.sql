@@ -1,0 +1,12 @@
+drop function hims_identity.prescribed_patient_ids();
+drop function hims_identity.assigned_patient_ids();
+drop function hims_identity.protect(regclass);
+drop view public.schema_migrations;
+drop extension if exists pg_trgm;
+do $$
+begin
+    execute format('alter database %I reset search_path', current_database());
+exception when insufficient_privilege then
+    null;
+end $$;
+drop schema hims cascade;

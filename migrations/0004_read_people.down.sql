@@ -1,0 +1,5 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+drop table user_sessions, user_role_assignments, rooms, users, departments, user_roles, projection_failures,
+    projection_checkpoint cascade;

@@ -1,0 +1,159 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+-- How far the tables are: the relational database is exactly the state of the log at this position.
+create table projection_checkpoint (
+    only_row boolean not null default true primary key check (only_row),
+    position bigint  not null
+);
+insert into projection_checkpoint (position) values (0);
+
+-- Streams that wait because an event of theirs could not be projected.
+create table projection_failures (
+    stream_id   uuid        not null primary key,
+    stream_type text        not null,
+    position    bigint      not null,  -- of the first event that could not be projected
+    event_type  text        not null,
+    reason      text        not null,  -- names a table or a field, never a value
+    failed_at   timestamptz not null default now()
+);
+
+-- People and places. What departments and users know of each other is checked at the commit.
+create table user_roles (
+    id             uuid         not null primary key,
+    name           varchar(50)  not null unique,
+    display_name   varchar(100) not null,
+    description    text,
+    permissions    jsonb        not null default '{}',
+    is_system_role boolean      not null default false,
+    version        integer      not null,
+    created_at     timestamptz  not null,
+    updated_at     timestamptz  not null
+);
+create index idx_user_permissions on user_roles using gin (permissions);
+
+create table departments (
+    id           uuid         not null primary key,
+    code         varchar(20)  not null unique,
+    name         varchar(100) not null,
+    description  text,
+    parent_id    uuid         references departments (id) deferrable initially deferred,
+    time_zone    varchar(64)  not null,
+    phone        varchar(20),
+    head_user_id uuid,
+    is_active    boolean      not null,
+    version      integer      not null,
+    created_at   timestamptz  not null,
+    updated_at   timestamptz  not null
+);
+create index idx_departments_parent on departments (parent_id);
+create index idx_departments_head_user on departments (head_user_id);
+
+create table users (
+    id                   uuid         not null primary key,
+    email                varchar(255) not null unique,  -- lower case
+    password_hash        varchar(255) not null,         -- Argon2id; ! when the user cannot log in
+    first_name           varchar(100) not null,
+    last_name            varchar(100) not null,
+    phone                varchar(20),                    -- E.164
+    avatar_url           varchar(500),
+    role_id              uuid         not null references user_roles (id) deferrable initially deferred,
+    department_id        uuid         references departments (id) deferrable initially deferred,
+    patient_id           uuid,                           -- the patient who the user is
+    is_active            boolean      not null,
+    is_email_verified    boolean      not null,
+    must_change_password boolean      not null,
+    last_login_at        timestamptz,
+    password_changed_at  timestamptz,
+    version              integer      not null,
+    created_at           timestamptz  not null,
+    updated_at           timestamptz  not null,
+    created_by           uuid         references users (id) deferrable initially deferred,
+    updated_by           uuid         references users (id) deferrable initially deferred,
+    constraint chk_email_format check (email ~ '^[^@[:space:]]+@[^@[:space:]]+\.[^@[:space:]]+$'),
+    constraint chk_phone_format check (phone ~ '^\+[1-9][0-9]{7,14}$')
+);
+create index idx_users_role on users (role_id);
+create index idx_users_department on users (department_id);
+create index idx_users_active on users (is_active);
+create index idx_users_last_login on users (last_login_at);
+create index idx_users_patient on users (patient_id);
+create index idx_users_name on users (last_name, first_name);
+create index idx_users_created_by on users (created_by);
+create index idx_users_updated_by on users (updated_by);
+alter table departments add constraint departments_head_user_id_fkey
+    foreign key (head_user_id) references users (id) deferrable initially deferred;
+
+create table user_role_assignments (
+    id         uuid        not null primary key,
+    user_id    uuid        not null references users (id) deferrable initially deferred,
+    role_id    uuid        not null references user_roles (id) deferrable initially deferred,
+    is_primary boolean     not null,
+    version    integer     not null,
+    created_at timestamptz not null,
+    unique (user_id, role_id) deferrable initially deferred
+);
+create index idx_user_role_assignments_role on user_role_assignments (role_id);
+
+create table user_sessions (
+    id                  uuid        not null primary key,
+    user_id             uuid        not null references users (id) deferrable initially deferred,
+    token_hash          bytea       not null unique,  -- SHA-256 of the bearer token
+    auth_method         varchar(20) not null check (auth_method in ('password', 'oidc', 'client_credentials', 'api_key')),
+    ip_address          inet,
+    user_agent          text,
+    idle_expires_at     timestamptz not null,
+    absolute_expires_at timestamptz not null,
+    ended_at            timestamptz,
+    end_reason          varchar(20) check (end_reason in ('logout', 'idle', 'expired', 'revoked', 'password_change')),
+    version             integer     not null,
+    created_at          timestamptz not null,
+    updated_at          timestamptz not null
+);
+create index idx_user_sessions_user on user_sessions (user_id);
+
+create table rooms (
+    id            uuid        not null primary key,
+    department_id uuid        not null references departments (id) deferrable initially deferred,
+    room_number   varchar(20) not null,
+    name          varchar(100),
+    room_type     varchar(30) not null check (room_type in ('exam', 'procedure', 'operating', 'ward', 'lab', 'imaging',
+                                                            'consult', 'virtual', 'pharmacy')),
+    capacity      integer     not null check (capacity > 0),
+    status        varchar(20) not null check (status in ('active', 'suspended', 'inactive')),
+    version       integer     not null,
+    created_at    timestamptz not null,
+    updated_at    timestamptz not null,
+    unique (department_id, room_number) deferrable initially deferred
+);
+
+grant select, insert, update, delete on projection_checkpoint, projection_failures, user_roles, departments, users,
+    user_role_assignments, user_sessions, rooms to hims_projector;
+grant select on projection_checkpoint, projection_failures, user_roles, departments, user_role_assignments, rooms
+    to hims_reader;
+-- Secrets are left out: who reads cannot even ask for them.
+grant select (id, email, first_name, last_name, phone, avatar_url, role_id, department_id, patient_id, is_active,
+    is_email_verified, must_change_password, last_login_at, password_changed_at, version, created_at, updated_at,
+    created_by, updated_by) on users to hims_reader;
+grant select (id, user_id, auth_method, ip_address, user_agent, idle_expires_at, absolute_expires_at, ended_at,
+    end_reason, version, created_at, updated_at) on user_sessions to hims_reader;
+
+select hims_identity.protect('users');
+create policy read_all on users for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data')));
+create policy read_staff on users for select to hims_reader
+    using ((select hims_identity.current_user_reads('staff')) and patient_id is null);
+create policy read_own on users for select to hims_reader
+    using (id = (select hims_identity.current_user_id()));
+
+select hims_identity.protect('user_role_assignments');
+create policy read_all on user_role_assignments for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data')));
+create policy read_own on user_role_assignments for select to hims_reader
+    using (user_id = (select hims_identity.current_user_id()));
+
+select hims_identity.protect('user_sessions');
+create policy read_all on user_sessions for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data')));
+create policy read_own on user_sessions for select to hims_reader
+    using (user_id = (select hims_identity.current_user_id()));

@@ -1,0 +1,136 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+create table patients (
+    id                             uuid         not null primary key,
+    mrn                            varchar(20)  not null unique,  -- issued by the server: MRN-, ten digits, check digit
+    first_name                     varchar(100) not null,
+    last_name                      varchar(100) not null,
+    middle_name                    varchar(100),
+    date_of_birth                  date,        -- null once the person was erased
+    gender                         varchar(20)  not null check (gender in ('male', 'female', 'other', 'unknown')),
+    ssn                            text,        -- sealed with the patient's own key
+    ssn_blind_index                bytea,       -- HMAC, for equality only
+    email                          varchar(255),
+    phone_primary                  varchar(20), -- E.164
+    phone_secondary                varchar(20),
+    address_line_1                 varchar(255),
+    address_line_2                 varchar(255),
+    city                           varchar(100),
+    state                          varchar(50),
+    postal_code                    varchar(20),
+    country                        varchar(50)  not null default 'US',
+    marital_status                 varchar(20),
+    occupation                     varchar(100),
+    emergency_contact_name         varchar(200),
+    emergency_contact_relationship varchar(50),
+    emergency_contact_phone        varchar(20),
+    preferred_language             varchar(50)  not null default 'en',
+    ethnicity                      varchar(50),
+    race                           varchar(50),
+    blood_type                     varchar(10),
+    organ_donor                    boolean      not null default false,
+    advance_directive              boolean      not null default false,
+    version                        integer      not null,
+    created_at                     timestamptz  not null,
+    updated_at                     timestamptz  not null,
+    created_by                     uuid         references users (id) deferrable initially deferred,
+    updated_by                     uuid         references users (id) deferrable initially deferred,
+    -- 'simple', not 'english': a stemmer drops names such as Will An Do.
+    search                         tsvector     not null generated always as (to_tsvector('simple',
+        first_name || ' ' || last_name || ' ' || coalesce(middle_name, '') || ' ' || coalesce(email, '') || ' '
+        || coalesce(phone_primary, '') || ' ' || mrn)) stored,
+    constraint chk_phone_format check (phone_primary ~ '^\+[1-9][0-9]{7,14}$'),
+    constraint chk_phone_secondary_format check (phone_secondary ~ '^\+[1-9][0-9]{7,14}$')
+);
+create index idx_patients_name on patients (last_name, first_name);
+create index idx_patients_search on patients (last_name, first_name, date_of_birth);
+create index idx_patients_dob on patients (date_of_birth);
+create index idx_patients_phone on patients (phone_primary);
+create index idx_patients_email on patients (email);
+create index idx_patients_phone_email on patients (phone_primary, email);
+create index idx_patients_fulltext on patients using gin (search);
+create index idx_patients_fuzzy_name on patients using gin ((first_name || ' ' || last_name) gin_trgm_ops);
+create index idx_patients_ssn on patients (ssn_blind_index);
+create index idx_patients_created_by on patients (created_by);
+create index idx_patients_updated_by on patients (updated_by);
+alter table users add constraint users_patient_id_fkey
+    foreign key (patient_id) references patients (id) deferrable initially deferred;
+
+create table patient_identifiers (
+    id         uuid         not null primary key,
+    patient_id uuid         not null references patients (id) on delete cascade deferrable initially deferred,
+    system     varchar(255) not null,  -- FHIR Identifier.system
+    value      varchar(100) not null,  -- FHIR Identifier.value
+    type_code  varchar(20),            -- HL7 v2 table 0203
+    version    integer      not null,
+    created_at timestamptz  not null
+);
+create index idx_patient_identifiers_patient on patient_identifiers (patient_id);
+create index idx_patient_identifiers_value on patient_identifiers (value, system);
+
+create table patient_allergies (
+    id                   uuid         not null primary key,
+    patient_id           uuid         not null references patients (id) on delete cascade deferrable initially deferred,
+    allergen_type        varchar(50)  not null,
+    allergen_name        varchar(200) not null,
+    severity             varchar(20)  check (severity in ('mild', 'moderate', 'severe', 'life_threatening')),
+    reaction_description text,
+    onset_date           date,
+    reported_by          uuid         references users (id) deferrable initially deferred,
+    is_active            boolean      not null,
+    version              integer      not null,
+    created_at           timestamptz  not null,
+    updated_at           timestamptz  not null
+);
+create index idx_patient_allergies_patient on patient_allergies (patient_id);
+create index idx_patient_allergies_allergen on patient_allergies (allergen_name);
+create index idx_patient_allergies_active on patient_allergies (is_active);
+create index idx_patient_allergies_reported_by on patient_allergies (reported_by);
+
+grant select, insert, update, delete on patients, patient_identifiers, patient_allergies to hims_projector;
+grant select (id, mrn, first_name, last_name, middle_name, date_of_birth, gender, email, phone_primary, phone_secondary,
+    address_line_1, address_line_2, city, state, postal_code, country, marital_status, occupation,
+    emergency_contact_name, emergency_contact_relationship, emergency_contact_phone, preferred_language, ethnicity,
+    race, blood_type, organ_donor, advance_directive, version, created_at, updated_at, created_by, updated_by, search)
+    on patients to hims_reader;
+grant select on patient_identifiers, patient_allergies to hims_reader;
+
+select hims_identity.protect('patients');
+create policy read_all on patients for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('all_patients')));
+create policy read_assigned on patients for select to hims_reader
+    using ((select hims_identity.current_user_reads('assigned_patients'))
+        and id in (select hims_identity.assigned_patient_ids()));
+create policy read_prescribed on patients for select to hims_reader
+    using ((select hims_identity.current_user_reads('prescriptions'))
+        and id in (select hims_identity.prescribed_patient_ids()));
+create policy read_own on patients for select to hims_reader
+    using ((select hims_identity.current_user_reads('own_records'))
+        and id = (select hims_identity.current_user_patient_id()));
+
+select hims_identity.protect('patient_identifiers');
+create policy read_all on patient_identifiers for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('all_patients')));
+create policy read_assigned on patient_identifiers for select to hims_reader
+    using ((select hims_identity.current_user_reads('assigned_patients'))
+        and patient_id in (select hims_identity.assigned_patient_ids()));
+create policy read_own on patient_identifiers for select to hims_reader
+    using ((select hims_identity.current_user_reads('own_records'))
+        and patient_id = (select hims_identity.current_user_patient_id()));
+
+select hims_identity.protect('patient_allergies');
+create policy read_clinical on patient_allergies for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('clinical_records')));
+create policy read_assigned on patient_allergies for select to hims_reader
+    using ((select hims_identity.current_user_reads('assigned_patients'))
+        and patient_id in (select hims_identity.assigned_patient_ids()));
+create policy read_prescribed on patient_allergies for select to hims_reader
+    using ((select hims_identity.current_user_reads('prescriptions'))
+        and patient_id in (select hims_identity.prescribed_patient_ids()));
+create policy read_own on patient_allergies for select to hims_reader
+    using ((select hims_identity.current_user_reads('own_records'))
+        and patient_id = (select hims_identity.current_user_patient_id()));

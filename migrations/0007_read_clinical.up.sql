@@ -1,0 +1,104 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+create table consultations (
+    id                         uuid        not null primary key,
+    appointment_id             uuid        unique references appointments (id) deferrable initially deferred,
+    patient_id                 uuid        not null references patients (id) deferrable initially deferred,
+    provider_id                uuid        not null references users (id) deferrable initially deferred,
+    consultation_type          varchar(50) not null,
+    workflow_type              varchar(20) not null check (workflow_type in ('standard', 'adaptive')),
+    chief_complaint            text,
+    history_of_present_illness text,
+    review_of_systems          jsonb,
+    physical_examination       jsonb,
+    assessment                 text,
+    plan                       text,
+    status                     varchar(30) not null check (status in ('scheduled', 'in_progress', 'completed', 'cancelled')),
+    started_at                 timestamptz not null,
+    completed_at               timestamptz,
+    total_duration_minutes     integer     check (total_duration_minutes >= 0),
+    version                    integer     not null,
+    created_at                 timestamptz not null,
+    updated_at                 timestamptz not null,
+    created_by                 uuid        references users (id) deferrable initially deferred,
+    updated_by                 uuid        references users (id) deferrable initially deferred,
+    search                     tsvector    not null generated always as (to_tsvector('simple',
+        coalesce(chief_complaint, '') || ' ' || coalesce(history_of_present_illness, '') || ' '
+        || coalesce(assessment, '') || ' ' || coalesce(plan, ''))) stored
+);
+create index idx_consultations_patient on consultations (patient_id);
+create index idx_consultations_provider on consultations (provider_id);
+create index idx_consultations_status on consultations (status);
+create index idx_consultations_date on consultations (started_at);
+create index idx_consultations_patient_date on consultations (patient_id, started_at desc);
+create index idx_consultations_provider_status on consultations (provider_id, status, started_at desc);
+create index idx_consultation_physical_exam on consultations using gin (physical_examination);
+create index idx_consultations_fulltext on consultations using gin (search);
+
+create table vital_signs (
+    id                       uuid        not null primary key,
+    consultation_id          uuid        references consultations (id) deferrable initially deferred,
+    patient_id               uuid        not null references patients (id) deferrable initially deferred,
+    recorded_by              uuid        not null references users (id) deferrable initially deferred,
+    recorded_at              timestamptz not null,
+    blood_pressure_systolic  integer,       -- mmHg, LOINC 8480-6
+    blood_pressure_diastolic integer,       -- mmHg, LOINC 8462-4
+    heart_rate               integer,       -- per minute, LOINC 8867-4
+    respiratory_rate         integer,       -- per minute, LOINC 9279-1
+    temperature              decimal(4, 1), -- in temperature_unit, LOINC 8310-5
+    temperature_unit         varchar(5)  not null check (temperature_unit in ('F', 'C')),
+    oxygen_saturation        integer,       -- percent, LOINC 2708-6
+    oxygen_supplement        boolean     not null default false,
+    oxygen_flow_rate         decimal(3, 1), -- litres per minute, LOINC 3151-8
+    weight_kg                decimal(5, 2), -- LOINC 29463-7
+    height_cm                decimal(5, 2), -- LOINC 8302-2
+    bmi                      decimal(4, 1) generated always as (
+        case when weight_kg > 0 and height_cm > 0 then round(weight_kg / power(height_cm / 100, 2), 1) end) stored,
+    pain_scale               integer     check (pain_scale between 0 and 10),
+    notes                    text,
+    status                   varchar(20) not null check (status in ('final', 'entered_in_error')),
+    extreme                  jsonb       not null default '[]',  -- fields outside clinical limits, confirmed when taken
+    corrects_id              uuid        references vital_signs (id) deferrable initially deferred,
+    corrected_by_id          uuid        references vital_signs (id) deferrable initially deferred,
+    error_reason             text,
+    version                  integer     not null,
+    created_at               timestamptz not null,
+    updated_at               timestamptz not null,
+    -- What is physically possible. What is clinically plausible is asked when a command arrives, not here.
+    constraint chk_blood_pressure check (blood_pressure_systolic between 0 and 400
+                                     and blood_pressure_diastolic between 0 and 300),
+    constraint chk_heart_rate check (heart_rate between 0 and 500),
+    constraint chk_respiratory_rate check (respiratory_rate between 0 and 200),
+    constraint chk_oxygen_saturation check (oxygen_saturation between 0 and 100),
+    constraint chk_temperature check ((temperature_unit = 'F' and temperature between 50 and 122)
+                                   or (temperature_unit = 'C' and temperature between 10 and 50))
+);
+create index idx_vital_signs_patient on vital_signs (patient_id);
+create index idx_vital_signs_consultation on vital_signs (consultation_id);
+create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
+
+grant select, insert, update, delete on consultations, vital_signs to hims_projector;
+grant select on consultations, vital_signs to hims_reader;
+
+select hims_identity.protect('consultations');
+create policy read_clinical on consultations for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('clinical_records')));
+create policy read_assigned on consultations for select to hims_reader
+    using ((select hims_identity.current_user_reads('assigned_patients'))
+        and patient_id in (select hims_identity.assigned_patient_ids()));
+create policy read_own on consultations for select to hims_reader
+    using ((select hims_identity.current_user_reads('own_records'))
+        and patient_id = (select hims_identity.current_user_patient_id()));
+
+select hims_identity.protect('vital_signs');
+create policy read_clinical on vital_signs for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('clinical_records')));
+create policy read_assigned on vital_signs for select to hims_reader
+    using ((select hims_identity.current_user_reads('assigned_patients'))
+        and patient_id in (select hims_identity.assigned_patient_ids()));
+create policy read_own on vital_signs for select to hims_reader
+    using ((select hims_identity.current_user_reads('own_records'))
+        and patient_id = (select hims_identity.current_user_patient_id()));

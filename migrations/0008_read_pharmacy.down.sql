@@ -1,0 +1,4 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+drop table prescription_items, prescriptions, medication_inventory, medication_ingredients, medications;

@@ -1,0 +1,128 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+create table medications (
+    id                    uuid         not null primary key,
+    name                  varchar(200) not null,
+    generic_name          varchar(200),
+    brand_name            varchar(200),
+    strength              varchar(50),
+    form                  varchar(50),
+    route                 varchar(50),
+    drug_class            varchar(100),
+    controlled_substance  boolean      not null,
+    dea_schedule          varchar(5),
+    requires_prescription boolean      not null,
+    rxnorm_code           varchar(20)  unique,  -- RXCUI of the product
+    is_active             boolean      not null,
+    version               integer      not null,
+    created_at            timestamptz  not null,
+    updated_at            timestamptz  not null
+);
+create index idx_medications_name on medications (name);
+create index idx_medications_generic on medications (generic_name);
+create index idx_medications_class on medications (drug_class);
+create index idx_medications_active on medications (is_active);
+create index idx_medications_fuzzy_name on medications using gin (name gin_trgm_ops);
+
+create table medication_ingredients (
+    id                uuid        not null primary key,
+    medication_id     uuid        not null references medications (id) deferrable initially deferred,
+    rxnorm_ingredient varchar(20) not null,  -- RXCUI of the ingredient
+    version           integer     not null,
+    unique (medication_id, rxnorm_ingredient) deferrable initially deferred
+);
+create index idx_medication_ingredients_ingredient on medication_ingredients (rxnorm_ingredient);
+
+create table medication_inventory (
+    id               uuid           not null primary key,
+    medication_id    uuid           not null references medications (id) deferrable initially deferred,
+    location_id      uuid           not null references rooms (id) deferrable initially deferred,
+    lot_number       varchar(50)    not null,
+    expiry_date      date           not null,
+    quantity_on_hand decimal(12, 3) not null check (quantity_on_hand >= 0),
+    unit             varchar(20)    not null,
+    unit_cost        decimal(10, 4),
+    reorder_level    decimal(12, 3),
+    status           varchar(20)    not null check (status in ('available', 'quarantined', 'recalled', 'depleted')),
+    status_reason    text,
+    version          integer        not null,
+    received_at      timestamptz    not null,
+    updated_at       timestamptz    not null,
+    unique (medication_id, location_id, lot_number) deferrable initially deferred
+);
+create index idx_medication_inventory_medication_expiry on medication_inventory (medication_id, expiry_date);
+create index idx_medication_inventory_location on medication_inventory (location_id);
+create index idx_medication_inventory_expiry on medication_inventory (expiry_date);
+
+create table prescriptions (
+    id                  uuid        not null primary key,
+    consultation_id     uuid        references consultations (id) deferrable initially deferred,
+    patient_id          uuid        not null references patients (id) deferrable initially deferred,
+    provider_id         uuid        not null references users (id) on delete restrict,
+    prescription_number varchar(50) not null unique,  -- issued by the server: RX-, ten digits, check digit
+    status              varchar(30) not null check (status in ('pending', 'sent_to_pharmacy', 'ready', 'dispensed', 'cancelled')),
+    priority            varchar(20) not null check (priority in ('low', 'normal', 'high', 'urgent')),
+    notes               text,
+    cancellation_reason text,
+    version             integer     not null,
+    created_at          timestamptz not null,
+    updated_at          timestamptz not null,
+    created_by          uuid        references users (id) deferrable initially deferred,
+    updated_by          uuid        references users (id) deferrable initially deferred
+);
+create index idx_prescriptions_patient on prescriptions (patient_id);
+create index idx_prescriptions_provider on prescriptions (provider_id);
+create index idx_prescriptions_consultation on prescriptions (consultation_id);
+create index idx_prescriptions_status on prescriptions (status);
+create index idx_active_prescriptions on prescriptions (created_at) where status not in ('dispensed', 'cancelled');
+
+create table prescription_items (
+    id                   uuid           not null primary key,
+    prescription_id      uuid           not null references prescriptions (id) deferrable initially deferred,
+    line_number          integer        not null,
+    medication_id        uuid           not null references medications (id) deferrable initially deferred,
+    dose_quantity        decimal(10, 3),
+    dose_unit            varchar(20),
+    route                varchar(50),
+    frequency            varchar(50),
+    as_needed            boolean        not null,
+    duration_days        integer        check (duration_days > 0),
+    quantity             decimal(10, 3) not null check (quantity > 0),
+    quantity_unit        varchar(20)    not null,
+    quantity_dispensed   decimal(10, 3) not null default 0 check (quantity_dispensed >= 0),
+    substitution_allowed boolean        not null,
+    instructions         text,
+    valid_until          date,
+    status               varchar(20)    not null
+                         check (status in ('active', 'partially_dispensed', 'dispensed', 'cancelled')),
+    version              integer        not null,
+    created_at           timestamptz    not null,
+    updated_at           timestamptz    not null,
+    unique (prescription_id, line_number) deferrable initially deferred,
+    check (quantity_dispensed <= quantity)
+);
+create index idx_prescription_items_medication on prescription_items (medication_id);
+
+grant select, insert, update, delete on medications, medication_ingredients, medication_inventory, prescriptions,
+    prescription_items to hims_projector;
+grant select on medications, medication_ingredients, medication_inventory, prescriptions, prescription_items
+    to hims_reader;
+
+select hims_identity.protect('prescriptions');
+create policy read_clinical on prescriptions for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('clinical_records')));
+create policy read_assigned on prescriptions for select to hims_reader
+    using ((select hims_identity.current_user_reads('assigned_patients'))
+        and patient_id in (select hims_identity.assigned_patient_ids()));
+create policy read_own on prescriptions for select to hims_reader
+    using ((select hims_identity.current_user_reads('own_records'))
+        and patient_id = (select hims_identity.current_user_patient_id()));
+create policy read_pharmacy on prescriptions for select to hims_reader
+    using ((select hims_identity.current_user_reads('prescriptions')));
+
+-- An item is readable where its prescription is.
+select hims_identity.protect('prescription_items');
+create policy read_with_prescription on prescription_items for select to hims_reader
+    using (exists (select from prescriptions p where p.id = prescription_id));

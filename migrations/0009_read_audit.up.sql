@@ -1,0 +1,53 @@
+-- The schema is hims, or the one that a rebuild is making.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+-- One row per event of the log: what was done, and what was attempted and refused. By month of recording.
+create table audit_logs (
+    id            uuid         not null,
+    position      bigint       not null,  -- of the event in the log
+    user_id       uuid,                   -- no foreign key: the audit outlives what it speaks of
+    session_id    uuid,
+    action        varchar(100) not null,  -- the event type
+    resource_type varchar(50)  not null,
+    resource_id   uuid,
+    patient_id    uuid,                   -- whose record it is about
+    old_values    jsonb,                  -- what changed, as it was; personal values masked
+    new_values    jsonb,                  -- what changed, as it is; personal values masked
+    ip_address    inet,
+    user_agent    text,
+    "timestamp"   timestamptz  not null,
+    success       boolean      not null,
+    error_message text,
+    version       integer      not null,
+    primary key (id, "timestamp")
+) partition by range ("timestamp");
+create index idx_audit_logs_user on audit_logs (user_id);
+create index idx_audit_logs_action on audit_logs (action);
+create index idx_audit_logs_resource on audit_logs (resource_type, resource_id);
+create index idx_audit_logs_patient on audit_logs (patient_id);
+create index idx_audit_logs_timestamp on audit_logs using brin ("timestamp");
+create index idx_audit_logs_position on audit_logs using brin (position);
+
+-- Makes the partition of a month, if it is missing. There is no default partition: nothing is swallowed silently.
+create function create_monthly_partition(parent regclass, month date) returns void
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    since  timestamptz := date_trunc('month', month::timestamp) at time zone 'UTC';
+    until  timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'UTC';
+    home   text := (select nspname from pg_namespace n join pg_class c on c.relnamespace = n.oid where c.oid = parent);
+    child  text := (select relname from pg_class where oid = parent) || to_char(month, '"_y"YYYY"m"MM');
+begin
+    if to_regclass(format('%I.%I', home, child)) is null then
+        execute format('create table %I.%I partition of %s for values from (%L) to (%L)', home, child, parent, since, until);
+    end if;
+end $$;
+revoke all on function create_monthly_partition(regclass, date) from public;
+grant execute on function create_monthly_partition(regclass, date) to hims_projector;
+
+grant select, insert, update, delete on audit_logs to hims_projector;
+grant select on audit_logs to hims_reader;
+
+select hims_identity.protect('audit_logs');
+create policy read_all on audit_logs for select to hims_reader
+    using ((select hims_identity.current_user_reads('all_data'))
+        or (select hims_identity.current_user_reads('audit_logs')));
