@@ -102,10 +102,3 @@ create table log.snapshots (
     state         jsonb   not null,
     subject_id    uuid
 );
-
--- Which process does what only one at a time should do.
-create table log.leases (
-    name       text        not null primary key,
-    holder     uuid        not null,
-    expires_at timestamptz not null
-);

@@ -29,7 +29,6 @@ grant select, insert, update on log.subject_keys, log.snapshots to hims_writer;
 
 -- The projector reads the log and writes the read tables.
 grant select on log.events, log.head to hims_projector;
-grant select, insert, update, delete on log.leases to hims_projector;
 
 -- Who asks, for this transaction only. Empty unless the session is the server's own: a login that is not allowed to
 -- be hims_writer cannot pretend to be anybody by setting these.

@@ -59,7 +59,8 @@ create table prescriptions (
     id                  uuid        not null primary key,
     consultation_id     uuid        references consultations (id) deferrable initially deferred,
     patient_id          uuid        not null references patients (id) deferrable initially deferred,
-    provider_id         uuid        not null references users (id) on delete restrict,
+    provider_id         uuid        not null references users (id) on delete restrict
+                                    deferrable initially deferred,
     prescription_number varchar(50) not null unique,  -- issued by the server: RX-, ten digits, check digit
     status              varchar(30) not null check (status in ('pending', 'sent_to_pharmacy', 'ready', 'dispensed', 'cancelled')),
     priority            varchar(20) not null check (priority in ('low', 'normal', 'high', 'urgent')),

@@ -1,1 +1,20 @@
+//! The hospital over HTTP and on the command line. Handlers translate; they do not think.
 
+mod bootstrap;
+pub mod cli;
+mod demo;
+pub mod embedded;
+mod hospital;
+pub mod import;
+mod keys;
+mod openapi;
+mod problem;
+mod routes;
+pub mod server;
+mod settings;
+mod surroundings;
+
+pub use hospital::{Hospital, HospitalError};
+pub use openapi::document as openapi_document;
+pub use settings::Settings;
+pub use surroundings::surroundings;

@@ -249,6 +249,11 @@ macro_rules! terms {
             /// Every code of the set, as stored and as sent.
             pub const CODES: &'static [&'static str] = &[$($code),*];
 
+            /// The term with a code.
+            pub fn parse(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$term),)* _ => None }
+            }
+
             /// The code.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$term => $code),* }

@@ -91,15 +91,22 @@ pub enum Event {
     },
 }
 
+impl Status {
+    /// The status when there is so much: a lot that is used up is depleted until there is more.
+    #[must_use]
+    pub fn with_stock(self, quantity_on_hand: Decimal) -> Self {
+        match (self, quantity_on_hand.is_zero()) {
+            (Self::Available, true) => Self::Depleted,
+            (Self::Depleted, false) => Self::Available,
+            (status, _) => status,
+        }
+    }
+}
+
 impl MedicationLot {
     fn with(self, change: Decimal) -> Self {
         let quantity_on_hand = self.quantity_on_hand + change;
-        let status = match (self.status, quantity_on_hand.is_zero()) {
-            (Status::Available, true) => Status::Depleted,
-            (Status::Depleted, false) => Status::Available,
-            (status, _) => status,
-        };
-        Self { quantity_on_hand, status, ..self }
+        Self { quantity_on_hand, status: self.status.with_stock(quantity_on_hand), ..self }
     }
 
     /// Whether it may be dispensed on a day.

@@ -41,6 +41,6 @@ pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
 pub use postgres::{PgEventStore, PgOptions};
 pub use recorded::{Opened, Position, Recorded};
-pub use store::{EventStore, Snapshot};
+pub use store::{EventStore, Snapshot, Wanted};
 pub use upcast::{Upcast, Upcasters};
 pub use vault::{KeyTable, MasterKey, Vault, VaultError, reveal};

@@ -10,7 +10,7 @@ use crate::chain::GENESIS;
 use crate::prepare::{Key, Prepared, PreparedClaim, open_state, prepare, seal_state};
 use crate::{
     Append, AppendError, Appended, EventStore, KeyTable, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError,
-    Upcasters, Vault, VaultError,
+    Upcasters, Vault, VaultError, Wanted,
 };
 
 /// An event log in memory: the same promises, but for durability. For tests of what is built on a log.
@@ -181,6 +181,11 @@ impl EventStore for MemoryEventStore {
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
         let (after, limit) = (usize::try_from(after).unwrap_or(0), usize::try_from(limit).unwrap_or(0));
         Ok(self.log().events.iter().skip(after).take(limit).cloned().collect())
+    }
+
+    async fn search(&self, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
+        let limit = usize::try_from(wanted.limit).unwrap_or(0);
+        Ok(self.log().events.iter().filter(|it| wanted.fits(it)).take(limit).cloned().collect())
     }
 
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {

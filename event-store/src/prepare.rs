@@ -1,9 +1,8 @@
 //! What both stores do to an append before it is written, and to events after they are read.
 
-use aes_gcm_siv::Aes256GcmSiv;
 use uuid::Uuid;
 
-use crate::vault::is_sealed;
+use crate::vault::{SubjectKey, is_sealed};
 use crate::{
     Append, AppendError, Claim, Guard, Metadata, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError,
 };
@@ -112,30 +111,30 @@ pub(crate) async fn open(
         .collect();
     let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
     let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
-        open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).and_then(Option::as_deref))
+        open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().flatten())
     });
     Ok(opened.collect())
 }
 
 /// An event whose values do not open stays as it is stored: it then fails to decode, alone.
-fn open_one(upcasters: &Upcasters, recorded: Recorded, key: Option<&Aes256GcmSiv>) -> Opened {
+fn open_one(upcasters: &Upcasters, recorded: Recorded, key: SubjectKey) -> Opened {
     let outdated = recorded.schema_version < upcasters.current_version(&recorded.event_type);
     let sealed = is_sealed(&recorded.data);
     if !sealed && !outdated {
-        return Opened { recorded, data: None };
+        return Opened { recorded, data: None, key: None };
     }
     let context = context(&recorded.stream_type, recorded.stream_id, &recorded.event_type);
     let data = serde_json::from_str(&recorded.data).map_err(|_| VaultError::Forged).and_then(|mut data| {
         if sealed {
-            Vault::open(&context, key, &mut data)?;
+            Vault::open(&context, key.as_deref(), &mut data)?;
         }
         Ok(upcasters.apply(&recorded.event_type, recorded.schema_version, data))
     });
     match data {
-        Ok(data) => Opened { recorded, data: Some(data) },
+        Ok(data) => Opened { recorded, data: Some(data), key },
         Err(error) => {
             tracing::error!(position = recorded.position, %error, "an event could not be opened");
-            Opened { recorded, data: Some(serde_json::Value::Null) }
+            Opened { recorded, data: Some(serde_json::Value::Null), key }
         }
     }
 }

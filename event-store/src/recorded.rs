@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::chain::{self, Hash};
+use crate::vault::SubjectKey;
 use crate::{Metadata, StoreError};
 
 /// Place in the log, from 1; 0 is before the first event.
@@ -71,12 +72,26 @@ impl Recorded {
 }
 
 /// An event whose personal values are readable, as far as their keys exist, in today's schema version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Opened {
     /// The event as it is stored.
     pub recorded: Recorded,
     /// What happened; `None` while the stored text itself is what is to be read.
     pub(crate) data: Option<Value>,
+    /// The key of its subject, if it holds sealed values and the key exists.
+    pub(crate) key: SubjectKey,
+}
+
+impl PartialEq for Opened {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.recorded, &self.data) == (&other.recorded, &other.data)
+    }
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("recorded", &self.recorded).finish_non_exhaustive()
+    }
 }
 
 impl Opened {
@@ -89,6 +104,12 @@ impl Opened {
             Some(value) => Ok(value.clone()),
             None => serde_json::from_str(&self.recorded.data).map_err(|error| self.recorded.unreadable(&error)),
         }
+    }
+
+    /// Seals a value with the key of the event's subject, for a column of a read table: the same text for the same value,
+    /// so that a rebuild gives the same row. `None` when there is no key.
+    pub fn seal_column(&self, column: &str, value: &str) -> Option<String> {
+        crate::vault::seal_column(self.key.as_deref()?, column, value)
     }
 
     /// Reads it as an event of the stream's enum.

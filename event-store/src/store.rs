@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -16,6 +17,39 @@ pub struct Snapshot {
     pub state: Value,
 }
 
+/// Which events to look for. What is left out does not matter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// Only after this position.
+    pub after: Position,
+    /// At most so many.
+    pub limit: i64,
+    /// Of this stream.
+    pub stream_id: Option<Uuid>,
+    /// Of streams of this type.
+    pub stream_type: Option<String>,
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// Recorded then or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Recorded then or earlier.
+    pub to: Option<DateTime<Utc>>,
+    /// Only these positions.
+    pub positions: Option<Vec<Position>>,
+}
+
+impl Wanted {
+    pub(crate) fn fits(&self, event: &Recorded) -> bool {
+        event.position > self.after
+            && self.stream_id.is_none_or(|it| it == event.stream_id)
+            && self.stream_type.as_ref().is_none_or(|it| *it == event.stream_type)
+            && self.event_type.as_ref().is_none_or(|it| *it == event.event_type)
+            && self.from.is_none_or(|it| it <= event.recorded_at)
+            && self.to.is_none_or(|it| it >= event.recorded_at)
+            && self.positions.as_ref().is_none_or(|it| it.contains(&event.position))
+    }
+}
+
 /// An append-only event log.
 #[async_trait]
 pub trait EventStore: Send + Sync {
@@ -27,6 +61,9 @@ pub trait EventStore: Send + Sync {
 
     /// At most `limit` events after a position, in order and without a gap.
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Events that fit, in order, at most `limit`.
+    async fn search(&self, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError>;
 
     /// Who has a shared key, or the one who has a unique key.
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError>;

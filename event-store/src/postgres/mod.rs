@@ -21,7 +21,7 @@ use self::writer::{Pending, Writer};
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::{
     Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
-    Vault,
+    Vault, Wanted,
 };
 
 /// What can be set.
@@ -101,6 +101,10 @@ impl EventStore for PgEventStore {
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
         read::read(&self.pool, after, limit).await
+    }
+
+    async fn search(&self, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
+        read::search(&self.pool, wanted).await
     }
 
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {

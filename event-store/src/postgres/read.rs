@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgExecutor, PgPool, Row};
+use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use crate::chain::Hash;
-use crate::{Position, Receipt, Recorded, Snapshot, StoreError};
+use crate::{Position, Receipt, Recorded, Snapshot, StoreError, Wanted};
 
 /// The end of the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,6 +73,36 @@ pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec
     .bind(limit)
     .fetch_all(db)
     .await?;
+    Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn search(db: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
+    let mut query = QueryBuilder::<Postgres>::new(
+        "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
+                metadata::text, hash
+           from log.events where position > ",
+    );
+    query.push_bind(wanted.after);
+    if let Some(it) = wanted.stream_id {
+        query.push(" and stream_id = ").push_bind(it);
+    }
+    if let Some(it) = &wanted.stream_type {
+        query.push(" and stream_type = ").push_bind(it);
+    }
+    if let Some(it) = &wanted.event_type {
+        query.push(" and event_type = ").push_bind(it);
+    }
+    if let Some(it) = wanted.from {
+        query.push(" and recorded_at >= ").push_bind(it);
+    }
+    if let Some(it) = wanted.to {
+        query.push(" and recorded_at <= ").push_bind(it);
+    }
+    if let Some(it) = &wanted.positions {
+        query.push(" and position = any(").push_bind(it).push(")");
+    }
+    query.push(" order by position limit ").push_bind(wanted.limit);
+    let rows = query.build().fetch_all(db).await?;
     Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
 }
 

@@ -1,0 +1,74 @@
+//! What every hospital begins with: its roles, and an administrator.
+
+use hims_commands::role::DefineRole;
+use hims_commands::user::CreateUser;
+use hims_commands::{Caller, Failure, Kind, Password, Refused, Request, role_id, scopes, system_roles};
+use hims_domain::Personal;
+use hims_domain::role::Role;
+use hims_domain::user::Profile;
+use hims_domain::values::Email;
+
+use crate::{Hospital, HospitalError, Settings};
+
+impl Hospital {
+    /// Defines the roles that every hospital has, unless they are there.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn define_roles(&self) -> Result<(), HospitalError> {
+        for (id, definition) in system_roles() {
+            if self.executor.load::<Role>(id.0, true).await?.version == 0 {
+                let command = DefineRole { id: Some(id), definition };
+                match self.executor.execute(command, Request::of(Caller::system("set-up"))).await {
+                    // Another node was faster.
+                    Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an administrator when there is none: from the settings, or with a password that is answered once and must
+    /// be changed at the first login. Answers address and password when it made them up.
+    ///
+    /// # Errors
+    /// When the log does not answer, or the settings give no usable address or password.
+    pub async fn make_administrator(&self, settings: &Settings) -> Result<Option<(String, String)>, HospitalError> {
+        if !self.store.owners(scopes::USERS_WITH_ROLE, "administrator").await?.is_empty() {
+            return Ok(None);
+        }
+        let email = settings.admin_email.clone().unwrap_or_else(|| "admin@hims.invalid".to_owned());
+        let made_up = settings.admin_password.is_none().then(|| format!("{:032x}", self.executor.entropy()));
+        let password = settings.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default();
+        let command = administrator(&email, &password)?;
+        let mut caller = Caller::system("set-up");
+        // Whoever is no part of the system chooses a password that must be changed.
+        caller.is_system = made_up.is_none();
+        caller.permissions = system_roles().into_iter().map(|(_, it)| it.permissions).next_back().unwrap_or_default();
+        match self.executor.execute(command, Request::of(caller)).await {
+            Ok(_) => Ok(made_up.map(|password| (email, password))),
+            // Another node was faster.
+            Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn administrator(email: &str, password: &str) -> Result<CreateUser, Failure> {
+    let refused = |rule| Failure::Refused(Refused::field("invalid-fields", "/email", rule));
+    Ok(CreateUser {
+        id: None,
+        email: Personal::Known(Email::parse(email).map_err(refused)?),
+        profile: Profile {
+            first_name: Personal::Known("System".into()),
+            last_name: Personal::Known("Administrator".into()),
+            phone: None,
+            avatar_url: None,
+        },
+        role_id: role_id("administrator"),
+        additional_role_ids: std::collections::BTreeSet::new(),
+        department_id: None,
+        password: Some(Password::new(password)),
+    })
+}

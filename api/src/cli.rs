@@ -1,0 +1,356 @@
+//! The command line.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand};
+use hims_commands::user::CreateUser;
+use hims_commands::{Caller, Password, Registry, Request, role_id};
+use hims_domain::Personal;
+use hims_domain::user::Profile;
+use hims_domain::values::Email;
+use hims_event_store::verify;
+use hims_projections::{Rebuild, Target, migrations};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::hospital::Database;
+use crate::settings::LogFormat;
+use crate::{Hospital, Settings, server};
+
+/// An event-sourced backend for hospitals.
+#[derive(Debug, Parser)]
+#[command(name = "hims", version, about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Where the embedded PostgreSQL and its master key lie [env: HIMS_DATA_DIR]
+    #[arg(long, global = true)]
+    data_dir: Option<PathBuf>,
+    /// A PostgreSQL of your own, 15 or later; the embedded one unless given [env: DATABASE_URL]
+    #[arg(long, global = true, hide_env_values = true)]
+    database_url: Option<String>,
+    /// The file with the key that wraps the subjects' keys [env: HIMS_MASTER_KEY_FILE]
+    #[arg(long, global = true)]
+    master_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the hospital over HTTP
+    Serve {
+        /// Where to listen [env: HIMS_BIND] [default: 127.0.0.1:8080]
+        #[arg(long)]
+        bind: Option<SocketAddr>,
+        /// Fill an empty database with a small made-up hospital
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Bring the database up to date, take it back, or say how it stands
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+    },
+    /// Load real data through the command path
+    Import {
+        #[command(subcommand)]
+        format: Format,
+    },
+    /// Recompute the hash chain of the log
+    Verify {
+        /// The first position to check
+        #[arg(long, default_value_t = 1)]
+        from: i64,
+    },
+    /// Make the read tables anew from the log, while the server answers
+    Rebuild {
+        /// As they were at a position or an instant (RFC 3339)
+        #[arg(long, requires = "into")]
+        as_of: Option<AsOf>,
+        /// The new schema to make them in
+        #[arg(long, requires = "as_of")]
+        into: Option<String>,
+    },
+    /// Work on users
+    User {
+        #[command(subcommand)]
+        work: UserWork,
+    },
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum Direction {
+    /// Apply what is missing
+    Up,
+    /// Take back the last migration, or the last N
+    Down {
+        /// How many; all of them: `all`
+        steps: Option<String>,
+    },
+    /// List the migrations
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+enum Format {
+    /// FHIR R4 bundles: files, or folders of them
+    Fhir {
+        /// Files or folders
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UserWork {
+    /// Enter a user; the password is read from standard input and must be changed at the first login
+    Add {
+        /// The login
+        #[arg(long)]
+        email: String,
+        /// The name of the role
+        #[arg(long)]
+        role: String,
+        /// Given name
+        #[arg(long)]
+        first_name: String,
+        /// Family name
+        #[arg(long)]
+        last_name: String,
+    },
+}
+
+/// A position or an instant.
+#[derive(Debug, Clone)]
+enum AsOf {
+    Position(i64),
+    Instant(DateTime<Utc>),
+}
+
+impl std::str::FromStr for AsOf {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(position) = text.parse() {
+            return Ok(Self::Position(position));
+        }
+        let instant = DateTime::parse_from_rfc3339(text).map(|it| Self::Instant(it.to_utc()));
+        instant.map_err(|_| "give a position, or an instant such as 2026-11-23T10:00:00Z".to_owned())
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Runs the command; 0, 1 (failed) or 2 (usage).
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = match settings(&cli.common) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error),
+    };
+    log_to_stderr(settings.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(cli.command, settings)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Failure) -> ExitCode {
+    eprintln!("hims: {error}");
+    ExitCode::FAILURE
+}
+
+fn settings(common: &Common) -> Result<Settings, Failure> {
+    let mut settings = Settings::read()?;
+    if let Some(data_dir) = &common.data_dir {
+        settings.data_dir.clone_from(data_dir);
+    }
+    if common.database_url.is_some() {
+        settings.database_url.clone_from(&common.database_url);
+    }
+    if common.master_key_file.is_some() {
+        settings.master_key_file.clone_from(&common.master_key_file);
+    }
+    Ok(settings)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve { bind, demo } => serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await,
+        Command::Migrate { direction } => migrate(&settings, direction).await,
+        Command::Import { format: Format::Fhir { paths } } => import(&settings, paths).await,
+        Command::Verify { from } => verify_log(&settings, from).await,
+        Command::Rebuild { as_of, into } => rebuild(&settings, as_of, into).await,
+        Command::User { work } => add_user(&settings, work).await,
+        Command::Openapi => {
+            println!("{}", serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(&settings, true).await?;
+    if demo {
+        hospital.fill_with_demo().await?;
+    } else {
+        hospital.define_roles().await?;
+        if let Some((email, password)) = hospital.make_administrator(&settings).await? {
+            println!("The first administrator: {email}, password {password} (to be changed at the first login)");
+        }
+    }
+    let listening = server::listen(&settings, hospital)?;
+    println!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address);
+    let handle = listening.handle();
+    tokio::spawn(async move {
+        asked_to_stop().await;
+        tracing::info!("stopping: no new requests; what waits is written");
+        handle.stop(true).await;
+    });
+    listening.serve().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C, or the signal that a service manager sends.
+async fn asked_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!(%error, "cannot hear SIGTERM");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, Failure> {
+    let database = Database::open(settings).await?;
+    let pool = database.owner();
+    match direction {
+        Direction::Up => migrations::up(&pool).await?,
+        Direction::Down { steps } => {
+            let steps = match steps.as_deref() {
+                None => Some(1),
+                Some("all") => None,
+                Some(number) => Some(number.parse().map_err(|_| "give a number of migrations, or all")?),
+            };
+            migrations::down(&pool, steps).await?;
+        }
+        Direction::Status => {}
+    }
+    for migration in migrations::status(&pool).await? {
+        let applied = migration.applied_at.map_or_else(|| "pending".to_owned(), |it| format!("applied {}", it.to_rfc3339()));
+        println!("{:04} {:<20} {applied}", migration.version, migration.description);
+    }
+    pool.close().await;
+    database.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bar(length: Option<u64>, template: &str) -> ProgressBar {
+    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, true).await?;
+    hospital.define_roles().await?;
+    let imported = crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
+    hospital.close().await;
+    let summary = imported?;
+    print!("{summary}");
+    Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, false).await?;
+    let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
+    let verified = verify::verify(hospital.store.as_ref(), from, |position| bar.set_position(position.unsigned_abs())).await;
+    bar.finish_and_clear();
+    hospital.close().await;
+    let verified = verified?;
+    let hash: String = verified.hash.iter().map(|it| format!("{it:02x}")).collect();
+    println!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rebuild(settings: &Settings, as_of: Option<AsOf>, into: Option<String>) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, false).await?;
+    let target = match (as_of, into) {
+        (Some(AsOf::Position(position)), Some(schema)) => Target::Position(position, schema),
+        (Some(AsOf::Instant(instant)), Some(schema)) => Target::Instant(instant, schema),
+        _ => Target::Swap,
+    };
+    let head = hospital.store.current_head().await?;
+    let bar = bar(Some(head.unsigned_abs()), "{bar:40} {pos}/{len} events, {per_sec}");
+    let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: hospital.owner.clone() };
+    let rebuilt = rebuild.run(&target, |position| bar.set_position(position.unsigned_abs())).await;
+    bar.finish_and_clear();
+    hospital.close().await;
+    println!("the read tables were made anew as of position {}", rebuilt?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {
+    let UserWork::Add { email, role, first_name, last_name } = work;
+    let hospital = Hospital::open(settings, true).await?;
+    let added = async {
+        hospital.define_roles().await?;
+        let mut password = String::new();
+        std::io::stdin().read_line(&mut password)?;
+        let command = CreateUser {
+            id: None,
+            email: Personal::Known(Email::parse(&email)?),
+            profile: Profile {
+                first_name: Personal::Known(first_name.as_str().into()),
+                last_name: Personal::Known(last_name.as_str().into()),
+                phone: None,
+                avatar_url: None,
+            },
+            role_id: role_id(&role),
+            additional_role_ids: std::collections::BTreeSet::new(),
+            department_id: None,
+            password: Some(Password::new(password.trim_end_matches(['\r', '\n']))),
+        };
+        let mut caller = Caller::system("command-line");
+        caller.is_system = false;
+        caller.permissions.create.insert("users".into());
+        Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
+    }
+    .await;
+    hospital.close().await;
+    println!("user {} was entered", added?.id);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,204 @@
+//! A small made-up hospital, the same every time, made through the command path.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike, Days, NaiveTime, Utc, Weekday};
+use hims_commands::appointment::ScheduleAppointment;
+use hims_commands::department::OpenDepartment;
+use hims_commands::medication::AddMedication;
+use hims_commands::medication_lot::ReceiveMedicationLot;
+use hims_commands::patient::{RecordAllergy, RegisterPatient};
+use hims_commands::room::AddRoom;
+use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
+use hims_commands::{Caller, Command, Password, Request, role_id};
+use hims_domain::user::User;
+use hims_domain::UserId;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Hospital, HospitalError};
+
+const PASSWORD: &str = "demo-hims-2026";
+
+/// Logins, one for each role.
+const STAFF: [(u128, &str, &str, &str, &str); 7] = [
+    (1, "admin", "administrator", "Ada", "Minis"),
+    (2, "doctor", "doctor", "Dana", "Osei"),
+    (3, "nurse", "nurse", "Nils", "Berg"),
+    (4, "reception", "receptionist", "Rosa", "Lindt"),
+    (5, "pharmacist", "pharmacist", "Petra", "Quist"),
+    (6, "lab", "lab_technician", "Lars", "Amadi"),
+    (7, "patient", "patient", "Paula", "Reyes"),
+];
+
+/// Given name, family name, date of birth, gender.
+const PATIENTS: [(&str, &str, &str, &str); 8] = [
+    ("Paula", "Reyes", "1984-03-12", "female"),
+    ("Will An", "Do", "1990-07-01", "male"),
+    ("Siobhan", "O'Brien", "1957-11-30", "female"),
+    ("Jürgen", "Weiß", "1949-01-17", "male"),
+    ("Amara", "Nwosu", "2019-05-22", "female"),
+    ("Kenji", "Watanabe", "1972-09-08", "male"),
+    ("Leila", "Haddad", "2001-12-03", "female"),
+    ("Tomás", "Silva", "1938-02-27", "male"),
+];
+
+/// Name, generic name, strength, form, RxNorm product, RxNorm ingredient.
+const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
+    ("Amoxicillin 500 mg oral capsule", "amoxicillin", "500 mg", "capsule", "308191", "723"),
+    ("Warfarin sodium 5 mg oral tablet", "warfarin", "5 mg", "tablet", "855332", "11289"),
+    ("Naproxen 250 mg oral tablet", "naproxen", "250 mg", "tablet", "198013", "7258"),
+    ("Simvastatin 20 mg oral tablet", "simvastatin", "20 mg", "tablet", "312961", "36567"),
+];
+
+/// Ids of the demo hospital: a kind and a number, the same every time.
+fn id(kind: u16, number: u128) -> Uuid {
+    uuid::Builder::from_custom_bytes(((0xDE30_u128 << 112) | (u128::from(kind) << 96) | number).to_be_bytes()).into_uuid()
+}
+
+const DEPARTMENT: u16 = 1;
+const ROOM: u16 = 2;
+const USER: u16 = 3;
+const PATIENT: u16 = 4;
+const MEDICATION: u16 = 5;
+const LOT: u16 = 6;
+const APPOINTMENT: u16 = 7;
+
+impl Hospital {
+    /// Fills an empty log with the made-up hospital; does nothing where it is there already.
+    ///
+    /// # Errors
+    /// When the log holds something else, or does not answer.
+    pub async fn fill_with_demo(&self) -> Result<(), HospitalError> {
+        if self.store.current_head().await? > 0 {
+            let is_demo = self.executor.load::<User>(id(USER, 1), true).await?.version > 0;
+            return if is_demo { Ok(()) } else { Err(HospitalError::NotEmpty) };
+        }
+        self.define_roles().await?;
+        self.places().await?;
+        self.staff().await?;
+        self.patients().await?;
+        self.pharmacy().await?;
+        self.appointments().await
+    }
+
+    /// Carries out a command, given as its request body.
+    async fn demo<C: Command>(&self, body: Value) -> Result<(), HospitalError> {
+        let command: C = serde_json::from_value(body).map_err(|error| {
+            hims_event_store::StoreError::Unavailable(format!("the demo's {} is malformed: {error}", C::NAME))
+        })?;
+        self.executor.execute(command, Request::of(Caller::system("demo"))).await?;
+        Ok(())
+    }
+
+    async fn places(&self) -> Result<(), HospitalError> {
+        for (number, code, name) in [(1, "MED", "Internal medicine"), (2, "PHA", "Pharmacy"), (3, "LAB", "Laboratory")] {
+            self.demo::<OpenDepartment>(json!({
+                "id": id(DEPARTMENT, number), "code": code, "name": name, "time_zone": "America/New_York",
+                "phone": format!("212-555-010{number}"),
+            }))
+            .await?;
+        }
+        for (number, department, room, kind) in [(1, 1, "101", "exam"), (2, 1, "102", "exam"), (3, 2, "P1", "pharmacy")] {
+            self.demo::<AddRoom>(json!({
+                "id": id(ROOM, number), "department_id": id(DEPARTMENT, department), "room_number": room,
+                "room_type": kind,
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn staff(&self) -> Result<(), HospitalError> {
+        let created = STAFF.iter().map(|(number, login, role, first, last)| {
+            let command = serde_json::from_value::<CreateUser>(json!({
+                "id": id(USER, *number), "email": format!("{login}@demo.hims"), "first_name": first,
+                "last_name": last, "role_id": role_id(role), "password": Password::new(PASSWORD),
+            }));
+            async move {
+                let command = command.map_err(|error| {
+                    hims_event_store::StoreError::Unavailable(format!("the demo's staff is malformed: {error}"))
+                })?;
+                Ok::<_, HospitalError>(self.executor.execute(command, Request::of(Caller::system("demo"))).await?)
+            }
+        });
+        // One after the other: the log of a demo is the same every time.
+        for creating in created {
+            creating.await?;
+        }
+        for (number, department) in [(2, 1), (3, 1), (4, 1), (5, 2), (6, 3)] {
+            self.demo::<ChangeUserDepartment>(json!({
+                "user_id": id(USER, number), "department_id": id(DEPARTMENT, department),
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn patients(&self) -> Result<(), HospitalError> {
+        for (number, (first, last, born, gender)) in (1..).zip(PATIENTS) {
+            self.demo::<RegisterPatient>(json!({
+                "id": id(PATIENT, number), "first_name": first, "last_name": last, "date_of_birth": born,
+                "gender": gender, "ssn": format!("999-00-{number:04}"), "phone_primary": format!("212-555-02{number:02}"),
+                "address_line_1": format!("{number} Example Street"), "city": "New York", "state": "NY",
+                "postal_code": "10001", "preferred_language": "en",
+            }))
+            .await?;
+        }
+        let reactions = BTreeMap::from([(1, ("Penicillin", "severe", "Hives")), (3, ("Peanut", "life_threatening", "Anaphylaxis"))]);
+        for (number, (allergen, severity, reaction)) in reactions {
+            let kind = if allergen == "Peanut" { "food" } else { "drug" };
+            self.demo::<RecordAllergy>(json!({
+                "patient_id": id(PATIENT, number), "allergen_type": kind, "allergen_name": allergen,
+                "severity": severity, "reaction_description": reaction, "reported_by": id(USER, 3),
+            }))
+            .await?;
+        }
+        self.demo::<LinkUserToPatient>(json!({"user_id": id(USER, 7), "patient_id": id(PATIENT, 1)})).await
+    }
+
+    async fn pharmacy(&self) -> Result<(), HospitalError> {
+        let today = self.executor.now().date_naive();
+        for (number, (name, generic, strength, form, product, ingredient)) in (1..).zip(MEDICATIONS) {
+            self.demo::<AddMedication>(json!({
+                "id": id(MEDICATION, number), "name": name, "generic_name": generic, "strength": strength,
+                "form": form, "route": "oral", "rxnorm_code": product, "ingredients": [ingredient],
+            }))
+            .await?;
+            for (nth, months) in [(1_u32, 6_u32), (2, 18)] {
+                self.demo::<ReceiveMedicationLot>(json!({
+                    "id": id(LOT, number * 10 + u128::from(nth)), "medication_id": id(MEDICATION, number),
+                    "location_id": id(ROOM, 3), "lot_number": format!("L{number}{nth}"),
+                    "expiry_date": today + chrono::Months::new(months), "quantity": "200", "unit": form,
+                    "unit_cost": "0.25", "reorder_level": "50",
+                }))
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One appointment for each of the first patients, on the next working day.
+    async fn appointments(&self) -> Result<(), HospitalError> {
+        let day = next_working_day(self.executor.now());
+        for number in 1..=4_u128 {
+            let starts_at = day + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
+            self.demo::<ScheduleAppointment>(json!({
+                "id": id(APPOINTMENT, number), "patient_id": id(PATIENT, number), "provider_id": UserId(id(USER, 2)),
+                "room_id": id(ROOM, 1), "appointment_type": "follow_up", "starts_at": starts_at,
+                "duration_minutes": 30, "reason_for_visit": "Follow-up",
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Nine in the morning, New York's winter time, of the next day that is no weekend.
+fn next_working_day(now: DateTime<Utc>) -> DateTime<Utc> {
+    let mut day = now.date_naive() + Days::new(1);
+    while matches!(day.weekday(), Weekday::Sat | Weekday::Sun) {
+        day = day + Days::new(1);
+    }
+    day.and_time(NaiveTime::from_hms_opt(14, 0, 0).unwrap_or_default()).and_utc()
+}

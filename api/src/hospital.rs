@@ -1,0 +1,207 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use hims_commands::{Executor, Failure, Login, Registry, upcasters};
+use hims_domain::{role::Role, session::Session, user::User, Aggregate};
+use hims_event_store::{EventStore, PgEventStore, PgOptions, StoreError};
+use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+
+use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
+use crate::keys::{KeyError, master_key};
+use crate::{Settings, surroundings};
+
+/// Why the hospital did not open.
+#[derive(Debug, Error)]
+pub enum HospitalError {
+    /// The embedded PostgreSQL.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The database.
+    #[error("the database does not answer: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration.
+    #[error("the database could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The master key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// `DATABASE_URL` without a master key file.
+    #[error("DATABASE_URL needs HIMS_MASTER_KEY_FILE, the file with the key that the database must never see")]
+    NoKeyFile,
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A command of the set-up.
+    #[error("the set-up failed: {0}")]
+    SetUp(#[from] Failure),
+    /// `--demo` on a database that holds something else.
+    #[error("the database holds something else already; --demo fills an empty one only (choose another --data-dir)")]
+    NotEmpty,
+}
+
+/// The database, whoever runs it.
+pub(crate) struct Database {
+    options: PgConnectOptions,
+    embedded: Option<EmbeddedPostgres>,
+}
+
+impl Database {
+    /// The database that is named, or the embedded one: started, or that of the server that runs it already.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, HospitalError> {
+        if let Some(url) = &settings.database_url {
+            return Ok(Self { options: url.parse::<PgConnectOptions>()?, embedded: None });
+        }
+        let options = EmbeddedOptions::new(&settings.data_dir);
+        match EmbeddedPostgres::start(options.clone()).await {
+            Ok(embedded) => Ok(Self { options: embedded.connect_options(), embedded: Some(embedded) }),
+            Err(EmbeddedError::InUse(_)) => Ok(Self { options: EmbeddedPostgres::reach(&options)?, embedded: None }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Connections of the login itself, which owns the tables.
+    pub(crate) fn owner(&self) -> PgPool {
+        pool(self.options.clone(), 4, None)
+    }
+
+    /// Stops the embedded PostgreSQL, if this process runs it.
+    pub(crate) async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if let Some(role) = role {
+                    sqlx::query(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await?;
+                }
+                sqlx::query(sqlx::AssertSqlSafe(format!("set search_path = {READ_SCHEMA}, public")))
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options.application_name("hims"))
+}
+
+/// Everything that works: the log, the commands, the read tables.
+pub struct Hospital {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// Carries commands out.
+    pub executor: Arc<Executor>,
+    /// Every command.
+    pub registry: Registry,
+    /// Sessions.
+    pub login: Arc<Login>,
+    /// For reading under row-level security.
+    pub readers: PgPool,
+    /// Keeps the read tables; `None` where nothing is projected.
+    pub runner: Option<RunnerHandle>,
+    /// For what the owner of the tables does.
+    pub owner: PgPool,
+    watcher: JoinHandle<()>,
+    database: Database,
+}
+
+impl Hospital {
+    /// Brings the database up to date, opens the log, and projects it if `projecting`.
+    ///
+    /// # Errors
+    /// When any of that is not possible; the error says what to do.
+    pub async fn open(settings: &Settings, projecting: bool) -> Result<Self, HospitalError> {
+        let database = Database::open(settings).await?;
+        let key_file = match (&settings.master_key_file, &settings.database_url) {
+            (Some(file), _) => file.clone(),
+            (None, None) => settings.data_dir.join("master.key"),
+            (None, Some(_)) => return Err(HospitalError::NoKeyFile),
+        };
+        let master = master_key(&key_file, settings.database_url.is_none())?;
+        let owner = database.owner();
+        migrations::up(&owner).await?;
+        let writers = pool(database.options.clone(), 12, Some("hims_writer"));
+        let projectors = pool(database.options.clone(), 5, Some("hims_projector"));
+        let readers = pool(database.options.clone(), settings.read_connections, Some("hims_reader"));
+        let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
+        let store: Arc<dyn EventStore> =
+            Arc::new(PgEventStore::connect(writers, master, upcasters(), options).await?);
+        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
+        let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
+        let runner = match projecting {
+            true => Some(Runner::start(Arc::clone(&store), projectors).await?),
+            false => None,
+        };
+        let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
+        let registry = Registry::hospital();
+        Ok(Self { store, executor, registry, login, readers, runner, owner, watcher, database })
+    }
+
+    /// Writes what waits, stops projecting, and stops the database if it is our own.
+    pub async fn close(self) {
+        self.watcher.abort();
+        self.store.shutdown().await;
+        if let Some(runner) = self.runner {
+            runner.stop().await;
+        }
+        self.readers.close().await;
+        self.owner.close().await;
+        self.database.close().await;
+    }
+}
+
+/// Forgets what is known of sessions as soon as an event, of whatever process, changes who may do what.
+async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
+    let mut head = store.head();
+    let mut position = *head.borrow_and_update();
+    while head.changed().await.is_ok() {
+        let reached = *head.borrow_and_update();
+        while position < reached {
+            let Ok(events) = store.read(position, 1_000).await else { break };
+            let Some(last) = events.last() else { break };
+            position = last.position;
+            let concerns = |it: &str| [User::STREAM, Role::STREAM].contains(&it);
+            let ended = events.iter().any(|it| it.stream_type == Session::STREAM && it.event_type != "session.started");
+            if ended || events.iter().any(|it| concerns(&it.stream_type)) {
+                login.forget();
+            }
+        }
+    }
+}
+
+impl Hospital {
+    /// Brings the gauges up to date that nobody else moves.
+    pub(crate) async fn measure(&self) {
+        let head = *self.store.head().borrow();
+        gauge("hims_head_position", head);
+        if let Some(runner) = &self.runner {
+            let read = *runner.position.borrow();
+            gauge("hims_read_position", read);
+            gauge("hims_read_lag_events", (head - read).max(0));
+        }
+        gauge("hims_read_connections", i64::from(self.readers.size()));
+        gauge("hims_read_connections_idle", i64::try_from(self.readers.num_idle()).unwrap_or(0));
+        let parked = sqlx::query_scalar("select count(*) from projection_failures").fetch_one(&self.readers).await;
+        match parked {
+            Ok(parked) => gauge("hims_parked_streams", parked),
+            Err(error) => tracing::warn!(%error, "parked streams were not counted"),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
+fn gauge(name: &'static str, value: i64) {
+    metrics::gauge!(name).set(value as f64);
+}

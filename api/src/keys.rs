@@ -1,0 +1,62 @@
+//! The master key file: 32 random bytes in hexadecimal digits, readable by its owner only.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use hims_event_store::MasterKey;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why there is no master key.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The file cannot be read or written.
+    #[error("the master key file {0} cannot be used: {1}")]
+    File(String, std::io::Error),
+    /// Others may read it.
+    #[error("the master key file {0} can be read by others; run: chmod 600 {0}")]
+    Readable(String),
+    /// It holds something else.
+    #[error("the master key file {0} does not hold 64 hexadecimal digits")]
+    Content(String),
+    /// No randomness.
+    #[error("the operating system gives no randomness")]
+    Entropy,
+}
+
+/// Reads the key; makes it first where it may be made.
+pub(crate) fn master_key(path: &Path, may_make: bool) -> Result<MasterKey, KeyError> {
+    let name = path.display().to_string();
+    let file = |error| KeyError::File(name.clone(), error);
+    if may_make && !path.exists() {
+        make(path, &name)?;
+    }
+    let mode = fs::metadata(path).map_err(file)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Readable(name));
+    }
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(file)?);
+    let digits = text.trim();
+    let mut secret = Zeroizing::new([0_u8; 32]);
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err(KeyError::Content(name));
+    }
+    for (byte, place) in secret.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&digits[place..place + 2], 16).map_err(|_| KeyError::Content(name.clone()))?;
+    }
+    MasterKey::new(&secret).map_err(|_| KeyError::Content(name))
+}
+
+fn make(path: &Path, name: &str) -> Result<(), KeyError> {
+    let file = |error| KeyError::File(name.to_owned(), error);
+    let mut secret = Zeroizing::new([0_u8; 32]);
+    getrandom::fill(secret.as_mut()).map_err(|_| KeyError::Entropy)?;
+    let digits = Zeroizing::new(secret.iter().map(|it| format!("{it:02x}")).collect::<String>());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(file)?;
+    }
+    let mut made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+    made.write_all(digits.as_bytes()).and_then(|()| made.sync_all()).map_err(file)
+}

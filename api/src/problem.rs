@@ -1,0 +1,155 @@
+//! Errors as problem details (RFC 9457). Never a stack trace, never a personal value.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use hims_commands::{Failure, Kind};
+use hims_domain::Invalid;
+use hims_event_store::StoreError;
+use hims_projections::query::QueryError;
+use serde_json::json;
+use uuid::Uuid;
+
+/// An answer that is none.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<Invalid>,
+    candidates: Vec<Uuid>,
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem without fields.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let (errors, candidates) = (Vec::new(), Vec::new());
+        Self { status, code, detail: detail.into(), errors, candidates, retry_after: None }
+    }
+
+    /// The same, with the fields at fault.
+    #[must_use]
+    pub(crate) fn with(self, errors: Vec<Invalid>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// A parameter of the query that cannot be used.
+    pub(crate) fn parameter(name: &str, message: impl Into<String>) -> Self {
+        let error = Invalid { pointer: format!("/{name}"), message: message.into() };
+        Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a parameter cannot be used; see errors").with(vec![error])
+    }
+
+    /// Nothing is here.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here, or nothing that the caller may see")
+    }
+
+    /// The caller may not.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// Nobody is logged in.
+    pub(crate) fn unauthenticated() -> Self {
+        let detail = "log in with POST /api/v1/sessions and send the token as Authorization: Bearer …";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// Not now.
+    pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
+    }
+
+    /// Too often.
+    pub(crate) fn too_many(seconds: u32) -> Self {
+        let detail = "too many attempts; wait before the next";
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail) }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        let mut body = json!({
+            "type": format!("urn:hims:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+        });
+        if !self.errors.is_empty() {
+            let error = |it: &Invalid| json!({"pointer": it.pointer, "message": it.message});
+            body["errors"] = self.errors.iter().map(error).collect();
+        }
+        if !self.candidates.is_empty() {
+            body["candidates"] = json!(self.candidates);
+        }
+        // `instance` and `request_id` are added by the middleware, which knows the request.
+        response.json(body)
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Malformed(hims_commands::Malformed::Form(errors)) => {
+                Self::new(StatusCode::BAD_REQUEST, "malformed-request", "the body is not of the command's form; see errors")
+                    .with(errors)
+            }
+            Failure::Malformed(hims_commands::Malformed::Codes(errors)) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "some fields do not keep their rules; see errors")
+                    .with(errors)
+            }
+            Failure::Refused(refused) => {
+                let status = match refused.kind {
+                    Kind::Rule => StatusCode::UNPROCESSABLE_ENTITY,
+                    Kind::Conflict => StatusCode::CONFLICT,
+                    Kind::Missing => StatusCode::NOT_FOUND,
+                    Kind::Forbidden => StatusCode::FORBIDDEN,
+                    Kind::Stale => StatusCode::PRECONDITION_FAILED,
+                };
+                let problem = Self::new(status, refused.code, refused.detail).with(refused.errors);
+                Self { candidates: refused.candidates, ..problem }
+            }
+            Failure::Overloaded => Self::unavailable("overloaded", "too much is waiting; try again"),
+            Failure::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the log did not answer");
+        let detail = "the event log did not answer; repeat with the same Idempotency-Key";
+        Self::unavailable("unavailable", detail)
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Value => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a value is not of its column's type")
+            }
+            QueryError::Database(error) => {
+                tracing::error!(%error, "the read tables did not answer");
+                Self::unavailable("unavailable", "the read tables did not answer; try again")
+            }
+        }
+    }
+}

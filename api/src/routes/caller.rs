@@ -1,0 +1,75 @@
+use std::net::IpAddr;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
+use actix_web::{FromRequest, HttpRequest, web};
+use futures::future::LocalBoxFuture;
+use hims_commands::Caller;
+use hims_projections::query::Identity;
+use uuid::Uuid;
+
+use crate::Hospital;
+use crate::problem::Problem;
+
+/// Whoever sent the request, as their token shows. A handler that does not take it does not know who asks.
+pub(crate) struct LoggedIn {
+    pub(crate) caller: Caller,
+    pub(crate) token: String,
+}
+
+/// Where a request came from.
+pub(crate) fn origin(request: &HttpRequest) -> (Option<IpAddr>, Option<String>) {
+    const LONGEST: usize = 500;
+    let agent = request.headers().get(USER_AGENT).and_then(|it| it.to_str().ok());
+    (request.peer_addr().map(|it| it.ip()), agent.map(|it| it.chars().take(LONGEST).collect()))
+}
+
+fn bearer(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+impl FromRequest for LoggedIn {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let hospital = request.app_data::<web::Data<Hospital>>().cloned();
+        let (token, origin) = (bearer(request), origin(request));
+        Box::pin(async move {
+            let (Some(hospital), Some(token)) = (hospital, token) else { return Err(Problem::unauthenticated()) };
+            let caller = hospital.login.authenticate(&token, origin).await?.ok_or_else(Problem::unauthenticated)?;
+            if let Some(user) = caller.user_id() {
+                tracing::Span::current().record("user", tracing::field::display(user));
+            }
+            Ok(Self { caller, token })
+        })
+    }
+}
+
+impl LoggedIn {
+    /// Whether the caller may read what is named.
+    pub(crate) fn reads(&self, what: &str) -> bool {
+        self.caller.permissions.read.iter().any(|it| it.as_str() == what)
+    }
+
+    /// Refuses somebody who has to change their password first.
+    pub(crate) fn may_read(&self) -> Result<(), Problem> {
+        if self.caller.must_change_password {
+            return Err(Problem::forbidden("the password was chosen by somebody else; change it with change-password first"));
+        }
+        Ok(())
+    }
+
+    /// The caller as row-level security sees them.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            user_id: self.caller.user_id().map(Uuid::from),
+            role: self.caller.role.clone(),
+            patient_id: self.caller.patient_id.map(Uuid::from),
+            department_id: self.caller.department_id.map(Uuid::from),
+            reads: self.caller.permissions.read.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(","),
+        }
+    }
+}

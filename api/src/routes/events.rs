@@ -1,0 +1,272 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use chrono::{DateTime, Utc};
+use futures::stream;
+use hims_event_store::{Opened, Position, Recorded, Subject, Wanted, chain, reveal};
+use hims_projections::query;
+use hims_projections::{TABLES, Table};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::caller::LoggedIn;
+use crate::Hospital;
+use crate::problem::Problem;
+
+/// Events of a page unless told, and at most.
+const LIMIT: (i64, i64) = (100, 5_000);
+/// How often a silent stream says that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Which events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    #[serde(default)]
+    after: Position,
+    limit: Option<i64>,
+    stream_id: Option<Uuid>,
+    stream_type: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    patient_id: Option<Uuid>,
+    actor_id: Option<Uuid>,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    #[serde(default)]
+    raw: bool,
+}
+
+/// Events of the log, in order.
+#[get("/events")]
+pub(super) async fn list(
+    hospital: web::Data<Hospital>,
+    parameters: web::Query<Parameters>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    let parameters = parameters.into_inner();
+    authorise(&hospital, &logged_in, parameters.patient_id, parameters.raw).await?;
+    let limit = parameters.limit.unwrap_or(LIMIT.0);
+    if !(1..=LIMIT.1).contains(&limit) {
+        return Err(Problem::parameter("limit", format!("must be 1 to {}", LIMIT.1)));
+    }
+    let events = search(&hospital, &parameters, limit).await?;
+    let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
+    let items = match parameters.raw {
+        true => events.iter().map(raw).collect(),
+        false => Readings::new(&hospital, &logged_in).read(events).await?,
+    };
+    let head = *hospital.store.head().borrow();
+    Ok(HttpResponse::Ok().json(json!({
+        "items": items, "next": next.map(|it| it.to_string()), "position": head,
+    })))
+}
+
+/// Events of the log as they are recorded, from a position on.
+#[get("/events/stream")]
+pub(super) async fn follow(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    parameters: web::Query<HashMap<String, String>>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    authorise(&hospital, &logged_in, None, false).await?;
+    if let Some(unknown) = parameters.keys().find(|it| *it != "after") {
+        return Err(Problem::parameter(unknown, "is not a parameter of this stream"));
+    }
+    let last = request.headers().get("last-event-id").and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let after = match last.as_ref().or(parameters.get("after")) {
+        Some(text) => text.parse().map_err(|_| Problem::parameter("after", "must be a position"))?,
+        None => *hospital.store.head().borrow(),
+    };
+    let follower = Follower { hospital, logged_in, after };
+    let frames = stream::unfold(Some(follower), |follower| async {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame)), Some(follower))),
+            Err(problem) => Some((Err(problem.into()), None)),
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("Cache-Control", "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(frames))
+}
+
+/// A reader of the stream: where they are, and who they are.
+struct Follower {
+    hospital: web::Data<Hospital>,
+    logged_in: LoggedIn,
+    after: Position,
+}
+
+impl Follower {
+    /// The next events, or a sign of life; an error once the session is over.
+    async fn next(&mut self) -> Result<String, Problem> {
+        let mut head = self.hospital.store.head();
+        if *head.borrow_and_update() <= self.after {
+            // Either something was recorded, or it is time for a sign of life.
+            let _ = tokio::time::timeout(HEARTBEAT, head.changed()).await;
+        }
+        let caller = &self.logged_in.caller;
+        let origin = (caller.ip, caller.user_agent.clone());
+        if self.hospital.login.authenticate(&self.logged_in.token, origin).await?.is_none() {
+            return Err(Problem::unauthenticated());
+        }
+        let events = self.hospital.store.read(self.after, 500).await?;
+        let Some(last) = events.last() else { return Ok(": still here\n\n".to_owned()) };
+        self.after = last.position;
+        let read = Readings::new(&self.hospital, &self.logged_in).read(events).await?;
+        let frame = |it: &Value| format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default());
+        Ok(read.iter().map(frame).collect())
+    }
+}
+
+/// Auditors read every event; others those of a patient whom they may read. Stored texts are for auditors only.
+async fn authorise(
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    patient_id: Option<Uuid>,
+    raw: bool,
+) -> Result<(), Problem> {
+    logged_in.may_read()?;
+    if is_auditor(logged_in) {
+        return Ok(());
+    }
+    match patient_id {
+        Some(id) if !raw => {
+            let subject = Subject { kind: "patient".to_owned(), id };
+            if may_read_subject(hospital, logged_in, Some(&subject)).await? {
+                return Ok(());
+            }
+            Err(Problem::forbidden("the caller may not read this patient"))
+        }
+        _ => Err(Problem::forbidden("the log is for auditors; give the patient_id of a patient whom you may read")),
+    }
+}
+
+fn is_auditor(logged_in: &LoggedIn) -> bool {
+    logged_in.reads("all_data") || logged_in.reads("audit_logs")
+}
+
+/// The events that are asked for. What the log has no index for, the audit log has.
+async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<Vec<Recorded>, Problem> {
+    let log = Wanted {
+        after: wanted.after,
+        limit,
+        stream_id: wanted.stream_id,
+        stream_type: wanted.stream_type.clone(),
+        event_type: wanted.event_type.clone(),
+        from: wanted.from,
+        to: wanted.to,
+        positions: None,
+    };
+    if wanted.patient_id.is_none() && wanted.actor_id.is_none() {
+        return Ok(hospital.store.search(&log).await?);
+    }
+    let (mut found, mut after) = (Vec::new(), wanted.after);
+    while i64::try_from(found.len()).unwrap_or(limit) < limit {
+        let positions =
+            query::audited_positions(&hospital.readers, wanted.patient_id, wanted.actor_id, after, limit).await?;
+        let Some(last) = positions.last().copied() else { break };
+        after = last;
+        let missing = limit - i64::try_from(found.len()).unwrap_or(limit);
+        let page = Wanted { positions: Some(positions), limit: missing, ..log.clone() };
+        found.extend(hospital.store.search(&page).await?);
+    }
+    Ok(found)
+}
+
+/// Whether the caller may read a subject's personal values. What is about nobody, everybody may read who may read it at all.
+pub(super) async fn may_read_subject(
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    subject: Option<&Subject>,
+) -> Result<bool, Problem> {
+    let Some(subject) = subject else { return Ok(true) };
+    let table = |name: &str| -> Option<&'static Table> { TABLES.iter().find(|it| it.name == name) };
+    let table = match subject.kind.as_str() {
+        "patient" => table("patients"),
+        "user" => table("users"),
+        _ => None,
+    };
+    let Some(table) = table else { return Ok(false) };
+    Ok(query::find(&hospital.readers, table, subject.id, &logged_in.identity()).await?.row.is_some())
+}
+
+/// Events as a caller may read them.
+struct Readings<'a> {
+    hospital: &'a Hospital,
+    logged_in: &'a LoggedIn,
+    readable: HashMap<Uuid, bool>,
+}
+
+impl<'a> Readings<'a> {
+    fn new(hospital: &'a Hospital, logged_in: &'a LoggedIn) -> Self {
+        Self { hospital, logged_in, readable: HashMap::new() }
+    }
+
+    async fn read(mut self, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
+        let mut read = Vec::with_capacity(events.len());
+        for event in self.hospital.store.open(events).await? {
+            read.push(self.read_one(&event).await?);
+        }
+        Ok(read)
+    }
+
+    async fn read_one(&mut self, event: &Opened) -> Result<Value, Problem> {
+        let stored = &event.recorded;
+        let metadata = stored.circumstances()?;
+        let readable = match &metadata.subject {
+            None => true,
+            // Whoever reads all data reads every subject.
+            Some(_) if self.logged_in.reads("all_data") => true,
+            Some(subject) => match self.readable.get(&subject.id) {
+                Some(readable) => *readable,
+                None => {
+                    let readable = may_read_subject(self.hospital, self.logged_in, Some(subject)).await?;
+                    self.readable.insert(subject.id, readable);
+                    readable
+                }
+            },
+        };
+        let mut data = if readable { event.data()? } else { text(&stored.data) };
+        if readable {
+            reveal(&mut data);
+        }
+        if let Value::Object(fields) = &mut data {
+            // A hash is nobody's business, whoever may read the rest.
+            fields.remove("password_hash");
+            fields.remove("token_hash");
+        }
+        Ok(wire(stored, data, text(&stored.metadata)))
+    }
+}
+
+fn text(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or(Value::Null)
+}
+
+/// An event with its stored texts, so that its hash can be checked.
+fn raw(event: &Recorded) -> Value {
+    wire(event, Value::from(event.data.as_str()), Value::from(event.metadata.as_str()))
+}
+
+fn wire(event: &Recorded, data: Value, metadata: Value) -> Value {
+    let hash = event.hash.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"));
+    json!({
+        "position": event.position,
+        "stream_type": event.stream_type,
+        "stream_id": event.stream_id,
+        "version": event.version,
+        "type": event.event_type,
+        "schema_version": event.schema_version,
+        "recorded_at": chain::timestamp(event.recorded_at),
+        "data": data,
+        "metadata": metadata,
+        "hash": hash,
+    })
+}

@@ -1,0 +1,79 @@
+use actix_web::{HttpResponse, get, web};
+use chrono::{DateTime, Utc};
+use hims_domain::{Aggregate, for_each_aggregate};
+use hims_event_store::{Opened, Position, StoreError, reveal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::caller::LoggedIn;
+use super::events::may_read_subject;
+use crate::Hospital;
+use crate::problem::Problem;
+
+/// When in the past.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct When {
+    version: Option<i32>,
+    at: Option<DateTime<Utc>>,
+    position: Option<Position>,
+}
+
+/// The state of an aggregate, as it is or as it was.
+#[get("/streams/{type}/{id}")]
+pub(super) async fn state_of(
+    hospital: web::Data<Hospital>,
+    path: web::Path<(String, Uuid)>,
+    when: web::Query<When>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    logged_in.may_read()?;
+    let (stream_type, id) = path.into_inner();
+    if [when.version.is_some(), when.at.is_some(), when.position.is_some()].iter().filter(|it| **it).count() > 1 {
+        return Err(Problem::parameter("version", "give one of version, at and position"));
+    }
+    let events = hospital.store.load(id, 0, i32::MAX).await?;
+    let Some(last) = events.last().filter(|it| it.stream_type == stream_type) else { return Err(Problem::not_found()) };
+    if !may_read_subject(&hospital, &logged_in, last.circumstances()?.subject.as_ref()).await? {
+        return Err(Problem::not_found());
+    }
+    let past = |it: &hims_event_store::Recorded| {
+        when.version.is_none_or(|version| it.version <= version)
+            && when.at.is_none_or(|at| it.recorded_at <= at)
+            && when.position.is_none_or(|position| it.position <= position)
+    };
+    let events = hospital.store.open(events.into_iter().filter(past).collect()).await?;
+    let Some(last) = events.last().map(|it| it.recorded.clone()) else { return Err(Problem::not_found()) };
+    let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;
+    reveal(&mut state);
+    if let Value::Object(fields) = &mut state {
+        // A hash is nobody's business, whoever may read the rest.
+        fields.remove("password_hash");
+    }
+    Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", last.version))).json(json!({
+        "id": id,
+        "stream_type": stream_type,
+        "version": last.version,
+        "position": last.position,
+        "recorded_at": hims_event_store::chain::timestamp(last.recorded_at),
+        "state": state,
+    })))
+}
+
+/// The state of whatever aggregate the stream is of; `None` when there is none of that type.
+fn fold(stream_type: &str, events: &[Opened]) -> Result<Option<Value>, StoreError> {
+    macro_rules! fold_if {
+        ($aggregate:ty) => {
+            if stream_type == <$aggregate as Aggregate>::STREAM {
+                let mut state: Option<$aggregate> = None;
+                for event in events {
+                    state = <$aggregate as Aggregate>::evolve(state, &event.decode()?);
+                }
+                return Ok(Some(json!(state)));
+            }
+        };
+    }
+    for_each_aggregate!(fold_if);
+    Ok(None)
+}

@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+
+use actix_web::http::header::{CONTENT_TYPE, ETAG};
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
+use hims_projections::{TABLES, Table};
+use uuid::Uuid;
+
+use super::caller::LoggedIn;
+use super::position::{Freshness, POSITION};
+use crate::Hospital;
+use crate::problem::Problem;
+
+/// Rows of a page unless told, and at most.
+const LIMIT: (usize, usize) = (50, 500);
+
+/// A page of a table.
+#[get("/{table}")]
+pub(super) async fn page_of(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    name: web::Path<String>,
+    parameters: web::Query<Vec<(String, String)>>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    let table = table(&name, &logged_in)?;
+    let wanted = wanted(table, parameters.into_inner())?;
+    let freshness = Freshness::of(&request)?;
+    freshness.wait(&hospital).await?;
+    let page = query::page(&hospital.readers, table, &wanted, &logged_in.identity()).await?;
+    freshness.check(page.position)?;
+    let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
+    let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((POSITION, page.position.to_string()))
+        .body(body))
+}
+
+/// A row of a table.
+#[get("/{table}/{id}")]
+pub(super) async fn row_of(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    path: web::Path<(String, String)>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    let (name, id) = path.into_inner();
+    let table = table(&name, &logged_in)?;
+    let id = Uuid::try_parse(&id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
+    let freshness = Freshness::of(&request)?;
+    freshness.wait(&hospital).await?;
+    let found = query::find(&hospital.readers, table, id, &logged_in.identity()).await?;
+    freshness.check(found.position)?;
+    let (row, version) = found.row.ok_or_else(Problem::not_found)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((ETAG, format!("\"{version}\"")))
+        .insert_header((POSITION, found.position.to_string()))
+        .body(row))
+}
+
+/// The table behind a route, if the caller may ask for it.
+fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
+    logged_in.may_read()?;
+    let table = TABLES.iter().find(|it| it.name.replace('_', "-") == name).ok_or_else(Problem::not_found)?;
+    if table.readers.is_empty() || table.readers.iter().any(|it| logged_in.reads(it)) {
+        Ok(table)
+    } else {
+        Err(Problem::forbidden("the caller's roles do not include reading this table"))
+    }
+}
+
+fn wanted(table: &'static Table, parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
+    let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
+    let mut seen = BTreeMap::new();
+    for (name, value) in parameters {
+        if seen.insert(name.clone(), ()).is_some() {
+            return Err(Problem::parameter(&name, "is given twice"));
+        }
+        match name.as_str() {
+            "limit" => {
+                let limit = value.parse().ok().filter(|it| (1..=LIMIT.1).contains(it));
+                wanted.limit = limit.ok_or_else(|| Problem::parameter("limit", format!("must be 1 to {}", LIMIT.1)))?;
+            }
+            "cursor" => {
+                let cursor = Cursor::parse(&value);
+                let message = "must be the `next` of a page with the same parameters";
+                wanted.cursor = Some(cursor.ok_or_else(|| Problem::parameter("cursor", message))?);
+            }
+            "sort" => {
+                let (column, descending) = value.strip_prefix('-').map_or((value.as_str(), false), |it| (it, true));
+                let column = table.column(column).filter(|it| it.indexed);
+                wanted.sort = Some(column.ok_or_else(|| Problem::parameter("sort", sortable(table)))?);
+                wanted.descending = descending;
+            }
+            "q" if table.search.is_some() => {
+                if value.trim().is_empty() || value.len() > 200 || value.contains('\0') {
+                    return Err(Problem::parameter("q", "must be a text of 1 to 200 characters"));
+                }
+                wanted.search = Some(value);
+            }
+            _ => wanted.filters.push(filter(table, &name, value)?),
+        }
+    }
+    Ok(wanted)
+}
+
+fn sortable(table: &Table) -> String {
+    let names: Vec<_> = table.visible().filter(|it| it.indexed).map(|it| it.name).collect();
+    format!("must be one of {}, with - in front for descending", names.join(", "))
+}
+
+/// A filter by a column: equality on one that leads an index, from or to on one of a date or a time.
+fn filter(table: &'static Table, name: &str, value: String) -> Result<Filter, Problem> {
+    let range = |suffix, comparison| {
+        let column = table.column(name.strip_suffix(suffix)?).filter(|it| it.kind.has_range())?;
+        Some((column, comparison))
+    };
+    let exact = || Some((table.column(name).filter(|it| it.indexed)?, Comparison::Equal));
+    let found = exact().or_else(|| range("_from", Comparison::From)).or_else(|| range("_to", Comparison::To));
+    let (column, comparison) = found.ok_or_else(|| {
+        Problem::parameter(name, "is not a parameter of this table; its indexed columns can be filtered")
+    })?;
+    if !query::is_value(column.kind, &value) {
+        return Err(Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())));
+    }
+    Ok(Filter { column, comparison, value })
+}

@@ -1,0 +1,130 @@
+//! The server: starts, serves, and stops in order.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::middleware::Compress;
+use actix_web::{App, HttpMessage as _, HttpServer, web};
+use governor::Quota;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
+
+use crate::routes::{self, LoginLimiter, RequestIds};
+use crate::{Hospital, Settings};
+
+/// The largest body that is read.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// A server that is listening.
+pub struct Listening {
+    /// Where.
+    pub address: SocketAddr,
+    /// The hospital that it serves.
+    pub hospital: web::Data<Hospital>,
+    server: Server,
+}
+
+/// Binds the address.
+///
+/// # Errors
+/// When it cannot be bound.
+pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listening> {
+    let hospital = web::Data::new(hospital);
+    let served = hospital.clone();
+    let prometheus = web::Data::new(prometheus());
+    let per_minute = NonZeroU32::new(settings.logins_per_minute).unwrap_or(NonZeroU32::MIN);
+    let limiter = web::Data::new(LoginLimiter::keyed(Quota::per_minute(per_minute)));
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(served.clone())
+            .app_data(prometheus.clone())
+            .app_data(limiter.clone())
+            .app_data(web::PayloadConfig::new(LARGEST_BODY))
+            .wrap(Compress::default())
+            .wrap(RequestIds)
+            .wrap(TracingLogger::<Spans>::new())
+            .configure(routes::configure)
+    })
+    .bind(settings.bind)?
+    .shutdown_timeout(10)
+    .disable_signals();
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    let address = server.addrs().first().copied().unwrap_or(settings.bind);
+    Ok(Listening { address, hospital, server: server.run() })
+}
+
+impl Listening {
+    /// Stops the server from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped; then writes what waits and closes the hospital.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn serve(self) -> std::io::Result<()> {
+        let Self { hospital, server, .. } = self;
+        let served = server.await;
+        // The workers are gone, and with them every other hold of it.
+        for _ in 0..100 {
+            if std::sync::Arc::strong_count(&hospital) == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        match std::sync::Arc::try_unwrap(hospital.into_inner()) {
+            Ok(hospital) => hospital.close().await,
+            Err(hospital) => hospital.store.shutdown().await,
+        }
+        served
+    }
+}
+
+/// One recorder for the process, however many servers a test starts in it.
+fn prometheus() -> PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let buckets = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+            let recorder = PrometheusBuilder::new()
+                .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()), &buckets)
+                .map(PrometheusBuilder::build_recorder)
+                .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("metrics are recorded elsewhere");
+            }
+            handle
+        })
+        .clone()
+}
+
+/// One span per request: its id, route, user, stream and position; no query and no body, since they may be personal.
+struct Spans;
+
+impl RootSpanBuilder for Spans {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+        tracing::info_span!(
+            "request",
+            method = %request.method(),
+            route = request.match_pattern().unwrap_or_default(),
+            request_id = id,
+            status = tracing::field::Empty,
+            user = tracing::field::Empty,
+            stream = tracing::field::Empty,
+            position = tracing::field::Empty
+        )
+    }
+
+    fn on_request_end<B: actix_web::body::MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
+        let status = outcome.as_ref().map_or(500, |it| it.status().as_u16());
+        span.record("status", status);
+    }
+}

@@ -1,0 +1,116 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// What can be set: flags over `HIMS_*` in the environment over `hims.toml`. Read once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where the server listens.
+    pub bind: SocketAddr,
+    /// The database; the embedded PostgreSQL unless given.
+    pub database_url: Option<String>,
+    /// Where the embedded PostgreSQL and its master key lie.
+    pub data_dir: PathBuf,
+    /// The file with the key that wraps the subjects' keys.
+    pub master_key_file: Option<PathBuf>,
+    /// The address of the first administrator.
+    pub admin_email: Option<String>,
+    /// The password of the first administrator.
+    pub admin_password: Option<String>,
+    /// Minutes until an unused session ends.
+    pub session_idle_minutes: u64,
+    /// Hours until a session ends however much it is used.
+    pub session_hours: u64,
+    /// How many appends may wait.
+    pub queue: usize,
+    /// Failed logins per minute and address before the next is refused.
+    pub logins_per_minute: u32,
+    /// Connections for reading.
+    pub read_connections: u32,
+    /// Threads that serve requests; one per core unless given.
+    pub workers: Option<usize>,
+    /// `text` or `json`.
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            database_url: None,
+            data_dir: default_data_dir(),
+            master_key_file: None,
+            admin_email: None,
+            admin_password: None,
+            session_idle_minutes: 30,
+            session_hours: 12,
+            queue: 4096,
+            logins_per_minute: 10,
+            read_connections: 16,
+            workers: None,
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `hims.toml` in the working directory, if there is one, and the environment.
+    ///
+    /// # Errors
+    /// When a setting is unknown or is not of its type.
+    pub fn read() -> Result<Self, config::ConfigError> {
+        let read = config::Config::builder()
+            .add_source(config::File::with_name("hims").format(config::FileFormat::Toml).required(false))
+            .add_source(config::Environment::with_prefix("HIMS").try_parsing(true).keep_prefix(false))
+            .build()?;
+        let mut settings: Self = read.try_deserialize::<Partial>()?.0;
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            settings.database_url = Some(url).filter(|it| !it.is_empty());
+        }
+        Ok(settings)
+    }
+
+    /// How long sessions last.
+    pub fn session_limits(&self) -> hims_commands::SessionLimits {
+        hims_commands::SessionLimits {
+            idle: Duration::from_secs(self.session_idle_minutes * 60),
+            absolute: Duration::from_secs(self.session_hours * 3600),
+        }
+    }
+}
+
+/// Settings without those variables of the environment that say where PostgreSQL is.
+struct Partial(Settings);
+
+impl<'de> Deserialize<'de> for Partial {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut values = serde_json::Map::deserialize(deserializer)?;
+        values.remove("pg_bin");
+        Settings::deserialize(serde_json::Value::Object(values)).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// `/var/lib/hims` as root, else `hims` in the XDG data home.
+fn default_data_dir() -> PathBuf {
+    let home = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    if home("HOME").is_none_or(|it| it.as_os_str() == "/root") && home("XDG_DATA_HOME").is_none() {
+        return PathBuf::from("/var/lib/hims");
+    }
+    home("XDG_DATA_HOME")
+        .or_else(|| home("HOME").map(|it| it.join(".local/share")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib"))
+        .join("hims")
+}

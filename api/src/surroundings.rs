@@ -1,0 +1,20 @@
+use std::sync::Arc;
+
+use chrono::{SubsecRound, Utc};
+use hims_commands::Surroundings;
+
+/// The real clock, in microseconds, and the operating system's randomness.
+///
+/// # Panics
+/// When the operating system gives no randomness: nothing can be done safely without.
+#[expect(clippy::disallowed_methods, clippy::expect_used, reason = "this is the edge where the clock comes in")]
+pub fn surroundings() -> Surroundings {
+    Surroundings {
+        clock: Arc::new(|| Utc::now().trunc_subsecs(6)),
+        entropy: Arc::new(|| {
+            let mut bytes = [0_u8; 16];
+            getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+            u128::from_be_bytes(bytes)
+        }),
+    }
+}

@@ -1,0 +1,126 @@
+//! The audit log: one row per event of the log, so it cannot miss one and nobody has to remember to write it.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use hims_domain::{DomainEvent, access};
+use hims_event_store::Position;
+use serde_json::{Map, Value, json};
+use sqlx::types::ipnetwork::IpNetwork;
+use uuid::Uuid;
+
+use crate::changes::Difference;
+use crate::event::{Decoded, derived_id};
+use crate::table;
+
+table! {
+    /// One row per event: what was done by whom, and what was attempted and refused.
+    AuditRow in "audit_logs", conflict "id, \"timestamp\"", readers ["all_data", "audit_logs"] {
+        /// Derived from the position.
+        id: Uuid [indexed],
+        /// Of the event in the log.
+        position: i64 [indexed],
+        /// Who did it; null for a part of the system.
+        user_id: Option<Uuid> [indexed],
+        /// In which session.
+        session_id: Option<Uuid>,
+        /// The event type.
+        action: String [indexed],
+        /// What it was done to.
+        resource_type: String [indexed],
+        /// Which one.
+        resource_id: Option<Uuid> [indexed],
+        /// Whose record it is about.
+        patient_id: Option<Uuid> [indexed],
+        /// What changed, as it was; personal values masked.
+        old_values: Option<Value>,
+        /// What changed, as it is; personal values masked.
+        new_values: Option<Value>,
+        /// From which address.
+        ip_address: Option<IpNetwork>,
+        /// With which program.
+        user_agent: Option<String>,
+        /// When it was recorded.
+        timestamp: DateTime<Utc> [indexed],
+        /// Whether it was done.
+        success: bool,
+        /// Why not.
+        error_message: Option<String>,
+        /// Of the stream.
+        version: i32,
+    }
+}
+
+const NAMESPACE: Uuid = Uuid::from_u128(0x6869_6d73_2d61_8075_a469_742d_6c6f_6773);
+
+/// The audit of a batch, from its events and what they did to the tables.
+pub(crate) fn rows(events: &[Decoded], differences: Vec<Difference>) -> Vec<AuditRow> {
+    let mut by_position: HashMap<Position, Vec<Difference>> = HashMap::with_capacity(events.len());
+    for difference in differences {
+        by_position.entry(difference.position).or_default().push(difference);
+    }
+    events.iter().map(|it| row(it, by_position.remove(&it.opened.recorded.position).unwrap_or_default())).collect()
+}
+
+fn row(decoded: &Decoded, differences: Vec<Difference>) -> AuditRow {
+    let (stored, metadata) = (&decoded.opened.recorded, &decoded.metadata);
+    let (mut old_values, mut new_values) = (Map::new(), Map::new());
+    for it in differences {
+        merge(&mut old_values, &it, it.old.clone(), stored.stream_id);
+        merge(&mut new_values, &it, it.new.clone(), stored.stream_id);
+    }
+    let some = |values: Map<String, Value>| (!values.is_empty()).then_some(Value::Object(values));
+    let mut row = AuditRow {
+        id: derived_id(NAMESPACE, &[&stored.position.to_string()]),
+        position: stored.position,
+        user_id: match metadata.actor {
+            hims_event_store::Actor::User { id } => Some(id),
+            hims_event_store::Actor::System { .. } => None,
+        },
+        session_id: metadata.session_id,
+        action: stored.event_type.clone(),
+        resource_type: stored.stream_type.clone(),
+        resource_id: Some(stored.stream_id),
+        patient_id: metadata.subject.as_ref().filter(|it| it.kind == "patient").map(|it| it.id),
+        old_values: some(old_values),
+        new_values: some(new_values),
+        ip_address: metadata.ip.map(IpNetwork::from),
+        user_agent: metadata.user_agent.clone(),
+        timestamp: stored.recorded_at,
+        success: true,
+        error_message: None,
+        version: stored.version,
+    };
+    if let DomainEvent::Access(event) = &decoded.event {
+        row.success = false;
+        match event {
+            access::Event::CommandRefused { command, code, stream_type, stream_id } => {
+                row.resource_type.clone_from(stream_type);
+                row.resource_id = Some(*stream_id).filter(|it| !it.is_nil());
+                row.error_message = Some(format!("{command}: {code}"));
+            }
+            access::Event::LoginFailed { user_id, code } => {
+                row.resource_type = "user".to_owned();
+                row.resource_id = user_id.map(Uuid::from);
+                row.error_message = Some(format!("start-session: {code}"));
+            }
+        }
+    }
+    row
+}
+
+/// The columns of the stream's own row stand by themselves; those of other rows under their table's name.
+fn merge(into: &mut Map<String, Value>, of: &Difference, mut values: Map<String, Value>, stream_id: Uuid) {
+    if values.is_empty() {
+        return;
+    }
+    if of.id == stream_id {
+        into.append(&mut values);
+        return;
+    }
+    values.insert("id".to_owned(), json!(of.id));
+    match into.entry(of.table).or_insert_with(|| json!([])) {
+        Value::Array(rows) => rows.push(Value::Object(values)),
+        _ => unreachable!("no column has the name of a table"),
+    }
+}

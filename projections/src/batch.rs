@@ -1,0 +1,224 @@
+//! A batch of events, written in one transaction together with the checkpoint.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{Datelike, NaiveDate};
+use hims_event_store::{EventStore, Opened, Position, Recorded, StoreError};
+use sqlx::{PgConnection, Row as _};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::audit;
+use crate::dispatch::AllChanges;
+use crate::event::Decoded;
+use crate::table::upsert;
+
+/// Why a batch was not projected.
+#[derive(Debug, Error)]
+pub(crate) enum ProjectError {
+    /// An event changes a row that is not there.
+    #[error("{table} has no row {id} to change")]
+    MissingRow { position: Position, table: &'static str, id: Uuid },
+    /// The database did not take it.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The log did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else projected these events, or swapped the tables.
+    #[error("the checkpoint is not where it was")]
+    CheckpointMoved,
+}
+
+impl ProjectError {
+    /// Whether an event is to blame, not the circumstances.
+    fn is_poison(&self) -> bool {
+        match self {
+            Self::MissingRow { .. } => true,
+            // Classes 22 and 23: the data, a constraint. Everything else may pass by itself.
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|it| it.starts_with("22") || it.starts_with("23"))
+            }
+            Self::Database(_) | Self::Store(_) | Self::CheckpointMoved => false,
+        }
+    }
+
+    /// What is wrong, without a value.
+    fn reason(&self) -> String {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                let constraint = error.constraint().unwrap_or("no named constraint");
+                format!("{} of {}: {constraint}", error.code().unwrap_or_default(), error.table().unwrap_or("no table"))
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Events that are ready to be projected.
+pub(crate) struct Batch {
+    /// The position after them.
+    pub(crate) last: Position,
+    events: Vec<Decoded>,
+    /// Streams with an event that nobody can read, from that event on.
+    unreadable: Vec<Parked>,
+}
+
+/// A stream that waits.
+struct Parked {
+    stream_id: Uuid,
+    stream_type: String,
+    position: Position,
+    event_type: String,
+    reason: String,
+}
+
+impl Parked {
+    fn at(event: &Opened, reason: String) -> Self {
+        let event = &event.recorded;
+        Self {
+            stream_id: event.stream_id,
+            stream_type: event.stream_type.clone(),
+            position: event.position,
+            event_type: event.event_type.clone(),
+            reason,
+        }
+    }
+}
+
+impl Batch {
+    /// Opens and decodes events, once for all tables.
+    pub(crate) async fn open(store: &dyn EventStore, events: Vec<Recorded>) -> Result<Self, StoreError> {
+        let last = events.last().map_or(0, |it| it.position);
+        let (mut decoded, mut unreadable) = (Vec::with_capacity(events.len()), Vec::new());
+        for opened in store.open(events).await? {
+            match Decoded::read(opened) {
+                Ok(event) => decoded.push(event),
+                Err((opened, reason)) => unreadable.push(Parked::at(&opened, reason)),
+            }
+        }
+        Ok(Self { last, events: decoded, unreadable })
+    }
+
+    /// Projects the batch from one position to the next, in the transaction that `db` is in. An event that cannot be
+    /// projected parks its stream; the rest goes on.
+    pub(crate) async fn project(
+        mut self,
+        db: &mut PgConnection,
+        store: &dyn EventStore,
+        from: Position,
+    ) -> Result<(), ProjectError> {
+        move_checkpoint(db, from, self.last).await?;
+        let mut parked = parked_streams(db).await?;
+        for unreadable in std::mem::take(&mut self.unreadable) {
+            park(db, &unreadable).await?;
+            parked.entry(unreadable.stream_id).or_insert(unreadable.position);
+        }
+        self.events.retain(|it| {
+            let stored = &it.opened.recorded;
+            parked.get(&stored.stream_id).is_none_or(|since| stored.position < *since)
+        });
+        ensure_partitions(db, &self.events).await?;
+        savepoint(db, "whole_batch").await?;
+        match write(db, &self.events, store).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_poison() => {
+                roll_back(db, "whole_batch").await?;
+                self.project_one_by_one(db, store).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds the events that are to blame, and parks their streams.
+    async fn project_one_by_one(self, db: &mut PgConnection, store: &dyn EventStore) -> Result<(), ProjectError> {
+        let mut parked: BTreeSet<Uuid> = BTreeSet::new();
+        for event in self.events {
+            let stream_id = event.opened.recorded.stream_id;
+            if parked.contains(&stream_id) {
+                continue;
+            }
+            savepoint(db, "one_event").await?;
+            let one = std::slice::from_ref(&event);
+            match write(db, one, store).await {
+                Ok(()) => {}
+                Err(error) if error.is_poison() => {
+                    roll_back(db, "one_event").await?;
+                    park(db, &Parked::at(&event.opened, error.reason())).await?;
+                    parked.insert(stream_id);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes what the events do to every table, the audit log among them, and has every deferred constraint checked.
+async fn write(db: &mut PgConnection, events: &[Decoded], store: &dyn EventStore) -> Result<(), ProjectError> {
+    let mut changes = AllChanges::default();
+    for event in events {
+        changes.project(event, store.vault());
+    }
+    let differences = changes.write(db).await?;
+    let audit = audit::rows(events, differences);
+    upsert(db, &audit.iter().collect::<Vec<_>>()).await?;
+    sqlx::query("set constraints all immediate").execute(&mut *db).await?;
+    sqlx::query("set constraints all deferred").execute(&mut *db).await?;
+    Ok(())
+}
+
+/// Moves the checkpoint, if it is where it is thought to be. First of all: whoever moves it has the tables to themselves.
+async fn move_checkpoint(db: &mut PgConnection, from: Position, to: Position) -> Result<(), ProjectError> {
+    let moved = sqlx::query("update projection_checkpoint set position = $2 where position = $1")
+        .bind(from)
+        .bind(to)
+        .execute(db)
+        .await?;
+    if moved.rows_affected() == 1 { Ok(()) } else { Err(ProjectError::CheckpointMoved) }
+}
+
+async fn parked_streams(db: &mut PgConnection) -> Result<HashMap<Uuid, Position>, sqlx::Error> {
+    let rows = sqlx::query("select stream_id, position from projection_failures").fetch_all(db).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+async fn park(db: &mut PgConnection, parked: &Parked) -> Result<(), sqlx::Error> {
+    tracing::error!(
+        position = parked.position,
+        stream = %parked.stream_id,
+        event = parked.event_type,
+        reason = parked.reason,
+        "an event could not be projected; its stream is parked"
+    );
+    sqlx::query(
+        "insert into projection_failures (stream_id, stream_type, position, event_type, reason)
+         values ($1, $2, $3, $4, $5) on conflict do nothing",
+    )
+    .bind(parked.stream_id)
+    .bind(&parked.stream_type)
+    .bind(parked.position)
+    .bind(&parked.event_type)
+    .bind(&parked.reason)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Makes the audit log's partitions of the months that the events were recorded in.
+async fn ensure_partitions(db: &mut PgConnection, events: &[Decoded]) -> Result<(), sqlx::Error> {
+    let months: BTreeSet<NaiveDate> =
+        events.iter().filter_map(|it| it.opened.recorded.recorded_at.date_naive().with_day(1)).collect();
+    for month in months {
+        sqlx::query("select create_monthly_partition('audit_logs', $1)").bind(month).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn savepoint(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(format!("savepoint {name}"))).execute(db).await.map(drop)
+}
+
+async fn roll_back(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(format!("rollback to savepoint {name}"))).execute(db).await.map(drop)
+}

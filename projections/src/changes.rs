@@ -1,0 +1,183 @@
+use std::collections::{HashMap, HashSet};
+
+use hims_event_store::Position;
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::Row;
+use crate::batch::ProjectError;
+use crate::table::{delete, fetch, upsert};
+
+/// What the events of a batch do to a table, in their order.
+pub(crate) struct Changes<R: Row> {
+    position: Position,
+    changes: Vec<(Position, Change<R>)>,
+}
+
+enum Change<R> {
+    Insert(Box<R>),
+    Update(Uuid, Box<dyn FnOnce(&mut R) + Send>),
+    Replace(Uuid, Vec<R>),
+}
+
+/// What an event did to a row: the columns that changed, before and after. Personal values are masked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Difference {
+    pub(crate) position: Position,
+    pub(crate) table: &'static str,
+    pub(crate) id: Uuid,
+    pub(crate) old: Map<String, Value>,
+    pub(crate) new: Map<String, Value>,
+}
+
+impl<R: Row> Default for Changes<R> {
+    fn default() -> Self {
+        Self { position: 0, changes: Vec::new() }
+    }
+}
+
+impl<R: Row> Changes<R> {
+    /// Attributes what follows to the event at a position.
+    pub(crate) fn at(&mut self, position: Position) -> &mut Self {
+        self.position = position;
+        self
+    }
+
+    /// A new row.
+    pub(crate) fn insert(&mut self, row: R) {
+        self.changes.push((self.position, Change::Insert(Box::new(row))));
+    }
+
+    /// A change of a row that must be there.
+    pub(crate) fn update(&mut self, id: Uuid, change: impl FnOnce(&mut R) + Send + 'static) {
+        self.changes.push((self.position, Change::Update(id, Box::new(change))));
+    }
+
+    /// All the children of a row, in place of those that there were.
+    pub(crate) fn replace(&mut self, parent: Uuid, rows: Vec<R>) {
+        self.changes.push((self.position, Change::Replace(parent, rows)));
+    }
+
+    /// Writes the outcome: each row at most once, whatever number of events touched it.
+    pub(crate) async fn write(
+        self,
+        db: &mut PgConnection,
+        differences: &mut Vec<Difference>,
+    ) -> Result<(), ProjectError> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        let (keys, parents) = self.needs();
+        let mut rows = prefetch::<R>(db, &keys, &parents).await?;
+        let mut gone: HashSet<Uuid> = HashSet::new();
+        let mut dirty: HashSet<Uuid> = HashSet::new();
+        let mut differs = |position, before: Option<&R>, after: Option<&R>| {
+            differences.extend(difference(position, before, after));
+        };
+        for (position, change) in self.changes {
+            match change {
+                Change::Insert(row) => {
+                    differs(position, None, Some(&row));
+                    gone.remove(&row.id());
+                    dirty.insert(row.id());
+                    rows.insert(row.id(), *row);
+                }
+                Change::Update(id, change) => {
+                    let missing = ProjectError::MissingRow { position, table: R::TABLE.name, id };
+                    let row = rows.get_mut(&id).ok_or(missing)?;
+                    let before = row.clone();
+                    change(row);
+                    differs(position, Some(&before), Some(row));
+                    dirty.insert(id);
+                }
+                Change::Replace(parent, children) => {
+                    let kept: HashSet<Uuid> = children.iter().map(Row::id).collect();
+                    let lost = rows.values().filter(|it| it.parent() == Some(parent) && !kept.contains(&it.id()));
+                    for id in lost.map(Row::id).collect::<Vec<_>>() {
+                        differs(position, rows.remove(&id).as_ref(), None);
+                        dirty.remove(&id);
+                        gone.insert(id);
+                    }
+                    for row in children {
+                        let before = rows.get(&row.id());
+                        if before != Some(&row) {
+                            differs(position, before, Some(&row));
+                            gone.remove(&row.id());
+                            dirty.insert(row.id());
+                            rows.insert(row.id(), row);
+                        }
+                    }
+                }
+            }
+        }
+        delete::<R>(db, &gone.into_iter().collect::<Vec<_>>()).await?;
+        upsert(db, &rows.values().filter(|it| dirty.contains(&it.id())).collect::<Vec<_>>()).await?;
+        Ok(())
+    }
+
+    /// The keys of rows that are changed and were not made in this batch, and the rows whose children are replaced.
+    fn needs(&self) -> (Vec<Uuid>, Vec<Uuid>) {
+        let (mut made, mut keys, mut parents) = (HashSet::new(), Vec::new(), Vec::new());
+        for (_, change) in &self.changes {
+            match change {
+                Change::Insert(row) => drop(made.insert(row.id())),
+                Change::Update(id, _) if made.contains(id) => {}
+                Change::Update(id, _) => keys.push(*id),
+                Change::Replace(parent, children) => {
+                    parents.push(*parent);
+                    made.extend(children.iter().map(Row::id));
+                }
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        (keys, parents)
+    }
+}
+
+async fn prefetch<R: Row>(
+    db: &mut PgConnection,
+    keys: &[Uuid],
+    parents: &[Uuid],
+) -> Result<HashMap<Uuid, R>, sqlx::Error> {
+    let mut rows = HashMap::new();
+    if !keys.is_empty() {
+        rows.extend(fetch::<R>(db, "id", keys).await?.into_iter().map(|it| (it.id(), it)));
+    }
+    if let Some(column) = R::PARENT.filter(|_| !parents.is_empty()) {
+        rows.extend(fetch::<R>(db, column, parents).await?.into_iter().map(|it| (it.id(), it)));
+    }
+    Ok(rows)
+}
+
+/// Columns that say when and by whom, not what.
+const BOOKKEEPING: [&str; 6] = ["id", "version", "created_at", "updated_at", "created_by", "updated_by"];
+
+fn difference<R: Row>(position: Position, before: Option<&R>, after: Option<&R>) -> Option<Difference> {
+    let id = after.or(before)?.id();
+    let values = |row: Option<&R>| row.map(R::values);
+    let (mut before, mut after) = (values(before), values(after));
+    let (mut old, mut new) = (Map::new(), Map::new());
+    for (index, column) in R::TABLE.columns.iter().enumerate() {
+        if BOOKKEEPING.contains(&column.name) {
+            continue;
+        }
+        let take = |values: &mut Option<Vec<Value>>| values.as_mut().map_or(Value::Null, |it| it[index].take());
+        let (was, is) = (take(&mut before), take(&mut after));
+        if was != is {
+            let masked = |value: Value| match value {
+                Value::Null => Value::Null,
+                _ if column.personal || column.hidden => Value::from("***"),
+                value => value,
+            };
+            if before.is_some() {
+                old.insert(column.name.to_owned(), masked(was));
+            }
+            if after.is_some() {
+                new.insert(column.name.to_owned(), masked(is));
+            }
+        }
+    }
+    Some(Difference { position, table: R::TABLE.name, id, old, new })
+}

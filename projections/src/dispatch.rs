@@ -1,0 +1,106 @@
+//! Which tables an event goes to. Exhaustive: a new aggregate does not compile until it is said here what becomes of it.
+
+use hims_domain::DomainEvent;
+use hims_event_store::Vault;
+use sqlx::PgConnection;
+
+use crate::appointments::{self, AppointmentRow};
+use crate::audit::AuditRow;
+use crate::batch::ProjectError;
+use crate::changes::{Changes, Difference};
+use crate::consultations::{self, ConsultationRow};
+use crate::departments::{self, DepartmentRow};
+use crate::event::{Decoded, Projected};
+use crate::inventory::{self, InventoryRow};
+use crate::medications::{self, IngredientRow, MedicationRow};
+use crate::patients::{self, AllergyRow, IdentifierRow, PatientRow};
+use crate::prescriptions::{self, ItemRow, PrescriptionRow};
+use crate::roles::{self, RoleRow};
+use crate::rooms::{self, RoomRow};
+use crate::sessions::{self, SessionRow};
+use crate::users::{self, AssignmentRow, UserRow};
+use crate::vital_signs::{self, VitalSignsRow};
+use crate::{Row, Table};
+
+macro_rules! tables {
+    ($($name:ident: $row:ident),* $(,)?) => {
+        /// Every read table.
+        pub const TABLES: &[Table] = &[$($row::TABLE,)* AuditRow::TABLE];
+
+        /// What a batch does to every table but the audit log, which follows from the rest.
+        #[derive(Default)]
+        pub(crate) struct AllChanges { $( $name: Changes<$row> ),* }
+
+        impl AllChanges {
+            /// Writes every table, and says what changed.
+            pub(crate) async fn write(self, db: &mut PgConnection) -> Result<Vec<Difference>, ProjectError> {
+                let mut differences = Vec::new();
+                $( self.$name.write(db, &mut differences).await?; )*
+                Ok(differences)
+            }
+        }
+    };
+}
+
+tables! {
+    roles: RoleRow,
+    departments: DepartmentRow,
+    users: UserRow,
+    assignments: AssignmentRow,
+    sessions: SessionRow,
+    rooms: RoomRow,
+    patients: PatientRow,
+    identifiers: IdentifierRow,
+    allergies: AllergyRow,
+    appointments: AppointmentRow,
+    consultations: ConsultationRow,
+    vital_signs: VitalSignsRow,
+    medications: MedicationRow,
+    ingredients: IngredientRow,
+    inventory: InventoryRow,
+    prescriptions: PrescriptionRow,
+    items: ItemRow,
+}
+
+impl AllChanges {
+    /// Adds what an event does.
+    pub(crate) fn project(&mut self, decoded: &Decoded, vault: &Vault) {
+        let stored = &decoded.opened;
+        let at = stored.recorded.position;
+        let event = Projected {
+            data: &decoded.event,
+            position: at,
+            stream_id: stored.recorded.stream_id,
+            version: stored.recorded.version,
+            recorded_at: stored.recorded.recorded_at,
+            metadata: &decoded.metadata,
+            stored,
+            vault,
+        };
+        match &decoded.event {
+            // The audit log has a row of every event; an attempt has nothing but that.
+            DomainEvent::Access(_) => {}
+            DomainEvent::Role(it) => roles::project(&event.with(it), self.roles.at(at)),
+            DomainEvent::User(it) => users::project(&event.with(it), self.users.at(at), self.assignments.at(at)),
+            DomainEvent::Session(it) => sessions::project(&event.with(it), self.sessions.at(at), self.users.at(at)),
+            DomainEvent::Department(it) => departments::project(&event.with(it), self.departments.at(at)),
+            DomainEvent::Room(it) => rooms::project(&event.with(it), self.rooms.at(at)),
+            DomainEvent::Patient(it) => patients::project(
+                &event.with(it),
+                self.patients.at(at),
+                self.identifiers.at(at),
+                self.allergies.at(at),
+            ),
+            DomainEvent::Appointment(it) => appointments::project(&event.with(it), self.appointments.at(at)),
+            DomainEvent::Consultation(it) => consultations::project(&event.with(it), self.consultations.at(at)),
+            DomainEvent::VitalSigns(it) => vital_signs::project(&event.with(it), self.vital_signs.at(at)),
+            DomainEvent::Medication(it) => {
+                medications::project(&event.with(it), self.medications.at(at), self.ingredients.at(at));
+            }
+            DomainEvent::MedicationLot(it) => inventory::project(&event.with(it), self.inventory.at(at)),
+            DomainEvent::Prescription(it) => {
+                prescriptions::project(&event.with(it), self.prescriptions.at(at), self.items.at(at));
+            }
+        }
+    }
+}

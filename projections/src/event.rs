@@ -1,0 +1,99 @@
+use chrono::{DateTime, Utc};
+use hims_domain::{DomainEvent, Read};
+use hims_event_store::{Actor, Metadata, Opened, Position, StoreError, Vault};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// The schema of the read tables.
+pub const READ_SCHEMA: &str = "hims";
+
+/// An event as a projection sees it.
+pub(crate) struct Projected<'a, E> {
+    /// What happened.
+    pub(crate) data: &'a E,
+    /// Its place in the log.
+    pub(crate) position: Position,
+    /// The stream.
+    pub(crate) stream_id: Uuid,
+    /// Its place in the stream.
+    pub(crate) version: i32,
+    /// When it was recorded.
+    pub(crate) recorded_at: DateTime<Utc>,
+    /// The circumstances.
+    pub(crate) metadata: &'a Metadata,
+    /// The event as it is stored.
+    pub(crate) stored: &'a Opened,
+    /// Blinds keys for equality look-ups.
+    pub(crate) vault: &'a Vault,
+}
+
+impl<'a, E> Projected<'a, E> {
+    /// The same circumstances with another content.
+    pub(crate) fn with<F>(&self, data: &'a F) -> Projected<'a, F> {
+        Projected {
+            data,
+            position: self.position,
+            stream_id: self.stream_id,
+            version: self.version,
+            recorded_at: self.recorded_at,
+            metadata: self.metadata,
+            stored: self.stored,
+            vault: self.vault,
+        }
+    }
+
+    /// The user who caused it; `None` for a part of the system.
+    pub(crate) fn user_id(&self) -> Option<Uuid> {
+        match self.metadata.actor {
+            Actor::User { id } => Some(id),
+            Actor::System { .. } => None,
+        }
+    }
+
+    /// A row's bookkeeping after this event.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { version: self.version, at: self.recorded_at, by: self.user_id() }
+    }
+}
+
+/// A row's bookkeeping: the version of its stream, when it was written, by whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    pub(crate) version: i32,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) by: Option<Uuid>,
+}
+
+/// An event of a stream that this program knows, decoded once for all tables.
+pub(crate) struct Decoded {
+    pub(crate) event: DomainEvent,
+    pub(crate) metadata: Metadata,
+    pub(crate) opened: Opened,
+}
+
+struct Stored<'a>(&'a Opened);
+
+impl Read for Stored<'_> {
+    type Error = StoreError;
+    fn read<E: DeserializeOwned>(self) -> Result<E, StoreError> {
+        self.0.decode()
+    }
+}
+
+impl Decoded {
+    /// Reads an event.
+    pub(crate) fn read(opened: Opened) -> Result<Self, (Opened, String)> {
+        let metadata = opened.recorded.circumstances();
+        let event = DomainEvent::read(&opened.recorded.stream_type, Stored(&opened));
+        match (event, metadata) {
+            (Some(Ok(event)), Ok(metadata)) => Ok(Self { event, metadata, opened }),
+            (Some(Err(error)), _) | (_, Err(error)) => Err((opened, error.to_string())),
+            (None, _) => Err((opened, "no table knows this stream type".to_owned())),
+        }
+    }
+}
+
+/// The id of a row that has none of its own: the same for the same parts (UUID version 5).
+pub(crate) fn derived_id(namespace: Uuid, parts: &[&str]) -> Uuid {
+    Uuid::new_v5(&namespace, parts.join("\u{1f}").as_bytes())
+}

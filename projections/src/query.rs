@@ -1,0 +1,306 @@
+//! Reading the tables: one statement, under row-level security, with the position that it saw.
+//!
+//! The statement first says who asks, for itself only, and then reads. The reading refers to what was said laterally,
+//! so PostgreSQL cannot do it in another order.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hims_event_store::Position;
+use serde_json::Value;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgPool, Postgres, Row as _};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{Column, Kind, Table};
+
+/// Who asks, as row-level security sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The user.
+    pub user_id: Option<Uuid>,
+    /// The name of the primary role.
+    pub role: Option<String>,
+    /// The patient who the user is.
+    pub patient_id: Option<Uuid>,
+    /// Where the user works.
+    pub department_id: Option<Uuid>,
+    /// What the user's roles may read, separated by commas.
+    pub reads: String,
+}
+
+/// A row as JSON text, and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The row; `None` when there is none, or none for this reader.
+    pub row: Option<(String, i32)>,
+    /// How far the tables were.
+    pub position: Position,
+}
+
+/// A page of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Rows as JSON text.
+    pub items: Vec<String>,
+    /// Where the next page begins; `None` when there is none.
+    pub next: Option<String>,
+    /// How far the tables were.
+    pub position: Position,
+}
+
+/// What to look for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Columns and what they must be.
+    pub filters: Vec<Filter>,
+    /// A text to search for.
+    pub search: Option<String>,
+    /// The column to sort by; `id` unless given.
+    pub sort: Option<&'static Column>,
+    /// From the greatest down.
+    pub descending: bool,
+    /// At most so many.
+    pub limit: usize,
+    /// From a page before.
+    pub cursor: Option<Cursor>,
+}
+
+/// A condition on a column.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// The column.
+    pub column: &'static Column,
+    /// How the values compare.
+    pub comparison: Comparison,
+    /// The value, as text.
+    pub value: String,
+}
+
+/// How a column compares with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// The same.
+    Equal,
+    /// The same or more.
+    From,
+    /// The same or less.
+    To,
+}
+
+/// Where a page begins: after the row with this key and this value of the sort column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cursor {
+    value: Option<String>,
+    id: Uuid,
+}
+
+/// Why nothing was read.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    /// A value is not of its column's type.
+    #[error("a value is not of the column's type")]
+    Value,
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for QueryError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            // Class 22: a text that could not be read as the column's type.
+            sqlx::Error::Database(refusal) if refusal.code().is_some_and(|it| it.starts_with("22")) => Self::Value,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Cursor {
+    /// Reads a cursor that a page before came with.
+    pub fn parse(text: &str) -> Option<Self> {
+        let json = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (value, id): (Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;
+        Some(Self { value, id })
+    }
+
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Value::from(vec![self.value.clone().map_or(Value::Null, Value::from), self.id.to_string().into()]).to_string())
+    }
+}
+
+/// Says who asks. Its values are the first five of every statement.
+const WHO: &str = "select set_config('hims.user_id', $1, true) as said, set_config('hims.role', $2, true),
+       set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
+       set_config('hims.reads', $5, true)";
+
+fn bind_identity<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    who: &Identity,
+) -> Query<'q, Postgres, PgArguments> {
+    let text = |id: Option<Uuid>| id.map(|it| it.to_string()).unwrap_or_default();
+    query
+        .bind(text(who.user_id))
+        .bind(who.role.clone().unwrap_or_default())
+        .bind(text(who.patient_id))
+        .bind(text(who.department_id))
+        .bind(who.reads.clone())
+}
+
+fn columns(table: &Table) -> String {
+    table.visible().map(|it| format!("\"{}\"", it.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The row with a key.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(pool: &PgPool, table: &Table, id: Uuid, who: &Identity) -> Result<Found, QueryError> {
+    let sql = format!(
+        "select r.json, r.version, c.position
+           from ({WHO}) as who
+          cross join lateral (select position from projection_checkpoint where who.said is not null offset 0) as c
+           left join lateral (
+                select row_to_json(t)::text as json, t.version
+                  from (select {} from {} where id = $6 and who.said is not null) as t offset 0) as r on true",
+        columns(table),
+        table.name,
+    );
+    let row = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(id).fetch_one(pool).await?;
+    let json: Option<String> = row.try_get(0)?;
+    let version: Option<i32> = row.try_get(1)?;
+    Ok(Found { row: json.zip(version), position: row.try_get(2)? })
+}
+
+/// A page of rows.
+///
+/// # Errors
+/// When a value is not of its column's type, or the database does not answer.
+pub async fn page(pool: &PgPool, table: &Table, wanted: &Wanted, who: &Identity) -> Result<Page, QueryError> {
+    let id_column = &table.columns[0];
+    let sort = wanted.sort.unwrap_or(id_column);
+    let mut conditions = vec!["who.said is not null".to_owned()];
+    let mut values: Vec<Option<String>> = Vec::new();
+    let mut place = |value: Option<String>| {
+        values.push(value);
+        format!("${}", values.len() + 5)
+    };
+    for filter in &wanted.filters {
+        let operator = match filter.comparison {
+            Comparison::Equal => "=",
+            Comparison::From => ">=",
+            Comparison::To => "<=",
+        };
+        let value = place(Some(filter.value.clone()));
+        conditions.push(format!("\"{}\" {operator} {value}::text::{}", filter.column.name, filter.column.kind.sql()));
+    }
+    if let (Some(search), Some(text)) = (table.search, &wanted.search) {
+        let value = place(Some(text.clone()));
+        conditions.push(search.replace("{q}", &format!("{value}::text")));
+    }
+    if let Some(cursor) = &wanted.cursor {
+        conditions.push(after(sort, wanted.descending, cursor, &mut place));
+    }
+    let direction = if wanted.descending { "desc" } else { "asc" };
+    let limit = place(Some((wanted.limit + 1).to_string()));
+    let sql = format!(
+        "select r.json, r.sort, r.id, c.position
+           from ({WHO}) as who
+          cross join lateral (select position from projection_checkpoint where who.said is not null offset 0) as c
+           left join lateral (
+                select row_to_json(t)::text as json, t.\"{sort}\"::text as sort, t.id
+                  from (select {columns} from {table} where {conditions}
+                         order by \"{sort}\" {direction} nulls last, id {direction} limit {limit}::text::bigint) as t
+                offset 0) as r on true",
+        sort = sort.name,
+        columns = columns(table),
+        table = table.name,
+        conditions = conditions.join(" and "),
+    );
+    let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who);
+    let rows = values.into_iter().fold(query, Query::bind).fetch_all(pool).await?;
+    read_page(&rows, wanted.limit)
+}
+
+/// The condition that a row comes after a cursor. Nulls come last, whatever the direction.
+fn after(
+    sort: &Column,
+    descending: bool,
+    cursor: &Cursor,
+    place: &mut dyn FnMut(Option<String>) -> String,
+) -> String {
+    let operator = if descending { "<" } else { ">" };
+    let id = format!("{}::text::uuid", place(Some(cursor.id.to_string())));
+    if sort.name == "id" {
+        return format!("id {operator} {id}");
+    }
+    let name = sort.name;
+    match &cursor.value {
+        None => format!("(\"{name}\" is null and id {operator} {id})"),
+        Some(value) => {
+            let value = format!("{}::text::{}", place(Some(value.clone())), sort.kind.sql());
+            let nulls = if sort.nullable { format!(" or \"{name}\" is null") } else { String::new() };
+            format!("((\"{name}\", id) {operator} ({value}, {id}){nulls})")
+        }
+    }
+}
+
+fn read_page(rows: &[PgRow], limit: usize) -> Result<Page, QueryError> {
+    let Some(first) = rows.first() else { return Err(QueryError::Database(sqlx::Error::RowNotFound)) };
+    let position = first.try_get(3)?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows.iter().take(limit) {
+        items.extend(row.try_get::<Option<String>, _>(0)?);
+    }
+    let next = match rows.get(limit).and_then(|_| rows.get(limit - 1)) {
+        Some(last) => Some(Cursor { value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
+        None => None,
+    };
+    Ok(Page { items, next, position })
+}
+
+/// Whether a text can be a value of a column; says more kindly than the database what is wrong.
+pub fn is_value(kind: Kind, text: &str) -> bool {
+    match kind {
+        Kind::Uuid => Uuid::try_parse(text).is_ok(),
+        Kind::Boolean => matches!(text, "true" | "false"),
+        Kind::Integer => text.parse::<i32>().is_ok(),
+        Kind::Long => text.parse::<i64>().is_ok(),
+        Kind::Timestamp => chrono::DateTime::parse_from_rfc3339(text).is_ok() || text.parse::<chrono::NaiveDate>().is_ok(),
+        Kind::Date => text.parse::<chrono::NaiveDate>().is_ok(),
+        Kind::Time => text.parse::<chrono::NaiveTime>().is_ok(),
+        Kind::Decimal => text.parse::<rust_decimal::Decimal>().is_ok(),
+        Kind::Address => text.parse::<std::net::IpAddr>().is_ok(),
+        Kind::Text => !text.contains('\0'),
+        Kind::Json | Kind::Bytes => false,
+    }
+}
+
+/// Positions of events of a patient or an actor after a position, from the audit log's indexes. The server asks on its
+/// own behalf: whether the caller may know was decided before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn audited_positions(
+    pool: &PgPool,
+    patient_id: Option<Uuid>,
+    user_id: Option<Uuid>,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<Position>, QueryError> {
+    let server = Identity { reads: "audit_logs".to_owned(), ..Identity::default() };
+    let sql = format!(
+        "select a.position
+           from ({WHO}) as who
+          cross join lateral (
+                select position from audit_logs
+                 where ($6::uuid is null or patient_id = $6) and ($7::uuid is null or user_id = $7)
+                   and position > $8 and who.said is not null
+                 order by position limit $9 offset 0) as a
+          order by a.position",
+    );
+    let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), &server);
+    let rows = query.bind(patient_id).bind(user_id).bind(after).bind(limit).fetch_all(pool).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}

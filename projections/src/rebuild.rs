@@ -1,0 +1,275 @@
+//! Makes the read tables anew from the log, beside the old ones and with the same `project` functions, and swaps them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hims_event_store::{EventStore, Position, StoreError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::READ_SCHEMA;
+use crate::batch::{Batch, ProjectError};
+use crate::migrations::READ_MIGRATIONS;
+
+/// Events of a batch. Large, since a row is written once per batch; small enough for a few hundred megabytes.
+const BATCH: i64 = 10_000;
+/// So few events behind, the tables are swapped.
+const CLOSE: Position = 1_000;
+
+/// What is to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// The read tables of now, in place of those that there are.
+    Swap,
+    /// The read tables as they were at a position, in a schema of their own.
+    Position(Position, String),
+    /// The read tables as they were at an instant, in a schema of their own.
+    Instant(DateTime<Utc>, String),
+}
+
+/// Why the tables were not made.
+#[derive(Debug, Error)]
+pub enum RebuildError {
+    /// The schema exists, or cannot be one.
+    #[error("{0:?} is no name for a new schema: choose another, of lower-case letters, digits and _")]
+    Schema(String),
+    /// The log did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// A batch was not projected.
+    #[error("the tables could not be written: {0}")]
+    Project(String),
+}
+
+impl From<ProjectError> for RebuildError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Database(error) => Self::Database(error),
+            ProjectError::Store(error) => Self::Store(error),
+            ProjectError::MissingRow { .. } | ProjectError::CheckpointMoved => Self::Project(error.to_string()),
+        }
+    }
+}
+
+/// A rebuild over a log and a database. The connections of the pool must own the read tables.
+pub struct Rebuild {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// The database.
+    pub pool: PgPool,
+}
+
+impl Rebuild {
+    /// Makes the tables; `progress` is told how far they are. Answers the position that they stand at.
+    ///
+    /// # Errors
+    /// When the log or the database does not answer; then everything is as before.
+    pub async fn run(
+        &self,
+        target: &Target,
+        mut progress: impl FnMut(Position) + Send,
+    ) -> Result<Position, RebuildError> {
+        let mut db = self.pool.acquire().await?.detach();
+        let schema = match target {
+            Target::Swap => format!("{READ_SCHEMA}_rebuild"),
+            Target::Position(_, schema) | Target::Instant(_, schema) => schema.clone(),
+        };
+        if target == &Target::Swap {
+            // One that was interrupted may have left its schema.
+            execute(&mut db, &format!("drop schema if exists {schema} cascade")).await?;
+        }
+        let end = match target {
+            Target::Swap => Position::MAX,
+            Target::Position(position, _) => *position,
+            Target::Instant(instant, _) => position_at(&mut db, *instant).await?,
+        };
+        create(&mut db, &schema).await?;
+        let made = self.fill(&mut db, &schema, end, target == &Target::Swap, &mut progress).await;
+        if made.is_err() {
+            execute(&mut db, "reset role").await.ok();
+            execute(&mut db, &format!("drop schema if exists {schema} cascade")).await.ok();
+        }
+        db.close().await.ok();
+        made
+    }
+
+    async fn fill(
+        &self,
+        db: &mut PgConnection,
+        schema: &str,
+        end: Position,
+        swap: bool,
+        progress: &mut (impl FnMut(Position) + Send),
+    ) -> Result<Position, RebuildError> {
+        execute(db, &format!("set search_path = {schema}, public")).await?;
+        execute(db, "set synchronous_commit = off").await?;
+        let later = take_down_what_slows(db, schema).await?;
+        let mut position = 0;
+        let loaded = end.min(self.store.current_head().await?);
+        self.project(db, &mut position, loaded, progress).await?;
+        for statement in later {
+            execute(db, &statement).await?;
+        }
+        execute(db, "analyze").await.ok();
+        if !swap {
+            return Ok(position);
+        }
+        loop {
+            let head = self.store.current_head().await?;
+            self.project(db, &mut position, head, progress).await?;
+            if self.store.current_head().await? - position <= CLOSE {
+                break;
+            }
+        }
+        self.swap(db, schema, &mut position, progress).await?;
+        Ok(position)
+    }
+
+    /// Projects from a position up to another. The next batch is read and opened while one is written.
+    async fn project(
+        &self,
+        db: &mut PgConnection,
+        position: &mut Position,
+        to: Position,
+        progress: &mut (impl FnMut(Position) + Send),
+    ) -> Result<(), RebuildError> {
+        let (sender, mut batches) = mpsc::channel::<Result<Batch, StoreError>>(1);
+        let (store, mut next) = (Arc::clone(&self.store), *position);
+        let reader = tokio::spawn(async move {
+            while next < to {
+                let batch = match store.read(next, BATCH.min(to - next)).await {
+                    Ok(events) => Batch::open(store.as_ref(), events).await,
+                    Err(error) => Err(error),
+                };
+                next = batch.as_ref().map_or(to, |it| it.last);
+                // Nobody waits for it any more: the writing failed.
+                if sender.send(batch).await.is_err() {
+                    return;
+                }
+            }
+        });
+        while let Some(batch) = batches.recv().await {
+            let batch = batch?;
+            let last = batch.last;
+            let mut transaction = db.begin().await?;
+            execute(&mut transaction, "set local role hims_projector").await?;
+            batch.project(&mut transaction, self.store.as_ref(), *position).await?;
+            transaction.commit().await?;
+            *position = last;
+            progress(last);
+        }
+        drop(batches);
+        // It has nothing left to say.
+        let _ = reader.await;
+        Ok(())
+    }
+
+    /// Puts the new tables in the place of the old ones, in one transaction, with nobody projecting meanwhile.
+    async fn swap(
+        &self,
+        db: &mut PgConnection,
+        schema: &str,
+        position: &mut Position,
+        progress: &mut (impl FnMut(Position) + Send),
+    ) -> Result<(), RebuildError> {
+        let old = format!("{READ_SCHEMA}_old");
+        execute(db, &format!("drop schema if exists {old} cascade")).await?;
+        let mut holder = self.pool.acquire().await?;
+        let mut held = holder.begin().await?;
+        // Whoever projects waits for this row, and then finds that the checkpoint is another's.
+        let sql = format!("select position from {READ_SCHEMA}.projection_checkpoint for update");
+        let live: Position = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *held).await?;
+        let to = live.max(self.store.current_head().await?);
+        self.project(db, position, to, progress).await?;
+        execute(&mut held, &format!("alter schema {READ_SCHEMA} rename to {old}")).await?;
+        execute(&mut held, &format!("alter schema {schema} rename to {READ_SCHEMA}")).await?;
+        held.commit().await?;
+        // Readers that began before still look at the old tables.
+        for _ in 0..10 {
+            execute(db, "set lock_timeout = '5s'").await?;
+            match execute(db, &format!("drop schema if exists {old} cascade")).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(%error, "the old tables are still being read; trying again"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+}
+
+async fn execute(db: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.map(drop)
+}
+
+/// The last position that was recorded by an instant.
+async fn position_at(db: &mut PgConnection, instant: DateTime<Utc>) -> Result<Position, sqlx::Error> {
+    sqlx::query_scalar("select coalesce(max(position), 0) from log.events where recorded_at <= $1")
+        .bind(instant)
+        .fetch_one(db)
+        .await
+}
+
+/// Makes the read tables in a schema of their own, by the same migrations.
+async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError> {
+    let is_name = schema.starts_with(|it: char| it.is_ascii_lowercase())
+        && schema.len() <= 50
+        && schema.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_');
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+        .bind(schema)
+        .fetch_one(&mut *db)
+        .await?;
+    if !is_name || exists {
+        return Err(RebuildError::Schema(schema.to_owned()));
+    }
+    let mut transaction = db.begin().await?;
+    execute(&mut transaction, &format!("create schema {schema}")).await?;
+    execute(&mut transaction, &format!("grant usage on schema {schema} to hims_projector, hims_reader")).await?;
+    execute(&mut transaction, &format!("set local hims.read_schema = '{schema}'")).await?;
+    for migration in READ_MIGRATIONS.iter() {
+        execute(&mut transaction, migration).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Drops indexes and foreign keys, and says how to make them again: that is faster when the rows are there. Primary keys
+/// stay, since rows are found by them.
+async fn take_down_what_slows(db: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
+    let constraints = sqlx::query(
+        "select format('alter table %s drop constraint %I', c.conrelid::regclass, c.conname),
+                format('alter table %s add constraint %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
+           from pg_constraint c join pg_namespace n on n.oid = c.connamespace
+          where n.nspname = $1 and c.contype in ('u', 'x', 'f') and c.conparentid = 0
+          order by c.contype = 'f' desc, c.conname",
+    )
+    .bind(schema)
+    .fetch_all(&mut *db)
+    .await?;
+    let indexes = sqlx::query(
+        "select format('drop index %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+           from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+          where n.nspname = $1 and not c.relispartition and not i.indisprimary
+            and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
+    )
+    .bind(schema)
+    .fetch_all(&mut *db)
+    .await?;
+    let (mut keys, mut made) = (Vec::new(), Vec::new());
+    for row in constraints {
+        execute(db, row.try_get(0)?).await?;
+        let add: String = row.try_get(1)?;
+        if add.contains(" FOREIGN KEY ") { keys.push(add) } else { made.push(add) }
+    }
+    for row in indexes {
+        execute(db, row.try_get(0)?).await?;
+        made.push(row.try_get(1)?);
+    }
+    // Foreign keys last: they need the keys that they point at.
+    made.append(&mut keys);
+    Ok(made)
+}

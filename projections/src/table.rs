@@ -1,0 +1,169 @@
+use serde_json::Value;
+use sqlx::PgConnection;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Postgres, query::Query};
+use uuid::Uuid;
+
+use crate::Column;
+
+/// A read table, as its readers know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// What a row of it is.
+    pub about: &'static str,
+    /// Its columns.
+    pub columns: &'static [Column],
+    /// Who may ask for it: any of these in a role's `read`. Which rows they see is for row-level security to say.
+    /// Empty for everybody who is logged in.
+    pub readers: &'static [&'static str],
+    /// The condition of a text search, with `{q}` for what is searched.
+    pub search: Option<&'static str>,
+}
+
+impl Table {
+    /// A column that is answered.
+    pub fn column(&self, name: &str) -> Option<&'static Column> {
+        self.visible().find(|it| it.name == name)
+    }
+
+    /// The columns that are answered.
+    pub fn visible(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|it| !it.hidden)
+    }
+}
+
+/// A row of a read table. Its first column is `id`, the key; `version` is that of the stream that it comes from.
+pub(crate) trait Row: Clone + PartialEq + Send + Sync + 'static {
+    /// Its table.
+    const TABLE: Table;
+    /// The column that names whose child a row is, where [`Changes::replace`](crate::changes::Changes::replace) is used.
+    const PARENT: Option<&'static str>;
+
+    /// Inserts or replaces rows, one array per column.
+    fn upsert_sql() -> &'static str;
+    /// The key.
+    fn id(&self) -> Uuid;
+    /// Whose child it is.
+    fn parent(&self) -> Option<Uuid>;
+    /// Binds one array per column.
+    fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[&Self]) -> Query<'q, Postgres, PgArguments>;
+    /// Reads a row whose columns are in the order of the declaration.
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
+    /// The values, in the order of the columns, as the audit shows them.
+    fn values(&self) -> Vec<Value>;
+}
+
+/// The rows with these keys.
+pub(crate) async fn fetch<R: Row>(db: &mut PgConnection, column: &str, keys: &[Uuid]) -> Result<Vec<R>, sqlx::Error> {
+    let columns: Vec<_> = R::TABLE.columns.iter().map(|it| format!("\"{}\"", it.name)).collect();
+    let sql = format!("select {} from {} where {column} = any($1)", columns.join(", "), R::TABLE.name);
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(keys).fetch_all(db).await?;
+    rows.iter().map(R::read).collect()
+}
+
+/// Inserts or replaces rows. No two of them may have the same key.
+pub(crate) async fn upsert<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
+    if !rows.is_empty() {
+        R::bind(sqlx::query(R::upsert_sql()), rows).execute(db).await?;
+    }
+    Ok(())
+}
+
+/// Deletes rows.
+pub(crate) async fn delete<R: Row>(db: &mut PgConnection, keys: &[Uuid]) -> Result<(), sqlx::Error> {
+    if !keys.is_empty() {
+        let sql = format!("delete from {} where id = any($1)", R::TABLE.name);
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(keys).execute(db).await?;
+    }
+    Ok(())
+}
+
+/// The statement that inserts or replaces rows of a table whose primary key is `conflict`.
+pub(crate) fn upsert_sql(table: &Table, conflict: &str) -> String {
+    let each = |of: &dyn Fn(&Column) -> String, columns: &[Column]| columns.iter().map(of).collect::<Vec<_>>().join(", ");
+    let names = each(&|it| format!("\"{}\"", it.name), table.columns);
+    let mut place = 0..;
+    let arrays: Vec<_> =
+        table.columns.iter().map(|it| format!("${}::{}[]", place.next().unwrap_or(0) + 1, it.kind.sql())).collect();
+    let updates = each(&|it| format!("\"{0}\" = excluded.\"{0}\"", it.name), &table.columns[1..]);
+    format!(
+        "insert into {} ({names}) select * from unnest({}) on conflict ({conflict}) do update set {updates}",
+        table.name,
+        arrays.join(", "),
+    )
+}
+
+/// The first of two that is not empty.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! or_else {
+    ([] [$($b:tt)*]) => { $($b)* };
+    ([$($a:tt)+] [$($b:tt)*]) => { $($a)+ };
+}
+
+/// Declares a read table: its row, its columns, how it is written.
+///
+/// After a column's type stand its marks: `personal` (masked in the audit), `hidden` (never answered), `indexed` (may
+/// be filtered and sorted by).
+#[macro_export]
+macro_rules! table {
+    (
+        $(#[doc = $about:literal])*
+        $name:ident in $table:literal $(, children of $parent:ident)? $(, conflict $conflict:literal)?
+        $(, readers [$($reader:literal),* $(,)?])? $(, search $search:literal)? {
+            $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub(crate) struct $name { $( $(#[doc = $doc])* pub(crate) $field: $type ),* }
+
+        impl $crate::Row for $name {
+            const TABLE: $crate::Table = $crate::Table {
+                name: $table,
+                about: concat!($($about),*),
+                columns: &[$( $crate::Column {
+                    name: stringify!($field),
+                    doc: concat!($($doc),*),
+                    kind: <$type as $crate::column::ColumnType>::KIND,
+                    nullable: <$type as $crate::column::ColumnType>::NULLABLE,
+                    personal: hims_domain::described_has_word!("personal" in $($($mark)*)?),
+                    hidden: hims_domain::described_has_word!("hidden" in $($($mark)*)?),
+                    indexed: hims_domain::described_has_word!("indexed" in $($($mark)*)?),
+                } ),*],
+                readers: &[$($($reader),*)?],
+                search: $crate::or_else!([$(Some($search))?] [None]),
+            };
+            const PARENT: Option<&'static str> = $crate::or_else!([$(Some(stringify!($parent)))?] [None]);
+
+            fn upsert_sql() -> &'static str {
+                static SQL: ::std::sync::LazyLock<String> = ::std::sync::LazyLock::new(|| {
+                    $crate::table::upsert_sql(&$name::TABLE, $crate::or_else!([$($conflict)?] ["id"]))
+                });
+                &SQL
+            }
+
+            fn id(&self) -> ::uuid::Uuid { self.id }
+
+            fn parent(&self) -> Option<::uuid::Uuid> { $crate::or_else!([$(Some(self.$parent))?] [None]) }
+
+            fn bind<'q>(
+                query: ::sqlx::query::Query<'q, ::sqlx::Postgres, ::sqlx::postgres::PgArguments>,
+                rows: &[&Self],
+            ) -> ::sqlx::query::Query<'q, ::sqlx::Postgres, ::sqlx::postgres::PgArguments> {
+                query $( .bind(rows.iter().map(|it| it.$field.clone()).collect::<Vec<$type>>()) )*
+            }
+
+            fn read(row: &::sqlx::postgres::PgRow) -> Result<Self, ::sqlx::Error> {
+                let mut index = 0..;
+                Ok(Self { $( $field: ::sqlx::Row::try_get(row, index.next().unwrap_or_default())? ),* })
+            }
+
+            fn values(&self) -> Vec<::serde_json::Value> {
+                vec![$( $crate::column::ColumnType::json(&self.$field) ),*]
+            }
+        }
+    };
+}
