@@ -18,11 +18,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 is_postgres() {
     [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
     local version
-    version=$("$1/postgres" --version) && [[ $version =~ \)\ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 15 ]
+    version=$("$1/postgres" --version) && [[ $version =~ \)\ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 15 ] && [ "${BASH_REMATCH[1]}" -le 18 ]
 }
 have_postgres() {
     if [ -n "${HIMS_PG_BIN:-}" ]; then
-        is_postgres "$HIMS_PG_BIN" || fail "HIMS_PG_BIN names no folder with PostgreSQL 15 or later; correct or unset it."
+        is_postgres "$HIMS_PG_BIN" || fail "HIMS_PG_BIN names no folder with PostgreSQL 15 to 18; correct or unset it."
         return
     fi
     local folder
