@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what building and running need: PostgreSQL 15 or later, setpriv and a C compiler. Says nothing and takes no
+# Brings what building and running need: PostgreSQL 15 to 18, setpriv and a C compiler. Says nothing and takes no
 # time when all of it is there.
 #
 #   scripts/setup.sh        for make run, test and bench
@@ -18,7 +18,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 is_postgres() {
     [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
     local version
-    version=$("$1/postgres" --version) && [[ $version =~ \)\ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 15 ] && [ "${BASH_REMATCH[1]}" -le 18 ]
+    version=$("$1/postgres" --version) && [[ $version =~ \)\ (15|16|17|18)[^0-9] ]]
 }
 have_postgres() {
     if [ -n "${HIMS_PG_BIN:-}" ]; then
@@ -48,7 +48,7 @@ install_postgres() {
     for version in 15 18 17 16; do
         if apt-cache show "postgresql-$version" >/dev/null 2>&1; then chosen=$version; break; fi
     done
-    [ -n "$chosen" ] || fail "this system offers no PostgreSQL 15 or later; add the repository of apt.postgresql.org, or set HIMS_PG_BIN."
+    [ -n "$chosen" ] || fail "this system offers no PostgreSQL 15 to 18; add apt.postgresql.org to its sources, or set HIMS_PG_BIN."
     as_root mkdir -p "${no_cluster%/*}"
     printf 'create_main_cluster = false\n' | as_root tee "$no_cluster" >/dev/null
     install_packages "postgresql-$chosen" || { as_root rm -f "$no_cluster"; exit 1; }
@@ -66,7 +66,7 @@ have_postgres || needs_postgres=true
 if [ ${#packages[@]} -gt 0 ] || $needs_postgres; then
     missing="${packages[*]:-}"
     $needs_postgres && missing="${missing:+$missing }postgresql-15"
-    may_install || fail "missing: $missing; install these packages (PostgreSQL may be newer), or run this as root on Debian or Ubuntu."
+    may_install || fail "missing: $missing; install them (PostgreSQL up to 18), or run this as root on Debian or Ubuntu."
     apt update
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
     ! $needs_postgres || install_postgres
