@@ -1,0 +1,33 @@
+# What is missing is installed first, where that is allowed: see scripts/setup.sh.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench fmt setup
+
+TOOLS := $(CURDIR)/target/tools/bin
+
+help: ## What there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what building and running need
+	@scripts/setup.sh
+
+run: setup ## Start a demo hospital on http://127.0.0.1:8080
+	cargo run --release --bin hims -- serve --demo
+
+test: setup ## Build the server and run every test
+	cargo build --bin hims
+	cargo test --workspace
+
+lint: ## Check format, lints, dependencies and documentation
+	@scripts/setup.sh lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	PATH="$(TOOLS):$$PATH" cargo deny check licenses bans sources
+	PATH="$(TOOLS):$$PATH" cargo machete --skip-target-dir
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+
+bench: setup ## Measure against plain INSERTs, in the same run
+	cargo run --release -p hims-benches
+
+fmt: ## Format the code
+	cargo fmt --all

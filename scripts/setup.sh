@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Brings what building and running need: PostgreSQL 15 to 18, setpriv and a C compiler. Says nothing and takes no
+# time when all of it is there.
+#
+#   scripts/setup.sh        for make run, test and bench
+#   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly DENY=0.20.2 MACHETE=0.9.2
+readonly TOOLS=$PWD/target/tools
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# A folder with the programs of a PostgreSQL that is new enough; looked for as `hims serve` does.
+is_postgres() {
+    [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
+    local version
+    version=$("$1/postgres" --version) && [[ $version =~ \)\ (15|16|17|18)[^0-9] ]]
+}
+have_postgres() {
+    if [ -n "${HIMS_PG_BIN:-}" ]; then
+        is_postgres "$HIMS_PG_BIN" || fail "HIMS_PG_BIN names no folder with PostgreSQL 15 to 18; correct or unset it."
+        return
+    fi
+    local folder
+    for folder in /usr/lib/postgresql/{15,16,17,18}/bin; do
+        ! is_postgres "$folder" || return 0
+    done
+    have postgres && is_postgres "$(dirname "$(readlink -f "$(command -v postgres)")")"
+}
+
+# Runs a command as root, if that is possible without asking.
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+may_install() { have apt-get && as_root true 2>/dev/null; }
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2; }
+
+install_packages() {
+    say "installing $*"
+    apt install --no-install-recommends -y "$@"
+}
+
+# PostgreSQL 15, or else the newest; its programs only. A server of the system would be neither used nor wanted.
+install_postgres() {
+    local version chosen='' no_cluster=/etc/postgresql-common/createcluster.d/hims.conf
+    for version in 15 18 17 16; do
+        if apt-cache show "postgresql-$version" >/dev/null 2>&1; then chosen=$version; break; fi
+    done
+    [ -n "$chosen" ] || fail "this system offers no PostgreSQL 15 to 18; add apt.postgresql.org to its sources, or set HIMS_PG_BIN."
+    as_root mkdir -p "${no_cluster%/*}"
+    printf 'create_main_cluster = false\n' | as_root tee "$no_cluster" >/dev/null
+    install_packages "postgresql-$chosen" || { as_root rm -f "$no_cluster"; exit 1; }
+    as_root rm -f "$no_cluster"
+    as_root rmdir --ignore-fail-on-non-empty "${no_cluster%/*}"
+}
+
+have cargo || fail "Rust is missing; install it from https://rustup.rs (rust-version in Cargo.toml says which)."
+
+packages=()
+have setpriv || packages+=(util-linux)
+have cc || packages+=(gcc libc6-dev)
+needs_postgres=false
+have_postgres || needs_postgres=true
+if [ ${#packages[@]} -gt 0 ] || $needs_postgres; then
+    missing="${packages[*]:-}"
+    $needs_postgres && missing="${missing:+$missing }postgresql-15"
+    may_install || fail "missing: $missing; install them (PostgreSQL up to 18), or run this as root on Debian or Ubuntu."
+    apt update
+    [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
+    ! $needs_postgres || install_postgres
+    have_postgres || fail "PostgreSQL was installed but is not where it is looked for; set HIMS_PG_BIN to its bin folder."
+fi
+
+[ "${1:-}" = lint ] || exit 0
+
+for component in rustfmt clippy; do
+    tool=${component/rustfmt/fmt}
+    cargo "$tool" --version >/dev/null 2>&1 && continue
+    have rustup || fail "$component is missing; install the Rust component of this name."
+    say "adding the Rust component $component"
+    rustup component add "$component" </dev/null >&2
+done
+
+# Built without optimisation and debug information: they run for seconds, and are built in two minutes instead of many.
+build_tool() {
+    grep -qs "\"$1 $2 " "$TOOLS/.crates.toml" && [ -x "$TOOLS/bin/$1" ] && return
+    say "building $1 $2, once"
+    CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$TOOLS/build \
+        cargo install --quiet --locked --debug --root "$TOOLS" "$1@$2" </dev/null 2> >(grep -v 'add .* to your PATH' >&2)
+}
+build_tool cargo-machete "$MACHETE"
+build_tool cargo-deny "$DENY"
+rm -rf "$TOOLS/build"
