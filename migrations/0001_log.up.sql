@@ -57,7 +57,7 @@ create table log.shared_claims (
 );
 
 -- Who has booked what, when: providers, rooms and patients. Back to back is no overlap.
-create extension if not exists btree_gist;
+create extension if not exists btree_gist schema public;
 create table log.booking_claims (
     resource uuid      not null,
     during   tstzrange not null check (not isempty(during)),

@@ -11,7 +11,7 @@ exception when insufficient_privilege then
 end $$;
 
 -- Names are searched with a typing error in them.
-create extension if not exists pg_trgm;
+create extension if not exists pg_trgm schema public;
 
 -- The migrations that were applied, under the name that the schema document gives them.
 create view public.schema_migrations as

@@ -201,7 +201,9 @@ fn log_to_stderr(format: LogFormat) {
 
 async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve { bind, demo } => serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await,
+        Command::Serve { bind, demo } => {
+            serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await
+        }
         Command::Migrate { direction } => migrate(&settings, direction).await,
         Command::Import { format: Format::Fhir { paths } } => import(&settings, paths).await,
         Command::Verify { from } => verify_log(&settings, from).await,
@@ -267,7 +269,8 @@ async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, 
         Direction::Status => {}
     }
     for migration in migrations::status(&pool).await? {
-        let applied = migration.applied_at.map_or_else(|| "pending".to_owned(), |it| format!("applied {}", it.to_rfc3339()));
+        let applied =
+            migration.applied_at.map_or_else(|| "pending".to_owned(), |it| format!("applied {}", it.to_rfc3339()));
         println!("{:04} {:<20} {applied}", migration.version, migration.description);
     }
     pool.close().await;
@@ -287,7 +290,8 @@ fn bar(length: Option<u64>, template: &str) -> ProgressBar {
 async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, true).await?;
     hospital.define_roles().await?;
-    let imported = crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
+    let imported =
+        crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
     hospital.close().await;
     let summary = imported?;
     print!("{summary}");
@@ -297,7 +301,8 @@ async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Fa
 async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, false).await?;
     let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
-    let verified = verify::verify(hospital.store.as_ref(), from, |position| bar.set_position(position.unsigned_abs())).await;
+    let verified =
+        verify::verify(hospital.store.as_ref(), from, |position| bar.set_position(position.unsigned_abs())).await;
     bar.finish_and_clear();
     hospital.close().await;
     let verified = verified?;

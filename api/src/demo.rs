@@ -11,8 +11,8 @@ use hims_commands::patient::{RecordAllergy, RegisterPatient};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
 use hims_commands::{Caller, Command, Password, Request, role_id};
-use hims_domain::user::User;
 use hims_domain::UserId;
+use hims_domain::user::User;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -53,7 +53,8 @@ const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
 
 /// Ids of the demo hospital: a kind and a number, the same every time.
 fn id(kind: u16, number: u128) -> Uuid {
-    uuid::Builder::from_custom_bytes(((0xDE30_u128 << 112) | (u128::from(kind) << 96) | number).to_be_bytes()).into_uuid()
+    uuid::Builder::from_custom_bytes(((0xDE30_u128 << 112) | (u128::from(kind) << 96) | number).to_be_bytes())
+        .into_uuid()
 }
 
 const DEPARTMENT: u16 = 1;
@@ -92,14 +93,16 @@ impl Hospital {
     }
 
     async fn places(&self) -> Result<(), HospitalError> {
-        for (number, code, name) in [(1, "MED", "Internal medicine"), (2, "PHA", "Pharmacy"), (3, "LAB", "Laboratory")] {
+        for (number, code, name) in [(1, "MED", "Internal medicine"), (2, "PHA", "Pharmacy"), (3, "LAB", "Laboratory")]
+        {
             self.demo::<OpenDepartment>(json!({
                 "id": id(DEPARTMENT, number), "code": code, "name": name, "time_zone": "America/New_York",
                 "phone": format!("212-555-010{number}"),
             }))
             .await?;
         }
-        for (number, department, room, kind) in [(1, 1, "101", "exam"), (2, 1, "102", "exam"), (3, 2, "P1", "pharmacy")] {
+        for (number, department, room, kind) in [(1, 1, "101", "exam"), (2, 1, "102", "exam"), (3, 2, "P1", "pharmacy")]
+        {
             self.demo::<AddRoom>(json!({
                 "id": id(ROOM, number), "department_id": id(DEPARTMENT, department), "room_number": room,
                 "room_type": kind,
@@ -145,7 +148,10 @@ impl Hospital {
             }))
             .await?;
         }
-        let reactions = BTreeMap::from([(1, ("Penicillin", "severe", "Hives")), (3, ("Peanut", "life_threatening", "Anaphylaxis"))]);
+        let reactions = BTreeMap::from([
+            (1, ("Penicillin", "severe", "Hives")),
+            (3, ("Peanut", "life_threatening", "Anaphylaxis")),
+        ]);
         for (number, (allergen, severity, reaction)) in reactions {
             let kind = if allergen == "Peanut" { "food" } else { "drug" };
             self.demo::<RecordAllergy>(json!({

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
-use hims_domain::{role::Role, session::Session, user::User, Aggregate};
+use hims_domain::{Aggregate, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, PgEventStore, PgOptions, StoreError};
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations};
 use sqlx::PgPool;
@@ -136,8 +136,7 @@ impl Hospital {
         let projectors = pool(database.options.clone(), 5, Some("hims_projector"));
         let readers = pool(database.options.clone(), settings.read_connections, Some("hims_reader"));
         let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
-        let store: Arc<dyn EventStore> =
-            Arc::new(PgEventStore::connect(writers, master, upcasters(), options).await?);
+        let store: Arc<dyn EventStore> = Arc::new(PgEventStore::connect(writers, master, upcasters(), options).await?);
         let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match projecting {

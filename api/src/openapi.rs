@@ -42,28 +42,34 @@ fn schemas() -> Map<String, Value> {
     let mut schemas = Map::new();
     let uuid = json!({"type": "string", "format": "uuid"});
     let position = json!({"type": "integer", "format": "int64", "minimum": 0});
-    schemas.insert("Problem".to_owned(), json!({
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-            "detail": {"type": "string"}, "instance": {"type": "string"}, "code": {"type": "string"},
-            "request_id": {"type": "string"},
-            "errors": {"type": "array", "items": {"type": "object", "required": ["pointer", "message"],
-                "properties": {"pointer": {"type": "string"}, "message": {"type": "string"}}}},
-            "candidates": {"type": "array", "items": uuid},
-        },
-    }));
-    schemas.insert("Outcome".to_owned(), json!({
-        "type": "object",
-        "required": ["id", "stream_type", "version", "position", "events", "replayed"],
-        "properties": {
-            "id": uuid, "stream_type": {"type": "string"}, "version": {"type": "integer"}, "position": position,
-            "events": {"type": "array", "items": {"type": "object", "required": ["type", "version", "position"],
-                "properties": {"type": {"type": "string"}, "version": {"type": "integer"}, "position": position}}},
-            "replayed": {"type": "boolean"},
-        },
-    }));
+    schemas.insert(
+        "Problem".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "code"],
+            "properties": {
+                "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+                "detail": {"type": "string"}, "instance": {"type": "string"}, "code": {"type": "string"},
+                "request_id": {"type": "string"},
+                "errors": {"type": "array", "items": {"type": "object", "required": ["pointer", "message"],
+                    "properties": {"pointer": {"type": "string"}, "message": {"type": "string"}}}},
+                "candidates": {"type": "array", "items": uuid},
+            },
+        }),
+    );
+    schemas.insert(
+        "Outcome".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["id", "stream_type", "version", "position", "events", "replayed"],
+            "properties": {
+                "id": uuid, "stream_type": {"type": "string"}, "version": {"type": "integer"}, "position": position,
+                "events": {"type": "array", "items": {"type": "object", "required": ["type", "version", "position"],
+                    "properties": {"type": {"type": "string"}, "version": {"type": "integer"}, "position": position}}},
+                "replayed": {"type": "boolean"},
+            },
+        }),
+    );
     schemas.insert("Event".to_owned(), json!({
         "type": "object",
         "required": ["position", "stream_type", "stream_id", "version", "type", "schema_version", "recorded_at", "data",
@@ -170,11 +176,21 @@ fn page_operation(table: &Table) -> Value {
     let mut parameters = fresh_parameters();
     let sortable: Vec<_> = table.visible().filter(|it| it.indexed).map(|it| it.name).collect();
     let signed: Vec<String> = sortable.iter().flat_map(|it| [(*it).to_owned(), format!("-{it}")]).collect();
-    parameters.push(parameter("limit", "query", &json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 50}), "Rows of a page."));
+    parameters.push(parameter(
+        "limit",
+        "query",
+        &json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+        "Rows of a page.",
+    ));
     parameters.push(parameter("cursor", "query", &json!({"type": "string"}), "`next` of the page before."));
     parameters.push(parameter("sort", "query", &json!({"type": "string", "enum": signed}), "`-` for descending."));
     if table.search.is_some() {
-        parameters.push(parameter("q", "query", &json!({"type": "string", "minLength": 1, "maxLength": 200}), "A text to search for."));
+        parameters.push(parameter(
+            "q",
+            "query",
+            &json!({"type": "string", "minLength": 1, "maxLength": 200}),
+            "A text to search for.",
+        ));
     }
     for column in table.visible() {
         if column.indexed {
@@ -235,7 +251,10 @@ fn fixed(paths: &mut Map<String, Value>) {
     };
     let live = answer("It answers.", &object);
     paths.insert("/health/live".into(), open(get("health", "live", "The process answers", vec![], live.clone(), &[])));
-    paths.insert("/health/ready".into(), open(get("health", "ready", "Database, head position, read position", vec![], live, &[503])));
+    paths.insert(
+        "/health/ready".into(),
+        open(get("health", "ready", "Database, head position, read position", vec![], live, &[503])),
+    );
     let prometheus = json!({"description": "Prometheus text", "content": {"text/plain": {"schema": text}}});
     paths.insert("/metrics".into(), open(get("health", "metrics", "What is measured", vec![], prometheus, &[])));
     let document = answer("OpenAPI 3.1", &object);
@@ -247,17 +266,23 @@ fn fixed(paths: &mut Map<String, Value>) {
     });
     let credentials = json!({"type": "object", "required": ["email", "password"], "additionalProperties": false,
         "properties": {"email": text, "password": {"type": "string", "format": "password"}}});
-    paths.insert("/api/v1/sessions".into(), json!({"post": {
-        "tags": ["sessions"], "operationId": "log-in", "summary": "Log in", "security": [],
-        "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
-        "responses": answers(&[("201", answer("A session.", &session))], &[400, 401, 413, 429, 503]),
-    }}));
+    paths.insert(
+        "/api/v1/sessions".into(),
+        json!({"post": {
+            "tags": ["sessions"], "operationId": "log-in", "summary": "Log in", "security": [],
+            "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
+            "responses": answers(&[("201", answer("A session.", &session))], &[400, 401, 413, 429, 503]),
+        }}),
+    );
     let mut current = get("sessions", "who-am-i", "Who am I?", vec![], answer("The caller.", &object), &[401, 503]);
     current["delete"] = json!({"tags": ["sessions"], "operationId": "log-out", "summary": "Log out",
         "responses": answers(&[("204", json!({"description": "Logged out."}))], &[401, 503])});
     paths.insert("/api/v1/sessions/current".into(), current);
     let commands = answer("Every command with its permission and JSON schema.", &object);
-    paths.insert("/api/v1/commands".into(), get("commands", "list-commands", "Every command", vec![], commands, &[401, 503]));
+    paths.insert(
+        "/api/v1/commands".into(),
+        get("commands", "list-commands", "Every command", vec![], commands, &[401, 503]),
+    );
     let events = json!({"type": "object", "required": ["items", "next", "position"], "properties": {
         "items": {"type": "array", "items": reference("Event")}, "next": {"type": ["string", "null"]}, "position": integer}});
     let filters = vec![
@@ -272,11 +297,24 @@ fn fixed(paths: &mut Map<String, Value>) {
         query("to", &time, "Recorded then or earlier."),
         query("raw", &json!({"type": "boolean"}), "The stored texts, for checking hashes; auditors only."),
     ];
-    paths.insert("/api/v1/events".into(), get("events", "list-events", "Events of the log, in order", filters, answer("Events.", &events), &[400, 401, 403, 503]));
+    paths.insert(
+        "/api/v1/events".into(),
+        get(
+            "events",
+            "list-events",
+            "Events of the log, in order",
+            filters,
+            answer("Events.", &events),
+            &[400, 401, 403, 503],
+        ),
+    );
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": {"text/event-stream": {"schema": text}}});
     let mut after = vec![query("after", &integer, "Only after this position; from now on unless given.")];
     after.push(parameter("Last-Event-ID", "header", &integer, "The position of the last event that was seen."));
-    paths.insert("/api/v1/events/stream".into(), get("events", "follow-events", "Events as they are recorded", after, stream, &[400, 401, 403, 503]));
+    paths.insert(
+        "/api/v1/events/stream".into(),
+        get("events", "follow-events", "Events as they are recorded", after, stream, &[400, 401, 403, 503]),
+    );
     let past = vec![
         parameter("type", "path", &text, "The stream type."),
         parameter("id", "path", &uuid, "The stream."),
@@ -284,5 +322,15 @@ fn fixed(paths: &mut Map<String, Value>) {
         query("at", &time, "As of this instant."),
         query("position", &integer, "As of this position of the log."),
     ];
-    paths.insert("/api/v1/streams/{type}/{id}".into(), get("events", "stream-state", "The state of an aggregate, as it is or as it was", past, answer("The state.", &object), &[400, 401, 403, 404, 503]));
+    paths.insert(
+        "/api/v1/streams/{type}/{id}".into(),
+        get(
+            "events",
+            "stream-state",
+            "The state of an aggregate, as it is or as it was",
+            past,
+            answer("The state.", &object),
+            &[400, 401, 403, 404, 503],
+        ),
+    );
 }

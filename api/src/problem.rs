@@ -37,7 +37,8 @@ impl Problem {
     /// A parameter of the query that cannot be used.
     pub(crate) fn parameter(name: &str, message: impl Into<String>) -> Self {
         let error = Invalid { pointer: format!("/{name}"), message: message.into() };
-        Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a parameter cannot be used; see errors").with(vec![error])
+        Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a parameter cannot be used; see errors")
+            .with(vec![error])
     }
 
     /// Nothing is here.
@@ -107,14 +108,18 @@ impl ResponseError for Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Malformed(hims_commands::Malformed::Form(errors)) => {
-                Self::new(StatusCode::BAD_REQUEST, "malformed-request", "the body is not of the command's form; see errors")
-                    .with(errors)
-            }
-            Failure::Malformed(hims_commands::Malformed::Codes(errors)) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "some fields do not keep their rules; see errors")
-                    .with(errors)
-            }
+            Failure::Malformed(hims_commands::Malformed::Form(errors)) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "malformed-request",
+                "the body is not of the command's form; see errors",
+            )
+            .with(errors),
+            Failure::Malformed(hims_commands::Malformed::Codes(errors)) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-fields",
+                "some fields do not keep their rules; see errors",
+            )
+            .with(errors),
             Failure::Refused(refused) => {
                 let status = match refused.kind {
                     Kind::Rule => StatusCode::UNPROCESSABLE_ENTITY,

@@ -123,7 +123,10 @@ impl RootSpanBuilder for Spans {
         )
     }
 
-    fn on_request_end<B: actix_web::body::MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
+    fn on_request_end<B: actix_web::body::MessageBody>(
+        span: Span,
+        outcome: &Result<ServiceResponse<B>, actix_web::Error>,
+    ) {
         let status = outcome.as_ref().map_or(500, |it| it.status().as_u16());
         span.record("status", status);
     }

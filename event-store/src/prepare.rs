@@ -110,9 +110,10 @@ pub(crate) async fn open(
         .map(|it| if is_sealed(&it.data) { it.circumstances().ok()?.subject.map(|subject| subject.id) } else { None })
         .collect();
     let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
-    let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
-        open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().flatten())
-    });
+    let opened = events
+        .into_iter()
+        .zip(subjects)
+        .map(|(event, subject)| open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().flatten()));
     Ok(opened.collect())
 }
 

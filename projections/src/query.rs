@@ -126,7 +126,10 @@ impl Cursor {
     }
 
     fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Value::from(vec![self.value.clone().map_or(Value::Null, Value::from), self.id.to_string().into()]).to_string())
+        URL_SAFE_NO_PAD.encode(
+            Value::from(vec![self.value.clone().map_or(Value::Null, Value::from), self.id.to_string().into()])
+                .to_string(),
+        )
     }
 }
 
@@ -135,10 +138,7 @@ const WHO: &str = "select set_config('hims.user_id', $1, true) as said, set_conf
        set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
        set_config('hims.reads', $5, true)";
 
-fn bind_identity<'q>(
-    query: Query<'q, Postgres, PgArguments>,
-    who: &Identity,
-) -> Query<'q, Postgres, PgArguments> {
+fn bind_identity<'q>(query: Query<'q, Postgres, PgArguments>, who: &Identity) -> Query<'q, Postgres, PgArguments> {
     let text = |id: Option<Uuid>| id.map(|it| it.to_string()).unwrap_or_default();
     query
         .bind(text(who.user_id))
@@ -224,12 +224,7 @@ pub async fn page(pool: &PgPool, table: &Table, wanted: &Wanted, who: &Identity)
 }
 
 /// The condition that a row comes after a cursor. Nulls come last, whatever the direction.
-fn after(
-    sort: &Column,
-    descending: bool,
-    cursor: &Cursor,
-    place: &mut dyn FnMut(Option<String>) -> String,
-) -> String {
+fn after(sort: &Column, descending: bool, cursor: &Cursor, place: &mut dyn FnMut(Option<String>) -> String) -> String {
     let operator = if descending { "<" } else { ">" };
     let id = format!("{}::text::uuid", place(Some(cursor.id.to_string())));
     if sort.name == "id" {
@@ -267,7 +262,9 @@ pub fn is_value(kind: Kind, text: &str) -> bool {
         Kind::Boolean => matches!(text, "true" | "false"),
         Kind::Integer => text.parse::<i32>().is_ok(),
         Kind::Long => text.parse::<i64>().is_ok(),
-        Kind::Timestamp => chrono::DateTime::parse_from_rfc3339(text).is_ok() || text.parse::<chrono::NaiveDate>().is_ok(),
+        Kind::Timestamp => {
+            chrono::DateTime::parse_from_rfc3339(text).is_ok() || text.parse::<chrono::NaiveDate>().is_ok()
+        }
         Kind::Date => text.parse::<chrono::NaiveDate>().is_ok(),
         Kind::Time => text.parse::<chrono::NaiveTime>().is_ok(),
         Kind::Decimal => text.parse::<rust_decimal::Decimal>().is_ok(),

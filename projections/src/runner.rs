@@ -77,8 +77,7 @@ impl Runner {
     /// Projects for as long as nothing goes wrong; returns at once when another process projects.
     async fn project(&mut self) -> Result<(), ProjectError> {
         let mut db = self.pool.acquire().await?;
-        let locked: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *db).await?;
+        let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *db).await?;
         if !locked {
             return Ok(());
         }

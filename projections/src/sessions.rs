@@ -46,11 +46,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-pub(crate) fn project(
-    event: &Projected<'_, Event>,
-    sessions: &mut Changes<SessionRow>,
-    users: &mut Changes<UserRow>,
-) {
+pub(crate) fn project(event: &Projected<'_, Event>, sessions: &mut Changes<SessionRow>, users: &mut Changes<UserRow>) {
     let stamp = event.stamp();
     match event.data {
         Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at } => {

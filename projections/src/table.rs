@@ -82,7 +82,8 @@ pub(crate) async fn delete<R: Row>(db: &mut PgConnection, keys: &[Uuid]) -> Resu
 
 /// The statement that inserts or replaces rows of a table whose primary key is `conflict`.
 pub(crate) fn upsert_sql(table: &Table, conflict: &str) -> String {
-    let each = |of: &dyn Fn(&Column) -> String, columns: &[Column]| columns.iter().map(of).collect::<Vec<_>>().join(", ");
+    let each =
+        |of: &dyn Fn(&Column) -> String, columns: &[Column]| columns.iter().map(of).collect::<Vec<_>>().join(", ");
     let names = each(&|it| format!("\"{}\"", it.name), table.columns);
     let mut place = 0..;
     let arrays: Vec<_> =

@@ -105,11 +105,7 @@ fn assignments(event: &Projected<'_, Event>, role_id: RoleId, additional: &BTree
     roles.map(row).collect()
 }
 
-pub(crate) fn project(
-    event: &Projected<'_, Event>,
-    users: &mut Changes<UserRow>,
-    roles: &mut Changes<AssignmentRow>,
-) {
+pub(crate) fn project(event: &Projected<'_, Event>, users: &mut Changes<UserRow>, roles: &mut Changes<AssignmentRow>) {
     let stamp = event.stamp();
     let mut update = |change: Box<dyn FnOnce(&mut UserRow) + Send>| {
         users.update(event.stream_id, move |row| {
@@ -121,7 +117,10 @@ pub(crate) fn project(
         Event::Created(it) => {
             let mut row = UserRow {
                 id: event.stream_id,
-                email: it.email.known().map_or_else(|| format!("{}@erased.invalid", event.stream_id), |it| it.as_str().to_owned()),
+                email: it
+                    .email
+                    .known()
+                    .map_or_else(|| format!("{}@erased.invalid", event.stream_id), |it| it.as_str().to_owned()),
                 password_hash: hash(it.password_hash.as_ref()),
                 first_name: String::new(),
                 last_name: String::new(),

@@ -81,9 +81,10 @@ async fn record(
     let mut kept = Kept::default();
     let name = it.code.as_ref().and_then(|it| it.words());
     let recorder = it.recorder.as_ref().and_then(|it| gathered.references.resolve("Practitioner", it));
-    let reactions = it.reaction.iter().flat_map(|it| {
-        it.manifestation.iter().filter_map(|it| it.words()).chain(it.description.as_deref())
-    });
+    let reactions = it
+        .reaction
+        .iter()
+        .flat_map(|it| it.manifestation.iter().filter_map(|it| it.words()).chain(it.description.as_deref()));
     let allergy = Allergy {
         allergen_type: allergen_type(&it.category),
         allergen_name: kept.personal("code", name).ok_or(Reason::NoName)?,

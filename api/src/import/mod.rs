@@ -34,7 +34,6 @@ mod summary;
 mod vital_signs;
 mod writer;
 
-
 pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir, import_fhir_with};

@@ -49,10 +49,11 @@ impl References {
         full_url: Option<&str>,
         identifiers: &[Identifier],
     ) {
-        let identified = identifiers.iter().filter_map(|it| {
-            Some(by_identifier(kind, it.system.as_deref().unwrap_or_default(), it.value.as_deref()?))
-        });
-        let names = full_url.map(str::to_owned).into_iter().chain(id.map(|it| format!("{kind}/{it}"))).chain(identified);
+        let identified = identifiers
+            .iter()
+            .filter_map(|it| Some(by_identifier(kind, it.system.as_deref().unwrap_or_default(), it.value.as_deref()?)));
+        let names =
+            full_url.map(str::to_owned).into_iter().chain(id.map(|it| format!("{kind}/{it}"))).chain(identified);
         for name in names {
             // Where two claim a name, the smaller id has it, whichever file comes first.
             let entry = self.0.entry(name).or_insert_with(|| (kind.to_owned(), stream));
@@ -111,8 +112,7 @@ mod tests {
     #[test]
     fn a_reference_may_be_written_in_many_ways() {
         let (mut references, stream) = (References::default(), stream_id("Patient", Some("42"), None, ""));
-        let identifier =
-            Identifier { system: Some("http://mrn".to_owned()), value: Some("7".to_owned()), kind: None };
+        let identifier = Identifier { system: Some("http://mrn".to_owned()), value: Some("7".to_owned()), kind: None };
         references.enter(("Patient", stream), Some("42"), Some("urn:uuid:1-2-3"), &[identifier]);
         for text in [
             "urn:uuid:1-2-3",

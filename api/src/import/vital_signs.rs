@@ -79,9 +79,9 @@ fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Mome
     for (sign, value) in measured {
         *sign.place(&mut row.measurements) = Some(value);
     }
-    row.performer = row.performer.or_else(|| {
-        it.performer.iter().find_map(|performer| gathered.references.resolve("Practitioner", performer))
-    });
+    row.performer = row
+        .performer
+        .or_else(|| it.performer.iter().find_map(|performer| gathered.references.resolve("Practitioner", performer)));
     row.copies.push(found.copies);
     Ok(())
 }

@@ -57,7 +57,9 @@ impl LoggedIn {
     /// Refuses somebody who has to change their password first.
     pub(crate) fn may_read(&self) -> Result<(), Problem> {
         if self.caller.must_change_password {
-            return Err(Problem::forbidden("the password was chosen by somebody else; change it with change-password first"));
+            return Err(Problem::forbidden(
+                "the password was chosen by somebody else; change it with change-password first",
+            ));
         }
         Ok(())
     }

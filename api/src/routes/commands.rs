@@ -37,7 +37,11 @@ pub(super) async fn run(
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let command = hospital.registry.get(&name).ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no-such-command", "there is no such command; GET /api/v1/commands lists them")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "no-such-command",
+            "there is no such command; GET /api/v1/commands lists them",
+        )
     })?;
     let body: Value = parse(&body)?;
     let context = Request {
@@ -46,9 +50,7 @@ pub(super) async fn run(
         ..Request::of(logged_in.caller)
     };
     let outcome = command.run(&hospital.executor, body, context).await?;
-    tracing::Span::current()
-        .record("stream", tracing::field::display(outcome.id))
-        .record("position", outcome.position);
+    tracing::Span::current().record("stream", tracing::field::display(outcome.id)).record("position", outcome.position);
     let status = if outcome.began { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).insert_header((POSITION, outcome.position.to_string())).json(outcome))
 }

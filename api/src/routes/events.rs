@@ -120,7 +120,9 @@ impl Follower {
         let Some(last) = events.last() else { return Ok(": still here\n\n".to_owned()) };
         self.after = last.position;
         let read = Readings::new(&self.hospital, &self.logged_in).read(events).await?;
-        let frame = |it: &Value| format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default());
+        let frame = |it: &Value| {
+            format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default())
+        };
         Ok(read.iter().map(frame).collect())
     }
 }

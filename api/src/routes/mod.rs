@@ -25,9 +25,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(health::ready)
         .service(health::metrics)
         .service(web::redirect("/docs", "/docs/"))
-        .service(
-            SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")),
-        )
+        .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")))
         .service(
             web::scope("/api/v1")
                 .service(health::openapi)
