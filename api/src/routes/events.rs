@@ -54,6 +54,7 @@ pub(super) async fn list(
     }
     let events = search(&hospital, &parameters, limit).await?;
     let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
+    let events = if is_auditor(&logged_in) { events } else { readable(&hospital, &logged_in, events).await? };
     let items = match parameters.raw {
         true => events.iter().map(raw).collect(),
         false => Readings::new(&hospital, &logged_in).read(events).await?,
@@ -150,6 +151,26 @@ async fn authorise(
     }
 }
 
+/// Those events whose streams the caller may read.
+async fn readable(
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    events: Vec<Recorded>,
+) -> Result<Vec<Recorded>, Problem> {
+    let (mut streams, mut kept) = (HashMap::new(), Vec::with_capacity(events.len()));
+    for event in events {
+        let readable = match streams.get(&event.stream_id) {
+            Some(readable) => *readable,
+            None => may_read_stream(hospital, logged_in, &event.stream_type, event.stream_id).await?,
+        };
+        streams.insert(event.stream_id, readable);
+        if readable {
+            kept.push(event);
+        }
+    }
+    Ok(kept)
+}
+
 fn is_auditor(logged_in: &LoggedIn) -> bool {
     logged_in.reads("all_data") || logged_in.reads("audit_logs")
 }
@@ -182,8 +203,30 @@ async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<
     Ok(found)
 }
 
+/// Whether the caller may read a stream: its table, and its row there. Whoever reads all data reads every stream.
+pub(super) async fn may_read_stream(
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    stream_type: &str,
+    id: Uuid,
+) -> Result<bool, Problem> {
+    if logged_in.reads("all_data") {
+        return Ok(true);
+    }
+    let name = match stream_type {
+        "role" => "user_roles",
+        "session" => "user_sessions",
+        "medication_lot" => "medication_inventory",
+        "vital_signs" => "vital_signs",
+        other => &format!("{other}s"),
+    };
+    let readable = |it: &&Table| it.readers.is_empty() || it.readers.iter().any(|what| logged_in.reads(what));
+    let Some(table) = TABLES.iter().find(|it| it.name == name).filter(readable) else { return Ok(false) };
+    Ok(query::find(&hospital.readers, table, id, &logged_in.identity()).await?.row.is_some())
+}
+
 /// Whether the caller may read a subject's personal values. What is about nobody, everybody may read who may read it at all.
-pub(super) async fn may_read_subject(
+async fn may_read_subject(
     hospital: &Hospital,
     logged_in: &LoggedIn,
     subject: Option<&Subject>,
