@@ -1,1 +1,3 @@
+//! The `hims` binary as a library.
 
+pub mod import;

@@ -170,18 +170,7 @@ impl Executor {
     /// # Errors
     /// The refusal, which is recorded for the audit; or that the log did not answer.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
-        let started = std::time::Instant::now();
-        let outcome = self.carry_out(&command, &request).await;
-        let label = match &outcome {
-            Ok(outcome) if outcome.replayed => "replayed",
-            Ok(_) => "done",
-            Err(Failure::Refused(_)) => "refused",
-            Err(Failure::Malformed(_)) => "malformed",
-            Err(Failure::Overloaded) => "overloaded",
-            Err(Failure::Store(_)) => "failed",
-        };
-        metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => label).increment(1);
-        metrics::histogram!("hims_command_seconds", "command" => C::NAME).record(started.elapsed().as_secs_f64());
+        let outcome = self.measured(&command, &request).await;
         if let Err(Failure::Refused(refused)) = &outcome {
             let refusal = access::Event::CommandRefused {
                 command: C::NAME.to_owned(),
@@ -194,6 +183,31 @@ impl Executor {
             };
             self.record_attempt(C::NAME, &request, &refusal).await;
         }
+        outcome
+    }
+
+    /// As [`execute`](Self::execute), but a refusal is only answered and adds nothing to the log: for an import, which
+    /// reports what it skipped and may be repeated.
+    ///
+    /// # Errors
+    /// The refusal, or that the log did not answer.
+    pub async fn execute_unless_refused<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
+        self.measured(&command, &request).await
+    }
+
+    async fn measured<C: Command>(&self, command: &C, request: &Request) -> Result<Outcome, Failure> {
+        let started = std::time::Instant::now();
+        let outcome = self.carry_out(command, request).await;
+        let label = match &outcome {
+            Ok(outcome) if outcome.replayed => "replayed",
+            Ok(_) => "done",
+            Err(Failure::Refused(_)) => "refused",
+            Err(Failure::Malformed(_)) => "malformed",
+            Err(Failure::Overloaded) => "overloaded",
+            Err(Failure::Store(_)) => "failed",
+        };
+        metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => label).increment(1);
+        metrics::histogram!("hims_command_seconds", "command" => C::NAME).record(started.elapsed().as_secs_f64());
         outcome
     }
 

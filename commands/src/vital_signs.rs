@@ -131,6 +131,16 @@ fn rounded(it: Measurements) -> Measurements {
     }
 }
 
+fn beyond(value: Decimal, (low, high): (Decimal, Decimal)) -> bool {
+    value < low || value > high
+}
+
+/// Whether measurements lie within what is physically possible, each for itself.
+pub fn is_possible(measurements: &Measurements) -> bool {
+    let kept = rounded(measurements.clone());
+    ranges(&kept).iter().all(|it| it.value.is_none_or(|value| !beyond(value, it.physical)))
+}
+
 /// The measurements as they are kept, and which of them are extreme.
 fn accept(measurements: Measurements, confirmed: bool) -> Result<(Measurements, Vec<String>), Refused> {
     let measurements = rounded(measurements);
@@ -138,7 +148,6 @@ fn accept(measurements: Measurements, confirmed: bool) -> Result<(Measurements, 
     if ranges.iter().all(|it| it.value.is_none()) {
         return refuse(Refusal::Empty);
     }
-    let beyond = |value: Decimal, (low, high): (Decimal, Decimal)| value < low || value > high;
     let invalid = |it: &Range, (low, high): (Decimal, Decimal)| Invalid {
         pointer: format!("/{}", it.field),
         message: format!("give {low} to {high} {}", it.unit),

@@ -1,0 +1,140 @@
+//! AllergyIntolerance -> allergy of a patient. One that is no longer active is recorded and retired.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use hims_commands::patient::{RecordAllergy, RetireAllergy};
+use hims_domain::patient::{AllergenType, Allergy, Event, Patient, Severity};
+use hims_domain::user::User;
+use hims_domain::values::LongText;
+use hims_domain::{AllergyId, Personal};
+use uuid::Uuid;
+
+use super::ImportError;
+use super::bundle::AllergyIntolerance;
+use super::datatypes::{date, time};
+use super::gather::{Found, Gathered};
+use super::kept::Kept;
+use super::reason::Reason;
+use super::summary::Fate;
+use super::writer::{Step, Stop, Writer};
+
+/// The allergies of each patient: those of one are written one after the other.
+pub(super) fn by_patient(gathered: &Gathered) -> BTreeMap<Option<Uuid>, Vec<&Found<AllergyIntolerance>>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for found in gathered.allergies.iter() {
+        let patient = gathered.references.resolve("Patient", &found.resource.patient);
+        groups.entry(patient).or_default().push(found);
+    }
+    groups
+}
+
+/// Records the allergies of a patient.
+pub(super) async fn import(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    patient: Option<Uuid>,
+    allergies: Vec<&Found<AllergyIntolerance>>,
+) -> Step {
+    let mut step = Step::with_capacity(allergies.len());
+    let known = match known(writer, patient).await {
+        Ok(known) => known,
+        Err(Stop::Skip(reason)) => {
+            return allergies.iter().map(|it| (it.copies, Err(reason.into()))).collect();
+        }
+        Err(everything) => return vec![(1, Err(everything))],
+    };
+    for found in allergies {
+        let fate = match &known {
+            _ if entered_in_error(&found.resource) => Ok(Fate::Skipped(Reason::EnteredInError)),
+            None => Ok(Fate::Skipped(Reason::NoPatient)),
+            Some((_, known)) if known.contains(&found.id.into()) => Ok(Fate::AlreadyThere),
+            Some((patient, _)) => record(writer, gathered, *patient, found).await,
+        };
+        step.push((found.copies, fate));
+    }
+    step
+}
+
+/// A patient, and every allergy that was ever recorded for them: one that was retired is not recorded again.
+async fn known(writer: &Writer<'_>, patient: Option<Uuid>) -> Result<Option<(Uuid, BTreeSet<AllergyId>)>, Stop> {
+    let Some((patient, _)) = writer.referred::<Patient>(patient).await? else { return Ok(None) };
+    let store = writer.executor.store();
+    let unreadable = |error: hims_event_store::StoreError| ImportError::Log(error.into());
+    let events = store.load(patient, 0, i32::MAX).await.map_err(unreadable)?;
+    let mut known = BTreeSet::new();
+    for event in store.open(events).await.map_err(unreadable)? {
+        if let Event::AllergyRecorded { allergy_id, .. } = event.decode().map_err(unreadable)? {
+            known.insert(allergy_id);
+        }
+    }
+    Ok(Some((patient, known)))
+}
+
+async fn record(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    patient: Uuid,
+    found: &Found<AllergyIntolerance>,
+) -> Result<Fate, Stop> {
+    let it = &found.resource;
+    let mut kept = Kept::default();
+    let name = it.code.as_ref().and_then(|it| it.words());
+    let recorder = it.recorder.as_ref().and_then(|it| gathered.references.resolve("Practitioner", it));
+    let reactions = it
+        .reaction
+        .iter()
+        .flat_map(|it| it.manifestation.iter().filter_map(|it| it.words()).chain(it.description.as_deref()));
+    let allergy = Allergy {
+        allergen_type: allergen_type(&it.category),
+        allergen_name: kept.personal("code", name).ok_or(Reason::NoName)?,
+        severity: severity(it),
+        reaction_description: kept.joined("reaction", reactions),
+        onset_date: onset(it).map(Personal::Known),
+        reported_by: writer.referred::<User>(recorder).await?.map(|(id, _)| id.into()),
+    };
+    let at = time(it.recorded_date.as_deref().or(it.onset_date_time.as_deref()));
+    let (patient_id, allergy_id) = (patient.into(), AllergyId(found.id));
+    writer.execute(RecordAllergy { patient_id, allergy_id: Some(allergy_id), allergy }, at).await?;
+    let status = it.clinical_status.as_ref().and_then(|it| it.coding.first()?.code.as_deref());
+    if let Some(status @ ("inactive" | "resolved")) = status {
+        let reason = Personal::Known(LongText::from(status));
+        writer.execute(RetireAllergy { patient_id, allergy_id, reason }, at).await?;
+    }
+    Ok(Fate::Imported(kept.left_out))
+}
+
+fn entered_in_error(it: &AllergyIntolerance) -> bool {
+    let status = it.verification_status.as_ref();
+    status.is_some_and(|it| it.has_code("entered-in-error") || it.has_code("refuted"))
+}
+
+fn onset(it: &AllergyIntolerance) -> Option<NaiveDate> {
+    let text = it.onset_date_time.as_deref()?;
+    // The day as it was written: what day it is depends on the place.
+    date(text.get(..10))
+}
+
+fn allergen_type(categories: &[String]) -> AllergenType {
+    match categories.first().map(String::as_str) {
+        Some("medication") => AllergenType::Drug,
+        Some("food") => AllergenType::Food,
+        Some("environment") => AllergenType::Environmental,
+        Some("biologic") => AllergenType::Biologic,
+        _ => AllergenType::Other,
+    }
+}
+
+/// The worst reaction that there was; a high criticality means that the next may cost the life.
+fn severity(it: &AllergyIntolerance) -> Option<Severity> {
+    if it.criticality.as_deref() == Some("high") {
+        return Some(Severity::LifeThreatening);
+    }
+    let of = |severity: &str| match severity {
+        "mild" => Some(Severity::Mild),
+        "moderate" => Some(Severity::Moderate),
+        "severe" => Some(Severity::Severe),
+        _ => None,
+    };
+    it.reaction.iter().filter_map(|it| of(it.severity.as_deref()?)).max()
+}

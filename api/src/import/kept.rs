@@ -1,0 +1,76 @@
+use hims_domain::values::{Email, LongText, Phone, Text};
+use hims_domain::{Described, Personal, Pointer};
+
+/// Reads elements that a resource can do without: one that breaks a rule of the record is left out and named.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The elements that were left out.
+    pub(super) left_out: Vec<&'static str>,
+}
+
+impl Kept {
+    /// A value, if it keeps its rules.
+    pub(super) fn value<T: Described>(&mut self, element: &'static str, value: Option<T>) -> Option<T> {
+        let value = value?;
+        let mut invalid = Vec::new();
+        value.check(&Pointer::Root, &mut invalid);
+        if invalid.is_empty() {
+            return Some(value);
+        }
+        self.leave_out(element);
+        None
+    }
+
+    /// A text; blank is none.
+    pub(super) fn text<const MAX: usize>(&mut self, element: &'static str, text: Option<&str>) -> Option<Text<MAX>> {
+        self.value(element, text.filter(|it| !it.trim().is_empty()).map(Text::from))
+    }
+
+    /// A text about a person.
+    pub(super) fn personal<const MAX: usize>(
+        &mut self,
+        element: &'static str,
+        text: Option<&str>,
+    ) -> Option<Personal<Text<MAX>>> {
+        self.text(element, text).map(Personal::Known)
+    }
+
+    /// Texts about a person, as one.
+    pub(super) fn joined<'a>(
+        &mut self,
+        element: &'static str,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Option<Personal<LongText>> {
+        let texts: Vec<&str> = texts.into_iter().map(str::trim).filter(|it| !it.is_empty()).collect();
+        self.personal(element, Some(&texts.join("; ")))
+    }
+
+    /// A phone number.
+    pub(super) fn phone(&mut self, number: Option<&str>) -> Option<Phone> {
+        self.parsed("telecom", number, Phone::parse)
+    }
+
+    /// An e-mail address.
+    pub(super) fn email(&mut self, address: Option<&str>) -> Option<Email> {
+        self.parsed("telecom", address, Email::parse)
+    }
+
+    /// A value that is read from text.
+    pub(super) fn parsed<T, E>(
+        &mut self,
+        element: &'static str,
+        text: Option<&str>,
+        parse: fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let parsed = parse(text?).ok();
+        if parsed.is_none() {
+            self.leave_out(element);
+        }
+        parsed
+    }
+
+    /// Names an element that was left out.
+    pub(super) fn leave_out(&mut self, element: &'static str) {
+        self.left_out.push(element);
+    }
+}

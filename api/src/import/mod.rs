@@ -1,0 +1,43 @@
+//! `hims import fhir`: brings FHIR R4 bundles (<https://hl7.org/fhir/R4/bundle.html>) into the record.
+//!
+//! - `files` lists and reads the files, `bundle` and `datatypes` are what is read of FHIR, `gather` holds each resource
+//!   once with the `references` between them.
+//! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy`, `encounter` (with `providers`),
+//!   `vital_signs` (with `measurement`), `medication`, `medication_request` (with `dosage`).
+//! - `writer` gives the commands, many at once; `summary` says what became of every resource, and the `reason` why one
+//!   was skipped.
+//!
+//! A stream has the id of its resource, or one that is derived from it. What is in the log already is not asked for
+//! again, so a second run adds nothing. Deliberately absent: changing a record to what a newer file says.
+
+mod allergy;
+mod bundle;
+mod datatypes;
+mod dosage;
+mod encounter;
+mod files;
+mod first_seen;
+mod gather;
+mod kept;
+mod measurement;
+mod medication;
+mod medication_request;
+mod organization;
+mod patient;
+mod practitioner;
+mod progress;
+mod providers;
+mod reason;
+mod references;
+mod run;
+mod summary;
+mod vital_signs;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use progress::{Progress, Silent};
+pub use reason::Reason;
+pub use run::{ImportError, Settings, import_fhir, import_fhir_with};
+pub use summary::{Broken, Counts, Summary};

@@ -1,0 +1,94 @@
+//! Organization -> department.
+
+use std::collections::BTreeMap;
+
+use hims_commands::department::{CloseDepartment, OpenDepartment};
+use hims_domain::department::{Department, Details};
+use hims_domain::values::Text;
+use uuid::Uuid;
+
+use super::bundle::Organization;
+use super::datatypes::ContactPoint;
+use super::first_seen::FirstSeen;
+use super::gather::{Found, Gathered};
+use super::kept::Kept;
+use super::reason::Reason;
+use super::summary::Fate;
+use super::writer::{Stop, Writer};
+
+/// What pays for care is no department of a hospital (`organization-type`).
+const PAYERS: [&str; 2] = ["ins", "pay"];
+
+/// The organizations in an order in which each comes after the one that it is part of.
+pub(super) fn by_depth(gathered: &Gathered) -> impl Iterator<Item = Vec<&Found<Organization>>> {
+    let mut levels: BTreeMap<usize, Vec<&Found<Organization>>> = BTreeMap::new();
+    for found in gathered.organizations.iter() {
+        let whole = |it: &Organization| gathered.references.resolve("Organization", it.part_of.as_ref()?);
+        let above = std::iter::successors(Some(&found.resource), |it| gathered.organizations.get(whole(it)?));
+        // A circle ends somewhere: then one of it is opened before its parent and stands alone.
+        levels.entry(above.take(gathered.organizations.iter().len()).count()).or_default().push(found);
+    }
+    levels.into_values()
+}
+
+/// Opens the department of an organization.
+pub(super) async fn import(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    seen: &FirstSeen,
+    found: &Found<Organization>,
+) -> Result<Fate, Stop> {
+    let organization = &found.resource;
+    if organization.kind.iter().any(|it| PAYERS.iter().any(|payer| it.has_code(payer))) {
+        return Err(Reason::NotPartOfTheRecord.into());
+    }
+    if writer.existing::<Department>(found.id).await?.is_some() {
+        return Ok(Fate::AlreadyThere);
+    }
+    let mut kept = Kept::default();
+    let name = kept.text("name", organization.name.as_deref()).ok_or(Reason::NoName)?;
+    let whole = organization.part_of.as_ref().map(|it| gathered.references.resolve("Organization", it));
+    let parent = writer.referred::<Department>(whole.flatten()).await?;
+    if whole.is_some() && parent.is_none() {
+        kept.leave_out("partOf");
+    }
+    let details = Details {
+        code: code(name.as_str(), found.id),
+        name,
+        description: None,
+        parent_id: parent.map(|(id, _)| id.into()),
+        time_zone: Text::from(writer.settings.time_zone.as_str()),
+        phone: kept.phone(ContactPoint::of(&organization.telecom, "phone").next()),
+        head_user_id: None,
+    };
+    let at = seen.at(found.id);
+    writer.execute(OpenDepartment { id: Some(found.id.into()), details }, at).await?;
+    if organization.active == Some(false) {
+        writer.execute(CloseDepartment { department_id: found.id.into() }, at).await?;
+    }
+    Ok(Fate::Imported(kept.left_out))
+}
+
+/// A code of at most 20 characters: the beginning of the name for people, and enough of the id to be unique whatever
+/// else is imported.
+fn code(name: &str, id: Uuid) -> Text<20> {
+    let letters: String = name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { ' ' }).collect();
+    let words = letters.split_whitespace().collect::<Vec<_>>().join("-");
+    let beginning: String = words.chars().take(11).collect();
+    let unique = id.simple().to_string();
+    let code = format!("{}-{}", beginning.trim_end_matches('-'), &unique[..8]);
+    Text::from(code.trim_start_matches('-').to_uppercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_of_the_name_and_the_id() {
+        let id = Uuid::from_u128(0x4861_d01f_019c_3dac_a153_8334_e509_19f9);
+        assert_eq!(code("NORTH SHORE MEDICAL CENTER -", id).as_str(), "NORTH-SHORE-4861D01F");
+        assert_eq!(code("St. Élan", id).as_str(), "ST-LAN-4861D01F");
+        assert_eq!(code("病院", id).as_str(), "4861D01F");
+    }
+}

@@ -1,0 +1,131 @@
+//! Which stream a resource is, and which resource a reference means.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::datatypes::{Identifier, Reference};
+
+/// The namespace of the ids that are derived (UUID version 5). Never changes: an import must find what it made before.
+const NAMESPACE: Uuid = Uuid::from_u128(0x2f1d_5c0e_8a53_5d7b_9f64_1b7e_3c02_a9d1);
+
+/// The id that stands for a name.
+pub(super) fn derived(name: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
+
+/// The stream of a resource: its id where that is a UUID, else derived from its id, its address in the bundle, or, where
+/// it has neither, its text.
+pub(super) fn stream_id(kind: &str, id: Option<&str>, full_url: Option<&str>, text: &str) -> Uuid {
+    match (id, full_url) {
+        (Some(id), _) => of_id(kind, id),
+        (None, Some(url)) => of_urn(url).unwrap_or_else(|| derived(url)),
+        (None, None) => derived(&format!("{kind}/{text}")),
+    }
+}
+
+fn of_id(kind: &str, id: &str) -> Uuid {
+    Uuid::parse_str(id).unwrap_or_else(|_| derived(&format!("{kind}/{id}")))
+}
+
+fn of_urn(url: &str) -> Option<Uuid> {
+    Uuid::parse_str(url.strip_prefix("urn:uuid:")?).ok()
+}
+
+fn by_identifier(kind: &str, system: &str, value: &str) -> String {
+    format!("{kind}?identifier={system}|{value}")
+}
+
+/// The resources of an import, by everything that may refer to them.
+#[derive(Default)]
+pub(super) struct References(HashMap<String, (String, Uuid)>);
+
+impl References {
+    /// Enters a resource.
+    pub(super) fn enter(
+        &mut self,
+        (kind, stream): (&str, Uuid),
+        id: Option<&str>,
+        full_url: Option<&str>,
+        identifiers: &[Identifier],
+    ) {
+        let identified = identifiers
+            .iter()
+            .filter_map(|it| Some(by_identifier(kind, it.system.as_deref().unwrap_or_default(), it.value.as_deref()?)));
+        let names =
+            full_url.map(str::to_owned).into_iter().chain(id.map(|it| format!("{kind}/{it}"))).chain(identified);
+        for name in names {
+            // Where two claim a name, the smaller id has it, whichever file comes first.
+            let entry = self.0.entry(name).or_insert_with(|| (kind.to_owned(), stream));
+            if stream < entry.1 {
+                *entry = (kind.to_owned(), stream);
+            }
+        }
+    }
+
+    /// The stream of the resource of a kind that a reference means, whether or not it is in one of the files.
+    pub(super) fn resolve(&self, kind: &str, reference: &Reference) -> Option<Uuid> {
+        let Some(text) = reference.reference.as_deref() else {
+            let identifier = reference.identifier.as_ref()?;
+            let system = identifier.system.as_deref().unwrap_or_default();
+            return self.entered(kind, &by_identifier(kind, system, identifier.value.as_deref()?))?;
+        };
+        if let Some(entered) = self.entered(kind, text) {
+            return entered;
+        }
+        if let Some(id) = of_urn(text) {
+            return Some(id);
+        }
+        let text = text.split_once("/_history/").map_or(text, |(it, _)| it);
+        let (before, id) = text.rsplit_once('/')?;
+        if before.contains('?') || before.rsplit('/').next() != Some(kind) {
+            return None;
+        }
+        self.entered(kind, &format!("{kind}/{id}")).unwrap_or_else(|| Some(of_id(kind, id)))
+    }
+
+    /// What has a name, if anything has; it may be of another kind.
+    fn entered(&self, kind: &str, name: &str) -> Option<Option<Uuid>> {
+        self.0.get(name).map(|(entered, id)| (entered == kind).then_some(*id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "57a5a683-f51e-4976-ad1d-c2c4d3385cec";
+
+    fn to(text: &str) -> Reference {
+        Reference { reference: Some(text.to_owned()), identifier: None }
+    }
+
+    #[test]
+    fn an_id_that_is_a_uuid_stays_and_any_other_is_derived() {
+        assert_eq!(stream_id("Patient", Some(ID), Some("urn:uuid:other"), "").to_string(), ID);
+        assert_eq!(stream_id("Patient", None, Some(&format!("urn:uuid:{ID}")), "").to_string(), ID);
+        let derived = stream_id("Patient", Some("42"), None, "");
+        assert_eq!(derived.get_version_num(), 5);
+        assert_ne!(derived, stream_id("Encounter", Some("42"), None, ""));
+    }
+
+    #[test]
+    fn a_reference_may_be_written_in_many_ways() {
+        let (mut references, stream) = (References::default(), stream_id("Patient", Some("42"), None, ""));
+        let identifier = Identifier { system: Some("http://mrn".to_owned()), value: Some("7".to_owned()), kind: None };
+        references.enter(("Patient", stream), Some("42"), Some("urn:uuid:1-2-3"), &[identifier]);
+        for text in [
+            "urn:uuid:1-2-3",
+            "Patient/42",
+            "http://example.org/fhir/Patient/42",
+            "Patient/42/_history/2",
+            "Patient?identifier=http://mrn|7",
+        ] {
+            assert_eq!(references.resolve("Patient", &to(text)), Some(stream), "{text}");
+            assert_eq!(references.resolve("Encounter", &to(text)), None, "{text}");
+        }
+        assert_eq!(References::default().resolve("Patient", &to("Patient/42")), Some(stream));
+        assert_eq!(references.resolve("Patient", &to("Patient?identifier=http://mrn|8")), None);
+        assert_eq!(references.resolve("Patient", &to("#contained")), None);
+    }
+}

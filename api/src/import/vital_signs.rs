@@ -1,0 +1,125 @@
+//! Observation of category vital-signs -> vital signs: one row for each encounter and time.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use hims_commands::vital_signs::{RecordVitalSigns, is_possible};
+use hims_domain::consultation::Consultation;
+use hims_domain::patient::Patient;
+use hims_domain::user::User;
+use hims_domain::vital_signs::{Measurements, VitalSigns};
+use uuid::Uuid;
+
+use super::bundle::Observation;
+use super::datatypes::time;
+use super::gather::{Found, Gathered};
+use super::measurement::{Sign, read};
+use super::reason::Reason;
+use super::references::derived;
+use super::summary::{Fate, Summary};
+use super::writer::{Step, Stop, Writer};
+
+/// Whose vital signs, in which encounter, when.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment {
+    patient: Uuid,
+    encounter: Option<Uuid>,
+    at: DateTime<Utc>,
+}
+
+/// What was measured at one moment.
+#[derive(Default)]
+pub(super) struct Row {
+    measurements: Measurements,
+    performer: Option<Uuid>,
+    /// How many copies there are of each observation.
+    copies: Vec<u64>,
+}
+
+/// The observations that can be imported, by moment; the others are counted.
+pub(super) fn by_moment(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Moment, Row> {
+    let mut rows = BTreeMap::new();
+    for found in gathered.observations.iter() {
+        if let Err(reason) = add(gathered, found, &mut rows) {
+            summary.count("Observation", found.copies, Fate::Skipped(reason));
+        }
+    }
+    rows
+}
+
+fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Moment, Row>) -> Result<(), Reason> {
+    let it = &found.resource;
+    if !it.category.iter().any(|category| category.has_code("vital-signs")) {
+        return Err(Reason::NotPartOfTheRecord);
+    }
+    match it.status.as_str() {
+        "entered-in-error" => return Err(Reason::EnteredInError),
+        "cancelled" | "registered" => return Err(Reason::HasNotHappened),
+        _ => {}
+    }
+    let measured = read(it)?;
+    let mut alone = Measurements::default();
+    for (sign, value) in &measured {
+        *sign.place(&mut alone) = Some(*value);
+    }
+    if !is_possible(&alone) {
+        return Err(Reason::Impossible);
+    }
+    let times = [&it.effective_date_time, &it.effective_instant, &it.effective_period.start, &it.issued];
+    let moment = Moment {
+        patient: gathered.references.resolve("Patient", &it.subject).ok_or(Reason::NoPatient)?,
+        encounter: gathered.references.resolve("Encounter", &it.encounter),
+        at: time(times.into_iter().find_map(Option::as_deref)).ok_or(Reason::NoTime)?,
+    };
+    let row: &mut Row = rows.entry(moment).or_default();
+    let mut together = row.measurements.clone();
+    if measured.iter().any(|(sign, _): &(Sign, _)| sign.place(&mut together).is_some()) {
+        return Err(Reason::MeasuredTwice);
+    }
+    for (sign, value) in measured {
+        *sign.place(&mut row.measurements) = Some(value);
+    }
+    row.performer = row
+        .performer
+        .or_else(|| it.performer.iter().find_map(|performer| gathered.references.resolve("Practitioner", performer)));
+    row.copies.push(found.copies);
+    Ok(())
+}
+
+/// Records what was measured at one moment.
+pub(super) async fn import(writer: &Writer<'_>, moment: Moment, row: Row) -> Step {
+    let fates = row.copies.clone();
+    match record(writer, moment, row).await {
+        Ok(false) => fates.into_iter().map(|copies| (copies, Ok(Fate::AlreadyThere))).collect(),
+        Ok(true) => fates.into_iter().map(|copies| (copies, Ok(Fate::Imported(Vec::new())))).collect(),
+        Err(Stop::Skip(reason)) => fates.into_iter().map(|copies| (copies, Err(reason.into()))).collect(),
+        Err(everything) => vec![(1, Err(everything))],
+    }
+}
+
+/// Whether they were recorded now, and not before.
+async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<bool, Stop> {
+    let Moment { patient, encounter, at } = moment;
+    let where_from = encounter.map(|it| it.to_string()).unwrap_or_default();
+    let when = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let id = derived(&format!("vital-signs|{patient}|{where_from}|{when}"));
+    if writer.existing::<VitalSigns>(id).await?.is_some() {
+        return Ok(false);
+    }
+    let patient = writer.referred::<Patient>(Some(patient)).await?;
+    let (patient_id, _) = patient.ok_or(Reason::NoPatient)?;
+    let consultation = writer.referred::<Consultation>(encounter).await?;
+    let provider = consultation.as_ref().map(|(_, it)| it.provider_id.0).or(row.performer);
+    let (recorded_by, _) = writer.referred::<User>(provider).await?.ok_or(Reason::NoPractitioner)?;
+    let command = RecordVitalSigns {
+        id: Some(id.into()),
+        patient_id: patient_id.into(),
+        consultation_id: consultation.map(|(id, _)| id.into()),
+        recorded_by: Some(recorded_by.into()),
+        recorded_at: Some(at),
+        measurements: row.measurements,
+        confirm_extreme: true,
+    };
+    writer.execute(command, Some(at)).await?;
+    Ok(true)
+}

@@ -1,0 +1,136 @@
+//! Giving commands, many at once, and counting what became of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use hims_commands::{Caller, Command, Executor, Failure, Request};
+use hims_domain::Aggregate;
+use uuid::Uuid;
+
+use super::progress::Progress;
+use super::reason::Reason;
+use super::summary::{Fate, Summary};
+use super::{ImportError, Settings};
+
+/// How many resources are under way at once: the log writes what arrives together in one batch.
+const UNDER_WAY: usize = 64;
+
+/// Why a resource goes no further.
+pub(super) enum Stop {
+    /// It is skipped; the others go on.
+    Skip(Reason),
+    /// Nothing goes on.
+    Everything(ImportError),
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Self::Skip(reason)
+    }
+}
+
+impl From<ImportError> for Stop {
+    fn from(error: ImportError) -> Self {
+        Self::Everything(error)
+    }
+}
+
+/// What became of one step: of some resources, each with its number of copies.
+pub(super) type Step = Vec<(u64, Result<Fate, Stop>)>;
+
+/// Gives the commands of an import.
+pub(super) struct Writer<'a> {
+    pub(super) executor: &'a Executor,
+    pub(super) settings: &'a Settings,
+    caller: Arc<Caller>,
+    now: DateTime<Utc>,
+    written: Mutex<Written>,
+}
+
+/// What was added to the log.
+#[derive(Default)]
+struct Written {
+    begun: BTreeMap<&'static str, u64>,
+    events: u64,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(executor: &'a Executor, settings: &'a Settings) -> Self {
+        let (caller, now) = (Arc::new(Caller::system("import")), executor.now());
+        Self { executor, settings, caller, now, written: Mutex::default() }
+    }
+
+    /// A record as it is in the log now; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the id belongs to a record of another kind.
+    pub(super) async fn existing<A: Aggregate>(&self, id: Uuid) -> Result<Option<Arc<A>>, Stop> {
+        let loaded = self.executor.load::<A>(id, true).await.map_err(ImportError::Log)?;
+        if loaded.version > 0 && loaded.state.is_none() {
+            return Err(Reason::IdTaken.into());
+        }
+        Ok(loaded.state)
+    }
+
+    /// A record that another resource refers to; `None` when there is none.
+    pub(super) async fn referred<A: Aggregate>(&self, id: Option<Uuid>) -> Result<Option<(Uuid, Arc<A>)>, Stop> {
+        let Some(id) = id else { return Ok(None) };
+        let loaded = self.executor.load::<A>(id, false).await.map_err(ImportError::Log)?;
+        Ok(loaded.state.map(|it| (id, it)))
+    }
+
+    /// Whether a time has not come yet.
+    pub(super) fn is_future(&self, at: DateTime<Utc>) -> bool {
+        at > self.now
+    }
+
+    /// Gives a command that is about something which happened at its own time; now, where none is known.
+    ///
+    /// # Errors
+    /// When it is refused: then nothing was added to the log.
+    pub(super) async fn execute<C: Command>(&self, command: C, at: Option<DateTime<Utc>>) -> Result<(), Stop> {
+        if at.is_some_and(|it| self.is_future(it)) {
+            return Err(Reason::InTheFuture.into());
+        }
+        let request = Request { occurred_at: at, ..Request::of(Arc::clone(&self.caller)) };
+        match self.executor.execute_unless_refused(command, request).await {
+            Ok(outcome) => {
+                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                written.events += u64::try_from(outcome.events.len()).unwrap_or(u64::MAX);
+                if outcome.began {
+                    *written.begun.entry(outcome.stream_type).or_default() += 1;
+                }
+                Ok(())
+            }
+            Err(Failure::Refused(refused)) => Err(Reason::Refused(refused.code).into()),
+            Err(failure) => Err(ImportError::Log(failure).into()),
+        }
+    }
+
+    /// Takes steps that do not depend on one another, many at once.
+    pub(super) async fn take<F: Future<Output = Step>>(
+        &self,
+        resource_type: &str,
+        steps: impl ExactSizeIterator<Item = F>,
+        (summary, progress): (&mut Summary, &dyn Progress),
+    ) -> Result<(), ImportError> {
+        progress.begin(resource_type, u64::try_from(steps.len()).unwrap_or(u64::MAX));
+        let mut under_way = futures::stream::iter(steps).buffer_unordered(UNDER_WAY);
+        while let Some(step) = under_way.next().await {
+            progress.advance();
+            for (copies, became) in step {
+                match became {
+                    Ok(fate) => summary.count(resource_type, copies, fate),
+                    Err(Stop::Skip(reason)) => summary.count(resource_type, copies, Fate::Skipped(reason)),
+                    Err(Stop::Everything(error)) => return Err(error),
+                }
+            }
+        }
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.events = written.events;
+        summary.begun.clone_from(&written.begun);
+        Ok(())
+    }
+}
