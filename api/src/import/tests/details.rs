@@ -9,6 +9,16 @@ use rust_decimal::{Decimal, dec};
 use super::*;
 use crate::import::references::stream_id;
 
+/// A server may import beside its other work.
+#[tokio::test]
+async fn an_import_can_move_between_threads() {
+    let hospital = Hospital::empty().await;
+    let executor = Arc::clone(&hospital.executor);
+    let path = hospital.file("bundle.json", &bundle(one_of_each()).to_string());
+    let imported = tokio::spawn(async move { import_fhir(&executor, &[path], &Silent).await }).await.unwrap();
+    assert!(imported.unwrap().is_complete());
+}
+
 #[tokio::test]
 async fn one_of_each_stands_in_the_record_as_it_was() {
     let hospital = Hospital::empty().await;
