@@ -292,6 +292,7 @@ async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Fa
     hospital.define_roles().await?;
     let imported =
         crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
+    hospital.settle().await;
     hospital.close().await;
     let summary = imported?;
     print!("{summary}");
@@ -355,6 +356,7 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
     .await;
+    hospital.settle().await;
     hospital.close().await;
     println!("user {} was entered", added?.id);
     Ok(ExitCode::SUCCESS)

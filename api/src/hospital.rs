@@ -148,6 +148,13 @@ impl Hospital {
         Ok(Self { store, executor, registry, login, readers, runner, owner, watcher, database })
     }
 
+    /// Returns when the read tables show everything that was recorded so far.
+    pub async fn settle(&self) {
+        if let Some(runner) = &self.runner {
+            runner.reach(*self.store.head().borrow()).await;
+        }
+    }
+
     /// Writes what waits, stops projecting, and stops the database if it is our own.
     pub async fn close(self) {
         self.watcher.abort();

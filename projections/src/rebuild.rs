@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::READ_SCHEMA;
+use crate::{READ_SCHEMA, TABLES};
 use crate::batch::{Batch, ProjectError};
 use crate::migrations::READ_MIGRATIONS;
 
@@ -115,7 +115,9 @@ impl Rebuild {
         for statement in later {
             execute(db, &statement).await?;
         }
-        execute(db, "analyze").await.ok();
+        for table in TABLES {
+            execute(db, &format!("analyze {}", table.name)).await?;
+        }
         if !swap {
             return Ok(position);
         }
