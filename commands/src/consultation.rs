@@ -208,3 +208,6 @@ impl Command for CancelConsultation {
         Ok(Decision::event(Event::Cancelled { reason: self.reason }))
     }
 }
+
+#[cfg(test)]
+mod tests;

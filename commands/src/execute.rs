@@ -487,3 +487,6 @@ fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Utc>, request
         subject: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

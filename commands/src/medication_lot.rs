@@ -194,3 +194,6 @@ impl Command for RecallMedicationLot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

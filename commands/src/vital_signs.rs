@@ -252,3 +252,6 @@ impl Command for MarkVitalSignsEnteredInError {
             .also::<VitalSigns>(id, Event::Recorded(right)))
     }
 }
+
+#[cfg(test)]
+mod tests;
