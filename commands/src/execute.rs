@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -306,9 +307,9 @@ impl Executor {
                 found.owners.insert((scope, key), ids);
             }
             for (id, loader) in streams {
-                if !found.streams.contains_key(&id) {
+                if let Entry::Vacant(unknown) = found.streams.entry(id) {
                     new = true;
-                    found.streams.insert(id, loader(self, id, fresh).await?);
+                    unknown.insert(loader(self, id, fresh).await?);
                 }
             }
             if !new {

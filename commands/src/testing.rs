@@ -1,4 +1,5 @@
 //! Given what has happened, when something is asked, then this follows: decisions without a store.
+#![expect(clippy::needless_pass_by_value, reason = "tests read better without ampersands")]
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! A history may be folded at once, one by one, or from a state that was stored in between.
+#![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
 
 use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_lot::{self, MedicationLot};

@@ -1,7 +1,5 @@
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::future::join_all;
 use hims_domain::access::Event as AccessEvent;
 use hims_domain::appointment::{self, Appointment};
 use hims_domain::department::Department;
@@ -26,12 +24,14 @@ use crate::testing::samples::{
     added_room, ann, ask, cardiology, created, delivery, opened, registered, registered_as, said, with,
 };
 use crate::testing::world::{World, metadata, refused, somebody};
-use crate::testing::{ASKING, at, id, now};
+use crate::testing::{ASKING, at, id};
 use crate::user::{ChangePassword, ChangeUserProfile};
 use crate::{Password, Registry};
 
+mod races;
+mod states;
+
 const KEY: Uuid = Uuid::from_u128(0xbeef);
-const CALLERS: u128 = 16;
 
 /// Ann, a doctor, a room of cardiology, metformin.
 async fn hospital() -> World {
@@ -88,23 +88,6 @@ fn dispense(prescription_id: PrescriptionId) -> DispensePrescription {
 async fn send(world: &World, name: &str, body: Value) -> Result<Outcome, Failure> {
     let request = Request { idempotency_key: Some(KEY), ..Request::of(Caller::system("test")) };
     Registry::hospital().get(name).unwrap().run(&world.executor, body, request).await
-}
-
-/// Sixteen callers at once, each with a task of its own.
-async fn race<F>(call: impl Fn(u128) -> F) -> Vec<Result<Outcome, Failure>>
-where
-    F: Future<Output = Result<Outcome, Failure>> + Send + 'static,
-{
-    let calls: Vec<_> = (0..CALLERS).map(|nth| tokio::spawn(call(nth))).collect();
-    join_all(calls).await.into_iter().map(Result::unwrap).collect()
-}
-
-/// Exactly one won; all others were refused with a code.
-#[track_caller]
-fn one_won(outcomes: Vec<Result<Outcome, Failure>>, code: &str) {
-    let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-    assert_eq!(won.len(), 1, "{lost:?}");
-    assert!(lost.into_iter().all(|it| refused(it).code == code));
 }
 
 // Carrying out
@@ -394,213 +377,4 @@ async fn a_booked_time_is_refused_until_it_is_free_again() {
     assert_eq!(refused(world.execute(onto_the_first.clone()).await).code, "double-booking");
     world.done(cancel()).await;
     world.done(onto_the_first).await;
-}
-
-// Races
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixteen_callers_one_gets_the_slot() {
-    let world = Arc::new(hospital().await);
-    for nth in 0..CALLERS {
-        world.has::<Patient>(id::<PatientId>(300 + nth), [registered()]).await;
-    }
-    let outcomes = race(|nth| {
-        let world = Arc::clone(&world);
-        let command = schedule(json!({"id": id::<AppointmentId>(400 + nth), "patient_id": id::<PatientId>(300 + nth)}));
-        async move { world.execute(command).await }
-    });
-    one_won(outcomes.await, "double-booking");
-    assert_eq!(world.count("appointment.scheduled").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixteen_callers_one_gets_the_last_tablet() {
-    let world = Arc::new(hospital().await);
-    world.done(receive(LOT, dec!(1))).await;
-    for nth in 0..CALLERS {
-        world.has::<Prescription>(id::<PrescriptionId>(300 + nth), one_tablet()).await;
-    }
-    let outcomes = race(|nth| {
-        let world = Arc::clone(&world);
-        async move { world.execute(dispense(id(300 + nth))).await }
-    });
-    one_won(outcomes.await, "insufficient-stock");
-    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, Decimal::ZERO);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixteen_callers_get_sixteen_tablets() {
-    let world = Arc::new(hospital().await);
-    world.done(receive(LOT, dec!(10))).await;
-    world.done(receive(LATER_LOT, dec!(6))).await;
-    for nth in 0..CALLERS {
-        world.has::<Prescription>(id::<PrescriptionId>(300 + nth), one_tablet()).await;
-    }
-    let outcomes = race(|nth| {
-        let world = Arc::clone(&world);
-        async move { world.execute(dispense(id(300 + nth))).await }
-    });
-    assert!(outcomes.await.into_iter().all(|it| it.is_ok()));
-    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, Decimal::ZERO);
-    assert_eq!(world.state::<MedicationLot>(LATER_LOT).await.quantity_on_hand, Decimal::ZERO);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixteen_callers_who_saw_one_version_one_changes_it() {
-    let world = Arc::new(hospital().await);
-    let outcomes = race(|nth| {
-        let world = Arc::clone(&world);
-        let command = ask::<ChangeDepartment>(json!({"department_id": DEPARTMENT, "name": format!("Heart {nth}")}));
-        let request = Request { expected_version: Some(1), ..Request::of(Caller::system("test")) };
-        async move { world.executor.execute(command, request).await }
-    });
-    one_won(outcomes.await, "stale-version");
-    assert_eq!(world.count("department.changed").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixteen_registrations_of_one_person_one_is_no_duplicate() {
-    let world = Arc::new(World::new());
-    let outcomes = race(|_| {
-        let world = Arc::clone(&world);
-        async move { world.execute(ask::<RegisterPatient>(ann())).await }
-    });
-    one_won(outcomes.await, "possible-duplicate");
-    assert_eq!(world.count("patient.registered").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixteen_requests_under_one_key_happen_once() {
-    let world = Arc::new(World::new());
-    let outcomes = race(|_| {
-        let world = Arc::clone(&world);
-        async move { send(&world, "open-department", cardiology()).await }
-    });
-    let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(outcomes.iter().filter(|it| !it.replayed).count(), 1);
-    assert!(outcomes.iter().all(|it| it.id == outcomes[0].id && it.position == 1));
-    assert_eq!(world.log().await.len(), 1);
-}
-
-// Long streams
-
-#[tokio::test]
-async fn a_long_stream_loads_as_it_folds() {
-    let world = hospital().await;
-    world.done(receive(LOT, dec!(20))).await;
-    for nth in 1..=150 {
-        world.done(adjust(Decimal::new(nth, 3))).await;
-    }
-    let stored = world.store().load(LOT.0, 0, i32::MAX).await.unwrap();
-    let events: Vec<medication_lot::Event> =
-        world.store().open(stored).await.unwrap().iter().map(|it| it.decode().unwrap()).collect();
-    assert_eq!(world.store().snapshot("medication_lot", LOT.0).await.unwrap().map(|it| it.version), Some(100));
-    let loaded = world.another_node().load::<MedicationLot>(LOT.0, true).await.unwrap();
-    assert_eq!((loaded.version, loaded.state.as_deref()), (151, fold(&events).as_ref()));
-}
-
-/// A patient who moved a hundred times, with every name sealed in the snapshot.
-async fn who_moved_often() -> World {
-    let world = hospital().await;
-    for nth in 1..=120 {
-        let change = json!({"patient_id": PATIENT, "address_line_1": format!("{nth} Main Street")});
-        world.done(ask::<ChangePatientDemographics>(change)).await;
-    }
-    world
-}
-
-#[tokio::test]
-async fn a_snapshot_keeps_what_is_personal() {
-    let world = who_moved_often().await;
-    let loaded = world.another_node().load::<Patient>(PATIENT.0, true).await.unwrap();
-    let patient = loaded.state.unwrap();
-    assert_eq!(loaded.version, 121);
-    assert_eq!(patient.demographics.first_name, said("Ann"));
-    assert_eq!(patient.demographics.address_line_1, Some(said("120 Main Street")));
-}
-
-#[tokio::test]
-async fn a_snapshot_of_another_shape_is_not_used() {
-    let world = hospital().await;
-    world.done(receive(LOT, dec!(20))).await;
-    for _ in 0..110 {
-        world.done(adjust(dec!(1))).await;
-    }
-    let state = json!({"quantity_on_hand": "666"});
-    let outdated = hims_event_store::Snapshot { version: 100, state_version: 0, state };
-    world.store().save_snapshot("medication_lot", LOT.0, None, outdated).await.unwrap();
-    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(130));
-}
-
-#[tokio::test]
-async fn a_long_stream_of_another_type_is_not_found() {
-    let world = who_moved_often().await;
-    let confirmed = world.execute(ConfirmAppointment { appointment_id: AppointmentId(PATIENT.0) }).await;
-    assert_eq!(refused(confirmed), Refused::missing("appointment"));
-}
-
-// Erasure
-
-#[tokio::test]
-async fn who_is_erased_leaves_a_state_that_can_be_read() {
-    let world = hospital().await;
-    world.done(schedule(json!({"reason_for_visit": "cough"}))).await;
-    world.done(cancel()).await;
-    world.store().vault().destroy_key(PATIENT.0).await.unwrap();
-    let patient = world.state::<Patient>(PATIENT).await;
-    assert_eq!((&patient.mrn, &patient.demographics.first_name), (&Personal::Erased, &Personal::Erased));
-    assert_eq!(patient.demographics.gender, patient::Gender::Female);
-    let appointment = world.state::<Appointment>(APPOINTMENT).await;
-    assert_eq!(appointment.status, appointment::Status::Cancelled);
-    assert_eq!(
-        world.last_event::<appointment::Event>().await,
-        appointment::Event::Cancelled { reason: Personal::Erased }
-    );
-    assert_eq!(world.state::<User>(DOCTOR).await.profile.first_name, said("Rosa"));
-}
-
-#[tokio::test]
-async fn who_is_erased_is_erased_from_snapshots_too() {
-    let world = who_moved_often().await;
-    world.store().vault().destroy_key(PATIENT.0).await.unwrap();
-    let patient = world.another_node().load::<Patient>(PATIENT.0, true).await.unwrap().state.unwrap();
-    assert_eq!(patient.demographics.first_name, Personal::Erased);
-    assert_eq!(patient.demographics.address_line_1, Some(Personal::Erased));
-}
-
-#[tokio::test]
-async fn nothing_more_is_written_about_who_is_erased() {
-    let world = hospital().await;
-    world.store().vault().destroy_key(PATIENT.0).await.unwrap();
-    let node = world.another_node();
-    let change = ask::<ChangePatientDemographics>(json!({"patient_id": PATIENT, "city": "Springfield"}));
-    assert_eq!(refused(node.execute(change, Request::of(Caller::system("test"))).await).code, "erased");
-}
-
-#[tokio::test]
-async fn who_is_erased_is_nobodys_duplicate() {
-    let world = World::new();
-    let first = world.done(ask::<RegisterPatient>(ann())).await;
-    world.store().vault().destroy_key(first.id).await.unwrap();
-    let node = world.another_node();
-    node.execute(ask::<RegisterPatient>(ann()), Request::of(Caller::system("test"))).await.unwrap();
-}
-
-#[tokio::test]
-async fn nothing_personal_stands_in_the_log() {
-    let world = World::new();
-    world
-        .has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"ssn": "999-12-3456", "city": "Springfield"})))])
-        .await;
-    world
-        .has::<User>(
-            DOCTOR,
-            [created(), user::Event::ProfileChanged(ask(json!({"first_name": "Rosa", "last_name": "Luna"})))],
-        )
-        .await;
-    let stored: String = world.log().await.iter().map(|it| format!("{}{}", it.data, it.metadata)).collect();
-    for value in ["Ann", "Bell", "1980-05-17", "999-12-3456", "Springfield", "Rosa", "Luna", "rosa@example.org"] {
-        assert!(!stored.contains(value), "{value}");
-    }
-    assert!(now() < at("2027-01-01T00:00:00Z") && stored.contains("$sealed"));
 }

@@ -13,8 +13,7 @@ use crate::user::{ChangePassword, ChangeUserProfile, ChangeUserRole, CreateUser,
 
 const PASSWORD: &str = "correct horse battery";
 const NEW_PASSWORD: &str = "staple horse battery";
-const LIMITS: SessionLimits =
-    SessionLimits { idle: Duration::from_secs(30 * 60), absolute: Duration::from_secs(12 * 60 * 60) };
+const LIMITS: SessionLimits = SessionLimits { idle: Duration::from_mins(30), absolute: Duration::from_hours(12) };
 
 /// A hospital where Rosa Diaz, a doctor, can log in.
 struct Door {

@@ -51,6 +51,7 @@ fn ready(changes: Value) -> [Event; 3] {
     [written_with([(ITEM, with(order(), changes))]), Event::SentToPharmacy, Event::MarkedReady]
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tests read better without ampersands")]
 fn dispense(items: Value) -> DispensePrescription {
     ask(json!({"prescription_id": PRESCRIPTION, "items": items}))
 }
