@@ -9,9 +9,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::{READ_SCHEMA, TABLES};
 use crate::batch::{Batch, ProjectError};
 use crate::migrations::READ_MIGRATIONS;
+use crate::{READ_SCHEMA, TABLES};
 
 /// Events of a batch. Large, since a row is written once per batch; small enough for a few hundred megabytes.
 const BATCH: i64 = 10_000;

@@ -37,7 +37,7 @@ pub struct PgOptions {
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self { queue: 4096, receipt_retention: Duration::from_secs(7 * 24 * 3600), poll: Duration::from_secs(1) }
+        Self { queue: 4096, receipt_retention: Duration::from_hours(7 * 24), poll: Duration::from_secs(1) }
     }
 }
 

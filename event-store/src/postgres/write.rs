@@ -79,17 +79,20 @@ pub(super) struct Columns<'a> {
 #[derive(Default)]
 struct Keys<'a> {
     scopes: Vec<&'a str>,
-    keys: Vec<&'a [u8]>,
+    blinded: Vec<&'a [u8]>,
     owners: Vec<Uuid>,
 }
 
 impl<'a> Keys<'a> {
     fn push(&mut self, key: &'a Key, owner: Uuid) {
         self.scopes.push(key.scope);
-        self.keys.push(&key.key);
+        self.blinded.push(&key.key);
         self.owners.push(owner);
     }
 }
+
+/// Four columns of one length.
+type Columns4<A, B, C, D> = (Vec<A>, Vec<B>, Vec<C>, Vec<D>);
 
 #[derive(Default)]
 struct Claims<'a> {
@@ -98,8 +101,8 @@ struct Claims<'a> {
     unbooked: Vec<Uuid>,
     taken: Keys<'a>,
     shared: Keys<'a>,
-    booked: (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>, Vec<Uuid>),
-    receipts: (Vec<Uuid>, Vec<&'a [u8]>, Vec<Position>, Vec<Position>),
+    booked: Columns4<Uuid, DateTime<Utc>, DateTime<Utc>, Uuid>,
+    receipts: Columns4<Uuid, &'a [u8], Position, Position>,
 }
 
 /// The hashes of a batch, in the order of its events; kept apart so that the columns can borrow them.
@@ -217,11 +220,11 @@ impl<'a> Columns<'a> {
             .bind(&self.hashes);
         if let Some(claims) = &self.claims {
             for keys in [&claims.released, &claims.unshared] {
-                query = query.bind(&keys.scopes).bind(&keys.keys).bind(&keys.owners);
+                query = query.bind(&keys.scopes).bind(&keys.blinded).bind(&keys.owners);
             }
             query = query.bind(&claims.unbooked);
             for keys in [&claims.taken, &claims.shared] {
-                query = query.bind(&keys.scopes).bind(&keys.keys).bind(&keys.owners);
+                query = query.bind(&keys.scopes).bind(&keys.blinded).bind(&keys.owners);
             }
             let (resources, since, until, owners) = &claims.booked;
             let (commands, fingerprints, first, last) = &claims.receipts;
