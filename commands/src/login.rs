@@ -9,6 +9,7 @@ use hims_domain::user::User;
 use hims_domain::values::{Email, Text};
 use hims_domain::{SessionId, UserId, access};
 use hims_event_store::Actor;
+use hims_event_store::chain::hex;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
@@ -243,12 +244,7 @@ impl Login {
 
 /// SHA-256 of a token, in hex: all that is stored of it.
 fn token_hash(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        use std::fmt::Write as _;
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ impl<'a> Readings<'a> {
             fields.remove("password_hash");
             fields.remove("token_hash");
         }
-        Ok(wire(stored, data, text(&stored.metadata)))
+        Ok(wire(stored, &data, &text(&stored.metadata)))
     }
 }
 
@@ -254,11 +254,10 @@ fn text(json: &str) -> Value {
 
 /// An event with its stored texts, so that its hash can be checked.
 fn raw(event: &Recorded) -> Value {
-    wire(event, Value::from(event.data.as_str()), Value::from(event.metadata.as_str()))
+    wire(event, &Value::from(event.data.as_str()), &Value::from(event.metadata.as_str()))
 }
 
-fn wire(event: &Recorded, data: Value, metadata: Value) -> Value {
-    let hash = event.hash.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"));
+fn wire(event: &Recorded, data: &Value, metadata: &Value) -> Value {
     json!({
         "position": event.position,
         "stream_type": event.stream_type,
@@ -269,6 +268,6 @@ fn wire(event: &Recorded, data: Value, metadata: Value) -> Value {
         "recorded_at": chain::timestamp(event.recorded_at),
         "data": data,
         "metadata": metadata,
-        "hash": hash,
+        "hash": chain::hex(&event.hash),
     })
 }
