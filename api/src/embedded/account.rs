@@ -1,0 +1,94 @@
+//! In whose name PostgreSQL runs: it refuses to run as root, so root runs it as the user `postgres`.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::EmbeddedError;
+use super::error::At;
+
+const NAME: &str = "postgres";
+
+/// The account that owns the data and runs the server.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Account {
+    /// Whoever runs this process.
+    Oneself,
+    /// The user `postgres`, for root.
+    Postgres { uid: u32, gid: u32 },
+}
+
+impl Account {
+    pub(super) fn find() -> Result<Self, EmbeddedError> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self::Oneself);
+        }
+        let passwd = Path::new("/etc/passwd");
+        let known = fs::read_to_string(passwd).at(passwd)?;
+        known.lines().find_map(Self::parse).ok_or(EmbeddedError::NoAccount)
+    }
+
+    /// A line of `/etc/passwd`: `name:password:uid:gid:…`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split(':');
+        (fields.next() == Some(NAME)).then_some(())?;
+        let (_, uid, gid) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(Self::Postgres { uid, gid })
+    }
+
+    pub(super) fn uid(self) -> u32 {
+        match self {
+            Self::Oneself => rustix::process::geteuid().as_raw(),
+            Self::Postgres { uid, .. } => uid,
+        }
+    }
+
+    /// Runs a program in this account and without our environment, which may hold secrets. When the thread that spawns
+    /// it ends, the program is interrupted, which for PostgreSQL means: stop in good order.
+    pub(super) fn command(self, program: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "SIGINT"]);
+        if let Self::Postgres { .. } = self {
+            command.args(["--reuid", NAME, "--regid", NAME, "--init-groups"]);
+        }
+        command.arg("--").arg(program);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C.UTF-8");
+        command.current_dir("/").stdin(Stdio::null());
+        command
+    }
+
+    /// Makes a folder that only this account can enter, unless it is there.
+    pub(super) fn private_folder(self, folder: &Path) -> Result<(), EmbeddedError> {
+        fs::create_dir_all(folder).at(folder)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).at(folder)?;
+        match self {
+            Self::Oneself => Ok(()),
+            Self::Postgres { uid, gid } => chown(folder, Some(uid), Some(gid)).at(folder),
+        }
+    }
+
+    /// Whether this account can enter a folder and all that it lies in.
+    pub(super) fn check_way_to(self, folder: &Path) -> Result<(), EmbeddedError> {
+        let Self::Postgres { uid, .. } = self else { return Ok(()) };
+        for step in folder.ancestors() {
+            let found = fs::metadata(step).at(step)?;
+            if found.uid() != uid && found.mode() & 0o001 == 0 {
+                return Err(EmbeddedError::Unreachable(step.to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_is_found_in_passwd() {
+        let line = "postgres:x:104:109:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash";
+        assert!(matches!(Account::parse(line), Some(Account::Postgres { uid: 104, gid: 109 })));
+        assert!(Account::parse("root:x:0:0:root:/root:/bin/bash").is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! The schema of the database, from nothing to today's and back: the files of `migrations/`, compiled in.
+//!
+//! They run one node at a time, each in a transaction of its own, in one session that is closed afterwards: with it go
+//! the lock, also when a migration fails, and the search path, which is fixed here since the database's own is changed
+//! by a migration.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+
+/// Which migrations were applied. Named with its schema, whatever the search path is.
+const TABLE: &str = "public._sqlx_migrations";
+
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("../migrations");
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
+});
+
+/// A migration and whether it was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number.
+    pub version: i64,
+    /// What it makes.
+    pub description: String,
+    /// When it was applied; `None` while it is pending.
+    pub applied_at: Option<DateTime<Utc>>,
+}
+
+/// Applies what is pending. Of several nodes that call it at once, one does it and the others wait.
+///
+/// # Errors
+/// When the database does not answer, a migration fails (it leaves nothing behind), an applied one was altered, or one
+/// was applied that this program does not know, because the database is a newer program's.
+pub async fn up(pool: &PgPool) -> Result<(), MigrateError> {
+    in_session(pool, async |session| MIGRATOR.run_direct(None, session, false).await).await
+}
+
+/// Reverts the last migrations, so many steps of them, or all. What they made is gone with what is in it, the log
+/// included.
+///
+/// # Errors
+/// As [`up`].
+pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateError> {
+    in_session(pool, async |session| {
+        let mut applied: Vec<i64> = applied(session).await?.into_iter().map(|it| it.0).collect();
+        let kept = applied.len().saturating_sub(steps.unwrap_or(usize::MAX));
+        applied.truncate(kept);
+        MIGRATOR.undo(session, applied.last().copied().unwrap_or(0)).await
+    })
+    .await
+}
+
+/// Every migration, in order.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, MigrateError> {
+    let applied = applied(&mut *pool.acquire().await?).await?;
+    let ups = MIGRATOR.iter().filter(|it| !it.migration_type.is_down_migration());
+    let status = ups.map(|it| Migration {
+        version: it.version,
+        description: it.description.to_string(),
+        applied_at: applied.iter().find(|(version, _)| *version == it.version).map(|(_, at)| *at),
+    });
+    Ok(status.collect())
+}
+
+async fn applied(session: &mut PgConnection) -> Result<Vec<(i64, DateTime<Utc>)>, sqlx::Error> {
+    let exists: bool =
+        sqlx::query_scalar("select to_regclass($1) is not null").bind(TABLE).fetch_one(&mut *session).await?;
+    if !exists {
+        return Ok(Vec::new());
+    }
+    let sql = "select version, installed_on from public._sqlx_migrations where success order by version";
+    sqlx::query_as(sql).fetch_all(session).await
+}
+
+async fn in_session<T>(
+    pool: &PgPool,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, MigrateError>,
+) -> Result<T, MigrateError> {
+    let mut session = pool.acquire().await?.detach();
+    session.execute("set search_path to public").await?;
+    let done = work(&mut session).await;
+    session.close().await?;
+    done
+}
