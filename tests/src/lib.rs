@@ -2,5 +2,6 @@
 #![cfg(test)]
 
 mod embedded;
+mod event_store;
 mod migrations;
 mod support;

@@ -1,5 +1,6 @@
 //! The log in PostgreSQL. Its tables are in the schema `log`; `migrations/` holds and explains them.
 
+mod attempt;
 mod batch;
 mod check;
 mod feed;
@@ -37,7 +38,7 @@ pub struct PgOptions {
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self { queue: 4096, receipt_retention: Duration::from_secs(7 * 24 * 3600), poll: Duration::from_secs(1) }
+        Self { queue: 4096, receipt_retention: Duration::from_hours(7 * 24), poll: Duration::from_secs(1) }
     }
 }
 

@@ -55,6 +55,17 @@ async fn create(name: &str, template: &str) {
     superuser.execute(AssertSqlSafe(sql)).await.expect("a search path");
 }
 
+/// Connections that work as a role.
+pub(crate) fn pool_as(role: &'static str, options: &PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(10)
+        .after_connect(move |connection, _| {
+            let sql = AssertSqlSafe(format!("set role {role}"));
+            Box::pin(async move { connection.execute(sql).await.map(drop) })
+        })
+        .connect_lazy_with(options.clone())
+}
+
 impl TestDatabase {
     async fn named(name: &str) -> Self {
         let cluster = cluster().await;
@@ -65,13 +76,7 @@ impl TestDatabase {
 
     /// Connections that work as a role, as the server's own do.
     pub(crate) fn pool_as(&self, role: &'static str) -> PgPool {
-        PgPoolOptions::new()
-            .max_connections(10)
-            .after_connect(move |connection, _| {
-                let sql = AssertSqlSafe(format!("set role {role}"));
-                Box::pin(async move { connection.execute(sql).await.map(drop) })
-            })
-            .connect_lazy_with(self.options.clone())
+        pool_as(role, &self.options)
     }
 
     /// A connection of somebody who may do anything.

@@ -4,4 +4,4 @@ mod cluster;
 mod database;
 
 pub(crate) use cluster::{cluster, scratch};
-pub(crate) use database::{TestDatabase, database, empty_database};
+pub(crate) use database::{TestDatabase, database, empty_database, pool_as};
