@@ -213,7 +213,11 @@ impl EventStore for MemoryEventStore {
         mut snapshot: Snapshot,
     ) -> Result<(), StoreError> {
         seal_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
-        self.log().snapshots.insert(stream_id, (snapshot, subject));
+        let mut log = self.log();
+        let kept = log.snapshots.get(&stream_id).map(|(kept, _)| (kept.version, kept.state_version));
+        if kept.is_none_or(|(version, form)| version < snapshot.version || form != snapshot.state_version) {
+            log.snapshots.insert(stream_id, (snapshot, subject));
+        }
         Ok(())
     }
 

@@ -1,1 +1,7 @@
+//! The tests that need a PostgreSQL and several crates.
+#![cfg(test)]
 
+mod embedded;
+mod event_store;
+mod migrations;
+mod support;

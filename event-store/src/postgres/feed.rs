@@ -47,7 +47,7 @@ pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mu
 pub(super) async fn listen(
     pool: PgPool,
     head: Arc<watch::Sender<Position>>,
-    at_least_every: Duration,
+    interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
@@ -55,7 +55,7 @@ pub(super) async fn listen(
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(CHANNEL).await?;
             loop {
-                match tokio::time::timeout(at_least_every, listener.recv()).await {
+                match tokio::time::timeout(interval, listener.recv()).await {
                     Ok(notification) => raise(&head, notification?.payload().parse().unwrap_or_default()),
                     Err(_) => raise(&head, read::head(&pool).await?.position),
                 }
@@ -68,7 +68,10 @@ pub(super) async fn listen(
         if let Err(error) = listened {
             tracing::warn!(%error, "lost the connection that hears of other processes' events; trying again");
         }
-        sleep(at_least_every).await;
+        tokio::select! {
+            () = stopping(&mut stop) => return,
+            () = sleep(interval) => {}
+        }
     }
 }
 

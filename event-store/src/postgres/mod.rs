@@ -1,5 +1,6 @@
 //! The log in PostgreSQL. Its tables are in the schema `log`; `migrations/` holds and explains them.
 
+mod attempt;
 mod batch;
 mod check;
 mod feed;

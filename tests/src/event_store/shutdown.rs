@@ -1,0 +1,21 @@
+use futures::future::join_all;
+use hims_event_store::AppendError;
+
+use super::fixture::{Log, begin, id, on_every_log};
+
+on_every_log!(what_waits_is_written_before_the_end, afterwards_nothing_is_taken);
+
+async fn what_waits_is_written_before_the_end(log: Log) {
+    let appends = join_all((0..50).map(|_| log.append(begin(id()))));
+    let (appended, ()) = futures::join!(appends, log.store().shutdown());
+    assert!(appended.iter().all(Result::is_ok), "{appended:?}");
+    assert_eq!(log.proved_length().await, 50);
+}
+
+async fn afterwards_nothing_is_taken(log: Log) {
+    log.append(begin(id())).await.expect("appended");
+    log.store().shutdown().await;
+    log.store().shutdown().await;
+    assert!(matches!(log.append(begin(id())).await, Err(AppendError::Closed)));
+    assert_eq!(log.proved_length().await, 1);
+}

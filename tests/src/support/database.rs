@@ -1,0 +1,86 @@
+//! One database per test, copied from a template that is migrated once per run.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hims_projections::migrations;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool};
+use tokio::sync::OnceCell;
+
+use super::cluster;
+
+const TEMPLATE: &str = "template_hims";
+
+/// A database of its own. It goes with the cluster.
+pub(crate) struct TestDatabase {
+    /// How to reach it as its owner.
+    pub(crate) options: PgConnectOptions,
+    /// Connections of its owner.
+    pub(crate) owner: PgPool,
+    superuser: PgConnectOptions,
+}
+
+/// A migrated database.
+pub(crate) async fn database() -> TestDatabase {
+    static MIGRATED: OnceCell<()> = OnceCell::const_new();
+    let migrate = async || {
+        create(TEMPLATE, "template1").await;
+        let template = TestDatabase::named(TEMPLATE).await;
+        migrations::up(&template.owner).await.expect("the template is migrated");
+        // A template with a connection to it cannot be copied.
+        template.owner.close().await;
+    };
+    MIGRATED.get_or_init(migrate).await;
+    make(TEMPLATE).await
+}
+
+/// A database with nothing in it.
+pub(crate) async fn empty_database() -> TestDatabase {
+    make("template1").await
+}
+
+async fn make(template: &str) -> TestDatabase {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));
+    create(&name, template).await;
+    TestDatabase::named(&name).await
+}
+
+async fn create(name: &str, template: &str) {
+    let mut superuser = cluster().await.superuser_options().connect().await.expect("a superuser's connection");
+    let sql = format!("create database {name} owner hims template {template} strategy file_copy");
+    superuser.execute(AssertSqlSafe(sql)).await.expect("a database of its own");
+    // Settings of a database are not copied with it.
+    let sql = format!("alter database {name} set search_path = hims, log, public");
+    superuser.execute(AssertSqlSafe(sql)).await.expect("a search path");
+}
+
+/// Connections that work as a role.
+pub(crate) fn pool_as(role: &'static str, options: &PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(10)
+        .after_connect(move |connection, _| {
+            let sql = AssertSqlSafe(format!("set role {role}"));
+            Box::pin(async move { connection.execute(sql).await.map(drop) })
+        })
+        .connect_lazy_with(options.clone())
+}
+
+impl TestDatabase {
+    async fn named(name: &str) -> Self {
+        let cluster = cluster().await;
+        let (options, superuser) =
+            (cluster.connect_options().database(name), cluster.superuser_options().database(name));
+        Self { owner: PgPoolOptions::new().max_connections(5).connect_lazy_with(options.clone()), options, superuser }
+    }
+
+    /// Connections that work as a role, as the server's own do.
+    pub(crate) fn pool_as(&self, role: &'static str) -> PgPool {
+        pool_as(role, &self.options)
+    }
+
+    /// A connection of somebody who may do anything.
+    pub(crate) async fn superuser(&self) -> PgConnection {
+        self.superuser.connect().await.expect("a superuser's connection")
+    }
+}
