@@ -58,7 +58,8 @@ impl Database {
         if let Some(url) = &settings.database_url {
             return Ok(Self { options: url.parse::<PgConnectOptions>()?, embedded: None });
         }
-        let options = EmbeddedOptions::new(&settings.data_dir);
+        let mut options = EmbeddedOptions::new(&settings.data_dir);
+        options.binaries = settings.pg_bin.clone().or(options.binaries);
         match EmbeddedPostgres::start(options.clone()).await {
             Ok(embedded) => Ok(Self { options: embedded.connect_options(), embedded: Some(embedded) }),
             Err(EmbeddedError::InUse(_)) => Ok(Self { options: EmbeddedPostgres::reach(&options)?, embedded: None }),

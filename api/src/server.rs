@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Compress;
 use actix_web::{App, HttpMessage as _, HttpServer, web};
-use governor::Quota;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
@@ -36,7 +35,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let served = hospital.clone();
     let prometheus = web::Data::new(prometheus());
     let per_minute = NonZeroU32::new(settings.logins_per_minute).unwrap_or(NonZeroU32::MIN);
-    let limiter = web::Data::new(LoginLimiter::keyed(Quota::per_minute(per_minute)));
+    let limiter = web::Data::new(LoginLimiter::new(per_minute));
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(served.clone())

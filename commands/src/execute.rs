@@ -231,7 +231,8 @@ impl Executor {
                 Attempt::Again => fresh = true,
             }
         }
-        Err(Failure::Overloaded)
+        let detail = "others keep changing what it relies on; try again";
+        Err(Refused::new(Kind::Conflict, "version-conflict", detail).into())
     }
 
     async fn attempt<C: Command>(&self, command: &C, request: &Request, fresh: bool) -> Result<Attempt, Failure> {

@@ -190,6 +190,8 @@ impl Rebuild {
         self.project(db, position, to, progress).await?;
         execute(&mut held, &format!("alter schema {READ_SCHEMA} rename to {old}")).await?;
         execute(&mut held, &format!("alter schema {schema} rename to {READ_SCHEMA}")).await?;
+        // Whoever waits for the old checkpoint must not find it where it was: its rows would go to the new tables.
+        execute(&mut held, &format!("update {old}.projection_checkpoint set position = -1")).await?;
         held.commit().await?;
         // Readers that began before still look at the old tables.
         for _ in 0..10 {
