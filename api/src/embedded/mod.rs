@@ -25,7 +25,7 @@ const DATABASE: &str = "hims";
 const SUPERUSER: &str = "postgres";
 const PORT: &str = "5432";
 /// How long an orderly stop may last before a hasty one follows, from which the next start recovers.
-const ORDERLY: Duration = Duration::from_secs(120);
+const ORDERLY: Duration = Duration::from_mins(2);
 
 /// What can be set.
 #[derive(Debug, Clone)]
