@@ -44,7 +44,9 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn the_domain_depends_on_next_to_nothing() {
-    assert_eq!(dependencies("domain", to_build), set(&["chrono", "rust_decimal", "serde", "thiserror", "uuid"]));
+    let allowed = set(&["chrono", "rust_decimal", "serde", "thiserror", "uuid"]);
+    let beyond: Vec<_> = dependencies("domain", to_build).difference(&allowed).cloned().collect();
+    assert!(beyond.is_empty(), "{beyond:?}");
 }
 
 #[test]
