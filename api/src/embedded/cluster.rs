@@ -151,8 +151,8 @@ fn sockets(account: Account, home: &Path) -> Result<PathBuf, EmbeddedError> {
     let parent =
         runtime.filter(|it| it.is_dir() && account.check_way_to(it).is_ok()).unwrap_or_else(std::env::temp_dir);
     let digest = Sha256::digest(home.as_os_str().as_bytes());
-    let name: String = digest[..8].iter().map(|it| format!("{it:02x}")).collect();
-    let folder = parent.join(format!("hims-{name}"));
+    let name = digest[..8].iter().fold(0_u64, |name, byte| name << 8 | u64::from(*byte));
+    let folder = parent.join(format!("hims-{name:016x}"));
     // Others may write there: only a folder that we made, or that is ours already, will do.
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error).at(&folder)?,

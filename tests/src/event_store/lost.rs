@@ -18,7 +18,7 @@ async fn somebody_waits(superuser: &mut PgConnection) {
 
 /// A log that is reached through a proxy, with one event in it.
 async fn behind_a_proxy() -> (Log, Proxy) {
-    let (mut log, proxy) = (Log::in_postgres(Upcasters::default()).await, Proxy::start().await);
+    let (mut log, proxy) = (Log::in_postgres().await, Proxy::start().await);
     let pool = pool_as("hims_writer", &proxy.options(&log.database().options));
     let store = PgEventStore::connect(pool, key(), Upcasters::default(), PgOptions::default()).await;
     log.stores = vec![Arc::new(store.expect("a store"))];
@@ -60,7 +60,7 @@ async fn an_append_that_arrives_after_it_was_sent_again_is_not_recorded_twice() 
 
 #[tokio::test]
 async fn a_session_that_the_server_ends_costs_nobody_an_append() {
-    let log = Log::in_postgres(Default::default()).await;
+    let log = Log::in_postgres().await;
     let mut superuser = log.database().superuser().await;
     for round in 1..5 {
         let mut locked = lock_head(&log).await;

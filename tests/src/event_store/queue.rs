@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use hims_event_store::{Append, AppendError, Appended, NewEvent, PgOptions, StreamAppend};
+use hims_event_store::{Append, AppendError, Appended, NewEvent, PgOptions, StreamAppend, Upcasters};
 use sqlx::{Executor, PgConnection};
 
 use super::fixture::{Log, at, begin, connect, id};
@@ -23,9 +23,9 @@ fn with_nul() -> Append {
 
 #[tokio::test]
 async fn a_full_queue_is_told_at_once_and_nothing_that_was_taken_is_lost() {
-    let mut log = Log::in_postgres(Default::default()).await;
-    let options = PgOptions { queue: 2, poll: Duration::from_secs(3600), ..PgOptions::default() };
-    log.stores = vec![connect(log.database(), Default::default(), options).await];
+    let mut log = Log::in_postgres().await;
+    let options = PgOptions { queue: 2, poll: Duration::from_hours(1), ..PgOptions::default() };
+    log.stores = vec![connect(log.database(), Upcasters::default(), options).await];
     let mut locked = lock_head(&log).await;
     let mut appends: FuturesUnordered<_> = (0..16).map(|_| log.append(begin(id()))).collect();
     // While the head is locked nothing can be answered but that there is no place.
@@ -41,7 +41,7 @@ async fn a_full_queue_is_told_at_once_and_nothing_that_was_taken_is_lost() {
 
 #[tokio::test]
 async fn appends_that_nobody_waits_for_any_more_are_harmless() {
-    let log = Log::in_postgres(Default::default()).await;
+    let log = Log::in_postgres().await;
     let mut locked = lock_head(&log).await;
     for _ in 0..20 {
         assert!(log.append(begin(id())).now_or_never().is_none());
@@ -58,7 +58,7 @@ async fn together(log: &Log, appends: Vec<Append>) -> Vec<Result<Appended, Appen
 
 #[tokio::test]
 async fn a_malformed_append_harms_no_neighbour() {
-    let log = Log::in_postgres(Default::default()).await;
+    let log = Log::in_postgres().await;
     let answers = together(&log, vec![begin(id()), with_nul(), begin(id()), with_nul(), begin(id())]).await;
     for (index, answer) in answers.iter().enumerate() {
         if index % 2 == 0 {
@@ -73,11 +73,11 @@ async fn a_malformed_append_harms_no_neighbour() {
 
 #[tokio::test]
 async fn an_outdated_append_harms_no_neighbour() {
-    let mut log = Log::in_postgres(Default::default()).await;
+    let mut log = Log::in_postgres().await;
     let stream = id();
     log.append(begin(stream)).await.expect("begun");
     // A process that knows nothing of the stream tries it, and the database refuses the whole batch.
-    log.stores = vec![connect(log.database(), Default::default(), PgOptions::default()).await];
+    log.stores = vec![connect(log.database(), Upcasters::default(), PgOptions::default()).await];
     let answers = together(&log, vec![begin(id()), begin(stream), begin(id()), at(stream, 1)]).await;
     assert!(answers[0].is_ok() && answers[2].is_ok() && answers[3].is_ok(), "{answers:?}");
     assert!(matches!(answers[1], Err(AppendError::Conflict { stream_id }) if stream_id == stream), "{answers:?}");
