@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::chain::GENESIS;
+use crate::chain::{GENESIS, Hash};
 use crate::prepare::{Key, Prepared, PreparedClaim, open_state, prepare, seal_state};
 use crate::{
     Append, AppendError, Appended, EventStore, KeyTable, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError,
@@ -227,6 +227,10 @@ impl EventStore for MemoryEventStore {
 
     async fn current_head(&self) -> Result<Position, StoreError> {
         Ok(*self.head.borrow())
+    }
+
+    async fn head_hash(&self) -> Result<Hash, StoreError> {
+        Ok(self.log().events.last().map_or(GENESIS, |it| it.hash))
     }
 
     fn vault(&self) -> &Vault {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::writer::{Pending, Writer};
+use crate::chain::Hash;
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::{
     Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
@@ -139,6 +140,10 @@ impl EventStore for PgEventStore {
 
     async fn current_head(&self) -> Result<Position, StoreError> {
         Ok(read::head(&self.pool).await?.position)
+    }
+
+    async fn head_hash(&self) -> Result<Hash, StoreError> {
+        Ok(read::head(&self.pool).await?.hash)
     }
 
     fn vault(&self) -> &Vault {

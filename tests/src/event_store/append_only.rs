@@ -1,11 +1,12 @@
 //! What is recorded cannot be changed: not with the rights of the server, and not by the owner of the tables.
 
+use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 
 use super::fixture::{Log, begin, id};
 
 async fn log_of_two() -> Log {
-    let log = Log::in_postgres(Default::default()).await;
+    let log = Log::in_postgres().await;
     for _ in 0..2 {
         log.append(begin(id())).await.expect("appended");
     }
@@ -62,7 +63,11 @@ async fn whoever_reads_or_projects_cannot_append() {
         for table in ["events", "head", "unique_claims", "receipts", "subject_keys"] {
             let sql = AssertSqlSafe(format!("delete from log.{table}"));
             let error = pool.execute(sql).await.expect_err("no right");
-            assert_eq!(error.as_database_error().and_then(|it| it.code()).as_deref(), Some("42501"), "{role} {table}");
+            assert_eq!(
+                error.as_database_error().and_then(DatabaseError::code).as_deref(),
+                Some("42501"),
+                "{role} {table}"
+            );
         }
         refusal(&pool, "insert into log.events select * from log.events").await;
     }

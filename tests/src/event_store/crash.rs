@@ -47,13 +47,12 @@ async fn nothing_acknowledged_is_lost_and_the_store_goes_on() {
         tokio::spawn(async move {
             let (mut stream, mut version) = (id(), 0);
             while !*stopped.borrow() {
-                match store.append(at(stream, version)).await {
-                    Ok(appended) => {
-                        acknowledge.send(appended.last).expect("somebody counts");
-                        version += 1;
-                    }
+                if let Ok(appended) = store.append(at(stream, version)).await {
+                    acknowledge.send(appended.last).expect("somebody counts");
+                    version += 1;
+                } else {
                     // Whether it was recorded is not known: leave that stream alone.
-                    Err(_) => (stream, version) = (id(), 0),
+                    (stream, version) = (id(), 0);
                 }
             }
         })

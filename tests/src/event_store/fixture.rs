@@ -17,12 +17,12 @@ macro_rules! on_every_log {
     ($($test:ident),* $(,)?) => {
         mod memory {
             $(#[tokio::test] async fn $test() {
-                super::$test($crate::event_store::fixture::Log::in_memory(Default::default())).await;
+                super::$test($crate::event_store::fixture::Log::in_memory()).await;
             })*
         }
         mod postgres {
             $(#[tokio::test] async fn $test() {
-                super::$test($crate::event_store::fixture::Log::in_postgres(Default::default()).await).await;
+                super::$test($crate::event_store::fixture::Log::in_postgres().await).await;
             })*
         }
     };
@@ -36,18 +36,26 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn in_memory(upcasters: Upcasters) -> Self {
+    pub(crate) fn in_memory() -> Self {
+        Self::in_memory_with(Upcasters::default())
+    }
+
+    pub(crate) fn in_memory_with(upcasters: Upcasters) -> Self {
         Self { stores: vec![Arc::new(MemoryEventStore::new(key(), upcasters))], database: None }
     }
 
-    pub(crate) async fn in_postgres(upcasters: Upcasters) -> Self {
+    pub(crate) async fn in_postgres() -> Self {
+        Self::in_postgres_with(Upcasters::default()).await
+    }
+
+    pub(crate) async fn in_postgres_with(upcasters: Upcasters) -> Self {
         let database = database().await;
         Self { stores: vec![connect(&database, upcasters, PgOptions::default()).await], database: Some(database) }
     }
 
     /// Two processes on one log in PostgreSQL.
     pub(crate) async fn of_two_nodes() -> Self {
-        let mut log = Self::in_postgres(Upcasters::default()).await;
+        let mut log = Self::in_postgres().await;
         log.stores.push(connect(log.database(), Upcasters::default(), PgOptions::default()).await);
         log
     }

@@ -89,11 +89,11 @@ fn upcasters() -> Upcasters {
 
 #[tokio::test]
 async fn an_older_event_is_lifted_in_memory() {
-    an_older_event_is_lifted_when_it_is_read(Log::in_memory(Upcasters::default()), Log::in_memory(upcasters())).await;
+    an_older_event_is_lifted_when_it_is_read(Log::in_memory(), Log::in_memory_with(upcasters())).await;
 }
 
 #[tokio::test]
 async fn an_older_event_is_lifted_in_postgres() {
-    let older = Log::in_postgres(Upcasters::default()).await;
-    an_older_event_is_lifted_when_it_is_read(older, Log::in_postgres(upcasters()).await).await;
+    let older = Log::in_postgres().await;
+    an_older_event_is_lifted_when_it_is_read(older, Log::in_postgres_with(upcasters()).await).await;
 }

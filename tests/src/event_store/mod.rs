@@ -18,6 +18,7 @@ mod snapshots;
 // On PostgreSQL.
 mod append_only;
 mod crash;
+mod lost;
 mod nodes;
 mod queue;
 mod tampering;

@@ -1,9 +1,9 @@
 //! Several processes on one log.
 
 use futures::future::join_all;
-use hims_event_store::{Append, AppendError, Guard};
+use hims_event_store::{Append, AppendError, Guard, PgOptions, Upcasters};
 
-use super::fixture::{Log, at, begin, id};
+use super::fixture::{Log, at, begin, connect, id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_append_at_once_without_a_gap_or_a_loss() {
@@ -58,12 +58,12 @@ async fn a_node_hears_of_what_another_appends() {
 
 #[tokio::test]
 async fn a_node_that_starts_later_goes_on_where_the_log_is() {
-    let mut log = Log::in_postgres(Default::default()).await;
+    let mut log = Log::in_postgres().await;
     let stream = id();
     for version in 0..3 {
         log.append(at(stream, version)).await.expect("appended");
         log.store().shutdown().await;
-        let next = super::fixture::connect(log.database(), Default::default(), Default::default()).await;
+        let next = connect(log.database(), Upcasters::default(), PgOptions::default()).await;
         assert_eq!(*next.head().borrow(), i64::from(version) + 1);
         log.stores = vec![next];
     }

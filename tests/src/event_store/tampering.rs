@@ -15,15 +15,15 @@ const REHASH: &str = r#"
 
 /// A log of five events, changed, and what `verify` says.
 async fn broken_by(changes: &[&'static str]) -> Broken {
-    let log = Log::in_postgres(Default::default()).await;
+    let log = Log::in_postgres().await;
     let credits: Vec<_> = (1..=5).map(credited).collect();
     log.append(Append::stream(StreamAppend::begin("account", id(), credits))).await.expect("appended");
     assert_eq!(log.proved_length().await, 5);
     let mut superuser: PgConnection = log.database().superuser().await;
     superuser.execute("set session_replication_role = replica").await.expect("triggers are off");
     for change in changes {
-        let changed = superuser.execute(*change).await.expect("changed");
-        assert!(changed.rows_affected() > 0, "{change}");
+        let done = superuser.execute(*change).await.expect("changed");
+        assert!(done.rows_affected() > 0, "{change}");
     }
     verify(log.store(), 1, |_| {}).await.expect_err("the log was changed")
 }

@@ -7,7 +7,7 @@ use super::fixture::{Log, at, claiming, id, opened};
 
 /// A log with something of everything, all of it about Ann.
 async fn log() -> Log {
-    let log = Log::in_postgres(Default::default()).await;
+    let log = Log::in_postgres().await;
     let (stream, ann) = (id(), id());
     let take = Claim::Take { scope: "email", key: "Ann@example.org".to_owned(), owner: ann };
     let share = Claim::Share { scope: "name", key: "Ann".to_owned(), owner: ann };

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod database;
+mod proxy;
 
 pub(crate) use cluster::{cluster, scratch};
 pub(crate) use database::{TestDatabase, database, empty_database, pool_as};
+pub(crate) use proxy::Proxy;

@@ -1,0 +1,102 @@
+//! A way to PostgreSQL on which connections break at the worst moment.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use sqlx::postgres::PgConnectOptions;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{oneshot, watch};
+
+use super::{cluster, scratch};
+
+type Trap = Arc<Mutex<Option<(&'static [u8], oneshot::Sender<Captured>)>>>;
+
+/// Passes everything on, until told otherwise.
+pub(crate) struct Proxy {
+    folder: TempDir,
+    cut: watch::Sender<()>,
+    trap: Trap,
+}
+
+/// What a client has sent before its connection broke, and the server has not received yet.
+pub(crate) struct Captured {
+    bytes: Vec<u8>,
+    server: UnixStream,
+}
+
+impl Proxy {
+    pub(crate) async fn start() -> Self {
+        let folder = scratch("proxy");
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
+        let upstream = cluster().await.connect_options().get_socket().expect("a socket").join(".s.PGSQL.5432");
+        let (cut, trap) = (watch::Sender::new(()), Trap::default());
+        let (links, traps) = (cut.clone(), trap.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass_on(client, connect(&upstream).await, links.subscribe(), traps.clone()));
+            }
+        });
+        Self { folder, cut, trap }
+    }
+
+    /// How to reach what is behind it.
+    pub(crate) fn options(&self, behind: &PgConnectOptions) -> PgConnectOptions {
+        behind.clone().socket(self.folder.path())
+    }
+
+    /// Breaks all connections on the client's side. The server does what it was told, with nobody to hear its answer.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
+    }
+
+    /// Breaks the next connection on which a client sends this, before the server receives it.
+    pub(crate) fn capture(&self, sent: &'static [u8]) -> oneshot::Receiver<Captured> {
+        let (captured, capture) = oneshot::channel();
+        *self.trap.lock().expect("a lock") = Some((sent, captured));
+        capture
+    }
+}
+
+impl Captured {
+    /// The server receives it after all, and has answered when this returns.
+    pub(crate) async fn arrive(mut self) {
+        self.server.write_all(&self.bytes).await.expect("the server listens");
+        assert!(self.server.read_u8().await.is_ok(), "the server answers");
+    }
+}
+
+async fn connect(upstream: &Path) -> UnixStream {
+    UnixStream::connect(upstream).await.expect("PostgreSQL listens")
+}
+
+async fn pass_on(mut client: UnixStream, mut server: UnixStream, mut cut: watch::Receiver<()>, trap: Trap) {
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            count = client.read(&mut asked) => match count {
+                Ok(count) if count > 0 => {
+                    let bytes = &asked[..count];
+                    let sprung = {
+                        let mut trap = trap.lock().expect("a lock");
+                        trap.take_if(|(sent, _)| bytes.windows(sent.len()).any(|it| it == *sent))
+                    };
+                    if let Some((_, captured)) = sprung {
+                        let _ = captured.send(Captured { bytes: bytes.to_vec(), server });
+                        return;
+                    }
+                    server.write_all(bytes).await.expect("the server listens");
+                }
+                _ => return,
+            },
+            count = server.read(&mut answered) => match count {
+                Ok(count) if count > 0 && client.write_all(&answered[..count]).await.is_ok() => {}
+                _ => return,
+            },
+            _ = cut.changed() => break,
+        }
+    }
+    drop(client);
+    let _ = copy(&mut server, &mut sink()).await;
+}
