@@ -3,7 +3,7 @@ select set_config('search_path', coalesce(nullif(current_setting('hims.read_sche
 
 create table consultations (
     id                         uuid        not null primary key,
-    appointment_id             uuid        unique references appointments (id) deferrable initially deferred,
+    appointment_id             uuid        references appointments (id) deferrable initially deferred,
     patient_id                 uuid        not null references patients (id) deferrable initially deferred,
     provider_id                uuid        not null references users (id) deferrable initially deferred,
     consultation_type          varchar(50) not null,
@@ -27,6 +27,8 @@ create table consultations (
         coalesce(chief_complaint, '') || ' ' || coalesce(history_of_present_illness, '') || ' '
         || coalesce(assessment, '') || ' ' || coalesce(plan, ''))) stored
 );
+-- An appointment results in one consultation; one that was broken off does not count.
+create unique index idx_consultations_appointment on consultations (appointment_id) where status <> 'cancelled';
 create index idx_consultations_patient on consultations (patient_id);
 create index idx_consultations_provider on consultations (provider_id);
 create index idx_consultations_status on consultations (status);

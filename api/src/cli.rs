@@ -14,6 +14,7 @@ use hims_commands::{Caller, Password, Registry, Request, role_id};
 use hims_domain::Personal;
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
+use hims_event_store::chain::hex;
 use hims_event_store::verify;
 use hims_projections::{Rebuild, Target, migrations};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,6 +34,7 @@ struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the text of --help")]
 struct Common {
     /// Where the embedded PostgreSQL and its master key lie [env: HIMS_DATA_DIR]
     #[arg(long, global = true)]
@@ -46,6 +48,7 @@ struct Common {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::doc_markdown, reason = "the text of --help")]
 enum Command {
     /// Serve the hospital over HTTP
     Serve {
@@ -292,6 +295,7 @@ async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Fa
     hospital.define_roles().await?;
     let imported =
         crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
+    hospital.settle().await;
     hospital.close().await;
     let summary = imported?;
     print!("{summary}");
@@ -306,7 +310,7 @@ async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure>
     bar.finish_and_clear();
     hospital.close().await;
     let verified = verified?;
-    let hash: String = verified.hash.iter().map(|it| format!("{it:02x}")).collect();
+    let hash = hex(&verified.hash);
     println!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last);
     Ok(ExitCode::SUCCESS)
 }
@@ -355,6 +359,7 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
     .await;
+    hospital.settle().await;
     hospital.close().await;
     println!("user {} was entered", added?.id);
     Ok(ExitCode::SUCCESS)

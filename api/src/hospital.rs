@@ -58,7 +58,8 @@ impl Database {
         if let Some(url) = &settings.database_url {
             return Ok(Self { options: url.parse::<PgConnectOptions>()?, embedded: None });
         }
-        let options = EmbeddedOptions::new(&settings.data_dir);
+        let mut options = EmbeddedOptions::new(&settings.data_dir);
+        options.binaries = settings.pg_bin.clone().or(options.binaries);
         match EmbeddedPostgres::start(options.clone()).await {
             Ok(embedded) => Ok(Self { options: embedded.connect_options(), embedded: Some(embedded) }),
             Err(EmbeddedError::InUse(_)) => Ok(Self { options: EmbeddedPostgres::reach(&options)?, embedded: None }),
@@ -146,6 +147,13 @@ impl Hospital {
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
         let registry = Registry::hospital();
         Ok(Self { store, executor, registry, login, readers, runner, owner, watcher, database })
+    }
+
+    /// Returns when the read tables show everything that was recorded so far.
+    pub async fn settle(&self) {
+        if let Some(runner) = &self.runner {
+            runner.reach(*self.store.head().borrow()).await;
+        }
     }
 
     /// Writes what waits, stops projecting, and stops the database if it is our own.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use hims_event_store::MasterKey;
+use hims_event_store::chain::hex;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -53,7 +54,7 @@ fn make(path: &Path, name: &str) -> Result<(), KeyError> {
     let file = |error| KeyError::File(name.to_owned(), error);
     let mut secret = Zeroizing::new([0_u8; 32]);
     getrandom::fill(secret.as_mut()).map_err(|_| KeyError::Entropy)?;
-    let digits = Zeroizing::new(secret.iter().map(|it| format!("{it:02x}")).collect::<String>());
+    let digits = Zeroizing::new(hex(secret.as_ref()));
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(file)?;
     }

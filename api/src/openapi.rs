@@ -96,7 +96,7 @@ fn row_name(table: &Table) -> String {
 fn kind_schema(kind: Kind) -> Value {
     match kind {
         Kind::Uuid => json!({"type": "string", "format": "uuid"}),
-        Kind::Text | Kind::Bytes => json!({"type": "string"}),
+        Kind::Text | Kind::Bytes | Kind::Address => json!({"type": "string"}),
         Kind::Integer => json!({"type": "integer", "format": "int32"}),
         Kind::Long => json!({"type": "integer", "format": "int64"}),
         Kind::Boolean => json!({"type": "boolean"}),
@@ -105,7 +105,6 @@ fn kind_schema(kind: Kind) -> Value {
         Kind::Time => json!({"type": "string", "format": "time"}),
         Kind::Decimal => json!({"type": "number"}),
         Kind::Json => json!({}),
-        Kind::Address => json!({"type": "string"}),
     }
 }
 

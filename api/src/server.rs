@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Compress;
 use actix_web::{App, HttpMessage as _, HttpServer, web};
-use governor::Quota;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
@@ -36,7 +35,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let served = hospital.clone();
     let prometheus = web::Data::new(prometheus());
     let per_minute = NonZeroU32::new(settings.logins_per_minute).unwrap_or(NonZeroU32::MIN);
-    let limiter = web::Data::new(LoginLimiter::keyed(Quota::per_minute(per_minute)));
+    let limiter = web::Data::new(LoginLimiter::new(per_minute));
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(served.clone())
@@ -94,8 +93,7 @@ fn prometheus() -> PrometheusHandle {
             let buckets = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
             let recorder = PrometheusBuilder::new()
                 .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()), &buckets)
-                .map(PrometheusBuilder::build_recorder)
-                .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
+                .map_or_else(|_| PrometheusBuilder::new().build_recorder(), PrometheusBuilder::build_recorder);
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("metrics are recorded elsewhere");

@@ -14,6 +14,8 @@ pub struct Settings {
     pub database_url: Option<String>,
     /// Where the embedded PostgreSQL and its master key lie.
     pub data_dir: PathBuf,
+    /// The folder of the binaries of PostgreSQL; looked for unless given.
+    pub pg_bin: Option<PathBuf>,
     /// The file with the key that wraps the subjects' keys.
     pub master_key_file: Option<PathBuf>,
     /// The address of the first administrator.
@@ -52,13 +54,14 @@ impl Default for Settings {
             bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
             database_url: None,
             data_dir: default_data_dir(),
+            pg_bin: None,
             master_key_file: None,
             admin_email: None,
             admin_password: None,
             session_idle_minutes: 30,
             session_hours: 12,
             queue: 4096,
-            logins_per_minute: 10,
+            logins_per_minute: 20,
             read_connections: 16,
             workers: None,
             log_format: LogFormat::Text,
@@ -72,11 +75,11 @@ impl Settings {
     /// # Errors
     /// When a setting is unknown or is not of its type.
     pub fn read() -> Result<Self, config::ConfigError> {
-        let read = config::Config::builder()
+        let mut settings: Self = config::Config::builder()
             .add_source(config::File::with_name("hims").format(config::FileFormat::Toml).required(false))
-            .add_source(config::Environment::with_prefix("HIMS").try_parsing(true).keep_prefix(false))
-            .build()?;
-        let mut settings: Self = read.try_deserialize::<Partial>()?.0;
+            .add_source(config::Environment::with_prefix("HIMS"))
+            .build()?
+            .try_deserialize()?;
         if let Ok(url) = std::env::var("DATABASE_URL") {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
         }
@@ -89,17 +92,6 @@ impl Settings {
             idle: Duration::from_secs(self.session_idle_minutes * 60),
             absolute: Duration::from_secs(self.session_hours * 3600),
         }
-    }
-}
-
-/// Settings without those variables of the environment that say where PostgreSQL is.
-struct Partial(Settings);
-
-impl<'de> Deserialize<'de> for Partial {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut values = serde_json::Map::deserialize(deserializer)?;
-        values.remove("pg_bin");
-        Settings::deserialize(serde_json::Value::Object(values)).map(Self).map_err(serde::de::Error::custom)
     }
 }
 

@@ -342,3 +342,6 @@ impl Command for MarkAppointmentNoShow {
         Ok(decision.unbook())
     }
 }
+
+#[cfg(test)]
+mod tests;

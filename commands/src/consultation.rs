@@ -204,7 +204,12 @@ impl Command for CancelConsultation {
         if existing(state)?.status == Status::Cancelled {
             return Ok(Decision::nothing());
         }
-        in_progress(state)?;
-        Ok(Decision::event(Event::Cancelled { reason: self.reason }))
+        // The appointment may lead to another consultation.
+        let appointment = in_progress(state)?.appointment_id.map(|it| it.to_string());
+        let cancelled = Decision::event(Event::Cancelled { reason: self.reason });
+        Ok(cancelled.exchange(scopes::APPOINTMENT_CONSULTATION, appointment, None))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,11 @@ use crate::Found;
 pub struct Decision<A: Aggregate> {
     pub(crate) events: Vec<A::Event>,
     pub(crate) others: Vec<Box<dyn OtherStream>>,
-    claims: Vec<Claimed>,
+    pub(crate) claims: Vec<Claimed>,
 }
 
-enum Claimed {
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Claimed {
     Take(&'static str, String),
     Release(&'static str, String),
     Share(&'static str, String),

@@ -14,7 +14,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     Closed = Conflict, "department-closed", "the department is closed";
-    OwnParent = Rule, "own-parent", "a department cannot be part of itself";
+    OwnParent = Rule, "own-parent", "a department cannot be part of itself or of its own parts";
 }
 
 described! {
@@ -49,8 +49,16 @@ pub(crate) fn open_department<'a>(ctx: &'a Context<'_>, id: DepartmentId) -> Res
     if department.is_active { Ok(department) } else { refuse(Refusal::Closed) }
 }
 
-fn reads(details: &Details) -> Reads {
-    Reads::nothing().maybe::<Department>(details.parent_id).maybe::<User>(details.head_user_id)
+/// Deeper than this nobody nests departments.
+const DEPTH: usize = 100;
+
+/// The department that it is part of, the one that this is part of, and so on as far as they were looked up.
+fn ancestors<'a>(details: &Details, found: &'a Found) -> impl Iterator<Item = DepartmentId> + use<'a> {
+    std::iter::successors(details.parent_id, |it| found.get::<Department>(*it)?.details.parent_id).take(DEPTH)
+}
+
+fn reads(details: &Details, found: &Found) -> Reads {
+    ancestors(details, found).fold(Reads::nothing(), Reads::stream::<Department>).maybe::<User>(details.head_user_id)
 }
 
 fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
@@ -58,7 +66,7 @@ fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
         let message = "give a time zone of the IANA database, such as America/New_York";
         return Err(Refused::field("unknown-time-zone", "/time_zone", message));
     }
-    if details.parent_id.is_some_and(|it| it.0 == ctx.id) {
+    if ancestors(details, ctx.found).any(|it| it.0 == ctx.id) {
         return refuse(Refusal::OwnParent);
     }
     if let Some(parent) = details.parent_id {
@@ -83,8 +91,8 @@ impl Command for OpenDepartment {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&Department>, _: &Found) -> Reads {
-        reads(&self.details)
+    fn reads(&self, _: Option<&Department>, found: &Found) -> Reads {
+        reads(&self.details, found)
     }
 
     fn decide(self, _: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
@@ -103,9 +111,9 @@ impl Command for ChangeDepartment {
         Target::existing(self.department_id)
     }
 
-    fn reads(&self, state: Option<&Department>, _: &Found) -> Reads {
+    fn reads(&self, state: Option<&Department>, found: &Found) -> Reads {
         let changed = state.and_then(|it| self.changes.clone().apply(&it.details).ok());
-        changed.as_ref().map_or_else(Reads::nothing, reads)
+        changed.map_or_else(Reads::nothing, |it| reads(&it, found))
     }
 
     fn decide(self, state: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
@@ -136,3 +144,6 @@ impl Command for CloseDepartment {
         Ok(Decision::event(Event::Closed))
     }
 }
+
+#[cfg(test)]
+mod tests;

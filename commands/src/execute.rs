@@ -1,10 +1,11 @@
 use std::any::Any;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::{
-    Append, AppendError, EventStore, Guard, Metadata, NewEvent, Position, Receipt, StoreError, StreamAppend,
+    Append, AppendError, EventStore, Guard, Metadata, NewEvent, Position, Receipt, StoreError, StreamAppend, VaultError,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -230,7 +231,8 @@ impl Executor {
                 Attempt::Again => fresh = true,
             }
         }
-        Err(Failure::Overloaded)
+        let detail = "others keep changing what it relies on; try again";
+        Err(Refused::new(Kind::Conflict, "version-conflict", detail).into())
     }
 
     async fn attempt<C: Command>(&self, command: &C, request: &Request, fresh: bool) -> Result<Attempt, Failure> {
@@ -320,9 +322,9 @@ impl Executor {
                 found.owners.insert((scope, key), ids);
             }
             for (id, loader) in streams {
-                if !found.streams.contains_key(&id) {
+                if let Entry::Vacant(unknown) = found.streams.entry(id) {
                     new = true;
-                    found.streams.insert(id, loader(self, id, fresh).await?);
+                    unknown.insert(loader(self, id, fresh).await?);
                 }
             }
             if !new {
@@ -389,6 +391,10 @@ impl Executor {
                 None => Ok(Attempt::Again),
             },
             Err(AppendError::Overloaded | AppendError::Closed) => Err(Failure::Overloaded),
+            Err(AppendError::Store(StoreError::Vault(VaultError::Erased))) => {
+                let detail = "the person was erased; nothing more can be recorded about them";
+                Err(Refused::new(Kind::Conflict, "erased", detail).into())
+            }
             Err(AppendError::Store(error)) => Err(Failure::Store(error)),
             Err(error @ AppendError::Malformed(_)) => Err(malformed(error)),
         }
@@ -501,3 +507,6 @@ fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Utc>, request
         subject: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

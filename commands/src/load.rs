@@ -23,7 +23,11 @@ pub(crate) async fn load<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Resu
     let (mut version, mut state) = (0, None);
     let mut events = store.load(id, 0, SNAPSHOT_EVERY).await?;
     let is_long = i32::try_from(events.len()) == Ok(SNAPSHOT_EVERY);
-    if is_long && let Some((at, snapshot)) = usable_snapshot::<A>(store, id).await? {
+    let is_of_type = events.first().is_some_and(|it| it.stream_type == A::STREAM);
+    if is_long
+        && is_of_type
+        && let Some((at, snapshot)) = usable_snapshot::<A>(store, id).await?
+    {
         (version, state) = (at, Some(snapshot));
         events.clear();
     }

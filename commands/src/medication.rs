@@ -133,3 +133,6 @@ impl Command for ReactivateMedication {
         Ok(Decision::event(Event::Reactivated))
     }
 }
+
+#[cfg(test)]
+mod tests;

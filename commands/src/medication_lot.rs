@@ -24,7 +24,6 @@ refusals! {
     Expired = Rule, "expired", "the lot is past its expiry date";
     BelowZero { on_hand: Decimal } = Conflict, "insufficient-stock", "there are only {on_hand} on hand";
     Recalled = Conflict, "wrong-status", "the lot was recalled";
-    NotQuarantined { status: Status } = Conflict, "wrong-status", "the lot is {status}, not quarantined";
 }
 
 described! {
@@ -173,7 +172,8 @@ impl Command for ReleaseMedicationLot {
     fn decide(self, state: Option<&MedicationLot>, _: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
         match existing(state)?.status {
             Status::Quarantined => Ok(Decision::event(Event::Released)),
-            status => refuse(Refusal::NotQuarantined { status }),
+            Status::Available | Status::Depleted => Ok(Decision::nothing()),
+            Status::Recalled => refuse(Refusal::Recalled),
         }
     }
 }
@@ -194,3 +194,6 @@ impl Command for RecallMedicationLot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Patients: registering them, keeping who they are and what they react to.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Months, Utc};
 use hims_domain::patient::{Allergy, Demographics, Event, Identifier, Patient};
 use hims_domain::user::User;
@@ -102,6 +104,12 @@ described! {
     }
 }
 
+/// A patient about whom more can be written.
+fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
+    let patient = existing(state)?;
+    if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(patient) }
+}
+
 fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(), Refused> {
     let today = now.date_naive();
     let plausible =
@@ -192,7 +200,7 @@ impl Command for RegisterPatient {
         }
         let mrn = Mrn::issue(ctx.draw());
         let (born, ssn) = (birth_date(&self.demographics), ssn(&self.demographics));
-        let keys: Vec<String> = self.identifiers.iter().map(identifier_key).collect();
+        let keys: BTreeSet<String> = self.identifiers.iter().map(identifier_key).collect();
         let registered = Decision::event(Event::Registered {
             mrn: mrn.clone().into(),
             demographics: Box::new(self.demographics),
@@ -219,10 +227,7 @@ impl Command for ChangePatientDemographics {
     }
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let patient = existing(state)?;
-        if patient.mrn.known().is_none() {
-            return refuse(Refusal::Erased);
-        }
+        let patient = not_erased(state)?;
         let demographics = self.changes.apply(&patient.demographics)?;
         if demographics == patient.demographics {
             return Ok(Decision::nothing());
@@ -246,7 +251,7 @@ impl Command for AddPatientIdentifier {
     }
 
     fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        if existing(state)?.identifiers.contains(&self.identifier) {
+        if not_erased(state)?.identifiers.contains(&self.identifier) {
             return Ok(Decision::nothing());
         }
         let key = identifier_key(&self.identifier);
@@ -268,7 +273,7 @@ impl Command for RecordAllergy {
     }
 
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let patient = existing(state)?;
+        let patient = not_erased(state)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
         if patient.allergies.contains_key(&allergy_id) {
             return Err(Refused::exists());
@@ -291,7 +296,7 @@ impl Command for ChangeAllergy {
     }
 
     fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let Some(known) = existing(state)?.allergies.get(&self.allergy_id) else {
+        let Some(known) = not_erased(state)?.allergies.get(&self.allergy_id) else {
             return refuse(Refusal::NoSuchAllergy);
         };
         let allergy = self.changes.apply(known)?;
@@ -312,9 +317,12 @@ impl Command for RetireAllergy {
     }
 
     fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        if !existing(state)?.allergies.contains_key(&self.allergy_id) {
+        if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
             return refuse(Refusal::NoSuchAllergy);
         }
         Ok(Decision::event(Event::AllergyRetired { allergy_id: self.allergy_id, reason: self.reason }))
     }
 }
+
+#[cfg(test)]
+mod tests;

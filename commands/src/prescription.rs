@@ -382,3 +382,6 @@ impl<'a> InHand<'a> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,7 @@ pub fn refuse<T>(why: impl Into<Refused>) -> Result<T, Refused> {
 macro_rules! refusals {
     ($($(#[doc = $doc:literal])* $name:ident $({ $($field:ident: $type:ty),* })? = $kind:ident, $code:literal, $detail:literal;)*) => {
         /// Why a command was refused.
+        #[allow(clippy::doc_markdown, reason = "a sentence for people, with its fields")]
         #[derive(Debug, Clone, PartialEq)]
         pub enum Refusal {
             $( $(#[doc = $doc])* #[doc = $detail] $name $({

@@ -85,7 +85,7 @@ fn run<C: Command>(executor: &Executor, body: Value, mut request: Request) -> Bo
     Box::pin(async move {
         schema::check(&C::SHAPE, &body).map_err(Failure::Malformed)?;
         if request.idempotency_key.is_some() {
-            let text = format!("{}\n{body}", C::NAME);
+            let text = format!("{:?}\n{}\n{body}", request.caller.actor, C::NAME);
             request.fingerprint = executor.store().vault().blind("receipt", text.as_bytes());
         }
         let command: C =

@@ -62,3 +62,6 @@ impl Command for ChangeRolePermissions {
         Ok(Decision::event(Event::PermissionsChanged { permissions: self.permissions }))
     }
 }
+
+#[cfg(test)]
+mod tests;

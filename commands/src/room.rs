@@ -138,3 +138,6 @@ impl Command for ReactivateRoom {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ impl Findings {
         match shape {
             Shape::Boolean => self.expect(value.is_boolean(), at, "true or false"),
             Shape::Integer => {
-                self.expect(value.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), at, "a whole number")
+                self.expect(value.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), at, "a whole number");
             }
             Shape::Decimal => {
                 let exact = |it: &str| it.parse::<rust_decimal::Decimal>().is_ok();

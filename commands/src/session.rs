@@ -137,3 +137,6 @@ impl Command for EndSession {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

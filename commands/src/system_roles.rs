@@ -108,6 +108,7 @@ pub fn role_id(name: &str) -> RoleId {
     RoleId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
+#[derive(Clone, Copy)]
 struct Grants {
     create: &'static [&'static str],
     read: &'static [&'static str],

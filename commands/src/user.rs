@@ -422,3 +422,6 @@ impl Command for LinkUserToPatient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

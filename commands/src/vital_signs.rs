@@ -21,7 +21,7 @@ refusals! {
     Empty = Rule, "nothing-measured", "give at least one measurement";
     OtherPatient = Rule, "other-patient", "the consultation is of another patient";
     InTheFuture = Rule, "in-the-future", "the time lies in the future";
-    InError = Conflict, "wrong-status", "they were marked as entered in error already";
+    CorrectsItself = Rule, "corrects-itself", "they cannot be corrected by themselves";
 }
 
 described! {
@@ -235,7 +235,10 @@ impl Command for MarkVitalSignsEnteredInError {
     fn decide(self, state: Option<&VitalSigns>, ctx: &Context<'_>) -> Result<Decision<VitalSigns>, Refused> {
         let wrong = existing(state)?;
         if wrong.status == Status::EnteredInError {
-            return refuse(Refusal::InError);
+            return Ok(Decision::nothing());
+        }
+        if self.corrected_by == Some(self.vital_signs_id) {
+            return refuse(Refusal::CorrectsItself);
         }
         if let Some(id) = self.corrected_by
             && ctx.named::<VitalSigns>(id, "/corrected_by")?.patient_id != wrong.patient_id
@@ -261,3 +264,6 @@ impl Command for MarkVitalSignsEnteredInError {
             .also::<VitalSigns>(id, Event::Recorded(right)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,7 @@ pub struct VitalSigns {
 /// What can happen to vital signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum Event {
     /// They were taken.
     Recorded(Recorded),

@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::chain::GENESIS;
+use crate::chain::{GENESIS, Hash};
 use crate::prepare::{Key, Prepared, PreparedClaim, open_state, prepare, seal_state};
 use crate::{
     Append, AppendError, Appended, EventStore, KeyTable, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError,
@@ -213,7 +213,11 @@ impl EventStore for MemoryEventStore {
         mut snapshot: Snapshot,
     ) -> Result<(), StoreError> {
         seal_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
-        self.log().snapshots.insert(stream_id, (snapshot, subject));
+        let mut log = self.log();
+        let kept = log.snapshots.get(&stream_id).map(|(kept, _)| (kept.version, kept.state_version));
+        if kept.is_none_or(|(version, form)| version < snapshot.version || form != snapshot.state_version) {
+            log.snapshots.insert(stream_id, (snapshot, subject));
+        }
         Ok(())
     }
 
@@ -223,6 +227,10 @@ impl EventStore for MemoryEventStore {
 
     async fn current_head(&self) -> Result<Position, StoreError> {
         Ok(*self.head.borrow())
+    }
+
+    async fn head_hash(&self) -> Result<Hash, StoreError> {
+        Ok(self.log().events.last().map_or(GENESIS, |it| it.hash))
     }
 
     fn vault(&self) -> &Vault {

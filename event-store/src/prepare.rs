@@ -1,5 +1,8 @@
 //! What both stores do to an append before it is written, and to events after they are read.
 
+use std::collections::HashSet;
+
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::vault::{SubjectKey, is_sealed};
@@ -34,19 +37,19 @@ pub(crate) struct PreparedEvent {
 }
 
 /// A blinded key in its scope.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) scope: &'static str,
     pub(crate) key: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PreparedClaim {
     Take(Key, Uuid),
     Release(Key, Uuid),
     Share(Key, Uuid),
     Unshare(Key, Uuid),
-    Book { resource: Uuid, from: chrono::DateTime<chrono::Utc>, until: chrono::DateTime<chrono::Utc>, owner: Uuid },
+    Book { resource: Uuid, from: DateTime<Utc>, until: DateTime<Utc>, owner: Uuid },
     Unbook { owner: Uuid },
 }
 
@@ -59,8 +62,18 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
     if append.streams.iter().all(|it| it.events.is_empty()) {
         return Err(AppendError::Malformed("an append needs an event".to_owned()));
     }
-    let mut streams = Vec::with_capacity(append.streams.len());
+    let mut streams: Vec<PreparedStream> = Vec::with_capacity(append.streams.len());
+    let (mut versions, mut owner_counts) = (Vec::new(), Vec::new());
+    let mut ids = HashSet::new();
     for stream in append.streams {
+        if !ids.insert(stream.stream_id) {
+            return Err(AppendError::Malformed("an append names a stream twice".to_owned()));
+        }
+        if stream.events.is_empty() {
+            // Nothing happens to it: what remains is that it must be at this version.
+            versions.push((stream.stream_id, stream.expected_version));
+            continue;
+        }
         let subject = stream.subject.as_ref().map(|it| it.id);
         let metadata = Metadata { subject: stream.subject, ..append.metadata.clone() };
         let mut events = Vec::with_capacity(stream.events.len());
@@ -82,7 +95,6 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
         });
     }
     let key = |scope: &'static str, key: &str| Key { scope, key: vault.blind(scope, key.as_bytes()) };
-    let (mut versions, mut owner_counts) = (Vec::new(), Vec::new());
     for guard in append.guards {
         match guard {
             Guard::Version { stream_id, version } => versions.push((stream_id, version)),
@@ -94,10 +106,50 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
         Claim::Release { scope, key: text, owner } => PreparedClaim::Release(key(scope, &text), owner),
         Claim::Share { scope, key: text, owner } => PreparedClaim::Share(key(scope, &text), owner),
         Claim::Unshare { scope, key: text, owner } => PreparedClaim::Unshare(key(scope, &text), owner),
-        Claim::Book { resource, from, until, owner } => PreparedClaim::Book { resource, from, until, owner },
+        Claim::Book { resource, from, until, owner } => {
+            // In the precision in which it is kept.
+            PreparedClaim::Book { resource, from: from.trunc_subsecs(6), until: until.trunc_subsecs(6), owner }
+        }
         Claim::Unbook { owner } => PreparedClaim::Unbook { owner },
     });
-    Ok(Prepared { streams, versions, owner_counts, claims: claims.collect(), receipt: append.receipt })
+    let claims = consistent(claims.collect())?;
+    Ok(Prepared { streams, versions, owner_counts, claims, receipt: append.receipt })
+}
+
+/// The claims without repetitions, unless they contradict each other.
+fn consistent(mut claims: Vec<PreparedClaim>) -> Result<Vec<PreparedClaim>, AppendError> {
+    let mut seen = HashSet::new();
+    claims.retain(|it| matches!(it, PreparedClaim::Book { .. }) || seen.insert(it.clone()));
+    let mut taken: Vec<_> = claims.iter().filter_map(PreparedClaim::take).collect();
+    taken.sort_unstable();
+    if let Some([(key, owner), _]) = taken.array_windows().find(|[one, other]| one.0 == other.0) {
+        return Err(AppendError::Taken { scope: key.scope.to_owned(), owner: *owner });
+    }
+    let mut booked: Vec<_> = claims.iter().filter_map(PreparedClaim::book).collect();
+    if booked.iter().any(|(_, from, until, _)| from >= until) {
+        return Err(AppendError::Malformed("a booking ends after it begins".to_owned()));
+    }
+    booked.sort_unstable();
+    if let Some([(resource, _, _, owner), _]) =
+        booked.array_windows().find(|[one, other]| one.0 == other.0 && other.1 < one.2)
+    {
+        return Err(AppendError::DoubleBooked { resource: *resource, owner: *owner });
+    }
+    Ok(claims)
+}
+
+impl PreparedClaim {
+    fn take(&self) -> Option<(&Key, Uuid)> {
+        if let Self::Take(key, owner) = self { Some((key, *owner)) } else { None }
+    }
+
+    fn book(&self) -> Option<(Uuid, DateTime<Utc>, DateTime<Utc>, Uuid)> {
+        if let Self::Book { resource, from, until, owner } = self {
+            Some((*resource, *from, *until, *owner))
+        } else {
+            None
+        }
+    }
 }
 
 pub(crate) async fn open(

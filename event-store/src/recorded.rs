@@ -119,12 +119,11 @@ impl Opened {
     pub fn decode<E: DeserializeOwned>(&self) -> Result<E, StoreError> {
         let recorded = &self.recorded;
         let name = recorded.event_type.rsplit('.').next().unwrap_or_default();
-        match &self.data {
-            Some(value) => E::deserialize(Variant { name, content: value }),
-            None => {
-                let mut content = serde_json::Deserializer::from_str(&recorded.data);
-                E::deserialize(Variant { name, content: &mut content })
-            }
+        if let Some(value) = &self.data {
+            E::deserialize(Variant { name, content: value })
+        } else {
+            let mut content = serde_json::Deserializer::from_str(&recorded.data);
+            E::deserialize(Variant { name, content: &mut content })
         }
         .map_err(|error| recorded.unreadable(&error))
     }

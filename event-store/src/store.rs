@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::chain::Hash;
 use crate::{Append, AppendError, Appended, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault};
 
 /// A state that was folded before, so that a long stream need not be folded from its beginning.
@@ -88,6 +89,9 @@ pub trait EventStore: Send + Sync {
 
     /// Asks the log itself for the position of its newest event.
     async fn current_head(&self) -> Result<Position, StoreError>;
+
+    /// The hash of the newest event, as it is noted beside the log.
+    async fn head_hash(&self) -> Result<Hash, StoreError>;
 
     /// Seals and opens personal values.
     fn vault(&self) -> &Vault;

@@ -78,5 +78,10 @@ pub async fn verify(
     if last > head {
         return Err(Broken::Beyond(head + 1));
     }
+    // Somebody who rewrote the end, hashes and all, may have forgotten what is noted beside it. While the log grows, the
+    // note is of a later event; then the next check sees it.
+    if last == head && last >= first && store.head_hash().await? != previous && store.current_head().await? == head {
+        return Err(Broken::Hash(last));
+    }
     Ok(Verified { first, last, hash: previous })
 }

@@ -100,7 +100,7 @@ fn row(decoded: &Decoded, differences: Vec<Difference>) -> AuditRow {
                 row.error_message = Some(format!("{command}: {code}"));
             }
             access::Event::LoginFailed { user_id, code } => {
-                row.resource_type = "user".to_owned();
+                "user".clone_into(&mut row.resource_type);
                 row.resource_id = user_id.map(Uuid::from);
                 row.error_message = Some(format!("start-session: {code}"));
             }

@@ -94,7 +94,10 @@ impl Batch {
         for opened in store.open(events).await? {
             match Decoded::read(opened) {
                 Ok(event) => decoded.push(event),
-                Err((opened, reason)) => unreadable.push(Parked::at(&opened, reason)),
+                Err(unread) => {
+                    let (opened, reason) = *unread;
+                    unreadable.push(Parked::at(&opened, reason));
+                }
             }
         }
         Ok(Self { last, events: decoded, unreadable })

@@ -60,6 +60,7 @@ impl Kind {
 
 /// A column of a read table.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own, and any of them go together")]
 pub struct Column {
     /// Its name, which is that of the field in answers.
     pub name: &'static str,

@@ -86,7 +86,12 @@ impl AllChanges {
             DomainEvent::Department(it) => departments::project(&event.with(it), self.departments.at(at)),
             DomainEvent::Room(it) => rooms::project(&event.with(it), self.rooms.at(at)),
             DomainEvent::Patient(it) => {
-                patients::project(&event.with(it), self.patients.at(at), self.identifiers.at(at), self.allergies.at(at))
+                patients::project(
+                    &event.with(it),
+                    self.patients.at(at),
+                    self.identifiers.at(at),
+                    self.allergies.at(at),
+                );
             }
             DomainEvent::Appointment(it) => appointments::project(&event.with(it), self.appointments.at(at)),
             DomainEvent::Consultation(it) => consultations::project(&event.with(it), self.consultations.at(at)),

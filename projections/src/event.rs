@@ -82,13 +82,13 @@ impl Read for Stored<'_> {
 
 impl Decoded {
     /// Reads an event.
-    pub(crate) fn read(opened: Opened) -> Result<Self, (Opened, String)> {
+    pub(crate) fn read(opened: Opened) -> Result<Self, Box<(Opened, String)>> {
         let metadata = opened.recorded.circumstances();
         let event = DomainEvent::read(&opened.recorded.stream_type, Stored(&opened));
         match (event, metadata) {
             (Some(Ok(event)), Ok(metadata)) => Ok(Self { event, metadata, opened }),
-            (Some(Err(error)), _) | (_, Err(error)) => Err((opened, error.to_string())),
-            (None, _) => Err((opened, "no table knows this stream type".to_owned())),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(Box::new((opened, error.to_string()))),
+            (None, _) => Err(Box::new((opened, "no table knows this stream type".to_owned()))),
         }
     }
 }

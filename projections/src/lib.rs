@@ -1,7 +1,7 @@
 //! What is materialised: the relational tables of the hospital, projected from the log and rebuilt from it at will.
 //!
 //! A table is a declaration of its columns ([`table!`](crate::table)) and one exhaustive `match` from events to row
-//! changes. [`Runner`] keeps the tables at the end of the log; [`rebuild`] makes them anew beside the old ones;
+//! changes. [`Runner`] keeps the tables at the end of the log; [`Rebuild`] makes them anew beside the old ones;
 //! [`query`] reads them under row-level security.
 
 mod audit;

@@ -1,6 +1,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::patient::{Allergy, Demographics, Event, Identifier};
-use hims_domain::values::{Email, Phone, Text};
+use hims_domain::values::{Email, Phone, Ssn, Text};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -152,7 +152,7 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
 /// A patient's row as an event leaves it.
 fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics, created: Stamp) -> PatientRow {
     let stamp = event.stamp();
-    let ssn = it.ssn.as_ref().and_then(Personal::known).map(|it| it.as_str());
+    let ssn = it.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
     PatientRow {
         id: event.stream_id,
         mrn,
@@ -238,7 +238,9 @@ pub(crate) fn project(
         Event::Registered { mrn, demographics, identifiers: known } => {
             let mrn = mrn.known().map_or_else(|| erased_mrn(event.stream_id), |it| it.0.clone());
             patients.insert(patient_row(event, mrn, demographics, stamp));
-            known.iter().for_each(|it| identifiers.insert(identifier_row(event, it)));
+            for identifier in known {
+                identifiers.insert(identifier_row(event, identifier));
+            }
         }
         Event::DemographicsChanged(demographics) => {
             let changed = patient_row(event, String::new(), demographics, stamp);

@@ -163,7 +163,7 @@ pub(crate) fn project(
                 items.update(part.item_id.into(), move |row| {
                     row.quantity_dispensed += quantity;
                     let is_done = row.quantity_dispensed >= row.quantity;
-                    row.status = if is_done { "dispensed" } else { "partially_dispensed" }.to_owned();
+                    if is_done { "dispensed" } else { "partially_dispensed" }.clone_into(&mut row.status);
                     (row.version, row.updated_at) = (stamp.version, stamp.at);
                 });
             }

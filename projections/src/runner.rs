@@ -118,6 +118,12 @@ impl Runner {
 }
 
 impl RunnerHandle {
+    /// Returns when the read tables are at a position, or past it.
+    pub async fn reach(&self, position: Position) {
+        // An error means that nothing is projected any more.
+        let _ = self.position.clone().wait_for(|it| *it >= position).await;
+    }
+
     /// Stops after the batch in hand.
     pub async fn stop(self) {
         self.stop.send_replace(true);

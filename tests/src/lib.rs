@@ -1,5 +1,8 @@
 //! The tests that need a PostgreSQL and several crates.
 #![cfg(test)]
 
+mod embedded;
+mod event_store;
 mod hospital;
+mod migrations;
 mod support;

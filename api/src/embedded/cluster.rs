@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hims_event_store::chain::hex;
 use sha2::{Digest, Sha256};
 
 use super::account::Account;
@@ -156,8 +157,7 @@ fn sockets(account: Account, home: &Path) -> Result<PathBuf, EmbeddedError> {
     let parent =
         runtime.filter(|it| it.is_dir() && account.check_way_to(it).is_ok()).unwrap_or_else(std::env::temp_dir);
     let digest = Sha256::digest(home.as_os_str().as_bytes());
-    let name: String = digest[..8].iter().map(|it| format!("{it:02x}")).collect();
-    let folder = parent.join(format!("hims-{name}"));
+    let folder = parent.join(format!("hims-{}", hex(&digest[..8])));
     // Others may write there: only a folder that we made, or that is ours already, will do.
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error).at(&folder)?,

@@ -25,7 +25,7 @@ const DATABASE: &str = "hims";
 const SUPERUSER: &str = "postgres";
 const PORT: &str = "5432";
 /// How long an orderly stop may last before a hasty one follows, from which the next start recovers.
-const ORDERLY: Duration = Duration::from_secs(120);
+const ORDERLY: Duration = Duration::from_mins(2);
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -62,17 +62,17 @@ impl EmbeddedPostgres {
     /// # Errors
     /// When PostgreSQL is not installed, another server uses the directory, or the server does not start.
     pub async fn start(options: EmbeddedOptions) -> Result<Self, EmbeddedError> {
-        let (starter, started) = oneshot::channel();
+        let (ready, started) = oneshot::channel();
         let (end, gone) = watch::channel(false);
         let path = options.data_dir.clone();
         let thread = std::thread::Builder::new().name("postgres".to_owned());
         let spawned = thread.spawn(move || {
             match Cluster::prepare(&options).and_then(|it| Ok((postmaster::start(&it, options.durable)?, it))) {
-                Err(error) => drop(starter.send(Err(error))),
+                Err(error) => drop(ready.send(Err(error))),
                 Ok((mut child, cluster)) => {
                     let server = Self { pid: child.id(), sockets: cluster.sockets.clone(), gone };
                     // Nobody waits for it any more: dropping it stops it.
-                    drop(starter.send(Ok(server)));
+                    drop(ready.send(Ok(server)));
                     if let Err(error) = child.wait() {
                         tracing::error!(%error, "lost sight of PostgreSQL");
                     }

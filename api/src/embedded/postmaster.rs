@@ -14,7 +14,7 @@ use super::error::At;
 use super::{EmbeddedError, PORT};
 
 /// How long the server of a killed process may take to stop, and to let go of its memory.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// Runs the server and returns when it takes connections, however long its recovery lasts.

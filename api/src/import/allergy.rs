@@ -1,4 +1,4 @@
-//! AllergyIntolerance -> allergy of a patient. One that is no longer active is recorded and retired.
+//! `AllergyIntolerance` -> allergy of a patient. One that is no longer active is recorded and retired.
 
 use std::collections::{BTreeMap, BTreeSet};
 

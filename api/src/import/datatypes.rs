@@ -137,8 +137,8 @@ pub(super) struct Address {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Extension {
     pub(super) url: String,
-    #[serde(default)]
-    pub(super) extension: Vec<Extension>,
+    #[serde(default, rename = "extension")]
+    pub(super) within: Vec<Extension>,
     pub(super) value_string: Option<String>,
 }
 
@@ -146,7 +146,7 @@ impl Extension {
     /// The `text` within an extension of a URL, as in US Core's race and ethnicity.
     pub(super) fn text<'a>(extensions: &'a [Self], url: &str) -> Option<&'a str> {
         let outer = extensions.iter().find(|it| it.url == url)?;
-        outer.extension.iter().find(|it| it.url == "text")?.value_string.as_deref()
+        outer.within.iter().find(|it| it.url == "text")?.value_string.as_deref()
     }
 }
 

@@ -58,6 +58,10 @@ impl<R> Resources<R> {
         self.0.get(&id).map(|it| &it.resource)
     }
 
+    pub(super) fn all(&self) -> Vec<&Found<R>> {
+        self.0.values().collect()
+    }
+
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Found<R>> {
         self.0.values()
     }
@@ -83,12 +87,12 @@ impl Gathered {
         for entry in entries {
             let Some(resource) = &entry.resource else { continue };
             match serde_json::from_str::<Head>(resource.get()) {
-                Ok(head) => {
+                Ok(head) if is_a_type(&head.resource_type) => {
                     if let Err(reason) = self.add_resource(&head, entry.full_url.as_deref(), resource) {
                         summary.count(&head.resource_type, 1, Fate::Skipped(reason));
                     }
                 }
-                Err(_) => summary.count("(no type)", 1, Fate::Skipped(Reason::Malformed)),
+                _ => summary.count("(no type)", 1, Fate::Skipped(Reason::Malformed)),
             }
         }
     }
@@ -111,4 +115,9 @@ impl Gathered {
         self.references.enter((kind, id), own_id, full_url, &identified.identifier);
         Ok(())
     }
+}
+
+/// Whether it can be the name of a resource type; anything else is not repeated in a summary.
+fn is_a_type(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|it| it.is_ascii_alphabetic())
 }

@@ -1,4 +1,4 @@
-//! Medication, or the concept in a MedicationRequest -> a product of the catalogue.
+//! Medication, or the concept in a `MedicationRequest` -> a product of the catalogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
 /// A product as the files name it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Product {
-    /// Derived from its RxNorm concept; from what else is known of it where it has none.
+    /// Derived from its `RxNorm` concept; from what else is known of it where it has none.
     id: Uuid,
     name: String,
     rxnorm: Option<String>,
@@ -57,7 +57,7 @@ impl Product {
         Self::of(&gathered.medications.get(gathered.references.resolve("Medication", reference)?)?.code)
     }
 
-    /// Where it stands in the catalogue; somebody may have entered its RxNorm concept before.
+    /// Where it stands in the catalogue; somebody may have entered its `RxNorm` concept before.
     pub(super) async fn in_catalogue(&self, writer: &Writer<'_>) -> Result<Option<Uuid>, Stop> {
         if let Some((id, _)) = writer.referred::<Medication>(Some(self.id)).await? {
             return Ok(Some(id));

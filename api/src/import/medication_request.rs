@@ -1,4 +1,4 @@
-//! MedicationRequest -> prescription of one item, and what became of it.
+//! `MedicationRequest` -> prescription of one item, and what became of it.
 
 use chrono::{DateTime, Utc};
 use hims_commands::prescription::{CancelPrescription, RecordExternalDispensing, WritePrescription};

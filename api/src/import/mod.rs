@@ -34,6 +34,9 @@ mod summary;
 mod vital_signs;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir, import_fhir_with};

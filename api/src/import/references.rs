@@ -68,10 +68,10 @@ impl References {
         let Some(text) = reference.reference.as_deref() else {
             let identifier = reference.identifier.as_ref()?;
             let system = identifier.system.as_deref().unwrap_or_default();
-            return self.entered(kind, &by_identifier(kind, system, identifier.value.as_deref()?))?;
+            return of_kind(kind, self.0.get(&by_identifier(kind, system, identifier.value.as_deref()?))?);
         };
-        if let Some(entered) = self.entered(kind, text) {
-            return entered;
+        if let Some(entered) = self.0.get(text) {
+            return of_kind(kind, entered);
         }
         if let Some(id) = of_urn(text) {
             return Some(id);
@@ -81,13 +81,16 @@ impl References {
         if before.contains('?') || before.rsplit('/').next() != Some(kind) {
             return None;
         }
-        self.entered(kind, &format!("{kind}/{id}")).unwrap_or_else(|| Some(of_id(kind, id)))
+        match self.0.get(&format!("{kind}/{id}")) {
+            Some(entered) => of_kind(kind, entered),
+            None => Some(of_id(kind, id)),
+        }
     }
+}
 
-    /// What has a name, if anything has; it may be of another kind.
-    fn entered(&self, kind: &str, name: &str) -> Option<Option<Uuid>> {
-        self.0.get(name).map(|(entered, id)| (entered == kind).then_some(*id))
-    }
+/// The stream, unless the resource is of another kind.
+fn of_kind(kind: &str, (entered, id): &(String, Uuid)) -> Option<Uuid> {
+    (entered == kind).then_some(*id)
 }
 
 #[cfg(test)]

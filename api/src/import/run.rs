@@ -1,16 +1,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hims_commands::{Executor, Failure, role_id};
 use hims_domain::role::Role;
 use thiserror::Error;
 
 use super::first_seen::FirstSeen;
-use super::gather::Gathered;
+use super::gather::{Found, Gathered};
 use super::progress::Progress;
 use super::providers::Providers;
 use super::summary::{Fate, Summary};
-use super::writer::{Stop, Writer};
+use super::writer::{Step, Steps, Stop, Writer};
 use super::{
     allergy, encounter, files, medication, medication_request, organization, patient, practitioner, vital_signs,
 };
@@ -106,34 +108,40 @@ async fn write(
 ) -> Result<(), ImportError> {
     let seen = &FirstSeen::of(gathered);
     for level in organization::by_depth(gathered) {
-        let steps = level.into_iter().map(|it| single(it.copies, organization::import(writer, gathered, seen, it)));
+        let steps = one_each(level, |it| organization::import(writer, gathered, seen, it).boxed());
         writer.take("Organization", steps, (summary, progress)).await?;
     }
     let addresses = &practitioner::addresses(gathered);
-    let steps = gathered.practitioners.iter();
-    let steps = steps.map(|it| single(it.copies, practitioner::import(writer, addresses, seen, it)));
+    let steps = one_each(gathered.practitioners.all(), |it| practitioner::import(writer, addresses, seen, it).boxed());
     writer.take("Practitioner", steps, (summary, progress)).await?;
-    let steps = gathered.patients.iter().map(|it| single(it.copies, patient::import(writer, seen, it)));
+    let steps = one_each(gathered.patients.all(), |it| patient::import(writer, seen, it).boxed());
     writer.take("Patient", steps, (summary, progress)).await?;
-    let steps = allergy::by_patient(gathered).into_iter();
-    let steps = steps.map(|(patient, them)| allergy::import(writer, gathered, patient, them));
-    writer.take("AllergyIntolerance", steps, (summary, progress)).await?;
+    let groups = allergy::by_patient(gathered).into_iter();
+    let steps = groups.map(|(patient, them)| allergy::import(writer, gathered, patient, them).boxed());
+    writer.take("AllergyIntolerance", Box::new(steps), (summary, progress)).await?;
     let providers = &Providers::of(gathered);
-    let steps = gathered.encounters.iter();
-    let steps = steps.map(|it| single(it.copies, encounter::import(writer, gathered, providers, it)));
+    let steps = one_each(gathered.encounters.all(), |it| encounter::import(writer, gathered, providers, it).boxed());
     writer.take("Encounter", steps, (summary, progress)).await?;
-    let steps = vital_signs::by_moment(gathered, summary).into_iter();
-    let steps = steps.map(|(moment, row)| vital_signs::import(writer, moment, row));
-    writer.take("Observation", steps, (summary, progress)).await?;
-    let steps = medication::products(gathered, summary).into_values();
-    let steps = steps.map(|(product, copies)| single(copies, medication::import(writer, product)));
-    writer.take("Medication", steps, (summary, progress)).await?;
-    let steps = gathered.medication_requests.iter();
-    let steps = steps.map(|it| single(it.copies, medication_request::import(writer, gathered, it)));
+    let rows = vital_signs::by_moment(gathered, summary).into_iter();
+    let steps = rows.map(|(moment, row)| vital_signs::import(writer, moment, row).boxed());
+    writer.take("Observation", Box::new(steps), (summary, progress)).await?;
+    let products = medication::products(gathered, summary).into_values();
+    let steps = products.map(|(product, copies)| single(copies, medication::import(writer, product).boxed()));
+    writer.take("Medication", Box::new(steps), (summary, progress)).await?;
+    let steps =
+        one_each(gathered.medication_requests.all(), |it| medication_request::import(writer, gathered, it).boxed());
     writer.take("MedicationRequest", steps, (summary, progress)).await
 }
 
+/// One step for each resource.
+fn one_each<'s, R: Sync>(
+    resources: Vec<&'s Found<R>>,
+    import: impl Fn(&'s Found<R>) -> BoxFuture<'s, Result<Fate, Stop>> + Send + 's,
+) -> Steps<'s> {
+    Box::new(resources.into_iter().map(move |it| single(it.copies, import(it))))
+}
+
 /// A step with a single resource.
-async fn single(copies: u64, fate: impl Future<Output = Result<Fate, Stop>>) -> Vec<(u64, Result<Fate, Stop>)> {
-    vec![(copies, fate.await)]
+fn single(copies: u64, fate: BoxFuture<'_, Result<Fate, Stop>>) -> BoxFuture<'_, Step> {
+    fate.map(move |fate| vec![(copies, fate)]).boxed()
 }

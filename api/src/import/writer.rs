@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use hims_commands::{Caller, Command, Executor, Failure, Request};
 use hims_domain::Aggregate;
 use uuid::Uuid;
@@ -39,6 +40,9 @@ impl From<ImportError> for Stop {
 
 /// What became of one step: of some resources, each with its number of copies.
 pub(super) type Step = Vec<(u64, Result<Fate, Stop>)>;
+
+/// Steps that do not depend on one another; each begins when it is its turn.
+pub(super) type Steps<'s> = Box<dyn ExactSizeIterator<Item = BoxFuture<'s, Step>> + Send + 's>;
 
 /// Gives the commands of an import.
 pub(super) struct Writer<'a> {
@@ -110,10 +114,10 @@ impl<'a> Writer<'a> {
     }
 
     /// Takes steps that do not depend on one another, many at once.
-    pub(super) async fn take<F: Future<Output = Step>>(
+    pub(super) async fn take(
         &self,
         resource_type: &str,
-        steps: impl ExactSizeIterator<Item = F>,
+        steps: Steps<'_>,
         (summary, progress): (&mut Summary, &dyn Progress),
     ) -> Result<(), ImportError> {
         progress.begin(resource_type, u64::try_from(steps.len()).unwrap_or(u64::MAX));

@@ -5,6 +5,7 @@ use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
 use hims_commands::Caller;
+use hims_domain::values::Code;
 use hims_projections::query::Identity;
 use uuid::Uuid;
 
@@ -71,7 +72,7 @@ impl LoggedIn {
             role: self.caller.role.clone(),
             patient_id: self.caller.patient_id.map(Uuid::from),
             department_id: self.caller.department_id.map(Uuid::from),
-            reads: self.caller.permissions.read.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(","),
+            reads: self.caller.permissions.read.iter().map(Code::as_str).collect::<Vec<_>>().join(","),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use futures::stream;
@@ -93,6 +94,8 @@ pub(super) async fn follow(
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
+        // Compression would hold events back.
+        .insert_header(ContentEncoding::Identity)
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(frames))
 }
@@ -152,11 +155,7 @@ async fn authorise(
 }
 
 /// Those events whose streams the caller may read.
-async fn readable(
-    hospital: &Hospital,
-    logged_in: &LoggedIn,
-    events: Vec<Recorded>,
-) -> Result<Vec<Recorded>, Problem> {
+async fn readable(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Recorded>, Problem> {
     let (mut streams, mut kept) = (HashMap::new(), Vec::with_capacity(events.len()));
     for event in events {
         let readable = match streams.get(&event.stream_id) {
@@ -287,7 +286,7 @@ impl<'a> Readings<'a> {
             fields.remove("password_hash");
             fields.remove("token_hash");
         }
-        Ok(wire(stored, data, text(&stored.metadata)))
+        Ok(wire(stored, &data, &text(&stored.metadata)))
     }
 }
 
@@ -297,11 +296,10 @@ fn text(json: &str) -> Value {
 
 /// An event with its stored texts, so that its hash can be checked.
 fn raw(event: &Recorded) -> Value {
-    wire(event, Value::from(event.data.as_str()), Value::from(event.metadata.as_str()))
+    wire(event, &Value::from(event.data.as_str()), &Value::from(event.metadata.as_str()))
 }
 
-fn wire(event: &Recorded, data: Value, metadata: Value) -> Value {
-    let hash = event.hash.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"));
+fn wire(event: &Recorded, data: &Value, metadata: &Value) -> Value {
     json!({
         "position": event.position,
         "stream_type": event.stream_type,
@@ -312,6 +310,6 @@ fn wire(event: &Recorded, data: Value, metadata: Value) -> Value {
         "recorded_at": chain::timestamp(event.recorded_at),
         "data": data,
         "metadata": metadata,
-        "hash": hash,
+        "hash": chain::hex(&event.hash),
     })
 }

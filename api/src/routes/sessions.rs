@@ -1,9 +1,11 @@
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
-use governor::DefaultKeyedRateLimiter;
-use governor::clock::Clock as _;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use hims_commands::{LoginFailure, Password};
+use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -11,8 +13,34 @@ use super::caller::{LoggedIn, origin};
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Failed logins, by the address that they came from.
-pub(crate) type LoginLimiter = DefaultKeyedRateLimiter<IpAddr>;
+/// Slows down whoever guesses: after too many failed logins from an address, the next are not even looked at.
+pub(crate) struct LoginLimiter {
+    failures: DefaultKeyedRateLimiter<IpAddr>,
+    blocked: Cache<IpAddr, ()>,
+}
+
+/// How long an address is blocked.
+const BLOCKED: Duration = Duration::from_secs(30);
+
+impl LoginLimiter {
+    pub(crate) fn new(failures_per_minute: NonZeroU32) -> Self {
+        let blocked = Cache::builder().max_capacity(100_000).time_to_live(BLOCKED).build();
+        Self { failures: RateLimiter::keyed(Quota::per_minute(failures_per_minute)), blocked }
+    }
+
+    fn check(&self, address: IpAddr) -> Result<(), Problem> {
+        if self.blocked.contains_key(&address) {
+            return Err(Problem::too_many(u32::try_from(BLOCKED.as_secs()).unwrap_or(u32::MAX)));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, address: IpAddr) {
+        if self.failures.check_key(&address).is_err() {
+            self.blocked.insert(address, ());
+        }
+    }
+}
 
 /// An address and a password.
 #[derive(Deserialize)]
@@ -32,10 +60,8 @@ pub(super) async fn start(
 ) -> Result<HttpResponse, Problem> {
     let credentials: Credentials = super::commands::parse(&body)?;
     let (ip, agent) = origin(&request);
-    let limited = ip.map_or(Ok(()), |it| limiter.check_key(&it).map(drop));
-    if let Err(until) = limited {
-        let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-        return Err(Problem::too_many(u32::try_from(wait.as_secs() + 1).unwrap_or(60)));
+    if let Some(address) = ip {
+        limiter.check(address)?;
     }
     match hospital.login.start(&credentials.email, &credentials.password, (ip, agent)).await {
         Ok(session) => Ok(HttpResponse::Created().json(json!({
@@ -44,6 +70,9 @@ pub(super) async fn start(
             "user": {"id": session.user_id, "email": session.email, "role": session.role},
         }))),
         Err(LoginFailure::Wrong) => {
+            if let Some(address) = ip {
+                limiter.failed(address);
+            }
             let detail = "the e-mail address or the password is wrong";
             Err(Problem::new(actix_web::http::StatusCode::UNAUTHORIZED, "wrong-credentials", detail))
         }

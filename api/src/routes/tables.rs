@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use actix_web::http::header::{CONTENT_TYPE, ETAG};
 use actix_web::{HttpRequest, HttpResponse, get, web};
@@ -73,9 +73,9 @@ fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
 
 fn wanted(table: &'static Table, parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
     let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for (name, value) in parameters {
-        if seen.insert(name.clone(), ()).is_some() {
+        if !seen.insert(name.clone()) {
             return Err(Problem::parameter(&name, "is given twice"));
         }
         match name.as_str() {

@@ -20,6 +20,7 @@ pub(super) struct Batch {
     streams: HashSet<Uuid>,
     keys: HashSet<Key>,
     resources: HashSet<Uuid>,
+    bookers: HashSet<Uuid>,
     commands: HashSet<Uuid>,
     events: usize,
     bytes: usize,
@@ -54,10 +55,12 @@ impl Batch {
             && !request.owner_counts.iter().any(|(key, _)| self.keys.contains(key))
             && !request.receipt.as_ref().is_some_and(|it| self.commands.contains(&it.command_id))
             && !request.claims.iter().any(|claim| match claim {
-                PreparedClaim::Take(key, _) | PreparedClaim::Release(key, _) => self.keys.contains(key),
-                PreparedClaim::Share(..) | PreparedClaim::Unshare(..) => false,
+                PreparedClaim::Take(key, _) | PreparedClaim::Release(key, _) | PreparedClaim::Unshare(key, _) => {
+                    self.keys.contains(key)
+                }
+                PreparedClaim::Share(..) => false,
                 PreparedClaim::Book { resource, .. } => self.resources.contains(resource),
-                PreparedClaim::Unbook { owner } => self.streams.contains(owner),
+                PreparedClaim::Unbook { owner } => self.bookers.contains(owner),
             })
     }
 
@@ -75,7 +78,10 @@ impl Batch {
                 | PreparedClaim::Release(key, _)
                 | PreparedClaim::Share(key, _)
                 | PreparedClaim::Unshare(key, _) => drop(self.keys.insert(key.clone())),
-                PreparedClaim::Book { resource, .. } => drop(self.resources.insert(*resource)),
+                PreparedClaim::Book { resource, owner, .. } => {
+                    self.resources.insert(*resource);
+                    self.bookers.insert(*owner);
+                }
                 PreparedClaim::Unbook { .. } => {}
             }
         }

@@ -29,7 +29,7 @@ struct Answers {
     versions: HashMap<Uuid, i32>,
     owners: HashMap<Key, Uuid>,
     counts: HashMap<Key, i64>,
-    booked: HashMap<(Uuid, Uuid), Uuid>,
+    booked: HashMap<(Uuid, Uuid), Vec<Uuid>>,
     recorded: Vec<Uuid>,
 }
 
@@ -122,13 +122,12 @@ impl<'a> Questions<'a> {
               from unnest($4::text[], $5::bytea[]) with ordinality k (scope, key, ord)
             union all
             select 3, b.ord, c.owner, 0
-              from unnest($6::uuid[], $7::timestamptz[], $8::timestamptz[], $9::uuid[])
-                   with ordinality b (resource, since, until, owner, ord)
+              from unnest($6::uuid[], $7::timestamptz[], $8::timestamptz[])
+                   with ordinality b (resource, since, until, ord)
               join log.booking_claims c on c.resource = b.resource and c.during && tstzrange(b.since, b.until)
-               and c.owner <> b.owner
             union all
             select 4, r.ord, null, 0
-              from unnest($10::uuid[]) with ordinality r (id, ord)
+              from unnest($9::uuid[]) with ordinality r (id, ord)
               join log.receipts c on c.command_id = r.id";
         let scopes = |keys: &[&'a Key]| keys.iter().map(|it| it.scope).collect::<Vec<_>>();
         let blinded = |keys: &[&'a Key]| keys.iter().map(|it| it.key.clone()).collect::<Vec<_>>();
@@ -141,7 +140,6 @@ impl<'a> Questions<'a> {
             .bind(self.booked.iter().map(|it| it.0).collect::<Vec<_>>())
             .bind(self.booked.iter().map(|it| it.1).collect::<Vec<_>>())
             .bind(self.booked.iter().map(|it| it.2).collect::<Vec<_>>())
-            .bind(self.booked.iter().map(|it| it.3).collect::<Vec<_>>())
             .bind(&self.commands)
             .fetch_all(db)
             .await?;
@@ -156,7 +154,7 @@ impl<'a> Questions<'a> {
                 (2, _) => drop(answers.counts.insert(self.counted[index].clone(), number)),
                 (3, Some(owner)) => {
                     let (resource, _, _, asking) = self.booked[index];
-                    answers.booked.insert((resource, asking), owner);
+                    answers.booked.entry((resource, asking)).or_default().push(owner);
                 }
                 _ => answers.recorded.push(self.commands[index]),
             }
@@ -186,10 +184,7 @@ impl Answers {
     fn judge_claim(&self, claim: &PreparedClaim, all: &[PreparedClaim]) -> Result<(), AppendError> {
         match claim {
             PreparedClaim::Take(key, owner) => {
-                let given_back = |from: &Uuid| {
-                    all.iter()
-                        .any(|it| matches!(it, PreparedClaim::Release(released, by) if released == key && by == from))
-                };
+                let given_back = |by: &Uuid| all.contains(&PreparedClaim::Release(key.clone(), *by));
                 match self.owners.get(key) {
                     Some(other) if other != owner && !given_back(other) => {
                         Err(AppendError::Taken { scope: key.scope.to_owned(), owner: *other })
@@ -197,10 +192,13 @@ impl Answers {
                     _ => Ok(()),
                 }
             }
-            PreparedClaim::Book { resource, owner, .. } => match self.booked.get(&(*resource, *owner)) {
-                Some(other) => Err(AppendError::DoubleBooked { resource: *resource, owner: *other }),
-                None => Ok(()),
-            },
+            PreparedClaim::Book { resource, owner, .. } => {
+                let kept = |by: &&Uuid| !all.contains(&PreparedClaim::Unbook { owner: **by });
+                match self.booked.get(&(*resource, *owner)).and_then(|others| others.iter().find(kept)) {
+                    Some(other) => Err(AppendError::DoubleBooked { resource: *resource, owner: *other }),
+                    None => Ok(()),
+                }
+            }
             PreparedClaim::Release(..)
             | PreparedClaim::Share(..)
             | PreparedClaim::Unshare(..)

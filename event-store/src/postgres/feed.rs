@@ -47,7 +47,7 @@ pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mu
 pub(super) async fn listen(
     pool: PgPool,
     head: Arc<watch::Sender<Position>>,
-    poll: Duration,
+    interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
@@ -55,7 +55,7 @@ pub(super) async fn listen(
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(CHANNEL).await?;
             loop {
-                match tokio::time::timeout(poll, listener.recv()).await {
+                match tokio::time::timeout(interval, listener.recv()).await {
                     Ok(notification) => raise(&head, notification?.payload().parse().unwrap_or_default()),
                     Err(_) => raise(&head, read::head(&pool).await?.position),
                 }
@@ -68,13 +68,16 @@ pub(super) async fn listen(
         if let Err(error) = listened {
             tracing::warn!(%error, "lost the connection that hears of other processes' events; trying again");
         }
-        sleep(poll).await;
+        tokio::select! {
+            () = stopping(&mut stop) => return,
+            () = sleep(interval) => {}
+        }
     }
 }
 
 /// Forgets receipts when their time is over.
 pub(super) async fn forget_receipts(pool: PgPool, retention: Duration, mut stop: watch::Receiver<bool>) {
-    const EVERY: Duration = Duration::from_secs(3600);
+    const EVERY: Duration = Duration::from_hours(1);
     loop {
         let forgotten = sqlx::query("delete from log.receipts where recorded_at < now() - $1 * interval '1 second'")
             .bind(retention.as_secs_f64())

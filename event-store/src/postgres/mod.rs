@@ -1,5 +1,6 @@
 //! The log in PostgreSQL. Its tables are in the schema `log`; `migrations/` holds and explains them.
 
+mod attempt;
 mod batch;
 mod check;
 mod feed;
@@ -18,6 +19,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::writer::{Pending, Writer};
+use crate::chain::Hash;
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::{
     Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
@@ -37,7 +39,7 @@ pub struct PgOptions {
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self { queue: 4096, receipt_retention: Duration::from_secs(7 * 24 * 3600), poll: Duration::from_secs(1) }
+        Self { queue: 4096, receipt_retention: Duration::from_hours(7 * 24), poll: Duration::from_secs(1) }
     }
 }
 
@@ -138,6 +140,10 @@ impl EventStore for PgEventStore {
 
     async fn current_head(&self) -> Result<Position, StoreError> {
         Ok(read::head(&self.pool).await?.position)
+    }
+
+    async fn head_hash(&self) -> Result<Hash, StoreError> {
+        Ok(read::head(&self.pool).await?.hash)
     }
 
     fn vault(&self) -> &Vault {

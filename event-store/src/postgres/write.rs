@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::read::Head;
+use crate::Position;
 use crate::chain::{Body, timestamp};
-use crate::prepare::{Key, PreparedClaim};
-use crate::{Appended, Position};
+use crate::prepare::{Key, Prepared, PreparedClaim};
 
 const EVENTS: &str = "
     insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data,
@@ -62,8 +62,6 @@ const CLAIMS: &str = ",
 pub(super) struct Columns<'a> {
     /// Where the log ends after it.
     pub(super) head: Head,
-    /// What each request is answered with, in their order.
-    pub(super) appended: Vec<Appended>,
     before: Position,
     stream_types: Vec<&'a str>,
     stream_ids: Vec<Uuid>,
@@ -79,14 +77,14 @@ pub(super) struct Columns<'a> {
 #[derive(Default)]
 struct Keys<'a> {
     scopes: Vec<&'a str>,
-    keys: Vec<&'a [u8]>,
+    blinded: Vec<&'a [u8]>,
     owners: Vec<Uuid>,
 }
 
 impl<'a> Keys<'a> {
     fn push(&mut self, key: &'a Key, owner: Uuid) {
         self.scopes.push(key.scope);
-        self.keys.push(&key.key);
+        self.blinded.push(&key.key);
         self.owners.push(owner);
     }
 }
@@ -98,8 +96,24 @@ struct Claims<'a> {
     unbooked: Vec<Uuid>,
     taken: Keys<'a>,
     shared: Keys<'a>,
-    booked: (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<DateTime<Utc>>, Vec<Uuid>),
-    receipts: (Vec<Uuid>, Vec<&'a [u8]>, Vec<Position>, Vec<Position>),
+    booked: Bookings,
+    receipts: Receipts<'a>,
+}
+
+#[derive(Default)]
+struct Bookings {
+    resources: Vec<Uuid>,
+    since: Vec<DateTime<Utc>>,
+    until: Vec<DateTime<Utc>>,
+    owners: Vec<Uuid>,
+}
+
+#[derive(Default)]
+struct Receipts<'a> {
+    commands: Vec<Uuid>,
+    fingerprints: Vec<&'a [u8]>,
+    first: Vec<Position>,
+    last: Vec<Position>,
 }
 
 /// The hashes of a batch, in the order of its events; kept apart so that the columns can borrow them.
@@ -138,7 +152,6 @@ impl<'a> Columns<'a> {
         let last = hashes.last().copied().unwrap_or(after.hash);
         let mut columns = Self {
             head: Head { position: after.position, hash: last, recorded_at },
-            appended: Vec::with_capacity(batch.requests.len()),
             before: after.position,
             stream_types: Vec::with_capacity(hashes.len()),
             stream_ids: Vec::with_capacity(hashes.len()),
@@ -164,14 +177,12 @@ impl<'a> Columns<'a> {
                     columns.metadata.push(&stream.metadata);
                 }
             }
-            let appended = Appended { first, last: columns.head.position, recorded_at };
-            columns.appended.push(appended);
-            columns.add_claims(&request.prepared, appended);
+            columns.add_claims(&request.prepared, first);
         }
         columns
     }
 
-    fn add_claims(&mut self, request: &'a crate::prepare::Prepared, appended: Appended) {
+    fn add_claims(&mut self, request: &'a Prepared, first: Position) {
         if request.claims.is_empty() && request.receipt.is_none() {
             return;
         }
@@ -183,19 +194,19 @@ impl<'a> Columns<'a> {
                 PreparedClaim::Share(key, owner) => claims.shared.push(key, *owner),
                 PreparedClaim::Unshare(key, owner) => claims.unshared.push(key, *owner),
                 PreparedClaim::Book { resource, from, until, owner } => {
-                    claims.booked.0.push(*resource);
-                    claims.booked.1.push(*from);
-                    claims.booked.2.push(*until);
-                    claims.booked.3.push(*owner);
+                    claims.booked.resources.push(*resource);
+                    claims.booked.since.push(*from);
+                    claims.booked.until.push(*until);
+                    claims.booked.owners.push(*owner);
                 }
                 PreparedClaim::Unbook { owner } => claims.unbooked.push(*owner),
             }
         }
         if let Some(receipt) = &request.receipt {
-            claims.receipts.0.push(receipt.command_id);
-            claims.receipts.1.push(&receipt.fingerprint);
-            claims.receipts.2.push(appended.first);
-            claims.receipts.3.push(appended.last);
+            claims.receipts.commands.push(receipt.command_id);
+            claims.receipts.fingerprints.push(&receipt.fingerprint);
+            claims.receipts.first.push(first);
+            claims.receipts.last.push(self.head.position);
         }
     }
 
@@ -217,16 +228,17 @@ impl<'a> Columns<'a> {
             .bind(&self.hashes);
         if let Some(claims) = &self.claims {
             for keys in [&claims.released, &claims.unshared] {
-                query = query.bind(&keys.scopes).bind(&keys.keys).bind(&keys.owners);
+                query = query.bind(&keys.scopes).bind(&keys.blinded).bind(&keys.owners);
             }
             query = query.bind(&claims.unbooked);
             for keys in [&claims.taken, &claims.shared] {
-                query = query.bind(&keys.scopes).bind(&keys.keys).bind(&keys.owners);
+                query = query.bind(&keys.scopes).bind(&keys.blinded).bind(&keys.owners);
             }
-            let (resources, since, until, owners) = &claims.booked;
-            let (commands, fingerprints, first, last) = &claims.receipts;
-            query = query.bind(resources).bind(since).bind(until).bind(owners);
-            query = query.bind(commands).bind(fingerprints).bind(first).bind(last);
+            let booked = &claims.booked;
+            query = query.bind(&booked.resources).bind(&booked.since).bind(&booked.until).bind(&booked.owners);
+            let receipts = &claims.receipts;
+            query = query.bind(&receipts.commands).bind(&receipts.fingerprints);
+            query = query.bind(&receipts.first).bind(&receipts.last);
         }
         Ok(query.execute(db).await?.rows_affected() > 0)
     }

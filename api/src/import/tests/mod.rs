@@ -1,0 +1,190 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use hims_commands::role::DefineRole;
+use hims_commands::{Caller, Executor, Request, Surroundings, system_roles, upcasters};
+use hims_domain::Aggregate;
+use hims_event_store::{MasterKey, MemoryEventStore, Recorded};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+
+mod details;
+mod skipped;
+mod synthea;
+
+/// A hospital with its roles and nothing else.
+struct Hospital {
+    executor: Arc<Executor>,
+    folder: tempfile::TempDir,
+}
+
+impl Hospital {
+    async fn empty() -> Self {
+        let drawn = AtomicU64::new(1);
+        let surroundings = Surroundings {
+            clock: Arc::new(|| at("2026-11-23T10:00:00Z")),
+            entropy: Arc::new(move || {
+                u128::from(drawn.fetch_add(1, Ordering::Relaxed))
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+            }),
+        };
+        let store = MemoryEventStore::new(MasterKey::generate().unwrap(), upcasters());
+        let executor = Arc::new(Executor::new(Arc::new(store), surroundings));
+        for (id, definition) in system_roles() {
+            let role = DefineRole { id: Some(id), definition };
+            executor.execute(role, Request::of(Caller::system("test"))).await.unwrap();
+        }
+        Self { executor, folder: tempfile::tempdir().unwrap() }
+    }
+
+    async fn import(&self, paths: &[PathBuf]) -> Summary {
+        import_fhir(&self.executor, paths, &Silent).await.unwrap()
+    }
+
+    /// Imports resources as the only bundle there is.
+    async fn import_resources(&self, resources: impl IntoIterator<Item = Value>) -> Summary {
+        let path = self.file("bundle.json", &bundle(resources).to_string());
+        self.import(&[path]).await
+    }
+
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    async fn state<A: Aggregate>(&self, id: &str) -> A {
+        let loaded = self.executor.load::<A>(id.parse().unwrap(), true).await.unwrap();
+        (*loaded.state.expect("it is not in the record")).clone()
+    }
+
+    async fn events(&self) -> Vec<Recorded> {
+        self.executor.store().read(0, i64::MAX).await.unwrap()
+    }
+
+    /// What has happened to which stream, and when; whatever order it was written in.
+    async fn history(&self) -> BTreeSet<(Uuid, i32, String, DateTime<Utc>)> {
+        let happened = |it: Recorded| {
+            let occurred_at = it.circumstances().unwrap().occurred_at;
+            (it.stream_id, it.version, it.event_type, occurred_at)
+        };
+        self.events().await.into_iter().filter(|it| it.stream_type != "role").map(happened).collect()
+    }
+
+    /// The state of the only stream of a type.
+    async fn only<A: Aggregate>(&self) -> A {
+        let ids: BTreeSet<Uuid> =
+            self.events().await.iter().filter(|it| it.stream_type == A::STREAM).map(|it| it.stream_id).collect();
+        assert_eq!(ids.len(), 1);
+        self.state(&ids.first().unwrap().to_string()).await
+    }
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+fn bundle(resources: impl IntoIterator<Item = Value>) -> Value {
+    let entries: Vec<Value> = resources.into_iter().map(|it| json!({ "resource": it })).collect();
+    json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries })
+}
+
+/// A resource with some elements changed; null takes one away.
+fn but(mut resource: Value, changes: Value) -> Value {
+    let Value::Object(changes) = changes else { panic!("give an object") };
+    for (element, value) in changes {
+        resource[element] = value;
+    }
+    resource
+}
+
+const PATIENT: &str = "00000000-0000-4000-8000-000000000001";
+const ENCOUNTER: &str = "00000000-0000-4000-8000-000000000003";
+const REQUEST: &str = "00000000-0000-4000-8000-000000000004";
+
+fn patient() -> Value {
+    json!({
+        "resourceType": "Patient", "id": PATIENT, "gender": "female", "birthDate": "1967-05-21",
+        "name": [{ "use": "official", "family": "Doe12", "given": ["Jane", "Ann"] }],
+    })
+}
+
+/// Its id is no UUID.
+fn practitioner() -> Value {
+    json!({ "resourceType": "Practitioner", "id": "house", "name": [{ "text": "Gregory House" }] })
+}
+
+fn organization() -> Value {
+    json!({ "resourceType": "Organization", "id": "ward", "name": "Ward 9", "partOf": { "reference": "Organization/all" } })
+}
+
+fn encounter() -> Value {
+    json!({
+        "resourceType": "Encounter", "id": ENCOUNTER, "status": "finished", "class": { "code": "AMB" },
+        "subject": { "reference": format!("Patient/{PATIENT}") },
+        "participant": [{ "individual": { "reference": "Practitioner/house" } }],
+        "period": { "start": "2011-09-11T21:00:00+00:00", "end": "2011-09-11T21:45:30+00:00" },
+        "serviceProvider": { "reference": "Organization/ward" },
+        "reasonCode": [{ "text": "cough" }],
+    })
+}
+
+fn observation(id: &str, loinc: &str, value: f64, unit: &str) -> Value {
+    json!({
+        "resourceType": "Observation", "id": id, "status": "final",
+        "category": [{ "coding": [{ "code": "vital-signs" }] }],
+        "code": { "coding": [{ "system": "http://loinc.org", "code": loinc }] },
+        "subject": { "reference": format!("Patient/{PATIENT}") },
+        "encounter": { "reference": format!("Encounter/{ENCOUNTER}") },
+        "effectiveDateTime": "2011-09-11T21:30:00+00:00",
+        "valueQuantity": { "value": value, "unit": unit, "code": unit },
+    })
+}
+
+fn blood_pressure(systolic: f64, diastolic: f64) -> Value {
+    let component = |loinc, value: f64| {
+        json!({
+            "code": { "coding": [{ "system": "http://loinc.org", "code": loinc }] },
+            "valueQuantity": { "value": value, "code": "mm[Hg]" },
+        })
+    };
+    let components = [component("8480-6", systolic), component("8462-4", diastolic)];
+    but(observation("bp", "55284-4", 0.0, ""), json!({ "valueQuantity": null, "component": components }))
+}
+
+fn request() -> Value {
+    json!({
+        "resourceType": "MedicationRequest", "id": REQUEST, "status": "active", "intent": "order",
+        "medicationCodeableConcept": { "coding": [{
+            "system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "313782", "display": "Acetaminophen 325 MG",
+        }] },
+        "subject": { "reference": format!("Patient/{PATIENT}") },
+        "encounter": { "reference": format!("Encounter/{ENCOUNTER}") },
+        "requester": { "reference": "Practitioner/house" },
+        "authoredOn": "2011-09-11T21:40:00+00:00",
+    })
+}
+
+fn allergy() -> Value {
+    json!({
+        "resourceType": "AllergyIntolerance", "id": "eggs", "category": ["food"], "criticality": "low",
+        "code": { "text": "Allergy to eggs" }, "patient": { "reference": format!("Patient/{PATIENT}") },
+        "clinicalStatus": { "coding": [{ "code": "active" }] }, "recordedDate": "1968-11-28T21:05:10+00:00",
+    })
+}
+
+/// One of each, in an order in which what is referred to comes last.
+fn one_of_each() -> Vec<Value> {
+    let pain = observation("pain", "72514-3", 2.0, "{score}");
+    let all = json!({ "resourceType": "Organization", "id": "all", "name": "Princeton" });
+    vec![request(), allergy(), pain, encounter(), patient(), practitioner(), organization(), all]
+}
+
+fn reasons(summary: &Summary, resource_type: &str) -> BTreeMap<String, u64> {
+    summary.of(resource_type).skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect()
+}

@@ -1,0 +1,110 @@
+//! Sixteen callers at once: exactly one may win, and nobody is turned away for nothing.
+
+use std::future::Future;
+
+use futures::future::join_all;
+
+use super::*;
+
+const CALLERS: u128 = 16;
+
+/// Sixteen callers at once, each with a task of its own.
+async fn race<F>(call: impl Fn(u128) -> F) -> Vec<Result<Outcome, Failure>>
+where
+    F: Future<Output = Result<Outcome, Failure>> + Send + 'static,
+{
+    let calls: Vec<_> = (0..CALLERS).map(|nth| tokio::spawn(call(nth))).collect();
+    join_all(calls).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// Exactly one won; all others were refused with a code.
+#[track_caller]
+fn one_won(outcomes: Vec<Result<Outcome, Failure>>, code: &str) {
+    let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1, "{lost:?}");
+    assert!(lost.into_iter().all(|it| refused(it).code == code));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixteen_callers_one_gets_the_slot() {
+    let world = Arc::new(hospital().await);
+    for nth in 0..CALLERS {
+        world.has::<Patient>(id::<PatientId>(300 + nth), [registered()]).await;
+    }
+    let outcomes = race(|nth| {
+        let world = Arc::clone(&world);
+        let command = schedule(json!({"id": id::<AppointmentId>(400 + nth), "patient_id": id::<PatientId>(300 + nth)}));
+        async move { world.execute(command).await }
+    });
+    one_won(outcomes.await, "double-booking");
+    assert_eq!(world.count("appointment.scheduled").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixteen_callers_one_gets_the_last_tablet() {
+    let world = Arc::new(hospital().await);
+    world.done(receive(LOT, dec!(1))).await;
+    for nth in 0..CALLERS {
+        world.has::<Prescription>(id::<PrescriptionId>(300 + nth), one_tablet()).await;
+    }
+    let outcomes = race(|nth| {
+        let world = Arc::clone(&world);
+        async move { world.execute(dispense(id(300 + nth))).await }
+    });
+    one_won(outcomes.await, "insufficient-stock");
+    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, Decimal::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_callers_get_sixteen_tablets() {
+    let world = Arc::new(hospital().await);
+    world.done(receive(LOT, dec!(10))).await;
+    world.done(receive(LATER_LOT, dec!(6))).await;
+    for nth in 0..CALLERS {
+        world.has::<Prescription>(id::<PrescriptionId>(300 + nth), one_tablet()).await;
+    }
+    let outcomes = race(|nth| {
+        let world = Arc::clone(&world);
+        async move { world.execute(dispense(id(300 + nth))).await }
+    });
+    assert!(outcomes.await.into_iter().all(|it| it.is_ok()));
+    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, Decimal::ZERO);
+    assert_eq!(world.state::<MedicationLot>(LATER_LOT).await.quantity_on_hand, Decimal::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixteen_callers_who_saw_one_version_one_changes_it() {
+    let world = Arc::new(hospital().await);
+    let outcomes = race(|nth| {
+        let world = Arc::clone(&world);
+        let command = ask::<ChangeDepartment>(json!({"department_id": DEPARTMENT, "name": format!("Heart {nth}")}));
+        let request = Request { expected_version: Some(1), ..Request::of(Caller::system("test")) };
+        async move { world.executor.execute(command, request).await }
+    });
+    one_won(outcomes.await, "stale-version");
+    assert_eq!(world.count("department.changed").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixteen_registrations_of_one_person_one_is_no_duplicate() {
+    let world = Arc::new(World::new());
+    let outcomes = race(|_| {
+        let world = Arc::clone(&world);
+        async move { world.execute(ask::<RegisterPatient>(ann())).await }
+    });
+    one_won(outcomes.await, "possible-duplicate");
+    assert_eq!(world.count("patient.registered").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_requests_under_one_key_happen_once() {
+    let world = Arc::new(World::new());
+    let outcomes = race(|_| {
+        let world = Arc::clone(&world);
+        async move { send(&world, "open-department", cardiology()).await }
+    });
+    let outcomes: Vec<_> = outcomes.await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes.iter().filter(|it| !it.replayed).count(), 1);
+    assert!(outcomes.iter().all(|it| it.id == outcomes[0].id && it.position == 1));
+    assert_eq!(world.log().await.len(), 1);
+}

@@ -1,0 +1,122 @@
+//! States from long streams, from snapshots, and after an erasure.
+
+use super::*;
+
+#[tokio::test]
+async fn a_long_stream_loads_as_it_folds() {
+    let world = hospital().await;
+    world.done(receive(LOT, dec!(20))).await;
+    for nth in 1..=150 {
+        world.done(adjust(Decimal::new(nth, 3))).await;
+    }
+    let stored = world.store().load(LOT.0, 0, i32::MAX).await.unwrap();
+    let events: Vec<medication_lot::Event> =
+        world.store().open(stored).await.unwrap().iter().map(|it| it.decode().unwrap()).collect();
+    assert_eq!(world.store().snapshot("medication_lot", LOT.0).await.unwrap().map(|it| it.version), Some(100));
+    let loaded = world.another_node().load::<MedicationLot>(LOT.0, true).await.unwrap();
+    assert_eq!((loaded.version, loaded.state.as_deref()), (151, fold(&events).as_ref()));
+}
+
+/// A patient who moved a hundred times, with every name sealed in the snapshot.
+async fn who_moved_often() -> World {
+    let world = hospital().await;
+    for nth in 1..=120 {
+        let change = json!({"patient_id": PATIENT, "address_line_1": format!("{nth} Main Street")});
+        world.done(ask::<ChangePatientDemographics>(change)).await;
+    }
+    world
+}
+
+#[tokio::test]
+async fn a_snapshot_keeps_what_is_personal() {
+    let world = who_moved_often().await;
+    let loaded = world.another_node().load::<Patient>(PATIENT.0, true).await.unwrap();
+    let patient = loaded.state.unwrap();
+    assert_eq!(loaded.version, 121);
+    assert_eq!(patient.demographics.first_name, said("Ann"));
+    assert_eq!(patient.demographics.address_line_1, Some(said("120 Main Street")));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_shape_is_not_used() {
+    let world = hospital().await;
+    world.done(receive(LOT, dec!(20))).await;
+    for _ in 0..110 {
+        world.done(adjust(dec!(1))).await;
+    }
+    let state = json!({"quantity_on_hand": "666"});
+    let outdated = hims_event_store::Snapshot { version: 100, state_version: 0, state };
+    world.store().save_snapshot("medication_lot", LOT.0, None, outdated).await.unwrap();
+    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(130));
+}
+
+#[tokio::test]
+async fn a_long_stream_of_another_type_is_not_found() {
+    let world = who_moved_often().await;
+    let confirmed = world.execute(ConfirmAppointment { appointment_id: AppointmentId(PATIENT.0) }).await;
+    assert_eq!(refused(confirmed), Refused::missing("appointment"));
+}
+
+#[tokio::test]
+async fn who_is_erased_leaves_a_state_that_can_be_read() {
+    let world = hospital().await;
+    world.done(schedule(json!({"reason_for_visit": "cough"}))).await;
+    world.done(cancel()).await;
+    world.store().vault().destroy_key(PATIENT.0).await.unwrap();
+    let patient = world.state::<Patient>(PATIENT).await;
+    assert_eq!((&patient.mrn, &patient.demographics.first_name), (&Personal::Erased, &Personal::Erased));
+    assert_eq!(patient.demographics.gender, patient::Gender::Female);
+    let appointment = world.state::<Appointment>(APPOINTMENT).await;
+    assert_eq!(appointment.status, appointment::Status::Cancelled);
+    assert_eq!(
+        world.last_event::<appointment::Event>().await,
+        appointment::Event::Cancelled { reason: Personal::Erased }
+    );
+    assert_eq!(world.state::<User>(DOCTOR).await.profile.first_name, said("Rosa"));
+}
+
+#[tokio::test]
+async fn who_is_erased_is_erased_from_snapshots_too() {
+    let world = who_moved_often().await;
+    world.store().vault().destroy_key(PATIENT.0).await.unwrap();
+    let patient = world.another_node().load::<Patient>(PATIENT.0, true).await.unwrap().state.unwrap();
+    assert_eq!(patient.demographics.first_name, Personal::Erased);
+    assert_eq!(patient.demographics.address_line_1, Some(Personal::Erased));
+}
+
+#[tokio::test]
+async fn nothing_more_is_written_about_who_is_erased() {
+    let world = hospital().await;
+    world.store().vault().destroy_key(PATIENT.0).await.unwrap();
+    let node = world.another_node();
+    let change = ask::<ChangePatientDemographics>(json!({"patient_id": PATIENT, "city": "Springfield"}));
+    assert_eq!(refused(node.execute(change, Request::of(Caller::system("test"))).await).code, "erased");
+}
+
+#[tokio::test]
+async fn who_is_erased_is_nobodys_duplicate() {
+    let world = World::new();
+    let first = world.done(ask::<RegisterPatient>(ann())).await;
+    world.store().vault().destroy_key(first.id).await.unwrap();
+    let node = world.another_node();
+    node.execute(ask::<RegisterPatient>(ann()), Request::of(Caller::system("test"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_personal_stands_in_the_log() {
+    let world = World::new();
+    world
+        .has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"ssn": "999-12-3456", "city": "Springfield"})))])
+        .await;
+    world
+        .has::<User>(
+            DOCTOR,
+            [created(), user::Event::ProfileChanged(ask(json!({"first_name": "Rosa", "last_name": "Luna"})))],
+        )
+        .await;
+    let stored: String = world.log().await.iter().flat_map(|it| [it.data.clone(), it.metadata.clone()]).collect();
+    for value in ["Ann", "Bell", "1980-05-17", "999-12-3456", "Springfield", "Rosa", "Luna", "rosa@example.org"] {
+        assert!(!stored.contains(value), "{value}");
+    }
+    assert!(stored.contains("$sealed"));
+}

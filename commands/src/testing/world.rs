@@ -1,0 +1,129 @@
+//! A hospital in memory, with a clock that tests move.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hims_domain::{Aggregate, UserId};
+use hims_event_store::{Actor, Append, EventStore, MasterKey, MemoryEventStore, Opened, Recorded};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{ASKING, now};
+use crate::decision::plan;
+use crate::{Caller, Command, Executor, Failure, Outcome, Refused, Request, Surroundings, system_roles, upcasters};
+
+pub(crate) struct World {
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) surroundings: Surroundings,
+    clock: Arc<Mutex<DateTime<Utc>>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let drawn = AtomicU64::new(1);
+        Self::drawing(move || {
+            // An odd factor moves every bit, so that draws share nothing.
+            u128::from(drawn.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+        })
+    }
+
+    /// With a randomness of the test's own.
+    pub(crate) fn drawing(entropy: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
+        let clock = Arc::new(Mutex::new(now()));
+        let hands = Arc::clone(&clock);
+        let surroundings = Surroundings { clock: Arc::new(move || *hands.lock().unwrap()), entropy: Arc::new(entropy) };
+        let store = Arc::new(MemoryEventStore::new(MasterKey::generate().unwrap(), upcasters()));
+        Self { executor: Arc::new(Executor::new(store, surroundings.clone())), surroundings, clock }
+    }
+
+    /// Another node over the same log, which remembers nothing yet.
+    pub(crate) fn another_node(&self) -> Executor {
+        Executor::new(Arc::clone(self.store()), self.surroundings.clone())
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
+        self.executor.store()
+    }
+
+    /// Time passes.
+    pub(crate) fn after(&self, passed: TimeDelta) {
+        *self.clock.lock().unwrap() += passed;
+    }
+
+    /// Something has happened, with no command.
+    pub(crate) async fn has<A: Aggregate>(&self, id: impl Into<Uuid>, events: impl IntoIterator<Item = A::Event>) {
+        let events: Vec<_> = events.into_iter().collect();
+        let planned = plan::<A>(id.into(), 0, None, &events).unwrap();
+        self.store().append(Append::stream(planned.append)).await.unwrap();
+    }
+
+    /// The system gives a command.
+    pub(crate) async fn execute<C: Command>(&self, command: C) -> Result<Outcome, Failure> {
+        self.executor.execute(command, Request::of(Caller::system("test"))).await
+    }
+
+    /// The system gives a command, which is carried out.
+    #[track_caller]
+    pub(crate) fn done<C: Command>(&self, command: C) -> impl Future<Output = Outcome> {
+        let carried_out = self.execute(command);
+        async move { carried_out.await.unwrap() }
+    }
+
+    pub(crate) async fn state<A: Aggregate>(&self, id: impl Into<Uuid>) -> Arc<A> {
+        self.executor.load::<A>(id.into(), true).await.unwrap().state.unwrap()
+    }
+
+    /// Everything that happened, in order.
+    pub(crate) async fn log(&self) -> Vec<Recorded> {
+        self.store().read(0, i64::MAX).await.unwrap()
+    }
+
+    /// How often something happened.
+    pub(crate) async fn count(&self, event_type: &str) -> usize {
+        self.log().await.iter().filter(|it| it.event_type == event_type).count()
+    }
+
+    /// What happened last.
+    pub(crate) async fn last(&self) -> Opened {
+        let last = self.log().await.pop().unwrap();
+        self.store().open(vec![last]).await.unwrap().remove(0)
+    }
+
+    /// What happened last, read as an event.
+    pub(crate) async fn last_event<E: DeserializeOwned>(&self) -> E {
+        self.last().await.decode().unwrap()
+    }
+}
+
+/// Somebody with a role that every hospital begins with.
+pub(crate) fn somebody(role: &str) -> Caller {
+    let (_, definition) = system_roles().into_iter().find(|(_, it)| it.name.as_str() == role).unwrap();
+    Caller {
+        actor: Actor::User { id: ASKING },
+        role: Some(role.to_owned()),
+        permissions: definition.permissions,
+        is_system: false,
+        ..Caller::system("")
+    }
+}
+
+/// The same, but a certain person.
+pub(crate) fn user(id: UserId, role: &str) -> Caller {
+    Caller { actor: Actor::User { id: id.0 }, ..somebody(role) }
+}
+
+/// The refusal, where there must be one.
+#[track_caller]
+pub(crate) fn refused(outcome: Result<Outcome, Failure>) -> Refused {
+    match outcome {
+        Err(Failure::Refused(refused)) => refused,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A field of stored metadata.
+pub(crate) fn metadata(event: &Recorded) -> Value {
+    serde_json::from_str(&event.metadata).unwrap()
+}

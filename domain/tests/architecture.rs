@@ -1,0 +1,76 @@
+//! Which crate may know which: the arrows of the workspace, read from its manifests.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The dependencies that a manifest declares in the sections that `counts` accepts.
+fn dependencies(member: &str, counts: fn(&str) -> bool) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(member).join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut section = String::new();
+    let mut found = BTreeSet::new();
+    for line in manifest.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#')) {
+        if let Some(header) = line.strip_prefix('[') {
+            header.trim_end_matches(']').clone_into(&mut section);
+            // A dependency may have a table of its own: `[dependencies.serde]`.
+            if let Some((parent, name)) = section.clone().rsplit_once("dependencies.") {
+                if counts(&format!("{parent}dependencies")) {
+                    found.insert(name.trim_matches('"').to_owned());
+                }
+                section.clear();
+            }
+        } else if section.ends_with("dependencies")
+            && counts(&section)
+            && let Some(name) = line.split(['.', '=', ' ']).next()
+        {
+            found.insert(name.trim_matches('"').to_owned());
+        }
+    }
+    found
+}
+
+/// What is needed to build it; tests may use more.
+fn to_build(section: &str) -> bool {
+    !section.ends_with("dev-dependencies")
+}
+
+fn any(_: &str) -> bool {
+    true
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|it| (*it).to_owned()).collect()
+}
+
+#[test]
+fn the_domain_depends_on_next_to_nothing() {
+    let allowed = set(&["chrono", "rust_decimal", "serde", "thiserror", "uuid"]);
+    let beyond: Vec<_> = dependencies("domain", to_build).difference(&allowed).cloned().collect();
+    assert!(beyond.is_empty(), "{beyond:?}");
+}
+
+#[test]
+fn what_is_of_the_workspace_knows_only_what_lies_below_it() {
+    for (member, may_know) in [
+        ("domain", &[][..]),
+        ("event-store", &[]),
+        ("commands", &["hims-domain", "hims-event-store"]),
+        ("projections", &["hims-domain", "hims-event-store"]),
+    ] {
+        let known: BTreeSet<_> =
+            dependencies(member, to_build).into_iter().filter(|it| it.starts_with("hims")).collect();
+        assert!(known.is_subset(&set(may_know)), "{member} knows {known:?}");
+    }
+}
+
+#[test]
+fn commands_and_projections_do_not_know_each_other_even_in_tests() {
+    assert!(!dependencies("commands", any).contains("hims-projections"));
+    assert!(!dependencies("projections", any).contains("hims-commands"));
+}
+
+#[test]
+fn the_manifests_are_read() {
+    assert!(dependencies("commands", any).is_superset(&set(&["hims-domain", "hims-event-store", "proptest"])));
+    assert!(!dependencies("commands", to_build).contains("proptest"));
+}

@@ -1,0 +1,148 @@
+//! A history may be folded at once, one by one, or from a state that was stored in between.
+#![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+
+use hims_domain::appointment::{self, Appointment, Slot};
+use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::prescription::{self, Dispensing, Prescription};
+use hims_domain::{Aggregate, PatientId, PrescriptionItemId, UserId, fold};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+fn from<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn id<T: From<Uuid> + std::fmt::Debug>() -> impl Strategy<Value = T> {
+    (0_u128..5).prop_map(|it| Uuid::from_u128(it).into())
+}
+
+fn quantity() -> impl Strategy<Value = Decimal> {
+    (-50_000_i64..50_000).prop_map(|it| Decimal::new(it, 3))
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    (0_i64..1_000_000, 1_i32..480).prop_map(|(minute, duration_minutes)| Slot {
+        starts_at: chrono::DateTime::from_timestamp(minute * 60, 0).unwrap(),
+        duration_minutes,
+    })
+}
+
+fn appointment_event() -> impl Strategy<Value = appointment::Event> {
+    use appointment::Event;
+    let scheduled = (id::<PatientId>(), id::<UserId>(), slot()).prop_map(|(patient_id, provider_id, slot)| {
+        from(json!({"scheduled": {
+            "patient_id": patient_id, "provider_id": provider_id, "slot": slot, "appointment_type": "new",
+            "time_zone": "UTC", "priority": "normal", "insurance_verified": false,
+        }}))
+    });
+    let rescheduled = (slot(), id(), prop::option::of(id()))
+        .prop_map(|(slot, provider_id, room_id)| Event::Rescheduled { slot, provider_id, room_id });
+    prop_oneof![
+        2 => scheduled,
+        3 => rescheduled,
+        8 => prop::sample::select(vec![
+            Event::Confirmed,
+            Event::CheckedIn,
+            Event::Started,
+            Event::Completed,
+            Event::MarkedNoShow,
+            from(json!({"cancelled": {"reason": "ill"}})),
+        ]),
+    ]
+}
+
+fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
+    use medication_lot::Event;
+    let received = quantity().prop_map(|quantity| {
+        from(json!({"received": {
+            "medication_id": Uuid::nil(), "location_id": Uuid::nil(), "lot_number": "L-1", "expiry_date": "2027-01-31",
+            "quantity": quantity, "unit": "tablet",
+        }}))
+    });
+    prop_oneof![
+        1 => received,
+        3 => quantity().prop_map(|change| Event::Adjusted { change, reason: "counted".into() }),
+        3 => (id(), id(), quantity())
+            .prop_map(|(prescription_id, item_id, quantity)| Event::Dispensed { prescription_id, item_id, quantity }),
+        3 => prop::sample::select(vec![
+            Event::Quarantined { reason: "warm".into() },
+            Event::Released,
+            Event::Recalled { reason: "impure".into() },
+        ]),
+    ]
+}
+
+fn prescription_event() -> impl Strategy<Value = prescription::Event> {
+    use prescription::Event;
+    let written = prop::collection::vec((id::<PrescriptionItemId>(), quantity()), 1..4).prop_map(|items| {
+        let items: Vec<_> = items
+            .into_iter()
+            .map(|(id, quantity)| {
+                json!({"id": id, "order": {
+                    "medication_id": Uuid::nil(), "quantity": quantity, "quantity_unit": "tablet",
+                }})
+            })
+            .collect();
+        from(json!({"written": {
+            "number": "RX-1", "patient_id": Uuid::nil(), "provider_id": Uuid::nil(), "priority": "normal",
+            "items": items,
+        }}))
+    });
+    let part = (id(), prop::option::of(id()), quantity()).prop_map(|(item_id, lot_id, quantity)| Dispensing {
+        item_id,
+        lot_id,
+        quantity,
+    });
+    let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
+        .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, completes });
+    prop_oneof![
+        1 => written,
+        4 => dispensed,
+        4 => prop::sample::select(vec![
+            Event::SentToPharmacy,
+            Event::MarkedReady,
+            from(json!({"cancelled": {"reason": "allergic"}})),
+        ]),
+    ]
+}
+
+/// The state as a snapshot gives it back.
+fn stored<A: Aggregate>(state: Option<A>) -> Option<A> {
+    state.map(|it| from(serde_json::to_value(it).unwrap()))
+}
+
+fn folds_alike<A: Aggregate + PartialEq>(history: &[A::Event], batch: usize) -> Result<(), TestCaseError> {
+    let at_once = fold::<A>(history);
+    let one_by_one = history.iter().fold(None, |state, event| stored(A::evolve(state, event)));
+    prop_assert_eq!(&one_by_one, &at_once);
+    let in_batches =
+        history.chunks(batch).fold(None, |state: Option<A>, events| stored(events.iter().fold(state, A::evolve)));
+    prop_assert_eq!(&in_batches, &at_once);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn an_appointment_folds_alike(history in prop::collection::vec(appointment_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Appointment>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_lot_folds_alike(history in prop::collection::vec(lot_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<MedicationLot>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_prescription_folds_alike(history in prop::collection::vec(prescription_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Prescription>(&history, batch)?;
+    }
+
+    #[test]
+    fn nothing_comes_of_a_history_without_a_beginning(history in prop::collection::vec(appointment_event(), 1..10)) {
+        let rest: Vec<_> = history.into_iter().filter(|it| !matches!(it, appointment::Event::Scheduled(_))).collect();
+        prop_assert_eq!(fold::<Appointment>(&rest), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Values from the outside, whatever people write.
+
+use hims_domain::values::{Email, LongText, Mrn, Phone, Ssn};
+use hims_domain::{Described, Personal, Pointer};
+use proptest::prelude::*;
+
+/// What is close enough to each form to pass some of its rules.
+fn written() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        r"\PC{0,80}",
+        r"[ \t]?[A-Za-zÀ-ž'.+_-]{0,12}@[A-Za-zÀ-ž.-]{0,12}\.[A-Za-z]{0,4} ?",
+        r"[+]?[0-9 ().+/-]{0,24}",
+        r"[0-9]{3}-?[0-9]{2}-?[0-9]{4}",
+    ]
+}
+
+fn is_accepted(value: &impl Described) -> bool {
+    let mut invalid = Vec::new();
+    value.check(&Pointer::Root, &mut invalid);
+    invalid.is_empty()
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_once_reads_the_same_again(text in written()) {
+        if let Ok(email) = Email::parse(&text) {
+            prop_assert_eq!(Email::parse(email.as_str()), Ok(email.clone()));
+        }
+        if let Ok(phone) = Phone::parse(&text) {
+            prop_assert_eq!(Phone::parse(phone.as_str()), Ok(phone.clone()));
+        }
+        if let Ok(ssn) = Ssn::parse(&text) {
+            prop_assert_eq!(Ssn::parse(ssn.as_str()), Ok(ssn.clone()));
+        }
+    }
+
+    #[test]
+    fn an_address_is_found_in_any_case(local in "[a-z']{1,10}", domain in "[a-z]{1,10}[.][a-z]{2,4}") {
+        let address = format!("{local}@{domain}");
+        prop_assert_eq!(Email::parse(&address.to_uppercase()), Email::parse(&address));
+        prop_assert!(Email::parse(&address).is_ok());
+    }
+
+    #[test]
+    fn a_phone_number_is_e164(text in written()) {
+        if let Ok(phone) = Phone::parse(&text) {
+            let digits = phone.as_str().strip_prefix('+').unwrap();
+            prop_assert!((8..=15).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit()));
+        }
+    }
+
+    #[test]
+    fn reading_never_fails_and_the_check_tells(text in written()) {
+        let json = serde_json::Value::String(text.clone());
+        let email: Email = serde_json::from_value(json.clone()).unwrap();
+        prop_assert_eq!(is_accepted(&email), Email::parse(&text).is_ok());
+        let phone: Phone = serde_json::from_value(json.clone()).unwrap();
+        prop_assert_eq!(is_accepted(&phone), Phone::parse(&text).is_ok());
+        let ssn: Ssn = serde_json::from_value(json.clone()).unwrap();
+        prop_assert_eq!(is_accepted(&ssn), Ssn::parse(&text).is_ok());
+        let words: LongText = serde_json::from_value(json).unwrap();
+        prop_assert_eq!(words.as_str(), text.trim());
+    }
+
+    #[test]
+    fn what_is_personal_reads_as_it_was_written_and_never_shows(text in "[a-z ]{4,40}") {
+        let personal = Personal::Known(LongText::from(text.as_str()));
+        let stored = serde_json::to_value(&personal).unwrap();
+        prop_assert_eq!(serde_json::from_value::<Personal<LongText>>(stored).unwrap(), personal.clone());
+        let plain = serde_json::Value::String(text.clone());
+        prop_assert_eq!(serde_json::from_value::<Personal<LongText>>(plain).unwrap(), personal.clone());
+        prop_assert_eq!(format!("{personal:?}"), "Personal(…)");
+    }
+
+    #[test]
+    fn a_slip_of_one_digit_is_noticed(draw in any::<u64>(), place in 0_usize..11, slip in 1_u8..10) {
+        let right = Mrn::issue(draw).0;
+        let mut wrong = right.clone().into_bytes();
+        let digit = &mut wrong["MRN-".len() + place];
+        *digit = b'0' + (*digit - b'0' + slip) % 10;
+        let wrong = String::from_utf8(wrong).unwrap();
+        let draw_of = |number: &str| number["MRN-".len().."MRN-".len() + 10].parse::<u64>().unwrap();
+        prop_assert_eq!(Mrn::issue(draw_of(&right)).0, right);
+        prop_assert_ne!(Mrn::issue(draw_of(&wrong)).0, wrong);
+    }
+}

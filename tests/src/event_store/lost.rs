@@ -1,0 +1,79 @@
+//! The connection breaks while something is being appended: the answer is true all the same.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use hims_event_store::{PgEventStore, PgOptions, Upcasters};
+use sqlx::{Executor, PgConnection};
+
+use super::fixture::{Log, at, begin, id, key};
+use super::queue::lock_head;
+use crate::support::{Proxy, pool_as};
+
+/// Waits until a session waits for the head.
+async fn somebody_waits(superuser: &mut PgConnection) {
+    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *superuser).await.expect("an answer") == 0 {}
+}
+
+/// A log that is reached through a proxy, with one event in it.
+async fn behind_a_proxy() -> (Log, Proxy) {
+    let (mut log, proxy) = (Log::in_postgres().await, Proxy::start().await);
+    let pool = pool_as("hims_writer", &proxy.options(&log.database().options));
+    let store = PgEventStore::connect(pool, key(), Upcasters::default(), PgOptions::default()).await;
+    log.stores = vec![Arc::new(store.expect("a store"))];
+    log.append(begin(id())).await.expect("appended");
+    (log, proxy)
+}
+
+#[tokio::test]
+async fn an_append_that_was_recorded_though_nobody_heard_of_it_is_acknowledged() {
+    let (log, proxy) = behind_a_proxy().await;
+    let mut superuser = log.database().superuser().await;
+    let mut locked = lock_head(&log).await;
+    let appends = join_all((0..3).map(|_| log.append(begin(id()))));
+    let cut = async {
+        somebody_waits(&mut superuser).await;
+        proxy.cut();
+        locked.execute("rollback").await.expect("unlocked");
+    };
+    let (appended, ()) = futures::join!(appends, cut);
+    let places: Vec<_> = appended.into_iter().map(|it| it.expect("recorded")).map(|it| (it.first, it.last)).collect();
+    assert_eq!(places, [(2, 2), (3, 3), (4, 4)]);
+    assert_eq!(log.proved_length().await, 4);
+    let events = log.events().await;
+    log.append(at(events[3].stream_id, 1)).await.expect("its version is known");
+    assert_eq!(*log.store().head().borrow(), 5);
+}
+
+#[tokio::test]
+async fn an_append_that_arrives_after_it_was_sent_again_is_not_recorded_twice() {
+    let (log, proxy) = behind_a_proxy().await;
+    let captured = proxy.capture(b"account.credited");
+    let appended = log.append(begin(id())).await.expect("sent again");
+    assert_eq!(appended.last, 2);
+    captured.await.expect("captured").arrive().await;
+    assert_eq!(log.proved_length().await, 2);
+    log.append(begin(id())).await.expect("it goes on");
+    assert_eq!(log.proved_length().await, 3);
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_ends_costs_nobody_an_append() {
+    let log = Log::in_postgres().await;
+    let mut superuser = log.database().superuser().await;
+    for round in 1..5 {
+        let mut locked = lock_head(&log).await;
+        let appends = join_all((0..10).map(|_| log.append(begin(id()))));
+        let kill = async {
+            somebody_waits(&mut superuser).await;
+            let sql = "select pg_terminate_backend(pid) from pg_stat_activity
+                        where datname = current_database() and wait_event_type = 'Lock'";
+            superuser.execute(sql).await.expect("the session is taken away");
+            locked.execute("rollback").await.expect("unlocked");
+        };
+        let (appended, ()) = futures::join!(appends, kill);
+        assert!(appended.iter().all(Result::is_ok), "{appended:?}");
+        assert_eq!(log.proved_length().await, round * 10);
+    }
+}

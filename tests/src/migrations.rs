@@ -1,0 +1,73 @@
+use futures::future::join_all;
+use hims_projections::migrations::{down, status, up};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::support::{TestDatabase, database, empty_database};
+
+/// A pool of its own for each node: new sessions, so that what a migration sets for the database takes effect.
+fn node(database: &TestDatabase) -> PgPool {
+    PgPoolOptions::new().max_connections(2).connect_lazy_with(database.options.clone())
+}
+
+async fn applied(pool: &PgPool) -> Vec<bool> {
+    status(pool).await.expect("a status").iter().map(|it| it.applied_at.is_some()).collect()
+}
+
+/// What there is besides what every database has.
+async fn things(pool: &PgPool) -> Vec<String> {
+    let sql = "select format('%s.%s', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = relnamespace
+                where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' union all
+               select format('%s in %s', e.extname, n.nspname) from pg_extension e join pg_namespace n on n.oid = extnamespace
+                where e.extname <> 'plpgsql' union all
+               select nspname from pg_namespace where nspname !~ '^pg_' union all
+               select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = pronamespace
+                where n.nspname not in ('pg_catalog', 'information_schema') order by 1";
+    sqlx::query_scalar(sql).fetch_all(pool).await.expect("a catalogue")
+}
+
+#[tokio::test]
+async fn several_nodes_that_start_at_once_migrate_once() {
+    let database = empty_database().await;
+    assert!(applied(&database.owner).await.iter().all(|it| !it), "nothing is applied to an empty database");
+    let nodes: Vec<_> = (0..6).map(|_| node(&database)).collect();
+    for migrated in join_all(nodes.iter().map(up)).await {
+        migrated.expect("every node comes up");
+    }
+    assert!(applied(&database.owner).await.iter().all(|it| *it));
+}
+
+#[tokio::test]
+async fn down_to_nothing_and_up_again_is_the_same() {
+    let database = empty_database().await;
+    up(&node(&database)).await.expect("up");
+    let first = things(&node(&database)).await;
+    assert!(first.contains(&"btree_gist in public".to_owned()) && first.contains(&"pg_trgm in public".to_owned()));
+    down(&node(&database), None).await.expect("down");
+    assert_eq!(
+        things(&node(&database)).await,
+        ["information_schema", "public", "public._sqlx_migrations", "public._sqlx_migrations_pkey"]
+    );
+    up(&node(&database)).await.expect("up again");
+    assert_eq!(things(&node(&database)).await, first);
+}
+
+#[tokio::test]
+async fn one_step_down_reverts_the_last_migration() {
+    let database = database().await;
+    let all = applied(&database.owner).await.len();
+    down(&database.owner, Some(1)).await.expect("down");
+    let left = applied(&database.owner).await;
+    assert_eq!((left.len(), left.iter().filter(|it| **it).count()), (all, all - 1));
+    up(&database.owner).await.expect("up");
+    up(&database.owner).await.expect("up when there is nothing to do");
+    assert!(applied(&database.owner).await.iter().all(|it| *it));
+}
+
+#[tokio::test]
+async fn the_applied_migrations_stay_readable_under_the_documents_name() {
+    let database = database().await;
+    let sql = "select count(*) from schema_migrations where success and applied_at is not null";
+    let count: i64 = sqlx::query_scalar(sql).fetch_one(&database.owner).await.expect("the view");
+    assert_eq!(usize::try_from(count), Ok(status(&database.owner).await.expect("a status").len()));
+}
