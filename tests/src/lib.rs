@@ -3,5 +3,6 @@
 
 mod embedded;
 mod event_store;
+mod hospital;
 mod migrations;
 mod support;

@@ -1,0 +1,63 @@
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|it| it.to_str().expect("a readable header"))
+    }
+
+    /// The body of an answer that is none of a problem.
+    pub(crate) fn done(&self) -> Value {
+        assert!((200..300).contains(&self.status), "{} {}", self.status, self.text);
+        self.json()
+    }
+
+    /// The id that a command answers.
+    pub(crate) fn id(&self) -> String {
+        self.done()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The position that a command answers.
+    pub(crate) fn position(&self) -> i64 {
+        self.done()["position"].as_i64().expect("a position")
+    }
+
+    /// A problem with everything that belongs to one, and nothing of what the request said.
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let problem = self.json();
+        assert_eq!((&problem["code"], &problem["status"]), (&code.into(), &status.into()), "{problem}");
+        for member in ["type", "title", "detail", "instance", "request_id"] {
+            assert!(problem[member].as_str().is_some_and(|it| !it.is_empty()), "{member} of {problem}");
+        }
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"), "{problem}");
+        for error in problem["errors"].as_array().into_iter().flatten() {
+            assert!(error["pointer"].is_string() && error["message"].is_string(), "{problem}");
+        }
+        problem
+    }
+
+    /// As [`problem`](Self::problem), with the field that is at fault.
+    pub(crate) fn problem_at(&self, status: u16, code: &str, pointer: &str) {
+        let problem = self.problem(status, code);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The program on the command line: what it prints, and how it ends.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use sqlx::ConnectOptions as _;
+
+use super::Hospital;
+use super::fixture::key_file;
+use super::process::hims;
+use crate::support::{TestDatabase, empty_database, scratch};
+
+/// The program on a database of the tests.
+fn on(database: &TestDatabase, folder: &tempfile::TempDir) -> Command {
+    let mut command = hims();
+    command.env("DATABASE_URL", database.options.to_url_lossy().as_str());
+    command.env("HIMS_MASTER_KEY_FILE", key_file(folder)).env("RUST_LOG", "off").stdin(Stdio::null());
+    command
+}
+
+fn text(of: &[u8]) -> String {
+    String::from_utf8(of.to_vec()).expect("UTF-8")
+}
+
+/// Failed, and said why in one sentence, on stderr.
+#[track_caller]
+fn assert_failed(output: &Output) {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stderr);
+    assert_eq!((said.lines().count(), said.starts_with("hims: ")), (1, true), "{said}");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in [
+        vec![],
+        vec!["serve"],
+        vec!["migrate"],
+        vec!["migrate", "up"],
+        vec!["migrate", "down"],
+        vec!["migrate", "status"],
+        vec!["import"],
+        vec!["import", "fhir"],
+        vec!["verify"],
+        vec!["rebuild"],
+        vec!["user"],
+        vec!["user", "add"],
+        vec!["openapi"],
+    ] {
+        let output = hims().args(&command).arg("--help").output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {output:?}");
+        assert!(text(&output.stdout).contains("Usage: hims"), "{command:?}: {output:?}");
+    }
+    let output = hims().arg("--version").output().expect("it runs");
+    assert_eq!((output.status.code(), text(&output.stdout).starts_with("hims ")), (Some(0), true), "{output:?}");
+}
+
+#[test]
+fn a_usage_that_is_none_is_2() {
+    for command in [
+        vec![],
+        vec!["dance"],
+        vec!["serve", "--bind", "nowhere"],
+        vec!["verify", "--from", "x"],
+        vec!["import", "fhir"],
+        vec!["rebuild", "--as-of", "1"],
+        vec!["rebuild", "--as-of", "yesterday", "--into", "x"],
+        vec!["user", "add"],
+    ] {
+        let output = hims().args(&command).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
+        assert!(text(&output.stdout).is_empty() && !output.stderr.is_empty(), "{command:?}: {output:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_1() {
+    let folder = scratch("cli");
+    let no_database = hims().env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none").arg("verify").output();
+    assert_failed(&no_database.expect("it runs"));
+    let nothing_there = hims()
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
+        .env("HIMS_MASTER_KEY_FILE", key_file(&folder))
+        .env("RUST_LOG", "off")
+        .args(["migrate", "status"])
+        .output();
+    assert_failed(&nothing_there.expect("it runs"));
+    let unknown = hims().env("HIMS_COLOUR", "red").arg("verify").output().expect("it runs");
+    assert_failed(&unknown);
+}
+
+#[tokio::test]
+async fn the_database_goes_up_and_down_and_up() {
+    let (database, folder) = (empty_database().await, scratch("cli"));
+    let migrate = |arguments: &[&str]| {
+        let output = on(&database, &folder).arg("migrate").args(arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stdout).lines().map(|it| it.contains(" applied 2")).collect::<Vec<_>>()
+    };
+    let pending = migrate(&["status"]);
+    assert!(pending.len() >= 9 && pending.iter().all(|it| !it), "{pending:?}");
+    assert!(migrate(&["up"]).iter().all(|it| *it));
+    assert_eq!(migrate(&["down"]).iter().filter(|it| **it).count(), pending.len() - 1);
+    assert_eq!(migrate(&["down", "2"]).iter().filter(|it| **it).count(), pending.len() - 3);
+    assert!(migrate(&["up"]).iter().all(|it| *it));
+    assert!(migrate(&["down", "all"]).iter().all(|it| !it));
+    assert!(migrate(&["up"]).iter().all(|it| *it));
+    assert_failed(&on(&database, &folder).args(["migrate", "down", "some"]).output().expect("it runs"));
+}
+
+#[tokio::test]
+async fn a_broken_chain_is_told_with_its_position() {
+    let hospital = Hospital::start().await;
+    let folder = scratch("cli");
+    let verify =
+        |from: &str| on(&hospital.database, &folder).args(["verify", "--from", from]).output().expect("it runs");
+    let whole = verify("1");
+    assert_eq!(whole.status.code(), Some(0), "{whole:?}");
+    assert!(text(&whole.stdout).starts_with("positions 1 to "), "{whole:?}");
+    let mut db = hospital.database.superuser().await;
+    let tamper = "set session_replication_role = replica;
+                  update log.events set metadata = replace(metadata::text, 'demo', 'omed')::json where position = 20";
+    sqlx::raw_sql(tamper).execute(&mut db).await.expect("somebody who may do anything");
+    let broken = verify("1");
+    assert_failed(&broken);
+    assert!(text(&broken.stderr).contains("20"), "{broken:?}");
+    assert_failed(&verify("20"));
+}
+
+#[tokio::test]
+async fn a_past_is_made_in_a_schema_of_its_own() {
+    let hospital = Hospital::start().await;
+    let folder = scratch("cli");
+    let rebuild = |schema: &str| {
+        on(&hospital.database, &folder).args(["rebuild", "--as-of", "20", "--into", schema]).output().expect("it runs")
+    };
+    let made = rebuild("then");
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert_eq!(super::tables::count(hospital.owner(), "then.audit_logs").await, 20);
+    assert_failed(&rebuild("then"));
+    assert_failed(&rebuild("Robert'); drop"));
+}
+
+#[tokio::test]
+async fn a_user_is_entered_and_chooses_another_password() {
+    let hospital = Hospital::start().await;
+    let folder = scratch("cli");
+    let add = |password: &str| {
+        let mut command = on(&hospital.database, &folder);
+        command.args(["user", "add", "--email", "ines@example.org", "--role", "nurse"]);
+        command.args(["--first-name", "Ines", "--last-name", "Roth"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("its input").write_all(format!("{password}\n").as_bytes()).expect("it listens");
+        child.wait_with_output().expect("it ends")
+    };
+    assert_failed(&add("short"));
+    let added = add("a long enough password");
+    assert_eq!(added.status.code(), Some(0), "{added:?}");
+    assert!(!text(&added.stdout).contains("long enough"), "{added:?}");
+    assert_failed(&add("a long enough password"));
+    let ines = hospital.nobody().login_as("ines@example.org", "a long enough password").await;
+    assert_eq!(ines.get("sessions/current").await.done()["user"]["must_change_password"], true);
+}
+
+#[tokio::test]
+async fn a_demo_is_made_once_and_never_over_something_else() {
+    let (database, folder) = (empty_database().await, scratch("cli"));
+    let output = on(&database, &folder)
+        .args(["user", "add", "--email", "x@example.org", "--role", "nurse", "--first-name", "X", "--last-name", "Y"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    assert_failed(&output);
+    let output = on(&database, &folder).args(["serve", "--demo", "--bind", "127.0.0.1:0"]).output().expect("it runs");
+    assert_failed(&output);
+    assert!(text(&output.stderr).contains("empty"), "{output:?}");
+}

@@ -1,0 +1,112 @@
+//! The ids of the demo hospital, and what can be asked of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::Client;
+
+pub(crate) const PASSWORD: &str = "demo-hims-2026";
+
+fn id(kind: u16, number: u16) -> String {
+    format!("de30000{kind}-0000-8000-8000-{number:012x}")
+}
+
+pub(crate) fn department(number: u16) -> String {
+    id(1, number)
+}
+pub(crate) fn room(number: u16) -> String {
+    id(2, number)
+}
+pub(crate) fn user(number: u16) -> String {
+    id(3, number)
+}
+pub(crate) fn patient(number: u16) -> String {
+    id(4, number)
+}
+pub(crate) fn medication(number: u16) -> String {
+    id(5, number)
+}
+pub(crate) fn lot(medication: u16, nth: u16) -> String {
+    id(6, medication * 10 + nth)
+}
+
+/// The administrator, the doctor and the nurse among the users.
+pub(crate) const DOCTOR: u16 = 2;
+pub(crate) const NURSE: u16 = 3;
+
+/// An instant some days ahead, at noon and some minutes.
+pub(crate) fn at(days: i64, minutes: i64) -> DateTime<Utc> {
+    let day = (hims_api::surroundings().clock)().date_naive() + TimeDelta::days(days);
+    day.and_hms_opt(12, 0, 0).expect("noon").and_utc() + TimeDelta::minutes(minutes)
+}
+
+/// A slot of the doctor in the first room.
+pub(crate) fn appointment(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
+    json!({
+        "patient_id": patient_id, "provider_id": user(DOCTOR), "room_id": room(1), "appointment_type": "follow_up",
+        "starts_at": starts_at, "duration_minutes": 30, "reason_for_visit": "Persistent cough",
+    })
+}
+
+/// A person whom the demo does not know.
+pub(crate) fn person(first_name: &str, last_name: &str, number: u32) -> Value {
+    json!({
+        "first_name": first_name, "last_name": last_name, "date_of_birth": "1979-04-23", "gender": "female",
+        "ssn": format!("987-65-{number:04}"), "phone_primary": "555-415-3084", "city": "Hinterzarten",
+    })
+}
+
+pub(crate) fn prescription(patient_id: &str, medication: u16, quantity: &str, unit: &str) -> Value {
+    json!({
+        "patient_id": patient_id,
+        "items": [{"medication_id": self::medication(medication), "quantity": quantity, "quantity_unit": unit,
+                   "instructions": "With plenty of water"}],
+    })
+}
+
+/// What happens on a busy day: some of everything, and of what goes wrong. Answers the patient of the day.
+pub(crate) async fn busy_day(nobody: &Client) -> String {
+    let reception = nobody.login("reception").await;
+    let (doctor, nurse) = (nobody.login("doctor").await, nobody.login("nurse").await);
+    let pharmacist = nobody.login("pharmacist").await;
+    let patient_id = reception.did("register-patient", person("Zuzanna", "Kowalczyk", 1)).await;
+    for number in 0..4 {
+        let booked = appointment(&patient_id, at(5, 30 * number));
+        let appointment_id = reception.did("schedule-appointment", booked).await;
+        match number {
+            0 => drop(
+                reception.did("cancel-appointment", json!({"appointment_id": appointment_id, "reason": "ill"})).await,
+            ),
+            1 => {
+                let moved = json!({"appointment_id": appointment_id, "starts_at": at(6, 0), "duration_minutes": 45});
+                reception.did("reschedule-appointment", moved).await;
+            }
+            _ => drop(reception.did("check-in-appointment", json!({"appointment_id": appointment_id})).await),
+        }
+        if number == 3 {
+            let started =
+                json!({"patient_id": patient_id, "appointment_id": appointment_id, "chief_complaint": "Cough"});
+            let consultation_id = doctor.did("start-consultation", started).await;
+            doctor
+                .did("record-findings", json!({"consultation_id": consultation_id, "assessment": "Bronchitis"}))
+                .await;
+            doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
+        }
+    }
+    let refused = reception.command("schedule-appointment", appointment(&patient_id, at(6, 15))).await;
+    refused.problem(409, "double-booking");
+    let vital_signs_id = nurse.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 72})).await;
+    let corrected = json!({"vital_signs_id": vital_signs_id, "reason": "mistyped", "correction": {"heart_rate": 27},
+                           "confirm_extreme": true});
+    nurse.did("mark-vital-signs-entered-in-error", corrected).await;
+    let allergy =
+        json!({"patient_id": patient_id, "allergen_type": "drug", "allergen_name": "Codeine", "severity": "mild"});
+    doctor.did("record-allergy", allergy).await;
+    let prescription_id = doctor.did("write-prescription", prescription(&patient_id, 2, "12.5", "tablet")).await;
+    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id})).await;
+    let changed = json!({"patient_id": patient_id, "city": "Freiburg", "email": "zuzanna@example.org"});
+    reception.did("change-patient-demographics", changed).await;
+    nobody.log_in("doctor@demo.hims", "not the password").await.problem(401, "wrong-credentials");
+    patient_id
+}

@@ -1,0 +1,128 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::thread::JoinHandle;
+
+use hims_api::Settings;
+use hims_event_store::EventStore;
+use sqlx::{ConnectOptions as _, PgPool};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::Client;
+use crate::support::{TestDatabase, database, scratch};
+
+/// The demo hospital on a database and a key of its own, served by one node in this process.
+pub(crate) struct Hospital {
+    pub(crate) node: Node,
+    pub(crate) database: TestDatabase,
+    pub(crate) settings: Settings,
+    seen: Arc<AtomicI64>,
+    _folder: TempDir,
+}
+
+impl Hospital {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With other settings than those of a test.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let (database, folder) = (database().await, scratch("hospital"));
+        let mut settings = Settings {
+            bind: ([127, 0, 0, 1], 0).into(),
+            database_url: Some(database.options.to_url_lossy().into()),
+            master_key_file: Some(key_file(&folder)),
+            logins_per_minute: 10_000,
+            read_connections: 6,
+            workers: Some(2),
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let node = Node::start(settings.clone(), true).await;
+        Self { node, database, settings, seen: Arc::default(), _folder: folder }
+    }
+
+    /// Another node on the same database.
+    pub(crate) async fn another_node(&self) -> Node {
+        Node::start(self.settings.clone(), false).await
+    }
+
+    /// A client that is not logged in.
+    pub(crate) fn nobody(&self) -> Client {
+        Client::new(self.node.base.clone(), Arc::clone(&self.seen))
+    }
+
+    /// The demo's user with this login.
+    pub(crate) async fn login(&self, login: &str) -> Client {
+        self.nobody().login(login).await
+    }
+
+    /// The database as its owner sees it.
+    pub(crate) fn owner(&self) -> &PgPool {
+        &self.database.owner
+    }
+
+    /// Returns when the tables show everything that is recorded.
+    pub(crate) async fn settle(&self) {
+        let auditor = self.login("admin").await;
+        auditor.saw(self.node.store.current_head().await.expect("a head"));
+        auditor.get("departments").await.done();
+    }
+}
+
+/// A master key in a file that only its owner can read.
+pub(crate) fn key_file(folder: &TempDir) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let file = folder.path().join("master.key");
+    std::fs::write(&file, format!("{:064x}", uuid::Uuid::from_u128(7).as_u128())).expect("a key");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("the file is ours");
+    file
+}
+
+/// A server in this process, on threads of its own.
+pub(crate) struct Node {
+    pub(crate) base: String,
+    pub(crate) store: Arc<dyn EventStore>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    async fn start(settings: Settings, demo: bool) -> Self {
+        let (tell, told) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let serve = async move || {
+            let hospital = hims_api::Hospital::open(&settings, true).await.expect("the hospital opens");
+            if demo {
+                hospital.fill_with_demo().await.expect("the demo is made");
+            }
+            let listening = hims_api::server::listen(&settings, hospital).expect("a port is free");
+            let handle = listening.handle();
+            tokio::spawn(async move {
+                // Dropping the node says the same.
+                let _ = stopped.await;
+                handle.stop(false).await;
+            });
+            let told = tell.send((listening.address, Arc::clone(&listening.hospital.store)));
+            assert!(told.is_ok(), "the test waits for its server");
+            listening.serve().await.expect("served to the end");
+        };
+        let thread = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(2).enable_all().build().expect("a runtime").block_on(serve());
+        });
+        let (address, store) = told.await.expect("the server starts");
+        Self { base: format!("http://{address}"), store, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            assert!(!matches!(ended, Some(Err(_))), "the server ended badly");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Every way in which a request can fail, as problem details.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::demo::{self, appointment, at, person};
+use super::{Answer, Client, Hospital};
+
+async fn raw(client: &Client, command: &str, body: &'static str) -> Answer {
+    client.send(client.request(Method::POST, &format!("/api/v1/commands/{command}")).body(body)).await
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_of_the_commands_form_is_400() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    raw(&reception, "register-patient", "{\"first_name\": ").await.problem(400, "not-json");
+    raw(&reception, "register-patient", "[]").await.problem(400, "malformed-request");
+    let with = |field: &str, value: Value| {
+        let mut body = person("Zuzanna", "Kowalczyk", 1);
+        body[field] = value;
+        body
+    };
+    let wrong_type = reception.command("register-patient", with("organ_donor", json!("yes"))).await;
+    wrong_type.problem_at(400, "malformed-request", "/organ_donor");
+    let unknown = reception.command("register-patient", with("shoe_size", json!(42))).await;
+    unknown.problem_at(400, "malformed-request", "/shoe_size");
+    let missing = reception.command("register-patient", json!({"first_name": "Zuzanna"})).await;
+    assert!(missing.problem(400, "malformed-request")["errors"].as_array().is_some_and(|it| it.len() >= 3));
+    for answer in [&wrong_type, &unknown, &missing] {
+        assert!(!answer.text.contains("Zuzanna") && !answer.text.contains("Kowalczyk"), "{}", answer.text);
+    }
+    let sessions = hospital.nobody();
+    let post = |body: Value| sessions.request(Method::POST, "/api/v1/sessions").json(&body);
+    sessions.send(post(json!({"email": "doctor@demo.hims"}))).await.problem(400, "malformed-request");
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_used_is_400() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    for (path, pointer) in [
+        ("patients?shoe_size=42", "/shoe_size"),
+        ("patients?limit=0", "/limit"),
+        ("patients?limit=501", "/limit"),
+        ("patients?sort=gender", "/sort"),
+        ("patients?cursor=nonsense", "/cursor"),
+        ("patients?date_of_birth=yesterday", "/date_of_birth"),
+        ("appointments?status=scheduled&status=confirmed", "/status"),
+        ("patients?ssn=999-00-0001", "/ssn"),
+        ("patients/not-a-uuid", "/id"),
+        ("events?limit=5001", "/limit"),
+        ("events/stream?before=1", "/before"),
+        ("events/stream?after=x", "/after"),
+    ] {
+        admin.get(path).await.problem_at(400, "invalid-parameter", pointer);
+    }
+    for path in ["events?colour=red", "events?after=x", "streams/patient/x", "streams/patient/?version=x"] {
+        let answer = admin.get(path).await;
+        assert!([400, 404].contains(&answer.status), "{path}: {}", answer.text);
+        let code = answer.json()["code"].as_str().expect("a code").to_owned();
+        answer.problem(answer.status, &code);
+    }
+    let request = admin.request(Method::GET, "/api/v1/patients").header("hims-min-position", "x");
+    admin.send(request).await.problem_at(400, "invalid-parameter", "/Hims-Min-Position");
+    let command = admin.post("register-patient", &person("A", "B", 1));
+    admin.send(command.header("if-match", "\"x\"")).await.problem_at(400, "invalid-parameter", "/If-Match");
+    let command = admin.post("register-patient", &person("A", "B", 1));
+    let answer = admin.send(command.header("idempotency-key", "x")).await;
+    answer.problem_at(400, "invalid-parameter", "/Idempotency-Key");
+}
+
+#[tokio::test]
+async fn whoever_is_not_logged_in_is_401() {
+    let hospital = Hospital::start().await;
+    let nobody = hospital.nobody();
+    for path in ["patients", "events", "events/stream", "commands", "sessions/current", "streams/patient/x"] {
+        nobody.get(path).await.problem(401, "unauthenticated");
+    }
+    nobody.command("register-patient", json!({})).await.problem(401, "unauthenticated");
+    nobody.with_token("forged").get("patients").await.problem(401, "unauthenticated");
+    nobody.log_in("doctor@demo.hims", "wrong password").await.problem(401, "wrong-credentials");
+    nobody.log_in("nobody@demo.hims", "wrong password").await.problem(401, "wrong-credentials");
+    let doctor = hospital.login("doctor").await;
+    doctor.get("sessions/current").await.done();
+    let left = doctor.send(doctor.request(Method::DELETE, "/api/v1/sessions/current")).await;
+    assert_eq!(left.status, 204);
+    doctor.get("patients").await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn whoever_may_not_is_403() {
+    let hospital = Hospital::start().await;
+    let (patient, lab) = (hospital.login("patient").await, hospital.login("lab").await);
+    patient.command("register-patient", person("Zuzanna", "Kowalczyk", 1)).await.problem(403, "forbidden");
+    lab.get("patients").await.problem(403, "forbidden");
+    patient.get("events").await.problem(403, "forbidden");
+    let answer = patient.get(&format!("events?patient_id={}", demo::patient(2))).await;
+    answer.problem(403, "forbidden");
+    let admin = hospital.login("admin").await;
+    let chosen = json!({"user_id": demo::user(6), "new_password": "chosen by somebody"});
+    admin.did("reset-password", chosen).await;
+    lab.get("departments").await.problem(401, "unauthenticated");
+    let lab = hospital.nobody().login_as("lab@demo.hims", "chosen by somebody").await;
+    lab.get("departments").await.problem(403, "forbidden");
+    let mine =
+        json!({"user_id": demo::user(6), "current_password": "chosen by somebody", "new_password": "chosen by myself"});
+    lab.did("change-password", mine).await;
+    hospital.nobody().login_as("lab@demo.hims", "chosen by myself").await.get("departments").await.done();
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let no_id = Uuid::nil();
+    for path in ["shoes", &format!("patients/{no_id}"), &format!("streams/patient/{no_id}"), "a/b/c/d"] {
+        admin.get(path).await.problem(404, "not-found");
+    }
+    admin.command("tie-shoes", json!({})).await.problem(404, "no-such-command");
+    let reception = hospital.login("reception").await;
+    let unknown = reception.command("confirm-appointment", json!({"appointment_id": no_id})).await;
+    unknown.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_is_409() {
+    let hospital = Hospital::start().await;
+    let (reception, admin) = (hospital.login("reception").await, hospital.login("admin").await);
+    reception.did("schedule-appointment", appointment(&demo::patient(5), at(4, 0))).await;
+    let overlapping = reception.command("schedule-appointment", appointment(&demo::patient(6), at(4, 29))).await;
+    overlapping.problem(409, "double-booking");
+    reception.did("schedule-appointment", appointment(&demo::patient(6), at(4, 30))).await;
+    let user = json!({"email": "Doctor@Demo.hims", "first_name": "A", "last_name": "B", "role_id": role("nurse")});
+    admin.command("create-user", user).await.problem(409, "already-taken");
+    let mut twin = person("Paula", "Reyes", 1);
+    twin["date_of_birth"] = json!("1984-03-12");
+    let duplicate = reception.command("register-patient", twin.clone()).await;
+    let problem = duplicate.problem(409, "possible-duplicate");
+    assert_eq!(problem["candidates"], json!([demo::patient(1)]));
+    assert!(!duplicate.text.contains("Paula") && !duplicate.text.contains("1984"), "{}", duplicate.text);
+    twin["confirm_not_duplicate"] = json!(true);
+    reception.did("register-patient", twin).await;
+    let mut again = person("Zuzanna", "Kowalczyk", 2);
+    again["id"] = json!(demo::patient(1));
+    reception.command("register-patient", again).await.problem(409, "already-exists");
+}
+
+/// The id of a system role: the letters of its name.
+pub(crate) fn role(name: &str) -> Uuid {
+    hims_commands::role_id(name).0
+}
+
+#[tokio::test]
+async fn an_old_version_is_412() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let change = |city: &str, etag: &str| {
+        let body = json!({"patient_id": demo::patient(2), "city": city});
+        reception.post("change-patient-demographics", &body).header("if-match", etag)
+    };
+    let row = reception.get(&format!("patients/{}", demo::patient(2))).await;
+    let etag = row.header("etag").expect("an ETag").to_owned();
+    reception.send(change("Freiburg", &etag)).await.done();
+    reception.send(change("Hinterzarten", &etag)).await.problem(412, "stale-version");
+    assert_eq!(reception.row("patients", &demo::patient(2)).await["city"], "Freiburg");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_413() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let answer = reception.command("register-patient", json!({"first_name": "a".repeat(1 << 20)})).await;
+    answer.problem(413, "payload-too-large");
+}
+
+#[tokio::test]
+async fn what_a_rule_forbids_is_422() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let past = reception.command("schedule-appointment", appointment(&demo::patient(5), at(-2, 0))).await;
+    past.problem(422, "in-the-past");
+    let mut unborn = person("Zuzanna", "Kowalczyk", 1);
+    unborn["date_of_birth"] = json!(at(1, 0).date_naive());
+    let answer = reception.command("register-patient", unborn).await;
+    answer.problem_at(422, "implausible-birth-date", "/date_of_birth");
+    let mut no_phone = person("Zuzanna", "Kowalczyk", 1);
+    no_phone["phone_primary"] = json!("call me");
+    let answer = reception.command("register-patient", no_phone).await;
+    answer.problem_at(422, "invalid-fields", "/phone_primary");
+    assert!(!answer.text.contains("call me"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn too_many_logins_are_429() {
+    let hospital = Hospital::start_with(|settings| settings.logins_per_minute = 3).await;
+    let nobody = hospital.nobody();
+    for _ in 0..3 {
+        nobody.log_in("doctor@demo.hims", "wrong password").await.problem(401, "wrong-credentials");
+    }
+    let answer = nobody.log_in("doctor@demo.hims", demo::PASSWORD).await;
+    answer.problem(429, "too-many-requests");
+    let seconds: u32 = answer.header("retry-after").expect("how long").parse().expect("seconds");
+    assert!((1..=60).contains(&seconds));
+}
+
+#[tokio::test]
+async fn tables_that_are_behind_are_503() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let future = hospital.node.store.current_head().await.expect("a head") + 1_000;
+    for path in ["patients", &format!("patients/{}", demo::patient(1))] {
+        let request = doctor.request(Method::GET, &format!("/api/v1/{path}"));
+        let answer = doctor.send(request.header("hims-min-position", future).header("prefer", "wait=0")).await;
+        answer.problem(503, "read-model-behind");
+        assert!(answer.header("retry-after").is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_in_the_audit() {
+    let hospital = Hospital::start().await;
+    let (reception, admin) = (hospital.login("reception").await, hospital.login("admin").await);
+    reception
+        .command("open-department", json!({"code": "X", "name": "X", "time_zone": "UTC"}))
+        .await
+        .problem(403, "forbidden");
+    let overlapping = json!({"appointment_id": "de300007-0000-8000-8000-000000000001", "starts_at": at(-9, 0)});
+    assert_eq!(reception.command("reschedule-appointment", overlapping).await.status, 422);
+    hospital.nobody().log_in("doctor@demo.hims", "wrong password").await.problem(401, "wrong-credentials");
+    hospital.nobody().log_in("stranger@example.org", "wrong password").await.problem(401, "wrong-credentials");
+    hospital.settle().await;
+    let rows = admin.items("audit-logs?sort=-position&limit=500").await;
+    let failed: Vec<_> = rows.iter().filter(|it| it["success"] == false).collect();
+    let said: Vec<_> = failed.iter().rev().map(|it| it["error_message"].as_str().expect("why")).collect();
+    assert_eq!(
+        said,
+        [
+            "open-department: forbidden",
+            "reschedule-appointment: in-the-past",
+            "start-session: wrong-password",
+            "start-session: unknown-user",
+        ]
+    );
+    assert_eq!(failed[3]["user_id"], demo::user(4));
+    assert_eq!(failed[2]["resource_id"], "de300007-0000-8000-8000-000000000001");
+    assert_eq!(
+        (&failed[1]["resource_type"], &failed[1]["resource_id"]),
+        (&json!("user"), &json!(demo::user(demo::DOCTOR)))
+    );
+    assert!(failed.iter().all(|it| !it.to_string().contains("stranger")));
+}

@@ -1,0 +1,79 @@
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+
+use super::Client;
+
+/// The program itself, as `make test` built it beside the tests.
+pub(crate) fn hims() -> Command {
+    let tests = std::env::current_exe().expect("this program");
+    let program = tests.ancestors().nth(2).expect("the folder of the target").join("hims");
+    assert!(program.is_file(), "{} is missing: run `cargo build --bin hims` first", program.display());
+    let mut command = Command::new(program);
+    // What the developer has set is nobody's business here.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HIMS_") && name != "HIMS_PG_BIN") {
+        command.env_remove(name);
+    }
+    command.env_remove("DATABASE_URL").current_dir("/");
+    command
+}
+
+/// Runs the program on a data directory to its end.
+pub(crate) fn run(data_dir: &Path, arguments: &[&str]) -> Output {
+    hims().args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).output().expect("it runs")
+}
+
+/// A server of the real program on its own PostgreSQL.
+pub(crate) struct Process {
+    child: Child,
+    data_dir: PathBuf,
+    pub(crate) nobody: Client,
+}
+
+impl Process {
+    /// Starts it, and waits until it says that it listens.
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        let mut command = hims();
+        command.args(["serve", "--demo", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command.env("HIMS_LOGINS_PER_MINUTE", "10000").env("RUST_LOG", "off");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("its words")).lines();
+        let listens = "AROCORD-HIMS listens on ";
+        let mut said = lines.map_while(Result::ok).filter_map(|it| it.strip_prefix(listens).map(str::to_owned));
+        let base = said.next().expect("it says that it listens");
+        let base = base.split(' ').next().expect("an address").to_owned();
+        Self { child, data_dir: data_dir.to_owned(), nobody: Client::new(base, Arc::default()) }
+    }
+
+    /// The process id of its PostgreSQL.
+    pub(crate) fn postgres(&self) -> u32 {
+        let file =
+            std::fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).expect("a running PostgreSQL");
+        file.lines().next().and_then(|it| it.parse().ok()).expect("a process id")
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Returns when it has ended.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().expect("its end")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().expect("kill");
+    assert!(sent.success(), "there is a process {process}");
+}

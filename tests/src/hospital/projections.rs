@@ -1,0 +1,128 @@
+//! The read tables are what the log says, whichever way they were made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hims_event_store::{Append, NewEvent, StreamAppend};
+use hims_projections::{Rebuild, Target};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::Hospital;
+use super::demo::{appointment, at, busy_day, patient, person};
+use super::tables::{assert_same, contents, count};
+
+fn rebuild(hospital: &Hospital) -> Rebuild {
+    Rebuild { store: Arc::clone(&hospital.node.store), pool: hospital.owner().clone() }
+}
+
+#[tokio::test]
+async fn a_rebuild_gives_every_row_of_every_table_again() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let before = contents(hospital.owner(), "hims").await;
+    let position = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    assert_eq!(before["projection_checkpoint"], [format!("{{\"only_row\": true, \"position\": {position}}}")]);
+    assert_same(&before, &contents(hospital.owner(), "hims").await);
+    // And it goes on from there.
+    let reception = hospital.login("reception").await;
+    let id = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
+    assert_eq!(reception.row("patients", &id).await["first_name"], "Ottilie");
+}
+
+#[tokio::test]
+async fn the_server_reads_and_writes_while_its_tables_are_swapped() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    let (reception, done) = (hospital.login("reception").await, AtomicBool::new(false));
+    let working = async {
+        let mut number = 100;
+        while !done.load(Ordering::SeqCst) {
+            let id = reception.did("register-patient", person(&format!("Name{number}"), "Unlike", number)).await;
+            let row = reception.row("patients", &id).await;
+            assert_eq!(row["first_name"], format!("Name{number}"));
+            reception.did("change-patient-demographics", json!({"patient_id": id, "city": "Freiburg"})).await;
+            number += 1;
+        }
+        number
+    };
+    let rebuilding = async {
+        for _ in 0..3 {
+            rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+        }
+        done.store(true, Ordering::SeqCst);
+    };
+    let (number, ()) = tokio::join!(working, rebuilding);
+    assert!(number > 100, "something was done meanwhile");
+    hospital.settle().await;
+    let before = contents(hospital.owner(), "hims").await;
+    assert_eq!(before["projection_failures"], Vec::<String>::new());
+    rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    assert_same(&before, &contents(hospital.owner(), "hims").await);
+}
+
+#[tokio::test]
+async fn the_tables_as_of_a_position_are_those_of_then() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let then = contents(hospital.owner(), "hims").await;
+    let position: Value = serde_json::from_str(&then["projection_checkpoint"][0]).expect("a checkpoint");
+    let position = position["position"].as_i64().expect("a position");
+    let sql = format!("select recorded_at from log.events where position = {position}");
+    let instant = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(hospital.owner()).await.expect("an instant");
+    let reception = hospital.login("reception").await;
+    reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
+    let targets = [Target::Position(position, "then_a".to_owned()), Target::Instant(instant, "then_b".to_owned())];
+    for (target, schema) in targets.iter().zip(["then_a", "then_b"]) {
+        assert_eq!(rebuild(&hospital).run(target, |_| {}).await.expect("a past"), position);
+        assert_same(&then, &contents(hospital.owner(), schema).await);
+    }
+    let again = rebuild(&hospital).run(&targets[0], |_| {}).await.expect_err("the schema is there");
+    assert!(again.to_string().contains("choose another"), "{again}");
+}
+
+/// Records an event that says nothing that a table could show.
+async fn poison(hospital: &Hospital, stream_id: Uuid, version: i32, data: Value) {
+    let event = NewEvent { event_type: "appointment.scheduled".to_owned(), data };
+    let stream = StreamAppend::at("appointment", stream_id, version, [event]);
+    hospital.node.store.append(Append::stream(stream)).await.expect("the log takes any event");
+}
+
+#[tokio::test]
+async fn a_poison_event_parks_its_stream_and_no_other() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let unreadable = Uuid::from_u128(1);
+    poison(&hospital, unreadable, 0, json!({"nonsense": true})).await;
+    // Readable, but of a patient whom there is not: the foreign key refuses it.
+    let orphan = Uuid::from_u128(2);
+    let mut data = appointment(&Uuid::from_u128(3).to_string(), at(9, 0));
+    for (field, value) in [("time_zone", "UTC"), ("priority", "normal")] {
+        data[field] = json!(value);
+    }
+    data["insurance_verified"] = json!(false);
+    data["slot"] = json!({"starts_at": at(9, 0), "duration_minutes": 30});
+    data["reason_for_visit"] = Value::Null;
+    poison(&hospital, orphan, 0, data).await;
+    let id = reception.did("schedule-appointment", appointment(&patient(5), at(4, 0))).await;
+    assert_eq!(reception.row("appointments", &id).await["status"], "scheduled");
+    // What follows in a parked stream waits as well.
+    poison(&hospital, unreadable, 1, json!({})).await;
+    hospital.settle().await;
+    let parked: Vec<(Uuid, String)> =
+        sqlx::query_as("select stream_id, reason from hims.projection_failures order by stream_id")
+            .fetch_all(hospital.owner())
+            .await
+            .expect("what is parked");
+    assert_eq!(parked.iter().map(|it| it.0).collect::<Vec<_>>(), [unreadable, orphan], "{parked:?}");
+    let audited = format!("audit_logs where resource_id in ('{unreadable}', '{orphan}')");
+    assert_eq!(count(hospital.owner(), &audited).await, 0);
+    let before = contents(hospital.owner(), "hims").await;
+    rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    assert_same(&before, &contents(hospital.owner(), "hims").await);
+    let metrics = reception.send(reception.request(reqwest::Method::GET, "/metrics")).await;
+    assert!(metrics.text.contains("hims_parked_streams 2"), "{}", metrics.text);
+}

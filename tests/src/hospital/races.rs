@@ -1,0 +1,106 @@
+//! Sixteen callers want the same thing; one gets it, and the tables agree.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::demo::{self, appointment, at};
+use super::problems::role;
+use super::tables::count;
+use super::{Answer, Hospital};
+
+/// How often each status was answered.
+fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
+    let mut statuses = BTreeMap::new();
+    for answer in answers {
+        *statuses.entry(answer.status).or_default() += 1;
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn one_of_sixteen_gets_the_slot() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let wanted = (0..16).map(|nth| {
+        // Each overlaps every other by at least a minute, and is of another patient where there are as many.
+        reception.command("schedule-appointment", appointment(&demo::patient(1 + nth % 8), at(4, i64::from(nth))))
+    });
+    let answers = join_all(wanted).await;
+    assert_eq!(statuses(&answers), BTreeMap::from([(201, 1), (409, 15)]));
+    answers.iter().filter(|it| it.status == 409).for_each(|it| drop(it.problem(409, "double-booking")));
+    hospital.settle().await;
+    let booked =
+        format!("appointments where starts_at >= '{}' and provider_id = '{}'", at(4, 0), demo::user(demo::DOCTOR));
+    assert_eq!(count(hospital.owner(), &booked).await, 1);
+    let claims = "log.booking_claims where owner in (select id from appointments)";
+    assert_eq!(count(hospital.owner(), claims).await, 3 * count(hospital.owner(), "appointments").await);
+}
+
+#[tokio::test]
+async fn one_of_sixteen_gets_the_last_tablet() {
+    let hospital = Hospital::start().await;
+    let (doctor, pharmacist) = (hospital.login("doctor").await, hospital.login("pharmacist").await);
+    for nth in 1..=2 {
+        let change = json!({"medication_lot_id": demo::lot(2, nth), "change": if nth == 1 { "-199" } else { "-200" }, "reason": "count"});
+        pharmacist.did("adjust-medication-lot", change).await;
+    }
+    let mut prescriptions = Vec::new();
+    for nth in 0..16 {
+        let written = demo::prescription(&demo::patient(1 + nth % 8), 2, "1", "tablet");
+        let id = doctor.did("write-prescription", written).await;
+        doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": id})).await;
+        prescriptions.push(id);
+    }
+    let dispensing =
+        prescriptions.iter().map(|it| pharmacist.command("dispense-prescription", json!({"prescription_id": it})));
+    let answers = join_all(dispensing).await;
+    assert_eq!(statuses(&answers), BTreeMap::from([(200, 1), (409, 15)]));
+    hospital.settle().await;
+    assert_eq!(count(hospital.owner(), "prescriptions where status = 'dispensed'").await, 1);
+    assert_eq!(count(hospital.owner(), "prescription_items where quantity_dispensed > 0").await, 1);
+    let left = format!("medication_inventory where medication_id = '{}' and quantity_on_hand > 0", demo::medication(2));
+    assert_eq!(count(hospital.owner(), &left).await, 0);
+}
+
+#[tokio::test]
+async fn one_of_sixteen_changes_the_version_that_all_saw() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let changes = (0..16).map(|nth| {
+        let body = json!({"patient_id": demo::patient(3), "city": format!("Town {nth}")});
+        reception.send(reception.post("change-patient-demographics", &body).header("if-match", "\"1\""))
+    });
+    // The allergy of the third patient is another event of the stream.
+    let row = reception.get(&format!("patients/{}", demo::patient(3))).await;
+    let seen = row.header("etag").expect("an ETag").to_owned();
+    let answers = join_all(changes).await;
+    assert_eq!(statuses(&answers), BTreeMap::from([(412, 16)]));
+    let changes = (0..16).map(|nth| {
+        let body = json!({"patient_id": demo::patient(3), "city": format!("Town {nth}")});
+        reception.send(reception.post("change-patient-demographics", &body).header("if-match", &seen))
+    });
+    let answers = join_all(changes).await;
+    assert_eq!(statuses(&answers), BTreeMap::from([(200, 1), (412, 15)]));
+    let winner = answers.iter().position(|it| it.status == 200).expect("a winner");
+    assert_eq!(reception.row("patients", &demo::patient(3)).await["city"], format!("Town {winner}"));
+}
+
+#[tokio::test]
+async fn one_of_sixteen_gets_the_address() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let wanted = (0..16).map(|nth| {
+        let email = if nth % 2 == 0 { "o'brien@example.org" } else { "O'Brien@Example.org" };
+        let user =
+            json!({"email": email, "first_name": format!("N{nth}"), "last_name": "O'Brien", "role_id": role("nurse")});
+        admin.command("create-user", user)
+    });
+    let answers = join_all(wanted).await;
+    assert_eq!(statuses(&answers), BTreeMap::from([(201, 1), (409, 15)]));
+    answers.iter().filter(|it| it.status == 409).for_each(|it| drop(it.problem(409, "already-taken")));
+    hospital.settle().await;
+    assert_eq!(count(hospital.owner(), "users where email = 'o''brien@example.org'").await, 1);
+    assert_eq!(count(hospital.owner(), "audit_logs where error_message = 'create-user: already-taken'").await, 15);
+}

@@ -1,0 +1,136 @@
+//! What the database itself refuses, whoever asks it in SQL.
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
+
+use super::Hospital;
+use super::demo::patient;
+use super::tables::count;
+
+const SECRETS: [(&str, &str); 4] =
+    [("users", "password_hash"), ("user_sessions", "token_hash"), ("patients", "ssn"), ("patients", "ssn_blind_index")];
+const PROTECTED: [&str; 12] = [
+    "users",
+    "user_role_assignments",
+    "user_sessions",
+    "patients",
+    "patient_identifiers",
+    "patient_allergies",
+    "appointments",
+    "consultations",
+    "vital_signs",
+    "prescriptions",
+    "prescription_items",
+    "audit_logs",
+];
+
+/// Says who asks, for the transaction, as the server does.
+async fn say(db: &mut PgConnection, reads: &str, patient_id: &str) {
+    sqlx::query("select set_config('hims.reads', $1, true), set_config('hims.patient_id', $2, true)")
+        .bind(reads)
+        .bind(patient_id)
+        .execute(db)
+        .await
+        .expect("said");
+}
+
+async fn patients(db: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("select count(*) from hims.patients").fetch_one(db).await.expect("a number")
+}
+
+/// The SQL state of a refusal.
+async fn refused(pool: &PgPool, sql: String) -> String {
+    let mut transaction = pool.begin().await.expect("a transaction");
+    say(&mut transaction, "all_data", "").await;
+    let error = transaction.execute(AssertSqlSafe(sql.clone())).await.expect_err(&sql);
+    error.as_database_error().and_then(|it| it.code().map(|it| it.into_owned())).expect("a refusal of the database")
+}
+
+#[tokio::test]
+async fn the_reading_role_sees_the_rows_of_whoever_asks_and_nothing_when_nobody_does() {
+    let hospital = Hospital::start().await;
+    hospital.settle().await;
+    let readers = hospital.database.pool_as("hims_reader");
+    for (reads, patient_id, expected) in [
+        ("", "", 0),
+        ("all_data", "", 8),
+        ("all_patients", "", 8),
+        ("own_records", patient(2).as_str(), 1),
+        ("own_records", "", 0),
+        ("prescriptions", "", 0),
+        ("lab_orders,staff", patient(2).as_str(), 0),
+    ] {
+        let mut transaction = readers.begin().await.expect("a transaction");
+        say(&mut transaction, reads, patient_id).await;
+        assert_eq!(patients(&mut transaction).await, expected, "reads {reads:?} as {patient_id:?}");
+    }
+    // What was said in a transaction is forgotten with it.
+    assert_eq!(count(&readers, "hims.patients").await, 0);
+}
+
+#[tokio::test]
+async fn the_reading_role_changes_nothing() {
+    let hospital = Hospital::start().await;
+    let readers = hospital.database.pool_as("hims_reader");
+    for table in hims_projections::TABLES.iter().map(|it| it.name) {
+        for sql in [
+            format!("insert into hims.{table} default values"),
+            format!("update hims.{table} set id = id"),
+            format!("delete from hims.{table}"),
+            format!("truncate hims.{table} cascade"),
+        ] {
+            assert_eq!(refused(&readers, sql.clone()).await, "42501", "{sql}");
+        }
+    }
+    for (table, column) in SECRETS {
+        assert_eq!(refused(&readers, format!("select {column} from hims.{table}")).await, "42501", "{table}.{column}");
+    }
+    for table in ["events", "unique_claims", "subject_keys", "receipts", "snapshots"] {
+        assert_eq!(refused(&readers, format!("select * from log.{table}")).await, "42501", "log.{table}");
+    }
+}
+
+#[tokio::test]
+async fn the_writing_and_the_projecting_role_leave_the_log_alone() {
+    let hospital = Hospital::start().await;
+    for role in ["hims_writer", "hims_projector"] {
+        let pool = hospital.database.pool_as(role);
+        for sql in ["update log.events set version = version", "delete from log.events", "truncate log.events"] {
+            assert_eq!(refused(&pool, sql.to_owned()).await, "42501", "{role}: {sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_is_not_the_servers_cannot_pretend() {
+    let hospital = Hospital::start().await;
+    hospital.settle().await;
+    let mut db = hospital.database.superuser().await;
+    // Roles are the whole cluster's.
+    let role = format!("stranger_{}", hospital.database.options.get_database().expect("a name"));
+    for sql in [
+        format!("create role {role} login in role hims_reader"),
+        format!("set session authorization {role}"),
+        "select set_config('hims.reads', 'all_data', false)".to_owned(),
+    ] {
+        db.execute(AssertSqlSafe(sql)).await.expect("a stranger");
+    }
+    assert_eq!(patients(&mut db).await, 0);
+    db.execute("set session authorization hims; set role hims_reader").await.expect("the server's own login");
+    assert_eq!(patients(&mut db).await, 8);
+    db.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn even_the_owner_sees_nothing_without_a_policy() {
+    let hospital = Hospital::start().await;
+    hospital.settle().await;
+    let mut db = hospital.owner().begin().await.expect("a transaction");
+    for table in PROTECTED {
+        let sql = format!("select count(*) from hims.{table}");
+        let before: i64 = sqlx::query_scalar(AssertSqlSafe(sql.clone())).fetch_one(&mut *db).await.expect("a number");
+        let drop = format!("drop policy owner_works on hims.{table}");
+        db.execute(AssertSqlSafe(drop)).await.expect("every protected table has this policy");
+        let after: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *db).await.expect("a number");
+        assert_eq!(after, 0, "{table}, where there are {before}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The state of a stream, as it is and as it was.
+
+use serde_json::json;
+
+use super::Hospital;
+use super::demo::{self, appointment, at, person};
+
+#[tokio::test]
+async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let registered = reception.command("register-patient", person("Zuzanna", "Kowalczyk", 1)).await;
+    let id = registered.id();
+    let at_first = reception.get(&format!("streams/patient/{id}")).await.done();
+    reception.did("change-patient-demographics", json!({"patient_id": id, "city": "Freiburg"})).await;
+    let city = |of: String| {
+        let (reception, id) = (reception.clone(), id.clone());
+        async move {
+            let answer = reception.get(&format!("streams/patient/{id}{of}")).await;
+            (answer.header("etag").expect("an ETag").to_owned(), answer.done()["state"]["demographics"]["city"].clone())
+        }
+    };
+    let (before, now) = (("\"1\"".to_owned(), json!("Hinterzarten")), ("\"2\"".to_owned(), json!("Freiburg")));
+    assert_eq!(city(String::new()).await, now);
+    assert_eq!(city("?version=1".to_owned()).await, before);
+    assert_eq!(city("?version=2".to_owned()).await, now);
+    assert_eq!(city(format!("?position={}", registered.position())).await, before);
+    let instant = at_first["recorded_at"].as_str().expect("an instant");
+    assert_eq!(city(format!("?at={instant}")).await, before);
+    let earlier = format!("streams/patient/{id}?position={}", registered.position() - 1);
+    reception.get(&earlier).await.problem(404, "not-found");
+    let both = format!("streams/patient/{id}?version=1&position=1");
+    reception.get(&both).await.problem(400, "invalid-parameter");
+}
+
+#[tokio::test]
+async fn streams_are_read_by_those_who_read_their_subject() {
+    let hospital = Hospital::start().await;
+    let (patient, nurse) = (hospital.login("patient").await, hospital.login("nurse").await);
+    let own = patient.get(&format!("streams/patient/{}", demo::patient(1))).await.done();
+    assert_eq!(own["state"]["demographics"]["first_name"], "Paula");
+    patient.get(&format!("streams/patient/{}", demo::patient(2))).await.problem(404, "not-found");
+    nurse.get(&format!("streams/patient/{}", demo::patient(8))).await.problem(404, "not-found");
+    patient.get(&format!("streams/appointment/{}", demo::patient(1))).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_receptionist_and_a_pharmacist_cannot_read_clinical_notes_by_way_of_the_stream() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let started = json!({"patient_id": demo::patient(1), "chief_complaint": "Persistent cough"});
+    let id = doctor.did("start-consultation", started).await;
+    doctor.get(&format!("streams/consultation/{id}")).await.done();
+    for login in ["reception", "lab"] {
+        let answer = hospital.login(login).await.get(&format!("streams/consultation/{id}")).await;
+        assert!([403, 404].contains(&answer.status), "{login}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_password_hash_is_never_answered() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let answer = admin.get(&format!("streams/user/{}", demo::user(demo::DOCTOR))).await;
+    assert_eq!(answer.done()["state"]["profile"]["first_name"], "Dana");
+    assert!(!answer.text.contains("argon2") && !answer.text.contains("password_hash"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn an_appointments_state_follows_its_events() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let id = reception.did("schedule-appointment", appointment(&demo::patient(5), at(4, 0))).await;
+    reception.did("confirm-appointment", json!({"appointment_id": id})).await;
+    let status = |of: &'static str| {
+        let (reception, id) = (reception.clone(), id.clone());
+        async move { reception.get(&format!("streams/appointment/{id}{of}")).await.done()["state"]["status"].clone() }
+    };
+    assert_eq!(status("?version=1").await, "scheduled");
+    assert_eq!(status("").await, "confirmed");
+}
