@@ -275,14 +275,15 @@ impl Command for RecordAllergy {
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if patient.allergies.contains_key(&allergy_id) {
+        if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
             return Err(Refused::exists());
         }
         if let Some(user) = self.allergy.reported_by {
             ctx.named::<User>(user, "/reported_by")?;
         }
         self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
-        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy }))
+        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy })
+            .take(scopes::PATIENT_ALLERGY, allergy_id.to_string()))
     }
 }
 

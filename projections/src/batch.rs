@@ -124,7 +124,7 @@ impl Batch {
         ensure_partitions(db, &self.events).await?;
         savepoint(db, "whole_batch").await?;
         match write(db, &self.events, store).await {
-            Ok(()) => Ok(()),
+            Ok(()) => release(db, "whole_batch").await.map_err(ProjectError::from),
             Err(error) if error.is_poison() => {
                 roll_back(db, "whole_batch").await?;
                 self.project_one_by_one(db, store).await
@@ -144,7 +144,7 @@ impl Batch {
             savepoint(db, "one_event").await?;
             let one = std::slice::from_ref(&event);
             match write(db, one, store).await {
-                Ok(()) => {}
+                Ok(()) => release(db, "one_event").await?,
                 Err(error) if error.is_poison() => {
                     roll_back(db, "one_event").await?;
                     park(db, &Parked::at(&event.opened, error.reason())).await?;
@@ -223,5 +223,12 @@ async fn savepoint(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx
 }
 
 async fn roll_back(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(sqlx::AssertSqlSafe(format!("rollback to savepoint {name}"))).execute(db).await.map(drop)
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("rollback to savepoint {name}; release savepoint {name}")))
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+async fn release(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(format!("release savepoint {name}"))).execute(db).await.map(drop)
 }

@@ -77,10 +77,12 @@ async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> S
             "code": status.canonical_reason().unwrap_or("error").to_lowercase().replace(' ', "-"),
         }),
     };
-    if problem.get("code").is_some() {
-        problem["instance"] = json!(path);
-        problem["request_id"] = json!(id);
+    if problem.get("code").is_none() {
+        // An answer that is no problem, such as that of /health/ready.
+        return ServiceResponse::new(request, head.set_body(BoxBody::new(problem.to_string())));
     }
+    problem["instance"] = json!(path);
+    problem["request_id"] = json!(id);
     tracing::info!(status = status.as_u16(), code = problem["code"].as_str(), request_id = id, "refused");
     let mut response = head.set_body(BoxBody::new(problem.to_string()));
     let json = HeaderValue::from_static("application/problem+json");

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::access::Reading;
 use super::caller::LoggedIn;
-use super::events::may_read_subject;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -34,8 +34,11 @@ pub(super) async fn state_of(
         return Err(Problem::parameter("version", "give one of version, at and position"));
     }
     let events = hospital.store.load(id, 0, i32::MAX).await?;
-    let Some(last) = events.last().filter(|it| it.stream_type == stream_type) else { return Err(Problem::not_found()) };
-    if !may_read_subject(&hospital, &logged_in, last.circumstances()?.subject.as_ref()).await? {
+    if events.first().is_none_or(|it| it.stream_type != stream_type) {
+        return Err(Problem::not_found());
+    }
+    let mut reading = Reading::new(&hospital, &logged_in);
+    if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }
     let past = |it: &hims_event_store::Recorded| {
@@ -47,10 +50,7 @@ pub(super) async fn state_of(
     let Some(last) = events.last().map(|it| it.recorded.clone()) else { return Err(Problem::not_found()) };
     let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;
     reveal(&mut state);
-    if let Value::Object(fields) = &mut state {
-        // A hash is nobody's business, whoever may read the rest.
-        fields.remove("password_hash");
-    }
+    reading.withhold(&stream_type, &mut state);
     Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", last.version))).json(json!({
         "id": id,
         "stream_type": stream_type,
