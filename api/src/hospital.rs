@@ -152,7 +152,8 @@ impl Hospital {
     /// Returns when the read tables show everything that was recorded so far.
     pub async fn settle(&self) {
         if let Some(runner) = &self.runner {
-            runner.reach(*self.store.head().borrow()).await;
+            let head = *self.store.head().borrow();
+            runner.reach(head).await;
         }
     }
 

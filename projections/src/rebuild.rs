@@ -29,6 +29,15 @@ pub enum Target {
     Instant(DateTime<Utc>, String),
 }
 
+/// How the tables are loaded.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// Without indexes and foreign keys, which are made afterwards: fast.
+    Bare,
+    /// With everything in place, so that an event that breaks a constraint parks its stream and nothing else.
+    Guarded,
+}
+
 /// Why the tables were not made.
 #[derive(Debug, Error)]
 pub enum RebuildError {
@@ -44,6 +53,13 @@ pub enum RebuildError {
     /// A batch was not projected.
     #[error("the tables could not be written: {0}")]
     Project(String),
+}
+
+impl RebuildError {
+    fn breaks_a_constraint(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|it| it.starts_with("23"))
+    }
 }
 
 impl From<ProjectError> for RebuildError {
@@ -88,13 +104,34 @@ impl Rebuild {
             Target::Position(position, _) => *position,
             Target::Instant(instant, _) => position_at(&mut db, *instant).await?,
         };
-        create(&mut db, &schema).await?;
-        let made = self.fill(&mut db, &schema, end, target == &Target::Swap, &mut progress).await;
-        if made.is_err() {
-            execute(&mut db, "reset role").await.ok();
-            execute(&mut db, &format!("drop schema if exists {schema} cascade")).await.ok();
+        let swap = target == &Target::Swap;
+        let mut made = self.make(&mut db, &schema, end, swap, Load::Bare, &mut progress).await;
+        if made.as_ref().is_err_and(RebuildError::breaks_a_constraint) {
+            tracing::warn!(
+                "an event breaks a constraint; making the tables again with the constraints in place, which finds it"
+            );
+            made = self.make(&mut db, &schema, end, swap, Load::Guarded, &mut progress).await;
         }
         db.close().await.ok();
+        made
+    }
+
+    /// Makes the tables in a new schema, which is gone again when that fails.
+    async fn make(
+        &self,
+        db: &mut PgConnection,
+        schema: &str,
+        end: Position,
+        swap: bool,
+        load: Load,
+        progress: &mut (impl FnMut(Position) + Send),
+    ) -> Result<Position, RebuildError> {
+        create(db, schema).await?;
+        let made = self.fill(db, schema, end, swap, load, progress).await;
+        if made.is_err() {
+            execute(db, "reset role").await.ok();
+            execute(db, &format!("drop schema if exists {schema} cascade")).await.ok();
+        }
         made
     }
 
@@ -104,11 +141,15 @@ impl Rebuild {
         schema: &str,
         end: Position,
         swap: bool,
+        load: Load,
         progress: &mut (impl FnMut(Position) + Send),
     ) -> Result<Position, RebuildError> {
         execute(db, &format!("set search_path = {schema}, public")).await?;
         execute(db, "set synchronous_commit = off").await?;
-        let later = take_down_what_slows(db, schema).await?;
+        let later = match load {
+            Load::Bare => take_down_what_slows(db, schema).await?,
+            Load::Guarded => Vec::new(),
+        };
         let mut position = 0;
         let loaded = end.min(self.store.current_head().await?);
         self.project(db, &mut position, loaded, progress).await?;
@@ -223,11 +264,10 @@ async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError>
     let is_name = schema.starts_with(|it: char| it.is_ascii_lowercase())
         && schema.len() <= 50
         && schema.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_');
-    let exists: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
-        .bind(schema)
-        .fetch_one(&mut *db)
-        .await?;
-    if !is_name || exists {
+    // A word of SQL would have to be quoted everywhere.
+    let sql = "select exists (select from pg_namespace where nspname = $1) or quote_ident($1) <> $1";
+    let is_taken: bool = sqlx::query_scalar(sql).bind(schema).fetch_one(&mut *db).await?;
+    if !is_name || is_taken {
         return Err(RebuildError::Schema(schema.to_owned()));
     }
     let mut transaction = db.begin().await?;

@@ -15,6 +15,8 @@ pub struct Table {
     pub about: &'static str,
     /// Its columns.
     pub columns: &'static [Column],
+    /// Columns that the database fills by itself, from others of the row.
+    pub generated: &'static [Column],
     /// Who may ask for it: any of these in a role's `read`. Which rows they see is for row-level security to say.
     /// Empty for everybody who is logged in.
     pub readers: &'static [&'static str],
@@ -30,7 +32,7 @@ impl Table {
 
     /// The columns that are answered.
     pub fn visible(&self) -> impl Iterator<Item = &'static Column> {
-        self.columns.iter().filter(|it| !it.hidden)
+        self.columns.iter().chain(self.generated).filter(|it| !it.hidden)
     }
 }
 
@@ -107,13 +109,14 @@ macro_rules! or_else {
 /// Declares a read table: its row, its columns, how it is written.
 ///
 /// After a column's type stand its marks: `personal` (masked in the audit), `hidden` (never answered), `indexed` (may
-/// be filtered and sorted by).
+/// be filtered and sorted by). `generated` names columns that the database fills by itself.
 #[macro_export]
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
         $name:ident in $table:literal $(, children of $parent:ident)? $(, conflict $conflict:literal)?
-        $(, readers [$($reader:literal),* $(,)?])? $(, search $search:literal)? {
+        $(, readers [$($reader:literal),* $(,)?])? $(, search $search:literal)?
+        $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])? {
             $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
         }
     ) => {
@@ -134,6 +137,15 @@ macro_rules! table {
                     hidden: hims_domain::described_has_word!("hidden" in $($($mark)*)?),
                     indexed: hims_domain::described_has_word!("indexed" in $($($mark)*)?),
                 } ),*],
+                generated: &[$($( $crate::Column {
+                    name: stringify!($generated),
+                    doc: concat!($($generated_doc),*),
+                    kind: <$generated_type as $crate::column::ColumnType>::KIND,
+                    nullable: <$generated_type as $crate::column::ColumnType>::NULLABLE,
+                    personal: false,
+                    hidden: false,
+                    indexed: false,
+                } ),*)?],
                 readers: &[$($($reader),*)?],
                 search: $crate::or_else!([$(Some($search))?] [None]),
             };

@@ -12,7 +12,11 @@ use crate::table;
 
 table! {
     /// One row per set of vital signs.
-    VitalSignsRow in "vital_signs", readers ["all_data", "clinical_records", "assigned_patients", "own_records"] {
+    VitalSignsRow in "vital_signs", readers ["all_data", "clinical_records", "assigned_patients", "own_records"],
+    generated [
+        /// Weight in kilograms over the square of height in metres, to one decimal (LOINC 39156-5).
+        bmi: Option<Decimal>,
+    ] {
         /// The set.
         id: Uuid [indexed],
         /// Where they were taken.

@@ -190,7 +190,7 @@ async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<
 }
 
 /// Events as a caller may read them: opened where they may read the row that the stream leads to. Otherwise an auditor
-/// is answered what is stored, personal values sealed, and others nothing of the content.
+/// is answered what is stored, personal values sealed; to others there is no such event.
 async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
     let mut reading = Reading::new(hospital, logged_in);
     let mut read = Vec::with_capacity(events.len());
@@ -201,7 +201,7 @@ async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded
         } else if logged_in.is_auditor() {
             text(&stored.data)
         } else {
-            json!({"$sealed": true})
+            continue;
         };
         reveal(&mut data);
         reading.withhold(&stored.event_type, &mut data);

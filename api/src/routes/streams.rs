@@ -1,4 +1,4 @@
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Opened, Position, StoreError, reveal};
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
+use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -23,6 +24,7 @@ struct When {
 /// The state of an aggregate, as it is or as it was.
 #[get("/streams/{type}/{id}")]
 pub(super) async fn state_of(
+    request: HttpRequest,
     hospital: web::Data<Hospital>,
     path: web::Path<(String, Uuid)>,
     when: web::Query<When>,
@@ -33,6 +35,8 @@ pub(super) async fn state_of(
     if [when.version.is_some(), when.at.is_some(), when.position.is_some()].iter().filter(|it| **it).count() > 1 {
         return Err(Problem::parameter("version", "give one of version, at and position"));
     }
+    // Who may read it follows from the tables.
+    Freshness::of(&request)?.wait(&hospital).await?;
     let events = hospital.store.load(id, 0, i32::MAX).await?;
     if events.first().is_none_or(|it| it.stream_type != stream_type) {
         return Err(Problem::not_found());

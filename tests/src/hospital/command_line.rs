@@ -134,10 +134,14 @@ async fn a_past_is_made_in_a_schema_of_its_own() {
     let rebuild = |schema: &str| {
         on(&hospital.database, &folder).args(["rebuild", "--as-of", "20", "--into", schema]).output().expect("it runs")
     };
-    let made = rebuild("then");
+    let made = rebuild("as_of_20");
     assert_eq!(made.status.code(), Some(0), "{made:?}");
-    assert_eq!(super::tables::count(hospital.owner(), "then.audit_logs").await, 20);
-    assert_failed(&rebuild("then"));
+    assert_eq!(super::tables::count(hospital.owner(), "as_of_20.audit_logs").await, 20);
+    assert_failed(&rebuild("as_of_20"));
+    // A word of SQL.
+    let reserved = rebuild("then");
+    assert_failed(&reserved);
+    assert!(text(&reserved.stderr).contains("choose another"), "{reserved:?}");
     assert_failed(&rebuild("Robert'); drop"));
 }
 

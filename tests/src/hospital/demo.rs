@@ -1,6 +1,6 @@
 //! The ids of the demo hospital, and what can be asked of it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::Client;
@@ -50,8 +50,10 @@ pub(crate) fn appointment(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
 
 /// A person whom the demo does not know.
 pub(crate) fn person(first_name: &str, last_name: &str, number: u32) -> Value {
+    // Another day for every number, so that nobody is taken for somebody else.
+    let born = NaiveDate::from_ymd_opt(1979, 4, 22).expect("a day") + Days::new(u64::from(number));
     json!({
-        "first_name": first_name, "last_name": last_name, "date_of_birth": "1979-04-23", "gender": "female",
+        "first_name": first_name, "last_name": last_name, "date_of_birth": born, "gender": "female",
         "ssn": format!("987-65-{number:04}"), "phone_primary": "555-415-3084", "city": "Hinterzarten",
     })
 }
