@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
+use crate::problem::Problem;
 use crate::routes::{self, LoginLimiter, RequestIds};
 use crate::{Hospital, Settings};
 
@@ -44,6 +45,8 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(prometheus.clone())
             .app_data(limiter.clone())
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::query(&error).into()))
+            .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(Compress::default())
             .wrap(RequestIds)
             .wrap(TracingLogger::<Spans>::new())

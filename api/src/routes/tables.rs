@@ -45,6 +45,7 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
     let (name, id) = path.into_inner();
     let table = table(&name, &logged_in)?;
     let id = Uuid::try_parse(&id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
