@@ -34,7 +34,7 @@ create index idx_user_permissions on user_roles using gin (permissions);
 
 create table departments (
     id           uuid         not null primary key,
-    code         varchar(20)  not null unique,
+    code         varchar(20)  not null unique deferrable initially deferred,
     name         varchar(100) not null,
     description  text,
     parent_id    uuid         references departments (id) deferrable initially deferred,

@@ -13,7 +13,7 @@ create table medications (
     controlled_substance  boolean      not null,
     dea_schedule          varchar(5),
     requires_prescription boolean      not null,
-    rxnorm_code           varchar(20)  unique,  -- RXCUI of the product
+    rxnorm_code           varchar(20)  unique deferrable initially deferred,  -- RXCUI of the product
     is_active             boolean      not null,
     version               integer      not null,
     created_at            timestamptz  not null,

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, Password, Registry, Request, role_id};
 use hims_domain::Personal;
+use hims_domain::role::Role;
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
 use hims_event_store::chain::hex;
@@ -21,7 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::hospital::Database;
 use crate::settings::LogFormat;
-use crate::{Hospital, Settings, server};
+use crate::{Hospital, Purpose, Settings, server};
 
 /// An event-sourced backend for hospitals.
 #[derive(Debug, Parser)]
@@ -174,7 +175,13 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &Failure) -> ExitCode {
-    eprintln!("hims: {error}");
+    let fields = match error.downcast_ref::<hims_commands::Failure>() {
+        Some(hims_commands::Failure::Refused(refused)) => {
+            refused.errors.iter().map(|it| format!("; {}: {}", it.pointer, it.message)).collect()
+        }
+        _ => String::new(),
+    };
+    eprintln!("hims: {error}{fields}");
     ExitCode::FAILURE
 }
 
@@ -220,7 +227,12 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
 }
 
 async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
-    let hospital = Hospital::open(&settings, true).await?;
+    // A port that is taken is told before anything is made.
+    drop(
+        std::net::TcpListener::bind(settings.bind)
+            .map_err(|error| format!("cannot listen on {}: {error}", settings.bind))?,
+    );
+    let hospital = Hospital::open(&settings, Purpose::Serve).await?;
     if demo {
         hospital.fill_with_demo().await?;
     } else {
@@ -257,7 +269,7 @@ async fn asked_to_stop() {
 }
 
 async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, Failure> {
-    let database = Database::open(settings).await?;
+    let database = Database::open(settings, Purpose::Work).await?;
     let pool = database.owner();
     match direction {
         Direction::Up => migrations::up(&pool).await?,
@@ -291,19 +303,19 @@ fn bar(length: Option<u64>, template: &str) -> ProgressBar {
 }
 
 async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Failure> {
-    let hospital = Hospital::open(settings, true).await?;
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
     hospital.define_roles().await?;
     let imported =
         crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
     hospital.settle().await;
     hospital.close().await;
     let summary = imported?;
-    print!("{summary}");
+    println!("{}", summary.to_string().trim_end());
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure> {
-    let hospital = Hospital::open(settings, false).await?;
+    let hospital = Hospital::open(settings, Purpose::Inspect).await?;
     let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
     let verified =
         verify::verify(hospital.store.as_ref(), from, |position| bar.set_position(position.unsigned_abs())).await;
@@ -316,7 +328,7 @@ async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure>
 }
 
 async fn rebuild(settings: &Settings, as_of: Option<AsOf>, into: Option<String>) -> Result<ExitCode, Failure> {
-    let hospital = Hospital::open(settings, false).await?;
+    let hospital = Hospital::open(settings, Purpose::Inspect).await?;
     let target = match (as_of, into) {
         (Some(AsOf::Position(position)), Some(schema)) => Target::Position(position, schema),
         (Some(AsOf::Instant(instant)), Some(schema)) => Target::Instant(instant, schema),
@@ -334,9 +346,12 @@ async fn rebuild(settings: &Settings, as_of: Option<AsOf>, into: Option<String>)
 
 async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {
     let UserWork::Add { email, role, first_name, last_name } = work;
-    let hospital = Hospital::open(settings, true).await?;
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
     let added = async {
         hospital.define_roles().await?;
+        if hospital.executor.load::<Role>(role_id(&role).0, true).await?.version == 0 {
+            return Err(format!("there is no role {role}").into());
+        }
         let mut password = String::new();
         std::io::stdin().read_line(&mut password)?;
         let command = CreateUser {

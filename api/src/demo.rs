@@ -1,6 +1,7 @@
 //! A small made-up hospital, the same every time, made through the command path.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Datelike, Days, NaiveTime, Utc, Weekday};
 use hims_commands::appointment::ScheduleAppointment;
@@ -10,9 +11,10 @@ use hims_commands::medication_lot::ReceiveMedicationLot;
 use hims_commands::patient::{RecordAllergy, RegisterPatient};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
-use hims_commands::{Caller, Command, Password, Request, role_id};
+use hims_commands::{Caller, Command, Failure, Password, Refused, Request, role_id};
 use hims_domain::UserId;
-use hims_domain::user::User;
+use hims_domain::appointment::Appointment;
+use hims_event_store::{Actor, Recorded};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -64,6 +66,14 @@ const PATIENT: u16 = 4;
 const MEDICATION: u16 = 5;
 const LOT: u16 = 6;
 const APPOINTMENT: u16 = 7;
+const ALLERGY: u16 = 8;
+
+/// The appointment that is made last.
+const LAST_APPOINTMENT: u128 = 4;
+
+/// Who makes the demo hospital.
+static OURS: LazyLock<[Actor; 2]> =
+    LazyLock::new(|| ["set-up", "demo"].map(|it| Actor::System { name: it.to_owned() }));
 
 impl Hospital {
     /// Fills an empty log with the made-up hospital; does nothing where it is there already.
@@ -71,9 +81,14 @@ impl Hospital {
     /// # Errors
     /// When the log holds something else, or does not answer.
     pub async fn fill_with_demo(&self) -> Result<(), HospitalError> {
-        if self.store.current_head().await? > 0 {
-            let is_demo = self.executor.load::<User>(id(USER, 1), true).await?.version > 0;
-            return if is_demo { Ok(()) } else { Err(HospitalError::NotEmpty) };
+        if self.executor.load::<Appointment>(id(APPOINTMENT, LAST_APPOINTMENT), true).await?.version > 0 {
+            return Ok(());
+        }
+        // A demo that was interrupted is finished; anything else is left alone.
+        let begun = self.store.read(0, 1_000).await?;
+        let is_ours = |it: &Recorded| it.circumstances().is_ok_and(|it| OURS.contains(&it.actor));
+        if !begun.iter().all(is_ours) {
+            return Err(HospitalError::NotEmpty);
         }
         self.define_roles().await?;
         self.places().await?;
@@ -88,8 +103,15 @@ impl Hospital {
         let command: C = serde_json::from_value(body).map_err(|error| {
             hims_event_store::StoreError::Unavailable(format!("the demo's {} is malformed: {error}", C::NAME))
         })?;
-        self.executor.execute(command, Request::of(Caller::system("demo"))).await?;
-        Ok(())
+        self.once(command).await
+    }
+
+    /// Carries out a command unless it was carried out before.
+    async fn once<C: Command>(&self, command: C) -> Result<(), HospitalError> {
+        match self.executor.execute_unless_refused(command, Request::of(Caller::system("demo"))).await {
+            Ok(_) | Err(Failure::Refused(Refused { code: "already-exists" | "double-booking", .. })) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn places(&self) -> Result<(), HospitalError> {
@@ -122,7 +144,7 @@ impl Hospital {
                 let command = command.map_err(|error| {
                     hims_event_store::StoreError::Unavailable(format!("the demo's staff is malformed: {error}"))
                 })?;
-                Ok::<_, HospitalError>(self.executor.execute(command, Request::of(Caller::system("demo"))).await?)
+                self.once(command).await
             }
         });
         // One after the other: the log of a demo is the same every time.
@@ -155,7 +177,7 @@ impl Hospital {
         for (number, (allergen, severity, reaction)) in reactions {
             let kind = if allergen == "Peanut" { "food" } else { "drug" };
             self.demo::<RecordAllergy>(json!({
-                "patient_id": id(PATIENT, number), "allergen_type": kind, "allergen_name": allergen,
+                "patient_id": id(PATIENT, number), "allergy_id": id(ALLERGY, number), "allergen_type": kind, "allergen_name": allergen,
                 "severity": severity, "reaction_description": reaction, "reported_by": id(USER, 3),
             }))
             .await?;
@@ -187,7 +209,7 @@ impl Hospital {
     /// One appointment for each of the first patients, on the next working day.
     async fn appointments(&self) -> Result<(), HospitalError> {
         let day = next_working_day(self.executor.now());
-        for number in 1..=4_u128 {
+        for number in 1..=LAST_APPOINTMENT {
             let starts_at = day + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
             self.demo::<ScheduleAppointment>(json!({
                 "id": id(APPOINTMENT, number), "patient_id": id(PATIENT, number), "provider_id": UserId(id(USER, 2)),

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,9 +39,26 @@ pub enum HospitalError {
     /// A command of the set-up.
     #[error("the set-up failed: {0}")]
     SetUp(#[from] Failure),
+    /// There is no hospital to look at.
+    #[error("there is no hospital in {0}: name the --data-dir of one, or its DATABASE_URL")]
+    Nothing(PathBuf),
+    /// The database was made by an older program.
+    #[error("the database is older than this program: run `hims migrate up` first")]
+    Older,
     /// `--demo` on a database that holds something else.
     #[error("the database holds something else already; --demo fills an empty one only (choose another --data-dir)")]
     NotEmpty,
+}
+
+/// What the hospital is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve: the embedded PostgreSQL is this process's own.
+    Serve,
+    /// To work on it, beside a server or without one.
+    Work,
+    /// To look at what there is, beside a server or without one: nothing is made or brought up to date.
+    Inspect,
 }
 
 /// The database, whoever runs it.
@@ -54,15 +72,20 @@ impl Database {
     ///
     /// # Errors
     /// When there is none.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self, HospitalError> {
+    pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         if let Some(url) = &settings.database_url {
             return Ok(Self { options: url.parse::<PgConnectOptions>()?, embedded: None });
         }
         let mut options = EmbeddedOptions::new(&settings.data_dir);
         options.binaries = settings.pg_bin.clone().or(options.binaries);
+        if purpose == Purpose::Inspect && !settings.data_dir.join("postgres/PG_VERSION").exists() {
+            return Err(HospitalError::Nothing(settings.data_dir.clone()));
+        }
         match EmbeddedPostgres::start(options.clone()).await {
             Ok(embedded) => Ok(Self { options: embedded.connect_options(), embedded: Some(embedded) }),
-            Err(EmbeddedError::InUse(_)) => Ok(Self { options: EmbeddedPostgres::reach(&options)?, embedded: None }),
+            Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
+                Ok(Self { options: EmbeddedPostgres::reach(&options)?, embedded: None })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -89,9 +112,10 @@ fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>)
                 if let Some(role) = role {
                     sqlx::query(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await?;
                 }
-                sqlx::query(sqlx::AssertSqlSafe(format!("set search_path = {READ_SCHEMA}, public")))
-                    .execute(connection)
-                    .await?;
+                // Names are found with a typing error or two in them.
+                let settings =
+                    format!("set search_path = {READ_SCHEMA}, public; set pg_trgm.word_similarity_threshold = 0.4");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(connection).await?;
                 Ok(())
             })
         })
@@ -110,6 +134,8 @@ pub struct Hospital {
     pub login: Arc<Login>,
     /// For reading under row-level security.
     pub readers: PgPool,
+    writers: PgPool,
+    projectors: PgPool,
     /// Keeps the read tables; `None` where nothing is projected.
     pub runner: Option<RunnerHandle>,
     /// For what the owner of the tables does.
@@ -119,40 +145,46 @@ pub struct Hospital {
 }
 
 impl Hospital {
-    /// Brings the database up to date, opens the log, and projects it if `projecting`.
+    /// Opens the log; unless only to inspect it, brings the database up to date first and projects.
     ///
     /// # Errors
     /// When any of that is not possible; the error says what to do.
-    pub async fn open(settings: &Settings, projecting: bool) -> Result<Self, HospitalError> {
-        let database = Database::open(settings).await?;
+    pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
+        let database = Database::open(settings, purpose).await?;
         let key_file = match (&settings.master_key_file, &settings.database_url) {
             (Some(file), _) => file.clone(),
             (None, None) => settings.data_dir.join("master.key"),
             (None, Some(_)) => return Err(HospitalError::NoKeyFile),
         };
-        let master = master_key(&key_file, settings.database_url.is_none())?;
+        let master = master_key(&key_file, settings.database_url.is_none() && purpose != Purpose::Inspect)?;
         let owner = database.owner();
-        migrations::up(&owner).await?;
+        if purpose != Purpose::Inspect {
+            migrations::up(&owner).await?;
+        } else if migrations::status(&owner).await?.iter().any(|it| it.applied_at.is_none()) {
+            return Err(HospitalError::Older);
+        }
         let writers = pool(database.options.clone(), 12, Some("hims_writer"));
         let projectors = pool(database.options.clone(), 5, Some("hims_projector"));
         let readers = pool(database.options.clone(), settings.read_connections, Some("hims_reader"));
         let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
-        let store: Arc<dyn EventStore> = Arc::new(PgEventStore::connect(writers, master, upcasters(), options).await?);
+        let store: Arc<dyn EventStore> =
+            Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await?);
         let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
-        let runner = match projecting {
-            true => Some(Runner::start(Arc::clone(&store), projectors).await?),
-            false => None,
+        let runner = match purpose {
+            Purpose::Serve | Purpose::Work => Some(Runner::start(Arc::clone(&store), projectors.clone()).await?),
+            Purpose::Inspect => None,
         };
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
         let registry = Registry::hospital();
-        Ok(Self { store, executor, registry, login, readers, runner, owner, watcher, database })
+        Ok(Self { store, executor, registry, login, readers, writers, projectors, runner, owner, watcher, database })
     }
 
     /// Returns when the read tables show everything that was recorded so far.
     pub async fn settle(&self) {
         if let Some(runner) = &self.runner {
-            runner.reach(*self.store.head().borrow()).await;
+            let head = *self.store.head().borrow();
+            runner.reach(head).await;
         }
     }
 
@@ -198,8 +230,11 @@ impl Hospital {
             gauge("hims_read_position", read);
             gauge("hims_read_lag_events", (head - read).max(0));
         }
-        gauge("hims_read_connections", i64::from(self.readers.size()));
-        gauge("hims_read_connections_idle", i64::try_from(self.readers.num_idle()).unwrap_or(0));
+        for (name, pool) in [("readers", &self.readers), ("writers", &self.writers), ("projectors", &self.projectors)] {
+            let idle = f64::from(u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
+            metrics::gauge!("hims_connections", "pool" => name).set(f64::from(pool.size()));
+            metrics::gauge!("hims_connections_idle", "pool" => name).set(idle);
+        }
         let parked = sqlx::query_scalar("select count(*) from projection_failures").fetch_one(&self.readers).await;
         match parked {
             Ok(parked) => gauge("hims_parked_streams", parked),

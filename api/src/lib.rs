@@ -14,7 +14,7 @@ pub mod server;
 mod settings;
 mod surroundings;
 
-pub use hospital::{Hospital, HospitalError};
+pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use settings::Settings;
 pub use surroundings::surroundings;

@@ -7,13 +7,16 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Compress;
 use actix_web::{App, HttpMessage as _, HttpServer, web};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
+use crate::problem::Problem;
 use crate::routes::{self, LoginLimiter, RequestIds};
 use crate::{Hospital, Settings};
 
+/// How often measurements are folded up.
+const UPKEEP: Duration = Duration::from_secs(5);
 /// The largest body that is read.
 const LARGEST_BODY: usize = 1 << 20;
 
@@ -42,6 +45,8 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(prometheus.clone())
             .app_data(limiter.clone())
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::query(&error).into()))
+            .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(Compress::default())
             .wrap(RequestIds)
             .wrap(TracingLogger::<Spans>::new())
@@ -91,10 +96,20 @@ fn prometheus() -> PrometheusHandle {
     HANDLE
         .get_or_init(|| {
             let buckets = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+            let sizes = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0];
             let recorder = PrometheusBuilder::new()
-                .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("_seconds".to_owned()), &buckets)
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &buckets)
+                .and_then(|it| it.set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &sizes))
                 .map_or_else(|_| PrometheusBuilder::new().build_recorder(), PrometheusBuilder::build_recorder);
             let handle = recorder.handle();
+            // Whether or not somebody asks for them, what was measured is folded up, so that it does not pile up.
+            let upkeep = handle.clone();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(UPKEEP).await;
+                    upkeep.run_upkeep();
+                }
+            });
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("metrics are recorded elsewhere");
             }

@@ -147,6 +147,14 @@ fn check_room(ctx: &Context<'_>, id: Option<RoomId>) -> Result<(), Refused> {
     }
 }
 
+/// The time zone of the book of a department that must be open.
+fn time_zone(ctx: &Context<'_>, department: Option<DepartmentId>) -> Result<Text<64>, Refused> {
+    match department {
+        Some(id) => Ok(open_department(ctx, id)?.details.time_zone.clone()),
+        None => Ok("UTC".into()),
+    }
+}
+
 impl ScheduleAppointment {
     /// The department that is given, or that of the room, or that of the provider.
     fn department(&self, found: &Found) -> Option<DepartmentId> {
@@ -179,10 +187,7 @@ impl Command for ScheduleAppointment {
         check_provider(ctx, self.provider_id)?;
         check_room(ctx, self.room_id)?;
         let department_id = self.department(ctx.found);
-        let time_zone = match department_id {
-            Some(id) => open_department(ctx, id)?.details.time_zone.clone(),
-            None => "UTC".into(),
-        };
+        let time_zone = time_zone(ctx, department_id)?;
         let (patient, provider, room, slot) = (self.patient_id, self.provider_id, self.room_id, self.slot);
         Ok(Decision::event(Event::Scheduled(Scheduled {
             patient_id: self.patient_id,
@@ -203,6 +208,14 @@ impl Command for ScheduleAppointment {
     }
 }
 
+impl RescheduleAppointment {
+    /// The department of the room that it is moved to, or the one that it is in.
+    fn department(&self, appointment: &Appointment, found: &Found) -> Option<DepartmentId> {
+        let of_room = self.room_id.and_then(|it| found.get::<Room>(it)).map(|it| it.details.department_id);
+        of_room.or(appointment.department_id)
+    }
+}
+
 impl Command for RescheduleAppointment {
     const NAME: &'static str = "reschedule-appointment";
     const PERMISSION: Permission = Permission::update("appointments");
@@ -212,8 +225,9 @@ impl Command for RescheduleAppointment {
         Target::existing(self.appointment_id)
     }
 
-    fn reads(&self, state: Option<&Appointment>, _: &Found) -> Reads {
+    fn reads(&self, state: Option<&Appointment>, found: &Found) -> Reads {
         Reads::nothing()
+            .maybe::<Department>(state.and_then(|it| self.department(it, found)))
             .maybe::<User>(self.provider_id.or(state.map(|it| it.provider_id)))
             .maybe::<Room>(self.room_id.or(state.and_then(|it| it.room_id)))
     }
@@ -231,7 +245,9 @@ impl Command for RescheduleAppointment {
         check_slot(self.slot, ctx)?;
         check_provider(ctx, provider_id)?;
         check_room(ctx, room_id)?;
-        Ok(Decision::event(Event::Rescheduled { slot: self.slot, provider_id, room_id })
+        let department_id = self.department(appointment, ctx.found);
+        let time_zone = time_zone(ctx, department_id)?;
+        Ok(Decision::event(Event::Rescheduled { slot: self.slot, provider_id, room_id, department_id, time_zone })
             .unbook()
             .book(provider_id, self.slot)
             .book(appointment.patient_id, self.slot)

@@ -10,6 +10,7 @@ use hims_domain::{AppointmentId, ConsultationId, PatientId, Personal, UserId, de
 
 use crate::command::existing;
 use crate::refusal::refusals;
+use crate::user::acting;
 use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target, refuse, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -110,7 +111,7 @@ impl Command for StartConsultation {
     fn decide(self, _: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         if let Some(provider) = self.provider_id {
-            ctx.named::<User>(provider, "/provider_id")?;
+            acting(ctx, provider, "/provider_id")?;
         }
         let decision = Decision::event(Event::Started(Started {
             patient_id: self.patient_id,

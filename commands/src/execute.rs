@@ -293,7 +293,7 @@ impl Executor {
         let state = loaded.state.as_deref();
         let passwords = command.passwords(state);
         let password_matches = match passwords.compare {
-            Some((password, hash)) => password::matches(password, hash).await,
+            Some((password, hash)) => password::matches(password, hash).await.unwrap_or(false),
             None => false,
         };
         let password_hash = match passwords.set {

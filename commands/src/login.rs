@@ -89,15 +89,15 @@ impl Login {
         // Somebody without a password takes as long as somebody with one, so that time does not tell who exists.
         let right = match &hash {
             Some(hash) => password::matches(password, hash).await,
-            None => {
-                password::hash(password).await;
-                false
-            }
+            None => password::hash(password).await.map(|_| false),
         };
+        let right = right.ok_or(Failure::Overloaded)?;
         let mut caller = Caller::system("login");
         (caller.ip, caller.user_agent) = origin;
         match user {
-            Some((id, user)) if right && user.is_active => self.begin(id, &user, caller).await,
+            Some((id, user)) if right && user.is_active => {
+                self.begin(id, &user, hash.unwrap_or_default(), caller).await
+            }
             user => {
                 let code = match &user {
                     Some((_, user)) if right && !user.is_active => "inactive-user",
@@ -111,7 +111,7 @@ impl Login {
         }
     }
 
-    async fn begin(&self, id: UserId, user: &User, mut caller: Caller) -> Result<LoggedIn, LoginFailure> {
+    async fn begin(&self, id: UserId, user: &User, hash: String, mut caller: Caller) -> Result<LoggedIn, LoginFailure> {
         let now = self.executor.now();
         let token = format!("{:032x}{:032x}", self.executor.entropy(), self.executor.entropy());
         let session_id = SessionId(crate::context::new_id(now, self.executor.entropy(), 0));
@@ -122,6 +122,7 @@ impl Login {
         let command = StartSession {
             id: session_id,
             user_id: id,
+            compared_with: Text(hash),
             token_hash: Text(token_hash(&token)),
             idle_expires_at: now + self.limits.idle,
             absolute_expires_at: now + self.limits.absolute,

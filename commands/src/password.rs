@@ -38,8 +38,12 @@ impl Described for Password {
 /// Two at a time: hashing takes 20 MiB and a core each.
 static HASHING: Semaphore = Semaphore::const_new(2);
 
-/// Runs what takes long away from the threads that serve requests.
+/// So many may wait for their turn; more than that are refused at once.
+static WAITING: Semaphore = Semaphore::const_new(64);
+
+/// Runs what takes long away from the threads that serve requests. `None` when too many wait already.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let _place = WAITING.try_acquire().ok()?;
     let _permit = HASHING.acquire().await.ok()?;
     tokio::task::spawn_blocking(work).await.ok()
 }
@@ -50,11 +54,11 @@ pub(crate) async fn hash(password: &Password) -> Option<String> {
     aside(move || Argon2::default().hash_password(password.0.as_bytes()).map(|it| it.to_string()).ok()).await?
 }
 
-/// Whether a password has a hash.
-pub(crate) async fn matches(password: &Password, hash: &str) -> bool {
+/// Whether a password has a hash; `None` when too many wait to know.
+pub(crate) async fn matches(password: &Password, hash: &str) -> Option<bool> {
     let (password, hash) = (password.clone(), hash.to_owned());
-    let compared = aside(move || {
+    aside(move || {
         PasswordHash::new(&hash).is_ok_and(|it| Argon2::default().verify_password(password.0.as_bytes(), &it).is_ok())
-    });
-    compared.await.unwrap_or(false)
+    })
+    .await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Months, Utc};
+use chrono::{DateTime, Months, TimeDelta, Utc};
 use hims_domain::patient::{Allergy, Demographics, Event, Identifier, Patient};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Mrn};
@@ -33,6 +33,7 @@ const OLDEST: Months = Months::new(150 * 12);
 
 refusals! {
     NoSuchAllergy = Missing, "not-found", "the patient has no such allergy, or it is retired";
+    NotOwnToChange = Forbidden, "forbidden", "patients change how they are reached; the front desk changes the rest";
     Erased = Conflict, "erased", "the patient's record was erased";
 }
 
@@ -111,7 +112,8 @@ fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
 }
 
 fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(), Refused> {
-    let today = now.date_naive();
+    // It may be tomorrow already where the child was born.
+    let today = (now + TimeDelta::hours(14)).date_naive();
     let plausible =
         |born: &chrono::NaiveDate| *born <= today && born.checked_add_months(OLDEST).is_some_and(|it| it >= today);
     if demographics.date_of_birth.known().is_some_and(plausible) {
@@ -119,6 +121,28 @@ fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(
     }
     let message = "give a date of birth that is not in the future and at most 150 years ago";
     Err(Refused::field("implausible-birth-date", "/date_of_birth", message))
+}
+
+/// Whether nothing changed but how somebody is reached and spoken to.
+fn only_reached_otherwise(old: &Demographics, new: &Demographics) -> bool {
+    let reached_as = |it: &Demographics| Demographics {
+        email: new.email.clone(),
+        phone_primary: new.phone_primary.clone(),
+        phone_secondary: new.phone_secondary.clone(),
+        address_line_1: new.address_line_1.clone(),
+        address_line_2: new.address_line_2.clone(),
+        city: new.city.clone(),
+        state: new.state.clone(),
+        postal_code: new.postal_code.clone(),
+        country: new.country.clone(),
+        occupation: new.occupation.clone(),
+        emergency_contact_name: new.emergency_contact_name.clone(),
+        emergency_contact_relationship: new.emergency_contact_relationship.clone(),
+        emergency_contact_phone: new.emergency_contact_phone.clone(),
+        preferred_language: new.preferred_language.clone(),
+        ..it.clone()
+    };
+    reached_as(old) == *new
 }
 
 fn birth_date(demographics: &Demographics) -> Option<String> {
@@ -232,6 +256,9 @@ impl Command for ChangePatientDemographics {
         if demographics == patient.demographics {
             return Ok(Decision::nothing());
         }
+        if !ctx.caller.may(Self::PERMISSION) && !only_reached_otherwise(&patient.demographics, &demographics) {
+            return refuse(Refusal::NotOwnToChange);
+        }
         check_birth_date(&demographics, ctx.now)?;
         let old = &patient.demographics;
         let decision = Decision::event(Event::DemographicsChanged(Box::new(demographics.clone())))
@@ -275,14 +302,15 @@ impl Command for RecordAllergy {
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if patient.allergies.contains_key(&allergy_id) {
+        if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
             return Err(Refused::exists());
         }
         if let Some(user) = self.allergy.reported_by {
             ctx.named::<User>(user, "/reported_by")?;
         }
         self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
-        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy }))
+        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy })
+            .take(scopes::PATIENT_ALLERGY, allergy_id.to_string()))
     }
 }
 

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::command::existing;
 use crate::medication_lot::check_quantity;
 use crate::refusal::refusals;
+use crate::user::acting;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -163,7 +164,7 @@ impl Command for WritePrescription {
         }
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         if let Some(provider) = self.provider_id {
-            ctx.named::<User>(provider, "/provider_id")?;
+            acting(ctx, provider, "/provider_id")?;
         }
         if let Some(id) = self.consultation_id
             && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id

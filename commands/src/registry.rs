@@ -83,13 +83,18 @@ impl Registry {
 
 fn run<C: Command>(executor: &Executor, body: Value, mut request: Request) -> BoxFuture<'_, Result<Outcome, Failure>> {
     Box::pin(async move {
-        schema::check(&C::SHAPE, &body).map_err(Failure::Malformed)?;
+        schema::check(&C::SHAPE, &body).map_err(malformed::<C>)?;
         if request.idempotency_key.is_some() {
             let text = format!("{:?}\n{}\n{body}", request.caller.actor, C::NAME);
             request.fingerprint = executor.store().vault().blind("receipt", text.as_bytes());
         }
         let command: C =
-            serde_json::from_value(body).map_err(|_| Failure::Malformed(schema::Malformed::Form(Vec::new())))?;
+            serde_json::from_value(body).map_err(|_| malformed::<C>(schema::Malformed::Form(Vec::new())))?;
         executor.execute(command, request).await
     })
+}
+
+fn malformed<C: Command>(malformed: schema::Malformed) -> Failure {
+    metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => "malformed").increment(1);
+    Failure::Malformed(malformed)
 }

@@ -1,13 +1,19 @@
 //! Defining roles and what they may do.
 
 use hims_domain::role::{Definition, Event, Permissions, Role};
+use hims_domain::values::Code;
 use hims_domain::{RoleId, described};
 
 use crate::command::existing;
-use crate::{Command, Context, Decision, Permission, Refused, Registry, Target, scopes};
+use crate::refusal::refusals;
+use crate::{Command, Context, Decision, Permission, Refused, Registry, Target, refuse, role_id, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<DefineRole>().add::<ChangeRolePermissions>();
+}
+
+refusals! {
+    NobodyLeft = Conflict, "nobody-left", "administrators must keep update:user_permissions: nobody could give it back";
 }
 
 described! {
@@ -56,8 +62,13 @@ impl Command for ChangeRolePermissions {
     }
 
     fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
-        if existing(state)?.definition.permissions == self.permissions {
+        let role = existing(state)?;
+        if role.definition.permissions == self.permissions {
             return Ok(Decision::nothing());
+        }
+        let decides = |it: &Permissions| it.update.contains(&Code::from("user_permissions"));
+        if self.role_id == role_id("administrator") && !decides(&self.permissions) {
+            return refuse(Refusal::NobodyLeft);
         }
         Ok(Decision::event(Event::PermissionsChanged { permissions: self.permissions }))
     }

@@ -20,6 +20,8 @@ pub const ROOM_NUMBER: &str = "room.number";
 pub const PATIENT_MRN: &str = "patient.mrn";
 /// Unique: another system's identifier of a patient.
 pub const PATIENT_IDENTIFIER: &str = "patient.identifier";
+/// Unique: an allergy, of whichever patient. Never given back.
+pub const PATIENT_ALLERGY: &str = "patient.allergy";
 /// Shared: patients born on a day.
 pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 /// Shared: patients with a social security number.

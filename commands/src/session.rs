@@ -2,10 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use hims_domain::session::{EndReason, Event, Session};
-use hims_domain::{SessionId, UserId, described, terms};
+use hims_domain::user::User;
+use hims_domain::{Personal, SessionId, UserId, described, terms};
 
 use crate::command::existing;
-use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
+use crate::refusal::refusals;
+use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+
+refusals! {
+    Changed = Conflict, "user-changed", "the user was changed meanwhile; log in again";
+}
 
 terms! {
     /// How a session is ended from outside.
@@ -23,6 +29,8 @@ described! {
         pub id: SessionId,
         /// Whose it is.
         pub user_id: UserId,
+        /// The password hash that the password was compared with: it must still be the user's.
+        pub compared_with: hims_domain::values::Text<255>,
         /// SHA-256 of the token, in hex.
         pub token_hash: hims_domain::values::Text<64>,
         /// When it ends unless it is used.
@@ -68,10 +76,15 @@ impl Command for StartSession {
     }
 
     fn reads(&self, _: Option<&Session>, _: &Found) -> Reads {
-        Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string())
+        Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string()).stream::<User>(self.user_id)
     }
 
     fn decide(self, _: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let user = ctx.named::<User>(self.user_id, "/user_id")?;
+        let hash = user.password_hash.as_ref().and_then(Personal::known);
+        if !user.is_active || hash.map(String::as_str) != Some(self.compared_with.as_str()) {
+            return refuse(Refusal::Changed);
+        }
         let key = self.user_id.to_string();
         let begun = Decision::event(Event::Started {
             user_id: self.user_id,

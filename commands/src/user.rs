@@ -36,6 +36,8 @@ refusals! {
     SamePassword = Rule, "same-password", "choose a password that differs from the current one";
     LastAdministrator = Conflict, "last-administrator", "this is the last active administrator; make another one first";
     NotHashed = Conflict, "not-hashed", "the password could not be hashed; try again";
+    NotActing = Conflict, "inactive-provider", "the user is not active, or is a patient's login";
+    NotAbove = Forbidden, "forbidden", "the roles allow more than the caller's own; that takes update:user_permissions";
     LinkedAlready = Conflict, "linked-already", "the user is linked to another patient";
 }
 
@@ -127,9 +129,38 @@ described! {
     }
 }
 
+/// A user whom a request names as the one who treats or measures: active, and no patient's login. What happened in the
+/// past, and is imported, may have been done by whoever has left since.
+pub(crate) fn acting<'a>(ctx: &'a Context<'_>, id: UserId, field: &str) -> Result<&'a User, Refused> {
+    let user = ctx.named::<User>(id, field)?;
+    if ctx.caller.is_system || (user.is_active && user.patient_id.is_none()) {
+        return Ok(user);
+    }
+    refuse(Refusal::NotActing)
+}
+
 /// The streams of some roles.
 fn roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
     ids.into_iter().fold(Reads::nothing(), Reads::stream::<Role>)
+}
+
+/// Nobody gives, or takes over, more than they have, unless they decide on permissions anyway.
+fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item = &'a RoleId>) -> Result<(), Refused> {
+    let caller = ctx.caller;
+    if caller.may(Permission::update("user_permissions")) {
+        return Ok(());
+    }
+    for role in roles.filter_map(|it| ctx.found.get::<Role>(*it)) {
+        let (asked, own) = (&role.definition.permissions, &caller.permissions);
+        let within = asked.create.is_subset(&own.create)
+            && asked.read.is_subset(&own.read)
+            && asked.update.is_subset(&own.update)
+            && asked.delete.is_subset(&own.delete);
+        if !within {
+            return refuse(Refusal::NotAbove);
+        }
+    }
+    Ok(())
 }
 
 /// Whether some roles exist, and their names.
@@ -191,6 +222,7 @@ impl Command for CreateUser {
 
     fn decide(self, _: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let names = role_names(ctx, self.role_id, &self.additional_role_ids)?;
+        check_not_above(ctx, [self.role_id].iter().chain(&self.additional_role_ids))?;
         if let Some(department) = self.department_id {
             open_department(ctx, department)?;
         }
@@ -383,8 +415,8 @@ impl Command for ResetPassword {
         Target::existing(self.user_id)
     }
 
-    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        sessions_of(self.user_id)
+    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+        state.iter().flat_map(|it| it.role_ids()).fold(sessions_of(self.user_id), Reads::stream::<Role>)
     }
 
     fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
@@ -392,7 +424,8 @@ impl Command for ResetPassword {
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        existing(state)?;
+        let user = existing(state)?;
+        check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))?;
         let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
         let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: true };
         Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, None))

@@ -11,6 +11,7 @@ use rust_decimal::{Decimal, RoundingStrategy, dec};
 
 use crate::command::existing;
 use crate::refusal::refusals;
+use crate::user::acting;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -196,7 +197,7 @@ impl Command for RecordVitalSigns {
         let (measurements, extreme) = accept(self.measurements, self.confirm_extreme)?;
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         if let Some(user) = self.recorded_by {
-            ctx.named::<User>(user, "/recorded_by")?;
+            acting(ctx, user, "/recorded_by")?;
         }
         if let Some(id) = self.consultation_id
             && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id

@@ -83,6 +83,10 @@ pub enum Event {
         provider_id: UserId,
         /// Where.
         room_id: Option<RoomId>,
+        /// In which department.
+        department_id: Option<DepartmentId>,
+        /// The time zone in which it stands in the book.
+        time_zone: Text<64>,
     },
     /// The patient said that they will come.
     Confirmed,
@@ -143,10 +147,11 @@ impl Aggregate for Appointment {
                 slot: it.slot,
                 status: Status::Scheduled,
             }),
-            Event::Rescheduled { slot, provider_id, room_id } => state.map(|it| Self {
+            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone: _ } => state.map(|it| Self {
                 slot: *slot,
                 provider_id: *provider_id,
                 room_id: *room_id,
+                department_id: *department_id,
                 status: Status::Scheduled,
                 ..it
             }),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -124,8 +124,28 @@ plain! {
     u32 => Shape::Integer,
     Decimal => Shape::Decimal,
     Uuid => Shape::Uuid,
-    NaiveDate => Shape::Date,
-    DateTime<Utc> => Shape::Timestamp,
+}
+
+impl Described for NaiveDate {
+    const SHAPE: Shape = Shape::Date;
+
+    /// Within what every database and every calendar of the field can hold.
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        if !(1800..=9999).contains(&self.year()) {
+            invalid.push(at.invalid("give a date of the years 1800 to 9999"));
+        }
+    }
+}
+
+impl Described for DateTime<Utc> {
+    const SHAPE: Shape = Shape::Timestamp;
+
+    /// Within what every database and every calendar of the field can hold.
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        if !(1800..=9998).contains(&self.year()) {
+            invalid.push(at.invalid("give a time of the years 1800 to 9998"));
+        }
+    }
 }
 
 impl<T: Described> Described for Option<T> {

@@ -1,7 +1,7 @@
 //! Patients: persons under care, with their allergies and their identifiers elsewhere (FHIR R4 `Patient`,
 //! `AllergyIntolerance`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -133,6 +133,8 @@ pub struct Patient {
     pub demographics: Demographics,
     /// Allergies that are not retired.
     pub allergies: BTreeMap<AllergyId, Allergy>,
+    /// Allergies that are retired.
+    pub retired_allergies: BTreeSet<AllergyId>,
     /// What other systems call the patient.
     pub identifiers: Vec<Identifier>,
 }
@@ -187,6 +189,7 @@ impl Aggregate for Patient {
                 mrn: mrn.clone(),
                 demographics: (**demographics).clone(),
                 allergies: BTreeMap::new(),
+                retired_allergies: BTreeSet::new(),
                 identifiers: identifiers.clone(),
             }),
             Event::DemographicsChanged(demographics) => {
@@ -203,6 +206,7 @@ impl Aggregate for Patient {
                 }),
             Event::AllergyRetired { allergy_id, reason: _ } => state.map(|mut it| {
                 it.allergies.remove(allergy_id);
+                it.retired_allergies.insert(*allergy_id);
                 it
             }),
         }

@@ -38,8 +38,9 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
             "time_zone": "UTC", "priority": "normal", "insurance_verified": false,
         }}))
     });
-    let rescheduled = (slot(), id(), prop::option::of(id()))
-        .prop_map(|(slot, provider_id, room_id)| Event::Rescheduled { slot, provider_id, room_id });
+    let rescheduled = (slot(), id(), prop::option::of(id())).prop_map(|(slot, provider_id, room_id)| {
+        Event::Rescheduled { slot, provider_id, room_id, department_id: None, time_zone: "UTC".into() }
+    });
     prop_oneof![
         2 => scheduled,
         3 => rescheduled,

@@ -289,6 +289,8 @@ golden! {
             slot: Slot { starts_at: at("2026-11-23T15:00:00Z"), duration_minutes: 45 },
             provider_id: id(2),
             room_id: Some(id(4)),
+            department_id: Some(id(3)),
+            time_zone: "America/New_York".into(),
         },
         Event::Confirmed => Event::Confirmed,
         Event::CheckedIn => Event::CheckedIn,

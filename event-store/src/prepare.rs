@@ -162,15 +162,14 @@ pub(crate) async fn open(
         .map(|it| if is_sealed(&it.data) { it.circumstances().ok()?.subject.map(|subject| subject.id) } else { None })
         .collect();
     let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
-    let opened = events
-        .into_iter()
-        .zip(subjects)
-        .map(|(event, subject)| open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().flatten()));
+    let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
+        open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().unwrap_or(Ok(None)))
+    });
     Ok(opened.collect())
 }
 
 /// An event whose values do not open stays as it is stored: it then fails to decode, alone.
-fn open_one(upcasters: &Upcasters, recorded: Recorded, key: SubjectKey) -> Opened {
+fn open_one(upcasters: &Upcasters, recorded: Recorded, key: Result<SubjectKey, VaultError>) -> Opened {
     let outdated = recorded.schema_version < upcasters.current_version(&recorded.event_type);
     let sealed = is_sealed(&recorded.data);
     if !sealed && !outdated {
@@ -179,10 +178,11 @@ fn open_one(upcasters: &Upcasters, recorded: Recorded, key: SubjectKey) -> Opene
     let context = context(&recorded.stream_type, recorded.stream_id, &recorded.event_type);
     let data = serde_json::from_str(&recorded.data).map_err(|_| VaultError::Forged).and_then(|mut data| {
         if sealed {
-            Vault::open(&context, key.as_deref(), &mut data)?;
+            Vault::open(&context, key.as_ref().map_err(Clone::clone)?.as_deref(), &mut data)?;
         }
         Ok(upcasters.apply(&recorded.event_type, recorded.schema_version, data))
     });
+    let key = key.unwrap_or_default();
     match data {
         Ok(data) => Opened { recorded, data: Some(data), key },
         Err(error) => {
@@ -210,6 +210,6 @@ pub(crate) async fn open_state(
     state: &mut serde_json::Value,
 ) -> Result<(), VaultError> {
     let keys = vault.keys(subject.into_iter().collect()).await?;
-    let key = keys.into_values().next().flatten();
+    let key = keys.into_values().next().transpose()?.flatten();
     Vault::open(&context(stream_type, stream_id, "snapshot"), key.as_deref(), state)
 }

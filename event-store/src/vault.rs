@@ -149,21 +149,27 @@ impl Vault {
     }
 
     /// The keys of these subjects, with one look-up for all that are not known here.
-    pub(crate) async fn keys(&self, mut subjects: Vec<Uuid>) -> Result<HashMap<Uuid, SubjectKey>, VaultError> {
+    pub(crate) async fn keys(
+        &self,
+        mut subjects: Vec<Uuid>,
+    ) -> Result<HashMap<Uuid, Result<SubjectKey, VaultError>>, VaultError> {
         subjects.sort_unstable();
         subjects.dedup();
         let mut keys = HashMap::with_capacity(subjects.len());
         let mut unknown = Vec::new();
         for subject in subjects {
             match self.cache.get(&subject) {
-                Some(key) => drop(keys.insert(subject, key)),
+                Some(key) => drop(keys.insert(subject, Ok(key))),
                 None => unknown.push(subject),
             }
         }
         if !unknown.is_empty() {
             for (subject, wrapped) in self.keys.fetch(&unknown).await? {
-                let key = wrapped.map(|it| self.unwrap(subject, &it)).transpose()?;
-                self.cache.insert(subject, key.clone());
+                // A key that does not open takes no other with it.
+                let key = wrapped.map(|it| self.unwrap(subject, &it)).transpose();
+                if let Ok(key) = &key {
+                    self.cache.insert(subject, key.clone());
+                }
                 keys.insert(subject, key);
             }
         }

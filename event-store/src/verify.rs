@@ -31,6 +31,9 @@ pub enum Broken {
     /// There is an event that no append recorded.
     #[error("position {0}: the event lies beyond the recorded end of the log")]
     Beyond(Position),
+    /// The check was to begin after the end of the log.
+    #[error("there is nothing to check from there on: the log ends at position {0}")]
+    NothingThere(Position),
     /// The log could not be read to its end.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +50,9 @@ pub async fn verify(
 ) -> Result<Verified, Broken> {
     let first = from.max(1);
     let head = store.current_head().await?;
+    if first > head.max(1) {
+        return Err(Broken::NothingThere(head));
+    }
     let mut last = first - 1;
     let mut previous = GENESIS;
     if last > 0 {

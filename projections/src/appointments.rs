@@ -120,9 +120,11 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<Appointme
             set_slot(&mut row, it.slot);
             rows.insert(row);
         }
-        Event::Rescheduled { slot, provider_id, room_id } => {
+        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone } => {
+            let (department, time_zone) = (department_id.map(Uuid::from), time_zone.0.clone());
             let (slot, provider, room) = (*slot, Uuid::from(*provider_id), room_id.map(Uuid::from));
             update(Box::new(move |row| {
+                (row.department_id, row.time_zone) = (department, time_zone);
                 set_slot(row, slot);
                 (row.provider_id, row.room_id) = (provider, room);
                 row.status = Status::Scheduled.to_string();

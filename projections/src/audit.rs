@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use hims_domain::{DomainEvent, access};
-use hims_event_store::Position;
+use hims_event_store::{Metadata, Position, Recorded};
 use serde_json::{Map, Value, json};
 use sqlx::types::ipnetwork::IpNetwork;
 use uuid::Uuid;
@@ -59,11 +59,16 @@ pub(crate) fn rows(events: &[Decoded], differences: Vec<Difference>) -> Vec<Audi
     for difference in differences {
         by_position.entry(difference.position).or_default().push(difference);
     }
-    events.iter().map(|it| row(it, by_position.remove(&it.opened.recorded.position).unwrap_or_default())).collect()
+    let mut differences = |it: &Decoded| by_position.remove(&it.opened.recorded.position).unwrap_or_default();
+    events.iter().map(|it| row(&it.opened.recorded, &it.metadata, Some(&it.event), differences(it))).collect()
 }
 
-fn row(decoded: &Decoded, differences: Vec<Difference>) -> AuditRow {
-    let (stored, metadata) = (&decoded.opened.recorded, &decoded.metadata);
+/// The audit of an event whose stream is parked: it was recorded, whatever the tables make of it.
+pub(crate) fn parked_row(stored: &Recorded) -> AuditRow {
+    row(stored, &stored.circumstances().unwrap_or_default(), None, Vec::new())
+}
+
+fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, differences: Vec<Difference>) -> AuditRow {
     let (mut old_values, mut new_values) = (Map::new(), Map::new());
     for it in differences {
         merge(&mut old_values, &it, it.old.clone(), stored.stream_id);
@@ -91,7 +96,7 @@ fn row(decoded: &Decoded, differences: Vec<Difference>) -> AuditRow {
         error_message: None,
         version: stored.version,
     };
-    if let DomainEvent::Access(event) = &decoded.event {
+    if let Some(DomainEvent::Access(event)) = event {
         row.success = false;
         match event {
             access::Event::CommandRefused { command, code, stream_type, stream_id } => {

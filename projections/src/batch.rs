@@ -60,8 +60,8 @@ pub(crate) struct Batch {
     /// The position after them.
     pub(crate) last: Position,
     events: Vec<Decoded>,
-    /// Streams with an event that nobody can read, from that event on.
-    unreadable: Vec<Parked>,
+    /// Events that nobody can read, and why.
+    unreadable: Vec<(Opened, String)>,
 }
 
 /// A stream that waits.
@@ -94,10 +94,7 @@ impl Batch {
         for opened in store.open(events).await? {
             match Decoded::read(opened) {
                 Ok(event) => decoded.push(event),
-                Err(unread) => {
-                    let (opened, reason) = *unread;
-                    unreadable.push(Parked::at(&opened, reason));
-                }
+                Err(unread) => unreadable.push(*unread),
             }
         }
         Ok(Self { last, events: decoded, unreadable })
@@ -113,18 +110,22 @@ impl Batch {
     ) -> Result<(), ProjectError> {
         move_checkpoint(db, from, self.last).await?;
         let mut parked = parked_streams(db).await?;
-        for unreadable in std::mem::take(&mut self.unreadable) {
-            park(db, &unreadable).await?;
-            parked.entry(unreadable.stream_id).or_insert(unreadable.position);
+        ensure_partitions(db, &self.events, &self.unreadable).await?;
+        for unread in &self.unreadable {
+            park(db, &Parked::at(&unread.0, unread.1.clone())).await?;
+            parked.entry(unread.0.recorded.stream_id).or_insert(unread.0.recorded.position);
         }
-        self.events.retain(|it| {
+        let waits = |it: &Decoded| {
             let stored = &it.opened.recorded;
-            parked.get(&stored.stream_id).is_none_or(|since| stored.position < *since)
-        });
-        ensure_partitions(db, &self.events).await?;
+            parked.get(&stored.stream_id).is_some_and(|since| stored.position >= *since)
+        };
+        let (waiting, events): (Vec<_>, Vec<_>) = std::mem::take(&mut self.events).into_iter().partition(waits);
+        self.events = events;
+        let unread = self.unreadable.iter().map(|it| &it.0.recorded);
+        audit_parked(db, waiting.iter().map(|it| &it.opened.recorded).chain(unread)).await?;
         savepoint(db, "whole_batch").await?;
         match write(db, &self.events, store).await {
-            Ok(()) => Ok(()),
+            Ok(()) => release(db, "whole_batch").await.map_err(ProjectError::from),
             Err(error) if error.is_poison() => {
                 roll_back(db, "whole_batch").await?;
                 self.project_one_by_one(db, store).await
@@ -139,15 +140,17 @@ impl Batch {
         for event in self.events {
             let stream_id = event.opened.recorded.stream_id;
             if parked.contains(&stream_id) {
+                audit_parked(db, std::iter::once(&event.opened.recorded)).await?;
                 continue;
             }
             savepoint(db, "one_event").await?;
             let one = std::slice::from_ref(&event);
             match write(db, one, store).await {
-                Ok(()) => {}
+                Ok(()) => release(db, "one_event").await?,
                 Err(error) if error.is_poison() => {
                     roll_back(db, "one_event").await?;
                     park(db, &Parked::at(&event.opened, error.reason())).await?;
+                    audit_parked(db, std::iter::once(&event.opened.recorded)).await?;
                     parked.insert(stream_id);
                 }
                 Err(error) => return Err(error),
@@ -208,10 +211,24 @@ async fn park(db: &mut PgConnection, parked: &Parked) -> Result<(), sqlx::Error>
     .map(drop)
 }
 
+/// Writes the audit of events whose streams are parked: nothing is missing from it.
+async fn audit_parked<'a>(
+    db: &mut PgConnection,
+    events: impl Iterator<Item = &'a Recorded>,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = events.map(audit::parked_row).collect();
+    upsert(db, &rows.iter().collect::<Vec<_>>()).await
+}
+
 /// Makes the audit log's partitions of the months that the events were recorded in.
-async fn ensure_partitions(db: &mut PgConnection, events: &[Decoded]) -> Result<(), sqlx::Error> {
+async fn ensure_partitions(
+    db: &mut PgConnection,
+    events: &[Decoded],
+    unreadable: &[(Opened, String)],
+) -> Result<(), sqlx::Error> {
+    let opened = events.iter().map(|it| &it.opened).chain(unreadable.iter().map(|it| &it.0));
     let months: BTreeSet<NaiveDate> =
-        events.iter().filter_map(|it| it.opened.recorded.recorded_at.date_naive().with_day(1)).collect();
+        opened.filter_map(|it| it.recorded.recorded_at.date_naive().with_day(1)).collect();
     for month in months {
         sqlx::query("select create_monthly_partition('audit_logs', $1)").bind(month).execute(&mut *db).await?;
     }
@@ -223,5 +240,12 @@ async fn savepoint(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx
 }
 
 async fn roll_back(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(sqlx::AssertSqlSafe(format!("rollback to savepoint {name}"))).execute(db).await.map(drop)
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("rollback to savepoint {name}; release savepoint {name}")))
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+async fn release(db: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(sqlx::AssertSqlSafe(format!("release savepoint {name}"))).execute(db).await.map(drop)
 }

@@ -19,6 +19,7 @@ enum Change<R> {
     Insert(Box<R>),
     Update(Uuid, Box<dyn FnOnce(&mut R) + Send>),
     Replace(Uuid, Vec<R>),
+    UpdateChildren(Uuid, Box<dyn Fn(&mut R) + Send>),
 }
 
 /// What an event did to a row: the columns that changed, before and after. Personal values are masked.
@@ -59,6 +60,11 @@ impl<R: Row> Changes<R> {
         self.changes.push((self.position, Change::Replace(parent, rows)));
     }
 
+    /// A change of all the children of a row.
+    pub(crate) fn update_children(&mut self, parent: Uuid, change: impl Fn(&mut R) + Send + 'static) {
+        self.changes.push((self.position, Change::UpdateChildren(parent, Box::new(change))));
+    }
+
     /// Writes the outcome: each row at most once, whatever number of events touched it.
     pub(crate) async fn write(
         self,
@@ -90,6 +96,14 @@ impl<R: Row> Changes<R> {
                     change(row);
                     differs(position, Some(&before), Some(row));
                     dirty.insert(id);
+                }
+                Change::UpdateChildren(parent, change) => {
+                    for row in rows.values_mut().filter(|it| it.parent() == Some(parent)) {
+                        let before = row.clone();
+                        change(row);
+                        differs(position, Some(&before), Some(row));
+                        dirty.insert(row.id());
+                    }
                 }
                 Change::Replace(parent, children) => {
                     let kept: HashSet<Uuid> = children.iter().map(Row::id).collect();
@@ -124,6 +138,7 @@ impl<R: Row> Changes<R> {
                 Change::Insert(row) => drop(made.insert(row.id())),
                 Change::Update(id, _) if made.contains(id) => {}
                 Change::Update(id, _) => keys.push(*id),
+                Change::UpdateChildren(parent, _) => parents.push(*parent),
                 Change::Replace(parent, children) => {
                     parents.push(*parent);
                     made.extend(children.iter().map(Row::id));

@@ -1,6 +1,6 @@
 //! Which tables an event goes to. Exhaustive: a new aggregate does not compile until it is said here what becomes of it.
 
-use hims_domain::DomainEvent;
+use hims_domain::{Aggregate as _, DomainEvent};
 use hims_event_store::Vault;
 use sqlx::PgConnection;
 
@@ -60,6 +60,33 @@ tables! {
     inventory: InventoryRow,
     prescriptions: PrescriptionRow,
     items: ItemRow,
+}
+
+/// The table whose rows are the streams of a type, so that who may read a row may read its history. `None` where
+/// there is none: such streams are for auditors.
+pub fn table_of(stream_type: &str) -> Option<&'static Table> {
+    macro_rules! by_stream {
+        ($($aggregate:ty => $row:ident),* $(,)?) => {
+            match stream_type {
+                $( <$aggregate>::STREAM => Some(&$row::TABLE), )*
+                _ => None,
+            }
+        };
+    }
+    by_stream! {
+        hims_domain::role::Role => RoleRow,
+        hims_domain::user::User => UserRow,
+        hims_domain::session::Session => SessionRow,
+        hims_domain::department::Department => DepartmentRow,
+        hims_domain::room::Room => RoomRow,
+        hims_domain::patient::Patient => PatientRow,
+        hims_domain::appointment::Appointment => AppointmentRow,
+        hims_domain::consultation::Consultation => ConsultationRow,
+        hims_domain::vital_signs::VitalSigns => VitalSignsRow,
+        hims_domain::medication::Medication => MedicationRow,
+        hims_domain::medication_lot::MedicationLot => InventoryRow,
+        hims_domain::prescription::Prescription => PrescriptionRow,
+    }
 }
 
 impl AllChanges {

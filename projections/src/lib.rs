@@ -30,7 +30,7 @@ mod users;
 mod vital_signs;
 
 pub use column::{Column, Kind};
-pub use dispatch::TABLES;
+pub use dispatch::{TABLES, table_of};
 pub use event::READ_SCHEMA;
 pub use rebuild::{Rebuild, RebuildError, Target};
 pub use runner::{Runner, RunnerHandle};

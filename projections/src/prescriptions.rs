@@ -174,6 +174,12 @@ pub(crate) fn project(
                 row.status = Status::Cancelled.to_string();
                 row.cancellation_reason = reason;
             }));
+            items.update_children(event.stream_id, move |row| {
+                if row.status != "dispensed" {
+                    "cancelled".clone_into(&mut row.status);
+                    (row.version, row.updated_at) = (stamp.version, stamp.at);
+                }
+            });
         }
     }
 }

@@ -311,7 +311,8 @@ async fn take_down_what_slows(db: &mut PgConnection, schema: &str) -> Result<Vec
     }
     for row in indexes {
         execute(db, row.try_get(0)?).await?;
-        made.push(row.try_get(1)?);
+        // Of a partitioned table, the definition names the parent only; its partitions need the index as well.
+        made.push(row.try_get::<String, _>(1)?.replacen(" ON ONLY ", " ON ", 1));
     }
     // Foreign keys last: they need the keys that they point at.
     made.append(&mut keys);

@@ -96,7 +96,11 @@ impl Runner {
             }
             let started = Instant::now();
             let events = self.store.read(position, behind.clamp(BATCH.0, BATCH.1)).await?;
-            let (Some(last), count) = (events.last(), events.len()) else { continue };
+            let (Some(last), count) = (events.last(), events.len()) else {
+                // The head was said to be further than it is.
+                sleep(PAUSE).await;
+                continue;
+            };
             let recorded_at = last.recorded_at;
             let batch = Batch::open(self.store.as_ref(), events).await?;
             let next = batch.last;
@@ -124,7 +128,7 @@ impl RunnerHandle {
         let _ = self.position.clone().wait_for(|it| *it >= position).await;
     }
 
-    /// Stops after the batch in hand.
+    /// Stops; a batch in hand is rolled back and projected at the next start.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
@@ -58,9 +59,8 @@ impl LoggedIn {
     /// Refuses somebody who has to change their password first.
     pub(crate) fn may_read(&self) -> Result<(), Problem> {
         if self.caller.must_change_password {
-            return Err(Problem::forbidden(
-                "the password was chosen by somebody else; change it with change-password first",
-            ));
+            let detail = "the password was chosen by somebody else; change it with change-password first";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "password-change-required", detail));
         }
         Ok(())
     }

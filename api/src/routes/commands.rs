@@ -36,6 +36,7 @@ pub(super) async fn run(
     logged_in: LoggedIn,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
     let command = hospital.registry.get(&name).ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,

@@ -5,14 +5,17 @@ use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use futures::stream;
-use hims_event_store::{Opened, Position, Recorded, Subject, Wanted, chain, reveal};
+use hims_domain::Aggregate as _;
+use hims_domain::patient::Patient;
+use hims_event_store::{Position, Recorded, Wanted, chain, reveal};
 use hims_projections::query;
-use hims_projections::{TABLES, Table};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::access::Reading;
 use super::caller::LoggedIn;
+use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -43,6 +46,7 @@ struct Parameters {
 /// Events of the log, in order.
 #[get("/events")]
 pub(super) async fn list(
+    request: HttpRequest,
     hospital: web::Data<Hospital>,
     parameters: web::Query<Parameters>,
     logged_in: LoggedIn,
@@ -53,16 +57,23 @@ pub(super) async fn list(
     if !(1..=LIMIT.1).contains(&limit) {
         return Err(Problem::parameter("limit", format!("must be 1 to {}", LIMIT.1)));
     }
+    let by_audit = parameters.patient_id.is_some() || parameters.actor_id.is_some();
+    if by_audit {
+        Freshness::of(&request)?.wait(&hospital).await?;
+    }
+    // Read before the events: whoever goes on from it misses nothing.
+    let position = match hospital.runner.as_ref().filter(|_| by_audit) {
+        Some(runner) => *runner.position.borrow(),
+        None => *hospital.store.head().borrow(),
+    };
     let events = search(&hospital, &parameters, limit).await?;
     let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
-    let events = if is_auditor(&logged_in) { events } else { readable(&hospital, &logged_in, events).await? };
     let items = match parameters.raw {
         true => events.iter().map(raw).collect(),
-        false => Readings::new(&hospital, &logged_in).read(events).await?,
+        false => read_as(&hospital, &logged_in, events).await?,
     };
-    let head = *hospital.store.head().borrow();
     Ok(HttpResponse::Ok().json(json!({
-        "items": items, "next": next.map(|it| it.to_string()), "position": head,
+        "items": items, "next": next.map(|it| it.to_string()), "position": position,
     })))
 }
 
@@ -117,13 +128,14 @@ impl Follower {
         }
         let caller = &self.logged_in.caller;
         let origin = (caller.ip, caller.user_agent.clone());
-        if self.hospital.login.authenticate(&self.logged_in.token, origin).await?.is_none() {
-            return Err(Problem::unauthenticated());
-        }
+        // Rights may have changed since the last round.
+        let caller = self.hospital.login.authenticate(&self.logged_in.token, origin).await?;
+        self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
+        authorise(&self.hospital, &self.logged_in, None, false).await?;
         let events = self.hospital.store.read(self.after, 500).await?;
         let Some(last) = events.last() else { return Ok(": still here\n\n".to_owned()) };
         self.after = last.position;
-        let read = Readings::new(&self.hospital, &self.logged_in).read(events).await?;
+        let read = read_as(&self.hospital, &self.logged_in, events).await?;
         let frame = |it: &Value| {
             format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default())
         };
@@ -139,39 +151,14 @@ async fn authorise(
     raw: bool,
 ) -> Result<(), Problem> {
     logged_in.may_read()?;
-    if is_auditor(logged_in) {
+    if logged_in.is_auditor() {
         return Ok(());
     }
     match patient_id {
-        Some(id) if !raw => {
-            let subject = Subject { kind: "patient".to_owned(), id };
-            if may_read_subject(hospital, logged_in, Some(&subject)).await? {
-                return Ok(());
-            }
-            Err(Problem::forbidden("the caller may not read this patient"))
-        }
-        _ => Err(Problem::forbidden("the log is for auditors; give the patient_id of a patient whom you may read")),
+        Some(id) if !raw && Reading::new(hospital, logged_in).may_read(Patient::STREAM, id).await? => Ok(()),
+        Some(_) => Err(Problem::forbidden("the caller may not read this patient, or not so")),
+        None => Err(Problem::forbidden("the log is for auditors; give the patient_id of a patient whom you may read")),
     }
-}
-
-/// Those events whose streams the caller may read.
-async fn readable(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Recorded>, Problem> {
-    let (mut streams, mut kept) = (HashMap::new(), Vec::with_capacity(events.len()));
-    for event in events {
-        let readable = match streams.get(&event.stream_id) {
-            Some(readable) => *readable,
-            None => may_read_stream(hospital, logged_in, &event.stream_type, event.stream_id).await?,
-        };
-        streams.insert(event.stream_id, readable);
-        if readable {
-            kept.push(event);
-        }
-    }
-    Ok(kept)
-}
-
-fn is_auditor(logged_in: &LoggedIn) -> bool {
-    logged_in.reads("all_data") || logged_in.reads("audit_logs")
 }
 
 /// The events that are asked for. What the log has no index for, the audit log has.
@@ -202,92 +189,25 @@ async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<
     Ok(found)
 }
 
-/// Whether the caller may read a stream: its table, and its row there. Whoever reads all data reads every stream.
-pub(super) async fn may_read_stream(
-    hospital: &Hospital,
-    logged_in: &LoggedIn,
-    stream_type: &str,
-    id: Uuid,
-) -> Result<bool, Problem> {
-    if logged_in.reads("all_data") {
-        return Ok(true);
-    }
-    let name = match stream_type {
-        "role" => "user_roles",
-        "session" => "user_sessions",
-        "medication_lot" => "medication_inventory",
-        "vital_signs" => "vital_signs",
-        other => &format!("{other}s"),
-    };
-    let readable = |it: &&Table| it.readers.is_empty() || it.readers.iter().any(|what| logged_in.reads(what));
-    let Some(table) = TABLES.iter().find(|it| it.name == name).filter(readable) else { return Ok(false) };
-    Ok(query::find(&hospital.readers, table, id, &logged_in.identity()).await?.row.is_some())
-}
-
-/// Whether the caller may read a subject's personal values. What is about nobody, everybody may read who may read it at all.
-async fn may_read_subject(
-    hospital: &Hospital,
-    logged_in: &LoggedIn,
-    subject: Option<&Subject>,
-) -> Result<bool, Problem> {
-    let Some(subject) = subject else { return Ok(true) };
-    let table = |name: &str| -> Option<&'static Table> { TABLES.iter().find(|it| it.name == name) };
-    let table = match subject.kind.as_str() {
-        "patient" => table("patients"),
-        "user" => table("users"),
-        _ => None,
-    };
-    let Some(table) = table else { return Ok(false) };
-    Ok(query::find(&hospital.readers, table, subject.id, &logged_in.identity()).await?.row.is_some())
-}
-
-/// Events as a caller may read them.
-struct Readings<'a> {
-    hospital: &'a Hospital,
-    logged_in: &'a LoggedIn,
-    readable: HashMap<Uuid, bool>,
-}
-
-impl<'a> Readings<'a> {
-    fn new(hospital: &'a Hospital, logged_in: &'a LoggedIn) -> Self {
-        Self { hospital, logged_in, readable: HashMap::new() }
-    }
-
-    async fn read(mut self, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
-        let mut read = Vec::with_capacity(events.len());
-        for event in self.hospital.store.open(events).await? {
-            read.push(self.read_one(&event).await?);
-        }
-        Ok(read)
-    }
-
-    async fn read_one(&mut self, event: &Opened) -> Result<Value, Problem> {
+/// Events as a caller may read them: opened where they may read the row that the stream leads to. Otherwise an auditor
+/// is answered what is stored, personal values sealed; to others there is no such event.
+async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
+    let mut reading = Reading::new(hospital, logged_in);
+    let mut read = Vec::with_capacity(events.len());
+    for event in hospital.store.open(events).await? {
         let stored = &event.recorded;
-        let metadata = stored.circumstances()?;
-        let readable = match &metadata.subject {
-            None => true,
-            // Whoever reads all data reads every subject.
-            Some(_) if self.logged_in.reads("all_data") => true,
-            Some(subject) => match self.readable.get(&subject.id) {
-                Some(readable) => *readable,
-                None => {
-                    let readable = may_read_subject(self.hospital, self.logged_in, Some(subject)).await?;
-                    self.readable.insert(subject.id, readable);
-                    readable
-                }
-            },
+        let mut data = if reading.may_read(&stored.stream_type, stored.stream_id).await? {
+            event.data()?
+        } else if logged_in.is_auditor() {
+            text(&stored.data)
+        } else {
+            continue;
         };
-        let mut data = if readable { event.data()? } else { text(&stored.data) };
-        if readable {
-            reveal(&mut data);
-        }
-        if let Value::Object(fields) = &mut data {
-            // A hash is nobody's business, whoever may read the rest.
-            fields.remove("password_hash");
-            fields.remove("token_hash");
-        }
-        Ok(wire(stored, &data, &text(&stored.metadata)))
+        reveal(&mut data);
+        reading.withhold(&stored.event_type, &mut data);
+        read.push(wire(stored, &data, &reading.circumstances(text(&stored.metadata))));
     }
+    Ok(read)
 }
 
 fn text(json: &str) -> Value {

@@ -1,5 +1,6 @@
 //! The routes. Each handler extracts, calls and answers.
 
+mod access;
 mod caller;
 mod commands;
 mod events;

@@ -67,20 +67,23 @@ async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> S
     let (request, response) = response.into_parts();
     let (head, body) = response.into_parts();
     let bytes = actix_web::body::to_bytes(body).await.unwrap_or_default();
+    let code = status.canonical_reason().unwrap_or("error").to_lowercase().replace(' ', "-");
     let mut problem = match serde_json::from_slice::<Value>(&bytes) {
         Ok(problem @ Value::Object(_)) => problem,
         _ => json!({
-            "type": "about:blank",
+            "type": format!("urn:hims:problem:{code}"),
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
             "detail": status.canonical_reason().unwrap_or("Error"),
-            "code": status.canonical_reason().unwrap_or("error").to_lowercase().replace(' ', "-"),
+            "code": code,
         }),
     };
-    if problem.get("code").is_some() {
-        problem["instance"] = json!(path);
-        problem["request_id"] = json!(id);
+    if problem.get("code").is_none() {
+        // An answer that is no problem, such as that of /health/ready.
+        return ServiceResponse::new(request, head.set_body(BoxBody::new(problem.to_string())));
     }
+    problem["instance"] = json!(path);
+    problem["request_id"] = json!(id);
     tracing::info!(status = status.as_u16(), code = problem["code"].as_str(), request_id = id, "refused");
     let mut response = head.set_body(BoxBody::new(problem.to_string()));
     let json = HeaderValue::from_static("application/problem+json");

@@ -22,6 +22,9 @@ pub(crate) struct LoginLimiter {
 /// How long an address is blocked.
 const BLOCKED: Duration = Duration::from_secs(30);
 
+/// From so many addresses on, those that failed long ago are forgotten.
+const REMEMBERED: usize = 10_000;
+
 impl LoginLimiter {
     pub(crate) fn new(failures_per_minute: NonZeroU32) -> Self {
         let blocked = Cache::builder().max_capacity(100_000).time_to_live(BLOCKED).build();
@@ -36,6 +39,9 @@ impl LoginLimiter {
     }
 
     fn failed(&self, address: IpAddr) {
+        if self.failures.len() > REMEMBERED {
+            self.failures.retain_recent();
+        }
         if self.failures.check_key(&address).is_err() {
             self.blocked.insert(address, ());
         }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::access::Reading;
 use super::caller::LoggedIn;
-use super::events::may_read_stream;
 use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
@@ -41,7 +41,8 @@ pub(super) async fn state_of(
     if events.first().is_none_or(|it| it.stream_type != stream_type) {
         return Err(Problem::not_found());
     }
-    if !may_read_stream(&hospital, &logged_in, &stream_type, id).await? {
+    let mut reading = Reading::new(&hospital, &logged_in);
+    if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }
     let past = |it: &hims_event_store::Recorded| {
@@ -53,10 +54,7 @@ pub(super) async fn state_of(
     let Some(last) = events.last().map(|it| it.recorded.clone()) else { return Err(Problem::not_found()) };
     let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;
     reveal(&mut state);
-    if let Value::Object(fields) = &mut state {
-        // A hash is nobody's business, whoever may read the rest.
-        fields.remove("password_hash");
-    }
+    reading.withhold(&stream_type, &mut state);
     Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", last.version))).json(json!({
         "id": id,
         "stream_type": stream_type,

@@ -45,6 +45,7 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
     let (name, id) = path.into_inner();
     let table = table(&name, &logged_in)?;
     let id = Uuid::try_parse(&id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
@@ -64,7 +65,7 @@ pub(super) async fn row_of(
 fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
     logged_in.may_read()?;
     let table = TABLES.iter().find(|it| it.name.replace('_', "-") == name).ok_or_else(Problem::not_found)?;
-    if table.readers.is_empty() || table.readers.iter().any(|it| logged_in.reads(it)) {
+    if logged_in.may_ask(table) {
         Ok(table)
     } else {
         Err(Problem::forbidden("the caller's roles do not include reading this table"))

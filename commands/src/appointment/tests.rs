@@ -51,7 +51,17 @@ fn reschedule(changes: Value) -> RescheduleAppointment {
 }
 
 fn rescheduled() -> Event {
-    Event::Rescheduled { slot: later(), provider_id: DOCTOR, room_id: Some(ROOM) }
+    rescheduled_to(DOCTOR, ROOM)
+}
+
+fn rescheduled_to(provider_id: UserId, room_id: RoomId) -> Event {
+    Event::Rescheduled {
+        slot: later(),
+        provider_id,
+        room_id: Some(room_id),
+        department_id: Some(DEPARTMENT),
+        time_zone: "America/New_York".into(),
+    }
 }
 
 fn cancelled() -> Event {
@@ -263,7 +273,7 @@ fn moving_an_appointment_may_change_provider_and_room() {
     let elsewhere = json!({"provider_id": OTHER_DOCTOR, "room_id": OTHER_ROOM});
     given_appointment([scheduled()])
         .when(reschedule(elsewhere))
-        .then([Event::Rescheduled { slot: later(), provider_id: OTHER_DOCTOR, room_id: Some(OTHER_ROOM) }])
+        .then([rescheduled_to(OTHER_DOCTOR, OTHER_ROOM)])
         .then_claims([unbooks(), books(OTHER_DOCTOR, later()), books(PATIENT, later()), books(OTHER_ROOM, later())]);
 }
 

@@ -56,7 +56,13 @@ pub(super) async fn listen(
             listener.listen(CHANNEL).await?;
             loop {
                 match tokio::time::timeout(interval, listener.recv()).await {
-                    Ok(notification) => raise(&head, notification?.payload().parse().unwrap_or_default()),
+                    // What the notification says is a hint; the log itself is asked.
+                    Ok(notification) => {
+                        let said: Position = notification?.payload().parse().unwrap_or_default();
+                        if said > *head.borrow() {
+                            raise(&head, read::head(&pool).await?.position);
+                        }
+                    }
                     Err(_) => raise(&head, read::head(&pool).await?.position),
                 }
             }

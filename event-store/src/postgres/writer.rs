@@ -95,8 +95,10 @@ impl Writer {
         loop {
             match self.attempt(&mut batch, &lost.aims).await {
                 Outcome::Written(appended) => {
-                    metrics::histogram!("hims_append_batch_size").record(count(batch.requests.len()));
-                    metrics::histogram!("hims_append_seconds").record(started.elapsed().as_secs_f64());
+                    if !batch.requests.is_empty() {
+                        metrics::histogram!("hims_append_batch_size").record(count(batch.requests.len()));
+                        metrics::histogram!("hims_append_seconds").record(started.elapsed().as_secs_f64());
+                    }
                     return answer(batch, appended);
                 }
                 Outcome::HeadMoved => self.contended = CAREFUL,

@@ -85,3 +85,10 @@ async fn an_event_that_no_append_recorded_is_found() {
     let broken = broken_by(&[far]).await;
     assert!(matches!(broken, Broken::Missing(6)), "{broken}");
 }
+
+#[tokio::test]
+async fn an_end_that_was_rewritten_with_fitting_hashes_is_found_by_what_is_noted_beside_the_log() {
+    let change = r#"update log.events set data = '{"amount":1000}' where position = 5"#;
+    let broken = broken_by(&[change, REHASH]).await;
+    assert!(matches!(broken, Broken::Hash(5)), "{broken}");
+}

@@ -93,7 +93,8 @@ impl Node {
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let serve = async move || {
-            let hospital = hims_api::Hospital::open(&settings, true).await.expect("the hospital opens");
+            let hospital =
+                hims_api::Hospital::open(&settings, hims_api::Purpose::Serve).await.expect("the hospital opens");
             if demo {
                 hospital.fill_with_demo().await.expect("the demo is made");
             }

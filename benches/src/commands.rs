@@ -1,0 +1,82 @@
+//! Commands on streams with a history: load, decide, append.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hims_api::surroundings;
+use hims_commands::medication_lot::AdjustMedicationLot;
+use hims_commands::{Caller, Executor, Request};
+use hims_domain::Aggregate;
+use hims_domain::medication_lot::{Event, MedicationLot, Receipt};
+use hims_event_store::{Append, EventStore, NewEvent, StreamAppend};
+use rust_decimal::dec;
+use uuid::Uuid;
+
+use crate::floor::{Floor, new_id};
+use crate::postgres::Postgres;
+use crate::report::{Better, Report};
+use crate::workload::{compare, rate};
+use crate::{Effort, Failure};
+
+pub(crate) const NAMES: [&str; 1] = ["load-decide-append"];
+
+const STREAMS: usize = 5_000;
+const EVENTS: usize = 10;
+const CALLERS: usize = 32;
+
+pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
+    let postgres = Postgres::start().await?;
+    let mut floor = Floor::new(&postgres).await?;
+    let store = postgres.store().await?;
+    let lots = Arc::new(lots(store.as_ref()).await?);
+    let executor = Arc::new(Executor::new(store.clone(), surroundings()));
+    let adjusted = async |time| adjust(&executor, &lots, time).await;
+    let compared = compare(effort, async |time| floor.rate(time).await, adjusted).await?;
+    report.write(compared.figure("load-decide-append", 1.5), Better::More)?;
+    floor.close().await;
+    store.shutdown().await;
+    postgres.stop().await;
+    Ok(())
+}
+
+/// Lots of medication, each with a delivery and corrections of its quantity.
+async fn lots(store: &dyn EventStore) -> Result<Vec<Uuid>, Failure> {
+    let receipt = Receipt {
+        medication_id: new_id().into(),
+        location_id: new_id().into(),
+        lot_number: "L-1".into(),
+        expiry_date: surroundings().clock.as_ref()().date_naive() + chrono::Days::new(365),
+        quantity: dec!(1_000_000),
+        unit: "tablet".into(),
+        unit_cost: Some(dec!(0.25)),
+        reorder_level: None,
+    };
+    let mut events = vec![NewEvent::new(MedicationLot::STREAM, &Event::Received(receipt))?];
+    let adjusted = Event::Adjusted { change: dec!(1), reason: "counted".into() };
+    events.resize(EVENTS, NewEvent::new(MedicationLot::STREAM, &adjusted)?);
+    let ids: Vec<Uuid> = (0..STREAMS).map(|_| new_id()).collect();
+    for some in ids.chunks(500) {
+        let streams = some.iter().map(|it| StreamAppend::begin(MedicationLot::STREAM, *it, events.clone()));
+        store.append(Append { streams: streams.collect(), ..Append::default() }).await?;
+    }
+    Ok(ids)
+}
+
+/// Callers that each go through all lots, from a place of their own.
+async fn adjust(executor: &Arc<Executor>, lots: &Arc<Vec<Uuid>>, time: Duration) -> Result<f64, Failure> {
+    let caller = Arc::new(Caller::system("bench"));
+    let callers = (0..CALLERS).map(|it| (Arc::clone(executor), Arc::clone(lots), Arc::clone(&caller), it * 7919));
+    let (rate, _) = rate(time, callers.collect(), async |(executor, lots, caller, nth): State| {
+        let command = AdjustMedicationLot {
+            medication_lot_id: lots[nth % lots.len()].into(),
+            change: dec!(1),
+            reason: "counted".into(),
+        };
+        executor.execute(command, Request::of(Arc::clone(&caller))).await?;
+        Ok((executor, lots, caller, nth + 1))
+    })
+    .await?;
+    Ok(rate)
+}
+
+type State = (Arc<Executor>, Arc<Vec<Uuid>>, Arc<Caller>, usize);

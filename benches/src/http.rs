@@ -1,0 +1,199 @@
+//! The server over its socket: commands with everything on, and rows under row-level security.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hims_event_store::Position;
+use hims_projections::TABLES;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Postgres as Database, Row as _};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::client::Client;
+use crate::floor::Floor;
+use crate::postgres::Postgres;
+use crate::report::{Better, Figure, Report};
+use crate::server::Server;
+use crate::workload::{compare, rate};
+use crate::{Effort, Failure};
+
+pub(crate) const NAMES: [&str; 3] = ["vital-signs-http", "vital-signs-lag", "row-by-id"];
+
+const CONNECTIONS: usize = 64;
+const ROWS: i64 = 2_000;
+
+pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
+    let postgres = Postgres::start().await?;
+    let server = Server::start(postgres.settings()).await?;
+    if report.wants(&NAMES[..2]) {
+        vital_signs(effort, report, &postgres, &server).await?;
+    }
+    if report.wants(&NAMES[2..]) {
+        row_by_id(effort, report, &postgres, &server).await?;
+    }
+    server.stop().await;
+    postgres.stop().await;
+    Ok(())
+}
+
+/// A connection, the requests that it sends in turns, and what is told of each answer.
+struct Caller {
+    client: Client,
+    requests: Arc<Vec<Vec<u8>>>,
+    nth: usize,
+    status: u16,
+    answered: Option<mpsc::UnboundedSender<(Position, Instant)>>,
+}
+
+async fn callers(server: &Server, requests: Vec<Vec<u8>>, status: u16) -> Result<Vec<Caller>, Failure> {
+    let requests = Arc::new(requests);
+    let mut callers = Vec::with_capacity(CONNECTIONS);
+    for nth in 0..CONNECTIONS {
+        let client = Client::connect(server.address).await?;
+        callers.push(Caller { client, requests: Arc::clone(&requests), nth: nth * 31, status, answered: None });
+    }
+    Ok(callers)
+}
+
+impl Caller {
+    async fn send(mut self) -> Result<Self, Failure> {
+        let answer = self.client.send(&self.requests[self.nth % self.requests.len()]).await?;
+        if answer.status != self.status {
+            return Err(format!("answered with status {}: {}", answer.status, self.client.body()).into());
+        }
+        if let Some(answered) = self.answered.as_ref().filter(|_| self.nth.is_multiple_of(4)) {
+            answered.send((answer.position, Instant::now()))?;
+        }
+        self.nth += 1;
+        Ok(self)
+    }
+}
+
+async fn vital_signs(effort: Effort, report: &Report, postgres: &Postgres, server: &Server) -> Result<(), Failure> {
+    let mut floor = Floor::new(postgres).await?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let lags = Arc::new(Mutex::new(Vec::new()));
+    let watching = tokio::spawn(watch_lag(receiver, server.read_position.clone(), Arc::clone(&lags)));
+    let mut connections = callers(server, posts(server), 201).await?;
+    for it in &mut connections {
+        it.answered = Some(sender.clone());
+    }
+    drop(sender);
+    let mut connections = Some(connections);
+    let recorded = async |time: Duration| {
+        let (rate, back) = rate(time, connections.take().unwrap_or_default(), Caller::send).await?;
+        connections = Some(back);
+        Ok(rate)
+    };
+    let compared = compare(effort, async |time| floor.rate(time).await, recorded).await?;
+    drop(connections);
+    floor.close().await;
+    watching.await??;
+    report.write(compared.figure("vital-signs-http", 0.5), Better::More)?;
+    let mut lags = lags.lock().map_err(|_| "the lags were lost")?.clone();
+    lags.sort_unstable();
+    let percentile = |of: usize| lags.get(lags.len() * of / 100).map_or(0.0, |it| it.as_secs_f64() * 1_000.0);
+    println!("{:<20} {:>10.1} ms at the median, {} samples", "vital-signs-lag", percentile(50), lags.len());
+    let lag =
+        Figure { bench: "vital-signs-lag", rate: percentile(99), unit: "ms", floor: None, ratio: None, target: 250.0 };
+    report.write(lag, Better::Less)?;
+    Ok(())
+}
+
+/// Measures from each answer until the read tables have reached its position.
+async fn watch_lag(
+    mut answered: mpsc::UnboundedReceiver<(Position, Instant)>,
+    mut read_position: watch::Receiver<Position>,
+    lags: Arc<Mutex<Vec<Duration>>>,
+) -> Result<(), Failure> {
+    while let Some((position, at)) = answered.recv().await {
+        read_position.wait_for(|it| *it >= position).await?;
+        lags.lock().map_err(|_| "the lags were lost")?.push(at.elapsed());
+    }
+    Ok(())
+}
+
+fn head(method: &str, path: &str, token: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: hims\r\nuser-agent: ward-tablet/1.0\r\naccept: */*\r\n\
+         authorization: Bearer {token}\r\n"
+    )
+}
+
+/// One request for each patient.
+fn posts(server: &Server) -> Vec<Vec<u8>> {
+    let post = |(nth, patient): (usize, &Uuid)| {
+        let body = format!(
+            r#"{{"patient_id":"{patient}","blood_pressure_systolic":{},"blood_pressure_diastolic":82,"heart_rate":{},"temperature":98.6,"temperature_unit":"F","oxygen_saturation":97,"weight_kg":71.5,"height_cm":178,"pain_scale":2}}"#,
+            110 + nth % 40,
+            60 + nth % 50,
+        );
+        let head = head("POST", "/api/v1/commands/record-vital-signs", &server.token);
+        format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    };
+    server.patients.iter().enumerate().map(post).collect()
+}
+
+async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server: &Server) -> Result<(), Failure> {
+    record_some(server).await?;
+    let pool = postgres.superuser(u32::try_from(CONNECTIONS)?);
+    let ids: Vec<Uuid> = sqlx::query("select id from hims.vital_signs limit $1")
+        .bind(ROWS)
+        .fetch_all(&pool)
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?;
+    let get = |id: &Uuid| head("GET", &format!("/api/v1/vital-signs/{id}"), &server.token) + "\r\n";
+    let mut http = Some(callers(server, ids.iter().map(|it| get(it).into_bytes()).collect(), 200).await?);
+    let table = TABLES.iter().find(|it| it.name == "vital_signs").ok_or("no such table")?;
+    let columns: Vec<_> = table.visible().map(|it| format!("\"{}\"", it.name)).collect();
+    let sql: Arc<str> = format!(
+        "select row_to_json(t)::text, t.version, (select position from hims.projection_checkpoint)
+           from (select {} from hims.vital_signs where id = $1) t",
+        columns.join(", ")
+    )
+    .into();
+    let ids = Arc::new(ids);
+    let mut plain = Vec::with_capacity(CONNECTIONS);
+    for nth in 0..CONNECTIONS {
+        plain.push((pool.acquire().await?, Arc::clone(&ids), Arc::clone(&sql), nth * 31));
+    }
+    let mut plain = Some(plain);
+    let floor = async |time| {
+        let (rate, back) = rate(time, plain.take().unwrap_or_default(), select).await?;
+        plain = Some(back);
+        Ok(rate)
+    };
+    let over_http = async |time| {
+        let (rate, back) = rate(time, http.take().unwrap_or_default(), Caller::send).await?;
+        http = Some(back);
+        Ok(rate)
+    };
+    let compared = compare(effort, floor, over_http).await?;
+    report.write(compared.figure("row-by-id", 0.5), Better::More)?;
+    drop(plain);
+    pool.close().await;
+    Ok(())
+}
+
+/// Records vital signs of every patient, a few times over, and waits until they can be read.
+async fn record_some(server: &Server) -> Result<(), Failure> {
+    let mut client = Client::connect(server.address).await?;
+    let mut last = 0;
+    for request in posts(server).iter().cycle().take(2_000) {
+        last = client.send(request).await?.position;
+    }
+    server.read_position.clone().wait_for(|it| *it >= last).await?;
+    Ok(())
+}
+
+type Plain = (PoolConnection<Database>, Arc<Vec<Uuid>>, Arc<str>, usize);
+
+async fn select((mut connection, ids, sql, nth): Plain) -> Result<Plain, Failure> {
+    let row =
+        sqlx::query(AssertSqlSafe(Arc::clone(&sql))).bind(ids[nth % ids.len()]).fetch_one(&mut *connection).await?;
+    let _: (&str, i32, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok((connection, ids, sql, nth + 1))
+}

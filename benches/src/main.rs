@@ -1,0 +1,83 @@
+//! What the product does per second, each figure beside a floor that was measured in the same run, so that a slow or a
+//! busy machine slows both.
+//!
+//! `hims-benches [--quick] [NAME…]` runs all, or those that are named:
+//!
+//! | Name | What is measured | To reach |
+//! |---|---|---|
+//! | `append-32`, `append-256` | appends to new streams, so many callers | 2.5 and 6 times the floor |
+//! | `append-refused` | the same with half of the requests refused | 0.7 of none refused |
+//! | `load-decide-append` | commands on 5,000 streams of 10 events | 1.5 times the floor |
+//! | `vital-signs-http` | `record-vital-signs` over HTTP, 64 connections, everything on | 0.5 of the floor |
+//! | `vital-signs-lag` | meanwhile: from the answer until the read tables have it, 99th percentile | under 250 ms |
+//! | `row-by-id` | a row over HTTP under row-level security | 0.5 of the same SELECT without |
+//! | `rebuild`, `rebuild-memory` | all tables from 1,000,000 events | 50,000 events/s, under 1 GiB |
+//!
+//! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on.
+
+mod append;
+mod client;
+mod commands;
+mod floor;
+mod http;
+mod journey;
+mod postgres;
+mod rebuild;
+mod report;
+mod server;
+mod workload;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use report::Report;
+
+/// As the server has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whatever went wrong; a bench does not go on.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    /// Rounds, each with the floor beside it; the median counts.
+    rounds: usize,
+    /// How long each measurement of a round lasts.
+    time: Duration,
+    /// Events of the log that the tables are rebuilt from.
+    events: usize,
+}
+
+const FULL: Effort = Effort { rounds: 5, time: Duration::from_secs(2), events: 1_000_000 };
+const QUICK: Effort = Effort { rounds: 3, time: Duration::from_millis(500), events: 100_000 };
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let (options, names): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|it| it.starts_with("--"));
+    let effort = if options.iter().any(|it| it == "--quick") { QUICK } else { FULL };
+    if let Err(error) = run(effort, Report::of(names)).await {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+async fn run(effort: Effort, report: Report) -> Result<(), Failure> {
+    // As the server has it: spans are made. What they say is of no use here.
+    tracing_subscriber::fmt().with_env_filter("info,sqlx=warn").with_writer(std::io::sink).init();
+    if report.wants(&append::NAMES) {
+        append::run(effort, &report).await?;
+    }
+    if report.wants(&commands::NAMES) {
+        commands::run(effort, &report).await?;
+    }
+    if report.wants(&http::NAMES) {
+        http::run(effort, &report).await?;
+    }
+    if report.wants(&rebuild::NAMES) {
+        rebuild::run(effort, &report).await?;
+    }
+    Ok(())
+}

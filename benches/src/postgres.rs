@@ -1,0 +1,74 @@
+//! A durable PostgreSQL in a folder of its own, and the event log in it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+use hims_api::Settings;
+use hims_api::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use hims_event_store::{MasterKey, PgEventStore, PgOptions, Upcasters};
+use hims_projections::migrations;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tempfile::TempDir;
+
+use crate::Failure;
+
+/// A server with fsync on. Its folder goes with it.
+pub(crate) struct Postgres {
+    server: EmbeddedPostgres,
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Makes and starts one in `TMPDIR`, which should be on the disk that is measured.
+    pub(crate) async fn start() -> Result<Self, Failure> {
+        // PostgreSQL's account passes through it.
+        let mode = std::fs::Permissions::from_mode(0o711);
+        let folder = tempfile::Builder::new().prefix("hims-bench-").permissions(mode).tempdir()?;
+        let server = EmbeddedPostgres::start(EmbeddedOptions::new(folder.path())).await?;
+        Ok(Self { server, folder })
+    }
+
+    /// Settings with which a hospital works on this server.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            bind: ([127, 0, 0, 1], 0).into(),
+            data_dir: self.folder.path().to_owned(),
+            logins_per_minute: 1_000,
+            ..Settings::default()
+        }
+    }
+
+    /// Connections of the owner of the tables.
+    pub(crate) fn owner(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.server.connect_options())
+    }
+
+    /// Connections that row-level security does not hold back.
+    pub(crate) fn superuser(&self, connections: u32) -> PgPool {
+        let options = self.server.superuser_options().database("hims");
+        PgPoolOptions::new().max_connections(connections).connect_lazy_with(options)
+    }
+
+    /// The event log, as the server has it.
+    pub(crate) async fn store(&self) -> Result<Arc<PgEventStore>, Failure> {
+        let owner = self.owner(1);
+        migrations::up(&owner).await?;
+        owner.close().await;
+        let writers = PgPoolOptions::new()
+            .max_connections(12)
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::query("set role hims_writer").execute(connection).await.map(drop) })
+            })
+            .connect_lazy_with(self.server.connect_options());
+        let store =
+            PgEventStore::connect(writers, MasterKey::new(&[7; 32])?, Upcasters::default(), PgOptions::default())
+                .await?;
+        Ok(Arc::new(store))
+    }
+
+    /// Stops it and removes the folder.
+    pub(crate) async fn stop(self) {
+        self.server.stop().await;
+    }
+}

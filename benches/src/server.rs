@@ -1,0 +1,87 @@
+//! The whole server in this process: a hospital with a doctor and patients, listening.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use hims_api::{Hospital, Settings, server};
+use hims_commands::patient::RegisterPatient;
+use hims_commands::{Caller, Password, Request};
+use hims_event_store::Position;
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use crate::Failure;
+use crate::floor::new_id;
+
+/// How many patients there are.
+const PATIENTS: usize = 500;
+
+/// A server that listens.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// The bearer token of a doctor.
+    pub(crate) token: String,
+    pub(crate) patients: Vec<Uuid>,
+    /// How far the read tables are.
+    pub(crate) read_position: watch::Receiver<Position>,
+    handle: ServerHandle,
+    thread: JoinHandle<()>,
+}
+
+type Ready = (SocketAddr, String, Vec<Uuid>, watch::Receiver<Position>, ServerHandle);
+
+impl Server {
+    /// Starts it on a runtime of its own, as `hims serve` does.
+    pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
+        let (sender, ready) = oneshot::channel::<Result<Ready, String>>();
+        let thread = std::thread::spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(sender.send(Err(error.to_string()))),
+            };
+            runtime.block_on(async move {
+                match open(&settings).await {
+                    Err(error) => drop(sender.send(Err(error.to_string()))),
+                    Ok((listening, ready)) => {
+                        drop(sender.send(Ok(ready)));
+                        if let Err(error) = listening.serve().await {
+                            eprintln!("the server failed: {error}");
+                        }
+                    }
+                }
+            });
+        });
+        let (address, token, patients, read_position, handle) = ready.await??;
+        Ok(Self { address, token, patients, read_position, handle, thread })
+    }
+
+    /// Stops it in good order.
+    pub(crate) async fn stop(self) {
+        self.handle.stop(true).await;
+        // It has nothing to say.
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
+}
+
+async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure> {
+    let hospital = Hospital::open(settings, true).await?;
+    hospital.fill_with_demo().await?;
+    let mut patients = Vec::with_capacity(PATIENTS);
+    for nth in 0..PATIENTS {
+        let id = new_id();
+        let command: RegisterPatient = serde_json::from_value(json!({
+            "id": id, "first_name": format!("Given{nth}"), "last_name": format!("Family{nth}"),
+            "date_of_birth": "1970-01-01", "gender": "female", "confirm_not_duplicate": true,
+        }))?;
+        hospital.executor.execute(command, Request::of(Caller::system("bench"))).await?;
+        patients.push(id);
+    }
+    let password = Password::new("demo-hims-2026");
+    let session = hospital.login.start("doctor@demo.hims", &password, (None, None)).await?;
+    let read_position = hospital.runner.as_ref().ok_or("nothing is projected")?.position.clone();
+    let listening = server::listen(settings, hospital)?;
+    let ready = (listening.address, session.token, patients, read_position, listening.handle());
+    Ok((listening, ready))
+}
