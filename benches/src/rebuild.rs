@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hims_api::Hospital;
+use hims_api::{Hospital, Purpose};
 use hims_commands::medication::AddMedication;
 use hims_commands::{Caller, Password, Request};
-use hims_projections::{Rebuild, Target};
+use hims_projections::{Rebuild, Target, migrations};
 use serde_json::json;
 
 use crate::journey::{EVENTS, Journeys};
@@ -23,7 +23,9 @@ const WRITERS: usize = 16;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
-    let hospital = Hospital::open(&postgres.settings(), false).await?;
+    // Nothing projects beside the rebuild.
+    migrations::up(&postgres.owner(1)).await?;
+    let hospital = Hospital::open(&postgres.settings(), Purpose::Inspect).await?;
     seed(&hospital, effort.events).await?;
     let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: postgres.owner(4) };
     forget_peak()?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
-use hims_api::{Hospital, Settings, server};
+use hims_api::{Hospital, Purpose, Settings, server};
 use hims_commands::patient::RegisterPatient;
 use hims_commands::{Caller, Password, Request};
 use hims_event_store::Position;
@@ -66,7 +66,7 @@ impl Server {
 }
 
 async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure> {
-    let hospital = Hospital::open(settings, true).await?;
+    let hospital = Hospital::open(settings, Purpose::Serve).await?;
     hospital.fill_with_demo().await?;
     let mut patients = Vec::with_capacity(PATIENTS);
     for nth in 0..PATIENTS {

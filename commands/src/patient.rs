@@ -113,9 +113,10 @@ fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
 
 fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(), Refused> {
     // It may be tomorrow already where the child was born.
-    let today = (now + TimeDelta::hours(14)).date_naive();
-    let plausible =
-        |born: &chrono::NaiveDate| *born <= today && born.checked_add_months(OLDEST).is_some_and(|it| it >= today);
+    let latest = (now + TimeDelta::hours(14)).date_naive();
+    let plausible = |born: &chrono::NaiveDate| {
+        *born <= latest && born.checked_add_months(OLDEST).is_some_and(|it| it >= now.date_naive())
+    };
     if demographics.date_of_birth.known().is_some_and(plausible) {
         return Ok(());
     }

@@ -1,10 +1,12 @@
 use chrono::TimeDelta;
+use hims_domain::user;
+use serde_json::json;
 
 use super::*;
 use crate::scopes::{SESSION_TOKEN, USER_SESSIONS};
-use crate::testing::samples::{DOCTOR, OTHER_DOCTOR};
+use crate::testing::samples::{DOCTOR, OTHER_DOCTOR, created_with};
 use crate::testing::world::user;
-use crate::testing::{given, id, now, shares, takes, unshares_of};
+use crate::testing::{Given, given, id, now, shares, takes, unshares_of};
 
 const SESSION: SessionId = SessionId(uuid::Uuid::from_u128(50));
 const OTHER_SESSION: SessionId = SessionId(uuid::Uuid::from_u128(51));
@@ -17,10 +19,16 @@ fn start() -> StartSession {
     StartSession {
         id: SESSION,
         user_id: DOCTOR,
+        compared_with: "$argon2id$one".into(),
         token_hash: "0123abcd".into(),
         idle_expires_at: minutes(30),
         absolute_expires_at: minutes(720),
     }
+}
+
+/// Before a login: a user with the hash that was compared.
+fn given_user() -> Given<Session> {
+    given([]).and::<User>(DOCTOR, [created_with(json!({"password_hash": "$argon2id$one"}))])
 }
 
 /// A session that runs out unused, and used, after so many minutes.
@@ -47,7 +55,7 @@ fn ended(reason: EndReason) -> Event {
 
 #[test]
 fn a_session_takes_its_token_and_is_found_by_its_user() {
-    given([])
+    given_user()
         .when(start())
         .then([started(30, 720)])
         .then_claims([takes(SESSION_TOKEN, "0123abcd"), shares(USER_SESSIONS, DOCTOR)])
@@ -56,7 +64,7 @@ fn a_session_takes_its_token_and_is_found_by_its_user() {
 
 #[test]
 fn a_login_leaves_open_sessions_alone() {
-    given([])
+    given_user()
         .owner(USER_SESSIONS, DOCTOR, OTHER_SESSION)
         .and::<Session>(OTHER_SESSION, [started(1, 2)])
         .when(start())
@@ -67,7 +75,7 @@ fn a_login_leaves_open_sessions_alone() {
 #[test]
 fn a_login_ends_sessions_that_ran_out() {
     for (ran_out, reason) in [(started(0, 2), EndReason::Idle), (started(-2, 0), EndReason::Expired)] {
-        given([])
+        given_user()
             .owner(USER_SESSIONS, DOCTOR, OTHER_SESSION)
             .and::<Session>(OTHER_SESSION, [ran_out])
             .when(start())
@@ -118,8 +126,8 @@ fn ending_twice_is_quiet() {
 
 #[test]
 fn there_is_nothing_to_end_about_no_session() {
-    given([]).when(end(Ending::Logout)).then_refused(Refused::missing("session"));
-    given([]).when(renew(30)).then_refused(Refused::missing("session"));
+    given_user().when(end(Ending::Logout)).then_refused(Refused::missing("session"));
+    given_user().when(renew(30)).then_refused(Refused::missing("session"));
 }
 
 #[test]
@@ -128,4 +136,18 @@ fn everybody_may_use_and_end_their_own_session_only() {
     let other = Caller { session_id: Some(id(77)), ..user(OTHER_DOCTOR, "doctor") };
     assert!(renew(1).is_own(&own) && end(Ending::Logout).is_own(&own));
     assert!(!renew(1).is_own(&other) && !end(Ending::Logout).is_own(&other));
+}
+
+#[test]
+fn a_user_who_was_changed_meanwhile_logs_in_again() {
+    let changed = |hash: &str| user::Event::PasswordChanged {
+        password_hash: hash.to_owned().into(),
+        must_change_password: false,
+    };
+    for event in [user::Event::Deactivated, changed("$argon2id$two")] {
+        given([])
+            .and::<User>(DOCTOR, [created_with(json!({"password_hash": "$argon2id$one"})), event])
+            .when(start())
+            .then_refused(Refusal::Changed);
+    }
 }
