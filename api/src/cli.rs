@@ -177,7 +177,7 @@ pub fn main() -> ExitCode {
 fn fail(error: &Failure) -> ExitCode {
     let fields = match error.downcast_ref::<hims_commands::Failure>() {
         Some(hims_commands::Failure::Refused(refused)) => {
-            refused.errors.iter().map(|it| format!("; {}: {}", it.pointer, it.message)).collect()
+            refused.errors.iter().fold(String::new(), |said, it| format!("{said}; {}: {}", it.pointer, it.message))
         }
         _ => String::new(),
     };

@@ -18,6 +18,7 @@ mod process;
 mod projections;
 mod races;
 mod reader_roles;
+mod refusals;
 mod secrecy;
 mod streams;
 mod tables;
