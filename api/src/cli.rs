@@ -371,6 +371,7 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
         let mut caller = Caller::system("command-line");
         caller.is_system = false;
         caller.permissions.create.insert("users".into());
+        caller.permissions.update.insert("user_permissions".into());
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
     .await;

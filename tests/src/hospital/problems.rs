@@ -103,7 +103,7 @@ async fn whoever_may_not_is_403() {
     admin.did("reset-password", chosen).await;
     lab.get("departments").await.problem(401, "unauthenticated");
     let lab = hospital.nobody().login_as("lab@demo.hims", "chosen by somebody").await;
-    lab.get("departments").await.problem(403, "forbidden");
+    lab.get("departments").await.problem(403, "password-change-required");
     let mine =
         json!({"user_id": demo::user(6), "current_password": "chosen by somebody", "new_password": "chosen by myself"});
     lab.did("change-password", mine).await;
@@ -182,7 +182,7 @@ async fn what_a_rule_forbids_is_422() {
     let past = reception.command("schedule-appointment", appointment(&demo::patient(5), at(-2, 0))).await;
     past.problem(422, "in-the-past");
     let mut unborn = person("Zuzanna", "Kowalczyk", 1);
-    unborn["date_of_birth"] = json!(at(1, 0).date_naive());
+    unborn["date_of_birth"] = json!(at(2, 0).date_naive());
     let answer = reception.command("register-patient", unborn).await;
     answer.problem_at(422, "implausible-birth-date", "/date_of_birth");
     let mut no_phone = person("Zuzanna", "Kowalczyk", 1);
