@@ -1,7 +1,6 @@
 //! The server: starts, serves, and stops in order.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
@@ -37,8 +36,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
     let prometheus = web::Data::new(prometheus());
-    let per_minute = NonZeroU32::new(settings.logins_per_minute).unwrap_or(NonZeroU32::MIN);
-    let limiter = web::Data::new(LoginLimiter::new(per_minute));
+    let limiter = web::Data::new(LoginLimiter::new(settings.logins_per_minute.max(1)));
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(served.clone())

@@ -50,7 +50,7 @@ pub async fn verify(
 ) -> Result<Verified, Broken> {
     let first = from.max(1);
     let head = store.current_head().await?;
-    if first > head.max(1) {
+    if first > head + 1 {
         return Err(Broken::NothingThere(head));
     }
     let mut last = first - 1;

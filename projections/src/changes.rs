@@ -22,7 +22,8 @@ enum Change<R> {
     UpdateChildren(Uuid, Box<dyn Fn(&mut R) + Send>),
 }
 
-/// What an event did to a row: the columns that changed, before and after. Personal values are masked.
+/// What an event did to a row: the columns that changed, before and after. Personal values are masked, what is never
+/// answered is left out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Difference {
     pub(crate) position: Position,
@@ -175,7 +176,7 @@ fn difference<R: Row>(position: Position, before: Option<&R>, after: Option<&R>)
     let (mut before, mut after) = (values(before), values(after));
     let (mut old, mut new) = (Map::new(), Map::new());
     for (index, column) in R::TABLE.columns.iter().enumerate() {
-        if BOOKKEEPING.contains(&column.name) {
+        if column.hidden || BOOKKEEPING.contains(&column.name) {
             continue;
         }
         let take = |values: &mut Option<Vec<Value>>| values.as_mut().map_or(Value::Null, |it| it[index].take());
@@ -183,7 +184,7 @@ fn difference<R: Row>(position: Position, before: Option<&R>, after: Option<&R>)
         if was != is {
             let masked = |value: Value| match value {
                 Value::Null => Value::Null,
-                _ if column.personal || column.hidden => Value::from("***"),
+                _ if column.personal => Value::from("***"),
                 value => value,
             };
             if before.is_some() {

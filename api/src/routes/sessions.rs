@@ -1,9 +1,9 @@
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use hims_commands::{LoginFailure, Password};
 use moka::sync::Cache;
 use serde::Deserialize;
@@ -13,38 +13,31 @@ use super::caller::{LoggedIn, origin};
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Slows down whoever guesses: after too many failed logins from an address, the next are not even looked at.
+/// Slows down whoever guesses: after too many failed logins from an address within a minute, the next are not even
+/// looked at.
 pub(crate) struct LoginLimiter {
-    failures: DefaultKeyedRateLimiter<IpAddr>,
-    blocked: Cache<IpAddr, ()>,
+    failures: Cache<IpAddr, Arc<AtomicU32>>,
+    per_minute: u32,
 }
 
-/// How long an address is blocked.
-const BLOCKED: Duration = Duration::from_secs(30);
-
-/// From so many addresses on, those that failed long ago are forgotten.
-const REMEMBERED: usize = 10_000;
+const MINUTE: Duration = Duration::from_mins(1);
 
 impl LoginLimiter {
-    pub(crate) fn new(failures_per_minute: NonZeroU32) -> Self {
-        let blocked = Cache::builder().max_capacity(100_000).time_to_live(BLOCKED).build();
-        Self { failures: RateLimiter::keyed(Quota::per_minute(failures_per_minute)), blocked }
+    pub(crate) fn new(per_minute: u32) -> Self {
+        Self { failures: Cache::builder().max_capacity(100_000).time_to_live(MINUTE).build(), per_minute }
     }
 
     fn check(&self, address: IpAddr) -> Result<(), Problem> {
-        if self.blocked.contains_key(&address) {
-            return Err(Problem::too_many(u32::try_from(BLOCKED.as_secs()).unwrap_or(u32::MAX)));
+        match self.failures.get(&address) {
+            Some(failures) if failures.load(Ordering::Relaxed) >= self.per_minute => {
+                Err(Problem::too_many(u32::try_from(MINUTE.as_secs()).unwrap_or(u32::MAX)))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn failed(&self, address: IpAddr) {
-        if self.failures.len() > REMEMBERED {
-            self.failures.retain_recent();
-        }
-        if self.failures.check_key(&address).is_err() {
-            self.blocked.insert(address, ());
-        }
+        self.failures.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -22,7 +22,7 @@ async fn the_chain_is_checked_from_any_position_on(log: Log) {
         assert_eq!((verified.first, verified.last, verified.hash), (from.max(1), 10, whole.hash));
         assert_eq!(reached, if from == 11 { 0 } else { 10 });
     }
-    assert!(matches!(verify(log.store(), 13, |_| {}).await, Err(Broken::Missing(12))));
+    assert!(matches!(verify(log.store(), 13, |_| {}).await, Err(Broken::NothingThere(10))));
 }
 
 async fn an_unknown_event_type_is_readable_as_it_stands(log: Log) {

@@ -29,7 +29,7 @@ async fn every_skipped_resource_has_a_reason() {
         (json!({ "resourceType": "Practitioner", "id": "house", "name": "House" }), "not in the form of FHIR R4"),
         (but(patient(), json!({ "id": "else", "birthDate": "1967" })), "has no whole date of birth"),
         (
-            but(patient(), json!({ "id": "else", "birthDate": "1667-05-21" })),
+            but(patient(), json!({ "id": "else", "birthDate": "1867-05-21" })),
             "refused by a rule of the record: implausible-birth-date",
         ),
         (but(encounter(), json!({ "status": "planned" })), "has not happened"),
