@@ -175,13 +175,11 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &Failure) -> ExitCode {
-    let fields = match error.downcast_ref::<hims_commands::Failure>() {
-        Some(hims_commands::Failure::Refused(refused)) => {
-            refused.errors.iter().map(|it| format!("; {}: {}", it.pointer, it.message)).collect()
-        }
-        _ => String::new(),
-    };
-    eprintln!("hims: {error}{fields}");
+    eprint!("hims: {error}");
+    if let Some(hims_commands::Failure::Refused(refused)) = error.downcast_ref() {
+        refused.errors.iter().for_each(|it| eprint!("; {}: {}", it.pointer, it.message));
+    }
+    eprintln!();
     ExitCode::FAILURE
 }
 
@@ -371,6 +369,7 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
         let mut caller = Caller::system("command-line");
         caller.is_system = false;
         caller.permissions.create.insert("users".into());
+        // Whoever has the machine gives any role.
         caller.permissions.update.insert("user_permissions".into());
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }

@@ -109,6 +109,7 @@ column_types! {
     DateTime<Utc> = Timestamp, |it| Value::String(it.to_rfc3339_opts(SecondsFormat::AutoSi, true));
     NaiveDate = Date, |it| Value::String(it.to_string());
     NaiveTime = Time, |it| Value::String(it.to_string());
+    // One way of writing a number, however many zeros the event or the column has at its end.
     Decimal = Decimal, |it| Value::String(it.normalize().to_string());
     Value = Json, |it| it.clone();
     Vec<u8> = Bytes, |it| Value::String(format!("{} bytes", it.len()));

@@ -158,8 +158,13 @@ async fn secrets_are_never_answered() {
     for table in hims_projections::TABLES {
         let answer = admin.get(&format!("{}?limit=500", table.name.replace('_', "-"))).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
-        for secret in ["password_hash", "token_hash", "ssn_blind_index", "\"ssn\"", "argon2", "999-00-00", "987-65-"] {
+        for secret in ["$argon2", "999-00-00", "987-65-"] {
             assert!(!answer.text.contains(secret), "{secret} in {}: {}", table.name, answer.text);
+        }
+        for row in answer.json()["items"].as_array().expect("items") {
+            for secret in ["password_hash", "token_hash", "ssn", "ssn_blind_index", "search"] {
+                assert!(row.get(secret).is_none(), "{secret} in {}: {row}", table.name);
+            }
         }
     }
 }

@@ -123,6 +123,7 @@ async fn the_lot_that_expires_first_is_dispensed_first() {
 async fn the_body_mass_index_follows_from_weight_and_height() {
     let hospital = Hospital::start().await;
     let it = day(&hospital.nobody()).await;
+    hospital.settle().await;
     let bmi: String = sqlx::query_scalar("select bmi::text from vital_signs where id = $1::uuid")
         .bind(&it.vital_signs)
         .fetch_one(hospital.owner())

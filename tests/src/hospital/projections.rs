@@ -119,7 +119,7 @@ async fn a_poison_event_parks_its_stream_and_no_other() {
             .expect("what is parked");
     assert_eq!(parked.iter().map(|it| it.0).collect::<Vec<_>>(), [unreadable, orphan], "{parked:?}");
     let audited = format!("audit_logs where resource_id in ('{unreadable}', '{orphan}')");
-    assert_eq!(count(hospital.owner(), &audited).await, 3, "the audit misses nothing");
+    assert_eq!(count(hospital.owner(), &audited).await, 3, "the audit misses no event, whatever becomes of it");
     let before = contents(hospital.owner(), "hims").await;
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_same(&before, &contents(hospital.owner(), "hims").await);
