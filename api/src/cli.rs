@@ -175,13 +175,11 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &Failure) -> ExitCode {
-    let fields = match error.downcast_ref::<hims_commands::Failure>() {
-        Some(hims_commands::Failure::Refused(refused)) => {
-            refused.errors.iter().fold(String::new(), |said, it| format!("{said}; {}: {}", it.pointer, it.message))
-        }
-        _ => String::new(),
-    };
-    eprintln!("hims: {error}{fields}");
+    eprint!("hims: {error}");
+    if let Some(hims_commands::Failure::Refused(refused)) = error.downcast_ref() {
+        refused.errors.iter().for_each(|it| eprint!("; {}: {}", it.pointer, it.message));
+    }
+    eprintln!();
     ExitCode::FAILURE
 }
 

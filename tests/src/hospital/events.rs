@@ -8,9 +8,6 @@ use sha2::{Digest as _, Sha256};
 use super::demo::{self, busy_day, patient, person};
 use super::{Client, Hospital};
 
-/// Whether an event is one of those that a filter names.
-type Wanted<'a> = &'a dyn Fn(&Value) -> bool;
-
 /// Every event, page by page.
 async fn every(client: &Client, query: &str, limit: usize) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), "0".to_owned());
@@ -25,6 +22,9 @@ async fn every(client: &Client, query: &str, limit: usize) -> Vec<Value> {
         }
     }
 }
+
+/// Whether an event is one of those that were asked for.
+type Check<'a> = &'a dyn Fn(&Value) -> bool;
 
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap() {
@@ -47,7 +47,7 @@ async fn filters_find_what_they_name_and_nothing_else() {
     let middle = &all[all.len() / 2]["recorded_at"];
     let instant = middle.as_str().expect("an instant");
     let of_patient = |it: &Value| it["metadata"]["subject"]["id"] == id;
-    let checks: [(String, Wanted<'_>); 8] = [
+    let checks: [(String, Check<'_>); 8] = [
         (format!("stream_id={id}"), &|it| it["stream_id"] == id),
         ("stream_type=appointment".to_owned(), &|it| it["stream_type"] == "appointment"),
         ("type=appointment.cancelled".to_owned(), &|it| it["type"] == "appointment.cancelled"),
@@ -93,7 +93,7 @@ async fn the_chain_of_hashes_can_be_recomputed_from_the_answers_alone() {
             text("metadata"),
         ];
         let hash = Sha256::new().chain_update(&previous).chain_update(body.join("\n")).finalize().to_vec();
-        let hex = hash.iter().fold(String::new(), |hex, it| format!("{hex}{it:02x}"));
+        let hex = hims_event_store::chain::hex(&hash);
         assert_eq!(event["hash"], hex, "position {}", event["position"]);
         previous = hash;
     }

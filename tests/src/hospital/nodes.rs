@@ -14,8 +14,8 @@ async fn one_reads_at_one_node_what_one_has_written_at_the_other() {
     let here = hospital.login("reception").await;
     let there = here.at(&other.base);
     for number in 0..10 {
-        for (nth, writer, reader) in [(0, &here, &there), (1, &there, &here)] {
-            let number = number * 2 + nth;
+        for (writer, reader) in [(&here, &there), (&there, &here)] {
+            let number = number * 2 + u32::from(std::ptr::eq(writer, &raw const here));
             let id = writer.did("register-patient", person(&format!("Name{number}"), "Unlike", number)).await;
             assert_eq!(reader.row("patients", &id).await["first_name"], format!("Name{number}"));
         }

@@ -1,7 +1,5 @@
 //! What the database itself refuses, whoever asks it in SQL.
 
-use std::borrow::Cow;
-
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
 use super::Hospital;
@@ -44,7 +42,10 @@ async fn refused(pool: &PgPool, sql: String) -> String {
     let mut transaction = pool.begin().await.expect("a transaction");
     say(&mut transaction, "all_data", "").await;
     let error = transaction.execute(AssertSqlSafe(sql.clone())).await.expect_err(&sql);
-    error.as_database_error().and_then(|it| it.code().map(Cow::into_owned)).expect("a refusal of the database")
+    error
+        .as_database_error()
+        .and_then(|it| it.code().map(std::borrow::Cow::into_owned))
+        .expect("a refusal of the database")
 }
 
 #[tokio::test]
