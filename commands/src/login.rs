@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::execute::{Executor, Failure, Request};
+use crate::execute::Executor;
+use crate::outcome::{Failure, Request};
 use crate::session::{EndSession, Ending, RenewSession, StartSession};
 use crate::{Caller, Password, password, scopes};
 

@@ -3,7 +3,8 @@ use hims_domain::Aggregate;
 use uuid::Uuid;
 
 use crate::context::FoundState;
-use crate::execute::{Executor, Failure};
+use crate::execute::Executor;
+use crate::outcome::Failure;
 
 /// Loads a stream as the aggregate that asked for it.
 pub(crate) type Loader = for<'a> fn(&'a Executor, Uuid, bool) -> BoxFuture<'a, Result<FoundState, Failure>>;

@@ -4,7 +4,8 @@ use futures::future::BoxFuture;
 use hims_domain::{Aggregate, Shape};
 use serde_json::Value;
 
-use crate::execute::{Executor, Failure, Outcome, Request};
+use crate::execute::Executor;
+use crate::outcome::{Failure, Outcome, Request};
 use crate::{Command, Permission, schema};
 
 type Run = for<'a> fn(&'a Executor, Value, Request) -> BoxFuture<'a, Result<Outcome, Failure>>;
