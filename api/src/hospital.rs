@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
 use hims_domain::{Aggregate, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, PgEventStore, PgOptions, StoreError};
+use hims_event_store::{EventStore, PgEventStore, PgOptions, Position, StoreError, Wanted};
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 use thiserror::Error;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
 use crate::keys::{KeyError, master_key};
@@ -103,10 +104,23 @@ impl Database {
     }
 }
 
+/// A connection that was idle for longer is tested before it is used.
+const IDLE: Duration = Duration::from_secs(1);
+
 fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
+        // A connection was tested when it came back. It is tested again only if it may have broken since.
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for > IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 if let Some(role) = role {
@@ -203,21 +217,35 @@ impl Hospital {
 
 /// Forgets what is known of sessions as soon as an event, of whatever process, changes who may do what.
 async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
+    /// Events within this time are looked at together.
+    const TOGETHER: Duration = Duration::from_millis(10);
     let mut head = store.head();
     let mut position = *head.borrow_and_update();
     while head.changed().await.is_ok() {
         let reached = *head.borrow_and_update();
-        while position < reached {
-            let Ok(events) = store.read(position, 1_000).await else { break };
-            let Some(last) = events.last() else { break };
-            position = last.position;
-            let concerns = |it: &str| [User::STREAM, Role::STREAM].contains(&it);
-            let ended = events.iter().any(|it| it.stream_type == Session::STREAM && it.event_type != "session.started");
-            if ended || events.iter().any(|it| concerns(&it.stream_type)) {
-                login.forget();
+        match changes_access(store.as_ref(), position).await {
+            Ok(changed) => {
+                if changed {
+                    login.forget();
+                }
+                position = reached;
             }
+            Err(error) => tracing::warn!(%error, "who may do what was not looked at; trying again with the next event"),
+        }
+        sleep(TOGETHER).await;
+    }
+}
+
+/// Whether an event after a position changes who may do what.
+async fn changes_access(store: &dyn EventStore, after: Position) -> Result<bool, StoreError> {
+    for stream_type in [User::STREAM, Role::STREAM, Session::STREAM] {
+        let wanted = Wanted { after, limit: 1_000, stream_type: Some(stream_type.to_owned()), ..Wanted::default() };
+        let found = store.search(&wanted).await?;
+        if found.iter().any(|it| it.event_type != "session.started") || found.len() == 1_000 {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
 impl Hospital {

@@ -68,7 +68,8 @@ async fn seed(hospital: &Hospital, events: usize) -> Result<(), Failure> {
             "allergen_type": "drug", "allergen_name": "Penicillin", "severity": "severe",
             "reaction_description": "Hives",
         }))?,
-        begin: hospital.executor.now(),
+        // Long over: the doctor has other appointments from today on.
+        begin: hospital.executor.now() - chrono::TimeDelta::days(1_000),
     });
     let (next, all) = (Arc::new(AtomicU64::new(0)), u64::try_from(events / EVENTS)?);
     let writers = (0..WRITERS).map(|_| (Arc::clone(&hospital.store), Arc::clone(&journeys), Arc::clone(&next)));

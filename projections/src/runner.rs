@@ -16,6 +16,8 @@ use crate::batch::{Batch, ProjectError};
 /// Fewest and most events of a batch; it grows with the backlog, since a row is written once however many events
 /// touched it.
 const BATCH: (i64, i64) = (1_000, 10_000);
+/// A batch begins no sooner after the one before, unless it is large: a row is cheaper with others than alone.
+const PACE: Duration = Duration::from_millis(10);
 /// How long to wait after a failure, and for the tables to be somebody else's no longer.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Batches within this time share a notification.
@@ -83,6 +85,8 @@ impl Runner {
         }
         // The lock must not go back to the pool with the connection.
         let mut db = db.detach();
+        // What a crash of the database takes back is projected again: the checkpoint goes back with it.
+        sqlx::query("set synchronous_commit = off").execute(&mut db).await?;
         let mut head = self.store.head();
         let mut position = checkpoint(&mut db).await?;
         raise(&self.position, position);
@@ -117,6 +121,9 @@ impl Runner {
             position = next;
             raise(&self.position, position);
             observe(count, started, recorded_at, position);
+            if *head.borrow() - position < BATCH.0 {
+                sleep(PACE.saturating_sub(started.elapsed())).await;
+            }
         }
     }
 }

@@ -81,6 +81,8 @@ impl Writer {
             let Some(first) = first else { return false };
             self.waiting.push_back(first);
         }
+        // Whoever was answered just now may have more to write: with that the batches are whole, not two halves in turns.
+        tokio::task::yield_now().await;
         while self.waiting.len() < self.requests.max_capacity() {
             let Ok(next) = self.requests.try_recv() else { break };
             self.waiting.push_back(next);
