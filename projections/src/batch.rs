@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Months, NaiveDate};
 use hims_event_store::{EventStore, Opened, Position, Recorded, StoreError};
 use sqlx::{PgConnection, Row as _};
 use thiserror::Error;
@@ -220,15 +220,16 @@ async fn audit_parked<'a>(
     upsert(db, &rows.iter().collect::<Vec<_>>()).await
 }
 
-/// Makes the audit log's partitions of the months that the events were recorded in.
+/// Makes the audit log's partitions of the months that the events were recorded in, and of those after.
 async fn ensure_partitions(
     db: &mut PgConnection,
     events: &[Decoded],
     unreadable: &[(Opened, String)],
 ) -> Result<(), sqlx::Error> {
     let opened = events.iter().map(|it| &it.opened).chain(unreadable.iter().map(|it| &it.0));
-    let months: BTreeSet<NaiveDate> =
-        opened.filter_map(|it| it.recorded.recorded_at.date_naive().with_day(1)).collect();
+    let months = opened.filter_map(|it| it.recorded.recorded_at.date_naive().with_day(1));
+    let ahead = months.flat_map(|it| [Some(it), it.checked_add_months(Months::new(1))]).flatten();
+    let months: BTreeSet<NaiveDate> = ahead.collect();
     for month in months {
         sqlx::query("select create_monthly_partition('audit_logs', $1)").bind(month).execute(&mut *db).await?;
     }
