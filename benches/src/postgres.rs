@@ -13,6 +13,9 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
+/// The file of the key that wraps the keys of the subjects.
+const MASTER_KEY: &str = "bench.key";
+
 /// A server with fsync on. Its folder goes with it.
 pub(crate) struct Postgres {
     server: EmbeddedPostgres,
@@ -26,6 +29,9 @@ impl Postgres {
         let mode = std::fs::Permissions::from_mode(0o711);
         let folder = tempfile::Builder::new().prefix("hims-bench-").permissions(mode).tempdir()?;
         let server = EmbeddedPostgres::start(EmbeddedOptions::new(folder.path())).await?;
+        let key = folder.path().join(MASTER_KEY);
+        std::fs::write(&key, "07".repeat(32))?;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self { server, folder })
     }
 
@@ -34,6 +40,7 @@ impl Postgres {
         Settings {
             bind: ([127, 0, 0, 1], 0).into(),
             data_dir: self.folder.path().to_owned(),
+            master_key_file: Some(self.folder.path().join(MASTER_KEY)),
             logins_per_minute: 1_000,
             ..Settings::default()
         }

@@ -66,7 +66,7 @@ impl Server {
 }
 
 async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure> {
-    let hospital = Hospital::open(settings, Purpose::Serve).await?;
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
     hospital.fill_with_demo().await?;
     let mut patients = Vec::with_capacity(PATIENTS);
     for nth in 0..PATIENTS {
