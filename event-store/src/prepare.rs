@@ -157,10 +157,8 @@ pub(crate) async fn open(
     upcasters: &Upcasters,
     events: Vec<Recorded>,
 ) -> Result<Vec<Opened>, StoreError> {
-    let subjects: Vec<Option<Uuid>> = events
-        .iter()
-        .map(|it| if is_sealed(&it.data) { it.circumstances().ok()?.subject.map(|subject| subject.id) } else { None })
-        .collect();
+    let subjects: Vec<Option<Uuid>> =
+        events.iter().map(|it| if is_sealed(&it.data) { it.subject_id() } else { None }).collect();
     let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
     let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
         open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().unwrap_or(Ok(None)))

@@ -1,12 +1,12 @@
 use chrono::{DateTime, Utc};
-use serde::Deserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::chain::{self, Hash};
 use crate::vault::SubjectKey;
-use crate::{Metadata, StoreError};
+use crate::{Metadata, StoreError, Subject};
 
 /// Place in the log, from 1; 0 is before the first event.
 pub type Position = i64;
@@ -59,6 +59,15 @@ impl Recorded {
     /// When the stored text is not metadata.
     pub fn circumstances(&self) -> Result<Metadata, StoreError> {
         serde_json::from_str(&self.metadata).map_err(|error| self.unreadable(&error))
+    }
+
+    /// Whose personal values it holds; of the circumstances, only that is read.
+    pub(crate) fn subject_id(&self) -> Option<Uuid> {
+        #[derive(Deserialize)]
+        struct Subjects {
+            subject: Option<Subject>,
+        }
+        serde_json::from_str::<Subjects>(&self.metadata).ok()?.subject.map(|it| it.id)
     }
 
     pub(crate) fn unreadable(&self, error: &serde_json::Error) -> StoreError {

@@ -1,21 +1,21 @@
 //! The audit log: one row per event of the log, so it cannot miss one and nobody has to remember to write it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use hims_domain::{DomainEvent, access};
 use hims_event_store::{Metadata, Position, Recorded};
-use serde_json::{Map, Value, json};
 use sqlx::types::ipnetwork::IpNetwork;
 use uuid::Uuid;
 
 use crate::changes::Difference;
+use crate::column::{JsonText, Members};
 use crate::event::{Decoded, derived_id};
 use crate::table;
 
 table! {
     /// One row per event: what was done by whom, and what was attempted and refused.
-    AuditRow in "audit_logs", conflict "id, \"timestamp\"", readers ["all_data", "audit_logs"] {
+    AuditRow in "audit_logs", readers ["all_data", "audit_logs"] {
         /// Derived from the position.
         id: Uuid [indexed],
         /// Of the event in the log.
@@ -33,9 +33,9 @@ table! {
         /// Whose record it is about.
         patient_id: Option<Uuid> [indexed],
         /// What changed, as it was; personal values masked.
-        old_values: Option<Value>,
+        old_values: Option<JsonText>,
         /// What changed, as it is; personal values masked.
-        new_values: Option<Value>,
+        new_values: Option<JsonText>,
         /// From which address.
         ip_address: Option<IpNetwork>,
         /// With which program.
@@ -60,21 +60,16 @@ pub(crate) fn rows(events: &[Decoded], differences: Vec<Difference>) -> Vec<Audi
         by_position.entry(difference.position).or_default().push(difference);
     }
     let mut differences = |it: &Decoded| by_position.remove(&it.opened.recorded.position).unwrap_or_default();
-    events.iter().map(|it| row(&it.opened.recorded, &it.metadata, Some(&it.event), differences(it))).collect()
+    events.iter().map(|it| row(&it.opened.recorded, &it.metadata, Some(&it.event), &differences(it))).collect()
 }
 
 /// The audit of an event whose stream is parked: it was recorded, whatever the tables make of it.
 pub(crate) fn parked_row(stored: &Recorded) -> AuditRow {
-    row(stored, &stored.circumstances().unwrap_or_default(), None, Vec::new())
+    row(stored, &stored.circumstances().unwrap_or_default(), None, &[])
 }
 
-fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, differences: Vec<Difference>) -> AuditRow {
-    let (mut old_values, mut new_values) = (Map::new(), Map::new());
-    for it in differences {
-        merge(&mut old_values, &it, it.old.clone(), stored.stream_id);
-        merge(&mut new_values, &it, it.new.clone(), stored.stream_id);
-    }
-    let some = |values: Map<String, Value>| (!values.is_empty()).then_some(Value::Object(values));
+fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, differences: &[Difference]) -> AuditRow {
+    let shown = |side| shown(differences, side, stored.stream_id);
     let mut row = AuditRow {
         id: derived_id(NAMESPACE, &[&stored.position.to_string()]),
         position: stored.position,
@@ -87,8 +82,8 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         resource_type: stored.stream_type.clone(),
         resource_id: Some(stored.stream_id),
         patient_id: metadata.subject.as_ref().filter(|it| it.kind == "patient").map(|it| it.id),
-        old_values: some(old_values),
-        new_values: some(new_values),
+        old_values: shown(|it| &it.old),
+        new_values: shown(|it| &it.new),
         ip_address: metadata.ip.map(IpNetwork::from),
         user_agent: metadata.user_agent.clone(),
         timestamp: stored.recorded_at,
@@ -114,18 +109,34 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
     row
 }
 
-/// The columns of the stream's own row stand by themselves; those of other rows under their table's name.
-fn merge(into: &mut Map<String, Value>, of: &Difference, mut values: Map<String, Value>, stream_id: Uuid) {
-    if values.is_empty() {
-        return;
+/// What was, or what is: the columns of the stream's own row by themselves, those of other rows under their table's name.
+fn shown(differences: &[Difference], side: fn(&Difference) -> &Members, stream_id: Uuid) -> Option<JsonText> {
+    let mut all = Members::default();
+    let mut others = BTreeMap::<&str, Vec<u8>>::new();
+    for it in differences {
+        let Members(members) = side(it);
+        if members.is_empty() {
+            continue;
+        }
+        let (list, id) =
+            if it.id == stream_id { (&mut all.0, None) } else { (others.entry(it.table).or_default(), Some(it.id)) };
+        if !list.is_empty() {
+            list.push(b',');
+        }
+        match id {
+            None => list.extend_from_slice(members),
+            Some(id) => {
+                list.extend_from_slice(format!("{{\"id\":\"{id}\",").as_bytes());
+                list.extend_from_slice(members);
+                list.push(b'}');
+            }
+        }
     }
-    if of.id == stream_id {
-        into.append(&mut values);
-        return;
+    for (table, rows) in others {
+        all.begin(table);
+        all.0.push(b'[');
+        all.0.extend(rows);
+        all.0.push(b']');
     }
-    values.insert("id".to_owned(), json!(of.id));
-    match into.entry(of.table).or_insert_with(|| json!([])) {
-        Value::Array(rows) => rows.push(Value::Object(values)),
-        _ => unreachable!("no column has the name of a table"),
-    }
+    (!all.0.is_empty()).then(|| JsonText([b"{", &*all.0, b"}"].concat()))
 }

@@ -8,10 +8,10 @@ use sqlx::{PgConnection, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::audit;
+use crate::audit::{self, AuditRow};
 use crate::dispatch::AllChanges;
 use crate::event::Decoded;
-use crate::table::upsert;
+use crate::table;
 
 /// Why a batch was not projected.
 #[derive(Debug, Error)]
@@ -64,6 +64,26 @@ pub(crate) struct Batch {
     unreadable: Vec<(Opened, String)>,
 }
 
+/// Where the rows of the audit log go.
+pub(crate) enum AuditTo<'a> {
+    /// Into the table, together with the rest.
+    Table,
+    /// To whoever writes them apart.
+    Apart(&'a mut Vec<AuditRow>),
+}
+
+impl AuditTo<'_> {
+    async fn add(&mut self, db: &mut PgConnection, rows: Vec<AuditRow>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Table => table::insert(db, &rows.iter().collect::<Vec<_>>()).await,
+            Self::Apart(all) => {
+                all.extend(rows);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A stream that waits.
 struct Parked {
     stream_id: Uuid,
@@ -107,6 +127,7 @@ impl Batch {
         db: &mut PgConnection,
         store: &dyn EventStore,
         from: Position,
+        mut audit: AuditTo<'_>,
     ) -> Result<(), ProjectError> {
         move_checkpoint(db, from, self.last).await?;
         let mut parked = parked_streams(db).await?;
@@ -122,35 +143,41 @@ impl Batch {
         let (waiting, events): (Vec<_>, Vec<_>) = std::mem::take(&mut self.events).into_iter().partition(waits);
         self.events = events;
         let unread = self.unreadable.iter().map(|it| &it.0.recorded);
-        audit_parked(db, waiting.iter().map(|it| &it.opened.recorded).chain(unread)).await?;
+        let unprojected = waiting.iter().map(|it| &it.opened.recorded).chain(unread);
+        audit.add(db, unprojected.map(audit::parked_row).collect()).await?;
         savepoint(db, "whole_batch").await?;
-        match write(db, &self.events, store).await {
+        match write(db, &self.events, store, &mut audit).await {
             Ok(()) => release(db, "whole_batch").await.map_err(ProjectError::from),
             Err(error) if error.is_poison() => {
                 roll_back(db, "whole_batch").await?;
-                self.project_one_by_one(db, store).await
+                self.project_one_by_one(db, store, &mut audit).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// Finds the events that are to blame, and parks their streams.
-    async fn project_one_by_one(self, db: &mut PgConnection, store: &dyn EventStore) -> Result<(), ProjectError> {
+    async fn project_one_by_one(
+        self,
+        db: &mut PgConnection,
+        store: &dyn EventStore,
+        audit: &mut AuditTo<'_>,
+    ) -> Result<(), ProjectError> {
         let mut parked: BTreeSet<Uuid> = BTreeSet::new();
         for event in self.events {
             let stream_id = event.opened.recorded.stream_id;
             if parked.contains(&stream_id) {
-                audit_parked(db, std::iter::once(&event.opened.recorded)).await?;
+                audit.add(db, vec![audit::parked_row(&event.opened.recorded)]).await?;
                 continue;
             }
             savepoint(db, "one_event").await?;
             let one = std::slice::from_ref(&event);
-            match write(db, one, store).await {
+            match write(db, one, store, audit).await {
                 Ok(()) => release(db, "one_event").await?,
                 Err(error) if error.is_poison() => {
                     roll_back(db, "one_event").await?;
                     park(db, &Parked::at(&event.opened, error.reason())).await?;
-                    audit_parked(db, std::iter::once(&event.opened.recorded)).await?;
+                    audit.add(db, vec![audit::parked_row(&event.opened.recorded)]).await?;
                     parked.insert(stream_id);
                 }
                 Err(error) => return Err(error),
@@ -161,16 +188,20 @@ impl Batch {
 }
 
 /// Writes what the events do to every table, the audit log among them, and has every deferred constraint checked.
-async fn write(db: &mut PgConnection, events: &[Decoded], store: &dyn EventStore) -> Result<(), ProjectError> {
+async fn write(
+    db: &mut PgConnection,
+    events: &[Decoded],
+    store: &dyn EventStore,
+    audit: &mut AuditTo<'_>,
+) -> Result<(), ProjectError> {
     let mut changes = AllChanges::default();
     for event in events {
         changes.project(event, store.vault());
     }
     let differences = changes.write(db).await?;
-    let audit = audit::rows(events, differences);
-    upsert(db, &audit.iter().collect::<Vec<_>>()).await?;
-    sqlx::query("set constraints all immediate").execute(&mut *db).await?;
-    sqlx::query("set constraints all deferred").execute(&mut *db).await?;
+    sqlx::raw_sql("set constraints all immediate; set constraints all deferred").execute(&mut *db).await?;
+    // Last, so that nothing is audited apart of what is taken back.
+    audit.add(db, audit::rows(events, differences)).await?;
     Ok(())
 }
 
@@ -209,15 +240,6 @@ async fn park(db: &mut PgConnection, parked: &Parked) -> Result<(), sqlx::Error>
     .execute(db)
     .await
     .map(drop)
-}
-
-/// Writes the audit of events whose streams are parked: nothing is missing from it.
-async fn audit_parked<'a>(
-    db: &mut PgConnection,
-    events: impl Iterator<Item = &'a Recorded>,
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = events.map(audit::parked_row).collect();
-    upsert(db, &rows.iter().collect::<Vec<_>>()).await
 }
 
 /// Makes the audit log's partitions of the months that the events were recorded in, and of those after.

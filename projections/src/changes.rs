@@ -1,13 +1,13 @@
 use std::collections::{HashMap, HashSet};
 
 use hims_event_store::Position;
-use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::Row;
 use crate::batch::ProjectError;
-use crate::table::{delete, fetch, upsert};
+use crate::column::Members;
+use crate::table::{delete, fetch, insert, replace};
 
 /// What the events of a batch do to a table, in their order.
 pub(crate) struct Changes<R: Row> {
@@ -29,8 +29,8 @@ pub(crate) struct Difference {
     pub(crate) position: Position,
     pub(crate) table: &'static str,
     pub(crate) id: Uuid,
-    pub(crate) old: Map<String, Value>,
-    pub(crate) new: Map<String, Value>,
+    pub(crate) old: Members,
+    pub(crate) new: Members,
 }
 
 impl<R: Row> Default for Changes<R> {
@@ -79,6 +79,7 @@ impl<R: Row> Changes<R> {
         let mut rows = prefetch::<R>(db, &keys, &parents).await?;
         let mut gone: HashSet<Uuid> = HashSet::new();
         let mut dirty: HashSet<Uuid> = HashSet::new();
+        let mut new: HashSet<Uuid> = HashSet::new();
         let mut differs = |position, before: Option<&R>, after: Option<&R>| {
             differences.extend(difference(position, before, after));
         };
@@ -86,8 +87,7 @@ impl<R: Row> Changes<R> {
             match change {
                 Change::Insert(row) => {
                     differs(position, None, Some(&row));
-                    gone.remove(&row.id());
-                    dirty.insert(row.id());
+                    new.insert(row.id());
                     rows.insert(row.id(), *row);
                 }
                 Change::Update(id, change) => {
@@ -112,7 +112,9 @@ impl<R: Row> Changes<R> {
                     for id in lost.map(Row::id).collect::<Vec<_>>() {
                         differs(position, rows.remove(&id).as_ref(), None);
                         dirty.remove(&id);
-                        gone.insert(id);
+                        if !new.remove(&id) {
+                            gone.insert(id);
+                        }
                     }
                     for row in children {
                         let before = rows.get(&row.id());
@@ -127,7 +129,10 @@ impl<R: Row> Changes<R> {
             }
         }
         delete::<R>(db, &gone.into_iter().collect::<Vec<_>>()).await?;
-        upsert(db, &rows.values().filter(|it| dirty.contains(&it.id())).collect::<Vec<_>>()).await?;
+        let of = |ids: &HashSet<Uuid>| rows.values().filter(|it| ids.contains(&it.id())).collect::<Vec<_>>();
+        insert(db, &of(&new)).await?;
+        dirty.retain(|it| !new.contains(it));
+        replace(db, &of(&dirty)).await?;
         Ok(())
     }
 
@@ -167,33 +172,9 @@ async fn prefetch<R: Row>(
     Ok(rows)
 }
 
-/// Columns that say when and by whom, not what.
-const BOOKKEEPING: [&str; 6] = ["id", "version", "created_at", "updated_at", "created_by", "updated_by"];
-
 fn difference<R: Row>(position: Position, before: Option<&R>, after: Option<&R>) -> Option<Difference> {
     let id = after.or(before)?.id();
-    let values = |row: Option<&R>| row.map(R::values);
-    let (mut before, mut after) = (values(before), values(after));
-    let (mut old, mut new) = (Map::new(), Map::new());
-    for (index, column) in R::TABLE.columns.iter().enumerate() {
-        if column.hidden || BOOKKEEPING.contains(&column.name) {
-            continue;
-        }
-        let take = |values: &mut Option<Vec<Value>>| values.as_mut().map_or(Value::Null, |it| it[index].take());
-        let (was, is) = (take(&mut before), take(&mut after));
-        if was != is {
-            let masked = |value: Value| match value {
-                Value::Null => Value::Null,
-                _ if column.personal => Value::from("***"),
-                value => value,
-            };
-            if before.is_some() {
-                old.insert(column.name.to_owned(), masked(was));
-            }
-            if after.is_some() {
-                new.insert(column.name.to_owned(), masked(is));
-            }
-        }
-    }
+    let old = before.map(|it| it.shown(after)).unwrap_or_default();
+    let new = after.map(|it| it.shown(before)).unwrap_or_default();
     Some(Difference { position, table: R::TABLE.name, id, old, new })
 }

@@ -1,7 +1,13 @@
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use serde_json::Value;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::types::ipnetwork::IpNetwork;
+use sqlx::types::{Json, JsonRawValue};
+use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::Uuid;
 
 /// What a column holds.
@@ -76,50 +82,146 @@ pub struct Column {
     pub hidden: bool,
     /// Leads an index: may be filtered and sorted by.
     pub indexed: bool,
+    /// Shown in the audit when it changes.
+    pub(crate) audited: bool,
+}
+
+/// Columns that say when and by whom, not what.
+const BOOKKEEPING: &str = "id version created_at updated_at created_by updated_by";
+
+/// Whether the audit shows a column.
+pub(crate) const fn is_audited(name: &str, hidden: bool) -> bool {
+    !hidden && !hims_domain::__has_word(BOOKKEEPING, name)
 }
 
 /// A type that a column can have.
-pub(crate) trait ColumnType {
+pub(crate) trait ColumnType: PartialEq {
     /// What it holds.
     const KIND: Kind;
     /// May be null.
     const NULLABLE: bool = false;
-    /// The value as the audit shows it.
-    fn json(&self) -> Value;
+    /// Is null.
+    fn is_null(&self) -> bool {
+        false
+    }
+    /// Writes the value as the audit shows it.
+    fn write_json(&self, json: &mut Vec<u8>);
 }
 
 macro_rules! column_types {
-    ($($type:ty = $kind:ident, |$value:ident| $json:expr;)*) => {$(
+    ($($type:ty = $kind:ident, |$value:ident| $shown:expr;)*) => {$(
         impl ColumnType for $type {
             const KIND: Kind = Kind::$kind;
-            fn json(&self) -> Value {
+            fn write_json(&self, json: &mut Vec<u8>) {
                 let $value = self;
-                $json
+                write_json(json, &$shown);
             }
         }
     )*};
 }
 
 column_types! {
-    Uuid = Uuid, |it| Value::String(it.to_string());
-    String = Text, |it| Value::String(it.clone());
-    i32 = Integer, |it| Value::from(*it);
-    i64 = Long, |it| Value::from(*it);
-    bool = Boolean, |it| Value::Bool(*it);
-    DateTime<Utc> = Timestamp, |it| Value::String(it.to_rfc3339_opts(SecondsFormat::AutoSi, true));
-    NaiveDate = Date, |it| Value::String(it.to_string());
-    NaiveTime = Time, |it| Value::String(it.to_string());
+    Uuid = Uuid, |it| it;
+    String = Text, |it| it;
+    i32 = Integer, |it| it;
+    i64 = Long, |it| it;
+    bool = Boolean, |it| it;
+    DateTime<Utc> = Timestamp, |it| it;
+    NaiveDate = Date, |it| it;
+    NaiveTime = Time, |it| it;
     // One way of writing a number, however many zeros the event or the column has at its end.
-    Decimal = Decimal, |it| Value::String(it.normalize().to_string());
-    Value = Json, |it| it.clone();
-    Vec<u8> = Bytes, |it| Value::String(format!("{} bytes", it.len()));
-    IpNetwork = Address, |it| Value::String(it.to_string());
+    Decimal = Decimal, |it| it.normalize();
+    Value = Json, |it| it;
+    JsonText = Json, |it| String::from_utf8_lossy(&it.0);
+    Vec<u8> = Bytes, |it| format!("{} bytes", it.len());
+    IpNetwork = Address, |it| it.to_string();
 }
 
 impl<T: ColumnType> ColumnType for Option<T> {
     const KIND: Kind = T::KIND;
     const NULLABLE: bool = true;
-    fn json(&self) -> Value {
-        self.as_ref().map_or(Value::Null, T::json)
+
+    fn is_null(&self) -> bool {
+        self.is_none()
+    }
+
+    fn write_json(&self, json: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.write_json(json),
+            None => json.extend_from_slice(b"null"),
+        }
+    }
+}
+
+/// Nothing that a column holds fails to serialise.
+fn write_json(json: &mut Vec<u8>, value: &impl Serialize) {
+    let end = json.len();
+    if let Err(error) = serde_json::to_writer(&mut *json, value) {
+        tracing::error!(%error, "a value cannot be shown in the audit");
+        json.truncate(end);
+        json.extend_from_slice(b"null");
+    }
+}
+
+/// Members of a JSON object: columns and what is in them, as the audit shows them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Members(pub(crate) Vec<u8>);
+
+impl Members {
+    /// Adds a column if it differs from that of another row; if there is no other row, unless it is null. A personal
+    /// value is masked.
+    pub(crate) fn add<T: ColumnType>(&mut self, column: Option<&Column>, value: &T, other: Option<&T>) {
+        let Some(column) = column.filter(|it| it.audited) else { return };
+        if other.map_or(value.is_null(), |it| it == value) {
+            return;
+        }
+        self.begin(column.name);
+        if column.personal && !value.is_null() {
+            self.0.extend_from_slice(br#""***""#);
+        } else {
+            value.write_json(&mut self.0);
+        }
+    }
+
+    /// Begins another member; its value is to follow.
+    pub(crate) fn begin(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.push(b',');
+        }
+        write_json(&mut self.0, &name);
+        self.0.push(b':');
+    }
+}
+
+/// JSON that is written as it is, without being parsed first.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct JsonText(pub(crate) Vec<u8>);
+
+impl Type<Postgres> for JsonText {
+    fn type_info() -> PgTypeInfo {
+        <Value as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for JsonText {
+    fn array_type_info() -> PgTypeInfo {
+        Value::array_type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for JsonText {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        /// Of the binary form of jsonb.
+        const VERSION: u8 = 1;
+        buffer.push(VERSION);
+        buffer.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for JsonText {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let Json(json) = <Json<&JsonRawValue> as Decode<Postgres>>::decode(value)?;
+        Ok(Self(json.get().as_bytes().to_vec()))
     }
 }

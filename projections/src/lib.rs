@@ -14,7 +14,7 @@ pub mod migrations;
 pub mod query;
 mod rebuild;
 mod runner;
-mod table;
+pub(crate) mod table;
 
 mod appointments;
 mod consultations;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::batch::{Batch, ProjectError};
+use crate::batch::{AuditTo, Batch, ProjectError};
 
 /// Fewest and most events of a batch; it grows with the backlog, since a row is written once however many events
 /// touched it.
@@ -109,7 +109,7 @@ impl Runner {
             let batch = Batch::open(self.store.as_ref(), events).await?;
             let next = batch.last;
             let mut transaction = db.begin().await.map_err(ProjectError::from)?;
-            match batch.project(&mut transaction, self.store.as_ref(), position).await {
+            match batch.project(&mut transaction, self.store.as_ref(), position, AuditTo::Table).await {
                 Ok(()) => transaction.commit().await?,
                 Err(ProjectError::CheckpointMoved) => {
                     transaction.rollback().await?;

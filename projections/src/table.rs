@@ -1,10 +1,10 @@
-use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres, query::Query};
 use uuid::Uuid;
 
 use crate::Column;
+use crate::column::Members;
 
 /// A read table, as its readers know it.
 #[derive(Debug, Clone, Copy)]
@@ -43,18 +43,20 @@ pub(crate) trait Row: Clone + PartialEq + Send + Sync + 'static {
     /// The column that names whose child a row is, where [`Changes::replace`](crate::changes::Changes::replace) is used.
     const PARENT: Option<&'static str>;
 
-    /// Inserts or replaces rows, one array per column.
-    fn upsert_sql() -> &'static str;
+    /// Inserts rows, one array per column.
+    fn insert_sql() -> &'static str;
+    /// Replaces rows, or inserts those that are not there.
+    fn replace_sql() -> &'static str;
     /// The key.
     fn id(&self) -> Uuid;
     /// Whose child it is.
     fn parent(&self) -> Option<Uuid>;
     /// Binds one array per column.
-    fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &[&Self]) -> Query<'q, Postgres, PgArguments>;
+    fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &'q [&'q Self]) -> Query<'q, Postgres, PgArguments>;
     /// Reads a row whose columns are in the order of the declaration.
     fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
-    /// The values, in the order of the columns, as the audit shows them.
-    fn values(&self) -> Vec<Value>;
+    /// What the audit shows of the row, where there is another: of what differs from that.
+    fn shown(&self, other: Option<&Self>) -> Members;
 }
 
 /// The rows with these keys.
@@ -65,10 +67,21 @@ pub(crate) async fn fetch<R: Row>(db: &mut PgConnection, column: &str, keys: &[U
     rows.iter().map(R::read).collect()
 }
 
-/// Inserts or replaces rows. No two of them may have the same key.
-pub(crate) async fn upsert<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
-    if !rows.is_empty() {
-        R::bind(sqlx::query(R::upsert_sql()), rows).execute(db).await?;
+/// Inserts rows that are not there.
+pub(crate) async fn insert<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
+    write(db, R::insert_sql(), rows).await
+}
+
+/// Replaces rows, or inserts those that are not there. No two of them may have the same key.
+pub(crate) async fn replace<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
+    write(db, R::replace_sql(), rows).await
+}
+
+async fn write<R: Row>(db: &mut PgConnection, sql: &'static str, rows: &[&R]) -> Result<(), sqlx::Error> {
+    /// Most rows of a statement: with more, the server has to find new memory for each.
+    const ROWS: usize = 1_000;
+    for rows in rows.chunks(ROWS) {
+        R::bind(sqlx::query(sql), rows).execute(&mut *db).await?;
     }
     Ok(())
 }
@@ -82,20 +95,21 @@ pub(crate) async fn delete<R: Row>(db: &mut PgConnection, keys: &[Uuid]) -> Resu
     Ok(())
 }
 
-/// The statement that inserts or replaces rows of a table whose primary key is `conflict`.
-pub(crate) fn upsert_sql(table: &Table, conflict: &str) -> String {
-    let each =
-        |of: &dyn Fn(&Column) -> String, columns: &[Column]| columns.iter().map(of).collect::<Vec<_>>().join(", ");
-    let names = each(&|it| format!("\"{}\"", it.name), table.columns);
-    let mut place = 0..;
-    let arrays: Vec<_> =
-        table.columns.iter().map(|it| format!("${}::{}[]", place.next().unwrap_or(0) + 1, it.kind.sql())).collect();
-    let updates = each(&|it| format!("\"{0}\" = excluded.\"{0}\"", it.name), &table.columns[1..]);
-    format!(
-        "insert into {} ({names}) select * from unnest({}) on conflict ({conflict}) do update set {updates}",
-        table.name,
-        arrays.join(", "),
-    )
+fn each(columns: &[Column], of: impl Fn(&Column) -> String) -> String {
+    columns.iter().map(of).collect::<Vec<_>>().join(", ")
+}
+
+/// The statement that inserts rows.
+pub(crate) fn insert_sql(table: &Table) -> String {
+    let names = each(table.columns, |it| format!("\"{}\"", it.name));
+    let arrays: Vec<_> = (1..).zip(table.columns).map(|(place, it)| format!("${place}::{}[]", it.kind.sql())).collect();
+    format!("insert into {} ({names}) select * from unnest({})", table.name, arrays.join(", "))
+}
+
+/// The statement that replaces rows, or inserts those that are not there.
+pub(crate) fn replace_sql(table: &Table) -> String {
+    let updates = each(&table.columns[1..], |it| format!("\"{0}\" = excluded.\"{0}\"", it.name));
+    format!("{} on conflict (id) do update set {updates}", insert_sql(table))
 }
 
 /// The first of two that is not empty.
@@ -114,7 +128,7 @@ macro_rules! or_else {
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
-        $name:ident in $table:literal $(, children of $parent:ident)? $(, conflict $conflict:literal)?
+        $name:ident in $table:literal $(, children of $parent:ident)?
         $(, readers [$($reader:literal),* $(,)?])? $(, search $search:literal)?
         $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])? {
             $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
@@ -136,6 +150,10 @@ macro_rules! table {
                     personal: hims_domain::described_has_word!("personal" in $($($mark)*)?),
                     hidden: hims_domain::described_has_word!("hidden" in $($($mark)*)?),
                     indexed: hims_domain::described_has_word!("indexed" in $($($mark)*)?),
+                    audited: $crate::column::is_audited(
+                        stringify!($field),
+                        hims_domain::described_has_word!("hidden" in $($($mark)*)?),
+                    ),
                 } ),*],
                 generated: &[$($( $crate::Column {
                     name: stringify!($generated),
@@ -145,16 +163,22 @@ macro_rules! table {
                     personal: false,
                     hidden: false,
                     indexed: false,
+                    audited: false,
                 } ),*)?],
                 readers: &[$($($reader),*)?],
                 search: $crate::or_else!([$(Some($search))?] [None]),
             };
             const PARENT: Option<&'static str> = $crate::or_else!([$(Some(stringify!($parent)))?] [None]);
 
-            fn upsert_sql() -> &'static str {
-                static SQL: ::std::sync::LazyLock<String> = ::std::sync::LazyLock::new(|| {
-                    $crate::table::upsert_sql(&$name::TABLE, $crate::or_else!([$($conflict)?] ["id"]))
-                });
+            fn insert_sql() -> &'static str {
+                static SQL: ::std::sync::LazyLock<String> =
+                    ::std::sync::LazyLock::new(|| $crate::table::insert_sql(&$name::TABLE));
+                &SQL
+            }
+
+            fn replace_sql() -> &'static str {
+                static SQL: ::std::sync::LazyLock<String> =
+                    ::std::sync::LazyLock::new(|| $crate::table::replace_sql(&$name::TABLE));
                 &SQL
             }
 
@@ -164,9 +188,9 @@ macro_rules! table {
 
             fn bind<'q>(
                 query: ::sqlx::query::Query<'q, ::sqlx::Postgres, ::sqlx::postgres::PgArguments>,
-                rows: &[&Self],
+                rows: &'q [&'q Self],
             ) -> ::sqlx::query::Query<'q, ::sqlx::Postgres, ::sqlx::postgres::PgArguments> {
-                query $( .bind(rows.iter().map(|it| it.$field.clone()).collect::<Vec<$type>>()) )*
+                query $( .bind(rows.iter().map(|it| &it.$field).collect::<Vec<&'q $type>>()) )*
             }
 
             fn read(row: &::sqlx::postgres::PgRow) -> Result<Self, ::sqlx::Error> {
@@ -174,8 +198,10 @@ macro_rules! table {
                 Ok(Self { $( $field: ::sqlx::Row::try_get(row, index.next().unwrap_or_default())? ),* })
             }
 
-            fn values(&self) -> Vec<::serde_json::Value> {
-                vec![$( $crate::column::ColumnType::json(&self.$field) ),*]
+            fn shown(&self, other: Option<&Self>) -> $crate::column::Members {
+                let (mut members, mut columns) = ($crate::column::Members::default(), Self::TABLE.columns.iter());
+                $( members.add(columns.next(), &self.$field, other.map(|it| &it.$field)); )*
+                members
             }
         }
     };

@@ -34,7 +34,8 @@ pub(super) async fn hash_at(db: impl PgExecutor<'_>, position: Position) -> Resu
     sqlx::query_scalar("select hash from log.events where position = $1").bind(position).fetch_optional(db).await
 }
 
-fn recorded(row: &PgRow) -> Result<Recorded, sqlx::Error> {
+#[expect(clippy::needless_pass_by_value, reason = "sqlx hands the row over")]
+fn recorded(row: PgRow) -> Result<Recorded, sqlx::Error> {
     Ok(Recorded {
         position: row.try_get(0)?,
         stream_type: row.try_get(1)?,
@@ -50,7 +51,7 @@ fn recorded(row: &PgRow) -> Result<Recorded, sqlx::Error> {
 }
 
 pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
-    let rows = sqlx::query(
+    let events = sqlx::query(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
                 metadata::text, hash
            from log.events where stream_id = $1 and version > $2 order by version limit $3",
@@ -58,22 +59,24 @@ pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32, limit: i32) -
     .bind(stream_id)
     .bind(after)
     .bind(limit)
+    .try_map(recorded)
     .fetch_all(db)
     .await?;
-    Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
+    Ok(events)
 }
 
 pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
-    let rows = sqlx::query(
+    let events = sqlx::query(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
                 metadata::text, hash
            from log.events where position > $1 order by position limit $2",
     )
     .bind(after)
     .bind(limit)
+    .try_map(recorded)
     .fetch_all(db)
     .await?;
-    Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
+    Ok(events)
 }
 
 pub(super) async fn search(db: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
@@ -102,8 +105,7 @@ pub(super) async fn search(db: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>
         query.push(" and position = any(").push_bind(it).push(")");
     }
     query.push(" order by position limit ").push_bind(wanted.limit);
-    let rows = query.build().fetch_all(db).await?;
-    Ok(rows.iter().map(recorded).collect::<Result<_, _>>()?)
+    Ok(query.build().try_map(recorded).fetch_all(db).await?)
 }
 
 pub(super) async fn owners(db: &PgPool, scope: &str, key: &[u8]) -> Result<Vec<Uuid>, StoreError> {

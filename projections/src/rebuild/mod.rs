@@ -1,17 +1,21 @@
 //! Makes the read tables anew from the log, beside the old ones and with the same `project` functions, and swaps them.
 
+mod scaffold;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hims_event_store::{EventStore, Position, StoreError};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::batch::{Batch, ProjectError};
+use self::scaffold::Scaffold;
+use crate::audit::AuditRow;
+use crate::batch::{AuditTo, Batch, ProjectError};
 use crate::migrations::READ_MIGRATIONS;
-use crate::{READ_SCHEMA, TABLES};
+use crate::{READ_SCHEMA, table};
 
 /// Events of a batch. Large, since a row is written once per batch; small enough for a few hundred megabytes.
 const BATCH: i64 = 10_000;
@@ -144,27 +148,30 @@ impl Rebuild {
         load: Load,
         progress: &mut (impl FnMut(Position) + Send),
     ) -> Result<Position, RebuildError> {
-        execute(db, &format!("set search_path = {schema}, public")).await?;
-        execute(db, "set synchronous_commit = off").await?;
-        let later = match load {
-            Load::Bare => take_down_what_slows(db, schema).await?,
-            Load::Guarded => Vec::new(),
-        };
+        let settings = format!("set search_path = {schema}, public; set synchronous_commit = off");
+        execute(db, &settings).await?;
         let mut position = 0;
         let loaded = end.min(self.store.current_head().await?);
-        self.project(db, &mut position, loaded, progress).await?;
-        for statement in later {
-            execute(db, &statement).await?;
-        }
-        for table in TABLES {
-            execute(db, &format!("analyze {}", table.name)).await?;
+        match load {
+            Load::Bare => {
+                let scaffold = Scaffold::take_down(db, schema).await?;
+                let mut aside = self.pool.acquire().await?.detach();
+                execute(&mut aside, &settings).await?;
+                self.project(db, Some(&mut aside), &mut position, loaded, progress).await?;
+                scaffold.put_up(db, &mut aside).await?;
+                aside.close().await?;
+            }
+            Load::Guarded => {
+                self.project(db, None, &mut position, loaded, progress).await?;
+                execute(db, "analyze").await?;
+            }
         }
         if !swap {
             return Ok(position);
         }
         loop {
             let head = self.store.current_head().await?;
-            self.project(db, &mut position, head, progress).await?;
+            self.project(db, None, &mut position, head, progress).await?;
             if self.store.current_head().await? - position <= CLOSE {
                 break;
             }
@@ -173,17 +180,46 @@ impl Rebuild {
         Ok(position)
     }
 
-    /// Projects from a position up to another. The next batch is read and opened while one is written.
+    /// Projects from a position up to another. The next batch is read and opened while one is written. Where there is a
+    /// connection `aside`, it writes the audit log meanwhile: half of the work.
     async fn project(
         &self,
         db: &mut PgConnection,
+        aside: Option<&mut PgConnection>,
         position: &mut Position,
         to: Position,
         progress: &mut (impl FnMut(Position) + Send),
     ) -> Result<(), RebuildError> {
-        let (sender, mut batches) = mpsc::channel::<Result<Batch, StoreError>>(1);
-        let (store, mut next) = (Arc::clone(&self.store), *position);
-        let reader = tokio::spawn(async move {
+        let mut batches = self.batches(*position, to);
+        let apart = aside.is_some();
+        let (audited, audit) = mpsc::channel(1);
+        let projecting = async move {
+            while let Some(batch) = batches.recv().await {
+                let batch = batch?;
+                let last = batch.last;
+                let mut rows = Vec::new();
+                let mut transaction = db.begin().await?;
+                execute(&mut transaction, "set local role hims_projector").await?;
+                let audit = if apart { AuditTo::Apart(&mut rows) } else { AuditTo::Table };
+                batch.project(&mut transaction, self.store.as_ref(), *position, audit).await?;
+                transaction.commit().await?;
+                // When nobody takes them, the audit log could not be written, and that error ends this.
+                if apart && audited.send(rows).await.is_err() {
+                    return Ok(());
+                }
+                *position = last;
+                progress(last);
+            }
+            Ok(())
+        };
+        tokio::try_join!(projecting, write_audit(aside, audit)).map(|_| ())
+    }
+
+    /// Reads and opens events, one batch ahead of whoever takes them.
+    fn batches(&self, after: Position, to: Position) -> mpsc::Receiver<Result<Batch, StoreError>> {
+        let (sender, batches) = mpsc::channel(1);
+        let (store, mut next) = (Arc::clone(&self.store), after);
+        tokio::spawn(async move {
             while next < to {
                 let batch = match store.read(next, BATCH.min(to - next)).await {
                     Ok(events) => Batch::open(store.as_ref(), events).await,
@@ -196,20 +232,7 @@ impl Rebuild {
                 }
             }
         });
-        while let Some(batch) = batches.recv().await {
-            let batch = batch?;
-            let last = batch.last;
-            let mut transaction = db.begin().await?;
-            execute(&mut transaction, "set local role hims_projector").await?;
-            batch.project(&mut transaction, self.store.as_ref(), *position).await?;
-            transaction.commit().await?;
-            *position = last;
-            progress(last);
-        }
-        drop(batches);
-        // It has nothing left to say.
-        let _ = reader.await;
-        Ok(())
+        batches
     }
 
     /// Puts the new tables in the place of the old ones, in one transaction, with nobody projecting meanwhile.
@@ -228,7 +251,7 @@ impl Rebuild {
         let sql = format!("select position from {READ_SCHEMA}.projection_checkpoint for update");
         let live: Position = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *held).await?;
         let to = live.max(self.store.current_head().await?);
-        self.project(db, position, to, progress).await?;
+        self.project(db, None, position, to, progress).await?;
         execute(&mut held, &format!("alter schema {READ_SCHEMA} rename to {old}")).await?;
         execute(&mut held, &format!("alter schema {schema} rename to {READ_SCHEMA}")).await?;
         // Whoever waits for the old checkpoint must not find it where it was: its rows would go to the new tables.
@@ -281,40 +304,15 @@ async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError>
     Ok(())
 }
 
-/// Drops indexes and foreign keys, and says how to make them again: that is faster when the rows are there. Primary keys
-/// stay, since rows are found by them.
-async fn take_down_what_slows(db: &mut PgConnection, schema: &str) -> Result<Vec<String>, sqlx::Error> {
-    let constraints = sqlx::query(
-        "select format('alter table %s drop constraint %I', c.conrelid::regclass, c.conname),
-                format('alter table %s add constraint %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
-           from pg_constraint c join pg_namespace n on n.oid = c.connamespace
-          where n.nspname = $1 and c.contype in ('u', 'x', 'f') and c.conparentid = 0
-          order by c.contype = 'f' desc, c.conname",
-    )
-    .bind(schema)
-    .fetch_all(&mut *db)
-    .await?;
-    let indexes = sqlx::query(
-        "select format('drop index %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
-           from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-          where n.nspname = $1 and not c.relispartition and not i.indisprimary
-            and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
-    )
-    .bind(schema)
-    .fetch_all(&mut *db)
-    .await?;
-    let (mut keys, mut made) = (Vec::new(), Vec::new());
-    for row in constraints {
-        execute(db, row.try_get(0)?).await?;
-        let add: String = row.try_get(1)?;
-        if add.contains(" FOREIGN KEY ") { keys.push(add) } else { made.push(add) }
+/// Writes the rows of the audit log that come.
+async fn write_audit(
+    aside: Option<&mut PgConnection>,
+    mut audit: mpsc::Receiver<Vec<AuditRow>>,
+) -> Result<(), RebuildError> {
+    let Some(db) = aside else { return Ok(()) };
+    execute(db, "set role hims_projector").await?;
+    while let Some(rows) = audit.recv().await {
+        table::insert(db, &rows.iter().collect::<Vec<_>>()).await?;
     }
-    for row in indexes {
-        execute(db, row.try_get(0)?).await?;
-        // Of a partitioned table, the definition names the parent only; its partitions need the index as well.
-        made.push(row.try_get::<String, _>(1)?.replacen(" ON ONLY ", " ON ", 1));
-    }
-    // Foreign keys last: they need the keys that they point at.
-    made.append(&mut keys);
-    Ok(made)
+    Ok(execute(db, "reset role").await?)
 }
