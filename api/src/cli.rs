@@ -309,7 +309,11 @@ async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Fa
     hospital.close().await;
     let summary = imported?;
     println!("{}", summary.to_string().trim_end());
-    Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if summary.is_complete() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("hims: not every file could be imported; the summary names those that could not, and why");
+    Ok(ExitCode::FAILURE)
 }
 
 async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure> {

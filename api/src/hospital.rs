@@ -5,16 +5,16 @@ use std::time::Duration;
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
 use hims_domain::{Aggregate, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, PgEventStore, PgOptions, Position, StoreError, Wanted};
-use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations};
+use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations, query};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
 use crate::keys::{KeyError, master_key};
-use crate::{Settings, surroundings};
+use crate::{Readers, Settings, surroundings};
 
 /// Why the hospital did not open.
 #[derive(Debug, Error)]
@@ -75,7 +75,7 @@ impl Database {
     /// When there is none.
     pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         if let Some(url) = &settings.database_url {
-            return Ok(Self { options: url.parse::<PgConnectOptions>()?, embedded: None });
+            return Ok(Self::named(url.parse::<PgConnectOptions>()?, None));
         }
         let mut options = EmbeddedOptions::new(&settings.data_dir);
         options.binaries = settings.pg_bin.clone().or(options.binaries);
@@ -83,12 +83,16 @@ impl Database {
             return Err(HospitalError::Nothing(settings.data_dir.clone()));
         }
         match EmbeddedPostgres::start(options.clone()).await {
-            Ok(embedded) => Ok(Self { options: embedded.connect_options(), embedded: Some(embedded) }),
+            Ok(embedded) => Ok(Self::named(embedded.connect_options(), Some(embedded))),
             Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
-                Ok(Self { options: EmbeddedPostgres::reach(&options)?, embedded: None })
+                Ok(Self::named(EmbeddedPostgres::reach(&options)?, None))
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn named(options: PgConnectOptions, embedded: Option<EmbeddedPostgres>) -> Self {
+        Self { options: options.application_name("hims"), embedded }
     }
 
     /// Connections of the login itself, which owns the tables.
@@ -105,12 +109,14 @@ impl Database {
 }
 
 /// A connection that was idle for longer is tested before it is used.
-const IDLE: Duration = Duration::from_secs(1);
+pub(crate) const IDLE: Duration = Duration::from_secs(1);
+/// How long to wait for a connection.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(5))
+        .acquire_timeout(PATIENCE)
         // A connection was tested when it came back. It is tested again only if it may have broken since.
         .test_before_acquire(false)
         .before_acquire(|connection, metadata| {
@@ -121,19 +127,18 @@ fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>)
                 Ok(true)
             })
         })
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                if let Some(role) = role {
-                    sqlx::query(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await?;
-                }
-                // Names are found with a typing error or two in them.
-                let settings =
-                    format!("set search_path = {READ_SCHEMA}, public; set pg_trgm.word_similarity_threshold = 0.4");
-                sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .connect_lazy_with(options.application_name("hims"))
+        .after_connect(move |connection, _| Box::pin(work_as(connection, role)))
+        .connect_lazy_with(options)
+}
+
+/// Takes up a role, and finds the read tables by their names.
+pub(crate) async fn work_as(connection: &mut PgConnection, role: Option<&str>) -> Result<(), sqlx::Error> {
+    if let Some(role) = role {
+        sqlx::query(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await?;
+    }
+    // Names are found with a typing error or two in them.
+    let settings = format!("set search_path = {READ_SCHEMA}, public; set pg_trgm.word_similarity_threshold = 0.4");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(connection).await.map(drop)
 }
 
 /// Everything that works: the log, the commands, the read tables.
@@ -147,7 +152,7 @@ pub struct Hospital {
     /// Sessions.
     pub login: Arc<Login>,
     /// For reading under row-level security.
-    pub readers: PgPool,
+    pub readers: Readers,
     writers: PgPool,
     projectors: PgPool,
     /// Keeps the read tables; `None` where nothing is projected.
@@ -179,7 +184,7 @@ impl Hospital {
         }
         let writers = pool(database.options.clone(), 12, Some("hims_writer"));
         let projectors = pool(database.options.clone(), 5, Some("hims_projector"));
-        let readers = pool(database.options.clone(), settings.read_connections, Some("hims_reader"));
+        let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
         let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
         let store: Arc<dyn EventStore> =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await?);
@@ -209,7 +214,9 @@ impl Hospital {
         if let Some(runner) = self.runner {
             runner.stop().await;
         }
-        self.readers.close().await;
+        self.readers.close();
+        self.projectors.close().await;
+        self.writers.close().await;
         self.owner.close().await;
         self.database.close().await;
     }
@@ -258,17 +265,23 @@ impl Hospital {
             gauge("hims_read_position", read);
             gauge("hims_read_lag_events", (head - read).max(0));
         }
-        for (name, pool) in [("readers", &self.readers), ("writers", &self.writers), ("projectors", &self.projectors)] {
-            let idle = f64::from(u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
-            metrics::gauge!("hims_connections", "pool" => name).set(f64::from(pool.size()));
-            metrics::gauge!("hims_connections_idle", "pool" => name).set(idle);
+        let (readers, idle_readers) = self.readers.count();
+        connections("readers", readers, idle_readers);
+        for (name, pool) in [("writers", &self.writers), ("projectors", &self.projectors)] {
+            connections(name, usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle());
         }
-        let parked = sqlx::query_scalar("select count(*) from projection_failures").fetch_one(&self.readers).await;
+        let parked = self.readers.read(async |db| query::parked(db).await).await;
         match parked {
             Ok(parked) => gauge("hims_parked_streams", parked),
             Err(error) => tracing::warn!(%error, "parked streams were not counted"),
         }
     }
+}
+
+fn connections(pool: &'static str, all: usize, idle: usize) {
+    let count = |it| f64::from(u32::try_from(it).unwrap_or(u32::MAX));
+    metrics::gauge!("hims_connections", "pool" => pool).set(count(all));
+    metrics::gauge!("hims_connections_idle", "pool" => pool).set(count(idle));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]

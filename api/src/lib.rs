@@ -9,6 +9,7 @@ pub mod import;
 mod keys;
 mod openapi;
 mod problem;
+mod readers;
 mod routes;
 pub mod server;
 mod settings;
@@ -16,5 +17,6 @@ mod surroundings;
 
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
+pub use readers::Readers;
 pub use settings::Settings;
 pub use surroundings::surroundings;

@@ -285,8 +285,6 @@ fn fixed(paths: &mut Map<String, Value>) {
     let events = json!({"type": "object", "required": ["items", "next", "position"], "properties": {
         "items": {"type": "array", "items": reference("Event")}, "next": {"type": ["string", "null"]}, "position": integer}});
     let filters = vec![
-        query("after", &integer, "Only after this position."),
-        query("limit", &json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100}), "Events of a page."),
         query("stream_id", &uuid, "Of this stream."),
         query("stream_type", &text, "Of streams of this type."),
         query("type", &text, "Of this event type."),
@@ -294,25 +292,31 @@ fn fixed(paths: &mut Map<String, Value>) {
         query("actor_id", &uuid, "Caused by this user."),
         query("from", &time, "Recorded then or later."),
         query("to", &time, "Recorded then or earlier."),
+    ];
+    let mut listed = vec![
+        query("after", &integer, "Only after this position."),
+        query("limit", &json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100}), "Events of a page."),
         query("raw", &json!({"type": "boolean"}), "The stored texts, for checking hashes; auditors only."),
     ];
+    listed.extend(filters.iter().cloned());
     paths.insert(
         "/api/v1/events".into(),
         get(
             "events",
             "list-events",
             "Events of the log, in order",
-            filters,
+            listed,
             answer("Events.", &events),
             &[400, 401, 403, 503],
         ),
     );
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": {"text/event-stream": {"schema": text}}});
-    let mut after = vec![query("after", &integer, "Only after this position; from now on unless given.")];
-    after.push(parameter("Last-Event-ID", "header", &integer, "The position of the last event that was seen."));
+    let mut followed = vec![query("after", &integer, "Only after this position; from now on unless given.")];
+    followed.push(parameter("Last-Event-ID", "header", &integer, "The position of the last event that was seen."));
+    followed.extend(filters);
     paths.insert(
         "/api/v1/events/stream".into(),
-        get("events", "follow-events", "Events as they are recorded", after, stream, &[400, 401, 403, 503]),
+        get("events", "follow-events", "Events as they are recorded", followed, stream, &[400, 401, 403, 503]),
     );
     let past = vec![
         parameter("type", "path", &text, "The stream type."),

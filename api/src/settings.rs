@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ pub struct Settings {
     pub queue: usize,
     /// Failed logins per minute and address before the next is refused.
     pub logins_per_minute: u32,
-    /// Connections for reading.
-    pub read_connections: u32,
+    /// Connections for reading, shared out among the workers.
+    pub read_connections: usize,
     /// Threads that serve requests; one per core unless given.
     pub workers: Option<usize>,
     /// `text` or `json`.
@@ -76,7 +77,7 @@ impl Settings {
     /// When a setting is unknown or is not of its type.
     pub fn read() -> Result<Self, config::ConfigError> {
         let mut settings: Self = config::Config::builder()
-            .add_source(config::File::with_name("hims").format(config::FileFormat::Toml).required(false))
+            .add_source(config::File::new("hims.toml", config::FileFormat::Toml).required(false))
             .add_source(config::Environment::with_prefix("HIMS"))
             .build()?
             .try_deserialize()?;
@@ -84,6 +85,12 @@ impl Settings {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
         }
         Ok(settings)
+    }
+
+    /// Connections for reading that each worker has.
+    pub(crate) fn read_connections_of_a_worker(&self) -> usize {
+        let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
+        self.read_connections.div_ceil(workers).max(1)
     }
 
     /// How long sessions last.

@@ -3,7 +3,8 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use hims_domain::{Aggregate, Pointer, access};
+use hims_domain::patient::Patient;
+use hims_domain::{Aggregate, Pointer, Subject, access};
 use hims_event_store::{
     Append, AppendError, EventStore, Guard, Metadata, NewEvent, Position, Receipt, StoreError, StreamAppend, VaultError,
 };
@@ -88,7 +89,8 @@ impl Executor {
                     Target::New(None) => Uuid::nil(),
                 },
             };
-            self.record_attempt(C::NAME, &request, &refusal).await;
+            let patient = self.patient_of(&command).await;
+            self.record_attempt(C::NAME, &request, &refusal, patient).await;
         }
         outcome
     }
@@ -365,12 +367,34 @@ impl Executor {
         })
     }
 
+    /// The patient whom a command is about: that of its stream, or whom it looks up.
+    async fn patient_of<C: Command>(&self, command: &C) -> Option<Subject> {
+        let is_patient = |it: &Subject| matches!(it, Subject::Patient(_));
+        if let Target::Existing(id) = command.target() {
+            let state = self.load::<C::Aggregate>(id, false).await.ok()?.state?;
+            return state.subject(id).filter(is_patient);
+        }
+        for (id, _) in command.reads(None, &Found::default()).streams {
+            if self.load::<Patient>(id, false).await.is_ok_and(|it| it.state.is_some()) {
+                return Some(Subject::Patient(id));
+            }
+        }
+        None
+    }
+
     /// Records an attempt for the audit. The answer does not depend on it: nothing was done.
-    pub(crate) async fn record_attempt(&self, command: &'static str, request: &Request, event: &access::Event) {
+    pub(crate) async fn record_attempt(
+        &self,
+        command: &'static str,
+        request: &Request,
+        event: &access::Event,
+        patient: Option<Subject>,
+    ) {
         let entropy = self.entropy();
         let now = self.now();
         let stream = NewEvent::new(access::Access::STREAM, event)
-            .map(|event| StreamAppend::begin(access::Access::STREAM, new_id(now, entropy, 0), [event]));
+            .map(|event| StreamAppend::begin(access::Access::STREAM, new_id(now, entropy, 0), [event]))
+            .map(|stream| StreamAppend { subject: patient.map(crate::decision::stored_subject), ..stream });
         let recorded = match stream {
             Ok(stream) => {
                 let metadata = metadata(command, new_id(now, entropy, 1), now, request);

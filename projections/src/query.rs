@@ -3,17 +3,20 @@
 //! The statement first says who asks, for itself only, and then reads. The reading refers to what was said laterally,
 //! so PostgreSQL cannot do it in another order.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hims_event_store::Position;
-use serde_json::Value;
+use serde_json::json;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgPool, Postgres, Row as _};
+use sqlx::{PgConnection, Postgres, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Column, Kind, Table};
+use crate::{Column, Kind, TABLES, Table};
 
 /// Who asks, as row-level security sees it.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +70,17 @@ pub struct Wanted {
     pub cursor: Option<Cursor>,
 }
 
+impl Wanted {
+    /// Whether the cursor, if there is one, is of a page in the same order: in another it would lead anywhere.
+    pub fn goes_on(&self) -> bool {
+        self.cursor.as_ref().is_none_or(|it| it.order == self.order())
+    }
+
+    fn order(&self) -> String {
+        format!("{}{}", if self.descending { "-" } else { "" }, self.sort.map_or("id", |it| it.name))
+    }
+}
+
 /// A condition on a column.
 #[derive(Debug, Clone)]
 pub struct Filter {
@@ -92,6 +106,7 @@ pub enum Comparison {
 /// Where a page begins: after the row with this key and this value of the sort column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
+    order: String,
     value: Option<String>,
     id: Uuid,
 }
@@ -121,15 +136,12 @@ impl Cursor {
     /// Reads a cursor that a page before came with.
     pub fn parse(text: &str) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (value, id): (Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;
-        Some(Self { value, id })
+        let (order, value, id): (String, Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;
+        Some(Self { order, value, id })
     }
 
     fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(
-            Value::from(vec![self.value.clone().map_or(Value::Null, Value::from), self.id.to_string().into()])
-                .to_string(),
-        )
+        URL_SAFE_NO_PAD.encode(json!([self.order, self.value, self.id]).to_string())
     }
 }
 
@@ -152,12 +164,12 @@ fn columns(table: &Table) -> String {
     table.visible().map(|it| format!("\"{}\"", it.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// The row with a key.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn find(pool: &PgPool, table: &Table, id: Uuid, who: &Identity) -> Result<Found, QueryError> {
-    let sql = format!(
+/// The statement that reads the row with a key, of each table.
+static FIND: LazyLock<HashMap<&str, String>> =
+    LazyLock::new(|| TABLES.iter().map(|it| (it.name, find_sql(it))).collect());
+
+fn find_sql(table: &Table) -> String {
+    format!(
         "select r.json, r.version, c.position
            from ({WHO}) as who
           cross join lateral (select position from projection_checkpoint where who.said is not null offset 0) as c
@@ -166,8 +178,15 @@ pub async fn find(pool: &PgPool, table: &Table, id: Uuid, who: &Identity) -> Res
                   from (select {} from {} where id = $6 and who.said is not null) as t offset 0) as r on true",
         columns(table),
         table.name,
-    );
-    let row = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(id).fetch_one(pool).await?;
+    )
+}
+
+/// The row with a key.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(db: &mut PgConnection, table: &Table, id: Uuid, who: &Identity) -> Result<Found, QueryError> {
+    let row = bind_identity(sqlx::query(FIND[table.name].as_str()), who).bind(id).fetch_one(db).await?;
     let json: Option<String> = row.try_get(0)?;
     let version: Option<i32> = row.try_get(1)?;
     Ok(Found { row: json.zip(version), position: row.try_get(2)? })
@@ -177,7 +196,7 @@ pub async fn find(pool: &PgPool, table: &Table, id: Uuid, who: &Identity) -> Res
 ///
 /// # Errors
 /// When a value is not of its column's type, or the database does not answer.
-pub async fn page(pool: &PgPool, table: &Table, wanted: &Wanted, who: &Identity) -> Result<Page, QueryError> {
+pub async fn page(db: &mut PgConnection, table: &Table, wanted: &Wanted, who: &Identity) -> Result<Page, QueryError> {
     let id_column = &table.columns[0];
     let sort = wanted.sort.unwrap_or(id_column);
     let mut conditions = vec!["who.said is not null".to_owned()];
@@ -219,8 +238,8 @@ pub async fn page(pool: &PgPool, table: &Table, wanted: &Wanted, who: &Identity)
         conditions = conditions.join(" and "),
     );
     let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who);
-    let rows = values.into_iter().fold(query, Query::bind).fetch_all(pool).await?;
-    read_page(&rows, wanted.limit)
+    let rows = values.into_iter().fold(query, Query::bind).fetch_all(db).await?;
+    read_page(&rows, wanted)
 }
 
 /// The condition that a row comes after a cursor. Nulls come last, whatever the direction.
@@ -241,7 +260,8 @@ fn after(sort: &Column, descending: bool, cursor: &Cursor, place: &mut dyn FnMut
     }
 }
 
-fn read_page(rows: &[PgRow], limit: usize) -> Result<Page, QueryError> {
+fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
+    let limit = wanted.limit;
     let Some(first) = rows.first() else { return Err(QueryError::Database(sqlx::Error::RowNotFound)) };
     let position = first.try_get(3)?;
     let mut items = Vec::with_capacity(rows.len());
@@ -249,7 +269,7 @@ fn read_page(rows: &[PgRow], limit: usize) -> Result<Page, QueryError> {
         items.extend(row.try_get::<Option<String>, _>(0)?);
     }
     let next = match rows.get(limit).and_then(|_| rows.get(limit - 1)) {
-        Some(last) => Some(Cursor { value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
+        Some(last) => Some(Cursor { order: wanted.order(), value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
         None => None,
     };
     Ok(Page { items, next, position })
@@ -274,13 +294,21 @@ pub fn is_value(kind: Kind, text: &str) -> bool {
     }
 }
 
+/// How many streams are parked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn parked(db: &mut PgConnection) -> Result<i64, QueryError> {
+    Ok(sqlx::query_scalar("select count(*) from projection_failures").fetch_one(db).await?)
+}
+
 /// Positions of events of a patient or an actor after a position, from the audit log's indexes. The server asks on its
 /// own behalf: whether the caller may know was decided before.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn audited_positions(
-    pool: &PgPool,
+    db: &mut PgConnection,
     patient_id: Option<Uuid>,
     user_id: Option<Uuid>,
     after: Position,
@@ -298,6 +326,6 @@ pub async fn audited_positions(
           order by a.position",
     );
     let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), &server);
-    let rows = query.bind(patient_id).bind(user_id).bind(after).bind(limit).fetch_all(pool).await?;
+    let rows = query.bind(patient_id).bind(user_id).bind(after).bind(limit).fetch_all(db).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }

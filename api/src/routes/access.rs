@@ -50,7 +50,9 @@ impl<'a> Reading<'a> {
         let may = match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
             Some(table) => {
                 let who = self.logged_in.identity();
-                query::find(&self.hospital.readers, table, stream_id, &who).await?.row.is_some()
+                let found =
+                    self.hospital.readers.read(async |db| query::find(db, table, stream_id, &who).await).await?;
+                found.row.is_some()
             }
             None => false,
         };

@@ -14,7 +14,12 @@ use crate::problem::Problem;
 
 /// Every command: its name, what it needs, the schema of its body.
 #[get("/commands")]
-pub(super) async fn list(hospital: web::Data<Hospital>, _: LoggedIn) -> HttpResponse {
+pub(super) async fn list(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    _: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
     let command = |it: &hims_commands::Entry| {
         json!({
             "name": it.name,
@@ -24,7 +29,7 @@ pub(super) async fn list(hospital: web::Data<Hospital>, _: LoggedIn) -> HttpResp
             "schema": json_schema(&it.shape),
         })
     };
-    HttpResponse::Ok().json(json!({"items": hospital.registry.iter().map(command).collect::<Vec<_>>()}))
+    Ok(HttpResponse::Ok().json(json!({"items": hospital.registry.iter().map(command).collect::<Vec<_>>()})))
 }
 
 /// Carries a command out.

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::time::Duration;
 
 use actix_web::http::header::ContentEncoding;
@@ -7,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::stream;
 use hims_domain::Aggregate as _;
 use hims_domain::patient::Patient;
-use hims_event_store::{Position, Recorded, Wanted, chain, reveal};
+use hims_event_store::{Actor, Position, Recorded, Wanted, chain, reveal};
 use hims_projections::query;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,8 +27,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    #[serde(default)]
-    after: Position,
+    after: Option<Position>,
     limit: Option<i64>,
     stream_id: Option<Uuid>,
     stream_type: Option<String>,
@@ -41,6 +39,24 @@ struct Parameters {
     to: Option<DateTime<Utc>>,
     #[serde(default)]
     raw: bool,
+}
+
+impl Parameters {
+    /// Whether an event is one of those that are wanted, wherever it stands.
+    fn fits(&self, event: &Recorded) -> bool {
+        let of_circumstances = self.patient_id.is_none() && self.actor_id.is_none()
+            || event.circumstances().is_ok_and(|it| {
+                let patient = it.subject.as_ref().filter(|it| it.kind == Patient::STREAM).map(|it| it.id);
+                let actor = if let Actor::User { id } = it.actor { Some(id) } else { None };
+                self.patient_id.is_none_or(|it| patient == Some(it)) && self.actor_id.is_none_or(|it| actor == Some(it))
+            });
+        of_circumstances
+            && self.stream_id.is_none_or(|it| it == event.stream_id)
+            && self.stream_type.as_ref().is_none_or(|it| *it == event.stream_type)
+            && self.event_type.as_ref().is_none_or(|it| *it == event.event_type)
+            && self.from.is_none_or(|it| it <= event.recorded_at)
+            && self.to.is_none_or(|it| it >= event.recorded_at)
+    }
 }
 
 /// Events of the log, in order.
@@ -82,19 +98,24 @@ pub(super) async fn list(
 pub(super) async fn follow(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
-    parameters: web::Query<HashMap<String, String>>,
+    parameters: web::Query<Parameters>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    authorise(&hospital, &logged_in, None, false).await?;
-    if let Some(unknown) = parameters.keys().find(|it| *it != "after") {
-        return Err(Problem::parameter(unknown, "is not a parameter of this stream"));
+    let wanted = parameters.into_inner();
+    authorise(&hospital, &logged_in, wanted.patient_id, false).await?;
+    if wanted.limit.is_some() || wanted.raw {
+        let name = if wanted.raw { "raw" } else { "limit" };
+        return Err(Problem::parameter(name, "is not a parameter of this stream"));
     }
-    let last = request.headers().get("last-event-id").and_then(|it| it.to_str().ok()).map(str::to_owned);
-    let after = match last.as_ref().or(parameters.get("after")) {
-        Some(text) => text.parse().map_err(|_| Problem::parameter("after", "must be a position"))?,
-        None => *hospital.store.head().borrow(),
+    let after = match (request.headers().get("last-event-id"), wanted.after) {
+        (Some(last), _) => {
+            let position = last.to_str().ok().and_then(|it| it.parse().ok());
+            position.ok_or_else(|| Problem::parameter("Last-Event-ID", "must be a position"))?
+        }
+        (None, Some(after)) => after,
+        (None, None) => *hospital.store.head().borrow(),
     };
-    let follower = Follower { hospital, logged_in, after };
+    let follower = Follower { hospital, logged_in, wanted, after };
     let frames = stream::unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
@@ -111,10 +132,11 @@ pub(super) async fn follow(
         .streaming(frames))
 }
 
-/// A reader of the stream: where they are, and who they are.
+/// A reader of the stream: who they are, what they want, and where they are.
 struct Follower {
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
+    wanted: Parameters,
     after: Position,
 }
 
@@ -131,10 +153,15 @@ impl Follower {
         // Rights may have changed since the last round.
         let caller = self.hospital.login.authenticate(&self.logged_in.token, origin).await?;
         self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
-        authorise(&self.hospital, &self.logged_in, None, false).await?;
-        let events = self.hospital.store.read(self.after, 500).await?;
+        authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
+        let mut events = self.hospital.store.read(self.after, 500).await?;
         let Some(last) = events.last() else { return Ok(": still here\n\n".to_owned()) };
         self.after = last.position;
+        events.retain(|it| self.wanted.fits(it));
+        if events.is_empty() {
+            // A comment: nobody sees it, and it tells a connection that is gone from one that is quiet.
+            return Ok(":\n\n".to_owned());
+        }
         let read = read_as(&self.hospital, &self.logged_in, events).await?;
         let frame = |it: &Value| {
             format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default())
@@ -164,7 +191,7 @@ async fn authorise(
 /// The events that are asked for. What the log has no index for, the audit log has.
 async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<Vec<Recorded>, Problem> {
     let log = Wanted {
-        after: wanted.after,
+        after: wanted.after.unwrap_or_default(),
         limit,
         stream_id: wanted.stream_id,
         stream_type: wanted.stream_type.clone(),
@@ -176,10 +203,11 @@ async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<
     if wanted.patient_id.is_none() && wanted.actor_id.is_none() {
         return Ok(hospital.store.search(&log).await?);
     }
-    let (mut found, mut after) = (Vec::new(), wanted.after);
+    let (mut found, mut after) = (Vec::new(), log.after);
     while i64::try_from(found.len()).unwrap_or(limit) < limit {
-        let positions =
-            query::audited_positions(&hospital.readers, wanted.patient_id, wanted.actor_id, after, limit).await?;
+        let (patient, actor) = (wanted.patient_id, wanted.actor_id);
+        let audited = async |db: &mut _| query::audited_positions(db, patient, actor, after, limit).await;
+        let positions = hospital.readers.read(audited).await?;
         let Some(last) = positions.last().copied() else { break };
         after = last;
         let missing = limit - i64::try_from(found.len()).unwrap_or(limit);

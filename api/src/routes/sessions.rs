@@ -27,17 +27,14 @@ impl LoginLimiter {
         Self { failures: Cache::builder().max_capacity(100_000).time_to_live(MINUTE).build(), per_minute }
     }
 
-    fn check(&self, address: IpAddr) -> Result<(), Problem> {
-        match self.failures.get(&address) {
-            Some(failures) if failures.load(Ordering::Relaxed) >= self.per_minute => {
-                Err(Problem::too_many(u32::try_from(MINUTE.as_secs()).unwrap_or(u32::MAX)))
-            }
-            _ => Ok(()),
+    /// Counts an attempt as failed before it is looked at, so that many at once are not more than one after the other.
+    fn count(&self, address: IpAddr) -> Result<Arc<AtomicU32>, Problem> {
+        let failures = self.failures.get_with(address, Arc::default);
+        if failures.fetch_add(1, Ordering::Relaxed) < self.per_minute {
+            return Ok(failures);
         }
-    }
-
-    fn failed(&self, address: IpAddr) {
-        self.failures.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed);
+        failures.fetch_sub(1, Ordering::Relaxed);
+        Err(Problem::too_many(u32::try_from(MINUTE.as_secs()).unwrap_or(u32::MAX)))
     }
 }
 
@@ -59,19 +56,18 @@ pub(super) async fn start(
 ) -> Result<HttpResponse, Problem> {
     let credentials: Credentials = super::commands::parse(&body)?;
     let (ip, agent) = origin(&request);
-    if let Some(address) = ip {
-        limiter.check(address)?;
+    let counted = ip.map(|it| limiter.count(it)).transpose()?;
+    let started = hospital.login.start(&credentials.email, &credentials.password, (ip, agent)).await;
+    if let Some(failures) = counted.filter(|_| !matches!(started, Err(LoginFailure::Wrong))) {
+        failures.fetch_sub(1, Ordering::Relaxed);
     }
-    match hospital.login.start(&credentials.email, &credentials.password, (ip, agent)).await {
+    match started {
         Ok(session) => Ok(HttpResponse::Created().json(json!({
             "token": session.token,
             "expires_at": session.expires_at,
             "user": {"id": session.user_id, "email": session.email, "role": session.role},
         }))),
         Err(LoginFailure::Wrong) => {
-            if let Some(address) = ip {
-                limiter.failed(address);
-            }
             let detail = "the e-mail address or the password is wrong";
             Err(Problem::new(actix_web::http::StatusCode::UNAUTHORIZED, "wrong-credentials", detail))
         }
@@ -81,9 +77,10 @@ pub(super) async fn start(
 
 /// Who am I?
 #[get("/sessions/current")]
-pub(super) async fn current(logged_in: LoggedIn) -> HttpResponse {
+pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
     let caller = logged_in.caller;
-    HttpResponse::Ok().json(json!({
+    Ok(HttpResponse::Ok().json(json!({
         "session_id": caller.session_id,
         "user": {
             "id": caller.user_id(),
@@ -93,7 +90,7 @@ pub(super) async fn current(logged_in: LoggedIn) -> HttpResponse {
             "must_change_password": caller.must_change_password,
         },
         "permissions": caller.permissions,
-    }))
+    })))
 }
 
 /// Logs out.

@@ -32,6 +32,11 @@ pub(super) async fn state_of(
 ) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
     let (stream_type, id) = path.into_inner();
+    // As in the names of tables and commands, or as in events.
+    let stream_type = stream_type.replace('-', "_");
+    if when.version.is_some_and(|it| it < 1) {
+        return Err(Problem::parameter("version", "must be 1 or more"));
+    }
     if [when.version.is_some(), when.at.is_some(), when.position.is_some()].iter().filter(|it| **it).count() > 1 {
         return Err(Problem::parameter("version", "give one of version, at and position"));
     }
@@ -52,6 +57,9 @@ pub(super) async fn state_of(
     };
     let events = hospital.store.open(events.into_iter().filter(past).collect()).await?;
     let Some(last) = events.last().map(|it| it.recorded.clone()) else { return Err(Problem::not_found()) };
+    if when.version.is_some_and(|it| it > last.version) {
+        return Err(Problem::not_found());
+    }
     let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;
     reveal(&mut state);
     reading.withhold(&stream_type, &mut state);

@@ -27,7 +27,8 @@ pub(super) async fn page_of(
     let wanted = wanted(table, parameters.into_inner())?;
     let freshness = Freshness::of(&request)?;
     freshness.wait(&hospital).await?;
-    let page = query::page(&hospital.readers, table, &wanted, &logged_in.identity()).await?;
+    let who = logged_in.identity();
+    let page = hospital.readers.read(async |db| query::page(db, table, &wanted, &who).await).await?;
     freshness.check(page.position)?;
     let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
     let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);
@@ -51,7 +52,8 @@ pub(super) async fn row_of(
     let id = Uuid::try_parse(&id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
     let freshness = Freshness::of(&request)?;
     freshness.wait(&hospital).await?;
-    let found = query::find(&hospital.readers, table, id, &logged_in.identity()).await?;
+    let who = logged_in.identity();
+    let found = hospital.readers.read(async |db| query::find(db, table, id, &who).await).await?;
     freshness.check(found.position)?;
     let (row, version) = found.row.ok_or_else(Problem::not_found)?;
     Ok(HttpResponse::Ok()
@@ -75,6 +77,7 @@ fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
 fn wanted(table: &'static Table, parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
     let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
     let mut seen = BTreeSet::new();
+    let other_page = || Problem::parameter("cursor", "must be the `next` of a page with the same parameters");
     for (name, value) in parameters {
         if !seen.insert(name.clone()) {
             return Err(Problem::parameter(&name, "is given twice"));
@@ -85,9 +88,7 @@ fn wanted(table: &'static Table, parameters: Vec<(String, String)>) -> Result<Wa
                 wanted.limit = limit.ok_or_else(|| Problem::parameter("limit", format!("must be 1 to {}", LIMIT.1)))?;
             }
             "cursor" => {
-                let cursor = Cursor::parse(&value);
-                let message = "must be the `next` of a page with the same parameters";
-                wanted.cursor = Some(cursor.ok_or_else(|| Problem::parameter("cursor", message))?);
+                wanted.cursor = Some(Cursor::parse(&value).ok_or_else(other_page)?);
             }
             "sort" => {
                 let (column, descending) = value.strip_prefix('-').map_or((value.as_str(), false), |it| (it, true));
@@ -104,7 +105,7 @@ fn wanted(table: &'static Table, parameters: Vec<(String, String)>) -> Result<Wa
             _ => wanted.filters.push(filter(table, &name, value)?),
         }
     }
-    Ok(wanted)
+    if wanted.goes_on() { Ok(wanted) } else { Err(other_page()) }
 }
 
 fn sortable(table: &Table) -> String {

@@ -15,7 +15,7 @@ use self::scaffold::Scaffold;
 use crate::audit::AuditRow;
 use crate::batch::{AuditTo, Batch, ProjectError};
 use crate::migrations::READ_MIGRATIONS;
-use crate::{READ_SCHEMA, table};
+use crate::{READ_SCHEMA, TABLES, table};
 
 /// Events of a batch. Large, since a row is written once per batch; small enough for a few hundred megabytes.
 const BATCH: i64 = 10_000;
@@ -46,7 +46,7 @@ enum Load {
 #[derive(Debug, Error)]
 pub enum RebuildError {
     /// The schema exists, or cannot be one.
-    #[error("{0:?} is no name for a new schema: choose another, of lower-case letters, digits and _")]
+    #[error("{0:?} exists already, or is no name for a schema: choose another, of lower-case letters, digits and _")]
     Schema(String),
     /// The log did not answer.
     #[error(transparent)]
@@ -163,7 +163,9 @@ impl Rebuild {
             }
             Load::Guarded => {
                 self.project(db, None, &mut position, loaded, progress).await?;
-                execute(db, "analyze").await?;
+                for table in TABLES {
+                    execute(db, &format!("analyze {}", table.name)).await?;
+                }
             }
         }
         if !swap {

@@ -30,6 +30,9 @@ async fn what_was_refused_is_in_the_audit() {
             "start-session: unknown-user",
         ]
     );
+    // Whose record it was about; that of the department is nobody's.
+    let patients: Vec<_> = failed.iter().rev().map(|it| it["patient_id"].clone()).collect();
+    assert_eq!(patients, [json!(null), json!(demo::patient(1)), json!(null), json!(null)]);
     assert_eq!(failed[3]["user_id"], demo::user(4));
     assert_eq!(failed[2]["resource_id"], "de300007-0000-8000-8000-000000000001");
     assert_eq!(

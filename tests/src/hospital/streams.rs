@@ -29,6 +29,8 @@ async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
     assert_eq!(city(format!("?at={instant}")).await, before);
     let earlier = format!("streams/patient/{id}?position={}", registered.position() - 1);
     reception.get(&earlier).await.problem(404, "not-found");
+    reception.get(&format!("streams/patient/{id}?version=3")).await.problem(404, "not-found");
+    reception.get(&format!("streams/patient/{id}?version=0")).await.problem(400, "invalid-parameter");
     let both = format!("streams/patient/{id}?version=1&position=1");
     reception.get(&both).await.problem(400, "invalid-parameter");
 }
