@@ -236,28 +236,22 @@ fn find_operation(table: &Table) -> Value {
 fn fixed(paths: &mut Map<String, Value>) {
     let object = json!({"type": "object"});
     let text = json!({"type": "string"});
-    let integer = json!({"type": "integer", "format": "int64"});
     let uuid = json!({"type": "string", "format": "uuid"});
     let time = json!({"type": "string", "format": "date-time"});
-    let query = |name: &str, schema: &Value, what: &str| parameter(name, "query", schema, what);
-    let get = |tag: &str, id: &str, summary: &str, parameters: Vec<Value>, answer: Value, problems: &[u16]| {
-        json!({"get": {"tags": [tag], "operationId": id, "summary": summary, "parameters": parameters,
-            "responses": answers(&[("200", answer)], problems)}})
-    };
     let open = |mut path: Value| {
         path["get"]["security"] = json!([]);
         path
     };
     let live = answer("It answers.", &object);
-    paths.insert("/health/live".into(), open(get("health", "live", "The process answers", vec![], live.clone(), &[])));
+    paths.insert("/health/live".into(), open(get("health", "live", "The process answers", &[], live.clone(), &[])));
     paths.insert(
         "/health/ready".into(),
-        open(get("health", "ready", "Database, head position, read position", vec![], live, &[503])),
+        open(get("health", "ready", "Database, head position, read position", &[], live, &[503])),
     );
     let prometheus = json!({"description": "Prometheus text", "content": {"text/plain": {"schema": text}}});
-    paths.insert("/metrics".into(), open(get("health", "metrics", "What is measured", vec![], prometheus, &[])));
+    paths.insert("/metrics".into(), open(get("health", "metrics", "What is measured", &[], prometheus, &[])));
     let document = answer("OpenAPI 3.1", &object);
-    paths.insert("/api/v1/openapi.json".into(), open(get("health", "openapi", "This document", vec![], document, &[])));
+    paths.insert("/api/v1/openapi.json".into(), open(get("health", "openapi", "This document", &[], document, &[])));
     let session = json!({
         "type": "object", "required": ["token", "expires_at", "user"],
         "properties": {"token": text, "expires_at": time, "user": {"type": "object", "required": ["id", "email", "role"],
@@ -273,15 +267,32 @@ fn fixed(paths: &mut Map<String, Value>) {
             "responses": answers(&[("201", answer("A session.", &session))], &[400, 401, 413, 429, 503]),
         }}),
     );
-    let mut current = get("sessions", "who-am-i", "Who am I?", vec![], answer("The caller.", &object), &[401, 503]);
+    let mut current = get("sessions", "who-am-i", "Who am I?", &[], answer("The caller.", &object), &[401, 503]);
     current["delete"] = json!({"tags": ["sessions"], "operationId": "log-out", "summary": "Log out",
         "responses": answers(&[("204", json!({"description": "Logged out."}))], &[401, 503])});
     paths.insert("/api/v1/sessions/current".into(), current);
     let commands = answer("Every command with its permission and JSON schema.", &object);
     paths.insert(
         "/api/v1/commands".into(),
-        get("commands", "list-commands", "Every command", vec![], commands, &[401, 503]),
+        get("commands", "list-commands", "Every command", &[], commands, &[401, 503]),
     );
+    of_the_log(paths);
+}
+
+/// A route that is read.
+fn get(tag: &str, id: &str, summary: &str, parameters: &[Value], answer: Value, problems: &[u16]) -> Value {
+    json!({"get": {"tags": [tag], "operationId": id, "summary": summary, "parameters": parameters,
+        "responses": answers(&[("200", answer)], problems)}})
+}
+
+/// The routes of events and streams.
+fn of_the_log(paths: &mut Map<String, Value>) {
+    let object = json!({"type": "object"});
+    let text = json!({"type": "string"});
+    let integer = json!({"type": "integer", "format": "int64"});
+    let uuid = json!({"type": "string", "format": "uuid"});
+    let time = json!({"type": "string", "format": "date-time"});
+    let query = |name: &str, schema: &Value, what: &str| parameter(name, "query", schema, what);
     let events = json!({"type": "object", "required": ["items", "next", "position"], "properties": {
         "items": {"type": "array", "items": reference("Event")}, "next": {"type": ["string", "null"]}, "position": integer}});
     let filters = vec![
@@ -305,7 +316,7 @@ fn fixed(paths: &mut Map<String, Value>) {
             "events",
             "list-events",
             "Events of the log, in order",
-            listed,
+            &listed,
             answer("Events.", &events),
             &[400, 401, 403, 503],
         ),
@@ -316,7 +327,7 @@ fn fixed(paths: &mut Map<String, Value>) {
     followed.extend(filters);
     paths.insert(
         "/api/v1/events/stream".into(),
-        get("events", "follow-events", "Events as they are recorded", followed, stream, &[400, 401, 403, 503]),
+        get("events", "follow-events", "Events as they are recorded", &followed, stream, &[400, 401, 403, 503]),
     );
     let past = vec![
         parameter("type", "path", &text, "The stream type."),
@@ -331,7 +342,7 @@ fn fixed(paths: &mut Map<String, Value>) {
             "events",
             "stream-state",
             "The state of an aggregate, as it is or as it was",
-            past,
+            &past,
             answer("The state.", &object),
             &[400, 401, 403, 404, 503],
         ),

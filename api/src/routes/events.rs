@@ -8,12 +8,12 @@ use hims_domain::Aggregate as _;
 use hims_domain::patient::Patient;
 use hims_event_store::{Actor, Position, Recorded, Wanted, chain, reveal};
 use hims_projections::query;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
+use super::parameters::Parameters;
 use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
@@ -24,24 +24,34 @@ const LIMIT: (i64, i64) = (100, 5_000);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Which events.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {
+#[derive(Debug)]
+struct Filters {
     after: Option<Position>,
-    limit: Option<i64>,
     stream_id: Option<Uuid>,
     stream_type: Option<String>,
-    #[serde(rename = "type")]
     event_type: Option<String>,
     patient_id: Option<Uuid>,
     actor_id: Option<Uuid>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
-    #[serde(default)]
-    raw: bool,
 }
 
-impl Parameters {
+impl Filters {
+    fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let uuid = |text: &str| Uuid::try_parse(text).ok();
+        let text = |text: &str| Some(text.to_owned());
+        Ok(Self {
+            after: parameters.take("after", "a position", |it| it.parse().ok())?,
+            stream_id: parameters.take("stream_id", "a UUID", uuid)?,
+            stream_type: parameters.take("stream_type", "a text", text)?,
+            event_type: parameters.take("type", "a text", text)?,
+            patient_id: parameters.take("patient_id", "a UUID", uuid)?,
+            actor_id: parameters.take("actor_id", "a UUID", uuid)?,
+            from: parameters.take_instant("from")?,
+            to: parameters.take_instant("to")?,
+        })
+    }
+
     /// Whether an event is one of those that are wanted, wherever it stands.
     fn fits(&self, event: &Recorded) -> bool {
         let of_circumstances = self.patient_id.is_none() && self.actor_id.is_none()
@@ -64,16 +74,17 @@ impl Parameters {
 pub(super) async fn list(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
-    parameters: web::Query<Parameters>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let parameters = parameters.into_inner();
-    authorise(&hospital, &logged_in, parameters.patient_id, parameters.raw).await?;
-    let limit = parameters.limit.unwrap_or(LIMIT.0);
-    if !(1..=LIMIT.1).contains(&limit) {
-        return Err(Problem::parameter("limit", format!("must be 1 to {}", LIMIT.1)));
-    }
-    let by_audit = parameters.patient_id.is_some() || parameters.actor_id.is_some();
+    let mut parameters = Parameters::of(&request)?;
+    let filters = Filters::take(&mut parameters)?;
+    let fits = |it: &i64| (1..=LIMIT.1).contains(it);
+    let limit = parameters.take("limit", &format!("1 to {}", LIMIT.1), |it| it.parse().ok().filter(fits))?;
+    let limit = limit.unwrap_or(LIMIT.0);
+    let is_raw = parameters.take("raw", "true or false", |it| it.parse().ok())?.unwrap_or(false);
+    parameters.none_left()?;
+    authorise(&hospital, &logged_in, filters.patient_id, is_raw).await?;
+    let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
     if by_audit {
         Freshness::of(&request)?.wait(&hospital).await?;
     }
@@ -82,9 +93,9 @@ pub(super) async fn list(
         Some(runner) => *runner.position.borrow(),
         None => *hospital.store.head().borrow(),
     };
-    let events = search(&hospital, &parameters, limit).await?;
+    let events = search(&hospital, &filters, limit).await?;
     let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
-    let items = match parameters.raw {
+    let items = match is_raw {
         true => events.iter().map(raw).collect(),
         false => read_as(&hospital, &logged_in, events).await?,
     };
@@ -98,15 +109,12 @@ pub(super) async fn list(
 pub(super) async fn follow(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
-    parameters: web::Query<Parameters>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let wanted = parameters.into_inner();
+    let mut parameters = Parameters::of(&request)?;
+    let wanted = Filters::take(&mut parameters)?;
+    parameters.none_left()?;
     authorise(&hospital, &logged_in, wanted.patient_id, false).await?;
-    if wanted.limit.is_some() || wanted.raw {
-        let name = if wanted.raw { "raw" } else { "limit" };
-        return Err(Problem::parameter(name, "is not a parameter of this stream"));
-    }
     let after = match (request.headers().get("last-event-id"), wanted.after) {
         (Some(last), _) => {
             let position = last.to_str().ok().and_then(|it| it.parse().ok());
@@ -136,7 +144,7 @@ pub(super) async fn follow(
 struct Follower {
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
-    wanted: Parameters,
+    wanted: Filters,
     after: Position,
 }
 
@@ -189,7 +197,7 @@ async fn authorise(
 }
 
 /// The events that are asked for. What the log has no index for, the audit log has.
-async fn search(hospital: &Hospital, wanted: &Parameters, limit: i64) -> Result<Vec<Recorded>, Problem> {
+async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec<Recorded>, Problem> {
     let log = Wanted {
         after: wanted.after.unwrap_or_default(),
         limit,

@@ -5,6 +5,7 @@ mod caller;
 mod commands;
 mod events;
 mod health;
+mod parameters;
 mod position;
 mod request_id;
 mod sessions;

@@ -1,25 +1,15 @@
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Opened, Position, StoreError, reveal};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
+use super::parameters::Parameters;
 use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
-
-/// When in the past.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct When {
-    version: Option<i32>,
-    at: Option<DateTime<Utc>>,
-    position: Option<Position>,
-}
 
 /// The state of an aggregate, as it is or as it was.
 #[get("/streams/{type}/{id}")]
@@ -27,17 +17,18 @@ pub(super) async fn state_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
     path: web::Path<(String, Uuid)>,
-    when: web::Query<When>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
     let (stream_type, id) = path.into_inner();
     // As in the names of tables and commands, or as in events.
     let stream_type = stream_type.replace('-', "_");
-    if when.version.is_some_and(|it| it < 1) {
-        return Err(Problem::parameter("version", "must be 1 or more"));
-    }
-    if [when.version.is_some(), when.at.is_some(), when.position.is_some()].iter().filter(|it| **it).count() > 1 {
+    let mut parameters = Parameters::of(&request)?;
+    let version = parameters.take("version", "1 or more", |it| it.parse().ok().filter(|it: &i32| *it > 0))?;
+    let at = parameters.take_instant("at")?;
+    let position = parameters.take("position", "a position", |it| it.parse::<Position>().ok())?;
+    parameters.none_left()?;
+    if usize::from(version.is_some()) + usize::from(at.is_some()) + usize::from(position.is_some()) > 1 {
         return Err(Problem::parameter("version", "give one of version, at and position"));
     }
     // Who may read it follows from the tables.
@@ -51,13 +42,13 @@ pub(super) async fn state_of(
         return Err(Problem::not_found());
     }
     let past = |it: &hims_event_store::Recorded| {
-        when.version.is_none_or(|version| it.version <= version)
-            && when.at.is_none_or(|at| it.recorded_at <= at)
-            && when.position.is_none_or(|position| it.position <= position)
+        version.is_none_or(|version| it.version <= version)
+            && at.is_none_or(|at| it.recorded_at <= at)
+            && position.is_none_or(|position| it.position <= position)
     };
     let events = hospital.store.open(events.into_iter().filter(past).collect()).await?;
     let Some(last) = events.last().map(|it| it.recorded.clone()) else { return Err(Problem::not_found()) };
-    if when.version.is_some_and(|it| it > last.version) {
+    if version.is_some_and(|it| it > last.version) {
         return Err(Problem::not_found());
     }
     let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;

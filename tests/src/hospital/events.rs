@@ -186,3 +186,17 @@ async fn the_stream_tells_of_everything_once_and_in_order() {
     });
     assert_eq!(told, (head + 1..=head + 20).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn the_stream_of_a_patient_is_for_whoever_may_read_the_patient() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let one = reception.did("register-patient", person("Ottilie", "Unlike", 1)).await;
+    reception.did("register-patient", person("Benedikt", "Another", 2)).await;
+    let renamed = json!({"patient_id": one, "first_name": "Otti"});
+    let last = reception.command("change-patient-demographics", renamed).await.position();
+    hospital.settle().await;
+    let told = followed(&reception, &format!("?after=0&patient_id={one}"), None, last).await;
+    assert_eq!(told, [last - 2, last]);
+    reception.get("events/stream?after=0").await.problem(403, "forbidden");
+}

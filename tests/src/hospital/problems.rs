@@ -53,9 +53,20 @@ async fn a_parameter_that_cannot_be_used_is_400() {
         ("events?limit=5001", "/limit"),
         ("events/stream?before=1", "/before"),
         ("events/stream?after=x", "/after"),
+        ("events/stream?raw=true", "/raw"),
+        ("events?from=yesterday", "/from"),
+        ("events?raw=yes", "/raw"),
+        ("sessions/current?x=1", "/x"),
+        ("commands?x=1", "/x"),
     ] {
         admin.get(path).await.problem_at(400, "invalid-parameter", pointer);
     }
+    // A cursor leads on in the order that it was made for.
+    let page = admin.get("patients?sort=last_name&limit=1").await.done();
+    let cursor = page["next"].as_str().expect("a next page");
+    admin.get(&format!("patients?sort=last_name&limit=1&cursor={cursor}")).await.done();
+    let other = format!("patients?sort=mrn&limit=1&cursor={cursor}");
+    admin.get(&other).await.problem_at(400, "invalid-parameter", "/cursor");
     for path in ["events?colour=red", "events?after=x", "streams/patient/x", "streams/patient/?version=x"] {
         let answer = admin.get(path).await;
         assert!([400, 404].contains(&answer.status), "{path}: {}", answer.text);
