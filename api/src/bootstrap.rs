@@ -29,13 +29,17 @@ impl Hospital {
         Ok(())
     }
 
+    async fn has_administrator(&self) -> Result<bool, HospitalError> {
+        Ok(!self.store.owners(scopes::USERS_WITH_ROLE, "administrator").await?.is_empty())
+    }
+
     /// Makes an administrator when there is none: from the settings, or with a password that is answered once and must
     /// be changed at the first login. Answers address and password when it made them up.
     ///
     /// # Errors
     /// When the log does not answer, or the settings give no usable address or password.
     pub async fn make_administrator(&self, settings: &Settings) -> Result<Option<(String, String)>, HospitalError> {
-        if !self.store.owners(scopes::USERS_WITH_ROLE, "administrator").await?.is_empty() {
+        if self.has_administrator().await? {
             return Ok(None);
         }
         let email = settings.admin_email.clone().unwrap_or_else(|| "admin@hims.invalid".to_owned());
@@ -48,8 +52,8 @@ impl Hospital {
         caller.permissions = system_roles().into_iter().map(|(_, it)| it.permissions).next_back().unwrap_or_default();
         match self.executor.execute(command, Request::of(caller)).await {
             Ok(_) => Ok(made_up.map(|password| (email, password))),
-            // Another node was faster.
-            Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => Ok(None),
+            // Another node was faster; or the address is that of somebody who is no administrator.
+            Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) if self.has_administrator().await? => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

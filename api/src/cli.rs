@@ -4,15 +4,15 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use hims_commands::user::CreateUser;
-use hims_commands::{Caller, Password, Registry, Request, role_id};
+use hims_commands::{Caller, Password, Registry, Request, scopes};
 use hims_domain::Personal;
-use hims_domain::role::Role;
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
 use hims_event_store::chain::hex;
@@ -101,7 +101,8 @@ enum Direction {
     /// Take back the last migration, or the last N
     Down {
         /// How many; all of them: `all`
-        steps: Option<String>,
+        #[arg(default_value = "1")]
+        steps: Steps,
     },
     /// List the migrations
     Status,
@@ -266,18 +267,28 @@ async fn asked_to_stop() {
     }
 }
 
+/// How many migrations are taken back; `None` for all.
+#[derive(Debug, Clone, Copy)]
+struct Steps(Option<usize>);
+
+impl FromStr for Steps {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(None)),
+            number => number.parse().map(|it| Self(Some(it))).map_err(|_| "give a number of migrations, or all"),
+        }
+    }
+}
+
 async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, Failure> {
     let database = Database::open(settings, Purpose::Work).await?;
     let pool = database.owner();
     match direction {
         Direction::Up => migrations::up(&pool).await?,
         Direction::Down { steps } => {
-            let steps = match steps.as_deref() {
-                None => Some(1),
-                Some("all") => None,
-                Some(number) => Some(number.parse().map_err(|_| "give a number of migrations, or all")?),
-            };
-            migrations::down(&pool, steps).await?;
+            migrations::down(&pool, steps.0).await?;
         }
         Direction::Status => {}
     }
@@ -351,9 +362,8 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
     let hospital = Hospital::open(settings, Purpose::Work).await?;
     let added = async {
         hospital.define_roles().await?;
-        if hospital.executor.load::<Role>(role_id(&role).0, true).await?.version == 0 {
-            return Err(format!("there is no role {role}").into());
-        }
+        let role_id = hospital.store.owners(scopes::ROLE_NAME, &role).await?.pop();
+        let role_id = role_id.ok_or_else(|| format!("there is no role {role}"))?;
         let mut password = String::new();
         std::io::stdin().read_line(&mut password)?;
         let command = CreateUser {
@@ -365,7 +375,7 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
                 phone: None,
                 avatar_url: None,
             },
-            role_id: role_id(&role),
+            role_id: role_id.into(),
             additional_role_ids: std::collections::BTreeSet::new(),
             department_id: None,
             password: Some(Password::new(password.trim_end_matches(['\r', '\n']))),

@@ -45,8 +45,9 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
-            .wrap(Compress::default())
             .wrap(RequestIds)
+            // Outside of what completes a problem: that reads it.
+            .wrap(Compress::default())
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)
     })

@@ -157,7 +157,7 @@ impl Executor {
         };
         let state = loaded.state.as_deref();
         let found = self.find(command, state, fresh).await?;
-        let decided = self.decide(command, (id, is_new), &loaded, &found, request, (now, entropy)).await;
+        let decided = self.decide(command, (id, is_new), &loaded, &found, request, (now, entropy)).await?;
         let settled = loaded.fresh && found.all_fresh();
         let undone = decided.as_ref().map_or(true, Decision::is_nothing);
         if undone && !settled {
@@ -187,29 +187,29 @@ impl Executor {
         found: &Found,
         request: &Request,
         (now, entropy): (DateTime<Utc>, u128),
-    ) -> Result<Decision<C::Aggregate>, Refused> {
+    ) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
         if is_new && loaded.version > 0 {
-            return Err(Refused::exists());
+            return Ok(Err(Refused::exists()));
         }
         if !is_new && loaded.state.is_none() {
-            return Err(Refused::missing(C::Aggregate::STREAM));
+            return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
         }
         if request.expected_version.is_some_and(|it| it != loaded.version) {
             let detail = format!("it is at version {} by now; read it again", loaded.version);
-            return Err(Refused::new(Kind::Stale, "stale-version", detail));
+            return Ok(Err(Refused::new(Kind::Stale, "stale-version", detail)));
         }
         let state = loaded.state.as_deref();
         let passwords = command.passwords(state);
         let password_matches = match passwords.compare {
-            Some((password, hash)) => password::matches(password, hash).await.unwrap_or(false),
+            Some((password, hash)) => password::matches(password, hash).await.ok_or(Failure::Overloaded)?,
             None => false,
         };
         let password_hash = match passwords.set {
-            Some(password) => password::hash(password).await,
+            Some(password) => Some(password::hash(password).await.ok_or(Failure::Overloaded)?),
             None => None,
         };
         let ctx = Context { now, caller: &request.caller, found, password_hash, password_matches, entropy, id };
-        command.clone().decide(state, &ctx)
+        Ok(command.clone().decide(state, &ctx))
     }
 
     /// Looks up what the command asks for, until it asks for nothing new.

@@ -23,6 +23,7 @@ refusals! {
     OtherPatient = Rule, "other-patient", "the consultation is of another patient";
     InTheFuture = Rule, "in-the-future", "the time lies in the future";
     CorrectsItself = Rule, "corrects-itself", "they cannot be corrected by themselves";
+    TwoCorrections = Rule, "two-corrections", "give a correction, or name the record that is one; not both";
 }
 
 described! {
@@ -245,6 +246,9 @@ impl Command for MarkVitalSignsEnteredInError {
             && ctx.named::<VitalSigns>(id, "/corrected_by")?.patient_id != wrong.patient_id
         {
             return refuse(Refusal::OtherPatient);
+        }
+        if self.corrected_by.is_some() && self.correction.is_some() {
+            return refuse(Refusal::TwoCorrections);
         }
         let Some(correction) = self.correction else {
             let corrected_by = self.corrected_by;

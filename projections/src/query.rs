@@ -294,6 +294,14 @@ pub fn is_value(kind: Kind, text: &str) -> bool {
     }
 }
 
+/// How far the tables are.
+///
+/// # Errors
+/// When the database does not answer, or there are no tables.
+pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
+    Ok(sqlx::query_scalar("select position from projection_checkpoint").fetch_one(db).await?)
+}
+
 /// How many streams are parked.
 ///
 /// # Errors

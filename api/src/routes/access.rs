@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use hims_domain::Aggregate as _;
+use hims_domain::patient::Patient;
+use hims_projections::query::{Comparison, Filter, Wanted};
 use hims_projections::{TABLES, Table, query, table_of};
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,6 +15,12 @@ use crate::problem::Problem;
 
 /// Fields that nobody is answered, as the tables do not answer them either.
 const SECRETS: [&str; 3] = ["password_hash", "token_hash", "ssn"];
+/// What else a patient's history holds, in tables with policies of their own: the table, what the events about it are
+/// called, and the fields of other events and of the state that hold it.
+const CHILDREN: [(&str, &str, &[&str]); 2] = [
+    ("patient_allergies", "patient.allergy", &["allergies", "retired_allergies"]),
+    ("patient_identifiers", "patient.identifier", &["identifiers"]),
+];
 /// What says from where somebody worked; for auditors.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
@@ -32,11 +41,12 @@ pub(super) struct Reading<'a> {
     hospital: &'a Hospital,
     logged_in: &'a LoggedIn,
     known: HashMap<Uuid, bool>,
+    children: HashMap<(&'static str, Uuid), bool>,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(hospital: &'a Hospital, logged_in: &'a LoggedIn) -> Self {
-        Self { hospital, logged_in, known: HashMap::new() }
+        Self { hospital, logged_in, known: HashMap::new(), children: HashMap::new() }
     }
 
     /// Whether the caller may read a stream: they read all data, or the stream's row under row-level security.
@@ -61,17 +71,51 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes out of opened data what the caller may not read in the tables either.
-    pub(super) fn withhold(&self, event_or_stream: &str, data: &mut Value) {
+    pub(super) async fn withhold(
+        &mut self,
+        event_or_stream: &str,
+        stream_id: Uuid,
+        data: &mut Value,
+    ) -> Result<(), Problem> {
         remove(data, &SECRETS);
-        let allergies = TABLES.iter().find(|it| it.name == "patient_allergies");
-        if allergies.is_some_and(|it| self.logged_in.may_ask(it)) {
-            return;
+        if event_or_stream.split('.').next() != Some(Patient::STREAM) {
+            return Ok(());
         }
-        if event_or_stream.starts_with("patient.allergy") {
-            *data = Value::Null;
-        } else if event_or_stream == "patient" {
-            remove(data, &["allergies", "retired_allergies"]);
+        for (table, event, fields) in CHILDREN {
+            if self.may_read_children(table, stream_id).await? {
+                continue;
+            }
+            if event_or_stream.starts_with(event) {
+                *data = Value::Null;
+            } else {
+                remove(data, fields);
+            }
         }
+        Ok(())
+    }
+
+    /// Whether a table shows the caller any of what it has of a patient. Where it shows nothing, there is nothing, or
+    /// nothing for this caller.
+    async fn may_read_children(&mut self, table: &'static str, patient_id: Uuid) -> Result<bool, Problem> {
+        if self.logged_in.reads("all_data") {
+            return Ok(true);
+        }
+        if let Some(known) = self.children.get(&(table, patient_id)) {
+            return Ok(*known);
+        }
+        let found = TABLES.iter().find(|it| it.name == table).filter(|it| self.logged_in.may_ask(it));
+        let may = match found.and_then(|it| Some((it, it.column("patient_id")?))) {
+            Some((table, column)) => {
+                let of_patient = Filter { column, comparison: Comparison::Equal, value: patient_id.to_string() };
+                let wanted = Wanted { filters: vec![of_patient], limit: 1, ..Wanted::default() };
+                let who = self.logged_in.identity();
+                let page = self.hospital.readers.read(async |db| query::page(db, table, &wanted, &who).await).await?;
+                !page.items.is_empty()
+            }
+            None => false,
+        };
+        self.children.insert((table, patient_id), may);
+        Ok(may)
     }
 
     /// The circumstances as the caller may know them.

@@ -22,6 +22,8 @@ use crate::problem::Problem;
 const LIMIT: (i64, i64) = (100, 5_000);
 /// How often a silent stream says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What it says then: a comment, which no client sees.
+const STILL_HERE: &str = ": still here\n\n";
 
 /// Which events.
 #[derive(Debug)]
@@ -163,12 +165,17 @@ impl Follower {
         self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
         authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
         let mut events = self.hospital.store.read(self.after, 500).await?;
-        let Some(last) = events.last() else { return Ok(": still here\n\n".to_owned()) };
-        self.after = last.position;
+        let Some(last) = events.last().map(|it| it.position) else { return Ok(STILL_HERE.to_owned()) };
+        // Who may read an event is known once its row is there.
+        if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads("all_data"))
+            && tokio::time::timeout(HEARTBEAT, runner.reach(last)).await.is_err()
+        {
+            return Ok(STILL_HERE.to_owned());
+        }
+        self.after = last;
         events.retain(|it| self.wanted.fits(it));
         if events.is_empty() {
-            // A comment: nobody sees it, and it tells a connection that is gone from one that is quiet.
-            return Ok(":\n\n".to_owned());
+            return Ok(STILL_HERE.to_owned());
         }
         let read = read_as(&self.hospital, &self.logged_in, events).await?;
         let frame = |it: &Value| {
@@ -240,7 +247,7 @@ async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded
             continue;
         };
         reveal(&mut data);
-        reading.withhold(&stored.event_type, &mut data);
+        reading.withhold(&stored.event_type, stored.stream_id, &mut data).await?;
         read.push(wire(stored, &data, &reading.circumstances(text(&stored.metadata))));
     }
     Ok(read)

@@ -1,5 +1,6 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, web};
+use hims_projections::query;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
@@ -14,17 +15,17 @@ pub(super) async fn live() -> HttpResponse {
 /// The log and the read tables answer.
 #[get("/health/ready")]
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
-    let head = hospital.store.current_head().await;
-    let read = hospital.runner.as_ref().map(|it| *it.position.borrow());
-    match head {
-        Ok(head) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({
+    let head = hospital.store.current_head().await.map_err(|it| it.to_string());
+    let read = hospital.readers.read(async |db| query::position(db).await).await.map_err(|it| it.to_string());
+    match head.and_then(|head| Ok((head, read?))) {
+        Ok((head, read)) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({
             "status": "ready", "database": "up", "head_position": head, "read_position": read,
         })),
         Err(error) => {
             tracing::warn!(%error, "not ready");
             HttpResponse::ServiceUnavailable().json(json!({
                 "status": "unavailable", "database": "down", "head_position": *hospital.store.head().borrow(),
-                "read_position": read,
+                "read_position": hospital.runner.as_ref().map(|it| *it.position.borrow()),
             }))
         }
     }

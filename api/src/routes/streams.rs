@@ -53,7 +53,7 @@ pub(super) async fn state_of(
     }
     let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;
     reveal(&mut state);
-    reading.withhold(&stream_type, &mut state);
+    reading.withhold(&stream_type, id, &mut state).await?;
     Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", last.version))).json(json!({
         "id": id,
         "stream_type": stream_type,

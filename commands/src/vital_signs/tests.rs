@@ -207,6 +207,14 @@ fn what_is_right_may_be_recorded_already() {
 }
 
 #[test]
+fn what_is_right_is_recorded_or_named_not_both() {
+    given_vital_signs([recorded(PATIENT)])
+        .and::<VitalSigns>(RIGHT, [recorded(PATIENT)])
+        .when(mark(json!({"corrected_by": RIGHT, "correction": {"heart_rate": 70}})))
+        .then_refused(Refusal::TwoCorrections);
+}
+
+#[test]
 fn what_is_right_may_be_recorded_with_the_mark() {
     let then = given_vital_signs([recorded(PATIENT)])
         .at(at("2026-11-23T11:00:00Z"))

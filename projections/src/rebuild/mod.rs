@@ -22,6 +22,9 @@ const BATCH: i64 = 10_000;
 /// So few events behind, the tables are swapped.
 const CLOSE: Position = 1_000;
 
+/// The advisory lock of whoever rebuilds the tables ("himr" in ASCII). It falls with the session.
+const LOCK: i64 = 0x6869_6d72;
+
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
@@ -48,6 +51,9 @@ pub enum RebuildError {
     /// The schema exists, or cannot be one.
     #[error("{0:?} exists already, or is no name for a schema: choose another, of lower-case letters, digits and _")]
     Schema(String),
+    /// The read tables are being rebuilt already.
+    #[error("the read tables are being rebuilt already; wait until that is done")]
+    Busy,
     /// The log did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -100,6 +106,11 @@ impl Rebuild {
             Target::Position(_, schema) | Target::Instant(_, schema) => schema.clone(),
         };
         if target == &Target::Swap {
+            let locked: bool =
+                sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut db).await?;
+            if !locked {
+                return Err(RebuildError::Busy);
+            }
             // One that was interrupted may have left its schema.
             execute(&mut db, &format!("drop schema if exists {schema} cascade")).await?;
         }

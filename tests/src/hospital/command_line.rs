@@ -66,6 +66,7 @@ fn a_usage_that_is_none_is_2() {
         vec!["rebuild", "--as-of", "1"],
         vec!["rebuild", "--as-of", "yesterday", "--into", "x"],
         vec!["user", "add"],
+        vec!["migrate", "down", "some"],
     ] {
         let output = hims().args(&command).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
@@ -105,7 +106,6 @@ async fn the_database_goes_up_and_down_and_up() {
     assert!(migrate(&["up"]).iter().all(|it| *it));
     assert!(migrate(&["down", "all"]).iter().all(|it| !it));
     assert!(migrate(&["up"]).iter().all(|it| *it));
-    assert_failed(&on(&database, &folder).args(["migrate", "down", "some"]).output().expect("it runs"));
 }
 
 #[tokio::test]

@@ -200,3 +200,18 @@ async fn the_stream_of_a_patient_is_for_whoever_may_read_the_patient() {
     assert_eq!(told, [last - 2, last]);
     reception.get("events/stream?after=0").await.problem(403, "forbidden");
 }
+
+#[tokio::test]
+async fn a_doctor_is_told_of_what_has_just_begun() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let head = hospital.node.store.current_head().await.expect("a head");
+    let query = format!("?after={head}&patient_id={}", demo::patient(1));
+    let (told, ()) = tokio::join!(followed(&doctor, &query, None, head + 20), async {
+        for heart_rate in 60..80 {
+            let taken = json!({"patient_id": demo::patient(1), "heart_rate": heart_rate});
+            doctor.did("record-vital-signs", taken).await;
+        }
+    });
+    assert_eq!(told, (head + 1..=head + 20).collect::<Vec<_>>());
+}

@@ -60,6 +60,30 @@ async fn a_receptionist_and_a_pharmacist_cannot_read_clinical_notes_by_way_of_th
 }
 
 #[tokio::test]
+async fn identifiers_and_allergies_are_withheld_where_their_tables_withhold_them() {
+    let hospital = Hospital::start().await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    let (pharmacist, nurse) = (hospital.login("pharmacist").await, hospital.login("nurse").await);
+    let id = reception.did("register-patient", person("Ottilie", "Unlike", 1)).await;
+    let passport = json!({"patient_id": id, "system": "urn:passport", "value": "X1234567"});
+    reception.did("add-patient-identifier", passport).await;
+    let allergy =
+        json!({"patient_id": id, "allergen_type": "drug", "allergen_name": "Penicillin", "severity": "severe"});
+    doctor.did("record-allergy", allergy).await;
+    doctor.did("write-prescription", demo::prescription(&id, 2, "10", "tablet")).await;
+    hospital.settle().await;
+    let (stream, events) = (format!("streams/patient/{id}"), format!("events?patient_id={id}"));
+    for (who, identifier, allergen) in [(&doctor, true, true), (&reception, true, false), (&pharmacist, false, true)] {
+        for path in [&stream, &events] {
+            let text = who.get(path).await.done().to_string();
+            assert_eq!(text.contains("X1234567"), identifier, "{path}: {text}");
+            assert_eq!(text.contains("Penicillin"), allergen, "{path}: {text}");
+        }
+    }
+    nurse.get(&stream).await.problem(404, "not-found");
+}
+
+#[tokio::test]
 async fn a_password_hash_is_never_answered() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
