@@ -40,7 +40,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn fits(&self, event: &Recorded) -> bool {
+    /// Whether an event is one of those that are looked for.
+    pub fn fits(&self, event: &Recorded) -> bool {
         event.position > self.after
             && self.stream_id.is_none_or(|it| it == event.stream_id)
             && self.stream_type.as_ref().is_none_or(|it| *it == event.stream_type)

@@ -54,20 +54,30 @@ impl Filters {
         })
     }
 
-    /// Whether an event is one of those that are wanted, wherever it stands.
-    fn fits(&self, event: &Recorded) -> bool {
-        let of_circumstances = self.patient_id.is_none() && self.actor_id.is_none()
-            || event.circumstances().is_ok_and(|it| {
-                let patient = it.subject.as_ref().filter(|it| it.kind == Patient::STREAM).map(|it| it.id);
-                let actor = if let Actor::User { id } = it.actor { Some(id) } else { None };
-                self.patient_id.is_none_or(|it| patient == Some(it)) && self.actor_id.is_none_or(|it| actor == Some(it))
-            });
-        of_circumstances
-            && self.stream_id.is_none_or(|it| it == event.stream_id)
-            && self.stream_type.as_ref().is_none_or(|it| *it == event.stream_type)
-            && self.event_type.as_ref().is_none_or(|it| *it == event.event_type)
-            && self.from.is_none_or(|it| it <= event.recorded_at)
-            && self.to.is_none_or(|it| it >= event.recorded_at)
+    /// What of it the log itself can be asked for.
+    fn in_the_log(&self, limit: i64) -> Wanted {
+        Wanted {
+            after: self.after.unwrap_or_default(),
+            limit,
+            stream_id: self.stream_id,
+            stream_type: self.stream_type.clone(),
+            event_type: self.event_type.clone(),
+            from: self.from,
+            to: self.to,
+            positions: None,
+        }
+    }
+
+    /// Whether an event is of the patient and the actor, if one is named.
+    fn is_about(&self, event: &Recorded) -> bool {
+        if self.patient_id.is_none() && self.actor_id.is_none() {
+            return true;
+        }
+        event.circumstances().is_ok_and(|it| {
+            let patient = it.subject.as_ref().filter(|it| it.kind == Patient::STREAM).map(|it| it.id);
+            let actor = if let Actor::User { id } = it.actor { Some(id) } else { None };
+            self.patient_id.is_none_or(|it| patient == Some(it)) && self.actor_id.is_none_or(|it| actor == Some(it))
+        })
     }
 }
 
@@ -173,7 +183,8 @@ impl Follower {
             return Ok(STILL_HERE.to_owned());
         }
         self.after = last;
-        events.retain(|it| self.wanted.fits(it));
+        let in_the_log = self.wanted.in_the_log(0);
+        events.retain(|it| in_the_log.fits(it) && self.wanted.is_about(it));
         if events.is_empty() {
             return Ok(STILL_HERE.to_owned());
         }
@@ -205,16 +216,7 @@ async fn authorise(
 
 /// The events that are asked for. What the log has no index for, the audit log has.
 async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec<Recorded>, Problem> {
-    let log = Wanted {
-        after: wanted.after.unwrap_or_default(),
-        limit,
-        stream_id: wanted.stream_id,
-        stream_type: wanted.stream_type.clone(),
-        event_type: wanted.event_type.clone(),
-        from: wanted.from,
-        to: wanted.to,
-        positions: None,
-    };
+    let log = wanted.in_the_log(limit);
     if wanted.patient_id.is_none() && wanted.actor_id.is_none() {
         return Ok(hospital.store.search(&log).await?);
     }
