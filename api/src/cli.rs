@@ -1,6 +1,7 @@
 //! The command line.
 
-use std::io::IsTerminal as _;
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -219,7 +220,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Rebuild { as_of, into } => rebuild(&settings, as_of, into).await,
         Command::User { work } => add_user(&settings, work).await,
         Command::Openapi => {
-            println!("{}", serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?);
+            say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -237,11 +238,13 @@ async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
     } else {
         hospital.define_roles().await?;
         if let Some((email, password)) = hospital.make_administrator(&settings).await? {
-            println!("The first administrator: {email}, password {password} (to be changed at the first login)");
+            say(format_args!(
+                "The first administrator: {email}, password {password} (to be changed at the first login)"
+            ))?;
         }
     }
     let listening = server::listen(&settings, hospital)?;
-    println!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address);
+    say(format_args!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address))?;
     let handle = listening.handle();
     tokio::spawn(async move {
         asked_to_stop().await;
@@ -295,11 +298,19 @@ async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, 
     for migration in migrations::status(&pool).await? {
         let applied =
             migration.applied_at.map_or_else(|| "pending".to_owned(), |it| format!("applied {}", it.to_rfc3339()));
-        println!("{:04} {:<20} {applied}", migration.version, migration.description);
+        say(format_args!("{:04} {:<20} {applied}", migration.version, migration.description))?;
     }
     pool.close().await;
     database.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a line on the standard output. Whoever closes it early has read enough: that is no failure.
+fn say(line: impl Display) -> std::io::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn bar(length: Option<u64>, template: &str) -> ProgressBar {
@@ -319,7 +330,7 @@ async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Fa
     hospital.settle().await;
     hospital.close().await;
     let summary = imported?;
-    println!("{}", summary.to_string().trim_end());
+    say(summary.to_string().trim_end())?;
     if summary.is_complete() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -336,7 +347,7 @@ async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure>
     hospital.close().await;
     let verified = verified?;
     let hash = hex(&verified.hash);
-    println!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last);
+    say(format_args!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -353,7 +364,7 @@ async fn rebuild(settings: &Settings, as_of: Option<AsOf>, into: Option<String>)
     let rebuilt = rebuild.run(&target, |position| bar.set_position(position.unsigned_abs())).await;
     bar.finish_and_clear();
     hospital.close().await;
-    println!("the read tables were made anew as of position {}", rebuilt?);
+    say(format_args!("the read tables were made anew as of position {}", rebuilt?))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -390,6 +401,6 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
     .await;
     hospital.settle().await;
     hospital.close().await;
-    println!("user {} was entered", added?.id);
+    say(format_args!("user {} was entered", added?.id))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -179,3 +179,11 @@ async fn a_demo_is_made_once_and_never_over_something_else() {
     assert_failed(&output);
     assert!(text(&output.stderr).contains("empty"), "{output:?}");
 }
+
+#[test]
+fn an_output_that_is_closed_early_is_no_failure() {
+    let mut child = hims().arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+}
