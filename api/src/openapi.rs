@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, drawn from the registry of commands and the declarations of tables.
 
-use hims_commands::{Entry, Registry, json_schema};
+use hims_commands::{Credentials, Entry, Registry, json_schema};
+use hims_domain::Described as _;
 use hims_projections::{Column, Kind, TABLES, Table};
 use serde_json::{Map, Value, json};
 
@@ -257,8 +258,7 @@ fn fixed(paths: &mut Map<String, Value>) {
         "properties": {"token": text, "expires_at": time, "user": {"type": "object", "required": ["id", "email", "role"],
             "properties": {"id": uuid, "email": text, "role": text}}},
     });
-    let credentials = json!({"type": "object", "required": ["email", "password"], "additionalProperties": false,
-        "properties": {"email": text, "password": {"type": "string", "format": "password"}}});
+    let credentials = json_schema(&Credentials::SHAPE);
     paths.insert(
         "/api/v1/sessions".into(),
         json!({"post": {

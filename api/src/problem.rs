@@ -129,7 +129,7 @@ impl From<Failure> for Problem {
             Failure::Malformed(hims_commands::Malformed::Form(errors)) => Self::new(
                 StatusCode::BAD_REQUEST,
                 "malformed-request",
-                "the body is not of the command's form; see errors",
+                "the body is not of the form that is asked for; see errors",
             )
             .with(errors),
             Failure::Malformed(hims_commands::Malformed::Codes(errors)) => Self::new(

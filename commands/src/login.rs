@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use hims_domain::role::{Permissions, Role};
 use hims_domain::session::Session;
 use hims_domain::user::User;
-use hims_domain::values::{Email, Text};
-use hims_domain::{SessionId, UserId, access};
+use hims_domain::values::{Email, LongText, Text};
+use hims_domain::{SessionId, UserId, access, described};
 use hims_event_store::Actor;
 use hims_event_store::chain::hex;
 use sha2::{Digest, Sha256};
@@ -29,6 +29,16 @@ pub struct SessionLimits {
     pub idle: Duration,
     /// However much used.
     pub absolute: Duration,
+}
+
+described! {
+    /// Logs in.
+    pub struct Credentials {
+        /// The login.
+        pub email: LongText,
+        /// Its password.
+        pub password: Password,
+    }
 }
 
 /// A session that has begun.

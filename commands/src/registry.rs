@@ -84,13 +84,11 @@ impl Registry {
 
 fn run<C: Command>(executor: &Executor, body: Value, mut request: Request) -> BoxFuture<'_, Result<Outcome, Failure>> {
     Box::pin(async move {
-        schema::check(&C::SHAPE, &body).map_err(malformed::<C>)?;
-        if request.idempotency_key.is_some() {
-            let text = format!("{:?}\n{}\n{body}", request.caller.actor, C::NAME);
+        let fingerprinted = request.idempotency_key.map(|_| format!("{:?}\n{}\n{body}", request.caller.actor, C::NAME));
+        let command: C = schema::read(body).map_err(malformed::<C>)?;
+        if let Some(text) = fingerprinted {
             request.fingerprint = executor.store().vault().blind("receipt", text.as_bytes());
         }
-        let command: C =
-            serde_json::from_value(body).map_err(|_| malformed::<C>(schema::Malformed::Form(Vec::new())))?;
         executor.execute(command, request).await
     })
 }

@@ -1,6 +1,7 @@
 //! Requests against the shapes of what they ask for: the check, and the JSON Schema that says the same.
 
-use hims_domain::{Field, Invalid, Pointer, Shape};
+use hims_domain::{Described, Field, Invalid, Pointer, Shape};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// A request that is not of the command's form.
@@ -10,6 +11,15 @@ pub enum Malformed {
     Form(Vec<Invalid>),
     /// Codes that are not in their sets.
     Codes(Vec<Invalid>),
+}
+
+/// Reads a request that is described.
+///
+/// # Errors
+/// Every field that is not of its form; never a value.
+pub fn read<T: Described + DeserializeOwned>(body: Value) -> Result<T, Malformed> {
+    check(&T::SHAPE, &body)?;
+    serde_json::from_value(body).map_err(|_| Malformed::Form(Vec::new()))
 }
 
 /// Compares a request with a shape. Messages never hold a value of the request.

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use hims_event_store::chain::hex;
 use sha2::{Digest, Sha256};
@@ -15,6 +17,9 @@ use super::binaries::Binaries;
 use super::error::At;
 use super::{DATABASE, EmbeddedError, EmbeddedOptions, PORT, SUPERUSER};
 
+/// How often, and after how long each time, a lock is tried that somebody holds.
+const GLANCES: u32 = 10;
+const GLANCE: Duration = Duration::from_millis(20);
 /// The longest path of a socket, with its ending NUL; fixed by the kernel.
 const LONGEST_SOCKET: usize = 107;
 
@@ -138,11 +143,15 @@ pub(super) fn sockets_of(folder: &Path) -> Result<PathBuf, EmbeddedError> {
 fn lock(home: &Path) -> Result<File, EmbeddedError> {
     let path = home.join("postgres.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).at(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse(home.to_owned())),
-        Err(TryLockError::Error(source)) => Err(EmbeddedError::Io { path, source }),
+    for _ in 0..GLANCES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A program that another thread is starting has a copy of everything that is open, until it executes.
+            Err(TryLockError::WouldBlock) => sleep(GLANCE),
+            Err(TryLockError::Error(source)) => return Err(EmbeddedError::Io { path, source }),
+        }
     }
+    Err(EmbeddedError::InUse(home.to_owned()))
 }
 
 /// The folder of the socket: beside the data, or, where that path is too long for a socket, a private one with a name

@@ -3,7 +3,6 @@ use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use hims_commands::{Request, json_schema};
 use hims_domain::Invalid;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -49,7 +48,7 @@ pub(super) async fn run(
             "there is no such command; GET /api/v1/commands lists them",
         )
     })?;
-    let body: Value = parse(&body)?;
+    let body = parse(&body)?;
     let context = Request {
         idempotency_key: idempotency_key(&request)?,
         expected_version: if_match(&request)?,
@@ -62,15 +61,11 @@ pub(super) async fn run(
 }
 
 /// Reads a JSON body. The message names the place, never the value.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        let (code, detail) = match error.classify() {
-            serde_json::error::Category::Data => ("malformed-request", "the body is not of the form that is asked for"),
-            _ => ("not-json", "the body is not JSON"),
-        };
-        let error = Invalid { pointer: String::new(), message: format!("see {place}") };
-        Problem::new(StatusCode::BAD_REQUEST, code, detail).with(vec![error])
+        let message = format!("see line {}, column {}", error.line(), error.column());
+        let error = Invalid { pointer: String::new(), message };
+        Problem::new(StatusCode::BAD_REQUEST, "not-json", "the body is not JSON").with(vec![error])
     })
 }
 

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
-use hims_commands::{LoginFailure, Password};
+use hims_commands::{Credentials, Failure, LoginFailure};
 use moka::sync::Cache;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::caller::{LoggedIn, origin};
@@ -38,14 +37,6 @@ impl LoginLimiter {
     }
 }
 
-/// An address and a password.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Credentials {
-    email: String,
-    password: Password,
-}
-
 /// Logs in.
 #[post("/sessions")]
 pub(super) async fn start(
@@ -54,10 +45,10 @@ pub(super) async fn start(
     limiter: web::Data<LoginLimiter>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let credentials: Credentials = super::commands::parse(&body)?;
+    let credentials: Credentials = hims_commands::read(super::commands::parse(&body)?).map_err(Failure::Malformed)?;
     let (ip, agent) = origin(&request);
     let counted = ip.map(|it| limiter.count(it)).transpose()?;
-    let started = hospital.login.start(&credentials.email, &credentials.password, (ip, agent)).await;
+    let started = hospital.login.start(credentials.email.as_str(), &credentials.password, (ip, agent)).await;
     if let Some(failures) = counted.filter(|_| !matches!(started, Err(LoginFailure::Wrong))) {
         failures.fetch_sub(1, Ordering::Relaxed);
     }

@@ -127,6 +127,8 @@ impl Rebuild {
             );
             made = self.make(&mut db, &schema, end, swap, Load::Guarded, &mut progress).await;
         }
+        // Closing alone gives the lock back a moment later.
+        execute(&mut db, "select pg_advisory_unlock_all()").await.ok();
         db.close().await.ok();
         made
     }

@@ -33,7 +33,10 @@ async fn a_body_that_is_not_of_the_commands_form_is_400() {
     }
     let sessions = hospital.nobody();
     let post = |body: Value| sessions.request(Method::POST, "/api/v1/sessions").json(&body);
-    sessions.send(post(json!({"email": "doctor@demo.hims"}))).await.problem(400, "malformed-request");
+    let wordless = sessions.send(post(json!({"email": "doctor@demo.hims"}))).await;
+    wordless.problem_at(400, "malformed-request", "/password");
+    let talkative = json!({"email": "doctor@demo.hims", "password": demo::PASSWORD, "otp": "1"});
+    sessions.send(post(talkative)).await.problem_at(400, "malformed-request", "/otp");
 }
 
 #[tokio::test]

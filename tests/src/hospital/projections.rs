@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hims_event_store::{Append, NewEvent, StreamAppend};
-use hims_projections::{Rebuild, Target};
+use hims_projections::{Rebuild, RebuildError, Target};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -61,6 +61,17 @@ async fn the_server_reads_and_writes_while_its_tables_are_swapped() {
     assert_eq!(before["projection_failures"], Vec::<String>::new());
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_same(&before, &contents(hospital.owner(), "hims").await);
+}
+
+#[tokio::test]
+async fn one_rebuild_at_a_time() {
+    let hospital = Hospital::start().await;
+    let mut holder = hospital.owner().acquire().await.expect("a connection");
+    sqlx::query("select pg_advisory_lock(1751739762)").execute(&mut *holder).await.expect("the lock of a rebuild");
+    let refused = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect_err("another is at it");
+    assert!(matches!(refused, RebuildError::Busy), "{refused}");
+    sqlx::query("select pg_advisory_unlock(1751739762)").execute(&mut *holder).await.expect("it is given back");
+    rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
 }
 
 #[tokio::test]
