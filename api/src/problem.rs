@@ -1,6 +1,5 @@
 //! Errors as problem details (RFC 9457). Never a stack trace, never a personal value.
 
-use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
@@ -40,15 +39,6 @@ impl Problem {
         let error = Invalid { pointer: format!("/{name}"), message: message.into() };
         Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a parameter cannot be used; see errors")
             .with(vec![error])
-    }
-
-    /// A query that is not of the route's form. The parser names the parameter, never its value.
-    pub(crate) fn query(error: &QueryPayloadError) -> Self {
-        let said = error.to_string();
-        let name = said.split('`').nth(1).filter(|_| said.contains("field")).unwrap_or_default();
-        let message =
-            if said.contains("unknown field") { "is not a parameter of this route" } else { "cannot be read" };
-        Self::parameter(name, message)
     }
 
     /// A route that takes no parameters.

@@ -43,7 +43,6 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(prometheus.clone())
             .app_data(limiter.clone())
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
-            .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(RequestIds)
             // Outside of what completes a problem: that reads it.

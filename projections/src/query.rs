@@ -16,6 +16,7 @@ use sqlx::{PgConnection, Postgres, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::runner::checkpoint;
 use crate::{Column, Kind, TABLES, Table};
 
 /// Who asks, as row-level security sees it.
@@ -299,7 +300,7 @@ pub fn is_value(kind: Kind, text: &str) -> bool {
 /// # Errors
 /// When the database does not answer, or there are no tables.
 pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
-    Ok(sqlx::query_scalar("select position from projection_checkpoint").fetch_one(db).await?)
+    Ok(checkpoint(db).await?)
 }
 
 /// How many streams are parked.

@@ -156,7 +156,7 @@ fn observe(count: usize, started: Instant, recorded_at: DateTime<Utc>, position:
     metrics::gauge!("hims_read_position").set(position as f64);
 }
 
-async fn checkpoint(db: &mut PgConnection) -> Result<Position, sqlx::Error> {
+pub(crate) async fn checkpoint(db: &mut PgConnection) -> Result<Position, sqlx::Error> {
     sqlx::query_scalar("select position from projection_checkpoint").fetch_one(db).await
 }
 

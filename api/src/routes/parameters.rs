@@ -5,13 +5,14 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use crate::problem::Problem;
 
-/// The parameters of a query, each at most once, to be taken one by one; what is left is refused by its name.
+/// The parameters of a query, each at most once, to be gone through or to be taken one by one; what is left then is
+/// refused by its name.
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-        let pairs = query.map_err(|error| Problem::query(&error))?.into_inner();
+        let pairs = query.map_err(|_| Problem::parameter("", "cannot be read"))?.into_inner();
         let mut seen = BTreeSet::new();
         match pairs.iter().find(|(name, _)| !seen.insert(name)) {
             Some((name, _)) => Err(Problem::parameter(name, "is given twice")),
@@ -45,5 +46,14 @@ impl Parameters {
             Some((name, _)) => Err(Problem::parameter(&name, "is not a parameter of this route")),
             None => Ok(()),
         }
+    }
+}
+
+impl IntoIterator for Parameters {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }

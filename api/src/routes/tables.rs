@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use actix_web::http::header::{CONTENT_TYPE, ETAG};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
@@ -7,6 +5,7 @@ use hims_projections::{TABLES, Table};
 use uuid::Uuid;
 
 use super::caller::LoggedIn;
+use super::parameters::Parameters;
 use super::position::{Freshness, POSITION};
 use crate::Hospital;
 use crate::problem::Problem;
@@ -20,11 +19,10 @@ pub(super) async fn page_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
     name: web::Path<String>,
-    parameters: web::Query<Vec<(String, String)>>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let table = table(&name, &logged_in)?;
-    let wanted = wanted(table, parameters.into_inner())?;
+    let wanted = wanted(table, Parameters::of(&request)?)?;
     let freshness = Freshness::of(&request)?;
     freshness.wait(&hospital).await?;
     let who = logged_in.identity();
@@ -74,14 +72,10 @@ fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
     }
 }
 
-fn wanted(table: &'static Table, parameters: Vec<(String, String)>) -> Result<Wanted, Problem> {
+fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Problem> {
     let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
-    let mut seen = BTreeSet::new();
     let other_page = || Problem::parameter("cursor", "must be the `next` of a page with the same parameters");
     for (name, value) in parameters {
-        if !seen.insert(name.clone()) {
-            return Err(Problem::parameter(&name, "is given twice"));
-        }
         match name.as_str() {
             "limit" => {
                 let limit = value.parse().ok().filter(|it| (1..=LIMIT.1).contains(it));
