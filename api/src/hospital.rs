@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
-use hims_domain::{Aggregate, role::Role, session::Session, user::User};
+use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, PgEventStore, PgOptions, Position, StoreError, Wanted};
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations, query};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -245,7 +245,7 @@ async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
 
 /// Whether an event after a position changes who may do what.
 async fn changes_access(store: &dyn EventStore, after: Position) -> Result<bool, StoreError> {
-    for stream_type in [User::STREAM, Role::STREAM, Session::STREAM] {
+    for stream_type in [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM] {
         let wanted = Wanted { after, limit: 1_000, stream_type: Some(stream_type.to_owned()), ..Wanted::default() };
         let found = store.search(&wanted).await?;
         if found.iter().any(|it| it.event_type != "session.started") || found.len() == 1_000 {

@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use chrono_tz::Tz;
 use hims_domain::role::Permissions;
 use hims_domain::values::Code;
 use hims_domain::{DepartmentId, PatientId, UserId};
@@ -74,6 +75,8 @@ pub struct Caller {
     pub patient_id: Option<PatientId>,
     /// Where the caller works.
     pub department_id: Option<DepartmentId>,
+    /// The time zone of that department; UTC for whoever works in none.
+    pub time_zone: Tz,
     /// Nothing is allowed but to change the password.
     pub must_change_password: bool,
     /// Where the request came from.
@@ -93,6 +96,7 @@ impl Caller {
             session_id: None,
             patient_id: None,
             department_id: None,
+            time_zone: Tz::UTC,
             must_change_password: false,
             ip: None,
             user_agent: None,

@@ -2,7 +2,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::{Aggregate, UserId};
 use uuid::Uuid;
 
@@ -39,6 +39,11 @@ impl Context<'_> {
     /// A new id (UUID version 7) of this moment; another for every `nth`.
     pub fn new_id(&self, nth: u64) -> Uuid {
         new_id(self.now, self.entropy, nth)
+    }
+
+    /// The day it is where the caller works.
+    pub fn today(&self) -> NaiveDate {
+        self.now.with_timezone(&self.caller.time_zone).date_naive()
     }
 
     /// A random draw for a number to be issued.

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use hims_domain::department::Department;
 use hims_domain::role::{Permissions, Role};
 use hims_domain::session::Session;
 use hims_domain::user::User;
@@ -179,6 +181,7 @@ impl Login {
             return Ok(None);
         }
         let (role, permissions) = self.permissions(&user).await?;
+        let time_zone = self.time_zone(&user).await?;
         let caller = Arc::new(Caller {
             actor: Actor::User { id: session.user_id.0 },
             role: Some(role),
@@ -187,6 +190,7 @@ impl Login {
             session_id: Some(id),
             patient_id: user.patient_id,
             department_id: user.department_id,
+            time_zone,
             must_change_password: user.must_change_password,
             ip: None,
             user_agent: None,
@@ -233,6 +237,13 @@ impl Login {
             return Ok(None);
         };
         Ok(self.executor.load::<User>(id, true).await?.state.map(|user| (UserId(id), user)))
+    }
+
+    /// That of the user's department; UTC for whoever works in none.
+    async fn time_zone(&self, user: &User) -> Result<Tz, Failure> {
+        let Some(id) = user.department_id else { return Ok(Tz::UTC) };
+        let department = self.executor.load::<Department>(id.0, true).await?.state;
+        Ok(department.and_then(|it| it.details.time_zone.as_str().parse().ok()).unwrap_or(Tz::UTC))
     }
 
     /// The name of the primary role, and what all roles together allow.

@@ -109,7 +109,7 @@ impl Command for ReceiveMedicationLot {
         check_quantity(receipt.quantity, "/quantity")?;
         check_cost(receipt.unit_cost, "/unit_cost")?;
         check_cost(receipt.reorder_level, "/reorder_level")?;
-        if receipt.expiry_date < ctx.now.date_naive() {
+        if receipt.expiry_date < ctx.today() {
             return refuse(Refusal::Expired);
         }
         let number = format!("{}/{}/{}", receipt.medication_id, receipt.location_id, receipt.lot_number.as_str());

@@ -316,7 +316,7 @@ struct InHand<'a> {
 impl<'a> InHand<'a> {
     fn new(ctx: &'a Context<'_>) -> Self {
         let (left, given) = (BTreeMap::new(), Vec::new());
-        Self { prescription_id: ctx.id.into(), today: ctx.now.date_naive(), found: ctx.found, left, given }
+        Self { prescription_id: ctx.id.into(), today: ctx.today(), found: ctx.found, left, given }
     }
 
     fn outstanding(&self, line: &Line) -> Decimal {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::role_id;
 use crate::testing::now;
-use crate::testing::samples::{DOCTOR, ask, defined, with};
+use crate::testing::samples::{DEPARTMENT, DOCTOR, ask, defined, opened, with};
 use crate::testing::world::{World, metadata, refused};
 use crate::user::{ChangePassword, ChangeUserProfile, ChangeUserRole, CreateUser, DeactivateUser, ResetPassword};
 
@@ -31,6 +31,7 @@ impl Door {
         for name in ["doctor", "nurse", "administrator"] {
             world.has::<Role>(role_id(name), [defined(name)]).await;
         }
+        world.has::<Department>(DEPARTMENT, [opened()]).await;
         let rosa = json!({
             "id": DOCTOR, "email": "rosa@example.org", "first_name": "Rosa", "last_name": "Diaz",
             "role_id": role_id("doctor"),
@@ -96,6 +97,16 @@ async fn a_token_tells_who_asks_and_what_they_may_do() {
     let of_each_role = [crate::Permission::create("prescriptions"), crate::Permission::create("patient_notes")];
     assert!(of_each_role.into_iter().all(|it| caller.may(it)));
     assert!(!caller.may(crate::Permission::create("users")));
+}
+
+#[tokio::test]
+async fn the_day_is_that_of_the_callers_department() {
+    let door = Door::of(json!({"password": PASSWORD, "department_id": DEPARTMENT})).await;
+    let token = door.log_in().await;
+    assert_eq!(door.who(&token).await.map(|it| it.time_zone), Some(chrono_tz::America::New_York));
+    let anywhere = Door::new().await;
+    let token = anywhere.log_in().await;
+    assert_eq!(anywhere.who(&token).await.map(|it| it.time_zone), Some(chrono_tz::UTC));
 }
 
 #[tokio::test]

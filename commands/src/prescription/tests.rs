@@ -5,11 +5,13 @@ use rust_decimal::dec;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Caller;
 use crate::scopes::{LOTS_OF_MEDICATION, PRESCRIPTION_NUMBER};
 use crate::testing::samples::{
     CONSULTATION, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION,
     added_medication, ask, created, received, received_with, registered, said, with,
 };
+use crate::testing::world::somebody;
 use crate::testing::{ASKING, Given, Then, at, given, now, takes};
 
 mod stock;
@@ -419,6 +421,9 @@ fn a_lot_may_be_dispensed_on_its_last_day() {
     assert!(last_day().when(dispense_all()).is_accepted());
     let next_day: DateTime<Utc> = at("2026-11-24T00:00:00Z");
     last_day().at(next_day).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+    // Where it is still that day, it may.
+    let in_new_york = Caller { time_zone: chrono_tz::America::New_York, ..somebody("pharmacist") };
+    assert!(last_day().at(next_day).by(in_new_york).when(dispense_all()).is_accepted());
 }
 
 #[test]
