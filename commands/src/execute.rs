@@ -166,15 +166,9 @@ impl Executor {
         }
         match decided {
             Err(refused) => Err(refused.into()),
-            Ok(decision) if decision.is_nothing() => Ok(Attempt::Done(Outcome {
-                id,
-                stream_type: C::Aggregate::STREAM,
-                version: loaded.version,
-                position: *self.store.head().borrow(),
-                events: Vec::new(),
-                replayed: false,
-                began: false,
-            })),
+            Ok(decision) if decision.is_nothing() => {
+                self.acknowledge::<C::Aggregate>(id, loaded.version, request).await
+            }
             Ok(decision) => self.append::<C>(id, &loaded, &decision, &found, request, (now, entropy)).await,
         }
     }
@@ -294,10 +288,7 @@ impl Executor {
                 let refused = Refused::new(Kind::Conflict, "double-booking", detail);
                 Err(Refused { candidates: vec![resource], ..refused }.into())
             }
-            Err(AppendError::Repeated { command_id }) => match self.store.receipt(command_id).await? {
-                Some(receipt) => self.replay::<C::Aggregate>(&receipt, request).await.map(Attempt::Done),
-                None => Ok(Attempt::Again),
-            },
+            Err(AppendError::Repeated { command_id }) => self.repeated::<C::Aggregate>(command_id, request).await,
             Err(AppendError::Overloaded | AppendError::Closed) => Err(Failure::Overloaded),
             Err(AppendError::Store(StoreError::Vault(VaultError::Erased))) => {
                 let detail = "the person was erased; nothing more can be recorded about them";
@@ -305,6 +296,30 @@ impl Executor {
             }
             Err(AppendError::Store(error)) => Err(Failure::Store(error)),
             Err(error @ AppendError::Malformed(_)) => Err(malformed(error)),
+        }
+    }
+
+    /// Says that nothing had to be done, and keeps a receipt of that: later, something might.
+    async fn acknowledge<A: Aggregate>(&self, id: Uuid, version: i32, request: &Request) -> Result<Attempt, Failure> {
+        let position = match request.idempotency_key {
+            None => *self.store.head().borrow(),
+            Some(key) => {
+                let receipt = Receipt::new(key, request.fingerprint.clone());
+                match self.store.acknowledge(receipt, id, version).await? {
+                    Some(position) => position,
+                    None => return self.repeated::<A>(key, request).await,
+                }
+            }
+        };
+        let (stream_type, events) = (A::STREAM, Vec::new());
+        Ok(Attempt::Done(Outcome { id, stream_type, version, position, events, replayed: false, began: false }))
+    }
+
+    /// The command was recorded in the meantime.
+    async fn repeated<A: Aggregate>(&self, command_id: Uuid, request: &Request) -> Result<Attempt, Failure> {
+        match self.store.receipt(command_id).await? {
+            Some(receipt) => self.replay::<A>(&receipt, request).await.map(Attempt::Done),
+            None => Ok(Attempt::Again),
         }
     }
 
@@ -348,22 +363,28 @@ impl Executor {
             let detail = "the Idempotency-Key was used with another request; use a new one";
             return Err(Refused::new(Kind::Rule, "idempotency-key-reused", detail).into());
         }
-        let events = self.store.read(receipt.first - 1, receipt.last - receipt.first + 1).await?;
+        let changed = receipt.first <= receipt.last;
+        let after = receipt.first.min(receipt.last) - 1;
+        let mut events = self.store.read(after, receipt.last - after).await?;
         let Some(first) = events.first().cloned() else {
             return Err(StoreError::Unavailable("the events of a receipt are missing".to_owned()).into());
         };
         let own = events.iter().filter(|it| it.stream_id == first.stream_id);
+        let version = own.map(|it| it.version).max().unwrap_or(first.version);
+        if !changed {
+            events.clear();
+        }
         Ok(Outcome {
             id: first.stream_id,
             stream_type: A::STREAM,
-            version: own.map(|it| it.version).max().unwrap_or(first.version),
+            version,
             position: receipt.last,
             events: events
                 .into_iter()
                 .map(|it| EventRef { event_type: it.event_type, version: it.version, position: it.position })
                 .collect(),
             replayed: true,
-            began: first.version == 1,
+            began: changed && first.version == 1,
         })
     }
 

@@ -173,9 +173,9 @@ pub struct Receipt {
     pub command_id: Uuid,
     /// What was asked, blinded; tells a repetition from another request under the same id.
     pub fingerprint: Vec<u8>,
-    /// First position written; 0 before it is recorded.
+    /// First position written; 0 before it is recorded. After `last` when the command changed nothing.
     pub first: Position,
-    /// Last position written; 0 before it is recorded.
+    /// Last position written, or that of the event because of which nothing was; 0 before it is recorded.
     pub last: Position,
 }
 

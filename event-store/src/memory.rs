@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -196,6 +197,24 @@ impl EventStore for MemoryEventStore {
 
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
         Ok(self.log().receipts.get(&command_id).cloned())
+    }
+
+    async fn acknowledge(
+        &self,
+        receipt: Receipt,
+        stream_id: Uuid,
+        version: i32,
+    ) -> Result<Option<Position>, StoreError> {
+        let mut log = self.log();
+        let stood = log.events.iter().find(|it| it.stream_id == stream_id && it.version == version);
+        let Some(last) = stood.map(|it| it.position) else { return Ok(None) };
+        match log.receipts.entry(receipt.command_id) {
+            Entry::Occupied(_) => Ok(None),
+            Entry::Vacant(none) => {
+                none.insert(Receipt { first: last + 1, last, ..receipt });
+                Ok(Some(last))
+            }
+        }
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {

@@ -73,6 +73,15 @@ pub trait EventStore: Send + Sync {
     /// The outcome of an earlier command.
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError>;
 
+    /// Keeps the receipt of a command that changed nothing, since a stream stands where it does at a version. Answers
+    /// the position of that version; `None` when the command has a receipt already.
+    async fn acknowledge(
+        &self,
+        receipt: Receipt,
+        stream_id: Uuid,
+        version: i32,
+    ) -> Result<Option<Position>, StoreError>;
+
     /// The newest snapshot of a stream.
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError>;
 

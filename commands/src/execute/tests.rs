@@ -19,6 +19,7 @@ use crate::department::{ChangeDepartment, OpenDepartment};
 use crate::medication_lot::{AdjustMedicationLot, ReceiveMedicationLot};
 use crate::patient::{ChangePatientDemographics, RegisterPatient};
 use crate::prescription::DispensePrescription;
+use crate::room::SuspendRoom;
 use crate::testing::samples::{
     APPOINTMENT, DEPARTMENT, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_PATIENT, PATIENT, ROOM, added_medication,
     added_room, ann, ask, cardiology, created, delivery, opened, registered, registered_as, said, with,
@@ -182,6 +183,21 @@ async fn the_same_request_under_the_same_key_has_the_same_answer() {
     assert!(!first.replayed && second.replayed);
     assert_eq!(Outcome { replayed: false, ..second }, first);
     assert_eq!(world.count("department.opened").await, 1);
+}
+
+#[tokio::test]
+async fn that_nothing_had_to_be_done_is_answered_again_though_by_now_something_would() {
+    let world = hospital().await;
+    let reactivate = json!({"room_id": ROOM});
+    let first = send(&world, "reactivate-room", reactivate.clone()).await.unwrap();
+    assert_eq!((first.id, first.version, first.events.len(), first.replayed), (ROOM.0, 1, 0, false));
+    world.done(SuspendRoom { room_id: ROOM, reason: "painting".into() }).await;
+    let second = send(&world, "reactivate-room", reactivate).await.unwrap();
+    assert!(second.replayed);
+    assert_eq!(Outcome { replayed: false, ..second }, first);
+    assert_eq!(world.count("room.reactivated").await, 0);
+    let other_body = send(&world, "reactivate-room", json!({"room_id": id::<Uuid>(77)})).await;
+    assert_eq!(refused(other_body).code, "idempotency-key-reused");
 }
 
 #[tokio::test]

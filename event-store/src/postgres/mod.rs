@@ -117,6 +117,15 @@ impl EventStore for PgEventStore {
         read::receipt(&self.pool, command_id).await
     }
 
+    async fn acknowledge(
+        &self,
+        receipt: Receipt,
+        stream_id: Uuid,
+        version: i32,
+    ) -> Result<Option<Position>, StoreError> {
+        read::acknowledge(&self.pool, &receipt, stream_id, version).await
+    }
+
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
         let Some((mut snapshot, subject)) = read::snapshot(&self.pool, stream_id).await? else { return Ok(None) };
         open_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;

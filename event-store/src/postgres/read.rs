@@ -136,6 +136,25 @@ pub(super) async fn receipt(db: &PgPool, command_id: Uuid) -> Result<Option<Rece
     Ok(receipt.transpose()?)
 }
 
+pub(super) async fn acknowledge(
+    db: &PgPool,
+    receipt: &Receipt,
+    stream_id: Uuid,
+    version: i32,
+) -> Result<Option<Position>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "insert into log.receipts (command_id, fingerprint, first_position, last_position, recorded_at)
+         select $1, $2, position + 1, position, now() from log.events where stream_id = $3 and version = $4
+         on conflict do nothing returning last_position",
+    )
+    .bind(receipt.command_id)
+    .bind(&receipt.fingerprint)
+    .bind(stream_id)
+    .bind(version)
+    .fetch_optional(db)
+    .await?)
+}
+
 pub(super) async fn snapshot(db: &PgPool, stream_id: Uuid) -> Result<Option<(Snapshot, Option<Uuid>)>, StoreError> {
     let row = sqlx::query("select version, state_version, state, subject_id from log.snapshots where stream_id = $1")
         .bind(stream_id)
