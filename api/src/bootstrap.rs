@@ -49,7 +49,8 @@ impl Hospital {
         let mut caller = Caller::system("set-up");
         // Whoever is no part of the system chooses a password that must be changed.
         caller.is_system = made_up.is_none();
-        caller.permissions = system_roles().into_iter().map(|(_, it)| it.permissions).next_back().unwrap_or_default();
+        caller.permissions =
+            system_roles().into_iter().map(|(_, it)| it.permissions.into()).next_back().unwrap_or_default();
         match self.executor.execute(command, Request::of(caller)).await {
             Ok(_) => Ok(made_up.map(|password| (email, password))),
             // Another node was faster; or the address is that of somebody who is no administrator.

@@ -393,9 +393,10 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
         };
         let mut caller = Caller::system("command-line");
         caller.is_system = false;
-        caller.permissions.create.insert("users".into());
+        let permissions = Arc::make_mut(&mut caller.permissions);
+        permissions.create.insert("users".into());
         // Whoever has the machine gives any role.
-        caller.permissions.update.insert("user_permissions".into());
+        permissions.update.insert("user_permissions".into());
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
     .await;

@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 use hims_domain::role::Permissions;
@@ -66,7 +67,7 @@ pub struct Caller {
     /// The name of the primary role.
     pub role: Option<String>,
     /// What all roles together allow.
-    pub permissions: Permissions,
+    pub permissions: Arc<Permissions>,
     /// Everything is allowed: the system itself.
     pub is_system: bool,
     /// The session.
@@ -91,7 +92,7 @@ impl Caller {
         Self {
             actor: Actor::System { name: name.to_owned() },
             role: None,
-            permissions: Permissions::default(),
+            permissions: Arc::default(),
             is_system: true,
             session_id: None,
             patient_id: None,

@@ -185,7 +185,7 @@ impl Login {
         let caller = Arc::new(Caller {
             actor: Actor::User { id: session.user_id.0 },
             role: Some(role),
-            permissions,
+            permissions: Arc::new(permissions),
             is_system: false,
             session_id: Some(id),
             patient_id: user.patient_id,

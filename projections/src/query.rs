@@ -1,7 +1,7 @@
 //! Reading the tables: one statement, under row-level security, with the position that it saw.
 //!
-//! The statement first says who asks, for itself only, and then reads. The reading refers to what was said laterally,
-//! so PostgreSQL cannot do it in another order.
+//! The statement first says who asks, for itself only, while it reads the position, and then reads the rows. That refers
+//! to what was said laterally, so PostgreSQL cannot do it in another order.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -146,10 +146,12 @@ impl Cursor {
     }
 }
 
-/// Says who asks. Its values are the first five of every statement.
-const WHO: &str = "select set_config('hims.user_id', $1, true) as said, set_config('hims.role', $2, true),
-       set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
-       set_config('hims.reads', $5, true)";
+/// The position of the tables, read while saying who asks. Its values are the first five of every statement.
+const SAID_AT: &str =
+    "(select position, set_config('hims.user_id', $1, true) as said, set_config('hims.role', $2, true),
+               set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
+               set_config('hims.reads', $5, true)
+          from projection_checkpoint) as who";
 
 fn bind_identity<'q>(query: Query<'q, Postgres, PgArguments>, who: &Identity) -> Query<'q, Postgres, PgArguments> {
     let text = |id: Option<Uuid>| id.map(|it| it.to_string()).unwrap_or_default();
@@ -171,9 +173,8 @@ static FIND: LazyLock<HashMap<&str, String>> =
 
 fn find_sql(table: &Table) -> String {
     format!(
-        "select r.json, r.version, c.position
-           from ({WHO}) as who
-          cross join lateral (select position from projection_checkpoint where who.said is not null offset 0) as c
+        "select r.json, r.version, who.position
+           from {SAID_AT}
            left join lateral (
                 select row_to_json(t)::text as json, t.version
                   from (select {} from {} where id = $6 and who.said is not null) as t offset 0) as r on true",
@@ -225,9 +226,8 @@ pub async fn page(db: &mut PgConnection, table: &Table, wanted: &Wanted, who: &I
     let direction = if wanted.descending { "desc" } else { "asc" };
     let limit = place(Some((wanted.limit + 1).to_string()));
     let sql = format!(
-        "select r.json, r.sort, r.id, c.position
-           from ({WHO}) as who
-          cross join lateral (select position from projection_checkpoint where who.said is not null offset 0) as c
+        "select r.json, r.sort, r.id, who.position
+           from {SAID_AT}
            left join lateral (
                 select row_to_json(t)::text as json, t.\"{sort}\"::text as sort, t.id
                   from (select {columns} from {table} where {conditions}
@@ -326,7 +326,7 @@ pub async fn audited_positions(
     let server = Identity { reads: "audit_logs".to_owned(), ..Identity::default() };
     let sql = format!(
         "select a.position
-           from ({WHO}) as who
+           from {SAID_AT}
           cross join lateral (
                 select position from audit_logs
                  where ($6::uuid is null or patient_id = $6) and ($7::uuid is null or user_id = $7)

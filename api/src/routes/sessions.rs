@@ -80,7 +80,7 @@ pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result
             "department_id": caller.department_id,
             "must_change_password": caller.must_change_password,
         },
-        "permissions": caller.permissions,
+        "permissions": *caller.permissions,
     })))
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn somebody(role: &str) -> Caller {
     Caller {
         actor: Actor::User { id: ASKING },
         role: Some(role.to_owned()),
-        permissions: definition.permissions,
+        permissions: Arc::new(definition.permissions),
         is_system: false,
         ..Caller::system("")
     }
