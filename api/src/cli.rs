@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand};
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, Password, Registry, Request, scopes};
@@ -23,7 +24,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::hospital::Database;
 use crate::settings::LogFormat;
-use crate::{Hospital, Purpose, Settings, server};
+use crate::{Hospital, Purpose, Settings, import, server};
 
 /// An event-sourced backend for hospitals.
 #[derive(Debug, Parser)]
@@ -116,6 +117,9 @@ enum Format {
         /// Files or folders
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// The time zone of the departments, which the files do not tell (IANA)
+        #[arg(long, default_value_t = import::Settings::default().time_zone)]
+        time_zone: Tz,
     },
 }
 
@@ -215,7 +219,9 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
             serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await
         }
         Command::Migrate { direction } => migrate(&settings, direction).await,
-        Command::Import { format: Format::Fhir { paths } } => import(&settings, paths).await,
+        Command::Import { format: Format::Fhir { paths, time_zone } } => {
+            import_fhir(&settings, &paths, time_zone).await
+        }
         Command::Verify { from } => verify_log(&settings, from).await,
         Command::Rebuild { as_of, into } => rebuild(&settings, as_of, into).await,
         Command::User { work } => add_user(&settings, work).await,
@@ -322,11 +328,11 @@ fn bar(length: Option<u64>, template: &str) -> ProgressBar {
     bar
 }
 
-async fn import(settings: &Settings, paths: Vec<PathBuf>) -> Result<ExitCode, Failure> {
+async fn import_fhir(settings: &Settings, paths: &[PathBuf], time_zone: Tz) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Work).await?;
     hospital.define_roles().await?;
-    let imported =
-        crate::import::import_fhir(&hospital.executor, &paths, &bar(Some(0), "{bar:40} {pos}/{len} {msg}")).await;
+    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let imported = import::import_fhir(&hospital.executor, paths, &import::Settings { time_zone }, &bar).await;
     hospital.settle().await;
     hospital.close().await;
     let summary = imported?;

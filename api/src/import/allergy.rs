@@ -1,16 +1,15 @@
 //! `AllergyIntolerance` -> allergy of a patient. One that is no longer active is recorded and retired.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use hims_commands::patient::{RecordAllergy, RetireAllergy};
-use hims_domain::patient::{AllergenType, Allergy, Event, Patient, Severity};
+use hims_domain::patient::{AllergenType, Allergy, Patient, Severity};
 use hims_domain::user::User;
 use hims_domain::values::LongText;
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
-use super::ImportError;
 use super::bundle::AllergyIntolerance;
 use super::datatypes::{date, time};
 use super::gather::{Found, Gathered};
@@ -37,38 +36,27 @@ pub(super) async fn import(
     allergies: Vec<&Found<AllergyIntolerance>>,
 ) -> Step {
     let mut step = Step::with_capacity(allergies.len());
-    let known = match known(writer, patient).await {
-        Ok(known) => known,
+    let patient = match writer.referred::<Patient>(patient).await {
+        Ok(patient) => patient,
         Err(Stop::Skip(reason)) => {
             return allergies.iter().map(|it| (it.copies, Err(reason.into()))).collect();
         }
         Err(everything) => return vec![(1, Err(everything))],
     };
     for found in allergies {
-        let fate = match &known {
+        let fate = match &patient {
             _ if entered_in_error(&found.resource) => Ok(Fate::Skipped(Reason::EnteredInError)),
             None => Ok(Fate::Skipped(Reason::NoPatient)),
-            Some((_, known)) if known.contains(&found.id.into()) => Ok(Fate::AlreadyThere),
-            Some((patient, _)) => record(writer, gathered, *patient, found).await,
+            Some((_, it)) if it.retired_allergies.contains(&found.id.into()) => Ok(Fate::AlreadyThere),
+            Some((id, it)) if it.allergies.contains_key(&found.id.into()) => {
+                // An earlier import may have been interrupted, or the allergy is over since.
+                retire(writer, *id, found).await.map(|()| Fate::AlreadyThere)
+            }
+            Some((id, _)) => record(writer, gathered, *id, found).await,
         };
         step.push((found.copies, fate));
     }
     step
-}
-
-/// A patient, and every allergy that was ever recorded for them: one that was retired is not recorded again.
-async fn known(writer: &Writer<'_>, patient: Option<Uuid>) -> Result<Option<(Uuid, BTreeSet<AllergyId>)>, Stop> {
-    let Some((patient, _)) = writer.referred::<Patient>(patient).await? else { return Ok(None) };
-    let store = writer.executor.store();
-    let unreadable = |error: hims_event_store::StoreError| ImportError::Log(error.into());
-    let events = store.load(patient, 0, i32::MAX).await.map_err(unreadable)?;
-    let mut known = BTreeSet::new();
-    for event in store.open(events).await.map_err(unreadable)? {
-        if let Event::AllergyRecorded { allergy_id, .. } = event.decode().map_err(unreadable)? {
-            known.insert(allergy_id);
-        }
-    }
-    Ok(Some((patient, known)))
 }
 
 async fn record(
@@ -93,15 +81,24 @@ async fn record(
         onset_date: onset(it).map(Personal::Known),
         reported_by: writer.referred::<User>(recorder).await?.map(|(id, _)| id.into()),
     };
-    let at = time(it.recorded_date.as_deref().or(it.onset_date_time.as_deref()));
-    let (patient_id, allergy_id) = (patient.into(), AllergyId(found.id));
-    writer.execute(RecordAllergy { patient_id, allergy_id: Some(allergy_id), allergy }, at).await?;
-    let status = it.clinical_status.as_ref().and_then(|it| it.coding.first()?.code.as_deref());
-    if let Some(status @ ("inactive" | "resolved")) = status {
-        let reason = Personal::Known(LongText::from(status));
-        writer.execute(RetireAllergy { patient_id, allergy_id, reason }, at).await?;
-    }
+    let (patient_id, allergy_id) = (patient.into(), Some(AllergyId(found.id)));
+    writer.execute(RecordAllergy { patient_id, allergy_id, allergy }, recorded_at(it)).await?;
+    retire(writer, patient, found).await?;
     Ok(Fate::Imported(kept.left_out))
+}
+
+/// Retires an allergy that is over.
+async fn retire(writer: &Writer<'_>, patient: Uuid, found: &Found<AllergyIntolerance>) -> Result<(), Stop> {
+    let it = &found.resource;
+    let status = it.clinical_status.as_ref().and_then(|it| it.coding.first()?.code.as_deref());
+    let Some(status @ ("inactive" | "resolved")) = status else { return Ok(()) };
+    let (patient_id, allergy_id) = (patient.into(), AllergyId(found.id));
+    let reason = Personal::Known(LongText::from(status));
+    writer.execute(RetireAllergy { patient_id, allergy_id, reason }, recorded_at(it)).await
+}
+
+fn recorded_at(it: &AllergyIntolerance) -> Option<DateTime<Utc>> {
+    time(it.recorded_date.as_deref().or(it.onset_date_time.as_deref()))
 }
 
 fn entered_in_error(it: &AllergyIntolerance) -> bool {

@@ -8,6 +8,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::kept::is_valid;
+
 /// A code and the system that it is of.
 #[derive(Default, Deserialize)]
 pub(super) struct Coding {
@@ -32,9 +34,9 @@ impl CodeableConcept {
         self.text.as_deref().into_iter().chain(displays).chain(codes).map(str::trim).find(|it| !it.is_empty())
     }
 
-    /// Its code in a system.
-    pub(super) fn code_in(&self, system: &str) -> Option<&str> {
-        self.coding.iter().find(|it| it.system.as_deref() == Some(system))?.code.as_deref()
+    /// Its codes in a system.
+    pub(super) fn codes_in(&self, system: &str) -> impl Iterator<Item = &str> {
+        self.coding.iter().filter(move |it| it.system.as_deref() == Some(system)).filter_map(|it| it.code.as_deref())
     }
 
     /// Whether one of its codes is this one, whatever the system.
@@ -158,11 +160,12 @@ fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>
     value.map(Some).map_err(|_| serde::de::Error::custom("not a number that can be kept"))
 }
 
-/// An `instant` or `dateTime`; a whole day begins at midnight UTC.
+/// An `instant` or `dateTime` that the record can hold; a whole day begins at midnight UTC.
 pub(super) fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
     let text = text?;
     let exact = DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc());
-    exact.or_else(|| Some(date(Some(text))?.and_time(NaiveTime::MIN).and_utc()))
+    let time = exact.or_else(|| Some(date(Some(text))?.and_time(NaiveTime::MIN).and_utc()));
+    time.filter(is_valid)
 }
 
 /// A whole `date`; a month or a year is not enough.

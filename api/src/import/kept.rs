@@ -12,9 +12,7 @@ impl Kept {
     /// A value, if it keeps its rules.
     pub(super) fn value<T: Described>(&mut self, element: &'static str, value: Option<T>) -> Option<T> {
         let value = value?;
-        let mut invalid = Vec::new();
-        value.check(&Pointer::Root, &mut invalid);
-        if invalid.is_empty() {
+        if is_valid(&value) {
             return Some(value);
         }
         self.leave_out(element);
@@ -73,4 +71,11 @@ impl Kept {
     pub(super) fn leave_out(&mut self, element: &'static str) {
         self.left_out.push(element);
     }
+}
+
+/// Whether a value keeps the rules of the record.
+pub(super) fn is_valid<T: Described>(value: &T) -> bool {
+    let mut invalid = Vec::new();
+    value.check(&Pointer::Root, &mut invalid);
+    invalid.is_empty()
 }

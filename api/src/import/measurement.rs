@@ -45,7 +45,7 @@ impl Sign {
 
 /// What an observation measured: one value, or the components of a panel such as a blood pressure.
 pub(super) fn read(observation: &Observation) -> Result<Vec<(Sign, Decimal)>, Reason> {
-    if observation.code.code_in(LOINC) == Some("39156-5") {
+    if observation.code.codes_in(LOINC).any(|it| it == "39156-5") {
         return Err(Reason::Derived);
     }
     let components = observation.component.iter().map(|it| (&it.code, it.value_quantity.as_ref()));
@@ -66,7 +66,7 @@ fn loinc(code: &CodeableConcept) -> Option<&str> {
     const KNOWN: [&str; 11] = [
         "8480-6", "8462-4", "8867-4", "9279-1", "8310-5", "8331-1", "2708-6", "59408-5", "29463-7", "8302-2", "72514-3",
     ];
-    code.code_in(LOINC).filter(|it| KNOWN.contains(it))
+    code.codes_in(LOINC).find(|it| KNOWN.contains(it))
 }
 
 /// A value in the unit of the record (UCUM). A value without a unit says nothing, but for a score.

@@ -33,7 +33,7 @@ impl Product {
     /// The product that a concept names.
     pub(super) fn of(concept: &CodeableConcept) -> Option<Self> {
         let name = concept.words()?.to_owned();
-        let rxnorm = concept.code_in(RXNORM).map(str::to_owned);
+        let rxnorm = concept.codes_in(RXNORM).next().map(str::to_owned);
         let coded = concept.coding.iter().find_map(|it| Some((it.system.as_deref()?, it.code.as_deref()?)));
         let key = match (&rxnorm, coded) {
             (Some(code), _) => format!("rxnorm|{code}"),

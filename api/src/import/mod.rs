@@ -39,5 +39,5 @@ mod tests;
 
 pub use progress::{Progress, Silent};
 pub use reason::Reason;
-pub use run::{ImportError, Settings, import_fhir, import_fhir_with};
+pub use run::{ImportError, Settings, import_fhir};
 pub use summary::{Broken, Counts, Summary};

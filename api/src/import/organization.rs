@@ -42,7 +42,13 @@ pub(super) async fn import(
     if organization.kind.iter().any(|it| PAYERS.iter().any(|payer| it.has_code(payer))) {
         return Err(Reason::NotPartOfTheRecord.into());
     }
+    let at = seen.at(found.id);
+    let close = CloseDepartment { department_id: found.id.into() };
+    let is_closed = organization.active == Some(false);
     if writer.existing::<Department>(found.id).await?.is_some() {
+        if is_closed && writer.has_only_begun::<Department>(found.id).await? {
+            writer.execute(close, at).await?;
+        }
         return Ok(Fate::AlreadyThere);
     }
     let mut kept = Kept::default();
@@ -57,14 +63,13 @@ pub(super) async fn import(
         name,
         description: None,
         parent_id: parent.map(|(id, _)| id.into()),
-        time_zone: Text::from(writer.settings.time_zone.as_str()),
+        time_zone: Text::from(writer.settings.time_zone.name()),
         phone: kept.phone(ContactPoint::of(&organization.telecom, "phone").next()),
         head_user_id: None,
     };
-    let at = seen.at(found.id);
     writer.execute(OpenDepartment { id: Some(found.id.into()), details }, at).await?;
-    if organization.active == Some(false) {
-        writer.execute(CloseDepartment { department_id: found.id.into() }, at).await?;
+    if is_closed {
+        writer.execute(close, at).await?;
     }
     Ok(Fate::Imported(kept.left_out))
 }

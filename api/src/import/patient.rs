@@ -51,7 +51,7 @@ fn demographics(patient: &bundle::Patient, born: NaiveDate, kept: &mut Kept) -> 
     let address = patient.address.first().unwrap_or(&nowhere);
     let mut lines = address.line.iter();
     let preferred = patient.communication.iter().find(|it| it.preferred).or(patient.communication.first());
-    let language = preferred.and_then(|it| it.language.code_in(LANGUAGES).or(it.language.words()));
+    let language = preferred.and_then(|it| it.language.codes_in(LANGUAGES).next().or(it.language.words()));
     Ok(Demographics {
         first_name: kept.personal("name", Some(first)).ok_or(Reason::NoName)?,
         last_name: kept.personal("name", Some(last)).ok_or(Reason::NoName)?,
@@ -96,9 +96,12 @@ fn identifiers(given: &[datatypes::Identifier], kept: &mut Kept) -> Vec<Identifi
     let mut identifiers: Vec<Identifier> = Vec::new();
     for it in given.iter().filter(|it| it.system.as_deref() != Some(SSN)) {
         let type_code = it.kind.as_ref().and_then(|kind| kind.coding.first()?.code.as_deref());
+        let before = kept.left_out.len();
         let system = kept.text("identifier", it.system.as_deref());
         let value = kept.personal("identifier", it.value.as_deref());
         let (Some(system), Some(value)) = (system, value) else {
+            // Once, whether one half of it is missing or both are bad.
+            kept.left_out.truncate(before);
             kept.leave_out("identifier");
             continue;
         };

@@ -40,7 +40,13 @@ pub(super) async fn import(
     found: &Found<Practitioner>,
 ) -> Result<Fate, Stop> {
     let practitioner = &found.resource;
+    let at = seen.at(found.id);
+    let deactivate = DeactivateUser { user_id: found.id.into() };
+    let has_left = practitioner.active == Some(false);
     if writer.existing::<User>(found.id).await?.is_some() {
+        if has_left && writer.has_only_begun::<User>(found.id).await? {
+            writer.execute(deactivate, at).await?;
+        }
         return Ok(Fate::AlreadyThere);
     }
     let mut kept = Kept::default();
@@ -51,7 +57,6 @@ pub(super) async fn import(
         phone: kept.phone(ContactPoint::of(&practitioner.telecom, "phone").next()).map(Personal::Known),
         avatar_url: None,
     };
-    let at = seen.at(found.id);
     let user = CreateUser {
         id: Some(found.id.into()),
         email: address(writer, addresses.get(&found.id), found.id).await?.into(),
@@ -62,8 +67,8 @@ pub(super) async fn import(
         password: None,
     };
     writer.execute(user, at).await?;
-    if practitioner.active == Some(false) {
-        writer.execute(DeactivateUser { user_id: found.id.into() }, at).await?;
+    if has_left {
+        writer.execute(deactivate, at).await?;
     }
     Ok(Fate::Imported(kept.left_out))
 }

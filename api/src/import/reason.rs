@@ -17,6 +17,8 @@ pub enum Reason {
     UnknownMeasurement,
     /// It was measured already at the same moment of the same encounter.
     MeasuredTwice,
+    /// What was measured at the same moment of the same encounter was recorded before, without it.
+    RecordedWithout,
     /// It holds no value.
     NoValue,
     /// The value is in a unit that is not known, or in none.
@@ -55,6 +57,7 @@ impl fmt::Display for Reason {
             Self::Derived => "derived; the record computes it itself",
             Self::UnknownMeasurement => "the record has no place for this measurement",
             Self::MeasuredTwice => "measured already at the same moment",
+            Self::RecordedWithout => "the measurements of its moment were recorded before, without it",
             Self::NoValue => "holds no value",
             Self::UnknownUnit => "in a unit that is not known",
             Self::Impossible => "beyond what is physically possible",

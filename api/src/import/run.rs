@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono_tz::Tz;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hims_commands::{Executor, Failure, role_id};
@@ -21,12 +22,12 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The time zone of the departments (IANA).
-    pub time_zone: String,
+    pub time_zone: Tz,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { time_zone: "America/New_York".to_owned() }
+        Self { time_zone: Tz::America__New_York }
     }
 }
 
@@ -41,25 +42,13 @@ pub enum ImportError {
     Log(Failure),
 }
 
-/// Imports the bundles of some files, and of all `.json` files in some folders, with the usual settings.
+/// Imports the bundles of some files, and of all `.json` files in some folders.
 ///
 /// A file that cannot be read stops no other: [`Summary::is_complete`] tells.
 ///
 /// # Errors
 /// When the hospital is not set up, or the log does not answer.
 pub async fn import_fhir(
-    executor: &Arc<Executor>,
-    paths: &[PathBuf],
-    progress: &dyn Progress,
-) -> Result<Summary, ImportError> {
-    import_fhir_with(executor, paths, &Settings::default(), progress).await
-}
-
-/// The same with settings.
-///
-/// # Errors
-/// As [`import_fhir`].
-pub async fn import_fhir_with(
     executor: &Arc<Executor>,
     paths: &[PathBuf],
     settings: &Settings,

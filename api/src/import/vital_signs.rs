@@ -1,6 +1,7 @@
 //! Observation of category vital-signs -> vital signs: one row for each encounter and time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hims_commands::vital_signs::{RecordVitalSigns, is_possible};
@@ -32,8 +33,8 @@ pub(super) struct Moment {
 pub(super) struct Row {
     measurements: Measurements,
     performer: Option<Uuid>,
-    /// How many copies there are of each observation.
-    copies: Vec<u64>,
+    /// How many copies there are of each observation, and what it measured.
+    observations: Vec<(u64, Vec<Sign>)>,
 }
 
 /// The observations that can be imported, by moment; the others are counted.
@@ -76,35 +77,42 @@ fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Mome
     if measured.iter().any(|(sign, _): &(Sign, _)| sign.place(&mut together).is_some()) {
         return Err(Reason::MeasuredTwice);
     }
-    for (sign, value) in measured {
-        *sign.place(&mut row.measurements) = Some(value);
+    for (sign, value) in &measured {
+        *sign.place(&mut row.measurements) = Some(*value);
     }
     row.performer = row
         .performer
         .or_else(|| it.performer.iter().find_map(|performer| gathered.references.resolve("Practitioner", performer)));
-    row.copies.push(found.copies);
+    row.observations.push((found.copies, measured.into_iter().map(|(sign, _)| sign).collect()));
     Ok(())
 }
 
 /// Records what was measured at one moment.
 pub(super) async fn import(writer: &Writer<'_>, moment: Moment, row: Row) -> Step {
-    let fates = row.copies.clone();
+    let observations = row.observations.clone();
+    let each = |fate: &dyn Fn(&[Sign]) -> Result<Fate, Stop>| {
+        observations.iter().map(|(copies, signs)| (*copies, fate(signs))).collect()
+    };
     match record(writer, moment, row).await {
-        Ok(false) => fates.into_iter().map(|copies| (copies, Ok(Fate::AlreadyThere))).collect(),
-        Ok(true) => fates.into_iter().map(|copies| (copies, Ok(Fate::Imported(Vec::new())))).collect(),
-        Err(Stop::Skip(reason)) => fates.into_iter().map(|copies| (copies, Err(reason.into()))).collect(),
+        Ok(None) => each(&|_| Ok(Fate::Imported(Vec::new()))),
+        Ok(Some(there)) => each(&|signs| {
+            let mut there = there.measurements.clone();
+            let are_there = signs.iter().all(|it| it.place(&mut there).is_some());
+            if are_there { Ok(Fate::AlreadyThere) } else { Err(Reason::RecordedWithout.into()) }
+        }),
+        Err(Stop::Skip(reason)) => each(&|_| Err(reason.into())),
         Err(everything) => vec![(1, Err(everything))],
     }
 }
 
-/// Whether they were recorded now, and not before.
-async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<bool, Stop> {
+/// Records them, unless those of this moment were recorded before: then these.
+async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<Option<Arc<VitalSigns>>, Stop> {
     let Moment { patient, encounter, at } = moment;
     let where_from = encounter.map(|it| it.to_string()).unwrap_or_default();
     let when = at.to_rfc3339_opts(SecondsFormat::Micros, true);
     let id = derived(&format!("vital-signs|{patient}|{where_from}|{when}"));
-    if writer.existing::<VitalSigns>(id).await?.is_some() {
-        return Ok(false);
+    if let Some(there) = writer.existing::<VitalSigns>(id).await? {
+        return Ok(Some(there));
     }
     let patient = writer.referred::<Patient>(Some(patient)).await?;
     let (patient_id, _) = patient.ok_or(Reason::NoPatient)?;
@@ -121,5 +129,5 @@ async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<bool, S
         confirm_extreme: true,
     };
     writer.execute(command, Some(at)).await?;
-    Ok(true)
+    Ok(None)
 }

@@ -78,6 +78,11 @@ impl<'a> Writer<'a> {
         Ok(loaded.state)
     }
 
+    /// Whether nothing has happened to a record since it began. Where more should have, an import was interrupted.
+    pub(super) async fn has_only_begun<A: Aggregate>(&self, id: Uuid) -> Result<bool, Stop> {
+        Ok(self.executor.load::<A>(id, true).await.map_err(ImportError::Log)?.version == 1)
+    }
+
     /// A record that another resource refers to; `None` when there is none.
     pub(super) async fn referred<A: Aggregate>(&self, id: Option<Uuid>) -> Result<Option<(Uuid, Arc<A>)>, Stop> {
         let Some(id) = id else { return Ok(None) };

@@ -1,3 +1,4 @@
+use hims_commands::user::ReactivateUser;
 use hims_domain::consultation::{self, Consultation};
 use hims_domain::department::Department;
 use hims_domain::patient::Patient;
@@ -15,7 +16,9 @@ async fn an_import_can_move_between_threads() {
     let hospital = Hospital::empty().await;
     let executor = Arc::clone(&hospital.executor);
     let path = hospital.file("bundle.json", &bundle(one_of_each()).to_string());
-    let imported = tokio::spawn(async move { import_fhir(&executor, &[path], &Silent).await }).await.unwrap();
+    let imported = tokio::spawn(async move { import_fhir(&executor, &[path], &Settings::default(), &Silent).await })
+        .await
+        .unwrap();
     assert!(imported.unwrap().is_complete());
 }
 
@@ -142,4 +145,56 @@ async fn an_encounter_without_a_practitioner_has_the_usual_one() {
     hospital.import_resources(resources).await;
     let consultation: Consultation = hospital.state(id).await;
     assert_eq!(consultation.provider_id.0, stream_id("Practitioner", Some("house"), None, ""));
+}
+
+#[tokio::test]
+async fn what_was_interrupted_between_two_steps_is_finished_later() {
+    let hospital = Hospital::empty().await;
+    hospital.import_resources([patient(), practitioner(), organization(), allergy()]).await;
+    let left = |resource| but(resource, json!({ "active": false }));
+    let over = || but(allergy(), json!({ "clinicalStatus": { "coding": [{ "code": "resolved" }] } }));
+    let all = || [patient(), left(practitioner()), left(organization()), over()];
+    assert_eq!(hospital.import_resources(all()).await.events, 3);
+    assert!(!hospital.only::<User>().await.is_active);
+    assert!(!hospital.only::<Department>().await.is_active);
+    assert_eq!(hospital.state::<Patient>(PATIENT).await.retired_allergies.len(), 1);
+    assert_eq!(hospital.import_resources(all()).await.events, 0);
+}
+
+#[tokio::test]
+async fn what_the_hospital_decided_since_is_not_undone() {
+    let hospital = Hospital::empty().await;
+    let left = || but(practitioner(), json!({ "active": false }));
+    hospital.import_resources([left()]).await;
+    let user_id = hospital.events().await.iter().find(|it| it.stream_type == "user").unwrap().stream_id.into();
+    let request = Request::of(Caller::system("test"));
+    hospital.executor.execute(ReactivateUser { user_id }, request).await.unwrap();
+    assert_eq!(hospital.import_resources([left()]).await.events, 0);
+    assert!(hospital.only::<User>().await.is_active);
+}
+
+#[tokio::test]
+async fn a_time_that_the_record_cannot_hold_is_none() {
+    let hospital = Hospital::empty().await;
+    let early = but(encounter(), json!({ "period": { "start": "0001-01-01T00:00:00Z" } }));
+    let summary = hospital.import_resources([patient(), practitioner(), early]).await;
+    assert_eq!(reasons(&summary, "Encounter"), BTreeMap::from([("has no time".to_owned(), 1)]));
+}
+
+#[tokio::test]
+async fn a_known_code_may_stand_second() {
+    let hospital = Hospital::empty().await;
+    let coding = ["8277-6", "29463-7"].map(|it| json!({ "system": "http://loinc.org", "code": it }));
+    let weight = but(observation("weight", "29463-7", 71.0, "kg"), json!({ "code": { "coding": coding } }));
+    hospital.import_resources([patient(), practitioner(), encounter(), weight]).await;
+    assert_eq!(hospital.only::<VitalSigns>().await.measurements.weight_kg, Some(dec!(71)));
+}
+
+#[tokio::test]
+async fn an_identifier_that_breaks_two_rules_is_left_out_once() {
+    let hospital = Hospital::empty().await;
+    let long = "x".repeat(1_000);
+    let bad = [json!({ "system": long, "value": long }), json!({ "system": "urn:other" })];
+    let summary = hospital.import_resources([but(patient(), json!({ "identifier": bad }))]).await;
+    assert_eq!(summary.left_out.get("Patient.identifier"), Some(&2));
 }

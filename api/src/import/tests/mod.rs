@@ -43,7 +43,7 @@ impl Hospital {
     }
 
     async fn import(&self, paths: &[PathBuf]) -> Summary {
-        import_fhir(&self.executor, paths, &Silent).await.unwrap()
+        import_fhir(&self.executor, paths, &Settings::default(), &Silent).await.unwrap()
     }
 
     /// Imports resources as the only bundle there is.

@@ -100,6 +100,18 @@ async fn without_the_role_of_a_doctor_nothing_begins() {
     let store = MemoryEventStore::new(MasterKey::generate().unwrap(), upcasters());
     let surroundings = Surroundings { clock: Arc::new(|| at("2026-11-23T10:00:00Z")), entropy: Arc::new(|| 1) };
     let executor = Arc::new(Executor::new(Arc::new(store), surroundings));
-    let refused = import_fhir(&executor, &[hospital.folder.path().to_owned()], &Silent).await;
+    let refused = import_fhir(&executor, &[hospital.folder.path().to_owned()], &Settings::default(), &Silent).await;
     assert!(matches!(refused, Err(ImportError::NotSetUp)));
+}
+
+#[tokio::test]
+async fn what_was_measured_at_a_moment_that_is_recorded_already_is_counted() {
+    let hospital = Hospital::empty().await;
+    let weight = || observation("weight", "29463-7", 71.0, "kg");
+    hospital.import_resources([patient(), practitioner(), encounter(), weight()]).await;
+    let height = observation("height", "8302-2", 172.0, "cm");
+    let summary = hospital.import_resources([weight(), height]).await;
+    let reason = "the measurements of its moment were recorded before, without it".to_owned();
+    assert_eq!(reasons(&summary, "Observation"), BTreeMap::from([(reason, 1)]));
+    assert_eq!((summary.of("Observation").already_there, summary.events), (1, 0));
 }
