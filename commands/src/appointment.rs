@@ -29,6 +29,7 @@ refusals! {
     InThePast = Rule, "in-the-past", "the slot begins in the past; choose a later start";
     Duration = Rule, "out-of-range", "an appointment takes 1 to 480 minutes";
     InactiveProvider = Conflict, "inactive-provider", "the provider is not active";
+    PatientsLogin = Conflict, "no-provider", "the provider is the login of a patient; name somebody who treats";
     SuspendedRoom = Conflict, "suspended-room", "the room is out of use";
     WrongStatus { status: Status } = Conflict, "wrong-status", "the appointment is {status}, which does not allow it";
     NotBegun = Rule, "not-begun", "the slot has not begun: the patient can still come";
@@ -133,8 +134,9 @@ fn check_slot(slot: Slot, ctx: &Context<'_>) -> Result<(), Refused> {
 fn check_provider<'a>(ctx: &'a Context<'_>, id: UserId) -> Result<&'a User, Refused> {
     let provider = ctx.found.get::<User>(id);
     match provider {
-        Some(provider) if provider.is_active => Ok(provider),
-        Some(_) => refuse(Refusal::InactiveProvider),
+        Some(provider) if !provider.is_active => refuse(Refusal::InactiveProvider),
+        Some(provider) if provider.patient_id.is_some() => refuse(Refusal::PatientsLogin),
+        Some(provider) => Ok(provider),
         None => Err(ctx.named::<User>(id, "/provider_id").err().unwrap_or_else(Refused::exists)),
     }
 }

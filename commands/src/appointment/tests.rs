@@ -215,6 +215,14 @@ fn an_appointment_takes_1_to_480_minutes() {
 }
 
 #[test]
+fn the_login_of_a_patient_is_no_provider() {
+    given_appointment([])
+        .and::<User>(DOCTOR, [created(), user::Event::LinkedToPatient { patient_id: PATIENT }])
+        .when(schedule(json!({})))
+        .then_refused(Refusal::PatientsLogin);
+}
+
+#[test]
 fn an_inactive_provider_is_not_booked() {
     let inactive = || given_appointment([]).and::<User>(DOCTOR, [created(), user::Event::Deactivated]);
     inactive().when(schedule(json!({}))).then_refused(Refusal::InactiveProvider);
