@@ -42,5 +42,6 @@ $$;
 -- The patients for whom a pharmacy has something to do.
 create function hims_identity.prescribed_patient_ids() returns setof uuid
     language sql stable security definer set search_path = hims, pg_temp as $$
-    select patient_id from prescriptions where status <> 'cancelled'
+    select patient_id from prescriptions
+     where hims_identity.current_user_reads('prescriptions') and status <> 'cancelled'
 $$;

@@ -37,6 +37,12 @@ async fn patients(db: &mut PgConnection) -> i64 {
     sqlx::query_scalar("select count(*) from hims.patients").fetch_one(db).await.expect("a number")
 }
 
+/// How many patients the function behind a policy names.
+async fn prescribed(db: &mut PgConnection) -> i64 {
+    let sql = "select count(distinct id) from hims_identity.prescribed_patient_ids() as id";
+    sqlx::query_scalar(sql).fetch_one(db).await.expect("a number")
+}
+
 /// The SQL state of a refusal.
 async fn refused(pool: &PgPool, sql: String) -> String {
     let mut transaction = pool.begin().await.expect("a transaction");
@@ -106,6 +112,7 @@ async fn the_writing_and_the_projecting_role_leave_the_log_alone() {
 #[tokio::test]
 async fn a_login_that_is_not_the_servers_cannot_pretend() {
     let hospital = Hospital::start().await;
+    super::demo::busy_day(&hospital.nobody()).await;
     hospital.settle().await;
     let mut db = hospital.database.superuser().await;
     // Roles are the whole cluster's.
@@ -113,13 +120,13 @@ async fn a_login_that_is_not_the_servers_cannot_pretend() {
     for sql in [
         format!("create role {role} login in role hims_reader"),
         format!("set session authorization {role}"),
-        "select set_config('hims.reads', 'all_data', false)".to_owned(),
+        "select set_config('hims.reads', 'all_data,prescriptions', false)".to_owned(),
     ] {
         db.execute(AssertSqlSafe(sql)).await.expect("a stranger");
     }
-    assert_eq!(patients(&mut db).await, 0);
+    assert_eq!((patients(&mut db).await, prescribed(&mut db).await), (0, 0));
     db.execute("set session authorization hims; set role hims_reader").await.expect("the server's own login");
-    assert_eq!(patients(&mut db).await, 8);
+    assert_eq!((patients(&mut db).await, prescribed(&mut db).await), (9, 1));
     db.close().await.expect("closed");
 }
 
