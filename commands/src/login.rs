@@ -195,26 +195,36 @@ impl Login {
             ip: None,
             user_agent: None,
         });
-        let session = self.renew_or_end(id, (*session).clone(), &caller).await?;
+        let session = self.renew_or_end(id, (*session).clone(), &caller).await;
         Ok(Some(Known { caller, session }))
     }
 
-    /// Lets a session last longer when a quarter of its idle time is over; ends one that ran out.
-    async fn renew_or_end(&self, id: Uuid, session: Session, caller: &Arc<Caller>) -> Result<Session, Failure> {
+    /// Lets a session last longer when a quarter of its idle time is over; records the end of one that ran out. Where
+    /// that cannot be written, the next use tries again: who asks is known without it.
+    async fn renew_or_end(&self, id: Uuid, session: Session, caller: &Arc<Caller>) -> Session {
         let now = self.executor.now();
+        let is_open = session.is_open(now);
+        let fresh = chrono::TimeDelta::from_std(self.limits.idle * 3 / 4).unwrap_or_default();
+        if is_open && session.idle_expires_at - now > fresh {
+            return session;
+        }
         // Neither waits until a password is changed.
         let request = Request::of(Caller { must_change_password: false, ..(**caller).clone() });
-        if !session.is_open(now) {
+        let (session_id, idle_expires_at) = (SessionId(id), now + self.limits.idle);
+        let written = if is_open {
+            self.executor.execute(RenewSession { session_id, idle_expires_at }, request).await
+        } else {
             let ending = if now >= session.absolute_expires_at { Ending::Expired } else { Ending::Idle };
-            self.executor.execute(EndSession { session_id: SessionId(id), ending }, request).await?;
-            return Ok(session);
+            self.executor.execute(EndSession { session_id, ending }, request).await
+        };
+        match written {
+            Ok(_) if is_open => Session { idle_expires_at, ..session },
+            Ok(_) => session,
+            Err(error) => {
+                tracing::warn!(%error, "a session was neither renewed nor ended");
+                session
+            }
         }
-        if session.idle_expires_at - now > chrono::TimeDelta::from_std(self.limits.idle * 3 / 4).unwrap_or_default() {
-            return Ok(session);
-        }
-        let idle_expires_at = now + self.limits.idle;
-        self.executor.execute(RenewSession { session_id: SessionId(id), idle_expires_at }, request).await?;
-        Ok(Session { idle_expires_at, ..session })
     }
 
     /// Ends the caller's session.

@@ -201,6 +201,17 @@ async fn a_session_is_not_renewed_at_every_use() {
 }
 
 #[tokio::test]
+async fn a_session_lasts_though_nothing_can_be_written() {
+    let door = Door::new().await;
+    let token = door.log_in().await;
+    door.world.store().shutdown().await;
+    door.world.after(minutes(20));
+    assert!(door.is_open(&token).await);
+    door.world.after(minutes(11));
+    assert!(!door.is_open(&token).await);
+}
+
+#[tokio::test]
 async fn no_session_outlasts_the_day() {
     let door = Door::new().await;
     let token = door.log_in().await;
