@@ -33,6 +33,10 @@ pub fn document(registry: &Registry) -> Value {
             "schemas": schemas(),
             "responses": {"Problem": {
                 "description": "A problem (RFC 9457)",
+                "headers": {
+                    "x-request-id": header("Of the request; the server's log names it too.", &json!({"type": "string"})),
+                    "Retry-After": header("With 429 and 503: after how many seconds to repeat.", &json!({"type": "integer"})),
+                },
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }},
         },
@@ -127,6 +131,23 @@ fn answer(description: &str, schema: &Value) -> Value {
     json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }
 
+fn header(description: &str, schema: &Value) -> Value {
+    json!({"description": description, "schema": schema})
+}
+
+/// An answer that tells how far the log, or the tables, were.
+fn placed(mut answer: Value) -> Value {
+    answer["headers"]["Hims-Position"] =
+        header("The position in the log.", &json!({"type": "integer", "format": "int64"}));
+    answer
+}
+
+/// An answer with the version of a row.
+fn versioned(mut answer: Value) -> Value {
+    answer["headers"]["ETag"] = header("The version, in quotes; good as `If-Match`.", &json!({"type": "string"}));
+    answer
+}
+
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
@@ -157,10 +178,10 @@ fn command_operation(command: &Entry) -> Value {
         "requestBody": {"required": true, "content": {"application/json": {"schema": json_schema(&command.shape)}}},
         "responses": answers(
             &[
-                ("200", answer("It followed, or it was so already.", &reference("Outcome"))),
-                ("201", answer("It followed; a stream began.", &reference("Outcome"))),
+                ("200", placed(answer("It followed, or it was so already.", &reference("Outcome")))),
+                ("201", placed(answer("It followed; a stream began.", &reference("Outcome")))),
             ],
-            &[400, 401, 403, 404, 409, 412, 413, 422, 503],
+            &[400, 401, 403, 404, 409, 412, 413, 422, 500, 503],
         ),
     })
 }
@@ -217,7 +238,7 @@ fn page_operation(table: &Table) -> Value {
         "operationId": format!("page-{}", table.name.replace('_', "-")),
         "summary": table.about.trim(),
         "parameters": parameters,
-        "responses": answers(&[("200", answer("A page.", &page))], &[400, 401, 403, 404, 503]),
+        "responses": answers(&[("200", placed(answer("A page.", &page)))], &[400, 401, 403, 404, 503]),
     })
 }
 
@@ -229,7 +250,10 @@ fn find_operation(table: &Table) -> Value {
         "operationId": format!("find-{}", table.name.replace('_', "-")),
         "summary": table.about.trim(),
         "parameters": parameters,
-        "responses": answers(&[("200", answer("The row.", &reference(&row_name(table))))], &[400, 401, 403, 404, 503]),
+        "responses": answers(
+            &[("200", versioned(placed(answer("The row.", &reference(&row_name(table))))))],
+            &[400, 401, 403, 404, 503],
+        ),
     })
 }
 
@@ -264,7 +288,7 @@ fn fixed(paths: &mut Map<String, Value>) {
         json!({"post": {
             "tags": ["sessions"], "operationId": "log-in", "summary": "Log in", "security": [],
             "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
-            "responses": answers(&[("201", answer("A session.", &session))], &[400, 401, 413, 429, 503]),
+            "responses": answers(&[("201", answer("A session.", &session))], &[400, 401, 409, 413, 429, 503]),
         }}),
     );
     let mut current = get("sessions", "who-am-i", "Who am I?", &[], answer("The caller.", &object), &[401, 503]);
@@ -310,6 +334,7 @@ fn of_the_log(paths: &mut Map<String, Value>) {
         query("raw", &json!({"type": "boolean"}), "The stored texts, for checking hashes; auditors only."),
     ];
     listed.extend(filters.iter().cloned());
+    listed.extend(fresh_parameters());
     paths.insert(
         "/api/v1/events".into(),
         get(
@@ -329,13 +354,14 @@ fn of_the_log(paths: &mut Map<String, Value>) {
         "/api/v1/events/stream".into(),
         get("events", "follow-events", "Events as they are recorded", &followed, stream, &[400, 401, 403, 503]),
     );
-    let past = vec![
+    let mut past = vec![
         parameter("type", "path", &text, "The stream type."),
         parameter("id", "path", &uuid, "The stream."),
         query("version", &json!({"type": "integer"}), "As of this version."),
         query("at", &time, "As of this instant."),
         query("position", &integer, "As of this position of the log."),
     ];
+    past.extend(fresh_parameters());
     paths.insert(
         "/api/v1/streams/{type}/{id}".into(),
         get(
@@ -344,7 +370,7 @@ fn of_the_log(paths: &mut Map<String, Value>) {
             "The state of an aggregate, as it is or as it was",
             &past,
             answer("The state.", &object),
-            &[400, 401, 403, 404, 503],
+            &[400, 401, 403, 404, 500, 503],
         ),
     );
 }

@@ -147,6 +147,11 @@ impl From<Failure> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Unreadable { .. } = error {
+            tracing::error!(%error, "an event cannot be read");
+            let detail = "an event of this record cannot be read by this version of the program; tell an operator";
+            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail);
+        }
         tracing::error!(%error, "the log did not answer");
         let detail = "the event log did not answer; repeat with the same Idempotency-Key";
         Self::unavailable("unavailable", detail)
