@@ -105,7 +105,7 @@ impl Settings {
 /// `/var/lib/hims` as root, else `hims` in the XDG data home.
 fn default_data_dir() -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
-    if home("HOME").is_none_or(|it| it.as_os_str() == "/root") && home("XDG_DATA_HOME").is_none() {
+    if rustix::process::geteuid().is_root() && home("XDG_DATA_HOME").is_none() {
         return PathBuf::from("/var/lib/hims");
     }
     home("XDG_DATA_HOME")

@@ -293,7 +293,10 @@ impl Command for DispensePrescription {
                 dispensing.give(line, line.outstanding(), None)?;
             }
         }
-        for asked in &self.items {
+        for (nth, asked) in self.items.iter().enumerate() {
+            if let Some(quantity) = asked.quantity {
+                check_quantity(quantity, &format!("/items/{nth}/quantity"))?;
+            }
             let line = prescription.lines.iter().find(|it| it.item.id == asked.item_id);
             let Some(line) = line else { return refuse(Refusal::NoSuchItem) };
             let outstanding = dispensing.outstanding(line);
@@ -331,7 +334,6 @@ impl<'a> InHand<'a> {
         if outstanding <= Decimal::ZERO {
             return refuse(Refusal::NothingOutstanding);
         }
-        check_quantity(quantity, "/items/quantity")?;
         if quantity > outstanding {
             return refuse(Refusal::TooMuch { outstanding });
         }
