@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hims_domain::access::Event as AccessEvent;
 use hims_domain::appointment::{self, Appointment};
-use hims_domain::department::Department;
+use hims_domain::department::{self, Department};
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::appointment::{CancelAppointment, ConfirmAppointment, RescheduleAppointment, ScheduleAppointment};
-use crate::department::{ChangeDepartment, OpenDepartment};
+use crate::department::{ChangeDepartment, CloseDepartment, OpenDepartment};
 use crate::medication_lot::{AdjustMedicationLot, ReceiveMedicationLot};
 use crate::patient::{ChangePatientDemographics, RegisterPatient};
 use crate::prescription::DispensePrescription;
@@ -25,7 +25,7 @@ use crate::testing::samples::{
     added_room, ann, ask, cardiology, created, delivery, opened, registered, registered_as, said, with,
 };
 use crate::testing::world::{World, metadata, refused, somebody};
-use crate::testing::{ASKING, at, id};
+use crate::testing::{ASKING, at, id, now};
 use crate::user::{ChangePassword, ChangeUserProfile};
 use crate::{Password, Registry};
 

@@ -143,10 +143,7 @@ async fn what_a_role_may_do_changes_at_once() {
     let changed = admin.command("change-role-permissions", permissions).await;
     // The server hears of it in the order of the log, as it hears of this.
     assert!(changed.position() > 0);
-    let mut answer = lab.get("patients").await;
-    while answer.status == 403 {
-        answer = lab.get("patients").await;
-    }
+    let answer = lab.get_until("patients", 200).await;
     assert_eq!(answer.done()["items"].as_array().expect("items").len(), 8);
 }
 

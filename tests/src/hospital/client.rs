@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -87,6 +88,19 @@ impl Client {
         let position = self.seen.load(Ordering::SeqCst);
         let request = self.request(Method::GET, &format!("/api/v1/{path}"));
         self.send(request.header("hims-min-position", position).header("prefer", "wait=10")).await
+    }
+
+    /// The answer once it has a status: what follows from an event in the order of the log comes a moment later.
+    pub(crate) async fn get_until(&self, path: &str, status: u16) -> Answer {
+        let asking = async {
+            loop {
+                let answer = self.get(path).await;
+                if answer.status == status {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it is answered so at last")
     }
 
     /// A row.

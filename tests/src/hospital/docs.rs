@@ -42,7 +42,16 @@ async fn the_health_of_the_server_is_told_to_everybody() {
     assert!(ready["read_position"].as_i64() >= Some(1), "{ready}");
     let metrics = get("/metrics").await;
     assert_eq!(metrics.status, 200);
-    for name in ["hims_head_position", "hims_read_position", "hims_commands_total", "hims_parked_streams"] {
+    for name in [
+        "hims_head_position",
+        "hims_read_position",
+        "hims_read_lag_events",
+        "hims_commands_total",
+        "hims_append_batch_size",
+        "hims_append_seconds",
+        "hims_connections",
+        "hims_parked_streams",
+    ] {
         assert!(metrics.text.contains(name), "{name} in {}", metrics.text);
     }
 }

@@ -66,8 +66,7 @@ async fn a_session_that_ends_at_one_node_ends_at_the_other() {
     assert_eq!(left.status, 204);
     here.get("departments").await.problem(401, "unauthenticated");
     // The other node hears of it in the order of the log.
-    while there.get("departments").await.status == 200 {}
-    there.get("departments").await.problem(401, "unauthenticated");
+    there.get_until("departments", 401).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test]

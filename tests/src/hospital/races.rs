@@ -1,11 +1,18 @@
 //! Sixteen callers want the same thing; one gets it, and the tables agree.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use hims_commands::patient::RegisterPatient;
+use hims_commands::{Caller, Executor, Request, Surroundings};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::demo::{self, appointment, at};
+use super::demo::{self, appointment, at, person};
 use super::problems::role;
 use super::tables::count;
 use super::{Answer, Hospital};
@@ -103,4 +110,56 @@ async fn one_of_sixteen_gets_the_address() {
     hospital.settle().await;
     assert_eq!(count(hospital.owner(), "users where email = 'o''brien@example.org'").await, 1);
     assert_eq!(count(hospital.owner(), "audit_logs where error_message = 'create-user: already-taken'").await, 15);
+}
+
+#[tokio::test]
+async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
+    const SAME: u32 = 16;
+    let hospital = Hospital::start().await;
+    let draws = Arc::new(AtomicU64::new(0));
+    let drawn = Arc::clone(&draws);
+    // All draw the same at first.
+    let entropy = move || match drawn.fetch_add(1, Ordering::SeqCst) {
+        nth if nth < u64::from(SAME) => 7,
+        nth => u128::from(nth).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
+    };
+    let surroundings = Surroundings { clock: Arc::new(chrono::Utc::now), entropy: Arc::new(entropy) };
+    let executor = Executor::new(Arc::clone(&hospital.node.store), surroundings);
+    let registered = (0..SAME).map(|nth| {
+        let mut body = person(&format!("Given{nth}"), &format!("Family{nth}"), nth);
+        body["id"] = json!(Uuid::from_u128(0xab00 + u128::from(nth)));
+        body["confirm_not_duplicate"] = json!(true);
+        let command: RegisterPatient = serde_json::from_value(body).expect("a command");
+        executor.execute(command, Request::of(Caller::system("test")))
+    });
+    for outcome in join_all(registered).await {
+        outcome.expect("registered");
+    }
+    assert!(draws.load(Ordering::SeqCst) > u64::from(SAME), "nobody had to draw again");
+    hospital.settle().await;
+    assert_eq!(count(hospital.owner(), "(select distinct mrn from patients) as numbers").await, 8 + 16);
+}
+
+#[tokio::test]
+async fn what_finds_no_place_in_the_queue_is_503_at_once() {
+    let hospital = Hospital::start_with(|it| it.queue = 1).await;
+    let reception = hospital.login("reception").await;
+    // Nothing can be written for as long as the end of the log is somebody else's.
+    let mut holding = hospital.owner().begin().await.expect("a transaction");
+    sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("held");
+    let mut answers: FuturesUnordered<_> = (0..16)
+        .map(|nth| reception.command("register-patient", person(&format!("Given{nth}"), &format!("Family{nth}"), nth)))
+        .collect();
+    let refused = answers.next().await.expect("an answer");
+    refused.problem(503, "overloaded");
+    assert!(refused.header("retry-after").is_some());
+    holding.rollback().await.expect("let go");
+    let others: Vec<_> = answers.collect().await;
+    let done = others.iter().filter(|it| it.status == 201).count();
+    assert!(done >= 1 && others.iter().all(|it| [201, 503].contains(&it.status)), "{:?}", statuses(&others));
+    hospital.settle().await;
+    assert_eq!(
+        count(hospital.owner(), "patients where first_name like 'Given%'").await,
+        i64::try_from(done).expect("few")
+    );
 }

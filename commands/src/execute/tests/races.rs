@@ -108,3 +108,26 @@ async fn sixteen_requests_under_one_key_happen_once() {
     assert!(outcomes.iter().all(|it| it.id == outcomes[0].id && it.position == 1));
     assert_eq!(world.log().await.len(), 1);
 }
+
+#[tokio::test]
+async fn whoever_is_always_overtaken_gives_up() {
+    let world = hospital().await;
+    let store = Arc::clone(world.store());
+    // Whenever the clock is asked, which is between looking and writing too, somebody else changes the department.
+    let overtaken = move || {
+        futures::executor::block_on(async {
+            let version = i32::try_from(store.load(DEPARTMENT.0, 0, i32::MAX).await.unwrap().len()).unwrap();
+            let changed = department::Event::Changed(ask(cardiology()));
+            let changed = NewEvent::new(Department::STREAM, &changed).unwrap();
+            let append = Append::stream(StreamAppend::at(Department::STREAM, DEPARTMENT.0, version, [changed]));
+            store.append(append).await.unwrap();
+        });
+        now()
+    };
+    let surroundings = Surroundings { clock: Arc::new(overtaken), ..world.surroundings.clone() };
+    let slow = Executor::new(Arc::clone(world.store()), surroundings);
+    let close = CloseDepartment { department_id: DEPARTMENT };
+    let outcome = slow.execute(close, Request::of(Caller::system("test"))).await;
+    assert_eq!(refused(outcome).code, "version-conflict");
+    assert_eq!(world.count("department.closed").await, 0);
+}
