@@ -1,7 +1,8 @@
 //! Whether the appends of a batch can be written, asked of the database in one round trip.
 //!
 //! The answer stays true for as long as the head stays where it is, since nothing of what is asked changes without the
-//! head: so what was checked here is still so when the batch is written, or the batch is not written.
+//! head: so what was checked here is still so when the batch is written, or the batch is not written. But for the receipt
+//! of a command that changed nothing: where that comes in between, the key of the table refuses the batch.
 
 use std::collections::HashMap;
 
