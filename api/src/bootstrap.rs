@@ -55,6 +55,10 @@ impl Hospital {
             Ok(_) => Ok(made_up.map(|password| (email, password))),
             // Another node was faster; or the address is that of somebody who is no administrator.
             Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) if self.has_administrator().await? => Ok(None),
+            Err(Failure::Refused(refused)) if !refused.errors.is_empty() => {
+                let rules = refused.errors.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; ");
+                Err(HospitalError::Administrator(rules))
+            }
             Err(error) => Err(error.into()),
         }
     }

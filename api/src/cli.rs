@@ -19,7 +19,7 @@ use hims_domain::user::Profile;
 use hims_domain::values::Email;
 use hims_event_store::chain::hex;
 use hims_event_store::verify;
-use hims_projections::{Rebuild, Target, migrations};
+use hims_projections::{Rebuild, Rebuilt, Target, migrations};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::hospital::Database;
@@ -249,16 +249,26 @@ async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
             ))?;
         }
     }
+    let database_ended = hospital.database_ended();
     let listening = server::listen(&settings, hospital)?;
     say(format_args!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address))?;
-    let handle = listening.handle();
-    tokio::spawn(async move {
-        asked_to_stop().await;
+    let stop = listening.stop();
+    let stopping = tokio::spawn(async move {
+        let is_asked = tokio::select! {
+            () = asked_to_stop() => true,
+            () = database_ended => false,
+        };
         tracing::info!("stopping: no new requests; what waits is written");
-        handle.stop(true).await;
+        stop.await;
+        is_asked
     });
     listening.serve().await?;
-    Ok(ExitCode::SUCCESS)
+    if stopping.await? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log = settings.data_dir.join("postgres.log");
+    Err(format!("PostgreSQL ended, see {}; start the server again, nothing that was answered is lost", log.display())
+        .into())
 }
 
 /// Ctrl-C, or the signal that a service manager sends.
@@ -370,8 +380,15 @@ async fn rebuild(settings: &Settings, as_of: Option<AsOf>, into: Option<String>)
     let rebuilt = rebuild.run(&target, |position| bar.set_position(position.unsigned_abs())).await;
     bar.finish_and_clear();
     hospital.close().await;
-    say(format_args!("the read tables were made anew as of position {}", rebuilt?))?;
-    Ok(ExitCode::SUCCESS)
+    let Rebuilt { position, parked } = rebuilt?;
+    say(format_args!("the read tables were made anew as of position {position}"))?;
+    if parked == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "hims: {parked} streams are not in them, since they hold an event that cannot be projected; the table projection_failures says why"
+    );
+    Ok(ExitCode::FAILURE)
 }
 
 async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {

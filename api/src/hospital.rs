@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, PgEventStore, PgOptions, Position, StoreError, Wanted};
+use hims_event_store::{EventStore, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted};
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations, query};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -31,6 +32,9 @@ pub enum HospitalError {
     /// The master key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Another hospital's master key.
+    #[error("the master key file {0} is not that of this hospital: bring back the file that it was made with")]
+    OtherKey(PathBuf),
     /// `DATABASE_URL` without a master key file.
     #[error("DATABASE_URL needs HIMS_MASTER_KEY_FILE, the file with the key that the database must never see")]
     NoKeyFile,
@@ -40,6 +44,9 @@ pub enum HospitalError {
     /// A command of the set-up.
     #[error("the set-up failed: {0}")]
     SetUp(#[from] Failure),
+    /// The first administrator cannot be made of the settings.
+    #[error("HIMS_ADMIN_EMAIL and HIMS_ADMIN_PASSWORD give no administrator: {0}")]
+    Administrator(String),
     /// There is no hospital to look at.
     #[error("there is no hospital in {0}: name the --data-dir of one, or its DATABASE_URL")]
     Nothing(PathBuf),
@@ -79,7 +86,7 @@ impl Database {
         }
         let mut options = EmbeddedOptions::new(&settings.data_dir);
         options.binaries = settings.pg_bin.clone().or(options.binaries);
-        if purpose == Purpose::Inspect && !settings.data_dir.join("postgres/PG_VERSION").exists() {
+        if purpose == Purpose::Inspect && !settings.has_data() {
             return Err(HospitalError::Nothing(settings.data_dir.clone()));
         }
         match EmbeddedPostgres::start(options.clone()).await {
@@ -161,6 +168,8 @@ pub struct Hospital {
     pub owner: PgPool,
     watcher: JoinHandle<()>,
     database: Database,
+    /// Whether the server is about to stop: what goes on for ever ends then.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 impl Hospital {
@@ -169,13 +178,15 @@ impl Hospital {
     /// # Errors
     /// When any of that is not possible; the error says what to do.
     pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
-        let database = Database::open(settings, purpose).await?;
         let key_file = match (&settings.master_key_file, &settings.database_url) {
             (Some(file), _) => file.clone(),
             (None, None) => settings.data_dir.join("master.key"),
             (None, Some(_)) => return Err(HospitalError::NoKeyFile),
         };
-        let master = master_key(&key_file, settings.database_url.is_none() && purpose != Purpose::Inspect)?;
+        // Before the data are: with data and without it, somebody has to bring it back.
+        let may_make = settings.database_url.is_none() && purpose != Purpose::Inspect && !settings.has_data();
+        let master = master_key(&key_file, may_make)?;
+        let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
         if purpose != Purpose::Inspect {
             migrations::up(&owner).await?;
@@ -187,7 +198,12 @@ impl Hospital {
         let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
         let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
         let store: Arc<dyn EventStore> =
-            Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await?);
+            Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
+                match error {
+                    StoreError::Vault(VaultError::Forged) => HospitalError::OtherKey(key_file),
+                    error => error.into(),
+                }
+            })?);
         let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
@@ -196,7 +212,32 @@ impl Hospital {
         };
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
         let registry = Registry::hospital();
-        Ok(Self { store, executor, registry, login, readers, writers, projectors, runner, owner, watcher, database })
+        let stopping = watch::channel(false).0;
+        Ok(Self {
+            store,
+            executor,
+            registry,
+            login,
+            readers,
+            writers,
+            projectors,
+            runner,
+            owner,
+            watcher,
+            database,
+            stopping,
+        })
+    }
+
+    /// Returns when the embedded PostgreSQL has ended, though nobody stopped it.
+    pub(crate) fn database_ended(&self) -> impl Future<Output = ()> + use<> {
+        let ended = self.database.embedded.as_ref().map(EmbeddedPostgres::ended);
+        async move {
+            match ended {
+                Some(ended) => ended.await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Returns when the read tables show everything that was recorded so far.

@@ -16,6 +16,9 @@ pub enum KeyError {
     /// The file cannot be read or written.
     #[error("the master key file {0} cannot be used: {1}")]
     File(String, std::io::Error),
+    /// There is none, and none may be made.
+    #[error("the master key file {0} is missing: bring back the file that this hospital was made with")]
+    Missing(String),
     /// Others may read it.
     #[error("the master key file {0} can be read by others; run: chmod 600 {0}")]
     Readable(String),
@@ -33,6 +36,9 @@ pub(crate) fn master_key(path: &Path, may_make: bool) -> Result<MasterKey, KeyEr
     let file = |error| KeyError::File(name.clone(), error);
     if may_make && !path.exists() {
         make(path, &name)?;
+    }
+    if !path.exists() {
+        return Err(KeyError::Missing(name));
     }
     let mode = fs::metadata(path).map_err(file)?.permissions().mode();
     if mode & 0o077 != 0 {

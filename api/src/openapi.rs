@@ -51,7 +51,7 @@ fn schemas() -> Map<String, Value> {
         "Problem".to_owned(),
         json!({
             "type": "object",
-            "required": ["type", "title", "status", "detail", "code"],
+            "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
             "properties": {
                 "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
                 "detail": {"type": "string"}, "instance": {"type": "string"}, "code": {"type": "string"},

@@ -1,7 +1,7 @@
 //! Errors as problem details (RFC 9457). Never a stack trace, never a personal value.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use hims_commands::{Failure, Kind};
 use hims_domain::Invalid;
@@ -18,14 +18,35 @@ pub(crate) struct Problem {
     detail: String,
     errors: Vec<Invalid>,
     candidates: Vec<Uuid>,
-    retry_after: Option<u32>,
+    hint: Option<Hint>,
+}
+
+/// What else a client is told, in a header.
+#[derive(Debug, Clone, Copy)]
+enum Hint {
+    /// After how many seconds to repeat.
+    RetryAfter(u32),
+    /// How to say who asks.
+    Authenticate,
+    /// Which methods the route takes.
+    Allow(&'static str),
+}
+
+impl Hint {
+    fn header(self) -> (HeaderName, String) {
+        match self {
+            Self::RetryAfter(seconds) => (RETRY_AFTER, seconds.to_string()),
+            Self::Authenticate => (WWW_AUTHENTICATE, "Bearer".to_owned()),
+            Self::Allow(methods) => (ALLOW, methods.to_owned()),
+        }
+    }
 }
 
 impl Problem {
     /// A problem without fields.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (errors, candidates) = (Vec::new(), Vec::new());
-        Self { status, code, detail: detail.into(), errors, candidates, retry_after: None }
+        Self { status, code, detail: detail.into(), errors, candidates, hint: None }
     }
 
     /// The same, with the fields at fault.
@@ -62,18 +83,35 @@ impl Problem {
     /// Nobody is logged in.
     pub(crate) fn unauthenticated() -> Self {
         let detail = "log in with POST /api/v1/sessions and send the token as Authorization: Bearer …";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+        Self::unauthorized("unauthenticated", detail)
+    }
+
+    /// No token or password, or a wrong one.
+    pub(crate) fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { hint: Some(Hint::Authenticate), ..Self::new(StatusCode::UNAUTHORIZED, code, detail) }
+    }
+
+    /// The route is there, but not for this method.
+    pub(crate) fn method_not_allowed(methods: &'static str) -> Self {
+        let detail = format!("this route takes {methods}");
+        Self {
+            hint: Some(Hint::Allow(methods)),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+        }
     }
 
     /// Not now.
     pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
+        Self { hint: Some(Hint::RetryAfter(1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
 
     /// Too often.
     pub(crate) fn too_many(seconds: u32) -> Self {
         let detail = "too many attempts; wait before the next";
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail) }
+        Self {
+            hint: Some(Hint::RetryAfter(seconds)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
+        }
     }
 }
 
@@ -91,8 +129,8 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
-        if let Some(seconds) = self.retry_after {
-            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        if let Some(hint) = self.hint {
+            response.insert_header(hint.header());
         }
         let mut body = json!({
             "type": format!("urn:hims:problem:{}", self.code),
@@ -164,7 +202,7 @@ impl From<QueryError> for Problem {
             QueryError::Value => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a value is not of its column's type")
             }
-            QueryError::Database(error) => {
+            error @ (QueryError::Swapped | QueryError::Database(_)) => {
                 tracing::error!(%error, "the read tables did not answer");
                 Self::unavailable("unavailable", "the read tables did not answer; try again")
             }

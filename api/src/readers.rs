@@ -50,19 +50,22 @@ impl Readers {
         Self { options, each, pools: Mutex::default() }
     }
 
-    /// Reads on a connection of this thread.
+    /// Reads on a connection of this thread; again, when the tables were swapped meanwhile.
     ///
     /// # Errors
     /// As `reading`, and when no connection is to be had.
     pub async fn read<T>(
         &self,
-        reading: impl AsyncFnOnce(&mut PgConnection) -> Result<T, QueryError>,
+        reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let mut connection = self.pool()?.get().await.map_err(|error| match error {
             PoolError::Backend(error) => QueryError::Database(error),
             _ => QueryError::Database(sqlx::Error::PoolTimedOut),
         })?;
-        let read = reading(&mut connection).await;
+        let mut read = reading(&mut connection).await;
+        if matches!(read, Err(QueryError::Swapped)) {
+            read = reading(&mut connection).await;
+        }
         if matches!(read, Err(QueryError::Database(_))) {
             drop(Object::take(connection));
         }

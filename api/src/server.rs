@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Compress;
 use actix_web::{App, HttpMessage as _, HttpServer, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -17,7 +17,7 @@ use crate::{Hospital, Settings};
 /// How often measurements are folded up.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// The largest body that is read.
-const LARGEST_BODY: usize = 1 << 20;
+pub(crate) const LARGEST_BODY: usize = 1 << 20;
 
 /// A server that is listening.
 pub struct Listening {
@@ -61,9 +61,13 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
 }
 
 impl Listening {
-    /// Stops the server from elsewhere.
-    pub fn handle(&self) -> ServerHandle {
-        self.server.handle()
+    /// Stops the server from elsewhere: no new requests, those under way are answered, and event streams end.
+    pub fn stop(&self) -> impl Future<Output = ()> + use<> {
+        let (handle, stopping) = (self.server.handle(), self.hospital.stopping.clone());
+        async move {
+            stopping.send_replace(true);
+            handle.stop(true).await;
+        }
     }
 
     /// Serves until it is stopped; then writes what waits and closes the hospital.

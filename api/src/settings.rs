@@ -74,17 +74,32 @@ impl Settings {
     /// Reads `hims.toml` in the working directory, if there is one, and the environment.
     ///
     /// # Errors
-    /// When a setting is unknown or is not of its type.
+    /// When a setting is unknown, not of its type, or zero where nothing would work.
     pub fn read() -> Result<Self, config::ConfigError> {
         let mut settings: Self = config::Config::builder()
             .add_source(config::File::new("hims.toml", config::FileFormat::Toml).required(false))
             .add_source(config::Environment::with_prefix("HIMS"))
             .build()?
             .try_deserialize()?;
+        let least_one = [
+            ("queue", settings.queue == 0),
+            ("workers", settings.workers == Some(0)),
+            ("read_connections", settings.read_connections == 0),
+            ("session_idle_minutes", settings.session_idle_minutes == 0),
+            ("session_hours", settings.session_hours == 0),
+        ];
+        if let Some((name, _)) = least_one.iter().find(|(_, is_none)| *is_none) {
+            return Err(config::ConfigError::Message(format!("the setting {name} must be at least 1")));
+        }
         if let Ok(url) = std::env::var("DATABASE_URL") {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
         }
         Ok(settings)
+    }
+
+    /// Whether the embedded PostgreSQL has been made.
+    pub(crate) fn has_data(&self) -> bool {
+        self.data_dir.join("postgres/PG_VERSION").exists()
     }
 
     /// Connections for reading that each worker has.

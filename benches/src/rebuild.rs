@@ -31,7 +31,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     forget_peak()?;
     let before = resident("VmRSS:")?;
     let started = Instant::now();
-    let position = rebuild.run(&Target::Swap, |_| ()).await?;
+    let position = rebuild.run(&Target::Swap, |_| ()).await?.position;
     let rate = count(position) / started.elapsed().as_secs_f64();
     let peak = resident("VmHWM:")?;
     let parked: i64 =

@@ -1,9 +1,9 @@
 //! The whole server in this process: a hospital with a doctor and patients, listening.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use hims_api::{Hospital, Purpose, Settings, server};
 use hims_commands::patient::RegisterPatient;
 use hims_commands::{Caller, Password, Request};
@@ -26,11 +26,13 @@ pub(crate) struct Server {
     pub(crate) patients: Vec<Uuid>,
     /// How far the read tables are.
     pub(crate) read_position: watch::Receiver<Position>,
-    handle: ServerHandle,
+    stop: Stop,
     thread: JoinHandle<()>,
 }
 
-type Ready = (SocketAddr, String, Vec<Uuid>, watch::Receiver<Position>, ServerHandle);
+/// Stops a server when it is awaited.
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Ready = (SocketAddr, String, Vec<Uuid>, watch::Receiver<Position>, Stop);
 
 impl Server {
     /// Starts it on a runtime of its own, as `hims serve` does.
@@ -53,13 +55,13 @@ impl Server {
                 }
             });
         });
-        let (address, token, patients, read_position, handle) = ready.await??;
-        Ok(Self { address, token, patients, read_position, handle, thread })
+        let (address, token, patients, read_position, stop) = ready.await??;
+        Ok(Self { address, token, patients, read_position, stop, thread })
     }
 
     /// Stops it in good order.
     pub(crate) async fn stop(self) {
-        self.handle.stop(true).await;
+        self.stop.await;
         // It has nothing to say.
         let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
     }
@@ -82,6 +84,6 @@ async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure
     let session = hospital.login.start("doctor@demo.hims", &password, (None, None)).await?;
     let read_position = hospital.runner.as_ref().ok_or("nothing is projected")?.position.clone();
     let listening = server::listen(settings, hospital)?;
-    let ready = (listening.address, session.token, patients, read_position, listening.handle());
+    let ready: Ready = (listening.address, session.token, patients, read_position, Box::pin(listening.stop()));
     Ok((listening, ready))
 }

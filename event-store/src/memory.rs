@@ -282,6 +282,10 @@ impl KeyTable for MemoryKeys {
         Ok(subjects.iter().filter_map(|it| keys.get(it).map(|key| (*it, key.clone()))).collect())
     }
 
+    async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError> {
+        Ok(self.keys().iter().find_map(|(subject, key)| Some((*subject, key.clone()?))))
+    }
+
     async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError> {
         self.keys().entry(subject).or_insert(Some(wrapped));
         Ok(())

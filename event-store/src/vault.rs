@@ -82,6 +82,8 @@ impl MasterKey {
 pub trait KeyTable: Send + Sync {
     /// The keys of those subjects that ever had one.
     async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError>;
+    /// One of the keys, if there is any that was not destroyed.
+    async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError>;
     /// Keeps a key unless the subject has, or had, one.
     async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError>;
     /// Destroys a key for good.
@@ -114,6 +116,17 @@ impl Vault {
         mac.update(&[0]);
         mac.update(key);
         mac.finalize().into_bytes().to_vec()
+    }
+
+    /// Makes sure that the master key is the one that wrapped the keys of the table.
+    ///
+    /// # Errors
+    /// When it is another, or the keys are not available.
+    pub(crate) async fn prove(&self) -> Result<(), VaultError> {
+        match self.keys.sample().await? {
+            Some((subject, wrapped)) => self.unwrap(subject, &wrapped).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Destroys the subject's key: everything that was sealed with it reads as erased from now on.

@@ -90,8 +90,8 @@ pub struct Column {
 const BOOKKEEPING: &str = "id version created_at updated_at created_by updated_by";
 
 /// Whether the audit shows a column.
-pub(crate) const fn is_audited(name: &str, hidden: bool) -> bool {
-    !hidden && !hims_domain::__has_word(BOOKKEEPING, name)
+pub(crate) const fn is_audited(name: &str, hidden: bool, personal: bool) -> bool {
+    (!hidden || personal) && !hims_domain::__has_word(BOOKKEEPING, name)
 }
 
 /// A type that a column can have.

@@ -32,7 +32,7 @@ mod vital_signs;
 pub use column::{Column, Kind};
 pub use dispatch::{TABLES, table_of};
 pub use event::READ_SCHEMA;
-pub use rebuild::{Rebuild, RebuildError, Target};
+pub use rebuild::{Rebuild, RebuildError, Rebuilt, Target};
 pub use runner::{Runner, RunnerHandle};
 pub(crate) use table::Row;
 pub use table::Table;

@@ -29,7 +29,7 @@ table! {
         /// Social security number, sealed with the patient's own key.
         ssn: Option<String> [personal, hidden],
         /// For looking a number up by equality.
-        ssn_blind_index: Option<Vec<u8>> [personal, hidden],
+        ssn_blind_index: Option<Vec<u8>> [hidden],
         /// E-mail address.
         email: Option<String> [personal, indexed],
         /// First phone number in E.164.

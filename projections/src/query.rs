@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Datelike as _;
 use hims_event_store::Position;
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -74,7 +75,12 @@ pub struct Wanted {
 impl Wanted {
     /// Whether the cursor, if there is one, is of a page in the same order: in another it would lead anywhere.
     pub fn goes_on(&self) -> bool {
-        self.cursor.as_ref().is_none_or(|it| it.order == self.order())
+        // As PostgreSQL writes a value, it may be none of ours; but it is one.
+        let is_value = |cursor: &Cursor| match (&cursor.value, self.sort) {
+            (Some(text), Some(column)) if column.kind != Kind::Timestamp => value(column.kind, text).is_some(),
+            _ => true,
+        };
+        self.cursor.as_ref().is_none_or(|it| it.order == self.order() && is_value(it))
     }
 
     fn order(&self) -> String {
@@ -118,6 +124,9 @@ pub enum QueryError {
     /// A value is not of its column's type.
     #[error("a value is not of the column's type")]
     Value,
+    /// The tables were swapped for newer ones in the same moment; read again.
+    #[error("the tables were swapped; read again")]
+    Swapped,
     /// The database did not answer.
     #[error(transparent)]
     Database(sqlx::Error),
@@ -163,6 +172,11 @@ fn bind_identity<'q>(query: Query<'q, Postgres, PgArguments>, who: &Identity) ->
         .bind(who.reads.clone())
 }
 
+/// The position, unless it is the mark of tables that were swapped away.
+fn of_live_tables(position: Position) -> Result<Position, QueryError> {
+    if position < 0 { Err(QueryError::Swapped) } else { Ok(position) }
+}
+
 fn columns(table: &Table) -> String {
     table.visible().map(|it| format!("\"{}\"", it.name)).collect::<Vec<_>>().join(", ")
 }
@@ -191,7 +205,7 @@ pub async fn find(db: &mut PgConnection, table: &Table, id: Uuid, who: &Identity
     let row = bind_identity(sqlx::query(FIND[table.name].as_str()), who).bind(id).fetch_one(db).await?;
     let json: Option<String> = row.try_get(0)?;
     let version: Option<i32> = row.try_get(1)?;
-    Ok(Found { row: json.zip(version), position: row.try_get(2)? })
+    Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
 }
 
 /// A page of rows.
@@ -264,7 +278,7 @@ fn after(sort: &Column, descending: bool, cursor: &Cursor, place: &mut dyn FnMut
 fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
     let limit = wanted.limit;
     let Some(first) = rows.first() else { return Err(QueryError::Database(sqlx::Error::RowNotFound)) };
-    let position = first.try_get(3)?;
+    let position = of_live_tables(first.try_get(3)?)?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows.iter().take(limit) {
         items.extend(row.try_get::<Option<String>, _>(0)?);
@@ -276,23 +290,27 @@ fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
     Ok(Page { items, next, position })
 }
 
-/// Whether a text can be a value of a column; says more kindly than the database what is wrong.
-pub fn is_value(kind: Kind, text: &str) -> bool {
-    match kind {
-        Kind::Uuid => Uuid::try_parse(text).is_ok(),
-        Kind::Boolean => matches!(text, "true" | "false"),
-        Kind::Integer => text.parse::<i32>().is_ok(),
-        Kind::Long => text.parse::<i64>().is_ok(),
-        Kind::Timestamp => {
-            chrono::DateTime::parse_from_rfc3339(text).is_ok() || text.parse::<chrono::NaiveDate>().is_ok()
-        }
-        Kind::Date => text.parse::<chrono::NaiveDate>().is_ok(),
-        Kind::Time => text.parse::<chrono::NaiveTime>().is_ok(),
-        Kind::Decimal => text.parse::<rust_decimal::Decimal>().is_ok(),
-        Kind::Address => text.parse::<std::net::IpAddr>().is_ok(),
-        Kind::Text => !text.contains('\0'),
-        Kind::Json | Kind::Bytes => false,
-    }
+/// A text as the value of a column, as PostgreSQL writes it: what it cannot read, it would note in its log.
+pub fn value(kind: Kind, text: &str) -> Option<String> {
+    /// As far as columns reach.
+    const YEARS: std::ops::RangeInclusive<i32> = 1800..=9999;
+    let date = |text: &str| text.parse::<chrono::NaiveDate>().ok().filter(|it| YEARS.contains(&it.year()));
+    Some(match kind {
+        Kind::Uuid => Uuid::try_parse(text).ok()?.to_string(),
+        Kind::Boolean => text.parse::<bool>().ok()?.to_string(),
+        Kind::Integer => text.parse::<i32>().ok()?.to_string(),
+        Kind::Long => text.parse::<i64>().ok()?.to_string(),
+        Kind::Timestamp => match chrono::DateTime::parse_from_rfc3339(text) {
+            Ok(time) => Some(time.to_utc()).filter(|it| YEARS.contains(&it.year()))?.to_rfc3339(),
+            Err(_) => date(text)?.to_string(),
+        },
+        Kind::Date => date(text)?.to_string(),
+        Kind::Time => text.parse::<chrono::NaiveTime>().ok()?.to_string(),
+        Kind::Decimal => text.parse::<rust_decimal::Decimal>().ok()?.to_string(),
+        Kind::Address => text.parse::<std::net::IpAddr>().ok()?.to_string(),
+        Kind::Text => Some(text).filter(|it| !it.contains('\0'))?.to_owned(),
+        Kind::Json | Kind::Bytes => return None,
+    })
 }
 
 /// How far the tables are.

@@ -153,6 +153,7 @@ macro_rules! table {
                     audited: $crate::column::is_audited(
                         stringify!($field),
                         hims_domain::described_has_word!("hidden" in $($($mark)*)?),
+                        hims_domain::described_has_word!("personal" in $($($mark)*)?),
                     ),
                 } ),*],
                 generated: &[$($( $crate::Column {

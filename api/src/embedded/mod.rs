@@ -113,9 +113,12 @@ impl EmbeddedPostgres {
     }
 
     /// Returns when the server has ended, for whatever reason.
-    pub async fn ended(&self) {
-        // An error means that its thread is gone, and so is the server.
-        let _ = self.gone.clone().wait_for(|it| *it).await;
+    pub fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let mut gone = self.gone.clone();
+        async move {
+            // An error means that its thread is gone, and so is the server.
+            let _ = gone.wait_for(|it| *it).await;
+        }
     }
 
     /// Stops the server in good order and returns when it has ended. Open connections are closed: call it when the

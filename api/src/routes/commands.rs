@@ -1,6 +1,6 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_MATCH;
-use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{Request, json_schema};
 use hims_domain::Invalid;
 use serde_json::{Value, json};
@@ -12,7 +12,6 @@ use crate::Hospital;
 use crate::problem::Problem;
 
 /// Every command: its name, what it needs, the schema of its body.
-#[get("/commands")]
 pub(super) async fn list(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -32,7 +31,6 @@ pub(super) async fn list(
 }
 
 /// Carries a command out.
-#[post("/commands/{name}")]
 pub(super) async fn run(
     request: HttpRequest,
     hospital: web::Data<Hospital>,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::ContentEncoding;
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use futures::stream;
 use hims_domain::Aggregate as _;
@@ -45,7 +45,8 @@ impl Filters {
         Ok(Self {
             after: parameters.take("after", "a position", |it| it.parse().ok())?,
             stream_id: parameters.take("stream_id", "a UUID", uuid)?,
-            stream_type: parameters.take("stream_type", "a text", text)?,
+            // As in the names of tables and commands, or as in events.
+            stream_type: parameters.take("stream_type", "a text", |it| Some(it.replace('-', "_")))?,
             event_type: parameters.take("type", "a text", text)?,
             patient_id: parameters.take("patient_id", "a UUID", uuid)?,
             actor_id: parameters.take("actor_id", "a UUID", uuid)?,
@@ -82,7 +83,6 @@ impl Filters {
 }
 
 /// Events of the log, in order.
-#[get("/events")]
 pub(super) async fn list(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -117,7 +117,6 @@ pub(super) async fn list(
 }
 
 /// Events of the log as they are recorded, from a position on.
-#[get("/events/stream")]
 pub(super) async fn follow(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -139,7 +138,7 @@ pub(super) async fn follow(
     let frames = stream::unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
-            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame)), Some(follower))),
+            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), Some(follower))),
             Err(problem) => Some((Err(problem.into()), None)),
         }
     });
@@ -161,12 +160,18 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next events, or a sign of life; an error once the session is over.
-    async fn next(&mut self) -> Result<String, Problem> {
-        let mut head = self.hospital.store.head();
+    /// The next events, or a sign of life; nothing when the server stops, an error once the session is over.
+    async fn next(&mut self) -> Result<Option<String>, Problem> {
+        let (mut head, mut stopping) = (self.hospital.store.head(), self.hospital.stopping.subscribe());
         if *head.borrow_and_update() <= self.after {
-            // Either something was recorded, or it is time for a sign of life.
-            let _ = tokio::time::timeout(HEARTBEAT, head.changed()).await;
+            tokio::select! {
+                _ = stopping.wait_for(|it| *it) => {}
+                // Either something was recorded, or it is time for a sign of life.
+                _ = tokio::time::timeout(HEARTBEAT, head.changed()) => {}
+            }
+        }
+        if *stopping.borrow() {
+            return Ok(None);
         }
         let caller = &self.logged_in.caller;
         let origin = (caller.ip, caller.user_agent.clone());
@@ -175,24 +180,24 @@ impl Follower {
         self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
         authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
         let mut events = self.hospital.store.read(self.after, 500).await?;
-        let Some(last) = events.last().map(|it| it.position) else { return Ok(STILL_HERE.to_owned()) };
+        let Some(last) = events.last().map(|it| it.position) else { return Ok(Some(STILL_HERE.to_owned())) };
         // Who may read an event is known once its row is there.
         if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads("all_data"))
             && tokio::time::timeout(HEARTBEAT, runner.reach(last)).await.is_err()
         {
-            return Ok(STILL_HERE.to_owned());
+            return Ok(Some(STILL_HERE.to_owned()));
         }
         self.after = last;
         let in_the_log = self.wanted.in_the_log(0);
         events.retain(|it| in_the_log.fits(it) && self.wanted.is_about(it));
         if events.is_empty() {
-            return Ok(STILL_HERE.to_owned());
+            return Ok(Some(STILL_HERE.to_owned()));
         }
         let read = read_as(&self.hospital, &self.logged_in, events).await?;
         let frame = |it: &Value| {
             format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default())
         };
-        Ok(read.iter().map(frame).collect())
+        Ok(Some(read.iter().map(frame).collect()))
     }
 }
 

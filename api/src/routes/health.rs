@@ -1,5 +1,5 @@
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, web};
 use hims_projections::query;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
@@ -7,13 +7,11 @@ use serde_json::json;
 use crate::Hospital;
 
 /// The process answers.
-#[get("/health/live")]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
 /// The log and the read tables answer.
-#[get("/health/ready")]
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let head = hospital.store.current_head().await.map_err(|it| it.to_string());
     let read = hospital.readers.read(async |db| query::position(db).await).await.map_err(|it| it.to_string());
@@ -32,14 +30,12 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
 }
 
 /// What is measured, for Prometheus.
-#[get("/metrics")]
 pub(super) async fn metrics(hospital: web::Data<Hospital>, prometheus: web::Data<PrometheusHandle>) -> HttpResponse {
     hospital.measure().await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(prometheus.render())
 }
 
 /// The OpenAPI document.
-#[get("/openapi.json")]
 pub(super) async fn openapi(hospital: web::Data<Hospital>) -> HttpResponse {
     HttpResponse::Ok().json(crate::openapi::document(&hospital.registry))
 }

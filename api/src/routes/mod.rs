@@ -13,6 +13,7 @@ mod streams;
 mod tables;
 
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub(crate) use request_id::RequestIds;
@@ -22,25 +23,49 @@ use crate::problem::Problem;
 
 /// Everything under the server's root.
 pub(crate) fn configure(service: &mut ServiceConfig) {
+    let api = web::scope("/api/v1")
+        .service(read("/openapi.json", health::openapi))
+        .service(write("/sessions", sessions::start))
+        .service(other("/sessions/current", "GET, DELETE").get(sessions::current).delete(sessions::end))
+        .service(read("/commands", commands::list))
+        .service(write("/commands/{name}", commands::run))
+        .service(other("/events/stream", "GET").get(events::follow))
+        .service(read("/events", events::list))
+        .service(read("/streams/{type}/{id}", streams::state_of))
+        .service(read("/{table}", tables::page_of))
+        .service(read("/{table}/{id}", tables::row_of));
     service
-        .service(health::live)
-        .service(health::ready)
-        .service(health::metrics)
+        .service(read("/health/live", health::live))
+        .service(read("/health/ready", health::ready))
+        .service(read("/metrics", health::metrics))
         .service(web::redirect("/docs", "/docs/"))
         .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")))
-        .service(
-            web::scope("/api/v1")
-                .service(health::openapi)
-                .service(sessions::start)
-                .service(sessions::current)
-                .service(sessions::end)
-                .service(commands::list)
-                .service(commands::run)
-                .service(events::follow)
-                .service(events::list)
-                .service(streams::state_of)
-                .service(tables::page_of)
-                .service(tables::row_of),
-        )
+        .service(api)
         .default_service(web::to(|| async { Err::<String, _>(Problem::not_found()) }));
+}
+
+/// A route that is read; asked for by HEAD, it answers the same without the body.
+fn read<F, Asked>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Asked>,
+    Asked: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    other(path, "GET, HEAD").get(handler.clone()).head(handler)
+}
+
+/// A route that is written to.
+fn write<F, Asked>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Asked>,
+    Asked: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    other(path, "POST").post(handler)
+}
+
+/// A route, and the methods that it knows.
+fn other(path: &str, methods: &'static str) -> Resource {
+    web::resource(path)
+        .default_service(web::to(move || async move { Err::<String, _>(Problem::method_not_allowed(methods)) }))
 }

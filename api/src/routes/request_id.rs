@@ -1,10 +1,13 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{Error, HttpMessage as _};
 use futures::future::{LocalBoxFuture, Ready, ready};
 use serde_json::{Value, json};
 use tracing_actix_web::RequestId;
+
+use crate::server::LARGEST_BODY;
 
 /// Completes problem details with what only the request knows: its path and its id; every answer carries the id.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +64,14 @@ where
     }
 }
 
+/// What the framework does not say of its own errors.
+fn detail(status: StatusCode) -> String {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => format!("a body has at most {LARGEST_BODY} bytes"),
+        other => other.canonical_reason().unwrap_or("Error").to_owned(),
+    }
+}
+
 /// A problem with its path and id; an error that is none yet (of the framework) becomes one.
 async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
@@ -74,7 +85,7 @@ async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> S
             "type": format!("urn:hims:problem:{code}"),
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
-            "detail": status.canonical_reason().unwrap_or("Error"),
+            "detail": detail(status),
             "code": code,
         }),
     };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{Credentials, Failure, LoginFailure};
 use moka::sync::Cache;
 use serde_json::json;
@@ -38,7 +38,6 @@ impl LoginLimiter {
 }
 
 /// Logs in.
-#[post("/sessions")]
 pub(super) async fn start(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -60,14 +59,13 @@ pub(super) async fn start(
         }))),
         Err(LoginFailure::Wrong) => {
             let detail = "the e-mail address or the password is wrong";
-            Err(Problem::new(actix_web::http::StatusCode::UNAUTHORIZED, "wrong-credentials", detail))
+            Err(Problem::unauthorized("wrong-credentials", detail))
         }
         Err(LoginFailure::Failure(failure)) => Err(failure.into()),
     }
 }
 
 /// Who am I?
-#[get("/sessions/current")]
 pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
     let caller = logged_in.caller;
@@ -85,7 +83,6 @@ pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result
 }
 
 /// Logs out.
-#[delete("/sessions/current")]
 pub(super) async fn end(hospital: web::Data<Hospital>, logged_in: LoggedIn) -> Result<HttpResponse, Problem> {
     hospital.login.end(&logged_in.token, logged_in.caller).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -1,4 +1,4 @@
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Opened, Position, StoreError, reveal};
 use serde_json::{Value, json};
@@ -12,7 +12,6 @@ use crate::Hospital;
 use crate::problem::Problem;
 
 /// The state of an aggregate, as it is or as it was.
-#[get("/streams/{type}/{id}")]
 pub(super) async fn state_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,

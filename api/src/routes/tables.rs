@@ -1,5 +1,5 @@
 use actix_web::http::header::{CONTENT_TYPE, ETAG};
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
 use hims_projections::{TABLES, Table};
 use uuid::Uuid;
@@ -14,7 +14,6 @@ use crate::problem::Problem;
 const LIMIT: (usize, usize) = (50, 500);
 
 /// A page of a table.
-#[get("/{table}")]
 pub(super) async fn page_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -37,7 +36,6 @@ pub(super) async fn page_of(
 }
 
 /// A row of a table.
-#[get("/{table}/{id}")]
 pub(super) async fn row_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -96,7 +94,7 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
                 }
                 wanted.search = Some(value);
             }
-            _ => wanted.filters.push(filter(table, &name, value)?),
+            _ => wanted.filters.push(filter(table, &name, &value)?),
         }
     }
     if wanted.goes_on() { Ok(wanted) } else { Err(other_page()) }
@@ -108,7 +106,7 @@ fn sortable(table: &Table) -> String {
 }
 
 /// A filter by a column: equality on one that leads an index, from or to on one of a date or a time.
-fn filter(table: &'static Table, name: &str, value: String) -> Result<Filter, Problem> {
+fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Problem> {
     let range = |suffix, comparison| {
         let column = table.column(name.strip_suffix(suffix)?).filter(|it| it.kind.has_range())?;
         Some((column, comparison))
@@ -118,8 +116,7 @@ fn filter(table: &'static Table, name: &str, value: String) -> Result<Filter, Pr
     let (column, comparison) = found.ok_or_else(|| {
         Problem::parameter(name, "is not a parameter of this table; its indexed columns can be filtered")
     })?;
-    if !query::is_value(column.kind, &value) {
-        return Err(Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())));
-    }
+    let value = query::value(column.kind, text)
+        .ok_or_else(|| Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())))?;
     Ok(Filter { column, comparison, value })
 }

@@ -21,6 +21,13 @@ impl KeyTable for PgKeys {
             .map_err(|it| unavailable(&it))
     }
 
+    async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError> {
+        sqlx::query_as("select subject_id, wrapped from log.subject_keys where wrapped is not null limit 1")
+            .fetch_optional(&self.0)
+            .await
+            .map_err(|it| unavailable(&it))
+    }
+
     async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError> {
         sqlx::query("insert into log.subject_keys (subject_id, wrapped) values ($1, $2) on conflict do nothing")
             .bind(subject)

@@ -59,7 +59,8 @@ impl PgEventStore {
     /// need the rights of the role `hims_writer`.
     ///
     /// # Errors
-    /// When the database does not answer or the log's tables are missing.
+    /// When the database does not answer, the log's tables are missing, or the master key is not that of the log
+    /// ([`VaultError::Forged`](crate::VaultError::Forged)).
     pub async fn connect(
         pool: PgPool,
         master: MasterKey,
@@ -68,6 +69,7 @@ impl PgEventStore {
     ) -> Result<Self, StoreError> {
         let vault = Vault::new(master, Arc::new(keys::PgKeys(pool.clone())));
         let start = read::head(&pool).await?;
+        vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);

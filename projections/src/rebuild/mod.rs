@@ -36,6 +36,15 @@ pub enum Target {
     Instant(DateTime<Utc>, String),
 }
 
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The position that the tables stand at.
+    pub position: Position,
+    /// How many streams are not in them, since they hold an event that cannot be projected.
+    pub parked: i64,
+}
+
 /// How the tables are loaded.
 #[derive(Debug, Clone, Copy)]
 enum Load {
@@ -91,7 +100,7 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    /// Makes the tables; `progress` is told how far they are. Answers the position that they stand at.
+    /// Makes the tables; `progress` is told how far they are.
     ///
     /// # Errors
     /// When the log or the database does not answer; then everything is as before.
@@ -99,7 +108,7 @@ impl Rebuild {
         &self,
         target: &Target,
         mut progress: impl FnMut(Position) + Send,
-    ) -> Result<Position, RebuildError> {
+    ) -> Result<Rebuilt, RebuildError> {
         let mut db = self.pool.acquire().await?.detach();
         let schema = match target {
             Target::Swap => format!("{READ_SCHEMA}_rebuild"),
@@ -127,6 +136,15 @@ impl Rebuild {
             );
             made = self.make(&mut db, &schema, end, swap, Load::Guarded, &mut progress).await;
         }
+        let made = match made {
+            Ok(position) => {
+                let schema = if swap { READ_SCHEMA } else { &schema };
+                let sql = format!("select count(*) from {schema}.projection_failures");
+                let parked = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut db).await;
+                parked.map(|parked| Rebuilt { position, parked }).map_err(RebuildError::from)
+            }
+            Err(error) => Err(error),
+        };
         // Closing alone gives the lock back a moment later.
         execute(&mut db, "select pg_advisory_unlock_all()").await.ok();
         db.close().await.ok();
@@ -300,6 +318,7 @@ async fn position_at(db: &mut PgConnection, instant: DateTime<Utc>) -> Result<Po
 /// Makes the read tables in a schema of their own, by the same migrations.
 async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError> {
     let is_name = schema.starts_with(|it: char| it.is_ascii_lowercase())
+        && !schema.starts_with("pg_")
         && schema.len() <= 50
         && schema.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_');
     // A word of SQL would have to be quoted everywhere.

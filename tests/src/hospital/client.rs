@@ -100,7 +100,7 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it is answered so at last")
+        tokio::time::timeout(Duration::from_mins(1), asking).await.expect("it is answered so at last")
     }
 
     /// A row.

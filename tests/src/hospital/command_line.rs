@@ -187,3 +187,38 @@ fn an_output_that_is_closed_early_is_no_failure() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_setting_with_which_nothing_would_work_is_refused() {
+    let folder = scratch("cli");
+    for name in
+        ["HIMS_QUEUE", "HIMS_WORKERS", "HIMS_READ_CONNECTIONS", "HIMS_SESSION_HOURS", "HIMS_SESSION_IDLE_MINUTES"]
+    {
+        let output = hims().env(name, "0").args(["serve", "--data-dir"]).arg(folder.path()).output().expect("it runs");
+        assert_failed(&output);
+        assert!(text(&output.stderr).contains("at least 1"), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn with_another_master_key_nothing_is_opened_and_nothing_is_made() {
+    let hospital = Hospital::start().await;
+    let folder = scratch("cli");
+    let with = |file: &std::path::Path| {
+        let mut command = on(&hospital.database, &folder);
+        command.env("HIMS_MASTER_KEY_FILE", file).args(["serve", "--bind", "127.0.0.1:0"]);
+        command.output().expect("it runs")
+    };
+    let other = folder.path().join("other.key");
+    std::fs::rename(key_file(&folder), &other).expect("a file that only its owner can read");
+    std::fs::write(&other, format!("{:064x}", 8)).expect("another key");
+    let output = with(&other);
+    assert_failed(&output);
+    assert!(text(&output.stderr).contains("not that of this hospital"), "{output:?}");
+    let output = with(&folder.path().join("no.key"));
+    assert_failed(&output);
+    assert!(text(&output.stderr).contains("is missing"), "{output:?}");
+    let users = "select count(distinct stream_id) from log.events where stream_type = 'user'";
+    let users: i64 = sqlx::query_scalar(users).fetch_one(hospital.owner()).await.expect("a number");
+    assert_eq!(users, 7);
+}

@@ -215,3 +215,14 @@ async fn a_doctor_is_told_of_what_has_just_begun() {
     });
     assert_eq!(told, (head + 1..=head + 20).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_stream_ends_when_the_server_stops() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let response = admin.request(Method::GET, "/api/v1/events/stream").send().await.expect("a stream");
+    let stopped = tokio::task::spawn_blocking(move || drop(hospital));
+    let rest: Vec<_> = response.bytes_stream().collect().await;
+    assert!(rest.iter().all(Result::is_ok), "it was cut off: {rest:?}");
+    stopped.await.expect("stopped in good order");
+}

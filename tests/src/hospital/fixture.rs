@@ -99,11 +99,11 @@ impl Node {
                 hospital.fill_with_demo().await.expect("the demo is made");
             }
             let listening = hims_api::server::listen(&settings, hospital).expect("a port is free");
-            let handle = listening.handle();
+            let stop = listening.stop();
             tokio::spawn(async move {
                 // Dropping the node says the same.
                 let _ = stopped.await;
-                handle.stop(false).await;
+                stop.await;
             });
             let told = tell.send((listening.address, Arc::clone(&listening.hospital.store)));
             assert!(told.is_ok(), "the test waits for its server");

@@ -50,6 +50,8 @@ async fn a_parameter_that_cannot_be_used_is_400() {
         ("patients?sort=gender", "/sort"),
         ("patients?cursor=nonsense", "/cursor"),
         ("patients?date_of_birth=yesterday", "/date_of_birth"),
+        ("patients?date_of_birth=-1979-04-02", "/date_of_birth"),
+        ("patients?created_at_from=%2B12345-01-01", "/created_at_from"),
         ("appointments?status=scheduled&status=confirmed", "/status"),
         ("patients?ssn=999-00-0001", "/ssn"),
         ("patients/not-a-uuid", "/id"),
@@ -92,6 +94,7 @@ async fn whoever_is_not_logged_in_is_401() {
     for path in ["patients", "events", "events/stream", "commands", "sessions/current"] {
         nobody.get(path).await.problem(401, "unauthenticated");
     }
+    assert_eq!(nobody.get("patients").await.header("www-authenticate"), Some("Bearer"));
     nobody.command("register-patient", json!({})).await.problem(401, "unauthenticated");
     nobody.with_token("forged").get("patients").await.problem(401, "unauthenticated");
     nobody.log_in("doctor@demo.hims", "wrong password").await.problem(401, "wrong-credentials");
@@ -234,5 +237,33 @@ async fn tables_that_are_behind_are_503() {
         let answer = doctor.send(request.header("hims-min-position", future).header("prefer", "wait=0")).await;
         answer.problem(503, "read-model-behind");
         assert!(answer.header("retry-after").is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_route_does_not_take_is_405() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    for (method, path, allowed) in [
+        (Method::DELETE, "/api/v1/patients", "GET, HEAD"),
+        (Method::PUT, &format!("/api/v1/patients/{}", demo::patient(1)), "GET, HEAD"),
+        (Method::GET, "/api/v1/commands/register-patient", "POST"),
+        (Method::PATCH, "/api/v1/sessions/current", "GET, DELETE"),
+        (Method::POST, "/metrics", "GET, HEAD"),
+    ] {
+        let answer = admin.send(admin.request(method, path)).await;
+        answer.problem(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), Some(allowed));
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_may_be_asked_for_without_the_body() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    hospital.settle().await;
+    for path in ["/health/live", "/api/v1/patients", &format!("/api/v1/patients/{}", demo::patient(1))] {
+        let answer = admin.send(admin.request(Method::HEAD, path)).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{path}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hims_event_store::{Append, NewEvent, StreamAppend};
-use hims_projections::{Rebuild, RebuildError, Target};
+use hims_projections::{Rebuild, RebuildError, Rebuilt, Target};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -23,7 +23,8 @@ async fn a_rebuild_gives_every_row_of_every_table_again() {
     busy_day(&hospital.nobody()).await;
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
-    let position = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    let Rebuilt { position, parked } = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    assert_eq!(parked, 0);
     assert_eq!(before["projection_checkpoint"], [format!("{{\"only_row\": true, \"position\": {position}}}")]);
     assert_same(&before, &contents(hospital.owner(), "hims").await);
     // And it goes on from there.
@@ -88,7 +89,8 @@ async fn the_tables_as_of_a_position_are_those_of_then() {
     reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
     let targets = [Target::Position(position, "then_a".to_owned()), Target::Instant(instant, "then_b".to_owned())];
     for (target, schema) in targets.iter().zip(["then_a", "then_b"]) {
-        assert_eq!(rebuild(&hospital).run(target, |_| {}).await.expect("a past"), position);
+        let past = rebuild(&hospital).run(target, |_| {}).await.expect("a past");
+        assert_eq!(past, Rebuilt { position, parked: 0 });
         assert_same(&then, &contents(hospital.owner(), schema).await);
     }
     let again = rebuild(&hospital).run(&targets[0], |_| {}).await.expect_err("the schema is there");

@@ -123,7 +123,7 @@ async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
         nth if nth < u64::from(SAME) => 7,
         nth => u128::from(nth).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
     };
-    let surroundings = Surroundings { clock: Arc::new(chrono::Utc::now), entropy: Arc::new(entropy) };
+    let surroundings = Surroundings { entropy: Arc::new(entropy), ..hims_api::surroundings() };
     let executor = Executor::new(Arc::clone(&hospital.node.store), surroundings);
     let registered = (0..SAME).map(|nth| {
         let mut body = person(&format!("Given{nth}"), &format!("Family{nth}"), nth);

@@ -1,7 +1,9 @@
 //! What identifies a person never stands in the log as it is.
 
+use serde_json::json;
+
 use super::Hospital;
-use super::demo::busy_day;
+use super::demo::{busy_day, person};
 
 #[tokio::test]
 async fn the_log_holds_no_personal_value_in_plain_text() {
@@ -70,5 +72,20 @@ async fn the_audit_holds_no_personal_value_in_plain_text() {
         ] {
             assert!(!text.contains(value), "{value} in {text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn that_a_social_security_number_changed_is_in_the_audit_but_neither_number() {
+    let hospital = Hospital::start().await;
+    let (reception, admin) = (hospital.login("reception").await, hospital.login("admin").await);
+    let patient = reception.did("register-patient", person("Zuzanna", "Kowalczyk", 1)).await;
+    for (change, shown) in [
+        (json!({"patient_id": patient, "ssn": "987-65-4329"}), json!({"ssn": "***"})),
+        (json!({"patient_id": patient, "city": "Freiburg"}), json!({"city": "***"})),
+    ] {
+        let answer = reception.command("change-patient-demographics", change).await;
+        let rows = admin.items(&format!("audit-logs?position={}", answer.position())).await;
+        assert_eq!((&rows[0]["old_values"], &rows[0]["new_values"]), (&shown, &shown));
     }
 }
