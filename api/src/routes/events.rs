@@ -135,11 +135,14 @@ pub(super) async fn follow(
         (None, None) => *hospital.store.head().borrow(),
     };
     let follower = Follower { hospital, logged_in, wanted, after };
-    let frames = stream::unfold(Some(follower), |follower| async {
-        let mut follower = follower?;
+    let frames = stream::unfold(follower, |mut follower| async {
         match follower.next().await {
-            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), Some(follower))),
-            Err(problem) => Some((Err(problem.into()), None)),
+            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
+            Err(problem) => {
+                // The client asks again from where it was, and is told why not.
+                tracing::info!(%problem, "an event stream ended");
+                None
+            }
         }
     });
     Ok(HttpResponse::Ok()
@@ -160,7 +163,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next events, or a sign of life; nothing when the server stops, an error once the session is over.
+    /// The next events, or a sign of life; nothing when the server stops, a problem once the session is over.
     async fn next(&mut self) -> Result<Option<String>, Problem> {
         let (mut head, mut stopping) = (self.hospital.store.head(), self.hospital.stopping.subscribe());
         if *head.borrow_and_update() <= self.after {
