@@ -60,6 +60,9 @@ pub enum RebuildError {
     /// The schema exists, or cannot be one.
     #[error("{0:?} exists already, or is no name for a schema: choose another, of lower-case letters, digits and _")]
     Schema(String),
+    /// The log does not reach so far yet.
+    #[error("the log ends at position {0}; choose one up to that")]
+    Beyond(Position),
     /// The read tables are being rebuilt already.
     #[error("the read tables are being rebuilt already; wait until that is done")]
     Busy,
@@ -125,7 +128,13 @@ impl Rebuild {
         }
         let end = match target {
             Target::Swap => Position::MAX,
-            Target::Position(position, _) => *position,
+            Target::Position(position, _) => {
+                let head = self.store.current_head().await?;
+                if *position > head {
+                    return Err(RebuildError::Beyond(head));
+                }
+                *position
+            }
             Target::Instant(instant, _) => position_at(&mut db, *instant).await?,
         };
         let swap = target == &Target::Swap;

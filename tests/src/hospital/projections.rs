@@ -93,6 +93,9 @@ async fn the_tables_as_of_a_position_are_those_of_then() {
         assert_eq!(past, Rebuilt { position, parked: 0 });
         assert_same(&then, &contents(hospital.owner(), schema).await);
     }
+    let future = Target::Position(1_000_000, "then_c".to_owned());
+    let beyond = rebuild(&hospital).run(&future, |_| {}).await.expect_err("nobody knows");
+    assert!(matches!(beyond, RebuildError::Beyond(head) if head > position), "{beyond}");
     let again = rebuild(&hospital).run(&targets[0], |_| {}).await.expect_err("the schema is there");
     assert!(again.to_string().contains("choose another"), "{again}");
 }
