@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use clap::{Args, Parser, Subcommand};
 use hims_commands::user::CreateUser;
@@ -23,6 +23,7 @@ use hims_projections::{Rebuild, Rebuilt, Target, migrations};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::hospital::Database;
+use crate::instant::instant;
 use crate::settings::LogFormat;
 use crate::{Hospital, Purpose, Settings, import, server};
 
@@ -155,11 +156,8 @@ impl std::str::FromStr for AsOf {
         if let Ok(position) = text.parse() {
             return Ok(Self::Position(position));
         }
-        let instant = DateTime::parse_from_rfc3339(text).map(|it| it.to_utc());
-        let instant = instant.or_else(|_| text.parse::<NaiveDate>().map(|it| it.and_time(NaiveTime::MIN).and_utc()));
-        instant
-            .map(Self::Instant)
-            .map_err(|_| "give a position, a date, or an instant such as 2026-11-23T10:00:00Z".to_owned())
+        let wrong = || "give a position, a date, or an instant such as 2026-11-23T10:00:00Z".to_owned();
+        instant(text).map(Self::Instant).ok_or_else(wrong)
     }
 }
 

@@ -34,11 +34,11 @@ pub enum KeyError {
 pub(crate) fn master_key(path: &Path, may_make: bool) -> Result<MasterKey, KeyError> {
     let name = path.display().to_string();
     let file = |error| KeyError::File(name.clone(), error);
-    if may_make && !path.exists() {
-        make(path, &name)?;
-    }
     if !path.exists() {
-        return Err(KeyError::Missing(name));
+        if !may_make {
+            return Err(KeyError::Missing(name));
+        }
+        make(path, &name)?;
     }
     let mode = fs::metadata(path).map_err(file)?.permissions().mode();
     if mode & 0o077 != 0 {

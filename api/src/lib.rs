@@ -6,6 +6,7 @@ mod demo;
 pub mod embedded;
 mod hospital;
 pub mod import;
+mod instant;
 mod keys;
 mod openapi;
 mod problem;

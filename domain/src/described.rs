@@ -73,6 +73,13 @@ pub trait Described {
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         let _ = (at, invalid);
     }
+
+    /// Whether nothing is wrong with it.
+    fn is_valid(&self) -> bool {
+        let mut invalid = Vec::new();
+        self.check(&Pointer::Root, &mut invalid);
+        invalid.is_empty()
+    }
 }
 
 /// A rule that a value breaks, and where (RFC 6901). Never holds the value itself.

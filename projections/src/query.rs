@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::Datelike as _;
+use chrono::{DateTime, NaiveDate, NaiveTime};
+use hims_domain::Described;
 use hims_event_store::Position;
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -75,12 +76,12 @@ pub struct Wanted {
 impl Wanted {
     /// Whether the cursor, if there is one, is of a page in the same order: in another it would lead anywhere.
     pub fn goes_on(&self) -> bool {
-        // As PostgreSQL writes a value, it may be none of ours; but it is one.
-        let is_value = |cursor: &Cursor| match (&cursor.value, self.sort) {
-            (Some(text), Some(column)) if column.kind != Kind::Timestamp => value(column.kind, text).is_some(),
+        let Some(cursor) = &self.cursor else { return true };
+        let is_value = match (&cursor.value, self.sort) {
+            (Some(text), Some(column)) => value(column.kind, text).is_some(),
             _ => true,
         };
-        self.cursor.as_ref().is_none_or(|it| it.order == self.order() && is_value(it))
+        cursor.order == self.order() && is_value
     }
 
     fn order(&self) -> String {
@@ -243,7 +244,7 @@ pub async fn page(db: &mut PgConnection, table: &Table, wanted: &Wanted, who: &I
         "select r.json, r.sort, r.id, who.position
            from {SAID_AT}
            left join lateral (
-                select row_to_json(t)::text as json, t.\"{sort}\"::text as sort, t.id
+                select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id
                   from (select {columns} from {table} where {conditions}
                          order by \"{sort}\" {direction} nulls last, id {direction} limit {limit}::text::bigint) as t
                 offset 0) as r on true",
@@ -292,20 +293,18 @@ fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
 
 /// A text as the value of a column, as PostgreSQL writes it: what it cannot read, it would note in its log.
 pub fn value(kind: Kind, text: &str) -> Option<String> {
-    /// As far as columns reach.
-    const YEARS: std::ops::RangeInclusive<i32> = 1800..=9999;
-    let date = |text: &str| text.parse::<chrono::NaiveDate>().ok().filter(|it| YEARS.contains(&it.year()));
+    let date = |text: &str| text.parse::<NaiveDate>().ok().filter(Described::is_valid);
     Some(match kind {
         Kind::Uuid => Uuid::try_parse(text).ok()?.to_string(),
         Kind::Boolean => text.parse::<bool>().ok()?.to_string(),
         Kind::Integer => text.parse::<i32>().ok()?.to_string(),
         Kind::Long => text.parse::<i64>().ok()?.to_string(),
-        Kind::Timestamp => match chrono::DateTime::parse_from_rfc3339(text) {
-            Ok(time) => Some(time.to_utc()).filter(|it| YEARS.contains(&it.year()))?.to_rfc3339(),
+        Kind::Timestamp => match DateTime::parse_from_rfc3339(text) {
+            Ok(time) => Some(time.to_utc()).filter(|it| it.date_naive().is_valid())?.to_rfc3339(),
             Err(_) => date(text)?.to_string(),
         },
         Kind::Date => date(text)?.to_string(),
-        Kind::Time => text.parse::<chrono::NaiveTime>().ok()?.to_string(),
+        Kind::Time => text.parse::<NaiveTime>().ok()?.to_string(),
         Kind::Decimal => text.parse::<rust_decimal::Decimal>().ok()?.to_string(),
         Kind::Address => text.parse::<std::net::IpAddr>().ok()?.to_string(),
         Kind::Text => Some(text).filter(|it| !it.contains('\0'))?.to_owned(),

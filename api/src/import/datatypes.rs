@@ -3,12 +3,13 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use hims_domain::Described;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::kept::is_valid;
+use crate::instant::instant;
 
 /// A code and the system that it is of.
 #[derive(Default, Deserialize)]
@@ -162,10 +163,7 @@ fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>
 
 /// An `instant` or `dateTime` that the record can hold; a whole day begins at midnight UTC.
 pub(super) fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
-    let text = text?;
-    let exact = DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc());
-    let time = exact.or_else(|| Some(date(Some(text))?.and_time(NaiveTime::MIN).and_utc()));
-    time.filter(is_valid)
+    instant(text?).filter(Described::is_valid)
 }
 
 /// A whole `date`; a month or a year is not enough.

@@ -1,5 +1,5 @@
 use hims_domain::values::{Email, LongText, Phone, Text};
-use hims_domain::{Described, Personal, Pointer};
+use hims_domain::{Described, Personal};
 
 /// Reads elements that a resource can do without: one that breaks a rule of the record is left out and named.
 #[derive(Default)]
@@ -12,7 +12,7 @@ impl Kept {
     /// A value, if it keeps its rules.
     pub(super) fn value<T: Described>(&mut self, element: &'static str, value: Option<T>) -> Option<T> {
         let value = value?;
-        if is_valid(&value) {
+        if value.is_valid() {
             return Some(value);
         }
         self.leave_out(element);
@@ -71,11 +71,4 @@ impl Kept {
     pub(super) fn leave_out(&mut self, element: &'static str) {
         self.left_out.push(element);
     }
-}
-
-/// Whether a value keeps the rules of the record.
-pub(super) fn is_valid<T: Described>(value: &T) -> bool {
-    let mut invalid = Vec::new();
-    value.check(&Pointer::Root, &mut invalid);
-    invalid.is_empty()
 }

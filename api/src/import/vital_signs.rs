@@ -88,8 +88,8 @@ fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Mome
 }
 
 /// Records what was measured at one moment.
-pub(super) async fn import(writer: &Writer<'_>, moment: Moment, row: Row) -> Step {
-    let observations = row.observations.clone();
+pub(super) async fn import(writer: &Writer<'_>, moment: Moment, mut row: Row) -> Step {
+    let observations = std::mem::take(&mut row.observations);
     let each = |fate: &dyn Fn(&[Sign]) -> Result<Fate, Stop>| {
         observations.iter().map(|(copies, signs)| (*copies, fate(signs))).collect()
     };

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, web};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 
+use crate::instant::instant;
 use crate::problem::Problem;
 
 /// The parameters of a query, each at most once, to be gone through or to be taken one by one; what is left then is
@@ -34,10 +35,7 @@ impl Parameters {
 
     /// An instant, or the day that it begins (in UTC), as the tables take both.
     pub(super) fn take_instant(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-        self.take(name, "an instant such as 2026-11-23T10:00:00Z, or a day", |text| {
-            let day = || text.parse::<NaiveDate>().ok().map(|it| it.and_time(NaiveTime::MIN).and_utc());
-            DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc()).or_else(day)
-        })
+        self.take(name, "an instant such as 2026-11-23T10:00:00Z, or a day", instant)
     }
 
     /// Refuses what was not taken.
