@@ -13,6 +13,7 @@ mod events;
 mod fixture;
 mod idempotency;
 mod nodes;
+mod pages;
 mod problems;
 mod process;
 mod projections;
