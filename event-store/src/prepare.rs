@@ -6,9 +6,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::vault::{SubjectKey, is_sealed};
-use crate::{
-    Append, AppendError, Claim, Guard, Metadata, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError,
-};
+use crate::{Append, AppendError, Claim, Guard, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError};
 
 /// An append in the form in which it is stored: sealed, blinded, serialised.
 #[derive(Debug)]
@@ -64,7 +62,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
     }
     let mut streams: Vec<PreparedStream> = Vec::with_capacity(append.streams.len());
     let (mut versions, mut owner_counts) = (Vec::new(), Vec::new());
-    let mut ids = HashSet::new();
+    let (mut metadata, mut ids) = (append.metadata, HashSet::new());
     for stream in append.streams {
         if !ids.insert(stream.stream_id) {
             return Err(AppendError::Malformed("an append names a stream twice".to_owned()));
@@ -75,7 +73,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
             continue;
         }
         let subject = stream.subject.as_ref().map(|it| it.id);
-        let metadata = Metadata { subject: stream.subject, ..append.metadata.clone() };
+        metadata.subject = stream.subject;
         let mut events = Vec::with_capacity(stream.events.len());
         for mut event in stream.events {
             let context = context(stream.stream_type, stream.stream_id, &event.event_type);
@@ -83,7 +81,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
             events.push(PreparedEvent {
                 schema_version: upcasters.current_version(&event.event_type),
                 event_type: event.event_type,
-                data: event.data.to_string(),
+                data: serde_json::to_string(&event.data).map_err(malformed)?,
             });
         }
         streams.push(PreparedStream {
@@ -91,7 +89,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
             stream_id: stream.stream_id,
             expected_version: stream.expected_version,
             events,
-            metadata: serde_json::to_string(&metadata).map_err(|it| AppendError::Malformed(it.to_string()))?,
+            metadata: serde_json::to_string(&metadata).map_err(malformed)?,
         });
     }
     let key = |scope: &'static str, key: &str| Key { scope, key: vault.blind(scope, key.as_bytes()) };
@@ -114,6 +112,11 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
     });
     let claims = consistent(claims.collect())?;
     Ok(Prepared { streams, versions, owner_counts, claims, receipt: append.receipt })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn malformed(error: serde_json::Error) -> AppendError {
+    AppendError::Malformed(error.to_string())
 }
 
 /// The claims without repetitions, unless they contradict each other.
