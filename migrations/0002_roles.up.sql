@@ -51,7 +51,11 @@ $$;
 create function hims_identity.current_user_department_id() returns uuid language sql stable as $$
     select hims_identity.setting('department_id')::uuid
 $$;
--- What the roles of who asks may read, as their permission documents say it.
-create function hims_identity.current_user_reads(what text) returns boolean language sql stable as $$
-    select coalesce(what = any (string_to_array(hims_identity.setting('reads'), ',')), false)
+-- Whether the roles of who asks may read any of these, as their permission documents say it.
+create function hims_identity.current_user_reads(variadic what text[]) returns boolean language sql stable as $$
+    select coalesce(what && string_to_array(hims_identity.setting('reads'), ','), false)
+$$;
+-- The patient whose own records who asks may read.
+create function hims_identity.own_patient_id() returns uuid language sql stable as $$
+    select case when hims_identity.current_user_reads('own_records') then hims_identity.current_user_patient_id() end
 $$;

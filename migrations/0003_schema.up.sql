@@ -33,11 +33,13 @@ set local check_function_bodies = off;
 create function hims_identity.assigned_patient_ids() returns setof uuid
     language sql stable security definer set search_path = hims, pg_temp as $$
     select patient_id from appointments
-     where department_id = hims_identity.current_user_department_id()
+     where hims_identity.current_user_reads('assigned_patients')
+       and department_id = hims_identity.current_user_department_id()
        and status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
     union
     select c.patient_id from consultations c join users u on u.id = c.provider_id
-     where u.department_id = hims_identity.current_user_department_id() and c.status = 'in_progress'
+     where hims_identity.current_user_reads('assigned_patients')
+       and u.department_id = hims_identity.current_user_department_id() and c.status = 'in_progress'
 $$;
 -- The patients for whom a pharmacy has something to do.
 create function hims_identity.prescribed_patient_ids() returns setof uuid

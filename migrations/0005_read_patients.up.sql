@@ -98,39 +98,28 @@ grant select on patient_identifiers, patient_allergies to hims_reader;
 
 select hims_identity.protect('patients');
 create policy read_all on patients for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('all_patients')));
+    using ((select hims_identity.current_user_reads('all_data', 'all_patients')));
 create policy read_assigned on patients for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and id in (select hims_identity.assigned_patient_ids()));
+    using (id in (select hims_identity.assigned_patient_ids()));
 create policy read_prescribed on patients for select to hims_reader
-    using ((select hims_identity.current_user_reads('prescriptions'))
-        and id in (select hims_identity.prescribed_patient_ids()));
+    using (id in (select hims_identity.prescribed_patient_ids()));
 create policy read_own on patients for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and id = (select hims_identity.current_user_patient_id()));
+    using (id = (select hims_identity.own_patient_id()));
 
 select hims_identity.protect('patient_identifiers');
 create policy read_all on patient_identifiers for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('all_patients')));
+    using ((select hims_identity.current_user_reads('all_data', 'all_patients')));
 create policy read_assigned on patient_identifiers for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and patient_id in (select hims_identity.assigned_patient_ids()));
+    using (patient_id in (select hims_identity.assigned_patient_ids()));
 create policy read_own on patient_identifiers for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and patient_id = (select hims_identity.current_user_patient_id()));
+    using (patient_id = (select hims_identity.own_patient_id()));
 
 select hims_identity.protect('patient_allergies');
 create policy read_clinical on patient_allergies for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('clinical_records')));
+    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
 create policy read_assigned on patient_allergies for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and patient_id in (select hims_identity.assigned_patient_ids()));
+    using (patient_id in (select hims_identity.assigned_patient_ids()));
 create policy read_prescribed on patient_allergies for select to hims_reader
-    using ((select hims_identity.current_user_reads('prescriptions'))
-        and patient_id in (select hims_identity.prescribed_patient_ids()));
+    using (patient_id in (select hims_identity.prescribed_patient_ids()));
 create policy read_own on patient_allergies for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and patient_id = (select hims_identity.current_user_patient_id()));
+    using (patient_id = (select hims_identity.own_patient_id()));

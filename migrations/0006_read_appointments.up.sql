@@ -57,13 +57,11 @@ grant select on appointments to hims_reader;
 
 select hims_identity.protect('appointments');
 create policy read_all on appointments for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('all_appointments')));
+    using ((select hims_identity.current_user_reads('all_data', 'all_appointments')));
 create policy read_assigned on appointments for select to hims_reader
     using ((select hims_identity.current_user_reads('assigned_patients'))
         and department_id = (select hims_identity.current_user_department_id()));
 create policy read_own on appointments for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and patient_id = (select hims_identity.current_user_patient_id()));
+    using (patient_id = (select hims_identity.own_patient_id()));
 create policy read_provided on appointments for select to hims_reader
     using (provider_id = (select hims_identity.current_user_id()));

@@ -86,22 +86,16 @@ grant select on consultations, vital_signs to hims_reader;
 
 select hims_identity.protect('consultations');
 create policy read_clinical on consultations for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('clinical_records')));
+    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
 create policy read_assigned on consultations for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and patient_id in (select hims_identity.assigned_patient_ids()));
+    using (patient_id in (select hims_identity.assigned_patient_ids()));
 create policy read_own on consultations for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and patient_id = (select hims_identity.current_user_patient_id()));
+    using (patient_id = (select hims_identity.own_patient_id()));
 
 select hims_identity.protect('vital_signs');
 create policy read_clinical on vital_signs for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('clinical_records')));
+    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
 create policy read_assigned on vital_signs for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and patient_id in (select hims_identity.assigned_patient_ids()));
+    using (patient_id in (select hims_identity.assigned_patient_ids()));
 create policy read_own on vital_signs for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and patient_id = (select hims_identity.current_user_patient_id()));
+    using (patient_id = (select hims_identity.own_patient_id()));

@@ -112,14 +112,11 @@ grant select on medications, medication_ingredients, medication_inventory, presc
 
 select hims_identity.protect('prescriptions');
 create policy read_clinical on prescriptions for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('clinical_records')));
+    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
 create policy read_assigned on prescriptions for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and patient_id in (select hims_identity.assigned_patient_ids()));
+    using (patient_id in (select hims_identity.assigned_patient_ids()));
 create policy read_own on prescriptions for select to hims_reader
-    using ((select hims_identity.current_user_reads('own_records'))
-        and patient_id = (select hims_identity.current_user_patient_id()));
+    using (patient_id = (select hims_identity.own_patient_id()));
 create policy read_pharmacy on prescriptions for select to hims_reader
     using ((select hims_identity.current_user_reads('prescriptions')));
 

@@ -49,5 +49,4 @@ grant select on audit_logs to hims_reader;
 
 select hims_identity.protect('audit_logs');
 create policy read_all on audit_logs for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data'))
-        or (select hims_identity.current_user_reads('audit_logs')));
+    using ((select hims_identity.current_user_reads('all_data', 'audit_logs')));

@@ -140,8 +140,7 @@ impl Batch {
             let stored = &it.opened.recorded;
             parked.get(&stored.stream_id).is_some_and(|since| stored.position >= *since)
         };
-        let (waiting, events): (Vec<_>, Vec<_>) = std::mem::take(&mut self.events).into_iter().partition(waits);
-        self.events = events;
+        let waiting: Vec<_> = self.events.extract_if(.., |it| waits(it)).collect();
         let unread = self.unreadable.iter().map(|it| &it.0.recorded);
         let unprojected = waiting.iter().map(|it| &it.opened.recorded).chain(unread);
         audit.add(db, unprojected.map(audit::parked_row).collect()).await?;

@@ -52,8 +52,8 @@ impl Scaffold {
                 indexes.push((row.try_get::<&str, _>(0)? != AuditRow::TABLE.name, make));
             }
         }
-        // What takes longest first: the largest table, then the constraints that exclude.
-        indexes.sort_by_key(|(is_small, make)| (*is_small, !make.contains(" EXCLUDE ")));
+        // What takes longest first: the constraints that exclude, then the largest table.
+        indexes.sort_by_key(|(is_small, make)| (!make.contains(" EXCLUDE USING gist "), *is_small));
         let analyze = TABLES.iter().map(|it| format!("analyze {}", it.name));
         Ok(Self { indexes: indexes.into_iter().map(|(_, make)| make).chain(analyze).collect(), foreign_keys })
     }
