@@ -181,7 +181,11 @@ fn command_operation(command: &Entry) -> Value {
                 ("200", placed(answer("It followed, or it was so already.", &reference("Outcome")))),
                 ("201", placed(answer("It followed; a stream began.", &reference("Outcome")))),
             ],
-            &[400, 401, 403, 404, 409, 412, 413, 422, 500, 503],
+            if command.compares_password {
+                &[400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503]
+            } else {
+                &[400, 401, 403, 404, 409, 412, 413, 422, 500, 503]
+            },
         ),
     })
 }

@@ -11,7 +11,7 @@ use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::problem::Problem;
-use crate::routes::{self, LoginLimiter, RequestIds};
+use crate::routes::{self, Guesses, RequestIds};
 use crate::{Hospital, Settings};
 
 /// How often measurements are folded up.
@@ -36,12 +36,12 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
     let prometheus = web::Data::new(prometheus());
-    let limiter = web::Data::new(LoginLimiter::new(settings.logins_per_minute.max(1)));
+    let guesses = web::Data::new(Guesses::new(settings.logins_per_minute.max(1)));
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(served.clone())
             .app_data(prometheus.clone())
-            .app_data(limiter.clone())
+            .app_data(guesses.clone())
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(RequestIds)

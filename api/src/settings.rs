@@ -29,7 +29,7 @@ pub struct Settings {
     pub session_hours: u64,
     /// How many appends may wait.
     pub queue: usize,
-    /// Failed logins per minute and address before the next is refused.
+    /// Failed logins of an address, and refused changes of password of a user, per minute before the next is not looked at.
     pub logins_per_minute: u32,
     /// Connections for reading, shared out among the workers.
     pub read_connections: usize,

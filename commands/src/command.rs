@@ -40,6 +40,8 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     const NAME: &'static str;
     /// What the caller's roles must allow.
     const PERMISSION: Permission;
+    /// Whether it compares a password, so that repeating it would be guessing.
+    const COMPARES_PASSWORD: bool = false;
     /// What it is about.
     type Aggregate: Aggregate;
 

@@ -19,6 +19,8 @@ pub struct Entry {
     pub about: &'static str,
     /// What the caller's roles must allow.
     pub permission: Permission,
+    /// Whether it compares a password, so that repeating it would be guessing.
+    pub compares_password: bool,
     /// The form of its request.
     pub shape: Shape,
     /// What it is about.
@@ -63,6 +65,7 @@ impl Registry {
             name: C::NAME,
             about: C::ABOUT,
             permission: C::PERMISSION,
+            compares_password: C::COMPARES_PASSWORD,
             shape: C::SHAPE,
             stream_type: C::Aggregate::STREAM,
             run: run::<C>,

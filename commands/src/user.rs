@@ -373,6 +373,7 @@ impl Command for ReactivateUser {
 impl Command for ChangePassword {
     const NAME: &'static str = "change-password";
     const PERMISSION: Permission = Permission::update("nobody_else's_password");
+    const COMPARES_PASSWORD: bool = true;
     type Aggregate = User;
 
     fn target(&self) -> Target {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::caller::LoggedIn;
+use super::guesses::{Guess, Guesser, Guesses};
 use super::position::POSITION;
 use crate::Hospital;
 use crate::problem::Problem;
@@ -33,7 +34,7 @@ pub(super) async fn list(
 /// Carries a command out.
 pub(super) async fn run(
     request: HttpRequest,
-    hospital: web::Data<Hospital>,
+    (hospital, guesses): (web::Data<Hospital>, web::Data<Guesses>),
     name: web::Path<String>,
     logged_in: LoggedIn,
     body: web::Bytes,
@@ -47,12 +48,15 @@ pub(super) async fn run(
         )
     })?;
     let body = parse(&body)?;
+    let guesser = logged_in.caller.user_id().filter(|_| command.compares_password);
+    let guess = guesser.map(|it| guesses.begin(Guesser::User(it.into()))).transpose()?;
     let context = Request {
         idempotency_key: idempotency_key(&request)?,
         expected_version: if_match(&request)?,
         ..Request::of(logged_in.caller)
     };
     let outcome = command.run(&hospital.executor, body, context).await?;
+    guess.into_iter().for_each(Guess::forgive);
     tracing::Span::current().record("stream", tracing::field::display(outcome.id)).record("position", outcome.position);
     let status = if outcome.began { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).insert_header((POSITION, outcome.position.to_string())).json(outcome))

@@ -4,6 +4,7 @@ mod access;
 mod caller;
 mod commands;
 mod events;
+mod guesses;
 mod health;
 mod parameters;
 mod position;
@@ -16,8 +17,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
+pub(crate) use guesses::Guesses;
 pub(crate) use request_id::RequestIds;
-pub(crate) use sessions::LoginLimiter;
 
 use crate::problem::Problem;
 

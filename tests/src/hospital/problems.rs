@@ -211,6 +211,23 @@ async fn what_a_rule_forbids_is_422() {
 }
 
 #[tokio::test]
+async fn too_many_wrong_current_passwords_are_429() {
+    let hospital = Hospital::start_with(|settings| settings.logins_per_minute = 2).await;
+    let doctor = hospital.nobody().login("doctor").await;
+    let change = |current: &str| {
+        let body = json!({"user_id": demo::user(2), "current_password": current, "new_password": "a better password"});
+        doctor.command("change-password", body)
+    };
+    for _ in 0..2 {
+        change("wrong password").await.problem(422, "wrong-password");
+    }
+    change(demo::PASSWORD).await.problem(429, "too-many-requests");
+    // Nobody else waits for it, and nothing else does.
+    hospital.nobody().login("nurse").await;
+    doctor.get("sessions/current").await.done();
+}
+
+#[tokio::test]
 async fn too_many_logins_are_429() {
     let hospital = Hospital::start_with(|settings| settings.logins_per_minute = 3).await;
     let nobody = hospital.nobody();

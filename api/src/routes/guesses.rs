@@ -1,0 +1,52 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// Who gives a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Guesser {
+    /// Somebody at an address, who logs in.
+    Address(IpAddr),
+    /// A user, who gives the current password once more.
+    User(Uuid),
+}
+
+/// Slows down whoever guesses: after too many wrong passwords within a minute, the next are not even looked at.
+pub(crate) struct Guesses {
+    wrong: Cache<Guesser, Arc<AtomicU32>>,
+    per_minute: u32,
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+impl Guesses {
+    pub(crate) fn new(per_minute: u32) -> Self {
+        Self { wrong: Cache::builder().max_capacity(100_000).time_to_live(MINUTE).build(), per_minute }
+    }
+
+    /// Counts an attempt as wrong before it is looked at, so that many at once are not more than one after the other.
+    pub(super) fn begin(&self, guesser: Guesser) -> Result<Guess, Problem> {
+        let wrong = self.wrong.get_with(guesser, Arc::default);
+        if wrong.fetch_add(1, Ordering::Relaxed) < self.per_minute {
+            return Ok(Guess(wrong));
+        }
+        wrong.fetch_sub(1, Ordering::Relaxed);
+        Err(Problem::too_many(u32::try_from(MINUTE.as_secs()).unwrap_or(u32::MAX)))
+    }
+}
+
+/// An attempt, counted as wrong.
+pub(super) struct Guess(Arc<AtomicU32>);
+
+impl Guess {
+    /// It was not wrong after all.
+    pub(super) fn forgive(self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
