@@ -303,7 +303,9 @@ impl FromStr for Steps {
 }
 
 async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, Failure> {
-    let database = Database::open(settings, Purpose::Work).await?;
+    // Only to bring it up to date makes a database where there is none.
+    let purpose = if matches!(direction, Direction::Up) { Purpose::Work } else { Purpose::Inspect };
+    let database = Database::open(settings, purpose).await?;
     let pool = database.owner();
     match direction {
         Direction::Up => migrations::up(&pool).await?,

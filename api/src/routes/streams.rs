@@ -30,6 +30,15 @@ pub(super) async fn state_of(
     if usize::from(version.is_some()) + usize::from(at.is_some()) + usize::from(position.is_some()) > 1 {
         return Err(Problem::parameter("version", "give one of version, at and position"));
     }
+    if let Some(position) = position {
+        let head = hospital.store.current_head().await?;
+        if position > head {
+            return Err(Problem::parameter(
+                "position",
+                format!("the log ends at position {head}; choose one up to that"),
+            ));
+        }
+    }
     // Who may read it follows from the tables.
     Freshness::of(&request)?.wait(&hospital).await?;
     let events = hospital.store.load(id, 0, i32::MAX).await?;

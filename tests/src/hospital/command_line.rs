@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::json;
 use sqlx::ConnectOptions as _;
 
 use super::Hospital;
@@ -90,6 +91,18 @@ fn what_cannot_be_done_is_1() {
     assert_failed(&unknown);
 }
 
+#[test]
+fn to_look_at_a_database_that_is_not_there_makes_none() {
+    let folder = scratch("cli");
+    let typo = folder.path().join("typo");
+    for command in [vec!["verify"], vec!["rebuild"], vec!["migrate", "status"], vec!["migrate", "down"]] {
+        let output = hims().args(&command).arg("--data-dir").arg(&typo).output().expect("it runs");
+        assert_failed(&output);
+        assert!(text(&output.stderr).contains("typo"), "{output:?}");
+        assert!(!typo.exists(), "{command:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_database_goes_up_and_down_and_up() {
     let (database, folder) = (empty_database().await, scratch("cli"));
@@ -149,19 +162,25 @@ async fn a_past_is_made_in_a_schema_of_its_own() {
 async fn a_user_is_entered_and_chooses_another_password() {
     let hospital = Hospital::start().await;
     let folder = scratch("cli");
-    let add = |password: &str| {
+    let add = |email: &str, role: &str, password: &str| {
         let mut command = on(&hospital.database, &folder);
-        command.args(["user", "add", "--email", "ines@example.org", "--role", "nurse"]);
+        command.args(["user", "add", "--email", email, "--role", role]);
         command.args(["--first-name", "Ines", "--last-name", "Roth"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         child.stdin.take().expect("its input").write_all(format!("{password}\n").as_bytes()).expect("it listens");
         child.wait_with_output().expect("it ends")
     };
-    assert_failed(&add("short"));
-    let added = add("a long enough password");
+    assert_failed(&add("ines@example.org", "nurse", "short"));
+    let added = add("ines@example.org", "nurse", "a long enough password");
     assert_eq!(added.status.code(), Some(0), "{added:?}");
     assert!(!text(&added.stdout).contains("long enough"), "{added:?}");
-    assert_failed(&add("a long enough password"));
+    assert_failed(&add("ines@example.org", "nurse", "a long enough password"));
+    // A role of the hospital's own is one as well.
+    let admin = hospital.login("admin").await;
+    admin.did("define-role", json!({"name": "porter", "display_name": "Porter", "permissions": {}})).await;
+    let porter = add("pavel@example.org", "porter", "a long enough password");
+    assert_eq!(porter.status.code(), Some(0), "{porter:?}");
+    assert_failed(&add("paul@example.org", "potter", "a long enough password"));
     let ines = hospital.nobody().login_as("ines@example.org", "a long enough password").await;
     assert_eq!(ines.get("sessions/current").await.done()["user"]["must_change_password"], true);
 }

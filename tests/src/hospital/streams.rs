@@ -31,6 +31,9 @@ async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
     reception.get(&earlier).await.problem(404, "not-found");
     reception.get(&format!("streams/patient/{id}?version=3")).await.problem(404, "not-found");
     reception.get(&format!("streams/patient/{id}?version=0")).await.problem(400, "invalid-parameter");
+    // What is to come may still change what it was.
+    let beyond = format!("streams/patient/{id}?position={}", registered.position() + 1_000);
+    reception.get(&beyond).await.problem_at(400, "invalid-parameter", "/position");
     let both = format!("streams/patient/{id}?version=1&position=1");
     reception.get(&both).await.problem(400, "invalid-parameter");
 }
