@@ -21,7 +21,7 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
         })),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            HttpResponse::ServiceUnavailable().json(json!({
+            HttpResponse::ServiceUnavailable().insert_header((CACHE_CONTROL, "no-store")).json(json!({
                 "status": "unavailable", "database": "down", "head_position": *hospital.store.head().borrow(),
                 "read_position": hospital.runner.as_ref().map(|it| *it.position.borrow()),
             }))

@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod events;
 mod fixture;
+mod health;
 mod idempotency;
 mod nodes;
 mod pages;
