@@ -41,7 +41,7 @@ create function hims_identity.assigned_patient_ids() returns setof uuid
      where hims_identity.current_user_reads('assigned_patients')
        and u.department_id = hims_identity.current_user_department_id() and c.status = 'in_progress'
 $$;
--- The patients for whom a pharmacy has something to do.
+-- The patients for whom a pharmacy has, or had, something to do.
 create function hims_identity.prescribed_patient_ids() returns setof uuid
     language sql stable security definer set search_path = hims, pg_temp as $$
     select patient_id from prescriptions

@@ -59,7 +59,7 @@ create table users (
     avatar_url           varchar(500),
     role_id              uuid         not null references user_roles (id) deferrable initially deferred,
     department_id        uuid         references departments (id) deferrable initially deferred,
-    patient_id           uuid,                           -- the patient who the user is
+    patient_id           uuid        unique deferrable initially deferred,  -- the patient who the user is
     is_active            boolean      not null,
     is_email_verified    boolean      not null,
     must_change_password boolean      not null,
@@ -77,7 +77,6 @@ create index idx_users_role on users (role_id);
 create index idx_users_department on users (department_id);
 create index idx_users_active on users (is_active);
 create index idx_users_last_login on users (last_login_at);
-create index idx_users_patient on users (patient_id);
 create index idx_users_name on users (last_name, first_name);
 create index idx_users_created_by on users (created_by);
 create index idx_users_updated_by on users (updated_by);

@@ -64,7 +64,10 @@ create table patient_identifiers (
     value      varchar(100) not null,  -- FHIR Identifier.value
     type_code  varchar(20),            -- HL7 v2 table 0203
     version    integer      not null,
-    created_at timestamptz  not null
+    created_at timestamptz  not null,
+    -- Nobody shares an identifier; of an erased person, none is known.
+    constraint patient_identifiers_one_patient exclude using btree (value with =, system with =)
+        where (value <> '[erased]') deferrable initially deferred
 );
 create index idx_patient_identifiers_patient on patient_identifiers (patient_id);
 create index idx_patient_identifiers_value on patient_identifiers (value, system);

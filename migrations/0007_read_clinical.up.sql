@@ -24,12 +24,13 @@ create table consultations (
     created_by                 uuid        references users (id) deferrable initially deferred,
     updated_by                 uuid        references users (id) deferrable initially deferred,
     -- An appointment results in one consultation; one that was broken off does not count.
-    constraint idx_consultations_appointment exclude using btree (appointment_id with =)
+    constraint consultations_one_of_an_appointment exclude using btree (appointment_id with =)
         where (status <> 'cancelled') deferrable initially deferred,
     search                     tsvector    not null generated always as (to_tsvector('simple',
         coalesce(chief_complaint, '') || ' ' || coalesce(history_of_present_illness, '') || ' '
         || coalesce(assessment, '') || ' ' || coalesce(plan, ''))) stored
 );
+create index idx_consultations_appointment on consultations (appointment_id);
 create index idx_consultations_patient on consultations (patient_id);
 create index idx_consultations_provider on consultations (provider_id);
 create index idx_consultations_status on consultations (status);

@@ -76,6 +76,7 @@ create index idx_prescriptions_patient on prescriptions (patient_id);
 create index idx_prescriptions_provider on prescriptions (provider_id);
 create index idx_prescriptions_consultation on prescriptions (consultation_id);
 create index idx_prescriptions_status on prescriptions (status);
+create index idx_prescriptions_created_at on prescriptions (created_at);
 create index idx_active_prescriptions on prescriptions (created_at) where status not in ('dispensed', 'cancelled');
 
 create table prescription_items (

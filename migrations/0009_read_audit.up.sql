@@ -21,11 +21,13 @@ create table audit_logs (
     version       integer      not null,
     primary key (id, "timestamp")
 ) partition by range ("timestamp");
-create index idx_audit_logs_user on audit_logs (user_id);
+-- With the position: events of somebody, or about somebody, are read in the order of the log.
+create index idx_audit_logs_user on audit_logs (user_id, position);
 create index idx_audit_logs_action on audit_logs (action);
 create index idx_audit_logs_resource on audit_logs (resource_type, resource_id);
-create index idx_audit_logs_patient on audit_logs (patient_id);
-create index idx_audit_logs_timestamp on audit_logs using brin ("timestamp");
+create index idx_audit_logs_resource_id on audit_logs (resource_id);
+create index idx_audit_logs_patient on audit_logs (patient_id, position);
+create index idx_audit_logs_timestamp on audit_logs ("timestamp");
 create index idx_audit_logs_position on audit_logs using brin (position);
 
 -- Makes the partition of a month, if it is missing. There is no default partition: nothing is swallowed silently.

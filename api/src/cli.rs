@@ -346,7 +346,9 @@ async fn import_fhir(settings: &Settings, paths: &[PathBuf], time_zone: Tz) -> R
     hospital.define_roles().await?;
     let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
     let imported = import::import_fhir(&hospital.executor, paths, &import::Settings { time_zone }, &bar).await;
-    hospital.settle().await;
+    if imported.is_ok() {
+        hospital.settle().await;
+    }
     hospital.close().await;
     let summary = imported?;
     say(summary.to_string().trim_end())?;
@@ -426,7 +428,9 @@ async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failu
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
     .await;
-    hospital.settle().await;
+    if added.is_ok() {
+        hospital.settle().await;
+    }
     hospital.close().await;
     say(format_args!("user {} was entered", added?.id))?;
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,9 @@ use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
 use crate::keys::{KeyError, master_key};
 use crate::{Readers, Settings, surroundings};
 
+/// For so long the read tables may stay where they are before nobody waits for them any more.
+const STANDSTILL: Duration = Duration::from_secs(30);
+
 /// Why the hospital did not open.
 #[derive(Debug, Error)]
 pub enum HospitalError {
@@ -240,11 +243,17 @@ impl Hospital {
         }
     }
 
-    /// Returns when the read tables show everything that was recorded so far.
+    /// Returns when the read tables show everything that was recorded so far; when they stand still, without that: the
+    /// next start goes on.
     pub async fn settle(&self) {
-        if let Some(runner) = &self.runner {
-            let head = *self.store.head().borrow();
-            runner.reach(head).await;
+        let Some(runner) = &self.runner else { return };
+        let head = *self.store.head().borrow();
+        let mut position = runner.position.clone();
+        while *position.borrow_and_update() < head {
+            if !matches!(tokio::time::timeout(STANDSTILL, position.changed()).await, Ok(Ok(()))) {
+                tracing::warn!("the read tables stand still; the next start of the server brings them up to date");
+                return;
+            }
         }
     }
 

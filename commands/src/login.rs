@@ -82,6 +82,15 @@ struct Known {
     session: Session,
 }
 
+/// What a session is looked up for.
+#[derive(Clone, Copy)]
+enum Use {
+    /// Somebody asks for something: the session lasts longer.
+    Request,
+    /// Somebody waits for news, or has forgotten that they do.
+    Waiting,
+}
+
 /// Where a request came from.
 type Origin = (Option<IpAddr>, Option<String>);
 
@@ -150,10 +159,23 @@ impl Login {
     /// # Errors
     /// When the log does not answer.
     pub async fn authenticate(&self, token: &str, origin: Origin) -> Result<Option<Caller>, Failure> {
+        self.recognise(token, origin, Use::Request).await
+    }
+
+    /// As [`authenticate`](Self::authenticate), for somebody who only waits for news: that does not make the session
+    /// last longer.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn is_still(&self, token: &str, origin: Origin) -> Result<Option<Caller>, Failure> {
+        self.recognise(token, origin, Use::Waiting).await
+    }
+
+    async fn recognise(&self, token: &str, origin: Origin, used: Use) -> Result<Option<Caller>, Failure> {
         let hash = token_hash(token);
         let known = match self.known.get(&hash).await {
             Some(known) => known,
-            None => match self.look_up(&hash).await? {
+            None => match self.look_up(&hash, used).await? {
                 Some(known) => {
                     self.known.insert(hash, known.clone()).await;
                     known
@@ -173,7 +195,7 @@ impl Login {
         self.known.invalidate_all();
     }
 
-    async fn look_up(&self, hash: &str) -> Result<Option<Known>, Failure> {
+    async fn look_up(&self, hash: &str, used: Use) -> Result<Option<Known>, Failure> {
         let Some(id) = self.executor.store().owners(scopes::SESSION_TOKEN, hash).await?.pop() else { return Ok(None) };
         let Some(session) = self.executor.load::<Session>(id, true).await?.state else { return Ok(None) };
         let Some(user) = self.executor.load::<User>(session.user_id.0, true).await?.state else { return Ok(None) };
@@ -195,7 +217,10 @@ impl Login {
             ip: None,
             user_agent: None,
         });
-        let session = self.renew_or_end(id, (*session).clone(), &caller).await;
+        let session = match used {
+            Use::Request => self.renew_or_end(id, (*session).clone(), &caller).await,
+            Use::Waiting => (*session).clone(),
+        };
         Ok(Some(Known { caller, session }))
     }
 

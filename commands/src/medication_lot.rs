@@ -80,10 +80,11 @@ pub(crate) fn check_quantity(value: Decimal, pointer: &str) -> Result<(), Refuse
     Err(Refused::field("out-of-range", pointer, "give more than zero, with at most three decimals"))
 }
 
-fn check_cost(value: Option<Decimal>, pointer: &str) -> Result<(), Refused> {
+fn check_amount(value: Option<Decimal>, decimals: u32, pointer: &str) -> Result<(), Refused> {
     match value {
-        Some(value) if value < Decimal::ZERO || value > dec!(999_999) || value.normalize().scale() > 4 => {
-            Err(Refused::field("out-of-range", pointer, "give zero or more, with at most four decimals"))
+        Some(value) if value < Decimal::ZERO || value > dec!(999_999) || value.normalize().scale() > decimals => {
+            let message = format!("give zero or more, with at most {decimals} decimals");
+            Err(Refused::field("out-of-range", pointer, message))
         }
         _ => Ok(()),
     }
@@ -107,8 +108,8 @@ impl Command for ReceiveMedicationLot {
         ctx.named::<Medication>(receipt.medication_id, "/medication_id")?;
         ctx.named::<Room>(receipt.location_id, "/location_id")?;
         check_quantity(receipt.quantity, "/quantity")?;
-        check_cost(receipt.unit_cost, "/unit_cost")?;
-        check_cost(receipt.reorder_level, "/reorder_level")?;
+        check_amount(receipt.unit_cost, 4, "/unit_cost")?;
+        check_amount(receipt.reorder_level, 3, "/reorder_level")?;
         if receipt.expiry_date < ctx.today() {
             return refuse(Refusal::Expired);
         }

@@ -225,11 +225,12 @@ impl Command for RegisterPatient {
         }
         let mrn = Mrn::issue(ctx.draw());
         let (born, ssn) = (birth_date(&self.demographics), ssn(&self.demographics));
-        let keys: BTreeSet<String> = self.identifiers.iter().map(identifier_key).collect();
+        let mut keys = BTreeSet::new();
+        let identifiers: Vec<_> = self.identifiers.into_iter().filter(|it| keys.insert(identifier_key(it))).collect();
         let registered = Decision::event(Event::Registered {
             mrn: mrn.clone().into(),
             demographics: Box::new(self.demographics),
-            identifiers: self.identifiers,
+            identifiers,
         })
         .take(scopes::PATIENT_MRN, mrn.0)
         .reshare(scopes::PATIENT_BIRTH_DATE, None, born)
@@ -279,10 +280,10 @@ impl Command for AddPatientIdentifier {
     }
 
     fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        if not_erased(state)?.identifiers.contains(&self.identifier) {
+        let key = identifier_key(&self.identifier);
+        if not_erased(state)?.identifiers.iter().any(|it| identifier_key(it) == key) {
             return Ok(Decision::nothing());
         }
-        let key = identifier_key(&self.identifier);
         Ok(Decision::event(Event::IdentifierAdded(self.identifier)).take(scopes::PATIENT_IDENTIFIER, key))
     }
 }

@@ -1,5 +1,6 @@
 //! Requests against the shapes of what they ask for: the check, and the JSON Schema that says the same.
 
+use chrono::{DateTime, SubsecRound as _};
 use hims_domain::{Described, Field, Invalid, Pointer, Shape};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -13,12 +14,13 @@ pub enum Malformed {
     Codes(Vec<Invalid>),
 }
 
-/// Reads a request that is described.
+/// Reads a request that is described. Instants are kept to the microsecond, here as in the tables.
 ///
 /// # Errors
 /// Every field that is not of its form; never a value.
-pub fn read<T: Described + DeserializeOwned>(body: Value) -> Result<T, Malformed> {
+pub fn read<T: Described + DeserializeOwned>(mut body: Value) -> Result<T, Malformed> {
     check(&T::SHAPE, &body)?;
+    keep_microseconds(&T::SHAPE, &mut body);
     serde_json::from_value(body).map_err(|_| Malformed::Form(Vec::new()))
 }
 
@@ -33,6 +35,29 @@ pub(crate) fn check(shape: &Shape, value: &Value) -> Result<(), Malformed> {
             form.extend(codes);
             Err(Malformed::Form(form))
         }
+    }
+}
+
+/// Cuts what instants have beyond microseconds.
+fn keep_microseconds(shape: &Shape, value: &mut Value) {
+    match (shape, value) {
+        (Shape::Timestamp, value) => {
+            let instant = value.as_str().and_then(|it| DateTime::parse_from_rfc3339(it).ok());
+            if let Some(finer) = instant.filter(|it| it.trunc_subsecs(6) != *it) {
+                *value = json!(finer.trunc_subsecs(6));
+            }
+        }
+        (Shape::Optional(of), value) => keep_microseconds(of, value),
+        (Shape::List(of), Value::Array(items)) => items.iter_mut().for_each(|it| keep_microseconds(of, it)),
+        (Shape::Map(of), Value::Object(map)) => map.values_mut().for_each(|it| keep_microseconds(of, it)),
+        (Shape::Object(_) | Shape::Patch(_), Value::Object(map)) => {
+            for (field, _) in fields(shape, false) {
+                if let Some(value) = map.get_mut(field.name) {
+                    keep_microseconds(&field.shape, value);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

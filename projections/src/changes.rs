@@ -99,17 +99,17 @@ impl<R: Row> Changes<R> {
                     dirty.insert(id);
                 }
                 Change::UpdateChildren(parent, change) => {
-                    for row in rows.values_mut().filter(|it| it.parent() == Some(parent)) {
+                    for id in children_of(&rows, parent) {
+                        let Some(row) = rows.get_mut(&id) else { continue };
                         let before = row.clone();
                         change(row);
                         differs(position, Some(&before), Some(row));
-                        dirty.insert(row.id());
+                        dirty.insert(id);
                     }
                 }
                 Change::Replace(parent, children) => {
                     let kept: HashSet<Uuid> = children.iter().map(Row::id).collect();
-                    let lost = rows.values().filter(|it| it.parent() == Some(parent) && !kept.contains(&it.id()));
-                    for id in lost.map(Row::id).collect::<Vec<_>>() {
+                    for id in children_of(&rows, parent).into_iter().filter(|it| !kept.contains(it)) {
                         differs(position, rows.remove(&id).as_ref(), None);
                         dirty.remove(&id);
                         if !new.remove(&id) {
@@ -118,7 +118,8 @@ impl<R: Row> Changes<R> {
                     }
                     for row in children {
                         let before = rows.get(&row.id());
-                        if before != Some(&row) {
+                        // What only its bookkeeping tells from the row that is there, is that row.
+                        if before.is_none_or(|it| !row.shown(Some(it)).is_empty()) {
                             differs(position, before, Some(&row));
                             gone.remove(&row.id());
                             dirty.insert(row.id());
@@ -155,6 +156,13 @@ impl<R: Row> Changes<R> {
         keys.dedup();
         (keys, parents)
     }
+}
+
+/// The keys of a row's children, in an order that does not change from one time to the next: the audit shows it.
+fn children_of<R: Row>(rows: &HashMap<Uuid, R>, parent: Uuid) -> Vec<Uuid> {
+    let mut ids: Vec<_> = rows.values().filter(|it| it.parent() == Some(parent)).map(Row::id).collect();
+    ids.sort_unstable();
+    ids
 }
 
 async fn prefetch<R: Row>(

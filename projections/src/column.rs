@@ -168,6 +168,11 @@ fn write_json(json: &mut Vec<u8>, value: &impl Serialize) {
 pub(crate) struct Members(pub(crate) Vec<u8>);
 
 impl Members {
+    /// Nothing differs.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds a column if it differs from that of another row; if there is no other row, unless it is null. A personal
     /// value is masked.
     pub(crate) fn add<T: ColumnType>(&mut self, column: Option<&Column>, value: &T, other: Option<&T>) {

@@ -291,6 +291,14 @@ fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
     Ok(Page { items, next, position })
 }
 
+/// A text as what a column is compared with. Up to a day is up to its end.
+pub fn bound(kind: Kind, comparison: Comparison, text: &str) -> Option<String> {
+    match (kind, comparison, text.parse::<NaiveDate>()) {
+        (Kind::Timestamp, Comparison::To, Ok(_)) => value(kind, &format!("{text}T23:59:59.999999Z")),
+        _ => value(kind, text),
+    }
+}
+
 /// A text as the value of a column, as PostgreSQL writes it: what it cannot read, it would note in its log.
 pub fn value(kind: Kind, text: &str) -> Option<String> {
     let date = |text: &str| text.parse::<NaiveDate>().ok().filter(Described::is_valid);

@@ -10,7 +10,7 @@ use crate::users::UserRow;
 
 table! {
     /// One row per session.
-    SessionRow in "user_sessions", readers ["all_data", "staff", "own_records"] {
+    SessionRow in "user_sessions" {
         /// The session.
         id: Uuid [indexed],
         /// Whose it is.

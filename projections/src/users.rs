@@ -11,7 +11,7 @@ use crate::table;
 
 table! {
     /// One row per user.
-    UserRow in "users", readers ["all_data", "staff", "own_records"] {
+    UserRow in "users" {
         /// The user.
         id: Uuid [indexed],
         /// The login, in lower case.
@@ -57,7 +57,7 @@ table! {
 
 table! {
     /// One row per role of a user.
-    AssignmentRow in "user_role_assignments", children of user_id, readers ["all_data", "staff", "own_records"] {
+    AssignmentRow in "user_role_assignments", children of user_id {
         /// Derived from user and role.
         id: Uuid [indexed],
         /// The user.

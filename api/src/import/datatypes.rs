@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use hims_domain::Described;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
@@ -161,9 +161,9 @@ fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>
     value.map(Some).map_err(|_| serde::de::Error::custom("not a number that can be kept"))
 }
 
-/// An `instant` or `dateTime` that the record can hold; a whole day begins at midnight UTC.
+/// An `instant` or `dateTime` that the record can hold, to the microsecond; a whole day begins at midnight UTC.
 pub(super) fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
-    instant(text?).filter(Described::is_valid)
+    instant(text?).filter(Described::is_valid).map(|it| it.trunc_subsecs(6))
 }
 
 /// A whole `date`; a month or a year is not enough.

@@ -117,7 +117,7 @@ async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<Option<
     let patient = writer.referred::<Patient>(Some(patient)).await?;
     let (patient_id, _) = patient.ok_or(Reason::NoPatient)?;
     let consultation = writer.referred::<Consultation>(encounter).await?;
-    let provider = consultation.as_ref().map(|(_, it)| it.provider_id.0).or(row.performer);
+    let provider = row.performer.or_else(|| consultation.as_ref().map(|(_, it)| it.provider_id.0));
     let (recorded_by, _) = writer.referred::<User>(provider).await?.ok_or(Reason::NoPractitioner)?;
     let command = RecordVitalSigns {
         id: Some(id.into()),

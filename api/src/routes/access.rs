@@ -70,7 +70,7 @@ impl<'a> Reading<'a> {
         Ok(may)
     }
 
-    /// Takes out of opened data what the caller may not read in the tables either.
+    /// Takes out of opened data what the caller may not read in the tables either: null where that is everything.
     pub(super) async fn withhold(
         &mut self,
         event_or_stream: &str,

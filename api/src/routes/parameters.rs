@@ -3,8 +3,10 @@ use std::collections::BTreeSet;
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
 
-use crate::instant::instant;
+use crate::instant::{instant, up_to};
 use crate::problem::Problem;
+
+const INSTANT: &str = "an instant such as 2026-11-23T10:00:00Z, or a day";
 
 /// The parameters of a query, each at most once, to be gone through or to be taken one by one; what is left then is
 /// refused by its name.
@@ -35,7 +37,12 @@ impl Parameters {
 
     /// An instant, or the day that it begins (in UTC), as the tables take both.
     pub(super) fn take_instant(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-        self.take(name, "an instant such as 2026-11-23T10:00:00Z, or a day", instant)
+        self.take(name, INSTANT, instant)
+    }
+
+    /// Takes an instant up to which something is asked for; a day belongs to it as a whole.
+    pub(super) fn take_up_to(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+        self.take(name, INSTANT, up_to)
     }
 
     /// Refuses what was not taken.

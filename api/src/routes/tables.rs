@@ -116,7 +116,7 @@ fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Probl
     let (column, comparison) = found.ok_or_else(|| {
         Problem::parameter(name, "is not a parameter of this table; its indexed columns can be filtered")
     })?;
-    let value = query::value(column.kind, text)
+    let value = query::bound(column.kind, comparison, text)
         .ok_or_else(|| Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())))?;
     Ok(Filter { column, comparison, value })
 }

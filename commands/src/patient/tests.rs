@@ -98,7 +98,8 @@ fn registering_issues_a_record_number() {
 #[test]
 fn an_identifier_that_is_told_twice_is_taken_once() {
     let then = given([]).when(register(json!({"identifiers": [identifier("A-1"), identifier("A-1")]})));
-    let [Event::Registered { mrn, .. }] = &then.events()[..] else { panic!("registered") };
+    let [Event::Registered { mrn, identifiers, .. }] = &then.events()[..] else { panic!("registered") };
+    assert_eq!(*identifiers, [ask::<Identifier>(identifier("A-1"))]);
     let mrn = mrn.known().unwrap().clone();
     then.then_claims([
         takes(PATIENT_MRN, mrn),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -46,7 +46,9 @@ impl Default for PgOptions {
 /// An event log in PostgreSQL 15 or later.
 pub struct PgEventStore {
     pool: PgPool,
-    queue: mpsc::Sender<Pending>,
+    queue: mpsc::UnboundedSender<Pending>,
+    /// Of appends that wait or are being written.
+    places: Arc<Semaphore>,
     head: watch::Receiver<Position>,
     vault: Vault,
     upcasters: Upcasters,
@@ -73,7 +75,7 @@ impl PgEventStore {
         let (head_sender, head) = watch::channel(start.position);
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);
-        let (queue, requests) = mpsc::channel(options.queue);
+        let (queue, requests) = mpsc::unbounded_channel();
         let writer = Writer::new(pool.clone(), requests, start, Arc::clone(&head_sender), stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
@@ -81,7 +83,8 @@ impl PgEventStore {
             tokio::spawn(feed::listen(pool.clone(), head_sender, options.poll, stopped.clone())),
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
-        Ok(Self { pool, queue, head, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+        let places = Arc::new(Semaphore::new(options.queue));
+        Ok(Self { pool, queue, places, head, vault, upcasters, stop, tasks: Mutex::new(tasks) })
     }
 }
 
@@ -89,13 +92,10 @@ impl PgEventStore {
 impl EventStore for PgEventStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         // A place in the queue first: what is refused for want of one costs nothing.
-        let place = self.queue.try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => AppendError::Overloaded,
-            mpsc::error::TrySendError::Closed(()) => AppendError::Closed,
-        })?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
         let prepared = prepare(append, &self.vault, &self.upcasters).await?;
         let (answer, answered) = oneshot::channel();
-        place.send(Pending { prepared, answer });
+        self.queue.send(Pending { prepared, answer, place }).map_err(|_| AppendError::Closed)?;
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 

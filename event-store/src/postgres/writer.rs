@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::attempt::{Lost, Outcome, Versions};
 use super::batch::Batch;
@@ -22,6 +22,9 @@ const CAREFUL: u32 = 64;
 pub(super) struct Pending {
     pub(super) prepared: Prepared,
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+    /// Its place in the queue, given back with it.
+    #[expect(dead_code, reason = "to be held until it is answered")]
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 impl Pending {
@@ -33,7 +36,7 @@ impl Pending {
 
 pub(super) struct Writer {
     pub(super) pool: PgPool,
-    requests: mpsc::Receiver<Pending>,
+    requests: mpsc::UnboundedReceiver<Pending>,
     waiting: VecDeque<Pending>,
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) head: Head,
@@ -49,7 +52,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         pool: PgPool,
-        requests: mpsc::Receiver<Pending>,
+        requests: mpsc::UnboundedReceiver<Pending>,
         head: Head,
         known_head: Arc<watch::Sender<Position>>,
         stop: watch::Receiver<bool>,
@@ -83,8 +86,7 @@ impl Writer {
         }
         // Whoever was answered just now may have more to write: with that the batches are whole, not two halves in turns.
         tokio::task::yield_now().await;
-        while self.waiting.len() < self.requests.max_capacity() {
-            let Ok(next) = self.requests.try_recv() else { break };
+        while let Ok(next) = self.requests.try_recv() {
             self.waiting.push_back(next);
         }
         true

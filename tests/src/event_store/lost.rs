@@ -1,6 +1,7 @@
 //! The connection breaks while something is being appended: the answer is true all the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use hims_event_store::{PgEventStore, PgOptions, Upcasters};
@@ -13,7 +14,9 @@ use crate::support::{Proxy, pool_as};
 /// Waits until a session waits for the head.
 async fn somebody_waits(superuser: &mut PgConnection) {
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *superuser).await.expect("an answer") == 0 {}
+    let waits =
+        async { while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *superuser).await.expect("an answer") == 0 {} };
+    tokio::time::timeout(Duration::from_mins(1), waits).await.expect("somebody waits at last");
 }
 
 /// A log that is reached through a proxy, with one event in it.

@@ -1,5 +1,7 @@
 //! The log over HTTP: filters, pages, hashes that anybody can check, and the stream as it grows.
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -148,6 +150,11 @@ async fn whoever_cannot_read_a_table_cannot_read_its_events_either() {
 
 /// The positions that a stream tells of, until it has told of the last of them.
 async fn followed(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -> Vec<i64> {
+    let told = follow(client, query, last_seen, to);
+    tokio::time::timeout(Duration::from_mins(1), told).await.expect("it is told of at last")
+}
+
+async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -> Vec<i64> {
     let mut request = client.request(Method::GET, &format!("/api/v1/events/stream{query}"));
     if let Some(position) = last_seen {
         request = request.header("last-event-id", position);

@@ -142,7 +142,7 @@ async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
 
 #[tokio::test]
 async fn what_finds_no_place_in_the_queue_is_503_at_once() {
-    let hospital = Hospital::start_with(|it| it.queue = 1).await;
+    let hospital = Hospital::start_with(|it| it.queue = 8).await;
     let reception = hospital.login("reception").await;
     // Nothing can be written for as long as the end of the log is somebody else's.
     let mut holding = hospital.owner().begin().await.expect("a transaction");

@@ -56,7 +56,7 @@ async fn a_receptionist_and_a_pharmacist_cannot_read_clinical_notes_by_way_of_th
     let started = json!({"patient_id": demo::patient(1), "chief_complaint": "Persistent cough"});
     let id = doctor.did("start-consultation", started).await;
     doctor.get(&format!("streams/consultation/{id}")).await.done();
-    for login in ["reception", "lab"] {
+    for login in ["reception", "pharmacist", "lab"] {
         let answer = hospital.login(login).await.get(&format!("streams/consultation/{id}")).await;
         assert!([403, 404].contains(&answer.status), "{login}: {}", answer.text);
     }
