@@ -10,6 +10,7 @@ mod declarations;
 mod demo;
 mod docs;
 mod events;
+mod everything;
 mod fixture;
 mod health;
 mod idempotency;

@@ -1,5 +1,6 @@
 //! The read tables are what the log says, whichever way they were made.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::Hospital;
 use super::demo::{appointment, at, busy_day, patient, person};
+use super::everything::{event_types, everything};
 use super::tables::{assert_same, contents, count};
 
 fn rebuild(hospital: &Hospital) -> Rebuild {
@@ -20,7 +22,9 @@ fn rebuild(hospital: &Hospital) -> Rebuild {
 #[tokio::test]
 async fn a_rebuild_gives_every_row_of_every_table_again() {
     let hospital = Hospital::start().await;
-    busy_day(&hospital.nobody()).await;
+    everything(&hospital).await;
+    let recorded = sqlx::query_scalar("select distinct event_type from log.events").fetch_all(hospital.owner()).await;
+    assert_eq!(recorded.expect("event types").into_iter().collect::<BTreeSet<String>>(), event_types());
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
     let Rebuilt { position, parked } = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");

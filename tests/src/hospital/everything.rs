@@ -1,0 +1,141 @@
+//! A history in which everything happens that can.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use hims_event_store::{Append, NewEvent, StreamAppend};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::demo::{self, appointment, at, busy_day, department, medication, person, prescription};
+use super::{Client, Hospital};
+
+/// Carries out every command and records every event type, most of them by way of the other.
+pub(crate) async fn everything(hospital: &Hospital) {
+    let patient_id = busy_day(&hospital.nobody()).await;
+    people(hospital).await;
+    places(&hospital.login("admin").await).await;
+    chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
+    pharmacy(hospital, &patient_id).await;
+    // What takes hours to come about.
+    let reception = hospital.login("reception").await;
+    let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
+    record(hospital, "appointment", &missed, "marked_no_show", json!({})).await;
+    let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
+    record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
+    reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
+}
+
+/// Every event type that is recorded, by its golden files.
+pub(crate) fn event_types() -> BTreeSet<String> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
+    let files = std::fs::read_dir(golden).expect("golden files");
+    let names = files.map(|it| it.expect("a file").file_name().into_string().expect("UTF-8"));
+    names.filter_map(|it| it.split_once(".v").map(|(name, _)| name.to_owned())).collect()
+}
+
+async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {
+    let stream_id: Uuid = id.parse().expect("an id");
+    let version = hospital.node.store.load(stream_id, 0, i32::MAX).await.expect("its events").len();
+    let event = NewEvent { event_type: format!("{stream_type}.{event}"), data };
+    let stream = StreamAppend::at(stream_type, stream_id, i32::try_from(version).expect("few"), [event]);
+    hospital.node.store.append(Append::stream(stream)).await.expect("recorded");
+}
+
+async fn people(hospital: &Hospital) {
+    let admin = hospital.login("admin").await;
+    let mut roles = Vec::new();
+    for name in ["porter", "chaplain", "interpreter"] {
+        let role = json!({"name": name, "display_name": name, "permissions": {}});
+        roles.push(admin.did("define-role", role).await);
+    }
+    let more = json!({"role_id": roles[0], "permissions": {"read": ["all_appointments"]}});
+    admin.did("change-role-permissions", more).await;
+    let user = json!({"email": "pavel@example.org", "first_name": "Pavel", "last_name": "Horn", "role_id": roles[0],
+                      "additional_role_ids": [roles[1], roles[2]], "password": "to be changed"});
+    let user_id = admin.did("create-user", user).await;
+    let of_user = |more: Value| {
+        let mut body = json!({"user_id": user_id});
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        body
+    };
+    // Two roles go at once, and one stays.
+    admin.did("change-user-role", of_user(json!({"role_id": roles[0], "additional_role_ids": []}))).await;
+    let all = json!({"role_id": roles[0], "additional_role_ids": [roles[1], roles[2]]});
+    admin.did("change-user-role", of_user(all)).await;
+    admin.did("change-user-department", of_user(json!({"department_id": department(1)}))).await;
+    admin.did("change-user-profile", of_user(json!({"phone": "212-555-0177"}))).await;
+    admin.did("reset-password", of_user(json!({"new_password": "to be changed too"}))).await;
+    admin.did("deactivate-user", of_user(json!({}))).await;
+    admin.did("reactivate-user", of_user(json!({}))).await;
+    let role = admin.items("user-roles?name=patient").await[0]["id"].clone();
+    let own = json!({"email": "own@example.org", "first_name": "Paula", "last_name": "Own", "role_id": role});
+    let own = admin.did("create-user", own).await;
+    let whom = hospital.login("reception").await.did("register-patient", person("Oda", "Own", 55)).await;
+    admin.did("link-user-to-patient", json!({"user_id": own, "patient_id": whom})).await;
+}
+
+async fn places(admin: &Client) {
+    let opened = json!({"code": "XRAY", "name": "Radiology", "time_zone": "Europe/Zurich"});
+    let department_id = admin.did("open-department", opened).await;
+    admin.did("change-department", json!({"department_id": department_id, "name": "Radiology and more"})).await;
+    let room = json!({"department_id": department_id, "room_number": "X1", "room_type": "exam"});
+    let room_id = admin.did("add-room", room).await;
+    admin.did("change-room", json!({"room_id": room_id, "name": "Magnet", "department_id": department(1)})).await;
+    admin.did("suspend-room", json!({"room_id": room_id, "reason": "painted"})).await;
+    admin.did("reactivate-room", json!({"room_id": room_id})).await;
+    admin.did("close-department", json!({"department_id": department_id})).await;
+}
+
+async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
+    // Finer than the tables keep it, and changed in the same breath.
+    let mut precise = appointment(patient_id, at(21, 0));
+    precise["starts_at"] = json!(format!("{}.123456789Z", at(21, 0).format("%Y-%m-%dT%H:%M:%S")));
+    let appointment_id = reception.did("schedule-appointment", precise).await;
+    reception.did("confirm-appointment", json!({"appointment_id": appointment_id})).await;
+    let moved = json!({"appointment_id": appointment_id, "starts_at": at(22, 0), "room_id": demo::room(2)});
+    reception.did("reschedule-appointment", moved).await;
+    let started = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
+    doctor.did("cancel-consultation", json!({"consultation_id": started, "reason": "called away"})).await;
+    let allergy_id = Uuid::from_u128(0xa11e);
+    let allergy = json!({"patient_id": patient_id, "allergy_id": allergy_id, "allergen_type": "food",
+                         "allergen_name": "Walnut"});
+    doctor.did("record-allergy", allergy).await;
+    let of_allergy = json!({"patient_id": patient_id, "allergy_id": allergy_id, "severity": "severe"});
+    doctor.did("change-allergy", of_allergy).await;
+    let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": "tested"});
+    doctor.did("retire-allergy", retired).await;
+    for value in ["A-1", "A-2"] {
+        let identifier = json!({"patient_id": patient_id, "system": "urn:other", "value": value, "type_code": "MR"});
+        reception.did("add-patient-identifier", identifier).await;
+    }
+}
+
+async fn pharmacy(hospital: &Hospital, patient_id: &str) {
+    let (doctor, pharmacist) = (hospital.login("doctor").await, hospital.login("pharmacist").await);
+    let ingredients = ["161", "2670", "1886"];
+    let product = json!({"name": "Three in one", "ingredients": ingredients});
+    let medication_id = pharmacist.did("add-medication", product).await;
+    // Two ingredients go at once, and one stays.
+    let fewer = json!({"medication_id": medication_id, "ingredients": [ingredients[1]]});
+    pharmacist.did("change-medication", fewer).await;
+    pharmacist.did("deactivate-medication", json!({"medication_id": medication_id})).await;
+    pharmacist.did("reactivate-medication", json!({"medication_id": medication_id})).await;
+    let received = json!({"medication_id": medication_id, "location_id": demo::room(3), "lot_number": "T-1",
+                          "expiry_date": at(400, 0).date_naive(), "quantity": "100", "unit": "tablet"});
+    let lot_id = pharmacist.did("receive-medication-lot", received).await;
+    let adjusted = json!({"medication_lot_id": lot_id, "change": "-1.5", "reason": "broken"});
+    pharmacist.did("adjust-medication-lot", adjusted).await;
+    let of_lot = json!({"medication_lot_id": lot_id, "reason": "a letter of the maker"});
+    pharmacist.did("quarantine-medication-lot", of_lot.clone()).await;
+    pharmacist.did("release-medication-lot", json!({"medication_lot_id": lot_id})).await;
+    pharmacist.did("recall-medication-lot", of_lot).await;
+    let mut two = prescription(patient_id, 2, "5", "tablet");
+    let mut other = two["items"][0].clone();
+    other["medication_id"] = json!(medication(1));
+    two["items"].as_array_mut().expect("items").push(other);
+    let prescription_id = doctor.did("write-prescription", two).await;
+    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    pharmacist.did("mark-prescription-ready", json!({"prescription_id": prescription_id})).await;
+    doctor.did("cancel-prescription", json!({"prescription_id": prescription_id, "reason": "better"})).await;
+}
