@@ -110,12 +110,10 @@ impl Command for StartConsultation {
 
     fn decide(self, _: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        if let Some(provider) = self.provider_id {
-            acting(ctx, provider, "/provider_id")?;
-        }
+        let provider_id = acting(ctx, self.provider_id, "/provider_id")?;
         let decision = Decision::event(Event::Started(Started {
             patient_id: self.patient_id,
-            provider_id: ctx.user(self.provider_id, "/provider_id")?,
+            provider_id,
             appointment_id: self.appointment_id,
             consultation_type: self.consultation_type,
             workflow_type: self.workflow_type,

@@ -163,9 +163,7 @@ impl Command for WritePrescription {
             return refuse(Refusal::Empty);
         }
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        if let Some(provider) = self.provider_id {
-            acting(ctx, provider, "/provider_id")?;
-        }
+        let provider_id = acting(ctx, self.provider_id, "/provider_id")?;
         if let Some(id) = self.consultation_id
             && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id
         {
@@ -180,7 +178,7 @@ impl Command for WritePrescription {
             number: number.clone(),
             consultation_id: self.consultation_id,
             patient_id: self.patient_id,
-            provider_id: ctx.user(self.provider_id, "/provider_id")?,
+            provider_id,
             priority: self.priority,
             notes: self.notes,
             items: items.collect(),

@@ -129,14 +129,17 @@ described! {
     }
 }
 
-/// A user whom a request names as the one who treats or measures: active, and no patient's login. What happened in the
-/// past, and is imported, may have been done by whoever has left since.
-pub(crate) fn acting<'a>(ctx: &'a Context<'_>, id: UserId, field: &str) -> Result<&'a User, Refused> {
-    let user = ctx.named::<User>(id, field)?;
-    if ctx.caller.is_system || (user.is_active && user.patient_id.is_none()) {
-        return Ok(user);
-    }
-    refuse(Refusal::NotActing)
+/// The user who treats or measures, who asks unless another is named: active, and no patient's login. What happened in
+/// the past, and is imported, may have been done by whoever has left since.
+pub(crate) fn acting(ctx: &Context<'_>, named: Option<UserId>, field: &str) -> Result<UserId, Refused> {
+    let may_act = match named {
+        Some(id) => {
+            let user = ctx.named::<User>(id, field)?;
+            user.is_active && user.patient_id.is_none()
+        }
+        None => ctx.caller.patient_id.is_none(),
+    };
+    if may_act || ctx.caller.is_system { ctx.user(named, field) } else { refuse(Refusal::NotActing) }
 }
 
 /// The streams of some roles.

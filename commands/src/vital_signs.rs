@@ -197,9 +197,7 @@ impl Command for RecordVitalSigns {
     fn decide(self, _: Option<&VitalSigns>, ctx: &Context<'_>) -> Result<Decision<VitalSigns>, Refused> {
         let (measurements, extreme) = accept(self.measurements, self.confirm_extreme)?;
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        if let Some(user) = self.recorded_by {
-            acting(ctx, user, "/recorded_by")?;
-        }
+        let recorded_by = acting(ctx, self.recorded_by, "/recorded_by")?;
         if let Some(id) = self.consultation_id
             && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id
         {
@@ -212,7 +210,7 @@ impl Command for RecordVitalSigns {
         Ok(Decision::event(Event::Recorded(Recorded {
             patient_id: self.patient_id,
             consultation_id: self.consultation_id,
-            recorded_by: ctx.user(self.recorded_by, "/recorded_by")?,
+            recorded_by,
             recorded_at,
             measurements,
             extreme,
@@ -259,7 +257,7 @@ impl Command for MarkVitalSignsEnteredInError {
         let right = Recorded {
             patient_id: wrong.patient_id,
             consultation_id: wrong.consultation_id,
-            recorded_by: ctx.user(None, "/recorded_by")?,
+            recorded_by: acting(ctx, None, "/recorded_by")?,
             recorded_at: wrong.recorded_at,
             measurements,
             extreme,

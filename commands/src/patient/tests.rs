@@ -237,6 +237,17 @@ fn patients_may_change_their_own_record_only() {
 }
 
 #[test]
+fn patients_change_how_they_are_reached_and_not_who_they_are() {
+    let ann = || Caller { patient_id: Some(PATIENT), ..user(id(60), "patient") };
+    for reached in [json!({"city": "Springfield"}), json!({"phone_primary": "212-555-0144"})] {
+        assert!(given([registered()]).by(ann()).when(change(reached)).is_accepted());
+    }
+    for who in [json!({"last_name": "Other"}), json!({"date_of_birth": "1981-01-01"}), json!({"ssn": "999123457"})] {
+        given([registered()]).by(ann()).when(change(who)).then_refused(Refusal::NotOwnToChange);
+    }
+}
+
+#[test]
 fn an_identifier_is_taken() {
     given([registered()])
         .when(add_identifier())

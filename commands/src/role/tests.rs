@@ -68,3 +68,13 @@ fn every_role_of_the_beginning_can_be_defined() {
         given([]).when(DefineRole { id: Some(role_id), definition }).then([event]);
     }
 }
+
+#[test]
+fn administrators_always_decide_on_permissions() {
+    let change = |permissions| ChangeRolePermissions { role_id: role_id("administrator"), permissions };
+    given([defined("administrator")])
+        .when(change(ask(json!({"read": ["all_data"], "update": ["users"]}))))
+        .then_refused(Refusal::NobodyLeft);
+    let kept = change(ask(json!({"update": ["user_permissions"]})));
+    assert!(given([defined("administrator")]).when(kept).is_accepted());
+}

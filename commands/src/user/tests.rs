@@ -379,3 +379,17 @@ fn a_login_is_one_patients() {
 fn the_patient_must_exist() {
     given([created()]).when(link(PATIENT)).then_field("unknown-reference", "/patient_id");
 }
+
+#[test]
+fn nobody_gives_or_takes_over_more_than_they_have() {
+    let as_role = |role| json!({"role_id": role_id(role), "password": "correct horse battery"});
+    let nurse = somebody("nurse");
+    given_user([]).by(nurse.clone()).when(create(as_role("doctor"))).then_refused(Refusal::NotAbove);
+    let more = json!({"role_id": role_id("nurse"), "additional_role_ids": [role_id("administrator")]});
+    given_user([]).by(nurse.clone()).when(create(more)).then_refused(Refusal::NotAbove);
+    assert!(given_user([]).by(nurse.clone()).when(create(as_role("nurse"))).is_accepted());
+    given_user([created()]).by(nurse).when(reset_password()).then_refused(Refusal::NotAbove);
+    let administrator = somebody("administrator");
+    assert!(given_user([created()]).by(administrator.clone()).when(reset_password()).is_accepted());
+    assert!(given_user([]).by(administrator).when(create(as_role("doctor"))).is_accepted());
+}

@@ -3,7 +3,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::samples::{CONSULTATION, DOCTOR, OTHER_PATIENT, PATIENT, ask, created, registered, said, with};
+use crate::testing::world::{self, somebody};
 use crate::testing::{ASKING, Given, at, given, id, now};
+use crate::{Caller, user};
 
 const VITAL_SIGNS: VitalSignsId = VitalSignsId(uuid::Uuid::from_u128(30));
 const RIGHT: VitalSignsId = VitalSignsId(uuid::Uuid::from_u128(31));
@@ -254,6 +256,28 @@ fn what_is_right_must_exist() {
     given([recorded(PATIENT)])
         .when(mark(json!({"corrected_by": id::<VitalSignsId>(77)})))
         .then_field("unknown-reference", "/corrected_by");
+}
+
+#[test]
+fn a_measurement_does_not_correct_itself() {
+    given_vital_signs([recorded(PATIENT)])
+        .when(mark(json!({"corrected_by": VITAL_SIGNS})))
+        .then_refused(Refusal::CorrectsItself);
+}
+
+#[test]
+fn whoever_logs_in_as_a_patient_measures_nobody_named_or_not() {
+    let linked = hims_domain::user::Event::LinkedToPatient { patient_id: OTHER_PATIENT };
+    let patients = [created(), linked];
+    let measured = json!({"heart_rate": 72});
+    given_vital_signs([])
+        .and::<User>(DOCTOR, patients)
+        .by(somebody("nurse"))
+        .when(record(with(measured.clone(), json!({"recorded_by": DOCTOR}))))
+        .then_refused(user::Refusal::NotActing);
+    let doctor = Caller { patient_id: Some(OTHER_PATIENT), ..world::user(DOCTOR, "doctor") };
+    given_vital_signs([]).by(doctor).when(record(measured.clone())).then_refused(user::Refusal::NotActing);
+    assert!(given_vital_signs([]).by(world::user(DOCTOR, "doctor")).when(record(measured)).is_accepted());
 }
 
 #[test]
