@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document, drawn from the registry of commands and the declarations of tables.
 
-use hims_commands::{Credentials, Entry, Registry, json_schema};
+use hims_commands::{Credentials, Entry, Permission, Registry, json_schema};
 use hims_domain::Described as _;
 use hims_projections::{Column, Kind, TABLES, Table};
 use serde_json::{Map, Value, json};
@@ -169,7 +169,10 @@ fn command_operation(command: &Entry) -> Value {
         "tags": [command.stream_type],
         "operationId": command.name,
         "summary": command.about.trim(),
-        "description": format!("Needs `{}`.", command.permission),
+        "description": match command.permission {
+            Permission::OWN => "Everybody may, with what is their own.".to_owned(),
+            permission => format!("Needs `{permission}`."),
+        },
         "parameters": [
             parameter("Idempotency-Key", "header", &json!({"type": "string", "format": "uuid"}),
                 "The same key and body give the first answer again."),
@@ -272,11 +275,16 @@ fn fixed(paths: &mut Map<String, Value>) {
         path
     };
     let live = answer("It answers.", &object);
-    paths.insert("/health/live".into(), open(get("health", "live", "The process answers", &[], live.clone(), &[])));
-    paths.insert(
-        "/health/ready".into(),
-        open(get("health", "ready", "Database, head position, read position", &[], live, &[503])),
-    );
+    paths.insert("/health/live".into(), open(get("health", "live", "The process answers", &[], live, &[])));
+    let positions = json!({"type": "object", "required": ["status", "database", "head_position", "read_position"],
+    "properties": {
+        "status": {"enum": ["ready", "unavailable"]}, "database": {"enum": ["up", "down"]},
+        "head_position": {"type": "integer"}, "read_position": {"type": ["integer", "null"]},
+    }});
+    let ready = answer("Log and read tables answer.", &positions);
+    let mut ready = open(get("health", "ready", "Database, head position, read position", &[], ready, &[]));
+    ready["get"]["responses"]["503"] = answer("One of them does not.", &positions);
+    paths.insert("/health/ready".into(), ready);
     let prometheus = json!({"description": "Prometheus text", "content": {"text/plain": {"schema": text}}});
     paths.insert("/metrics".into(), open(get("health", "metrics", "What is measured", &[], prometheus, &[])));
     let document = answer("OpenAPI 3.1", &object);

@@ -31,6 +31,9 @@ pub struct Permission {
 }
 
 impl Permission {
+    /// No role has it: what is asked for can be done with what is one's own, and with nothing else.
+    pub const OWN: Self = Self { verb: Verb::Update, what: "" };
+
     /// To begin one.
     pub const fn create(what: &'static str) -> Self {
         Self { verb: Verb::Create, what }
@@ -55,7 +58,7 @@ impl std::fmt::Display for Permission {
             Verb::Update => "update",
             Verb::Delete => "delete",
         };
-        write!(f, "{verb}:{}", self.what)
+        if *self == Self::OWN { f.write_str("own") } else { write!(f, "{verb}:{}", self.what) }
     }
 }
 

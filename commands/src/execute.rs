@@ -15,7 +15,10 @@ use crate::context::{Found, new_id};
 use crate::decision::{Planned, plan};
 use crate::load::{SNAPSHOT_EVERY, keep_snapshot, load};
 use crate::outcome::{EventRef, Failure, Outcome, Request};
-use crate::{Caller, Command, Context, Decision, Kind, Loaded, Reads, Refused, Surroundings, Target, password, scopes};
+use crate::{
+    Caller, Command, Context, Decision, Kind, Loaded, Permission, Reads, Refused, Surroundings, Target, password,
+    scopes,
+};
 
 /// How often a command is decided again because somebody else was faster.
 const ATTEMPTS: u32 = 20;
@@ -438,7 +441,10 @@ fn authorise<C: Command>(command: &C, caller: &Caller) -> Result<(), Refused> {
     if caller.may(C::PERMISSION) || own {
         return Ok(());
     }
-    let detail = format!("the caller's roles do not include {}", C::PERMISSION);
+    let detail = match C::PERMISSION {
+        Permission::OWN => "nobody may do that for somebody else".to_owned(),
+        permission => format!("the caller's roles do not include {permission}"),
+    };
     Err(Refused::new(Kind::Forbidden, "forbidden", detail))
 }
 

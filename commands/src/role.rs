@@ -35,6 +35,19 @@ described! {
     }
 }
 
+/// Row-level security is told the words in one list, so no word may hold what stands between two of them.
+fn check_words(permissions: &Permissions) -> Result<(), Refused> {
+    let Permissions { create, read, update, delete } = permissions;
+    for (verb, words) in [("create", create), ("read", read), ("update", update), ("delete", delete)] {
+        let is_word = |it: &Code| it.as_str().bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+        if !words.iter().all(is_word) {
+            let message = "a permission is a word of lower-case letters and _, such as clinical_records";
+            return Err(Refused::field("invalid-fields", &format!("/permissions/{verb}"), message));
+        }
+    }
+    Ok(())
+}
+
 impl Command for DefineRole {
     const NAME: &'static str = "define-role";
     const PERMISSION: Permission = Permission::create("roles");
@@ -45,6 +58,7 @@ impl Command for DefineRole {
     }
 
     fn decide(self, _: Option<&Role>, ctx: &Context<'_>) -> Result<Decision<Role>, Refused> {
+        check_words(&self.definition.permissions)?;
         let name = self.definition.name.as_str().to_owned();
         let is_system_role = ctx.caller.is_system;
         Ok(Decision::event(Event::Defined { definition: self.definition, is_system_role })
@@ -63,6 +77,7 @@ impl Command for ChangeRolePermissions {
 
     fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
         let role = existing(state)?;
+        check_words(&self.permissions)?;
         if role.definition.permissions == self.permissions {
             return Ok(Decision::nothing());
         }

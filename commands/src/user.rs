@@ -375,7 +375,7 @@ impl Command for ReactivateUser {
 
 impl Command for ChangePassword {
     const NAME: &'static str = "change-password";
-    const PERMISSION: Permission = Permission::update("nobody_else's_password");
+    const PERMISSION: Permission = Permission::OWN;
     const COMPARES_PASSWORD: bool = true;
     type Aggregate = User;
 

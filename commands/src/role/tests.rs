@@ -78,3 +78,13 @@ fn administrators_always_decide_on_permissions() {
     let kept = change(ask(json!({"update": ["user_permissions"]})));
     assert!(given([defined("administrator")]).when(kept).is_accepted());
 }
+
+#[test]
+fn a_permission_is_one_word() {
+    for words in ["x,all_data", "All_Data", "all data", "all\ndata"] {
+        given([defined("nurse")]).when(allow(words)).then_field("invalid-fields", "/permissions/read");
+        let permissions = ask(json!({"create": [words]}));
+        let midwife = DefineRole { id: None, definition: Definition { permissions, ..midwife() } };
+        given([]).when(midwife).then_field("invalid-fields", "/permissions/create");
+    }
+}

@@ -90,3 +90,48 @@ fn every_reference_of_the_document_leads_somewhere() {
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
 }
+
+/// Columns, constraints, indexes and policies of the read tables, as the database tells them, a line each.
+#[tokio::test]
+async fn the_read_tables_are_those_that_were_agreed() {
+    let database = database().await;
+    let sql = "
+        with t as (select c.oid, c.relname::text as name from pg_class c
+                    where c.relnamespace = 'hims'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition)
+        select format('%s: %s %s%s%s', t.name, a.attname, format_type(a.atttypid, a.atttypmod),
+                      case when a.attnotnull then ' not null' end,
+                      case when d.oid is not null then format(case a.attgenerated when 's' then ' generated as (%s)' else ' default %s' end,
+                                                              pg_get_expr(d.adbin, d.adrelid)) end)
+          from t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+          left join pg_attrdef d on d.adrelid = t.oid and d.adnum = a.attnum
+        union all
+        select format('%s: constraint %s %s', t.name, k.conname, pg_get_constraintdef(k.oid))
+          from t join pg_constraint k on k.conrelid = t.oid and k.contype <> 'n'
+        union all
+        select format('%s: %s', t.name, pg_get_indexdef(i.indexrelid)) from t join pg_index i on i.indrelid = t.oid
+         where not exists (select from pg_constraint k where k.conindid = i.indexrelid)
+        union all
+        select format('%s: policy %s for %s to %s using %s', t.name, p.policyname, p.cmd, p.roles, p.qual)
+          from t join pg_policies p on p.tablename = t.name and p.schemaname = 'hims'
+         where p.policyname <> 'owner_works'";
+    let mut lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.owner).await.expect("a catalogue");
+    lines.sort();
+    insta::assert_snapshot!("read_tables", lines.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_declared_as_indexed_leads_an_index_of_all_rows() {
+    let database = database().await;
+    let sql = "select t.relname::text, a.attname::text from pg_index i
+                 join pg_class t on t.oid = i.indrelid join pg_class n on n.oid = i.indexrelid
+                 join pg_am m on m.oid = n.relam
+                 join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[0]
+                where t.relnamespace = 'hims'::regnamespace and i.indpred is null and m.amname in ('btree', 'brin')";
+    let leading: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&database.owner).await.expect("indexes");
+    for table in TABLES {
+        for column in table.columns.iter().filter(|it| it.indexed) {
+            let leads = leading.contains(&(table.name.to_owned(), column.name.to_owned()));
+            assert!(leads, "{}.{} leads no index", table.name, column.name);
+        }
+    }
+}
