@@ -3,7 +3,7 @@
 //! The statement first says who asks, for itself only, while it reads the position, and then reads the rows. That refers
 //! to what was said laterally, so PostgreSQL cannot do it in another order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use base64::Engine;
@@ -43,6 +43,32 @@ pub struct Found {
     pub row: Option<(String, i32)>,
     /// How far the tables were.
     pub position: Position,
+}
+
+/// Which of the rows with these keys a caller may read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn visible(
+    db: &mut PgConnection,
+    table: &Table,
+    ids: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    let sql = format!(
+        "select r.id, who.position
+           from {SAID_AT}
+           left join lateral (
+                select id from {} where id = any($6) and who.said is not null offset 0) as r on true",
+        table.name,
+    );
+    let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
+    let mut visible = HashSet::new();
+    for row in rows {
+        of_live_tables(row.try_get(1)?)?;
+        visible.extend(row.try_get::<Option<Uuid>, _>(0)?);
+    }
+    Ok(visible)
 }
 
 /// A page of rows.

@@ -1,9 +1,10 @@
 //! Who may read which history: whoever may read the row that the history leads to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hims_domain::Aggregate as _;
 use hims_domain::patient::Patient;
+use hims_event_store::Recorded;
 use hims_projections::query::{Comparison, Filter, Wanted};
 use hims_projections::{TABLES, Table, query, table_of};
 use serde_json::Value;
@@ -54,20 +55,37 @@ impl<'a> Reading<'a> {
         if self.logged_in.reads("all_data") {
             return Ok(true);
         }
-        if let Some(known) = self.known.get(&stream_id) {
-            return Ok(*known);
+        if !self.known.contains_key(&stream_id) {
+            self.learn(stream_type, vec![stream_id]).await?;
         }
-        let may = match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
+        Ok(self.known.get(&stream_id) == Some(&true))
+    }
+
+    /// Looks up at once whether the caller may read the streams of some events.
+    pub(super) async fn look_up(&mut self, events: &[Recorded]) -> Result<(), Problem> {
+        if self.logged_in.reads("all_data") {
+            return Ok(());
+        }
+        let mut streams: BTreeMap<&str, HashSet<Uuid>> = BTreeMap::new();
+        for event in events {
+            streams.entry(&event.stream_type).or_default().insert(event.stream_id);
+        }
+        for (stream_type, ids) in streams {
+            self.learn(stream_type, ids.into_iter().collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn learn(&mut self, stream_type: &str, ids: Vec<Uuid>) -> Result<(), Problem> {
+        let visible = match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
             Some(table) => {
                 let who = self.logged_in.identity();
-                let found =
-                    self.hospital.readers.read(async |db| query::find(db, table, stream_id, &who).await).await?;
-                found.row.is_some()
+                self.hospital.readers.read(async |db| query::visible(db, table, &ids, &who).await).await?
             }
-            None => false,
+            None => HashSet::new(),
         };
-        self.known.insert(stream_id, may);
-        Ok(may)
+        self.known.extend(ids.into_iter().map(|it| (it, visible.contains(&it))));
+        Ok(())
     }
 
     /// Takes out of opened data what the caller may not read in the tables either: null where that is everything.
@@ -136,5 +154,43 @@ fn remove(value: &mut Value, names: &[&str]) {
         }
         Value::Array(items) => items.iter_mut().for_each(|it| remove(it, names)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hims_domain::for_each_aggregate;
+
+    use super::*;
+
+    /// The tables whose rows are streams of their own.
+    fn tables_of_streams() -> BTreeSet<&'static str> {
+        let mut tables = BTreeSet::new();
+        macro_rules! add {
+            ($aggregate:ty) => {
+                tables.extend(table_of(<$aggregate>::STREAM).map(|it| it.name));
+            };
+        }
+        for_each_aggregate!(add);
+        tables
+    }
+
+    #[test]
+    fn every_table_that_holds_a_part_of_a_patients_history_is_withheld_like_it() {
+        let streams = tables_of_streams();
+        assert!(streams.contains("patients") && streams.contains("vital_signs"), "{streams:?}");
+        let parts = TABLES.iter().filter(|it| it.column("patient_id").is_some() && !streams.contains(it.name));
+        let parts: BTreeSet<_> = parts.map(|it| it.name).filter(|it| *it != "audit_logs").collect();
+        assert_eq!(parts, CHILDREN.iter().map(|it| it.0).collect());
+    }
+
+    #[test]
+    fn every_column_that_is_never_answered_is_a_secret() {
+        let hidden = TABLES.iter().flat_map(|it| it.columns).filter(|it| it.hidden).map(|it| it.name);
+        // Made by the projection: no event has it.
+        let hidden: BTreeSet<_> = hidden.filter(|it| *it != "ssn_blind_index").collect();
+        assert_eq!(hidden, SECRETS.into_iter().collect());
     }
 }

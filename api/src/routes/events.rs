@@ -250,6 +250,7 @@ async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec
 /// is answered what is stored, personal values sealed; to others there is no such event.
 async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
     let mut reading = Reading::new(hospital, logged_in);
+    reading.look_up(&events).await?;
     let mut read = Vec::with_capacity(events.len());
     for event in hospital.store.open(events).await? {
         let stored = &event.recorded;
