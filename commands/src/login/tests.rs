@@ -189,6 +189,20 @@ async fn a_session_that_is_used_lasts() {
 }
 
 #[tokio::test]
+async fn who_only_waits_for_news_does_not_use_the_session() {
+    let door = Door::new().await;
+    let token = door.log_in().await;
+    let is_still = async |minutes_later| {
+        door.world.after(minutes(minutes_later));
+        door.login.forget();
+        door.login.is_still(&token, (None, None)).await.unwrap().is_some()
+    };
+    assert!(is_still(20).await);
+    assert_eq!(door.world.count("session.renewed").await, 0);
+    assert!(!is_still(10).await);
+}
+
+#[tokio::test]
 async fn a_session_is_not_renewed_at_every_use() {
     let door = Door::new().await;
     let token = door.log_in().await;

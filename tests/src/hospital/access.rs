@@ -75,6 +75,12 @@ async fn fill(hospital: &Hospital) {
     let coder = hospital.nobody().login_as("coder@demo.hims", "to be changed").await;
     let password = json!({"user_id": user_id, "current_password": "to be changed", "new_password": demo::PASSWORD});
     coder.did("change-password", password).await;
+    // Whatever a role may read, everybody sees themselves.
+    let coder = hospital.nobody().login_as("coder@demo.hims", demo::PASSWORD).await;
+    for (table, column) in [("users", "id"), ("user-sessions", "user_id"), ("user-role-assignments", "user_id")] {
+        let rows = coder.items(table).await;
+        assert!(!rows.is_empty() && rows.iter().all(|it| it[column] == *user_id), "{table}: {rows:?}");
+    }
 }
 
 /// The patient whom a row is about; items say it by their prescription.

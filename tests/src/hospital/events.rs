@@ -148,6 +148,26 @@ async fn whoever_cannot_read_a_table_cannot_read_its_events_either() {
     assert!(seen.contains(&"patient".to_owned()) && !seen.contains(&"vital_signs".to_owned()), "{seen:?}");
 }
 
+#[tokio::test]
+async fn what_a_reader_of_the_patient_may_not_read_is_no_event_of_theirs() {
+    let hospital = Hospital::start().await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    let allergy = json!({"patient_id": patient(1), "allergen_type": "food", "allergen_name": "Walnut"});
+    doctor.did("record-allergy", allergy).await;
+    hospital.settle().await;
+    let query = format!("events?patient_id={}&type=patient.allergy_recorded", patient(1));
+    assert!(!doctor.items(&query).await.is_empty());
+    assert_eq!(reception.items(&query).await, Vec::<Value>::new());
+    // An auditor has it as it is stored.
+    let admin = hospital.login("admin").await;
+    let role = json!({"name": "auditor", "display_name": "Auditor",
+                      "permissions": {"read": ["audit_logs", "all_patients"]}});
+    let role_id = admin.did("define-role", role).await;
+    admin.did("change-user-role", json!({"user_id": demo::user(6), "role_id": role_id})).await;
+    let sealed = hospital.nobody().login("lab").await.items(&query).await;
+    assert!(!sealed.is_empty() && sealed.iter().all(|it| it["data"].to_string().contains("$sealed")), "{sealed:?}");
+}
+
 /// The positions that a stream tells of, until it has told of the last of them.
 async fn followed(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -> Vec<i64> {
     let told = follow(client, query, last_seen, to);

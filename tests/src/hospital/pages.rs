@@ -7,6 +7,21 @@ use super::Hospital;
 use super::demo::busy_day;
 
 #[tokio::test]
+async fn up_to_a_day_is_up_to_its_end() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let all = admin.items("audit-logs?limit=500").await.len();
+    let days: Vec<_> = admin.items("audit-logs?limit=500&sort=timestamp").await;
+    let day = |it: &Value| it["timestamp"].as_str().expect("an instant")[..10].to_owned();
+    let (first, last) = (day(&days[0]), day(days.last().expect("rows")));
+    let within = format!("audit-logs?limit=500&timestamp_from={first}&timestamp_to={last}");
+    assert!(admin.items(&within).await.len() >= all);
+    let events = admin.items(&format!("events?limit=5000&from={first}&to={last}")).await;
+    assert!(events.len() >= all);
+    assert_eq!(admin.items("audit-logs?timestamp_to=2020-02-29").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
 async fn in_every_order_pages_hold_each_row_once_and_as_the_whole_has_them() {
     let hospital = Hospital::start().await;
     busy_day(&hospital.nobody()).await;

@@ -76,6 +76,20 @@ async fn observations_of_one_moment_are_one_row_and_fractions_are_rounded_half_t
 }
 
 #[tokio::test]
+async fn who_measured_is_the_performer_whoever_the_encounter_is_of() {
+    let hospital = Hospital::empty().await;
+    let nurse = json!({"resourceType": "Practitioner", "id": "joy", "name": [{"family": "Joy", "given": ["Ann"]}]});
+    let mut measured = observation("hr", "8867-4", 71.0, "/min");
+    measured["performer"] = json!([{"reference": "Practitioner/joy"}]);
+    measured["effectiveDateTime"] = json!("2011-09-11T17:10:00-04:00");
+    let summary = hospital.import_resources(one_of_each().into_iter().chain([nurse, measured])).await;
+    assert_eq!(summary.begun["vital_signs"], 2);
+    let joy = stream_id("Practitioner", Some("joy"), None, "").to_string();
+    let recorded = hospital.events().await.into_iter().filter(|it| it.event_type == "vital_signs.recorded");
+    assert_eq!(recorded.filter(|it| it.data.contains(&joy)).count(), 1);
+}
+
+#[tokio::test]
 async fn a_prescription_stands_where_its_status_says() {
     for (status, expected) in [
         ("active", prescription::Status::Pending),
