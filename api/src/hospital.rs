@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted};
+use hims_event_store::{EventStore, MasterKey, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted};
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations, query};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -19,6 +19,9 @@ use crate::{Readers, Settings, surroundings};
 
 /// For so long the read tables may stay where they are before nobody waits for them any more.
 const STANDSTILL: Duration = Duration::from_secs(30);
+
+/// For so long whoever still uses a connection may hold up the end.
+const LAST_ORDERS: Duration = Duration::from_secs(5);
 
 /// Why the hospital did not open.
 #[derive(Debug, Error)]
@@ -91,6 +94,10 @@ impl Database {
         options.binaries = settings.pg_bin.clone().or(options.binaries);
         if purpose == Purpose::Inspect && !settings.has_data() {
             return Err(HospitalError::Nothing(settings.data_dir.clone()));
+        }
+        if !settings.has_data() {
+            // Whoever makes the data makes their key.
+            key_of(settings, purpose)?;
         }
         match EmbeddedPostgres::start(options.clone()).await {
             Ok(embedded) => Ok(Self::named(embedded.connect_options(), Some(embedded))),
@@ -175,20 +182,25 @@ pub struct Hospital {
     pub(crate) stopping: watch::Sender<bool>,
 }
 
+/// The master key, and where it is from. It is made before the data are: with data and without it, somebody has to
+/// bring it back.
+fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
+    let key_file = match (&settings.master_key_file, &settings.database_url) {
+        (Some(file), _) => file.clone(),
+        (None, None) => settings.data_dir.join("master.key"),
+        (None, Some(_)) => return Err(HospitalError::NoKeyFile),
+    };
+    let may_make = settings.database_url.is_none() && purpose != Purpose::Inspect && !settings.has_data();
+    Ok((master_key(&key_file, may_make)?, key_file))
+}
+
 impl Hospital {
     /// Opens the log; unless only to inspect it, brings the database up to date first and projects.
     ///
     /// # Errors
     /// When any of that is not possible; the error says what to do.
     pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
-        let key_file = match (&settings.master_key_file, &settings.database_url) {
-            (Some(file), _) => file.clone(),
-            (None, None) => settings.data_dir.join("master.key"),
-            (None, Some(_)) => return Err(HospitalError::NoKeyFile),
-        };
-        // Before the data are: with data and without it, somebody has to bring it back.
-        let may_make = settings.database_url.is_none() && purpose != Purpose::Inspect && !settings.has_data();
-        let master = master_key(&key_file, may_make)?;
+        let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
         if purpose != Purpose::Inspect {
@@ -265,9 +277,11 @@ impl Hospital {
             runner.stop().await;
         }
         self.readers.close();
-        self.projectors.close().await;
-        self.writers.close().await;
-        self.owner.close().await;
+        for pool in [self.projectors, self.writers, self.owner] {
+            if tokio::time::timeout(LAST_ORDERS, pool.close()).await.is_err() {
+                tracing::warn!("a connection is still in use; it ends with the program");
+            }
+        }
         self.database.close().await;
     }
 }

@@ -107,7 +107,7 @@ fn kind_schema(kind: Kind) -> Value {
         Kind::Boolean => json!({"type": "boolean"}),
         Kind::Timestamp => json!({"type": "string", "format": "date-time"}),
         Kind::Date => json!({"type": "string", "format": "date"}),
-        Kind::Time => json!({"type": "string", "format": "time"}),
+        Kind::Time => json!({"type": "string", "pattern": r"^\d{2}:\d{2}:\d{2}(\.\d+)?$"}),
         Kind::Decimal => json!({"type": "number"}),
         Kind::Json => json!({}),
     }

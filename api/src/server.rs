@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::middleware::Compress;
+use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::{Compress, DefaultHeaders};
 use actix_web::{App, HttpMessage as _, HttpServer, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Span;
@@ -45,6 +46,8 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(RequestIds)
+            // What is answered is about people: nobody between here and the client keeps it.
+            .wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store")).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             // Outside of what completes a problem: that reads it.
             .wrap(Compress::default())
             .wrap(TracingLogger::<Spans>::new())

@@ -91,6 +91,10 @@ impl Settings {
         if let Some((name, _)) = least_one.iter().find(|(_, is_none)| *is_none) {
             return Err(config::ConfigError::Message(format!("the setting {name} must be at least 1")));
         }
+        let a_year = settings.session_hours <= 24 * 366 && settings.session_idle_minutes <= 24 * 366 * 60;
+        if !a_year {
+            return Err(config::ConfigError::Message("a session lasts for a year at most".to_owned()));
+        }
         if let Ok(url) = std::env::var("DATABASE_URL") {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
         }

@@ -1,5 +1,6 @@
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
+use hims_domain::values::is_blank;
 use hims_domain::{Described, Invalid, Pointer, Shape};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -29,7 +30,7 @@ impl Described for Password {
     /// Length counts, not kinds of characters (NIST SP 800-63B).
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         let length = self.0.chars().count();
-        if !(12..=200).contains(&length) {
+        if !(12..=200).contains(&length) || is_blank(&self.0) {
             invalid.push(at.invalid("give a password of 12 to 200 characters"));
         }
     }

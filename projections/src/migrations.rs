@@ -8,7 +8,12 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+
+use crate::{READ_SCHEMA, TABLES};
+
+/// How the descriptions of those begin that make read tables.
+const READ: &str = "read ";
 
 /// Which migrations were applied. Named with its schema, whatever the search path is.
 const TABLE: &str = "public._sqlx_migrations";
@@ -22,7 +27,7 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 /// The SQL that makes the read tables in whatever schema `hims.read_schema` names, in order.
 pub(crate) static READ_MIGRATIONS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let ups = MIGRATOR.iter().filter(|it| !it.migration_type.is_down_migration());
-    ups.filter(|it| it.description.starts_with("read ")).map(|it| it.sql.as_str()).collect()
+    ups.filter(|it| it.description.starts_with(READ)).map(|it| it.sql.as_str()).collect()
 });
 
 /// A migration and whether it was applied.
@@ -36,13 +41,37 @@ pub struct Migration {
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// Applies what is pending. Of several nodes that call it at once, one does it and the others wait.
+/// Applies what is pending. Of several nodes that call it at once, one does it and the others wait. Where that makes
+/// read tables beside a history, all of them are emptied and projected from its beginning: late, but whole.
 ///
 /// # Errors
 /// When the database does not answer, a migration fails (it leaves nothing behind), an applied one was altered, or one
 /// was applied that this program does not know, because the database is a newer program's.
 pub async fn up(pool: &PgPool) -> Result<(), MigrateError> {
-    in_session(pool, async |session| MIGRATOR.run_direct(None, session, false).await).await
+    in_session(pool, async |session| {
+        let before = applied(session).await?;
+        MIGRATOR.run_direct(None, session, false).await?;
+        let is_new = |version: i64| !before.iter().any(|it| it.0 == version);
+        if MIGRATOR.iter().any(|it| is_new(it.version) && it.description.starts_with(READ)) {
+            start_over(session).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Has everything projected again, unless nothing was yet.
+async fn start_over(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut transaction = session.begin().await?;
+    let sql = format!("update {READ_SCHEMA}.projection_checkpoint set position = 0 where position > 0");
+    if sqlx::query(AssertSqlSafe(sql)).execute(&mut *transaction).await?.rows_affected() > 0 {
+        tracing::warn!("read tables were made: all of them are projected from the beginning of the log");
+        let names = TABLES.iter().map(|it| it.name).chain(["projection_failures"]);
+        let tables: Vec<_> = names.map(|it| format!("{READ_SCHEMA}.{it}")).collect();
+        let sql = format!("truncate {}", tables.join(", "));
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
 }
 
 /// Reverts the last migrations, so many steps of them, or all. What they made is gone with what is in it, the log

@@ -18,6 +18,7 @@ use sqlx::{PgConnection, Postgres, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::event::derived_id;
 use crate::runner::checkpoint;
 use crate::{Column, Kind, TABLES, Table};
 
@@ -43,32 +44,6 @@ pub struct Found {
     pub row: Option<(String, i32)>,
     /// How far the tables were.
     pub position: Position,
-}
-
-/// Which of the rows with these keys a caller may read.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn visible(
-    db: &mut PgConnection,
-    table: &Table,
-    ids: &[Uuid],
-    who: &Identity,
-) -> Result<HashSet<Uuid>, QueryError> {
-    let sql = format!(
-        "select r.id, who.position
-           from {SAID_AT}
-           left join lateral (
-                select id from {} where id = any($6) and who.said is not null offset 0) as r on true",
-        table.name,
-    );
-    let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
-    let mut visible = HashSet::new();
-    for row in rows {
-        of_live_tables(row.try_get(1)?)?;
-        visible.extend(row.try_get::<Option<Uuid>, _>(0)?);
-    }
-    Ok(visible)
 }
 
 /// A page of rows.
@@ -100,18 +75,24 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether the cursor, if there is one, is of a page in the same order: in another it would lead anywhere.
-    pub fn goes_on(&self) -> bool {
+    /// Whether the cursor, if there is one, is of a page of the same: in another it would lead anywhere.
+    pub fn goes_on(&self, table: &Table) -> bool {
         let Some(cursor) = &self.cursor else { return true };
         let is_value = match (&cursor.value, self.sort) {
             (Some(text), Some(column)) => value(column.kind, text).is_some(),
             _ => true,
         };
-        cursor.order == self.order() && is_value
+        cursor.of == self.digest(table) && is_value
     }
 
-    fn order(&self) -> String {
-        format!("{}{}", if self.descending { "-" } else { "" }, self.sort.map_or("id", |it| it.name))
+    /// What is asked for, but for where it begins and how much of it: the same for the same, and short.
+    fn digest(&self, table: &Table) -> Uuid {
+        let mut asked: Vec<_> =
+            self.filters.iter().map(|it| format!("{}{:?}{}", it.column.name, it.comparison, it.value)).collect();
+        asked.sort_unstable();
+        let sort = format!("{}{}", if self.descending { "-" } else { "" }, self.sort.map_or("id", |it| it.name));
+        let search = format!("{:?}", self.search);
+        derived_id(Uuid::nil(), &[table.name, &sort, &search, &asked.join("\u{1f}")])
     }
 }
 
@@ -140,7 +121,8 @@ pub enum Comparison {
 /// Where a page begins: after the row with this key and this value of the sort column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
-    order: String,
+    /// What its page was asked for.
+    of: Uuid,
     value: Option<String>,
     id: Uuid,
 }
@@ -173,12 +155,12 @@ impl Cursor {
     /// Reads a cursor that a page before came with.
     pub fn parse(text: &str) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (order, value, id): (String, Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;
-        Some(Self { order, value, id })
+        let (of, value, id): (Uuid, Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;
+        Some(Self { of, value, id })
     }
 
     fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(json!([self.order, self.value, self.id]).to_string())
+        URL_SAFE_NO_PAD.encode(json!([self.of, self.value, self.id]).to_string())
     }
 }
 
@@ -235,6 +217,32 @@ pub async fn find(db: &mut PgConnection, table: &Table, id: Uuid, who: &Identity
     Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
 }
 
+/// Which of the rows with these keys a caller may read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn visible(
+    db: &mut PgConnection,
+    table: &Table,
+    ids: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    let sql = format!(
+        "select r.id, who.position
+           from {SAID_AT}
+           left join lateral (
+                select id from {} where id = any($6) and who.said is not null offset 0) as r on true",
+        table.name,
+    );
+    let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
+    let mut visible = HashSet::new();
+    for row in rows {
+        of_live_tables(row.try_get(1)?)?;
+        visible.extend(row.try_get::<Option<Uuid>, _>(0)?);
+    }
+    Ok(visible)
+}
+
 /// A page of rows.
 ///
 /// # Errors
@@ -281,7 +289,7 @@ pub async fn page(db: &mut PgConnection, table: &Table, wanted: &Wanted, who: &I
     );
     let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who);
     let rows = values.into_iter().fold(query, Query::bind).fetch_all(db).await?;
-    read_page(&rows, wanted)
+    read_page(&rows, table, wanted)
 }
 
 /// The condition that a row comes after a cursor. Nulls come last, whatever the direction.
@@ -302,7 +310,7 @@ fn after(sort: &Column, descending: bool, cursor: &Cursor, place: &mut dyn FnMut
     }
 }
 
-fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
+fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, QueryError> {
     let limit = wanted.limit;
     let Some(first) = rows.first() else { return Err(QueryError::Database(sqlx::Error::RowNotFound)) };
     let position = of_live_tables(first.try_get(3)?)?;
@@ -311,7 +319,7 @@ fn read_page(rows: &[PgRow], wanted: &Wanted) -> Result<Page, QueryError> {
         items.extend(row.try_get::<Option<String>, _>(0)?);
     }
     let next = match rows.get(limit).and_then(|_| rows.get(limit - 1)) {
-        Some(last) => Some(Cursor { order: wanted.order(), value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
+        Some(last) => Some(Cursor { of: wanted.digest(table), value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
         None => None,
     };
     Ok(Page { items, next, position })

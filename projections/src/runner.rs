@@ -22,6 +22,8 @@ const PACE: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Batches within this time share a notification.
 const COALESCE: Duration = Duration::from_millis(20);
+/// How often it is looked how far the tables are, in case nobody told.
+const POLL: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "read_position";
 /// The advisory lock of whoever projects ("hims" in ASCII). It falls with the session, whatever becomes of the process.
 const LOCK: i64 = 0x6869_6d73;
@@ -93,8 +95,11 @@ impl Runner {
         loop {
             let behind = *head.borrow_and_update() - position;
             if behind <= 0 {
-                if head.changed().await.is_err() {
-                    return Ok(());
+                match tokio::time::timeout(POLL, head.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Ok(()),
+                    // Where tables were made anew, it all begins again.
+                    Err(_) => position = checkpoint(&mut db).await?,
                 }
                 continue;
             }
@@ -187,7 +192,6 @@ async fn notify(pool: PgPool, mut position: watch::Receiver<Position>, mut stop:
 
 /// Hears how far the tables are from whoever projects; looks by itself now and then.
 async fn listen(pool: PgPool, known: Arc<watch::Sender<Position>>, mut stop: watch::Receiver<bool>) {
-    const POLL: Duration = Duration::from_secs(1);
     loop {
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;

@@ -97,9 +97,7 @@ pub(super) async fn list(
     parameters.none_left()?;
     authorise(&hospital, &logged_in, filters.patient_id, is_raw).await?;
     let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
-    if by_audit {
-        Freshness::of(&request)?.wait(&hospital).await?;
-    }
+    Freshness::of(&request)?.wait(&hospital).await?;
     // Read before the events: whoever goes on from it misses nothing.
     let position = match hospital.runner.as_ref().filter(|_| by_audit) {
         Some(runner) => *runner.position.borrow(),

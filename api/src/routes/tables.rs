@@ -97,7 +97,7 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
             _ => wanted.filters.push(filter(table, &name, &value)?),
         }
     }
-    if wanted.goes_on() { Ok(wanted) } else { Err(other_page()) }
+    if wanted.goes_on(table) { Ok(wanted) } else { Err(other_page()) }
 }
 
 fn sortable(table: &Table) -> String {

@@ -9,4 +9,4 @@ mod text;
 
 pub use contact::{Email, Phone};
 pub use number::{Mrn, PrescriptionNumber, Ssn};
-pub use text::{Code, LongText, Text};
+pub use text::{Code, LongText, Text, is_blank};

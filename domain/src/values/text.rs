@@ -20,6 +20,23 @@ impl<const MAX: usize> Text<MAX> {
     }
 }
 
+/// Whether nothing of a text can be seen.
+pub fn is_blank(text: &str) -> bool {
+    // Spaces of no width, fillers, joiners and tags.
+    let is_invisible = |it| {
+        matches!(it, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}')
+    };
+    text.chars().all(|it| it.is_whitespace() || is_invisible(it))
+}
+
+/// Characters that move what stands beside them: controls but for line breaks and tabs, and those that turn the
+/// direction of writing.
+fn is_steering(it: char) -> bool {
+    it.is_control() && !matches!(it, '\n' | '\r' | '\t')
+        || matches!(it, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 impl<const MAX: usize> From<&str> for Text<MAX> {
     fn from(text: &str) -> Self {
         Self(text.trim().to_owned())
@@ -37,12 +54,12 @@ impl<const MAX: usize> Described for Text<MAX> {
     const SHAPE: Shape = Shape::Text { max: MAX, format: "" };
 
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
-        if self.0.is_empty() {
+        if is_blank(&self.0) {
             invalid.push(at.invalid("give a text, or leave the field out"));
         } else if self.0.chars().count() > MAX {
             invalid.push(at.invalid(format!("give at most {MAX} characters")));
         }
-        if self.0.chars().any(|it| it.is_control() && !matches!(it, '\n' | '\r' | '\t')) {
+        if self.0.chars().any(is_steering) {
             invalid.push(at.invalid("remove the control characters"));
         }
     }

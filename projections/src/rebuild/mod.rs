@@ -113,19 +113,16 @@ impl Rebuild {
         mut progress: impl FnMut(Position) + Send,
     ) -> Result<Rebuilt, RebuildError> {
         let mut db = self.pool.acquire().await?.detach();
-        let schema = match target {
-            Target::Swap => format!("{READ_SCHEMA}_rebuild"),
-            Target::Position(_, schema) | Target::Instant(_, schema) => schema.clone(),
-        };
-        if target == &Target::Swap {
-            let locked: bool =
-                sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut db).await?;
-            if !locked {
-                return Err(RebuildError::Busy);
-            }
-            // One that was interrupted may have left its schema.
-            execute(&mut db, &format!("drop schema if exists {schema} cascade")).await?;
+        if let Target::Position(_, schema) | Target::Instant(_, schema) = target {
+            check_name(&mut db, schema).await?;
         }
+        let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut db).await?;
+        if !locked {
+            return Err(RebuildError::Busy);
+        }
+        // Whole or not at all: it has its name when it is done. One that was interrupted may have left its schema.
+        let schema = format!("{READ_SCHEMA}_rebuild");
+        execute(&mut db, &format!("drop schema if exists {schema} cascade")).await?;
         let end = match target {
             Target::Swap => Position::MAX,
             Target::Position(position, _) => {
@@ -147,7 +144,13 @@ impl Rebuild {
         }
         let made = match made {
             Ok(position) => {
-                let schema = if swap { READ_SCHEMA } else { &schema };
+                let schema = match target {
+                    Target::Swap => READ_SCHEMA,
+                    Target::Position(_, into) | Target::Instant(_, into) => {
+                        execute(&mut db, &format!("alter schema {schema} rename to {into}")).await?;
+                        into
+                    }
+                };
                 let sql = format!("select count(*) from {schema}.projection_failures");
                 let parked = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut db).await;
                 parked.map(|parked| Rebuilt { position, parked }).map_err(RebuildError::from)
@@ -324,8 +327,8 @@ async fn position_at(db: &mut PgConnection, instant: DateTime<Utc>) -> Result<Po
         .await
 }
 
-/// Makes the read tables in a schema of their own, by the same migrations.
-async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError> {
+/// Whether a schema can be made under a name.
+async fn check_name(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError> {
     let is_name = schema.starts_with(|it: char| it.is_ascii_lowercase())
         && !schema.starts_with("pg_")
         && schema.len() <= 50
@@ -333,9 +336,11 @@ async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError>
     // A word of SQL would have to be quoted everywhere.
     let sql = "select exists (select from pg_namespace where nspname = $1) or quote_ident($1) <> $1";
     let is_taken: bool = sqlx::query_scalar(sql).bind(schema).fetch_one(&mut *db).await?;
-    if !is_name || is_taken {
-        return Err(RebuildError::Schema(schema.to_owned()));
-    }
+    if is_name && !is_taken { Ok(()) } else { Err(RebuildError::Schema(schema.to_owned())) }
+}
+
+/// Makes the read tables in a schema of their own, by the same migrations.
+async fn create(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError> {
     let mut transaction = db.begin().await?;
     execute(&mut transaction, &format!("create schema {schema}")).await?;
     execute(&mut transaction, &format!("grant usage on schema {schema} to hims_projector, hims_reader")).await?;

@@ -103,6 +103,19 @@ fn to_look_at_a_database_that_is_not_there_makes_none() {
     }
 }
 
+#[test]
+fn a_database_that_is_only_migrated_has_its_key() {
+    let folder = scratch("cli");
+    let hims = |arguments: &[&str]| {
+        let output =
+            hims().args(arguments).arg("--data-dir").arg(folder.path().join("data")).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stdout)
+    };
+    hims(&["migrate", "up"]);
+    assert!(hims(&["verify"]).starts_with("positions 1 to 0 hold"));
+}
+
 #[tokio::test]
 async fn the_database_goes_up_and_down_and_up() {
     let (database, folder) = (empty_database().await, scratch("cli"));
@@ -216,6 +229,11 @@ fn a_setting_with_which_nothing_would_work_is_refused() {
         let output = hims().env(name, "0").args(["serve", "--data-dir"]).arg(folder.path()).output().expect("it runs");
         assert_failed(&output);
         assert!(text(&output.stderr).contains("at least 1"), "{output:?}");
+    }
+    for name in ["HIMS_SESSION_HOURS", "HIMS_SESSION_IDLE_MINUTES"] {
+        let output = hims().env(name, "99999999999").arg("verify").output().expect("it runs");
+        assert_failed(&output);
+        assert!(text(&output.stderr).contains("a year"), "{output:?}");
     }
 }
 

@@ -72,6 +72,12 @@ async fn a_parameter_that_cannot_be_used_is_400() {
     admin.get(&format!("patients?sort=last_name&limit=1&cursor={cursor}")).await.done();
     let other = format!("patients?sort=mrn&limit=1&cursor={cursor}");
     admin.get(&other).await.problem_at(400, "invalid-parameter", "/cursor");
+    for other in
+        ["users?sort=last_name", "patients?sort=last_name&date_of_birth=1980-05-17", "patients?sort=last_name&q=ann"]
+    {
+        let other = format!("{other}&limit=1&cursor={cursor}");
+        admin.get(&other).await.problem_at(400, "invalid-parameter", "/cursor");
+    }
     for (path, pointer) in [("events?colour=red", "/colour"), ("events?after=x", "/after")] {
         admin.get(path).await.problem_at(400, "invalid-parameter", pointer);
     }
