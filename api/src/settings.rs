@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+const A_YEAR_IN_HOURS: u64 = 366 * 24;
+
 /// What can be set: flags over `HIMS_*` in the environment over `hims.toml`. Read once.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -91,8 +93,7 @@ impl Settings {
         if let Some((name, _)) = least_one.iter().find(|(_, is_none)| *is_none) {
             return Err(config::ConfigError::Message(format!("the setting {name} must be at least 1")));
         }
-        let a_year = settings.session_hours <= 24 * 366 && settings.session_idle_minutes <= 24 * 366 * 60;
-        if !a_year {
+        if settings.session_hours.max(settings.session_idle_minutes / 60) > A_YEAR_IN_HOURS {
             return Err(config::ConfigError::Message("a session lasts for a year at most".to_owned()));
         }
         if let Ok(url) = std::env::var("DATABASE_URL") {

@@ -58,7 +58,7 @@ impl Scaffold {
         Ok(Self { indexes: indexes.into_iter().map(|(_, make)| make).chain(analyze).collect(), foreign_keys })
     }
 
-    /// Makes everything again, on two connections: whoever is done takes the next, those of the largest table first.
+    /// Makes everything again, on two connections: whoever is done takes the next, what takes longest first.
     pub(super) async fn put_up(self, db: &mut PgConnection, aside: &mut PgConnection) -> Result<(), sqlx::Error> {
         let indexes = Mutex::new(self.indexes);
         tokio::try_join!(execute_all(db, &indexes), execute_all(aside, &indexes))?;
