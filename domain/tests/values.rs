@@ -1,6 +1,6 @@
 //! Values from the outside, whatever people write.
 
-use hims_domain::values::{Email, LongText, Mrn, Phone, Ssn};
+use hims_domain::values::{Email, LongText, Mrn, Phone, Ssn, Text};
 use hims_domain::{Described, Personal, Pointer};
 use proptest::prelude::*;
 
@@ -19,6 +19,16 @@ fn is_accepted(value: &impl Described) -> bool {
     let mut invalid = Vec::new();
     value.check(&Pointer::Root, &mut invalid);
     invalid.is_empty()
+}
+
+#[test]
+fn a_text_can_be_seen_and_moves_nothing_beside_it() {
+    for text in ["\u{200b}\u{200b}", "\u{feff}", "\u{3164}", "\u{e0041}", "Ann\u{202e}", "a\u{2028}b", "a\u{7}"] {
+        assert!(!is_accepted(&Text::<50>::from(text)), "{text:?}");
+    }
+    for text in ["Ann", "Żuławska-O’Neil", "می‌خواهم", "first line\nsecond line"] {
+        assert!(is_accepted(&Text::<50>::from(text)), "{text:?}");
+    }
 }
 
 proptest! {

@@ -154,6 +154,16 @@ async fn what_a_role_may_do_changes_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_answered_is_kept_by_nobody_on_the_way() {
+    let hospital = Hospital::start().await;
+    let answer = hospital.login("doctor").await.get("patients").await;
+    assert_eq!(
+        (answer.header("cache-control"), answer.header("x-content-type-options")),
+        (Some("no-store"), Some("nosniff"))
+    );
+}
+
+#[tokio::test]
 async fn secrets_are_never_answered() {
     let hospital = Hospital::start().await;
     super::demo::busy_day(&hospital.nobody()).await;
