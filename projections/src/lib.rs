@@ -4,35 +4,14 @@
 //! changes. [`Runner`] keeps the tables at the end of the log; [`Rebuild`] makes them anew beside the old ones;
 //! [`query`] reads them under row-level security.
 
-mod audit;
-mod batch;
-mod changes;
-mod column;
-mod dispatch;
-mod event;
-pub mod migrations;
-pub mod query;
-mod rebuild;
-mod runner;
-pub(crate) mod table;
+mod machinery;
+mod tables;
 
-mod appointments;
-mod consultations;
-mod departments;
-mod inventory;
-mod medications;
-mod patients;
-mod prescriptions;
-mod roles;
-mod rooms;
-mod sessions;
-mod users;
-mod vital_signs;
-
-pub use column::{Column, Kind};
-pub use dispatch::{TABLES, table_of};
-pub use event::READ_SCHEMA;
-pub use rebuild::{Rebuild, RebuildError, Rebuilt, Target};
-pub use runner::{Runner, RunnerHandle};
-pub(crate) use table::Row;
-pub use table::Table;
+pub use machinery::column::{Column, Kind};
+pub use machinery::event::READ_SCHEMA;
+pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};
+pub use machinery::runner::{Runner, RunnerHandle};
+pub(crate) use machinery::table::Row;
+pub use machinery::table::Table;
+pub use machinery::{migrations, query};
+pub use tables::dispatch::{TABLES, table_of};

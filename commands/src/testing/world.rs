@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ASKING, now};
-use crate::decision::plan;
+use crate::machinery::decision::plan;
 use crate::{Caller, Command, Executor, Failure, Outcome, Refused, Request, Surroundings, system_roles, upcasters};
 
 pub(crate) struct World {

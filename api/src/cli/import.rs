@@ -1,0 +1,39 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono_tz::Tz;
+use clap::Subcommand;
+
+use super::{Failure, bar, say};
+use crate::{Hospital, Purpose, Settings, import};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Format {
+    /// FHIR R4 bundles: files, or folders of them
+    Fhir {
+        /// Files or folders
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// The time zone of the departments, which the files do not tell (IANA)
+        #[arg(long, default_value_t = import::Settings::default().time_zone)]
+        time_zone: Tz,
+    },
+}
+
+pub(super) async fn import_fhir(settings: &Settings, paths: &[PathBuf], time_zone: Tz) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
+    hospital.define_roles().await?;
+    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let imported = import::import_fhir(&hospital.executor, paths, &import::Settings { time_zone }, &bar).await;
+    if imported.is_ok() {
+        hospital.settle().await;
+    }
+    hospital.close().await;
+    let summary = imported?;
+    say(summary.to_string().trim_end())?;
+    if summary.is_complete() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("hims: not every file could be imported; the summary names those that could not, and why");
+    Ok(ExitCode::FAILURE)
+}

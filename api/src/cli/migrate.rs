@@ -1,0 +1,60 @@
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::Subcommand;
+use hims_projections::migrations;
+
+use super::{Failure, say};
+use crate::hospital::Database;
+use crate::{Purpose, Settings};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Direction {
+    /// Apply what is missing
+    Up,
+    /// Take back the last migration, or the last N
+    Down {
+        /// How many; all of them: `all`
+        #[arg(default_value = "1")]
+        steps: Steps,
+    },
+    /// List the migrations
+    Status,
+}
+
+/// How many migrations are taken back; `None` for all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steps(Option<usize>);
+
+impl FromStr for Steps {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(None)),
+            number => number.parse().map(|it| Self(Some(it))).map_err(|_| "give a number of migrations, or all"),
+        }
+    }
+}
+
+pub(super) async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, Failure> {
+    // Only to bring it up to date makes a database where there is none.
+    let purpose = if matches!(direction, Direction::Up) { Purpose::Work } else { Purpose::Inspect };
+    let database = Database::open(settings, purpose).await?;
+    let pool = database.owner();
+    match direction {
+        Direction::Up => migrations::up(&pool).await?,
+        Direction::Down { steps } => {
+            migrations::down(&pool, steps.0).await?;
+        }
+        Direction::Status => {}
+    }
+    for migration in migrations::status(&pool).await? {
+        let applied =
+            migration.applied_at.map_or_else(|| "pending".to_owned(), |it| format!("applied {}", it.to_rfc3339()));
+        say(format_args!("{:04} {:<20} {applied}", migration.version, migration.description))?;
+    }
+    pool.close().await;
+    database.close().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,187 @@
+//! The command line.
+
+mod import;
+mod migrate;
+mod rebuild;
+mod serve;
+mod user;
+mod verify;
+
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use hims_commands::Registry;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::import::{Format, import_fhir};
+use self::migrate::{Direction, migrate};
+use self::rebuild::{AsOf, rebuild};
+use self::serve::serve;
+use self::user::{UserWork, add_user};
+use self::verify::verify_log;
+use crate::Settings;
+use crate::settings::LogFormat;
+
+/// An event-sourced backend for hospitals.
+#[derive(Debug, Parser)]
+#[command(name = "hims", version, about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the text of --help")]
+struct Common {
+    /// Where the embedded PostgreSQL and its master key lie [env: HIMS_DATA_DIR]
+    #[arg(long, global = true)]
+    data_dir: Option<PathBuf>,
+    /// A PostgreSQL of your own, 15 or later; the embedded one unless given [env: DATABASE_URL]
+    #[arg(long, global = true, hide_env_values = true)]
+    database_url: Option<String>,
+    /// The file with the key that wraps the subjects' keys [env: HIMS_MASTER_KEY_FILE]
+    #[arg(long, global = true)]
+    master_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::doc_markdown, reason = "the text of --help")]
+enum Command {
+    /// Serve the hospital over HTTP
+    Serve {
+        /// Where to listen [env: HIMS_BIND] [default: 127.0.0.1:8080]
+        #[arg(long)]
+        bind: Option<SocketAddr>,
+        /// Fill an empty database with a small made-up hospital
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Bring the database up to date, take it back, or say how it stands
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+    },
+    /// Load real data through the command path
+    Import {
+        #[command(subcommand)]
+        format: Format,
+    },
+    /// Recompute the hash chain of the log
+    Verify {
+        /// The first position to check
+        #[arg(long, default_value_t = 1)]
+        from: i64,
+    },
+    /// Make the read tables anew from the log, while the server answers
+    Rebuild {
+        /// As they were at a position or an instant (RFC 3339)
+        #[arg(long, requires = "into")]
+        as_of: Option<AsOf>,
+        /// The new schema to make them in
+        #[arg(long, requires = "as_of")]
+        into: Option<String>,
+    },
+    /// Work on users
+    User {
+        #[command(subcommand)]
+        work: UserWork,
+    },
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Runs the command; 0, 1 (failed) or 2 (usage).
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = match settings(&cli.common) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error),
+    };
+    log_to_stderr(settings.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(run(cli.command, settings)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Failure) -> ExitCode {
+    eprint!("hims: {error}");
+    if let Some(hims_commands::Failure::Refused(refused)) = error.downcast_ref() {
+        refused.errors.iter().for_each(|it| eprint!("; {}: {}", it.pointer, it.message));
+    }
+    eprintln!();
+    ExitCode::FAILURE
+}
+
+fn settings(common: &Common) -> Result<Settings, Failure> {
+    let mut settings = Settings::read()?;
+    if let Some(data_dir) = &common.data_dir {
+        settings.data_dir.clone_from(data_dir);
+    }
+    if common.database_url.is_some() {
+        settings.database_url.clone_from(&common.database_url);
+    }
+    if common.master_key_file.is_some() {
+        settings.master_key_file.clone_from(&common.master_key_file);
+    }
+    Ok(settings)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve { bind, demo } => {
+            serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await
+        }
+        Command::Migrate { direction } => migrate(&settings, direction).await,
+        Command::Import { format: Format::Fhir { paths, time_zone } } => {
+            import_fhir(&settings, &paths, time_zone).await
+        }
+        Command::Verify { from } => verify_log(&settings, from).await,
+        Command::Rebuild { as_of, into } => rebuild(&settings, as_of, into).await,
+        Command::User { work } => add_user(&settings, work).await,
+        Command::Openapi => {
+            say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Writes a line on the standard output. Whoever closes it early has read enough: that is no failure.
+fn say(line: impl Display) -> std::io::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn bar(length: Option<u64>, template: &str) -> ProgressBar {
+    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,58 @@
+use std::process::ExitCode;
+
+use super::{Failure, say};
+use crate::{Hospital, Purpose, Settings, server};
+
+pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
+    // A port that is taken is told before anything is made.
+    drop(
+        std::net::TcpListener::bind(settings.bind)
+            .map_err(|error| format!("cannot listen on {}: {error}", settings.bind))?,
+    );
+    let hospital = Hospital::open(&settings, Purpose::Serve).await?;
+    if demo {
+        hospital.fill_with_demo().await?;
+    } else {
+        hospital.define_roles().await?;
+        if let Some((email, password)) = hospital.make_administrator(&settings).await? {
+            say(format_args!(
+                "The first administrator: {email}, password {password} (to be changed at the first login)"
+            ))?;
+        }
+    }
+    let database_ended = hospital.database_ended();
+    let listening = server::listen(&settings, hospital)?;
+    say(format_args!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address))?;
+    let stop = listening.stop();
+    let stopping = tokio::spawn(async move {
+        let is_asked = tokio::select! {
+            () = asked_to_stop() => true,
+            () = database_ended => false,
+        };
+        tracing::info!("stopping: no new requests; what waits is written");
+        stop.await;
+        is_asked
+    });
+    listening.serve().await?;
+    if stopping.await? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log = settings.data_dir.join("postgres.log");
+    Err(format!("PostgreSQL ended, see {}; start the server again, nothing that was answered is lost", log.display())
+        .into())
+}
+
+/// Ctrl-C, or the signal that a service manager sends.
+async fn asked_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!(%error, "cannot hear SIGTERM");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,71 @@
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use hims_commands::user::CreateUser;
+use hims_commands::{Caller, Password, Request, scopes};
+use hims_domain::Personal;
+use hims_domain::user::Profile;
+use hims_domain::values::Email;
+
+use super::{Failure, say};
+use crate::{Hospital, Purpose, Settings};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserWork {
+    /// Enter a user; the password is read from standard input and must be changed at the first login
+    Add {
+        /// The login
+        #[arg(long)]
+        email: String,
+        /// The name of the role
+        #[arg(long)]
+        role: String,
+        /// Given name
+        #[arg(long)]
+        first_name: String,
+        /// Family name
+        #[arg(long)]
+        last_name: String,
+    },
+}
+
+pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {
+    let UserWork::Add { email, role, first_name, last_name } = work;
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
+    let added = async {
+        hospital.define_roles().await?;
+        let role_id = hospital.store.owners(scopes::ROLE_NAME, &role).await?.pop();
+        let role_id = role_id.ok_or_else(|| format!("there is no role {role}"))?;
+        let mut password = String::new();
+        std::io::stdin().read_line(&mut password)?;
+        let command = CreateUser {
+            id: None,
+            email: Personal::Known(Email::parse(&email)?),
+            profile: Profile {
+                first_name: Personal::Known(first_name.as_str().into()),
+                last_name: Personal::Known(last_name.as_str().into()),
+                phone: None,
+                avatar_url: None,
+            },
+            role_id: role_id.into(),
+            additional_role_ids: std::collections::BTreeSet::new(),
+            department_id: None,
+            password: Some(Password::new(password.trim_end_matches(['\r', '\n']))),
+        };
+        let mut caller = Caller::system("command-line");
+        caller.is_system = false;
+        let permissions = Arc::make_mut(&mut caller.permissions);
+        permissions.create.insert("users".into());
+        // Whoever has the machine gives any role.
+        permissions.update.insert("user_permissions".into());
+        Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
+    }
+    .await;
+    if added.is_ok() {
+        hospital.settle().await;
+    }
+    hospital.close().await;
+    say(format_args!("user {} was entered", added?.id))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,365 @@
+//! Appointments: agreeing on a time, and everything until the patient is seen or does not come.
+
+use hims_domain::appointment::{Appointment, Event, Priority, Scheduled, Slot, Status};
+use hims_domain::department::Department;
+use hims_domain::patient::Patient;
+use hims_domain::room::{Room, RoomStatus};
+use hims_domain::user::User;
+use hims_domain::values::{LongText, Text};
+use hims_domain::{AppointmentId, DepartmentId, PatientId, Personal, RoomId, UserId, described};
+
+use crate::department::open_department;
+use crate::machinery::command::existing;
+use crate::machinery::refusal::refusals;
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry
+        .add::<ScheduleAppointment>()
+        .add::<RescheduleAppointment>()
+        .add::<ConfirmAppointment>()
+        .add::<CheckInAppointment>()
+        .add::<StartAppointment>()
+        .add::<CompleteAppointment>()
+        .add::<CancelAppointment>()
+        .add::<MarkAppointmentNoShow>();
+}
+
+refusals! {
+    InThePast = Rule, "in-the-past", "the slot begins in the past; choose a later start";
+    Duration = Rule, "out-of-range", "an appointment takes 1 to 480 minutes";
+    InactiveProvider = Conflict, "inactive-provider", "the provider is not active";
+    PatientsLogin = Conflict, "no-provider", "the provider is the login of a patient; name somebody who treats";
+    SuspendedRoom = Conflict, "suspended-room", "the room is out of use";
+    WrongStatus { status: Status } = Conflict, "wrong-status", "the appointment is {status}, which does not allow it";
+    NotBegun = Rule, "not-begun", "the slot has not begun: the patient can still come";
+}
+
+described! {
+    /// Books a provider, a room and a patient for a slot.
+    pub struct ScheduleAppointment {
+        /// Issued unless given.
+        pub id: Option<AppointmentId>,
+        /// Who is seen.
+        pub patient_id: PatientId,
+        /// Who sees them.
+        pub provider_id: UserId,
+        /// In which department; that of the room, or else of the provider, unless given.
+        pub department_id: Option<DepartmentId>,
+        /// Where.
+        pub room_id: Option<RoomId>,
+        /// What kind it is, such as `follow_up`.
+        pub appointment_type: Text<50>,
+        /// When.
+        #[serde(flatten)]
+        pub slot: Slot,
+        /// How urgent it is; `normal` unless told.
+        #[serde(default = "normal")]
+        pub priority: Priority,
+        /// Why the patient comes.
+        pub reason_for_visit: Option<Personal<LongText>>,
+        /// What to prepare.
+        pub special_instructions: Option<Personal<LongText>>,
+        /// Whether the insurance was verified.
+        #[serde(default)]
+        pub insurance_verified: bool,
+    }
+
+    /// Moves an appointment to another slot, and to another provider or room where given.
+    pub struct RescheduleAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// To when.
+        #[serde(flatten)]
+        pub slot: Slot,
+        /// Who sees the patient; the same unless given.
+        pub provider_id: Option<UserId>,
+        /// Where; the same unless given.
+        pub room_id: Option<RoomId>,
+    }
+
+    /// Notes that the patient said they will come.
+    pub struct ConfirmAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+    }
+
+    /// Notes that the patient is here.
+    pub struct CheckInAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+    }
+
+    /// Notes that the patient is being seen.
+    pub struct StartAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+    }
+
+    /// Notes that the patient was seen.
+    pub struct CompleteAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+    }
+
+    /// Calls an appointment off; its time is free again.
+    pub struct CancelAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why.
+        pub reason: Personal<LongText>,
+    }
+
+    /// Notes that the patient did not come; the time is free again.
+    pub struct MarkAppointmentNoShow {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+    }
+}
+
+fn normal() -> Priority {
+    Priority::Normal
+}
+
+fn check_slot(slot: Slot, ctx: &Context<'_>) -> Result<(), Refused> {
+    if !(1..=480).contains(&slot.duration_minutes) {
+        return refuse(Refusal::Duration);
+    }
+    if slot.starts_at <= ctx.now {
+        return refuse(Refusal::InThePast);
+    }
+    Ok(())
+}
+
+fn check_provider<'a>(ctx: &'a Context<'_>, id: UserId) -> Result<&'a User, Refused> {
+    let provider = ctx.found.get::<User>(id);
+    match provider {
+        Some(provider) if !provider.is_active => refuse(Refusal::InactiveProvider),
+        Some(provider) if provider.patient_id.is_some() => refuse(Refusal::PatientsLogin),
+        Some(provider) => Ok(provider),
+        None => Err(ctx.named::<User>(id, "/provider_id").err().unwrap_or_else(Refused::exists)),
+    }
+}
+
+fn check_room(ctx: &Context<'_>, id: Option<RoomId>) -> Result<(), Refused> {
+    let Some(id) = id else { return Ok(()) };
+    match ctx.named::<Room>(id, "/room_id")?.status {
+        RoomStatus::Active => Ok(()),
+        RoomStatus::Suspended => refuse(Refusal::SuspendedRoom),
+    }
+}
+
+/// The time zone of the book of a department that must be open.
+fn time_zone(ctx: &Context<'_>, department: Option<DepartmentId>) -> Result<Text<64>, Refused> {
+    match department {
+        Some(id) => Ok(open_department(ctx, id)?.details.time_zone.clone()),
+        None => Ok("UTC".into()),
+    }
+}
+
+impl ScheduleAppointment {
+    /// The department that is given, or that of the room, or that of the provider.
+    fn department(&self, found: &Found) -> Option<DepartmentId> {
+        let of_room = || found.get::<Room>(self.room_id?).map(|it| it.details.department_id);
+        let of_provider = || found.get::<User>(self.provider_id).and_then(|it| it.department_id);
+        self.department_id.or_else(of_room).or_else(of_provider)
+    }
+}
+
+impl Command for ScheduleAppointment {
+    const NAME: &'static str = "schedule-appointment";
+    const PERMISSION: Permission = Permission::create("appointments");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::new(self.id)
+    }
+
+    fn reads(&self, _: Option<&Appointment>, found: &Found) -> Reads {
+        Reads::nothing()
+            .stream::<Patient>(self.patient_id)
+            .stream::<User>(self.provider_id)
+            .maybe::<Room>(self.room_id)
+            .maybe::<Department>(self.department(found))
+    }
+
+    fn decide(self, _: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        check_slot(self.slot, ctx)?;
+        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        check_provider(ctx, self.provider_id)?;
+        check_room(ctx, self.room_id)?;
+        let department_id = self.department(ctx.found);
+        let time_zone = time_zone(ctx, department_id)?;
+        let (patient, provider, room, slot) = (self.patient_id, self.provider_id, self.room_id, self.slot);
+        Ok(Decision::event(Event::Scheduled(Scheduled {
+            patient_id: self.patient_id,
+            provider_id: self.provider_id,
+            department_id,
+            room_id: self.room_id,
+            appointment_type: self.appointment_type,
+            slot: self.slot,
+            time_zone,
+            priority: self.priority,
+            reason_for_visit: self.reason_for_visit,
+            special_instructions: self.special_instructions,
+            insurance_verified: self.insurance_verified,
+        }))
+        .book(provider, slot)
+        .book(patient, slot)
+        .book_if(room, slot))
+    }
+}
+
+impl RescheduleAppointment {
+    /// The department of the room that it is moved to, or the one that it is in.
+    fn department(&self, appointment: &Appointment, found: &Found) -> Option<DepartmentId> {
+        let of_room = self.room_id.and_then(|it| found.get::<Room>(it)).map(|it| it.details.department_id);
+        of_room.or(appointment.department_id)
+    }
+}
+
+impl Command for RescheduleAppointment {
+    const NAME: &'static str = "reschedule-appointment";
+    const PERMISSION: Permission = Permission::update("appointments");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn reads(&self, state: Option<&Appointment>, found: &Found) -> Reads {
+        Reads::nothing()
+            .maybe::<Department>(state.and_then(|it| self.department(it, found)))
+            .maybe::<User>(self.provider_id.or(state.map(|it| it.provider_id)))
+            .maybe::<Room>(self.room_id.or(state.and_then(|it| it.room_id)))
+    }
+
+    fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let appointment = existing(state)?;
+        if !matches!(appointment.status, Status::Scheduled | Status::Confirmed) {
+            return refuse(Refusal::WrongStatus { status: appointment.status });
+        }
+        let provider_id = self.provider_id.unwrap_or(appointment.provider_id);
+        let room_id = self.room_id.or(appointment.room_id);
+        if (self.slot, provider_id, room_id) == (appointment.slot, appointment.provider_id, appointment.room_id) {
+            return Ok(Decision::nothing());
+        }
+        check_slot(self.slot, ctx)?;
+        check_provider(ctx, provider_id)?;
+        check_room(ctx, room_id)?;
+        let department_id = self.department(appointment, ctx.found);
+        let time_zone = time_zone(ctx, department_id)?;
+        Ok(Decision::event(Event::Rescheduled { slot: self.slot, provider_id, room_id, department_id, time_zone })
+            .unbook()
+            .book(provider_id, self.slot)
+            .book(appointment.patient_id, self.slot)
+            .book_if(room_id, self.slot))
+    }
+}
+
+/// A step from one of some statuses to another; quiet when it was taken already.
+fn step(
+    state: Option<&Appointment>,
+    from: &[Status],
+    to: Status,
+    event: Event,
+) -> Result<Decision<Appointment>, Refused> {
+    match existing(state)?.status {
+        status if status == to => Ok(Decision::nothing()),
+        status if from.contains(&status) => Ok(Decision::event(event)),
+        status => refuse(Refusal::WrongStatus { status }),
+    }
+}
+
+impl Command for ConfirmAppointment {
+    const NAME: &'static str = "confirm-appointment";
+    const PERMISSION: Permission = Permission::update("appointment_status");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        step(state, &[Status::Scheduled], Status::Confirmed, Event::Confirmed)
+    }
+}
+
+impl Command for CheckInAppointment {
+    const NAME: &'static str = "check-in-appointment";
+    const PERMISSION: Permission = Permission::update("appointment_status");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        step(state, &[Status::Scheduled, Status::Confirmed], Status::CheckedIn, Event::CheckedIn)
+    }
+}
+
+impl Command for StartAppointment {
+    const NAME: &'static str = "start-appointment";
+    const PERMISSION: Permission = Permission::update("appointment_status");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        step(state, &[Status::CheckedIn], Status::InProgress, Event::Started)
+    }
+}
+
+impl Command for CompleteAppointment {
+    const NAME: &'static str = "complete-appointment";
+    const PERMISSION: Permission = Permission::update("appointment_status");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        step(state, &[Status::InProgress], Status::Completed, Event::Completed)
+    }
+}
+
+impl Command for CancelAppointment {
+    const NAME: &'static str = "cancel-appointment";
+    const PERMISSION: Permission = Permission::update("appointment_status");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let open = [Status::Scheduled, Status::Confirmed, Status::CheckedIn];
+        step(state, &open, Status::Cancelled, Event::Cancelled { reason: self.reason }).map(Decision::unbook)
+    }
+}
+
+impl Command for MarkAppointmentNoShow {
+    const NAME: &'static str = "mark-appointment-no-show";
+    const PERMISSION: Permission = Permission::update("appointment_status");
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let open = [Status::Scheduled, Status::Confirmed];
+        let decision = step(state, &open, Status::NoShow, Event::MarkedNoShow)?;
+        if !decision.is_nothing() && ctx.now < existing(state)?.slot.starts_at {
+            return refuse(Refusal::NotBegun);
+        }
+        Ok(decision.unbook())
+    }
+}
+
+#[cfg(test)]
+mod tests;

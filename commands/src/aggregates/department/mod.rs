@@ -1,0 +1,149 @@
+//! Departments: opening, changing and closing them.
+
+use hims_domain::department::{Department, Details, Event};
+use hims_domain::user::User;
+use hims_domain::{DepartmentId, described};
+
+use crate::machinery::command::existing;
+use crate::machinery::refusal::refusals;
+use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target, refuse, scopes};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add::<OpenDepartment>().add::<ChangeDepartment>().add::<CloseDepartment>();
+}
+
+refusals! {
+    Closed = Conflict, "department-closed", "the department is closed";
+    OwnParent = Rule, "own-parent", "a department cannot be part of itself or of its own parts";
+}
+
+described! {
+    /// Opens a department.
+    pub struct OpenDepartment {
+        /// Issued unless given.
+        pub id: Option<DepartmentId>,
+        /// What it is.
+        #[serde(flatten)]
+        pub details: Details,
+    }
+
+    /// Changes what a department is. Appointments keep the time zone in which they were made.
+    pub struct ChangeDepartment {
+        /// Which department.
+        pub department_id: DepartmentId,
+        /// What changes; what is left out stays.
+        #[serde(flatten)]
+        pub changes: Patch<Details>,
+    }
+
+    /// Closes a department: it takes no new appointments, rooms or staff.
+    pub struct CloseDepartment {
+        /// Which department.
+        pub department_id: DepartmentId,
+    }
+}
+
+/// A department that a request names and that must be open.
+pub(crate) fn open_department<'a>(ctx: &'a Context<'_>, id: DepartmentId) -> Result<&'a Department, Refused> {
+    let department = ctx.named::<Department>(id, "/department_id")?;
+    if department.is_active { Ok(department) } else { refuse(Refusal::Closed) }
+}
+
+/// Deeper than this nobody nests departments.
+const DEPTH: usize = 100;
+
+/// The department that it is part of, the one that this is part of, and so on as far as they were looked up.
+fn ancestors<'a>(details: &Details, found: &'a Found) -> impl Iterator<Item = DepartmentId> + use<'a> {
+    std::iter::successors(details.parent_id, |it| found.get::<Department>(*it)?.details.parent_id).take(DEPTH)
+}
+
+fn reads(details: &Details, found: &Found) -> Reads {
+    ancestors(details, found).fold(Reads::nothing(), Reads::stream::<Department>).maybe::<User>(details.head_user_id)
+}
+
+fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
+    if details.time_zone.as_str().parse::<chrono_tz::Tz>().is_err() {
+        let message = "give a time zone of the IANA database, such as America/New_York";
+        return Err(Refused::field("unknown-time-zone", "/time_zone", message));
+    }
+    if ancestors(details, ctx.found).any(|it| it.0 == ctx.id) {
+        return refuse(Refusal::OwnParent);
+    }
+    if let Some(parent) = details.parent_id {
+        ctx.named::<Department>(parent, "/parent_id")?;
+    }
+    if let Some(head) = details.head_user_id {
+        ctx.named::<User>(head, "/head_user_id")?;
+    }
+    Ok(())
+}
+
+fn code(details: &Details) -> String {
+    details.code.as_str().to_uppercase()
+}
+
+impl Command for OpenDepartment {
+    const NAME: &'static str = "open-department";
+    const PERMISSION: Permission = Permission::create("departments");
+    type Aggregate = Department;
+
+    fn target(&self) -> Target {
+        Target::new(self.id)
+    }
+
+    fn reads(&self, _: Option<&Department>, found: &Found) -> Reads {
+        reads(&self.details, found)
+    }
+
+    fn decide(self, _: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
+        check(&self.details, ctx)?;
+        let code = code(&self.details);
+        Ok(Decision::event(Event::Opened(self.details)).take(scopes::DEPARTMENT_CODE, code))
+    }
+}
+
+impl Command for ChangeDepartment {
+    const NAME: &'static str = "change-department";
+    const PERMISSION: Permission = Permission::update("departments");
+    type Aggregate = Department;
+
+    fn target(&self) -> Target {
+        Target::existing(self.department_id)
+    }
+
+    fn reads(&self, state: Option<&Department>, found: &Found) -> Reads {
+        let changed = state.and_then(|it| self.changes.clone().apply(&it.details).ok());
+        changed.map_or_else(Reads::nothing, |it| reads(&it, found))
+    }
+
+    fn decide(self, state: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
+        let department = existing(state)?;
+        let details = self.changes.apply(&department.details)?;
+        if details == department.details {
+            return Ok(Decision::nothing());
+        }
+        check(&details, ctx)?;
+        let (old, new) = (code(&department.details), code(&details));
+        Ok(Decision::event(Event::Changed(details)).exchange(scopes::DEPARTMENT_CODE, Some(old), Some(new)))
+    }
+}
+
+impl Command for CloseDepartment {
+    const NAME: &'static str = "close-department";
+    const PERMISSION: Permission = Permission::update("departments");
+    type Aggregate = Department;
+
+    fn target(&self) -> Target {
+        Target::existing(self.department_id)
+    }
+
+    fn decide(self, state: Option<&Department>, _: &Context<'_>) -> Result<Decision<Department>, Refused> {
+        if !existing(state)?.is_active {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::Closed))
+    }
+}
+
+#[cfg(test)]
+mod tests;

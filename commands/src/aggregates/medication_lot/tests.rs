@@ -1,0 +1,172 @@
+use hims_domain::{PrescriptionId, PrescriptionItemId};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::machinery::scopes::{LOT_NUMBER, LOTS_OF_MEDICATION};
+use crate::testing::samples::{LOT, MEDICATION, ROOM, added_medication, added_room, ask, delivery, received, with};
+use crate::testing::{Given, at, given, id, shares, takes};
+
+fn receive(changes: Value) -> ReceiveMedicationLot {
+    ask(with(delivery(), changes))
+}
+
+fn adjust(change: Decimal) -> AdjustMedicationLot {
+    AdjustMedicationLot { medication_lot_id: LOT, change, reason: "counted".into() }
+}
+
+fn adjusted(change: Decimal) -> Event {
+    Event::Adjusted { change, reason: "counted".into() }
+}
+
+fn quarantine() -> QuarantineMedicationLot {
+    QuarantineMedicationLot { medication_lot_id: LOT, reason: "warm".into() }
+}
+
+fn quarantined() -> Event {
+    Event::Quarantined { reason: "warm".into() }
+}
+
+fn release() -> ReleaseMedicationLot {
+    ReleaseMedicationLot { medication_lot_id: LOT }
+}
+
+fn recall() -> RecallMedicationLot {
+    RecallMedicationLot { medication_lot_id: LOT, reason: "impure".into() }
+}
+
+fn recalled() -> Event {
+    Event::Recalled { reason: "impure".into() }
+}
+
+fn dispensed(quantity: Decimal) -> Event {
+    Event::Dispensed { prescription_id: id::<PrescriptionId>(1), item_id: id::<PrescriptionItemId>(2), quantity }
+}
+
+/// In a hospital with metformin and a room for it.
+fn a_delivery() -> Given<MedicationLot> {
+    given([]).and::<Medication>(MEDICATION, [added_medication()]).and::<Room>(ROOM, [added_room()])
+}
+
+#[test]
+fn a_delivery_takes_its_number_and_can_be_found() {
+    a_delivery()
+        .when(receive(json!({})))
+        .then([received()])
+        .then_claims([takes(LOT_NUMBER, format!("{MEDICATION}/{ROOM}/L-1")), shares(LOTS_OF_MEDICATION, MEDICATION)]);
+}
+
+#[test]
+fn a_delivery_may_be_dispensed_on_its_last_day_but_not_after() {
+    assert!(a_delivery().at(at("2026-12-31T23:00:00Z")).when(receive(json!({}))).is_accepted());
+    a_delivery().at(at("2027-01-01T00:00:00Z")).when(receive(json!({}))).then_refused(Refusal::Expired);
+}
+
+#[test]
+fn product_and_place_must_exist() {
+    given([])
+        .and::<Room>(ROOM, [added_room()])
+        .when(receive(json!({})))
+        .then_field("unknown-reference", "/medication_id");
+    given([])
+        .and::<Medication>(MEDICATION, [added_medication()])
+        .when(receive(json!({})))
+        .then_field("unknown-reference", "/location_id");
+}
+
+#[test]
+fn a_quantity_is_more_than_zero_with_three_decimals() {
+    for quantity in ["0", "-1", "0.0001", "1000000000"] {
+        a_delivery().when(receive(json!({"quantity": quantity}))).then_field("out-of-range", "/quantity");
+    }
+    for quantity in ["0.001", "1.5000", "999999999.999"] {
+        assert!(a_delivery().when(receive(json!({"quantity": quantity}))).is_accepted(), "{quantity}");
+    }
+}
+
+#[test]
+fn a_cost_is_zero_or_more_with_four_decimals() {
+    for cost in ["-0.01", "0.00001", "1000000"] {
+        a_delivery().when(receive(json!({"unit_cost": cost}))).then_field("out-of-range", "/unit_cost");
+        a_delivery().when(receive(json!({"reorder_level": cost}))).then_field("out-of-range", "/reorder_level");
+    }
+    assert!(a_delivery().when(receive(json!({"unit_cost": "0", "reorder_level": "12.5"}))).is_accepted());
+}
+
+#[test]
+fn a_count_finds_more_or_less() {
+    given([received()]).when(adjust(dec!(2.5))).then([adjusted(dec!(2.5))]).then_claims([]);
+    given([received()]).when(adjust(dec!(-20))).then([adjusted(dec!(-20))]).then_claims([]);
+}
+
+#[test]
+fn a_count_that_finds_no_difference_is_no_adjustment() {
+    given([received()]).when(adjust(dec!(0))).then_field("out-of-range", "/change");
+}
+
+#[test]
+fn there_is_never_less_than_nothing() {
+    given([received()]).when(adjust(dec!(-20.001))).then_refused(Refusal::BelowZero { on_hand: dec!(20) });
+    given([received(), dispensed(dec!(19)), adjusted(dec!(-0.5))])
+        .when(adjust(dec!(-0.6)))
+        .then_refused(Refusal::BelowZero { on_hand: dec!(0.5) });
+}
+
+#[test]
+fn no_lot_holds_more_than_can_be_kept() {
+    given([received()]).when(adjust(dec!(999_999_999))).then_field("out-of-range", "/change");
+}
+
+#[test]
+fn a_lot_is_set_aside_and_released() {
+    given([received()]).when(quarantine()).then([quarantined()]);
+    given([received(), quarantined()]).when(release()).then([Event::Released]);
+}
+
+#[test]
+fn an_empty_lot_can_be_set_aside() {
+    given([received(), dispensed(dec!(20))]).when(quarantine()).then([quarantined()]);
+}
+
+#[test]
+fn setting_aside_twice_is_quiet() {
+    given([received(), quarantined()]).when(quarantine()).then_nothing();
+}
+
+#[test]
+fn releasing_what_is_not_set_aside_is_quiet() {
+    for events in [vec![received()], vec![received(), dispensed(dec!(20))]] {
+        given(events).when(release()).then_nothing();
+    }
+}
+
+#[test]
+fn a_recalled_lot_is_never_released() {
+    given([received(), recalled()]).when(release()).then_refused(Refusal::Recalled);
+}
+
+#[test]
+fn a_lot_is_recalled_whatever_its_status() {
+    for events in [vec![received()], vec![received(), quarantined()], vec![received(), dispensed(dec!(20))]] {
+        given(events).when(recall()).then([recalled()]);
+    }
+}
+
+#[test]
+fn recalling_twice_is_quiet() {
+    given([received(), recalled()]).when(recall()).then_nothing();
+}
+
+#[test]
+fn a_recalled_lot_is_not_set_aside() {
+    given([received(), recalled()]).when(quarantine()).then_refused(Refusal::Recalled);
+}
+
+#[test]
+fn what_is_left_decides_whether_a_lot_is_used_up() {
+    let status = |events: &[Event]| hims_domain::fold::<MedicationLot>(events).map(|it| it.status);
+    assert_eq!(status(&[received(), dispensed(dec!(20))]), Some(Status::Depleted));
+    assert_eq!(status(&[received(), dispensed(dec!(20)), adjusted(dec!(1))]), Some(Status::Available));
+    assert_eq!(status(&[received(), quarantined(), adjusted(dec!(-20))]), Some(Status::Quarantined));
+    assert_eq!(status(&[received(), quarantined(), adjusted(dec!(-20)), Event::Released]), Some(Status::Depleted));
+    assert_eq!(status(&[received(), recalled(), adjusted(dec!(-20))]), Some(Status::Recalled));
+}

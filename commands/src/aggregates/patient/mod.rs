@@ -1,0 +1,358 @@
+//! Patients: registering them, keeping who they are and what they react to.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Months, TimeDelta, Utc};
+use hims_domain::patient::{Allergy, Demographics, Event, Identifier, Patient};
+use hims_domain::user::User;
+use hims_domain::values::{LongText, Mrn};
+use hims_domain::{AllergyId, PatientId, Personal, described};
+use uuid::Uuid;
+
+use crate::machinery::command::existing;
+use crate::machinery::refusal::refusals;
+use crate::{
+    Caller, Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
+};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry
+        .add::<RegisterPatient>()
+        .add::<ChangePatientDemographics>()
+        .add::<AddPatientIdentifier>()
+        .add::<RecordAllergy>()
+        .add::<ChangeAllergy>()
+        .add::<RetireAllergy>();
+}
+
+/// From this similarity on (Jaro-Winkler, 0 to 1) two names may be one person's.
+const SIMILAR: f64 = 0.9;
+/// Nobody is older.
+const OLDEST: Months = Months::new(150 * 12);
+
+refusals! {
+    NoSuchAllergy = Missing, "not-found", "the patient has no such allergy, or it is retired";
+    NotOwnToChange = Forbidden, "forbidden", "patients change how they are reached; the front desk changes the rest";
+    Erased = Conflict, "erased", "the patient's record was erased";
+}
+
+described! {
+    /// Registers a patient and issues a medical record number. A possible duplicate is refused with the ids of the
+    /// candidates, unless confirmed.
+    pub struct RegisterPatient {
+        /// Issued unless given.
+        pub id: Option<PatientId>,
+        /// Who it is.
+        #[serde(flatten)]
+        pub demographics: Demographics,
+        /// What other systems call the patient.
+        #[serde(default)]
+        pub identifiers: Vec<Identifier>,
+        /// The candidates were looked at, and it is none of them.
+        #[serde(default)]
+        pub confirm_not_duplicate: bool,
+    }
+
+    /// Changes who a patient is or how to reach them. Patients may change their own.
+    pub struct ChangePatientDemographics {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// What changes; what is left out stays, null empties.
+        #[serde(flatten)]
+        pub changes: Patch<Demographics>,
+    }
+
+    /// Adds what another system calls the patient.
+    pub struct AddPatientIdentifier {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// The identifier.
+        #[serde(flatten)]
+        pub identifier: Identifier,
+    }
+
+    /// Records an allergy or intolerance.
+    pub struct RecordAllergy {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// Issued unless given.
+        pub allergy_id: Option<AllergyId>,
+        /// What it is.
+        #[serde(flatten)]
+        pub allergy: Allergy,
+    }
+
+    /// Changes what is known of an allergy.
+    pub struct ChangeAllergy {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// Which allergy.
+        pub allergy_id: AllergyId,
+        /// What changes; what is left out stays, null empties.
+        #[serde(flatten)]
+        pub changes: Patch<Allergy>,
+    }
+
+    /// Retires an allergy: it is none after all, or no longer. It stays in the record as inactive.
+    pub struct RetireAllergy {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// Which allergy.
+        pub allergy_id: AllergyId,
+        /// Why.
+        pub reason: Personal<LongText>,
+    }
+}
+
+/// A patient about whom more can be written.
+fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
+    let patient = existing(state)?;
+    if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(patient) }
+}
+
+fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(), Refused> {
+    // It may be tomorrow already where the child was born.
+    let latest = (now + TimeDelta::hours(14)).date_naive();
+    let plausible = |born: &chrono::NaiveDate| {
+        *born <= latest && born.checked_add_months(OLDEST).is_some_and(|it| it >= now.date_naive())
+    };
+    if demographics.date_of_birth.known().is_some_and(plausible) {
+        return Ok(());
+    }
+    let message = "give a date of birth that is not in the future and at most 150 years ago";
+    Err(Refused::field("implausible-birth-date", "/date_of_birth", message))
+}
+
+/// Whether nothing changed but how somebody is reached and spoken to.
+fn only_reached_otherwise(old: &Demographics, new: &Demographics) -> bool {
+    let reached_as = |it: &Demographics| Demographics {
+        email: new.email.clone(),
+        phone_primary: new.phone_primary.clone(),
+        phone_secondary: new.phone_secondary.clone(),
+        address_line_1: new.address_line_1.clone(),
+        address_line_2: new.address_line_2.clone(),
+        city: new.city.clone(),
+        state: new.state.clone(),
+        postal_code: new.postal_code.clone(),
+        country: new.country.clone(),
+        occupation: new.occupation.clone(),
+        emergency_contact_name: new.emergency_contact_name.clone(),
+        emergency_contact_relationship: new.emergency_contact_relationship.clone(),
+        emergency_contact_phone: new.emergency_contact_phone.clone(),
+        preferred_language: new.preferred_language.clone(),
+        ..it.clone()
+    };
+    reached_as(old) == *new
+}
+
+fn birth_date(demographics: &Demographics) -> Option<String> {
+    demographics.date_of_birth.known().map(ToString::to_string)
+}
+
+fn ssn(demographics: &Demographics) -> Option<String> {
+    demographics.ssn.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned())
+}
+
+/// Given and family name in lower case.
+fn full_name(demographics: &Demographics) -> Option<[String; 2]> {
+    let first = demographics.first_name.known()?.as_str().to_lowercase();
+    let last = demographics.last_name.known()?.as_str().to_lowercase();
+    Some([first, last])
+}
+
+/// Similar as they stand, or with given and family name in each other's place.
+fn is_similar(one: &Demographics, other: &Demographics) -> bool {
+    let (Some([first, last]), Some([other_first, other_last])) = (full_name(one), full_name(other)) else {
+        return false;
+    };
+    let name = format!("{first} {last}");
+    [format!("{other_first} {other_last}"), format!("{other_last} {other_first}")]
+        .iter()
+        .any(|it| strsim::jaro_winkler(&name, it) >= SIMILAR)
+}
+
+/// Those who may be the same person, without the patient themselves.
+fn candidates(demographics: &Demographics, ctx: &Context<'_>) -> Vec<Uuid> {
+    let by = |scope, key: Option<String>| key.into_iter().flat_map(move |key| ctx.found.owners::<Patient>(scope, key));
+    let namesakes = by(scopes::PATIENT_BIRTH_DATE, birth_date(demographics))
+        .filter(|(_, it)| is_similar(&it.demographics, demographics));
+    let mut ids: Vec<Uuid> = namesakes
+        .chain(by(scopes::PATIENT_SSN, ssn(demographics)))
+        .map(|(id, _)| id)
+        .filter(|it| *it != ctx.id)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn candidate_reads(demographics: &Demographics) -> Reads {
+    let mut reads = Reads::nothing();
+    if let Some(key) = birth_date(demographics) {
+        reads = reads.owners::<Patient>(scopes::PATIENT_BIRTH_DATE, key);
+    }
+    if let Some(key) = ssn(demographics) {
+        reads = reads.owners::<Patient>(scopes::PATIENT_SSN, key);
+    }
+    reads
+}
+
+fn identifier_key(identifier: &Identifier) -> String {
+    format!("{}|{}", identifier.system.as_str(), identifier.value.known().map_or("", |it| it.as_str()))
+}
+
+impl Command for RegisterPatient {
+    const NAME: &'static str = "register-patient";
+    const PERMISSION: Permission = Permission::create("patients");
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::new(self.id)
+    }
+
+    fn reads(&self, _: Option<&Patient>, _: &Found) -> Reads {
+        if self.confirm_not_duplicate { Reads::nothing() } else { candidate_reads(&self.demographics) }
+    }
+
+    fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        check_birth_date(&self.demographics, ctx.now)?;
+        let candidates = candidates(&self.demographics, ctx);
+        if !candidates.is_empty() && !self.confirm_not_duplicate {
+            let detail = "the patient may be registered already; look at the candidates, and repeat with \
+                          confirm_not_duplicate when it is none of them";
+            return Err(Refused { candidates, ..Refused::new(Kind::Conflict, "possible-duplicate", detail) });
+        }
+        let mrn = Mrn::issue(ctx.draw());
+        let (born, ssn) = (birth_date(&self.demographics), ssn(&self.demographics));
+        let mut keys = BTreeSet::new();
+        let identifiers: Vec<_> = self.identifiers.into_iter().filter(|it| keys.insert(identifier_key(it))).collect();
+        let registered = Decision::event(Event::Registered {
+            mrn: mrn.clone().into(),
+            demographics: Box::new(self.demographics),
+            identifiers,
+        })
+        .take(scopes::PATIENT_MRN, mrn.0)
+        .reshare(scopes::PATIENT_BIRTH_DATE, None, born)
+        .reshare(scopes::PATIENT_SSN, None, ssn);
+        Ok(keys.into_iter().fold(registered, |it, key| it.take(scopes::PATIENT_IDENTIFIER, key)))
+    }
+}
+
+impl Command for ChangePatientDemographics {
+    const NAME: &'static str = "change-patient-demographics";
+    const PERMISSION: Permission = Permission::update("patient_demographics");
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn is_own(&self, caller: &Caller) -> bool {
+        caller.may(Permission::update("own_profile")) && caller.patient_id == Some(self.patient_id)
+    }
+
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        let demographics = self.changes.apply(&patient.demographics)?;
+        if demographics == patient.demographics {
+            return Ok(Decision::nothing());
+        }
+        if !ctx.caller.may(Self::PERMISSION) && !only_reached_otherwise(&patient.demographics, &demographics) {
+            return refuse(Refusal::NotOwnToChange);
+        }
+        check_birth_date(&demographics, ctx.now)?;
+        let old = &patient.demographics;
+        let decision = Decision::event(Event::DemographicsChanged(Box::new(demographics.clone())))
+            .reshare(scopes::PATIENT_BIRTH_DATE, birth_date(old), birth_date(&demographics))
+            .reshare(scopes::PATIENT_SSN, ssn(old), ssn(&demographics));
+        Ok(decision)
+    }
+}
+
+impl Command for AddPatientIdentifier {
+    const NAME: &'static str = "add-patient-identifier";
+    const PERMISSION: Permission = Permission::update("patient_demographics");
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let key = identifier_key(&self.identifier);
+        if not_erased(state)?.identifiers.iter().any(|it| identifier_key(it) == key) {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::IdentifierAdded(self.identifier)).take(scopes::PATIENT_IDENTIFIER, key))
+    }
+}
+
+impl Command for RecordAllergy {
+    const NAME: &'static str = "record-allergy";
+    const PERMISSION: Permission = Permission::create("allergies");
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn reads(&self, _: Option<&Patient>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<User>(self.allergy.reported_by)
+    }
+
+    fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
+        if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
+            return Err(Refused::exists());
+        }
+        if let Some(user) = self.allergy.reported_by {
+            ctx.named::<User>(user, "/reported_by")?;
+        }
+        self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
+        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy })
+            .take(scopes::PATIENT_ALLERGY, allergy_id.to_string()))
+    }
+}
+
+impl Command for ChangeAllergy {
+    const NAME: &'static str = "change-allergy";
+    const PERMISSION: Permission = Permission::update("allergies");
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let Some(known) = not_erased(state)?.allergies.get(&self.allergy_id) else {
+            return refuse(Refusal::NoSuchAllergy);
+        };
+        let allergy = self.changes.apply(known)?;
+        if allergy == *known {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::AllergyChanged { allergy_id: self.allergy_id, allergy }))
+    }
+}
+
+impl Command for RetireAllergy {
+    const NAME: &'static str = "retire-allergy";
+    const PERMISSION: Permission = Permission::update("allergies");
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
+            return refuse(Refusal::NoSuchAllergy);
+        }
+        Ok(Decision::event(Event::AllergyRetired { allergy_id: self.allergy_id, reason: self.reason }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

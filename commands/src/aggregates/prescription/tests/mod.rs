@@ -1,0 +1,450 @@
+use chrono::{DateTime, Utc};
+use hims_domain::consultation::{self, Started, WorkflowType};
+use hims_domain::medication;
+use rust_decimal::dec;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Caller;
+use crate::machinery::scopes::{LOTS_OF_MEDICATION, PRESCRIPTION_NUMBER};
+use crate::testing::samples::{
+    CONSULTATION, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION,
+    added_medication, ask, created, received, received_with, registered, said, with,
+};
+use crate::testing::world::somebody;
+use crate::testing::{ASKING, Given, Then, at, given, now, takes};
+
+mod stock;
+
+const ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(20));
+const OTHER_ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(21));
+
+/// Ten tablets of metformin.
+fn order() -> Value {
+    json!({"medication_id": MEDICATION, "quantity": "10", "quantity_unit": "tablet"})
+}
+
+fn write(changes: Value) -> WritePrescription {
+    ask(with(json!({"patient_id": PATIENT, "items": [order()]}), changes))
+}
+
+fn write_order(changes: Value) -> WritePrescription {
+    write(json!({"items": [with(order(), changes)]}))
+}
+
+fn written_with(items: impl IntoIterator<Item = (PrescriptionItemId, Value)>) -> Event {
+    Event::Written(Written {
+        number: PrescriptionNumber::issue(1),
+        consultation_id: None,
+        patient_id: PATIENT,
+        provider_id: DOCTOR,
+        priority: Priority::Normal,
+        notes: None,
+        items: items.into_iter().map(|(id, order)| Item { id, order: ask(order) }).collect(),
+    })
+}
+
+fn written() -> Event {
+    written_with([(ITEM, order())])
+}
+
+/// Ready to be fetched: an item with some changes to its order.
+fn ready(changes: Value) -> [Event; 3] {
+    [written_with([(ITEM, with(order(), changes))]), Event::SentToPharmacy, Event::MarkedReady]
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "tests read better without ampersands")]
+fn dispense(items: Value) -> DispensePrescription {
+    ask(json!({"prescription_id": PRESCRIPTION, "items": items}))
+}
+
+fn dispense_all() -> DispensePrescription {
+    dispense(json!([]))
+}
+
+fn dispense_item(changes: Value) -> DispensePrescription {
+    dispense(json!([with(json!({"item_id": ITEM}), changes)]))
+}
+
+fn from_lot(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Decimal) -> Dispensing {
+    Dispensing { item_id, lot_id: Some(lot_id), quantity }
+}
+
+fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -> Event {
+    Event::Dispensed { dispensed: dispensed.into_iter().collect(), completes }
+}
+
+/// What a lot notes of it.
+fn taken(item_id: PrescriptionItemId, quantity: Decimal) -> medication_lot::Event {
+    medication_lot::Event::Dispensed { prescription_id: PRESCRIPTION, item_id, quantity }
+}
+
+fn cancel() -> CancelPrescription {
+    CancelPrescription { prescription_id: PRESCRIPTION, reason: said("allergic") }
+}
+
+fn cancelled() -> Event {
+    Event::Cancelled { reason: said("allergic") }
+}
+
+fn send() -> SendPrescriptionToPharmacy {
+    SendPrescriptionToPharmacy { prescription_id: PRESCRIPTION }
+}
+
+fn mark_ready() -> MarkPrescriptionReady {
+    MarkPrescriptionReady { prescription_id: PRESCRIPTION }
+}
+
+fn dispense_elsewhere() -> RecordExternalDispensing {
+    RecordExternalDispensing { prescription_id: PRESCRIPTION }
+}
+
+fn dispensed_elsewhere(quantity: Decimal) -> Event {
+    dispensed([Dispensing { item_id: ITEM, lot_id: None, quantity }], true)
+}
+
+/// In a hospital with Ann, a doctor, and a product that is in use and one that is not.
+fn given_prescription(events: impl IntoIterator<Item = Event>) -> Given<Prescription> {
+    given(events)
+        .and::<Patient>(PATIENT, [registered()])
+        .and::<User>(DOCTOR, [created()])
+        .and::<Medication>(MEDICATION, [added_medication()])
+        .and::<Medication>(OTHER_MEDICATION, [added_medication(), medication::Event::Deactivated])
+}
+
+/// With lots of metformin in stock.
+fn with_lots<const N: usize>(
+    given: Given<Prescription>,
+    lots: [(MedicationLotId, Vec<medication_lot::Event>); N],
+) -> Given<Prescription> {
+    lots.into_iter().fold(given, |given, (id, events)| {
+        given.owner(LOTS_OF_MEDICATION, MEDICATION, id).and::<MedicationLot>(id, events)
+    })
+}
+
+/// Ten tablets are to be dispensed from a lot with a history.
+fn dispensing_from(lot: impl IntoIterator<Item = medication_lot::Event>) -> Given<Prescription> {
+    with_lots(given(ready(json!({}))), [(LOT, lot.into_iter().collect())])
+}
+
+/// Everything that happens to a prescription on its way into a status.
+fn until(status: Status) -> Vec<Event> {
+    match status {
+        Status::Pending => vec![written()],
+        Status::SentToPharmacy => vec![written(), Event::SentToPharmacy],
+        Status::Ready => ready(json!({})).to_vec(),
+        Status::Dispensed => vec![written(), dispensed_elsewhere(dec!(10))],
+        Status::Cancelled => vec![written(), cancelled()],
+    }
+}
+
+const EVERY: [Status; 5] =
+    [Status::Pending, Status::SentToPharmacy, Status::Ready, Status::Dispensed, Status::Cancelled];
+
+/// From some statuses it happens, in one it has happened, from all others it is refused.
+fn goes<C: Command<Aggregate = Prescription>>(command: &C, from: &[Status], to: Status, event: &Event) {
+    for status in EVERY {
+        let then = given(until(status)).when(command.clone());
+        if from.contains(&status) {
+            then.then([event.clone()]).then_claims([]).then_nothing_else();
+        } else if status == to {
+            then.then_nothing();
+        } else {
+            then.then_refused(Refusal::WrongStatus { status });
+        }
+    }
+}
+
+#[test]
+fn a_prescription_takes_the_number_that_is_issued() {
+    let then = given_prescription([]).when(write(json!({"items": [order(), order()]})));
+    let [Event::Written(it)] = &then.events()[..] else { panic!("written") };
+    assert!(it.number.0.starts_with("RX-"));
+    assert_eq!((it.patient_id, it.provider_id, it.priority), (PATIENT, UserId(ASKING), Priority::Normal));
+    assert_eq!(it.items.len(), 2);
+    assert_ne!(it.items[0].id, it.items[1].id);
+    assert_eq!(it.items[0].order, ask(order()));
+    let number = it.number.clone();
+    then.then_claims([takes(PRESCRIPTION_NUMBER, number)]);
+}
+
+#[test]
+fn a_prescription_has_1_to_50_items() {
+    given_prescription([]).when(write(json!({"items": []}))).then_refused(Refusal::Empty);
+    given_prescription([]).when(write(json!({"items": vec![order(); 51]}))).then_refused(Refusal::Empty);
+    assert!(given_prescription([]).when(write(json!({"items": vec![order(); 50]}))).is_accepted());
+}
+
+#[test]
+fn what_is_out_of_use_is_not_prescribed() {
+    given_prescription([])
+        .when(write_order(json!({"medication_id": OTHER_MEDICATION})))
+        .then_refused(Refusal::InactiveMedication);
+}
+
+#[test]
+fn quantities_and_days_are_plausible() {
+    for (field, values) in [
+        ("quantity", [json!("0"), json!("-1"), json!("0.0001"), json!("1000001")]),
+        ("dose_quantity", [json!("0"), json!("-1"), json!("0.0001"), json!("1000001")]),
+        ("duration_days", [json!(0), json!(-1), json!(3651), json!(i32::MAX)]),
+    ] {
+        for value in values {
+            given_prescription([])
+                .when(write_order(json!({ field: value })))
+                .then_field("out-of-range", &format!("/items/0/{field}"));
+        }
+    }
+    let most = json!({"quantity": "1000000", "dose_quantity": "0.001", "duration_days": 3650});
+    assert!(given_prescription([]).when(write_order(most)).is_accepted());
+}
+
+#[test]
+fn for_whom_by_whom_and_what_must_exist() {
+    let nobody = "00000000-0000-0000-0000-00000000dead";
+    for field in ["patient_id", "provider_id", "consultation_id"] {
+        given_prescription([])
+            .when(write(json!({ field: nobody })))
+            .then_field("unknown-reference", &format!("/{field}"));
+    }
+    given_prescription([])
+        .when(write_order(json!({"medication_id": nobody})))
+        .then_field("unknown-reference", "/items/0/medication_id");
+}
+
+#[test]
+fn the_consultation_is_of_the_same_patient() {
+    let consultation_of = |patient_id| {
+        [consultation::Event::Started(Started {
+            patient_id,
+            provider_id: DOCTOR,
+            appointment_id: None,
+            consultation_type: "standard".into(),
+            workflow_type: WorkflowType::Standard,
+            chief_complaint: None,
+            started_at: now(),
+        })]
+    };
+    let write = || write(json!({"consultation_id": CONSULTATION}));
+    let given = |patient| given_prescription([]).and::<Consultation>(CONSULTATION, consultation_of(patient));
+    assert!(given(PATIENT).when(write()).is_accepted());
+    given(OTHER_PATIENT).when(write()).then_refused(Refusal::OtherPatient);
+}
+
+#[test]
+fn a_part_of_the_system_names_who_prescribes() {
+    given_prescription([])
+        .by(crate::Caller::system("import"))
+        .when(write(json!({})))
+        .then_field("who-did-it", "/provider_id");
+}
+
+#[test]
+fn only_what_is_pending_is_sent() {
+    goes(&send(), &[Status::Pending], Status::SentToPharmacy, &Event::SentToPharmacy);
+}
+
+#[test]
+fn only_what_was_sent_becomes_ready() {
+    goes(&mark_ready(), &[Status::SentToPharmacy], Status::Ready, &Event::MarkedReady);
+}
+
+#[test]
+fn only_what_is_open_is_cancelled() {
+    goes(&cancel(), &[Status::Pending, Status::SentToPharmacy, Status::Ready], Status::Cancelled, &cancelled());
+}
+
+#[test]
+fn only_what_is_open_is_dispensed_elsewhere() {
+    let open = [Status::Pending, Status::SentToPharmacy, Status::Ready];
+    goes(&dispense_elsewhere(), &open, Status::Dispensed, &dispensed_elsewhere(dec!(10)));
+}
+
+#[test]
+fn elsewhere_only_what_is_outstanding_is_dispensed() {
+    let partly = ready(json!({})).into_iter().chain([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
+    given(partly).when(dispense_elsewhere()).then([dispensed_elsewhere(dec!(6))]);
+}
+
+#[test]
+fn dispensing_takes_everything_from_stock() {
+    dispensing_from([received()])
+        .when(dispense_all())
+        .then([dispensed([from_lot(ITEM, LOT, dec!(10))], true)])
+        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10))])
+        .then_claims([]);
+}
+
+#[test]
+fn what_was_sent_need_not_be_ready() {
+    let given = given([written(), Event::SentToPharmacy]);
+    assert!(with_lots(given, [(LOT, vec![received()])]).when(dispense_all()).is_accepted());
+}
+
+#[test]
+fn only_what_the_pharmacy_has_is_dispensed() {
+    for status in [Status::Pending, Status::Dispensed, Status::Cancelled] {
+        with_lots(given(until(status)), [(LOT, vec![received()])])
+            .when(dispense_all())
+            .then_refused(Refusal::WrongStatus { status });
+    }
+}
+
+#[test]
+fn what_expires_first_is_given_first() {
+    let few = json!({"quantity": "4", "expiry_date": "2026-12-01"});
+    with_lots(given(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received_with(few)])])
+        .when(dispense_all())
+        .then([dispensed([from_lot(ITEM, LOT, dec!(4)), from_lot(ITEM, LATER_LOT, dec!(6))], true)])
+        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(4))])
+        .then_also::<MedicationLot>(LATER_LOT, [taken(ITEM, dec!(6))]);
+}
+
+#[test]
+fn of_two_lots_that_expire_together_the_older_id_goes_first() {
+    with_lots(given(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received()])])
+        .when(dispense_all())
+        .then([dispensed([from_lot(ITEM, LOT, dec!(10))], true)])
+        .then_also::<MedicationLot>(LATER_LOT, []);
+}
+
+#[test]
+fn a_named_lot_is_taken_though_another_expires_first() {
+    let soon = received_with(json!({"expiry_date": "2026-12-01"}));
+    with_lots(given(ready(json!({}))), [(LOT, vec![soon]), (LATER_LOT, vec![received()])])
+        .when(dispense_item(json!({"lot_id": LATER_LOT})))
+        .then([dispensed([from_lot(ITEM, LATER_LOT, dec!(10))], true)])
+        .then_also::<MedicationLot>(LOT, []);
+}
+
+#[test]
+fn a_named_lot_is_not_filled_up_from_another() {
+    let few = received_with(json!({"quantity": "4"}));
+    with_lots(given(ready(json!({}))), [(LOT, vec![few]), (LATER_LOT, vec![received()])])
+        .when(dispense_item(json!({"lot_id": LOT})))
+        .then_refused(Refusal::InsufficientStock);
+}
+
+#[test]
+fn a_named_lot_is_one_of_the_medication() {
+    dispensing_from([received()]).when(dispense_item(json!({"lot_id": LATER_LOT}))).then_refused(Refusal::NoSuchLot);
+}
+
+#[test]
+fn a_part_leaves_the_rest_outstanding() {
+    dispensing_from([received()])
+        .when(dispense_item(json!({"quantity": "4"})))
+        .then([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
+    let rest = ready(json!({})).into_iter().chain([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
+    with_lots(given(rest), [(LOT, vec![received(), taken(ITEM, dec!(4))])])
+        .when(dispense_all())
+        .then([dispensed([from_lot(ITEM, LOT, dec!(6))], true)]);
+}
+
+#[test]
+fn no_more_than_is_outstanding_is_given() {
+    let more = || dispense_item(json!({"quantity": "10.001"}));
+    dispensing_from([received()]).when(more()).then_refused(Refusal::TooMuch { outstanding: dec!(10) });
+    let in_two_parts = dispense(json!([{"item_id": ITEM, "quantity": "6"}, {"item_id": ITEM, "quantity": "6"}]));
+    dispensing_from([received()]).when(in_two_parts).then_refused(Refusal::TooMuch { outstanding: dec!(4) });
+}
+
+#[test]
+fn more_than_nothing_is_given() {
+    for quantity in ["0", "-1", "0.0001"] {
+        dispensing_from([received()])
+            .when(dispense_item(json!({ "quantity": quantity })))
+            .then_field("out-of-range", "/items/0/quantity");
+    }
+}
+
+#[test]
+fn one_item_may_come_from_two_named_lots() {
+    let command = dispense(json!([
+        {"item_id": ITEM, "quantity": "4", "lot_id": LOT}, {"item_id": ITEM, "lot_id": LATER_LOT},
+    ]));
+    with_lots(given(ready(json!({}))), [(LOT, vec![received()]), (LATER_LOT, vec![received()])])
+        .when(command)
+        .then([dispensed([from_lot(ITEM, LOT, dec!(4)), from_lot(ITEM, LATER_LOT, dec!(6))], true)]);
+}
+
+#[test]
+fn an_item_that_was_given_out_is_not_given_again() {
+    let twice = dispense(json!([{"item_id": ITEM}, {"item_id": ITEM}]));
+    dispensing_from([received()]).when(twice).then_refused(Refusal::NothingOutstanding);
+}
+
+#[test]
+fn only_what_was_ordered_is_given() {
+    dispensing_from([received()]).when(dispense(json!([{"item_id": OTHER_ITEM}]))).then_refused(Refusal::NoSuchItem);
+}
+
+#[test]
+fn two_items_share_what_is_in_stock() {
+    let both = [written_with([(ITEM, order()), (OTHER_ITEM, order())]), Event::SentToPharmacy];
+    with_lots(given(both.clone()), [(LOT, vec![received()])])
+        .when(dispense_all())
+        .then([dispensed([from_lot(ITEM, LOT, dec!(10)), from_lot(OTHER_ITEM, LOT, dec!(10))], true)])
+        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10)), taken(OTHER_ITEM, dec!(10))]);
+    with_lots(given(both), [(LOT, vec![received_with(json!({"quantity": "19"}))])])
+        .when(dispense_all())
+        .then_refused(Refusal::InsufficientStock);
+}
+
+#[test]
+fn nothing_is_given_when_there_is_too_little() {
+    dispensing_from([received_with(json!({"quantity": "9.999"}))])
+        .when(dispense_all())
+        .then_refused(Refusal::InsufficientStock);
+    given(ready(json!({}))).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+}
+
+#[test]
+fn what_must_not_be_dispensed_is_passed_over_and_refused_by_name() {
+    use medication_lot::Event::{Quarantined, Recalled};
+    for lot in [
+        vec![received_with(json!({"expiry_date": "2026-11-22"}))],
+        vec![received(), Quarantined { reason: "warm".into() }],
+        vec![received(), Recalled { reason: "impure".into() }],
+        vec![received(), taken(ITEM, dec!(20))],
+    ] {
+        let with_another = || with_lots(given(ready(json!({}))), [(LOT, lot.clone()), (LATER_LOT, vec![received()])]);
+        with_another().when(dispense_all()).then([dispensed([from_lot(ITEM, LATER_LOT, dec!(10))], true)]);
+        with_another().when(dispense_item(json!({"lot_id": LOT}))).then_refused(Refusal::NotDispensable);
+        dispensing_from(lot).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+    }
+}
+
+#[test]
+fn a_lot_may_be_dispensed_on_its_last_day() {
+    let last_day = || dispensing_from([received_with(json!({"expiry_date": "2026-11-23"}))]);
+    assert!(last_day().when(dispense_all()).is_accepted());
+    let next_day: DateTime<Utc> = at("2026-11-24T00:00:00Z");
+    last_day().at(next_day).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+    // Where it is still that day, it may.
+    let in_new_york = Caller { time_zone: chrono_tz::America::New_York, ..somebody("pharmacist") };
+    assert!(last_day().at(next_day).by(in_new_york).when(dispense_all()).is_accepted());
+}
+
+#[test]
+fn tablets_are_not_counted_in_millilitres() {
+    let millilitres = || received_with(json!({"unit": "ml"}));
+    dispensing_from([millilitres()]).when(dispense_item(json!({"lot_id": LOT}))).then_refused(Refusal::OtherUnit);
+    dispensing_from([millilitres()]).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+}
+
+#[test]
+fn an_item_is_dispensed_on_its_last_day_but_not_after() {
+    let valid_until = |day| with_lots(given(ready(json!({"valid_until": day}))), [(LOT, vec![received()])]);
+    assert!(valid_until("2026-11-23").when(dispense_all()).is_accepted());
+    valid_until("2026-11-22").when(dispense_all()).then_refused(Refusal::Expired);
+}
+
+#[test]
+fn a_prescription_without_anything_outstanding_has_nothing_to_give() {
+    let done = [written(), Event::SentToPharmacy, dispensed([from_lot(ITEM, LOT, dec!(10))], false)];
+    let then =
+        |command| -> Then<Prescription> { with_lots(given(done.clone()), [(LOT, vec![received()])]).when(command) };
+    then(dispense_all()).then_refused(Refusal::NothingOutstanding);
+    then(dispense_item(json!({}))).then_refused(Refusal::NothingOutstanding);
+}

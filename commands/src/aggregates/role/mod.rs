@@ -1,0 +1,93 @@
+//! Defining roles and what they may do.
+
+use hims_domain::role::{Definition, Event, Permissions, Role};
+use hims_domain::values::Code;
+use hims_domain::{RoleId, described};
+
+use crate::machinery::command::existing;
+use crate::machinery::refusal::refusals;
+use crate::{Command, Context, Decision, Permission, Refused, Registry, Target, refuse, role_id, scopes};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add::<DefineRole>().add::<ChangeRolePermissions>();
+}
+
+refusals! {
+    NobodyLeft = Conflict, "nobody-left", "administrators must keep update:user_permissions: nobody could give it back";
+}
+
+described! {
+    /// Defines a role with its permissions.
+    pub struct DefineRole {
+        /// Issued unless given.
+        pub id: Option<RoleId>,
+        /// What it is.
+        #[serde(flatten)]
+        pub definition: Definition,
+    }
+
+    /// Changes what a role may do. Who has the role may do it from then on.
+    pub struct ChangeRolePermissions {
+        /// Which role.
+        pub role_id: RoleId,
+        /// Everything that it may do.
+        pub permissions: Permissions,
+    }
+}
+
+/// Row-level security is told the words in one list, so no word may hold what stands between two of them.
+fn check_words(permissions: &Permissions) -> Result<(), Refused> {
+    let Permissions { create, read, update, delete } = permissions;
+    for (verb, words) in [("create", create), ("read", read), ("update", update), ("delete", delete)] {
+        let is_word = |it: &Code| it.as_str().bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+        if !words.iter().all(is_word) {
+            let message = "a permission is a word of lower-case letters and _, such as clinical_records";
+            return Err(Refused::field("invalid-fields", &format!("/permissions/{verb}"), message));
+        }
+    }
+    Ok(())
+}
+
+impl Command for DefineRole {
+    const NAME: &'static str = "define-role";
+    const PERMISSION: Permission = Permission::create("roles");
+    type Aggregate = Role;
+
+    fn target(&self) -> Target {
+        Target::new(self.id)
+    }
+
+    fn decide(self, _: Option<&Role>, ctx: &Context<'_>) -> Result<Decision<Role>, Refused> {
+        check_words(&self.definition.permissions)?;
+        let name = self.definition.name.as_str().to_owned();
+        let is_system_role = ctx.caller.is_system;
+        Ok(Decision::event(Event::Defined { definition: self.definition, is_system_role })
+            .take(scopes::ROLE_NAME, name))
+    }
+}
+
+impl Command for ChangeRolePermissions {
+    const NAME: &'static str = "change-role-permissions";
+    const PERMISSION: Permission = Permission::update("user_permissions");
+    type Aggregate = Role;
+
+    fn target(&self) -> Target {
+        Target::existing(self.role_id)
+    }
+
+    fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
+        let role = existing(state)?;
+        check_words(&self.permissions)?;
+        if role.definition.permissions == self.permissions {
+            return Ok(Decision::nothing());
+        }
+        let decides = |it: &Permissions| it.update.contains(&Code::from("user_permissions"));
+        if self.role_id == role_id("administrator") && !decides(&self.permissions) {
+            return refuse(Refusal::NobodyLeft);
+        }
+        Ok(Decision::event(Event::PermissionsChanged { permissions: self.permissions }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use hims_domain::role::Event;
+use serde_json::json;
+
+use super::*;
+use crate::machinery::scopes::ROLE_NAME;
+use crate::testing::samples::{ask, defined};
+use crate::testing::world::somebody;
+use crate::testing::{given, id, takes};
+use crate::{role_id, system_roles};
+
+fn midwife() -> Definition {
+    ask(json!({"name": "midwife", "display_name": "Midwife", "permissions": {"create": ["vital_signs"]}}))
+}
+
+fn define() -> DefineRole {
+    DefineRole { id: None, definition: midwife() }
+}
+
+fn allow(what: &str) -> ChangeRolePermissions {
+    ChangeRolePermissions { role_id: role_id("nurse"), permissions: ask(json!({"read": [what]})) }
+}
+
+#[test]
+fn a_role_takes_its_name() {
+    given([])
+        .by(somebody("administrator"))
+        .when(define())
+        .then([Event::Defined { definition: midwife(), is_system_role: false }])
+        .then_claims([takes(ROLE_NAME, "midwife")]);
+}
+
+#[test]
+fn what_the_system_defines_came_with_the_system() {
+    given([]).when(define()).then([Event::Defined { definition: midwife(), is_system_role: true }]);
+}
+
+#[test]
+fn a_role_may_do_something_else_from_now_on() {
+    given([defined("nurse")])
+        .when(allow("staff"))
+        .then([Event::PermissionsChanged { permissions: allow("staff").permissions }])
+        .then_claims([]);
+}
+
+#[test]
+fn the_same_permissions_again_are_quiet() {
+    given([defined("nurse"), Event::PermissionsChanged { permissions: allow("staff").permissions }])
+        .when(allow("staff"))
+        .then_nothing();
+}
+
+#[test]
+fn a_role_has_a_name() {
+    let nameless = DefineRole { definition: Definition { name: "".into(), ..midwife() }, ..define() };
+    given([]).when(nameless).then_field("invalid-fields", "/name");
+}
+
+#[test]
+fn there_is_nothing_to_change_about_no_role() {
+    let command = ChangeRolePermissions { role_id: id(77), ..allow("staff") };
+    given([]).when(command).then_refused(Refused::missing("role"));
+}
+
+#[test]
+fn every_role_of_the_beginning_can_be_defined() {
+    for (role_id, definition) in system_roles() {
+        let event = Event::Defined { definition: definition.clone(), is_system_role: true };
+        given([]).when(DefineRole { id: Some(role_id), definition }).then([event]);
+    }
+}
+
+#[test]
+fn administrators_always_decide_on_permissions() {
+    let change = |permissions| ChangeRolePermissions { role_id: role_id("administrator"), permissions };
+    given([defined("administrator")])
+        .when(change(ask(json!({"read": ["all_data"], "update": ["users"]}))))
+        .then_refused(Refusal::NobodyLeft);
+    let kept = change(ask(json!({"update": ["user_permissions"]})));
+    assert!(given([defined("administrator")]).when(kept).is_accepted());
+}
+
+#[test]
+fn a_permission_is_one_word() {
+    for words in ["x,all_data", "All_Data", "all data", "all\ndata"] {
+        given([defined("nurse")]).when(allow(words)).then_field("invalid-fields", "/permissions/read");
+        let permissions = ask(json!({"create": [words]}));
+        let midwife = DefineRole { id: None, definition: Definition { permissions, ..midwife() } };
+        given([]).when(midwife).then_field("invalid-fields", "/permissions/create");
+    }
+}

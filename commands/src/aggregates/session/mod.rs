@@ -1,0 +1,155 @@
+//! Sessions. Not part of the registry: they are begun and ended through routes of their own.
+
+use chrono::{DateTime, Utc};
+use hims_domain::session::{EndReason, Event, Session};
+use hims_domain::user::User;
+use hims_domain::{Personal, SessionId, UserId, described, terms};
+
+use crate::machinery::command::existing;
+use crate::machinery::refusal::refusals;
+use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+
+refusals! {
+    Changed = Conflict, "user-changed", "the user was changed meanwhile; log in again";
+}
+
+terms! {
+    /// How a session is ended from outside.
+    pub enum Ending {
+        Logout = "logout",
+        Idle = "idle",
+        Expired = "expired",
+    }
+}
+
+described! {
+    /// Begins a session of a user whose password was found right; ends those of theirs that ran out.
+    pub struct StartSession {
+        /// Its id.
+        pub id: SessionId,
+        /// Whose it is.
+        pub user_id: UserId,
+        /// The password hash that the password was compared with: it must still be the user's.
+        pub compared_with: hims_domain::values::Text<255>,
+        /// SHA-256 of the token, in hex.
+        pub token_hash: hims_domain::values::Text<64>,
+        /// When it ends unless it is used.
+        pub idle_expires_at: DateTime<Utc>,
+        /// When it ends however much it is used.
+        pub absolute_expires_at: DateTime<Utc>,
+    }
+
+    /// Lets a session last longer, since it is used.
+    pub struct RenewSession {
+        /// Which session.
+        pub session_id: SessionId,
+        /// When it ends unless it is used.
+        pub idle_expires_at: DateTime<Utc>,
+    }
+
+    /// Ends a session.
+    pub struct EndSession {
+        /// Which session.
+        pub session_id: SessionId,
+        /// How.
+        pub ending: Ending,
+    }
+}
+
+const INTERNAL: Permission = Permission::create("sessions");
+
+fn reason(ending: Ending) -> EndReason {
+    match ending {
+        Ending::Logout => EndReason::Logout,
+        Ending::Idle => EndReason::Idle,
+        Ending::Expired => EndReason::Expired,
+    }
+}
+
+impl Command for StartSession {
+    const NAME: &'static str = "start-session";
+    const PERMISSION: Permission = INTERNAL;
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::new(Some(self.id))
+    }
+
+    fn reads(&self, _: Option<&Session>, _: &Found) -> Reads {
+        Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string()).stream::<User>(self.user_id)
+    }
+
+    fn decide(self, _: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let user = ctx.named::<User>(self.user_id, "/user_id")?;
+        let hash = user.password_hash.as_ref().and_then(Personal::known);
+        if !user.is_active || hash.map(String::as_str) != Some(self.compared_with.as_str()) {
+            return refuse(Refusal::Changed);
+        }
+        let key = self.user_id.to_string();
+        let begun = Decision::event(Event::Started {
+            user_id: self.user_id,
+            token_hash: self.token_hash.as_str().to_owned(),
+            idle_expires_at: self.idle_expires_at,
+            absolute_expires_at: self.absolute_expires_at,
+        })
+        .take(scopes::SESSION_TOKEN, self.token_hash.as_str())
+        .share(scopes::USER_SESSIONS, key.as_str());
+        let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, key.as_str());
+        Ok(over.filter(|(_, it)| it.ended.is_none() && !it.is_open(ctx.now)).fold(begun, |decision, (id, it)| {
+            let reason = if ctx.now >= it.absolute_expires_at { EndReason::Expired } else { EndReason::Idle };
+            let ended = decision.also::<Session>(id, Event::Ended { reason });
+            ended.unshare_of(id, scopes::USER_SESSIONS, key.as_str())
+        }))
+    }
+}
+
+impl Command for RenewSession {
+    const NAME: &'static str = "renew-session";
+    const PERMISSION: Permission = INTERNAL;
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::existing(self.session_id)
+    }
+
+    fn is_own(&self, caller: &Caller) -> bool {
+        caller.session_id == Some(self.session_id.0)
+    }
+
+    fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let session = existing(state)?;
+        if !session.is_open(ctx.now) || session.idle_expires_at >= self.idle_expires_at {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::Renewed { idle_expires_at: self.idle_expires_at }))
+    }
+}
+
+impl Command for EndSession {
+    const NAME: &'static str = "end-session";
+    const PERMISSION: Permission = INTERNAL;
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::existing(self.session_id)
+    }
+
+    fn is_own(&self, caller: &Caller) -> bool {
+        caller.session_id == Some(self.session_id.0)
+    }
+
+    fn decide(self, state: Option<&Session>, _: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let session = existing(state)?;
+        if session.ended.is_some() {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::Ended { reason: reason(self.ending) }).unshare_of(
+            self.session_id,
+            scopes::USER_SESSIONS,
+            session.user_id.to_string(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

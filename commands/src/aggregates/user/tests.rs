@@ -1,0 +1,395 @@
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::machinery::scopes::{USER_EMAIL, USER_PATIENT, USER_SESSIONS, USERS_WITH_ROLE};
+use crate::role_id;
+use crate::testing::samples::{
+    DEPARTMENT, DOCTOR, OTHER_DEPARTMENT, OTHER_DOCTOR, OTHER_PATIENT, PATIENT, ask, created, created_with, defined,
+    opened, registered, with,
+};
+use crate::testing::world::{somebody, user};
+use crate::testing::{Given, HASH, given, now, shares, takes, unshares, unshares_of};
+
+const SESSION: Uuid = Uuid::from_u128(50);
+const OTHER_SESSION: Uuid = Uuid::from_u128(51);
+const OVER: Uuid = Uuid::from_u128(52);
+
+fn create(changes: Value) -> CreateUser {
+    let body = json!({
+        "email": "Rosa@Example.org", "first_name": "Rosa", "last_name": "Diaz", "role_id": role_id("doctor"),
+    });
+    ask(with(body, changes))
+}
+
+fn change_profile(changes: Value) -> ChangeUserProfile {
+    ask(with(json!({"user_id": DOCTOR}), changes))
+}
+
+fn change_role(primary: &str, additional: &[&str]) -> ChangeUserRole {
+    let additional_role_ids = additional.iter().map(|it| role_id(it)).collect();
+    ChangeUserRole { user_id: DOCTOR, role_id: role_id(primary), additional_role_ids }
+}
+
+fn role_changed(primary: &str, additional: &[&str]) -> Event {
+    let ChangeUserRole { role_id, additional_role_ids, .. } = change_role(primary, additional);
+    Event::RoleChanged { role_id, additional_role_ids }
+}
+
+fn move_to(department_id: Option<DepartmentId>) -> ChangeUserDepartment {
+    ChangeUserDepartment { user_id: DOCTOR, department_id }
+}
+
+fn deactivate() -> DeactivateUser {
+    DeactivateUser { user_id: DOCTOR }
+}
+
+fn reactivate() -> ReactivateUser {
+    ReactivateUser { user_id: DOCTOR }
+}
+
+fn change_password(new: &str) -> ChangePassword {
+    ChangePassword {
+        user_id: DOCTOR,
+        current_password: Password::new("correct horse battery"),
+        new_password: Password::new(new),
+    }
+}
+
+fn reset_password() -> ResetPassword {
+    ResetPassword { user_id: DOCTOR, new_password: Password::new("staple horse battery") }
+}
+
+fn password_changed(must_change_password: bool) -> Event {
+    Event::PasswordChanged { password_hash: HASH.to_owned().into(), must_change_password }
+}
+
+fn link(patient_id: PatientId) -> LinkUserToPatient {
+    LinkUserToPatient { user_id: DOCTOR, patient_id }
+}
+
+fn administrator() -> Event {
+    created_with(json!({"role_id": role_id("administrator")}))
+}
+
+fn with_roles(mut given: Given<User>) -> Given<User> {
+    for name in ["doctor", "nurse", "administrator"] {
+        given = given.and::<Role>(role_id(name), [defined(name)]);
+    }
+    given
+}
+
+fn given_user(events: impl IntoIterator<Item = Event>) -> Given<User> {
+    with_roles(given(events))
+        .and::<Department>(DEPARTMENT, [opened()])
+        .and::<Department>(OTHER_DEPARTMENT, [opened(), hims_domain::department::Event::Closed])
+        .and::<Patient>(PATIENT, [registered()])
+        .and::<Patient>(OTHER_PATIENT, [registered()])
+}
+
+fn session(then: impl IntoIterator<Item = session::Event>) -> Vec<session::Event> {
+    let started = session::Event::Started {
+        user_id: DOCTOR,
+        token_hash: "0123abcd".to_owned(),
+        idle_expires_at: now() + TimeDelta::minutes(30),
+        absolute_expires_at: now() + TimeDelta::hours(12),
+    };
+    std::iter::once(started).chain(then).collect()
+}
+
+fn ended(reason: EndReason) -> session::Event {
+    session::Event::Ended { reason }
+}
+
+/// With two open sessions and one that is over.
+fn with_sessions(given: Given<User>) -> Given<User> {
+    given
+        .owner(USER_SESSIONS, DOCTOR, SESSION)
+        .owner(USER_SESSIONS, DOCTOR, OTHER_SESSION)
+        .owner(USER_SESSIONS, DOCTOR, OVER)
+        .and::<Session>(SESSION, session([]))
+        .and::<Session>(OTHER_SESSION, session([]))
+        .and::<Session>(OVER, session([ended(EndReason::Logout)]))
+}
+
+#[test]
+fn a_user_takes_their_address_in_lower_case() {
+    given_user([])
+        .when(create(json!({})))
+        .then([created()])
+        .then_claims([takes(USER_EMAIL, "rosa@example.org"), shares(USERS_WITH_ROLE, "doctor")]);
+}
+
+#[test]
+fn a_user_is_found_by_each_of_their_roles() {
+    let roles = json!({"additional_role_ids": [role_id("nurse"), role_id("doctor")]});
+    given_user([]).when(create(roles)).then_claims([
+        takes(USER_EMAIL, "rosa@example.org"),
+        shares(USERS_WITH_ROLE, "doctor"),
+        shares(USERS_WITH_ROLE, "nurse"),
+    ]);
+}
+
+#[test]
+fn a_password_that_somebody_else_chose_must_be_changed() {
+    let chosen = || create(json!({"password": "correct horse battery"}));
+    given_user([])
+        .by(somebody("administrator"))
+        .when(chosen())
+        .then([created_with(json!({"password_hash": HASH, "must_change_password": true}))]);
+    given_user([]).when(chosen()).then([created_with(json!({"password_hash": HASH}))]);
+}
+
+#[test]
+fn a_password_has_12_to_200_characters() {
+    for password in ["short", &"long".repeat(51), &" ".repeat(12), &"\u{200b}".repeat(12)] {
+        given_user([]).when(create(json!({ "password": password }))).then_field("invalid-fields", "/password");
+        given_user([created()]).when(change_password(password)).then_field("invalid-fields", "/new_password");
+    }
+}
+
+#[test]
+fn without_a_hash_nothing_is_changed() {
+    let given_user = |events: Vec<Event>| given_user(events).but_nothing_is_hashed();
+    given_user(vec![]).when(create(json!({"password": "correct horse battery"}))).then_refused(Refusal::NotHashed);
+    given_user(vec![created()]).when(change_password("staple horse battery")).then_refused(Refusal::NotHashed);
+    given_user(vec![created()]).when(reset_password()).then_refused(Refusal::NotHashed);
+}
+
+#[test]
+fn roles_and_department_must_exist() {
+    let nobody = "00000000-0000-0000-0000-00000000dead";
+    for (field, value) in
+        [("role_id", json!(nobody)), ("additional_role_ids", json!([nobody])), ("department_id", json!(nobody))]
+    {
+        given_user([]).when(create(json!({ field: value }))).then_field("unknown-reference", &format!("/{field}"));
+    }
+}
+
+#[test]
+fn a_closed_department_takes_no_staff() {
+    given_user([])
+        .when(create(json!({"department_id": OTHER_DEPARTMENT})))
+        .then_refused(crate::department::Refusal::Closed);
+    given_user([created()]).when(move_to(Some(OTHER_DEPARTMENT))).then_refused(crate::department::Refusal::Closed);
+}
+
+#[test]
+fn an_address_keeps_its_rule() {
+    given_user([]).when(create(json!({"email": "nowhere"}))).then_field("invalid-fields", "/email");
+}
+
+#[test]
+fn a_user_is_reached_otherwise() {
+    let profile = ask(json!({"first_name": "Rosa", "last_name": "Diaz", "phone": "+15554153084"}));
+    given_user([created()])
+        .when(change_profile(json!({"phone": "555-415-3084"})))
+        .then([Event::ProfileChanged(profile)])
+        .then_claims([]);
+}
+
+#[test]
+fn the_same_profile_again_is_quiet() {
+    given_user([created()]).when(change_profile(json!({"first_name": "Rosa"}))).then_nothing();
+}
+
+#[test]
+fn everybody_may_change_their_own_profile_and_password_only() {
+    let (rosa, other) = (user(DOCTOR, "doctor"), user(OTHER_DOCTOR, "doctor"));
+    assert!(change_profile(json!({})).is_own(&rosa) && change_password("staple horse battery").is_own(&rosa));
+    assert!(!change_profile(json!({})).is_own(&other) && !change_password("staple horse battery").is_own(&other));
+    assert!(!reset_password().is_own(&rosa));
+}
+
+#[test]
+fn other_roles_are_found_instead_of_the_old_ones() {
+    given_user([created()])
+        .when(change_role("nurse", &["administrator"]))
+        .then([role_changed("nurse", &["administrator"])])
+        .then_claims([
+            unshares(USERS_WITH_ROLE, "doctor"),
+            shares(USERS_WITH_ROLE, "nurse"),
+            shares(USERS_WITH_ROLE, "administrator"),
+        ]);
+}
+
+#[test]
+fn a_role_that_stays_in_another_place_moves_no_key() {
+    given_user([created(), role_changed("doctor", &["nurse"])])
+        .when(change_role("nurse", &["doctor"]))
+        .then([role_changed("nurse", &["doctor"])])
+        .then_claims([]);
+}
+
+#[test]
+fn the_same_roles_again_are_quiet() {
+    given_user([created()]).when(change_role("doctor", &[])).then_nothing();
+}
+
+#[test]
+fn the_last_administrator_stays_one() {
+    given_user([administrator()])
+        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .when(change_role("doctor", &[]))
+        .then_refused(Refusal::LastAdministrator);
+    with_sessions(given_user([administrator()]))
+        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .and::<User>(DOCTOR, [administrator()])
+        .when(deactivate())
+        .then_refused(Refusal::LastAdministrator);
+}
+
+#[test]
+fn an_inactive_administrator_does_not_count() {
+    given_user([administrator()])
+        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .owner(USERS_WITH_ROLE, ADMINISTRATOR, OTHER_DOCTOR)
+        .and::<User>(OTHER_DOCTOR, [administrator(), Event::Deactivated])
+        .when(change_role("doctor", &[]))
+        .then_refused(Refusal::LastAdministrator);
+}
+
+#[test]
+fn one_of_two_administrators_may_go() {
+    let two = || {
+        given_user([administrator()])
+            .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+            .owner(USERS_WITH_ROLE, ADMINISTRATOR, OTHER_DOCTOR)
+            .and::<User>(DOCTOR, [administrator()])
+            .and::<User>(OTHER_DOCTOR, [administrator()])
+    };
+    two().when(change_role("doctor", &[])).then([role_changed("doctor", &[])]);
+    two().when(deactivate()).then([Event::Deactivated]);
+}
+
+#[test]
+fn an_administrator_may_take_more_roles() {
+    given_user([administrator()])
+        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .when(change_role("doctor", &["administrator"]))
+        .then([role_changed("doctor", &["administrator"])])
+        .then_claims([shares(USERS_WITH_ROLE, "doctor")]);
+}
+
+#[test]
+fn a_user_moves_and_belongs_nowhere() {
+    given_user([created()])
+        .when(move_to(Some(DEPARTMENT)))
+        .then([Event::DepartmentChanged { department_id: Some(DEPARTMENT) }]);
+    given_user([created_with(json!({"department_id": DEPARTMENT}))])
+        .when(move_to(None))
+        .then([Event::DepartmentChanged { department_id: None }]);
+}
+
+#[test]
+fn moving_to_the_same_department_is_quiet() {
+    given_user([created_with(json!({"department_id": OTHER_DEPARTMENT}))])
+        .when(move_to(Some(OTHER_DEPARTMENT)))
+        .then_nothing();
+    given_user([created()]).when(move_to(None)).then_nothing();
+}
+
+#[test]
+fn who_goes_loses_every_session() {
+    with_sessions(given_user([created()]))
+        .when(deactivate())
+        .then([Event::Deactivated])
+        .then_also::<Session>(SESSION, [ended(EndReason::Revoked)])
+        .then_also::<Session>(OTHER_SESSION, [ended(EndReason::Revoked)])
+        .then_also::<Session>(OVER, [])
+        .then_claims([unshares_of(SESSION, USER_SESSIONS, DOCTOR), unshares_of(OTHER_SESSION, USER_SESSIONS, DOCTOR)]);
+}
+
+#[test]
+fn who_comes_back_has_access_again() {
+    given_user([created(), Event::Deactivated]).when(reactivate()).then([Event::Reactivated]).then_claims([]);
+}
+
+#[test]
+fn deactivating_and_reactivating_twice_is_quiet() {
+    given_user([created(), Event::Deactivated]).when(deactivate()).then_nothing();
+    given_user([created()]).when(reactivate()).then_nothing();
+}
+
+#[test]
+fn another_password_ends_the_other_sessions() {
+    let caller = Caller { session_id: Some(SESSION), ..user(DOCTOR, "doctor") };
+    with_sessions(given_user([created()]))
+        .by(caller)
+        .when(change_password("staple horse battery"))
+        .then([password_changed(false)])
+        .then_also::<Session>(SESSION, [])
+        .then_also::<Session>(OTHER_SESSION, [ended(EndReason::PasswordChange)])
+        .then_claims([unshares_of(OTHER_SESSION, USER_SESSIONS, DOCTOR)]);
+}
+
+#[test]
+fn only_who_knows_the_password_changes_it() {
+    given_user([created()])
+        .but_the_password_is_wrong()
+        .when(change_password("staple horse battery"))
+        .then_refused(Refusal::WrongPassword);
+}
+
+#[test]
+fn the_same_password_is_no_other() {
+    given_user([created()]).when(change_password("correct horse battery")).then_refused(Refusal::SamePassword);
+}
+
+#[test]
+fn a_password_is_compared_with_the_hash_of_now() {
+    let hashed = hims_domain::fold::<User>(&[created(), password_changed(false)]);
+    let command = change_password("staple horse battery");
+    assert_eq!(command.passwords(hashed.as_ref()).compare.map(|(_, hash)| hash), Some(HASH));
+    let never_had_one = hims_domain::fold::<User>(&[created()]);
+    assert!(command.passwords(never_had_one.as_ref()).compare.is_none());
+}
+
+#[test]
+fn a_password_that_is_reset_must_be_changed_and_ends_every_session() {
+    with_sessions(given_user([created()]))
+        .when(reset_password())
+        .then([password_changed(true)])
+        .then_also::<Session>(SESSION, [ended(EndReason::PasswordChange)])
+        .then_also::<Session>(OTHER_SESSION, [ended(EndReason::PasswordChange)]);
+}
+
+#[test]
+fn a_login_becomes_a_patients() {
+    given_user([created()])
+        .when(link(PATIENT))
+        .then([Event::LinkedToPatient { patient_id: PATIENT }])
+        .then_claims([takes(USER_PATIENT, PATIENT)]);
+}
+
+#[test]
+fn linking_twice_is_quiet() {
+    given_user([created(), Event::LinkedToPatient { patient_id: PATIENT }]).when(link(PATIENT)).then_nothing();
+}
+
+#[test]
+fn a_login_is_one_patients() {
+    given_user([created(), Event::LinkedToPatient { patient_id: PATIENT }])
+        .when(link(OTHER_PATIENT))
+        .then_refused(Refusal::LinkedAlready);
+}
+
+#[test]
+fn the_patient_must_exist() {
+    given([created()]).when(link(PATIENT)).then_field("unknown-reference", "/patient_id");
+}
+
+#[test]
+fn nobody_gives_or_takes_over_more_than_they_have() {
+    let as_role = |role| json!({"role_id": role_id(role), "password": "correct horse battery"});
+    let nurse = somebody("nurse");
+    given_user([]).by(nurse.clone()).when(create(as_role("doctor"))).then_refused(Refusal::NotAbove);
+    let more = json!({"role_id": role_id("nurse"), "additional_role_ids": [role_id("administrator")]});
+    given_user([]).by(nurse.clone()).when(create(more)).then_refused(Refusal::NotAbove);
+    assert!(given_user([]).by(nurse.clone()).when(create(as_role("nurse"))).is_accepted());
+    given_user([created()]).by(nurse).when(reset_password()).then_refused(Refusal::NotAbove);
+    let administrator = somebody("administrator");
+    assert!(given_user([created()]).by(administrator.clone()).when(reset_password()).is_accepted());
+    assert!(given_user([]).by(administrator).when(create(as_role("doctor"))).is_accepted());
+}

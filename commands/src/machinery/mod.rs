@@ -1,0 +1,29 @@
+//! What carries commands out: what a command is, what it may look up and decide, and how its decision is recorded.
+
+mod cache;
+pub(crate) mod command;
+pub(crate) mod context;
+pub(crate) mod decision;
+pub(crate) mod execute;
+mod load;
+mod outcome;
+mod patch;
+mod reads;
+pub(crate) mod refusal;
+mod registry;
+mod schema;
+pub mod scopes;
+mod upcasters;
+
+pub use command::{Command, Passwords, Target};
+pub use context::{Context, Found, Surroundings};
+pub use decision::Decision;
+pub use execute::Executor;
+pub use load::Loaded;
+pub use outcome::{EventRef, Failure, Outcome, Request};
+pub use patch::Patch;
+pub use reads::Reads;
+pub use refusal::{Kind, Refused, refuse};
+pub use registry::{Entry, Registry};
+pub use schema::{Malformed, json_schema, read};
+pub use upcasters::upcasters;

@@ -1,0 +1,11 @@
+//! What projects: the declaration of a table, the changes that events make to it, batches, the rebuild, the queries.
+
+pub(crate) mod batch;
+pub(crate) mod changes;
+pub(crate) mod column;
+pub(crate) mod event;
+pub mod migrations;
+pub mod query;
+pub(crate) mod rebuild;
+pub(crate) mod runner;
+pub(crate) mod table;

@@ -1,0 +1,82 @@
+use chrono::{DateTime, Utc};
+use hims_domain::department::{Details, Event};
+use uuid::Uuid;
+
+use crate::machinery::changes::Changes;
+use crate::machinery::event::Projected;
+use crate::table;
+
+table! {
+    /// One row per department.
+    DepartmentRow in "departments" {
+        /// The department.
+        id: Uuid [indexed],
+        /// Its unique short code.
+        code: String [indexed],
+        /// Its name.
+        name: String,
+        /// What it does.
+        description: Option<String>,
+        /// What it is part of.
+        parent_id: Option<Uuid> [indexed],
+        /// Its time zone (IANA).
+        time_zone: String,
+        /// Its phone number in E.164.
+        phone: Option<String>,
+        /// Who leads it.
+        head_user_id: Option<Uuid> [indexed],
+        /// Whether it is open.
+        is_active: bool,
+        /// Version of the stream.
+        version: i32,
+        /// When it was opened.
+        created_at: DateTime<Utc>,
+        /// When it last changed.
+        updated_at: DateTime<Utc>,
+    }
+}
+
+fn set_details(row: &mut DepartmentRow, details: &Details) {
+    row.code.clone_from(&details.code.0);
+    row.name.clone_from(&details.name.0);
+    row.description = details.description.as_ref().map(|it| it.0.clone());
+    row.parent_id = details.parent_id.map(Uuid::from);
+    row.time_zone.clone_from(&details.time_zone.0);
+    row.phone = details.phone.as_ref().map(|it| it.as_str().to_owned());
+    row.head_user_id = details.head_user_id.map(Uuid::from);
+}
+
+pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<DepartmentRow>) {
+    let stamp = event.stamp();
+    let mut update = |change: Box<dyn FnOnce(&mut DepartmentRow) + Send>| {
+        rows.update(event.stream_id, move |row| {
+            change(row);
+            (row.version, row.updated_at) = (stamp.version, stamp.at);
+        });
+    };
+    match event.data {
+        Event::Opened(details) => {
+            let mut row = DepartmentRow {
+                id: event.stream_id,
+                code: String::new(),
+                name: String::new(),
+                description: None,
+                parent_id: None,
+                time_zone: String::new(),
+                phone: None,
+                head_user_id: None,
+                is_active: true,
+                version: stamp.version,
+                created_at: stamp.at,
+                updated_at: stamp.at,
+            };
+            set_details(&mut row, details);
+            rows.insert(row);
+        }
+        Event::Changed(details) => {
+            let details = details.clone();
+            update(Box::new(move |row| set_details(row, &details)));
+        }
+        Event::Closed => update(Box::new(|row| row.is_active = false)),
+    }
+}

@@ -1,0 +1,102 @@
+use chrono::{DateTime, NaiveDate, Utc};
+use hims_domain::medication_lot::{Event, Status};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::machinery::changes::Changes;
+use crate::machinery::event::Projected;
+use crate::table;
+
+table! {
+    /// One row per lot of a medication at a place.
+    InventoryRow in "medication_inventory", readers ["all_data", "inventory"] {
+        /// The lot.
+        id: Uuid [indexed],
+        /// Of what.
+        medication_id: Uuid [indexed],
+        /// Where it lies.
+        location_id: Uuid [indexed],
+        /// The maker's number.
+        lot_number: String,
+        /// The last day on which it may be dispensed.
+        expiry_date: NaiveDate [indexed],
+        /// How much is there, in `unit`.
+        quantity_on_hand: Decimal,
+        /// The unit of every quantity.
+        unit: String,
+        /// What one unit cost.
+        unit_cost: Option<Decimal>,
+        /// Below how much to order more.
+        reorder_level: Option<Decimal>,
+        /// Whether it can be dispensed from.
+        status: String,
+        /// Why it cannot.
+        status_reason: Option<String>,
+        /// Version of the stream.
+        version: i32,
+        /// When it was delivered.
+        received_at: DateTime<Utc>,
+        /// When it last changed.
+        updated_at: DateTime<Utc>,
+    }
+}
+
+pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<InventoryRow>) {
+    let stamp = event.stamp();
+    let mut update = |change: Box<dyn FnOnce(&mut InventoryRow) + Send>| {
+        rows.update(event.stream_id, move |row| {
+            change(row);
+            (row.version, row.updated_at) = (stamp.version, stamp.at);
+        });
+    };
+    match event.data {
+        Event::Received(it) => rows.insert(InventoryRow {
+            id: event.stream_id,
+            medication_id: it.medication_id.into(),
+            location_id: it.location_id.into(),
+            lot_number: it.lot_number.0.clone(),
+            expiry_date: it.expiry_date,
+            quantity_on_hand: it.quantity,
+            unit: it.unit.0.clone(),
+            unit_cost: it.unit_cost,
+            reorder_level: it.reorder_level,
+            status: Status::Available.to_string(),
+            status_reason: None,
+            version: stamp.version,
+            received_at: stamp.at,
+            updated_at: stamp.at,
+        }),
+        Event::Adjusted { change, reason: _ } => {
+            let change = *change;
+            update(Box::new(move |row| add(row, change)));
+        }
+        Event::Quarantined { reason } => {
+            let reason = reason.0.clone();
+            update(Box::new(move |row| set_status(row, Status::Quarantined, Some(reason))));
+        }
+        Event::Released => update(Box::new(|row| {
+            set_status(row, Status::Available, None);
+            add(row, Decimal::ZERO);
+        })),
+        Event::Recalled { reason } => {
+            let reason = reason.0.clone();
+            update(Box::new(move |row| set_status(row, Status::Recalled, Some(reason))));
+        }
+        Event::Dispensed { quantity, .. } => {
+            let change = -*quantity;
+            update(Box::new(move |row| add(row, change)));
+        }
+    }
+}
+
+fn set_status(row: &mut InventoryRow, status: Status, reason: Option<String>) {
+    row.status = status.to_string();
+    row.status_reason = reason;
+}
+
+fn add(row: &mut InventoryRow, change: Decimal) {
+    row.quantity_on_hand += change;
+    if let Some(status) = Status::parse(&row.status) {
+        row.status = status.with_stock(row.quantity_on_hand).to_string();
+    }
+}

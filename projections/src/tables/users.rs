@@ -1,0 +1,175 @@
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use hims_domain::user::{Event, PasswordHash, Profile};
+use hims_domain::{Personal, RoleId};
+use uuid::Uuid;
+
+use crate::machinery::changes::Changes;
+use crate::machinery::event::{Projected, derived_id};
+use crate::table;
+
+table! {
+    /// One row per user.
+    UserRow in "users" {
+        /// The user.
+        id: Uuid [indexed],
+        /// The login, in lower case.
+        email: String [personal, indexed],
+        /// Argon2id; `!` when the user cannot log in.
+        password_hash: String [hidden],
+        /// Given name.
+        first_name: String [personal],
+        /// Family name.
+        last_name: String [personal, indexed],
+        /// Phone number in E.164.
+        phone: Option<String> [personal],
+        /// Where a picture is.
+        avatar_url: Option<String> [personal],
+        /// The primary role.
+        role_id: Uuid [indexed],
+        /// Where the user works.
+        department_id: Option<Uuid> [indexed],
+        /// The patient who the user is.
+        patient_id: Option<Uuid> [indexed],
+        /// Whether the user can log in and be booked.
+        is_active: bool [indexed],
+        /// Whether the address was verified.
+        is_email_verified: bool,
+        /// Whether the password must be changed at the next login.
+        must_change_password: bool,
+        /// When the user last logged in.
+        last_login_at: Option<DateTime<Utc>> [indexed],
+        /// When the password last changed.
+        password_changed_at: Option<DateTime<Utc>>,
+        /// Version of the stream.
+        version: i32,
+        /// When the user was entered.
+        created_at: DateTime<Utc>,
+        /// When the user last changed.
+        updated_at: DateTime<Utc>,
+        /// Who entered the user.
+        created_by: Option<Uuid> [indexed],
+        /// Who last changed the user.
+        updated_by: Option<Uuid> [indexed],
+    }
+}
+
+table! {
+    /// One row per role of a user.
+    AssignmentRow in "user_role_assignments", children of user_id {
+        /// Derived from user and role.
+        id: Uuid [indexed],
+        /// The user.
+        user_id: Uuid [indexed],
+        /// The role.
+        role_id: Uuid [indexed],
+        /// Whether it is the primary role.
+        is_primary: bool,
+        /// Version of the user's stream.
+        version: i32,
+        /// Since when.
+        created_at: DateTime<Utc>,
+    }
+}
+
+/// What stands where a name was.
+const ERASED: &str = "[erased]";
+
+fn set_profile(row: &mut UserRow, profile: &Profile) {
+    let text = |it: &Personal<hims_domain::values::Text<100>>| it.known().map_or(ERASED, |it| it.as_str()).to_owned();
+    row.first_name = text(&profile.first_name);
+    row.last_name = text(&profile.last_name);
+    row.phone = profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
+    row.avatar_url = profile.avatar_url.as_ref().and_then(Personal::known).map(|it| it.0.clone());
+}
+
+/// A hash that no password has.
+const NO_PASSWORD: &str = "!";
+
+fn hash(hash: Option<&PasswordHash>) -> String {
+    hash.and_then(Personal::known).map_or(NO_PASSWORD, String::as_str).to_owned()
+}
+
+fn assignments(event: &Projected<'_, Event>, role_id: RoleId, additional: &BTreeSet<RoleId>) -> Vec<AssignmentRow> {
+    let others = additional.iter().copied().filter(|it| *it != role_id);
+    let roles = std::iter::once((role_id, true)).chain(others.map(|it| (it, false)));
+    let row = |(role, is_primary): (RoleId, bool)| AssignmentRow {
+        id: derived_id(event.stream_id, &[&role.to_string()]),
+        user_id: event.stream_id,
+        role_id: role.into(),
+        is_primary,
+        version: event.version,
+        created_at: event.recorded_at,
+    };
+    roles.map(row).collect()
+}
+
+pub(crate) fn project(event: &Projected<'_, Event>, users: &mut Changes<UserRow>, roles: &mut Changes<AssignmentRow>) {
+    let stamp = event.stamp();
+    let mut update = |change: Box<dyn FnOnce(&mut UserRow) + Send>| {
+        users.update(event.stream_id, move |row| {
+            change(row);
+            (row.version, row.updated_at, row.updated_by) = (stamp.version, stamp.at, stamp.by);
+        });
+    };
+    match event.data {
+        Event::Created(it) => {
+            let mut row = UserRow {
+                id: event.stream_id,
+                email: it
+                    .email
+                    .known()
+                    .map_or_else(|| format!("{}@erased.invalid", event.stream_id), |it| it.as_str().to_owned()),
+                password_hash: hash(it.password_hash.as_ref()),
+                first_name: String::new(),
+                last_name: String::new(),
+                phone: None,
+                avatar_url: None,
+                role_id: it.role_id.into(),
+                department_id: it.department_id.map(Uuid::from),
+                patient_id: None,
+                is_active: true,
+                is_email_verified: false,
+                must_change_password: it.must_change_password,
+                last_login_at: None,
+                password_changed_at: it.password_hash.as_ref().map(|_| event.recorded_at),
+                version: stamp.version,
+                created_at: stamp.at,
+                updated_at: stamp.at,
+                created_by: stamp.by,
+                updated_by: stamp.by,
+            };
+            set_profile(&mut row, &it.profile);
+            users.insert(row);
+            roles.replace(event.stream_id, assignments(event, it.role_id, &it.additional_role_ids));
+        }
+        Event::ProfileChanged(profile) => {
+            let profile = profile.clone();
+            update(Box::new(move |row| set_profile(row, &profile)));
+        }
+        Event::RoleChanged { role_id, additional_role_ids } => {
+            let primary = Uuid::from(*role_id);
+            update(Box::new(move |row| row.role_id = primary));
+            roles.replace(event.stream_id, assignments(event, *role_id, additional_role_ids));
+        }
+        Event::DepartmentChanged { department_id } => {
+            let department = department_id.map(Uuid::from);
+            update(Box::new(move |row| row.department_id = department));
+        }
+        Event::Deactivated => update(Box::new(|row| row.is_active = false)),
+        Event::Reactivated => update(Box::new(|row| row.is_active = true)),
+        Event::PasswordChanged { password_hash, must_change_password } => {
+            let (hash, must_change) = (hash(Some(password_hash)), *must_change_password);
+            update(Box::new(move |row| {
+                row.password_hash = hash;
+                row.must_change_password = must_change;
+                row.password_changed_at = Some(stamp.at);
+            }));
+        }
+        Event::LinkedToPatient { patient_id } => {
+            let patient = Uuid::from(*patient_id);
+            update(Box::new(move |row| row.patient_id = Some(patient)));
+        }
+    }
+}
