@@ -170,7 +170,7 @@ fn command_operation(command: &Entry) -> Value {
         "operationId": command.name,
         "summary": command.about.trim(),
         "description": match command.permission {
-            Permission::OWN => "Everybody may, with what is their own.".to_owned(),
+            Permission::Own => "Everybody may, with what is their own.".to_owned(),
             permission => format!("Needs `{permission}`."),
         },
         "parameters": [

@@ -11,8 +11,7 @@ mod machinery;
 mod testing;
 
 pub use access::{
-    Caller, Credentials, LoggedIn, Login, LoginFailure, Password, Permission, SessionLimits, Verb, role_id,
-    system_roles,
+    Caller, Credentials, LoggedIn, Login, LoginFailure, Password, Permission, SessionLimits, role_id, system_roles,
 };
 pub use aggregates::{
     appointment, consultation, department, medication, medication_lot, patient, prescription, role, room, session,

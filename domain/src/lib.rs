@@ -17,6 +17,7 @@ pub mod department;
 pub mod medication;
 pub mod medication_lot;
 pub mod patient;
+pub mod permission;
 pub mod prescription;
 pub mod role;
 pub mod room;

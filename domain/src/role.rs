@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{Code, LongText, Text};
+use crate::permission::{Create, Delete, Read, Update, Word};
+use crate::values::{LongText, Text};
 use crate::{Aggregate, Subject, described};
 
 described! {
@@ -14,16 +15,16 @@ described! {
     pub struct Permissions {
         /// What may be begun, such as `appointments`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        pub create: BTreeSet<Code>,
+        pub create: BTreeSet<Word<Create>>,
         /// What may be read, such as `all_patients`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        pub read: BTreeSet<Code>,
+        pub read: BTreeSet<Word<Read>>,
         /// What may be changed, such as `appointment_status`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        pub update: BTreeSet<Code>,
+        pub update: BTreeSet<Word<Update>>,
         /// What may be ended for good, such as `users`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        pub delete: BTreeSet<Code>,
+        pub delete: BTreeSet<Word<Delete>>,
     }
 
     /// A role as it is defined.

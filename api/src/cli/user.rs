@@ -5,6 +5,7 @@ use clap::Subcommand;
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, Password, Request, scopes};
 use hims_domain::Personal;
+use hims_domain::permission::{Create, Update};
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
 
@@ -56,9 +57,9 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
         let mut caller = Caller::system("command-line");
         caller.is_system = false;
         let permissions = Arc::make_mut(&mut caller.permissions);
-        permissions.create.insert("users".into());
+        permissions.create.insert(Create::Users.into());
         // Whoever has the machine gives any role.
-        permissions.update.insert("user_permissions".into());
+        permissions.update.insert(Update::UserPermissions.into());
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
     .await;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hims_domain::Aggregate as _;
 use hims_domain::patient::Patient;
+use hims_domain::permission::Read;
 use hims_event_store::Recorded;
 use hims_projections::query::{Comparison, Filter, Wanted};
 use hims_projections::{TABLES, Table, query, table_of};
@@ -28,12 +29,12 @@ const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 impl LoggedIn {
     /// Whether the caller may ask for a table at all.
     pub(super) fn may_ask(&self, table: &Table) -> bool {
-        table.readers.is_empty() || table.readers.iter().any(|it| self.reads(it))
+        table.readers.is_empty() || table.readers.iter().any(|it| self.reads(*it))
     }
 
     /// Whether the caller may read the whole log, sealed where they may not read the person.
     pub(super) fn is_auditor(&self) -> bool {
-        self.reads("all_data") || self.reads("audit_logs")
+        self.reads(Read::AllData) || self.reads(Read::AuditLogs)
     }
 }
 
@@ -52,7 +53,7 @@ impl<'a> Reading<'a> {
 
     /// Whether the caller may read a stream: they read all data, or the stream's row under row-level security.
     pub(super) async fn may_read(&mut self, stream_type: &str, stream_id: Uuid) -> Result<bool, Problem> {
-        if self.logged_in.reads("all_data") {
+        if self.logged_in.reads(Read::AllData) {
             return Ok(true);
         }
         if !self.known.contains_key(&stream_id) {
@@ -63,7 +64,7 @@ impl<'a> Reading<'a> {
 
     /// Looks up at once whether the caller may read the streams of some events.
     pub(super) async fn look_up(&mut self, events: &[Recorded]) -> Result<(), Problem> {
-        if self.logged_in.reads("all_data") {
+        if self.logged_in.reads(Read::AllData) {
             return Ok(());
         }
         let mut streams: BTreeMap<&str, HashSet<Uuid>> = BTreeMap::new();
@@ -115,7 +116,7 @@ impl<'a> Reading<'a> {
     /// Whether a table shows the caller any of what it has of a patient. Where it shows nothing, there is nothing, or
     /// nothing for this caller.
     async fn may_read_children(&mut self, table: &'static str, patient_id: Uuid) -> Result<bool, Problem> {
-        if self.logged_in.reads("all_data") {
+        if self.logged_in.reads(Read::AllData) {
             return Ok(true);
         }
         if let Some(known) = self.children.get(&(table, patient_id)) {

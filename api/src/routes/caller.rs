@@ -6,7 +6,7 @@ use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
 use hims_commands::Caller;
-use hims_domain::values::Code;
+use hims_domain::permission::{Read, Word};
 use hims_projections::query::Identity;
 use uuid::Uuid;
 
@@ -51,9 +51,9 @@ impl FromRequest for LoggedIn {
 }
 
 impl LoggedIn {
-    /// Whether the caller may read what is named.
-    pub(crate) fn reads(&self, what: &str) -> bool {
-        self.caller.permissions.read.iter().any(|it| it.as_str() == what)
+    /// Whether the caller's roles allow reading what the word names.
+    pub(crate) fn reads(&self, word: Read) -> bool {
+        self.caller.reads(word)
     }
 
     /// Refuses somebody who has to change their password first.
@@ -72,7 +72,7 @@ impl LoggedIn {
             role: self.caller.role.clone(),
             patient_id: self.caller.patient_id.map(Uuid::from),
             department_id: self.caller.department_id.map(Uuid::from),
-            reads: self.caller.permissions.read.iter().map(Code::as_str).collect::<Vec<_>>().join(","),
+            reads: self.caller.permissions.read.iter().map(Word::as_str).collect::<Vec<_>>().join(","),
         }
     }
 }

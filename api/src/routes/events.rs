@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::stream;
 use hims_domain::Aggregate as _;
 use hims_domain::patient::Patient;
+use hims_domain::permission::Read;
 use hims_event_store::{Actor, Position, Recorded, Wanted, chain, reveal};
 use hims_projections::query;
 use serde_json::{Value, json};
@@ -183,7 +184,7 @@ impl Follower {
         let mut events = self.hospital.store.read(self.after, 500).await?;
         let Some(last) = events.last().map(|it| it.position) else { return Ok(Some(STILL_HERE.to_owned())) };
         // Who may read an event is known once its row is there.
-        if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads("all_data"))
+        if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads(Read::AllData))
             && tokio::time::timeout(HEARTBEAT, runner.reach(last)).await.is_err()
         {
             return Ok(Some(STILL_HERE.to_owned()));

@@ -2,63 +2,36 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
+use hims_domain::permission::{Create, Delete, Read, Update};
 use hims_domain::role::Permissions;
-use hims_domain::values::Code;
 use hims_domain::{DepartmentId, PatientId, UserId};
 use hims_event_store::Actor;
 use uuid::Uuid;
 
-/// What is done with what a permission extends to.
+/// What a command needs: a word of the permission documents, or none that a role could have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Begin one.
-    Create,
-    /// Read it.
-    Read,
-    /// Change it.
-    Update,
-    /// End it for good.
-    Delete,
-}
-
-/// What a command needs: a verb and what it extends to, as in the permission documents of the roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Permission {
-    /// What is done.
-    pub verb: Verb,
-    /// With what.
-    pub what: &'static str,
-}
-
-impl Permission {
-    /// No role has it: what is asked for can be done with what is one's own, and with nothing else.
-    pub const OWN: Self = Self { verb: Verb::Update, what: "" };
-
-    /// To begin one.
-    pub const fn create(what: &'static str) -> Self {
-        Self { verb: Verb::Create, what }
-    }
-
-    /// To change it.
-    pub const fn update(what: &'static str) -> Self {
-        Self { verb: Verb::Update, what }
-    }
-
-    /// To end it for good.
-    pub const fn delete(what: &'static str) -> Self {
-        Self { verb: Verb::Delete, what }
-    }
+pub enum Permission {
+    /// To begin something.
+    Create(Create),
+    /// To change something.
+    Update(Update),
+    /// To end something for good.
+    Delete(Delete),
+    /// No role has it: the command works on what is the caller's own, and on nothing else.
+    Own,
+    /// No role has it: the command is given by a part of the system.
+    System,
 }
 
 impl std::fmt::Display for Permission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let verb = match self.verb {
-            Verb::Create => "create",
-            Verb::Read => "read",
-            Verb::Update => "update",
-            Verb::Delete => "delete",
-        };
-        if *self == Self::OWN { f.write_str("own") } else { write!(f, "{verb}:{}", self.what) }
+        match self {
+            Self::Create(word) => write!(f, "create:{word}"),
+            Self::Update(word) => write!(f, "update:{word}"),
+            Self::Delete(word) => write!(f, "delete:{word}"),
+            Self::Own => f.write_str("own"),
+            Self::System => f.write_str("system"),
+        }
     }
 }
 
@@ -117,17 +90,18 @@ impl Caller {
 
     /// Whether the roles allow it.
     pub fn may(&self, permission: Permission) -> bool {
-        let allowed = match permission.verb {
-            Verb::Create => &self.permissions.create,
-            Verb::Read => &self.permissions.read,
-            Verb::Update => &self.permissions.update,
-            Verb::Delete => &self.permissions.delete,
-        };
-        self.is_system || allowed.contains(&Code::from(permission.what))
+        let Permissions { create, update, delete, .. } = &*self.permissions;
+        self.is_system
+            || match permission {
+                Permission::Create(word) => create.contains(word.as_str()),
+                Permission::Update(word) => update.contains(word.as_str()),
+                Permission::Delete(word) => delete.contains(word.as_str()),
+                Permission::Own | Permission::System => false,
+            }
     }
 
-    /// Whether the roles allow reading what is named.
-    pub fn reads(&self, what: &'static str) -> bool {
-        self.may(Permission { verb: Verb::Read, what })
+    /// Whether the roles allow reading what the word names.
+    pub fn reads(&self, word: Read) -> bool {
+        self.is_system || self.permissions.read.contains(word.as_str())
     }
 }

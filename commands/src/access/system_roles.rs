@@ -1,8 +1,6 @@
-use std::collections::BTreeSet;
-
 use hims_domain::RoleId;
+use hims_domain::permission::{Create, Delete, Read, Update, Word};
 use hims_domain::role::{Definition, Permissions};
-use hims_domain::values::Code;
 
 /// The roles that every hospital begins with: the schema document's seven (§3.1), completed for the commands and tables
 /// that it does not foresee.
@@ -12,16 +10,21 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
             "patient",
             "Patient",
             "Self-service patient access",
-            Grants { read: &["own_records"], update: &["own_profile"], ..NONE },
+            Grants { read: &[Read::OwnRecords], update: &[Update::OwnProfile], ..NONE },
         ),
         role(
             "receptionist",
             "Receptionist",
             "Front desk operations",
             Grants {
-                create: &["patients", "appointments"],
-                read: &["all_patients", "all_appointments", "staff"],
-                update: &["patient_demographics", "appointment_status", "appointments", "own_profile"],
+                create: &[Create::Patients, Create::Appointments],
+                read: &[Read::AllPatients, Read::AllAppointments, Read::Staff],
+                update: &[
+                    Update::PatientDemographics,
+                    Update::AppointmentStatus,
+                    Update::Appointments,
+                    Update::OwnProfile,
+                ],
                 ..NONE
             },
         ),
@@ -30,9 +33,15 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
             "Nurse",
             "Clinical support staff",
             Grants {
-                create: &["vital_signs", "patient_notes", "allergies"],
-                read: &["assigned_patients", "staff"],
-                update: &["patient_status", "vital_signs", "allergies", "appointment_status", "own_profile"],
+                create: &[Create::VitalSigns, Create::PatientNotes, Create::Allergies],
+                read: &[Read::AssignedPatients, Read::Staff],
+                update: &[
+                    Update::PatientStatus,
+                    Update::VitalSigns,
+                    Update::Allergies,
+                    Update::AppointmentStatus,
+                    Update::OwnProfile,
+                ],
                 ..NONE
             },
         ),
@@ -41,16 +50,22 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
             "Doctor",
             "Medical practitioner",
             Grants {
-                create: &["consultations", "prescriptions", "lab_orders", "vital_signs", "allergies"],
-                read: &["all_patients", "all_appointments", "clinical_records", "staff"],
+                create: &[
+                    Create::Consultations,
+                    Create::Prescriptions,
+                    Create::LabOrders,
+                    Create::VitalSigns,
+                    Create::Allergies,
+                ],
+                read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
                 update: &[
-                    "consultation_status",
-                    "treatment_plans",
-                    "vital_signs",
-                    "allergies",
-                    "appointment_status",
-                    "prescription_status",
-                    "own_profile",
+                    Update::ConsultationStatus,
+                    Update::TreatmentPlans,
+                    Update::VitalSigns,
+                    Update::Allergies,
+                    Update::AppointmentStatus,
+                    Update::PrescriptionStatus,
+                    Update::OwnProfile,
                 ],
                 ..NONE
             },
@@ -60,9 +75,9 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
             "Pharmacist",
             "Medication dispensing",
             Grants {
-                create: &["medication_dispensing", "inventory", "medications"],
-                read: &["prescriptions", "inventory", "staff"],
-                update: &["prescription_status", "inventory_levels", "medications", "own_profile"],
+                create: &[Create::MedicationDispensing, Create::Inventory, Create::Medications],
+                read: &[Read::Prescriptions, Read::Inventory, Read::Staff],
+                update: &[Update::PrescriptionStatus, Update::InventoryLevels, Update::Medications, Update::OwnProfile],
                 ..NONE
             },
         ),
@@ -71,9 +86,9 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
             "Lab Technician",
             "Laboratory operations",
             Grants {
-                create: &["lab_results"],
-                read: &["lab_orders", "staff"],
-                update: &["lab_order_status", "result_status", "own_profile"],
+                create: &[Create::LabResults],
+                read: &[Read::LabOrders, Read::Staff],
+                update: &[Update::LabOrderStatus, Update::ResultStatus, Update::OwnProfile],
                 ..NONE
             },
         ),
@@ -82,18 +97,18 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
             "Administrator",
             "System administration",
             Grants {
-                create: &["users", "departments", "roles", "rooms", "medications"],
-                read: &["all_data"],
+                create: &[Create::Users, Create::Departments, Create::Roles, Create::Rooms, Create::Medications],
+                read: &[Read::AllData],
                 update: &[
-                    "system_settings",
-                    "user_permissions",
-                    "users",
-                    "departments",
-                    "rooms",
-                    "medications",
-                    "own_profile",
+                    Update::SystemSettings,
+                    Update::UserPermissions,
+                    Update::Users,
+                    Update::Departments,
+                    Update::Rooms,
+                    Update::Medications,
+                    Update::OwnProfile,
                 ],
-                delete: &["users", "records"],
+                delete: &[Delete::Users, Delete::Records],
             },
         ),
     ]
@@ -110,21 +125,20 @@ pub fn role_id(name: &str) -> RoleId {
 
 #[derive(Clone, Copy)]
 struct Grants {
-    create: &'static [&'static str],
-    read: &'static [&'static str],
-    update: &'static [&'static str],
-    delete: &'static [&'static str],
+    create: &'static [Create],
+    read: &'static [Read],
+    update: &'static [Update],
+    delete: &'static [Delete],
 }
 
 const NONE: Grants = Grants { create: &[], read: &[], update: &[], delete: &[] };
 
 fn role(name: &str, display_name: &str, description: &str, grants: Grants) -> (RoleId, Definition) {
-    let set = |of: &[&str]| of.iter().map(|it| Code::from(*it)).collect::<BTreeSet<_>>();
     let permissions = Permissions {
-        create: set(grants.create),
-        read: set(grants.read),
-        update: set(grants.update),
-        delete: set(grants.delete),
+        create: grants.create.iter().map(|it| Word::from(*it)).collect(),
+        read: grants.read.iter().map(|it| Word::from(*it)).collect(),
+        update: grants.update.iter().map(|it| Word::from(*it)).collect(),
+        delete: grants.delete.iter().map(|it| Word::from(*it)).collect(),
     };
     let definition = Definition {
         name: name.into(),
@@ -137,13 +151,33 @@ fn role(name: &str, display_name: &str, description: &str, grants: Grants) -> (R
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
+
+    use hims_domain::role::Permissions;
     use uuid::Uuid;
+
+    use super::*;
 
     #[test]
     fn every_role_has_an_id_of_its_own() {
         let ids: BTreeSet<Uuid> = system_roles().into_iter().map(|(id, _)| id.0).collect();
         assert_eq!(ids.len(), 7);
         assert!(ids.iter().all(|it| it.get_version_num() == 8));
+    }
+
+    /// Words of `all` that no system role has, given what one role has.
+    fn had_by_nobody(all: &'static [&'static str], of: impl Fn(&Permissions) -> Vec<&str>) -> Vec<&'static str> {
+        let roles: Vec<_> = system_roles().into_iter().map(|(_, it)| it.permissions).collect();
+        let had: BTreeSet<&str> = roles.iter().flat_map(of).collect();
+        all.iter().copied().filter(|it| !had.contains(it)).collect()
+    }
+
+    #[test]
+    fn every_permission_word_is_had_by_a_role() {
+        assert!(had_by_nobody(Create::CODES, |it| it.create.iter().map(Word::as_str).collect()).is_empty());
+        assert!(had_by_nobody(Update::CODES, |it| it.update.iter().map(Word::as_str).collect()).is_empty());
+        assert!(had_by_nobody(Delete::CODES, |it| it.delete.iter().map(Word::as_str).collect()).is_empty());
+        // A hospital defines the role of its auditors itself; administrators read all data anyway.
+        assert_eq!(had_by_nobody(Read::CODES, |it| it.read.iter().map(Word::as_str).collect()), ["audit_logs"]);
     }
 }

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use hims_domain::Described;
+use hims_domain::permission::Read;
 use hims_event_store::Position;
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -382,7 +383,7 @@ pub async fn audited_positions(
     after: Position,
     limit: i64,
 ) -> Result<Vec<Position>, QueryError> {
-    let server = Identity { reads: "audit_logs".to_owned(), ..Identity::default() };
+    let server = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
     let sql = format!(
         "select a.position
            from {SAID_AT}

@@ -1,3 +1,4 @@
+use hims_domain::permission::Read;
 use sqlx::PgConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres, query::Query};
@@ -19,7 +20,7 @@ pub struct Table {
     pub generated: &'static [Column],
     /// Who may ask for it: any of these in a role's `read`. Which rows they see is for row-level security to say.
     /// Empty for everybody who is logged in.
-    pub readers: &'static [&'static str],
+    pub readers: &'static [Read],
     /// The condition of a text search, with `{q}` for what is searched.
     pub search: Option<&'static str>,
 }
@@ -129,7 +130,7 @@ macro_rules! table {
     (
         $(#[doc = $about:literal])*
         $name:ident in $table:literal $(, children of $parent:ident)?
-        $(, readers [$($reader:literal),* $(,)?])? $(, search $search:literal)?
+        $(, readers [$($reader:ident),* $(,)?])? $(, search $search:literal)?
         $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])? {
             $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
         }
@@ -166,7 +167,7 @@ macro_rules! table {
                     indexed: false,
                     audited: false,
                 } ),*)?],
-                readers: &[$($($reader),*)?],
+                readers: &[$($(hims_domain::permission::Read::$reader),*)?],
                 search: $crate::or_else!([$(Some($search))?] [None]),
             };
             const PARENT: Option<&'static str> = $crate::or_else!([$(Some(stringify!($parent)))?] [None]);

@@ -11,7 +11,7 @@ use crate::table;
 table! {
     /// One row per appointment, whatever its status.
     AppointmentRow in "appointments",
-    readers ["all_data", "all_appointments", "assigned_patients", "clinical_records", "own_records"] {
+    readers [AllData, AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords] {
         /// The appointment.
         id: Uuid [indexed],
         /// Who is seen.

@@ -15,7 +15,7 @@ use crate::table;
 
 table! {
     /// One row per event: what was done by whom, and what was attempted and refused.
-    AuditRow in "audit_logs", readers ["all_data", "audit_logs"] {
+    AuditRow in "audit_logs", readers [AllData, AuditLogs] {
         /// Derived from the position.
         id: Uuid [indexed],
         /// Of the event in the log.

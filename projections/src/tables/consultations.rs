@@ -13,7 +13,7 @@ use crate::table;
 
 table! {
     /// One row per consultation.
-    ConsultationRow in "consultations", readers ["all_data", "clinical_records", "assigned_patients", "own_records"],
+    ConsultationRow in "consultations", readers [AllData, ClinicalRecords, AssignedPatients, OwnRecords],
     search "search @@ websearch_to_tsquery('simple', {q})" {
         /// The consultation.
         id: Uuid [indexed],

@@ -9,7 +9,7 @@ use crate::table;
 
 table! {
     /// One row per lot of a medication at a place.
-    InventoryRow in "medication_inventory", readers ["all_data", "inventory"] {
+    InventoryRow in "medication_inventory", readers [AllData, Inventory] {
         /// The lot.
         id: Uuid [indexed],
         /// Of what.

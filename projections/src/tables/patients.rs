@@ -10,7 +10,7 @@ use crate::table;
 
 table! {
     /// One row per patient.
-    PatientRow in "patients", readers ["all_data", "all_patients", "assigned_patients", "prescriptions", "own_records"],
+    PatientRow in "patients", readers [AllData, AllPatients, AssignedPatients, Prescriptions, OwnRecords],
     search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))" {
         /// The patient.
         id: Uuid [indexed],
@@ -85,7 +85,7 @@ table! {
 
 table! {
     /// One row per identifier that another system gave a patient.
-    IdentifierRow in "patient_identifiers", readers ["all_data", "all_patients", "assigned_patients", "own_records"] {
+    IdentifierRow in "patient_identifiers", readers [AllData, AllPatients, AssignedPatients, OwnRecords] {
         /// Derived from the patient and the identifier.
         id: Uuid [indexed],
         /// The patient.
@@ -106,7 +106,7 @@ table! {
 table! {
     /// One row per allergy or intolerance of a patient.
     AllergyRow in "patient_allergies",
-    readers ["all_data", "clinical_records", "assigned_patients", "prescriptions", "own_records"] {
+    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
         /// The allergy.
         id: Uuid [indexed],
         /// The patient.

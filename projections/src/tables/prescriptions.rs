@@ -11,7 +11,7 @@ use crate::table;
 table! {
     /// One row per prescription.
     PrescriptionRow in "prescriptions",
-    readers ["all_data", "clinical_records", "assigned_patients", "prescriptions", "own_records"] {
+    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
         /// The prescription.
         id: Uuid [indexed],
         /// The consultation that led to it.
@@ -46,7 +46,7 @@ table! {
 table! {
     /// One row per item of a prescription.
     ItemRow in "prescription_items", children of prescription_id,
-    readers ["all_data", "clinical_records", "assigned_patients", "prescriptions", "own_records"] {
+    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
         /// The item.
         id: Uuid [indexed],
         /// The prescription.

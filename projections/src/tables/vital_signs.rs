@@ -12,7 +12,7 @@ use crate::table;
 
 table! {
     /// One row per set of vital signs.
-    VitalSignsRow in "vital_signs", readers ["all_data", "clinical_records", "assigned_patients", "own_records"],
+    VitalSignsRow in "vital_signs", readers [AllData, ClinicalRecords, AssignedPatients, OwnRecords],
     generated [
         /// Weight in kilograms over the square of height in metres, to one decimal (LOINC 39156-5).
         bmi: Option<Decimal>,

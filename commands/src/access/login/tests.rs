@@ -1,6 +1,7 @@
 use chrono::TimeDelta;
 use hims_domain::Aggregate;
 use hims_domain::access::Event as AccessEvent;
+use hims_domain::permission::Create;
 use hims_domain::session::{EndReason, Event};
 use serde_json::{Value, json};
 
@@ -94,9 +95,10 @@ async fn a_token_tells_who_asks_and_what_they_may_do() {
     let caller = door.login.authenticate(&token, (None, Some("browser".to_owned()))).await.unwrap().unwrap();
     assert_eq!((caller.user_id(), caller.role.as_deref()), (Some(DOCTOR), Some("doctor")));
     assert!(!caller.is_system && caller.session_id.is_some() && caller.user_agent.as_deref() == Some("browser"));
-    let of_each_role = [crate::Permission::create("prescriptions"), crate::Permission::create("patient_notes")];
+    let of_each_role =
+        [crate::Permission::Create(Create::Prescriptions), crate::Permission::Create(Create::PatientNotes)];
     assert!(of_each_role.into_iter().all(|it| caller.may(it)));
-    assert!(!caller.may(crate::Permission::create("users")));
+    assert!(!caller.may(crate::Permission::Create(Create::Users)));
 }
 
 #[tokio::test]
@@ -339,8 +341,8 @@ async fn other_roles_count_from_then_on() {
     door.world.done(ask::<ChangeUserRole>(json!({"user_id": DOCTOR, "role_id": role_id("administrator")}))).await;
     let caller = door.who(&token).await.unwrap();
     assert_eq!(caller.role.as_deref(), Some("administrator"));
-    assert!(caller.may(crate::Permission::create("users")));
-    assert!(!caller.may(crate::Permission::create("prescriptions")));
+    assert!(caller.may(crate::Permission::Create(Create::Users)));
+    assert!(!caller.may(crate::Permission::Create(Create::Prescriptions)));
 }
 
 #[tokio::test]

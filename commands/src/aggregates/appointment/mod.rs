@@ -3,6 +3,7 @@
 use hims_domain::appointment::{Appointment, Event, Priority, Scheduled, Slot, Status};
 use hims_domain::department::Department;
 use hims_domain::patient::Patient;
+use hims_domain::permission::{Create, Update};
 use hims_domain::room::{Room, RoomStatus};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Text};
@@ -168,7 +169,7 @@ impl ScheduleAppointment {
 
 impl Command for ScheduleAppointment {
     const NAME: &'static str = "schedule-appointment";
-    const PERMISSION: Permission = Permission::create("appointments");
+    const PERMISSION: Permission = Permission::Create(Create::Appointments);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -220,7 +221,7 @@ impl RescheduleAppointment {
 
 impl Command for RescheduleAppointment {
     const NAME: &'static str = "reschedule-appointment";
-    const PERMISSION: Permission = Permission::update("appointments");
+    const PERMISSION: Permission = Permission::Update(Update::Appointments);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -273,7 +274,7 @@ fn step(
 
 impl Command for ConfirmAppointment {
     const NAME: &'static str = "confirm-appointment";
-    const PERMISSION: Permission = Permission::update("appointment_status");
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -287,7 +288,7 @@ impl Command for ConfirmAppointment {
 
 impl Command for CheckInAppointment {
     const NAME: &'static str = "check-in-appointment";
-    const PERMISSION: Permission = Permission::update("appointment_status");
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -301,7 +302,7 @@ impl Command for CheckInAppointment {
 
 impl Command for StartAppointment {
     const NAME: &'static str = "start-appointment";
-    const PERMISSION: Permission = Permission::update("appointment_status");
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -315,7 +316,7 @@ impl Command for StartAppointment {
 
 impl Command for CompleteAppointment {
     const NAME: &'static str = "complete-appointment";
-    const PERMISSION: Permission = Permission::update("appointment_status");
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -329,7 +330,7 @@ impl Command for CompleteAppointment {
 
 impl Command for CancelAppointment {
     const NAME: &'static str = "cancel-appointment";
-    const PERMISSION: Permission = Permission::update("appointment_status");
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -344,7 +345,7 @@ impl Command for CancelAppointment {
 
 impl Command for MarkAppointmentNoShow {
     const NAME: &'static str = "mark-appointment-no-show";
-    const PERMISSION: Permission = Permission::update("appointment_status");
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {

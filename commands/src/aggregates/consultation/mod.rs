@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use hims_domain::appointment::{self, Appointment};
 use hims_domain::consultation::{Consultation, Event, Findings, Started, Status, WorkflowType};
 use hims_domain::patient::Patient;
+use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{AppointmentId, ConsultationId, PatientId, Personal, UserId, described};
@@ -94,7 +95,7 @@ fn in_progress(state: Option<&Consultation>) -> Result<&Consultation, Refused> {
 
 impl Command for StartConsultation {
     const NAME: &'static str = "start-consultation";
-    const PERMISSION: Permission = Permission::create("consultations");
+    const PERMISSION: Permission = Permission::Create(Create::Consultations);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {
@@ -136,7 +137,7 @@ impl Command for StartConsultation {
 
 impl Command for RecordFindings {
     const NAME: &'static str = "record-findings";
-    const PERMISSION: Permission = Permission::update("treatment_plans");
+    const PERMISSION: Permission = Permission::Update(Update::TreatmentPlans);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {
@@ -155,7 +156,7 @@ impl Command for RecordFindings {
 
 impl Command for CompleteConsultation {
     const NAME: &'static str = "complete-consultation";
-    const PERMISSION: Permission = Permission::update("consultation_status");
+    const PERMISSION: Permission = Permission::Update(Update::ConsultationStatus);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {
@@ -192,7 +193,7 @@ impl Command for CompleteConsultation {
 
 impl Command for CancelConsultation {
     const NAME: &'static str = "cancel-consultation";
-    const PERMISSION: Permission = Permission::update("consultation_status");
+    const PERMISSION: Permission = Permission::Update(Update::ConsultationStatus);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {

@@ -1,6 +1,7 @@
 //! Departments: opening, changing and closing them.
 
 use hims_domain::department::{Department, Details, Event};
+use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::{DepartmentId, described};
 
@@ -84,7 +85,7 @@ fn code(details: &Details) -> String {
 
 impl Command for OpenDepartment {
     const NAME: &'static str = "open-department";
-    const PERMISSION: Permission = Permission::create("departments");
+    const PERMISSION: Permission = Permission::Create(Create::Departments);
     type Aggregate = Department;
 
     fn target(&self) -> Target {
@@ -104,7 +105,7 @@ impl Command for OpenDepartment {
 
 impl Command for ChangeDepartment {
     const NAME: &'static str = "change-department";
-    const PERMISSION: Permission = Permission::update("departments");
+    const PERMISSION: Permission = Permission::Update(Update::Departments);
     type Aggregate = Department;
 
     fn target(&self) -> Target {
@@ -130,7 +131,7 @@ impl Command for ChangeDepartment {
 
 impl Command for CloseDepartment {
     const NAME: &'static str = "close-department";
-    const PERMISSION: Permission = Permission::update("departments");
+    const PERMISSION: Permission = Permission::Update(Update::Departments);
     type Aggregate = Department;
 
     fn target(&self) -> Target {

@@ -1,6 +1,7 @@
 //! The medication catalogue.
 
 use hims_domain::medication::{Details, Event, Medication};
+use hims_domain::permission::{Create, Update};
 use hims_domain::{MedicationId, described};
 
 use crate::machinery::command::existing;
@@ -65,7 +66,7 @@ fn check(details: &Details) -> Result<(), Refused> {
 
 impl Command for AddMedication {
     const NAME: &'static str = "add-medication";
-    const PERMISSION: Permission = Permission::create("medications");
+    const PERMISSION: Permission = Permission::Create(Create::Medications);
     type Aggregate = Medication;
 
     fn target(&self) -> Target {
@@ -81,7 +82,7 @@ impl Command for AddMedication {
 
 impl Command for ChangeMedication {
     const NAME: &'static str = "change-medication";
-    const PERMISSION: Permission = Permission::update("medications");
+    const PERMISSION: Permission = Permission::Update(Update::Medications);
     type Aggregate = Medication;
 
     fn target(&self) -> Target {
@@ -102,7 +103,7 @@ impl Command for ChangeMedication {
 
 impl Command for DeactivateMedication {
     const NAME: &'static str = "deactivate-medication";
-    const PERMISSION: Permission = Permission::update("medications");
+    const PERMISSION: Permission = Permission::Update(Update::Medications);
     type Aggregate = Medication;
 
     fn target(&self) -> Target {
@@ -119,7 +120,7 @@ impl Command for DeactivateMedication {
 
 impl Command for ReactivateMedication {
     const NAME: &'static str = "reactivate-medication";
-    const PERMISSION: Permission = Permission::update("medications");
+    const PERMISSION: Permission = Permission::Update(Update::Medications);
     type Aggregate = Medication;
 
     fn target(&self) -> Target {

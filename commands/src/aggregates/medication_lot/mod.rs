@@ -2,6 +2,7 @@
 
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
+use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
 use hims_domain::values::LongText;
 use hims_domain::{MedicationLotId, described};
@@ -92,7 +93,7 @@ fn check_amount(value: Option<Decimal>, decimals: u32, pointer: &str) -> Result<
 
 impl Command for ReceiveMedicationLot {
     const NAME: &'static str = "receive-medication-lot";
-    const PERMISSION: Permission = Permission::create("inventory");
+    const PERMISSION: Permission = Permission::Create(Create::Inventory);
     type Aggregate = MedicationLot;
 
     fn target(&self) -> Target {
@@ -123,7 +124,7 @@ impl Command for ReceiveMedicationLot {
 
 impl Command for AdjustMedicationLot {
     const NAME: &'static str = "adjust-medication-lot";
-    const PERMISSION: Permission = Permission::update("inventory_levels");
+    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
     type Aggregate = MedicationLot;
 
     fn target(&self) -> Target {
@@ -145,7 +146,7 @@ impl Command for AdjustMedicationLot {
 
 impl Command for QuarantineMedicationLot {
     const NAME: &'static str = "quarantine-medication-lot";
-    const PERMISSION: Permission = Permission::update("inventory_levels");
+    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
     type Aggregate = MedicationLot;
 
     fn target(&self) -> Target {
@@ -163,7 +164,7 @@ impl Command for QuarantineMedicationLot {
 
 impl Command for ReleaseMedicationLot {
     const NAME: &'static str = "release-medication-lot";
-    const PERMISSION: Permission = Permission::update("inventory_levels");
+    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
     type Aggregate = MedicationLot;
 
     fn target(&self) -> Target {
@@ -181,7 +182,7 @@ impl Command for ReleaseMedicationLot {
 
 impl Command for RecallMedicationLot {
     const NAME: &'static str = "recall-medication-lot";
-    const PERMISSION: Permission = Permission::update("inventory_levels");
+    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
     type Aggregate = MedicationLot;
 
     fn target(&self) -> Target {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use hims_domain::patient::{Allergy, Demographics, Event, Identifier, Patient};
+use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Mrn};
 use hims_domain::{AllergyId, PatientId, Personal, described};
@@ -204,7 +205,7 @@ fn identifier_key(identifier: &Identifier) -> String {
 
 impl Command for RegisterPatient {
     const NAME: &'static str = "register-patient";
-    const PERMISSION: Permission = Permission::create("patients");
+    const PERMISSION: Permission = Permission::Create(Create::Patients);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
@@ -241,7 +242,7 @@ impl Command for RegisterPatient {
 
 impl Command for ChangePatientDemographics {
     const NAME: &'static str = "change-patient-demographics";
-    const PERMISSION: Permission = Permission::update("patient_demographics");
+    const PERMISSION: Permission = Permission::Update(Update::PatientDemographics);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
@@ -249,7 +250,7 @@ impl Command for ChangePatientDemographics {
     }
 
     fn is_own(&self, caller: &Caller) -> bool {
-        caller.may(Permission::update("own_profile")) && caller.patient_id == Some(self.patient_id)
+        caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(self.patient_id)
     }
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
@@ -272,7 +273,7 @@ impl Command for ChangePatientDemographics {
 
 impl Command for AddPatientIdentifier {
     const NAME: &'static str = "add-patient-identifier";
-    const PERMISSION: Permission = Permission::update("patient_demographics");
+    const PERMISSION: Permission = Permission::Update(Update::PatientDemographics);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
@@ -290,7 +291,7 @@ impl Command for AddPatientIdentifier {
 
 impl Command for RecordAllergy {
     const NAME: &'static str = "record-allergy";
-    const PERMISSION: Permission = Permission::create("allergies");
+    const PERMISSION: Permission = Permission::Create(Create::Allergies);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
@@ -318,7 +319,7 @@ impl Command for RecordAllergy {
 
 impl Command for ChangeAllergy {
     const NAME: &'static str = "change-allergy";
-    const PERMISSION: Permission = Permission::update("allergies");
+    const PERMISSION: Permission = Permission::Update(Update::Allergies);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
@@ -339,7 +340,7 @@ impl Command for ChangeAllergy {
 
 impl Command for RetireAllergy {
     const NAME: &'static str = "retire-allergy";
-    const PERMISSION: Permission = Permission::update("allergies");
+    const PERMISSION: Permission = Permission::Update(Update::Allergies);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {

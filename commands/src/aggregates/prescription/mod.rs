@@ -7,6 +7,7 @@ use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::Patient;
+use hims_domain::permission::{Create, Update};
 use hims_domain::prescription::{Dispensing, Event, Item, Line, Order, Prescription, Priority, Status, Written};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, PrescriptionNumber};
@@ -143,7 +144,7 @@ fn check_order(order: &Order, index: usize, ctx: &Context<'_>) -> Result<(), Ref
 
 impl Command for WritePrescription {
     const NAME: &'static str = "write-prescription";
-    const PERMISSION: Permission = Permission::create("prescriptions");
+    const PERMISSION: Permission = Permission::Create(Create::Prescriptions);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
@@ -203,7 +204,7 @@ fn step(
 
 impl Command for SendPrescriptionToPharmacy {
     const NAME: &'static str = "send-prescription-to-pharmacy";
-    const PERMISSION: Permission = Permission::update("prescription_status");
+    const PERMISSION: Permission = Permission::Update(Update::PrescriptionStatus);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
@@ -217,7 +218,7 @@ impl Command for SendPrescriptionToPharmacy {
 
 impl Command for MarkPrescriptionReady {
     const NAME: &'static str = "mark-prescription-ready";
-    const PERMISSION: Permission = Permission::create("medication_dispensing");
+    const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
@@ -231,7 +232,7 @@ impl Command for MarkPrescriptionReady {
 
 impl Command for CancelPrescription {
     const NAME: &'static str = "cancel-prescription";
-    const PERMISSION: Permission = Permission::update("prescription_status");
+    const PERMISSION: Permission = Permission::Update(Update::PrescriptionStatus);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
@@ -246,7 +247,7 @@ impl Command for CancelPrescription {
 
 impl Command for RecordExternalDispensing {
     const NAME: &'static str = "record-external-dispensing";
-    const PERMISSION: Permission = Permission::create("medication_dispensing");
+    const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
@@ -264,7 +265,7 @@ impl Command for RecordExternalDispensing {
 
 impl Command for DispensePrescription {
     const NAME: &'static str = "dispense-prescription";
-    const PERMISSION: Permission = Permission::create("medication_dispensing");
+    const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {

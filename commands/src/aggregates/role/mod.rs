@@ -1,7 +1,7 @@
 //! Defining roles and what they may do.
 
+use hims_domain::permission::{Create, Update};
 use hims_domain::role::{Definition, Event, Permissions, Role};
-use hims_domain::values::Code;
 use hims_domain::{RoleId, described};
 
 use crate::machinery::command::existing;
@@ -35,22 +35,9 @@ described! {
     }
 }
 
-/// Row-level security is told the words in one list, so no word may hold what stands between two of them.
-fn check_words(permissions: &Permissions) -> Result<(), Refused> {
-    let Permissions { create, read, update, delete } = permissions;
-    for (verb, words) in [("create", create), ("read", read), ("update", update), ("delete", delete)] {
-        let is_word = |it: &Code| it.as_str().bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
-        if !words.iter().all(is_word) {
-            let message = "a permission is a word of lower-case letters and _, such as clinical_records";
-            return Err(Refused::field("invalid-fields", &format!("/permissions/{verb}"), message));
-        }
-    }
-    Ok(())
-}
-
 impl Command for DefineRole {
     const NAME: &'static str = "define-role";
-    const PERMISSION: Permission = Permission::create("roles");
+    const PERMISSION: Permission = Permission::Create(Create::Roles);
     type Aggregate = Role;
 
     fn target(&self) -> Target {
@@ -58,7 +45,6 @@ impl Command for DefineRole {
     }
 
     fn decide(self, _: Option<&Role>, ctx: &Context<'_>) -> Result<Decision<Role>, Refused> {
-        check_words(&self.definition.permissions)?;
         let name = self.definition.name.as_str().to_owned();
         let is_system_role = ctx.caller.is_system;
         Ok(Decision::event(Event::Defined { definition: self.definition, is_system_role })
@@ -68,7 +54,7 @@ impl Command for DefineRole {
 
 impl Command for ChangeRolePermissions {
     const NAME: &'static str = "change-role-permissions";
-    const PERMISSION: Permission = Permission::update("user_permissions");
+    const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
     type Aggregate = Role;
 
     fn target(&self) -> Target {
@@ -77,11 +63,10 @@ impl Command for ChangeRolePermissions {
 
     fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
         let role = existing(state)?;
-        check_words(&self.permissions)?;
         if role.definition.permissions == self.permissions {
             return Ok(Decision::nothing());
         }
-        let decides = |it: &Permissions| it.update.contains(&Code::from("user_permissions"));
+        let decides = |it: &Permissions| it.update.contains(Update::UserPermissions.as_str());
         if self.role_id == role_id("administrator") && !decides(&self.permissions) {
             return refuse(Refusal::NobodyLeft);
         }

@@ -80,11 +80,11 @@ fn administrators_always_decide_on_permissions() {
 }
 
 #[test]
-fn a_permission_is_one_word() {
-    for words in ["x,all_data", "All_Data", "all data", "all\ndata"] {
-        given([defined("nurse")]).when(allow(words)).then_field("invalid-fields", "/permissions/read");
+fn a_permission_is_a_word_of_its_set() {
+    for words in ["x,all_data", "All_Data", "all_datas", "vital_signs_and_more", ""] {
+        given([defined("nurse")]).when(allow(words)).then_field("invalid-fields", "/permissions/read/0");
         let permissions = ask(json!({"create": [words]}));
         let midwife = DefineRole { id: None, definition: Definition { permissions, ..midwife() } };
-        given([]).when(midwife).then_field("invalid-fields", "/permissions/create");
+        given([]).when(midwife).then_field("invalid-fields", "/permissions/create/0");
     }
 }

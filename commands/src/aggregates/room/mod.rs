@@ -1,6 +1,7 @@
 //! Rooms: adding and changing them, taking them out of use and back.
 
 use hims_domain::department::Department;
+use hims_domain::permission::{Create, Update};
 use hims_domain::room::{Details, Event, Room, RoomStatus};
 use hims_domain::values::LongText;
 use hims_domain::{RoomId, described};
@@ -61,7 +62,7 @@ fn number(details: &Details) -> String {
 
 impl Command for AddRoom {
     const NAME: &'static str = "add-room";
-    const PERMISSION: Permission = Permission::create("rooms");
+    const PERMISSION: Permission = Permission::Create(Create::Rooms);
     type Aggregate = Room;
 
     fn target(&self) -> Target {
@@ -81,7 +82,7 @@ impl Command for AddRoom {
 
 impl Command for ChangeRoom {
     const NAME: &'static str = "change-room";
-    const PERMISSION: Permission = Permission::update("rooms");
+    const PERMISSION: Permission = Permission::Update(Update::Rooms);
     type Aggregate = Room;
 
     fn target(&self) -> Target {
@@ -107,7 +108,7 @@ impl Command for ChangeRoom {
 
 impl Command for SuspendRoom {
     const NAME: &'static str = "suspend-room";
-    const PERMISSION: Permission = Permission::update("rooms");
+    const PERMISSION: Permission = Permission::Update(Update::Rooms);
     type Aggregate = Room;
 
     fn target(&self) -> Target {
@@ -124,7 +125,7 @@ impl Command for SuspendRoom {
 
 impl Command for ReactivateRoom {
     const NAME: &'static str = "reactivate-room";
-    const PERMISSION: Permission = Permission::update("rooms");
+    const PERMISSION: Permission = Permission::Update(Update::Rooms);
     type Aggregate = Room;
 
     fn target(&self) -> Target {

@@ -56,7 +56,7 @@ described! {
     }
 }
 
-const INTERNAL: Permission = Permission::create("sessions");
+const INTERNAL: Permission = Permission::System;
 
 fn reason(ending: Ending) -> EndReason {
     match ending {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hims_domain::department::Department;
 use hims_domain::patient::Patient;
+use hims_domain::permission::{Create, Delete, Update};
 use hims_domain::role::Role;
 use hims_domain::session::{self, EndReason, Session};
 use hims_domain::user::{Created, Event, Profile, User};
@@ -150,7 +151,7 @@ fn roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
 /// Nobody gives, or takes over, more than they have, unless they decide on permissions anyway.
 fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item = &'a RoleId>) -> Result<(), Refused> {
     let caller = ctx.caller;
-    if caller.may(Permission::update("user_permissions")) {
+    if caller.may(Permission::Update(Update::UserPermissions)) {
         return Ok(());
     }
     for role in roles.filter_map(|it| ctx.found.get::<Role>(*it)) {
@@ -207,7 +208,7 @@ fn sessions_of(user: UserId) -> Reads {
 
 impl Command for CreateUser {
     const NAME: &'static str = "create-user";
-    const PERMISSION: Permission = Permission::create("users");
+    const PERMISSION: Permission = Permission::Create(Create::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -249,7 +250,7 @@ impl Command for CreateUser {
 
 impl Command for ChangeUserProfile {
     const NAME: &'static str = "change-user-profile";
-    const PERMISSION: Permission = Permission::update("users");
+    const PERMISSION: Permission = Permission::Update(Update::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -257,7 +258,7 @@ impl Command for ChangeUserProfile {
     }
 
     fn is_own(&self, caller: &Caller) -> bool {
-        caller.may(Permission::update("own_profile")) && caller.user_id() == Some(self.user_id)
+        caller.may(Permission::Update(Update::OwnProfile)) && caller.user_id() == Some(self.user_id)
     }
 
     fn decide(self, state: Option<&User>, _: &Context<'_>) -> Result<Decision<User>, Refused> {
@@ -272,7 +273,7 @@ impl Command for ChangeUserProfile {
 
 impl Command for ChangeUserRole {
     const NAME: &'static str = "change-user-role";
-    const PERMISSION: Permission = Permission::update("user_permissions");
+    const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -308,7 +309,7 @@ impl Command for ChangeUserRole {
 
 impl Command for ChangeUserDepartment {
     const NAME: &'static str = "change-user-department";
-    const PERMISSION: Permission = Permission::update("users");
+    const PERMISSION: Permission = Permission::Update(Update::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -332,7 +333,7 @@ impl Command for ChangeUserDepartment {
 
 impl Command for DeactivateUser {
     const NAME: &'static str = "deactivate-user";
-    const PERMISSION: Permission = Permission::delete("users");
+    const PERMISSION: Permission = Permission::Delete(Delete::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -358,7 +359,7 @@ impl Command for DeactivateUser {
 
 impl Command for ReactivateUser {
     const NAME: &'static str = "reactivate-user";
-    const PERMISSION: Permission = Permission::update("users");
+    const PERMISSION: Permission = Permission::Update(Update::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -375,7 +376,7 @@ impl Command for ReactivateUser {
 
 impl Command for ChangePassword {
     const NAME: &'static str = "change-password";
-    const PERMISSION: Permission = Permission::OWN;
+    const PERMISSION: Permission = Permission::Own;
     const COMPARES_PASSWORD: bool = true;
     type Aggregate = User;
 
@@ -412,7 +413,7 @@ impl Command for ChangePassword {
 
 impl Command for ResetPassword {
     const NAME: &'static str = "reset-password";
-    const PERMISSION: Permission = Permission::update("users");
+    const PERMISSION: Permission = Permission::Update(Update::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -438,7 +439,7 @@ impl Command for ResetPassword {
 
 impl Command for LinkUserToPatient {
     const NAME: &'static str = "link-user-to-patient";
-    const PERMISSION: Permission = Permission::update("users");
+    const PERMISSION: Permission = Permission::Update(Update::Users);
     type Aggregate = User;
 
     fn target(&self) -> Target {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use hims_domain::consultation::Consultation;
 use hims_domain::patient::Patient;
+use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::values::LongText;
 use hims_domain::vital_signs::{Event, Measurements, Recorded, Status, TemperatureUnit, VitalSigns};
@@ -180,7 +181,7 @@ fn accept(measurements: Measurements, confirmed: bool) -> Result<(Measurements, 
 
 impl Command for RecordVitalSigns {
     const NAME: &'static str = "record-vital-signs";
-    const PERMISSION: Permission = Permission::create("vital_signs");
+    const PERMISSION: Permission = Permission::Create(Create::VitalSigns);
     type Aggregate = VitalSigns;
 
     fn target(&self) -> Target {
@@ -221,7 +222,7 @@ impl Command for RecordVitalSigns {
 
 impl Command for MarkVitalSignsEnteredInError {
     const NAME: &'static str = "mark-vital-signs-entered-in-error";
-    const PERMISSION: Permission = Permission::update("vital_signs");
+    const PERMISSION: Permission = Permission::Update(Update::VitalSigns);
     type Aggregate = VitalSigns;
 
     fn target(&self) -> Target {

@@ -442,7 +442,7 @@ fn authorise<C: Command>(command: &C, caller: &Caller) -> Result<(), Refused> {
         return Ok(());
     }
     let detail = match C::PERMISSION {
-        Permission::OWN => "nobody may do that for somebody else".to_owned(),
+        Permission::Own => "nobody may do that for somebody else".to_owned(),
         permission => format!("the caller's roles do not include {permission}"),
     };
     Err(Refused::new(Kind::Forbidden, "forbidden", detail))

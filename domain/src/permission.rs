@@ -1,0 +1,160 @@
+//! The words of the permission documents (schema document §3.1): four closed sets, one for each verb.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Described, Invalid, Pointer, Shape, terms};
+
+terms! {
+    /// What a role may begin.
+    pub enum Create {
+        Allergies = "allergies",
+        Appointments = "appointments",
+        Consultations = "consultations",
+        Departments = "departments",
+        Inventory = "inventory",
+        LabOrders = "lab_orders",
+        LabResults = "lab_results",
+        MedicationDispensing = "medication_dispensing",
+        Medications = "medications",
+        PatientNotes = "patient_notes",
+        Patients = "patients",
+        Prescriptions = "prescriptions",
+        Roles = "roles",
+        Rooms = "rooms",
+        Users = "users",
+        VitalSigns = "vital_signs",
+    }
+
+    /// What a role may read.
+    pub enum Read {
+        AllAppointments = "all_appointments",
+        AllData = "all_data",
+        AllPatients = "all_patients",
+        AssignedPatients = "assigned_patients",
+        AuditLogs = "audit_logs",
+        ClinicalRecords = "clinical_records",
+        Inventory = "inventory",
+        LabOrders = "lab_orders",
+        OwnRecords = "own_records",
+        Prescriptions = "prescriptions",
+        Staff = "staff",
+    }
+
+    /// What a role may change.
+    pub enum Update {
+        Allergies = "allergies",
+        AppointmentStatus = "appointment_status",
+        Appointments = "appointments",
+        ConsultationStatus = "consultation_status",
+        Departments = "departments",
+        InventoryLevels = "inventory_levels",
+        LabOrderStatus = "lab_order_status",
+        Medications = "medications",
+        OwnProfile = "own_profile",
+        PatientDemographics = "patient_demographics",
+        PatientStatus = "patient_status",
+        PrescriptionStatus = "prescription_status",
+        ResultStatus = "result_status",
+        Rooms = "rooms",
+        SystemSettings = "system_settings",
+        TreatmentPlans = "treatment_plans",
+        UserPermissions = "user_permissions",
+        Users = "users",
+        VitalSigns = "vital_signs",
+    }
+
+    /// What a role may end for good.
+    pub enum Delete {
+        Records = "records",
+        Users = "users",
+    }
+}
+
+/// A word of a permission document, which should be one of the set `T`.
+///
+/// A stored document may hold another word: one that a later release gives up must not make history unreadable. A new
+/// document is refused with it.
+pub struct Word<T> {
+    word: String,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Word<T> {
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.word
+    }
+}
+
+impl<T: fmt::Display> From<T> for Word<T> {
+    fn from(term: T) -> Self {
+        Self { word: term.to_string(), of: PhantomData }
+    }
+}
+
+impl<T> Borrow<str> for Word<T> {
+    fn borrow(&self) -> &str {
+        &self.word
+    }
+}
+
+impl<T> Clone for Word<T> {
+    fn clone(&self) -> Self {
+        Self { word: self.word.clone(), of: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Word<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.word.fmt(f)
+    }
+}
+
+impl<T> PartialEq for Word<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.word == other.word
+    }
+}
+
+impl<T> Eq for Word<T> {}
+
+impl<T> PartialOrd for Word<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Word<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.word.cmp(&other.word)
+    }
+}
+
+impl<T> Serialize for Word<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.word.serialize(serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { word: String::deserialize(deserializer)?, of: PhantomData })
+    }
+}
+
+impl<T: Described> Described for Word<T> {
+    const SHAPE: Shape = T::SHAPE;
+
+    fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+        if let Shape::OneOf(words) = T::SHAPE
+            && !words.contains(&self.as_str())
+        {
+            invalid.push(at.invalid(format!("must be one of {}", words.join(", "))));
+        }
+    }
+}
