@@ -1,6 +1,6 @@
 //! What every hospital begins with: its roles, and an administrator.
 
-use hims_commands::role::DefineRole;
+use hims_commands::role::{DefineRole, OfferPermissionWords};
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, Failure, Kind, Password, Refused, Request, role_id, scopes, system_roles};
 use hims_domain::Personal;
@@ -11,26 +11,32 @@ use hims_domain::values::Email;
 use crate::{Hospital, HospitalError, Settings};
 
 impl Hospital {
-    /// Defines the roles that every hospital has, unless they are there.
+    /// Defines the roles that every hospital has, unless they are there; offers those that are there the permission words
+    /// that this release is the first to know.
     ///
     /// # Errors
     /// When the log does not answer.
     pub async fn define_roles(&self) -> Result<(), HospitalError> {
         for (id, definition) in system_roles() {
-            if self.executor.load::<Role>(id.0, true).await?.version == 0 {
-                let command = DefineRole { id: Some(id), definition };
-                match self.executor.execute(command, Request::of(Caller::system("set-up"))).await {
-                    // Another node was faster.
-                    Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
-                    Err(error) => return Err(error.into()),
-                }
+            let set_up = || Request::of(Caller::system("set-up"));
+            let done = if self.executor.load::<Role>(id.0, true).await?.version == 0 {
+                self.executor.execute(DefineRole { id: Some(id), definition }, set_up()).await
+            } else {
+                let offer = OfferPermissionWords { role_id: id, words: definition.permissions };
+                self.executor.execute(offer, set_up()).await
+            };
+            match done {
+                // A conflict: another node was faster.
+                Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
     async fn has_administrator(&self) -> Result<bool, HospitalError> {
-        Ok(!self.store.owners(scopes::USERS_WITH_ROLE, "administrator").await?.is_empty())
+        let role = role_id("administrator").to_string();
+        Ok(!self.store.owners(scopes::USERS_WITH_ROLE, &role).await?.is_empty())
     }
 
     /// Makes an administrator when there is none: from the settings, or with a password that is answered once and must
@@ -49,8 +55,8 @@ impl Hospital {
         let mut caller = Caller::system("set-up");
         // Whoever is no part of the system chooses a password that must be changed.
         caller.is_system = made_up.is_none();
-        caller.permissions =
-            system_roles().into_iter().map(|(_, it)| it.permissions.into()).next_back().unwrap_or_default();
+        let administrator = system_roles().into_iter().find(|(id, _)| *id == role_id("administrator"));
+        caller.permissions = administrator.map(|(_, role)| role.permissions.into()).unwrap_or_default();
         match self.executor.execute(command, Request::of(caller)).await {
             Ok(_) => Ok(made_up.map(|password| (email, password))),
             // Another node was faster; or the address is that of somebody who is no administrator.

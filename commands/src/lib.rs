@@ -18,6 +18,7 @@ pub use aggregates::{
     user, vital_signs,
 };
 pub use machinery::{
-    Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Kind, Loaded, Malformed, Outcome, Passwords,
-    Patch, Reads, Refused, Registry, Request, Surroundings, Target, json_schema, read, refuse, scopes, upcasters,
+    Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, Loaded, Malformed,
+    Outcome, Passwords, Patch, Reads, Refused, Registry, Request, Surroundings, Target, json_schema, read, refuse,
+    scopes, upcasters,
 };

@@ -45,6 +45,10 @@ described! {
 pub struct MedicationLot {
     /// Of what.
     pub medication_id: MedicationId,
+    /// The room where it lies.
+    pub location_id: RoomId,
+    /// The maker's lot number.
+    pub lot_number: Text<50>,
     /// The last day on which it may be dispensed.
     pub expiry_date: NaiveDate,
     /// How much is there.
@@ -117,12 +121,15 @@ impl MedicationLot {
 
 impl Aggregate for MedicationLot {
     const STREAM: &'static str = "medication_lot";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
             Event::Received(it) => Some(Self {
                 medication_id: it.medication_id,
+                location_id: it.location_id,
+                lot_number: it.lot_number.clone(),
                 expiry_date: it.expiry_date,
                 quantity_on_hand: it.quantity,
                 unit: it.unit.clone(),

@@ -47,6 +47,8 @@ pub struct Role {
     pub definition: Definition,
     /// Came with the system; its name cannot be given to another role.
     pub is_system_role: bool,
+    /// Every word that a release ever offered to a system role, whether an administrator took it away since or not.
+    pub offered: Permissions,
 }
 
 /// What can happen to a role.
@@ -65,6 +67,45 @@ pub enum Event {
         /// Everything that it may do now.
         permissions: Permissions,
     },
+    /// A release that knows new permission words offered them to a system role, once.
+    WordsOffered {
+        /// The words that are new.
+        words: Permissions,
+        /// Everything that the role may do now.
+        permissions: Permissions,
+    },
+}
+
+impl Permissions {
+    /// Whether nothing is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.create.is_empty() && self.read.is_empty() && self.update.is_empty() && self.delete.is_empty()
+    }
+
+    /// These words and others.
+    #[must_use]
+    pub fn with(mut self, others: &Self) -> Self {
+        self.create.extend(others.create.iter().cloned());
+        self.read.extend(others.read.iter().cloned());
+        self.update.extend(others.update.iter().cloned());
+        self.delete.extend(others.delete.iter().cloned());
+        self
+    }
+
+    /// These words but for others.
+    #[must_use]
+    pub fn without(mut self, others: &Self) -> Self {
+        self.create.retain(|word| !others.create.contains(word));
+        self.read.retain(|word| !others.read.contains(word));
+        self.update.retain(|word| !others.update.contains(word));
+        self.delete.retain(|word| !others.delete.contains(word));
+        self
+    }
+
+    /// Whether every word of these is among others.
+    pub fn is_within(&self, others: &Self) -> bool {
+        self.clone().without(others).is_empty()
+    }
 }
 
 impl Aggregate for Role {
@@ -74,10 +115,16 @@ impl Aggregate for Role {
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
             Event::Defined { definition, is_system_role } => {
-                Some(Self { definition: definition.clone(), is_system_role: *is_system_role })
+                let offered = if *is_system_role { definition.permissions.clone() } else { Permissions::default() };
+                Some(Self { definition: definition.clone(), is_system_role: *is_system_role, offered })
             }
             Event::PermissionsChanged { permissions } => state.map(|mut it| {
                 it.definition.permissions = permissions.clone();
+                it
+            }),
+            Event::WordsOffered { words, permissions } => state.map(|mut it| {
+                it.definition.permissions = permissions.clone();
+                it.offered = it.offered.with(words);
                 it
             }),
         }

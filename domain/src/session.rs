@@ -22,6 +22,8 @@ terms! {
 pub struct Session {
     /// Whose it is.
     pub user_id: UserId,
+    /// SHA-256 of the bearer token, in hex.
+    pub token_hash: String,
     /// When it ends unless it is used.
     pub idle_expires_at: DateTime<Utc>,
     /// When it ends however much it is used.
@@ -66,12 +68,14 @@ impl Session {
 
 impl Aggregate for Session {
     const STREAM: &'static str = "session";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::Started { user_id, token_hash: _, idle_expires_at, absolute_expires_at } => Some(Self {
+            Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at } => Some(Self {
                 user_id: *user_id,
+                token_hash: token_hash.clone(),
                 idle_expires_at: *idle_expires_at,
                 absolute_expires_at: *absolute_expires_at,
                 ended: None,

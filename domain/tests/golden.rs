@@ -226,6 +226,10 @@ golden! {
             is_system_role: true,
         },
         Event::PermissionsChanged { .. } => Event::PermissionsChanged { permissions: from(permissions()) },
+        Event::WordsOffered { .. } => Event::WordsOffered {
+            words: from(json!({"create": ["vital_signs"]})),
+            permissions: from(json!({"create": ["vital_signs"], "read": ["assigned_patients"]})),
+        },
     }
     user: User {
         Event::Created(_) => Event::Created(from(json!({

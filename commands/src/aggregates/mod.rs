@@ -12,3 +12,20 @@ pub mod room;
 pub mod session;
 pub mod user;
 pub mod vital_signs;
+
+use crate::Registry;
+
+/// Adds every command that can be given from outside. Sessions are begun and ended through routes of their own.
+pub(crate) fn register(registry: &mut Registry) {
+    role::register(registry);
+    user::register(registry);
+    department::register(registry);
+    room::register(registry);
+    patient::register(registry);
+    appointment::register(registry);
+    consultation::register(registry);
+    vital_signs::register(registry);
+    medication::register(registry);
+    medication_lot::register(registry);
+    prescription::register(registry);
+}

@@ -2,6 +2,7 @@ use hims_domain::{Aggregate, Described};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::claims::Claims;
 use crate::{Caller, Context, Decision, Found, Password, Permission, Reads, Refused};
 
 /// The stream that a command is for.
@@ -42,8 +43,10 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     const PERMISSION: Permission;
     /// Whether it compares a password, so that repeating it would be guessing.
     const COMPARES_PASSWORD: bool = false;
+    /// The name of the command that takes back what this one did, where there is one.
+    const REVERSED_BY: Option<&'static str> = None;
     /// What it is about.
-    type Aggregate: Aggregate;
+    type Aggregate: Claims;
 
     /// The stream that it is for.
     fn target(&self) -> Target;
@@ -54,9 +57,10 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
         Reads::nothing()
     }
 
-    /// Whether the caller may do it without [`PERMISSION`](Self::PERMISSION), because it is about themselves.
-    fn is_own(&self, caller: &Caller) -> bool {
-        let _ = caller;
+    /// Whether the caller may do it without [`PERMISSION`](Self::PERMISSION), because it is about themselves. `state` is
+    /// that of the stream that the command is for, if it exists.
+    fn is_own(&self, state: Option<&Self::Aggregate>, caller: &Caller) -> bool {
+        let _ = (state, caller);
         false
     }
 

@@ -80,7 +80,7 @@ pub(crate) fn new_id(now: DateTime<Utc>, entropy: u128, nth: u64) -> Uuid {
 }
 
 fn unknown<A: Aggregate>(field: &str) -> Refused {
-    let message = format!("there is no {} with this id", A::STREAM.replace('_', " "));
+    let message = format!("there is no {} with this id", super::refusal::spoken(A::STREAM));
     Refused { kind: Kind::Rule, ..Refused::field("unknown-reference", field, message) }
 }
 

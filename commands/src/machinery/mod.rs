@@ -1,6 +1,7 @@
 //! What carries commands out: what a command is, what it may look up and decide, and how its decision is recorded.
 
 mod cache;
+pub(crate) mod claims;
 pub(crate) mod command;
 pub(crate) mod context;
 pub(crate) mod decision;
@@ -13,8 +14,10 @@ pub(crate) mod refusal;
 mod registry;
 mod schema;
 pub mod scopes;
+pub(crate) mod step;
 mod upcasters;
 
+pub use claims::{Claims, Held};
 pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};
 pub use decision::Decision;

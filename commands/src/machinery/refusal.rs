@@ -1,4 +1,6 @@
-use hims_domain::Invalid;
+use std::fmt::Display;
+
+use hims_domain::{Aggregate, Invalid};
 use uuid::Uuid;
 
 /// What stands against a command; decides the status of the answer.
@@ -49,15 +51,26 @@ impl Refused {
         Self { errors: vec![error], ..Self::new(Kind::Rule, code, message) }
     }
 
+    /// What the command is for stands where the command cannot lead on from.
+    pub fn wrong_status<A: Aggregate>(status: impl Display) -> Self {
+        let detail = format!("the {} is {status}, which does not allow it", spoken(A::STREAM));
+        Self::new(Kind::Conflict, "wrong-status", detail)
+    }
+
     /// There is nothing under the id that the command is for.
     pub fn missing(stream_type: &str) -> Self {
-        Self::new(Kind::Missing, "not-found", format!("there is no {} with this id", stream_type.replace('_', " ")))
+        Self::new(Kind::Missing, "not-found", format!("there is no {} with this id", spoken(stream_type)))
     }
 
     /// There is something under the id already.
     pub fn exists() -> Self {
         Self::new(Kind::Conflict, "already-exists", "the id is taken; leave it out to have one issued")
     }
+}
+
+/// A stream type in words.
+pub(crate) fn spoken(stream_type: &str) -> String {
+    stream_type.replace('_', " ")
 }
 
 /// Refuses.

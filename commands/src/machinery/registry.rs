@@ -20,6 +20,8 @@ pub struct Entry {
     pub about: &'static str,
     /// What the caller's roles must allow.
     pub permission: Permission,
+    /// The name of the command that takes back what this one did, where there is one.
+    pub reversed_by: Option<&'static str>,
     /// Whether it compares a password, so that repeating it would be guessing.
     pub compares_password: bool,
     /// The form of its request.
@@ -47,17 +49,7 @@ impl Registry {
     /// All commands of the hospital.
     pub fn hospital() -> Self {
         let mut registry = Self::default();
-        crate::role::register(&mut registry);
-        crate::user::register(&mut registry);
-        crate::department::register(&mut registry);
-        crate::room::register(&mut registry);
-        crate::patient::register(&mut registry);
-        crate::appointment::register(&mut registry);
-        crate::consultation::register(&mut registry);
-        crate::vital_signs::register(&mut registry);
-        crate::medication::register(&mut registry);
-        crate::medication_lot::register(&mut registry);
-        crate::prescription::register(&mut registry);
+        crate::aggregates::register(&mut registry);
         registry
     }
 
@@ -66,6 +58,7 @@ impl Registry {
             name: C::NAME,
             about: C::ABOUT,
             permission: C::PERMISSION,
+            reversed_by: C::REVERSED_BY,
             compares_password: C::COMPARES_PASSWORD,
             shape: C::SHAPE,
             stream_type: C::Aggregate::STREAM,

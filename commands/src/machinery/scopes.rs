@@ -41,3 +41,9 @@ pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
 pub(crate) fn is_drawn(scope: &str) -> bool {
     scope == PATIENT_MRN || scope == PRESCRIPTION_NUMBER
 }
+
+/// One key of several parts. No text of the domain holds the separator, a control character, so two lists of parts
+/// never make the same key.
+pub fn key(parts: &[&str]) -> String {
+    parts.join("\u{1f}")
+}

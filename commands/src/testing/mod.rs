@@ -7,12 +7,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::Slot;
 use hims_domain::{Aggregate, Pointer, fold};
-use hims_event_store::Actor;
+use hims_event_store::{Actor, Claim};
 use uuid::Uuid;
 
 use crate::machinery::context::{Found, FoundState};
-use crate::machinery::decision::{Claimed, Other};
-use crate::{Caller, Command, Context, Decision, Reads, Refused, Target};
+use crate::machinery::decision::{Other, Planned};
+use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused, Target};
 
 pub(crate) mod samples;
 pub(crate) mod world;
@@ -96,11 +96,14 @@ impl<A: Aggregate> Given<A> {
         Self { hash: None, ..self }
     }
 
-    pub(crate) fn when<C: Command<Aggregate = A>>(self, command: C) -> Then<A> {
+    pub(crate) fn when<C: Command<Aggregate = A>>(self, command: C) -> Then<A>
+    where
+        A: Claims,
+    {
         let mut invalid = Vec::new();
         command.check(&Pointer::Root, &mut invalid);
         if !invalid.is_empty() {
-            return Then(Err(Refused::invalid(invalid)));
+            return Then(Err(Refused::invalid(invalid)), Vec::new());
         }
         let state = fold::<A>(&self.events);
         let id = match command.target() {
@@ -117,7 +120,16 @@ impl<A: Aggregate> Given<A> {
             entropy: 42,
             id,
         };
-        Then(command.decide(state.as_ref(), &ctx))
+        let decided = command.decide(state.as_ref(), &ctx);
+        let claims = match &decided {
+            Ok(decision) => {
+                let version = i32::try_from(self.events.len()).unwrap();
+                let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
+                planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        Then(decided, claims)
     }
 }
 
@@ -142,9 +154,10 @@ fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Fou
     }
 }
 
-pub(crate) struct Then<A: Aggregate>(Result<Decision<A>, Refused>);
+/// What followed, and what was claimed or given back with it.
+pub(crate) struct Then<A: Claims>(Result<Decision<A>, Refused>, Vec<Claimed>);
 
-impl<A: Aggregate> Then<A> {
+impl<A: Claims> Then<A> {
     #[track_caller]
     fn decided(&self) -> &Decision<A> {
         match &self.0 {
@@ -175,11 +188,7 @@ impl<A: Aggregate> Then<A> {
 
     /// Exactly these events of another stream.
     #[track_caller]
-    pub(crate) fn then_also<B: Aggregate>(
-        self,
-        id: impl Into<Uuid>,
-        events: impl IntoIterator<Item = B::Event>,
-    ) -> Self {
+    pub(crate) fn then_also<B: Claims>(self, id: impl Into<Uuid>, events: impl IntoIterator<Item = B::Event>) -> Self {
         assert_eq!(self.events_of::<B>(id), events.into_iter().collect::<Vec<_>>());
         self
     }
@@ -198,7 +207,7 @@ impl<A: Aggregate> Then<A> {
             claims.sort_by_key(|it| format!("{it:?}"));
             claims
         };
-        assert_eq!(sorted(self.decided().claims.clone()), sorted(claims.into_iter().collect()));
+        assert_eq!(sorted(self.1.clone()), sorted(claims.into_iter().collect()));
         self
     }
 
@@ -210,7 +219,7 @@ impl<A: Aggregate> Then<A> {
 
     /// Its events of another stream.
     #[track_caller]
-    pub(crate) fn events_of<B: Aggregate>(&self, id: impl Into<Uuid>) -> Vec<B::Event> {
+    pub(crate) fn events_of<B: Claims>(&self, id: impl Into<Uuid>) -> Vec<B::Event> {
         let id = id.into();
         let others = self.decided().others.iter().filter_map(|it| it.as_any().downcast_ref::<Other<B>>());
         others.filter(|it| it.id == id).map(|it| it.event.clone()).collect()
@@ -256,6 +265,32 @@ impl<A: Aggregate> Then<A> {
     }
 }
 
+/// A claim of the command's own stream, or that another stream is no longer found by a key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Claimed {
+    Take(&'static str, String),
+    Release(&'static str, String),
+    Share(&'static str, String),
+    Unshare(&'static str, String),
+    Book(Uuid, DateTime<Utc>, DateTime<Utc>),
+    Unbook,
+    OfOther(Uuid, Box<Claimed>),
+}
+
+impl Claimed {
+    fn of(claim: Claim, own: Uuid) -> Self {
+        let (claimed, owner) = match claim {
+            Claim::Take { scope, key, owner } => (Self::Take(scope, key), owner),
+            Claim::Release { scope, key, owner } => (Self::Release(scope, key), owner),
+            Claim::Share { scope, key, owner } => (Self::Share(scope, key), owner),
+            Claim::Unshare { scope, key, owner } => (Self::Unshare(scope, key), owner),
+            Claim::Book { resource, from, until, owner } => (Self::Book(resource, from, until), owner),
+            Claim::Unbook { owner } => (Self::Unbook, owner),
+        };
+        if owner == own { claimed } else { Self::OfOther(owner, Box::new(claimed)) }
+    }
+}
+
 /// A key that nobody else may have is taken.
 pub(crate) fn takes(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Take(scope, key.to_string())
@@ -266,24 +301,24 @@ pub(crate) fn releases(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Release(scope, key.to_string())
 }
 
-/// It can be found by a key.
+/// The stream can be found by a key.
 pub(crate) fn shares(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Share(scope, key.to_string())
 }
 
-/// It is no longer found by a key.
+/// The stream is no longer found by a key.
 pub(crate) fn unshares(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Unshare(scope, key.to_string())
 }
 
-/// Another is no longer found by a key.
-pub(crate) fn unshares_of(owner: impl Into<Uuid>, scope: &'static str, key: impl ToString) -> Claimed {
-    Claimed::UnshareOf(owner.into(), scope, key.to_string())
+/// A claim of another stream than the command's.
+pub(crate) fn of(owner: impl Into<Uuid>, claimed: Claimed) -> Claimed {
+    Claimed::OfOther(owner.into(), Box::new(claimed))
 }
 
 /// A time of a resource is booked.
 pub(crate) fn books(resource: impl Into<Uuid>, slot: Slot) -> Claimed {
-    Claimed::Book(resource.into(), slot)
+    Claimed::Book(resource.into(), slot.starts_at, slot.ends_at())
 }
 
 /// What was booked before is free again.

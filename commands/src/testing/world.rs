@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use super::{ASKING, now};
 use crate::machinery::decision::plan;
-use crate::{Caller, Command, Executor, Failure, Outcome, Refused, Request, Surroundings, system_roles, upcasters};
+use crate::{
+    Caller, Claims, Command, Executor, Failure, Outcome, Refused, Request, Surroundings, system_roles, upcasters,
+};
 
 pub(crate) struct World {
     pub(crate) executor: Arc<Executor>,
@@ -53,7 +55,7 @@ impl World {
     }
 
     /// Something has happened, with no command.
-    pub(crate) async fn has<A: Aggregate>(&self, id: impl Into<Uuid>, events: impl IntoIterator<Item = A::Event>) {
+    pub(crate) async fn has<A: Claims>(&self, id: impl Into<Uuid>, events: impl IntoIterator<Item = A::Event>) {
         let events: Vec<_> = events.into_iter().collect();
         let planned = plan::<A>(id.into(), 0, None, &events).unwrap();
         self.store().append(Append::stream(planned.append)).await.unwrap();

@@ -45,7 +45,7 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<RoleRow>)
             created_at: updated_at,
             updated_at,
         }),
-        Event::PermissionsChanged { permissions } => {
+        Event::PermissionsChanged { permissions } | Event::WordsOffered { words: _, permissions } => {
             let permissions = json!(permissions);
             rows.update(event.stream_id, move |row| {
                 *row = RoleRow { permissions, version, updated_at, ..row.clone() };

@@ -51,6 +51,8 @@ async fn people(hospital: &Hospital) {
     }
     let more = json!({"role_id": roles[0], "permissions": {"read": ["all_appointments"]}});
     admin.did("change-role-permissions", more).await;
+    let offered = json!({"words": {"read": ["staff"]}, "permissions": {"read": ["all_appointments", "staff"]}});
+    record(hospital, "role", &roles[0], "words_offered", offered).await;
     let user = json!({"email": "pavel@example.org", "first_name": "Pavel", "last_name": "Horn", "role_id": roles[0],
                       "additional_role_ids": [roles[1], roles[2]], "password": "to be changed"});
     let user_id = admin.did("create-user", user).await;

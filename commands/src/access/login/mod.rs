@@ -291,11 +291,7 @@ impl Login {
             if name.is_empty() {
                 role.definition.name.as_str().clone_into(&mut name);
             }
-            let Permissions { create, read, update, delete } = role.definition.permissions.clone();
-            all.create.extend(create);
-            all.read.extend(read);
-            all.update.extend(update);
-            all.delete.extend(delete);
+            all = all.with(&role.definition.permissions);
         }
         Ok((name, all))
     }

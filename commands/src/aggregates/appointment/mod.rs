@@ -8,11 +8,13 @@ use hims_domain::room::{Room, RoomStatus};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{AppointmentId, DepartmentId, PatientId, Personal, RoomId, UserId, described};
+use uuid::Uuid;
 
 use crate::department::open_department;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
+use crate::machinery::step::steps;
+use crate::{Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -32,7 +34,6 @@ refusals! {
     InactiveProvider = Conflict, "inactive-provider", "the provider is not active";
     PatientsLogin = Conflict, "no-provider", "the provider is the login of a patient; name somebody who treats";
     SuspendedRoom = Conflict, "suspended-room", "the room is out of use";
-    WrongStatus { status: Status } = Conflict, "wrong-status", "the appointment is {status}, which does not allow it";
     NotBegun = Rule, "not-begun", "the slot has not begun: the patient can still come";
 }
 
@@ -79,42 +80,48 @@ described! {
         pub room_id: Option<RoomId>,
     }
 
-    /// Notes that the patient said they will come.
-    pub struct ConfirmAppointment {
-        /// Which appointment.
-        pub appointment_id: AppointmentId,
-    }
-
-    /// Notes that the patient is here.
-    pub struct CheckInAppointment {
-        /// Which appointment.
-        pub appointment_id: AppointmentId,
-    }
-
-    /// Notes that the patient is being seen.
-    pub struct StartAppointment {
-        /// Which appointment.
-        pub appointment_id: AppointmentId,
-    }
-
-    /// Notes that the patient was seen.
-    pub struct CompleteAppointment {
-        /// Which appointment.
-        pub appointment_id: AppointmentId,
-    }
-
-    /// Calls an appointment off; its time is free again.
-    pub struct CancelAppointment {
-        /// Which appointment.
-        pub appointment_id: AppointmentId,
-        /// Why.
-        pub reason: Personal<LongText>,
-    }
-
     /// Notes that the patient did not come; the time is free again.
     pub struct MarkAppointmentNoShow {
         /// Which appointment.
         pub appointment_id: AppointmentId,
+    }
+}
+
+steps! {
+    Appointment by appointment_id: AppointmentId, "Which appointment.";
+
+    /// Notes that the patient said they will come.
+    ConfirmAppointment = "confirm-appointment" needs Update::AppointmentStatus
+        moves status from [Status::Scheduled] to [Status::Confirmed] by Event::Confirmed;
+
+    /// Notes that the patient is here.
+    CheckInAppointment = "check-in-appointment" needs Update::AppointmentStatus
+        moves status from [Status::Scheduled | Status::Confirmed] to [Status::CheckedIn] by Event::CheckedIn;
+
+    /// Notes that the patient is being seen.
+    StartAppointment = "start-appointment" needs Update::AppointmentStatus
+        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started;
+
+    /// Notes that the patient was seen.
+    CompleteAppointment = "complete-appointment" needs Update::AppointmentStatus
+        moves status from [Status::InProgress] to [Status::Completed] by Event::Completed;
+
+    /// Calls an appointment off; its time is free again.
+    CancelAppointment = "cancel-appointment" needs Update::AppointmentStatus
+        with {
+            /// Why.
+            reason: Personal<LongText>,
+        }
+        moves status from [Status::Scheduled | Status::Confirmed | Status::CheckedIn] to [Status::Cancelled]
+        by Event::Cancelled { reason };
+}
+
+impl Claims for Appointment {
+    /// Provider, patient and room are booked, unless the appointment was called off or missed.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        if !matches!(self.status, Status::Cancelled | Status::NoShow) {
+            held.book(self.provider_id, self.slot).book(self.patient_id, self.slot).book_if(self.room_id, self.slot);
+        }
     }
 }
 
@@ -170,6 +177,7 @@ impl ScheduleAppointment {
 impl Command for ScheduleAppointment {
     const NAME: &'static str = "schedule-appointment";
     const PERMISSION: Permission = Permission::Create(Create::Appointments);
+    const REVERSED_BY: Option<&'static str> = Some(CancelAppointment::NAME);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -191,7 +199,6 @@ impl Command for ScheduleAppointment {
         check_room(ctx, self.room_id)?;
         let department_id = self.department(ctx.found);
         let time_zone = time_zone(ctx, department_id)?;
-        let (patient, provider, room, slot) = (self.patient_id, self.provider_id, self.room_id, self.slot);
         Ok(Decision::event(Event::Scheduled(Scheduled {
             patient_id: self.patient_id,
             provider_id: self.provider_id,
@@ -204,10 +211,7 @@ impl Command for ScheduleAppointment {
             reason_for_visit: self.reason_for_visit,
             special_instructions: self.special_instructions,
             insurance_verified: self.insurance_verified,
-        }))
-        .book(provider, slot)
-        .book(patient, slot)
-        .book_if(room, slot))
+        })))
     }
 }
 
@@ -222,6 +226,7 @@ impl RescheduleAppointment {
 impl Command for RescheduleAppointment {
     const NAME: &'static str = "reschedule-appointment";
     const PERMISSION: Permission = Permission::Update(Update::Appointments);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
@@ -238,7 +243,7 @@ impl Command for RescheduleAppointment {
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         if !matches!(appointment.status, Status::Scheduled | Status::Confirmed) {
-            return refuse(Refusal::WrongStatus { status: appointment.status });
+            return Err(Refused::wrong_status::<Appointment>(appointment.status));
         }
         let provider_id = self.provider_id.unwrap_or(appointment.provider_id);
         let room_id = self.room_id.or(appointment.room_id);
@@ -250,96 +255,7 @@ impl Command for RescheduleAppointment {
         check_room(ctx, room_id)?;
         let department_id = self.department(appointment, ctx.found);
         let time_zone = time_zone(ctx, department_id)?;
-        Ok(Decision::event(Event::Rescheduled { slot: self.slot, provider_id, room_id, department_id, time_zone })
-            .unbook()
-            .book(provider_id, self.slot)
-            .book(appointment.patient_id, self.slot)
-            .book_if(room_id, self.slot))
-    }
-}
-
-/// A step from one of some statuses to another; quiet when it was taken already.
-fn step(
-    state: Option<&Appointment>,
-    from: &[Status],
-    to: Status,
-    event: Event,
-) -> Result<Decision<Appointment>, Refused> {
-    match existing(state)?.status {
-        status if status == to => Ok(Decision::nothing()),
-        status if from.contains(&status) => Ok(Decision::event(event)),
-        status => refuse(Refusal::WrongStatus { status }),
-    }
-}
-
-impl Command for ConfirmAppointment {
-    const NAME: &'static str = "confirm-appointment";
-    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
-    type Aggregate = Appointment;
-
-    fn target(&self) -> Target {
-        Target::existing(self.appointment_id)
-    }
-
-    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        step(state, &[Status::Scheduled], Status::Confirmed, Event::Confirmed)
-    }
-}
-
-impl Command for CheckInAppointment {
-    const NAME: &'static str = "check-in-appointment";
-    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
-    type Aggregate = Appointment;
-
-    fn target(&self) -> Target {
-        Target::existing(self.appointment_id)
-    }
-
-    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        step(state, &[Status::Scheduled, Status::Confirmed], Status::CheckedIn, Event::CheckedIn)
-    }
-}
-
-impl Command for StartAppointment {
-    const NAME: &'static str = "start-appointment";
-    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
-    type Aggregate = Appointment;
-
-    fn target(&self) -> Target {
-        Target::existing(self.appointment_id)
-    }
-
-    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        step(state, &[Status::CheckedIn], Status::InProgress, Event::Started)
-    }
-}
-
-impl Command for CompleteAppointment {
-    const NAME: &'static str = "complete-appointment";
-    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
-    type Aggregate = Appointment;
-
-    fn target(&self) -> Target {
-        Target::existing(self.appointment_id)
-    }
-
-    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        step(state, &[Status::InProgress], Status::Completed, Event::Completed)
-    }
-}
-
-impl Command for CancelAppointment {
-    const NAME: &'static str = "cancel-appointment";
-    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
-    type Aggregate = Appointment;
-
-    fn target(&self) -> Target {
-        Target::existing(self.appointment_id)
-    }
-
-    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        let open = [Status::Scheduled, Status::Confirmed, Status::CheckedIn];
-        step(state, &open, Status::Cancelled, Event::Cancelled { reason: self.reason }).map(Decision::unbook)
+        Ok(Decision::event(Event::Rescheduled { slot: self.slot, provider_id, room_id, department_id, time_zone }))
     }
 }
 
@@ -353,12 +269,13 @@ impl Command for MarkAppointmentNoShow {
     }
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        let open = [Status::Scheduled, Status::Confirmed];
-        let decision = step(state, &open, Status::NoShow, Event::MarkedNoShow)?;
-        if !decision.is_nothing() && ctx.now < existing(state)?.slot.starts_at {
-            return refuse(Refusal::NotBegun);
+        let appointment = existing(state)?;
+        match appointment.status {
+            Status::NoShow => Ok(Decision::nothing()),
+            Status::Scheduled | Status::Confirmed if ctx.now < appointment.slot.starts_at => refuse(Refusal::NotBegun),
+            Status::Scheduled | Status::Confirmed => Ok(Decision::event(Event::MarkedNoShow)),
+            status => Err(Refused::wrong_status::<Appointment>(status)),
         }
-        Ok(decision.unbook())
     }
 }
 

@@ -136,7 +136,7 @@ fn goes<C: Command<Aggregate = Appointment>>(command: &C, from: &[Status], to: S
         } else if status == to {
             then.then_nothing();
         } else {
-            then.then_refused(Refusal::WrongStatus { status });
+            then.then_refused(Refused::wrong_status::<Appointment>(status));
         }
     }
 }
@@ -301,7 +301,7 @@ fn only_what_has_not_begun_is_moved() {
         let then = given_appointment(until(status)).when(reschedule(json!({})));
         match status {
             Status::Scheduled | Status::Confirmed => drop(then.then([rescheduled()])),
-            _ => then.then_refused(Refusal::WrongStatus { status }),
+            _ => then.then_refused(Refused::wrong_status::<Appointment>(status)),
         }
     }
 }

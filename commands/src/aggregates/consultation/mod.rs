@@ -8,11 +8,16 @@ use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{AppointmentId, ConsultationId, PatientId, Personal, UserId, described};
+use uuid::Uuid;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
+use crate::machinery::step::steps;
 use crate::user::acting;
-use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target, refuse, scopes};
+use crate::{
+    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -25,7 +30,6 @@ pub(crate) fn register(registry: &mut Registry) {
 refusals! {
     OtherPatient = Rule, "other-patient", "the appointment is of another patient";
     NotCheckedIn { status: appointment::Status } = Conflict, "wrong-status", "the appointment is {status}; check the patient in first";
-    Closed { status: Status } = Conflict, "wrong-status", "the consultation is {status}, which does not allow it";
     InTheFuture = Rule, "in-the-future", "the time lies in the future";
     EndsBeforeItStarts = Rule, "ends-before-it-starts", "the consultation would end before it started";
 }
@@ -68,12 +72,26 @@ described! {
         pub completed_at: Option<DateTime<Utc>>,
     }
 
-    /// Breaks a consultation off.
-    pub struct CancelConsultation {
-        /// Which consultation.
-        pub consultation_id: ConsultationId,
-        /// Why.
-        pub reason: Personal<LongText>,
+}
+
+steps! {
+    Consultation by consultation_id: ConsultationId, "Which consultation.";
+
+    /// Breaks a consultation off. The appointment that led to it may lead to another.
+    CancelConsultation = "cancel-consultation" needs Update::ConsultationStatus
+        with {
+            /// Why.
+            reason: Personal<LongText>,
+        }
+        moves status from [Status::InProgress] to [Status::Cancelled] by Event::Cancelled { reason };
+}
+
+impl Claims for Consultation {
+    /// An appointment leads to one consultation; one that was broken off does not count.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        if self.status != Status::Cancelled {
+            held.take_if(scopes::APPOINTMENT_CONSULTATION, self.appointment_id.map(|it| it.to_string()));
+        }
     }
 }
 
@@ -89,13 +107,14 @@ fn in_progress(state: Option<&Consultation>) -> Result<&Consultation, Refused> {
     let consultation = existing(state)?;
     match consultation.status {
         Status::InProgress => Ok(consultation),
-        status => refuse(Refusal::Closed { status }),
+        status => Err(Refused::wrong_status::<Consultation>(status)),
     }
 }
 
 impl Command for StartConsultation {
     const NAME: &'static str = "start-consultation";
     const PERMISSION: Permission = Permission::Create(Create::Consultations);
+    const REVERSED_BY: Option<&'static str> = Some(CancelConsultation::NAME);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {
@@ -126,7 +145,6 @@ impl Command for StartConsultation {
         if appointment.patient_id != self.patient_id {
             return refuse(Refusal::OtherPatient);
         }
-        let decision = decision.take(scopes::APPOINTMENT_CONSULTATION, id.to_string());
         match appointment.status {
             appointment::Status::CheckedIn => Ok(decision.also::<Appointment>(id, appointment::Event::Started)),
             appointment::Status::InProgress => Ok(decision),
@@ -138,6 +156,7 @@ impl Command for StartConsultation {
 impl Command for RecordFindings {
     const NAME: &'static str = "record-findings";
     const PERMISSION: Permission = Permission::Update(Update::TreatmentPlans);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {
@@ -188,26 +207,6 @@ impl Command for CompleteConsultation {
             }
             _ => Ok(decision),
         }
-    }
-}
-
-impl Command for CancelConsultation {
-    const NAME: &'static str = "cancel-consultation";
-    const PERMISSION: Permission = Permission::Update(Update::ConsultationStatus);
-    type Aggregate = Consultation;
-
-    fn target(&self) -> Target {
-        Target::existing(self.consultation_id)
-    }
-
-    fn decide(self, state: Option<&Consultation>, _: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
-        if existing(state)?.status == Status::Cancelled {
-            return Ok(Decision::nothing());
-        }
-        // The appointment may lead to another consultation.
-        let appointment = in_progress(state)?.appointment_id.map(|it| it.to_string());
-        let cancelled = Decision::event(Event::Cancelled { reason: self.reason });
-        Ok(cancelled.exchange(scopes::APPOINTMENT_CONSULTATION, appointment, None))
     }
 }
 

@@ -230,9 +230,9 @@ fn completing_and_cancelling_twice_is_quiet() {
 fn what_is_over_stays_as_it_is() {
     let over = || [started(None), completed("2026-11-23T10:00:00Z", 0)];
     let broken_off = || [started(None), cancelled()];
-    given(over()).when(cancel()).then_refused(Refusal::Closed { status: Status::Completed });
-    given(broken_off()).when(complete(None)).then_refused(Refusal::Closed { status: Status::Cancelled });
+    given(over()).when(cancel()).then_refused(Refused::wrong_status::<Consultation>(Status::Completed));
+    given(broken_off()).when(complete(None)).then_refused(Refused::wrong_status::<Consultation>(Status::Cancelled));
     let note = || record(json!({"plan": "rest"}));
-    given(over()).when(note()).then_refused(Refusal::Closed { status: Status::Completed });
-    given(broken_off()).when(note()).then_refused(Refusal::Closed { status: Status::Cancelled });
+    given(over()).when(note()).then_refused(Refused::wrong_status::<Consultation>(Status::Completed));
+    given(broken_off()).when(note()).then_refused(Refused::wrong_status::<Consultation>(Status::Cancelled));
 }

@@ -4,10 +4,15 @@ use hims_domain::department::{Department, Details, Event};
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::{DepartmentId, described};
+use uuid::Uuid;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target, refuse, scopes};
+use crate::machinery::step::steps;
+use crate::{
+    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<OpenDepartment>().add::<ChangeDepartment>().add::<CloseDepartment>();
@@ -37,10 +42,20 @@ described! {
         pub changes: Patch<Details>,
     }
 
+}
+
+steps! {
+    Department by department_id: DepartmentId, "Which department.";
+
     /// Closes a department: it takes no new appointments, rooms or staff.
-    pub struct CloseDepartment {
-        /// Which department.
-        pub department_id: DepartmentId,
+    CloseDepartment = "close-department" needs Update::Departments
+        moves is_active from [true] to [false] by Event::Closed;
+}
+
+impl Claims for Department {
+    /// The code, whatever its case.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        held.take(scopes::DEPARTMENT_CODE, self.details.code.as_str().to_uppercase());
     }
 }
 
@@ -79,10 +94,6 @@ fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn code(details: &Details) -> String {
-    details.code.as_str().to_uppercase()
-}
-
 impl Command for OpenDepartment {
     const NAME: &'static str = "open-department";
     const PERMISSION: Permission = Permission::Create(Create::Departments);
@@ -98,14 +109,14 @@ impl Command for OpenDepartment {
 
     fn decide(self, _: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
         check(&self.details, ctx)?;
-        let code = code(&self.details);
-        Ok(Decision::event(Event::Opened(self.details)).take(scopes::DEPARTMENT_CODE, code))
+        Ok(Decision::event(Event::Opened(self.details)))
     }
 }
 
 impl Command for ChangeDepartment {
     const NAME: &'static str = "change-department";
     const PERMISSION: Permission = Permission::Update(Update::Departments);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Department;
 
     fn target(&self) -> Target {
@@ -124,25 +135,7 @@ impl Command for ChangeDepartment {
             return Ok(Decision::nothing());
         }
         check(&details, ctx)?;
-        let (old, new) = (code(&department.details), code(&details));
-        Ok(Decision::event(Event::Changed(details)).exchange(scopes::DEPARTMENT_CODE, Some(old), Some(new)))
-    }
-}
-
-impl Command for CloseDepartment {
-    const NAME: &'static str = "close-department";
-    const PERMISSION: Permission = Permission::Update(Update::Departments);
-    type Aggregate = Department;
-
-    fn target(&self) -> Target {
-        Target::existing(self.department_id)
-    }
-
-    fn decide(self, state: Option<&Department>, _: &Context<'_>) -> Result<Decision<Department>, Refused> {
-        if !existing(state)?.is_active {
-            return Ok(Decision::nothing());
-        }
-        Ok(Decision::event(Event::Closed))
+        Ok(Decision::event(Event::Changed(details)))
     }
 }
 

@@ -2,10 +2,13 @@
 
 use hims_domain::medication::{Details, Event, Medication};
 use hims_domain::permission::{Create, Update};
+use hims_domain::values::Text;
 use hims_domain::{MedicationId, described};
+use uuid::Uuid;
 
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Patch, Permission, Refused, Registry, Target, scopes};
+use crate::machinery::step::steps;
+use crate::{Claims, Command, Context, Decision, Held, Patch, Permission, Refused, Registry, Target, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -34,21 +37,25 @@ described! {
         pub changes: Patch<Details>,
     }
 
-    /// Takes a product out of use: it can no longer be prescribed.
-    pub struct DeactivateMedication {
-        /// Which product.
-        pub medication_id: MedicationId,
-    }
-
-    /// Takes a product back into use.
-    pub struct ReactivateMedication {
-        /// Which product.
-        pub medication_id: MedicationId,
-    }
 }
 
-fn rxnorm(details: &Details) -> Option<String> {
-    details.rxnorm_code.as_ref().map(|it| it.as_str().to_owned())
+steps! {
+    Medication by medication_id: MedicationId, "Which product.";
+
+    /// Takes a product out of use: it can no longer be prescribed.
+    DeactivateMedication = "deactivate-medication" needs Update::Medications
+        moves is_active from [true] to [false] by Event::Deactivated, undone by ReactivateMedication;
+
+    /// Takes a product back into use.
+    ReactivateMedication = "reactivate-medication" needs Update::Medications
+        moves is_active from [false] to [true] by Event::Reactivated, undone by DeactivateMedication;
+}
+
+impl Claims for Medication {
+    /// A concept of RxNorm is one product.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        held.take_if(scopes::MEDICATION_RXNORM, self.details.rxnorm_code.as_ref().map(Text::as_str));
+    }
 }
 
 fn check(details: &Details) -> Result<(), Refused> {
@@ -67,6 +74,7 @@ fn check(details: &Details) -> Result<(), Refused> {
 impl Command for AddMedication {
     const NAME: &'static str = "add-medication";
     const PERMISSION: Permission = Permission::Create(Create::Medications);
+    const REVERSED_BY: Option<&'static str> = Some(DeactivateMedication::NAME);
     type Aggregate = Medication;
 
     fn target(&self) -> Target {
@@ -75,14 +83,14 @@ impl Command for AddMedication {
 
     fn decide(self, _: Option<&Medication>, _: &Context<'_>) -> Result<Decision<Medication>, Refused> {
         check(&self.details)?;
-        let code = rxnorm(&self.details);
-        Ok(Decision::event(Event::Added(self.details)).exchange(scopes::MEDICATION_RXNORM, None, code))
+        Ok(Decision::event(Event::Added(self.details)))
     }
 }
 
 impl Command for ChangeMedication {
     const NAME: &'static str = "change-medication";
     const PERMISSION: Permission = Permission::Update(Update::Medications);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Medication;
 
     fn target(&self) -> Target {
@@ -96,42 +104,7 @@ impl Command for ChangeMedication {
             return Ok(Decision::nothing());
         }
         check(&details)?;
-        let (old, new) = (rxnorm(&medication.details), rxnorm(&details));
-        Ok(Decision::event(Event::Changed(details)).exchange(scopes::MEDICATION_RXNORM, old, new))
-    }
-}
-
-impl Command for DeactivateMedication {
-    const NAME: &'static str = "deactivate-medication";
-    const PERMISSION: Permission = Permission::Update(Update::Medications);
-    type Aggregate = Medication;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_id)
-    }
-
-    fn decide(self, state: Option<&Medication>, _: &Context<'_>) -> Result<Decision<Medication>, Refused> {
-        if !existing(state)?.is_active {
-            return Ok(Decision::nothing());
-        }
-        Ok(Decision::event(Event::Deactivated))
-    }
-}
-
-impl Command for ReactivateMedication {
-    const NAME: &'static str = "reactivate-medication";
-    const PERMISSION: Permission = Permission::Update(Update::Medications);
-    type Aggregate = Medication;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_id)
-    }
-
-    fn decide(self, state: Option<&Medication>, _: &Context<'_>) -> Result<Decision<Medication>, Refused> {
-        if existing(state)?.is_active {
-            return Ok(Decision::nothing());
-        }
-        Ok(Decision::event(Event::Reactivated))
+        Ok(Decision::event(Event::Changed(details)))
     }
 }
 

@@ -7,10 +7,14 @@ use hims_domain::room::Room;
 use hims_domain::values::LongText;
 use hims_domain::{MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
+use uuid::Uuid;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse, scopes};
+use crate::machinery::step::steps;
+use crate::{
+    Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse, scopes,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -24,7 +28,6 @@ pub(crate) fn register(registry: &mut Registry) {
 refusals! {
     Expired = Rule, "expired", "the lot is past its expiry date";
     BelowZero { on_hand: Decimal } = Conflict, "insufficient-stock", "there are only {on_hand} on hand";
-    Recalled = Conflict, "wrong-status", "the lot was recalled";
 }
 
 described! {
@@ -47,26 +50,41 @@ described! {
         pub reason: LongText,
     }
 
+}
+
+steps! {
+    MedicationLot by medication_lot_id: MedicationLotId, "Which lot.";
+
     /// Sets a lot aside: it is not dispensed until it is released.
-    pub struct QuarantineMedicationLot {
-        /// Which lot.
-        pub medication_lot_id: MedicationLotId,
-        /// Why.
-        pub reason: LongText,
-    }
+    QuarantineMedicationLot = "quarantine-medication-lot" needs Update::InventoryLevels
+        with {
+            /// Why.
+            reason: LongText,
+        }
+        moves status from [Status::Available | Status::Depleted] to [Status::Quarantined] by Event::Quarantined { reason },
+        undone by ReleaseMedicationLot;
 
     /// Releases a lot from quarantine.
-    pub struct ReleaseMedicationLot {
-        /// Which lot.
-        pub medication_lot_id: MedicationLotId,
-    }
+    ReleaseMedicationLot = "release-medication-lot" needs Update::InventoryLevels
+        moves status from [Status::Quarantined] to [Status::Available | Status::Depleted] by Event::Released,
+        undone by QuarantineMedicationLot;
 
     /// Recalls a lot: it is never dispensed again.
-    pub struct RecallMedicationLot {
-        /// Which lot.
-        pub medication_lot_id: MedicationLotId,
-        /// Why.
-        pub reason: LongText,
+    RecallMedicationLot = "recall-medication-lot" needs Update::InventoryLevels
+        with {
+            /// Why.
+            reason: LongText,
+        }
+        moves status from [Status::Available | Status::Depleted | Status::Quarantined] to [Status::Recalled]
+        by Event::Recalled { reason };
+}
+
+impl Claims for MedicationLot {
+    /// A lot lies once at a place, and is found by its medication.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        let (medication, place) = (self.medication_id.to_string(), self.location_id.to_string());
+        held.take(scopes::LOT_NUMBER, scopes::key(&[&medication, &place, self.lot_number.as_str()]))
+            .share(scopes::LOTS_OF_MEDICATION, medication);
     }
 }
 
@@ -114,17 +132,14 @@ impl Command for ReceiveMedicationLot {
         if receipt.expiry_date < ctx.today() {
             return refuse(Refusal::Expired);
         }
-        let number = format!("{}/{}/{}", receipt.medication_id, receipt.location_id, receipt.lot_number.as_str());
-        let medication = receipt.medication_id.to_string();
-        Ok(Decision::event(Event::Received(receipt))
-            .take(scopes::LOT_NUMBER, number)
-            .share(scopes::LOTS_OF_MEDICATION, medication))
+        Ok(Decision::event(Event::Received(receipt)))
     }
 }
 
 impl Command for AdjustMedicationLot {
     const NAME: &'static str = "adjust-medication-lot";
     const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = MedicationLot;
 
     fn target(&self) -> Target {
@@ -141,59 +156,6 @@ impl Command for AdjustMedicationLot {
             return Err(Refused::field("out-of-range", "/change", "no lot holds so much"));
         }
         Ok(Decision::event(Event::Adjusted { change: self.change, reason: self.reason }))
-    }
-}
-
-impl Command for QuarantineMedicationLot {
-    const NAME: &'static str = "quarantine-medication-lot";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    type Aggregate = MedicationLot;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_lot_id)
-    }
-
-    fn decide(self, state: Option<&MedicationLot>, _: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
-        match existing(state)?.status {
-            Status::Quarantined => Ok(Decision::nothing()),
-            Status::Recalled => refuse(Refusal::Recalled),
-            Status::Available | Status::Depleted => Ok(Decision::event(Event::Quarantined { reason: self.reason })),
-        }
-    }
-}
-
-impl Command for ReleaseMedicationLot {
-    const NAME: &'static str = "release-medication-lot";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    type Aggregate = MedicationLot;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_lot_id)
-    }
-
-    fn decide(self, state: Option<&MedicationLot>, _: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
-        match existing(state)?.status {
-            Status::Quarantined => Ok(Decision::event(Event::Released)),
-            Status::Available | Status::Depleted => Ok(Decision::nothing()),
-            Status::Recalled => refuse(Refusal::Recalled),
-        }
-    }
-}
-
-impl Command for RecallMedicationLot {
-    const NAME: &'static str = "recall-medication-lot";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    type Aggregate = MedicationLot;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_lot_id)
-    }
-
-    fn decide(self, state: Option<&MedicationLot>, _: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
-        match existing(state)?.status {
-            Status::Recalled => Ok(Decision::nothing()),
-            _ => Ok(Decision::event(Event::Recalled { reason: self.reason })),
-        }
     }
 }
 

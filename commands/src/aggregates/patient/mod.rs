@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Caller, Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Registry, Target, refuse,
-    scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Kind, Patch, Permission, Reads, Refused, Registry, Target,
+    refuse, scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -188,6 +188,26 @@ fn candidates(demographics: &Demographics, ctx: &Context<'_>) -> Vec<Uuid> {
     ids
 }
 
+/// An identifier among those of all systems; that of an erased patient is no longer known.
+fn identifier_key(identifier: &Identifier) -> Option<String> {
+    Some(scopes::key(&[identifier.system.as_str(), identifier.value.known()?.as_str()]))
+}
+
+impl Claims for Patient {
+    /// Record number, identifiers and allergies are the patient's alone; patients are found by birth date and number.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()))
+            .share_if(scopes::PATIENT_BIRTH_DATE, birth_date(&self.demographics))
+            .share_if(scopes::PATIENT_SSN, ssn(&self.demographics));
+        for identifier in &self.identifiers {
+            held.take_if(scopes::PATIENT_IDENTIFIER, identifier_key(identifier));
+        }
+        for allergy in self.allergies.keys().chain(&self.retired_allergies) {
+            held.take(scopes::PATIENT_ALLERGY, allergy.to_string());
+        }
+    }
+}
+
 fn candidate_reads(demographics: &Demographics) -> Reads {
     let mut reads = Reads::nothing();
     if let Some(key) = birth_date(demographics) {
@@ -197,10 +217,6 @@ fn candidate_reads(demographics: &Demographics) -> Reads {
         reads = reads.owners::<Patient>(scopes::PATIENT_SSN, key);
     }
     reads
-}
-
-fn identifier_key(identifier: &Identifier) -> String {
-    format!("{}|{}", identifier.system.as_str(), identifier.value.known().map_or("", |it| it.as_str()))
 }
 
 impl Command for RegisterPatient {
@@ -224,32 +240,27 @@ impl Command for RegisterPatient {
                           confirm_not_duplicate when it is none of them";
             return Err(Refused { candidates, ..Refused::new(Kind::Conflict, "possible-duplicate", detail) });
         }
-        let mrn = Mrn::issue(ctx.draw());
-        let (born, ssn) = (birth_date(&self.demographics), ssn(&self.demographics));
-        let mut keys = BTreeSet::new();
-        let identifiers: Vec<_> = self.identifiers.into_iter().filter(|it| keys.insert(identifier_key(it))).collect();
-        let registered = Decision::event(Event::Registered {
-            mrn: mrn.clone().into(),
+        let mut known = BTreeSet::new();
+        let identifiers = self.identifiers.into_iter().filter(|it| known.insert(identifier_key(it))).collect();
+        Ok(Decision::event(Event::Registered {
+            mrn: Mrn::issue(ctx.draw()).into(),
             demographics: Box::new(self.demographics),
             identifiers,
-        })
-        .take(scopes::PATIENT_MRN, mrn.0)
-        .reshare(scopes::PATIENT_BIRTH_DATE, None, born)
-        .reshare(scopes::PATIENT_SSN, None, ssn);
-        Ok(keys.into_iter().fold(registered, |it, key| it.take(scopes::PATIENT_IDENTIFIER, key)))
+        }))
     }
 }
 
 impl Command for ChangePatientDemographics {
     const NAME: &'static str = "change-patient-demographics";
     const PERMISSION: Permission = Permission::Update(Update::PatientDemographics);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
         Target::existing(self.patient_id)
     }
 
-    fn is_own(&self, caller: &Caller) -> bool {
+    fn is_own(&self, _: Option<&Patient>, caller: &Caller) -> bool {
         caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(self.patient_id)
     }
 
@@ -263,11 +274,7 @@ impl Command for ChangePatientDemographics {
             return refuse(Refusal::NotOwnToChange);
         }
         check_birth_date(&demographics, ctx.now)?;
-        let old = &patient.demographics;
-        let decision = Decision::event(Event::DemographicsChanged(Box::new(demographics.clone())))
-            .reshare(scopes::PATIENT_BIRTH_DATE, birth_date(old), birth_date(&demographics))
-            .reshare(scopes::PATIENT_SSN, ssn(old), ssn(&demographics));
-        Ok(decision)
+        Ok(Decision::event(Event::DemographicsChanged(Box::new(demographics))))
     }
 }
 
@@ -285,13 +292,14 @@ impl Command for AddPatientIdentifier {
         if not_erased(state)?.identifiers.iter().any(|it| identifier_key(it) == key) {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::event(Event::IdentifierAdded(self.identifier)).take(scopes::PATIENT_IDENTIFIER, key))
+        Ok(Decision::event(Event::IdentifierAdded(self.identifier)))
     }
 }
 
 impl Command for RecordAllergy {
     const NAME: &'static str = "record-allergy";
     const PERMISSION: Permission = Permission::Create(Create::Allergies);
+    const REVERSED_BY: Option<&'static str> = Some(RetireAllergy::NAME);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {
@@ -312,14 +320,14 @@ impl Command for RecordAllergy {
             ctx.named::<User>(user, "/reported_by")?;
         }
         self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
-        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy })
-            .take(scopes::PATIENT_ALLERGY, allergy_id.to_string()))
+        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy }))
     }
 }
 
 impl Command for ChangeAllergy {
     const NAME: &'static str = "change-allergy";
     const PERMISSION: Permission = Permission::Update(Update::Allergies);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Patient;
 
     fn target(&self) -> Target {

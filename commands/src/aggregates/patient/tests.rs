@@ -89,7 +89,7 @@ fn registering_issues_a_record_number() {
     assert_eq!(*identifiers, [ask::<Identifier>(identifier("A-1"))]);
     then.then_claims([
         takes(PATIENT_MRN, mrn),
-        takes(PATIENT_IDENTIFIER, "urn:other|A-1"),
+        takes(PATIENT_IDENTIFIER, scopes::key(&["urn:other", "A-1"])),
         shares(PATIENT_BIRTH_DATE, "1980-05-17"),
         shares(PATIENT_SSN, "999-12-3456"),
     ]);
@@ -103,7 +103,7 @@ fn an_identifier_that_is_told_twice_is_taken_once() {
     let mrn = mrn.known().unwrap().clone();
     then.then_claims([
         takes(PATIENT_MRN, mrn),
-        takes(PATIENT_IDENTIFIER, "urn:other|A-1"),
+        takes(PATIENT_IDENTIFIER, scopes::key(&["urn:other", "A-1"])),
         shares(PATIENT_BIRTH_DATE, "1980-05-17"),
     ]);
 }
@@ -233,7 +233,7 @@ fn patients_may_change_their_own_record_only() {
     let ann = Caller { patient_id: Some(PATIENT), ..user(id(60), "patient") };
     let other = Caller { patient_id: Some(OTHER_PATIENT), ..user(id(61), "patient") };
     let own = change(json!({"city": "Springfield"}));
-    assert!(own.is_own(&ann) && !own.is_own(&other) && !own.is_own(&user(DOCTOR, "doctor")));
+    assert!(own.is_own(None, &ann) && !own.is_own(None, &other) && !own.is_own(None, &user(DOCTOR, "doctor")));
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn an_identifier_is_taken() {
     given([registered()])
         .when(add_identifier())
         .then([Event::IdentifierAdded(ask(identifier("A-1")))])
-        .then_claims([takes(PATIENT_IDENTIFIER, "urn:other|A-1")]);
+        .then_claims([takes(PATIENT_IDENTIFIER, scopes::key(&["urn:other", "A-1"]))]);
 }
 
 #[test]

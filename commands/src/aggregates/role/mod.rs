@@ -3,10 +3,11 @@
 use hims_domain::permission::{Create, Update};
 use hims_domain::role::{Definition, Event, Permissions, Role};
 use hims_domain::{RoleId, described};
+use uuid::Uuid;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::{Command, Context, Decision, Permission, Refused, Registry, Target, refuse, role_id, scopes};
+use crate::{Claims, Command, Context, Decision, Held, Permission, Refused, Registry, Target, refuse, role_id, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<DefineRole>().add::<ChangeRolePermissions>();
@@ -33,6 +34,21 @@ described! {
         /// Everything that it may do.
         pub permissions: Permissions,
     }
+
+    /// Offers permission words to a system role: it has those from now on that it was never offered before. A word that
+    /// an administrator took away does not come back.
+    pub struct OfferPermissionWords {
+        /// Which role.
+        pub role_id: RoleId,
+        /// The words that this release knows for the role.
+        pub words: Permissions,
+    }
+}
+
+impl Claims for Role {
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        held.take(scopes::ROLE_NAME, self.definition.name.as_str());
+    }
 }
 
 impl Command for DefineRole {
@@ -45,16 +61,15 @@ impl Command for DefineRole {
     }
 
     fn decide(self, _: Option<&Role>, ctx: &Context<'_>) -> Result<Decision<Role>, Refused> {
-        let name = self.definition.name.as_str().to_owned();
         let is_system_role = ctx.caller.is_system;
-        Ok(Decision::event(Event::Defined { definition: self.definition, is_system_role })
-            .take(scopes::ROLE_NAME, name))
+        Ok(Decision::event(Event::Defined { definition: self.definition, is_system_role }))
     }
 }
 
 impl Command for ChangeRolePermissions {
     const NAME: &'static str = "change-role-permissions";
     const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Role;
 
     fn target(&self) -> Target {
@@ -71,6 +86,26 @@ impl Command for ChangeRolePermissions {
             return refuse(Refusal::NobodyLeft);
         }
         Ok(Decision::event(Event::PermissionsChanged { permissions: self.permissions }))
+    }
+}
+
+impl Command for OfferPermissionWords {
+    const NAME: &'static str = "offer-permission-words";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Role;
+
+    fn target(&self) -> Target {
+        Target::existing(self.role_id)
+    }
+
+    fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
+        let role = existing(state)?;
+        let words = self.words.without(&role.offered);
+        if words.is_empty() {
+            return Ok(Decision::nothing());
+        }
+        let permissions = role.definition.permissions.clone().with(&words);
+        Ok(Decision::event(Event::WordsOffered { words, permissions }))
     }
 }
 

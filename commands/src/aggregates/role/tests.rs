@@ -88,3 +88,37 @@ fn a_permission_is_a_word_of_its_set() {
         given([]).when(midwife).then_field("invalid-fields", "/permissions/create/0");
     }
 }
+
+fn nurse_reading(words: &[&str]) -> Permissions {
+    ask(json!({"read": words}))
+}
+
+fn offer(words: &[&str]) -> OfferPermissionWords {
+    OfferPermissionWords { role_id: role_id("nurse"), words: nurse_reading(words) }
+}
+
+/// The role of a release that knew one word for it.
+fn defined_with(words: &[&str]) -> Event {
+    let definition = Definition { permissions: nurse_reading(words), ..midwife() };
+    Event::Defined { definition, is_system_role: true }
+}
+
+#[test]
+fn a_release_offers_the_words_that_it_is_the_first_to_know_once() {
+    let offered = Event::WordsOffered {
+        words: nurse_reading(&["inventory"]),
+        permissions: nurse_reading(&["inventory", "staff"]),
+    };
+    given([defined_with(&["staff"])]).when(offer(&["inventory", "staff"])).then([offered.clone()]);
+    given([defined_with(&["staff"]), offered]).when(offer(&["inventory", "staff"])).then_nothing();
+}
+
+#[test]
+fn a_word_that_an_administrator_took_away_does_not_come_back() {
+    let taken_away = Event::PermissionsChanged { permissions: nurse_reading(&[]) };
+    given([defined_with(&["staff"]), taken_away.clone()]).when(offer(&["staff"])).then_nothing();
+    // What is new is offered beside it.
+    let offered =
+        Event::WordsOffered { words: nurse_reading(&["inventory"]), permissions: nurse_reading(&["inventory"]) };
+    given([defined_with(&["staff"]), taken_away]).when(offer(&["inventory", "staff"])).then([offered]);
+}

@@ -5,10 +5,14 @@ use hims_domain::permission::{Create, Update};
 use hims_domain::room::{Details, Event, Room, RoomStatus};
 use hims_domain::values::LongText;
 use hims_domain::{RoomId, described};
+use uuid::Uuid;
 
 use crate::department::open_department;
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target, scopes};
+use crate::machinery::step::steps;
+use crate::{
+    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, scopes,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<AddRoom>().add::<ChangeRoom>().add::<SuspendRoom>().add::<ReactivateRoom>();
@@ -33,18 +37,30 @@ described! {
         pub changes: Patch<Details>,
     }
 
+}
+
+steps! {
+    Room by room_id: RoomId, "Which room.";
+
     /// Takes a room out of use. What was booked there before stays booked.
-    pub struct SuspendRoom {
-        /// Which room.
-        pub room_id: RoomId,
-        /// Why.
-        pub reason: LongText,
-    }
+    SuspendRoom = "suspend-room" needs Update::Rooms
+        with {
+            /// Why.
+            reason: LongText,
+        }
+        moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
+        undone by ReactivateRoom;
 
     /// Takes a room back into use.
-    pub struct ReactivateRoom {
-        /// Which room.
-        pub room_id: RoomId,
+    ReactivateRoom = "reactivate-room" needs Update::Rooms
+        moves status from [RoomStatus::Suspended] to [RoomStatus::Active] by Event::Reactivated, undone by SuspendRoom;
+}
+
+impl Claims for Room {
+    /// The number, whatever its case, in the department.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        let number = self.details.room_number.as_str().to_uppercase();
+        held.take(scopes::ROOM_NUMBER, scopes::key(&[&self.details.department_id.to_string(), &number]));
     }
 }
 
@@ -56,13 +72,10 @@ fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn number(details: &Details) -> String {
-    format!("{}/{}", details.department_id, details.room_number.as_str().to_uppercase())
-}
-
 impl Command for AddRoom {
     const NAME: &'static str = "add-room";
     const PERMISSION: Permission = Permission::Create(Create::Rooms);
+    const REVERSED_BY: Option<&'static str> = Some(SuspendRoom::NAME);
     type Aggregate = Room;
 
     fn target(&self) -> Target {
@@ -75,14 +88,14 @@ impl Command for AddRoom {
 
     fn decide(self, _: Option<&Room>, ctx: &Context<'_>) -> Result<Decision<Room>, Refused> {
         check(&self.details, ctx)?;
-        let number = number(&self.details);
-        Ok(Decision::event(Event::Added(self.details)).take(scopes::ROOM_NUMBER, number))
+        Ok(Decision::event(Event::Added(self.details)))
     }
 }
 
 impl Command for ChangeRoom {
     const NAME: &'static str = "change-room";
     const PERMISSION: Permission = Permission::Update(Update::Rooms);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Room;
 
     fn target(&self) -> Target {
@@ -101,42 +114,7 @@ impl Command for ChangeRoom {
             return Ok(Decision::nothing());
         }
         check(&details, ctx)?;
-        let (old, new) = (number(&room.details), number(&details));
-        Ok(Decision::event(Event::Changed(details)).exchange(scopes::ROOM_NUMBER, Some(old), Some(new)))
-    }
-}
-
-impl Command for SuspendRoom {
-    const NAME: &'static str = "suspend-room";
-    const PERMISSION: Permission = Permission::Update(Update::Rooms);
-    type Aggregate = Room;
-
-    fn target(&self) -> Target {
-        Target::existing(self.room_id)
-    }
-
-    fn decide(self, state: Option<&Room>, _: &Context<'_>) -> Result<Decision<Room>, Refused> {
-        match existing(state)?.status {
-            RoomStatus::Suspended => Ok(Decision::nothing()),
-            RoomStatus::Active => Ok(Decision::event(Event::Suspended { reason: self.reason })),
-        }
-    }
-}
-
-impl Command for ReactivateRoom {
-    const NAME: &'static str = "reactivate-room";
-    const PERMISSION: Permission = Permission::Update(Update::Rooms);
-    type Aggregate = Room;
-
-    fn target(&self) -> Target {
-        Target::existing(self.room_id)
-    }
-
-    fn decide(self, state: Option<&Room>, _: &Context<'_>) -> Result<Decision<Room>, Refused> {
-        match existing(state)?.status {
-            RoomStatus::Active => Ok(Decision::nothing()),
-            RoomStatus::Suspended => Ok(Decision::event(Event::Reactivated)),
-        }
+        Ok(Decision::event(Event::Changed(details)))
     }
 }
 

@@ -32,7 +32,7 @@ fn given_room(events: impl IntoIterator<Item = Event>) -> Given<Room> {
 }
 
 fn number(department: DepartmentId, number: &str) -> String {
-    format!("{department}/{number}")
+    scopes::key(&[&department.to_string(), number])
 }
 
 #[test]

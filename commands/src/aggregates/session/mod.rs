@@ -4,10 +4,13 @@ use chrono::{DateTime, Utc};
 use hims_domain::session::{EndReason, Event, Session};
 use hims_domain::user::User;
 use hims_domain::{Personal, SessionId, UserId, described, terms};
+use uuid::Uuid;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+use crate::{
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Target, refuse, scopes,
+};
 
 refusals! {
     Changed = Conflict, "user-changed", "the user was changed meanwhile; log in again";
@@ -56,8 +59,6 @@ described! {
     }
 }
 
-const INTERNAL: Permission = Permission::System;
-
 fn reason(ending: Ending) -> EndReason {
     match ending {
         Ending::Logout => EndReason::Logout,
@@ -66,9 +67,19 @@ fn reason(ending: Ending) -> EndReason {
     }
 }
 
+impl Claims for Session {
+    /// As long as the session has not ended, it is found by its token and by its user.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        if self.ended.is_none() {
+            held.take(scopes::SESSION_TOKEN, self.token_hash.as_str())
+                .share(scopes::USER_SESSIONS, self.user_id.to_string());
+        }
+    }
+}
+
 impl Command for StartSession {
     const NAME: &'static str = "start-session";
-    const PERMISSION: Permission = INTERNAL;
+    const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
     fn target(&self) -> Target {
@@ -85,34 +96,30 @@ impl Command for StartSession {
         if !user.is_active || hash.map(String::as_str) != Some(self.compared_with.as_str()) {
             return refuse(Refusal::Changed);
         }
-        let key = self.user_id.to_string();
         let begun = Decision::event(Event::Started {
             user_id: self.user_id,
             token_hash: self.token_hash.as_str().to_owned(),
             idle_expires_at: self.idle_expires_at,
             absolute_expires_at: self.absolute_expires_at,
-        })
-        .take(scopes::SESSION_TOKEN, self.token_hash.as_str())
-        .share(scopes::USER_SESSIONS, key.as_str());
-        let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, key.as_str());
+        });
+        let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string());
         Ok(over.filter(|(_, it)| it.ended.is_none() && !it.is_open(ctx.now)).fold(begun, |decision, (id, it)| {
             let reason = if ctx.now >= it.absolute_expires_at { EndReason::Expired } else { EndReason::Idle };
-            let ended = decision.also::<Session>(id, Event::Ended { reason });
-            ended.unshare_of(id, scopes::USER_SESSIONS, key.as_str())
+            decision.also::<Session>(id, Event::Ended { reason })
         }))
     }
 }
 
 impl Command for RenewSession {
     const NAME: &'static str = "renew-session";
-    const PERMISSION: Permission = INTERNAL;
+    const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
     fn target(&self) -> Target {
         Target::existing(self.session_id)
     }
 
-    fn is_own(&self, caller: &Caller) -> bool {
+    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
         caller.session_id == Some(self.session_id.0)
     }
 
@@ -127,14 +134,14 @@ impl Command for RenewSession {
 
 impl Command for EndSession {
     const NAME: &'static str = "end-session";
-    const PERMISSION: Permission = INTERNAL;
+    const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
     fn target(&self) -> Target {
         Target::existing(self.session_id)
     }
 
-    fn is_own(&self, caller: &Caller) -> bool {
+    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
         caller.session_id == Some(self.session_id.0)
     }
 
@@ -143,11 +150,7 @@ impl Command for EndSession {
         if session.ended.is_some() {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::event(Event::Ended { reason: reason(self.ending) }).unshare_of(
-            self.session_id,
-            scopes::USER_SESSIONS,
-            session.user_id.to_string(),
-        ))
+        Ok(Decision::event(Event::Ended { reason: reason(self.ending) }))
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::machinery::scopes::{SESSION_TOKEN, USER_SESSIONS};
 use crate::testing::samples::{DOCTOR, OTHER_DOCTOR, created_with};
 use crate::testing::world::user;
-use crate::testing::{Given, given, id, now, shares, takes, unshares_of};
+use crate::testing::{Given, given, id, now, of, releases, shares, takes, unshares};
 
 const SESSION: SessionId = SessionId(uuid::Uuid::from_u128(50));
 const OTHER_SESSION: SessionId = SessionId(uuid::Uuid::from_u128(51));
@@ -33,9 +33,13 @@ fn given_user() -> Given<Session> {
 
 /// A session that runs out unused, and used, after so many minutes.
 fn started(idle: i64, absolute: i64) -> Event {
+    started_with("0123abcd", idle, absolute)
+}
+
+fn started_with(token_hash: &str, idle: i64, absolute: i64) -> Event {
     Event::Started {
         user_id: DOCTOR,
-        token_hash: "0123abcd".to_owned(),
+        token_hash: token_hash.to_owned(),
         idle_expires_at: minutes(idle),
         absolute_expires_at: minutes(absolute),
     }
@@ -74,7 +78,8 @@ fn a_login_leaves_open_sessions_alone() {
 
 #[test]
 fn a_login_ends_sessions_that_ran_out() {
-    for (ran_out, reason) in [(started(0, 2), EndReason::Idle), (started(-2, 0), EndReason::Expired)] {
+    let earlier = |idle, absolute| started_with("dcba3210", idle, absolute);
+    for (ran_out, reason) in [(earlier(0, 2), EndReason::Idle), (earlier(-2, 0), EndReason::Expired)] {
         given_user()
             .owner(USER_SESSIONS, DOCTOR, OTHER_SESSION)
             .and::<Session>(OTHER_SESSION, [ran_out])
@@ -83,7 +88,8 @@ fn a_login_ends_sessions_that_ran_out() {
             .then_claims([
                 takes(SESSION_TOKEN, "0123abcd"),
                 shares(USER_SESSIONS, DOCTOR),
-                unshares_of(OTHER_SESSION, USER_SESSIONS, DOCTOR),
+                of(OTHER_SESSION, unshares(USER_SESSIONS, DOCTOR)),
+                of(OTHER_SESSION, releases(SESSION_TOKEN, "dcba3210")),
             ]);
     }
 }
@@ -111,11 +117,10 @@ fn a_session_ends_and_is_no_longer_found() {
     for (ending, reason) in
         [(Ending::Logout, EndReason::Logout), (Ending::Idle, EndReason::Idle), (Ending::Expired, EndReason::Expired)]
     {
-        given([started(30, 720)]).when(end(ending)).then([ended(reason)]).then_claims([unshares_of(
-            SESSION,
-            USER_SESSIONS,
-            DOCTOR,
-        )]);
+        given([started(30, 720)])
+            .when(end(ending))
+            .then([ended(reason)])
+            .then_claims([unshares(USER_SESSIONS, DOCTOR), releases(SESSION_TOKEN, "0123abcd")]);
     }
 }
 
@@ -134,8 +139,8 @@ fn there_is_nothing_to_end_about_no_session() {
 fn everybody_may_use_and_end_their_own_session_only() {
     let own = Caller { session_id: Some(SESSION.0), ..user(DOCTOR, "doctor") };
     let other = Caller { session_id: Some(id(77)), ..user(OTHER_DOCTOR, "doctor") };
-    assert!(renew(1).is_own(&own) && end(Ending::Logout).is_own(&own));
-    assert!(!renew(1).is_own(&other) && !end(Ending::Logout).is_own(&other));
+    assert!(renew(1).is_own(None, &own) && end(Ending::Logout).is_own(None, &own));
+    assert!(!renew(1).is_own(None, &other) && !end(Ending::Logout).is_own(None, &other));
 }
 
 #[test]

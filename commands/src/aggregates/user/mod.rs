@@ -1,22 +1,31 @@
 //! Users: entering them, changing what they are and may do, ending their access.
 
+mod passwords;
+mod roles;
+
 use std::collections::BTreeSet;
 
 use hims_domain::department::Department;
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Delete, Update};
-use hims_domain::role::Role;
-use hims_domain::session::{self, EndReason, Session};
+use hims_domain::session::EndReason;
 use hims_domain::user::{Created, Event, Profile, User};
 use hims_domain::values::Email;
 use hims_domain::{DepartmentId, PatientId, Personal, RoleId, UserId, described};
+use uuid::Uuid;
 
-use crate::department::open_department;
+pub use passwords::{ChangePassword, ResetPassword};
+pub use roles::ChangeUserRole;
+
+use self::passwords::{end_sessions, sessions_of};
+use self::roles::{administrators, check_not_above, check_roles, is_administrator, is_last_administrator, reads_roles};
+use super::department::open_department;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
+use crate::machinery::step::steps;
 use crate::{
-    Caller, Command, Context, Decision, Found, Password, Passwords, Patch, Permission, Reads, Refused, Registry,
-    Target, refuse, scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Password, Passwords, Patch, Permission, Reads, Refused,
+    Registry, Target, refuse, scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -72,17 +81,6 @@ described! {
         pub changes: Patch<Profile>,
     }
 
-    /// Gives a user other roles.
-    pub struct ChangeUserRole {
-        /// Which user.
-        pub user_id: UserId,
-        /// The primary role.
-        pub role_id: RoleId,
-        /// Roles beside the primary one.
-        #[serde(default)]
-        pub additional_role_ids: BTreeSet<RoleId>,
-    }
-
     /// Moves a user to another department.
     pub struct ChangeUserDepartment {
         /// Which user.
@@ -95,30 +93,6 @@ described! {
     pub struct DeactivateUser {
         /// Which user.
         pub user_id: UserId,
-    }
-
-    /// Gives a user access again.
-    pub struct ReactivateUser {
-        /// Which user.
-        pub user_id: UserId,
-    }
-
-    /// Changes the caller's own password, and ends their other sessions.
-    pub struct ChangePassword {
-        /// The caller's own id.
-        pub user_id: UserId,
-        /// The password of now.
-        pub current_password: Password,
-        /// The password from now on: 12 to 200 characters.
-        pub new_password: Password,
-    }
-
-    /// Gives a user a password that must be changed at the next login, and ends their sessions.
-    pub struct ResetPassword {
-        /// Which user.
-        pub user_id: UserId,
-        /// The password: 12 to 200 characters.
-        pub new_password: Password,
     }
 
     /// Makes a login that of a patient, who then sees their own records.
@@ -143,72 +117,29 @@ pub(crate) fn acting(ctx: &Context<'_>, named: Option<UserId>, field: &str) -> R
     if may_act || ctx.caller.is_system { ctx.user(named, field) } else { refuse(Refusal::NotActing) }
 }
 
-/// The streams of some roles.
-fn roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
-    ids.into_iter().fold(Reads::nothing(), Reads::stream::<Role>)
+steps! {
+    User by user_id: UserId, "Which user.";
+
+    /// Gives a user access again.
+    ReactivateUser = "reactivate-user" needs Update::Users
+        moves is_active from [false] to [true] by Event::Reactivated, undone by DeactivateUser;
 }
 
-/// Nobody gives, or takes over, more than they have, unless they decide on permissions anyway.
-fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item = &'a RoleId>) -> Result<(), Refused> {
-    let caller = ctx.caller;
-    if caller.may(Permission::Update(Update::UserPermissions)) {
-        return Ok(());
-    }
-    for role in roles.filter_map(|it| ctx.found.get::<Role>(*it)) {
-        let (asked, own) = (&role.definition.permissions, &caller.permissions);
-        let within = asked.create.is_subset(&own.create)
-            && asked.read.is_subset(&own.read)
-            && asked.update.is_subset(&own.update)
-            && asked.delete.is_subset(&own.delete);
-        if !within {
-            return refuse(Refusal::NotAbove);
+impl Claims for User {
+    /// The address and the patient are the user's alone; users are found by their roles.
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        held.take_if(scopes::USER_EMAIL, self.email.known().map(Email::as_str))
+            .take_if(scopes::USER_PATIENT, self.patient_id.map(|it| it.to_string()));
+        for role in self.role_ids() {
+            held.share(scopes::USERS_WITH_ROLE, role.to_string());
         }
     }
-    Ok(())
-}
-
-/// Whether some roles exist, and their names.
-fn role_names(ctx: &Context<'_>, primary: RoleId, additional: &BTreeSet<RoleId>) -> Result<BTreeSet<String>, Refused> {
-    let mut names = BTreeSet::from([ctx.named::<Role>(primary, "/role_id")?.definition.name.as_str().to_owned()]);
-    for id in additional {
-        names.insert(ctx.named::<Role>(*id, "/additional_role_ids")?.definition.name.as_str().to_owned());
-    }
-    Ok(names)
-}
-
-const ADMINISTRATOR: &str = "administrator";
-
-/// The active administrators other than a user.
-fn other_administrators(found: &Found, than: UserId) -> usize {
-    let active = found.owners::<User>(scopes::USERS_WITH_ROLE, ADMINISTRATOR).filter(|(_, it)| it.is_active);
-    active.filter(|(id, _)| *id != than.0).count()
-}
-
-/// A decision that also ends the open sessions of a user, but for one.
-fn end_sessions(
-    decision: Decision<User>,
-    ctx: &Context<'_>,
-    reason: EndReason,
-    but: Option<uuid::Uuid>,
-) -> Decision<User> {
-    let key = ctx.id.to_string();
-    let open = ctx.found.owners::<Session>(scopes::USER_SESSIONS, key.as_str());
-    open.filter(|(id, it)| Some(*id) != but && it.ended.is_none()).fold(decision, |decision, (id, _)| {
-        decision.also::<Session>(id, session::Event::Ended { reason }).unshare_of(
-            id,
-            scopes::USER_SESSIONS,
-            key.as_str(),
-        )
-    })
-}
-
-fn sessions_of(user: UserId) -> Reads {
-    Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, user.to_string())
 }
 
 impl Command for CreateUser {
     const NAME: &'static str = "create-user";
     const PERMISSION: Permission = Permission::Create(Create::Users);
+    const REVERSED_BY: Option<&'static str> = Some(DeactivateUser::NAME);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -216,7 +147,7 @@ impl Command for CreateUser {
     }
 
     fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        roles([self.role_id].into_iter().chain(self.additional_role_ids.iter().copied()))
+        reads_roles([self.role_id].into_iter().chain(self.additional_role_ids.iter().copied()))
             .maybe::<Department>(self.department_id)
     }
 
@@ -225,7 +156,7 @@ impl Command for CreateUser {
     }
 
     fn decide(self, _: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        let names = role_names(ctx, self.role_id, &self.additional_role_ids)?;
+        check_roles(ctx, self.role_id, &self.additional_role_ids)?;
         check_not_above(ctx, [self.role_id].iter().chain(&self.additional_role_ids))?;
         if let Some(department) = self.department_id {
             open_department(ctx, department)?;
@@ -233,8 +164,7 @@ impl Command for CreateUser {
         if self.password.is_some() && ctx.password_hash.is_none() {
             return refuse(Refusal::NotHashed);
         }
-        let email = self.email.known().map(|it| it.as_str().to_owned()).unwrap_or_default();
-        let created = Decision::event(Event::Created(Created {
+        Ok(Decision::event(Event::Created(Created {
             email: self.email,
             profile: self.profile,
             role_id: self.role_id,
@@ -242,22 +172,21 @@ impl Command for CreateUser {
             department_id: self.department_id,
             must_change_password: self.password.is_some() && !ctx.caller.is_system,
             password_hash: ctx.password_hash.clone().map(Personal::Known),
-        }))
-        .take(scopes::USER_EMAIL, email);
-        Ok(names.into_iter().fold(created, |it, name| it.share(scopes::USERS_WITH_ROLE, name)))
+        })))
     }
 }
 
 impl Command for ChangeUserProfile {
     const NAME: &'static str = "change-user-profile";
     const PERMISSION: Permission = Permission::Update(Update::Users);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = User;
 
     fn target(&self) -> Target {
         Target::existing(self.user_id)
     }
 
-    fn is_own(&self, caller: &Caller) -> bool {
+    fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
         caller.may(Permission::Update(Update::OwnProfile)) && caller.user_id() == Some(self.user_id)
     }
 
@@ -271,45 +200,10 @@ impl Command for ChangeUserProfile {
     }
 }
 
-impl Command for ChangeUserRole {
-    const NAME: &'static str = "change-user-role";
-    const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
-    type Aggregate = User;
-
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        let before = state.map(|it| it.role_ids().collect::<Vec<_>>()).unwrap_or_default();
-        roles([self.role_id].into_iter().chain(self.additional_role_ids.iter().copied()).chain(before))
-            .owners::<User>(scopes::USERS_WITH_ROLE, ADMINISTRATOR)
-    }
-
-    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        let user = existing(state)?;
-        if user.role_id == self.role_id && user.additional_role_ids == self.additional_role_ids {
-            return Ok(Decision::nothing());
-        }
-        let before = role_names(ctx, user.role_id, &user.additional_role_ids)?;
-        let after = role_names(ctx, self.role_id, &self.additional_role_ids)?;
-        let loses_administrator = before.contains(ADMINISTRATOR) && !after.contains(ADMINISTRATOR);
-        if loses_administrator && other_administrators(ctx.found, self.user_id) == 0 {
-            return refuse(Refusal::LastAdministrator);
-        }
-        let changed = Decision::event(Event::RoleChanged {
-            role_id: self.role_id,
-            additional_role_ids: self.additional_role_ids,
-        });
-        let lost = before.difference(&after).cloned().map(|it| (Some(it), None));
-        let won = after.difference(&before).cloned().map(|it| (None, Some(it)));
-        Ok(lost.chain(won).fold(changed, |it, (old, new)| it.reshare(scopes::USERS_WITH_ROLE, old, new)))
-    }
-}
-
 impl Command for ChangeUserDepartment {
     const NAME: &'static str = "change-user-department";
     const PERMISSION: Permission = Permission::Update(Update::Users);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -334,6 +228,7 @@ impl Command for ChangeUserDepartment {
 impl Command for DeactivateUser {
     const NAME: &'static str = "deactivate-user";
     const PERMISSION: Permission = Permission::Delete(Delete::Users);
+    const REVERSED_BY: Option<&'static str> = Some(ReactivateUser::NAME);
     type Aggregate = User;
 
     fn target(&self) -> Target {
@@ -341,99 +236,18 @@ impl Command for DeactivateUser {
     }
 
     fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        sessions_of(self.user_id).owners::<User>(scopes::USERS_WITH_ROLE, ADMINISTRATOR)
-    }
-
-    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        if !existing(state)?.is_active {
-            return Ok(Decision::nothing());
-        }
-        let mut administrators = ctx.found.owners::<User>(scopes::USERS_WITH_ROLE, ADMINISTRATOR);
-        let is_administrator = administrators.any(|(id, _)| id == self.user_id.0);
-        if is_administrator && other_administrators(ctx.found, self.user_id) == 0 {
-            return refuse(Refusal::LastAdministrator);
-        }
-        Ok(end_sessions(Decision::event(Event::Deactivated), ctx, EndReason::Revoked, None))
-    }
-}
-
-impl Command for ReactivateUser {
-    const NAME: &'static str = "reactivate-user";
-    const PERMISSION: Permission = Permission::Update(Update::Users);
-    type Aggregate = User;
-
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn decide(self, state: Option<&User>, _: &Context<'_>) -> Result<Decision<User>, Refused> {
-        if existing(state)?.is_active {
-            return Ok(Decision::nothing());
-        }
-        Ok(Decision::event(Event::Reactivated))
-    }
-}
-
-impl Command for ChangePassword {
-    const NAME: &'static str = "change-password";
-    const PERMISSION: Permission = Permission::Own;
-    const COMPARES_PASSWORD: bool = true;
-    type Aggregate = User;
-
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        sessions_of(self.user_id)
-    }
-
-    fn is_own(&self, caller: &Caller) -> bool {
-        caller.user_id() == Some(self.user_id)
-    }
-
-    fn passwords<'a>(&'a self, state: Option<&'a User>) -> Passwords<'a> {
-        let hash = state.and_then(|it| it.password_hash.as_ref()).and_then(|it| it.known());
-        Passwords { set: Some(&self.new_password), compare: hash.map(|it| (&self.current_password, it.as_str())) }
-    }
-
-    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        existing(state)?;
-        if !ctx.password_matches {
-            return refuse(Refusal::WrongPassword);
-        }
-        if self.current_password == self.new_password {
-            return refuse(Refusal::SamePassword);
-        }
-        let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
-        let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: false };
-        Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, ctx.caller.session_id))
-    }
-}
-
-impl Command for ResetPassword {
-    const NAME: &'static str = "reset-password";
-    const PERMISSION: Permission = Permission::Update(Update::Users);
-    type Aggregate = User;
-
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        state.iter().flat_map(|it| it.role_ids()).fold(sessions_of(self.user_id), Reads::stream::<Role>)
-    }
-
-    fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
-        Passwords { set: Some(&self.new_password), compare: None }
+        administrators(sessions_of(self.user_id))
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
-        check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))?;
-        let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
-        let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: true };
-        Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, None))
+        if !user.is_active {
+            return Ok(Decision::nothing());
+        }
+        if user.role_ids().any(is_administrator) && is_last_administrator(ctx.found, self.user_id) {
+            return refuse(Refusal::LastAdministrator);
+        }
+        Ok(end_sessions(Decision::event(Event::Deactivated), ctx, EndReason::Revoked, None))
     }
 }
 
@@ -455,8 +269,7 @@ impl Command for LinkUserToPatient {
         match existing(state)?.patient_id {
             Some(linked) if linked == self.patient_id => Ok(Decision::nothing()),
             Some(_) => refuse(Refusal::LinkedAlready),
-            None => Ok(Decision::event(Event::LinkedToPatient { patient_id: self.patient_id })
-                .take(scopes::USER_PATIENT, self.patient_id.to_string())),
+            None => Ok(Decision::event(Event::LinkedToPatient { patient_id: self.patient_id })),
         }
     }
 }

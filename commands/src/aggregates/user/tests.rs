@@ -1,17 +1,19 @@
 use chrono::TimeDelta;
+use hims_domain::role::Role;
+use hims_domain::session::{self, Session};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::*;
-use crate::machinery::scopes::{USER_EMAIL, USER_PATIENT, USER_SESSIONS, USERS_WITH_ROLE};
+use crate::machinery::scopes::{SESSION_TOKEN, USER_EMAIL, USER_PATIENT, USER_SESSIONS, USERS_WITH_ROLE};
 use crate::role_id;
 use crate::testing::samples::{
     DEPARTMENT, DOCTOR, OTHER_DEPARTMENT, OTHER_DOCTOR, OTHER_PATIENT, PATIENT, ask, created, created_with, defined,
     opened, registered, with,
 };
 use crate::testing::world::{somebody, user};
-use crate::testing::{Given, HASH, given, now, shares, takes, unshares, unshares_of};
+use crate::testing::{Given, HASH, given, now, of, releases, shares, takes, unshares};
 
+const TOKEN: &str = "0123abcd";
 const SESSION: Uuid = Uuid::from_u128(50);
 const OTHER_SESSION: Uuid = Uuid::from_u128(51);
 const OVER: Uuid = Uuid::from_u128(52);
@@ -91,7 +93,7 @@ fn given_user(events: impl IntoIterator<Item = Event>) -> Given<User> {
 fn session(then: impl IntoIterator<Item = session::Event>) -> Vec<session::Event> {
     let started = session::Event::Started {
         user_id: DOCTOR,
-        token_hash: "0123abcd".to_owned(),
+        token_hash: TOKEN.to_owned(),
         idle_expires_at: now() + TimeDelta::minutes(30),
         absolute_expires_at: now() + TimeDelta::hours(12),
     };
@@ -118,7 +120,7 @@ fn a_user_takes_their_address_in_lower_case() {
     given_user([])
         .when(create(json!({})))
         .then([created()])
-        .then_claims([takes(USER_EMAIL, "rosa@example.org"), shares(USERS_WITH_ROLE, "doctor")]);
+        .then_claims([takes(USER_EMAIL, "rosa@example.org"), shares(USERS_WITH_ROLE, role_id("doctor"))]);
 }
 
 #[test]
@@ -126,8 +128,8 @@ fn a_user_is_found_by_each_of_their_roles() {
     let roles = json!({"additional_role_ids": [role_id("nurse"), role_id("doctor")]});
     given_user([]).when(create(roles)).then_claims([
         takes(USER_EMAIL, "rosa@example.org"),
-        shares(USERS_WITH_ROLE, "doctor"),
-        shares(USERS_WITH_ROLE, "nurse"),
+        shares(USERS_WITH_ROLE, role_id("doctor")),
+        shares(USERS_WITH_ROLE, role_id("nurse")),
     ]);
 }
 
@@ -197,9 +199,14 @@ fn the_same_profile_again_is_quiet() {
 #[test]
 fn everybody_may_change_their_own_profile_and_password_only() {
     let (rosa, other) = (user(DOCTOR, "doctor"), user(OTHER_DOCTOR, "doctor"));
-    assert!(change_profile(json!({})).is_own(&rosa) && change_password("staple horse battery").is_own(&rosa));
-    assert!(!change_profile(json!({})).is_own(&other) && !change_password("staple horse battery").is_own(&other));
-    assert!(!reset_password().is_own(&rosa));
+    assert!(
+        change_profile(json!({})).is_own(None, &rosa) && change_password("staple horse battery").is_own(None, &rosa)
+    );
+    assert!(
+        !change_profile(json!({})).is_own(None, &other)
+            && !change_password("staple horse battery").is_own(None, &other)
+    );
+    assert!(!reset_password().is_own(None, &rosa));
 }
 
 #[test]
@@ -208,9 +215,9 @@ fn other_roles_are_found_instead_of_the_old_ones() {
         .when(change_role("nurse", &["administrator"]))
         .then([role_changed("nurse", &["administrator"])])
         .then_claims([
-            unshares(USERS_WITH_ROLE, "doctor"),
-            shares(USERS_WITH_ROLE, "nurse"),
-            shares(USERS_WITH_ROLE, "administrator"),
+            unshares(USERS_WITH_ROLE, role_id("doctor")),
+            shares(USERS_WITH_ROLE, role_id("nurse")),
+            shares(USERS_WITH_ROLE, role_id("administrator")),
         ]);
 }
 
@@ -230,11 +237,11 @@ fn the_same_roles_again_are_quiet() {
 #[test]
 fn the_last_administrator_stays_one() {
     given_user([administrator()])
-        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .owner(USERS_WITH_ROLE, role_id("administrator"), DOCTOR)
         .when(change_role("doctor", &[]))
         .then_refused(Refusal::LastAdministrator);
     with_sessions(given_user([administrator()]))
-        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .owner(USERS_WITH_ROLE, role_id("administrator"), DOCTOR)
         .and::<User>(DOCTOR, [administrator()])
         .when(deactivate())
         .then_refused(Refusal::LastAdministrator);
@@ -243,8 +250,8 @@ fn the_last_administrator_stays_one() {
 #[test]
 fn an_inactive_administrator_does_not_count() {
     given_user([administrator()])
-        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
-        .owner(USERS_WITH_ROLE, ADMINISTRATOR, OTHER_DOCTOR)
+        .owner(USERS_WITH_ROLE, role_id("administrator"), DOCTOR)
+        .owner(USERS_WITH_ROLE, role_id("administrator"), OTHER_DOCTOR)
         .and::<User>(OTHER_DOCTOR, [administrator(), Event::Deactivated])
         .when(change_role("doctor", &[]))
         .then_refused(Refusal::LastAdministrator);
@@ -254,8 +261,8 @@ fn an_inactive_administrator_does_not_count() {
 fn one_of_two_administrators_may_go() {
     let two = || {
         given_user([administrator()])
-            .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
-            .owner(USERS_WITH_ROLE, ADMINISTRATOR, OTHER_DOCTOR)
+            .owner(USERS_WITH_ROLE, role_id("administrator"), DOCTOR)
+            .owner(USERS_WITH_ROLE, role_id("administrator"), OTHER_DOCTOR)
             .and::<User>(DOCTOR, [administrator()])
             .and::<User>(OTHER_DOCTOR, [administrator()])
     };
@@ -266,10 +273,10 @@ fn one_of_two_administrators_may_go() {
 #[test]
 fn an_administrator_may_take_more_roles() {
     given_user([administrator()])
-        .owner(USERS_WITH_ROLE, ADMINISTRATOR, DOCTOR)
+        .owner(USERS_WITH_ROLE, role_id("administrator"), DOCTOR)
         .when(change_role("doctor", &["administrator"]))
         .then([role_changed("doctor", &["administrator"])])
-        .then_claims([shares(USERS_WITH_ROLE, "doctor")]);
+        .then_claims([shares(USERS_WITH_ROLE, role_id("doctor"))]);
 }
 
 #[test]
@@ -298,7 +305,12 @@ fn who_goes_loses_every_session() {
         .then_also::<Session>(SESSION, [ended(EndReason::Revoked)])
         .then_also::<Session>(OTHER_SESSION, [ended(EndReason::Revoked)])
         .then_also::<Session>(OVER, [])
-        .then_claims([unshares_of(SESSION, USER_SESSIONS, DOCTOR), unshares_of(OTHER_SESSION, USER_SESSIONS, DOCTOR)]);
+        .then_claims([
+            of(SESSION, unshares(USER_SESSIONS, DOCTOR)),
+            of(SESSION, releases(SESSION_TOKEN, TOKEN)),
+            of(OTHER_SESSION, unshares(USER_SESSIONS, DOCTOR)),
+            of(OTHER_SESSION, releases(SESSION_TOKEN, TOKEN)),
+        ]);
 }
 
 #[test]
@@ -321,7 +333,10 @@ fn another_password_ends_the_other_sessions() {
         .then([password_changed(false)])
         .then_also::<Session>(SESSION, [])
         .then_also::<Session>(OTHER_SESSION, [ended(EndReason::PasswordChange)])
-        .then_claims([unshares_of(OTHER_SESSION, USER_SESSIONS, DOCTOR)]);
+        .then_claims([
+            of(OTHER_SESSION, unshares(USER_SESSIONS, DOCTOR)),
+            of(OTHER_SESSION, releases(SESSION_TOKEN, TOKEN)),
+        ]);
 }
 
 #[test]

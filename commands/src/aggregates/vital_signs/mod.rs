@@ -13,7 +13,7 @@ use rust_decimal::{Decimal, RoundingStrategy, dec};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::user::acting;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
+use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<RecordVitalSigns>().add::<MarkVitalSignsEnteredInError>();
@@ -179,9 +179,12 @@ fn accept(measurements: Measurements, confirmed: bool) -> Result<(Measurements, 
     Ok((measurements, extreme))
 }
 
+impl Claims for VitalSigns {}
+
 impl Command for RecordVitalSigns {
     const NAME: &'static str = "record-vital-signs";
     const PERMISSION: Permission = Permission::Create(Create::VitalSigns);
+    const REVERSED_BY: Option<&'static str> = Some(MarkVitalSignsEnteredInError::NAME);
     type Aggregate = VitalSigns;
 
     fn target(&self) -> Target {
@@ -265,7 +268,7 @@ impl Command for MarkVitalSignsEnteredInError {
             corrects: Some(self.vital_signs_id),
         };
         Ok(Decision::event(Event::MarkedEnteredInError { reason: self.reason, corrected_by: Some(id) })
-            .also::<VitalSigns>(id, Event::Recorded(right)))
+            .begin::<VitalSigns>(id, Event::Recorded(right)))
     }
 }
 

@@ -14,6 +14,7 @@ use rust_decimal::{Decimal, dec};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Caller;
 use crate::appointment::{CancelAppointment, ConfirmAppointment, RescheduleAppointment, ScheduleAppointment};
 use crate::department::{ChangeDepartment, CloseDepartment, OpenDepartment};
 use crate::medication_lot::{AdjustMedicationLot, ReceiveMedicationLot};

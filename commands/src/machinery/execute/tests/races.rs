@@ -4,6 +4,8 @@ use std::future::Future;
 
 use futures::future::join_all;
 
+use hims_event_store::{Append, NewEvent, StreamAppend};
+
 use super::*;
 
 const CALLERS: u128 = 16;

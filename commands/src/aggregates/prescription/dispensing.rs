@@ -1,0 +1,159 @@
+//! Dispensing: what is given out is taken from the lots in the same append.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::permission::Create;
+use hims_domain::prescription::{Dispensing, Event, Line, Prescription, Status};
+use hims_domain::{MedicationLotId, PrescriptionId, PrescriptionItemId, described};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use super::Refusal;
+use crate::aggregates::medication_lot::check_quantity;
+use crate::machinery::command::existing;
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+
+described! {
+    /// What to give out for an item.
+    pub struct DispenseItem {
+        /// Which item.
+        pub item_id: PrescriptionItemId,
+        /// How much; all that is outstanding unless given.
+        pub quantity: Option<Decimal>,
+        /// From which lot; unless given, from those that expire first.
+        pub lot_id: Option<MedicationLotId>,
+    }
+
+    /// Gives out a prescription, or a part of it, and takes it from stock.
+    pub struct DispensePrescription {
+        /// Which prescription.
+        pub prescription_id: PrescriptionId,
+        /// What; everything that is outstanding unless given.
+        #[serde(default)]
+        pub items: Vec<DispenseItem>,
+    }
+}
+
+impl Command for DispensePrescription {
+    const NAME: &'static str = "dispense-prescription";
+    const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
+    type Aggregate = Prescription;
+
+    fn target(&self) -> Target {
+        Target::existing(self.prescription_id)
+    }
+
+    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
+        let lines = state.map_or(&[][..], |it| it.lines.as_slice());
+        let asked =
+            lines.iter().filter(|line| self.items.is_empty() || self.items.iter().any(|it| it.item_id == line.item.id));
+        asked.fold(Reads::nothing(), |reads, line| {
+            reads.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, line.item.order.medication_id.to_string())
+        })
+    }
+
+    fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
+        let prescription = existing(state)?;
+        if !matches!(prescription.status, Status::SentToPharmacy | Status::Ready) {
+            return Err(Refused::wrong_status::<Prescription>(prescription.status));
+        }
+        let mut dispensing = InHand::new(ctx);
+        if self.items.is_empty() {
+            for line in prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO) {
+                dispensing.give(line, line.outstanding(), None)?;
+            }
+        }
+        for (nth, asked) in self.items.iter().enumerate() {
+            if let Some(quantity) = asked.quantity {
+                check_quantity(quantity, &format!("/items/{nth}/quantity"))?;
+            }
+            let line = prescription.lines.iter().find(|it| it.item.id == asked.item_id);
+            let Some(line) = line else { return refuse(Refusal::NoSuchItem) };
+            let outstanding = dispensing.outstanding(line);
+            dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
+        }
+        dispensing.decide(prescription)
+    }
+}
+
+/// What is being given out: how much is taken from which lot, for which line.
+struct InHand<'a> {
+    prescription_id: PrescriptionId,
+    today: NaiveDate,
+    found: &'a Found,
+    /// What is left in the lots that were touched.
+    left: BTreeMap<Uuid, Decimal>,
+    given: Vec<Dispensing>,
+}
+
+impl<'a> InHand<'a> {
+    fn new(ctx: &'a Context<'_>) -> Self {
+        let (left, given) = (BTreeMap::new(), Vec::new());
+        Self { prescription_id: ctx.id.into(), today: ctx.today(), found: ctx.found, left, given }
+    }
+
+    fn outstanding(&self, line: &Line) -> Decimal {
+        let given = self.given.iter().filter(|it| it.item_id == line.item.id).map(|it| it.quantity).sum::<Decimal>();
+        line.outstanding() - given
+    }
+
+    /// Gives out a quantity of a line: from a named lot, or from those that expire first.
+    fn give(&mut self, line: &Line, quantity: Decimal, named: Option<MedicationLotId>) -> Result<(), Refused> {
+        let order = &line.item.order;
+        let outstanding = self.outstanding(line);
+        if outstanding <= Decimal::ZERO {
+            return refuse(Refusal::NothingOutstanding);
+        }
+        if quantity > outstanding {
+            return refuse(Refusal::TooMuch { outstanding });
+        }
+        if order.valid_until.is_some_and(|it| it < self.today) {
+            return refuse(Refusal::Expired);
+        }
+        let key = order.medication_id.to_string();
+        let mut lots: Vec<(Uuid, &MedicationLot)> =
+            self.found.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, key).collect();
+        if let Some(named) = named {
+            lots.retain(|(id, _)| *id == named.0);
+            let Some((_, lot)) = lots.first() else { return refuse(Refusal::NoSuchLot) };
+            if !lot.is_dispensable(self.today) {
+                return refuse(Refusal::NotDispensable);
+            }
+            if lot.unit != order.quantity_unit {
+                return refuse(Refusal::OtherUnit);
+            }
+        }
+        lots.retain(|(_, it)| it.is_dispensable(self.today) && it.unit == order.quantity_unit);
+        lots.sort_by_key(|(id, it)| (it.expiry_date, *id));
+        let mut missing = quantity;
+        for (id, lot) in lots {
+            let left = self.left.entry(id).or_insert(lot.quantity_on_hand);
+            let part = missing.min(*left);
+            if part > Decimal::ZERO {
+                *left -= part;
+                missing -= part;
+                self.given.push(Dispensing { item_id: line.item.id, lot_id: Some(id.into()), quantity: part });
+            }
+        }
+        if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(()) }
+    }
+
+    fn decide(self, prescription: &Prescription) -> Result<Decision<Prescription>, Refused> {
+        if self.given.is_empty() {
+            return refuse(Refusal::NothingOutstanding);
+        }
+        let completes = prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
+        let event = Event::Dispensed { dispensed: self.given.clone(), completes };
+        let prescription_id = self.prescription_id;
+        Ok(self.given.iter().filter_map(|it| Some((it.lot_id?, it))).fold(
+            Decision::event(event),
+            |decision, (lot, it)| {
+                let taken =
+                    medication_lot::Event::Dispensed { prescription_id, item_id: it.item_id, quantity: it.quantity };
+                decision.also::<MedicationLot>(lot, taken)
+            },
+        ))
+    }
+}

@@ -1,0 +1,114 @@
+//! The passwords of users. Whoever gets another password loses the sessions that the old one began.
+
+use hims_domain::permission::Update;
+use hims_domain::role::Role;
+use hims_domain::session::{self, EndReason, Session};
+use hims_domain::user::{Event, User};
+use hims_domain::{UserId, described};
+use uuid::Uuid;
+
+use super::Refusal;
+use super::roles::check_not_above;
+use crate::machinery::command::existing;
+use crate::{
+    Caller, Command, Context, Decision, Found, Password, Passwords, Permission, Reads, Refused, Target, refuse, scopes,
+};
+
+described! {
+    /// Changes the caller's own password, and ends their other sessions.
+    pub struct ChangePassword {
+        /// The caller's own id.
+        pub user_id: UserId,
+        /// The password of now.
+        pub current_password: Password,
+        /// The password from now on: 12 to 200 characters.
+        pub new_password: Password,
+    }
+
+    /// Gives a user a password that must be changed at the next login, and ends their sessions.
+    pub struct ResetPassword {
+        /// Which user.
+        pub user_id: UserId,
+        /// The password: 12 to 200 characters.
+        pub new_password: Password,
+    }
+}
+
+/// A decision that also ends the open sessions of a user, but for one.
+pub(super) fn end_sessions(
+    decision: Decision<User>,
+    ctx: &Context<'_>,
+    reason: EndReason,
+    but: Option<Uuid>,
+) -> Decision<User> {
+    let open = ctx.found.owners::<Session>(scopes::USER_SESSIONS, ctx.id.to_string());
+    open.filter(|(id, it)| Some(*id) != but && it.ended.is_none())
+        .fold(decision, |decision, (id, _)| decision.also::<Session>(id, session::Event::Ended { reason }))
+}
+
+pub(super) fn sessions_of(user: UserId) -> Reads {
+    Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, user.to_string())
+}
+
+impl Command for ChangePassword {
+    const NAME: &'static str = "change-password";
+    const PERMISSION: Permission = Permission::Own;
+    const COMPARES_PASSWORD: bool = true;
+    type Aggregate = User;
+
+    fn target(&self) -> Target {
+        Target::existing(self.user_id)
+    }
+
+    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
+        sessions_of(self.user_id)
+    }
+
+    fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
+        caller.user_id() == Some(self.user_id)
+    }
+
+    fn passwords<'a>(&'a self, state: Option<&'a User>) -> Passwords<'a> {
+        let hash = state.and_then(|it| it.password_hash.as_ref()).and_then(|it| it.known());
+        Passwords { set: Some(&self.new_password), compare: hash.map(|it| (&self.current_password, it.as_str())) }
+    }
+
+    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
+        existing(state)?;
+        if !ctx.password_matches {
+            return refuse(Refusal::WrongPassword);
+        }
+        if self.current_password == self.new_password {
+            return refuse(Refusal::SamePassword);
+        }
+        let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
+        let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: false };
+        Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, ctx.caller.session_id))
+    }
+}
+
+impl Command for ResetPassword {
+    const NAME: &'static str = "reset-password";
+    const PERMISSION: Permission = Permission::Update(Update::Users);
+    type Aggregate = User;
+
+    fn target(&self) -> Target {
+        Target::existing(self.user_id)
+    }
+
+    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+        state.iter().flat_map(|it| it.role_ids()).fold(sessions_of(self.user_id), Reads::stream::<Role>)
+    }
+
+    fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
+        Passwords { set: Some(&self.new_password), compare: None }
+    }
+
+    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
+        let user = existing(state)?;
+        check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))?;
+        let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
+        let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: true };
+        Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, None))
+    }
+}

@@ -1,0 +1,121 @@
+use hims_domain::Aggregate;
+use hims_event_store::{Append, AppendError, Guard, Position, Receipt, StoreError, VaultError};
+use uuid::Uuid;
+
+use super::attempt::Trial;
+use super::record::metadata;
+use super::{Attempt, Executor};
+use crate::machinery::context::new_id;
+use crate::machinery::decision::Planned;
+use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot};
+use crate::machinery::{refusal, scopes};
+use crate::{Command, Decision, EventRef, Failure, Found, Kind, Outcome, Refused};
+
+impl Executor {
+    /// Appends what was decided, guarded by everything that the decision relied on.
+    pub(super) async fn append<C: Command>(
+        &self,
+        trial: &Trial<'_, C>,
+        decision: &Decision<C::Aggregate>,
+    ) -> Result<Attempt, Failure> {
+        let Trial { request, id, loaded, found, now, entropy, .. } = trial;
+        let command_id = request.idempotency_key.unwrap_or_else(|| new_id(self.now(), *entropy, u64::MAX));
+        let planned = decision.plan(*id, loaded.version, loaded.state.as_deref(), found).map_err(malformed)?;
+        let append = Append {
+            streams: planned.iter().map(|it| it.append.clone()).collect(),
+            guards: guards(found, &planned),
+            claims: planned.iter().flat_map(Planned::claims).collect(),
+            receipt: request.idempotency_key.map(|key| Receipt::new(key, request.fingerprint.clone())),
+            metadata: metadata(C::NAME, command_id, *now, request),
+        };
+        match self.store.append(append).await {
+            Ok(appended) => Ok(Attempt::Done(self.remember::<C::Aggregate>(*id, planned, appended.first).await)),
+            Err(AppendError::Conflict { stream_id }) if begins(decision, stream_id) => {
+                Err(Refused { candidates: vec![stream_id], ..Refused::exists() }.into())
+            }
+            Err(AppendError::Conflict { .. } | AppendError::GuardFailed) => {
+                self.states.forget(*id);
+                found.streams.keys().for_each(|id| self.states.forget(*id));
+                Ok(Attempt::Again)
+            }
+            Err(AppendError::Taken { scope, .. }) if scopes::is_drawn(&scope) => Ok(Attempt::Again),
+            Err(AppendError::Taken { scope, owner }) => {
+                let detail = format!("this {} belongs to another already", refusal::spoken(&scope.replace('.', "_")));
+                let refused = Refused::new(Kind::Conflict, "already-taken", detail);
+                Err(Refused { candidates: vec![owner], ..refused }.into())
+            }
+            Err(AppendError::DoubleBooked { resource, .. }) => Err(double_booking(&planned, resource).into()),
+            Err(AppendError::Repeated { command_id }) => self.repeated::<C::Aggregate>(command_id, request).await,
+            Err(AppendError::Overloaded | AppendError::Closed) => Err(Failure::Overloaded),
+            Err(AppendError::Store(StoreError::Vault(VaultError::Erased))) => {
+                let detail = "the person was erased; nothing more can be recorded about them";
+                Err(Refused::new(Kind::Conflict, "erased", detail).into())
+            }
+            Err(AppendError::Store(error)) => Err(Failure::Store(error)),
+            Err(error @ AppendError::Malformed(_)) => Err(malformed(error)),
+        }
+    }
+
+    /// Keeps the states after an append, and says what was appended.
+    async fn remember<A: Aggregate>(&self, id: Uuid, planned: Vec<Planned>, first: Position) -> Outcome {
+        let mut outcome = Outcome {
+            id,
+            stream_type: A::STREAM,
+            version: 0,
+            position: first - 1,
+            events: Vec::new(),
+            replayed: false,
+            began: false,
+        };
+        for Planned { append, state, .. } in planned {
+            let mut version = append.expected_version;
+            for event in append.events {
+                version += 1;
+                outcome.position += 1;
+                outcome.events.push(EventRef { event_type: event.event_type, version, position: outcome.position });
+            }
+            let is_own = append.stream_id == id;
+            if is_own {
+                outcome.version = version;
+                outcome.began = append.expected_version == 0;
+            }
+            if let Some(state) = state {
+                let has_grown = version / SNAPSHOT_EVERY > append.expected_version / SNAPSHOT_EVERY;
+                if let Some(state) = state.downcast_ref::<A>().filter(|_| is_own && has_grown) {
+                    keep_snapshot(self.store.as_ref(), id, version, state).await;
+                }
+                self.states.put(append.stream_id, version, state);
+            }
+        }
+        outcome
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn malformed(error: AppendError) -> Failure {
+    Failure::Store(StoreError::Unavailable(error.to_string()))
+}
+
+/// What was looked up must still be so, but for the streams that are written: those have their expected versions.
+fn guards(found: &Found, planned: &[Planned]) -> Vec<Guard> {
+    let is_written = |id: &Uuid| planned.iter().any(|it| it.append.stream_id == *id);
+    let versions = found.streams.iter().filter(|(id, _)| !is_written(id));
+    let owners = found.owners.iter().map(|((scope, key), owners)| Guard::Owners {
+        scope,
+        key: key.clone(),
+        count: i64::try_from(owners.len()).unwrap_or(i64::MAX),
+    });
+    versions.map(|(id, it)| Guard::Version { stream_id: *id, version: it.version }).chain(owners).collect()
+}
+
+/// Whether a decision begins a stream beside that of the command.
+fn begins<C: crate::Claims>(decision: &Decision<C>, stream_id: Uuid) -> bool {
+    decision.others.iter().any(|it| it.begins() && it.id() == stream_id)
+}
+
+/// The refusal of a command that books a resource at an overlapping time, with the code that the booking names.
+fn double_booking(planned: &[Planned], resource: Uuid) -> Refused {
+    let code = planned.iter().find_map(|it| it.after.refusal_of(resource)).unwrap_or("double-booking");
+    let detail = "the provider, the room or the patient is booked at an overlapping time; choose another";
+    Refused { candidates: vec![resource], ..Refused::new(Kind::Conflict, code, detail) }
+}

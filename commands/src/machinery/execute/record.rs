@@ -1,0 +1,70 @@
+use chrono::{DateTime, Utc};
+use hims_domain::patient::Patient;
+use hims_domain::{Aggregate, Subject, access};
+use hims_event_store::{Append, Metadata, NewEvent, StreamAppend};
+use uuid::Uuid;
+
+use super::Executor;
+use crate::machinery::context::new_id;
+use crate::machinery::decision::stored_subject;
+use crate::{Command, Found, Request, Target};
+
+impl Executor {
+    /// The patient whom a command is about: that of its stream, or whom it looks up.
+    pub(super) async fn patient_of<C: Command>(&self, command: &C) -> Option<Subject> {
+        let is_patient = |subject: &Subject| matches!(subject, Subject::Patient(_));
+        if let Target::Existing(id) = command.target() {
+            let state = self.load::<C::Aggregate>(id, false).await.ok()?.state?;
+            return state.subject(id).filter(is_patient);
+        }
+        for (id, _) in command.reads(None, &Found::default()).streams {
+            if self.load::<Patient>(id, false).await.is_ok_and(|it| it.state.is_some()) {
+                return Some(Subject::Patient(id));
+            }
+        }
+        None
+    }
+
+    /// Records an attempt for the audit. The answer does not depend on it: nothing was done.
+    pub(crate) async fn record_attempt(
+        &self,
+        command: &'static str,
+        request: &Request,
+        event: &access::Event,
+        patient: Option<Subject>,
+    ) {
+        let entropy = self.entropy();
+        let now = self.now();
+        let stream = NewEvent::new(access::Access::STREAM, event)
+            .map(|event| StreamAppend::begin(access::Access::STREAM, new_id(now, entropy, 0), [event]))
+            .map(|stream| StreamAppend { subject: patient.map(stored_subject), ..stream });
+        let recorded = match stream {
+            Ok(stream) => {
+                let metadata = metadata(command, new_id(now, entropy, 1), now, request);
+                self.store.append(Append { metadata, ..Append::stream(stream) }).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = recorded {
+            tracing::error!(%error, command, "a refusal was not recorded for the audit");
+        }
+    }
+}
+
+/// The circumstances of a command, as its events keep them.
+pub(super) fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Utc>, request: &Request) -> Metadata {
+    let caller = &request.caller;
+    Metadata {
+        actor: caller.actor.clone(),
+        role: caller.role.clone(),
+        session_id: caller.session_id,
+        ip: caller.ip,
+        user_agent: caller.user_agent.clone(),
+        command_id,
+        command: command.to_owned(),
+        correlation_id: request.correlation_id.unwrap_or(command_id),
+        causation_id: None,
+        occurred_at,
+        subject: None,
+    }
+}

@@ -1,0 +1,66 @@
+use hims_domain::Aggregate;
+use hims_event_store::{Receipt, StoreError};
+use uuid::Uuid;
+
+use super::attempt::Trial;
+use super::{Attempt, Executor};
+use crate::{Command, EventRef, Failure, Kind, Outcome, Refused, Request};
+
+impl Executor {
+    /// Says that nothing had to be done, and keeps a receipt of that: later, something might have to be.
+    pub(super) async fn acknowledge<C: Command>(&self, trial: &Trial<'_, C>) -> Result<Attempt, Failure> {
+        let Trial { request, id, loaded, .. } = trial;
+        let (id, version) = (*id, loaded.version);
+        let position = match request.idempotency_key {
+            None => *self.store.head().borrow(),
+            Some(key) => {
+                let receipt = Receipt::new(key, request.fingerprint.clone());
+                match self.store.acknowledge(receipt, id, version).await? {
+                    Some(position) => position,
+                    None => return self.repeated::<C::Aggregate>(key, request).await,
+                }
+            }
+        };
+        let (stream_type, events) = (C::Aggregate::STREAM, Vec::new());
+        Ok(Attempt::Done(Outcome { id, stream_type, version, position, events, replayed: false, began: false }))
+    }
+
+    /// The command was recorded meanwhile, by another request with the same key: that answer is given again.
+    pub(super) async fn repeated<A: Aggregate>(&self, command_id: Uuid, request: &Request) -> Result<Attempt, Failure> {
+        match self.store.receipt(command_id).await? {
+            Some(receipt) => self.replay::<A>(&receipt, request).await.map(Attempt::Done),
+            None => Ok(Attempt::Again),
+        }
+    }
+
+    /// The answer that was given before, read from the log.
+    pub(super) async fn replay<A: Aggregate>(&self, receipt: &Receipt, request: &Request) -> Result<Outcome, Failure> {
+        if receipt.fingerprint != request.fingerprint {
+            let detail = "the Idempotency-Key was used with another request; use a new one";
+            return Err(Refused::new(Kind::Rule, "idempotency-key-reused", detail).into());
+        }
+        let changed = receipt.first <= receipt.last;
+        let after = receipt.first.min(receipt.last) - 1;
+        let mut events = self.store.read(after, receipt.last - after).await?;
+        let Some(first) = events.first().cloned() else {
+            return Err(StoreError::Unavailable("the events of a receipt are missing".to_owned()).into());
+        };
+        let own = events.iter().filter(|it| it.stream_id == first.stream_id);
+        let version = own.map(|it| it.version).max().unwrap_or(first.version);
+        if !changed {
+            events.clear();
+        }
+        Ok(Outcome {
+            id: first.stream_id,
+            stream_type: A::STREAM,
+            version,
+            position: receipt.last,
+            events: events
+                .into_iter()
+                .map(|it| EventRef { event_type: it.event_type, version: it.version, position: it.position })
+                .collect(),
+            replayed: true,
+            began: changed && first.version == 1,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+/// Declares the commands of an aggregate that only take a step: from one of some values of a field to another.
+///
+/// Each line says the command, the permission that it needs, the fields that it has beside the id of the aggregate, from
+/// where the step leads to where, and the event that records it. A command is quiet when the step was taken already, and
+/// refused as `wrong-status` from anywhere else.
+///
+/// ```text
+/// steps! {
+///     Room by room_id: RoomId, "Which room.";
+///     /// Takes a room out of use. What was booked there before stays booked.
+///     SuspendRoom = "suspend-room" needs Update::Rooms
+///         with { /// Why.
+///                reason: LongText }
+///         moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
+///         undone by ReactivateRoom;
+/// }
+/// ```
+macro_rules! steps {
+    (
+        $aggregate:ident by $id:ident: $id_type:ty, $which:literal;
+        $(
+            $(#[doc = $about:literal])*
+            $name:ident = $command:literal needs $verb:ident::$word:ident
+                $(with { $( $(#[doc = $doc:literal])* $field:ident: $type:ty ),* $(,)? })?
+                moves $status:ident from [$from:pat] to [$to:pat] by $event:expr
+                $(, undone by $undone:ident)?;
+        )*
+    ) => {
+        ::hims_domain::described! {
+            $(
+                $(#[doc = $about])*
+                pub struct $name {
+                    #[doc = $which]
+                    pub $id: $id_type,
+                    $($( $(#[doc = $doc])* pub $field: $type, )*)?
+                }
+            )*
+        }
+
+        $(
+            impl $crate::Command for $name {
+                const NAME: &'static str = $command;
+                const PERMISSION: $crate::Permission =
+                    $crate::Permission::$verb(::hims_domain::permission::$verb::$word);
+                $(const REVERSED_BY: Option<&'static str> = Some(<$undone as $crate::Command>::NAME);)?
+                type Aggregate = $aggregate;
+
+                fn target(&self) -> $crate::Target {
+                    $crate::Target::existing(self.$id)
+                }
+
+                fn decide(
+                    self,
+                    state: Option<&$aggregate>,
+                    _: &$crate::Context<'_>,
+                ) -> Result<$crate::Decision<$aggregate>, $crate::Refused> {
+                    let Self { $id: _ $($(, $field)*)? } = self;
+                    #[allow(unreachable_patterns, reason = "a flag has no third value from which a step is refused")]
+                    match $crate::machinery::command::existing(state)?.$status {
+                        $to => Ok($crate::Decision::nothing()),
+                        $from => Ok($crate::Decision::event($event)),
+                        status => Err($crate::Refused::wrong_status::<$aggregate>(status)),
+                    }
+                }
+            }
+        )*
+    };
+}
+pub(crate) use steps;
