@@ -4,6 +4,7 @@
 //! it depends on nothing of the workspace.
 
 mod aggregate;
+mod derived;
 mod described;
 mod event;
 mod ids;
@@ -26,6 +27,7 @@ pub mod user;
 pub mod vital_signs;
 
 pub use aggregate::{Aggregate, Subject, fold};
+pub use derived::derived;
 #[doc(hidden)]
 pub use described::has_word as __has_word;
 pub use described::{Described, Field, Invalid, Pointer, Shape};

@@ -92,14 +92,26 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
             metadata: serde_json::to_string(&metadata).map_err(malformed)?,
         });
     }
-    let key = |scope: &'static str, key: &str| Key { scope, key: vault.blind(scope, key.as_bytes()) };
+    let key = |scope, key: &str| blinded(scope, key, vault);
     for guard in append.guards {
         match guard {
             Guard::Version { stream_id, version } => versions.push((stream_id, version)),
             Guard::Owners { scope, key: text, count } => owner_counts.push((key(scope, &text), count)),
         }
     }
-    let claims = append.claims.into_iter().map(|claim| match claim {
+    let claims = append.claims.into_iter().map(|it| claim(it, vault));
+    let claims = consistent(claims.collect())?;
+    Ok(Prepared { streams, versions, owner_counts, claims, receipt: append.receipt })
+}
+
+fn blinded(scope: &'static str, key: &str, vault: &Vault) -> Key {
+    Key { scope, key: vault.blind(scope, key.as_bytes()) }
+}
+
+/// A claim in the form in which it is stored.
+pub(crate) fn claim(claim: Claim, vault: &Vault) -> PreparedClaim {
+    let key = |scope, key: &str| blinded(scope, key, vault);
+    match claim {
         Claim::Take { scope, key: text, owner } => PreparedClaim::Take(key(scope, &text), owner),
         Claim::Release { scope, key: text, owner } => PreparedClaim::Release(key(scope, &text), owner),
         Claim::Share { scope, key: text, owner } => PreparedClaim::Share(key(scope, &text), owner),
@@ -109,9 +121,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
             PreparedClaim::Book { resource, from: from.trunc_subsecs(6), until: until.trunc_subsecs(6), owner }
         }
         Claim::Unbook { owner } => PreparedClaim::Unbook { owner },
-    });
-    let claims = consistent(claims.collect())?;
-    Ok(Prepared { streams, versions, owner_counts, claims, receipt: append.receipt })
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]

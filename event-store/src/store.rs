@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::chain::Hash;
+use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::{Append, AppendError, Appended, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault};
 
 /// A state that was folded before, so that a long stream need not be folded from its beginning.
@@ -81,6 +82,13 @@ pub trait EventStore: Send + Sync {
         stream_id: Uuid,
         version: i32,
     ) -> Result<Option<Position>, StoreError>;
+
+    /// Compares every claim with what the events of its owner say, both as of one moment.
+    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError>;
+
+    /// Makes the claims anew from the log, while nobody appends: after a restore, or after somebody's hand. Reports what
+    /// is not as the log says even then, such as a key that two streams hold.
+    async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError>;
 
     /// The newest snapshot of a stream.
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError>;

@@ -23,7 +23,7 @@ use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
 use self::serve::serve;
 use self::user::{UserWork, add_user};
-use self::verify::verify_log;
+use self::verify::{rebuild_claims, verify_log};
 use crate::Settings;
 use crate::settings::LogFormat;
 
@@ -73,11 +73,14 @@ enum Command {
         #[command(subcommand)]
         format: Format,
     },
-    /// Recompute the hash chain of the log
+    /// Recompute the hash chain of the log, and compare what lies beside it
     Verify {
         /// The first position to check
         #[arg(long, default_value_t = 1)]
         from: i64,
+        /// Also compare every claim (unique keys, bookings) with what the log says
+        #[arg(long)]
+        deep: bool,
     },
     /// Make the read tables anew from the log, while the server answers
     Rebuild {
@@ -87,6 +90,10 @@ enum Command {
         /// The new schema to make them in
         #[arg(long, requires = "as_of")]
         into: Option<String>,
+        /// Make the claims (unique keys, bookings) anew instead, after a restore or a change by hand; nothing is written
+        /// meanwhile
+        #[arg(long, conflicts_with = "as_of")]
+        claims: bool,
     },
     /// Work on users
     User {
@@ -159,8 +166,9 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Import { format: Format::Fhir { paths, time_zone } } => {
             import_fhir(&settings, &paths, time_zone).await
         }
-        Command::Verify { from } => verify_log(&settings, from).await,
-        Command::Rebuild { as_of, into } => rebuild(&settings, as_of, into).await,
+        Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
+        Command::Rebuild { claims: true, .. } => rebuild_claims(&settings).await,
+        Command::Rebuild { as_of, into, claims: false } => rebuild(&settings, as_of, into).await,
         Command::User { work } => add_user(&settings, work).await,
         Command::Openapi => {
             say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?;

@@ -1,20 +1,54 @@
 use std::process::ExitCode;
 
+use hims_commands::claims_of;
 use hims_event_store::chain::hex;
-use hims_event_store::verify;
+use hims_event_store::verify::{Verified, verify};
+use hims_event_store::{ClaimsReport, EventStore};
 
 use super::{Failure, bar, say};
 use crate::{Hospital, Purpose, Settings};
 
-pub(super) async fn verify_log(settings: &Settings, from: i64) -> Result<ExitCode, Failure> {
+/// Recomputes the chain; `deep`: compares the claims with the log as well.
+pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
-    let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
-    let verified =
-        verify::verify(hospital.store.as_ref(), from, |position| bar.set_position(position.unsigned_abs())).await;
-    bar.finish_and_clear();
+    let verified = check(hospital.store.as_ref(), from, deep).await;
     hospital.close().await;
-    let verified = verified?;
+    let (verified, claims) = verified?;
     let hash = hex(&verified.hash);
     say(format_args!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last))?;
-    Ok(ExitCode::SUCCESS)
+    claims.map_or(Ok(ExitCode::SUCCESS), |report| tell(&report))
+}
+
+async fn check(store: &dyn EventStore, from: i64, deep: bool) -> Result<(Verified, Option<ClaimsReport>), Failure> {
+    let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
+    let verified = verify(store, from, |position| bar.set_position(position.unsigned_abs())).await;
+    bar.finish_and_clear();
+    let verified = verified?;
+    let claims = if deep { Some(store.compare_claims(&claims_of).await?) } else { None };
+    Ok((verified, claims))
+}
+
+/// Makes the claims anew from the log.
+pub(super) async fn rebuild_claims(settings: &Settings) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Inspect).await?;
+    let mended = hospital.store.mend_claims(&claims_of).await;
+    hospital.close().await;
+    tell(&mended?)
+}
+
+/// Says how claims and log compare; fails when they differ.
+fn tell(report: &ClaimsReport) -> Result<ExitCode, Failure> {
+    let ClaimsReport { streams, skipped, differing, examples } = report;
+    say(format_args!("the claims of {streams} streams were compared with the log, {differing} of them differ"))?;
+    if *skipped > 0 {
+        say(format_args!("{skipped} streams were left out: an event cannot be read, or the person was erased"))?;
+    }
+    if *differing == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for example in examples {
+        eprintln!("hims: {example}");
+    }
+    eprintln!("hims: {differing} claims are not as the log says; `hims rebuild --claims` makes them anew");
+    Ok(ExitCode::FAILURE)
 }

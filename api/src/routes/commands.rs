@@ -24,6 +24,7 @@ pub(super) async fn list(
             "name": it.name,
             "description": it.about.trim(),
             "permission": it.permission.to_string(),
+            "reversed_by": it.reversed_by,
             "stream_type": it.stream_type,
             "schema": json_schema(&it.shape),
         })

@@ -13,7 +13,12 @@ pub mod session;
 pub mod user;
 pub mod vital_signs;
 
-use crate::Registry;
+use hims_domain::access::Access;
+
+use crate::{Claims, Registry};
+
+/// Attempts that were refused hold nothing; no command is for them.
+impl Claims for Access {}
 
 /// Adds every command that can be given from outside. Sessions are begun and ended through routes of their own.
 pub(crate) fn register(registry: &mut Registry) {

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use hims_domain::Aggregate;
 use hims_domain::appointment::Slot;
-use hims_event_store::Claim;
+use hims_domain::{Aggregate, for_each_aggregate};
+use hims_event_store::{Claim, Opened, StoreError};
 use uuid::Uuid;
 
 /// What a stream holds against all others: a pure function of its state.
@@ -106,11 +106,6 @@ impl Held {
         self.booked.iter().find(|it| it.resource == resource).map(|it| it.refusal)
     }
 
-    /// Everything that is held, as it is claimed by its owner.
-    pub(crate) fn all(&self, owner: Uuid) -> Vec<Claim> {
-        Self::default().until(self, owner)
-    }
-
     /// What the owner gives back and takes so that it holds `after` instead of this.
     pub(crate) fn until(&self, after: &Self, owner: Uuid) -> Vec<Claim> {
         let text = |(scope, key): &(&'static str, String)| (*scope, key.clone());
@@ -141,4 +136,30 @@ impl Held {
         }
         claims
     }
+}
+
+/// What a stream of any aggregate holds by its events: with this the log recomputes every claim.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn claims_of(events: &[Opened]) -> Result<Vec<Claim>, StoreError> {
+    fn held<A: Claims>(id: Uuid, events: &[Opened]) -> Result<Vec<Claim>, StoreError> {
+        let mut state = None;
+        for event in events {
+            state = A::evolve(state, &event.decode()?);
+        }
+        Ok(Held::default().until(&Held::of::<A>(id, state.as_ref()), id))
+    }
+    let Some(first) = events.first() else { return Ok(Vec::new()) };
+    let (stream_type, id) = (first.recorded.stream_type.as_str(), first.recorded.stream_id);
+    macro_rules! held_if {
+        ($aggregate:ty) => {
+            if stream_type == <$aggregate as Aggregate>::STREAM {
+                return held::<$aggregate>(id, events);
+            }
+        };
+    }
+    for_each_aggregate!(held_if);
+    // Nothing is claimed by a stream that no aggregate of this release knows.
+    Ok(Vec::new())
 }

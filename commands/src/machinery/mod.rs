@@ -17,7 +17,7 @@ pub mod scopes;
 pub(crate) mod step;
 mod upcasters;
 
-pub use claims::{Claims, Held};
+pub use claims::{Claims, Held, claims_of};
 pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};
 pub use decision::Decision;

@@ -94,3 +94,18 @@ fn malformed<C: Command>(malformed: schema::Malformed) -> Failure {
     metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => "malformed").increment(1);
     Failure::Malformed(malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_a_command_back_is_a_command() {
+        let registry = Registry::hospital();
+        let reversed: Vec<_> = registry.iter().filter_map(|it| Some((it.name, it.reversed_by?))).collect();
+        assert!(reversed.contains(&("suspend-room", "reactivate-room")) && reversed.len() > 20, "{reversed:?}");
+        for (name, by) in reversed {
+            assert!(registry.get(by).is_some(), "{name} is said to be taken back by {by}");
+        }
+    }
+}

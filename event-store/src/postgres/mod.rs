@@ -6,6 +6,7 @@ mod check;
 mod feed;
 mod keys;
 mod read;
+mod recount;
 mod write;
 mod writer;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use self::writer::{Pending, Writer};
 use crate::chain::Hash;
 use crate::prepare::{open_state, prepare, seal_state};
+use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::{
     Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
     Vault, Wanted,
@@ -126,6 +128,14 @@ impl EventStore for PgEventStore {
         version: i32,
     ) -> Result<Option<Position>, StoreError> {
         read::acknowledge(&self.pool, &receipt, stream_id, version).await
+    }
+
+    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
+        recount::compare(&self.pool, &self.vault, &self.upcasters, claims_of).await
+    }
+
+    async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
+        recount::mend(&self.pool, &self.vault, &self.upcasters, claims_of).await
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {

@@ -79,6 +79,25 @@ pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec
     Ok(events)
 }
 
+/// At most `limit` events after a stream and a version, stream by stream.
+pub(super) async fn by_stream(
+    db: impl PgExecutor<'_>,
+    (stream_id, version): (Uuid, i32),
+    limit: i64,
+) -> Result<Vec<Recorded>, sqlx::Error> {
+    sqlx::query(
+        "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
+                metadata::text, hash
+           from log.events where (stream_id, version) > ($1, $2) order by stream_id, version limit $3",
+    )
+    .bind(stream_id)
+    .bind(version)
+    .bind(limit)
+    .try_map(recorded)
+    .fetch_all(db)
+    .await
+}
+
 pub(super) async fn search(db: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
     let mut query = QueryBuilder::<Postgres>::new(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,

@@ -12,6 +12,7 @@ mod personal;
 mod properties;
 mod races;
 mod receipts;
+mod recount;
 mod shutdown;
 mod snapshots;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hims_event_store::{Append, NewEvent, StreamAppend};
+use hims_event_store::{Append, Claim, NewEvent, StreamAppend};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -39,7 +39,9 @@ async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event:
     let version = hospital.node.store.load(stream_id, 0, i32::MAX).await.expect("its events").len();
     let event = NewEvent { event_type: format!("{stream_type}.{event}"), data };
     let stream = StreamAppend::at(stream_type, stream_id, i32::try_from(version).expect("few"), [event]);
-    hospital.node.store.append(Append::stream(stream)).await.expect("recorded");
+    // Of what is recorded so, only a missed appointment held bookings, and it gives them back.
+    let append = Append { claims: vec![Claim::Unbook { owner: stream_id }], ..Append::stream(stream) };
+    hospital.node.store.append(append).await.expect("recorded");
 }
 
 async fn people(hospital: &Hospital) {

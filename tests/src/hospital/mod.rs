@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod claims;
 mod client;
 mod command_line;
 mod crash;

@@ -32,6 +32,7 @@ use crate::{Password, Registry};
 
 mod races;
 mod states;
+mod streams;
 
 const KEY: Uuid = Uuid::from_u128(0xbeef);
 

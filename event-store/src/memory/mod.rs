@@ -1,3 +1,5 @@
+mod claimed;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +9,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use self::claimed::{Claimed, Recounted};
 use crate::chain::{GENESIS, Hash};
-use crate::prepare::{Key, Prepared, PreparedClaim, open_state, prepare, seal_state};
+use crate::prepare::{Key, Prepared, claim, open_state, prepare, seal_state};
+use crate::recount::{ClaimsOf, ClaimsReport, recount};
 use crate::{
     Append, AppendError, Appended, EventStore, KeyTable, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError,
     Upcasters, Vault, VaultError, Wanted,
@@ -27,19 +31,9 @@ pub struct MemoryEventStore {
 struct Log {
     events: Vec<Recorded>,
     versions: HashMap<Uuid, i32>,
-    unique: HashMap<Key, Uuid>,
-    shared: HashMap<Key, BTreeSet<Uuid>>,
-    bookings: Vec<Booking>,
+    claimed: Claimed,
     receipts: HashMap<Uuid, Receipt>,
     snapshots: HashMap<Uuid, (Snapshot, Option<Uuid>)>,
-}
-
-#[derive(Clone)]
-struct Booking {
-    resource: Uuid,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-    owner: Uuid,
 }
 
 impl MemoryEventStore {
@@ -52,6 +46,20 @@ impl MemoryEventStore {
             vault: Vault::new(master, Arc::new(MemoryKeys::default())),
             upcasters,
         }
+    }
+
+    /// What every stream holds by its events.
+    async fn recount(&self, claims_of: &ClaimsOf) -> Result<Recounted, StoreError> {
+        let mut events = self.log().events.clone();
+        events.sort_by_key(|event| (event.stream_id, event.version));
+        let mut recounted = Recounted::default();
+        let opened = self.open(events).await?;
+        for events in opened.chunk_by(|one, next| one.recorded.stream_id == next.recorded.stream_id) {
+            let claims = recount(events, claims_of);
+            let prepared = claims.map(|claims| claims.into_iter().map(|it| claim(it, &self.vault)).collect());
+            recounted.add(events[0].recorded.stream_id, prepared);
+        }
+        Ok(recounted)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -69,7 +77,7 @@ impl Log {
         if let Some(stream) = request.streams.iter().find(|it| version(&it.stream_id) != it.expected_version) {
             return Err(AppendError::Conflict { stream_id: stream.stream_id });
         }
-        let owners = |key: &Key| self.shared.get(key).map_or(0, BTreeSet::len);
+        let owners = |key: &Key| self.claimed.shared.get(key).map_or(0, BTreeSet::len);
         let moved = request.versions.iter().any(|(id, expected)| version(id) != *expected);
         if moved || request.owner_counts.iter().any(|(key, count)| i64::try_from(owners(key)) != Ok(*count)) {
             return Err(AppendError::GuardFailed);
@@ -79,8 +87,7 @@ impl Log {
 
     /// Applies the claims, releases first, to a copy of what is claimed.
     fn claim(&self, request: &Prepared) -> Result<Claimed, AppendError> {
-        let mut claimed =
-            Claimed { unique: self.unique.clone(), shared: self.shared.clone(), bookings: self.bookings.clone() };
+        let mut claimed = self.claimed.clone();
         for claim in &request.claims {
             claimed.give_back(claim);
         }
@@ -88,45 +95,6 @@ impl Log {
             claimed.take(claim)?;
         }
         Ok(claimed)
-    }
-}
-
-struct Claimed {
-    unique: HashMap<Key, Uuid>,
-    shared: HashMap<Key, BTreeSet<Uuid>>,
-    bookings: Vec<Booking>,
-}
-
-impl Claimed {
-    fn give_back(&mut self, claim: &PreparedClaim) {
-        match claim {
-            PreparedClaim::Release(key, owner) if self.unique.get(key) == Some(owner) => drop(self.unique.remove(key)),
-            PreparedClaim::Unshare(key, owner) => drop(self.shared.get_mut(key).map(|it| it.remove(owner))),
-            PreparedClaim::Unbook { owner } => self.bookings.retain(|it| it.owner != *owner),
-            _ => {}
-        }
-    }
-
-    fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
-        match claim {
-            PreparedClaim::Take(key, owner) => match self.unique.insert(key.clone(), *owner) {
-                Some(other) if other != *owner => Err(AppendError::Taken { scope: key.scope.to_owned(), owner: other }),
-                _ => Ok(()),
-            },
-            PreparedClaim::Share(key, owner) => {
-                self.shared.entry(key.clone()).or_default().insert(*owner);
-                Ok(())
-            }
-            PreparedClaim::Book { resource, from, until, owner } => {
-                let overlaps = |it: &&Booking| it.resource == *resource && it.from < *until && *from < it.until;
-                if let Some(other) = self.bookings.iter().find(overlaps) {
-                    return Err(AppendError::DoubleBooked { resource: *resource, owner: other.owner });
-                }
-                self.bookings.push(Booking { resource: *resource, from: *from, until: *until, owner: *owner });
-                Ok(())
-            }
-            PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => Ok(()),
-        }
     }
 }
 
@@ -165,7 +133,7 @@ impl EventStore for MemoryEventStore {
             }
         }
         let last = position(log.events.len());
-        (log.unique, log.shared, log.bookings) = (claimed.unique, claimed.shared, claimed.bookings);
+        log.claimed = claimed;
         if let Some(receipt) = request.receipt {
             log.receipts.insert(receipt.command_id, Receipt { first, last, ..receipt });
         }
@@ -191,8 +159,9 @@ impl EventStore for MemoryEventStore {
 
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {
         let key = Key { scope, key: self.vault.blind(scope, key.as_bytes()) };
-        let log = self.log();
-        Ok(log.unique.get(&key).into_iter().chain(log.shared.get(&key).into_iter().flatten()).copied().collect())
+        let claimed = &self.log().claimed;
+        let shared = claimed.shared.get(&key).into_iter().flatten();
+        Ok(claimed.unique.get(&key).into_iter().chain(shared).copied().collect())
     }
 
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
@@ -215,6 +184,18 @@ impl EventStore for MemoryEventStore {
                 Ok(Some(last))
             }
         }
+    }
+
+    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
+        let recounted = self.recount(claims_of).await?;
+        Ok(recounted.compare(&self.log().claimed))
+    }
+
+    async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
+        let recounted = self.recount(claims_of).await?;
+        let claimed = &mut self.log().claimed;
+        recounted.mend(claimed);
+        Ok(recounted.compare(claimed))
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {

@@ -1,0 +1,131 @@
+//! Several streams in one append: one is begun, one goes on, and what each of them holds follows from its state.
+
+use hims_domain::{Subject, described};
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::{Claims, Context, Decision, Found, Held, Permission, Reads, Target};
+
+/// A table that can be reserved for an hour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reservation {
+    table: Uuid,
+    guests: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reserved {
+    Made { table: Uuid },
+    GuestAdded,
+}
+
+impl Aggregate for Reservation {
+    const STREAM: &'static str = "reservation";
+    type Event = Reserved;
+
+    fn evolve(state: Option<Self>, event: &Reserved) -> Option<Self> {
+        match event {
+            Reserved::Made { table } => Some(Self { table: *table, guests: 0 }),
+            Reserved::GuestAdded => state.map(|it| Self { guests: it.guests + 1, ..it }),
+        }
+    }
+
+    fn subject(&self, _: Uuid) -> Option<Subject> {
+        None
+    }
+}
+
+impl Claims for Reservation {
+    fn claims(&self, _: Uuid, held: &mut Held) {
+        held.book_span(self.table, now(), now() + chrono::TimeDelta::hours(1)).or_refuse("table-taken");
+    }
+}
+
+described! {
+    /// Reserves a table, and another one for the guest's friends.
+    pub struct ReserveTwo {
+        /// The first table.
+        pub table: Uuid,
+        /// The other table.
+        pub other_table: Uuid,
+        /// The id of the other reservation.
+        pub other_id: Uuid,
+        /// A reservation that gets a guest more.
+        pub joined: Option<Uuid>,
+        /// Whether that reservation is looked up first, as it must be.
+        pub looks_up: bool,
+    }
+}
+
+impl Command for ReserveTwo {
+    const NAME: &'static str = "reserve-two";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Reservation;
+
+    fn target(&self) -> Target {
+        Target::New(None)
+    }
+
+    fn reads(&self, _: Option<&Reservation>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<Reservation>(self.joined.filter(|_| self.looks_up))
+    }
+
+    fn decide(self, _: Option<&Reservation>, _: &Context<'_>) -> Result<Decision<Reservation>, Refused> {
+        let decision = Decision::event(Reserved::Made { table: self.table })
+            .begin::<Reservation>(self.other_id, Reserved::Made { table: self.other_table })
+            .also::<Reservation>(self.other_id, Reserved::GuestAdded);
+        Ok(match self.joined {
+            Some(joined) => decision.also::<Reservation>(joined, Reserved::GuestAdded),
+            None => decision,
+        })
+    }
+}
+
+fn two(tables: [u128; 2], other_id: u128) -> ReserveTwo {
+    let [table, other_table] = tables.map(id);
+    ReserveTwo { table, other_table, other_id: id(other_id), joined: None, looks_up: true }
+}
+
+#[tokio::test]
+async fn further_streams_are_begun_and_go_on_in_the_same_append() {
+    let world = World::new();
+    let made = world.done(two([1, 2], 77)).await;
+    let events: Vec<_> = made.events.iter().map(|it| (it.event_type.as_str(), it.version, it.position)).collect();
+    let expected = [("reservation.made", 1, 1), ("reservation.made", 1, 2), ("reservation.guest_added", 2, 3)];
+    assert_eq!(events, expected);
+    assert_eq!(*world.state::<Reservation>(id::<Uuid>(77)).await, Reservation { table: id(2), guests: 1 });
+    // A stream that is there already goes on, once it was looked up.
+    world.done(ReserveTwo { joined: Some(id(77)), ..two([3, 4], 78) }).await;
+    assert_eq!(world.state::<Reservation>(id::<Uuid>(77)).await.guests, 2);
+}
+
+#[tokio::test]
+async fn every_stream_of_an_append_holds_what_its_state_says() {
+    let world = World::new();
+    world.done(two([1, 2], 77)).await;
+    for (tables, taken) in [([1, 5], 1), ([5, 2], 2)] {
+        let refused = refused(world.execute(two(tables, 78)).await);
+        assert_eq!((refused.code, refused.candidates), ("table-taken", vec![id(taken)]));
+    }
+    assert_eq!(world.count("reservation.made").await, 2, "all or nothing");
+}
+
+#[tokio::test]
+async fn what_is_to_begin_must_not_be_there() {
+    let world = World::new();
+    world.done(two([1, 2], 77)).await;
+    let refused = refused(world.execute(two([3, 4], 77)).await);
+    assert_eq!((refused.code, refused.candidates), ("already-exists", vec![id(77)]));
+}
+
+#[tokio::test]
+async fn a_decision_on_a_stream_that_was_not_looked_up_is_a_mistake_of_the_program() {
+    let world = World::new();
+    world.done(two([1, 2], 77)).await;
+    let careless = ReserveTwo { joined: Some(id(77)), looks_up: false, ..two([3, 4], 78) };
+    match world.execute(careless).await {
+        Err(Failure::Store(error)) => assert!(error.to_string().contains("did not look up"), "{error}"),
+        other => panic!("carried out, or refused: {other:?}"),
+    }
+}

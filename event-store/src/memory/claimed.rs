@@ -1,0 +1,136 @@
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::AppendError;
+use crate::prepare::{Key, PreparedClaim};
+use crate::recount::{ClaimDifference, ClaimsReport, EXAMPLES};
+
+/// Who has which keys and times.
+#[derive(Clone, Default)]
+pub(super) struct Claimed {
+    pub(super) unique: HashMap<Key, Uuid>,
+    pub(super) shared: HashMap<Key, BTreeSet<Uuid>>,
+    pub(super) bookings: Vec<Booking>,
+}
+
+impl Claimed {
+    pub(super) fn give_back(&mut self, claim: &PreparedClaim) {
+        match claim {
+            PreparedClaim::Release(key, owner) if self.unique.get(key) == Some(owner) => drop(self.unique.remove(key)),
+            PreparedClaim::Unshare(key, owner) => drop(self.shared.get_mut(key).map(|it| it.remove(owner))),
+            PreparedClaim::Unbook { owner } => self.bookings.retain(|it| it.owner != *owner),
+            _ => {}
+        }
+    }
+
+    pub(super) fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
+        match claim {
+            PreparedClaim::Take(key, owner) => match self.unique.insert(key.clone(), *owner) {
+                Some(other) if other != *owner => Err(AppendError::Taken { scope: key.scope.to_owned(), owner: other }),
+                _ => Ok(()),
+            },
+            PreparedClaim::Share(key, owner) => {
+                self.shared.entry(key.clone()).or_default().insert(*owner);
+                Ok(())
+            }
+            PreparedClaim::Book { resource, from, until, owner } => {
+                let overlaps = |it: &&Booking| it.resource == *resource && it.from < *until && *from < it.until;
+                if let Some(other) = self.bookings.iter().find(overlaps) {
+                    return Err(AppendError::DoubleBooked { resource: *resource, owner: other.owner });
+                }
+                self.bookings.push(Booking { resource: *resource, from: *from, until: *until, owner: *owner });
+                Ok(())
+            }
+            PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => Ok(()),
+        }
+    }
+}
+
+/// A time of a resource.
+#[derive(Clone)]
+pub(super) struct Booking {
+    resource: Uuid,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    owner: Uuid,
+}
+
+/// What the streams hold by their events.
+#[derive(Default)]
+pub(super) struct Recounted {
+    streams: u64,
+    claims: Vec<PreparedClaim>,
+    /// Streams of which it cannot be known what they hold.
+    unknown: HashSet<Uuid>,
+}
+
+/// A claim as a set has it: the set, what is claimed of it, by whom.
+type Row = (String, Vec<u8>, Uuid);
+
+fn booking_row(resource: Uuid, from: DateTime<Utc>, until: DateTime<Utc>, owner: Uuid) -> Row {
+    let time = [from, until].map(|it| it.timestamp_micros().to_be_bytes()).concat();
+    ("booking".to_owned(), [resource.as_bytes().as_slice(), &time].concat(), owner)
+}
+
+impl Recounted {
+    /// Adds a stream with its claims, if they can be known.
+    pub(super) fn add(&mut self, stream_id: Uuid, claims: Option<Vec<PreparedClaim>>) {
+        match claims {
+            Some(claims) => {
+                self.streams += 1;
+                self.claims.extend(claims);
+            }
+            None => drop(self.unknown.insert(stream_id)),
+        }
+    }
+
+    pub(super) fn compare(&self, claimed: &Claimed) -> ClaimsReport {
+        let (held, claimed) = (self.rows(), self.rows_of(claimed));
+        let difference =
+            |(set, _, owner): &Row, is_missing| ClaimDifference { set: set.clone(), owner: *owner, is_missing };
+        let missing = held.difference(&claimed).map(|row| difference(row, true));
+        let extra = claimed.difference(&held).map(|row| difference(row, false));
+        let mut examples: Vec<_> = missing.chain(extra).collect();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let (streams, skipped, differing) = (self.streams, count(self.unknown.len()), count(examples.len()));
+        examples.sort();
+        examples.truncate(EXAMPLES);
+        ClaimsReport { streams, skipped, differing, examples }
+    }
+
+    /// Keeps what streams claim of which nothing can be known; claims the rest anew. A claim that another stream has
+    /// already is left to it.
+    pub(super) fn mend(&self, claimed: &mut Claimed) {
+        claimed.unique.retain(|_, owner| self.unknown.contains(owner));
+        claimed.shared.values_mut().for_each(|owners| owners.retain(|owner| self.unknown.contains(owner)));
+        claimed.bookings.retain(|booking| self.unknown.contains(&booking.owner));
+        for claim in &self.claims {
+            let before = claimed.clone();
+            if claimed.take(claim).is_err() {
+                *claimed = before;
+            }
+        }
+    }
+
+    fn rows(&self) -> BTreeSet<Row> {
+        let row = |claim: &PreparedClaim| match claim {
+            PreparedClaim::Take(Key { scope, key }, owner) | PreparedClaim::Share(Key { scope, key }, owner) => {
+                Some(((*scope).to_owned(), key.clone(), *owner))
+            }
+            PreparedClaim::Book { resource, from, until, owner } => Some(booking_row(*resource, *from, *until, *owner)),
+            PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => None,
+        };
+        self.claims.iter().filter_map(row).collect()
+    }
+
+    /// What is claimed by streams of which it is known what they hold.
+    fn rows_of(&self, claimed: &Claimed) -> BTreeSet<Row> {
+        let unique = claimed.unique.iter().map(|(key, owner)| (key, *owner));
+        let shared = claimed.shared.iter().flat_map(|(key, owners)| owners.iter().map(move |owner| (key, *owner)));
+        let keys = unique.chain(shared).map(|(key, owner)| (key.scope.to_owned(), key.key.clone(), owner));
+        let times = claimed.bookings.iter().map(|it| booking_row(it.resource, it.from, it.until, it.owner));
+        keys.chain(times).filter(|(_, _, owner)| !self.unknown.contains(owner)).collect()
+    }
+}

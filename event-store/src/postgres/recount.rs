@@ -1,0 +1,212 @@
+//! Recomputes every claim from the log, a stream at a time, into temporary tables; compares and mends in SQL.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool, Row as _};
+use uuid::Uuid;
+
+use super::read;
+use crate::prepare::{self, Key, PreparedClaim};
+use crate::recount::{ClaimDifference, ClaimsOf, ClaimsReport, EXAMPLES, recount};
+use crate::{Recorded, StoreError, Upcasters, Vault};
+
+/// Events fetched at a time.
+const PAGE: i64 = 5_000;
+/// Recomputed claims written at a time.
+const CLAIMS: usize = 5_000;
+
+const TABLES: &str = "
+    create temporary table held_keys (is_unique boolean, scope text, key bytea, owner uuid) on commit drop;
+    create temporary table held_times (resource uuid, during tstzrange, owner uuid) on commit drop;
+    create temporary table unknown_owners (owner uuid primary key) on commit drop;";
+
+/// What differs, a row each: the set, the owner, whether the claim is missing.
+const DIFFERENCES: &str = "
+    with claimed_keys as (
+        select true as is_unique, scope, key, owner from log.unique_claims
+        union all select false, scope, key, owner from log.shared_claims),
+    known_keys as (select * from claimed_keys where owner not in (select owner from unknown_owners)),
+    known_times as (select resource, during, owner from log.booking_claims
+                     where owner not in (select owner from unknown_owners))
+    select scope, owner, true as is_missing from (table held_keys except all table claimed_keys) as missing
+    union all
+    select scope, owner, false from (table known_keys except all table held_keys) as extra
+    union all
+    select 'booking', owner, true from (table held_times except all table known_times) as missing
+    union all
+    select 'booking', owner, false from (table known_times except all table held_times) as extra";
+
+/// Gives back what the log does not say, and takes what it does. What two streams both claim goes to one of them.
+const MEND: [&str; 6] = [
+    "delete from log.unique_claims c where owner not in (select owner from unknown_owners)
+        and not exists (select from held_keys h where h.is_unique and (h.scope, h.key, h.owner) = (c.scope, c.key, c.owner))",
+    "delete from log.shared_claims c where owner not in (select owner from unknown_owners)
+        and not exists (select from held_keys h
+                         where not h.is_unique and (h.scope, h.key, h.owner) = (c.scope, c.key, c.owner))",
+    "delete from log.booking_claims c where owner not in (select owner from unknown_owners)
+        and not exists (select from held_times h where (h.resource, h.during, h.owner) = (c.resource, c.during, c.owner))",
+    "insert into log.unique_claims (scope, key, owner)
+     select scope, key, owner from held_keys where is_unique on conflict do nothing",
+    "insert into log.shared_claims (scope, key, owner)
+     select scope, key, owner from held_keys where not is_unique on conflict do nothing",
+    "insert into log.booking_claims (resource, during, owner)
+     select resource, during, owner from held_times h
+      where not exists (select from log.booking_claims c
+                         where (h.resource, h.during, h.owner) = (c.resource, c.during, c.owner))
+     on conflict do nothing",
+];
+
+/// Compares the claims with the log, both as of one moment.
+pub(super) async fn compare(
+    pool: &PgPool,
+    vault: &Vault,
+    upcasters: &Upcasters,
+    claims_of: &ClaimsOf,
+) -> Result<ClaimsReport, StoreError> {
+    let mut transaction = pool.begin_with("begin isolation level repeatable read").await?;
+    let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
+    Ok(ClaimsReport { streams, skipped, ..differences(&mut transaction).await? })
+}
+
+/// Makes the claims anew from the log, while nobody appends. Reports what is not as the log says even then.
+pub(super) async fn mend(
+    pool: &PgPool,
+    vault: &Vault,
+    upcasters: &Upcasters,
+    claims_of: &ClaimsOf,
+) -> Result<ClaimsReport, StoreError> {
+    let mut transaction = pool.begin().await?;
+    read::head_locked(&mut transaction).await?;
+    let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
+    for statement in MEND {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
+    let left = differences(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(ClaimsReport { streams, skipped, ..left })
+}
+
+/// Fills the temporary tables; tells how many streams were recomputed and how many cannot be.
+async fn recompute(
+    db: &mut PgConnection,
+    vault: &Vault,
+    upcasters: &Upcasters,
+    claims_of: &ClaimsOf,
+) -> Result<(u64, u64), StoreError> {
+    sqlx::raw_sql(TABLES).execute(&mut *db).await?;
+    let (mut streams, mut skipped, mut held) = (0, 0, HeldClaims::default());
+    let (mut unfinished, mut after) = (Vec::<Recorded>::new(), (Uuid::nil(), 0));
+    loop {
+        let page = read::by_stream(&mut *db, after, PAGE).await?;
+        let is_end = page.is_empty();
+        after = page.last().map_or(after, |last| (last.stream_id, last.version));
+        let mut whole = std::mem::take(&mut unfinished);
+        whole.extend(page);
+        if !is_end {
+            // The last stream of a page may go on in the next.
+            unfinished = whole.split_off(whole.partition_point(|event| event.stream_id < after.0));
+        }
+        let opened = prepare::open(vault, upcasters, whole).await?;
+        for events in opened.chunk_by(|one, next| one.recorded.stream_id == next.recorded.stream_id) {
+            match recount(events, claims_of) {
+                Some(claims) => {
+                    streams += 1;
+                    held.extend(claims.into_iter().map(|claim| prepare::claim(claim, vault)));
+                }
+                None => {
+                    skipped += 1;
+                    held.unknown.extend(events.first().map(|event| event.recorded.stream_id));
+                }
+            }
+        }
+        if is_end || held.len() >= CLAIMS {
+            std::mem::take(&mut held).write(db).await?;
+        }
+        if is_end {
+            return Ok((streams, skipped));
+        }
+    }
+}
+
+/// Recomputed claims in columns.
+#[derive(Default)]
+struct HeldClaims {
+    are_unique: Vec<bool>,
+    scopes: Vec<&'static str>,
+    keys: Vec<Vec<u8>>,
+    key_owners: Vec<Uuid>,
+    resources: Vec<Uuid>,
+    since: Vec<DateTime<Utc>>,
+    until: Vec<DateTime<Utc>>,
+    time_owners: Vec<Uuid>,
+    unknown: Vec<Uuid>,
+}
+
+impl HeldClaims {
+    fn len(&self) -> usize {
+        self.keys.len() + self.resources.len() + self.unknown.len()
+    }
+
+    fn extend(&mut self, claims: impl IntoIterator<Item = PreparedClaim>) {
+        for claim in claims {
+            match claim {
+                PreparedClaim::Take(key, owner) => self.push(true, key, owner),
+                PreparedClaim::Share(key, owner) => self.push(false, key, owner),
+                PreparedClaim::Book { resource, from, until, owner } => {
+                    self.resources.push(resource);
+                    self.since.push(from);
+                    self.until.push(until);
+                    self.time_owners.push(owner);
+                }
+                PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => {}
+            }
+        }
+    }
+
+    fn push(&mut self, is_unique: bool, Key { scope, key }: Key, owner: Uuid) {
+        self.are_unique.push(is_unique);
+        self.scopes.push(scope);
+        self.keys.push(key);
+        self.key_owners.push(owner);
+    }
+
+    async fn write(self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("insert into held_keys select * from unnest($1::boolean[], $2::text[], $3::bytea[], $4::uuid[])")
+            .bind(self.are_unique)
+            .bind(self.scopes)
+            .bind(self.keys)
+            .bind(self.key_owners)
+            .execute(&mut *db)
+            .await?;
+        sqlx::query(
+            "insert into held_times select resource, tstzrange(since, until), owner
+               from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::uuid[]) b (resource, since, until, owner)",
+        )
+        .bind(self.resources)
+        .bind(self.since)
+        .bind(self.until)
+        .bind(self.time_owners)
+        .execute(&mut *db)
+        .await?;
+        sqlx::query("insert into unknown_owners select unnest($1::uuid[])").bind(self.unknown).execute(db).await?;
+        Ok(())
+    }
+}
+
+async fn differences(db: &mut PgConnection) -> Result<ClaimsReport, sqlx::Error> {
+    sqlx::raw_sql("analyze held_keys; analyze held_times; analyze unknown_owners").execute(&mut *db).await?;
+    let sql = format!(
+        "with differences as materialized ({DIFFERENCES})
+         select scope, owner, is_missing, count(*) over () from differences order by 1, 2, 3 limit {EXAMPLES}"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(db).await?;
+    let mut report = ClaimsReport::default();
+    for row in rows {
+        report.differing = row.try_get::<i64, _>(3)?.unsigned_abs();
+        report.examples.push(ClaimDifference {
+            set: row.try_get(0)?,
+            owner: row.try_get(1)?,
+            is_missing: row.try_get(2)?,
+        });
+    }
+    Ok(report)
+}

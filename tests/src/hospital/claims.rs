@@ -1,0 +1,57 @@
+//! Claims are what the log says, whatever was done; what a hand changed is found and made anew.
+
+use std::process::{Command, Output};
+
+use hims_commands::claims_of;
+use serde_json::json;
+use sqlx::ConnectOptions as _;
+
+use super::Hospital;
+use super::demo::{appointment, at, patient};
+use super::everything::everything;
+use super::process::hims;
+
+#[tokio::test]
+async fn after_every_command_the_claims_are_as_the_log_says() {
+    let hospital = Hospital::start().await;
+    everything(&hospital).await;
+    let report = hospital.node.store.compare_claims(&claims_of).await.expect("compared");
+    assert!(report.streams > 50, "{report:?}");
+    assert_eq!((report.skipped, report.differing), (0, 0), "{report:?}");
+}
+
+/// The program on the database of the hospital.
+fn on(hospital: &Hospital, arguments: &[&str]) -> Output {
+    let mut command: Command = hims();
+    let key = hospital.settings.master_key_file.as_ref().expect("a key file");
+    command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
+    command.env("RUST_LOG", "off").args(arguments).output().expect("it runs")
+}
+
+#[tokio::test]
+async fn claims_that_a_hand_changed_are_found_and_made_anew() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let booked = reception.did("schedule-appointment", appointment(&patient(5), at(30, 0))).await;
+    let whole = on(&hospital, &["verify", "--deep"]);
+    assert_eq!(whole.status.code(), Some(0), "{whole:?}");
+    for table in ["booking_claims", "unique_claims"] {
+        let sql = format!("delete from log.{table}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(hospital.owner()).await.expect("a superuser's hand");
+    }
+    // The chain holds, but what lies beside it does not.
+    assert_eq!(on(&hospital, &["verify"]).status.code(), Some(0));
+    let found = on(&hospital, &["verify", "--deep"]);
+    let said = String::from_utf8_lossy(&found.stderr).into_owned();
+    assert_eq!(found.status.code(), Some(1), "{found:?}");
+    assert!(said.contains(&format!("stream {booked} should hold a claim of booking, and does not")), "{said}");
+    assert!(said.contains("hims rebuild --claims"), "{said}");
+    let mended = on(&hospital, &["rebuild", "--claims"]);
+    assert_eq!(mended.status.code(), Some(0), "{mended:?}");
+    assert_eq!(on(&hospital, &["verify", "--deep"]).status.code(), Some(0));
+    let again = reception.command("schedule-appointment", appointment(&patient(6), at(30, 0))).await;
+    again.problem(409, "double-booking");
+    let body = json!({"email": "doctor@demo.hims", "first_name": "A", "last_name": "B",
+                      "role_id": super::problems::role("nurse")});
+    hospital.login("admin").await.command("create-user", body).await.problem(409, "already-taken");
+}
