@@ -23,6 +23,7 @@ mod projections;
 mod races;
 mod reader_roles;
 mod refusals;
+mod roles;
 mod secrecy;
 mod streams;
 mod tables;
