@@ -8,14 +8,16 @@ use crate::{Claims, Context, Decision, Found, Held, Permission, Reads, Target};
 
 /// A table that can be reserved for an hour.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reservation {
+#[expect(unreachable_pub, reason = "`described!` declares public structs, and what they name is public as well")]
+pub struct Reservation {
     table: Uuid,
     guests: i32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Reserved {
+#[expect(unreachable_pub, reason = "`described!` declares public structs, and what they name is public as well")]
+pub enum Reserved {
     Made { table: Uuid },
     GuestAdded,
 }
@@ -43,6 +45,12 @@ impl Claims for Reservation {
 }
 
 described! {
+    /// Adds a guest to a reservation.
+    pub struct AddGuest {
+        /// Which reservation.
+        pub reservation: Uuid,
+    }
+
     /// Reserves a table, and another one for the guest's friends.
     pub struct ReserveTwo {
         /// The first table.
@@ -55,6 +63,25 @@ described! {
         pub joined: Option<Uuid>,
         /// Whether that reservation is looked up first, as it must be.
         pub looks_up: bool,
+    }
+}
+
+impl Command for AddGuest {
+    const NAME: &'static str = "add-guest";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Reservation;
+
+    fn target(&self) -> Target {
+        Target::Existing(self.reservation)
+    }
+
+    /// Whoever comes first to a table is at home there.
+    fn is_own(&self, state: Option<&Reservation>, _: &Caller) -> bool {
+        state.is_some_and(|reservation| reservation.guests == 0)
+    }
+
+    fn decide(self, _: Option<&Reservation>, _: &Context<'_>) -> Result<Decision<Reservation>, Refused> {
+        Ok(Decision::event(Reserved::GuestAdded))
     }
 }
 
@@ -128,4 +155,15 @@ async fn a_decision_on_a_stream_that_was_not_looked_up_is_a_mistake_of_the_progr
         Err(Failure::Store(error)) => assert!(error.to_string().contains("did not look up"), "{error}"),
         other => panic!("carried out, or refused: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn whether_something_is_the_callers_own_may_depend_on_its_state() {
+    let world = World::new();
+    world.has::<Reservation>(id::<Uuid>(77), [Reserved::Made { table: id(1) }]).await;
+    let join = |reservation| world.executor.execute(AddGuest { reservation }, Request::of(somebody("patient")));
+    join(id(77)).await.unwrap();
+    assert_eq!(refused(join(id(77)).await).code, "forbidden");
+    // Nobody is told whether there is such a reservation.
+    assert_eq!(refused(join(id(78)).await).code, "forbidden");
 }
