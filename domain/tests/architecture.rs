@@ -56,6 +56,8 @@ fn what_is_of_the_workspace_knows_only_what_lies_below_it() {
         ("event-store", &[]),
         ("commands", &["hims-domain", "hims-event-store"]),
         ("projections", &["hims-domain", "hims-event-store"]),
+        ("api", &["hims-commands", "hims-domain", "hims-event-store", "hims-projections"]),
+        ("testing", &["hims-domain"]),
     ] {
         let known: BTreeSet<_> =
             dependencies(member, to_build).into_iter().filter(|it| it.starts_with("hims")).collect();
