@@ -8,7 +8,7 @@ mod same;
 mod variants;
 
 pub use golden::{Golden, all, fields, in_folder, sample, sample_with, written};
-pub use same::assert_same;
+pub use same::{assert_same, assert_same_order};
 pub use variants::{event_types, variants};
 
 use serde_json::Value;

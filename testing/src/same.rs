@@ -15,6 +15,19 @@ pub fn assert_same<T: Ord + Debug>(found: impl IntoIterator<Item = T>, expected:
     }
 }
 
+/// As [`assert_same`], and fails also where the order differs; prints the first place where it does.
+///
+/// # Panics
+/// When they differ.
+#[track_caller]
+pub fn assert_same_order<T: Ord + Debug>(found: impl IntoIterator<Item = T>, expected: impl IntoIterator<Item = T>) {
+    let (found, expected): (Vec<T>, Vec<T>) = (found.into_iter().collect(), expected.into_iter().collect());
+    assert_same(&found, &expected);
+    if let Some((place, (found, expected))) = found.iter().zip(&expected).enumerate().find(|(_, (a, b))| a != b) {
+        panic!("not in the same order: {found:?} instead of {expected:?} in place {place}");
+    }
+}
+
 /// What is missing and what is extra, a line each; `None` when neither.
 fn difference<T: Ord + Debug>(
     found: impl IntoIterator<Item = T>,
@@ -73,6 +86,12 @@ mod tests {
         let text = difference(0..50, 0..0).unwrap();
         assert_eq!(text.lines().count(), 1 + PRINTED + 1);
         assert!(text.ends_with("extra: 30 more"), "{text}");
+    }
+
+    #[test]
+    #[should_panic(expected = "not in the same order: 3 instead of 2 in place 1")]
+    fn another_order_fails_where_it_matters() {
+        assert_same_order([1, 3, 2], [1, 2, 3]);
     }
 
     #[test]
