@@ -19,5 +19,6 @@ pub use aggregates::{
 };
 pub use machinery::{
     Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Kind, Loaded, Malformed, Outcome, Passwords,
-    Patch, Reads, Refused, Registry, Request, Surroundings, Target, json_schema, read, refuse, scopes, upcasters,
+    Patch, Reads, Refused, Registry, Request, Surroundings, Target, json_schema, json_schema_with, one_of, read,
+    refuse, scopes, upcasters,
 };
