@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::patched;
 
-/// An event as its golden file holds it: `<event type>.v<schema version>.json` with its data, before what is personal is
+/// An event as its golden file, `<event type>.v<schema version>.json`, holds it: its data, before what is personal is
 /// sealed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Golden {

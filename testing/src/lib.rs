@@ -13,7 +13,7 @@ pub use variants::{event_types, variants};
 
 use serde_json::Value;
 
-/// The value with a JSON merge patch (RFC 7396) applied: `null` removes a member, objects are merged, all else replaces.
+/// The value after a JSON merge patch (RFC 7396): `null` removes a member, objects are merged, all else replaces.
 pub fn patched(mut value: Value, patch: Value) -> Value {
     let Value::Object(changes) = patch else { return patch };
     if !value.is_object() {

@@ -9,6 +9,7 @@ mod day;
 mod declarations;
 mod demo;
 mod docs;
+mod document;
 mod events;
 mod everything;
 mod fixture;
@@ -24,6 +25,7 @@ mod reader_roles;
 mod refusals;
 mod secrecy;
 mod streams;
+mod summary;
 mod tables;
 
 pub(crate) use answer::Answer;
