@@ -8,7 +8,6 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 /// The form of a value on the wire; JSON Schema and OpenAPI are drawn from it.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +18,13 @@ pub enum Shape {
     Integer,
     /// An exact decimal: a JSON number, or a string of digits.
     Decimal,
-    /// A UUID in its hyphenated form.
-    Uuid,
+    /// The id of an aggregate, or of a part of one: a UUID in its hyphenated form.
+    Id {
+        /// The stream type of the aggregate, such as `patient`.
+        stream: &'static str,
+        /// What it names within the aggregate, such as `allergy`; empty for the aggregate itself.
+        part: &'static str,
+    },
     /// `YYYY-MM-DD`.
     Date,
     /// RFC 3339; answered in UTC.
@@ -33,7 +37,12 @@ pub enum Shape {
         format: &'static str,
     },
     /// One of a closed set of codes.
-    OneOf(&'static [&'static str]),
+    OneOf {
+        /// The Rust path of the set, which is unique: `hims_domain::patient::Gender`.
+        set: &'static str,
+        /// The codes.
+        codes: &'static [&'static str],
+    },
     /// A list.
     List(&'static Shape),
     /// An object whose keys are free.
@@ -130,7 +139,6 @@ plain! {
     i32 => Shape::Integer,
     u32 => Shape::Integer,
     Decimal => Shape::Decimal,
-    Uuid => Shape::Uuid,
 }
 
 impl Described for NaiveDate {
@@ -294,7 +302,10 @@ macro_rules! terms {
         }
 
         impl $crate::Described for $name {
-            const SHAPE: $crate::Shape = $crate::Shape::OneOf(Self::CODES);
+            const SHAPE: $crate::Shape = $crate::Shape::OneOf {
+                set: concat!(module_path!(), "::", stringify!($name)),
+                codes: Self::CODES,
+            };
         }
     )*};
 }

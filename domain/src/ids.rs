@@ -3,10 +3,24 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Described, Shape};
+use crate::appointment::Appointment;
+use crate::consultation::Consultation;
+use crate::department::Department;
+use crate::medication::Medication;
+use crate::medication_lot::MedicationLot;
+use crate::patient::Patient;
+use crate::prescription::Prescription;
+use crate::role::Role;
+use crate::room::Room;
+use crate::session::Session;
+use crate::user::User;
+use crate::vital_signs::VitalSigns;
+use crate::{Aggregate, Described, Shape};
 
+/// Declares the ids, each with the aggregate that it names: `PatientId: Patient;`. The id of a part
+/// says which: `AllergyId: Patient, "allergy";`.
 macro_rules! ids {
-    ($($(#[doc = $about:literal])* $name:ident),* $(,)?) => {$(
+    ($($(#[doc = $about:literal])* $name:ident: $aggregate:ty $(, $part:literal)?;)*) => {$(
         $(#[doc = $about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -25,38 +39,39 @@ macro_rules! ids {
         }
 
         impl Described for $name {
-            const SHAPE: Shape = Shape::Uuid;
+            const SHAPE: Shape =
+                Shape::Id { stream: <$aggregate as Aggregate>::STREAM, part: concat!($($part)?) };
         }
     )*};
 }
 
 ids! {
     /// A set of permissions with a name.
-    RoleId,
+    RoleId: Role;
     /// A login: a member of staff, or a patient who uses the portal.
-    UserId,
+    UserId: User;
     /// One stay of a user in the system, from login to logout.
-    SessionId,
+    SessionId: Session;
     /// An organisational unit with its own time zone.
-    DepartmentId,
+    DepartmentId: Department;
     /// A place that can be booked or that holds stock.
-    RoomId,
+    RoomId: Room;
     /// A person under care.
-    PatientId,
+    PatientId: Patient;
     /// One allergy or intolerance of a patient.
-    AllergyId,
+    AllergyId: Patient, "allergy";
     /// An agreed meeting of a patient and a provider.
-    AppointmentId,
+    AppointmentId: Appointment;
     /// One encounter of a patient and a provider.
-    ConsultationId,
+    ConsultationId: Consultation;
     /// One set of vital signs, taken at one time.
-    VitalSignsId,
+    VitalSignsId: VitalSigns;
     /// A product of the medication catalogue.
-    MedicationId,
+    MedicationId: Medication;
     /// One lot of a medication at one place.
-    MedicationLotId,
+    MedicationLotId: MedicationLot;
     /// One order of one or more medications.
-    PrescriptionId,
+    PrescriptionId: Prescription;
     /// One line of a prescription.
-    PrescriptionItemId,
+    PrescriptionItemId: Prescription, "item";
 }

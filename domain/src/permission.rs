@@ -151,10 +151,10 @@ impl<T: Described> Described for Word<T> {
     const SHAPE: Shape = T::SHAPE;
 
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
-        if let Shape::OneOf(words) = T::SHAPE
-            && !words.contains(&self.as_str())
+        if let Shape::OneOf { codes, .. } = T::SHAPE
+            && !codes.contains(&self.as_str())
         {
-            invalid.push(at.invalid(format!("must be one of {}", words.join(", "))));
+            invalid.push(at.invalid(format!("must be one of {}", codes.join(", "))));
         }
     }
 }

@@ -5,6 +5,7 @@ use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::prescription::{self, Dispensing, Prescription};
 use hims_domain::{Aggregate, PatientId, PrescriptionItemId, UserId, fold};
+use hims_testing::{fields, patched, sample, sample_with};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
@@ -33,10 +34,8 @@ fn slot() -> impl Strategy<Value = Slot> {
 fn appointment_event() -> impl Strategy<Value = appointment::Event> {
     use appointment::Event;
     let scheduled = (id::<PatientId>(), id::<UserId>(), slot()).prop_map(|(patient_id, provider_id, slot)| {
-        from(json!({"scheduled": {
-            "patient_id": patient_id, "provider_id": provider_id, "slot": slot, "appointment_type": "new",
-            "time_zone": "UTC", "priority": "normal", "insurance_verified": false,
-        }}))
+        let changes = json!({"patient_id": patient_id, "provider_id": provider_id, "slot": slot});
+        sample_with::<Appointment>("scheduled", changes)
     });
     let rescheduled = (slot(), id(), prop::option::of(id())).prop_map(|(slot, provider_id, room_id)| {
         Event::Rescheduled { slot, provider_id, room_id, department_id: None, time_zone: "UTC".into() }
@@ -50,47 +49,31 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
             Event::Started,
             Event::Completed,
             Event::MarkedNoShow,
-            from(json!({"cancelled": {"reason": "ill"}})),
+            sample::<Appointment>("cancelled"),
         ]),
     ]
 }
 
 fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
     use medication_lot::Event;
-    let received = quantity().prop_map(|quantity| {
-        from(json!({"received": {
-            "medication_id": Uuid::nil(), "location_id": Uuid::nil(), "lot_number": "L-1", "expiry_date": "2027-01-31",
-            "quantity": quantity, "unit": "tablet",
-        }}))
-    });
+    let received =
+        quantity().prop_map(|quantity| sample_with::<MedicationLot>("received", json!({ "quantity": quantity })));
     prop_oneof![
         1 => received,
         3 => quantity().prop_map(|change| Event::Adjusted { change, reason: "counted".into() }),
         3 => (id(), id(), quantity())
             .prop_map(|(prescription_id, item_id, quantity)| Event::Dispensed { prescription_id, item_id, quantity }),
-        3 => prop::sample::select(vec![
-            Event::Quarantined { reason: "warm".into() },
-            Event::Released,
-            Event::Recalled { reason: "impure".into() },
-        ]),
+        3 => prop::sample::select(["quarantined", "released", "recalled"].map(sample::<MedicationLot>).to_vec()),
     ]
 }
 
 fn prescription_event() -> impl Strategy<Value = prescription::Event> {
     use prescription::Event;
-    let written = prop::collection::vec((id::<PrescriptionItemId>(), quantity()), 1..4).prop_map(|items| {
-        let items: Vec<_> = items
-            .into_iter()
-            .map(|(id, quantity)| {
-                json!({"id": id, "order": {
-                    "medication_id": Uuid::nil(), "quantity": quantity, "quantity_unit": "tablet",
-                }})
-            })
-            .collect();
-        from(json!({"written": {
-            "number": "RX-1", "patient_id": Uuid::nil(), "provider_id": Uuid::nil(), "priority": "normal",
-            "items": items,
-        }}))
+    let item = fields::<Prescription>("written")["items"][0].take();
+    let written = prop::collection::vec((id::<PrescriptionItemId>(), quantity()), 1..4).prop_map(move |items| {
+        let change = |(id, quantity)| patched(item.clone(), json!({"id": id, "order": {"quantity": quantity}}));
+        let items: Vec<_> = items.into_iter().map(change).collect();
+        sample_with::<Prescription>("written", json!({ "items": items }))
     });
     let part = (id(), prop::option::of(id()), quantity()).prop_map(|(item_id, lot_id, quantity)| Dispensing {
         item_id,
@@ -105,7 +88,7 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         4 => prop::sample::select(vec![
             Event::SentToPharmacy,
             Event::MarkedReady,
-            from(json!({"cancelled": {"reason": "allergic"}})),
+            sample::<Prescription>("cancelled"),
         ]),
     ]
 }

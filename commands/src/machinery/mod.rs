@@ -28,5 +28,5 @@ pub use patch::Patch;
 pub use reads::Reads;
 pub use refusal::{Kind, Refused, refuse};
 pub use registry::{Entry, Registry};
-pub use schema::{Malformed, json_schema, read};
+pub use schema::{Malformed, json_schema, json_schema_with, one_of, read};
 pub use upcasters::upcasters;

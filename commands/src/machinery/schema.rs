@@ -88,7 +88,7 @@ impl Findings {
                     .is_some_and(|it| exact(&it.to_string()) || it.as_f64().is_some_and(|it| it.abs() < 1e15));
                 self.expect(number || text.is_some_and(exact), at, "a number, or a string of its digits");
             }
-            Shape::Uuid => self.expect(text.is_some_and(|it| uuid::Uuid::try_parse(it).is_ok()), at, "a UUID"),
+            Shape::Id { .. } => self.expect(text.is_some_and(|it| uuid::Uuid::try_parse(it).is_ok()), at, "a UUID"),
             Shape::Date => {
                 let date = text.is_some_and(|it| it.parse::<chrono::NaiveDate>().is_ok());
                 self.expect(date, at, "a date such as 2026-11-23");
@@ -98,7 +98,7 @@ impl Findings {
                 self.expect(time, at, "a time such as 2026-11-23T10:00:00Z");
             }
             Shape::Text { .. } => self.expect(text.is_some(), at, "a string"),
-            Shape::OneOf(codes) => match text {
+            Shape::OneOf { codes, .. } => match text {
                 Some(code) if !codes.contains(&code) => {
                     self.codes.push(at.invalid(format!("must be one of {}", codes.join(", "))));
                 }
@@ -166,26 +166,43 @@ fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
     }
 }
 
-/// A shape as JSON Schema (2020-12, the dialect of OpenAPI 3.1).
+/// How a set of codes is written, given its name and its codes.
+type OneOf<'a> = &'a mut dyn FnMut(&'static str, &'static [&'static str]) -> Value;
+
+/// A shape as JSON Schema (2020-12, the dialect of OpenAPI 3.1). An id says which aggregate it names: the stream type
+/// is `x-hims-aggregate`, and where the id is that of a part of the aggregate, the part is `x-hims-part`.
 pub fn json_schema(shape: &Shape) -> Value {
+    json_schema_with(shape, &mut |_, codes| one_of(codes))
+}
+
+/// The schema of a set of codes.
+pub fn one_of(codes: &[&str]) -> Value {
+    json!({"type": "string", "enum": codes})
+}
+
+/// As [`json_schema`], with sets of codes written by `one_of`: a document that names them once refers to them.
+pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
     match shape {
         Shape::Boolean => json!({"type": "boolean"}),
         Shape::Integer => json!({"type": "integer", "format": "int32"}),
         Shape::Decimal => json!({"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}]}),
-        Shape::Uuid => json!({"type": "string", "format": "uuid"}),
+        Shape::Id { stream, part: "" } => json!({"type": "string", "format": "uuid", "x-hims-aggregate": stream}),
+        Shape::Id { stream, part } => {
+            json!({"type": "string", "format": "uuid", "x-hims-aggregate": stream, "x-hims-part": part})
+        }
         Shape::Date => json!({"type": "string", "format": "date"}),
         Shape::Timestamp => json!({"type": "string", "format": "date-time"}),
         Shape::Text { max, format: "" } => json!({"type": "string", "minLength": 1, "maxLength": max}),
         Shape::Text { max, format } => json!({"type": "string", "minLength": 1, "maxLength": max, "format": format}),
-        Shape::OneOf(codes) => json!({"type": "string", "enum": codes}),
-        Shape::List(of) => json!({"type": "array", "items": json_schema(of)}),
-        Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema(of)}),
-        Shape::Optional(of) => json!({"anyOf": [json_schema(of), {"type": "null"}]}),
+        Shape::OneOf { set, codes } => one_of(set, codes),
+        Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of)}),
+        Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema_with(of, one_of)}),
+        Shape::Optional(of) => json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]}),
         Shape::Object(_) | Shape::Patch(_) => {
             let mut properties = Map::new();
             let mut required = Vec::new();
             for (field, optional) in fields(shape, false) {
-                let mut schema = json_schema(&field.shape);
+                let mut schema = json_schema_with(&field.shape, one_of);
                 schema["description"] = json!(field.doc.trim());
                 properties.insert(field.name.to_owned(), schema);
                 if !optional {
@@ -194,5 +211,52 @@ pub fn json_schema(shape: &Shape) -> Value {
             }
             json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hims_domain::{AllergyId, DomainEvent, PatientId};
+
+    use super::*;
+    use crate::Registry;
+
+    /// The stream types of all ids that stand in a shape, and whether each is of a part.
+    fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
+        match shape {
+            Shape::Id { stream, part } => drop(found.insert((stream, !part.is_empty()))),
+            Shape::List(of) | Shape::Map(of) | Shape::Optional(of) | Shape::Patch(of) => ids(of, found),
+            Shape::Object(fields) => fields.iter().for_each(|field| ids(&field.shape, found)),
+            Shape::Boolean
+            | Shape::Integer
+            | Shape::Decimal
+            | Shape::Date
+            | Shape::Timestamp
+            | Shape::Text { .. }
+            | Shape::OneOf { .. } => {}
+        }
+    }
+
+    #[test]
+    fn every_id_of_a_command_names_an_aggregate_and_one_of_them_its_own() {
+        for command in Registry::hospital().iter() {
+            let mut found = BTreeSet::new();
+            ids(&command.shape, &mut found);
+            assert!(found.contains(&(command.stream_type, false)), "{} does not name its stream", command.name);
+            for (stream, _) in found {
+                assert!(DomainEvent::STREAMS.contains(&stream), "{}: {stream} is no stream type", command.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_says_whose_it_is() {
+        let uuid = json!({"type": "string", "format": "uuid", "x-hims-aggregate": "patient"});
+        assert_eq!(json_schema(&PatientId::SHAPE), uuid);
+        let mut of_part = uuid;
+        of_part["x-hims-part"] = json!("allergy");
+        assert_eq!(json_schema(&AllergyId::SHAPE), of_part);
     }
 }

@@ -1,11 +1,18 @@
-//! People, places and things that tests speak of.
+//! People, places and things that tests speak of: those of the golden files, with what a request must say and no more.
 
 use hims_domain::appointment::Slot;
+use hims_domain::department::{self, Department};
+use hims_domain::medication::{self, Medication};
+use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::patient::{self, Patient};
+use hims_domain::room::{self, Room};
+use hims_domain::user::{self, User};
 use hims_domain::values::Text;
 use hims_domain::{
     AppointmentId, ConsultationId, DepartmentId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionId,
-    RoomId, UserId, department, medication, medication_lot, patient, role, room, user,
+    RoomId, UserId, role,
 };
+use hims_testing::{fields, only, sample};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -53,7 +60,8 @@ pub(crate) fn slot(starts_at: &str, duration_minutes: i32) -> Slot {
 
 /// Who Ann Bell is.
 pub(crate) fn ann() -> Value {
-    json!({"first_name": "Ann", "last_name": "Bell", "date_of_birth": "1980-05-17", "gender": "female"})
+    let demographics = &fields::<Patient>("registered")["demographics"];
+    only(demographics, ["first_name", "last_name", "date_of_birth", "gender"])
 }
 
 /// Ann Bell is a patient.
@@ -62,11 +70,8 @@ pub(crate) fn registered() -> patient::Event {
 }
 
 pub(crate) fn registered_as(demographics: Value) -> patient::Event {
-    patient::Event::Registered {
-        mrn: hims_domain::values::Mrn::issue(1).into(),
-        demographics: Box::new(ask(demographics)),
-        identifiers: Vec::new(),
-    }
+    let mrn = ask(fields::<Patient>("registered")["mrn"].clone());
+    patient::Event::Registered { mrn, demographics: Box::new(ask(demographics)), identifiers: Vec::new() }
 }
 
 /// Rosa Diaz is a doctor of no department.
@@ -75,9 +80,10 @@ pub(crate) fn created() -> user::Event {
 }
 
 pub(crate) fn created_with(changes: Value) -> user::Event {
+    let rosa = fields::<User>("created");
     let created = json!({
-        "email": "rosa@example.org",
-        "profile": {"first_name": "Rosa", "last_name": "Diaz"},
+        "email": rosa["email"],
+        "profile": only(&rosa["profile"], ["first_name", "last_name"]),
         "role_id": role_id("doctor"),
         "must_change_password": false,
     });
@@ -96,7 +102,7 @@ pub(crate) fn opened() -> department::Event {
 }
 
 pub(crate) fn cardiology() -> Value {
-    json!({"code": "card", "name": "Cardiology", "time_zone": "America/New_York"})
+    with(only(&fields::<Department>("opened"), ["name", "time_zone"]), json!({"code": "card"}))
 }
 
 /// Room 101 of cardiology.
@@ -105,11 +111,11 @@ pub(crate) fn added_room() -> room::Event {
 }
 
 pub(crate) fn room_101() -> Value {
-    json!({"department_id": DEPARTMENT, "room_number": "101a", "room_type": "exam"})
+    with(only(&fields::<Room>("added"), ["department_id", "room_type"]), json!({"room_number": "101a"}))
 }
 
 pub(crate) fn suspended_room() -> room::Event {
-    room::Event::Suspended { reason: "painted".into() }
+    sample::<Room>("suspended")
 }
 
 /// Metformin is in the catalogue.
@@ -118,7 +124,7 @@ pub(crate) fn added_medication() -> medication::Event {
 }
 
 pub(crate) fn metformin() -> Value {
-    json!({"name": "Metformin 500 mg", "rxnorm_code": "861007"})
+    only(&fields::<Medication>("added"), ["name", "rxnorm_code"])
 }
 
 /// Twenty tablets of metformin that expire at the end of the year.
@@ -131,8 +137,6 @@ pub(crate) fn received_with(changes: Value) -> medication_lot::Event {
 }
 
 pub(crate) fn delivery() -> Value {
-    json!({
-        "medication_id": MEDICATION, "location_id": ROOM, "lot_number": "L-1", "expiry_date": "2026-12-31",
-        "quantity": "20", "unit": "tablet",
-    })
+    let told = ["medication_id", "location_id", "lot_number", "expiry_date", "quantity", "unit"];
+    only(&fields::<MedicationLot>("received"), told)
 }

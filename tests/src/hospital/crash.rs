@@ -11,7 +11,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use super::demo::person;
 use super::process::{run, signal};
-use super::tables::{assert_same, contents, count};
+use super::tables::{assert_same_rows, contents, count};
 use super::{Client, Process};
 use crate::support::scratch;
 
@@ -73,7 +73,7 @@ async fn check(data_dir: &Path, acknowledged: &BTreeMap<String, i64>) {
     assert!(verified.status.success(), "{verified:?}");
     let rebuilt = run(data_dir, &["rebuild"]);
     assert!(rebuilt.status.success(), "{rebuilt:?}");
-    assert_same(&before, &contents(&pool, "hims").await);
+    assert_same_rows(&contents(&pool, "hims").await, &before);
     pool.close().await;
 }
 

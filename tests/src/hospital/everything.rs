@@ -1,9 +1,7 @@
 //! A history in which everything happens that can.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use hims_event_store::{Append, Claim, NewEvent, StreamAppend};
+use hims_testing::patched;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,14 +22,6 @@ pub(crate) async fn everything(hospital: &Hospital) {
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
     reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
-}
-
-/// Every event type that is recorded, by its golden files.
-pub(crate) fn event_types() -> BTreeSet<String> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
-    let files = std::fs::read_dir(golden).expect("golden files");
-    let names = files.map(|it| it.expect("a file").file_name().into_string().expect("UTF-8"));
-    names.filter_map(|it| it.split_once(".v").map(|(name, _)| name.to_owned())).collect()
 }
 
 async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {
@@ -58,11 +48,7 @@ async fn people(hospital: &Hospital) {
     let user = json!({"email": "pavel@example.org", "first_name": "Pavel", "last_name": "Horn", "role_id": roles[0],
                       "additional_role_ids": [roles[1], roles[2]], "password": "to be changed"});
     let user_id = admin.did("create-user", user).await;
-    let of_user = |more: Value| {
-        let mut body = json!({"user_id": user_id});
-        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        body
-    };
+    let of_user = |more: Value| patched(json!({ "user_id": user_id }), more);
     // Two roles go at once, and one stays.
     admin.did("change-user-role", of_user(json!({"role_id": roles[0], "additional_role_ids": []}))).await;
     let all = json!({"role_id": roles[0], "additional_role_ids": [roles[1], roles[2]]});

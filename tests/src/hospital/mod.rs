@@ -10,6 +10,7 @@ mod day;
 mod declarations;
 mod demo;
 mod docs;
+mod document;
 mod events;
 mod everything;
 mod fixture;
@@ -26,6 +27,7 @@ mod refusals;
 mod roles;
 mod secrecy;
 mod streams;
+mod summary;
 mod tables;
 
 pub(crate) use answer::Answer;

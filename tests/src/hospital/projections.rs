@@ -1,19 +1,19 @@
 //! The read tables are what the log says, whichever way they were made.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hims_event_store::{Append, NewEvent, StreamAppend};
 use hims_projections::{Rebuild, RebuildError, Rebuilt, Target, migrations};
+use hims_testing::{assert_same, event_types};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::Hospital;
 use super::demo::{appointment, at, busy_day, patient, person};
-use super::everything::{event_types, everything};
-use super::tables::{assert_same, contents, count};
+use super::everything::everything;
+use super::tables::{assert_same_rows, contents, count};
 
 fn rebuild(hospital: &Hospital) -> Rebuild {
     Rebuild { store: Arc::clone(&hospital.node.store), pool: hospital.owner().clone() }
@@ -24,13 +24,13 @@ async fn a_rebuild_gives_every_row_of_every_table_again() {
     let hospital = Hospital::start().await;
     everything(&hospital).await;
     let recorded = sqlx::query_scalar("select distinct event_type from log.events").fetch_all(hospital.owner()).await;
-    assert_eq!(recorded.expect("event types").into_iter().collect::<BTreeSet<String>>(), event_types());
+    assert_same(recorded.expect("event types"), event_types());
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
     let Rebuilt { position, parked } = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_eq!(parked, 0);
     assert_eq!(before["projection_checkpoint"], [format!("{{\"only_row\": true, \"position\": {position}}}")]);
-    assert_same(&before, &contents(hospital.owner(), "hims").await);
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
     // And it goes on from there.
     let reception = hospital.login("reception").await;
     let id = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
@@ -65,7 +65,7 @@ async fn the_server_reads_and_writes_while_its_tables_are_swapped() {
     let before = contents(hospital.owner(), "hims").await;
     assert_eq!(before["projection_failures"], Vec::<String>::new());
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
-    assert_same(&before, &contents(hospital.owner(), "hims").await);
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn tables_that_are_made_beside_a_history_are_filled_from_it() {
     assert_eq!(count().await, before);
     let whole = contents(hospital.owner(), "hims").await;
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
-    assert_same(&whole, &contents(hospital.owner(), "hims").await);
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &whole);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn the_tables_as_of_a_position_are_those_of_then() {
     for (target, schema) in targets.iter().zip(["then_a", "then_b"]) {
         let past = rebuild(&hospital).run(target, |_| {}).await.expect("a past");
         assert_eq!(past, Rebuilt { position, parked: 0 });
-        assert_same(&then, &contents(hospital.owner(), schema).await);
+        assert_same_rows(&contents(hospital.owner(), schema).await, &then);
     }
     let future = Target::Position(1_000_000, "then_c".to_owned());
     let beyond = rebuild(&hospital).run(&future, |_| {}).await.expect_err("nobody knows");
@@ -166,7 +166,7 @@ async fn a_poison_event_parks_its_stream_and_no_other() {
     assert_eq!(count(hospital.owner(), &audited).await, 3, "the audit misses no event, whatever becomes of it");
     let before = contents(hospital.owner(), "hims").await;
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
-    assert_same(&before, &contents(hospital.owner(), "hims").await);
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
     let metrics = reception.send(reception.request(reqwest::Method::GET, "/metrics")).await;
     assert!(metrics.text.contains("hims_parked_streams 2"), "{}", metrics.text);
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use hims_testing::assert_same;
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// Every row of every table of a schema, in an order of its own.
+/// Every row of every table of a schema.
 pub(crate) async fn contents(pool: &PgPool, schema: &str) -> BTreeMap<String, Vec<String>> {
     let sql = "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relkind in ('r', 'p') and not c.relispartition";
@@ -18,16 +19,14 @@ pub(crate) async fn contents(pool: &PgPool, schema: &str) -> BTreeMap<String, Ve
     contents
 }
 
-/// Fails with the first rows that differ, since all of them are too many to read.
-pub(crate) fn assert_same(one: &BTreeMap<String, Vec<String>>, other: &BTreeMap<String, Vec<String>>) {
-    assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
-    for (table, rows) in one {
-        let others = &other[table];
-        for (row, another) in rows.iter().zip(others) {
-            assert_eq!(row, another, "a row of {table}");
-        }
-        assert_eq!(rows.len(), others.len(), "rows of {table}");
+/// Fails unless both have the same tables with the same rows; prints only the rows that the other does not have.
+#[track_caller]
+pub(crate) fn assert_same_rows(found: &BTreeMap<String, Vec<String>>, expected: &BTreeMap<String, Vec<String>>) {
+    fn rows(of: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = (&String, &String)> {
+        of.iter().flat_map(|(table, rows)| rows.iter().map(move |row| (table, row)))
     }
+    assert_same(found.keys(), expected.keys());
+    assert_same(rows(found), rows(expected));
 }
 
 /// How many rows a condition finds.

@@ -1,6 +1,6 @@
 //! Several streams in one append: one is begun, one goes on, and what each of them holds follows from its state.
 
-use hims_domain::{Subject, described};
+use hims_domain::{RoomId, Subject, described};
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -10,7 +10,7 @@ use crate::{Claims, Context, Decision, Found, Held, Permission, Reads, Target};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(unreachable_pub, reason = "`described!` declares public structs, and what they name is public as well")]
 pub struct Reservation {
-    table: Uuid,
+    table: RoomId,
     guests: i32,
 }
 
@@ -18,7 +18,7 @@ pub struct Reservation {
 #[serde(rename_all = "snake_case")]
 #[expect(unreachable_pub, reason = "`described!` declares public structs, and what they name is public as well")]
 pub enum Reserved {
-    Made { table: Uuid },
+    Made { table: RoomId },
     GuestAdded,
 }
 
@@ -48,19 +48,19 @@ described! {
     /// Adds a guest to a reservation.
     pub struct AddGuest {
         /// Which reservation.
-        pub reservation: Uuid,
+        pub reservation: AppointmentId,
     }
 
     /// Reserves a table, and another one for the guest's friends.
     pub struct ReserveTwo {
         /// The first table.
-        pub table: Uuid,
+        pub table: RoomId,
         /// The other table.
-        pub other_table: Uuid,
+        pub other_table: RoomId,
         /// The id of the other reservation.
-        pub other_id: Uuid,
+        pub other_id: AppointmentId,
         /// A reservation that gets a guest more.
-        pub joined: Option<Uuid>,
+        pub joined: Option<AppointmentId>,
         /// Whether that reservation is looked up first, as it must be.
         pub looks_up: bool,
     }
@@ -72,7 +72,7 @@ impl Command for AddGuest {
     type Aggregate = Reservation;
 
     fn target(&self) -> Target {
-        Target::Existing(self.reservation)
+        Target::existing(self.reservation)
     }
 
     /// Whoever comes first to a table is at home there.
@@ -133,7 +133,7 @@ async fn every_stream_of_an_append_holds_what_its_state_says() {
     world.done(two([1, 2], 77)).await;
     for (tables, taken) in [([1, 5], 1), ([5, 2], 2)] {
         let refused = refused(world.execute(two(tables, 78)).await);
-        assert_eq!((refused.code, refused.candidates), ("table-taken", vec![id(taken)]));
+        assert_eq!((refused.code, refused.candidates), ("table-taken", vec![id::<Uuid>(taken)]));
     }
     assert_eq!(world.count("reservation.made").await, 2, "all or nothing");
 }
@@ -143,7 +143,7 @@ async fn what_is_to_begin_must_not_be_there() {
     let world = World::new();
     world.done(two([1, 2], 77)).await;
     let refused = refused(world.execute(two([3, 4], 77)).await);
-    assert_eq!((refused.code, refused.candidates), ("already-exists", vec![id(77)]));
+    assert_eq!((refused.code, refused.candidates), ("already-exists", vec![id::<Uuid>(77)]));
 }
 
 #[tokio::test]

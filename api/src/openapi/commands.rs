@@ -1,0 +1,59 @@
+//! The commands, as the registry tells them.
+
+use hims_commands::{Entry, Permission, Registry, json_schema_with, one_of};
+use serde_json::{Map, Value, json};
+
+use super::components::{answers, outcomes, schema, shared_parameter};
+
+/// A route for each command. Their sets of codes become schemas of the components.
+pub(super) fn paths(registry: &Registry, schemas: &mut Map<String, Value>) -> Vec<(String, Value)> {
+    let path = |command: &Entry| {
+        let operation = operation(command, schemas);
+        (format!("/api/v1/commands/{}", command.name), json!({ "post": operation }))
+    };
+    registry.iter().map(path).collect()
+}
+
+fn operation(command: &Entry, schemas: &mut Map<String, Value>) -> Value {
+    let body = json_schema_with(&command.shape, &mut |set, codes| {
+        let name = name(set);
+        let reference = schema(&name);
+        schemas.insert(name, one_of(codes));
+        reference
+    });
+    let problems: &[u16] = if command.compares_password {
+        &[400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503]
+    } else {
+        &[400, 401, 403, 404, 409, 412, 413, 422, 500, 503]
+    };
+    json!({
+        "tags": [command.stream_type],
+        "operationId": command.name,
+        "summary": command.about.trim(),
+        "description": match command.permission {
+            Permission::Own => "Everybody may, with what is their own.".to_owned(),
+            permission => format!("Needs `{permission}`."),
+        },
+        "x-hims-permission": command.permission.to_string(),
+        "parameters": [shared_parameter("Idempotency-Key"), shared_parameter("If-Match")],
+        "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
+        "responses": answers(outcomes(), problems),
+    })
+}
+
+/// `PatientGender` for `hims_domain::patient::Gender`.
+fn name(set: &str) -> String {
+    let mut path = set.rsplit("::");
+    let (name, module) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
+    super::pascal_case(module) + name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_codes_is_named_after_its_place() {
+        assert_eq!(name("hims_domain::vital_signs::TemperatureUnit"), "VitalSignsTemperatureUnit");
+    }
+}

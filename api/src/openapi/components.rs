@@ -1,0 +1,182 @@
+//! What operations share: schemas, parameters, headers, answers, and how they refer to them.
+
+use serde_json::{Map, Value, json};
+
+/// The problems that operations end in: status, name of the component, description.
+const PROBLEMS: [(u16, &str, &str); 11] = [
+    (400, "BadRequest", "Not JSON, of a wrong type, or with an unknown field or parameter; see `errors`."),
+    (401, "Unauthorized", "No session: there is no token, or it is wrong or over."),
+    (403, "Forbidden", "The caller's roles do not allow it."),
+    (404, "NotFound", "There is nothing here, or nothing that the caller may see."),
+    (
+        409,
+        "Conflict",
+        "Somebody else has it, or it is no longer so: `double-booking`, `already-taken`, `version-conflict`.",
+    ),
+    (412, "PreconditionFailed", "The version in `If-Match` is stale."),
+    (413, "ContentTooLarge", "The body is too large."),
+    (422, "UnprocessableContent", "A rule or a range stands against it, or the `Idempotency-Key` had another body."),
+    (429, "TooManyRequests", "Too many attempts with a wrong password."),
+    (500, "InternalServerError", "The server failed. Its log names the request."),
+    (
+        503,
+        "ServiceUnavailable",
+        "The server cannot answer now, or the read tables are not at `Hims-Min-Position` in time.",
+    ),
+];
+
+/// A component that stands in its place.
+fn reference(kind: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+/// A schema of the components.
+pub(super) fn schema(name: &str) -> Value {
+    reference("schemas", name)
+}
+
+/// A parameter of the components.
+pub(super) fn shared_parameter(name: &str) -> Value {
+    reference("parameters", name)
+}
+
+/// The parameters with which a client reads its own writes.
+pub(super) fn fresh_parameters() -> Vec<Value> {
+    vec![shared_parameter("Hims-Min-Position"), shared_parameter("Prefer")]
+}
+
+/// A parameter of one operation.
+pub(super) fn parameter(name: &str, place: &str, schema: &Value, description: &str) -> Value {
+    json!({"name": name, "in": place, "required": place == "path", "schema": schema, "description": description})
+}
+
+/// An answer in JSON.
+pub(super) fn answer(description: &str, schema: &Value) -> Value {
+    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+}
+
+/// An answer with a header of the components.
+pub(super) fn with_header(mut answer: Value, name: &str) -> Value {
+    answer["headers"][name] = reference("headers", name);
+    answer
+}
+
+/// The answers of an operation: its own, and the problems that it may end in.
+pub(super) fn answers(own: impl IntoIterator<Item = (u16, Value)>, problems: &[u16]) -> Value {
+    let problem = |(status, name, _): &(u16, &str, &str)| (*status, reference("responses", name));
+    let problems = PROBLEMS.iter().filter(|it| problems.contains(&it.0)).map(problem);
+    own.into_iter().chain(problems).map(|(status, answer)| (status.to_string(), answer)).collect()
+}
+
+/// The answers of a command that was carried out.
+pub(super) fn outcomes() -> [(u16, Value); 2] {
+    [(200, reference("responses", "Followed")), (201, reference("responses", "Began"))]
+}
+
+/// A UUID.
+pub(super) fn uuid() -> Value {
+    json!({"type": "string", "format": "uuid"})
+}
+
+/// A text.
+pub(super) fn text() -> Value {
+    json!({"type": "string"})
+}
+
+/// An instant.
+pub(super) fn instant() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+/// A position of the log.
+pub(super) fn position() -> Value {
+    json!({"type": "integer", "format": "int64", "minimum": 0})
+}
+
+/// An object whose properties must all be there.
+pub(super) fn object(properties: Value) -> Value {
+    let required: Vec<_> = properties.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    let mut object = json!({"type": "object", "required": required});
+    object["properties"] = properties;
+    object
+}
+
+/// A page of something, as every list is answered.
+pub(super) fn page(of: &str) -> Value {
+    let items = json!({"type": "array", "items": schema(of)});
+    object(json!({"items": items, "next": {"type": ["string", "null"]}, "position": position()}))
+}
+
+/// The parameters that several operations take.
+pub(super) fn parameters() -> Value {
+    let rows = json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 50});
+    let header = |name, schema: &Value, what| parameter(name, "header", schema, what);
+    json!({
+        "Idempotency-Key": header("Idempotency-Key", &uuid(), "The same key and body give the first answer again."),
+        "If-Match": header("If-Match", &text(), "The version that the caller saw, as `ETag` gave it."),
+        "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the read tables are there."),
+        "Prefer": header("Prefer", &text(), "`wait=S`: how many seconds to wait, at most 10."),
+        "limit": parameter("limit", "query", &rows, "Rows of a page."),
+        "cursor": parameter("cursor", "query", &text(), "`next` of the page before."),
+    })
+}
+
+/// The headers that several answers carry.
+pub(super) fn headers() -> Value {
+    let header = |schema: Value, what: &str| json!({"description": what, "schema": schema});
+    json!({
+        "Hims-Position": header(position(), "The position in the log."),
+        "ETag": header(text(), "The version, in quotes; good as `If-Match`."),
+        "x-request-id": header(text(), "Of the request; the server's log names it too."),
+        "Retry-After": header(json!({"type": "integer"}), "After how many seconds to repeat."),
+    })
+}
+
+/// The answers that several operations give.
+pub(super) fn responses() -> Map<String, Value> {
+    let outcome = |what| with_header(answer(what, &schema("Outcome")), "Hims-Position");
+    let mut responses = Map::new();
+    responses.insert("Followed".to_owned(), outcome("It followed, or it was so already."));
+    responses.insert("Began".to_owned(), outcome("It followed; a stream began."));
+    for (status, name, description) in PROBLEMS {
+        let content = json!({"application/problem+json": {"schema": schema("Problem")}});
+        let mut problem = with_header(json!({"description": description, "content": content}), "x-request-id");
+        if matches!(status, 429 | 503) {
+            problem = with_header(problem, "Retry-After");
+        }
+        responses.insert(name.to_owned(), problem);
+    }
+    responses
+}
+
+/// The schemas that no declaration makes.
+pub(super) fn schemas() -> Map<String, Value> {
+    let integer = json!({"type": "integer"});
+    let errors = json!({"type": "array", "items": object(json!({"pointer": text(), "message": text()}))});
+    let mut problem = object(json!({
+        "type": text(), "title": text(), "status": integer, "detail": text(), "instance": text(), "code": text(),
+        "request_id": text(),
+    }));
+    problem["description"] = json!("A problem (RFC 9457).");
+    problem["properties"]["errors"] = errors;
+    problem["properties"]["candidates"] = json!({"type": "array", "items": uuid()});
+    let appended = object(json!({"type": text(), "version": integer, "position": position()}));
+    let outcome = object(json!({
+        "id": uuid(), "stream_type": text(), "version": integer, "position": position(),
+        "events": {"type": "array", "items": appended}, "replayed": {"type": "boolean"},
+    }));
+    let stored = json!({"type": ["object", "string"]});
+    let event = object(json!({
+        "position": position(), "stream_type": text(), "stream_id": uuid(), "version": integer, "type": text(),
+        "schema_version": integer, "recorded_at": instant(), "data": stored, "metadata": stored,
+        "hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }));
+    let readiness = object(json!({
+        "status": {"type": "string", "enum": ["ready", "unavailable"]},
+        "database": {"type": "string", "enum": ["up", "down"]},
+        "head_position": position(),
+        "read_position": {"type": ["integer", "null"], "format": "int64"},
+    }));
+    let schemas = [("Problem", problem), ("Outcome", outcome), ("Event", event), ("Readiness", readiness)];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}

@@ -1,0 +1,126 @@
+//! The read tables, as their declarations tell them.
+
+use hims_projections::{Column, Kind, TABLES, Table};
+use serde_json::{Map, Value, json};
+
+use super::components::{
+    answer, answers, fresh_parameters, page, parameter, schema, shared_parameter, uuid, with_header,
+};
+
+/// What a question about a table may end in.
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 503];
+
+/// Two routes for each table: of its pages, and of its rows.
+pub(super) fn paths() -> impl Iterator<Item = (String, Value)> {
+    TABLES.iter().flat_map(|table| {
+        let route = format!("/api/v1/{}", kebab_case(table));
+        let (page, find) =
+            (operation("page", table, &page_parameters(table)), operation("find", table, &row_parameters()));
+        [
+            (route.clone(), with_answer(page, page_answer(table))),
+            (route + "/{id}", with_answer(find, row_answer(table))),
+        ]
+    })
+}
+
+/// A schema for the rows of each table.
+pub(super) fn schemas() -> impl Iterator<Item = (String, Value)> {
+    TABLES.iter().map(|table| (row_name(table), row_schema(table)))
+}
+
+fn kebab_case(table: &Table) -> String {
+    table.name.replace('_', "-")
+}
+
+/// `VitalSigns` for `vital_signs`.
+fn row_name(table: &Table) -> String {
+    super::pascal_case(table.name)
+}
+
+fn operation(verb: &str, table: &Table, parameters: &[Value]) -> Value {
+    let readers: Vec<_> = table.readers.iter().map(|it| it.as_str()).collect();
+    json!({
+        "tags": ["tables"],
+        "operationId": format!("{verb}-{}", kebab_case(table)),
+        "summary": table.about.trim(),
+        "description": if readers.is_empty() {
+            "For everybody who is logged in.".to_owned()
+        } else {
+            format!("For roles that read one of `{}`.", readers.join("`, `"))
+        },
+        "x-hims-readers": readers,
+        "parameters": parameters,
+    })
+}
+
+fn with_answer(mut operation: Value, answer: Value) -> Value {
+    operation["responses"] = answers([(200, with_header(answer, "Hims-Position"))], PROBLEMS);
+    json!({ "get": operation })
+}
+
+fn page_answer(table: &Table) -> Value {
+    answer("A page.", &page(&row_name(table)))
+}
+
+fn row_answer(table: &Table) -> Value {
+    with_header(answer("The row.", &schema(&row_name(table))), "ETag")
+}
+
+fn row_parameters() -> Vec<Value> {
+    let mut parameters = fresh_parameters();
+    parameters.push(parameter("id", "path", &uuid(), "The key of the row."));
+    parameters
+}
+
+fn page_parameters(table: &Table) -> Vec<Value> {
+    let mut parameters = fresh_parameters();
+    parameters.extend([shared_parameter("limit"), shared_parameter("cursor")]);
+    let sortable = table.visible().filter(|it| it.indexed).flat_map(|it| [it.name.to_owned(), format!("-{}", it.name)]);
+    let sort = json!({"type": "string", "enum": sortable.collect::<Vec<_>>()});
+    parameters.push(parameter("sort", "query", &sort, "`-` for descending."));
+    if table.search.is_some() {
+        let text = json!({"type": "string", "minLength": 1, "maxLength": 200});
+        parameters.push(parameter("q", "query", &text, "A text to search for."));
+    }
+    for column in table.visible() {
+        let schema = kind_schema(column.kind);
+        if column.indexed {
+            parameters.push(parameter(column.name, "query", &schema, column.doc.trim()));
+        }
+        if column.kind.has_range() {
+            for (suffix, what) in [("_from", "then or later"), ("_to", "then or earlier")] {
+                parameters.push(parameter(&format!("{}{suffix}", column.name), "query", &schema, what));
+            }
+        }
+    }
+    parameters
+}
+
+fn kind_schema(kind: Kind) -> Value {
+    match kind {
+        Kind::Uuid => json!({"type": "string", "format": "uuid"}),
+        Kind::Text | Kind::Bytes | Kind::Address => json!({"type": "string"}),
+        Kind::Integer => json!({"type": "integer", "format": "int32"}),
+        Kind::Long => json!({"type": "integer", "format": "int64"}),
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Timestamp => json!({"type": "string", "format": "date-time"}),
+        Kind::Date => json!({"type": "string", "format": "date"}),
+        Kind::Time => json!({"type": "string", "pattern": r"^\d{2}:\d{2}:\d{2}(\.\d+)?$"}),
+        Kind::Decimal => json!({"type": "number"}),
+        Kind::Json => json!({}),
+    }
+}
+
+fn row_schema(table: &Table) -> Value {
+    let property = |column: &Column| {
+        let mut schema = kind_schema(column.kind);
+        if column.nullable && schema.get("type").is_some() {
+            schema["type"] = json!([schema["type"], "null"]);
+        }
+        schema["description"] = json!(column.doc.trim());
+        (column.name.to_owned(), schema)
+    };
+    let properties: Map<_, _> = table.visible().map(property).collect();
+    let required: Vec<_> = table.visible().map(|it| it.name).collect();
+    json!({"type": "object", "description": table.about.trim(), "properties": properties, "required": required})
+}
