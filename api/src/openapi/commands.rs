@@ -30,11 +30,9 @@ fn operation(command: &Entry, schemas: &mut Map<String, Value>) -> Value {
         "tags": [command.stream_type],
         "operationId": command.name,
         "summary": command.about.trim(),
-        "description": match command.permission {
-            Permission::Own => "Everybody may, with what is their own.".to_owned(),
-            permission => format!("Needs `{permission}`."),
-        },
+        "description": description(command),
         "x-hims-permission": command.permission.to_string(),
+        "x-hims-reversed-by": command.reversed_by,
         "parameters": [shared_parameter("Idempotency-Key"), shared_parameter("If-Match")],
         "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
         "responses": answers(outcomes(), problems),
@@ -55,5 +53,17 @@ mod tests {
     #[test]
     fn a_set_of_codes_is_named_after_its_place() {
         assert_eq!(name("hims_domain::vital_signs::TemperatureUnit"), "VitalSignsTemperatureUnit");
+    }
+}
+
+/// Who may give a command, and which command takes back what it did.
+fn description(command: &Entry) -> String {
+    let may = match command.permission {
+        Permission::Own => "Everybody may, with what is their own.".to_owned(),
+        permission => format!("Needs `{permission}`."),
+    };
+    match command.reversed_by {
+        Some(name) => format!("{may} Taken back by `{name}`."),
+        None => may,
     }
 }

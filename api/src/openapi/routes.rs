@@ -91,6 +91,7 @@ fn current_session() -> (String, Value) {
 fn commands() -> (String, Value) {
     let command = object(json!({
         "name": text(), "description": text(), "permission": text(), "stream_type": text(),
+        "reversed_by": {"type": ["string", "null"], "description": "The command that takes back what this one did."},
         "schema": {"type": "object", "description": "The JSON schema of the body."},
     }));
     let listed = object(json!({"items": {"type": "array", "items": command}}));

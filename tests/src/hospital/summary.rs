@@ -61,7 +61,9 @@ impl<'a> Summary<'a> {
         let (name, stream) = (name.as_str().unwrap_or("?"), stream.as_str().unwrap_or("?"));
         let headers: Vec<_> = self.parameters(operation).map(|it| it["name"].as_str().unwrap_or("?")).collect();
         let (headers, ends) = (headers.join(" +"), names(&operation["responses"]));
-        self.line(0, &format!("command {name} [{permission}] {stream} +{headers} -> {ends}"));
+        let back =
+            operation["x-hims-reversed-by"].as_str().map(|it| format!(", taken back by {it}")).unwrap_or_default();
+        self.line(0, &format!("command {name} [{permission}] {stream} +{headers} -> {ends}{back}"));
         self.fields(1, json_body(&operation["requestBody"]));
     }
 
