@@ -130,8 +130,8 @@ fn malformed(error: serde_json::Error) -> AppendError {
     AppendError::Malformed(error.to_string())
 }
 
-/// Removes repeated claims. Refuses claims that contradict each other: one unique key taken by two owners, bookings that
-/// overlap.
+/// Removes repeated claims. Refuses claims that contradict each other: one unique key taken by two owners, or bookings
+/// that overlap.
 fn consistent(mut claims: Vec<PreparedClaim>) -> Result<Vec<PreparedClaim>, AppendError> {
     let mut seen = HashSet::new();
     claims.retain(|claim| matches!(claim, PreparedClaim::Book { .. }) || seen.insert(claim.clone()));

@@ -252,7 +252,7 @@ fn marked(mark: &str, value: Value) -> Value {
 
 type Replacement<'a> = &'a mut dyn FnMut(&[u8], Value) -> Result<Value, VaultError>;
 
-/// Replaces every `{mark: value}` in a JSON value by the result of `with`, which receives the place and the inner value.
+/// Replaces every `{mark: value}` in a JSON value by what the function `with` makes of its place and inner value.
 fn replace(value: &mut Value, mark: &str, place: &mut String, with: Replacement<'_>) -> Result<(), VaultError> {
     let length = place.len();
     match value {

@@ -85,7 +85,7 @@ impl Log {
         Ok(())
     }
 
-    /// Applies the claims of an append to a copy of the claims of the log. What is given back comes before what is taken.
+    /// Applies the claims of an append to a copy of the log's claims. What is given back goes before what is taken.
     fn claim(&self, request: &Prepared) -> Result<Claimed, AppendError> {
         let mut claimed = self.claimed.clone();
         for claim in &request.claims {
