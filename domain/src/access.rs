@@ -1,21 +1,22 @@
-//! What was attempted and refused. One stream per attempt; the audit shows it beside what succeeded.
+//! Refused attempts: refused commands and failed logins. Each attempt has a stream of its own, so that the audit shows
+//! refused attempts beside successful commands.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{Aggregate, Subject, UserId};
 
-/// An attempt that was refused.
+/// A refused attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Access {}
 
-/// What was refused.
+/// What was attempted and refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// A command that a rule, a permission or somebody else's claim stood against.
+    /// A command was refused because of a rule, a missing permission or the claim of another stream.
     CommandRefused {
-        /// The command's name.
+        /// The name of the command.
         command: String,
         /// The stable code of the refusal.
         code: String,
@@ -24,9 +25,9 @@ pub enum Event {
         /// The stream that the command was for.
         stream_id: Uuid,
     },
-    /// A login with a wrong password, an unknown address, or of an inactive user.
+    /// A login failed: the password was wrong, the e-mail address is unknown or the user is inactive.
     LoginFailed {
-        /// Whose address it was; `None` when nobody's.
+        /// The user who has the e-mail address; `None` when no user has the address.
         user_id: Option<UserId>,
         /// The stable code of the failure.
         code: String,

@@ -3,34 +3,38 @@ use std::fmt::Debug;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// A thing with an identity and a history: its state is the fold of its events, and nothing else changes it.
+/// A thing with an identity and a history, such as a patient's record. The state of an aggregate is the fold of its
+/// events; nothing else changes the state.
 pub trait Aggregate: Debug + Clone + Send + Sync + Serialize + DeserializeOwned + 'static {
-    /// The stream type of its events, and the first half of their type (`appointment` in `appointment.scheduled`).
+    /// The stream type of the aggregate, which is also the first half of its event types (`appointment` in
+    /// `appointment.scheduled`).
     const STREAM: &'static str;
 
-    /// Moves with the shape of the state, so that a snapshot of an older shape is folded anew instead of misread.
+    /// The version of the form of the state. Raise the version when the form changes, so that older snapshots are
+    /// folded again instead of misread.
     const STATE_VERSION: i32 = 1;
 
-    /// Everything that can happen to it. The serde form of the enum is its stored form.
+    /// The enum of everything that can happen to the aggregate. Its serde form is the stored form of the events.
     type Event: Debug + Clone + PartialEq + Send + Sync + Serialize + DeserializeOwned + 'static;
 
-    /// The state after the event. Cannot fail: what is recorded has happened.
+    /// The state after an event. Cannot fail, since what is recorded has happened.
     fn evolve(state: Option<Self>, event: &Self::Event) -> Option<Self>;
 
-    /// Whose personal values its events hold; `None` when they hold none.
+    /// The person whose personal values the events hold; `None` when the events hold no personal values. `id` is the id
+    /// of the stream.
     fn subject(&self, id: Uuid) -> Option<Subject>;
 }
 
 /// The person whose key seals the personal values of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// A patient; reading needs access to that patient.
+    /// A patient. Reading the personal values needs access to the patient.
     Patient(Uuid),
-    /// A member of staff or a patient in the role of a login.
+    /// A user: a member of staff, or a patient who can log in.
     User(Uuid),
 }
 
-/// Folds a whole history.
+/// Folds the whole history of an aggregate into its state; `None` when nothing has happened yet.
 pub fn fold<'a, A: Aggregate>(events: impl IntoIterator<Item = &'a A::Event>) -> Option<A> {
     events.into_iter().fold(None, A::evolve)
 }

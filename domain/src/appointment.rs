@@ -8,7 +8,7 @@ use crate::values::{LongText, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoomId, Subject, UserId, described, terms};
 
 terms! {
-    /// Where an appointment stands.
+    /// The status of an appointment.
     pub enum Status {
         Scheduled = "scheduled",
         Confirmed = "confirmed",
@@ -30,12 +30,12 @@ terms! {
 }
 
 described! {
-    /// A span of time: from its start up to, and without, its end.
+    /// A span of time from its start up to, but not including, its end.
     #[derive(Copy, Eq)]
     pub struct Slot {
-        /// When it begins.
+        /// The time at which the slot begins.
         pub starts_at: DateTime<Utc>,
-        /// How long it is, in minutes: 1 to 480; 15 unless told.
+        /// The duration in minutes, from 1 to 480; 15 if left out.
         #[serde(default = "quarter_of_an_hour")]
         pub duration_minutes: i32,
     }
@@ -46,7 +46,7 @@ fn quarter_of_an_hour() -> i32 {
 }
 
 impl Slot {
-    /// When it ends; the next one may begin then.
+    /// When the slot ends. The next slot may begin at this time.
     pub fn ends_at(&self) -> DateTime<Utc> {
         self.starts_at + TimeDelta::minutes(i64::from(self.duration_minutes))
     }
@@ -55,17 +55,17 @@ impl Slot {
 /// An agreed meeting of a patient and a provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Appointment {
-    /// Who is seen.
+    /// The patient.
     pub patient_id: PatientId,
-    /// Who sees them.
+    /// The provider who sees the patient.
     pub provider_id: UserId,
-    /// Where.
+    /// The room, if one is booked.
     pub room_id: Option<RoomId>,
-    /// In which department.
+    /// The department that holds the appointment.
     pub department_id: Option<DepartmentId>,
-    /// When.
+    /// The time of the appointment.
     pub slot: Slot,
-    /// Where it stands.
+    /// The status of the appointment.
     pub status: Status,
 }
 
@@ -73,62 +73,62 @@ pub struct Appointment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was agreed.
+    /// The appointment was agreed.
     Scheduled(Scheduled),
-    /// It was moved.
+    /// The appointment was moved to another time, provider or room.
     Rescheduled {
-        /// To when.
+        /// The new time.
         slot: Slot,
-        /// Who sees the patient now.
+        /// The provider who now sees the patient.
         provider_id: UserId,
-        /// Where.
+        /// The room, if one is booked.
         room_id: Option<RoomId>,
-        /// In which department.
+        /// The department that holds the appointment.
         department_id: Option<DepartmentId>,
-        /// The time zone in which it stands in the book.
+        /// The time zone in which the appointment is kept.
         time_zone: Text<64>,
     },
-    /// The patient said that they will come.
+    /// The patient confirmed that they will come.
     Confirmed,
-    /// The patient is here.
+    /// The patient has arrived.
     CheckedIn,
     /// The patient is being seen.
     Started,
     /// The patient was seen.
     Completed,
-    /// It will not take place.
+    /// The appointment was cancelled.
     Cancelled {
-        /// Why.
+        /// The reason for the cancellation.
         reason: Personal<LongText>,
     },
     /// The patient did not come.
     MarkedNoShow,
 }
 
-/// An appointment as agreed.
+/// The appointment as agreed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// Who is seen.
+    /// The patient.
     pub patient_id: PatientId,
-    /// Who sees them.
+    /// The provider who sees the patient.
     pub provider_id: UserId,
-    /// In which department.
+    /// The department that holds the appointment.
     pub department_id: Option<DepartmentId>,
-    /// Where.
+    /// The room, if one is booked.
     pub room_id: Option<RoomId>,
-    /// What kind it is, such as `follow_up`.
+    /// The kind of appointment, such as `follow_up`.
     pub appointment_type: Text<50>,
-    /// When.
+    /// The time of the appointment.
     pub slot: Slot,
-    /// The time zone in which it stands in the book.
+    /// The time zone in which the appointment is kept.
     pub time_zone: Text<64>,
-    /// How urgent it is.
+    /// How urgent the appointment is.
     pub priority: Priority,
-    /// Why the patient comes.
+    /// The reason for the visit.
     pub reason_for_visit: Option<Personal<LongText>>,
-    /// What to prepare.
+    /// Instructions for preparing the appointment.
     pub special_instructions: Option<Personal<LongText>>,
-    /// Whether the insurance was verified.
+    /// Whether the patient's insurance was verified.
     pub insurance_verified: bool,
 }
 

@@ -10,14 +10,14 @@ use crate::values::{LongText, Text};
 use crate::{Aggregate, AppointmentId, PatientId, Personal, Subject, UserId, described, terms};
 
 terms! {
-    /// Where a consultation stands.
+    /// The status of a consultation.
     pub enum Status {
         InProgress = "in_progress",
         Completed = "completed",
         Cancelled = "cancelled",
     }
 
-    /// Whether the steps are fixed or follow the findings.
+    /// Whether the steps of a consultation are fixed or follow the findings.
     pub enum WorkflowType {
         Standard = "standard",
         Adaptive = "adaptive",
@@ -25,20 +25,20 @@ terms! {
 }
 
 described! {
-    /// What was found and concluded.
+    /// The findings of a consultation and the conclusions from them.
     #[derive(Default)]
     pub struct Findings {
-        /// Why the patient came, in their words.
+        /// The reason for the visit in the patient's own words.
         pub chief_complaint: Option<Personal<LongText>>,
-        /// How it came about.
+        /// How the present illness developed.
         pub history_of_present_illness: Option<Personal<LongText>>,
-        /// What was asked about each organ system.
+        /// The symptoms that the patient reports for each organ system.
         pub review_of_systems: Option<Personal<BTreeMap<String, LongText>>>,
-        /// What was found at each part of the body.
+        /// The findings of the examination for each part of the body.
         pub physical_examination: Option<Personal<BTreeMap<String, LongText>>>,
-        /// What it is taken to be.
+        /// The assessment: the diagnosis or the likely diagnoses.
         pub assessment: Option<Personal<LongText>>,
-        /// What will be done.
+        /// The plan for treatment and follow-up.
         pub plan: Option<Personal<LongText>>,
     }
 }
@@ -46,17 +46,17 @@ described! {
 /// An encounter of a patient and a provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Consultation {
-    /// Who is seen.
+    /// The patient.
     pub patient_id: PatientId,
-    /// Who sees them.
+    /// The provider who sees the patient.
     pub provider_id: UserId,
-    /// The appointment that led to it; `None` for a walk-in.
+    /// The appointment that led to the consultation; `None` for a walk-in.
     pub appointment_id: Option<AppointmentId>,
-    /// When it began.
+    /// When the consultation began.
     pub started_at: DateTime<Utc>,
-    /// What was found.
+    /// The findings so far.
     pub findings: Findings,
-    /// Where it stands.
+    /// The status of the consultation.
     pub status: Status,
 }
 
@@ -64,40 +64,40 @@ pub struct Consultation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It began.
+    /// The consultation began.
     Started(Started),
-    /// Something was found; holds everything as it is now.
+    /// Findings were recorded. The event holds all findings so far.
     FindingsRecorded(Box<Findings>),
-    /// It ended as it should.
+    /// The consultation was completed.
     Completed {
-        /// When.
+        /// When the consultation was completed.
         completed_at: DateTime<Utc>,
-        /// How long it took, in minutes, rounded down.
+        /// The duration of the consultation in minutes, rounded down.
         total_duration_minutes: i32,
     },
-    /// It was broken off.
+    /// The consultation was broken off.
     Cancelled {
-        /// Why.
+        /// The reason for breaking the consultation off.
         reason: Personal<LongText>,
     },
 }
 
-/// A consultation as it began.
+/// The consultation as it began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
-    /// Who is seen.
+    /// The patient.
     pub patient_id: PatientId,
-    /// Who sees them.
+    /// The provider who sees the patient.
     pub provider_id: UserId,
-    /// The appointment that led to it; `None` for a walk-in.
+    /// The appointment that led to the consultation; `None` for a walk-in.
     pub appointment_id: Option<AppointmentId>,
-    /// What kind it is, such as `standard`.
+    /// The kind of consultation, such as `standard`.
     pub consultation_type: Text<50>,
-    /// Whether the steps are fixed.
+    /// Whether the steps of the consultation are fixed or follow the findings.
     pub workflow_type: WorkflowType,
-    /// Why the patient came.
+    /// The reason for the visit in the patient's own words.
     pub chief_complaint: Option<Personal<LongText>>,
-    /// When it began.
+    /// When the consultation began.
     pub started_at: DateTime<Utc>,
 }
 

@@ -1,4 +1,4 @@
-//! Departments: organisational units, each with the time zone in which it keeps its book.
+//! Departments: organisational units, each with the time zone in which its appointments are kept.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,21 +7,21 @@ use crate::values::{LongText, Phone, Text};
 use crate::{Aggregate, DepartmentId, Subject, UserId, described};
 
 described! {
-    /// What a department is.
+    /// The description of a department.
     pub struct Details {
-        /// Its unique short code.
+        /// The short code of the department, unique in the hospital.
         pub code: Text<20>,
-        /// Its name.
+        /// The name of the department.
         pub name: Text<100>,
-        /// What it does.
+        /// What the department does.
         pub description: Option<LongText>,
-        /// The department that it is part of.
+        /// The department of which this department is a part.
         pub parent_id: Option<DepartmentId>,
-        /// Its time zone in the IANA database, such as `America/New_York`.
+        /// The time zone of the department (IANA database), such as `America/New_York`.
         pub time_zone: Text<64>,
-        /// Its phone number; stored in E.164.
+        /// The phone number of the department; stored in E.164.
         pub phone: Option<Phone>,
-        /// Who leads it.
+        /// The user who leads the department.
         pub head_user_id: Option<UserId>,
     }
 }
@@ -29,9 +29,9 @@ described! {
 /// A department.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Department {
-    /// What it is.
+    /// The description of the department.
     pub details: Details,
-    /// A closed department takes no new appointments, rooms or staff.
+    /// Whether the department is open. A closed department takes no new appointments, rooms or staff.
     pub is_active: bool,
 }
 
@@ -39,11 +39,11 @@ pub struct Department {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was opened.
+    /// The department was opened.
     Opened(Details),
-    /// It is something else now.
+    /// The description of the department changed. The event holds the whole new description.
     Changed(Details),
-    /// It was closed.
+    /// The department was closed.
     Closed,
 }
 

@@ -1,14 +1,14 @@
 use uuid::Uuid;
 
-/// The namespace of derived ids: a UUID of version 8 that says `hims derived ids`.
+/// The UUID namespace of derived ids: a UUID of version 8 whose bytes spell `hims derived ids`.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6869_6d73_2064_8572_a976_6564_2069_6473);
 
-/// The id of what stands for a relation, and of what follows from something else: the same for the same kind and parts
-/// (UUID version 5, RFC 9562). A patient's medication list, an occurrence of a series, a row that has no id of its own.
+/// Derives an id from a kind and parts (UUID version 5, RFC 9562): the same kind and parts always give the same id. For
+/// things that have no id of their own, such as a patient's medication list, an occurrence of a series, or a row.
 ///
-/// Ids are unique over all kinds: the kind is a part of what is hashed.
+/// Ids of different kinds never coincide, since the kind is hashed with the parts.
 pub fn derived(kind: &str, parts: &[&str]) -> Uuid {
-    // A part never holds the separator: texts of the domain have no control characters.
+    // A part never holds the separator, since texts of the domain have no control characters.
     let name = [&[kind], parts].concat().join("\u{1f}");
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }

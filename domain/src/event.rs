@@ -2,26 +2,26 @@ use serde::de::DeserializeOwned;
 
 use crate::Aggregate;
 
-/// Where a stored event comes from: something that can be read as whatever type the stream asks for.
+/// A stored event that can be read as the event enum of its stream.
 pub trait Read {
-    /// Why it cannot be read.
+    /// Why the stored event cannot be read.
     type Error;
-    /// Reads it.
+    /// Reads the stored event as an event of type `E`.
     fn read<E: DeserializeOwned>(self) -> Result<E, Self::Error>;
 }
 
 macro_rules! aggregates {
     ($($name:ident = $module:ident),* $(,)?) => {
-        /// Any event of any aggregate: what a projection matches on.
+        /// An event of any aggregate, on which projections match.
         #[derive(Debug, Clone, PartialEq)]
-        #[allow(missing_docs, reason = "each is the event of the aggregate that it names")]
+        #[allow(missing_docs, reason = "each variant holds the event of the aggregate that it names")]
         pub enum DomainEvent { $( $name(crate::$module::Event) ),* }
 
         impl DomainEvent {
-            /// Every stream type.
+            /// The stream types of all aggregates.
             pub const STREAMS: &'static [&'static str] = &[$(<crate::$module::$name as Aggregate>::STREAM),*];
 
-            /// Reads an event of a stream type; `None` when no aggregate has that stream type.
+            /// Reads a stored event of a stream type; `None` when no aggregate has the stream type.
             pub fn read<R: Read>(stream_type: &str, stored: R) -> Option<Result<Self, R::Error>> {
                 $( if stream_type == <crate::$module::$name as Aggregate>::STREAM {
                     return Some(stored.read().map(Self::$name));
@@ -30,7 +30,7 @@ macro_rules! aggregates {
             }
         }
 
-        /// Calls a macro once for each aggregate with its type; the one list of them all.
+        /// Calls a macro once for each aggregate, with the type of the aggregate. The only list of all aggregates.
         #[macro_export]
         macro_rules! for_each_aggregate {
             ($then:ident) => { $( $then!($crate::$module::$name); )* };

@@ -1,7 +1,7 @@
-//! What is true in a hospital and what has happened there: ids, values, events and the state that they fold into.
+//! What is true in a hospital and what has happened there: ids, values, events, and the state into which events fold.
 //!
-//! No input or output, no clock, no randomness, no `async`. Everything else in the workspace may depend on this crate;
-//! it depends on nothing of the workspace.
+//! This crate has no input or output, no clock, no randomness and no `async`. Every other crate of the workspace may
+//! depend on this crate; this crate depends on none of them.
 
 mod aggregate;
 mod derived;

@@ -9,33 +9,33 @@ use crate::values::Text;
 use crate::{Aggregate, Subject, described};
 
 described! {
-    /// What a product is.
+    /// The description of a product in the medication catalogue.
     pub struct Details {
-        /// Its full name.
+        /// The full name of the product.
         pub name: Text<200>,
-        /// The name of its substance.
+        /// The generic name: the name of the substance.
         pub generic_name: Option<Text<200>>,
-        /// The name that its maker gave it.
+        /// The brand name that the manufacturer gave the product.
         pub brand_name: Option<Text<200>>,
-        /// How much of the substance is in one unit, such as `500 mg`.
+        /// The amount of the substance in one unit, such as `500 mg`.
         pub strength: Option<Text<50>>,
-        /// Its form, such as `tablet`.
+        /// The dose form, such as `tablet`.
         pub form: Option<Text<50>>,
-        /// How it is given, such as `oral`.
+        /// The route by which the product is given, such as `oral`.
         pub route: Option<Text<50>>,
-        /// The class of drugs that it belongs to.
+        /// The class of drugs to which the product belongs.
         pub drug_class: Option<Text<100>>,
-        /// Whether the law controls it.
+        /// Whether the product is a controlled substance.
         #[serde(default)]
         pub controlled_substance: bool,
         /// The schedule of a controlled substance in the United States, `I` to `V`.
         pub dea_schedule: Option<Text<5>>,
-        /// Whether it is given out on prescription only; it is unless told.
+        /// Whether the product needs a prescription; `true` if left out.
         #[serde(default = "yes")]
         pub requires_prescription: bool,
         /// The RxNorm concept of the product (RXCUI).
         pub rxnorm_code: Option<Text<20>>,
-        /// The RxNorm concepts of its ingredients (RXCUI); interactions are found by them.
+        /// The RxNorm concepts of the ingredients (RXCUI), by which interactions are found.
         #[serde(default)]
         pub ingredients: BTreeSet<Text<20>>,
     }
@@ -48,7 +48,7 @@ fn yes() -> bool {
 /// A product of the catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Medication {
-    /// What it is.
+    /// The description of the product.
     pub details: Details,
     /// Only an active product can be prescribed.
     pub is_active: bool,
@@ -58,13 +58,13 @@ pub struct Medication {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was added.
+    /// The product was added to the catalogue.
     Added(Details),
-    /// More, or something else, is known of it; holds everything as it is now.
+    /// The description of the product changed. The event holds the whole new description.
     Changed(Details),
-    /// It can no longer be prescribed.
+    /// The product can no longer be prescribed.
     Deactivated,
-    /// It can again.
+    /// The product can be prescribed again.
     Reactivated,
 }
 

@@ -1,4 +1,4 @@
-//! Medication lots: the stock, lot by lot.
+//! Medication lots: the stock of medications, lot by lot.
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -9,7 +9,7 @@ use crate::values::{LongText, Text};
 use crate::{Aggregate, MedicationId, PrescriptionId, PrescriptionItemId, RoomId, Subject, described, terms};
 
 terms! {
-    /// Whether a lot can be dispensed from. A lot past its expiry date cannot, whatever its status.
+    /// Whether a lot can be dispensed. A lot past its expiry date can never be dispensed, whatever its status.
     pub enum Status {
         Available = "available",
         Quarantined = "quarantined",
@@ -19,84 +19,85 @@ terms! {
 }
 
 described! {
-    /// A delivery.
+    /// The delivery of a lot.
     pub struct Receipt {
-        /// Of what.
+        /// The medication.
         pub medication_id: MedicationId,
-        /// The room where it lies.
+        /// The room in which the lot is stored.
         pub location_id: RoomId,
-        /// The maker's lot number.
+        /// The lot number of the manufacturer.
         pub lot_number: Text<50>,
-        /// The last day on which it may be dispensed.
+        /// The last day on which the lot may be dispensed.
         pub expiry_date: NaiveDate,
-        /// How much, in `unit`; more than zero.
+        /// The delivered quantity, in `unit`; more than zero.
         pub quantity: Decimal,
         /// The unit of every quantity of the lot, such as `tablet`.
         pub unit: Text<20>,
-        /// What one unit cost.
+        /// The cost of one unit.
         pub unit_cost: Option<Decimal>,
-        /// Below how much to order more.
+        /// The quantity below which more is to be ordered.
         pub reorder_level: Option<Decimal>,
     }
 }
 
-/// Stock of one lot.
+/// The stock of one lot of a medication.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MedicationLot {
-    /// Of what.
+    /// The medication.
     pub medication_id: MedicationId,
-    /// The room where it lies.
+    /// The room in which the lot is stored.
     pub location_id: RoomId,
-    /// The maker's lot number.
+    /// The lot number of the manufacturer.
     pub lot_number: Text<50>,
-    /// The last day on which it may be dispensed.
+    /// The last day on which the lot may be dispensed.
     pub expiry_date: NaiveDate,
-    /// How much is there.
+    /// The quantity in stock, in `unit`.
     pub quantity_on_hand: Decimal,
     /// The unit of the quantity.
     pub unit: Text<20>,
-    /// Whether it can be dispensed from.
+    /// Whether the lot can be dispensed.
     pub status: Status,
 }
 
-/// What can happen to a lot.
+/// What can happen to a lot of a medication.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was delivered.
+    /// The lot was delivered.
     Received(Receipt),
-    /// A count found more, or less.
+    /// The quantity was corrected after a count or a loss.
     Adjusted {
-        /// How much more; negative for less.
+        /// The change of the quantity; negative when there is less.
         change: Decimal,
-        /// Why.
+        /// The reason for the correction.
         reason: LongText,
     },
-    /// It must not be dispensed for the time being.
+    /// The lot must not be dispensed for the time being.
     Quarantined {
-        /// Why.
+        /// The reason for the quarantine.
         reason: LongText,
     },
-    /// It may be dispensed again.
+    /// The lot may be dispensed again.
     Released,
-    /// It must never be dispensed again.
+    /// The lot must never be dispensed again.
     Recalled {
-        /// Why.
+        /// The reason for the recall.
         reason: LongText,
     },
-    /// Some of it was given out.
+    /// A part of the lot was dispensed.
     Dispensed {
-        /// For which prescription.
+        /// The prescription.
         prescription_id: PrescriptionId,
-        /// For which line of it.
+        /// The line of the prescription.
         item_id: PrescriptionItemId,
-        /// How much; more than zero.
+        /// The dispensed quantity; more than zero.
         quantity: Decimal,
     },
 }
 
 impl Status {
-    /// The status when there is so much: a lot that is used up is depleted until there is more.
+    /// The status of the lot once its stock has changed: an available lot without stock becomes depleted, and a
+    /// depleted lot with stock becomes available.
     #[must_use]
     pub fn with_stock(self, quantity_on_hand: Decimal) -> Self {
         match (self, quantity_on_hand.is_zero()) {
@@ -113,7 +114,7 @@ impl MedicationLot {
         Self { quantity_on_hand, status: self.status.with_stock(quantity_on_hand), ..self }
     }
 
-    /// Whether it may be dispensed on a day.
+    /// Whether the lot may be dispensed on a day.
     pub fn is_dispensable(&self, on: NaiveDate) -> bool {
         self.status == Status::Available && on <= self.expiry_date
     }

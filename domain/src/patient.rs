@@ -1,5 +1,5 @@
-//! Patients: persons under care, with their allergies and their identifiers elsewhere (FHIR R4 `Patient`,
-//! `AllergyIntolerance`).
+//! Patients: persons under care, with their allergies and the identifiers that other systems gave them (FHIR R4
+//! `Patient`, `AllergyIntolerance`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ terms! {
         Unknown = "unknown",
     }
 
-    /// What kind of thing an allergy is to.
+    /// The kind of substance that causes an allergy.
     pub enum AllergenType {
         Drug = "drug",
         Food = "food",
@@ -28,7 +28,7 @@ terms! {
         Other = "other",
     }
 
-    /// How bad a reaction is.
+    /// The severity of an allergic reaction.
     pub enum Severity {
         Mild = "mild",
         Moderate = "moderate",
@@ -40,17 +40,17 @@ terms! {
 described! {
     /// Who a patient is and how to reach them.
     pub struct Demographics {
-        /// Given name.
+        /// Given name of the patient.
         pub first_name: Personal<Text<100>>,
-        /// Family name.
+        /// Family name of the patient.
         pub last_name: Personal<Text<100>>,
-        /// Middle name.
+        /// Middle name of the patient.
         pub middle_name: Option<Personal<Text<100>>>,
         /// Date of birth; not in the future, at most 150 years ago.
         pub date_of_birth: Personal<NaiveDate>,
         /// Administrative gender.
         pub gender: Gender,
-        /// Social security number; encrypted at rest, never answered in full.
+        /// Social security number; encrypted at rest and never shown in full.
         pub ssn: Option<Personal<Ssn>>,
         /// E-mail address.
         pub email: Option<Personal<Email>>,
@@ -60,66 +60,66 @@ described! {
         pub phone_secondary: Option<Personal<Phone>>,
         /// Street and number.
         pub address_line_1: Option<Personal<Text<255>>>,
-        /// More of the address.
+        /// Second line of the address, such as the apartment.
         pub address_line_2: Option<Personal<Text<255>>>,
-        /// Town.
+        /// City or town.
         pub city: Option<Personal<Text<100>>>,
         /// State or province.
         pub state: Option<Personal<Text<50>>>,
         /// Postal code.
         pub postal_code: Option<Personal<Text<20>>>,
-        /// Country (ISO 3166-1 alpha-2); `US` unless told.
+        /// Country (ISO 3166-1 alpha-2); `US` if left out.
         pub country: Option<Personal<Text<50>>>,
         /// Marital status.
         pub marital_status: Option<Personal<Text<20>>>,
         /// Occupation.
         pub occupation: Option<Personal<Text<100>>>,
-        /// Whom to call.
+        /// The name of the person to call in an emergency.
         pub emergency_contact_name: Option<Personal<Text<200>>>,
-        /// What they are to the patient.
+        /// The relationship of the emergency contact to the patient, such as `spouse`.
         pub emergency_contact_relationship: Option<Personal<Text<50>>>,
-        /// Their phone number; stored in E.164.
+        /// The phone number of the emergency contact; stored in E.164.
         pub emergency_contact_phone: Option<Personal<Phone>>,
-        /// Language (BCP 47); `en` unless told.
+        /// Preferred language (BCP 47); `en` if left out.
         pub preferred_language: Option<Personal<Text<50>>>,
         /// Ethnicity.
         pub ethnicity: Option<Personal<Text<50>>>,
         /// Race.
         pub race: Option<Personal<Text<50>>>,
-        /// Blood group, such as `0+`.
+        /// Blood group, such as `O+`.
         pub blood_type: Option<Personal<Text<10>>>,
-        /// Whether organs may be taken.
+        /// Whether the patient is an organ donor.
         #[serde(default)]
         pub organ_donor: bool,
-        /// Whether there is an advance directive.
+        /// Whether the patient has an advance directive.
         #[serde(default)]
         pub advance_directive: bool,
     }
 
     /// An allergy or intolerance.
     pub struct Allergy {
-        /// What kind of thing it is to.
+        /// The kind of substance that causes the allergy.
         pub allergen_type: AllergenType,
-        /// What it is to.
+        /// The substance that causes the allergy, such as `penicillin`.
         pub allergen_name: Personal<Text<200>>,
-        /// How bad it is.
+        /// The severity of the reaction.
         pub severity: Option<Severity>,
-        /// What happens.
+        /// The reaction of the patient, such as `rash`.
         pub reaction_description: Option<Personal<LongText>>,
-        /// Since when.
+        /// The date on which the allergy began.
         pub onset_date: Option<Personal<NaiveDate>>,
-        /// Who reported it; the caller unless told.
+        /// The user who reported the allergy; the caller if left out.
         pub reported_by: Option<UserId>,
     }
 
-    /// What another system calls the patient.
+    /// An identifier that another system gave the patient.
     #[derive(Eq)]
     pub struct Identifier {
-        /// Who issued it, as a URI (FHIR `Identifier.system`).
+        /// The system that issued the identifier, as a URI (FHIR `Identifier.system`).
         pub system: Text<255>,
         /// The identifier (FHIR `Identifier.value`).
         pub value: Personal<Text<100>>,
-        /// Its kind (HL7 v2 table 0203), such as `MR`, `DL`, `PPN`.
+        /// The kind of identifier (HL7 v2 table 0203), such as `MR`, `DL` or `PPN`.
         pub type_code: Option<Text<20>>,
     }
 }
@@ -127,15 +127,15 @@ described! {
 /// A patient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Patient {
-    /// The record number that this hospital issued.
+    /// The medical record number that this hospital issued.
     pub mrn: Personal<Mrn>,
-    /// Who it is.
+    /// Who the patient is and how to reach them.
     pub demographics: Demographics,
-    /// Allergies that are not retired.
+    /// The allergies that are not retired, by id.
     pub allergies: BTreeMap<AllergyId, Allergy>,
-    /// Allergies that are retired.
+    /// The ids of retired allergies.
     pub retired_allergies: BTreeSet<AllergyId>,
-    /// What other systems call the patient.
+    /// The identifiers that other systems gave the patient.
     pub identifiers: Vec<Identifier>,
 }
 
@@ -143,38 +143,38 @@ pub struct Patient {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was begun.
+    /// The patient was registered.
     Registered {
-        /// The record number that this hospital issued.
+        /// The medical record number that this hospital issued.
         mrn: Personal<Mrn>,
-        /// Who it is.
+        /// Who the patient is and how to reach them.
         demographics: Box<Demographics>,
-        /// What other systems call the patient.
+        /// The identifiers that other systems gave the patient.
         identifiers: Vec<Identifier>,
     },
-    /// The patient is called, described or reached otherwise; holds everything as it is now.
+    /// The demographics of the patient changed. The event holds all of the new demographics.
     DemographicsChanged(Box<Demographics>),
-    /// Another system's identifier became known.
+    /// An identifier that another system gave the patient became known.
     IdentifierAdded(Identifier),
     /// An allergy became known.
     AllergyRecorded {
-        /// Its id.
+        /// The id of the allergy.
         allergy_id: AllergyId,
-        /// What it is.
+        /// The allergy.
         allergy: Allergy,
     },
-    /// More, or something else, is known of an allergy; holds everything as it is now.
+    /// The description of an allergy changed. The event holds the whole new description.
     AllergyChanged {
-        /// Its id.
+        /// The id of the allergy.
         allergy_id: AllergyId,
-        /// What it is.
+        /// The allergy.
         allergy: Allergy,
     },
-    /// It is no allergy after all, or no longer.
+    /// An allergy was retired, because the patient does not have the allergy or no longer has it.
     AllergyRetired {
-        /// Its id.
+        /// The id of the allergy.
         allergy_id: AllergyId,
-        /// Why.
+        /// The reason for retiring the allergy.
         reason: Personal<LongText>,
     },
 }

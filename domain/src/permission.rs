@@ -1,4 +1,4 @@
-//! The words of the permission documents (schema document §3.1): four closed sets, one for each verb.
+//! The words of the permission documents of roles (schema document, section 3.1): four closed sets, one for each verb.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{Described, Invalid, Pointer, Shape, terms};
 
 terms! {
-    /// What a role may begin.
+    /// What a role may create.
     pub enum Create {
         Allergies = "allergies",
         Appointments = "appointments",
@@ -75,17 +75,17 @@ terms! {
     }
 }
 
-/// A word of a permission document, which should be one of the set `T`.
+/// A word of a permission document, which should belong to the set `T`.
 ///
-/// A stored document may hold another word: one that a later release gives up must not make history unreadable. A new
-/// document is refused with it.
+/// A stored document may hold a word outside the set, so that a word which a later release gives up does not make
+/// history unreadable. A new document with a word outside the set is refused.
 pub struct Word<T> {
     word: String,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> Word<T> {
-    /// The word.
+    /// The word as text.
     pub fn as_str(&self) -> &str {
         &self.word
     }

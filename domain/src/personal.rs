@@ -10,20 +10,21 @@ use crate::{Described, Invalid, Pointer, Shape};
 
 /// A value that identifies a person.
 ///
-/// In a request it is the plain value. In an event it is `{"$personal": value}`, which the event store seals with the
-/// key of the event's subject before anything is hashed or stored. Once that key is destroyed it reads as [`Erased`].
+/// In a request, a personal value is written as the plain value. In an event, it is written as `{"$personal": value}`,
+/// which the event store seals with the key of the event's subject before the event is hashed and stored. Once the key
+/// is destroyed, the value reads as [`Erased`].
 ///
 /// [`Erased`]: Personal::Erased
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Personal<T> {
-    /// Readable.
+    /// The readable value.
     Known(T),
     /// The person was erased, or the reader has no key.
     Erased,
 }
 
 impl<T> Personal<T> {
-    /// The value, unless erased.
+    /// The value; `None` when the value was erased.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -38,7 +39,7 @@ impl<T> From<T> for Personal<T> {
     }
 }
 
-/// Never shows the value: a log line must not hold it.
+/// Never shows the value, since a log line must not hold a personal value.
 impl<T> fmt::Debug for Personal<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -53,7 +54,7 @@ impl<T: Described> Described for Personal<T> {
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         match self {
             Self::Known(value) => value.check(at, invalid),
-            Self::Erased => invalid.push(at.invalid("give the value; an erased one cannot be written")),
+            Self::Erased => invalid.push(at.invalid("give the value; the mark of an erased value cannot be sent")),
         }
     }
 }
@@ -116,7 +117,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PersonalVisitor<T> {
     }
 }
 
-/// A map whose first key was already read.
+/// A serde map whose first key was already read and is read again from here.
 struct PutBack<A> {
     first: Option<String>,
     map: A,

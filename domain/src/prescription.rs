@@ -1,4 +1,5 @@
-//! Prescriptions: orders of medications, and their dispensing (FHIR R4 `MedicationRequest`, `MedicationDispense`).
+//! Prescriptions: orders of medications, and what was dispensed for them (FHIR R4 `MedicationRequest`,
+//! `MedicationDispense`).
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -12,7 +13,7 @@ use crate::{
 };
 
 terms! {
-    /// Where a prescription stands.
+    /// The status of a prescription.
     pub enum Status {
         Pending = "pending",
         SentToPharmacy = "sent_to_pharmacy",
@@ -31,33 +32,33 @@ terms! {
 }
 
 described! {
-    /// One medication of a prescription, and how to take it.
+    /// The order of one medication, and how to take the medication.
     pub struct Order {
-        /// What.
+        /// The medication.
         pub medication_id: MedicationId,
-        /// How much at a time.
+        /// The quantity of one dose, in `dose_unit`.
         pub dose_quantity: Option<Decimal>,
-        /// The unit of a dose.
+        /// The unit of a dose, such as `mg`.
         pub dose_unit: Option<Text<20>>,
-        /// How it is given.
+        /// The route by which the medication is given, such as `oral`.
         pub route: Option<Text<50>>,
-        /// How often.
+        /// How often the medication is taken.
         pub frequency: Option<Text<50>>,
-        /// Whether it is taken only when needed.
+        /// Whether the medication is taken only when needed.
         #[serde(default)]
         pub as_needed: bool,
-        /// For how many days.
+        /// The number of days for which the medication is taken.
         pub duration_days: Option<i32>,
-        /// How much to dispense, in `quantity_unit`; more than zero.
+        /// The quantity to dispense, in `quantity_unit`; more than zero.
         pub quantity: Decimal,
-        /// The unit of the quantity; must be that of the lots.
+        /// The unit of the quantity; must be the unit of the medication's lots.
         pub quantity_unit: Text<20>,
-        /// Whether a product of the same ingredients will do; it will unless told.
+        /// Whether a product with the same ingredients may be dispensed instead; `true` if left out.
         #[serde(default = "yes")]
         pub substitution_allowed: bool,
-        /// What to tell the patient.
+        /// Instructions for the patient.
         pub instructions: Option<Personal<LongText>>,
-        /// The last day on which it may be dispensed.
+        /// The last day on which the medication may be dispensed.
         pub valid_until: Option<NaiveDate>,
     }
 }
@@ -69,34 +70,34 @@ fn yes() -> bool {
 /// One line of a prescription.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// Its id.
+    /// The id of the line.
     pub id: PrescriptionItemId,
-    /// What was ordered.
+    /// The order.
     pub order: Order,
 }
 
-/// What was given out for a line.
+/// A quantity that was dispensed for one line of a prescription.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dispensing {
-    /// For which line.
+    /// The line of the prescription.
     pub item_id: PrescriptionItemId,
-    /// From which lot; `None` when another pharmacy gave it out.
+    /// The lot from which the quantity was taken; `None` when another pharmacy dispensed it.
     pub lot_id: Option<MedicationLotId>,
-    /// How much, in the line's unit; more than zero.
+    /// The quantity, in the unit of the line; more than zero.
     pub quantity: Decimal,
 }
 
-/// A line, and how much of it was given out.
+/// A line of a prescription, and the quantity dispensed so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The line.
     pub item: Item,
-    /// How much of it was given out.
+    /// The quantity dispensed so far.
     pub quantity_dispensed: Decimal,
 }
 
 impl Line {
-    /// How much may still be given out.
+    /// The quantity that may still be dispensed.
     pub fn outstanding(&self) -> Decimal {
         self.item.order.quantity - self.quantity_dispensed
     }
@@ -105,15 +106,15 @@ impl Line {
 /// An order of one or more medications.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prescription {
-    /// For whom.
+    /// The patient.
     pub patient_id: PatientId,
-    /// By whom.
+    /// The provider who wrote the prescription.
     pub provider_id: UserId,
-    /// Its number.
+    /// The number of the prescription.
     pub number: PrescriptionNumber,
-    /// What.
+    /// The lines, one for each ordered medication.
     pub lines: Vec<Line>,
-    /// Where it stands.
+    /// The status of the prescription.
     pub status: Status,
 }
 
@@ -121,42 +122,42 @@ pub struct Prescription {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was written.
+    /// The prescription was written.
     Written(Written),
-    /// The pharmacy has it.
+    /// The prescription was sent to the pharmacy.
     SentToPharmacy,
-    /// The pharmacy has it ready.
+    /// The medications are ready at the pharmacy.
     MarkedReady,
-    /// All or some of it was given out.
+    /// All or some of the prescribed medications were dispensed.
     Dispensed {
-        /// What.
+        /// The dispensed quantities, by line and lot.
         dispensed: Vec<Dispensing>,
-        /// Nothing is outstanding.
+        /// Whether nothing more may be dispensed for the prescription.
         completes: bool,
     },
-    /// It must not be given out.
+    /// The prescription was cancelled; nothing more may be dispensed.
     Cancelled {
-        /// Why.
+        /// The reason for the cancellation.
         reason: Personal<LongText>,
     },
 }
 
-/// A prescription as written.
+/// The prescription as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {
-    /// Its number.
+    /// The number of the prescription.
     pub number: PrescriptionNumber,
-    /// The consultation that led to it.
+    /// The consultation that led to the prescription.
     pub consultation_id: Option<ConsultationId>,
-    /// For whom.
+    /// The patient.
     pub patient_id: PatientId,
-    /// By whom.
+    /// The provider who wrote the prescription.
     pub provider_id: UserId,
-    /// How urgent it is.
+    /// How urgent the prescription is.
     pub priority: Priority,
-    /// What else is to be said.
+    /// Notes on the prescription.
     pub notes: Option<Personal<LongText>>,
-    /// What.
+    /// The lines, one for each ordered medication.
     pub items: Vec<Item>,
 }
 
@@ -179,14 +180,14 @@ impl Aggregate for Prescription {
             }),
             Event::SentToPharmacy => state.map(|it| Self { status: Status::SentToPharmacy, ..it }),
             Event::MarkedReady => state.map(|it| Self { status: Status::Ready, ..it }),
-            Event::Dispensed { dispensed, completes } => state.map(|mut it| {
+            Event::Dispensed { dispensed, completes } => state.map(|mut prescription| {
                 for part in dispensed {
-                    for line in it.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
+                    for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
                         line.quantity_dispensed += part.quantity;
                     }
                 }
-                let status = if *completes { Status::Dispensed } else { it.status };
-                Self { status, ..it }
+                let status = if *completes { Status::Dispensed } else { prescription.status };
+                Self { status, ..prescription }
             }),
             Event::Cancelled { reason: _ } => state.map(|it| Self { status: Status::Cancelled, ..it }),
         }

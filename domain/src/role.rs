@@ -10,32 +10,33 @@ use crate::values::{LongText, Text};
 use crate::{Aggregate, Subject, described};
 
 described! {
-    /// What a role may do, as the schema document writes it: verbs, and what each of them extends to.
+    /// What a role may do: for each verb, the words for what the role may create, read, update or delete (schema
+    /// document, section 3.1).
     #[derive(Default)]
     pub struct Permissions {
-        /// What may be begun, such as `appointments`.
+        /// What the role may create, such as `appointments`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         pub create: BTreeSet<Word<Create>>,
-        /// What may be read, such as `all_patients`.
+        /// What the role may read, such as `all_patients`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         pub read: BTreeSet<Word<Read>>,
-        /// What may be changed, such as `appointment_status`.
+        /// What the role may change, such as `appointment_status`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         pub update: BTreeSet<Word<Update>>,
-        /// What may be ended for good, such as `users`.
+        /// What the role may end for good, such as `users`.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         pub delete: BTreeSet<Word<Delete>>,
     }
 
-    /// A role as it is defined.
+    /// The definition of a role.
     pub struct Definition {
-        /// Its unique name, such as `nurse`.
+        /// The unique name of the role, such as `nurse`.
         pub name: Text<50>,
-        /// Its name for people.
+        /// The name of the role as it is displayed.
         pub display_name: Text<100>,
-        /// What it is for.
+        /// What the role is for.
         pub description: Option<LongText>,
-        /// What it may do.
+        /// What the role may do.
         pub permissions: Permissions,
     }
 }
@@ -43,11 +44,12 @@ described! {
 /// A named set of permissions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Role {
-    /// As defined, with the permissions of now.
+    /// The definition of the role, with its current permissions.
     pub definition: Definition,
-    /// Came with the system; its name cannot be given to another role.
+    /// Whether the role came with the system. The name of a system role cannot be given to another role.
     pub is_system_role: bool,
-    /// Every word that a release ever offered to a system role, whether an administrator took it away since or not.
+    /// Every permission word that a release ever offered to a system role, even if an administrator took the word away
+    /// since then.
     pub offered: Permissions,
 }
 
@@ -55,34 +57,34 @@ pub struct Role {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was defined.
+    /// The role was defined.
     Defined {
-        /// How.
+        /// The definition.
         definition: Definition,
-        /// Whether it came with the system.
+        /// Whether the role came with the system.
         is_system_role: bool,
     },
-    /// It may do something else from now on.
+    /// The permissions of the role changed.
     PermissionsChanged {
-        /// Everything that it may do now.
+        /// All permissions of the role from now on.
         permissions: Permissions,
     },
     /// A release that knows new permission words offered them to a system role, once.
     WordsOffered {
-        /// The words that are new.
+        /// The new words.
         words: Permissions,
-        /// Everything that the role may do now.
+        /// All permissions of the role from now on.
         permissions: Permissions,
     },
 }
 
 impl Permissions {
-    /// Whether nothing is allowed.
+    /// Whether no word of any verb is held.
     pub fn is_empty(&self) -> bool {
         self.create.is_empty() && self.read.is_empty() && self.update.is_empty() && self.delete.is_empty()
     }
 
-    /// These words and others.
+    /// These permissions together with `others`.
     #[must_use]
     pub fn with(mut self, others: &Self) -> Self {
         self.create.extend(others.create.iter().cloned());
@@ -92,7 +94,7 @@ impl Permissions {
         self
     }
 
-    /// These words but for others.
+    /// These permissions without those of `others`.
     #[must_use]
     pub fn without(mut self, others: &Self) -> Self {
         self.create.retain(|word| !others.create.contains(word));
@@ -102,7 +104,7 @@ impl Permissions {
         self
     }
 
-    /// Whether every word of these is among others.
+    /// Whether `others` holds all of these permissions.
     pub fn is_within(&self, others: &Self) -> bool {
         self.clone().without(others).is_empty()
     }

@@ -7,7 +7,7 @@ use crate::values::{LongText, Text};
 use crate::{Aggregate, DepartmentId, Subject, described, terms};
 
 terms! {
-    /// What a room is for.
+    /// The purpose of a room.
     pub enum RoomType {
         Exam = "exam",
         Procedure = "procedure",
@@ -28,17 +28,17 @@ terms! {
 }
 
 described! {
-    /// What a room is.
+    /// The description of a room.
     pub struct Details {
-        /// Whose it is.
+        /// The department to which the room belongs.
         pub department_id: DepartmentId,
-        /// Its number, unique in the department.
+        /// The number of the room, unique in the department.
         pub room_number: Text<20>,
-        /// Its name.
+        /// The name of the room.
         pub name: Option<Text<100>>,
-        /// What it is for.
+        /// The purpose of the room.
         pub room_type: RoomType,
-        /// How many patients it takes; 1 unless told.
+        /// The number of patients for whom the room has space; 1 if left out.
         #[serde(default = "one")]
         pub capacity: i32,
     }
@@ -51,9 +51,9 @@ fn one() -> i32 {
 /// A room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Room {
-    /// What it is.
+    /// The description of the room.
     pub details: Details,
-    /// Whether it can be used.
+    /// Whether the room can be used.
     pub status: RoomStatus,
 }
 
@@ -61,16 +61,16 @@ pub struct Room {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It was added.
+    /// The room was added.
     Added(Details),
-    /// It is something else now.
+    /// The description of the room changed. The event holds the whole new description.
     Changed(Details),
-    /// It cannot be used for the time being.
+    /// The room cannot be used for the time being.
     Suspended {
-        /// Why.
+        /// The reason for suspending the room.
         reason: LongText,
     },
-    /// It can be used again.
+    /// The room can be used again.
     Reactivated,
 }
 

@@ -1,4 +1,4 @@
-//! Sessions: a user in the system, from login to logout.
+//! Sessions: the time of a user in the system, from login to logout.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,15 +20,15 @@ terms! {
 /// A session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// Whose it is.
+    /// The user who logged in.
     pub user_id: UserId,
-    /// SHA-256 of the bearer token, in hex.
+    /// The SHA-256 hash of the bearer token in hexadecimal digits. The token itself is stored nowhere.
     pub token_hash: String,
-    /// When it ends unless it is used.
+    /// When the session ends unless it is used.
     pub idle_expires_at: DateTime<Utc>,
-    /// When it ends however much it is used.
+    /// When the session ends even if it is used.
     pub absolute_expires_at: DateTime<Utc>,
-    /// How it ended; `None` while it lasts.
+    /// How the session ended; `None` while the session lasts.
     pub ended: Option<EndReason>,
 }
 
@@ -38,29 +38,29 @@ pub struct Session {
 pub enum Event {
     /// The user logged in.
     Started {
-        /// Who.
+        /// The user.
         user_id: UserId,
-        /// SHA-256 of the bearer token, in hex; the token itself is nowhere.
+        /// The SHA-256 hash of the bearer token in hexadecimal digits. The token itself is stored nowhere.
         token_hash: String,
-        /// When it ends unless it is used.
+        /// When the session ends unless it is used.
         idle_expires_at: DateTime<Utc>,
-        /// When it ends however much it is used.
+        /// When the session ends even if it is used.
         absolute_expires_at: DateTime<Utc>,
     },
-    /// It was used, so that it lasts longer.
+    /// The session was used and therefore lasts longer.
     Renewed {
-        /// When it ends unless it is used.
+        /// When the session ends unless it is used.
         idle_expires_at: DateTime<Utc>,
     },
-    /// It is over.
+    /// The session ended.
     Ended {
-        /// How.
+        /// How the session ended.
         reason: EndReason,
     },
 }
 
 impl Session {
-    /// Whether the session still gives access.
+    /// Whether the session gives access at the time `now`.
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.ended.is_none() && now < self.idle_expires_at && now < self.absolute_expires_at
     }

@@ -8,42 +8,42 @@ use crate::values::{Email, Phone, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoleId, Subject, described};
 
 described! {
-    /// Who a user is.
+    /// The name of a user and how to reach them.
     pub struct Profile {
-        /// Given name.
+        /// Given name of the user.
         pub first_name: Personal<Text<100>>,
-        /// Family name.
+        /// Family name of the user.
         pub last_name: Personal<Text<100>>,
         /// Phone number; stored in E.164.
         pub phone: Option<Personal<Phone>>,
-        /// Where a picture of the user is.
+        /// The URL of a picture of the user.
         pub avatar_url: Option<Personal<Text<500>>>,
     }
 }
 
-/// An Argon2id hash in PHC string form. Sealed in the log like everything personal.
+/// An Argon2id hash of a password in PHC string form, sealed in the log like every personal value.
 pub type PasswordHash = Personal<String>;
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// The login.
+    /// The e-mail address, with which the user logs in.
     pub email: Personal<Email>,
-    /// Who it is.
+    /// The name of the user and how to reach them.
     pub profile: Profile,
-    /// The role that counts where only one can.
+    /// The primary role, which counts where a user can have only one role.
     pub role_id: RoleId,
-    /// Roles beside the primary one.
+    /// The roles beside the primary role.
     pub additional_role_ids: BTreeSet<RoleId>,
-    /// Where the user works.
+    /// The department in which the user works.
     pub department_id: Option<DepartmentId>,
-    /// The patient who the user is, for a login to the portal.
+    /// The patient who the user is, for a user of the patient portal.
     pub patient_id: Option<PatientId>,
-    /// `None` when the user cannot log in.
+    /// The hash of the password; `None` when the user cannot log in.
     pub password_hash: Option<PasswordHash>,
-    /// The password must be changed before anything else.
+    /// Whether the user must change the password before doing anything else.
     pub must_change_password: bool,
-    /// An inactive user can neither log in nor be booked.
+    /// Whether the user is active. An inactive user can neither log in nor be booked.
     pub is_active: bool,
 }
 
@@ -51,62 +51,62 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The user was entered.
+    /// The user was created.
     Created(Created),
-    /// The user is called otherwise, or reached otherwise.
+    /// The profile of the user changed. The event holds the whole new profile.
     ProfileChanged(Profile),
-    /// The user has other roles.
+    /// The roles of the user changed.
     RoleChanged {
         /// The primary role.
         role_id: RoleId,
-        /// Roles beside it.
+        /// The roles beside the primary role.
         additional_role_ids: BTreeSet<RoleId>,
     },
-    /// The user works elsewhere.
+    /// The department of the user changed.
     DepartmentChanged {
-        /// Where; `None` for nowhere in particular.
+        /// The new department; `None` for no department.
         department_id: Option<DepartmentId>,
     },
     /// The user can no longer log in or be booked.
     Deactivated,
-    /// The user can again.
+    /// The user can log in and be booked again.
     Reactivated,
-    /// The user has another password.
+    /// The password of the user changed.
     PasswordChanged {
-        /// Its hash.
+        /// The hash of the new password.
         password_hash: PasswordHash,
-        /// Somebody else chose it.
+        /// Whether the user must change the password, because somebody else chose it.
         must_change_password: bool,
     },
-    /// The user is this patient.
+    /// The user was linked to the patient who the user is.
     LinkedToPatient {
-        /// Who.
+        /// The patient.
         patient_id: PatientId,
     },
 }
 
-/// A user as entered.
+/// The user as created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// The login.
+    /// The e-mail address, with which the user logs in.
     pub email: Personal<Email>,
-    /// Who it is.
+    /// The name of the user and how to reach them.
     pub profile: Profile,
     /// The primary role.
     pub role_id: RoleId,
-    /// Roles beside it.
+    /// The roles beside the primary role.
     #[serde(default)]
     pub additional_role_ids: BTreeSet<RoleId>,
-    /// Where the user works.
+    /// The department in which the user works.
     pub department_id: Option<DepartmentId>,
-    /// `None` when the user cannot log in.
+    /// The hash of the password; `None` when the user cannot log in.
     pub password_hash: Option<PasswordHash>,
-    /// Somebody else chose the password.
+    /// Whether the user must change the password, because somebody else chose it.
     pub must_change_password: bool,
 }
 
 impl User {
-    /// Every role, the primary one first.
+    /// All roles of the user, the primary role first.
     pub fn role_ids(&self) -> impl Iterator<Item = RoleId> + '_ {
         std::iter::once(self.role_id).chain(self.additional_role_ids.iter().copied().filter(|it| *it != self.role_id))
     }

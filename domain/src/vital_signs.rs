@@ -9,13 +9,13 @@ use crate::values::LongText;
 use crate::{Aggregate, ConsultationId, PatientId, Personal, Subject, UserId, VitalSignsId, described, terms};
 
 terms! {
-    /// The scale of a temperature.
+    /// The unit of a temperature: degrees Fahrenheit or Celsius.
     pub enum TemperatureUnit {
         Fahrenheit = "F",
         Celsius = "C",
     }
 
-    /// Whether a record can be relied on.
+    /// Whether a set of vital signs is valid or was entered in error.
     pub enum Status {
         Final = "final",
         EnteredInError = "entered_in_error",
@@ -23,7 +23,7 @@ terms! {
 }
 
 described! {
-    /// What was measured. A fraction is rounded half to even where a whole number is kept.
+    /// The measurements of a set of vital signs. Where a whole number is kept, a fraction is rounded half to even.
     #[derive(Default)]
     pub struct Measurements {
         /// Systolic blood pressure in mmHg (LOINC 8480-6).
@@ -36,28 +36,29 @@ described! {
         pub respiratory_rate: Option<Decimal>,
         /// Body temperature (LOINC 8310-5) in `temperature_unit`.
         pub temperature: Option<Decimal>,
-        /// The scale of the temperature; `F` unless told.
+        /// The unit of the temperature; `F` if left out.
         pub temperature_unit: Option<TemperatureUnit>,
         /// Oxygen saturation in percent (LOINC 2708-6).
         pub oxygen_saturation: Option<Decimal>,
-        /// Whether oxygen was given.
+        /// Whether the patient was given oxygen.
         #[serde(default)]
         pub oxygen_supplement: bool,
-        /// How much oxygen was given, in litres per minute (LOINC 3151-8).
+        /// The flow rate of the oxygen in litres per minute (LOINC 3151-8).
         pub oxygen_flow_rate: Option<Decimal>,
         /// Body weight in kilograms (LOINC 29463-7).
         pub weight_kg: Option<Decimal>,
         /// Body height in centimetres (LOINC 8302-2).
         pub height_cm: Option<Decimal>,
-        /// Pain as the patient rates it, 0 to 10 (LOINC 72514-3).
+        /// The pain as the patient rates it, from 0 to 10 (LOINC 72514-3).
         pub pain_scale: Option<Decimal>,
-        /// What else is to be said.
+        /// Notes on the measurements.
         pub notes: Option<Personal<LongText>>,
     }
 }
 
 impl Measurements {
-    /// Weight in kilograms over the square of height in metres, to one decimal (LOINC 39156-5).
+    /// The body mass index: weight in kilograms divided by the square of height in metres, to one decimal (LOINC
+    /// 39156-5). `None` when weight or height is missing.
     pub fn bmi(&self) -> Option<Decimal> {
         let metres = self.height_cm?.checked_div(Decimal::ONE_HUNDRED)?;
         let bmi = self.weight_kg?.checked_div(metres.checked_mul(metres)?)?;
@@ -68,50 +69,50 @@ impl Measurements {
 /// One set of vital signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VitalSigns {
-    /// Whose they are.
+    /// The patient.
     pub patient_id: PatientId,
-    /// Where they were taken.
+    /// The consultation in which the vital signs were taken.
     pub consultation_id: Option<ConsultationId>,
-    /// When they were taken.
+    /// When the vital signs were taken.
     pub recorded_at: DateTime<Utc>,
-    /// What was measured.
+    /// The measurements.
     pub measurements: Measurements,
-    /// Whether they can be relied on.
+    /// Whether the vital signs are valid.
     pub status: Status,
 }
 
-/// What can happen to vital signs.
+/// What can happen to a set of vital signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "nearly every event is the large one")]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is of the large variant")]
 pub enum Event {
-    /// They were taken.
+    /// The vital signs were taken.
     Recorded(Recorded),
-    /// They were wrong.
+    /// The vital signs turned out to be wrong.
     MarkedEnteredInError {
-        /// Why.
+        /// What was wrong.
         reason: Personal<LongText>,
-        /// What is right, when it is known.
+        /// The vital signs that replace the wrong ones, if the right values are known.
         corrected_by: Option<VitalSignsId>,
     },
 }
 
-/// Vital signs as taken.
+/// The vital signs as they were taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// Whose they are.
+    /// The patient.
     pub patient_id: PatientId,
-    /// Where they were taken.
+    /// The consultation in which the vital signs were taken.
     pub consultation_id: Option<ConsultationId>,
-    /// Who took them.
+    /// The user who took the vital signs.
     pub recorded_by: UserId,
-    /// When they were taken.
+    /// When the vital signs were taken.
     pub recorded_at: DateTime<Utc>,
-    /// What was measured, rounded as it is kept.
+    /// The measurements, rounded to the precision that is kept.
     pub measurements: Measurements,
-    /// Fields outside the clinical limits, which whoever took them confirmed.
+    /// The names of the measurements outside the clinical limits, which the user who took them confirmed.
     pub extreme: Vec<String>,
-    /// The record that these replace.
+    /// The wrong vital signs that these replace.
     pub corrects: Option<VitalSignsId>,
 }
 

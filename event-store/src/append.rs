@@ -5,23 +5,23 @@ use uuid::Uuid;
 
 use crate::{AppendError, Metadata, Position, Subject};
 
-/// What is written in one transaction: everything or nothing.
+/// What is written in one transaction: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Append {
-    /// Events, by stream. At least one event in all.
+    /// The new events, by stream: at least one event in all.
     pub streams: Vec<StreamAppend>,
-    /// What must still be so.
+    /// What the decision relied on; the append is refused unless every guard still holds.
     pub guards: Vec<Guard>,
-    /// Keys and times taken and given back, releases first.
+    /// Keys and bookings that are taken and given back. What is given back is released first, whatever the order here.
     pub claims: Vec<Claim>,
-    /// Makes the append happen at most once.
+    /// The receipt of the command, which makes the append happen at most once.
     pub receipt: Option<Receipt>,
-    /// The circumstances; each stream adds its own subject.
+    /// The circumstances of the events; each stream adds its own subject.
     pub metadata: Metadata,
 }
 
 impl Append {
-    /// An append to one stream and nothing else.
+    /// An append of events to one stream, without claims, guards or a receipt.
     pub fn stream(stream: StreamAppend) -> Self {
         Self { streams: vec![stream], ..Self::default() }
     }
@@ -30,15 +30,15 @@ impl Append {
 /// New events of one stream.
 #[derive(Debug, Clone)]
 pub struct StreamAppend {
-    /// What kind of thing it is the history of.
+    /// The type of the stream, such as `appointment`.
     pub stream_type: &'static str,
-    /// Which one.
+    /// The stream.
     pub stream_id: Uuid,
-    /// The version that the decision saw; 0 for a stream that must not exist yet.
+    /// The version of the stream that the decision saw; 0 for a stream that must not exist yet.
     pub expected_version: i32,
-    /// What happened.
+    /// The events, in order; none to require only that the stream is at the expected version.
     pub events: Vec<NewEvent>,
-    /// Whose personal values the events hold.
+    /// The person whose personal values the events hold.
     pub subject: Option<Subject>,
 }
 
@@ -48,7 +48,7 @@ impl StreamAppend {
         Self::at(stream_type, stream_id, 0, events)
     }
 
-    /// Further events of a stream at a version.
+    /// Further events of a stream that is at a version.
     pub fn at(
         stream_type: &'static str,
         stream_id: Uuid,
@@ -62,17 +62,17 @@ impl StreamAppend {
 /// An event that is not recorded yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// Stream type and name, such as `appointment.scheduled`.
+    /// The stream type and the name of the event, such as `appointment.scheduled`.
     pub event_type: String,
-    /// What happened. Personal values stand as `{"$personal": value}`.
+    /// The content of the event, with personal values as `{"$personal": value}`.
     pub data: Value,
 }
 
 impl NewEvent {
-    /// An event in the externally tagged form that serde gives an enum: `"confirmed"` or `{"scheduled": {…}}`.
+    /// A new event from an enum in serde's externally tagged form: `"confirmed"` or `{"scheduled": {…}}`.
     ///
     /// # Errors
-    /// When the event cannot be serialised, or is no enum.
+    /// When the event cannot be serialised, or is not an externally tagged enum.
     pub fn new(stream_type: &str, event: &impl Serialize) -> Result<Self, AppendError> {
         let not_an_enum = || AppendError::Malformed("an event must serialise as an externally tagged enum".to_owned());
         match serde_json::to_value(event).map_err(|error| AppendError::Malformed(error.to_string()))? {
@@ -88,94 +88,95 @@ impl NewEvent {
     }
 }
 
-/// A set rule: who has which key or which time. Keys are stored blinded, so they may be personal.
+/// A change of which stream has which key or booking. Keys are stored blinded (HMAC), so they may be personal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// Takes a key that only one owner may have; has no effect when the owner has it already.
+    /// Takes a unique key, which only one owner may have. Has no effect when the owner has the key already.
     Take {
-        /// The set.
+        /// The set to which the key belongs.
         scope: &'static str,
-        /// The key in it.
+        /// The key.
         key: String,
-        /// The stream that takes it.
+        /// The stream that takes the key.
         owner: Uuid,
     },
-    /// Gives such a key back.
+    /// Gives a unique key back. Has no effect when the owner does not have the key.
     Release {
-        /// The set.
+        /// The set to which the key belongs.
         scope: &'static str,
-        /// The key in it.
+        /// The key.
         key: String,
-        /// The stream that has it.
+        /// The stream that has the key.
         owner: Uuid,
     },
-    /// Notes a key that any number of owners may have, so that they can be found by it.
+    /// Notes a shared key, which any number of owners may have, so that the owners can be found by the key.
     Share {
-        /// The set.
+        /// The set to which the key belongs.
         scope: &'static str,
-        /// The key in it.
+        /// The key.
         key: String,
-        /// The stream that has it.
+        /// The stream that has the key.
         owner: Uuid,
     },
-    /// Takes such a note back.
+    /// Gives a shared key back. Has no effect when the owner does not have the key.
     Unshare {
-        /// The set.
+        /// The set to which the key belongs.
         scope: &'static str,
-        /// The key in it.
+        /// The key.
         key: String,
-        /// The stream that has it.
+        /// The stream that has the key.
         owner: Uuid,
     },
-    /// Books a resource from a time up to, and without, another. Bookings of a resource never overlap.
+    /// Books a resource from one time up to, but not including, another. Bookings of one resource never overlap.
     Book {
-        /// What is booked.
+        /// The resource, such as a provider, a room or a patient.
         resource: Uuid,
-        /// Since when.
+        /// When the booking begins.
         from: DateTime<Utc>,
-        /// Until when.
+        /// When the booking ends; the next booking may begin then.
         until: DateTime<Utc>,
-        /// The stream that books it.
+        /// The stream that books the resource.
         owner: Uuid,
     },
     /// Gives back every booking of an owner.
     Unbook {
-        /// The stream that booked.
+        /// The stream that has the bookings.
         owner: Uuid,
     },
 }
 
-/// Something that the decision relied on and that must still hold when it is recorded.
+/// A fact that the decision relied on and that must still be true when the append is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {
     /// Another stream is still at this version.
     Version {
-        /// Which.
+        /// The other stream.
         stream_id: Uuid,
-        /// At which version.
+        /// The version that the decision saw; 0 when the stream did not exist.
         version: i32,
     },
     /// A shared key still has this many owners.
     Owners {
-        /// The set.
+        /// The set to which the key belongs.
         scope: &'static str,
-        /// The key in it.
+        /// The key.
         key: String,
-        /// How many owners.
+        /// The number of owners that the decision saw.
         count: i64,
     },
 }
 
-/// The outcome of a command, kept under its id so that a repetition finds it.
+/// The outcome of a command, kept under the id of the command so that a repeated command is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The command.
     pub command_id: Uuid,
-    /// What was asked, blinded; tells a repetition from another request under the same id.
+    /// The blinded request, which tells a repeated command from a different request under the same id.
     pub fingerprint: Vec<u8>,
-    /// First position written; 0 before it is recorded. After `last` when the command changed nothing.
+    /// The first position written: 0 before the append is recorded, `last + 1` when the command changed nothing.
     pub first: Position,
-    /// Last position written, or that of the event because of which nothing was; 0 before it is recorded.
+    /// The last position written: 0 before the append is recorded. When the command changed nothing, the position of
+    /// the event that made the command unnecessary.
     pub last: Position,
 }
 
@@ -186,13 +187,13 @@ impl Receipt {
     }
 }
 
-/// Where an append came to stand. It is durable.
+/// The positions of an append that is durably recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// Position of its first event.
+    /// The position of the first event of the append.
     pub first: Position,
-    /// Position of its last event.
+    /// The position of the last event of the append.
     pub last: Position,
-    /// When it was recorded.
+    /// When the append was recorded.
     pub recorded_at: DateTime<Utc>,
 }

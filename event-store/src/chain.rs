@@ -1,7 +1,8 @@
 //! The hash chain: `hash(n) = SHA-256(hash(n-1) || body(n))`, with 32 zero bytes for `hash(0)`.
 //!
-//! `body` is UTF-8, its fields joined by one line feed: position, stream type, stream id (lower case, with hyphens),
-//! version, event type, schema version, `recorded_at` (`2026-11-23T10:00:00.000000Z`), data and metadata (as stored).
+//! `body` is UTF-8 text of these fields, joined by one line feed: position, stream type, stream id (lower case, with
+//! hyphens), version, event type, schema version, `recorded_at` (`2026-11-23T10:00:00.000000Z`), data and metadata (as
+//! stored).
 
 use std::fmt::Write as _;
 
@@ -11,37 +12,37 @@ use uuid::Uuid;
 
 use crate::Position;
 
-/// A link of the chain.
+/// The SHA-256 hash of an event, one link of the chain.
 pub type Hash = [u8; 32];
 
-/// What stands before the first event.
+/// The hash that the first event takes as the hash of its predecessor: 32 zero bytes.
 pub const GENESIS: Hash = [0; 32];
 
-/// The fields that are hashed, as they are stored.
+/// The fields of an event that are hashed, as they are stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Body<'a> {
-    /// Place in the log, from 1.
+    /// The place of the event in the log, counted from 1.
     pub position: Position,
-    /// Stream type.
+    /// The type of the stream.
     pub stream_type: &'a str,
-    /// Stream.
+    /// The stream.
     pub stream_id: Uuid,
-    /// Place in the stream, from 1.
+    /// The place of the event in the stream, counted from 1.
     pub version: i32,
-    /// Event type.
+    /// The type of the event.
     pub event_type: &'a str,
-    /// Version of the event type's form.
+    /// The version of the form of the event's data.
     pub schema_version: i32,
-    /// When it was recorded, as [`timestamp`] writes it.
+    /// When the event was recorded, as [`timestamp`] writes it.
     pub recorded_at: &'a str,
-    /// The stored text.
+    /// The content of the event as the stored JSON text.
     pub data: &'a str,
-    /// The stored text.
+    /// The circumstances of the event as the stored JSON text.
     pub metadata: &'a str,
 }
 
 impl Body<'_> {
-    /// The hash of the event that follows `previous`.
+    /// The hash of the event if the hash of the previous event is `previous`.
     pub fn hash(&self, previous: &Hash) -> Hash {
         let mut head = String::with_capacity(192);
         // Writing to a string cannot fail.
@@ -66,7 +67,7 @@ impl Body<'_> {
     }
 }
 
-/// Bytes in lower-case hexadecimal digits.
+/// Writes bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // Writing to a string cannot fail.
@@ -75,7 +76,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A time as it is hashed and answered: UTC, six decimals, `Z`.
+/// Writes a time as it is hashed and answered: UTC with six decimals and `Z`.
 pub fn timestamp(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

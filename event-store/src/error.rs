@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use crate::{Position, VaultError};
 
-/// Why the store could not answer.
+/// Why the event store could not answer.
 #[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// The database did not answer, or answered with an error.
@@ -12,11 +12,11 @@ pub enum StoreError {
     /// A stored event cannot be read.
     #[error("event {position} of type {event_type} cannot be read: {reason}")]
     Unreadable {
-        /// Where it stands.
+        /// The position of the event.
         position: Position,
-        /// Its type.
+        /// The type of the event.
         event_type: String,
-        /// Why; names a field, never a value.
+        /// The kind of error and the column of the stored text; never a value of the event.
         reason: String,
     },
     /// A personal value could not be sealed or opened.
@@ -30,50 +30,50 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Why nothing was written.
+/// Why an append was not written.
 #[derive(Debug, Clone, Error)]
 pub enum AppendError {
-    /// A stream is not at the version that the decision saw.
-    #[error("stream {stream_id} is at another version than expected")]
+    /// A stream is not at the version that the decision saw. Load the stream and decide again.
+    #[error("stream {stream_id} is not at the expected version; load the stream and decide again")]
     Conflict {
-        /// Which.
+        /// The stream.
         stream_id: Uuid,
     },
-    /// Something that the decision relied on has changed.
-    #[error("what the decision relied on has changed")]
+    /// A guard of the append no longer holds: what the decision relied on has changed.
+    #[error("a guard no longer holds: what the decision relied on has changed; load it and decide again")]
     GuardFailed,
-    /// Somebody else has a unique key.
-    #[error("the key in {scope} is taken")]
+    /// Another stream has the unique key.
+    #[error("the unique key in scope {scope} is taken by another stream")]
     Taken {
-        /// The set.
+        /// The set in which the key is unique.
         scope: String,
-        /// Who has it.
+        /// The stream that has the key.
         owner: Uuid,
     },
     /// A resource is booked at an overlapping time.
-    #[error("resource {resource} is booked at an overlapping time")]
+    #[error("resource {resource} is booked at an overlapping time; choose another time")]
     DoubleBooked {
-        /// What.
+        /// The resource, such as a provider or a room.
         resource: Uuid,
-        /// Who booked it.
+        /// The stream that has the overlapping booking.
         owner: Uuid,
     },
     /// A command with this id was recorded before.
     #[error("command {command_id} was recorded before")]
     Repeated {
-        /// Which.
+        /// The command.
         command_id: Uuid,
     },
-    /// The queue is full. Try again later.
-    #[error("too many appends are waiting")]
+    /// The queue of appends is full.
+    #[error("too many appends are waiting; try again later")]
     Overloaded,
-    /// The store is shutting down.
+    /// The event store is shutting down and takes no more appends.
     #[error("the event log is shutting down")]
     Closed,
-    /// The append itself cannot be written.
+    /// The append contradicts itself or holds a value that cannot be stored.
     #[error("the append is malformed: {0}")]
     Malformed(String),
-    /// The database did not answer. Whether the append was recorded is unknown unless a receipt tells.
+    /// The database did not answer. Whether the append was recorded is unknown, unless its receipt is found.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,13 +1,16 @@
-//! An append-only event log: gapless, hash-chained, with the set rules that a log alone cannot keep.
+//! An append-only event log: gapless and hash-chained, with claims for the rules that hold across streams, such as
+//! unique keys and bookings that do not overlap.
 //!
 //! - [`EventStore`] is the interface: append, load, read, follow. [`PgEventStore`] keeps the log in PostgreSQL 15 or
 //!   later, [`MemoryEventStore`] in memory; one conformance suite holds for both.
-//! - An [`Append`] is all or nothing: events of one or several streams, [`Claim`]s (unique keys, shared keys, bookings),
-//!   [`Guard`]s (what the decision relied on), and the [`Receipt`] that makes a command idempotent.
-//! - [`chain`] says how the hash of an event is made, so that anybody can check it; [`verify`] checks it.
-//! - [`Vault`] seals what identifies a person with that person's own key; destroying the key erases the person and
-//!   leaves log and proof whole.
-//! - [`Upcasters`] lift events of older schema versions when they are read.
+//! - An [`Append`] is written as a whole or not at all: events of one or several streams, [`Claim`]s (unique keys,
+//!   shared keys, bookings), [`Guard`]s (what the decision relied on), and the [`Receipt`] that makes a command
+//!   idempotent.
+//! - [`chain`] defines how the hash of an event is computed, so that anybody can recompute it; [`verify`] checks the
+//!   hashes of a whole log.
+//! - [`Vault`] encrypts the values that identify a person with that person's own key. Destroying the key makes the
+//!   values unreadable and leaves the log and its hash chain as they are.
+//! - [`Upcasters`] convert stored events of older schema versions to the current form when they are read.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +23,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What it deliberately does not know: the events' meaning, HTTP, permissions, read tables.
+//! This crate deliberately knows nothing of the meaning of events, HTTP, permissions or read tables.
 
 mod append;
 pub mod chain;

@@ -4,18 +4,18 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Who caused an event.
+/// The person or the part of the system that caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Actor {
-    /// A person who was logged in.
+    /// A user who was logged in.
     User {
-        /// Their id.
+        /// The id of the user.
         id: Uuid,
     },
-    /// The system itself: a process, an import, the set-up.
+    /// The system itself: a process, an import or the set-up.
     System {
-        /// Which part of it.
+        /// The name of the part of the system.
         name: String,
     },
 }
@@ -29,22 +29,22 @@ impl Default for Actor {
 /// The person whose key seals the personal values of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Subject {
-    /// What kind of person, such as `patient`.
+    /// The kind of person, such as `patient`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Who.
+    /// The id of the person.
     pub id: Uuid,
 }
 
 /// The circumstances of an event: who, from where, by which command, because of what.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// Who caused it.
+    /// Who caused the event.
     pub actor: Actor,
     /// The actor's role at the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The session in which it happened.
+    /// The session of the user who caused the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Uuid>,
     /// The address that the request came from.
@@ -53,18 +53,18 @@ pub struct Metadata {
     /// The program that sent the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// The command.
+    /// The id of the command that led to the event.
     pub command_id: Uuid,
-    /// Its name, such as `schedule-appointment`.
+    /// The name of the command, such as `schedule-appointment`.
     pub command: String,
-    /// What it belongs to: the same for everything that follows from one request.
+    /// An id that all events which follow from one request have in common.
     pub correlation_id: Uuid,
-    /// The event or command that led to it.
+    /// The event or command that caused the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
-    /// When it happened, where that differs from when it was recorded.
+    /// When the event happened, which may be earlier than when it was recorded.
     pub occurred_at: DateTime<Utc>,
-    /// Whose personal values the event holds.
+    /// The person whose personal values the event holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
 }

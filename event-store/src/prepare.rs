@@ -1,4 +1,4 @@
-//! What both stores do to an append before it is written, and to events after they are read.
+//! Prepares an append for writing (seals, blinds, serialises) and opens events after reading, for both event stores.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::vault::{SubjectKey, is_sealed};
 use crate::{Append, AppendError, Claim, Guard, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError};
 
-/// An append in the form in which it is stored: sealed, blinded, serialised.
+/// An append in the form in which it is stored: personal values sealed, keys blinded, events serialised.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) streams: Vec<PreparedStream>,
@@ -34,7 +34,7 @@ pub(crate) struct PreparedEvent {
     pub(crate) data: String,
 }
 
-/// A blinded key in its scope.
+/// A blinded key and the scope in which it is claimed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) scope: &'static str,
@@ -51,24 +51,25 @@ pub(crate) enum PreparedClaim {
     Unbook { owner: Uuid },
 }
 
-/// What the sealed values of an event are bound to.
+/// The associated data that binds sealed values to their stream and event type, so that a sealed value which is copied
+/// to another event does not open there.
 fn context(stream_type: &str, stream_id: Uuid, event_type: &str) -> String {
     format!("{stream_type}/{stream_id}/{event_type}")
 }
 
 pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters) -> Result<Prepared, AppendError> {
-    if append.streams.iter().all(|it| it.events.is_empty()) {
-        return Err(AppendError::Malformed("an append needs an event".to_owned()));
+    if append.streams.iter().all(|stream| stream.events.is_empty()) {
+        return Err(AppendError::Malformed("an append needs at least one event".to_owned()));
     }
     let mut streams: Vec<PreparedStream> = Vec::with_capacity(append.streams.len());
     let (mut versions, mut owner_counts) = (Vec::new(), Vec::new());
     let (mut metadata, mut ids) = (append.metadata, HashSet::new());
     for stream in append.streams {
         if !ids.insert(stream.stream_id) {
-            return Err(AppendError::Malformed("an append names a stream twice".to_owned()));
+            return Err(AppendError::Malformed("an append must name each stream once".to_owned()));
         }
         if stream.events.is_empty() {
-            // Nothing happens to it: what remains is that it must be at this version.
+            // A stream without new events only has to be at the expected version, as under a version guard.
             versions.push((stream.stream_id, stream.expected_version));
             continue;
         }
@@ -117,22 +118,23 @@ pub(crate) fn claim(claim: Claim, vault: &Vault) -> PreparedClaim {
         Claim::Share { scope, key: text, owner } => PreparedClaim::Share(key(scope, &text), owner),
         Claim::Unshare { scope, key: text, owner } => PreparedClaim::Unshare(key(scope, &text), owner),
         Claim::Book { resource, from, until, owner } => {
-            // In the precision in which it is kept.
+            // PostgreSQL stores times in microseconds.
             PreparedClaim::Book { resource, from: from.trunc_subsecs(6), until: until.trunc_subsecs(6), owner }
         }
         Claim::Unbook { owner } => PreparedClaim::Unbook { owner },
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands the error over by value")]
 fn malformed(error: serde_json::Error) -> AppendError {
     AppendError::Malformed(error.to_string())
 }
 
-/// The claims without repetitions, unless they contradict each other.
+/// Removes repeated claims. Refuses claims that contradict each other: one unique key taken by two owners, or bookings
+/// that overlap.
 fn consistent(mut claims: Vec<PreparedClaim>) -> Result<Vec<PreparedClaim>, AppendError> {
     let mut seen = HashSet::new();
-    claims.retain(|it| matches!(it, PreparedClaim::Book { .. }) || seen.insert(it.clone()));
+    claims.retain(|claim| matches!(claim, PreparedClaim::Book { .. }) || seen.insert(claim.clone()));
     let mut taken: Vec<_> = claims.iter().filter_map(PreparedClaim::take).collect();
     taken.sort_unstable();
     if let Some([(key, owner), _]) = taken.array_windows().find(|[one, other]| one.0 == other.0) {
@@ -140,7 +142,7 @@ fn consistent(mut claims: Vec<PreparedClaim>) -> Result<Vec<PreparedClaim>, Appe
     }
     let mut booked: Vec<_> = claims.iter().filter_map(PreparedClaim::book).collect();
     if booked.iter().any(|(_, from, until, _)| from >= until) {
-        return Err(AppendError::Malformed("a booking ends after it begins".to_owned()));
+        return Err(AppendError::Malformed("a booking must end after it begins".to_owned()));
     }
     booked.sort_unstable();
     if let Some([(resource, _, _, owner), _]) =
@@ -171,15 +173,15 @@ pub(crate) async fn open(
     events: Vec<Recorded>,
 ) -> Result<Vec<Opened>, StoreError> {
     let subjects: Vec<Option<Uuid>> =
-        events.iter().map(|it| if is_sealed(&it.data) { it.subject_id() } else { None }).collect();
+        events.iter().map(|event| if is_sealed(&event.data) { event.subject_id() } else { None }).collect();
     let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
     let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
-        open_one(upcasters, event, subject.and_then(|it| keys.get(&it)).cloned().unwrap_or(Ok(None)))
+        open_one(upcasters, event, subject.and_then(|id| keys.get(&id)).cloned().unwrap_or(Ok(None)))
     });
     Ok(opened.collect())
 }
 
-/// An event whose values do not open stays as it is stored: it then fails to decode, alone.
+/// Opens one event. When its sealed values do not open, its content becomes null: then only this event fails to decode.
 fn open_one(upcasters: &Upcasters, recorded: Recorded, key: Result<SubjectKey, VaultError>) -> Opened {
     let outdated = recorded.schema_version < upcasters.current_version(&recorded.event_type);
     let sealed = is_sealed(&recorded.data);
@@ -203,7 +205,7 @@ fn open_one(upcasters: &Upcasters, recorded: Recorded, key: Result<SubjectKey, V
     }
 }
 
-/// Seals a state for its snapshot.
+/// Seals the personal values of a state before it is saved as a snapshot.
 pub(crate) async fn seal_state(
     vault: &Vault,
     (stream_type, stream_id): (&str, Uuid),
@@ -213,7 +215,7 @@ pub(crate) async fn seal_state(
     vault.seal(&context(stream_type, stream_id, "snapshot"), subject, state).await
 }
 
-/// Opens a state from its snapshot.
+/// Opens the personal values of a state that was read from a snapshot.
 pub(crate) async fn open_state(
     vault: &Vault,
     (stream_type, stream_id): (&str, Uuid),

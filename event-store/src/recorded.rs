@@ -8,36 +8,36 @@ use crate::chain::{self, Hash};
 use crate::vault::SubjectKey;
 use crate::{Metadata, StoreError, Subject};
 
-/// Place in the log, from 1; 0 is before the first event.
+/// The place of an event in the log, counted from 1; 0 stands for the beginning, before the first event.
 pub type Position = i64;
 
 /// An event as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// Place in the log.
+    /// The place of the event in the log, counted from 1.
     pub position: Position,
-    /// Stream type.
+    /// The type of the stream, such as `appointment`.
     pub stream_type: String,
-    /// Stream.
+    /// The stream.
     pub stream_id: Uuid,
-    /// Place in the stream.
+    /// The place of the event in the stream, counted from 1.
     pub version: i32,
-    /// Event type.
+    /// The type of the event, such as `appointment.scheduled`.
     pub event_type: String,
-    /// Version of the event type's form.
+    /// The version of the form of the event's data.
     pub schema_version: i32,
-    /// When it was recorded; never earlier than the event before it.
+    /// When the event was recorded; never earlier than the event at the previous position.
     pub recorded_at: DateTime<Utc>,
-    /// The stored text, personal values sealed.
+    /// The content of the event as the stored JSON text, with personal values sealed.
     pub data: String,
-    /// The stored text.
+    /// The circumstances of the event as the stored JSON text.
     pub metadata: String,
-    /// Its link of the chain.
+    /// The hash of the event, which also covers the hash of the previous event.
     pub hash: Hash,
 }
 
 impl Recorded {
-    /// The hash that the event must have after `previous`.
+    /// The hash that the event must have if the hash of the previous event is `previous`.
     pub fn expected_hash(&self, previous: &Hash) -> Hash {
         chain::Body {
             position: self.position,
@@ -53,15 +53,15 @@ impl Recorded {
         .hash(previous)
     }
 
-    /// The circumstances.
+    /// The circumstances of the event.
     ///
     /// # Errors
-    /// When the stored text is not metadata.
+    /// When the stored text cannot be read as metadata.
     pub fn circumstances(&self) -> Result<Metadata, StoreError> {
         serde_json::from_str(&self.metadata).map_err(|error| self.unreadable(&error))
     }
 
-    /// Whose personal values it holds; of the circumstances, only that is read.
+    /// The person whose personal values the event holds. Reads only that field of the metadata.
     pub(crate) fn subject_id(&self) -> Option<Uuid> {
         #[derive(Deserialize)]
         struct Subjects {
@@ -71,7 +71,7 @@ impl Recorded {
     }
 
     pub(crate) fn unreadable(&self, error: &serde_json::Error) -> StoreError {
-        // The category and the place: the message itself may quote a value.
+        // Tells only the category and the place of the error, since serde's message may quote a personal value.
         StoreError::Unreadable {
             position: self.position,
             event_type: self.event_type.clone(),
@@ -80,14 +80,14 @@ impl Recorded {
     }
 }
 
-/// An event whose personal values are readable, as far as their keys exist, in today's schema version.
+/// A recorded event in the current schema version, with its personal values readable unless their key was destroyed.
 #[derive(Clone)]
 pub struct Opened {
     /// The event as it is stored.
     pub recorded: Recorded,
-    /// What happened; `None` while the stored text itself is what is to be read.
+    /// The content of the event; `None` when the stored text can be read as it is.
     pub(crate) data: Option<Value>,
-    /// The key of its subject, if it holds sealed values and the key exists.
+    /// The key of the event's subject, if the event holds sealed values and the key exists.
     pub(crate) key: SubjectKey,
 }
 
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Opened {
 }
 
 impl Opened {
-    /// What happened, with personal values as `{"$personal": value}`.
+    /// The content of the event, with personal values as `{"$personal": value}`.
     ///
     /// # Errors
     /// When the stored text is not JSON.
@@ -115,16 +115,16 @@ impl Opened {
         }
     }
 
-    /// Seals a value with the key of the event's subject, for a column of a read table: the same text for the same value,
-    /// so that a rebuild gives the same row. `None` when there is no key.
+    /// Seals a value for a column of a read table with the key of the event's subject. Equal values give equal texts,
+    /// so that a rebuild writes the same row. `None` when the subject has no key.
     pub fn seal_column(&self, column: &str, value: &str) -> Option<String> {
         crate::vault::seal_column(self.key.as_deref()?, column, value)
     }
 
-    /// Reads it as an event of the stream's enum.
+    /// Reads the event as a variant of the stream's event enum.
     ///
     /// # Errors
-    /// When the enum has no such event, or it has another form.
+    /// When the enum has no variant of this name, or the variant has another form.
     pub fn decode<E: DeserializeOwned>(&self) -> Result<E, StoreError> {
         let recorded = &self.recorded;
         let name = recorded.event_type.rsplit('.').next().unwrap_or_default();
@@ -138,7 +138,7 @@ impl Opened {
     }
 }
 
-/// An enum whose variant's name and content stand in different columns.
+/// A serde deserializer for an enum whose variant name and content are stored in different columns.
 struct Variant<'a, D> {
     name: &'a str,
     content: D,

@@ -1,35 +1,36 @@
-//! Claims against the log: what each stream's events say that it holds, beside what is claimed.
+//! Recomputes the claims of each stream from its events, so that they can be compared with the stored claims.
 
 use uuid::Uuid;
 
 use crate::vault::is_sealed;
 use crate::{Claim, Opened, StoreError};
 
-/// Says what a stream holds, from all of its events in their order: only [`Claim::Take`], [`Claim::Share`] and
-/// [`Claim::Book`], with the stream as their owner.
+/// Computes the claims that a stream holds from all of its events, in their order. The claims are only [`Claim::Take`],
+/// [`Claim::Share`] and [`Claim::Book`], with the stream as their owner.
 pub type ClaimsOf = dyn Fn(&[Opened]) -> Result<Vec<Claim>, StoreError> + Send + Sync;
 
-/// How the claims compare with the log.
+/// The result of comparing the stored claims with the claims recomputed from the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClaimsReport {
     /// How many streams were compared.
     pub streams: u64,
-    /// How many streams were not: an event of theirs cannot be read, or the person was erased whose values they hold.
+    /// How many streams were not compared, because an event of the stream cannot be read or the person whose values the
+    /// stream holds was erased.
     pub skipped: u64,
-    /// How many claims are not as the log says.
+    /// How many claims are missing or superfluous according to the log.
     pub differing: u64,
-    /// Some of them.
+    /// Some of the differing claims.
     pub examples: Vec<ClaimDifference>,
 }
 
-/// A claim that is not as the log says.
+/// A claim that is missing or superfluous according to the log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimDifference {
-    /// The set of a key, or `booking` for a time of a resource.
+    /// The scope of the key, or `booking` for a booking of a resource.
     pub set: String,
-    /// The stream.
+    /// The stream that should hold the claim, or holds it.
     pub owner: Uuid,
-    /// Whether the stream should hold it and does not, or holds it and should not.
+    /// True when the stream should hold the claim and does not; false when the stream holds the claim and should not.
     pub is_missing: bool,
 }
 
@@ -43,19 +44,20 @@ impl std::fmt::Display for ClaimDifference {
     }
 }
 
-/// So many differences are given as examples.
+/// How many differences a report gives as examples at most.
 pub(crate) const EXAMPLES: usize = 20;
 
-/// What the events of a stream say that it holds; `None` when that cannot be known.
+/// Computes the claims of a stream from its events; `None` when they cannot be known.
 pub(crate) fn recount(events: &[Opened], claims_of: &ClaimsOf) -> Option<Vec<Claim>> {
-    // A sealed value without a key: the person was erased. The claims stay, so that no key of theirs is issued again.
+    // A sealed value without a key means that the person was erased. The stored claims of the stream stay, so that a
+    // unique key of the person, such as a record number, is never issued again.
     if events.iter().any(|event| event.key.is_none() && is_sealed(&event.recorded.data)) {
         return None;
     }
     match claims_of(events) {
         Ok(claims) => Some(claims),
         Err(error) => {
-            tracing::warn!(%error, "the claims of a stream are not compared");
+            tracing::warn!(%error, "the claims of a stream are not compared, since its events cannot be read");
             None
         }
     }

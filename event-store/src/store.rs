@@ -8,40 +8,40 @@ use crate::chain::Hash;
 use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::{Append, AppendError, Appended, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault};
 
-/// A state that was folded before, so that a long stream need not be folded from its beginning.
+/// The saved state of a stream at one version, so that a long stream need not be folded from its beginning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// The version of the stream after which the state was so.
+    /// The version of the stream up to which the state is folded.
     pub version: i32,
-    /// The version of the state's form.
+    /// The version of the form of the state.
     pub state_version: i32,
-    /// The state; personal values as `{"$personal": value}`.
+    /// The state as JSON, with personal values as `{"$personal": value}`.
     pub state: Value,
 }
 
-/// Which events to look for. What is left out does not matter.
+/// Which events to search for. A criterion that is `None` admits every event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
-    /// Only after this position.
+    /// Only events after this position.
     pub after: Position,
-    /// At most so many.
+    /// How many events to answer at most.
     pub limit: i64,
-    /// Of this stream.
+    /// Only events of this stream.
     pub stream_id: Option<Uuid>,
-    /// Of streams of this type.
+    /// Only events of streams of this type.
     pub stream_type: Option<String>,
-    /// Of this type.
+    /// Only events of this type.
     pub event_type: Option<String>,
-    /// Recorded then or later.
+    /// Only events recorded at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Recorded then or earlier.
+    /// Only events recorded at this time or earlier.
     pub to: Option<DateTime<Utc>>,
-    /// Only these positions.
+    /// Only events at these positions.
     pub positions: Option<Vec<Position>>,
 }
 
 impl Wanted {
-    /// Whether an event is one of those that are looked for.
+    /// Whether an event meets every criterion; `limit` is not considered.
     pub fn fits(&self, event: &Recorded) -> bool {
         event.position > self.after
             && self.stream_id.is_none_or(|it| it == event.stream_id)
@@ -56,7 +56,7 @@ impl Wanted {
 /// An append-only event log.
 #[async_trait]
 pub trait EventStore: Send + Sync {
-    /// Writes, and answers when it is durable.
+    /// Writes an append, and answers once it is durable.
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
 
     /// At most `limit` events of a stream after a version, in order.
@@ -65,17 +65,18 @@ pub trait EventStore: Send + Sync {
     /// At most `limit` events after a position, in order and without a gap.
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError>;
 
-    /// Events that fit, in order, at most `limit`.
+    /// The first events that meet the criteria, in the order of their positions, at most `wanted.limit`.
     async fn search(&self, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError>;
 
-    /// Who has a shared key, or the one who has a unique key.
+    /// The streams that have a shared key, or the one stream that has a unique key.
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError>;
 
-    /// The outcome of an earlier command.
+    /// The receipt of an earlier command; `None` when the log keeps no receipt of the command.
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError>;
 
-    /// Keeps the receipt of a command that changed nothing, since a stream stands where it does at a version. Answers
-    /// the position of that version; `None` when the command has a receipt already.
+    /// Keeps the receipt of a command that changed nothing because a stream at this version is already as the command
+    /// wants it. Answers the position of the event with this version; `None` when the command has a receipt already or
+    /// the stream has no such version.
     async fn acknowledge(
         &self,
         receipt: Receipt,
@@ -83,17 +84,18 @@ pub trait EventStore: Send + Sync {
         version: i32,
     ) -> Result<Option<Position>, StoreError>;
 
-    /// Compares every claim with what the events of its owner say, both as of one moment.
+    /// Compares the stored claims with the claims that follow from the events of each stream, as of one moment.
     async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError>;
 
-    /// Makes the claims anew from the log, while nobody appends: after a restore, or after somebody's hand. Reports what
-    /// is not as the log says even then, such as a key that two streams hold.
+    /// Rebuilds the claims from the log while appends wait, for use after a restore or a manual change of the database.
+    /// Reports the differences that remain, such as a unique key that follows from the events of two streams.
     async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError>;
 
     /// The newest snapshot of a stream.
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError>;
 
-    /// Keeps a snapshot, in place of an older one. `subject` is whose personal values the state holds.
+    /// Saves a snapshot of a stream and replaces an older one. `subject` is the person whose personal values the state
+    /// holds.
     async fn save_snapshot(
         &self,
         stream_type: &'static str,
@@ -102,27 +104,27 @@ pub trait EventStore: Send + Sync {
         snapshot: Snapshot,
     ) -> Result<(), StoreError>;
 
-    /// The position of the newest event as far as this process knows; wakes whoever follows the log.
+    /// The position of the newest event that this process knows of. The receiver is woken when the position grows.
     fn head(&self) -> watch::Receiver<Position>;
 
-    /// Asks the log itself for the position of its newest event.
+    /// Reads the position of the newest event from the log itself.
     async fn current_head(&self) -> Result<Position, StoreError>;
 
-    /// The hash of the newest event, as it is noted beside the log.
+    /// The hash of the newest event, as the head of the log keeps it beside the events.
     async fn head_hash(&self) -> Result<Hash, StoreError>;
 
-    /// Seals and opens personal values.
+    /// The vault, which seals and opens personal values.
     fn vault(&self) -> &Vault;
 
-    /// Lifts older events.
+    /// The upcasters, which convert events of older schema versions to the current form.
     fn upcasters(&self) -> &Upcasters;
 
-    /// Opens personal values and lifts older events, in the same order. Each is on its own: one that cannot be opened
-    /// takes no other with it.
+    /// Opens the personal values of events and converts older events to the current form; keeps their order. An event
+    /// that cannot be opened does not keep the others from being opened.
     async fn open(&self, events: Vec<Recorded>) -> Result<Vec<Opened>, StoreError> {
         crate::prepare::open(self.vault(), self.upcasters(), events).await
     }
 
-    /// Takes no more appends and returns when those that were waiting are written.
+    /// Refuses further appends and returns when the waiting appends are written.
     async fn shutdown(&self);
 }

@@ -2,27 +2,27 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// Lifts the data of an event from one schema version to the next. Pure.
+/// Converts the data of an event from one schema version to the next. A pure function.
 pub type Upcast = fn(Value) -> Value;
 
-/// What is needed to read events of older schema versions: for each event type, its lifts in order.
+/// The functions that convert events of older schema versions to the current one, in order, for each event type.
 #[derive(Debug, Clone, Default)]
 pub struct Upcasters(HashMap<&'static str, Vec<Upcast>>);
 
 impl Upcasters {
-    /// Adds the lift from the event type's newest version so far to the one after it.
+    /// Adds the conversion from the newest schema version of an event type to the next, which becomes the newest.
     #[must_use]
     pub fn lift(mut self, event_type: &'static str, upcast: Upcast) -> Self {
         self.0.entry(event_type).or_default().push(upcast);
         self
     }
 
-    /// The version in which an event type is written today, from 1.
+    /// The schema version in which new events of a type are written, counted from 1.
     pub fn current_version(&self, event_type: &str) -> i32 {
         1 + self.0.get(event_type).map_or(0, |lifts| i32::try_from(lifts.len()).unwrap_or(i32::MAX - 1))
     }
 
-    /// The data in today's form.
+    /// Converts the data of an event from its schema version to the current one.
     pub fn apply(&self, event_type: &str, schema_version: i32, data: Value) -> Value {
         let done = usize::try_from(schema_version - 1).unwrap_or(0);
         let lifts = self.0.get(event_type).map_or(&[][..], Vec::as_slice);

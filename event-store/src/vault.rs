@@ -1,7 +1,8 @@
-//! Personal values: sealed with the key of the person whom they are about (AES-256-GCM-SIV, RFC 8452).
+//! Seals personal values with the key of the person whom they are about (AES-256-GCM-SIV, RFC 8452).
 //!
-//! In memory a personal value is `{"$personal": value}`; in the log it is `{"$sealed": "…"}`, bound by associated data
-//! to its stream, its event type and its place in the event; without a key it reads as `{"$erased": true}`.
+//! In memory a personal value is `{"$personal": value}`. In the log it is `{"$sealed": "…"}`, bound by associated data
+//! to its stream, its event type and its place in the event. A sealed value whose key is destroyed reads as
+//! `{"$erased": true}`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,40 +25,40 @@ const PERSONAL: &str = "$personal";
 const SEALED: &str = "$sealed";
 const ERASED: &str = "$erased";
 const NONCE: usize = 12;
-/// How long a destroyed key may still be known to another process.
+/// How long a key stays in the cache: for so long another process may still use a destroyed key.
 const KEY_CACHE: Duration = Duration::from_secs(5);
 
 /// Why a personal value could not be sealed or opened.
 #[derive(Debug, Clone, Error)]
 pub enum VaultError {
-    /// The event holds personal values of nobody.
+    /// The event holds personal values but names no subject.
     #[error("an event with personal values needs a subject")]
     NoSubject,
-    /// The person was erased; nothing more can be recorded about them.
-    #[error("the subject of the event was erased")]
+    /// The key of the subject was destroyed; no personal value can be recorded about the subject any more.
+    #[error("the subject of the event was erased; no personal value can be recorded about them")]
     Erased,
-    /// The master key is not the one that wrapped the key, or the sealed value was altered.
+    /// The subject's key was wrapped by another master key, or the sealed value was altered.
     #[error("a personal value or its key does not open with this master key")]
     Forged,
-    /// There is no randomness.
-    #[error("the operating system gives no randomness")]
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes")]
     Entropy,
-    /// The table of keys did not answer.
-    #[error("the keys are not available: {0}")]
+    /// The table of subject keys did not answer.
+    #[error("the subject keys are not available: {0}")]
     Unavailable(String),
 }
 
-/// The key that wraps every subject's key; the database never sees it.
+/// The key that encrypts (wraps) the key of every subject. The database never holds the master key.
 pub struct MasterKey {
     wrap: Aes256GcmSiv,
     blind: Zeroizing<[u8; 32]>,
 }
 
 impl MasterKey {
-    /// Derives what is needed from 32 secret bytes.
+    /// Derives the wrapping key and the blinding key from 32 secret bytes.
     ///
     /// # Errors
-    /// Never in practice: the lengths are fixed.
+    /// Never in practice, since the lengths of the keys are fixed.
     pub fn new(secret: &[u8; 32]) -> Result<Self, VaultError> {
         let hkdf = Hkdf::<Sha256>::new(Some(b"event-store/v1"), secret);
         let derive = |purpose: &[u8]| {
@@ -68,29 +69,29 @@ impl MasterKey {
         Ok(Self { wrap: cipher(wrap.as_ref())?, blind: derive(b"blind claim keys")? })
     }
 
-    /// A key of fresh randomness, for tests and throw-away stores.
+    /// A random master key, for tests and temporary stores.
     ///
     /// # Errors
-    /// When the operating system gives no randomness.
+    /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, VaultError> {
         Self::new(&random::<32>()?)
     }
 }
 
-/// Where the wrapped keys are kept, one per subject. `None` in place of a key: it was destroyed.
+/// The table of wrapped subject keys, one per subject. `None` in place of a key means that the key was destroyed.
 #[async_trait]
 pub trait KeyTable: Send + Sync {
-    /// The keys of those subjects that ever had one.
+    /// The keys of these subjects. A subject that never had a key is left out.
     async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError>;
-    /// One of the keys, if there is any that was not destroyed.
+    /// Any one key that was not destroyed, with its subject.
     async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError>;
-    /// Keeps a key unless the subject has, or had, one.
+    /// Stores a key, unless the subject has a key or had one that was destroyed.
     async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError>;
-    /// Destroys a key for good.
+    /// Destroys the key of a subject for good; the subject can never have another.
     async fn destroy(&self, subject: Uuid) -> Result<(), VaultError>;
 }
 
-/// A subject's key, ready to use; `None` when it was destroyed.
+/// The unwrapped key of a subject; `None` when the key was destroyed.
 pub(crate) type SubjectKey = Option<Arc<Aes256GcmSiv>>;
 
 /// Seals and opens personal values, and blinds the keys of claims.
@@ -101,13 +102,14 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// A vault over a table of keys.
+    /// A vault whose subject keys are kept in a table of keys.
     pub fn new(master: MasterKey, keys: Arc<dyn KeyTable>) -> Self {
         let cache = moka::sync::Cache::builder().max_capacity(100_000).time_to_live(KEY_CACHE).build();
         Self { master, keys, cache }
     }
 
-    /// The blind index of a key: the same for the same key, and nothing else can be learnt from it.
+    /// The blind index of a claim's key (HMAC-SHA-256). Equal keys in one scope give equal indexes; an index reveals
+    /// nothing else about its key.
     pub fn blind(&self, scope: &str, key: &[u8]) -> Vec<u8> {
         let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.master.blind.as_ref()) else {
             unreachable!("HMAC takes a key of any length")
@@ -118,10 +120,10 @@ impl Vault {
         mac.finalize().into_bytes().to_vec()
     }
 
-    /// Makes sure that the master key is the one that wrapped the keys of the table.
+    /// Checks that the master key is the one that wrapped the subject keys.
     ///
     /// # Errors
-    /// When it is another, or the keys are not available.
+    /// When another master key wrapped the subject keys, or they are not available.
     pub(crate) async fn prove(&self) -> Result<(), VaultError> {
         match self.keys.sample().await? {
             Some((subject, wrapped)) => self.unwrap(subject, &wrapped).map(drop),
@@ -129,17 +131,19 @@ impl Vault {
         }
     }
 
-    /// Destroys the subject's key: everything that was sealed with it reads as erased from now on.
+    /// Destroys the key of a subject: every value that was sealed with the key reads as erased from now on. Another
+    /// process may use the key for a few seconds more, until its cache forgets the key.
     ///
     /// # Errors
-    /// When the keys are not available.
+    /// When the subject keys are not available.
     pub async fn destroy_key(&self, subject: Uuid) -> Result<(), VaultError> {
         self.keys.destroy(subject).await?;
         self.cache.invalidate(&subject);
         Ok(())
     }
 
-    /// Replaces every personal value by its sealed form. `context` is what the values belong to.
+    /// Replaces every personal value by its sealed form. `context` names the stream and the event type, to which the
+    /// sealed values are bound.
     pub(crate) async fn seal(&self, context: &str, subject: Option<Uuid>, data: &mut Value) -> Result<(), VaultError> {
         if !holds(data, PERSONAL) {
             return Ok(());
@@ -151,17 +155,17 @@ impl Vault {
         })
     }
 
-    /// Replaces every sealed value by the personal value, or by its erasure when there is no key.
+    /// Replaces every sealed value by the personal value, or by the mark of an erased value when there is no key.
     pub(crate) fn open(context: &str, key: Option<&Aes256GcmSiv>, data: &mut Value) -> Result<(), VaultError> {
         replace(data, SEALED, &mut format!("{context}#"), &mut |place, value| {
             let Some(key) = key else { return Ok(marked(ERASED, Value::Bool(true))) };
-            let sealed = value.as_str().and_then(|it| URL_SAFE_NO_PAD.decode(it).ok()).ok_or(VaultError::Forged)?;
+            let sealed = value.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or(VaultError::Forged)?;
             let plain = Zeroizing::new(decrypt(key, place, &sealed)?);
             Ok(marked(PERSONAL, serde_json::from_slice(&plain).map_err(|_| VaultError::Forged)?))
         })
     }
 
-    /// The keys of these subjects, with one look-up for all that are not known here.
+    /// The keys of these subjects. All keys that are not in the cache are fetched in one query.
     pub(crate) async fn keys(
         &self,
         mut subjects: Vec<Uuid>,
@@ -178,8 +182,8 @@ impl Vault {
         }
         if !unknown.is_empty() {
             for (subject, wrapped) in self.keys.fetch(&unknown).await? {
-                // A key that does not open takes no other with it.
-                let key = wrapped.map(|it| self.unwrap(subject, &it)).transpose();
+                // A key that cannot be unwrapped must not make the keys of the other subjects unusable.
+                let key = wrapped.map(|wrapped| self.unwrap(subject, &wrapped)).transpose();
                 if let Ok(key) = &key {
                     self.cache.insert(subject, key.clone());
                 }
@@ -212,7 +216,7 @@ impl Vault {
     }
 }
 
-/// A value for a reader: personal values stand as themselves, erased ones as null; the marks are gone.
+/// Removes the marks of personal values for a reader: a personal value stands as itself, an erased value as null.
 pub fn reveal(value: &mut Value) {
     let unmarked = match value {
         Value::Object(map) if map.len() == 1 => {
@@ -228,11 +232,11 @@ pub fn reveal(value: &mut Value) {
     }
 }
 
-/// Whether a mark stands anywhere in a value.
+/// Whether a mark, such as `$personal`, occurs anywhere in a JSON value.
 fn holds(value: &Value, mark: &str) -> bool {
     match value {
-        Value::Object(map) => map.contains_key(mark) || map.values().any(|it| holds(it, mark)),
-        Value::Array(items) => items.iter().any(|it| holds(it, mark)),
+        Value::Object(map) => map.contains_key(mark) || map.values().any(|child| holds(child, mark)),
+        Value::Array(items) => items.iter().any(|item| holds(item, mark)),
         _ => false,
     }
 }
@@ -248,7 +252,7 @@ fn marked(mark: &str, value: Value) -> Value {
 
 type Replacement<'a> = &'a mut dyn FnMut(&[u8], Value) -> Result<Value, VaultError>;
 
-/// Replaces every `{mark: value}` by what `with` makes of its place and value.
+/// Replaces every `{mark: value}` in a JSON value by what the function `with` makes of its place and inner value.
 fn replace(value: &mut Value, mark: &str, place: &mut String, with: Replacement<'_>) -> Result<(), VaultError> {
     let length = place.len();
     match value {
@@ -287,13 +291,14 @@ fn cipher(key: &[u8]) -> Result<Aes256GcmSiv, VaultError> {
     Aes256GcmSiv::new_from_slice(key).map_err(|_| VaultError::Forged)
 }
 
-/// Seals a value for a column. The nonce is fixed: with a nonce-misuse resistant cipher and a key per person, that shows
-/// nothing but that a person's value in this column is the same as before.
+/// Seals a value for a column of a read table. The nonce is fixed so that equal values give equal texts. With a
+/// misuse-resistant cipher and one key per person, a fixed nonce reveals only whether a person's value in the column is
+/// the same as before.
 pub(crate) fn seal_column(key: &Aes256GcmSiv, column: &str, value: &str) -> Option<String> {
-    encrypt_with([0; NONCE], key, column.as_bytes(), value.as_bytes()).ok().map(|it| URL_SAFE_NO_PAD.encode(it))
+    encrypt_with([0; NONCE], key, column.as_bytes(), value.as_bytes()).ok().map(|sealed| URL_SAFE_NO_PAD.encode(sealed))
 }
 
-/// A random nonce, the ciphertext, the tag.
+/// Encrypts a message. The result is a random nonce, the ciphertext and the tag.
 fn encrypt(key: &Aes256GcmSiv, aad: &[u8], msg: &[u8]) -> Result<Vec<u8>, VaultError> {
     encrypt_with(random()?, key, aad, msg)
 }

@@ -1,48 +1,48 @@
-//! Checks the chain from the stored events alone.
+//! Checks the hash chain from the stored events alone.
 
 use thiserror::Error;
 
 use crate::chain::{GENESIS, Hash};
 use crate::{EventStore, Position, StoreError};
 
-/// Events fetched at a time.
+/// How many events are fetched at a time.
 const PAGE: i64 = 5_000;
 
-/// The log as it was found to be: whole.
+/// The part of the log whose hash chain was checked and found intact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// First position checked.
+    /// The first position that was checked.
     pub first: Position,
-    /// Last position checked.
+    /// The last position that was checked.
     pub last: Position,
     /// The hash of the last event.
     pub hash: Hash,
 }
 
-/// Why the log is not proved.
+/// Why the check of the log failed.
 #[derive(Debug, Error)]
 pub enum Broken {
-    /// An event was altered, or its hash was.
-    #[error("position {0}: the hash does not fit the event and the one before it")]
+    /// An event or its hash was altered.
+    #[error("position {0}: the hash does not fit the event and the hash of the previous event")]
     Hash(Position),
     /// An event is missing.
     #[error("position {0}: the event is missing")]
     Missing(Position),
-    /// There is an event that no append recorded.
+    /// An event stands after the position at which the head says that the log ends.
     #[error("position {0}: the event lies beyond the recorded end of the log")]
     Beyond(Position),
-    /// The check was to begin after the end of the log.
-    #[error("there is nothing to check from there on: the log ends at position {0}")]
+    /// The first position to check lies after the end of the log.
+    #[error("there is nothing to check: the log ends at position {0}; begin at an earlier position")]
     NothingThere(Position),
     /// The log could not be read to its end.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Recomputes every hash from a position on, telling `progress` how far it is.
+/// Recomputes the hash of every event from a position on, and calls `progress` with the last position checked so far.
 ///
 /// # Errors
-/// The first position that is not as it was recorded; or that the log cannot be read.
+/// The first position whose event is missing, altered or not recorded by an append; or that the log cannot be read.
 pub async fn verify(
     store: &dyn EventStore,
     from: Position,
@@ -76,7 +76,7 @@ pub async fn verify(
         }
         progress(last);
     }
-    // The head was read first: the log may have grown since, but not shrunk.
+    // The head was read before the events, so the log may have grown since then but cannot be shorter.
     if last < head {
         return Err(Broken::Missing(last + 1));
     }
@@ -84,8 +84,8 @@ pub async fn verify(
     if last > head {
         return Err(Broken::Beyond(head + 1));
     }
-    // Somebody who rewrote the end, hashes and all, may have forgotten what is noted beside it. While the log grows, the
-    // note is of a later event; then the next check sees it.
+    // Somebody who rewrote the last events together with their hashes may have left the hash in the head as it was. The
+    // comparison is skipped when the log grew in the meantime: the head then has the hash of a later event.
     if last == head && last >= first && store.head_hash().await? != previous && store.current_head().await? == head {
         return Err(Broken::Hash(last));
     }

@@ -10,25 +10,26 @@ pub struct Email(String);
 impl Email {
     const MAX: usize = 255;
 
-    /// Reads an address: one `@`, a local part of the characters of RFC 5322's `dot-atom`, a domain with a dot.
+    /// Reads an e-mail address: a local part in the characters of `dot-atom` (RFC 5322), one `@`, and a domain with a
+    /// dot.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const RULE: &str = "give an e-mail address such as name@example.org";
         let text = text.trim().to_lowercase();
         let (local, domain) = text.split_once('@').ok_or(RULE)?;
-        let atom = |it: char| it.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(it);
-        let host = |it: char| it.is_alphanumeric() || it == '-';
+        let atom = |letter: char| letter.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(letter);
+        let host = |letter: char| letter.is_alphanumeric() || letter == '-';
         let dotted = |part: &str| !part.starts_with('.') && !part.ends_with('.') && !part.contains("..");
         let ok = text.len() <= Self::MAX
             && !local.is_empty()
             && local.chars().all(atom)
             && dotted(local)
             && domain.contains('.')
-            && domain.split('.').all(|it| !it.is_empty() && it.chars().all(host))
-            && domain.rsplit('.').next().is_some_and(|it| it.chars().count() >= 2);
+            && domain.split('.').all(|label| !label.is_empty() && label.chars().all(host))
+            && domain.rsplit('.').next().is_some_and(|label| label.chars().count() >= 2);
         if ok { Ok(Self(text)) } else { Err(RULE) }
     }
 
-    /// The address.
+    /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -40,13 +41,13 @@ impl Email {
 pub struct Phone(String);
 
 impl Phone {
-    /// Reads a number as people write it. Ten digits without a country are North American.
+    /// Reads a phone number as people write it. Ten digits without a country code are taken as a North American number.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const RULE: &str = "give a phone number with its country, such as +1 555 415 3084";
         let text = text.trim();
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        let separators = |it: char| it.is_ascii_digit() || " -.()/+".contains(it);
-        if !text.chars().all(separators) || text.rfind('+').is_some_and(|at| at > 0) {
+        let is_allowed = |letter: char| letter.is_ascii_digit() || " -.()/+".contains(letter);
+        if !text.chars().all(is_allowed) || text.rfind('+').is_some_and(|at| at > 0) {
             return Err(RULE);
         }
         let international = match (text.starts_with('+'), digits.strip_prefix("00"), digits.len()) {
@@ -63,7 +64,7 @@ impl Phone {
         }
     }
 
-    /// The number.
+    /// The number as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

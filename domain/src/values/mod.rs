@@ -1,7 +1,7 @@
-//! Values that know their form.
+//! Texts and numbers with a form of their own, such as phone numbers and record numbers.
 //!
-//! Reading normalises what it can (an e-mail address to lower case, a phone number to E.164) and never fails on a rule;
-//! [`Described::check`](crate::Described::check) reports what does not keep its rule.
+//! Reading a value normalises the value where possible (an e-mail address to lower case, a phone number to E.164) and
+//! never fails because of a rule. [`Described::check`](crate::Described::check) reports a value that breaks its rule.
 
 mod contact;
 mod number;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::contact::normalised;
 use crate::{Described, Invalid, Pointer, Shape};
 
-/// Ten digits and a check digit (Luhn, ISO/IEC 7812-1), so that a slip of one digit is noticed.
+/// Makes a number of ten digits and a check digit (Luhn, ISO/IEC 7812-1), so that one mistyped digit is noticed.
 fn checked(entropy: u64) -> String {
     let digits = format!("{:010}", entropy % 10_000_000_000);
     format!("{digits}{}", luhn(&digits))
@@ -33,7 +33,7 @@ macro_rules! issued {
         pub struct $name(pub String);
 
         impl $name {
-            /// The number that a random draw stands for; whether it is free is for the log to say.
+            /// Makes a number from a random value. Whether the number is still free is decided by its unique claim.
             pub fn issue(entropy: u64) -> Self {
                 Self(format!(concat!($prefix, "{}"), checked(entropy)))
             }
@@ -62,7 +62,7 @@ issued! {
 pub struct Ssn(String);
 
 impl Ssn {
-    /// Reads nine digits, with or without hyphens.
+    /// Reads a social security number of nine digits, with or without hyphens.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let digits: String = text.chars().filter(|it| *it != '-').collect();
         if digits.len() == 9 && digits.bytes().all(|it| it.is_ascii_digit()) {
@@ -72,7 +72,7 @@ impl Ssn {
         }
     }
 
-    /// The number.
+    /// The number as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

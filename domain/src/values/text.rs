@@ -2,7 +2,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Described, Invalid, Pointer, Shape};
 
-/// Text of 1 to `MAX` characters without control characters other than line breaks and tabs; read trimmed.
+/// Text of 1 to `MAX` characters, without control characters other than line breaks and tabs. White space at the
+/// beginning and end is removed when a text is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MAX: usize>(pub String);
@@ -10,28 +11,28 @@ pub struct Text<const MAX: usize>(pub String);
 /// Free text about a person or a thing.
 pub type LongText = Text<20_000>;
 
-/// A short code.
+/// A short code of at most 50 characters.
 pub type Code = Text<50>;
 
 impl<const MAX: usize> Text<MAX> {
-    /// The text.
+    /// The text as a string slice.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether nothing of a text can be seen.
+/// Whether a text consists of spaces and invisible characters only, or is empty.
 pub fn is_blank(text: &str) -> bool {
-    // Spaces of no width, fillers, joiners and tags.
+    // Zero-width spaces, fillers, joiners, direction marks and tags.
     let is_invisible = |it| {
         matches!(it, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e007f}')
     };
-    text.chars().all(|it| it.is_whitespace() || is_invisible(it))
+    text.chars().all(|letter| letter.is_whitespace() || is_invisible(letter))
 }
 
-/// Characters that move what stands beside them: controls but for line breaks and tabs, and those that turn the
-/// direction of writing.
+/// Whether a character changes how its neighbours are displayed: a control character other than a line break or tab, a
+/// Unicode line or paragraph separator, or a character that changes the direction of writing.
 fn is_steering(it: char) -> bool {
     it.is_control() && !matches!(it, '\n' | '\r' | '\t')
         || matches!(it, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

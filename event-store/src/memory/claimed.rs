@@ -7,7 +7,7 @@ use crate::AppendError;
 use crate::prepare::{Key, PreparedClaim};
 use crate::recount::{ClaimDifference, ClaimsReport, EXAMPLES};
 
-/// Who has which keys and times.
+/// Which stream has which unique keys, shared keys and bookings.
 #[derive(Clone, Default)]
 pub(super) struct Claimed {
     pub(super) unique: HashMap<Key, Uuid>,
@@ -19,8 +19,8 @@ impl Claimed {
     pub(super) fn give_back(&mut self, claim: &PreparedClaim) {
         match claim {
             PreparedClaim::Release(key, owner) if self.unique.get(key) == Some(owner) => drop(self.unique.remove(key)),
-            PreparedClaim::Unshare(key, owner) => drop(self.shared.get_mut(key).map(|it| it.remove(owner))),
-            PreparedClaim::Unbook { owner } => self.bookings.retain(|it| it.owner != *owner),
+            PreparedClaim::Unshare(key, owner) => drop(self.shared.get_mut(key).map(|owners| owners.remove(owner))),
+            PreparedClaim::Unbook { owner } => self.bookings.retain(|booking| booking.owner != *owner),
             _ => {}
         }
     }
@@ -36,7 +36,8 @@ impl Claimed {
                 Ok(())
             }
             PreparedClaim::Book { resource, from, until, owner } => {
-                let overlaps = |it: &&Booking| it.resource == *resource && it.from < *until && *from < it.until;
+                let overlaps =
+                    |other: &&Booking| other.resource == *resource && other.from < *until && *from < other.until;
                 if let Some(other) = self.bookings.iter().find(overlaps) {
                     return Err(AppendError::DoubleBooked { resource: *resource, owner: other.owner });
                 }
@@ -48,7 +49,7 @@ impl Claimed {
     }
 }
 
-/// A time of a resource.
+/// The booking of a resource from one time up to, but not including, another.
 #[derive(Clone)]
 pub(super) struct Booking {
     resource: Uuid,
@@ -57,16 +58,16 @@ pub(super) struct Booking {
     owner: Uuid,
 }
 
-/// What the streams hold by their events.
+/// The claims of all streams, recomputed from their events.
 #[derive(Default)]
 pub(super) struct Recounted {
     streams: u64,
     claims: Vec<PreparedClaim>,
-    /// Streams of which it cannot be known what they hold.
+    /// The streams whose claims cannot be recomputed.
     unknown: HashSet<Uuid>,
 }
 
-/// A claim as a set has it: the set, what is claimed of it, by whom.
+/// A claim in comparable form: the scope, the blinded key or the booking in bytes, and the owner.
 type Row = (String, Vec<u8>, Uuid);
 
 fn booking_row(resource: Uuid, from: DateTime<Utc>, until: DateTime<Utc>, owner: Uuid) -> Row {
@@ -75,7 +76,7 @@ fn booking_row(resource: Uuid, from: DateTime<Utc>, until: DateTime<Utc>, owner:
 }
 
 impl Recounted {
-    /// Adds a stream with its claims, if they can be known.
+    /// Adds a stream with its claims; `None` when the claims cannot be recomputed.
     pub(super) fn add(&mut self, stream_id: Uuid, claims: Option<Vec<PreparedClaim>>) {
         match claims {
             Some(claims) => {
@@ -100,8 +101,8 @@ impl Recounted {
         ClaimsReport { streams, skipped, differing, examples }
     }
 
-    /// Keeps what streams claim of which nothing can be known; claims the rest anew. A claim that another stream has
-    /// already is left to it.
+    /// Replaces the stored claims by the recomputed ones, except the claims of streams that could not be recomputed. A
+    /// claim that another stream already has is not taken from that stream.
     pub(super) fn mend(&self, claimed: &mut Claimed) {
         claimed.unique.retain(|_, owner| self.unknown.contains(owner));
         claimed.shared.values_mut().for_each(|owners| owners.retain(|owner| self.unknown.contains(owner)));
@@ -125,7 +126,7 @@ impl Recounted {
         self.claims.iter().filter_map(row).collect()
     }
 
-    /// What is claimed by streams of which it is known what they hold.
+    /// The stored claims of the streams whose claims could be recomputed.
     fn rows_of(&self, claimed: &Claimed) -> BTreeSet<Row> {
         let unique = claimed.unique.iter().map(|(key, owner)| (key, *owner));
         let shared = claimed.shared.iter().flat_map(|(key, owners)| owners.iter().map(move |owner| (key, *owner)));

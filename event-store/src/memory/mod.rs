@@ -18,7 +18,7 @@ use crate::{
     Upcasters, Vault, VaultError, Wanted,
 };
 
-/// An event log in memory: the same promises, but for durability. For tests of what is built on a log.
+/// An event log in memory for tests. It keeps every promise of [`EventStore`] except durability.
 pub struct MemoryEventStore {
     log: Mutex<Log>,
     closed: watch::Sender<bool>,
@@ -48,7 +48,7 @@ impl MemoryEventStore {
         }
     }
 
-    /// What every stream holds by its events.
+    /// Recomputes the claims of every stream from its events.
     async fn recount(&self, claims_of: &ClaimsOf) -> Result<Recounted, StoreError> {
         let mut events = self.log().events.clone();
         events.sort_by_key(|event| (event.stream_id, event.version));
@@ -56,14 +56,14 @@ impl MemoryEventStore {
         let opened = self.open(events).await?;
         for events in opened.chunk_by(|one, next| one.recorded.stream_id == next.recorded.stream_id) {
             let claims = recount(events, claims_of);
-            let prepared = claims.map(|claims| claims.into_iter().map(|it| claim(it, &self.vault)).collect());
+            let prepared = claims.map(|claims| claims.into_iter().map(|each| claim(each, &self.vault)).collect());
             recounted.add(events[0].recorded.stream_id, prepared);
         }
         Ok(recounted)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
-        // A log is whole between its statements: a panic elsewhere leaves nothing half-written.
+        // A poisoned lock is used all the same: nothing that can panic runs while a change of the log is half made.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +85,7 @@ impl Log {
         Ok(())
     }
 
-    /// Applies the claims, releases first, to a copy of what is claimed.
+    /// Applies the claims of an append to a copy of the log's claims. What is given back goes before what is taken.
     fn claim(&self, request: &Prepared) -> Result<Claimed, AppendError> {
         let mut claimed = self.claimed.clone();
         for claim in &request.claims {
@@ -142,7 +142,7 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
-        let of_stream = |it: &&Recorded| it.stream_id == stream_id && it.version > after_version;
+        let of_stream = |event: &&Recorded| event.stream_id == stream_id && event.version > after_version;
         let limit = usize::try_from(limit).unwrap_or(0);
         Ok(self.log().events.iter().filter(of_stream).take(limit).cloned().collect())
     }
@@ -175,7 +175,7 @@ impl EventStore for MemoryEventStore {
         version: i32,
     ) -> Result<Option<Position>, StoreError> {
         let mut log = self.log();
-        let stood = log.events.iter().find(|it| it.stream_id == stream_id && it.version == version);
+        let stood = log.events.iter().find(|event| event.stream_id == stream_id && event.version == version);
         let Some(last) = stood.map(|it| it.position) else { return Ok(None) };
         match log.receipts.entry(receipt.command_id) {
             Entry::Occupied(_) => Ok(None),
@@ -246,7 +246,7 @@ impl EventStore for MemoryEventStore {
     }
 }
 
-/// Wrapped keys in memory.
+/// The table of wrapped subject keys, in memory.
 #[derive(Default)]
 struct MemoryKeys(Mutex<HashMap<Uuid, Option<Vec<u8>>>>);
 
@@ -260,7 +260,7 @@ impl MemoryKeys {
 impl KeyTable for MemoryKeys {
     async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError> {
         let keys = self.keys();
-        Ok(subjects.iter().filter_map(|it| keys.get(it).map(|key| (*it, key.clone()))).collect())
+        Ok(subjects.iter().filter_map(|subject| keys.get(subject).map(|key| (*subject, key.clone()))).collect())
     }
 
     async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError> {
@@ -282,7 +282,7 @@ fn position(index: usize) -> Position {
     Position::try_from(index).unwrap_or(Position::MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "when an event is recorded is for the store to say")]
+#[expect(clippy::disallowed_methods, reason = "the event store sets the time of recording")]
 fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }

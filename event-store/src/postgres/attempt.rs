@@ -1,4 +1,4 @@
-//! One attempt to write a batch, and what became of it.
+//! One attempt to write a batch, and its outcome.
 
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,17 @@ use super::write::{Columns, chain};
 use super::writer::Writer;
 use crate::Appended;
 
-/// How many streams' versions are remembered.
+/// For how many streams the version is remembered.
 const VERSIONS: usize = 200_000;
-/// How long a lost database is sought again before the appends are answered.
+/// How long the writer tries to reach a lost database before it answers the waiting appends with an error.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait between two attempts to connect.
+/// The pause between two attempts to connect.
 const BREATH: Duration = Duration::from_millis(100);
 const EXCLUSION_VIOLATION: &str = "23P01";
-/// How often a batch is sent.
+/// How many times a batch is sent at most if the connection breaks each time.
 const SENT: usize = 3;
 
-/// Where the log ended before a batch, and where it ends once that is written.
+/// The end of the log before a batch, and the end of the log once the batch is written.
 #[derive(Clone, Copy)]
 pub(super) struct Aim {
     after: Head,
@@ -39,20 +39,20 @@ enum Step {
     HeadMoved,
 }
 
-/// What became of a batch.
+/// The outcome of an attempt to write a batch.
 pub(super) enum Outcome {
     Written(Vec<Appended>),
-    /// Another process wrote first.
+    /// Another process has moved the head, so nothing was written.
     HeadMoved,
-    /// A constraint stood against one of the requests.
+    /// A unique or exclusion constraint refused one of the requests, so nothing was written.
     Violated,
-    /// The database refused the batch for another reason.
+    /// The database refused the batch for another reason, or the pool gave no connection.
     Failed(sqlx::Error),
-    /// The connection broke; the batch may be written or not.
+    /// The connection broke. The batch may have been written or not.
     Lost(sqlx::Error, Aim),
 }
 
-/// The versions of streams at the head. True for as long as nobody else moves the head.
+/// The versions of streams at the head of the log. They are valid until another process moves the head.
 pub(super) struct Versions(LruCache<Uuid, i32>);
 
 impl Default for Versions {
@@ -71,16 +71,18 @@ impl KnownVersions for Versions {
     }
 }
 
-/// The losses of a batch.
+/// The connections that broke while a batch was being written.
 #[derive(Default)]
 pub(super) struct Lost {
     since: Option<Instant>,
-    /// What was sent, and may arrive yet.
+    /// For each time that the batch was sent, the positions that it would have. A sent batch may still reach the
+    /// database.
     pub(super) aims: Vec<Aim>,
 }
 
 impl Lost {
-    /// Notes a loss; whether to try again. A batch that costs the connection whenever it is sent is not sent for ever.
+    /// Notes that the connection broke, and tells whether to try again. The attempts are limited, since a batch may
+    /// itself be the reason why the connection breaks.
     pub(super) async fn again(&mut self, aim: Aim) -> bool {
         if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return false;
@@ -95,7 +97,8 @@ impl Lost {
 }
 
 impl Writer {
-    /// Tries to write a batch. `lost` is what was sent on connections that are lost since: it may have been recorded.
+    /// Tries to write a batch. `lost` lists the positions that the batch would have if it was recorded through a
+    /// connection that broke before the answer.
     pub(super) async fn attempt(&mut self, batch: &mut Batch, lost: &[Aim]) -> Outcome {
         let mut aim = Aim { after: self.head, head: self.head };
         let mut connection = match self.connection.take() {
@@ -129,8 +132,9 @@ impl Writer {
         }
     }
 
-    /// Writes under the lock of the head's row: nobody can come between the check and the writing. A lost session that
-    /// is still committing has that lock, and is waited for.
+    /// Writes a batch under a lock on the row of the head, so that no other process can append between the check and
+    /// the write. A broken session that is still committing holds the lock, so the lock also waits for the end of the
+    /// session.
     async fn write_locked(
         &mut self,
         batch: &mut Batch,
@@ -142,7 +146,7 @@ impl Writer {
         let head = read::head_locked(&mut transaction).await?;
         if head != self.head {
             for sent in lost {
-                // The hash tells: it is of these very events.
+                // The stored hash is that of the batch, so the batch was recorded although the answer was lost.
                 if read::hash_at(&mut *transaction, sent.head.position).await? == Some(sent.head.hash) {
                     *aim = *sent;
                     return Ok(Step::Written);
@@ -176,7 +180,7 @@ impl Writer {
         Ok(if written { Step::Written } else { Step::HeadMoved })
     }
 
-    /// The batch is recorded, and the log ends where it was to end. Tells where each request came to stand.
+    /// Takes note that a batch is recorded: the log now ends where the batch ends. Tells the positions of each request.
     fn arrive(&mut self, batch: &Batch, aim: &Aim) -> Vec<Appended> {
         let mut last = aim.after.position;
         let mut appended = Vec::with_capacity(batch.requests.len());
@@ -194,7 +198,7 @@ impl Writer {
         appended
     }
 
-    /// Another process moved the head: what was known of the streams is no longer.
+    /// Takes note that another process moved the head. The remembered versions of streams are no longer valid.
     fn moved_to(&mut self, head: Head) {
         self.head = head;
         self.versions.0.clear();
@@ -206,7 +210,7 @@ fn is_violation(refusal: &dyn DatabaseError) -> bool {
     refusal.is_unique_violation() || refusal.code().is_some_and(|it| it == EXCLUSION_VIOLATION)
 }
 
-/// Whether the session is gone with whatever it was doing. Class 57P: the server is going away.
+/// Whether an error means that the connection is lost. SQLSTATE 57Pxx: the server shuts down or ended the session.
 fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it.starts_with("57P")),
@@ -214,8 +218,8 @@ fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The clock of the log, in the microseconds that are hashed.
-#[expect(clippy::disallowed_methods, reason = "when an event is recorded is for the store to say")]
+/// The current time in microseconds, the precision that is stored and hashed.
+#[expect(clippy::disallowed_methods, reason = "the event store sets the time of recording")]
 fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }

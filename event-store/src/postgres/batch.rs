@@ -1,4 +1,4 @@
-//! Which of the waiting appends can be written together.
+//! Chooses which of the waiting appends are written together.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::writer::Pending;
 use crate::prepare::{Key, Prepared, PreparedClaim};
 
-/// Most events of a batch.
+/// How many events a batch holds before it takes no further request.
 const EVENTS: usize = 8192;
-/// Most bytes of a batch.
+/// How many bytes of events a batch holds before it takes no further request.
 const BYTES: usize = 8 << 20;
 
-/// Appends that are written in one transaction. No two of them touch the same thing, so whether one can be written
-/// does not depend on another.
+/// Appends that are written in one transaction. No append of a batch depends on a stream, key, booking or command that
+/// an earlier append of the batch changes, so each append can be checked without regard to the others.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) requests: Vec<Pending>,
@@ -27,7 +27,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Takes from the waiting what can go together, in their order; the rest waits on. Never empty unless nothing waits.
+    /// Takes the waiting appends that can be written together, in their order, and leaves the other appends waiting.
+    /// The batch is empty only when no append waits.
     pub(super) fn take(waiting: &mut VecDeque<Pending>) -> Self {
         let mut batch = Self::default();
         for _ in 0..waiting.len() {
@@ -41,7 +42,7 @@ impl Batch {
         batch
     }
 
-    /// A batch of one.
+    /// A batch of one append.
     pub(super) fn of(request: Pending) -> Self {
         let mut batch = Self::default();
         batch.push(request);

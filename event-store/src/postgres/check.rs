@@ -1,8 +1,9 @@
-//! Whether the appends of a batch can be written, asked of the database in one round trip.
+//! Checks in one round trip to the database whether the appends of a batch can be written.
 //!
-//! The answer stays true for as long as the head stays where it is, since nothing of what is asked changes without the
-//! head: so what was checked here is still so when the batch is written, or the batch is not written. But for the receipt
-//! of a command that changed nothing: where that comes in between, the key of the table refuses the batch.
+//! The result of the check is valid until the head moves, since every append that changes a version or a claim moves
+//! the head, and a batch is written only if the head has not moved. Receipts are the exception: the receipt of a
+//! command that changed nothing is written without moving the head. The primary key of `log.receipts` catches such a
+//! receipt.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use super::batch::Batch;
 use crate::AppendError;
 use crate::prepare::{Key, Prepared, PreparedClaim};
 
-/// The questions, each list without repetition of what is known already.
+/// What the database is asked: streams whose version is needed, keys, bookings and command ids.
 #[derive(Default)]
 struct Questions<'a> {
     streams: Vec<Uuid>,
@@ -24,7 +25,7 @@ struct Questions<'a> {
     commands: Vec<Uuid>,
 }
 
-/// What the database answered.
+/// The answers of the database.
 #[derive(Default)]
 struct Answers {
     versions: HashMap<Uuid, i32>,
@@ -34,20 +35,20 @@ struct Answers {
     recorded: Vec<Uuid>,
 }
 
-/// Tells the version of a stream at the head, if it is known.
+/// Remembers the versions of streams at the head of the log.
 pub(super) trait KnownVersions {
     fn known(&mut self, stream_id: Uuid) -> Option<i32>;
     fn learn(&mut self, stream_id: Uuid, version: i32);
 }
 
-/// Whether an append to a stream can be tried without asking: it goes on from the known version, or begins a stream,
-/// which the unique constraint refuses if need be.
+/// Whether an append to a stream can be written without asking the database for the version of the stream: the append
+/// continues from the known version, or begins a stream. The unique constraint refuses to begin a stream twice.
 fn is_plain(expected: i32, known: Option<i32>) -> bool {
     known.map_or(expected == 0, |known| known == expected)
 }
 
-/// Answers, and takes out of the batch, every request that cannot be written. Asks the database only what this process
-/// does not know, unless `thoroughly`.
+/// Refuses every request that cannot be written and removes it from the batch. `thoroughly` asks the database for the
+/// version of every stream instead of only those that this process does not know.
 pub(super) async fn refuse_hopeless(
     batch: &mut Batch,
     versions: &mut impl KnownVersions,

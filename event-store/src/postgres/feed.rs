@@ -1,5 +1,5 @@
-//! How processes on one log hear of each other's events: a notification after the commit, many commits in one, and a
-//! look at the head now and then in case a notification was lost.
+//! How processes that share one log learn of each other's events: by a notification after a commit, which may stand for
+//! several commits, and by reading the head from time to time in case a notification was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use super::read;
 use crate::Position;
 
 const CHANNEL: &str = "log_head";
-/// Commits within this time share a notification.
+/// Commits within this time are announced by one notification.
 const COALESCE: Duration = Duration::from_millis(20);
 
-/// Returns when the store shuts down.
+/// Waits until the event store shuts down.
 pub(super) async fn stopping(stop: &mut watch::Receiver<bool>) {
-    // An error means that the store is gone, which is as good.
+    // An error means that the event store was dropped, which ends the waiting as well.
     let _ = stop.wait_for(|it| *it).await;
 }
 
-/// Raises the head as this process knows it.
+/// Raises the known head to a position; does nothing when the known head is already as far.
 pub(super) fn raise(head: &watch::Sender<Position>, position: Position) {
-    head.send_if_modified(|it| std::mem::replace(it, position.max(*it)) < position);
+    head.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position);
 }
 
-/// Tells other processes of this one's commits.
+/// Notifies other processes whenever the known head has grown.
 pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -37,13 +37,13 @@ pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mu
         let position = *head.borrow_and_update();
         let notified = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string());
         if let Err(error) = notified.execute(&pool).await {
-            tracing::warn!(%error, "other processes were not notified; they will look by themselves");
+            tracing::warn!(%error, "other processes were not notified of new events; they will read the head");
         }
         sleep(COALESCE).await;
     }
 }
 
-/// Hears of other processes' commits.
+/// Listens for the notifications of other processes and raises the known head.
 pub(super) async fn listen(
     pool: PgPool,
     head: Arc<watch::Sender<Position>>,
@@ -56,7 +56,7 @@ pub(super) async fn listen(
             listener.listen(CHANNEL).await?;
             loop {
                 match tokio::time::timeout(interval, listener.recv()).await {
-                    // What the notification says is a hint; the log itself is asked.
+                    // A notification is only a hint, since any session may send one: the head is read from the log.
                     Ok(notification) => {
                         let said: Position = notification?.payload().parse().unwrap_or_default();
                         if said > *head.borrow() {
@@ -72,7 +72,7 @@ pub(super) async fn listen(
             listened = listening => listened,
         };
         if let Err(error) = listened {
-            tracing::warn!(%error, "lost the connection that hears of other processes' events; trying again");
+            tracing::warn!(%error, "lost the connection that listens for other processes' events; connecting again");
         }
         tokio::select! {
             () = stopping(&mut stop) => return,
@@ -81,7 +81,7 @@ pub(super) async fn listen(
     }
 }
 
-/// Forgets receipts when their time is over.
+/// Deletes receipts that are older than the retention time, once an hour.
 pub(super) async fn forget_receipts(pool: PgPool, retention: Duration, mut stop: watch::Receiver<bool>) {
     const EVERY: Duration = Duration::from_hours(1);
     loop {
@@ -90,7 +90,7 @@ pub(super) async fn forget_receipts(pool: PgPool, retention: Duration, mut stop:
             .execute(&pool)
             .await;
         if let Err(error) = forgotten {
-            tracing::warn!(%error, "old receipts were not forgotten; trying again in an hour");
+            tracing::warn!(%error, "old receipts were not deleted; trying again in an hour");
         }
         tokio::select! {
             () = stopping(&mut stop) => return,

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{KeyTable, VaultError};
 
-/// The wrapped keys in `log.subject_keys`.
+/// The wrapped subject keys in the table `log.subject_keys`.
 pub(super) struct PgKeys(pub(super) PgPool);
 
 fn unavailable(error: &sqlx::Error) -> VaultError {

@@ -1,4 +1,4 @@
-//! The log in PostgreSQL. Its tables are in the schema `log`; `migrations/` holds and explains them.
+//! The event log in PostgreSQL. Its tables are in the schema `log`; `migrations/` defines and explains the tables.
 
 mod attempt;
 mod batch;
@@ -28,14 +28,14 @@ use crate::{
     Vault, Wanted,
 };
 
-/// What can be set.
+/// The settings of a [`PgEventStore`].
 #[derive(Debug, Clone)]
 pub struct PgOptions {
-    /// How many appends may wait; one more is answered with [`AppendError::Overloaded`].
+    /// How many appends may wait or be written at once; a further append is refused with [`AppendError::Overloaded`].
     pub queue: usize,
-    /// How long a command is recognised when it is repeated.
+    /// How long a receipt is kept, and so how long a repeated command is recognised.
     pub receipt_retention: Duration,
-    /// How often the log is asked for news that no notification told of.
+    /// How long to wait for a notification before the head is read from the log, in case a notification was lost.
     pub poll: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Default for PgOptions {
 pub struct PgEventStore {
     pool: PgPool,
     queue: mpsc::UnboundedSender<Pending>,
-    /// Of appends that wait or are being written.
+    /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
     head: watch::Receiver<Position>,
     vault: Vault,
@@ -59,12 +59,13 @@ pub struct PgEventStore {
 }
 
 impl PgEventStore {
-    /// Starts the writer, and the listening for other processes that write to the same log. The connections of the pool
-    /// need the rights of the role `hims_writer`.
+    /// Connects to the log and starts the tasks of the store: the writer, the notifications between processes that
+    /// share the log, and the removal of old receipts. The connections of the pool need the rights of the role
+    /// `hims_writer`.
     ///
     /// # Errors
-    /// When the database does not answer, the log's tables are missing, or the master key is not that of the log
-    /// ([`VaultError::Forged`](crate::VaultError::Forged)).
+    /// When the database does not answer, the tables of the log are missing, or another master key wrapped the subject
+    /// keys of the log ([`VaultError::Forged`](crate::VaultError::Forged)).
     pub async fn connect(
         pool: PgPool,
         master: MasterKey,
@@ -93,7 +94,7 @@ impl PgEventStore {
 #[async_trait]
 impl EventStore for PgEventStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        // A place in the queue first: what is refused for want of one costs nothing.
+        // The permit comes before the sealing, so that refusing an append when the queue is full costs nothing.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
         let prepared = prepare(append, &self.vault, &self.upcasters).await?;
         let (answer, answered) = oneshot::channel();
@@ -179,7 +180,7 @@ impl EventStore for PgEventStore {
         self.stop.send_replace(true);
         for task in self.tasks.lock().await.drain(..) {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the event log ended badly");
+                tracing::error!(%error, "a task of the event log panicked");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Everything that is read from the log.
+//! The queries that read the log, and the writes of receipts and snapshots that no event belongs to.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::chain::Hash;
 use crate::{Position, Receipt, Recorded, Snapshot, StoreError, Wanted};
 
-/// The end of the log.
+/// The end of the log: the position, hash and time of the newest event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Head {
     pub(super) position: Position,
@@ -24,12 +24,12 @@ pub(super) async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
     head_of(&sqlx::query("select position, hash, recorded_at from log.head").fetch_one(db).await?)
 }
 
-/// The end of the log, with its row locked until the transaction ends.
+/// Reads the head of the log and locks its row until the transaction ends.
 pub(super) async fn head_locked(db: &mut PgConnection) -> Result<Head, sqlx::Error> {
     head_of(&sqlx::query("select position, hash, recorded_at from log.head for update").fetch_one(db).await?)
 }
 
-/// The hash of an event; `None` when there is no such position.
+/// The hash of the event at a position; `None` when the log has no event there.
 pub(super) async fn hash_at(db: impl PgExecutor<'_>, position: Position) -> Result<Option<Hash>, sqlx::Error> {
     sqlx::query_scalar("select hash from log.events where position = $1").bind(position).fetch_optional(db).await
 }
@@ -79,7 +79,7 @@ pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec
     Ok(events)
 }
 
-/// At most `limit` events after a stream and a version, stream by stream.
+/// At most `limit` events in the order of stream and version, after the given stream and version.
 pub(super) async fn by_stream(
     db: impl PgExecutor<'_>,
     (stream_id, version): (Uuid, i32),

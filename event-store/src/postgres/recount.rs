@@ -1,4 +1,5 @@
-//! Recomputes every claim from the log, a stream at a time, into temporary tables; compares and mends in SQL.
+//! Recomputes the claims of every stream from the log into temporary tables, and compares or mends the stored claims in
+//! SQL.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Row as _};
@@ -9,9 +10,9 @@ use crate::prepare::{self, Key, PreparedClaim};
 use crate::recount::{ClaimDifference, ClaimsOf, ClaimsReport, EXAMPLES, recount};
 use crate::{Recorded, StoreError, Upcasters, Vault};
 
-/// Events fetched at a time.
+/// How many events are fetched at a time.
 const PAGE: i64 = 5_000;
-/// Recomputed claims written at a time.
+/// How many recomputed claims are collected before they are written to the temporary tables.
 const CLAIMS: usize = 5_000;
 
 const TABLES: &str = "
@@ -19,7 +20,8 @@ const TABLES: &str = "
     create temporary table held_times (resource uuid, during tstzrange, owner uuid) on commit drop;
     create temporary table unknown_owners (owner uuid primary key) on commit drop;";
 
-/// What differs, a row each: the set, the owner, whether the claim is missing.
+/// One row for each difference between stored and recomputed claims: the scope, the owner, whether the claim is
+/// missing.
 const DIFFERENCES: &str = "
     with claimed_keys as (
         select true as is_unique, scope, key, owner from log.unique_claims
@@ -35,7 +37,8 @@ const DIFFERENCES: &str = "
     union all
     select 'booking', owner, false from (table known_times except all table held_times) as extra";
 
-/// Gives back what the log does not say, and takes what it does. What two streams both claim goes to one of them.
+/// Deletes the stored claims that do not follow from the log, and inserts the missing claims. A unique key or booking
+/// that follows from two streams goes to one of them.
 const MEND: [&str; 6] = [
     "delete from log.unique_claims c where owner not in (select owner from unknown_owners)
         and not exists (select from held_keys h where h.is_unique and (h.scope, h.key, h.owner) = (c.scope, c.key, c.owner))",
@@ -55,7 +58,7 @@ const MEND: [&str; 6] = [
      on conflict do nothing",
 ];
 
-/// Compares the claims with the log, both as of one moment.
+/// Compares the stored claims with the recomputed claims, as of one moment.
 pub(super) async fn compare(
     pool: &PgPool,
     vault: &Vault,
@@ -67,7 +70,7 @@ pub(super) async fn compare(
     Ok(ClaimsReport { streams, skipped, ..differences(&mut transaction).await? })
 }
 
-/// Makes the claims anew from the log, while nobody appends. Reports what is not as the log says even then.
+/// Rebuilds the claims from the log while the locked head makes appends wait. Reports the differences that remain.
 pub(super) async fn mend(
     pool: &PgPool,
     vault: &Vault,
@@ -85,7 +88,7 @@ pub(super) async fn mend(
     Ok(ClaimsReport { streams, skipped, ..left })
 }
 
-/// Fills the temporary tables; tells how many streams were recomputed and how many cannot be.
+/// Fills the temporary tables with recomputed claims. Tells how many streams were recomputed and how many could not be.
 async fn recompute(
     db: &mut PgConnection,
     vault: &Vault,
@@ -102,7 +105,7 @@ async fn recompute(
         let mut whole = std::mem::take(&mut unfinished);
         whole.extend(page);
         if !is_end {
-            // The last stream of a page may go on in the next.
+            // The last stream of a page may continue on the next page.
             unfinished = whole.split_off(whole.partition_point(|event| event.stream_id < after.0));
         }
         let opened = prepare::open(vault, upcasters, whole).await?;
@@ -127,7 +130,7 @@ async fn recompute(
     }
 }
 
-/// Recomputed claims in columns.
+/// Recomputed claims as one array per column.
 #[derive(Default)]
 struct HeldClaims {
     are_unique: Vec<bool>,

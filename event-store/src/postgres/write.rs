@@ -1,4 +1,4 @@
-//! The one statement that writes a batch.
+//! The one SQL statement that writes a batch.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -19,11 +19,13 @@ const EVENTS: &str = "
            with ordinality e (stream_type, stream_id, version, event_type, schema_version, data, metadata, hash, ord)
      where exists (select 1 from head)";
 
-/// The head is compared and set; nothing is written unless it stood where the batch was made for.
+/// Moves the head by compare-and-set. Nothing is written unless the head is at the position for which the batch was
+/// made.
 const HEAD: &str = "
     with head as (update log.head set position = $1, hash = $2, recorded_at = $3 where position = $4 returning 1)";
 
-/// What is given back goes before what is taken, since one may be the other: `gone` makes the inserts wait.
+/// Deletes the claims that are given back before it inserts those that are taken, since a batch may give back and take
+/// the same key. The inserts read `gone`, which PostgreSQL computes only after the deletions.
 const CLAIMS: &str = ",
     released as (
         delete from log.unique_claims c using unnest($13::text[], $14::bytea[], $15::uuid[]) r (scope, key, owner), head
@@ -58,9 +60,9 @@ const CLAIMS: &str = ",
         select r.command_id, r.fingerprint, r.first, r.last, $3
           from unnest($30::uuid[], $31::bytea[], $32::bigint[], $33::bigint[]) r (command_id, fingerprint, first, last), head)";
 
-/// A batch in columns, with positions, versions and hashes.
+/// A batch as one array per column, with positions, versions and hashes.
 pub(super) struct Columns<'a> {
-    /// Where the log ends after it.
+    /// The end of the log once the batch is written.
     pub(super) head: Head,
     before: Position,
     stream_types: Vec<&'a str>,
@@ -116,7 +118,8 @@ struct Receipts<'a> {
     last: Vec<Position>,
 }
 
-/// The hashes of a batch, in the order of its events; kept apart so that the columns can borrow them.
+/// Computes the hashes of a batch, in the order of its events. The caller keeps the hashes, so that the columns can
+/// borrow them.
 pub(super) fn chain(batch: &Batch, after: &Head, recorded_at: DateTime<Utc>) -> Vec<crate::chain::Hash> {
     let recorded_at = timestamp(recorded_at);
     let (mut position, mut previous) = (after.position, after.hash);
@@ -210,7 +213,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Writes the batch. `false`: the head stood elsewhere, and nothing was written.
+    /// Writes the batch. Answers `false` when the head was at another position, so that nothing was written.
     pub(super) async fn write(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let sql = if self.claims.is_some() { [HEAD, CLAIMS, EVENTS].concat() } else { [HEAD, EVENTS].concat() };
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))

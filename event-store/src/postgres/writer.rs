@@ -1,4 +1,4 @@
-//! Group commit: one task writes the appends of the whole process, all that wait in one transaction.
+//! Group commit: one task writes the appends of the whole process, and writes all waiting appends in one transaction.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use super::read::Head;
 use crate::prepare::Prepared;
 use crate::{AppendError, Appended, Position, StoreError};
 
-/// For so many batches after a surprise, be careful first.
+/// For how many batches the writer is careful after a constraint refused a batch or another process moved the head.
 const CAREFUL: u32 = 64;
 
 /// An append that waits for its answer.
 pub(super) struct Pending {
     pub(super) prepared: Prepared,
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
-    /// Its place in the queue, given back with it.
-    #[expect(dead_code, reason = "to be held until it is answered")]
+    /// The permit of the append, which is given back when the append is dropped.
+    #[expect(dead_code, reason = "the permit is held until the append is answered")]
     pub(super) place: OwnedSemaphorePermit,
 }
 
 impl Pending {
-    /// Answers that nothing was written. Whoever asked may be gone.
+    /// Answers why nothing was written. The caller may no longer wait for the answer.
     pub(super) fn refuse(self, refusal: AppendError) {
         let _ = self.answer.send(Err(refusal));
     }
@@ -42,9 +42,9 @@ pub(super) struct Writer {
     pub(super) head: Head,
     pub(super) known_head: Arc<watch::Sender<Position>>,
     pub(super) versions: Versions,
-    /// Batches before which everything is checked, since appends were refused lately.
+    /// For how many more batches everything is checked before writing, since a constraint refused a batch lately.
     pub(super) thorough: u32,
-    /// Batches before which the head is locked, since another process writes as well.
+    /// For how many more batches the head is locked before writing, since another process moved the head lately.
     pub(super) contended: u32,
     stop: watch::Receiver<bool>,
 }
@@ -61,7 +61,7 @@ impl Writer {
         Self { pool, requests, waiting, connection, head, known_head, versions, thorough: 0, contended: 0, stop }
     }
 
-    /// Writes until the store shuts down and nothing waits any more.
+    /// Writes batches until the event store shuts down and no append waits any more.
     pub(super) async fn run(mut self) {
         while self.gather().await {
             let batch = Batch::take(&mut self.waiting);
@@ -69,11 +69,11 @@ impl Writer {
         }
     }
 
-    /// Waits for appends and takes all that there are; `false` when there will be no more.
+    /// Waits for an append and takes all appends that wait; `false` when there will be no more appends.
     async fn gather(&mut self) -> bool {
         if self.waiting.is_empty() {
             let first = tokio::select! {
-                // Stopping first: under load there is always a next append.
+                // The stop signal is looked at first, since under load there is always another append.
                 biased;
                 () = stopping(&mut self.stop) => {
                     self.requests.close();
@@ -84,7 +84,8 @@ impl Writer {
             let Some(first) = first else { return false };
             self.waiting.push_back(first);
         }
-        // Whoever was answered just now may have more to write: with that the batches are whole, not two halves in turns.
+        // Callers that were just answered may append again at once. Their appends join this batch, so that the callers
+        // do not split into two halves that take turns in smaller batches.
         tokio::task::yield_now().await;
         while let Ok(next) = self.requests.try_recv() {
             self.waiting.push_back(next);
@@ -92,7 +93,7 @@ impl Writer {
         true
     }
 
-    /// Writes a batch, whatever it takes, and answers every request of it.
+    /// Writes a batch, with further attempts if necessary, and answers every request of the batch.
     async fn record(&mut self, mut batch: Batch) {
         let started = Instant::now();
         let (mut violated, mut lost) = (false, Lost::default());
@@ -118,7 +119,7 @@ impl Writer {
                 }
                 Outcome::Failed(error) => return fail(batch, &error),
                 Outcome::Lost(error, aim) => {
-                    tracing::warn!(%error, "lost the connection while appending; trying again");
+                    tracing::warn!(%error, "lost the connection while writing a batch of appends");
                     if !lost.again(aim).await {
                         return fail(batch, &error);
                     }
@@ -127,7 +128,7 @@ impl Writer {
         }
     }
 
-    /// So that each gets its own answer and none its neighbour's fault.
+    /// Writes the requests of a batch one by one, so that a faulty request fails alone.
     async fn record_one_by_one(&mut self, batch: Batch) {
         for request in batch.requests {
             Box::pin(self.record(Batch::of(request))).await;
@@ -137,14 +138,14 @@ impl Writer {
 
 fn answer(batch: Batch, appended: Vec<Appended>) {
     for (request, appended) in batch.requests.into_iter().zip(appended) {
-        // Whoever asked may be gone; the events stay.
+        // The caller may no longer wait for the answer. The events are recorded all the same.
         let _ = request.answer.send(Ok(appended));
     }
 }
 
 /// Answers the requests of a batch that could not be written.
 fn fail(batch: Batch, error: &sqlx::Error) {
-    tracing::error!(%error, requests = batch.requests.len(), "appends failed");
+    tracing::error!(%error, requests = batch.requests.len(), "appends could not be written");
     let refusal = match error {
         sqlx::Error::Database(refusal) if is_the_requests_fault(refusal.as_ref()) => {
             AppendError::Malformed(refusal.message().to_owned())
@@ -156,7 +157,8 @@ fn fail(batch: Batch, error: &sqlx::Error) {
     }
 }
 
-/// Class 22: a value that cannot be; class 23: one that a constraint refuses.
+/// Whether the database refused a value of the request. SQLSTATE class 22: an invalid value; class 23: a violated
+/// constraint.
 fn is_the_requests_fault(error: &dyn sqlx::error::DatabaseError) -> bool {
     error.code().is_some_and(|it| it.starts_with("22") || it.starts_with("23"))
 }

@@ -1,4 +1,5 @@
-//! What is recorded cannot be changed: not with the rights of the server, and not by the owner of the tables.
+//! Recorded events cannot be changed: neither by the role of the server, which lacks the rights, nor by the owner of
+//! the tables, whom triggers stop.
 
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
@@ -13,7 +14,7 @@ async fn log_of_two() -> Log {
     log
 }
 
-/// Why a statement is refused: the code of "insufficient privilege", and the words.
+/// Asserts that a statement is refused for insufficient privilege (SQLSTATE 42501), and returns the message.
 async fn refusal(pool: &PgPool, sql: &'static str) -> String {
     let error = pool.execute(sql).await.expect_err(sql);
     let error = error.as_database_error().expect(sql);

@@ -1,4 +1,4 @@
-//! PostgreSQL is killed in the middle of its work: what was acknowledged is there when it is back.
+//! PostgreSQL is killed while appends are written: after its restart every acknowledged append is in the log.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,15 +13,15 @@ use tokio::sync::{mpsc, watch};
 use super::fixture::{Log, at, id, key};
 use crate::support::{pool_as, scratch};
 
-/// Kills the server and its sessions, without a chance to write anything more.
+/// Kills the PostgreSQL server and its sessions with SIGKILL, so that they can write nothing more.
 fn kill(server: u32) {
     let parent_of = |stat: String| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok();
     let processes = Path::new("/proc").read_dir().expect("/proc").flatten();
-    let pids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let stat = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let sessions = pids.filter(|it| stat(*it).and_then(parent_of) == Some(server));
-    let doomed: Vec<_> = std::iter::once(server).chain(sessions).map(|it| it.to_string()).collect();
-    // A session may have ended by itself; the server has not.
+    let sessions = pids.filter(|pid| stat(*pid).and_then(parent_of) == Some(server));
+    let doomed: Vec<_> = std::iter::once(server).chain(sessions).map(|pid| pid.to_string()).collect();
+    // The status of `kill` is not checked, since a session may have ended by itself in the meantime.
     Command::new("kill").arg("-KILL").args(doomed).status().expect("kill");
 }
 
@@ -48,10 +48,10 @@ async fn nothing_acknowledged_is_lost_and_the_store_goes_on() {
             let (mut stream, mut version) = (id(), 0);
             while !*stopped.borrow() {
                 if let Ok(appended) = store.append(at(stream, version)).await {
-                    acknowledge.send(appended.last).expect("somebody counts");
+                    acknowledge.send(appended.last).expect("the test counts the answers");
                     version += 1;
                 } else {
-                    // Whether it was recorded is not known: leave that stream alone.
+                    // The append may or may not have been recorded, so the task continues with a new stream.
                     (stream, version) = (id(), 0);
                 }
             }
@@ -67,7 +67,7 @@ async fn nothing_acknowledged_is_lost_and_the_store_goes_on() {
     }
     wait_for(&mut acknowledgements, &mut acknowledged, 4000).await;
     stop.send_replace(true);
-    join_all(tasks).await.into_iter().for_each(|it| it.expect("the task ends"));
+    join_all(tasks).await.into_iter().for_each(|task| task.expect("the task ends"));
     drop(acknowledge);
     while let Some(position) = acknowledgements.recv().await {
         acknowledged.push(position);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::support::{TestDatabase, database};
 
-/// Runs tests that are written for any log on each kind of log.
+/// Runs each test on a log in memory and on a log in PostgreSQL.
 macro_rules! on_every_log {
     ($($test:ident),* $(,)?) => {
         mod memory {
@@ -29,7 +29,7 @@ macro_rules! on_every_log {
 }
 pub(crate) use on_every_log;
 
-/// A log, and the stores of one or several processes on it.
+/// A log, with one event store for each process that uses the log.
 pub(crate) struct Log {
     pub(crate) stores: Vec<Arc<dyn EventStore>>,
     pub(crate) database: Option<TestDatabase>,
@@ -53,7 +53,7 @@ impl Log {
         Self { stores: vec![connect(&database, upcasters, PgOptions::default()).await], database: Some(database) }
     }
 
-    /// Two processes on one log in PostgreSQL.
+    /// A log in PostgreSQL with two event stores, as two processes would have.
     pub(crate) async fn of_two_nodes() -> Self {
         let mut log = Self::in_postgres().await;
         log.stores.push(connect(log.database(), Upcasters::default(), PgOptions::default()).await);
@@ -72,19 +72,19 @@ impl Log {
         self.store().append(append).await
     }
 
-    /// Everything that is recorded.
+    /// All events of the log.
     pub(crate) async fn events(&self) -> Vec<Recorded> {
         self.store().read(0, 1_000_000).await.expect("the log is readable")
     }
 
-    /// How much is recorded; it is without a gap and its chain is whole.
+    /// The number of events in the log. Asserts that their positions have no gap and that the hash chain is intact.
     pub(crate) async fn proved_length(&self) -> i64 {
         let events = self.events().await;
         let last = i64::try_from(events.len()).expect("a short log");
-        assert!(events.iter().map(|it| it.position).eq(1..=last), "positions have a gap");
+        assert!(events.iter().map(|event| event.position).eq(1..=last), "positions have a gap");
         let verified = hims_event_store::verify::verify(self.store(), 1, |_| {}).await.expect("the chain is whole");
         assert_eq!((verified.first, verified.last), (1, last));
-        assert!(events.is_sorted_by_key(|it| it.recorded_at));
+        assert!(events.is_sorted_by_key(|event| event.recorded_at));
         last
     }
 }
@@ -94,12 +94,12 @@ pub(crate) async fn connect(database: &TestDatabase, upcasters: Upcasters, optio
     Arc::new(store.await.expect("the log is there"))
 }
 
-/// Every store of a test has the same master key.
+/// The master key that all event stores of the tests share.
 pub(crate) fn key() -> MasterKey {
     MasterKey::new(&[7; 32]).expect("a key")
 }
 
-/// What happens to an account.
+/// The events of an account, the aggregate of these tests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -108,7 +108,7 @@ pub(crate) enum Event {
     Closed,
 }
 
-/// An id that no other has in this run.
+/// A new id, unique within the run of the tests.
 pub(crate) fn id() -> Uuid {
     static LAST: AtomicU64 = AtomicU64::new(0);
     Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + u128::from(LAST.fetch_add(1, Ordering::Relaxed)))
@@ -122,29 +122,29 @@ pub(crate) fn credited(amount: i64) -> NewEvent {
     event(&Event::Credited { amount })
 }
 
-/// One event that begins a stream.
+/// An append of one event that begins a stream.
 pub(crate) fn begin(stream: Uuid) -> Append {
     at(stream, 0)
 }
 
-/// One event on a stream at a version.
+/// An append of one event to a stream at a version.
 pub(crate) fn at(stream: Uuid, version: i32) -> Append {
     Append::stream(StreamAppend::at("account", stream, version, [credited(1)]))
 }
 
-/// One event that begins a stream and claims.
+/// An append of one event that begins a stream, with claims.
 pub(crate) fn claiming(stream: Uuid, claims: impl Into<Vec<Claim>>) -> Append {
     Append { claims: claims.into(), ..begin(stream) }
 }
 
-/// One event that begins a stream, with the name of a person.
+/// An append of one event that begins a stream and holds the name of a person.
 pub(crate) fn opened(stream: Uuid, subject: Uuid, owner: &str) -> Append {
     let opened = event(&Event::Opened { owner: Personal::Known(owner.to_owned()) });
     let subject = Some(Subject { kind: "patient".to_owned(), id: subject });
     Append::stream(StreamAppend { subject, ..StreamAppend::begin("account", stream, [opened]) })
 }
 
-/// An hour of a day.
+/// A full hour, counted from the Unix epoch.
 pub(crate) fn hour(hour: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
 }

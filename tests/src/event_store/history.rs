@@ -18,7 +18,7 @@ async fn the_chain_is_checked_from_any_position_on(log: Log) {
     let whole = verify(log.store(), 1, |_| {}).await.expect("whole");
     for from in [0, 2, 10, 11] {
         let mut reached = 0;
-        let verified = verify(log.store(), from, |it| reached = it).await.expect("whole");
+        let verified = verify(log.store(), from, |position| reached = position).await.expect("whole");
         assert_eq!((verified.first, verified.last, verified.hash), (from.max(1), 10, whole.hash));
         assert_eq!(reached, if from == 11 { 0 } else { 10 });
     }
@@ -58,15 +58,15 @@ async fn the_circumstances_are_kept(log: Log) {
     assert_eq!(log.proved_length().await, 1);
 }
 
-/// Amounts were strings once.
+/// Converts schema version 1, in which amounts were strings, to version 2.
 fn amounts_become_numbers(mut data: Value) -> Value {
-    data["amount"] = data["amount"].as_str().and_then(|it| it.parse::<i64>().ok()).into();
+    data["amount"] = data["amount"].as_str().and_then(|text| text.parse::<i64>().ok()).into();
     data
 }
 
-/// And they were in another unit.
+/// Converts schema version 2, in which amounts were in another unit, to version 3.
 fn amounts_become_cents(mut data: Value) -> Value {
-    data["amount"] = data["amount"].as_i64().map(|it| it * 100).into();
+    data["amount"] = data["amount"].as_i64().map(|amount| amount * 100).into();
     data
 }
 

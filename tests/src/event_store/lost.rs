@@ -1,4 +1,5 @@
-//! The connection breaks while something is being appended: the answer is true all the same.
+//! The connection breaks while an append is written: the caller still gets a true answer, and nothing is recorded
+//! twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::fixture::{Log, at, begin, id, key};
 use super::queue::lock_head;
 use crate::support::{Proxy, pool_as};
 
-/// Waits until a session waits for the head.
+/// Waits until a session waits for a lock, which is the lock on the head.
 async fn somebody_waits(superuser: &mut PgConnection) {
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let waits =
@@ -19,7 +20,7 @@ async fn somebody_waits(superuser: &mut PgConnection) {
     tokio::time::timeout(Duration::from_mins(1), waits).await.expect("somebody waits at last");
 }
 
-/// A log that is reached through a proxy, with one event in it.
+/// A log of one event, whose store reaches PostgreSQL through a proxy.
 async fn behind_a_proxy() -> (Log, Proxy) {
     let (mut log, proxy) = (Log::in_postgres().await, Proxy::start().await);
     let pool = pool_as("hims_writer", &proxy.options(&log.database().options));
@@ -41,7 +42,8 @@ async fn an_append_that_was_recorded_though_nobody_heard_of_it_is_acknowledged()
         locked.execute("rollback").await.expect("unlocked");
     };
     let (appended, ()) = futures::join!(appends, cut);
-    let places: Vec<_> = appended.into_iter().map(|it| it.expect("recorded")).map(|it| (it.first, it.last)).collect();
+    let appended = appended.into_iter().map(|answer| answer.expect("recorded"));
+    let places: Vec<_> = appended.map(|it| (it.first, it.last)).collect();
     assert_eq!(places, [(2, 2), (3, 3), (4, 4)]);
     assert_eq!(log.proved_length().await, 4);
     let events = log.events().await;

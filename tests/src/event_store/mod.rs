@@ -1,9 +1,9 @@
-//! What the event log promises: one suite for the log in memory and the log in PostgreSQL, and what only the latter can
-//! be asked.
+//! Tests of what the event log promises: one suite that runs on the log in memory and on the log in PostgreSQL, and
+//! tests that need PostgreSQL.
 
 mod fixture;
 
-// On every log.
+// Tests that run on the log in memory and on the log in PostgreSQL.
 mod appends;
 mod bookings;
 mod claims;
@@ -16,7 +16,7 @@ mod recount;
 mod shutdown;
 mod snapshots;
 
-// On PostgreSQL.
+// Tests that run on PostgreSQL only.
 mod append_only;
 mod crash;
 mod lost;

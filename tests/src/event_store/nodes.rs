@@ -1,4 +1,4 @@
-//! Several processes on one log.
+//! Several processes share one log.
 
 use futures::future::join_all;
 use hims_event_store::{Append, AppendError, Guard, PgOptions, Upcasters};
@@ -21,7 +21,7 @@ async fn two_nodes_append_at_once_without_a_gap_or_a_loss() {
         })
     });
     let mut acknowledged: Vec<_> =
-        join_all(tasks).await.into_iter().flat_map(|it| it.expect("the task ends")).collect();
+        join_all(tasks).await.into_iter().flat_map(|task| task.expect("the task ends")).collect();
     acknowledged.sort_unstable();
     assert_eq!(log.proved_length().await, 400);
     let recorded = log.events().await;

@@ -1,5 +1,5 @@
-//! Whatever several tasks do at once: no gap, nothing acknowledged is lost, nothing is recorded that was refused, and no
-//! key or time has two owners.
+//! Several tasks append at random: positions have no gap, no acknowledged append is lost, no refused append is
+//! recorded, and no unique key or hour of a resource has two owners.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::fixture::{Log, book, credited, hour};
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Goes on with a stream from where it is, with some events.
+    /// Appends some events to a stream at its current version.
     Credit { stream: u8, events: u8 },
-    /// Begins a stream that has a time of a resource.
+    /// Begins a stream that books a resource.
     Book { resource: u8, from: i64, hours: i64 },
-    /// Begins a stream that has a key.
+    /// Begins a stream that takes a unique key.
     Take { key: u8 },
-    /// Goes on with two streams, and relies on a third.
+    /// Appends to two streams and relies on the version of a third stream.
     Transfer { from: u8, to: u8, relying_on: u8 },
 }
 
@@ -35,10 +35,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..12)
 }
 
-/// What somebody was told to be recorded.
+/// An append that was acknowledged as recorded.
 struct Acknowledged {
     first: i64,
-    /// The streams and versions of its events, in order.
+    /// The stream and the version of each event, in order.
     events: Vec<(Uuid, i32)>,
     claims: Vec<Claim>,
 }
@@ -79,16 +79,16 @@ async fn run(store: Arc<dyn EventStore>, task: u8, steps: Vec<Step>) -> Vec<Ackn
     let mut acknowledged = Vec::new();
     for (owner, step) in (u128::from(task) * 1000 + 1000..).map(Uuid::from_u128).zip(steps) {
         let append = append_of(store.as_ref(), &step, owner).await;
-        let of_stream = |it: &StreamAppend| {
-            let (id, count) = (it.stream_id, i32::try_from(it.events.len()).expect("few"));
-            (it.expected_version + 1..=it.expected_version + count).map(move |version| (id, version))
+        let of_stream = |stream: &StreamAppend| {
+            let (id, count) = (stream.stream_id, i32::try_from(stream.events.len()).expect("few"));
+            (stream.expected_version + 1..=stream.expected_version + count).map(move |version| (id, version))
         };
         let events = append.streams.iter().flat_map(of_stream).collect();
         let claims = append.claims.clone();
         match store.append(append).await {
             Ok(appended) => acknowledged.push(Acknowledged { first: appended.first, events, claims }),
             Err(AppendError::Store(_) | AppendError::Malformed(_) | AppendError::Overloaded | AppendError::Closed) => {
-                panic!("nothing is wrong with it, and there is room")
+                panic!("the append is well-formed, and the queue has room")
             }
             Err(_) => {}
         }
@@ -101,11 +101,11 @@ async fn holds(log: Log, scripts: Vec<Vec<Step>>) {
         .zip(scripts)
         .map(|(task, steps)| tokio::spawn(run(log.stores[usize::from(task) % log.stores.len()].clone(), task, steps)));
     let done = join_all(tasks).await;
-    let mut acknowledged: Vec<_> = done.into_iter().flat_map(|it| it.expect("the task ends")).collect();
+    let mut acknowledged: Vec<_> = done.into_iter().flat_map(|task| task.expect("the task ends")).collect();
     acknowledged.sort_unstable_by_key(|it| it.first);
     log.proved_length().await;
-    // The log is what was acknowledged, where it was acknowledged, and nothing else.
-    let told = acknowledged.iter().flat_map(|it| (it.first..).zip(&it.events));
+    // The log holds exactly the acknowledged events, at the acknowledged positions.
+    let told = acknowledged.iter().flat_map(|append| (append.first..).zip(&append.events));
     let told: Vec<_> = told.map(|(position, (stream, version))| (position, *stream, *version)).collect();
     let recorded: Vec<_> = log.events().await.iter().map(|it| (it.position, it.stream_id, it.version)).collect();
     assert_eq!(recorded, told);
@@ -114,8 +114,8 @@ async fn holds(log: Log, scripts: Vec<Vec<Step>>) {
     for claim in acknowledged.iter().flat_map(|it| &it.claims) {
         match claim {
             Claim::Book { resource, from, until, .. } => {
-                let booked = (0..8).map(hour).filter(|it| from <= it && it < until);
-                booked.for_each(|it| assert!(hours.insert((*resource, it)), "double booking"));
+                let booked = (0..8).map(hour).filter(|at| from <= at && at < until);
+                booked.for_each(|at| assert!(hours.insert((*resource, at)), "double booking"));
             }
             Claim::Take { key, .. } => assert!(keys.insert(key.clone()), "a key with two owners"),
             _ => {}

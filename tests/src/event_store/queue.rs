@@ -1,4 +1,4 @@
-//! The queue of appends: what happens when it is full, and to those who wait beside a bad request.
+//! The queue of appends: a full queue, callers that no longer wait, and faulty appends beside good ones.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sqlx::{Executor, PgConnection};
 
 use super::fixture::{Log, at, begin, connect, id};
 
-/// Stops all appends until it is given back.
+/// Locks the head, which stops all appends until the connection rolls its transaction back.
 pub(super) async fn lock_head(log: &Log) -> PgConnection {
     let mut connection = log.database().superuser().await;
     connection.execute("begin; select 1 from log.head for update").await.expect("locked");
@@ -28,7 +28,7 @@ async fn a_full_queue_is_told_at_once_and_nothing_that_was_taken_is_lost() {
     log.stores = vec![connect(log.database(), Upcasters::default(), options).await];
     let mut locked = lock_head(&log).await;
     let mut appends: FuturesUnordered<_> = (0..16).map(|_| log.append(begin(id()))).collect();
-    // While the head is locked nothing can be answered but that there is no place.
+    // While the head is locked no append can be recorded, so the first answer is that the queue is full.
     assert!(matches!(appends.next().await, Some(Err(AppendError::Overloaded))));
     locked.execute("rollback").await.expect("unlocked");
     let answers: Vec<_> = appends.collect().await;
@@ -51,7 +51,7 @@ async fn appends_that_nobody_waits_for_any_more_are_harmless() {
     assert_eq!(log.proved_length().await, 21);
 }
 
-/// All are sent before the writer runs, so they go as one batch.
+/// Sends all appends before the writer task runs, so that the writer takes them as one batch.
 async fn together(log: &Log, appends: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
     join_all(appends.into_iter().map(|it| log.append(it))).await
 }
@@ -76,7 +76,8 @@ async fn an_outdated_append_harms_no_neighbour() {
     let mut log = Log::in_postgres().await;
     let stream = id();
     log.append(begin(stream)).await.expect("begun");
-    // A process that knows nothing of the stream tries it, and the database refuses the whole batch.
+    // A new store does not know that the stream exists, so it tries the append and the database refuses the whole
+    // batch.
     log.stores = vec![connect(log.database(), Upcasters::default(), PgOptions::default()).await];
     let answers = together(&log, vec![begin(id()), begin(stream), begin(id()), at(stream, 1)]).await;
     assert!(answers[0].is_ok() && answers[2].is_ok() && answers[3].is_ok(), "{answers:?}");

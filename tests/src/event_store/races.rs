@@ -1,4 +1,5 @@
-//! Sixteen callers want the same thing at once: exactly one gets it, and each of the others is told why not.
+//! Sixteen callers want the same key, booking, stream or command at once: exactly one gets it, and each of the others
+//! learns the reason.
 
 use futures::future::join_all;
 use hims_event_store::{Append, AppendError, Appended, Claim, Guard, Receipt};
@@ -7,7 +8,7 @@ use super::fixture::{Log, at, begin, book, claiming, id};
 
 const CALLERS: usize = 16;
 
-/// Every log, and two processes on one.
+/// Runs each test on every kind of log, and on two processes that share one log.
 macro_rules! on_every_log_and_on_two_nodes {
     ($($test:ident),* $(,)?) => {
         super::fixture::on_every_log!($($test),*);
@@ -29,10 +30,11 @@ on_every_log_and_on_two_nodes!(
     to_record_one_command,
 );
 
-/// Lets them run, each on the next process, and returns why the losers lost.
+/// Runs the appends of all callers at once, spread over the processes. Returns the append that won and the errors of
+/// the other appends.
 async fn race(log: &Log, append: impl Fn(usize) -> Append) -> (Appended, Vec<AppendError>) {
     let before = log.store().current_head().await.expect("a head");
-    let callers = (0..CALLERS).map(|it| log.stores[it % log.stores.len()].append(append(it)));
+    let callers = (0..CALLERS).map(|caller| log.stores[caller % log.stores.len()].append(append(caller)));
     let (won, lost): (Vec<_>, Vec<_>) = join_all(callers).await.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1, "{won:?} {lost:?}");
     assert_eq!(log.proved_length().await, before + 1);
@@ -43,7 +45,7 @@ async fn race(log: &Log, append: impl Fn(usize) -> Append) -> (Appended, Vec<App
 async fn for_a_key(log: Log) {
     let owners: Vec<_> = (0..CALLERS).map(|_| id()).collect();
     let take = |owner| Claim::Take { scope: "email", key: "ann@example.org".to_owned(), owner };
-    let (_, lost) = race(&log, |it| claiming(owners[it], [take(owners[it])])).await;
+    let (_, lost) = race(&log, |caller| claiming(owners[caller], [take(owners[caller])])).await;
     let owner = log.store().owners("email", "ann@example.org").await.expect("owners");
     assert_eq!(owner.len(), 1);
     assert!(lost.iter().all(|it| matches!(it, AppendError::Taken { owner: by, .. } if *by == owner[0])), "{lost:?}");
@@ -51,11 +53,12 @@ async fn for_a_key(log: Log) {
 
 async fn for_a_slot(log: Log) {
     let (doctor, owners) = (id(), (0..CALLERS).map(|_| id()).collect::<Vec<_>>());
-    let from = |it| i64::try_from(it % 3).expect("small");
+    let from = |caller| i64::try_from(caller % 3).expect("small");
     let (winner, lost) =
-        race(&log, |it| claiming(owners[it], [book(doctor, from(it), from(it) + 3, owners[it])])).await;
+        race(&log, |caller| claiming(owners[caller], [book(doctor, from(caller), from(caller) + 3, owners[caller])]))
+            .await;
     let owner = log.events().await[usize::try_from(winner.first).expect("small") - 1].stream_id;
-    let by_winner = |it: &AppendError| matches!(it, AppendError::DoubleBooked { owner: by, .. } if *by == owner);
+    let by_winner = |error: &AppendError| matches!(error, AppendError::DoubleBooked { owner: by, .. } if *by == owner);
     assert!(lost.iter().all(by_winner), "{lost:?}");
 }
 
@@ -81,13 +84,14 @@ async fn for_a_number_of_owners(log: Log) {
     let owners: Vec<_> = (0..CALLERS).map(|_| id()).collect();
     let guard = || Guard::Owners { scope: "birth-date", key: "1980".to_owned(), count: 0 };
     let share = |owner| Claim::Share { scope: "birth-date", key: "1980".to_owned(), owner };
-    let first = |it: usize| Append { guards: vec![guard()], ..claiming(owners[it], [share(owners[it])]) };
+    let first = |caller: usize| Append { guards: vec![guard()], ..claiming(owners[caller], [share(owners[caller])]) };
     let (_, lost) = race(&log, first).await;
     assert!(lost.iter().all(|it| matches!(it, AppendError::GuardFailed)), "{lost:?}");
 }
 
 async fn for_the_version_of_a_guarded_stream(log: Log) {
-    // Each relies on a stream that each also moves: whoever comes second relied on what is no longer so.
+    // Every caller relies on version 1 of the stream and also appends to the stream, so only the first append can
+    // succeed.
     let stream = id();
     log.append(begin(stream)).await.expect("begun");
     let relying = |_| Append { guards: vec![Guard::Version { stream_id: stream, version: 1 }], ..at(stream, 1) };

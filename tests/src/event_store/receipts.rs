@@ -14,7 +14,8 @@ async fn a_command_is_recorded_once(log: Log) {
     let with_receipt = |append| Append { receipt: Some(Receipt::new(command, vec![1, 2, 3])), ..append };
     let credits = StreamAppend::begin("account", stream, [credited(1), credited(2)]);
     log.append(with_receipt(Append::stream(credits))).await.expect("recorded");
-    // Again, and another request under the same id: either is recognised, whatever else is wrong with it.
+    // A repeated command and a different request under the same id are both recognised, even when the append would be
+    // refused for another reason as well.
     for again in [begin(stream), at(stream, 2), begin(id())] {
         let repeated = log.append(with_receipt(again)).await;
         assert!(matches!(repeated, Err(AppendError::Repeated { command_id }) if command_id == command), "{repeated:?}");
@@ -42,7 +43,7 @@ async fn a_command_that_changed_nothing_has_a_receipt(log: Log) {
     assert_eq!(kept, Some(2), "the position of that version, not of the newest");
     let found = log.store().receipt(command).await.expect("an answer");
     assert_eq!(found, Some(Receipt { first: 3, last: 2, ..receipt() }));
-    // Neither kept twice nor recorded as another.
+    // The receipt is not replaced by another, and no append is recorded under the same command id.
     assert_eq!(log.store().acknowledge(receipt(), stream, 2).await.expect("an answer"), None);
     let again = log.append(Append { receipt: Some(receipt()), ..at(stream, 2) }).await;
     assert!(matches!(again, Err(AppendError::Repeated { .. })), "{again:?}");

@@ -1,4 +1,4 @@
-//! Claims that are not what the events of their owners say are found, and made anew.
+//! Claims that do not follow from the events of their owners are found and rebuilt.
 
 use hims_event_store::{Append, AppendError, Claim, ClaimDifference, NewEvent, Opened, StoreError, StreamAppend};
 use serde_json::json;
@@ -13,14 +13,14 @@ on_every_log!(
     a_key_that_two_streams_hold_goes_to_one_of_them,
 );
 
-/// What the events of this file say that their stream holds: the key that the last of them names.
+/// Computes the claims of a stream from its events: the claims under the key that the last event names.
 fn claims_of(events: &[Opened]) -> Result<Vec<Claim>, StoreError> {
     let Some(last) = events.last() else { return Ok(Vec::new()) };
     let (owner, data) = (last.recorded.stream_id, last.data()?);
     Ok(data["key"].as_str().map(|key| key.to_owned()).into_iter().flat_map(|key| held(&key, owner)).collect())
 }
 
-/// What a stream holds under a key: the key itself, a shared one and a minute.
+/// The claims of a stream under a key: the unique key itself, its first letter as a shared key, and a booked minute.
 fn held(key: &str, owner: Uuid) -> [Claim; 3] {
     let from = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(key.len() as i64);
     [
@@ -30,7 +30,7 @@ fn held(key: &str, owner: Uuid) -> [Claim; 3] {
     ]
 }
 
-/// A stream whose event names a key, and claims what it is told to.
+/// Begins a stream whose event names a key, with the given claims instead of those that follow from the event.
 async fn named(log: &Log, key: &str, claims: impl IntoIterator<Item = Claim>) -> Result<Uuid, AppendError> {
     let owner = id();
     let event = NewEvent { event_type: "thing.named".to_owned(), data: json!({"key": key}) };
@@ -77,7 +77,7 @@ async fn claims_are_made_anew_from_the_events(log: Log) {
     assert_eq!((mended.streams, mended.differing), (2, 0), "{mended:?}");
     assert_eq!(log.store().owners("name", "a").await.expect("owners"), [none]);
     assert!(log.store().owners("name", "zz").await.expect("owners").is_empty());
-    // And they hold again: the key and the time are taken.
+    // The rebuilt claims are in force: the key and the minute are taken.
     let refused = named(&log, "a", held("a", Uuid::nil())).await;
     assert!(matches!(refused, Err(AppendError::Taken { owner, .. }) if owner == none), "{refused:?}");
     let [_, _, time] = held("a", Uuid::nil());
@@ -90,7 +90,7 @@ async fn a_key_that_two_streams_hold_goes_to_one_of_them(log: Log) {
     let mended = log.store().mend_claims(&claims_of).await.expect("mended");
     let owners = log.store().owners("name", "a").await.expect("owners");
     assert!(owners.len() == 1 && both.contains(&owners[0]), "{owners:?}");
-    // The name and the minute of the other.
+    // The stream that came second lacks the unique key and the booked minute; the shared key is held by both streams.
     assert_eq!(mended.differing, 2, "{mended:?}");
     assert!(mended.examples.iter().all(|it| it.is_missing && both.contains(&it.owner)), "{mended:?}");
 }

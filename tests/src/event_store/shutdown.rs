@@ -18,7 +18,7 @@ async fn it_ends_under_load(log: Log) {
         let mut appended = 0;
         while log.append(begin(id())).await.is_ok() {
             appended += 1;
-            // A log in memory answers at once: the others want their turn.
+            // A log in memory answers without waiting, so this task has to let the other tasks run.
             tokio::task::yield_now().await;
         }
         appended

@@ -1,4 +1,4 @@
-//! Somebody with every right to the database changes the log: `verify` names the position.
+//! Somebody with every right on the database changes the log: `verify` names the position of the change.
 
 use hims_event_store::verify::{Broken, verify};
 use hims_event_store::{Append, StreamAppend};
@@ -6,14 +6,14 @@ use sqlx::{Executor, PgConnection};
 
 use super::fixture::{Log, credited, id};
 
-/// The hash of an event as the written rule makes it, for whoever forges one.
+/// Gives the last event the hash that the documented rule demands, as somebody would who forges an event.
 const REHASH: &str = r#"
     update log.events e set hash = sha256((select p.hash from log.events p where p.position = e.position - 1) ||
         convert_to(concat_ws(E'\n', position, stream_type, stream_id, version, event_type, schema_version,
             to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), data::text, metadata::text), 'UTF8'))
      where position = (select max(position) from log.events)"#;
 
-/// A log of five events, changed, and what `verify` says.
+/// Makes a log of five events, changes it with SQL, and returns what `verify` finds.
 async fn broken_by(changes: &[&'static str]) -> Broken {
     let log = Log::in_postgres().await;
     let credits: Vec<_> = (1..=5).map(credited).collect();

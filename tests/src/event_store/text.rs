@@ -1,11 +1,11 @@
-//! What is in the tables, byte for byte.
+//! The content of the log's tables, byte for byte.
 
 use hims_event_store::{Append, Claim, Receipt, Snapshot};
 use serde_json::json;
 
 use super::fixture::{Log, at, claiming, id, opened};
 
-/// A log with something of everything, all of it about Ann.
+/// A log with events, claims, a receipt, a subject key and a snapshot, all of them about a person named Ann.
 async fn log() -> Log {
     let log = Log::in_postgres().await;
     let (stream, ann) = (id(), id());

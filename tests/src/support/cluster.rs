@@ -1,4 +1,4 @@
-//! One PostgreSQL for all tests of a run, in memory, gone with the process.
+//! One PostgreSQL cluster for all tests of a run, kept in memory and removed when the process ends.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ pub(crate) async fn cluster() -> &'static EmbeddedPostgres {
     &CLUSTER.get_or_init(start).await.0
 }
 
-/// A folder that is removed when it is dropped, with a name that no other run has. PostgreSQL's user can pass through it.
+/// A new folder with a unique name, which is removed when the returned value is dropped. Its permissions let the user
+/// account of PostgreSQL reach the folders within.
 pub(crate) fn scratch(purpose: &str) -> TempDir {
     let memory = PathBuf::from("/dev/shm");
     let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
@@ -29,7 +30,8 @@ pub(crate) fn scratch(purpose: &str) -> TempDir {
     folder
 }
 
-/// Removes the cluster when this process ends, however it ends: a static is never dropped. The pipe tells the end.
+/// Starts a shell that removes the cluster when this process ends in any way, since a static is never dropped. The
+/// shell notices the end because the pipe on its standard input closes.
 fn reap_after_us(folder: &Path) -> ChildStdin {
     let script = r#"cat; pid="$1/postgres/postmaster.pid"; [ -e "$pid" ] && kill -QUIT "$(head -n 1 "$pid")"
         while [ -e "$pid" ]; do sleep 0.05; done; rm -rf "$1""#;

@@ -1,4 +1,4 @@
-//! One database per test, copied from a template that is migrated once per run.
+//! One database for each test, copied from a template database that is migrated once per run.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,30 +11,30 @@ use super::cluster;
 
 const TEMPLATE: &str = "template_hims";
 
-/// A database of its own. It goes with the cluster.
+/// The database of one test. It is removed together with the cluster.
 pub(crate) struct TestDatabase {
-    /// How to reach it as its owner.
+    /// The options to connect to the database as its owner.
     pub(crate) options: PgConnectOptions,
-    /// Connections of its owner.
+    /// A pool of connections of the database's owner.
     pub(crate) owner: PgPool,
     superuser: PgConnectOptions,
 }
 
-/// A migrated database.
+/// Makes a database with all migrations applied.
 pub(crate) async fn database() -> TestDatabase {
     static MIGRATED: OnceCell<()> = OnceCell::const_new();
     let migrate = async || {
         create(TEMPLATE, "template1").await;
         let template = TestDatabase::named(TEMPLATE).await;
         migrations::up(&template.owner).await.expect("the template is migrated");
-        // A template with a connection to it cannot be copied.
+        // PostgreSQL does not copy a template database while somebody is connected to it.
         template.owner.close().await;
     };
     MIGRATED.get_or_init(migrate).await;
     make(TEMPLATE).await
 }
 
-/// A database with nothing in it.
+/// Makes an empty database, without migrations.
 pub(crate) async fn empty_database() -> TestDatabase {
     make("template1").await
 }
@@ -50,12 +50,12 @@ async fn create(name: &str, template: &str) {
     let mut superuser = cluster().await.superuser_options().connect().await.expect("a superuser's connection");
     let sql = format!("create database {name} owner hims template {template} strategy file_copy");
     superuser.execute(AssertSqlSafe(sql)).await.expect("a database of its own");
-    // Settings of a database are not copied with it.
+    // PostgreSQL does not copy the settings of a template database, so the search path is set here.
     let sql = format!("alter database {name} set search_path = hims, log, public");
     superuser.execute(AssertSqlSafe(sql)).await.expect("a search path");
 }
 
-/// Connections that work as a role.
+/// A pool whose connections act as a database role.
 pub(crate) fn pool_as(role: &'static str, options: &PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(10)
@@ -74,12 +74,12 @@ impl TestDatabase {
         Self { owner: PgPoolOptions::new().max_connections(5).connect_lazy_with(options.clone()), options, superuser }
     }
 
-    /// Connections that work as a role, as the server's own do.
+    /// A pool of connections to the database that act as a database role, as those of the server do.
     pub(crate) fn pool_as(&self, role: &'static str) -> PgPool {
         pool_as(role, &self.options)
     }
 
-    /// A connection of somebody who may do anything.
+    /// A connection of a superuser to the database.
     pub(crate) async fn superuser(&self) -> PgConnection {
         self.superuser.connect().await.expect("a superuser's connection")
     }

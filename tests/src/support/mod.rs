@@ -1,4 +1,5 @@
-//! What the tests stand on: a throw-away PostgreSQL per test run, and a migrated database per test.
+//! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, and a proxy that breaks
+//! connections.
 
 mod cluster;
 mod database;

@@ -1,4 +1,4 @@
-//! A way to PostgreSQL on which connections break at the worst moment.
+//! A proxy in front of PostgreSQL that breaks connections at the worst moment.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -13,14 +13,14 @@ use super::{cluster, scratch};
 
 type Trap = Arc<Mutex<Option<(&'static [u8], oneshot::Sender<Captured>)>>>;
 
-/// Passes everything on, until told otherwise.
+/// Passes all bytes between clients and PostgreSQL, until told to break connections.
 pub(crate) struct Proxy {
     folder: TempDir,
     cut: watch::Sender<()>,
     trap: Trap,
 }
 
-/// What a client has sent before its connection broke, and the server has not received yet.
+/// The bytes that a client sent before its connection broke and that the server has not received yet.
 pub(crate) struct Captured {
     bytes: Vec<u8>,
     server: UnixStream,
@@ -41,17 +41,18 @@ impl Proxy {
         Self { folder, cut, trap }
     }
 
-    /// How to reach what is behind it.
+    /// The options to connect through the proxy to the server that `behind` describes.
     pub(crate) fn options(&self, behind: &PgConnectOptions) -> PgConnectOptions {
         behind.clone().socket(self.folder.path())
     }
 
-    /// Breaks all connections on the client's side. The server does what it was told, with nobody to hear its answer.
+    /// Breaks all connections on the client's side. The server still executes what it has received, but its answer is
+    /// lost.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());
     }
 
-    /// Breaks the next connection on which a client sends this, before the server receives it.
+    /// Breaks the next connection on which a client sends these bytes, before the server receives them.
     pub(crate) fn capture(&self, sent: &'static [u8]) -> oneshot::Receiver<Captured> {
         let (captured, capture) = oneshot::channel();
         *self.trap.lock().expect("a lock") = Some((sent, captured));
@@ -60,7 +61,7 @@ impl Proxy {
 }
 
 impl Captured {
-    /// The server receives it after all, and has answered when this returns.
+    /// Sends the captured bytes to the server after all, and returns when the server has answered.
     pub(crate) async fn arrive(mut self) {
         self.server.write_all(&self.bytes).await.expect("the server listens");
         assert!(self.server.read_u8().await.is_ok(), "the server answers");
