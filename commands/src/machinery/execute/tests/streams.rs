@@ -1,4 +1,4 @@
-//! Several streams in one append: one is begun, one goes on, and what each of them holds follows from its state.
+//! Several streams in one append: one begins, another continues, and the claims of each follow from its state.
 
 use hims_domain::{Subject, described};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl Claims for Reservation {
 }
 
 described! {
-    /// Reserves a table, and another one for the guest's friends.
+    /// Reserves a table for a guest, and another table for the guest's friends.
     pub struct ReserveTwo {
         /// The first table.
         pub table: Uuid,
@@ -51,9 +51,9 @@ described! {
         pub other_table: Uuid,
         /// The id of the other reservation.
         pub other_id: Uuid,
-        /// A reservation that gets a guest more.
+        /// A reservation that gets one more guest.
         pub joined: Option<Uuid>,
-        /// Whether that reservation is looked up first, as it must be.
+        /// Whether the command looks up the joined reservation, as a correct command does.
         pub looks_up: bool,
     }
 }
@@ -95,7 +95,7 @@ async fn further_streams_are_begun_and_go_on_in_the_same_append() {
     let expected = [("reservation.made", 1, 1), ("reservation.made", 1, 2), ("reservation.guest_added", 2, 3)];
     assert_eq!(events, expected);
     assert_eq!(*world.state::<Reservation>(id::<Uuid>(77)).await, Reservation { table: id(2), guests: 1 });
-    // A stream that is there already goes on, once it was looked up.
+    // An existing stream continues, if the command looks it up.
     world.done(ReserveTwo { joined: Some(id(77)), ..two([3, 4], 78) }).await;
     assert_eq!(world.state::<Reservation>(id::<Uuid>(77)).await.guests, 2);
 }
