@@ -83,7 +83,10 @@ pub fn refuse<T>(why: impl Into<Refused>) -> Result<T, Refused> {
 
 /// Declares the refusals of an aggregate: each with its kind, its stable code and its sentence.
 macro_rules! refusals {
-    ($($(#[doc = $doc:literal])* $name:ident $({ $($field:ident: $type:ty),* })? = $kind:ident, $code:literal, $detail:literal;)*) => {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident $({ $($field:ident: $type:ty),* })? = $kind:ident, $code:literal, $detail:literal;
+    )*) => {
         /// Why a command was refused.
         #[allow(clippy::doc_markdown, reason = "the sentences are for people and name fields in braces")]
         #[derive(Debug, Clone, PartialEq)]
