@@ -1,7 +1,8 @@
-//! What may be asked of a hospital: commands, who may give them, and what follows from them.
+//! The commands of a hospital, who may give them, and which events follow from them.
 //!
-//! A command is a struct, which is its request body, and a pure [`Command::decide`]. [`Executor::execute`] does the rest:
-//! it authorises, loads, decides, appends, and decides again when somebody else was faster.
+//! A command is a struct, which is also the request body, with a pure [`Command::decide`]. [`Executor::execute`] does
+//! the rest: it authorises the caller, loads the stream, decides, appends the events, and decides again when another
+//! append to the same streams came first.
 
 mod access;
 mod aggregates;

@@ -8,18 +8,18 @@ use hims_domain::{DepartmentId, PatientId, UserId};
 use hims_event_store::Actor;
 use uuid::Uuid;
 
-/// What a command needs: a word of the permission documents, or none that a role could have.
+/// The permission that a command needs: a word that a role may include, or a permission that no role can include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// To begin something.
+    /// To create a record; a role must include the word.
     Create(Create),
-    /// To change something.
+    /// To change a record; a role must include the word.
     Update(Update),
-    /// To end something for good.
+    /// To end a record for good; a role must include the word.
     Delete(Delete),
-    /// No role has it: the command works on what is the caller's own, and on nothing else.
+    /// To act on the caller's own record only. No role can include this permission.
     Own,
-    /// No role has it: the command is given by a part of the system.
+    /// To act as a part of the system. No role can include this permission.
     System,
 }
 
@@ -35,35 +35,35 @@ impl std::fmt::Display for Permission {
     }
 }
 
-/// Who gives a command or reads: a person in a session, or a part of the system.
+/// Who gives a command or reads data: a user in a session, or a part of the system.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
-    /// Who.
+    /// The user or the part of the system, as events record the actor.
     pub actor: Actor,
-    /// The name of the primary role.
+    /// The name of the primary role; `None` for a part of the system.
     pub role: Option<String>,
-    /// What all roles together allow.
+    /// The permissions of all the caller's roles together.
     pub permissions: Arc<Permissions>,
-    /// Everything is allowed: the system itself.
+    /// Whether the caller is a part of the system, which may do everything.
     pub is_system: bool,
-    /// The session.
+    /// The session in which the caller is logged in.
     pub session_id: Option<Uuid>,
-    /// The patient who the caller is.
+    /// The patient to whom the caller's login belongs.
     pub patient_id: Option<PatientId>,
-    /// Where the caller works.
+    /// The department in which the caller works.
     pub department_id: Option<DepartmentId>,
-    /// The time zone of that department; UTC for whoever works in none.
+    /// The time zone of the department; UTC for a caller without a department.
     pub time_zone: Tz,
-    /// Nothing is allowed but to change the password.
+    /// Whether the caller must change the password before any other command.
     pub must_change_password: bool,
-    /// Where the request came from.
+    /// The address from which the request came.
     pub ip: Option<IpAddr>,
-    /// The program that sent the request.
+    /// The `User-Agent` of the program that sent the request.
     pub user_agent: Option<String>,
 }
 
 impl Caller {
-    /// A part of the system, which may do everything.
+    /// A part of the system with a name, which may do everything.
     pub fn system(name: &str) -> Self {
         Self {
             actor: Actor::System { name: name.to_owned() },
@@ -80,7 +80,7 @@ impl Caller {
         }
     }
 
-    /// The caller as a user; `None` for a part of the system.
+    /// The id of the calling user; `None` for a part of the system.
     pub fn user_id(&self) -> Option<UserId> {
         match self.actor {
             Actor::User { id } => Some(UserId(id)),
@@ -88,7 +88,7 @@ impl Caller {
         }
     }
 
-    /// Whether the roles allow it.
+    /// Whether the caller's roles include a permission.
     pub fn may(&self, permission: Permission) -> bool {
         let Permissions { create, update, delete, .. } = &*self.permissions;
         self.is_system
@@ -100,7 +100,7 @@ impl Caller {
             }
     }
 
-    /// Whether the roles allow reading what the word names.
+    /// Whether the caller's roles include a permission word for reading.
     pub fn reads(&self, word: Read) -> bool {
         self.is_system || self.permissions.read.contains(word.as_str())
     }

@@ -1,4 +1,4 @@
-//! Who may do what: callers and their permissions, logins, passwords, the roles that every hospital begins with.
+//! Who may do what: callers and their permissions, logins, passwords, and the roles that every hospital begins with.
 
 mod caller;
 mod login;

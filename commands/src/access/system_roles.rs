@@ -2,8 +2,8 @@ use hims_domain::RoleId;
 use hims_domain::permission::{Create, Delete, Read, Update, Word};
 use hims_domain::role::{Definition, Permissions};
 
-/// The roles that every hospital begins with: the schema document's seven (§3.1), completed for the commands and tables
-/// that it does not foresee.
+/// The roles that every hospital begins with: the seven roles of the schema document (§3.1), with further words for
+/// commands and tables that the document does not have.
 pub fn system_roles() -> Vec<(RoleId, Definition)> {
     vec![
         role(
@@ -114,7 +114,8 @@ pub fn system_roles() -> Vec<(RoleId, Definition)> {
     ]
 }
 
-/// The id of a role that every hospital begins with: the same in every hospital (UUID version 8 of its name).
+/// The id of a role that every hospital begins with. The id is the same in every hospital: a UUID version 8 that holds
+/// the bytes of the name.
 pub fn role_id(name: &str) -> RoleId {
     let mut bytes = [0_u8; 16];
     for (byte, letter) in bytes.iter_mut().zip(name.bytes()) {
@@ -165,7 +166,7 @@ mod tests {
         assert!(ids.iter().all(|it| it.get_version_num() == 8));
     }
 
-    /// Words of `all` that no system role has, given what one role has.
+    /// The words of `all` that no system role includes; `of` lists the words of one role.
     fn had_by_nobody(all: &'static [&'static str], of: impl Fn(&Permissions) -> Vec<&str>) -> Vec<&'static str> {
         let roles: Vec<_> = system_roles().into_iter().map(|(_, it)| it.permissions).collect();
         let had: BTreeSet<&str> = roles.iter().flat_map(of).collect();
@@ -177,7 +178,7 @@ mod tests {
         assert!(had_by_nobody(Create::CODES, |it| it.create.iter().map(Word::as_str).collect()).is_empty());
         assert!(had_by_nobody(Update::CODES, |it| it.update.iter().map(Word::as_str).collect()).is_empty());
         assert!(had_by_nobody(Delete::CODES, |it| it.delete.iter().map(Word::as_str).collect()).is_empty());
-        // A hospital defines the role of its auditors itself; administrators read all data anyway.
+        // No system role has the word: a hospital defines its role for auditors, and administrators read all data.
         assert_eq!(had_by_nobody(Read::CODES, |it| it.read.iter().map(Word::as_str).collect()), ["audit_logs"]);
     }
 }

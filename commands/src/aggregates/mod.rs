@@ -17,10 +17,10 @@ use hims_domain::access::Access;
 
 use crate::{Claims, Registry};
 
-/// Attempts that were refused hold nothing; no command is for them.
+/// A recorded attempt claims nothing, and no command applies to its stream.
 impl Claims for Access {}
 
-/// Adds every command that can be given from outside. Sessions are begun and ended through routes of their own.
+/// Adds every command that callers can give by name. Sessions are begun and ended through routes of their own.
 pub(crate) fn register(registry: &mut Registry) {
     role::register(registry);
     user::register(registry);

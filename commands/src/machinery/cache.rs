@@ -3,18 +3,18 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// How many streams' states are kept.
+/// How many states are kept in memory.
 const STATES: u64 = 100_000;
 
-/// A stream as this process last saw it.
+/// The version and state of a stream as this process last saw them.
 #[derive(Clone)]
 pub(crate) struct Cached {
     pub(crate) version: i32,
     pub(crate) state: Arc<dyn Any + Send + Sync>,
 }
 
-/// States that were folded before. Never trusted: an append checks the version, a refusal is decided again on a fresh
-/// state.
+/// States that this process remembers. A remembered state may be outdated, so an append checks the version, and a
+/// refusal is decided again on a fresh state.
 pub(crate) struct StateCache(moka::sync::Cache<Uuid, Cached>);
 
 impl StateCache {
@@ -27,7 +27,7 @@ impl StateCache {
     }
 
     pub(crate) fn put(&self, id: Uuid, version: i32, state: Arc<dyn Any + Send + Sync>) {
-        // Two appends may finish in either order: the newer state stays.
+        // Two appends to one stream may finish here in either order, so the state of the higher version is kept.
         self.0.entry(id).and_upsert_with(|entry| match entry.map(moka::Entry::into_value) {
             Some(cached) if cached.version > version => cached,
             _ => Cached { version, state },

@@ -6,25 +6,25 @@ use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Claim, Opened, StoreError};
 use uuid::Uuid;
 
-/// What a stream holds against all others: a pure function of its state.
+/// The keys and times that a stream holds, so that other streams cannot have them: a pure function of the state.
 ///
 /// The executor compares what a stream holds before and after its new events, and takes and gives back the difference
-/// in the append itself. So a decision cannot forget to give something back, and all claims can be recomputed from the
-/// log (`hims verify --deep`, `hims rebuild --claims`).
+/// in the same append. So a decision cannot forget to give a claim back, and all claims can be recomputed from the log
+/// (`hims verify --deep`, `hims rebuild --claims`).
 pub trait Claims: Aggregate {
-    /// Says which keys and times the stream `id` holds in this state. Nothing, unless told.
+    /// Adds the keys and times that the stream `id` holds in this state to `held`. By default a stream holds nothing.
     fn claims(&self, id: Uuid, held: &mut Held) {
         let _ = (id, held);
     }
 }
 
-/// A time of a resource that a stream holds.
+/// The time for which a stream has booked a resource, such as a room.
 #[derive(Debug, Clone, PartialEq)]
 struct Booking {
     resource: Uuid,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
-    /// The code with which a command is refused that books the resource at an overlapping time.
+    /// The refusal code for another command that books the resource at an overlapping time.
     refusal: &'static str,
 }
 
@@ -36,11 +36,11 @@ pub struct Held {
     booked: Vec<Booking>,
 }
 
-/// The code of a double booking, unless the booking names another.
+/// The refusal code of a double booking, unless the booking names another code.
 const DOUBLE_BOOKING: &str = "double-booking";
 
 impl Held {
-    /// What a state holds; a stream that does not exist holds nothing.
+    /// What a stream holds in a state; a stream that does not exist holds nothing.
     pub(crate) fn of<A: Claims>(id: Uuid, state: Option<&A>) -> Self {
         let mut held = Self::default();
         if let Some(state) = state {
@@ -49,36 +49,36 @@ impl Held {
         held
     }
 
-    /// A key that no other stream may have.
+    /// Holds a unique key, which no other stream may have.
     pub fn take(&mut self, scope: &'static str, key: impl Into<String>) -> &mut Self {
         self.unique.insert((scope, key.into()));
         self
     }
 
-    /// Such a key, if there is one.
+    /// Holds a unique key, if there is one.
     pub fn take_if(&mut self, scope: &'static str, key: Option<impl Into<String>>) -> &mut Self {
         self.unique.extend(key.map(|key| (scope, key.into())));
         self
     }
 
-    /// A key by which the stream can be found; others may have it too.
+    /// Holds a shared key, by which the stream can be found; other streams may have the same key.
     pub fn share(&mut self, scope: &'static str, key: impl Into<String>) -> &mut Self {
         self.shared.insert((scope, key.into()));
         self
     }
 
-    /// Such a key, if there is one.
+    /// Holds a shared key, if there is one.
     pub fn share_if(&mut self, scope: &'static str, key: Option<impl Into<String>>) -> &mut Self {
         self.shared.extend(key.map(|key| (scope, key.into())));
         self
     }
 
-    /// The time of a slot, of a resource that nobody else may have then.
+    /// Books a resource for the time of a slot; no other stream may book the resource at an overlapping time.
     pub fn book(&mut self, resource: impl Into<Uuid>, slot: Slot) -> &mut Self {
         self.book_span(resource, slot.starts_at, slot.ends_at())
     }
 
-    /// The time of a slot, of a resource if there is one.
+    /// Books a resource for the time of a slot, if there is a resource.
     pub fn book_if(&mut self, resource: Option<impl Into<Uuid>>, slot: Slot) -> &mut Self {
         match resource {
             Some(resource) => self.book(resource, slot),
@@ -86,14 +86,13 @@ impl Held {
         }
     }
 
-    /// The time from an instant up to, and without, another, of a resource that nobody else may have then.
+    /// Books a resource from an instant up to, but not including, another instant.
     pub fn book_span(&mut self, resource: impl Into<Uuid>, from: DateTime<Utc>, until: DateTime<Utc>) -> &mut Self {
         self.booked.push(Booking { resource: resource.into(), from, until, refusal: DOUBLE_BOOKING });
         self
     }
 
-    /// The code with which a command is refused that books the last resource at an overlapping time, in place of
-    /// `double-booking`.
+    /// Sets the refusal code for a conflict with the booking that was added last, in place of `double-booking`.
     pub fn or_refuse(&mut self, code: &'static str) -> &mut Self {
         if let Some(last) = self.booked.last_mut() {
             last.refusal = code;
@@ -101,12 +100,12 @@ impl Held {
         self
     }
 
-    /// The code of a command that cannot book a resource, since another stream has it at that time.
+    /// The refusal code for a command that cannot book a resource, because another stream has booked it already.
     pub(crate) fn refusal_of(&self, resource: Uuid) -> Option<&'static str> {
-        self.booked.iter().find(|it| it.resource == resource).map(|it| it.refusal)
+        self.booked.iter().find(|booking| booking.resource == resource).map(|booking| booking.refusal)
     }
 
-    /// What the owner gives back and takes so that it holds `after` instead of this.
+    /// The claims that the owner gives back and takes in order to hold `after` instead of `self`.
     pub(crate) fn until(&self, after: &Self, owner: Uuid) -> Vec<Claim> {
         let text = |(scope, key): &(&'static str, String)| (*scope, key.clone());
         let mut claims = Vec::new();
@@ -138,7 +137,7 @@ impl Held {
     }
 }
 
-/// What a stream of any aggregate holds by its events: with this the log recomputes every claim.
+/// The claims that a stream of any aggregate holds after its events. The log recomputes all claims with this function.
 ///
 /// # Errors
 /// When an event cannot be read.
@@ -160,6 +159,6 @@ pub fn claims_of(events: &[Opened]) -> Result<Vec<Claim>, StoreError> {
         };
     }
     for_each_aggregate!(held_if);
-    // Nothing is claimed by a stream that no aggregate of this release knows.
+    // A stream type that this release does not know claims nothing.
     Ok(Vec::new())
 }

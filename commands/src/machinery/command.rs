@@ -5,83 +5,84 @@ use uuid::Uuid;
 use super::claims::Claims;
 use crate::{Caller, Context, Decision, Found, Password, Permission, Reads, Refused};
 
-/// The stream that a command is for.
+/// The stream to which a command applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// One that must not exist yet; its id is issued when the caller brings none.
+    /// A stream that must not exist yet; its id is issued when the caller gives none.
     New(Option<Uuid>),
-    /// One that must exist.
+    /// A stream that must exist.
     Existing(Uuid),
 }
 
 impl Target {
-    /// One that must not exist yet.
+    /// A stream that must not exist yet.
     pub fn new(id: Option<impl Into<Uuid>>) -> Self {
         Self::New(id.map(Into::into))
     }
 
-    /// One that must exist.
+    /// A stream that must exist.
     pub fn existing(id: impl Into<Uuid>) -> Self {
         Self::Existing(id.into())
     }
 }
 
-/// Passwords that a decision needs hashed or compared; both take too long to be done while deciding.
+/// Passwords that a decision needs hashed or compared. Hashing and comparing take too long for `decide` itself.
 #[derive(Debug, Default)]
 pub struct Passwords<'a> {
-    /// To be hashed for [`Context::password_hash`].
+    /// A password to be hashed; the hash becomes [`Context::password_hash`].
     pub set: Option<&'a Password>,
-    /// To be compared with a hash for [`Context::password_matches`].
+    /// A password and the hash to compare it with; the result becomes [`Context::password_matches`].
     pub compare: Option<(&'a Password, &'a str)>,
 }
 
 /// A request to change something. The struct is the request body.
 pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static {
-    /// Its name in the API, in kebab-case.
+    /// The command's name in the API, in kebab-case.
     const NAME: &'static str;
-    /// What the caller's roles must allow.
+    /// The permission that the caller's roles must include.
     const PERMISSION: Permission;
-    /// Whether it compares a password, so that repeating it would be guessing.
+    /// Whether the command compares a password. Such commands are rate-limited, since repeating them guesses passwords.
     const COMPARES_PASSWORD: bool = false;
-    /// The name of the command that takes back what this one did, where there is one.
+    /// The name of the command that reverses this command, if there is one.
     const REVERSED_BY: Option<&'static str> = None;
-    /// What it is about.
+    /// The aggregate of the stream to which the command applies.
     type Aggregate: Claims;
 
-    /// The stream that it is for.
+    /// The stream to which the command applies.
     fn target(&self) -> Target;
 
-    /// What `decide` needs to know of other streams. Asked again with what was found, until it names nothing new.
+    /// The other streams that `decide` needs. The executor calls `reads` again with the streams found so far, until
+    /// `reads` names no new stream.
     fn reads(&self, state: Option<&Self::Aggregate>, found: &Found) -> Reads {
         let _ = (state, found);
         Reads::nothing()
     }
 
-    /// Whether the caller may do it without [`PERMISSION`](Self::PERMISSION), because it is about themselves. `state` is
-    /// that of the stream that the command is for, if it exists.
+    /// Whether the caller may give the command without [`PERMISSION`](Self::PERMISSION), because the command concerns
+    /// the caller's own record. `state` is the state of the command's stream, if the stream exists.
     fn is_own(&self, state: Option<&Self::Aggregate>, caller: &Caller) -> bool {
         let _ = (state, caller);
         false
     }
 
-    /// Passwords to be hashed or compared before it is decided.
+    /// Passwords to be hashed or compared before `decide` is called.
     fn passwords<'a>(&'a self, state: Option<&'a Self::Aggregate>) -> Passwords<'a> {
         let _ = state;
         Passwords::default()
     }
 
-    /// What follows. `state` is there for an [existing](Target::Existing) stream and not there for a [new](Target::New)
-    /// one: that is checked before.
+    /// Decides which events follow from the command. `state` is `Some` for an [existing](Target::Existing) stream and
+    /// `None` for a [new](Target::New) one; the executor checks this before.
     ///
     /// # Errors
-    /// Why it does not follow.
+    /// The refusal, when a rule does not allow the command.
     fn decide(self, state: Option<&Self::Aggregate>, ctx: &Context<'_>) -> Result<Decision<Self::Aggregate>, Refused>;
 }
 
-/// The state of a stream that must exist; [`Command::decide`] is not called without it.
+/// The state of a stream that must exist. The executor does not call [`Command::decide`] without this state.
 ///
 /// # Errors
-/// When it is not there after all.
+/// When the state is missing all the same.
 pub(crate) fn existing<A: Aggregate>(state: Option<&A>) -> Result<&A, Refused> {
     state.ok_or_else(|| Refused::missing(A::STREAM))
 }

@@ -8,70 +8,71 @@ use uuid::Uuid;
 
 use crate::{Caller, Kind, Loaded, Refused};
 
-/// The clock and the randomness of the world; given once, at the edge.
+/// The clock and the source of randomness, given once by the program, so that tests can set them.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// What time it is.
+    /// Reads the current time.
     pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
-    /// 128 random bits.
+    /// Draws 128 random bits.
     pub entropy: Arc<dyn Fn() -> u128 + Send + Sync>,
 }
 
-/// What a decision may know beside the state and the command.
+/// What a decision may use besides the command and the state of its stream.
 pub struct Context<'a> {
-    /// When it happens: the clock, or for an imported fact its own time.
+    /// When the command happens: the current time, or the time at which an imported fact happened.
     pub now: DateTime<Utc>,
-    /// Who asks.
+    /// Who gives the command.
     pub caller: &'a Caller,
-    /// What was looked up.
+    /// The streams and key owners that were looked up.
     pub found: &'a Found,
-    /// The hash of the password to be set.
+    /// The hash of [`Passwords::set`](crate::Passwords::set), if a password is to be set.
     pub password_hash: Option<String>,
-    /// Whether the password to be compared is the right one.
+    /// Whether the password of [`Passwords::compare`](crate::Passwords::compare) matches its hash.
     pub password_matches: bool,
-    /// Where new ids and numbers come from.
+    /// Random bits for new ids and numbers.
     pub entropy: u128,
-    /// The stream that the command is for.
+    /// The id of the stream to which the command applies.
     pub id: Uuid,
 }
 
 impl Context<'_> {
-    /// A new id (UUID version 7) of this moment; another for every `nth`.
+    /// A new id (UUID version 7) for the time of the command; each `nth` gives another id.
     pub fn new_id(&self, nth: u64) -> Uuid {
         new_id(self.now, self.entropy, nth)
     }
 
-    /// The day it is where the caller works.
+    /// The date of the command in the time zone of the caller's department.
     pub fn today(&self) -> NaiveDate {
         self.now.with_timezone(&self.caller.time_zone).date_naive()
     }
 
-    /// A random draw for a number to be issued.
+    /// A random draw, from which a number such as a medical record number is made.
     pub fn draw(&self) -> u64 {
         #[expect(clippy::cast_possible_truncation, reason = "the lower half is as random as the whole")]
         let draw = (self.entropy ^ (self.entropy >> 64)) as u64;
         draw
     }
 
-    /// A stream that the request names in a field.
+    /// The state of a stream that the request names in a field.
     ///
     /// # Errors
-    /// When it does not exist.
+    /// A refusal that names the field, when the stream does not exist.
     pub fn named<A: Aggregate>(&self, id: impl Into<Uuid>, field: &str) -> Result<&A, Refused> {
         self.found.get(id.into()).ok_or_else(|| unknown::<A>(field))
     }
 
-    /// The user who asks, where a user must have done it.
+    /// The user who did something: the named user, or else the caller.
     ///
     /// # Errors
-    /// When a part of the system asks and names nobody.
+    /// When nobody is named and the caller is a part of the system.
     pub fn user(&self, named: Option<UserId>, field: &str) -> Result<UserId, Refused> {
-        named.or(self.caller.user_id()).ok_or_else(|| Refused::field("who-did-it", field, "name the user who did it"))
+        let message = "name the acting user, since the caller is not a user";
+        named.or(self.caller.user_id()).ok_or_else(|| Refused::field("who-did-it", field, message))
     }
 }
 
 pub(crate) fn new_id(now: DateTime<Utc>, entropy: u128, nth: u64) -> Uuid {
-    // An odd factor moves every bit, so that neighbours share nothing.
+    // The odd factor changes all the bits, so that the ids of one command do not resemble each other.
     let random = entropy.wrapping_add(u128::from(nth).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
     let mut bytes = [0_u8; 10];
     bytes.copy_from_slice(&random.to_be_bytes()[..10]);
@@ -84,14 +85,14 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
     Refused { kind: Kind::Rule, ..Refused::field("unknown-reference", field, message) }
 }
 
-/// What was looked up for a decision.
+/// The streams and key owners that were looked up for a decision.
 #[derive(Default)]
 pub struct Found {
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
 }
 
-/// A stream as it was found.
+/// The version and state of a stream that was looked up.
 pub(crate) struct FoundState {
     pub(crate) version: i32,
     pub(crate) state: Option<Arc<dyn Any + Send + Sync>>,
@@ -106,12 +107,12 @@ impl FoundState {
 }
 
 impl Found {
-    /// A stream, if it exists and was asked for.
+    /// The state of a stream, if the stream exists and was looked up.
     pub fn get<A: Aggregate>(&self, id: impl Into<Uuid>) -> Option<&A> {
         self.streams.get(&id.into())?.state.as_ref()?.downcast_ref()
     }
 
-    /// The owners of a key that was asked for.
+    /// The streams that own a key which was looked up, with their states.
     pub fn owners<A: Aggregate>(
         &self,
         scope: &'static str,

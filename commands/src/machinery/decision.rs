@@ -8,32 +8,32 @@ use uuid::Uuid;
 use super::claims::{Claims, Held};
 use crate::Found;
 
-/// What follows from a command: events of its stream and of others. All of them are recorded, or none. What the streams
-/// hold against others follows from their [`Claims`].
+/// What follows from a command: events of the command's own stream and of other streams, recorded all together or not
+/// at all. Which keys and times each stream holds follows from its state (see [`Claims`]).
 pub struct Decision<A: Claims> {
     pub(crate) events: Vec<A::Event>,
     pub(crate) others: Vec<Box<dyn OtherStream>>,
 }
 
 impl<A: Claims> Decision<A> {
-    /// Nothing: it is so already.
+    /// No event, because the requested state is reached already.
     pub fn nothing() -> Self {
         Self { events: Vec::new(), others: Vec::new() }
     }
 
-    /// An event.
+    /// One event of the command's own stream.
     pub fn event(event: A::Event) -> Self {
         Self { events: vec![event], others: Vec::new() }
     }
 
-    /// The first event of another stream, which must not exist yet.
+    /// Adds the first event of another stream, which must not exist yet.
     #[must_use]
     pub fn begin<B: Claims>(mut self, id: impl Into<Uuid>, event: B::Event) -> Self {
         self.others.push(Box::new(Other::<B> { id: id.into(), event, begins: true }));
         self
     }
 
-    /// A further event of another stream. The decision must have looked the stream up, or begun it.
+    /// Adds an event to another stream, which the decision must have looked up or begun.
     #[must_use]
     pub fn also<B: Claims>(mut self, id: impl Into<Uuid>, event: B::Event) -> Self {
         self.others.push(Box::new(Other::<B> { id: id.into(), event, begins: false }));
@@ -44,7 +44,7 @@ impl<A: Claims> Decision<A> {
         self.events.is_empty() && self.others.is_empty()
     }
 
-    /// Everything that is to be appended, by stream; the command's own stream first.
+    /// Plans the append of every stream; the command's own stream comes first.
     pub(crate) fn plan(
         &self,
         id: Uuid,
@@ -55,14 +55,15 @@ impl<A: Claims> Decision<A> {
         let mut planned = Vec::with_capacity(1 + self.others.len());
         planned.push(plan(id, version, state, &self.events)?);
         for other in &self.others {
-            let before = planned.iter().position(|it| it.append.stream_id == other.id()).map(|it| planned.remove(it));
+            let earlier = planned.iter().position(|plan| plan.append.stream_id == other.id());
+            let before = earlier.map(|index| planned.remove(index));
             planned.push(other.plan(found, before)?);
         }
         Ok(planned)
     }
 }
 
-/// Events of one stream, ready to be appended, with the state after them and what the stream holds.
+/// Events of one stream, ready to be appended, with the state after them and what the stream holds before and after.
 pub(crate) struct Planned {
     pub(crate) append: StreamAppend,
     pub(crate) state: Option<Arc<dyn Any + Send + Sync>>,
@@ -71,13 +72,13 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// What the stream gives back and takes with these events.
+    /// The keys and times that the stream gives back and takes with its new events.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         self.before.until(&self.after, self.append.stream_id)
     }
 }
 
-/// Plans events of one stream that follow on a version.
+/// Plans the append of new events to one stream that is at the given version.
 pub(crate) fn plan<A: Claims>(
     id: Uuid,
     version: i32,
@@ -96,7 +97,7 @@ pub(crate) fn plan<A: Claims>(
     })
 }
 
-/// A subject as the log knows it.
+/// Converts the domain's subject to the form that the log stores.
 pub(crate) fn stored_subject(subject: Subject) -> hims_event_store::Subject {
     let (kind, id) = match subject {
         Subject::Patient(id) => ("patient", id),
@@ -105,12 +106,12 @@ pub(crate) fn stored_subject(subject: Subject) -> hims_event_store::Subject {
     hims_event_store::Subject { kind: kind.to_owned(), id }
 }
 
-/// An event of another stream than the command's, whatever aggregate it is of.
+/// An event of a stream other than the command's own, whatever the aggregate of that stream.
 pub(crate) trait OtherStream: Send + Sync {
     fn id(&self) -> Uuid;
-    /// Whether the stream begins with the event.
+    /// Whether the event is the first of its stream.
     fn begins(&self) -> bool;
-    /// Plans the event, after those that are planned for the same stream already.
+    /// Plans the event after the events that are planned for the same stream already (`before`).
     fn plan(&self, found: &Found, before: Option<Planned>) -> Result<Planned, AppendError>;
     #[cfg(test)]
     fn as_any(&self) -> &dyn Any;
@@ -144,7 +145,8 @@ impl<B: Claims> OtherStream for Other<B> {
             (None, _) if self.begins => plan::<B>(self.id, 0, None, events),
             (None, Some(it)) => plan::<B>(self.id, it.version, found.get(self.id), events),
             (None, None) => {
-                Err(AppendError::Malformed(format!("a decision adds to a {} that it did not look up", B::STREAM)))
+                let fault = "a decision adds an event to a stream that it did not look up; name the stream in `reads`";
+                Err(AppendError::Malformed(format!("{fault} ({})", B::STREAM)))
             }
         }
     }

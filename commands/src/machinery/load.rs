@@ -4,21 +4,21 @@ use hims_domain::Aggregate;
 use hims_event_store::{EventStore, Snapshot, StoreError};
 use uuid::Uuid;
 
-/// A snapshot is taken whenever a stream has grown by so many events.
+/// The number of events after which a snapshot of a stream is kept.
 pub(crate) const SNAPSHOT_EVERY: i32 = 100;
 
-/// A stream as it was loaded.
+/// The version and state of a stream, as they were loaded.
 #[derive(Debug, Clone)]
 pub struct Loaded<A> {
-    /// Its version; 0 when it does not exist.
+    /// The version of the stream; 0 when the stream does not exist.
     pub version: i32,
-    /// Its state; `None` when it does not exist, or is a stream of another type.
+    /// The state of the stream; `None` when the stream does not exist or has another type.
     pub state: Option<Arc<A>>,
-    /// Read from the log just now, not remembered.
+    /// Whether the state was just read from the log, rather than taken from this process's cache.
     pub fresh: bool,
 }
 
-/// Folds a stream from its newest snapshot, or from its beginning.
+/// Loads a stream from the log: folds its events from the newest usable snapshot, or from the first event.
 pub(crate) async fn load<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Result<Loaded<A>, StoreError> {
     let (mut version, mut state) = (0, None);
     let mut events = store.load(id, 0, SNAPSHOT_EVERY).await?;
@@ -50,7 +50,7 @@ async fn usable_snapshot<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Resu
     Ok(snapshot.and_then(|it| Some((it.version, serde_json::from_value(it.state).ok()?))))
 }
 
-/// Keeps the state for the next time, if the stream is long enough for that to pay.
+/// Stores a state as a snapshot, so that the next load reads fewer events. A failure is only logged.
 pub(crate) async fn keep_snapshot<A: Aggregate>(store: &dyn EventStore, id: Uuid, version: i32, state: &A) {
     let subject = state.subject(id).map(|it| crate::machinery::decision::stored_subject(it).id);
     let saved = match serde_json::to_value(state) {
@@ -61,6 +61,6 @@ pub(crate) async fn keep_snapshot<A: Aggregate>(store: &dyn EventStore, id: Uuid
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = saved {
-        tracing::warn!(%error, stream = %id, "no snapshot was kept; the stream is folded from its beginning");
+        tracing::warn!(%error, stream = %id, "the snapshot was not stored; the next load reads more events");
     }
 }

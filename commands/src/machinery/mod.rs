@@ -1,4 +1,4 @@
-//! What carries commands out: what a command is, what it may look up and decide, and how its decision is recorded.
+//! Carries out commands: what a command is, what it may look up and decide, and how its decision is recorded.
 
 mod cache;
 pub(crate) mod claims;

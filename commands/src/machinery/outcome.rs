@@ -9,25 +9,25 @@ use uuid::Uuid;
 use crate::machinery::schema::Malformed;
 use crate::{Caller, Refused};
 
-/// The circumstances of a command.
+/// Who gives a command, and under which conditions.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who asks.
+    /// Who gives the command.
     pub caller: Arc<Caller>,
-    /// Under which the command happens at most once.
+    /// The key under which the command is carried out at most once.
     pub idempotency_key: Option<Uuid>,
-    /// What was asked, blinded; goes with the key.
+    /// A keyed hash of the request, stored with the idempotency key: another request under the same key is refused.
     pub fingerprint: Vec<u8>,
-    /// The version that the caller saw.
+    /// The version of the stream that the caller saw; any version if `None`.
     pub expected_version: Option<i32>,
-    /// When it happened, for an imported fact.
+    /// When an imported fact happened; now if `None`.
     pub occurred_at: Option<DateTime<Utc>>,
-    /// What it belongs to; itself unless told.
+    /// The id of the wider operation to which the command belongs; the command id if `None`.
     pub correlation_id: Option<Uuid>,
 }
 
 impl Request {
-    /// A request of a caller, happening now.
+    /// A request of a caller that happens now and has no idempotency key.
     pub fn of(caller: impl Into<Arc<Caller>>) -> Self {
         Self {
             caller: caller.into(),
@@ -43,45 +43,45 @@ impl Request {
 /// An event that followed from a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EventRef {
-    /// Its type.
+    /// The type of the event, such as `appointment.scheduled`.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// Its place in its stream.
+    /// The version that its stream has with the event.
     pub version: i32,
-    /// Its place in the log.
+    /// The position of the event in the log.
     pub position: Position,
 }
 
-/// What followed from a command. It is durable.
+/// What followed from a command. All of its events are stored durably.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// The stream that the command was for.
+    /// The id of the stream to which the command applied.
     pub id: Uuid,
-    /// Its type.
+    /// The type of that stream.
     pub stream_type: &'static str,
-    /// Its version now.
+    /// The version of that stream after the command.
     pub version: i32,
-    /// Where the log ended with it.
+    /// The position of the last event of the command; the head of the log if nothing was recorded.
     pub position: Position,
-    /// What followed, that of other streams included.
+    /// The recorded events, those of other streams included.
     pub events: Vec<EventRef>,
-    /// The answer to the same request before.
+    /// Whether the same request was answered before, and this is that answer again.
     pub replayed: bool,
-    /// The stream began with it.
+    /// Whether the command began the stream.
     #[serde(skip)]
     pub began: bool,
 }
 
-/// Why nothing followed.
+/// Why a command was not carried out.
 #[derive(Debug, Clone, Error)]
 pub enum Failure {
-    /// The request is not of the command's form.
-    #[error("the request is not of the command's form")]
+    /// The request body does not match the command's shape.
+    #[error("the request body does not match the shape of the command")]
     Malformed(Malformed),
-    /// A rule, a permission or somebody else stood against it.
+    /// A rule, a missing permission or a conflict with another record did not allow the command.
     #[error("{}", .0.detail)]
     Refused(Refused),
-    /// Too much is waiting.
+    /// Too many commands or passwords are waiting already.
     #[error("too much is waiting; try again")]
     Overloaded,
     /// The log did not answer.

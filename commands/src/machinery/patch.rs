@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::Refused;
 
-/// Changes to a `T`: a field that is left out stays, null empties it, everything else replaces it (RFC 7396).
+/// Changes to a `T`: a field that is left out stays, null empties a field, any other value replaces it (RFC 7396).
 #[derive(Debug, Clone)]
 pub struct Patch<T> {
     changes: Map<String, Value>,
@@ -20,7 +20,7 @@ impl<T> PartialEq for Patch<T> {
 }
 
 impl<T> Patch<T> {
-    /// Changes to the fields that are named.
+    /// Changes to exactly the named fields.
     pub fn of(changes: Map<String, Value>) -> Self {
         Self { changes, of: PhantomData }
     }
@@ -43,12 +43,13 @@ impl<T: Described> Described for Patch<T> {
 }
 
 impl<T: Described + Serialize + DeserializeOwned> Patch<T> {
-    /// The value as it is after the changes, checked.
+    /// Applies the changes to a value and checks the result.
     ///
     /// # Errors
-    /// The fields that do not keep their rules.
+    /// The fields of the result that break their rules.
     pub fn apply(self, to: &T) -> Result<T, Refused> {
-        let not_a_value = |_| Refused::new(crate::Kind::Rule, "invalid-fields", "the changes leave no valid value");
+        let detail = "after the changes a required field would be empty, or a field would be of the wrong type";
+        let not_a_value = |_| Refused::new(crate::Kind::Rule, "invalid-fields", detail);
         let mut value = serde_json::to_value(to).map_err(not_a_value)?;
         if let Value::Object(fields) = &mut value {
             fields.extend(self.changes);

@@ -6,10 +6,10 @@ use crate::machinery::context::FoundState;
 use crate::machinery::execute::Executor;
 use crate::machinery::outcome::Failure;
 
-/// Loads a stream as the aggregate that asked for it.
+/// Loads a stream as a certain aggregate; the flag asks for a fresh state from the log.
 pub(crate) type Loader = for<'a> fn(&'a Executor, Uuid, bool) -> BoxFuture<'a, Result<FoundState, Failure>>;
 
-/// What a decision needs to know of other streams.
+/// The other streams and key owners that a decision needs to know.
 #[derive(Default)]
 pub struct Reads {
     pub(crate) streams: Vec<(Uuid, Loader)>,
@@ -17,19 +17,19 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Nothing.
+    /// Looks up nothing.
     pub fn nothing() -> Self {
         Self::default()
     }
 
-    /// A stream.
+    /// Looks up a stream.
     #[must_use]
     pub fn stream<A: Aggregate>(mut self, id: impl Into<Uuid>) -> Self {
         self.streams.push((id.into(), load::<A>));
         self
     }
 
-    /// A stream, if there is an id.
+    /// Looks up a stream, if there is an id.
     #[must_use]
     pub fn maybe<A: Aggregate>(self, id: Option<impl Into<Uuid>>) -> Self {
         match id {
@@ -38,7 +38,8 @@ impl Reads {
         }
     }
 
-    /// Every owner of a key, and that no other comes until the decision is recorded.
+    /// Looks up every stream that owns a key. The append fails if the owners have changed by then, so that no new owner
+    /// is missed.
     #[must_use]
     pub fn owners<A: Aggregate>(mut self, scope: &'static str, key: impl Into<String>) -> Self {
         self.owners.push((scope, key.into(), load::<A>));

@@ -3,93 +3,96 @@ use std::fmt::Display;
 use hims_domain::{Aggregate, Invalid};
 use uuid::Uuid;
 
-/// What stands against a command; decides the status of the answer.
+/// The kind of a refusal, which decides the status of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A rule or a range.
+    /// The command breaks a rule, or a value is out of its range.
     Rule,
-    /// Somebody else has it, or it is in another state.
+    /// Another record has what the command asks for, or the state of a record does not allow the command.
     Conflict,
-    /// What the command is for does not exist.
+    /// The record to which the command applies does not exist.
     Missing,
-    /// The caller may not.
+    /// The caller is not allowed to give the command.
     Forbidden,
-    /// The caller saw an older version.
+    /// The caller saw an older version of the record.
     Stale,
 }
 
-/// A refusal of any subject, ready to be answered. Holds no personal value.
+/// Why a command is refused, in the form in which the caller is answered. Holds no personal value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
-    /// What stands against it.
+    /// The kind of the refusal.
     pub kind: Kind,
-    /// Stable code in kebab-case.
+    /// The stable code of the refusal, in kebab-case.
     pub code: &'static str,
-    /// What is wrong and what to do.
+    /// What is wrong and what to do, for people.
     pub detail: String,
-    /// The fields at fault.
+    /// The fields of the request that are at fault.
     pub errors: Vec<Invalid>,
-    /// Other streams that the caller should look at, such as possible duplicates.
+    /// The ids of other records that the caller should look at, such as possible duplicates.
     pub candidates: Vec<Uuid>,
 }
 
 impl Refused {
-    /// A refusal without fields.
+    /// A refusal that names no fields.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<String>) -> Self {
         Self { kind, code, detail: detail.into(), errors: Vec::new(), candidates: Vec::new() }
     }
 
-    /// Fields that do not keep their rules.
+    /// A refusal because fields break their rules.
     pub fn invalid(errors: Vec<Invalid>) -> Self {
-        Self { errors, ..Self::new(Kind::Rule, "invalid-fields", "some fields do not keep their rules; see errors") }
+        Self { errors, ..Self::new(Kind::Rule, "invalid-fields", "some fields break their rules; see errors") }
     }
 
-    /// One field that does not keep its rule.
+    /// A refusal because one field breaks a rule.
     pub fn field(code: &'static str, pointer: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let error = Invalid { pointer: pointer.to_owned(), message: message.clone() };
         Self { errors: vec![error], ..Self::new(Kind::Rule, code, message) }
     }
 
-    /// What the command is for stands where the command cannot lead on from.
+    /// A refusal because the status of the record does not allow the command.
     pub fn wrong_status<A: Aggregate>(status: impl Display) -> Self {
-        let detail = format!("the {} is {status}, which does not allow it", spoken(A::STREAM));
+        let detail = format!("the {} is {status}, which does not allow the command", spoken(A::STREAM));
         Self::new(Kind::Conflict, "wrong-status", detail)
     }
 
-    /// There is nothing under the id that the command is for.
+    /// A refusal because no record of the type has the id.
     pub fn missing(stream_type: &str) -> Self {
         Self::new(Kind::Missing, "not-found", format!("there is no {} with this id", spoken(stream_type)))
     }
 
-    /// There is something under the id already.
+    /// A refusal because a record with the id exists already.
     pub fn exists() -> Self {
-        Self::new(Kind::Conflict, "already-exists", "the id is taken; leave it out to have one issued")
+        Self::new(Kind::Conflict, "already-exists", "the id is taken; leave it out to have a new id issued")
     }
 }
 
-/// A stream type in words.
+/// The stream type in words, such as `medication lot`.
 pub(crate) fn spoken(stream_type: &str) -> String {
     stream_type.replace('_', " ")
 }
 
-/// Refuses.
+/// Returns a refusal as an error.
 ///
 /// # Errors
-/// Always: that is what it is for.
+/// Always, with the refusal.
 pub fn refuse<T>(why: impl Into<Refused>) -> Result<T, Refused> {
     Err(why.into())
 }
 
-/// Declares why the commands of a subject may be refused: each refusal with its kind, its stable code and its sentence.
+/// Declares the refusals of an aggregate: each with its kind, its stable code and its sentence.
 macro_rules! refusals {
-    ($($(#[doc = $doc:literal])* $name:ident $({ $($field:ident: $type:ty),* })? = $kind:ident, $code:literal, $detail:literal;)*) => {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident $({ $($field:ident: $type:ty),* })? = $kind:ident, $code:literal, $detail:literal;
+    )*) => {
         /// Why a command was refused.
-        #[allow(clippy::doc_markdown, reason = "a sentence for people, with its fields")]
+        #[allow(clippy::doc_markdown, reason = "the sentences are for people and name fields in braces")]
         #[derive(Debug, Clone, PartialEq)]
         pub enum Refusal {
             $( $(#[doc = $doc])* #[doc = $detail] $name $({
-                $( #[doc = "Named in the sentence."] $field: $type ),*
+                $( #[doc = "A value that the sentence names."] $field: $type ),*
             })?, )*
         }
 

@@ -11,42 +11,42 @@ use crate::{Command, Permission};
 
 type Run = for<'a> fn(&'a Executor, Value, Request) -> BoxFuture<'a, Result<Outcome, Failure>>;
 
-/// A command as outsiders know it.
+/// A command as the API describes and runs it.
 #[derive(Clone, Copy)]
 pub struct Entry {
-    /// Its name in the API.
+    /// The command's name in the API.
     pub name: &'static str,
-    /// What it does.
+    /// What the command does, for the API documentation.
     pub about: &'static str,
-    /// What the caller's roles must allow.
+    /// The permission that the caller's roles must include.
     pub permission: Permission,
-    /// The name of the command that takes back what this one did, where there is one.
+    /// The name of the command that reverses this command, if there is one.
     pub reversed_by: Option<&'static str>,
-    /// Whether it compares a password, so that repeating it would be guessing.
+    /// Whether the command compares a password. Such commands are rate-limited, since repeating them guesses passwords.
     pub compares_password: bool,
-    /// The form of its request.
+    /// The shape of the request body.
     pub shape: Shape,
-    /// What it is about.
+    /// The type of the stream to which the command applies.
     pub stream_type: &'static str,
     run: Run,
 }
 
 impl Entry {
-    /// Reads the request and executes it.
+    /// Reads the request body as the command and executes the command.
     ///
     /// # Errors
-    /// As [`Executor::execute`], and when the request is not of the command's form.
+    /// As [`Executor::execute`], and when the request body does not match the command's shape.
     pub async fn run(&self, executor: &Executor, body: Value, request: Request) -> Result<Outcome, Failure> {
         (self.run)(executor, body, request).await
     }
 }
 
-/// Every command, by name. Endpoints, documentation and permissions are drawn from it.
+/// Every command by name. The API takes its endpoints, documentation and permission checks from this registry.
 #[derive(Clone, Default)]
 pub struct Registry(BTreeMap<&'static str, Entry>);
 
 impl Registry {
-    /// All commands of the hospital.
+    /// A registry with all commands of a hospital.
     pub fn hospital() -> Self {
         let mut registry = Self::default();
         crate::aggregates::register(&mut registry);
@@ -68,12 +68,12 @@ impl Registry {
         self
     }
 
-    /// A command.
+    /// The command with a name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)
     }
 
-    /// Every command, in the order of the names.
+    /// Every command, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.0.values()
     }
@@ -105,7 +105,7 @@ mod tests {
         let reversed: Vec<_> = registry.iter().filter_map(|it| Some((it.name, it.reversed_by?))).collect();
         assert!(reversed.contains(&("suspend-room", "reactivate-room")) && reversed.len() > 20, "{reversed:?}");
         for (name, by) in reversed {
-            assert!(registry.get(by).is_some(), "{name} is said to be taken back by {by}");
+            assert!(registry.get(by).is_some(), "{name} names {by} as its reverse, but there is no such command");
         }
     }
 }

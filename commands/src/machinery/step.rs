@@ -1,15 +1,15 @@
-/// Declares the commands of an aggregate that only take a step: from one of some values of a field to another.
+/// Declares the commands of an aggregate that only move a field, such as the status, from certain values to another.
 ///
-/// Each line says the command, the permission that it needs, the fields that it has beside the id of the aggregate, from
-/// where the step leads to where, and the event that records it. A command is quiet when the step was taken already, and
-/// refused as `wrong-status` from anywhere else.
+/// Each entry names the command, the permission that the command needs, its fields besides the id of the aggregate, the
+/// values of the field before and after the step, and the event that records the step. A command records nothing when
+/// the field has the new value already, and is refused as `wrong-status` when the field has any other value.
 ///
 /// ```text
 /// steps! {
 ///     Room by room_id: RoomId, "Which room.";
-///     /// Takes a room out of use. What was booked there before stays booked.
+///     /// Takes a room out of use. Existing bookings of the room stay.
 ///     SuspendRoom = "suspend-room" needs Update::Rooms
-///         with { /// Why.
+///         with { /// Why the room is taken out of use.
 ///                reason: LongText }
 ///         moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
 ///         undone by ReactivateRoom;
@@ -55,7 +55,7 @@ macro_rules! steps {
                     _: &$crate::Context<'_>,
                 ) -> Result<$crate::Decision<$aggregate>, $crate::Refused> {
                     let Self { $id: _ $($(, $field)*)? } = self;
-                    #[allow(unreachable_patterns, reason = "a flag has no third value from which a step is refused")]
+                    #[allow(unreachable_patterns, reason = "a flag has no third value to refuse")]
                     match $crate::machinery::command::existing(state)?.$status {
                         $to => Ok($crate::Decision::nothing()),
                         $from => Ok($crate::Decision::event($event)),

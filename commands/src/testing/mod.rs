@@ -1,4 +1,4 @@
-//! Given what has happened, when something is asked, then this follows: decisions without a store.
+//! Tests of decisions without a store: given past events, when a command is decided, then these events follow.
 #![expect(clippy::needless_pass_by_value, reason = "tests read better without ampersands")]
 
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused, Target};
 pub(crate) mod samples;
 pub(crate) mod world;
 
-/// A weekday morning.
+/// The time of all tests: a Monday morning.
 pub(crate) fn now() -> DateTime<Utc> {
     at("2026-11-23T10:00:00Z")
 }
@@ -26,20 +26,21 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
-/// An id for a small number.
+/// An id made from a small number.
 pub(crate) fn id<T: From<Uuid>>(number: u128) -> T {
     Uuid::from_u128(number).into()
 }
 
-/// The id of what begins without an id of the caller's.
+/// The id of a new stream when the command gives none.
 pub(crate) const ISSUED: Uuid = Uuid::from_u128(1000);
 
-/// Who asks unless a test says otherwise.
+/// The user who gives the commands, unless a test names another caller.
 pub(crate) const ASKING: Uuid = Uuid::from_u128(99);
 
-/// What a password hashes to while deciding.
+/// The hash of every password.
 pub(crate) const HASH: &str = "$argon2id$test";
 
+/// The past events and the circumstances in which a command is decided.
 pub(crate) struct Given<A: Aggregate> {
     events: Vec<A::Event>,
     found: Found,
@@ -49,7 +50,7 @@ pub(crate) struct Given<A: Aggregate> {
     password_matches: bool,
 }
 
-/// What has happened to what the command is for.
+/// The past events of the command's stream.
 pub(crate) fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
     Given {
         events: events.into_iter().collect(),
@@ -62,7 +63,7 @@ pub(crate) fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) ->
 }
 
 impl<A: Aggregate> Given<A> {
-    /// What has happened elsewhere.
+    /// Adds another stream with its past events.
     pub(crate) fn and<B: Aggregate>(mut self, id: impl Into<Uuid>, events: impl IntoIterator<Item = B::Event>) -> Self {
         let events: Vec<_> = events.into_iter().collect();
         let state = fold::<B>(&events).map(|it| Arc::new(it) as _);
@@ -71,7 +72,7 @@ impl<A: Aggregate> Given<A> {
         self
     }
 
-    /// Who has a key.
+    /// Adds an owner of a key.
     pub(crate) fn owner(mut self, scope: &'static str, key: impl ToString, owner: impl Into<Uuid>) -> Self {
         self.found.owners.entry((scope, key.to_string())).or_default().push(owner.into());
         self
@@ -81,17 +82,17 @@ impl<A: Aggregate> Given<A> {
         Self { now, ..self }
     }
 
-    /// Who asks.
+    /// Sets the caller.
     pub(crate) fn by(self, caller: Caller) -> Self {
         Self { caller, ..self }
     }
 
-    /// The password that is to be compared is another one.
+    /// Makes the comparison of the password fail.
     pub(crate) fn but_the_password_is_wrong(self) -> Self {
         Self { password_matches: false, ..self }
     }
 
-    /// No password can be hashed.
+    /// Makes the hashing of passwords fail.
     pub(crate) fn but_nothing_is_hashed(self) -> Self {
         Self { hash: None, ..self }
     }
@@ -133,7 +134,7 @@ impl<A: Aggregate> Given<A> {
     }
 }
 
-/// Of all that there is, what the command asks for: a decision that needs more does not find it.
+/// The streams and key owners that the command asks for. A decision does not find a stream that `reads` does not name.
 fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found) -> Found {
     let mut found = Found::default();
     loop {
@@ -154,7 +155,7 @@ fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Fou
     }
 }
 
-/// What followed, and what was claimed or given back with it.
+/// A decision or a refusal, with the claims that are taken and given back.
 pub(crate) struct Then<A: Claims>(Result<Decision<A>, Refused>, Vec<Claimed>);
 
 impl<A: Claims> Then<A> {
@@ -174,33 +175,33 @@ impl<A: Claims> Then<A> {
         }
     }
 
-    /// Whether anything was decided, quiet or not.
+    /// Whether the command was not refused; it may have decided nothing.
     pub(crate) fn is_accepted(&self) -> bool {
         self.0.is_ok()
     }
 
-    /// Exactly these events of its own.
+    /// Asserts exactly these events of the command's own stream.
     #[track_caller]
     pub(crate) fn then(self, events: impl IntoIterator<Item = A::Event>) -> Self {
         assert_eq!(self.events(), events.into_iter().collect::<Vec<_>>());
         self
     }
 
-    /// Exactly these events of another stream.
+    /// Asserts exactly these events of another stream.
     #[track_caller]
     pub(crate) fn then_also<B: Claims>(self, id: impl Into<Uuid>, events: impl IntoIterator<Item = B::Event>) -> Self {
         assert_eq!(self.events_of::<B>(id), events.into_iter().collect::<Vec<_>>());
         self
     }
 
-    /// Nothing of any other stream.
+    /// Asserts that no other stream has new events.
     #[track_caller]
     pub(crate) fn then_nothing_else(self) -> Self {
         assert!(self.decided().others.is_empty(), "{} events of other streams", self.decided().others.len());
         self
     }
 
-    /// Exactly these claims, in any order.
+    /// Asserts exactly these claims, in any order.
     #[track_caller]
     pub(crate) fn then_claims(self, claims: impl IntoIterator<Item = Claimed>) -> Self {
         let sorted = |mut claims: Vec<Claimed>| {
@@ -211,21 +212,21 @@ impl<A: Claims> Then<A> {
         self
     }
 
-    /// Its own events.
+    /// The new events of the command's own stream.
     #[track_caller]
     pub(crate) fn events(&self) -> Vec<A::Event> {
         self.decided().events.clone()
     }
 
-    /// Its events of another stream.
+    /// The new events of another stream.
     #[track_caller]
     pub(crate) fn events_of<B: Claims>(&self, id: impl Into<Uuid>) -> Vec<B::Event> {
         let id = id.into();
         let others = self.decided().others.iter().filter_map(|it| it.as_any().downcast_ref::<Other<B>>());
-        others.filter(|it| it.id == id).map(|it| it.event.clone()).collect()
+        others.filter(|other| other.id == id).map(|other| other.event.clone()).collect()
     }
 
-    /// Its only event, for a closer look.
+    /// The only new event of the command's own stream, for a closer look.
     #[track_caller]
     pub(crate) fn then_event(self) -> A::Event {
         let mut events = self.events();
@@ -244,13 +245,13 @@ impl<A: Claims> Then<A> {
         assert_eq!(*self.refused(), refusal.into());
     }
 
-    /// The code of the refusal, where it names more than a test needs to repeat.
+    /// Asserts only the code of the refusal.
     #[track_caller]
     pub(crate) fn then_code(self, code: &str) {
         assert_eq!(self.refused().code, code, "{:?}", self.refused());
     }
 
-    /// The code of the refusal and the one field at fault.
+    /// Asserts the code of the refusal and the one field at fault.
     #[track_caller]
     pub(crate) fn then_field(self, code: &str, pointer: &str) {
         let refused = self.refused();
@@ -258,14 +259,14 @@ impl<A: Claims> Then<A> {
         assert_eq!((refused.code, pointers), (code, vec![pointer]), "{refused:?}");
     }
 
-    /// The streams that the refusal points to.
+    /// Asserts the candidates of the refusal.
     #[track_caller]
     pub(crate) fn then_candidates(self, candidates: impl IntoIterator<Item = impl Into<Uuid>>) {
         assert_eq!(self.refused().candidates, candidates.into_iter().map(Into::into).collect::<Vec<_>>());
     }
 }
 
-/// A claim of the command's own stream, or that another stream is no longer found by a key.
+/// A claim that the command's own stream, or with `OfOther` another stream, takes or gives back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claimed {
     Take(&'static str, String),
@@ -291,37 +292,37 @@ impl Claimed {
     }
 }
 
-/// A key that nobody else may have is taken.
+/// A unique key is taken.
 pub(crate) fn takes(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Take(scope, key.to_string())
 }
 
-/// Such a key is given back.
+/// A unique key is given back.
 pub(crate) fn releases(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Release(scope, key.to_string())
 }
 
-/// The stream can be found by a key.
+/// A shared key is taken, by which the stream can be found.
 pub(crate) fn shares(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Share(scope, key.to_string())
 }
 
-/// The stream is no longer found by a key.
+/// A shared key is given back.
 pub(crate) fn unshares(scope: &'static str, key: impl ToString) -> Claimed {
     Claimed::Unshare(scope, key.to_string())
 }
 
-/// A claim of another stream than the command's.
+/// A claim of a stream other than the command's own.
 pub(crate) fn of(owner: impl Into<Uuid>, claimed: Claimed) -> Claimed {
     Claimed::OfOther(owner.into(), Box::new(claimed))
 }
 
-/// A time of a resource is booked.
+/// A resource is booked for a slot.
 pub(crate) fn books(resource: impl Into<Uuid>, slot: Slot) -> Claimed {
     Claimed::Book(resource.into(), slot.starts_at, slot.ends_at())
 }
 
-/// What was booked before is free again.
+/// The earlier bookings of the stream are given back.
 pub(crate) fn unbooks() -> Claimed {
     Claimed::Unbook
 }

@@ -1,4 +1,4 @@
-//! A hospital in memory, with a clock that tests move.
+//! A hospital with an event log in memory and a clock that tests move.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,12 +26,12 @@ impl World {
     pub(crate) fn new() -> Self {
         let drawn = AtomicU64::new(1);
         Self::drawing(move || {
-            // An odd factor moves every bit, so that draws share nothing.
+            // The odd factor changes all the bits, so that draws do not resemble each other.
             u128::from(drawn.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
         })
     }
 
-    /// With a randomness of the test's own.
+    /// A hospital whose random bits come from the test.
     pub(crate) fn drawing(entropy: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
         let clock = Arc::new(Mutex::new(now()));
         let hands = Arc::clone(&clock);
@@ -40,7 +40,7 @@ impl World {
         Self { executor: Arc::new(Executor::new(store, surroundings.clone())), surroundings, clock }
     }
 
-    /// Another node over the same log, which remembers nothing yet.
+    /// Another node on the same log, which remembers no states yet.
     pub(crate) fn another_node(&self) -> Executor {
         Executor::new(Arc::clone(self.store()), self.surroundings.clone())
     }
@@ -49,24 +49,24 @@ impl World {
         self.executor.store()
     }
 
-    /// Time passes.
+    /// Moves the clock.
     pub(crate) fn after(&self, passed: TimeDelta) {
         *self.clock.lock().unwrap() += passed;
     }
 
-    /// Something has happened, with no command.
+    /// Appends events to a new stream without a command.
     pub(crate) async fn has<A: Claims>(&self, id: impl Into<Uuid>, events: impl IntoIterator<Item = A::Event>) {
         let events: Vec<_> = events.into_iter().collect();
         let planned = plan::<A>(id.into(), 0, None, &events).unwrap();
         self.store().append(Append::stream(planned.append)).await.unwrap();
     }
 
-    /// The system gives a command.
+    /// Executes a command of the system.
     pub(crate) async fn execute<C: Command>(&self, command: C) -> Result<Outcome, Failure> {
         self.executor.execute(command, Request::of(Caller::system("test"))).await
     }
 
-    /// The system gives a command, which is carried out.
+    /// Executes a command of the system, which must succeed.
     #[track_caller]
     pub(crate) fn done<C: Command>(&self, command: C) -> impl Future<Output = Outcome> {
         let carried_out = self.execute(command);
@@ -77,29 +77,29 @@ impl World {
         self.executor.load::<A>(id.into(), true).await.unwrap().state.unwrap()
     }
 
-    /// Everything that happened, in order.
+    /// All events of the log, in order.
     pub(crate) async fn log(&self) -> Vec<Recorded> {
         self.store().read(0, i64::MAX).await.unwrap()
     }
 
-    /// How often something happened.
+    /// The number of events of a type in the log.
     pub(crate) async fn count(&self, event_type: &str) -> usize {
         self.log().await.iter().filter(|it| it.event_type == event_type).count()
     }
 
-    /// What happened last.
+    /// The last event of the log.
     pub(crate) async fn last(&self) -> Opened {
         let last = self.log().await.pop().unwrap();
         self.store().open(vec![last]).await.unwrap().remove(0)
     }
 
-    /// What happened last, read as an event.
+    /// The last event of the log, decoded.
     pub(crate) async fn last_event<E: DeserializeOwned>(&self) -> E {
         self.last().await.decode().unwrap()
     }
 }
 
-/// Somebody with a role that every hospital begins with.
+/// A caller who has a role that every hospital begins with.
 pub(crate) fn somebody(role: &str) -> Caller {
     let (_, definition) = system_roles().into_iter().find(|(_, it)| it.name.as_str() == role).unwrap();
     Caller {
@@ -111,12 +111,12 @@ pub(crate) fn somebody(role: &str) -> Caller {
     }
 }
 
-/// The same, but a certain person.
+/// A certain user as the caller, with a role that every hospital begins with.
 pub(crate) fn user(id: UserId, role: &str) -> Caller {
     Caller { actor: Actor::User { id: id.0 }, ..somebody(role) }
 }
 
-/// The refusal, where there must be one.
+/// The refusal of a command that must be refused.
 #[track_caller]
 pub(crate) fn refused(outcome: Result<Outcome, Failure>) -> Refused {
     match outcome {
@@ -125,7 +125,7 @@ pub(crate) fn refused(outcome: Result<Outcome, Failure>) -> Refused {
     }
 }
 
-/// A field of stored metadata.
+/// The stored metadata of an event.
 pub(crate) fn metadata(event: &Recorded) -> Value {
     serde_json::from_str(&event.metadata).unwrap()
 }

@@ -22,24 +22,24 @@ use crate::session::{EndSession, Ending, RenewSession, StartSession};
 use crate::{Caller, Password, scopes};
 use crate::{Failure, Request};
 
-/// How long what is known of a session may be outdated where no event told of the change.
+/// How long a cached session may be outdated when this node has not seen the event that changed the session.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
 
-/// How long sessions last.
+/// How long a session lasts.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
-    /// Unused.
+    /// How long a session lasts without being used.
     pub idle: Duration,
-    /// However much used.
+    /// How long a session lasts at most, however much it is used.
     pub absolute: Duration,
 }
 
 described! {
-    /// Logs in.
+    /// Logs in with an e-mail address and a password.
     pub struct Credentials {
-        /// The login.
+        /// The e-mail address of the user.
         pub email: LongText,
-        /// Its password.
+        /// The password of the user.
         pub password: Password,
     }
 }
@@ -47,56 +47,57 @@ described! {
 /// A session that has begun.
 #[derive(Debug, Clone)]
 pub struct LoggedIn {
-    /// The bearer token; shown once, stored nowhere.
+    /// The bearer token, which is given out only here and stored nowhere.
     pub token: String,
-    /// When the session ends however much it is used.
+    /// When the session ends at the latest, however much it is used.
     pub expires_at: DateTime<Utc>,
-    /// Who logged in.
+    /// The user who logged in.
     pub user_id: UserId,
-    /// Their login.
+    /// The e-mail address of the user.
     pub email: String,
-    /// Their primary role.
+    /// The name of the user's primary role.
     pub role: String,
 }
 
-/// Why nobody was logged in.
+/// Why a login failed.
 #[derive(Debug, Clone, Error)]
 pub enum LoginFailure {
-    /// The address or the password is wrong, or the user is not active. Which of them is nobody's business.
+    /// The e-mail address or the password is wrong, or the user is not active. The caller does not learn which.
     #[error("the e-mail address or the password is wrong")]
     Wrong,
-    /// The log did not answer.
+    /// The log did not answer, too many passwords were waiting, or the session was refused.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
 
-/// Begins sessions, and tells who a token belongs to.
+/// Begins and ends sessions, and finds the caller to whom a bearer token belongs.
 pub struct Login {
     executor: Arc<Executor>,
     limits: SessionLimits,
     known: moka::future::Cache<String, Known>,
 }
 
+/// A session and its caller, as they were last loaded.
 #[derive(Clone)]
 struct Known {
     caller: Arc<Caller>,
     session: Session,
 }
 
-/// What a session is looked up for.
+/// Why a session is looked up.
 #[derive(Clone, Copy)]
 enum Use {
-    /// Somebody asks for something: the session lasts longer.
+    /// The caller sends a request, which makes the session last longer.
     Request,
-    /// Somebody waits for news, or has forgotten that they do.
+    /// The caller only waits for events, perhaps unattended, which does not make the session last longer.
     Waiting,
 }
 
-/// Where a request came from.
+/// The address and the `User-Agent` from which a request came.
 type Origin = (Option<IpAddr>, Option<String>);
 
 impl Login {
-    /// Logins over an executor.
+    /// Creates logins that give their commands to an executor.
     pub fn new(executor: Arc<Executor>, limits: SessionLimits) -> Self {
         let known = moka::future::Cache::builder().max_capacity(100_000).time_to_live(KNOWN_FOR).build();
         Self { executor, limits, known }
@@ -105,11 +106,11 @@ impl Login {
     /// Begins a session.
     ///
     /// # Errors
-    /// When address and password are not those of an active user; that is recorded.
+    /// When the address and the password are not those of an active user; the failed login is recorded.
     pub async fn start(&self, email: &str, password: &Password, origin: Origin) -> Result<LoggedIn, LoginFailure> {
         let user = self.find_user(email).await?;
         let hash = user.as_ref().and_then(|(_, it)| it.password_hash.as_ref()?.known().cloned());
-        // Somebody without a password takes as long as somebody with one, so that time does not tell who exists.
+        // An unknown user costs a hash too, so that the time of the answer does not tell whether a user exists.
         let right = match &hash {
             Some(hash) => password::matches(password, hash).await,
             None => password::hash(password).await.map(|_| false),
@@ -155,7 +156,7 @@ impl Login {
         Ok(LoggedIn { token, expires_at: now + self.limits.absolute, user_id: id, email, role })
     }
 
-    /// Who a token belongs to; `None` when its session is over or never was.
+    /// The caller to whom a token belongs; `None` when there is no open session with the token.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -163,8 +164,8 @@ impl Login {
         self.recognise(token, origin, Use::Request).await
     }
 
-    /// As [`authenticate`](Self::authenticate), for somebody who only waits for news: that does not make the session
-    /// last longer.
+    /// The caller to whom a token belongs, like [`authenticate`](Self::authenticate), for callers who only wait for
+    /// events: the session does not last longer.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -191,7 +192,7 @@ impl Login {
         Ok(Some(Caller { ip, user_agent, ..(*known.caller).clone() }))
     }
 
-    /// Forgets what is known of sessions, since an event changed a session, a user or a role.
+    /// Forgets all cached sessions, because an event changed a session, a user or a role.
     pub fn forget(&self) {
         self.known.invalidate_all();
     }
@@ -225,8 +226,8 @@ impl Login {
         Ok(Some(Known { caller, session }))
     }
 
-    /// Lets a session last longer when a quarter of its idle time is over; records the end of one that ran out. Where
-    /// that cannot be written, the next use tries again: who asks is known without it.
+    /// Renews a session when a quarter of its idle time is over, and records the end of a session that ran out. If the
+    /// append fails, the next use of the session tries again, since the caller is known without the event.
     async fn renew_or_end(&self, id: Uuid, session: Session, caller: &Arc<Caller>) -> Session {
         let now = self.executor.now();
         let is_open = session.is_open(now);
@@ -234,7 +235,7 @@ impl Login {
         if is_open && session.idle_expires_at - now > fresh {
             return session;
         }
-        // Neither waits until a password is changed.
+        // A session is renewed and ended even if the caller must change the password first.
         let request = Request::of(Caller { must_change_password: false, ..(**caller).clone() });
         let (session_id, idle_expires_at) = (SessionId(id), now + self.limits.idle);
         let written = if is_open {
@@ -247,7 +248,7 @@ impl Login {
             Ok(_) if is_open => Session { idle_expires_at, ..session },
             Ok(_) => session,
             Err(error) => {
-                tracing::warn!(%error, "a session was neither renewed nor ended");
+                tracing::warn!(%error, "the renewal or the end of a session could not be recorded");
                 session
             }
         }
@@ -275,14 +276,14 @@ impl Login {
         Ok(self.executor.load::<User>(id, true).await?.state.map(|user| (UserId(id), user)))
     }
 
-    /// That of the user's department; UTC for whoever works in none.
+    /// The time zone of the user's department; UTC for a user without a department.
     async fn time_zone(&self, user: &User) -> Result<Tz, Failure> {
         let Some(id) = user.department_id else { return Ok(Tz::UTC) };
         let department = self.executor.load::<Department>(id.0, true).await?.state;
         Ok(department.and_then(|it| it.details.time_zone.as_str().parse().ok()).unwrap_or(Tz::UTC))
     }
 
-    /// The name of the primary role, and what all roles together allow.
+    /// The name of the user's primary role, and the permissions of all the user's roles together.
     async fn permissions(&self, user: &User) -> Result<(String, Permissions), Failure> {
         let mut name = String::new();
         let mut all = Permissions::default();
@@ -297,7 +298,7 @@ impl Login {
     }
 }
 
-/// SHA-256 of a token, in hex: all that is stored of it.
+/// The SHA-256 hash of a token in hex, which is stored instead of the token.
 fn token_hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
 }

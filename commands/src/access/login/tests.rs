@@ -50,7 +50,7 @@ impl Door {
         self.login.start("rosa@example.org", &Password::new(password), (None, None)).await
     }
 
-    /// Who a token belongs to, by what is in the log now.
+    /// The caller to whom a token belongs, according to the log rather than to the cache.
     async fn who(&self, token: &str) -> Option<Caller> {
         self.login.forget();
         self.login.authenticate(token, (None, None)).await.unwrap()
@@ -60,7 +60,7 @@ impl Door {
         self.who(token).await.is_some()
     }
 
-    /// How the last session ended.
+    /// Why the session ended that ended last.
     async fn ended(&self) -> EndReason {
         let ended = self.world.log().await.into_iter().rfind(|it| it.event_type == "session.ended").unwrap();
         match self.world.store().open(vec![ended]).await.unwrap()[0].decode().unwrap() {

@@ -1,4 +1,4 @@
-//! Appointments: agreeing on a time, and everything until the patient is seen or does not come.
+//! Appointments: scheduling appointments, and everything until the patient was seen or did not come.
 
 use hims_domain::appointment::{Appointment, Event, Priority, Scheduled, Slot, Status};
 use hims_domain::department::Department;
@@ -31,56 +31,56 @@ pub(crate) fn register(registry: &mut Registry) {
 refusals! {
     InThePast = Rule, "in-the-past", "the slot begins in the past; choose a later start";
     Duration = Rule, "out-of-range", "an appointment takes 1 to 480 minutes";
-    InactiveProvider = Conflict, "inactive-provider", "the provider is not active";
-    PatientsLogin = Conflict, "no-provider", "the provider is the login of a patient; name somebody who treats";
-    SuspendedRoom = Conflict, "suspended-room", "the room is out of use";
-    NotBegun = Rule, "not-begun", "the slot has not begun: the patient can still come";
+    InactiveProvider = Conflict, "inactive-provider", "the provider is not active; choose another";
+    PatientsLogin = Conflict, "no-provider", "the provider is a patient's login; name a member of staff";
+    SuspendedRoom = Conflict, "suspended-room", "the room is out of use; choose another";
+    NotBegun = Rule, "not-begun", "the slot has not begun yet, so the patient can still come";
 }
 
 described! {
     /// Books a provider, a room and a patient for a slot.
     pub struct ScheduleAppointment {
-        /// Issued unless given.
+        /// The id of the new appointment; issued by the server if left out.
         pub id: Option<AppointmentId>,
-        /// Who is seen.
+        /// The patient who is to be seen.
         pub patient_id: PatientId,
-        /// Who sees them.
+        /// The provider who is to see the patient.
         pub provider_id: UserId,
-        /// In which department; that of the room, or else of the provider, unless given.
+        /// The department of the appointment; that of the room, or else that of the provider, if left out.
         pub department_id: Option<DepartmentId>,
-        /// Where.
+        /// The room, if one is booked.
         pub room_id: Option<RoomId>,
-        /// What kind it is, such as `follow_up`.
+        /// The kind of appointment, such as `follow_up`.
         pub appointment_type: Text<50>,
-        /// When.
+        /// The start and duration of the appointment.
         #[serde(flatten)]
         pub slot: Slot,
-        /// How urgent it is; `normal` unless told.
+        /// How urgent the appointment is; `normal` if left out.
         #[serde(default = "normal")]
         pub priority: Priority,
         /// Why the patient comes.
         pub reason_for_visit: Option<Personal<LongText>>,
-        /// What to prepare.
+        /// What is to be prepared for the appointment.
         pub special_instructions: Option<Personal<LongText>>,
-        /// Whether the insurance was verified.
+        /// Whether the patient's insurance was verified.
         #[serde(default)]
         pub insurance_verified: bool,
     }
 
-    /// Moves an appointment to another slot, and to another provider or room where given.
+    /// Moves an appointment to another slot, and to another provider or room if given.
     pub struct RescheduleAppointment {
         /// Which appointment.
         pub appointment_id: AppointmentId,
-        /// To when.
+        /// The new start and duration of the appointment.
         #[serde(flatten)]
         pub slot: Slot,
-        /// Who sees the patient; the same unless given.
+        /// The new provider; the same provider if left out.
         pub provider_id: Option<UserId>,
-        /// Where; the same unless given.
+        /// The new room; the same room if left out.
         pub room_id: Option<RoomId>,
     }
 
-    /// Notes that the patient did not come; the time is free again.
+    /// Records that the patient did not come. The booked time is free again.
     pub struct MarkAppointmentNoShow {
         /// Which appointment.
         pub appointment_id: AppointmentId,
@@ -90,26 +90,26 @@ described! {
 steps! {
     Appointment by appointment_id: AppointmentId, "Which appointment.";
 
-    /// Notes that the patient said they will come.
+    /// Records that the patient has confirmed the appointment.
     ConfirmAppointment = "confirm-appointment" needs Update::AppointmentStatus
         moves status from [Status::Scheduled] to [Status::Confirmed] by Event::Confirmed;
 
-    /// Notes that the patient is here.
+    /// Records that the patient has arrived.
     CheckInAppointment = "check-in-appointment" needs Update::AppointmentStatus
         moves status from [Status::Scheduled | Status::Confirmed] to [Status::CheckedIn] by Event::CheckedIn;
 
-    /// Notes that the patient is being seen.
+    /// Records that the patient is being seen.
     StartAppointment = "start-appointment" needs Update::AppointmentStatus
         moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started;
 
-    /// Notes that the patient was seen.
+    /// Records that the patient was seen.
     CompleteAppointment = "complete-appointment" needs Update::AppointmentStatus
         moves status from [Status::InProgress] to [Status::Completed] by Event::Completed;
 
-    /// Calls an appointment off; its time is free again.
+    /// Cancels an appointment. The booked time is free again.
     CancelAppointment = "cancel-appointment" needs Update::AppointmentStatus
         with {
-            /// Why.
+            /// Why the appointment is cancelled.
             reason: Personal<LongText>,
         }
         moves status from [Status::Scheduled | Status::Confirmed | Status::CheckedIn] to [Status::Cancelled]
@@ -117,7 +117,7 @@ steps! {
 }
 
 impl Claims for Appointment {
-    /// Provider, patient and room are booked, unless the appointment was called off or missed.
+    /// Books provider, patient and room for the slot, unless the appointment was cancelled or the patient did not come.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if !matches!(self.status, Status::Cancelled | Status::NoShow) {
             held.book(self.provider_id, self.slot).book(self.patient_id, self.slot).book_if(self.room_id, self.slot);
@@ -157,7 +157,7 @@ fn check_room(ctx: &Context<'_>, id: Option<RoomId>) -> Result<(), Refused> {
     }
 }
 
-/// The time zone of the book of a department that must be open.
+/// The time zone of a department, which must be open; UTC without a department.
 fn time_zone(ctx: &Context<'_>, department: Option<DepartmentId>) -> Result<Text<64>, Refused> {
     match department {
         Some(id) => Ok(open_department(ctx, id)?.details.time_zone.clone()),
@@ -166,7 +166,7 @@ fn time_zone(ctx: &Context<'_>, department: Option<DepartmentId>) -> Result<Text
 }
 
 impl ScheduleAppointment {
-    /// The department that is given, or that of the room, or that of the provider.
+    /// The department of the request, or else that of the room, or else that of the provider.
     fn department(&self, found: &Found) -> Option<DepartmentId> {
         let of_room = || found.get::<Room>(self.room_id?).map(|it| it.details.department_id);
         let of_provider = || found.get::<User>(self.provider_id).and_then(|it| it.department_id);
@@ -216,9 +216,9 @@ impl Command for ScheduleAppointment {
 }
 
 impl RescheduleAppointment {
-    /// The department of the room that it is moved to, or the one that it is in.
+    /// The department of the new room, or else the department that the appointment has.
     fn department(&self, appointment: &Appointment, found: &Found) -> Option<DepartmentId> {
-        let of_room = self.room_id.and_then(|it| found.get::<Room>(it)).map(|it| it.details.department_id);
+        let of_room = self.room_id.and_then(|id| found.get::<Room>(id)).map(|room| room.details.department_id);
         of_room.or(appointment.department_id)
     }
 }

@@ -8,7 +8,7 @@ use crate::testing::samples::{
 };
 use crate::testing::{Given, at, books, given, now, unbooks};
 
-/// Half an hour at noon.
+/// A slot of half an hour at noon.
 fn noon() -> Slot {
     slot("2026-11-23T12:00:00Z", 30)
 }
@@ -92,7 +92,7 @@ fn no_show() -> MarkAppointmentNoShow {
     MarkAppointmentNoShow { appointment_id: APPOINTMENT }
 }
 
-/// In a hospital with Ann, two doctors and two rooms of cardiology.
+/// The past events of an appointment, in a hospital with Ann, two doctors and two rooms of cardiology.
 fn given_appointment(events: impl IntoIterator<Item = Event>) -> Given<Appointment> {
     given(events)
         .and::<Patient>(PATIENT, [registered()])
@@ -103,7 +103,7 @@ fn given_appointment(events: impl IntoIterator<Item = Event>) -> Given<Appointme
         .and::<Department>(DEPARTMENT, [opened()])
 }
 
-/// Everything that happens to an appointment on its way into a status.
+/// The events that lead an appointment to a status.
 fn until(status: Status) -> Vec<Event> {
     let way = [scheduled(), Event::Confirmed, Event::CheckedIn, Event::Started, Event::Completed];
     match status {
@@ -127,7 +127,7 @@ const EVERY: [Status; 7] = [
     Status::NoShow,
 ];
 
-/// From some statuses it happens, in one it has happened, from all others it is refused.
+/// Asserts for every status that the command records the event (`from`), records nothing (`to`), or is refused.
 fn goes<C: Command<Aggregate = Appointment>>(command: &C, from: &[Status], to: Status, event: &Event) {
     for status in EVERY {
         let then = given(until(status)).at(noon().starts_at).when(command.clone());

@@ -1,4 +1,4 @@
-//! Consultations: beginning them, recording what is found, bringing them to an end.
+//! Consultations: starting consultations, recording findings, completing and cancelling consultations.
 
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::{self, Appointment};
@@ -28,47 +28,48 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    OtherPatient = Rule, "other-patient", "the appointment is of another patient";
-    NotCheckedIn { status: appointment::Status } = Conflict, "wrong-status", "the appointment is {status}; check the patient in first";
-    InTheFuture = Rule, "in-the-future", "the time lies in the future";
-    EndsBeforeItStarts = Rule, "ends-before-it-starts", "the consultation would end before it started";
+    OtherPatient = Rule, "other-patient", "the appointment belongs to another patient";
+    NotCheckedIn { status: appointment::Status } = Conflict, "wrong-status",
+        "the appointment is {status}; check the patient in first";
+    InTheFuture = Rule, "in-the-future", "the time of completion lies in the future";
+    EndsBeforeItStarts = Rule, "ends-before-it-starts", "the time of completion lies before the time of the start";
 }
 
 described! {
-    /// Begins a consultation, from an appointment or as a walk-in.
+    /// Starts a consultation, from an appointment or as a walk-in.
     pub struct StartConsultation {
-        /// Issued unless given.
+        /// The id of the new consultation; issued by the server if left out.
         pub id: Option<ConsultationId>,
-        /// The appointment that leads to it; a walk-in unless given.
+        /// The appointment that leads to the consultation; a walk-in if left out.
         pub appointment_id: Option<AppointmentId>,
-        /// Who is seen.
+        /// The patient who is seen.
         pub patient_id: PatientId,
-        /// Who sees them; the caller unless given.
+        /// The provider who sees the patient; the caller if left out.
         pub provider_id: Option<UserId>,
-        /// What kind it is; `standard` unless told.
+        /// The kind of consultation; `standard` if left out.
         #[serde(default = "standard_type")]
         pub consultation_type: Text<50>,
-        /// Whether the steps are fixed or follow the findings; `standard` unless told.
+        /// Whether the steps are fixed or follow the findings; `standard` if left out.
         #[serde(default = "standard_workflow")]
         pub workflow_type: WorkflowType,
-        /// Why the patient came, in their words.
+        /// Why the patient came, in the patient's words.
         pub chief_complaint: Option<Personal<LongText>>,
     }
 
-    /// Records what was found and concluded.
+    /// Records the findings and conclusions of a consultation.
     pub struct RecordFindings {
         /// Which consultation.
         pub consultation_id: ConsultationId,
-        /// What changes; what is left out stays, null empties.
+        /// The fields to change; a field that is left out stays, null empties a field.
         #[serde(flatten)]
         pub findings: Patch<Findings>,
     }
 
-    /// Ends a consultation, and with it the appointment that led to it.
+    /// Completes a consultation and the appointment that led to it.
     pub struct CompleteConsultation {
         /// Which consultation.
         pub consultation_id: ConsultationId,
-        /// When it ended; now unless given.
+        /// When the consultation ended; now if left out.
         pub completed_at: Option<DateTime<Utc>>,
     }
 
@@ -77,17 +78,17 @@ described! {
 steps! {
     Consultation by consultation_id: ConsultationId, "Which consultation.";
 
-    /// Breaks a consultation off. The appointment that led to it may lead to another.
+    /// Cancels a consultation that is in progress. Its appointment may then lead to another consultation.
     CancelConsultation = "cancel-consultation" needs Update::ConsultationStatus
         with {
-            /// Why.
+            /// Why the consultation is cancelled.
             reason: Personal<LongText>,
         }
         moves status from [Status::InProgress] to [Status::Cancelled] by Event::Cancelled { reason };
 }
 
 impl Claims for Consultation {
-    /// An appointment leads to one consultation; one that was broken off does not count.
+    /// An appointment leads to at most one consultation. A cancelled consultation does not count.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.status != Status::Cancelled {
             held.take_if(scopes::APPOINTMENT_CONSULTATION, self.appointment_id.map(|it| it.to_string()));
@@ -202,7 +203,7 @@ impl Command for CompleteConsultation {
         let total_duration_minutes = i32::try_from(minutes).unwrap_or(i32::MAX);
         let decision = Decision::event(Event::Completed { completed_at, total_duration_minutes });
         match consultation.appointment_id.and_then(|id| Some((id, ctx.found.get::<Appointment>(id)?))) {
-            Some((id, it)) if it.status == appointment::Status::InProgress => {
+            Some((id, appointment)) if appointment.status == appointment::Status::InProgress => {
                 Ok(decision.also::<Appointment>(id, appointment::Event::Completed))
             }
             _ => Ok(decision),

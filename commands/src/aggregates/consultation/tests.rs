@@ -48,7 +48,7 @@ fn cancelled() -> Event {
     Event::Cancelled { reason: said("fire alarm") }
 }
 
-/// Ann's appointment, and what came of it.
+/// Ann's appointment, with the events that followed its scheduling.
 fn appointment(then: impl IntoIterator<Item = appointment::Event>) -> Vec<appointment::Event> {
     let scheduled = appointment::Event::Scheduled(Scheduled {
         patient_id: PATIENT,

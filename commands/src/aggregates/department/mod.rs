@@ -1,4 +1,4 @@
-//! Departments: opening, changing and closing them.
+//! Departments: opening, changing and closing departments.
 
 use hims_domain::department::{Department, Details, Event};
 use hims_domain::permission::{Create, Update};
@@ -19,25 +19,25 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    Closed = Conflict, "department-closed", "the department is closed";
+    Closed = Conflict, "department-closed", "the department is closed; choose an open one";
     OwnParent = Rule, "own-parent", "a department cannot be part of itself or of its own parts";
 }
 
 described! {
     /// Opens a department.
     pub struct OpenDepartment {
-        /// Issued unless given.
+        /// The id of the new department; issued by the server if left out.
         pub id: Option<DepartmentId>,
-        /// What it is.
+        /// What the department is.
         #[serde(flatten)]
         pub details: Details,
     }
 
-    /// Changes what a department is. Appointments keep the time zone in which they were made.
+    /// Changes a department's details. Existing appointments keep the time zone in which they were made.
     pub struct ChangeDepartment {
         /// Which department.
         pub department_id: DepartmentId,
-        /// What changes; what is left out stays.
+        /// The fields to change; a field that is left out stays.
         #[serde(flatten)]
         pub changes: Patch<Details>,
     }
@@ -47,28 +47,28 @@ described! {
 steps! {
     Department by department_id: DepartmentId, "Which department.";
 
-    /// Closes a department: it takes no new appointments, rooms or staff.
+    /// Closes a department: the department takes no new appointments, rooms or staff.
     CloseDepartment = "close-department" needs Update::Departments
         moves is_active from [true] to [false] by Event::Closed;
 }
 
 impl Claims for Department {
-    /// The code, whatever its case.
+    /// The code is unique, regardless of upper and lower case.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take(scopes::DEPARTMENT_CODE, self.details.code.as_str().to_uppercase());
     }
 }
 
-/// A department that a request names and that must be open.
+/// The department that a request names in `department_id`; refused unless the department is open.
 pub(crate) fn open_department<'a>(ctx: &'a Context<'_>, id: DepartmentId) -> Result<&'a Department, Refused> {
     let department = ctx.named::<Department>(id, "/department_id")?;
     if department.is_active { Ok(department) } else { refuse(Refusal::Closed) }
 }
 
-/// Deeper than this nobody nests departments.
+/// How many ancestors of a department are looked at; more are not expected.
 const DEPTH: usize = 100;
 
-/// The department that it is part of, the one that this is part of, and so on as far as they were looked up.
+/// The ids of the parent department, its parent, and so on, as far as these departments were looked up.
 fn ancestors<'a>(details: &Details, found: &'a Found) -> impl Iterator<Item = DepartmentId> + use<'a> {
     std::iter::successors(details.parent_id, |it| found.get::<Department>(*it)?.details.parent_id).take(DEPTH)
 }
@@ -124,8 +124,8 @@ impl Command for ChangeDepartment {
     }
 
     fn reads(&self, state: Option<&Department>, found: &Found) -> Reads {
-        let changed = state.and_then(|it| self.changes.clone().apply(&it.details).ok());
-        changed.map_or_else(Reads::nothing, |it| reads(&it, found))
+        let changed = state.and_then(|department| self.changes.clone().apply(&department.details).ok());
+        changed.map_or_else(Reads::nothing, |details| reads(&details, found))
     }
 
     fn decide(self, state: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {

@@ -21,7 +21,7 @@ fn a_department() -> Given<Department> {
     given([opened()])
 }
 
-/// The same department as a part of another.
+/// Cardiology is opened as a part of another department.
 fn part_of(parent: DepartmentId) -> Event {
     Event::Opened(ask(with(cardiology(), json!({"parent_id": parent}))))
 }

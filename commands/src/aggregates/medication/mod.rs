@@ -1,4 +1,4 @@
-//! The medication catalogue.
+//! The medication catalogue: adding and changing products, taking products out of use and back into use.
 
 use hims_domain::medication::{Details, Event, Medication};
 use hims_domain::permission::{Create, Update};
@@ -21,9 +21,9 @@ pub(crate) fn register(registry: &mut Registry) {
 described! {
     /// Adds a product to the catalogue.
     pub struct AddMedication {
-        /// Issued unless given.
+        /// The id of the new product; issued by the server if left out.
         pub id: Option<MedicationId>,
-        /// What it is.
+        /// What the product is.
         #[serde(flatten)]
         pub details: Details,
     }
@@ -32,7 +32,7 @@ described! {
     pub struct ChangeMedication {
         /// Which product.
         pub medication_id: MedicationId,
-        /// What changes; what is left out stays, null empties.
+        /// The fields to change; a field that is left out stays, null empties a field.
         #[serde(flatten)]
         pub changes: Patch<Details>,
     }
@@ -42,7 +42,7 @@ described! {
 steps! {
     Medication by medication_id: MedicationId, "Which product.";
 
-    /// Takes a product out of use: it can no longer be prescribed.
+    /// Takes a product out of use: the product can no longer be prescribed.
     DeactivateMedication = "deactivate-medication" needs Update::Medications
         moves is_active from [true] to [false] by Event::Deactivated, undone by ReactivateMedication;
 
@@ -52,7 +52,7 @@ steps! {
 }
 
 impl Claims for Medication {
-    /// A concept of RxNorm is one product.
+    /// An RxNorm code belongs to one product only.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take_if(scopes::MEDICATION_RXNORM, self.details.rxnorm_code.as_ref().map(Text::as_str));
     }

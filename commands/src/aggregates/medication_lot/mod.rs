@@ -1,4 +1,4 @@
-//! Medication lots: what comes in, what a count finds, what must not be dispensed.
+//! Medication lots: receiving lots, correcting quantities, and keeping lots from being dispensed.
 
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
@@ -26,16 +26,16 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    Expired = Rule, "expired", "the lot is past its expiry date";
-    BelowZero { on_hand: Decimal } = Conflict, "insufficient-stock", "there are only {on_hand} on hand";
+    Expired = Rule, "expired", "the lot is past its expiry date and cannot be taken into stock";
+    BelowZero { on_hand: Decimal } = Conflict, "insufficient-stock", "the lot has only {on_hand} on hand";
 }
 
 described! {
     /// Takes a delivery into stock.
     pub struct ReceiveMedicationLot {
-        /// Issued unless given.
+        /// The id of the new lot; issued by the server if left out.
         pub id: Option<MedicationLotId>,
-        /// The delivery.
+        /// What was delivered.
         #[serde(flatten)]
         pub receipt: Receipt,
     }
@@ -44,9 +44,9 @@ described! {
     pub struct AdjustMedicationLot {
         /// Which lot.
         pub medication_lot_id: MedicationLotId,
-        /// How much more there is; negative for less. Never zero.
+        /// The difference to the recorded quantity: positive for more, negative for less, never zero.
         pub change: Decimal,
-        /// Why.
+        /// Why the quantity is corrected.
         pub reason: LongText,
     }
 
@@ -55,24 +55,24 @@ described! {
 steps! {
     MedicationLot by medication_lot_id: MedicationLotId, "Which lot.";
 
-    /// Sets a lot aside: it is not dispensed until it is released.
+    /// Puts a lot into quarantine: the lot is not dispensed until it is released.
     QuarantineMedicationLot = "quarantine-medication-lot" needs Update::InventoryLevels
         with {
-            /// Why.
+            /// Why the lot is put into quarantine.
             reason: LongText,
         }
-        moves status from [Status::Available | Status::Depleted] to [Status::Quarantined] by Event::Quarantined { reason },
-        undone by ReleaseMedicationLot;
+        moves status from [Status::Available | Status::Depleted] to [Status::Quarantined]
+        by Event::Quarantined { reason }, undone by ReleaseMedicationLot;
 
     /// Releases a lot from quarantine.
     ReleaseMedicationLot = "release-medication-lot" needs Update::InventoryLevels
         moves status from [Status::Quarantined] to [Status::Available | Status::Depleted] by Event::Released,
         undone by QuarantineMedicationLot;
 
-    /// Recalls a lot: it is never dispensed again.
+    /// Recalls a lot: the lot is never dispensed again.
     RecallMedicationLot = "recall-medication-lot" needs Update::InventoryLevels
         with {
-            /// Why.
+            /// Why the lot is recalled.
             reason: LongText,
         }
         moves status from [Status::Available | Status::Depleted | Status::Quarantined] to [Status::Recalled]
@@ -80,7 +80,7 @@ steps! {
 }
 
 impl Claims for MedicationLot {
-    /// A lot lies once at a place, and is found by its medication.
+    /// The lot number is unique for a medication at a place of storage. Lots are found by their medication.
     fn claims(&self, _: Uuid, held: &mut Held) {
         let (medication, place) = (self.medication_id.to_string(), self.location_id.to_string());
         held.take(scopes::LOT_NUMBER, scopes::key(&[&medication, &place, self.lot_number.as_str()]))
@@ -88,21 +88,22 @@ impl Claims for MedicationLot {
     }
 }
 
-/// The largest quantity that is kept.
+/// The largest quantity that a lot can hold.
 const MOST: Decimal = dec!(999_999_999.999);
 
-/// A quantity with at most three decimals, within what is kept.
+/// Checks that a quantity is more than zero, at most [`MOST`], and has at most three decimals.
 pub(crate) fn check_quantity(value: Decimal, pointer: &str) -> Result<(), Refused> {
     if value > Decimal::ZERO && value <= MOST && value.normalize().scale() <= 3 {
         return Ok(());
     }
-    Err(Refused::field("out-of-range", pointer, "give more than zero, with at most three decimals"))
+    let message = "give more than zero and at most 999999999.999, with at most three decimals";
+    Err(Refused::field("out-of-range", pointer, message))
 }
 
 fn check_amount(value: Option<Decimal>, decimals: u32, pointer: &str) -> Result<(), Refused> {
     match value {
         Some(value) if value < Decimal::ZERO || value > dec!(999_999) || value.normalize().scale() > decimals => {
-            let message = format!("give zero or more, with at most {decimals} decimals");
+            let message = format!("give 0 to 999999, with at most {decimals} decimals");
             Err(Refused::field("out-of-range", pointer, message))
         }
         _ => Ok(()),
@@ -153,7 +154,11 @@ impl Command for AdjustMedicationLot {
             return refuse(Refusal::BelowZero { on_hand });
         }
         if on_hand + self.change > MOST {
-            return Err(Refused::field("out-of-range", "/change", "no lot holds so much"));
+            return Err(Refused::field(
+                "out-of-range",
+                "/change",
+                "the lot would hold more than 999999999.999; give less",
+            ));
         }
         Ok(Decision::event(Event::Adjusted { change: self.change, reason: self.reason }))
     }

@@ -42,7 +42,7 @@ fn dispensed(quantity: Decimal) -> Event {
     Event::Dispensed { prescription_id: id::<PrescriptionId>(1), item_id: id::<PrescriptionItemId>(2), quantity }
 }
 
-/// In a hospital with metformin and a room for it.
+/// No lot yet, in a hospital with metformin in the catalogue and a room for the lot.
 fn a_delivery() -> Given<MedicationLot> {
     given([]).and::<Medication>(MEDICATION, [added_medication()]).and::<Room>(ROOM, [added_room()])
 }
@@ -167,7 +167,7 @@ fn a_recalled_lot_is_not_set_aside() {
 
 #[test]
 fn what_is_left_decides_whether_a_lot_is_used_up() {
-    let status = |events: &[Event]| hims_domain::fold::<MedicationLot>(events).map(|it| it.status);
+    let status = |events: &[Event]| hims_domain::fold::<MedicationLot>(events).map(|lot| lot.status);
     assert_eq!(status(&[received(), dispensed(dec!(20))]), Some(Status::Depleted));
     assert_eq!(status(&[received(), dispensed(dec!(20)), adjusted(dec!(1))]), Some(Status::Available));
     assert_eq!(status(&[received(), quarantined(), adjusted(dec!(-20))]), Some(Status::Quarantined));

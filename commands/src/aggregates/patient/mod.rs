@@ -1,4 +1,4 @@
-//! Patients: registering them, keeping who they are and what they react to.
+//! Patients: registering patients, and keeping their demographics, identifiers and allergies.
 
 use std::collections::BTreeSet;
 
@@ -27,44 +27,44 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<RetireAllergy>();
 }
 
-/// From this similarity on (Jaro-Winkler, 0 to 1) two names may be one person's.
+/// The Jaro-Winkler similarity, from 0 to 1, from which two names may belong to one person.
 const SIMILAR: f64 = 0.9;
-/// Nobody is older.
+/// The greatest age that a date of birth may give.
 const OLDEST: Months = Months::new(150 * 12);
 
 refusals! {
-    NoSuchAllergy = Missing, "not-found", "the patient has no such allergy, or it is retired";
-    NotOwnToChange = Forbidden, "forbidden", "patients change how they are reached; the front desk changes the rest";
-    Erased = Conflict, "erased", "the patient's record was erased";
+    NoSuchAllergy = Missing, "not-found", "the patient has no allergy with this id, or the allergy is retired";
+    NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
+    Erased = Conflict, "erased", "the patient's record was erased; nothing more can be recorded";
 }
 
 described! {
     /// Registers a patient and issues a medical record number. A possible duplicate is refused with the ids of the
-    /// candidates, unless confirmed.
+    /// candidates, unless the caller confirms that the patient is none of them.
     pub struct RegisterPatient {
-        /// Issued unless given.
+        /// The id of the new patient; issued by the server if left out.
         pub id: Option<PatientId>,
-        /// Who it is.
+        /// Who the patient is.
         #[serde(flatten)]
         pub demographics: Demographics,
-        /// What other systems call the patient.
+        /// The identifiers of the patient in other systems.
         #[serde(default)]
         pub identifiers: Vec<Identifier>,
-        /// The candidates were looked at, and it is none of them.
+        /// Confirms that the caller has looked at the candidates and that the patient is none of them.
         #[serde(default)]
         pub confirm_not_duplicate: bool,
     }
 
-    /// Changes who a patient is or how to reach them. Patients may change their own.
+    /// Changes a patient's demographics. Patients may change how they are reached themselves.
     pub struct ChangePatientDemographics {
         /// Which patient.
         pub patient_id: PatientId,
-        /// What changes; what is left out stays, null empties.
+        /// The fields to change; a field that is left out stays, null empties a field.
         #[serde(flatten)]
         pub changes: Patch<Demographics>,
     }
 
-    /// Adds what another system calls the patient.
+    /// Adds the identifier of a patient in another system.
     pub struct AddPatientIdentifier {
         /// Which patient.
         pub patient_id: PatientId,
@@ -77,9 +77,9 @@ described! {
     pub struct RecordAllergy {
         /// Which patient.
         pub patient_id: PatientId,
-        /// Issued unless given.
+        /// The id of the new allergy; issued by the server if left out.
         pub allergy_id: Option<AllergyId>,
-        /// What it is.
+        /// What the allergy is.
         #[serde(flatten)]
         pub allergy: Allergy,
     }
@@ -90,30 +90,30 @@ described! {
         pub patient_id: PatientId,
         /// Which allergy.
         pub allergy_id: AllergyId,
-        /// What changes; what is left out stays, null empties.
+        /// The fields to change; a field that is left out stays, null empties a field.
         #[serde(flatten)]
         pub changes: Patch<Allergy>,
     }
 
-    /// Retires an allergy: it is none after all, or no longer. It stays in the record as inactive.
+    /// Retires an allergy that was none or has passed. The allergy stays in the record as inactive.
     pub struct RetireAllergy {
         /// Which patient.
         pub patient_id: PatientId,
         /// Which allergy.
         pub allergy_id: AllergyId,
-        /// Why.
+        /// Why the allergy is retired.
         pub reason: Personal<LongText>,
     }
 }
 
-/// A patient about whom more can be written.
+/// The state of a patient; refused once the patient is erased, since nothing more can be recorded then.
 fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
     let patient = existing(state)?;
     if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(patient) }
 }
 
 fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(), Refused> {
-    // It may be tomorrow already where the child was born.
+    // Where a child was born it may be the next day already: time zones are up to 14 hours ahead of UTC.
     let latest = (now + TimeDelta::hours(14)).date_naive();
     let plausible = |born: &chrono::NaiveDate| {
         *born <= latest && born.checked_add_months(OLDEST).is_some_and(|it| it >= now.date_naive())
@@ -125,9 +125,9 @@ fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(
     Err(Refused::field("implausible-birth-date", "/date_of_birth", message))
 }
 
-/// Whether nothing changed but how somebody is reached and spoken to.
+/// Whether only contact data, occupation or language differ, which patients may change themselves.
 fn only_reached_otherwise(old: &Demographics, new: &Demographics) -> bool {
-    let reached_as = |it: &Demographics| Demographics {
+    let with_new_contact_data = |demographics: &Demographics| Demographics {
         email: new.email.clone(),
         phone_primary: new.phone_primary.clone(),
         phone_secondary: new.phone_secondary.clone(),
@@ -142,9 +142,9 @@ fn only_reached_otherwise(old: &Demographics, new: &Demographics) -> bool {
         emergency_contact_relationship: new.emergency_contact_relationship.clone(),
         emergency_contact_phone: new.emergency_contact_phone.clone(),
         preferred_language: new.preferred_language.clone(),
-        ..it.clone()
+        ..demographics.clone()
     };
-    reached_as(old) == *new
+    with_new_contact_data(old) == *new
 }
 
 fn birth_date(demographics: &Demographics) -> Option<String> {
@@ -155,14 +155,14 @@ fn ssn(demographics: &Demographics) -> Option<String> {
     demographics.ssn.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
-/// Given and family name in lower case.
+/// First and last name in lower case; `None` once the patient is erased.
 fn full_name(demographics: &Demographics) -> Option<[String; 2]> {
     let first = demographics.first_name.known()?.as_str().to_lowercase();
     let last = demographics.last_name.known()?.as_str().to_lowercase();
     Some([first, last])
 }
 
-/// Similar as they stand, or with given and family name in each other's place.
+/// Whether two names are similar, also when first and last name are exchanged in one of them.
 fn is_similar(one: &Demographics, other: &Demographics) -> bool {
     let (Some([first, last]), Some([other_first, other_last])) = (full_name(one), full_name(other)) else {
         return false;
@@ -173,28 +173,30 @@ fn is_similar(one: &Demographics, other: &Demographics) -> bool {
         .any(|it| strsim::jaro_winkler(&name, it) >= SIMILAR)
 }
 
-/// Those who may be the same person, without the patient themselves.
+/// The ids of other patients who may be the same person: same birth date and a similar name, or same social security
+/// number.
 fn candidates(demographics: &Demographics, ctx: &Context<'_>) -> Vec<Uuid> {
     let by = |scope, key: Option<String>| key.into_iter().flat_map(move |key| ctx.found.owners::<Patient>(scope, key));
     let namesakes = by(scopes::PATIENT_BIRTH_DATE, birth_date(demographics))
-        .filter(|(_, it)| is_similar(&it.demographics, demographics));
+        .filter(|(_, patient)| is_similar(&patient.demographics, demographics));
     let mut ids: Vec<Uuid> = namesakes
         .chain(by(scopes::PATIENT_SSN, ssn(demographics)))
         .map(|(id, _)| id)
-        .filter(|it| *it != ctx.id)
+        .filter(|id| *id != ctx.id)
         .collect();
     ids.sort_unstable();
     ids.dedup();
     ids
 }
 
-/// An identifier among those of all systems; that of an erased patient is no longer known.
+/// The key of an identifier: its system and value. `None` for an erased patient, whose value is no longer known.
 fn identifier_key(identifier: &Identifier) -> Option<String> {
     Some(scopes::key(&[identifier.system.as_str(), identifier.value.known()?.as_str()]))
 }
 
 impl Claims for Patient {
-    /// Record number, identifiers and allergies are the patient's alone; patients are found by birth date and number.
+    /// Record number, identifiers and allergy ids are unique keys. Birth date and social security number are shared
+    /// keys, by which patients are found.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()))
             .share_if(scopes::PATIENT_BIRTH_DATE, birth_date(&self.demographics))
@@ -237,7 +239,7 @@ impl Command for RegisterPatient {
         let candidates = candidates(&self.demographics, ctx);
         if !candidates.is_empty() && !self.confirm_not_duplicate {
             let detail = "the patient may be registered already; look at the candidates, and repeat with \
-                          confirm_not_duplicate when it is none of them";
+                          confirm_not_duplicate if the patient is none of them";
             return Err(Refused { candidates, ..Refused::new(Kind::Conflict, "possible-duplicate", detail) });
         }
         let mut known = BTreeSet::new();

@@ -39,7 +39,7 @@ fn record_allergy(changes: Value) -> RecordAllergy {
     ask(with(with(penicillin(), json!({"patient_id": PATIENT, "allergy_id": ALLERGY})), changes))
 }
 
-/// As reported by whoever asks.
+/// The allergy as it is recorded, reported by the caller.
 fn allergy(changes: Value) -> Allergy {
     ask(with(with(penicillin(), json!({"reported_by": ASKING})), changes))
 }
@@ -60,7 +60,7 @@ fn allergy_retired() -> Event {
     Event::AllergyRetired { allergy_id: ALLERGY, reason: said("a rash of another cause") }
 }
 
-/// What is left of a registration once the patient's key is destroyed.
+/// The registration as it reads once the patient's subject key is destroyed.
 fn erased() -> Event {
     let gone = json!({"$erased": true});
     Event::Registered {
@@ -70,7 +70,7 @@ fn erased() -> Event {
     }
 }
 
-/// While another patient, born on the same day, is registered.
+/// No patient yet, and another registered patient who was born on the same day.
 fn beside(demographics: Value) -> Given<Patient> {
     given([]).and::<Patient>(OTHER_PATIENT, [registered_as(demographics)]).owner(
         PATIENT_BIRTH_DATE,

@@ -1,4 +1,4 @@
-//! Dispensing: what is given out is taken from the lots in the same append.
+//! Dispensing: the append that records a dispensing also takes the quantities from the lots.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,21 @@ use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
-    /// What to give out for an item.
+    /// What to dispense of an item.
     pub struct DispenseItem {
         /// Which item.
         pub item_id: PrescriptionItemId,
-        /// How much; all that is outstanding unless given.
+        /// The quantity to dispense; all that is outstanding if left out.
         pub quantity: Option<Decimal>,
-        /// From which lot; unless given, from those that expire first.
+        /// The lot to dispense from; the lots that expire first if left out.
         pub lot_id: Option<MedicationLotId>,
     }
 
-    /// Gives out a prescription, or a part of it, and takes it from stock.
+    /// Dispenses a prescription, or a part of it, and takes the quantities from stock.
     pub struct DispensePrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
-        /// What; everything that is outstanding unless given.
+        /// The items to dispense; everything that is outstanding if left out.
         #[serde(default)]
         pub items: Vec<DispenseItem>,
     }
@@ -47,8 +47,9 @@ impl Command for DispensePrescription {
 
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
-        let asked =
-            lines.iter().filter(|line| self.items.is_empty() || self.items.iter().any(|it| it.item_id == line.item.id));
+        let asked = lines
+            .iter()
+            .filter(|line| self.items.is_empty() || self.items.iter().any(|asked| asked.item_id == line.item.id));
         asked.fold(Reads::nothing(), |reads, line| {
             reads.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, line.item.order.medication_id.to_string())
         })
@@ -78,12 +79,12 @@ impl Command for DispensePrescription {
     }
 }
 
-/// What is being given out: how much is taken from which lot, for which line.
+/// A dispensing in preparation: the quantities that are taken from each lot for each line.
 struct InHand<'a> {
     prescription_id: PrescriptionId,
     today: NaiveDate,
     found: &'a Found,
-    /// What is left in the lots that were touched.
+    /// The quantities that are left in the lots from which something was taken.
     left: BTreeMap<Uuid, Decimal>,
     given: Vec<Dispensing>,
 }
@@ -95,11 +96,12 @@ impl<'a> InHand<'a> {
     }
 
     fn outstanding(&self, line: &Line) -> Decimal {
-        let given = self.given.iter().filter(|it| it.item_id == line.item.id).map(|it| it.quantity).sum::<Decimal>();
+        let given =
+            self.given.iter().filter(|part| part.item_id == line.item.id).map(|part| part.quantity).sum::<Decimal>();
         line.outstanding() - given
     }
 
-    /// Gives out a quantity of a line: from a named lot, or from those that expire first.
+    /// Dispenses a quantity of a line: from the named lot, or else from the lots that expire first.
     fn give(&mut self, line: &Line, quantity: Decimal, named: Option<MedicationLotId>) -> Result<(), Refused> {
         let order = &line.item.order;
         let outstanding = self.outstanding(line);
@@ -125,8 +127,8 @@ impl<'a> InHand<'a> {
                 return refuse(Refusal::OtherUnit);
             }
         }
-        lots.retain(|(_, it)| it.is_dispensable(self.today) && it.unit == order.quantity_unit);
-        lots.sort_by_key(|(id, it)| (it.expiry_date, *id));
+        lots.retain(|(_, lot)| lot.is_dispensable(self.today) && lot.unit == order.quantity_unit);
+        lots.sort_by_key(|(id, lot)| (lot.expiry_date, *id));
         let mut missing = quantity;
         for (id, lot) in lots {
             let left = self.left.entry(id).or_insert(lot.quantity_on_hand);
@@ -147,11 +149,14 @@ impl<'a> InHand<'a> {
         let completes = prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
         let event = Event::Dispensed { dispensed: self.given.clone(), completes };
         let prescription_id = self.prescription_id;
-        Ok(self.given.iter().filter_map(|it| Some((it.lot_id?, it))).fold(
+        Ok(self.given.iter().filter_map(|part| Some((part.lot_id?, part))).fold(
             Decision::event(event),
-            |decision, (lot, it)| {
-                let taken =
-                    medication_lot::Event::Dispensed { prescription_id, item_id: it.item_id, quantity: it.quantity };
+            |decision, (lot, part)| {
+                let taken = medication_lot::Event::Dispensed {
+                    prescription_id,
+                    item_id: part.item_id,
+                    quantity: part.quantity,
+                };
                 decision.also::<MedicationLot>(lot, taken)
             },
         ))

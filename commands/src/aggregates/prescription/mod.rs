@@ -1,4 +1,4 @@
-//! Prescriptions: writing them, and dispensing from the lots in the same breath.
+//! Prescriptions: writing, sending, dispensing and cancelling prescriptions.
 
 mod dispensing;
 
@@ -36,39 +36,39 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     Empty = Rule, "no-items", "a prescription needs 1 to 50 items";
-    InactiveMedication = Conflict, "inactive-medication", "a medication is not active; prescribe another";
-    OtherPatient = Rule, "other-patient", "the consultation is of another patient";
-    NoSuchItem = Rule, "no-such-item", "the prescription has no such item";
-    NoSuchLot = Rule, "no-such-lot", "there is no such lot of the item's medication";
-    NotDispensable = Conflict, "lot-not-dispensable", "the lot is expired, recalled, quarantined or used up";
-    OtherUnit = Conflict, "other-unit", "the lot is counted in another unit than the item";
-    InsufficientStock = Conflict, "insufficient-stock", "there is not enough in stock";
-    TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} are outstanding";
-    Expired = Conflict, "prescription-expired", "an item is past its last day of validity";
-    NothingOutstanding = Conflict, "nothing-outstanding", "nothing is outstanding";
+    InactiveMedication = Conflict, "inactive-medication", "a medication is out of use; prescribe another";
+    OtherPatient = Rule, "other-patient", "the consultation belongs to another patient";
+    NoSuchItem = Rule, "no-such-item", "the prescription has no item with this id";
+    NoSuchLot = Rule, "no-such-lot", "the medication of the item has no lot with this id";
+    NotDispensable = Conflict, "lot-not-dispensable", "the lot is expired, recalled, quarantined or empty; use another";
+    OtherUnit = Conflict, "other-unit", "the lot is counted in another unit than the item; use another";
+    InsufficientStock = Conflict, "insufficient-stock", "the lots that may be dispensed do not hold enough";
+    TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} of the item are outstanding";
+    Expired = Conflict, "prescription-expired", "an item is past its last day of validity; it needs a new prescription";
+    NothingOutstanding = Conflict, "nothing-outstanding", "everything that is asked for was dispensed already";
 }
 
 described! {
     /// Writes a prescription of one or more medications and issues its number.
     pub struct WritePrescription {
-        /// Issued unless given.
+        /// The id of the new prescription; issued by the server if left out.
         pub id: Option<PrescriptionId>,
-        /// The consultation that leads to it.
+        /// The consultation that leads to the prescription.
         pub consultation_id: Option<ConsultationId>,
-        /// For whom.
+        /// The patient for whom it is written.
         pub patient_id: PatientId,
-        /// By whom; the caller unless given.
+        /// The provider who prescribes; the caller if left out.
         pub provider_id: Option<UserId>,
-        /// How urgent it is; `normal` unless told.
+        /// How urgent the prescription is; `normal` if left out.
         #[serde(default = "normal")]
         pub priority: Priority,
-        /// What else is to be said.
+        /// Notes for the pharmacy.
         pub notes: Option<Personal<LongText>>,
-        /// What: 1 to 50 items.
+        /// The prescribed medications: 1 to 50 items.
         pub items: Vec<Order>,
     }
 
-    /// Notes that another pharmacy gave out everything; no stock changes.
+    /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change.
     pub struct RecordExternalDispensing {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
@@ -83,14 +83,14 @@ steps! {
     SendPrescriptionToPharmacy = "send-prescription-to-pharmacy" needs Update::PrescriptionStatus
         moves status from [Status::Pending] to [Status::SentToPharmacy] by Event::SentToPharmacy;
 
-    /// Notes that a prescription is ready to be fetched.
+    /// Records that a prescription is ready to be fetched.
     MarkPrescriptionReady = "mark-prescription-ready" needs Create::MedicationDispensing
         moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady;
 
-    /// Cancels a prescription: it must not be given out.
+    /// Cancels a prescription, so that nothing more is dispensed.
     CancelPrescription = "cancel-prescription" needs Update::PrescriptionStatus
         with {
-            /// Why.
+            /// Why the prescription is cancelled.
             reason: Personal<LongText>,
         }
         moves status from [Status::Pending | Status::SentToPharmacy | Status::Ready] to [Status::Cancelled]
@@ -107,7 +107,7 @@ fn normal() -> Priority {
     Priority::Normal
 }
 
-/// Most items of a prescription.
+/// The largest number of items of a prescription.
 const ITEMS: usize = 50;
 
 fn check_order(order: &Order, index: usize, ctx: &Context<'_>) -> Result<(), Refused> {
@@ -117,12 +117,12 @@ fn check_order(order: &Order, index: usize, ctx: &Context<'_>) -> Result<(), Ref
     }
     check_quantity(order.quantity, &field("quantity"))?;
     if order.quantity > Decimal::from(1_000_000) {
-        return Err(Refused::field("out-of-range", &field("quantity"), "nobody is given so much"));
+        return Err(Refused::field("out-of-range", &field("quantity"), "give at most 1000000"));
     }
     if let Some(dose) = order.dose_quantity {
         check_quantity(dose, &field("dose_quantity"))?;
         if dose > Decimal::from(1_000_000) {
-            return Err(Refused::field("out-of-range", &field("dose_quantity"), "nobody takes so much"));
+            return Err(Refused::field("out-of-range", &field("dose_quantity"), "give at most 1000000"));
         }
     }
     if order.duration_days.is_some_and(|it| !(1..=3650).contains(&it)) {
@@ -146,7 +146,7 @@ impl Command for WritePrescription {
             .stream::<Patient>(self.patient_id)
             .maybe::<User>(self.provider_id)
             .maybe::<Consultation>(self.consultation_id);
-        self.items.iter().fold(reads, |it, item| it.stream::<Medication>(item.medication_id))
+        self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
 
     fn decide(self, _: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {

@@ -1,4 +1,4 @@
-//! Defining roles and what they may do.
+//! Roles: defining roles and changing their permissions.
 
 use hims_domain::permission::{Create, Update};
 use hims_domain::role::{Definition, Event, Permissions, Role};
@@ -14,33 +14,33 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    NobodyLeft = Conflict, "nobody-left", "administrators must keep update:user_permissions: nobody could give it back";
+    NobodyLeft = Conflict, "nobody-left", "administrators must keep update:user_permissions; nobody could give it back";
 }
 
 described! {
     /// Defines a role with its permissions.
     pub struct DefineRole {
-        /// Issued unless given.
+        /// The id of the new role; issued by the server if left out.
         pub id: Option<RoleId>,
-        /// What it is.
+        /// The names and permissions of the role.
         #[serde(flatten)]
         pub definition: Definition,
     }
 
-    /// Changes what a role may do. Who has the role may do it from then on.
+    /// Replaces the permissions of a role. The change applies at once to every user who has the role.
     pub struct ChangeRolePermissions {
         /// Which role.
         pub role_id: RoleId,
-        /// Everything that it may do.
+        /// All permissions of the role from now on.
         pub permissions: Permissions,
     }
 
-    /// Offers permission words to a system role: it has those from now on that it was never offered before. A word that
+    /// Offers permission words to a system role. The role gets the words that it was never offered before. A word that
     /// an administrator took away does not come back.
     pub struct OfferPermissionWords {
         /// Which role.
         pub role_id: RoleId,
-        /// The words that this release knows for the role.
+        /// The permission words that this release gives the role.
         pub words: Permissions,
     }
 }
@@ -81,7 +81,7 @@ impl Command for ChangeRolePermissions {
         if role.definition.permissions == self.permissions {
             return Ok(Decision::nothing());
         }
-        let decides = |it: &Permissions| it.update.contains(Update::UserPermissions.as_str());
+        let decides = |permissions: &Permissions| permissions.update.contains(Update::UserPermissions.as_str());
         if self.role_id == role_id("administrator") && !decides(&self.permissions) {
             return refuse(Refusal::NobodyLeft);
         }

@@ -97,7 +97,7 @@ fn offer(words: &[&str]) -> OfferPermissionWords {
     OfferPermissionWords { role_id: role_id("nurse"), words: nurse_reading(words) }
 }
 
-/// The role of a release that knew one word for it.
+/// The nurse role as a release defined it that gave the role only these words.
 fn defined_with(words: &[&str]) -> Event {
     let definition = Definition { permissions: nurse_reading(words), ..midwife() };
     Event::Defined { definition, is_system_role: true }
@@ -117,7 +117,7 @@ fn a_release_offers_the_words_that_it_is_the_first_to_know_once() {
 fn a_word_that_an_administrator_took_away_does_not_come_back() {
     let taken_away = Event::PermissionsChanged { permissions: nurse_reading(&[]) };
     given([defined_with(&["staff"]), taken_away.clone()]).when(offer(&["staff"])).then_nothing();
-    // What is new is offered beside it.
+    // A new word is offered, together with the word that was taken away.
     let offered =
         Event::WordsOffered { words: nurse_reading(&["inventory"]), permissions: nurse_reading(&["inventory"]) };
     given([defined_with(&["staff"]), taken_away]).when(offer(&["inventory", "staff"])).then([offered]);

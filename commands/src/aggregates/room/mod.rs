@@ -1,4 +1,4 @@
-//! Rooms: adding and changing them, taking them out of use and back.
+//! Rooms: adding and changing rooms, taking rooms out of use and back into use.
 
 use hims_domain::department::Department;
 use hims_domain::permission::{Create, Update};
@@ -21,9 +21,9 @@ pub(crate) fn register(registry: &mut Registry) {
 described! {
     /// Adds a room to a department.
     pub struct AddRoom {
-        /// Issued unless given.
+        /// The id of the new room; issued by the server if left out.
         pub id: Option<RoomId>,
-        /// What it is.
+        /// What the room is.
         #[serde(flatten)]
         pub details: Details,
     }
@@ -32,7 +32,7 @@ described! {
     pub struct ChangeRoom {
         /// Which room.
         pub room_id: RoomId,
-        /// What changes; what is left out stays.
+        /// The fields to change; a field that is left out stays.
         #[serde(flatten)]
         pub changes: Patch<Details>,
     }
@@ -42,10 +42,10 @@ described! {
 steps! {
     Room by room_id: RoomId, "Which room.";
 
-    /// Takes a room out of use. What was booked there before stays booked.
+    /// Takes a room out of use. Existing bookings of the room stay.
     SuspendRoom = "suspend-room" needs Update::Rooms
         with {
-            /// Why.
+            /// Why the room is taken out of use.
             reason: LongText,
         }
         moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
@@ -57,7 +57,7 @@ steps! {
 }
 
 impl Claims for Room {
-    /// The number, whatever its case, in the department.
+    /// The room number is unique in its department, regardless of upper and lower case.
     fn claims(&self, _: Uuid, held: &mut Held) {
         let number = self.details.room_number.as_str().to_uppercase();
         held.take(scopes::ROOM_NUMBER, scopes::key(&[&self.details.department_id.to_string(), &number]));

@@ -24,7 +24,7 @@ fn reactivate() -> ReactivateRoom {
     ReactivateRoom { room_id: ROOM }
 }
 
-/// In a hospital with an open and a closed department.
+/// The past events of a room, in a hospital with an open and a closed department.
 fn given_room(events: impl IntoIterator<Item = Event>) -> Given<Room> {
     given(events)
         .and::<Department>(DEPARTMENT, [opened()])

@@ -1,4 +1,5 @@
-//! Sessions. Not part of the registry: they are begun and ended through routes of their own.
+//! Sessions: starting, renewing and ending sessions. These commands are not in the registry, since sessions have routes
+//! of their own.
 
 use chrono::{DateTime, Utc};
 use hims_domain::session::{EndReason, Event, Session};
@@ -13,11 +14,11 @@ use crate::{
 };
 
 refusals! {
-    Changed = Conflict, "user-changed", "the user was changed meanwhile; log in again";
+    Changed = Conflict, "user-changed", "the user was changed during the login; log in again";
 }
 
 terms! {
-    /// How a session is ended from outside.
+    /// Why a session is ended, other than by a change of its user.
     pub enum Ending {
         Logout = "logout",
         Idle = "idle",
@@ -26,27 +27,27 @@ terms! {
 }
 
 described! {
-    /// Begins a session of a user whose password was found right; ends those of theirs that ran out.
+    /// Begins a session of a user whose password was right, and records the end of the user's sessions that ran out.
     pub struct StartSession {
-        /// Its id.
+        /// The id of the new session.
         pub id: SessionId,
-        /// Whose it is.
+        /// The user who logs in.
         pub user_id: UserId,
-        /// The password hash that the password was compared with: it must still be the user's.
+        /// The hash with which the password was compared. The session is refused if the user's hash has changed since.
         pub compared_with: hims_domain::values::Text<255>,
-        /// SHA-256 of the token, in hex.
+        /// The SHA-256 hash of the bearer token, in hex.
         pub token_hash: hims_domain::values::Text<64>,
-        /// When it ends unless it is used.
+        /// When the session ends unless it is used.
         pub idle_expires_at: DateTime<Utc>,
-        /// When it ends however much it is used.
+        /// When the session ends at the latest, however much it is used.
         pub absolute_expires_at: DateTime<Utc>,
     }
 
-    /// Lets a session last longer, since it is used.
+    /// Lets a session last longer, because the session is used.
     pub struct RenewSession {
         /// Which session.
         pub session_id: SessionId,
-        /// When it ends unless it is used.
+        /// When the session ends unless it is used.
         pub idle_expires_at: DateTime<Utc>,
     }
 
@@ -54,7 +55,7 @@ described! {
     pub struct EndSession {
         /// Which session.
         pub session_id: SessionId,
-        /// How.
+        /// Why the session ends.
         pub ending: Ending,
     }
 }
@@ -68,7 +69,7 @@ fn reason(ending: Ending) -> EndReason {
 }
 
 impl Claims for Session {
-    /// As long as the session has not ended, it is found by its token and by its user.
+    /// Until the session ends, the hash of the token is a unique key and the user a shared key, by which it is found.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.ended.is_none() {
             held.take(scopes::SESSION_TOKEN, self.token_hash.as_str())
@@ -103,10 +104,13 @@ impl Command for StartSession {
             absolute_expires_at: self.absolute_expires_at,
         });
         let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string());
-        Ok(over.filter(|(_, it)| it.ended.is_none() && !it.is_open(ctx.now)).fold(begun, |decision, (id, it)| {
-            let reason = if ctx.now >= it.absolute_expires_at { EndReason::Expired } else { EndReason::Idle };
-            decision.also::<Session>(id, Event::Ended { reason })
-        }))
+        Ok(over.filter(|(_, session)| session.ended.is_none() && !session.is_open(ctx.now)).fold(
+            begun,
+            |decision, (id, session)| {
+                let reason = if ctx.now >= session.absolute_expires_at { EndReason::Expired } else { EndReason::Idle };
+                decision.also::<Session>(id, Event::Ended { reason })
+            },
+        ))
     }
 }
 

@@ -26,12 +26,12 @@ fn start() -> StartSession {
     }
 }
 
-/// Before a login: a user with the hash that was compared.
+/// No session yet, and a user whose password hash is the compared one.
 fn given_user() -> Given<Session> {
     given([]).and::<User>(DOCTOR, [created_with(json!({"password_hash": "$argon2id$one"}))])
 }
 
-/// A session that runs out unused, and used, after so many minutes.
+/// A started session that ends after `idle` minutes unless it is used, and after `absolute` minutes in any case.
 fn started(idle: i64, absolute: i64) -> Event {
     started_with("0123abcd", idle, absolute)
 }

@@ -1,4 +1,4 @@
-//! Users: entering them, changing what they are and may do, ending their access.
+//! Users: creating users, changing their profiles, roles, departments and passwords, and ending their access.
 
 mod passwords;
 mod roles;
@@ -42,41 +42,41 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    WrongPassword = Rule, "wrong-password", "the current password is not right";
+    WrongPassword = Rule, "wrong-password", "the current password is wrong";
     SamePassword = Rule, "same-password", "choose a password that differs from the current one";
     LastAdministrator = Conflict, "last-administrator", "this is the last active administrator; make another one first";
     NotHashed = Conflict, "not-hashed", "the password could not be hashed; try again";
-    NotActing = Conflict, "inactive-provider", "the user is not active, or is a patient's login";
-    NotAbove = Forbidden, "forbidden", "the roles allow more than the caller's own; that takes update:user_permissions";
-    LinkedAlready = Conflict, "linked-already", "the user is linked to another patient";
+    NotActing = Conflict, "inactive-provider", "the user is not active or is a patient's login; name a member of staff";
+    NotAbove = Forbidden, "forbidden", "the roles allow more than the caller's own; this needs update:user_permissions";
+    LinkedAlready = Conflict, "linked-already", "the user is linked to another patient already";
 }
 
 described! {
-    /// Enters a user: a member of staff, or a patient who uses the portal.
+    /// Creates a user: a member of staff, or a patient who uses the portal.
     pub struct CreateUser {
-        /// Issued unless given.
+        /// The id of the new user; issued by the server if left out.
         pub id: Option<UserId>,
-        /// The login; unique, stored in lower case.
+        /// The e-mail address with which the user logs in; unique, stored in lower case.
         pub email: Personal<Email>,
-        /// Who it is.
+        /// The user's name, phone and picture.
         #[serde(flatten)]
         pub profile: Profile,
         /// The primary role.
         pub role_id: RoleId,
-        /// Roles beside the primary one.
+        /// Roles in addition to the primary role.
         #[serde(default)]
         pub additional_role_ids: BTreeSet<RoleId>,
-        /// Where the user works.
+        /// The department in which the user works.
         pub department_id: Option<DepartmentId>,
-        /// The first password, to be changed at the first login. The user cannot log in without one.
+        /// The first password, to be changed at the first login. The user cannot log in without a password.
         pub password: Option<Password>,
     }
 
-    /// Changes a user's name, phone or picture. Everybody may change their own.
+    /// Changes a user's name, phone or picture. Users may change their own profile.
     pub struct ChangeUserProfile {
         /// Which user.
         pub user_id: UserId,
-        /// What changes; what is left out stays.
+        /// The fields to change; a field that is left out stays.
         #[serde(flatten)]
         pub changes: Patch<Profile>,
     }
@@ -85,17 +85,17 @@ described! {
     pub struct ChangeUserDepartment {
         /// Which user.
         pub user_id: UserId,
-        /// Where the user works from now on; nowhere in particular unless given.
+        /// The department in which the user works from now on; none if left out.
         pub department_id: Option<DepartmentId>,
     }
 
-    /// Ends a user's access, and every session of theirs.
+    /// Ends a user's access, and every session of the user.
     pub struct DeactivateUser {
         /// Which user.
         pub user_id: UserId,
     }
 
-    /// Makes a login that of a patient, who then sees their own records.
+    /// Links a user's login to a patient, who then sees the patient's own records.
     pub struct LinkUserToPatient {
         /// Which user.
         pub user_id: UserId,
@@ -104,8 +104,8 @@ described! {
     }
 }
 
-/// The user who treats or measures, who asks unless another is named: active, and no patient's login. What happened in
-/// the past, and is imported, may have been done by whoever has left since.
+/// The user who treats or measures: the named user, or else the caller. The user must be active and must not be a
+/// patient's login, except in imports, since an imported fact may be the work of a user who has left since.
 pub(crate) fn acting(ctx: &Context<'_>, named: Option<UserId>, field: &str) -> Result<UserId, Refused> {
     let may_act = match named {
         Some(id) => {
@@ -126,7 +126,7 @@ steps! {
 }
 
 impl Claims for User {
-    /// The address and the patient are the user's alone; users are found by their roles.
+    /// The e-mail address and the linked patient are unique keys; the roles are shared keys, by which users are found.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take_if(scopes::USER_EMAIL, self.email.known().map(Email::as_str))
             .take_if(scopes::USER_PATIENT, self.patient_id.map(|it| it.to_string()));

@@ -1,4 +1,4 @@
-//! The passwords of users. Whoever gets another password loses the sessions that the old one began.
+//! The passwords of users. A new password ends the sessions that were begun with the old password.
 
 use hims_domain::permission::Update;
 use hims_domain::role::Role;
@@ -15,26 +15,26 @@ use crate::{
 };
 
 described! {
-    /// Changes the caller's own password, and ends their other sessions.
+    /// Changes the caller's own password, and ends the caller's other sessions.
     pub struct ChangePassword {
         /// The caller's own id.
         pub user_id: UserId,
-        /// The password of now.
+        /// The current password.
         pub current_password: Password,
-        /// The password from now on: 12 to 200 characters.
+        /// The new password: 12 to 200 characters.
         pub new_password: Password,
     }
 
-    /// Gives a user a password that must be changed at the next login, and ends their sessions.
+    /// Gives a user a password that the user must change at the next login, and ends all sessions of the user.
     pub struct ResetPassword {
         /// Which user.
         pub user_id: UserId,
-        /// The password: 12 to 200 characters.
+        /// The new password: 12 to 200 characters.
         pub new_password: Password,
     }
 }
 
-/// A decision that also ends the open sessions of a user, but for one.
+/// Adds the end of all open sessions of a user to a decision, except for the session `but`.
 pub(super) fn end_sessions(
     decision: Decision<User>,
     ctx: &Context<'_>,
@@ -42,7 +42,7 @@ pub(super) fn end_sessions(
     but: Option<Uuid>,
 ) -> Decision<User> {
     let open = ctx.found.owners::<Session>(scopes::USER_SESSIONS, ctx.id.to_string());
-    open.filter(|(id, it)| Some(*id) != but && it.ended.is_none())
+    open.filter(|(id, session)| Some(*id) != but && session.ended.is_none())
         .fold(decision, |decision, (id, _)| decision.also::<Session>(id, session::Event::Ended { reason }))
 }
 
@@ -69,7 +69,7 @@ impl Command for ChangePassword {
     }
 
     fn passwords<'a>(&'a self, state: Option<&'a User>) -> Passwords<'a> {
-        let hash = state.and_then(|it| it.password_hash.as_ref()).and_then(|it| it.known());
+        let hash = state.and_then(|user| user.password_hash.as_ref()).and_then(|hash| hash.known());
         Passwords { set: Some(&self.new_password), compare: hash.map(|it| (&self.current_password, it.as_str())) }
     }
 

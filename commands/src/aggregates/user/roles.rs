@@ -1,4 +1,4 @@
-//! The roles of users: who may give them, and who must keep them.
+//! The roles of users: who may give a role, and why the last administrator keeps the role.
 
 use std::collections::BTreeSet;
 
@@ -12,24 +12,25 @@ use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, role_id, scopes};
 
 described! {
-    /// Gives a user other roles.
+    /// Replaces a user's roles.
     pub struct ChangeUserRole {
         /// Which user.
         pub user_id: UserId,
         /// The primary role.
         pub role_id: RoleId,
-        /// Roles beside the primary one.
+        /// Roles in addition to the primary role.
         #[serde(default)]
         pub additional_role_ids: BTreeSet<RoleId>,
     }
 }
 
-/// The streams of some roles.
+/// Looks up the streams of roles.
 pub(super) fn reads_roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
     ids.into_iter().fold(Reads::nothing(), Reads::stream::<Role>)
 }
 
-/// Nobody gives, or takes over, more than they have, unless they decide on permissions anyway.
+/// Refuses roles that allow more than the caller's own roles, so that no caller gives or takes over rights that the
+/// caller does not have. Callers who may change permissions are exempt.
 pub(super) fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item = &'a RoleId>) -> Result<(), Refused> {
     let caller = ctx.caller;
     if caller.may(Permission::Update(Update::UserPermissions)) {
@@ -43,7 +44,7 @@ pub(super) fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item =
     Ok(())
 }
 
-/// Whether all roles that a request names exist.
+/// Checks that all roles which a request names exist.
 pub(super) fn check_roles(ctx: &Context<'_>, primary: RoleId, additional: &BTreeSet<RoleId>) -> Result<(), Refused> {
     ctx.named::<Role>(primary, "/role_id")?;
     for id in additional {
@@ -56,12 +57,12 @@ pub(super) fn is_administrator(role: RoleId) -> bool {
     role == role_id("administrator")
 }
 
-/// Looks up every administrator, too.
+/// Also looks up every administrator.
 pub(super) fn administrators(reads: Reads) -> Reads {
     reads.owners::<User>(scopes::USERS_WITH_ROLE, role_id("administrator").to_string())
 }
 
-/// Whether no other user is an active administrator.
+/// Whether there is no active administrator besides the user.
 pub(super) fn is_last_administrator(found: &Found, user: UserId) -> bool {
     let mut all = found.owners::<User>(scopes::USERS_WITH_ROLE, role_id("administrator").to_string());
     !all.any(|(id, other)| id != user.0 && other.is_active)

@@ -104,7 +104,7 @@ fn ended(reason: EndReason) -> session::Event {
     session::Event::Ended { reason }
 }
 
-/// With two open sessions and one that is over.
+/// Adds two open sessions of the doctor and one that has ended.
 fn with_sessions(given: Given<User>) -> Given<User> {
     given
         .owner(USER_SESSIONS, DOCTOR, SESSION)

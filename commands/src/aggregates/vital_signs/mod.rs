@@ -1,4 +1,4 @@
-//! Vital signs: recording them, and taking back what was wrong.
+//! Vital signs: recording vital signs, and marking wrong records as entered in error.
 
 use chrono::{DateTime, Utc};
 use hims_domain::consultation::Consultation;
@@ -21,58 +21,58 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     Empty = Rule, "nothing-measured", "give at least one measurement";
-    OtherPatient = Rule, "other-patient", "the consultation is of another patient";
-    InTheFuture = Rule, "in-the-future", "the time lies in the future";
-    CorrectsItself = Rule, "corrects-itself", "they cannot be corrected by themselves";
-    TwoCorrections = Rule, "two-corrections", "give a correction, or name the record that is one; not both";
+    OtherPatient = Rule, "other-patient", "the consultation or the correction belongs to another patient";
+    InTheFuture = Rule, "in-the-future", "the time of measurement lies in the future";
+    CorrectsItself = Rule, "corrects-itself", "vital signs cannot be corrected by themselves; name another record";
+    TwoCorrections = Rule, "two-corrections", "give a correction or name a correcting record, not both";
 }
 
 described! {
     /// Records vital signs. Values beyond clinical limits need `confirm_extreme`; values beyond what is physically
     /// possible are refused.
     pub struct RecordVitalSigns {
-        /// Issued unless given.
+        /// The id of the new vital signs; issued by the server if left out.
         pub id: Option<VitalSignsId>,
-        /// Whose they are.
+        /// The patient who was measured.
         pub patient_id: PatientId,
-        /// Where they were taken.
+        /// The consultation during which the vital signs were taken.
         pub consultation_id: Option<ConsultationId>,
-        /// Who took them; the caller unless given.
+        /// The user who took the vital signs; the caller if left out.
         pub recorded_by: Option<UserId>,
-        /// When they were taken; now unless given.
+        /// When the vital signs were taken; now if left out.
         pub recorded_at: Option<DateTime<Utc>>,
-        /// What was measured.
+        /// The measured values.
         #[serde(flatten)]
         pub measurements: Measurements,
-        /// The values were looked at again, and they are so.
+        /// Confirms that values beyond clinical limits were checked and are right.
         #[serde(default)]
         pub confirm_extreme: bool,
     }
 
-    /// Marks vital signs as wrong, and records the right ones where they are known.
+    /// Marks vital signs as entered in error, and records the right values if they are known.
     pub struct MarkVitalSignsEnteredInError {
-        /// Which.
+        /// Which vital signs.
         pub vital_signs_id: VitalSignsId,
-        /// Why.
+        /// Why the vital signs are wrong.
         pub reason: Personal<LongText>,
-        /// The id of vital signs that were recorded in their place.
+        /// The vital signs that were recorded in place of the wrong ones already.
         pub corrected_by: Option<VitalSignsId>,
-        /// What is right, to be recorded in their place.
+        /// The right values, to be recorded in place of the wrong ones.
         pub correction: Option<Measurements>,
-        /// The values of the correction were looked at again, and they are so.
+        /// Confirms that values of the correction beyond clinical limits were checked and are right.
         #[serde(default)]
         pub confirm_extreme: bool,
     }
 }
 
-/// What a measurement can be, and what it is expected to be.
+/// A measured value with its physical and clinical limits.
 struct Range {
     field: &'static str,
     unit: &'static str,
     value: Option<Decimal>,
-    /// Beyond these, it is a mistake.
+    /// The physical limits: a value beyond them is refused as a mistake.
     physical: (Decimal, Decimal),
-    /// Beyond these, somebody looks twice.
+    /// The clinical limits: a value beyond them must be confirmed.
     clinical: (Decimal, Decimal),
 }
 
@@ -112,10 +112,10 @@ fn ranges(it: &Measurements) -> [Range; 10] {
     ]
 }
 
-/// The widest body mass index that is kept.
+/// The largest body mass index that can be stored.
 const BMI: Decimal = dec!(999.9);
 
-/// As it is kept: whole numbers where whole numbers are kept, the rest to the decimals of the table; half to even.
+/// Rounds measurements to the decimals that the table stores, half to even.
 fn rounded(it: Measurements) -> Measurements {
     let to =
         |decimals| move |value: Decimal| value.round_dp_with_strategy(decimals, RoundingStrategy::MidpointNearestEven);
@@ -138,44 +138,46 @@ fn beyond(value: Decimal, (low, high): (Decimal, Decimal)) -> bool {
     value < low || value > high
 }
 
-/// Whether measurements lie within what is physically possible, each for itself.
+/// Whether each measurement lies within its physical limits.
 pub fn is_possible(measurements: &Measurements) -> bool {
     let kept = rounded(measurements.clone());
-    ranges(&kept).iter().all(|it| it.value.is_none_or(|value| !beyond(value, it.physical)))
+    ranges(&kept).iter().all(|range| range.value.is_none_or(|value| !beyond(value, range.physical)))
 }
 
-/// The measurements as they are kept, and which of them are extreme.
+/// Checks measurements against their limits. Returns the rounded measurements and the names of the extreme fields.
 fn accept(measurements: Measurements, confirmed: bool) -> Result<(Measurements, Vec<String>), Refused> {
     let measurements = rounded(measurements);
     let ranges = ranges(&measurements);
     if ranges.iter().all(|it| it.value.is_none()) {
         return refuse(Refusal::Empty);
     }
-    let invalid = |it: &Range, (low, high): (Decimal, Decimal)| Invalid {
-        pointer: format!("/{}", it.field),
-        message: format!("give {low} to {high} {}", it.unit),
+    let invalid = |range: &Range, (low, high): (Decimal, Decimal)| Invalid {
+        pointer: format!("/{}", range.field),
+        message: format!("give {low} to {high} {}", range.unit),
     };
     let mut impossible: Vec<Invalid> = ranges
         .iter()
-        .filter(|it| it.value.is_some_and(|value| beyond(value, it.physical)))
-        .map(|it| invalid(it, it.physical))
+        .filter(|range| range.value.is_some_and(|value| beyond(value, range.physical)))
+        .map(|range| invalid(range, range.physical))
         .collect();
     if impossible.is_empty() && measurements.bmi().is_some_and(|it| it > BMI) {
-        impossible
-            .push(Invalid { pointer: "/height_cm".to_owned(), message: "does not go with the weight".to_owned() });
+        impossible.push(Invalid {
+            pointer: "/height_cm".to_owned(),
+            message: "give a height that fits the weight: the body mass index exceeds 999.9".to_owned(),
+        });
     }
     if !impossible.is_empty() {
         return Err(Refused { code: "out-of-range", ..Refused::invalid(impossible) });
     }
     let extreme: Vec<&Range> =
-        ranges.iter().filter(|it| it.value.is_some_and(|value| beyond(value, it.clinical))).collect();
+        ranges.iter().filter(|range| range.value.is_some_and(|value| beyond(value, range.clinical))).collect();
     if !extreme.is_empty() && !confirmed {
         let detail =
-            "some values are beyond clinical limits; check them, and repeat with confirm_extreme if they are so";
-        let errors = extreme.iter().map(|it| invalid(it, it.clinical)).collect();
+            "some values are beyond clinical limits; check them, and repeat with confirm_extreme if they are right";
+        let errors = extreme.iter().map(|range| invalid(range, range.clinical)).collect();
         return Err(Refused { code: "extreme-value", detail: detail.to_owned(), ..Refused::invalid(errors) });
     }
-    let extreme = extreme.iter().map(|it| it.field.to_owned()).collect();
+    let extreme = extreme.iter().map(|range| range.field.to_owned()).collect();
     Ok((measurements, extreme))
 }
 

@@ -82,7 +82,7 @@ fn something_is_measured() {
     given_vital_signs([]).when(record(only_words)).then_refused(Refusal::Empty);
 }
 
-/// For each measurement: the physical limits, and the clinical ones.
+/// The name, the physical limits and the clinical limits of each measurement.
 const LIMITS: [(&str, [&str; 2], [&str; 2]); 9] = [
     ("blood_pressure_systolic", ["0", "400"], ["50", "300"]),
     ("blood_pressure_diastolic", ["0", "300"], ["30", "200"]),

@@ -12,7 +12,7 @@ use crate::machinery::{refusal, scopes};
 use crate::{Command, Decision, EventRef, Failure, Found, Kind, Outcome, Refused};
 
 impl Executor {
-    /// Appends what was decided, guarded by everything that the decision relied on.
+    /// Appends the decided events. Guards make the append fail if anything changed that the decision relied on.
     pub(super) async fn append<C: Command>(
         &self,
         trial: &Trial<'_, C>,
@@ -40,7 +40,8 @@ impl Executor {
             }
             Err(AppendError::Taken { scope, .. }) if scopes::is_drawn(&scope) => Ok(Attempt::Again),
             Err(AppendError::Taken { scope, owner }) => {
-                let detail = format!("this {} belongs to another already", refusal::spoken(&scope.replace('.', "_")));
+                let key = refusal::spoken(&scope.replace('.', "_"));
+                let detail = format!("this {key} belongs to another record (see candidates); give another");
                 let refused = Refused::new(Kind::Conflict, "already-taken", detail);
                 Err(Refused { candidates: vec![owner], ..refused }.into())
             }
@@ -56,7 +57,7 @@ impl Executor {
         }
     }
 
-    /// Keeps the states after an append, and says what was appended.
+    /// Remembers the states after an append, and describes what was appended.
     async fn remember<A: Aggregate>(&self, id: Uuid, planned: Vec<Planned>, first: Position) -> Outcome {
         let mut outcome = Outcome {
             id,
@@ -91,31 +92,32 @@ impl Executor {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
 fn malformed(error: AppendError) -> Failure {
     Failure::Store(StoreError::Unavailable(error.to_string()))
 }
 
-/// What was looked up must still be so, but for the streams that are written: those have their expected versions.
+/// Guards for the streams and key owners that were looked up. A stream that is written needs no guard, since its append
+/// has an expected version.
 fn guards(found: &Found, planned: &[Planned]) -> Vec<Guard> {
-    let is_written = |id: &Uuid| planned.iter().any(|it| it.append.stream_id == *id);
+    let is_written = |id: &Uuid| planned.iter().any(|plan| plan.append.stream_id == *id);
     let versions = found.streams.iter().filter(|(id, _)| !is_written(id));
     let owners = found.owners.iter().map(|((scope, key), owners)| Guard::Owners {
         scope,
         key: key.clone(),
         count: i64::try_from(owners.len()).unwrap_or(i64::MAX),
     });
-    versions.map(|(id, it)| Guard::Version { stream_id: *id, version: it.version }).chain(owners).collect()
+    versions.map(|(id, state)| Guard::Version { stream_id: *id, version: state.version }).chain(owners).collect()
 }
 
-/// Whether a decision begins a stream beside that of the command.
+/// Whether a decision begins the given stream, in addition to the command's own stream.
 fn begins<C: crate::Claims>(decision: &Decision<C>, stream_id: Uuid) -> bool {
     decision.others.iter().any(|it| it.begins() && it.id() == stream_id)
 }
 
-/// The refusal of a command that books a resource at an overlapping time, with the code that the booking names.
+/// The refusal of a command that books a resource at an overlapping time. The booking may name the code of the refusal.
 fn double_booking(planned: &[Planned], resource: Uuid) -> Refused {
     let code = planned.iter().find_map(|it| it.after.refusal_of(resource)).unwrap_or("double-booking");
-    let detail = "the provider, the room or the patient is booked at an overlapping time; choose another";
+    let detail = "the provider, the room or the patient is booked at an overlapping time; choose another time";
     Refused { candidates: vec![resource], ..Refused::new(Kind::Conflict, code, detail) }
 }

@@ -9,19 +9,19 @@ use crate::access::password;
 use crate::machinery::context::new_id;
 use crate::{Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Request, Target};
 
-/// One attempt to carry a command out: what is the same from looking up to appending.
+/// One attempt to carry out a command: what stays the same from loading to appending.
 pub(super) struct Trial<'a, C: Command> {
     pub(super) command: &'a C,
     pub(super) request: &'a Request,
-    /// The stream that the command is for.
+    /// The id of the stream to which the command applies.
     pub(super) id: Uuid,
-    /// That stream as it was found.
+    /// The version and state of that stream.
     pub(super) loaded: Loaded<C::Aggregate>,
-    /// What else the command asked for.
+    /// The other streams and key owners that the command asked for.
     pub(super) found: Found,
-    /// When it happens.
+    /// When the command happens: now, or the time at which an imported fact happened.
     pub(super) now: DateTime<Utc>,
-    /// Where new ids and numbers come from.
+    /// Random bits for new ids and numbers.
     pub(super) entropy: u128,
 }
 
@@ -44,7 +44,7 @@ impl Executor {
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, Decision::is_nothing);
         if changes_nothing && !is_settled {
-            // A remembered state may be outdated: nothing is refused, and nothing called done, without a fresh look.
+            // A remembered state may be outdated, so a refusal or an empty decision is decided again on fresh states.
             return Ok(Attempt::Again);
         }
         match decided {
@@ -54,7 +54,7 @@ impl Executor {
         }
     }
 
-    /// Looks up what the command asks for, until it asks for nothing new.
+    /// Looks up the streams and key owners that the command asks for, until the command asks for nothing new.
     async fn find<C: Command>(&self, command: &C, state: Option<&C::Aggregate>, fresh: bool) -> Result<Found, Failure> {
         let mut found = Found::default();
         loop {
@@ -84,7 +84,7 @@ impl Executor {
     }
 }
 
-/// What follows from the command, as things were found.
+/// Decides the command on the states that were found, after the checks that apply to every command.
 async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
     let Trial { command, request, id, loaded, found, now, entropy } = trial;
     match command.target() {
@@ -93,7 +93,7 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Target::New(_) | Target::Existing(_) => {}
     }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {
-        let detail = format!("it is at version {} by now; read it again", loaded.version);
+        let detail = format!("the record is at version {} by now; read the record again", loaded.version);
         return Ok(Err(Refused::new(Kind::Stale, "stale-version", detail)));
     }
     let state = loaded.state.as_deref();

@@ -1,4 +1,4 @@
-//! Carries commands out: authorise, load, decide, append; decide again when somebody else was faster.
+//! Carries out commands: authorises, loads, decides and appends, and decides again when another append came first.
 
 mod append;
 mod attempt;
@@ -18,35 +18,35 @@ use super::load::load;
 use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, Refused, Request, Surroundings, Target};
 
-/// How often a command is decided again because somebody else was faster.
+/// How often a command is decided before it is refused because other appends keep coming first.
 const ATTEMPTS: u32 = 20;
 
-/// Carries commands out.
+/// Carries out commands on an event log, and remembers the states of streams.
 pub struct Executor {
     store: Arc<dyn EventStore>,
     surroundings: Surroundings,
     states: StateCache,
 }
 
-/// What became of one attempt.
+/// The result of one attempt to carry out a command.
 enum Attempt {
     Done(Outcome),
-    /// Somebody was faster; decide again on what is there now.
+    /// The states were not the newest: decide again on fresh states from the log.
     Again,
 }
 
 impl Executor {
-    /// An executor over a log.
+    /// Creates an executor that remembers no state yet.
     pub fn new(store: Arc<dyn EventStore>, surroundings: Surroundings) -> Self {
         Self { store, surroundings, states: StateCache::new() }
     }
 
-    /// The log.
+    /// The event log.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> DateTime<Utc> {
         (self.surroundings.clock)()
     }
@@ -56,7 +56,7 @@ impl Executor {
         (self.surroundings.entropy)()
     }
 
-    /// A stream: remembered, or `fresh` from the log.
+    /// Loads a stream: the remembered state, or with `fresh` the state from the log.
     ///
     /// # Errors
     /// When the log does not answer or an event of the stream cannot be read.
@@ -74,10 +74,10 @@ impl Executor {
         Ok(loaded)
     }
 
-    /// Carries a command out.
+    /// Carries out a command.
     ///
     /// # Errors
-    /// The refusal, which is recorded for the audit; or that the log did not answer.
+    /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
         let outcome = self.measured(&command, &request).await;
         if let Err(Failure::Refused(refused)) = &outcome {
@@ -96,11 +96,11 @@ impl Executor {
         outcome
     }
 
-    /// As [`execute`](Self::execute), but a refusal is only answered and adds nothing to the log: for an import, which
-    /// reports what it skipped and may be repeated.
+    /// Carries out a command like [`execute`](Self::execute), but does not record a refusal in the log. For imports,
+    /// which report what they skip and may be repeated.
     ///
     /// # Errors
-    /// The refusal, or that the log did not answer.
+    /// The refusal, or a failure of the log.
     pub async fn execute_unless_refused<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
         self.measured(&command, &request).await
     }
@@ -140,11 +140,11 @@ impl Executor {
                 Attempt::Again => fresh = true,
             }
         }
-        let detail = "others keep changing what it relies on; try again";
+        let detail = "other requests keep changing the records that the command relies on; try again";
         Err(Refused::new(Kind::Conflict, "version-conflict", detail).into())
     }
 
-    /// Refuses a command that neither the caller's roles allow nor is about what is the caller's own.
+    /// Refuses a command unless the caller's roles allow the command or it concerns the caller's own record.
     async fn authorise<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
         let caller = &request.caller;
         let may = caller.may(C::PERMISSION);
@@ -156,16 +156,16 @@ impl Executor {
             Target::New(_) => Ok(command.is_own(None, caller)),
         };
         if caller.must_change_password && !(C::NAME == ChangePassword::NAME && is_own().await?) {
-            let detail = "the password was chosen by somebody else; change it first";
+            let detail = "the password was chosen by somebody else; change it with change-password first";
             return Err(Refused::new(Kind::Forbidden, "password-change-required", detail).into());
         }
         if may || is_own().await? {
             return Ok(());
         }
         let detail = match C::PERMISSION {
-            Permission::Own => "nobody may do that for somebody else".to_owned(),
-            Permission::System => "only the system itself may do that".to_owned(),
-            permission => format!("the caller's roles do not include {permission}"),
+            Permission::Own => "the command is for the caller's own record only".to_owned(),
+            Permission::System => "only the system itself may give the command".to_owned(),
+            permission => format!("the caller's roles do not include the permission {permission}"),
         };
         Err(Refused::new(Kind::Forbidden, "forbidden", detail).into())
     }

@@ -10,7 +10,7 @@ use crate::machinery::decision::stored_subject;
 use crate::{Command, Found, Request, Target};
 
 impl Executor {
-    /// The patient whom a command is about: that of its stream, or whom it looks up.
+    /// The patient whom a command concerns: the subject of the command's stream, or a patient whom the command reads.
     pub(super) async fn patient_of<C: Command>(&self, command: &C) -> Option<Subject> {
         let is_patient = |subject: &Subject| matches!(subject, Subject::Patient(_));
         if let Target::Existing(id) = command.target() {
@@ -25,7 +25,7 @@ impl Executor {
         None
     }
 
-    /// Records an attempt for the audit. The answer does not depend on it: nothing was done.
+    /// Records a refused attempt for the audit. A failure to write the record is only logged, since nothing was done.
     pub(crate) async fn record_attempt(
         &self,
         command: &'static str,
@@ -46,12 +46,12 @@ impl Executor {
             Err(error) => Err(error),
         };
         if let Err(error) = recorded {
-            tracing::error!(%error, command, "a refusal was not recorded for the audit");
+            tracing::error!(%error, command, "a refused attempt was not recorded for the audit");
         }
     }
 }
 
-/// The circumstances of a command, as its events keep them.
+/// The metadata that is stored with each event of a command.
 pub(super) fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Utc>, request: &Request) -> Metadata {
     let caller = &request.caller;
     Metadata {

@@ -7,7 +7,8 @@ use super::{Attempt, Executor};
 use crate::{Command, EventRef, Failure, Kind, Outcome, Refused, Request};
 
 impl Executor {
-    /// Says that nothing had to be done, and keeps a receipt of that: later, something might have to be.
+    /// Answers that nothing had to be done. A receipt is stored, so that a repeated request gets the same answer even
+    /// if the record has changed by then.
     pub(super) async fn acknowledge<C: Command>(&self, trial: &Trial<'_, C>) -> Result<Attempt, Failure> {
         let Trial { request, id, loaded, .. } = trial;
         let (id, version) = (*id, loaded.version);
@@ -25,7 +26,7 @@ impl Executor {
         Ok(Attempt::Done(Outcome { id, stream_type, version, position, events, replayed: false, began: false }))
     }
 
-    /// The command was recorded meanwhile, by another request with the same key: that answer is given again.
+    /// Repeats the answer to another request with the same idempotency key, which was recorded meanwhile.
     pub(super) async fn repeated<A: Aggregate>(&self, command_id: Uuid, request: &Request) -> Result<Attempt, Failure> {
         match self.store.receipt(command_id).await? {
             Some(receipt) => self.replay::<A>(&receipt, request).await.map(Attempt::Done),
@@ -33,17 +34,17 @@ impl Executor {
         }
     }
 
-    /// The answer that was given before, read from the log.
+    /// Repeats the answer that belongs to a receipt, made from the events in the log.
     pub(super) async fn replay<A: Aggregate>(&self, receipt: &Receipt, request: &Request) -> Result<Outcome, Failure> {
         if receipt.fingerprint != request.fingerprint {
-            let detail = "the Idempotency-Key was used with another request; use a new one";
+            let detail = "the Idempotency-Key was used with another request; use a new key";
             return Err(Refused::new(Kind::Rule, "idempotency-key-reused", detail).into());
         }
         let changed = receipt.first <= receipt.last;
         let after = receipt.first.min(receipt.last) - 1;
         let mut events = self.store.read(after, receipt.last - after).await?;
         let Some(first) = events.first().cloned() else {
-            return Err(StoreError::Unavailable("the events of a receipt are missing".to_owned()).into());
+            return Err(StoreError::Unavailable("the log has no events at the position of a receipt".to_owned()).into());
         };
         let own = events.iter().filter(|it| it.stream_id == first.stream_id);
         let version = own.map(|it| it.version).max().unwrap_or(first.version);

@@ -155,7 +155,7 @@ fn a_lot_may_be_dispensed_on_its_last_day() {
     assert!(last_day().when(dispense_all()).is_accepted());
     let next_day: DateTime<Utc> = at("2026-11-24T00:00:00Z");
     last_day().at(next_day).when(dispense_all()).then_refused(Refusal::InsufficientStock);
-    // Where it is still that day, it may.
+    // In New York it is still the last day, so the lot may be dispensed there.
     let in_new_york = Caller { time_zone: chrono_tz::America::New_York, ..somebody("pharmacist") };
     assert!(last_day().at(next_day).by(in_new_york).when(dispense_all()).is_accepted());
 }

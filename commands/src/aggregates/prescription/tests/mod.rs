@@ -21,7 +21,7 @@ mod stock;
 const ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(20));
 const OTHER_ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(21));
 
-/// Ten tablets of metformin.
+/// An order of ten tablets of metformin.
 fn order() -> Value {
     json!({"medication_id": MEDICATION, "quantity": "10", "quantity_unit": "tablet"})
 }
@@ -50,7 +50,7 @@ fn written() -> Event {
     written_with([(ITEM, order())])
 }
 
-/// Ready to be fetched: an item with some changes to its order.
+/// The events of a prescription that is ready to be fetched, with changes to the order of its only item.
 fn ready(changes: Value) -> [Event; 3] {
     [written_with([(ITEM, with(order(), changes))]), Event::SentToPharmacy, Event::MarkedReady]
 }
@@ -76,7 +76,7 @@ fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -
     Event::Dispensed { dispensed: dispensed.into_iter().collect(), completes }
 }
 
-/// What a lot notes of it.
+/// The event by which a lot records that a quantity was dispensed for an item.
 fn taken(item_id: PrescriptionItemId, quantity: Decimal) -> medication_lot::Event {
     medication_lot::Event::Dispensed { prescription_id: PRESCRIPTION, item_id, quantity }
 }
@@ -105,7 +105,7 @@ fn dispensed_elsewhere(quantity: Decimal) -> Event {
     dispensed([Dispensing { item_id: ITEM, lot_id: None, quantity }], true)
 }
 
-/// In a hospital with Ann, a doctor, and a product that is in use and one that is not.
+/// The past events of a prescription, in a hospital with Ann, a doctor, a product in use and a product out of use.
 fn given_prescription(events: impl IntoIterator<Item = Event>) -> Given<Prescription> {
     given(events)
         .and::<Patient>(PATIENT, [registered()])
@@ -114,7 +114,7 @@ fn given_prescription(events: impl IntoIterator<Item = Event>) -> Given<Prescrip
         .and::<Medication>(OTHER_MEDICATION, [added_medication(), medication::Event::Deactivated])
 }
 
-/// With lots of metformin in stock.
+/// Adds lots of metformin.
 fn with_lots<const N: usize>(
     given: Given<Prescription>,
     lots: [(MedicationLotId, Vec<medication_lot::Event>); N],
@@ -124,12 +124,12 @@ fn with_lots<const N: usize>(
     })
 }
 
-/// Ten tablets are to be dispensed from a lot with a history.
+/// A prescription of ten tablets that is ready to be fetched, and one lot with its past events.
 fn dispensing_from(lot: impl IntoIterator<Item = medication_lot::Event>) -> Given<Prescription> {
     with_lots(given(ready(json!({}))), [(LOT, lot.into_iter().collect())])
 }
 
-/// Everything that happens to a prescription on its way into a status.
+/// The events that lead a prescription to a status.
 fn until(status: Status) -> Vec<Event> {
     match status {
         Status::Pending => vec![written()],
@@ -143,7 +143,7 @@ fn until(status: Status) -> Vec<Event> {
 const EVERY: [Status; 5] =
     [Status::Pending, Status::SentToPharmacy, Status::Ready, Status::Dispensed, Status::Cancelled];
 
-/// From some statuses it happens, in one it has happened, from all others it is refused.
+/// Asserts for every status that the command records the event (`from`), records nothing (`to`), or is refused.
 fn goes<C: Command<Aggregate = Prescription>>(command: &C, from: &[Status], to: Status, event: &Event) {
     for status in EVERY {
         let then = given(until(status)).when(command.clone());

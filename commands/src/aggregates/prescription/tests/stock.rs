@@ -1,4 +1,4 @@
-//! Whatever is asked in whatever order: stock never falls below zero, and nothing is lost between lots and patients.
+//! Any commands in any order: stock never falls below zero, and nothing is lost between lots and patients.
 
 use hims_domain::fold;
 use hims_domain::values::LongText;
@@ -9,7 +9,7 @@ use crate::medication_lot::{AdjustMedicationLot, QuarantineMedicationLot, Recall
 
 const LOTS: [MedicationLotId; 2] = [LOT, LATER_LOT];
 
-/// What somebody at the counter or in the store-room asks for.
+/// A command that somebody at the counter or in the store-room gives.
 #[derive(Debug, Clone)]
 enum Asked {
     Adjust(usize, Decimal),
@@ -34,7 +34,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     ]
 }
 
-/// Two lots, and one prescription of twenty-five tablets after the other.
+/// A pharmacy with two lots, which dispenses one prescription of twenty-five tablets after the other.
 struct Pharmacy {
     lots: [Vec<medication_lot::Event>; 2],
     prescription: Vec<Event>,

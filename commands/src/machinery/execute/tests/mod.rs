@@ -36,7 +36,7 @@ mod streams;
 
 const KEY: Uuid = Uuid::from_u128(0xbeef);
 
-/// Ann, a doctor, a room of cardiology, metformin.
+/// A hospital with the patient Ann, a doctor, a room of cardiology, and metformin in the catalogue.
 async fn hospital() -> World {
     let world = World::new();
     world.has::<Patient>(PATIENT, [registered()]).await;
@@ -71,7 +71,7 @@ fn adjust(change: Decimal) -> AdjustMedicationLot {
     AdjustMedicationLot { medication_lot_id: LOT, change, reason: "counted".into() }
 }
 
-/// A prescription of one tablet, at the pharmacy.
+/// The events of a prescription of one tablet that was sent to the pharmacy.
 fn one_tablet() -> [prescription::Event; 2] {
     let item = json!({
         "id": id::<PrescriptionId>(1),
@@ -87,7 +87,7 @@ fn dispense(prescription_id: PrescriptionId) -> DispensePrescription {
     DispensePrescription { prescription_id, items: Vec::new() }
 }
 
-/// A request under a key, through the registry as it comes over the wire.
+/// Runs a command by name under the idempotency key [`KEY`], as the API does.
 async fn send(world: &World, name: &str, body: Value) -> Result<Outcome, Failure> {
     let request = Request { idempotency_key: Some(KEY), ..Request::of(Caller::system("test")) };
     Registry::hospital().get(name).unwrap().run(&world.executor, body, request).await
@@ -264,7 +264,7 @@ async fn what_a_node_remembers_never_refuses() {
     let node = world.another_node();
     let system = || Request::of(Caller::system("test"));
     node.execute(cancel(), system()).await.unwrap();
-    // This node still remembers a confirmed appointment: confirming it would be quiet, moving it would be accepted.
+    // The first node still remembers a confirmed appointment, which it would answer as confirmed already.
     let refusal = refused(world.execute(confirm()).await);
     assert_eq!((refusal.kind, refusal.code), (Kind::Conflict, "wrong-status"));
 }

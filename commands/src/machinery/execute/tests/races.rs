@@ -1,4 +1,4 @@
-//! Sixteen callers at once: exactly one may win, and nobody is turned away for nothing.
+//! Sixteen callers at once: exactly one succeeds where only one can, and all succeed where all can.
 
 use std::future::Future;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const CALLERS: u128 = 16;
 
-/// Sixteen callers at once, each with a task of its own.
+/// Makes sixteen calls at once, each in a task of its own.
 async fn race<F>(call: impl Fn(u128) -> F) -> Vec<Result<Outcome, Failure>>
 where
     F: Future<Output = Result<Outcome, Failure>> + Send + 'static,
@@ -19,7 +19,7 @@ where
     join_all(calls).await.into_iter().map(Result::unwrap).collect()
 }
 
-/// Exactly one won; all others were refused with a code.
+/// Asserts that exactly one call succeeded and all others were refused with the code.
 #[track_caller]
 fn one_won(outcomes: Vec<Result<Outcome, Failure>>, code: &str) {
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
@@ -115,7 +115,7 @@ async fn sixteen_requests_under_one_key_happen_once() {
 async fn whoever_is_always_overtaken_gives_up() {
     let world = hospital().await;
     let store = Arc::clone(world.store());
-    // Whenever the clock is asked, which is between looking and writing too, somebody else changes the department.
+    // The department is changed whenever the clock is read, which also happens between loading and appending.
     let overtaken = move || {
         futures::executor::block_on(async {
             let version = i32::try_from(store.load(DEPARTMENT.0, 0, i32::MAX).await.unwrap().len()).unwrap();

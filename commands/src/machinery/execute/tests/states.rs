@@ -17,7 +17,7 @@ async fn a_long_stream_loads_as_it_folds() {
     assert_eq!((loaded.version, loaded.state.as_deref()), (151, fold(&events).as_ref()));
 }
 
-/// A patient who moved a hundred times, with every name sealed in the snapshot.
+/// A hospital whose patient moved 120 times, so that there is a snapshot, in which the personal values are sealed.
 async fn who_moved_often() -> World {
     let world = hospital().await;
     for nth in 1..=120 {

@@ -1,4 +1,4 @@
-//! Several streams in one append: one is begun, one goes on, and what each of them holds follows from its state.
+//! Several streams in one append: one begins, another continues, and the claims of each follow from its state.
 
 use hims_domain::{RoomId, Subject, described};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ described! {
         pub reservation: AppointmentId,
     }
 
-    /// Reserves a table, and another one for the guest's friends.
+    /// Reserves a table for a guest, and another table for the guest's friends.
     pub struct ReserveTwo {
         /// The first table.
         pub table: RoomId,
@@ -122,7 +122,7 @@ async fn further_streams_are_begun_and_go_on_in_the_same_append() {
     let expected = [("reservation.made", 1, 1), ("reservation.made", 1, 2), ("reservation.guest_added", 2, 3)];
     assert_eq!(events, expected);
     assert_eq!(*world.state::<Reservation>(id::<Uuid>(77)).await, Reservation { table: id(2), guests: 1 });
-    // A stream that is there already goes on, once it was looked up.
+    // An existing stream continues, if the command looks it up.
     world.done(ReserveTwo { joined: Some(id(77)), ..two([3, 4], 78) }).await;
     assert_eq!(world.state::<Reservation>(id::<Uuid>(77)).await.guests, 2);
 }
