@@ -2,116 +2,135 @@ use hims_domain::RoleId;
 use hims_domain::permission::{Create, Delete, Read, Update, Word};
 use hims_domain::role::{Definition, Permissions};
 
-/// The roles that every hospital begins with: the seven roles of the schema document (§3.1), with further words for
-/// commands and tables that the document does not have.
+/// A role that every hospital begins with.
+struct SystemRole {
+    name: &'static str,
+    display_name: &'static str,
+    description: &'static str,
+    create: &'static [Create],
+    read: &'static [Read],
+    update: &'static [Update],
+    delete: &'static [Delete],
+}
+
+/// A role that may do nothing.
+const NOTHING: SystemRole =
+    SystemRole { name: "", display_name: "", description: "", create: &[], read: &[], update: &[], delete: &[] };
+
+/// The seven roles of the schema document (§3.1), with further words for commands and tables that the document does not
+/// have.
+const SYSTEM_ROLES: [SystemRole; 7] = [
+    SystemRole {
+        name: "patient",
+        display_name: "Patient",
+        description: "Self-service patient access",
+        read: &[Read::OwnRecords],
+        update: &[Update::OwnProfile],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "receptionist",
+        display_name: "Receptionist",
+        description: "Front desk operations",
+        create: &[Create::Patients, Create::Appointments],
+        read: &[Read::AllPatients, Read::AllAppointments, Read::Staff],
+        update: &[Update::PatientDemographics, Update::AppointmentStatus, Update::Appointments, Update::OwnProfile],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "nurse",
+        display_name: "Nurse",
+        description: "Clinical support staff",
+        create: &[Create::VitalSigns, Create::PatientNotes, Create::Allergies],
+        read: &[Read::AssignedPatients, Read::Staff],
+        update: &[
+            Update::PatientStatus,
+            Update::VitalSigns,
+            Update::Allergies,
+            Update::AppointmentStatus,
+            Update::OwnProfile,
+        ],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "doctor",
+        display_name: "Doctor",
+        description: "Medical practitioner",
+        create: &[
+            Create::Consultations,
+            Create::Prescriptions,
+            Create::LabOrders,
+            Create::VitalSigns,
+            Create::Allergies,
+        ],
+        read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
+        update: &[
+            Update::ConsultationStatus,
+            Update::TreatmentPlans,
+            Update::VitalSigns,
+            Update::Allergies,
+            Update::AppointmentStatus,
+            Update::PrescriptionStatus,
+            Update::OwnProfile,
+        ],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "pharmacist",
+        display_name: "Pharmacist",
+        description: "Medication dispensing",
+        create: &[Create::MedicationDispensing, Create::Inventory, Create::Medications],
+        read: &[Read::Prescriptions, Read::Inventory, Read::Staff],
+        update: &[Update::PrescriptionStatus, Update::InventoryLevels, Update::Medications, Update::OwnProfile],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "lab_technician",
+        display_name: "Lab Technician",
+        description: "Laboratory operations",
+        create: &[Create::LabResults],
+        read: &[Read::LabOrders, Read::Staff],
+        update: &[Update::LabOrderStatus, Update::ResultStatus, Update::OwnProfile],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "administrator",
+        display_name: "Administrator",
+        description: "System administration",
+        create: &[Create::Users, Create::Departments, Create::Roles, Create::Rooms, Create::Medications],
+        read: &[Read::AllData],
+        update: &[
+            Update::SystemSettings,
+            Update::UserPermissions,
+            Update::Users,
+            Update::Departments,
+            Update::Rooms,
+            Update::Medications,
+            Update::OwnProfile,
+        ],
+        delete: &[Delete::Users, Delete::Records],
+    },
+];
+
+/// The roles that every hospital begins with.
 pub fn system_roles() -> Vec<(RoleId, Definition)> {
-    vec![
-        role(
-            "patient",
-            "Patient",
-            "Self-service patient access",
-            Grants { read: &[Read::OwnRecords], update: &[Update::OwnProfile], ..NONE },
-        ),
-        role(
-            "receptionist",
-            "Receptionist",
-            "Front desk operations",
-            Grants {
-                create: &[Create::Patients, Create::Appointments],
-                read: &[Read::AllPatients, Read::AllAppointments, Read::Staff],
-                update: &[
-                    Update::PatientDemographics,
-                    Update::AppointmentStatus,
-                    Update::Appointments,
-                    Update::OwnProfile,
-                ],
-                ..NONE
+    SYSTEM_ROLES.iter().map(|role| (role_id(role.name), role.definition())).collect()
+}
+
+impl SystemRole {
+    fn definition(&self) -> Definition {
+        Definition {
+            name: self.name.into(),
+            display_name: self.display_name.into(),
+            description: Some(self.description.into()),
+            permissions: Permissions {
+                create: self.create.iter().copied().map(Word::from).collect(),
+                read: self.read.iter().copied().map(Word::from).collect(),
+                update: self.update.iter().copied().map(Word::from).collect(),
+                delete: self.delete.iter().copied().map(Word::from).collect(),
             },
-        ),
-        role(
-            "nurse",
-            "Nurse",
-            "Clinical support staff",
-            Grants {
-                create: &[Create::VitalSigns, Create::PatientNotes, Create::Allergies],
-                read: &[Read::AssignedPatients, Read::Staff],
-                update: &[
-                    Update::PatientStatus,
-                    Update::VitalSigns,
-                    Update::Allergies,
-                    Update::AppointmentStatus,
-                    Update::OwnProfile,
-                ],
-                ..NONE
-            },
-        ),
-        role(
-            "doctor",
-            "Doctor",
-            "Medical practitioner",
-            Grants {
-                create: &[
-                    Create::Consultations,
-                    Create::Prescriptions,
-                    Create::LabOrders,
-                    Create::VitalSigns,
-                    Create::Allergies,
-                ],
-                read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
-                update: &[
-                    Update::ConsultationStatus,
-                    Update::TreatmentPlans,
-                    Update::VitalSigns,
-                    Update::Allergies,
-                    Update::AppointmentStatus,
-                    Update::PrescriptionStatus,
-                    Update::OwnProfile,
-                ],
-                ..NONE
-            },
-        ),
-        role(
-            "pharmacist",
-            "Pharmacist",
-            "Medication dispensing",
-            Grants {
-                create: &[Create::MedicationDispensing, Create::Inventory, Create::Medications],
-                read: &[Read::Prescriptions, Read::Inventory, Read::Staff],
-                update: &[Update::PrescriptionStatus, Update::InventoryLevels, Update::Medications, Update::OwnProfile],
-                ..NONE
-            },
-        ),
-        role(
-            "lab_technician",
-            "Lab Technician",
-            "Laboratory operations",
-            Grants {
-                create: &[Create::LabResults],
-                read: &[Read::LabOrders, Read::Staff],
-                update: &[Update::LabOrderStatus, Update::ResultStatus, Update::OwnProfile],
-                ..NONE
-            },
-        ),
-        role(
-            "administrator",
-            "Administrator",
-            "System administration",
-            Grants {
-                create: &[Create::Users, Create::Departments, Create::Roles, Create::Rooms, Create::Medications],
-                read: &[Read::AllData],
-                update: &[
-                    Update::SystemSettings,
-                    Update::UserPermissions,
-                    Update::Users,
-                    Update::Departments,
-                    Update::Rooms,
-                    Update::Medications,
-                    Update::OwnProfile,
-                ],
-                delete: &[Delete::Users, Delete::Records],
-            },
-        ),
-    ]
+        }
+    }
 }
 
 /// The id of a role that every hospital begins with. The id is the same in every hospital: a UUID version 8 that holds
@@ -122,32 +141,6 @@ pub fn role_id(name: &str) -> RoleId {
         *byte = letter;
     }
     RoleId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
-#[derive(Clone, Copy)]
-struct Grants {
-    create: &'static [Create],
-    read: &'static [Read],
-    update: &'static [Update],
-    delete: &'static [Delete],
-}
-
-const NONE: Grants = Grants { create: &[], read: &[], update: &[], delete: &[] };
-
-fn role(name: &str, display_name: &str, description: &str, grants: Grants) -> (RoleId, Definition) {
-    let permissions = Permissions {
-        create: grants.create.iter().map(|it| Word::from(*it)).collect(),
-        read: grants.read.iter().map(|it| Word::from(*it)).collect(),
-        update: grants.update.iter().map(|it| Word::from(*it)).collect(),
-        delete: grants.delete.iter().map(|it| Word::from(*it)).collect(),
-    };
-    let definition = Definition {
-        name: name.into(),
-        display_name: display_name.into(),
-        description: Some(description.into()),
-        permissions,
-    };
-    (role_id(name), definition)
 }
 
 #[cfg(test)]
