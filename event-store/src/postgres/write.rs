@@ -19,6 +19,13 @@ const EVENTS: &str = "
            with ordinality e (stream_type, stream_id, version, event_type, schema_version, data, metadata, hash, ord)
      where exists (select 1 from head)";
 
+/// The one event of a batch that holds nothing else. Without arrays to take apart, PostgreSQL needs less time for it, and a
+/// single caller is answered sooner.
+const ONE_EVENT: &str = "
+    insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data,
+                            metadata, hash)
+    select $1, $5::text, $6::uuid, $7::int, $8::text, $9::int, $3, $10::text::json, $11::text::json, $2 from head";
+
 /// Moves the head by compare-and-set. Nothing is written unless the head is at the position for which the batch was
 /// made.
 const HEAD: &str = "
@@ -215,6 +222,9 @@ impl<'a> Columns<'a> {
 
     /// Writes the batch. Answers `false` when the head was at another position, so that nothing was written.
     pub(super) async fn write(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        if self.claims.is_none() && self.hashes.len() == 1 {
+            return self.write_one(db).await;
+        }
         let sql = if self.claims.is_some() { [HEAD, CLAIMS, EVENTS].concat() } else { [HEAD, EVENTS].concat() };
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(self.head.position)
@@ -244,5 +254,24 @@ impl<'a> Columns<'a> {
             query = query.bind(&receipts.first).bind(&receipts.last);
         }
         Ok(query.execute(db).await?.rows_affected() > 0)
+    }
+
+    /// Writes a batch of one event without claims.
+    async fn write_one(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let written = sqlx::query(sqlx::AssertSqlSafe([HEAD, ONE_EVENT].concat()))
+            .bind(self.head.position)
+            .bind(self.head.hash.as_slice())
+            .bind(self.head.recorded_at)
+            .bind(self.before)
+            .bind(self.stream_types[0])
+            .bind(self.stream_ids[0])
+            .bind(self.versions[0])
+            .bind(self.event_types[0])
+            .bind(self.schema_versions[0])
+            .bind(self.data[0])
+            .bind(self.metadata[0])
+            .execute(db)
+            .await?;
+        Ok(written.rows_affected() > 0)
     }
 }
