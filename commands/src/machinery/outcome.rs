@@ -65,7 +65,7 @@ pub struct Outcome {
     pub position: Position,
     /// The recorded events, those of other streams included.
     pub events: Vec<EventRef>,
-    /// Whether the same request was answered before, and this is that answer again.
+    /// Whether this repeats the answer to an earlier request with the same idempotency key.
     pub replayed: bool,
     /// Whether the command began the stream.
     #[serde(skip)]

@@ -6,7 +6,7 @@ pub const ROLE_NAME: &str = "role.name";
 pub const USER_EMAIL: &str = "user.email";
 /// Unique: the patient to whom a user's login belongs.
 pub const USER_PATIENT: &str = "user.patient";
-/// Shared: the open sessions of a user, by user id.
+/// Shared: the sessions of a user that have not ended, by user id.
 pub const USER_SESSIONS: &str = "user.sessions";
 /// Shared: the users who have a role, by role id. Tells whether another administrator is left.
 pub const USERS_WITH_ROLE: &str = "user.role";

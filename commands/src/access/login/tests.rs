@@ -60,7 +60,7 @@ impl Door {
         self.who(token).await.is_some()
     }
 
-    /// Why the session ended that ended last.
+    /// The reason that the last `session.ended` event gives.
     async fn ended(&self) -> EndReason {
         let ended = self.world.log().await.into_iter().rfind(|it| it.event_type == "session.ended").unwrap();
         match self.world.store().open(vec![ended]).await.unwrap()[0].decode().unwrap() {

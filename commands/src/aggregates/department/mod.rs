@@ -28,7 +28,7 @@ described! {
     pub struct OpenDepartment {
         /// The id of the new department; issued by the server if left out.
         pub id: Option<DepartmentId>,
-        /// What the department is.
+        /// The department's details.
         #[serde(flatten)]
         pub details: Details,
     }
@@ -65,7 +65,7 @@ pub(crate) fn open_department<'a>(ctx: &'a Context<'_>, id: DepartmentId) -> Res
     if department.is_active { Ok(department) } else { refuse(Refusal::Closed) }
 }
 
-/// How many ancestors of a department are looked at; more are not expected.
+/// The largest number of ancestors of a department that are looked up.
 const DEPTH: usize = 100;
 
 /// The ids of the parent department, its parent, and so on, as far as these departments were looked up.

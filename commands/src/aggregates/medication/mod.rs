@@ -23,12 +23,12 @@ described! {
     pub struct AddMedication {
         /// The id of the new product; issued by the server if left out.
         pub id: Option<MedicationId>,
-        /// What the product is.
+        /// The product's details.
         #[serde(flatten)]
         pub details: Details,
     }
 
-    /// Changes what is known of a product.
+    /// Changes a product's details.
     pub struct ChangeMedication {
         /// Which product.
         pub medication_id: MedicationId,

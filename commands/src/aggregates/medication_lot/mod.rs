@@ -154,11 +154,7 @@ impl Command for AdjustMedicationLot {
             return refuse(Refusal::BelowZero { on_hand });
         }
         if on_hand + self.change > MOST {
-            return Err(Refused::field(
-                "out-of-range",
-                "/change",
-                "the lot would hold more than 999999999.999; give less",
-            ));
+            return Err(Refused::field("out-of-range", "/change", "the lot would exceed 999999999.999"));
         }
         Ok(Decision::event(Event::Adjusted { change: self.change, reason: self.reason }))
     }

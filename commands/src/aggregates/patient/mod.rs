@@ -44,7 +44,7 @@ described! {
     pub struct RegisterPatient {
         /// The id of the new patient; issued by the server if left out.
         pub id: Option<PatientId>,
-        /// Who the patient is.
+        /// The patient's demographics.
         #[serde(flatten)]
         pub demographics: Demographics,
         /// The identifiers of the patient in other systems.
@@ -55,7 +55,7 @@ described! {
         pub confirm_not_duplicate: bool,
     }
 
-    /// Changes a patient's demographics. Patients may change how they are reached themselves.
+    /// Changes a patient's demographics. Patients may change their own contact data.
     pub struct ChangePatientDemographics {
         /// Which patient.
         pub patient_id: PatientId,
@@ -79,12 +79,12 @@ described! {
         pub patient_id: PatientId,
         /// The id of the new allergy; issued by the server if left out.
         pub allergy_id: Option<AllergyId>,
-        /// What the allergy is.
+        /// The allergy's details.
         #[serde(flatten)]
         pub allergy: Allergy,
     }
 
-    /// Changes what is known of an allergy.
+    /// Changes an allergy's details.
     pub struct ChangeAllergy {
         /// Which patient.
         pub patient_id: PatientId,
@@ -95,7 +95,7 @@ described! {
         pub changes: Patch<Allergy>,
     }
 
-    /// Retires an allergy that was none or has passed. The allergy stays in the record as inactive.
+    /// Retires an allergy that was recorded wrongly or has passed. The allergy stays in the record as inactive.
     pub struct RetireAllergy {
         /// Which patient.
         pub patient_id: PatientId,

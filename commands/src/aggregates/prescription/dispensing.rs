@@ -49,7 +49,7 @@ impl Command for DispensePrescription {
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
         let asked = lines
             .iter()
-            .filter(|line| self.items.is_empty() || self.items.iter().any(|asked| asked.item_id == line.item.id));
+            .filter(|line| self.items.is_empty() || self.items.iter().any(|item| item.item_id == line.item.id));
         asked.fold(Reads::nothing(), |reads, line| {
             reads.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, line.item.order.medication_id.to_string())
         })

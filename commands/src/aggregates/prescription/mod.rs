@@ -55,7 +55,7 @@ described! {
         pub id: Option<PrescriptionId>,
         /// The consultation that leads to the prescription.
         pub consultation_id: Option<ConsultationId>,
-        /// The patient for whom it is written.
+        /// The patient for whom the prescription is written.
         pub patient_id: PatientId,
         /// The provider who prescribes; the caller if left out.
         pub provider_id: Option<UserId>,

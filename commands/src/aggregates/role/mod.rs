@@ -14,7 +14,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    NobodyLeft = Conflict, "nobody-left", "administrators must keep update:user_permissions; nobody could give it back";
+    NobodyLeft = Conflict, "nobody-left", "administrators must keep update:user_permissions; nobody could restore it";
 }
 
 described! {

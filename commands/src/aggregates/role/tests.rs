@@ -97,7 +97,7 @@ fn offer(words: &[&str]) -> OfferPermissionWords {
     OfferPermissionWords { role_id: role_id("nurse"), words: nurse_reading(words) }
 }
 
-/// The nurse role as a release defined it that gave the role only these words.
+/// The nurse role as it is defined by a release that knows only these words.
 fn defined_with(words: &[&str]) -> Event {
     let definition = Definition { permissions: nurse_reading(words), ..midwife() };
     Event::Defined { definition, is_system_role: true }

@@ -23,12 +23,12 @@ described! {
     pub struct AddRoom {
         /// The id of the new room; issued by the server if left out.
         pub id: Option<RoomId>,
-        /// What the room is.
+        /// The room's details.
         #[serde(flatten)]
         pub details: Details,
     }
 
-    /// Changes what a room is.
+    /// Changes a room's details.
     pub struct ChangeRoom {
         /// Which room.
         pub room_id: RoomId,

@@ -69,7 +69,7 @@ fn reason(ending: Ending) -> EndReason {
 }
 
 impl Claims for Session {
-    /// Until the session ends, the hash of the token is a unique key and the user a shared key, by which it is found.
+    /// Until the session ends, it is found by the hash of its token, a unique key, and by its user, a shared key.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.ended.is_none() {
             held.take(scopes::SESSION_TOKEN, self.token_hash.as_str())

@@ -105,7 +105,7 @@ described! {
 }
 
 /// The user who treats or measures: the named user, or else the caller. The user must be active and must not be a
-/// patient's login, except in imports, since an imported fact may be the work of a user who has left since.
+/// patient's login, unless a part of the system such as an import names the user, who may have left since.
 pub(crate) fn acting(ctx: &Context<'_>, named: Option<UserId>, field: &str) -> Result<UserId, Refused> {
     let may_act = match named {
         Some(id) => {

@@ -31,7 +31,7 @@ pub struct Executor {
 /// The result of one attempt to carry out a command.
 enum Attempt {
     Done(Outcome),
-    /// The states were not the newest: decide again on fresh states from the log.
+    /// A state may be outdated, or a drawn key was taken: decide again on fresh states from the log.
     Again,
 }
 
@@ -144,7 +144,7 @@ impl Executor {
         Err(Refused::new(Kind::Conflict, "version-conflict", detail).into())
     }
 
-    /// Refuses a command unless the caller's roles allow the command or it concerns the caller's own record.
+    /// Refuses a command unless the caller's roles allow the command or the command concerns the caller's own record.
     async fn authorise<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
         let caller = &request.caller;
         let may = caller.may(C::PERMISSION);

@@ -367,7 +367,7 @@ async fn a_key_of_somebody_else_is_refused_with_its_owner() {
 
 #[tokio::test]
 async fn a_number_that_was_drawn_before_is_drawn_again() {
-    // The first draws of both registrations are the same; later ones differ.
+    // The first draws of both registrations are the same; later draws differ.
     let drawn = AtomicU64::new(0);
     let world = World::drawing(move || match drawn.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => 7,
