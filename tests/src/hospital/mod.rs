@@ -28,5 +28,7 @@ mod tables;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::Client;
+pub(crate) use everything::event_types;
 pub(crate) use fixture::Hospital;
 pub(crate) use process::Process;
+pub(crate) use tables::contents;

@@ -29,7 +29,8 @@ async fn a_rebuild_gives_every_row_of_every_table_again() {
     let before = contents(hospital.owner(), "hims").await;
     let Rebuilt { position, parked } = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_eq!(parked, 0);
-    assert_eq!(before["projection_checkpoint"], [format!("{{\"only_row\": true, \"position\": {position}}}")]);
+    let checkpoint: Value = serde_json::from_str(&before["projection_checkpoint"][0]).expect("a checkpoint");
+    assert_eq!(checkpoint["position"], position);
     assert_same(&before, &contents(hospital.owner(), "hims").await);
     // And it goes on from there.
     let reception = hospital.login("reception").await;
