@@ -51,6 +51,8 @@ impl From<sqlx::Error> for QueryError {
             {
                 Self::Behind(error)
             }
+            // Every statement answers a row, if only that of the checkpoint.
+            sqlx::Error::RowNotFound => Self::Behind(error),
             _ => Self::Database(error),
         }
     }

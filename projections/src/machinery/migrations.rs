@@ -6,7 +6,7 @@
 //!
 //! Migrations of the read tables are not run at all: that they were applied is noted, and the tables are made as a
 //! whole, by all of them, in a schema of their own. Where nothing is recorded yet that is `hims`, at once; where there
-//! is a history, the living tables are then of an older [form](super::form), and a rebuild takes their place.
+//! is a history, the living tables are then of an older form, and a rebuild takes their place.
 
 use std::sync::LazyLock;
 

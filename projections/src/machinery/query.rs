@@ -308,7 +308,7 @@ fn after(sort: &Column, descending: bool, cursor: &Cursor, place: &mut dyn FnMut
 
 fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, QueryError> {
     let limit = wanted.limit;
-    let Some(first) = rows.first() else { return Err(QueryError::Database(sqlx::Error::RowNotFound)) };
+    let Some(first) = rows.first() else { return Err(sqlx::Error::RowNotFound.into()) };
     let position = of_live_tables(first.try_get(3)?)?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows.iter().take(limit) {

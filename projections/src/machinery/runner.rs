@@ -283,10 +283,11 @@ async fn listen(pool: PgPool, owner: PgPool, known: Known, mut stop: watch::Rece
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(CHANNEL).await?;
             loop {
+                known.learn(look(&mut *owner.acquire().await?).await?);
                 let patience = if *known.standing.borrow() == Standing::Current { POLL } else { PAUSE };
-                match tokio::time::timeout(patience, listener.recv()).await {
-                    Ok(notification) => known.raise(notification?.payload().parse().unwrap_or_default()),
-                    Err(_) => known.learn(look(&mut *owner.acquire().await?).await?),
+                let next_look = tokio::time::Instant::now() + patience;
+                while let Ok(notification) = tokio::time::timeout_at(next_look, listener.recv()).await {
+                    known.raise(notification?.payload().parse().unwrap_or_default());
                 }
             }
         };

@@ -22,7 +22,9 @@ mod projections;
 mod races;
 mod reader_roles;
 mod refusals;
+mod releases;
 mod secrecy;
+mod standing;
 mod streams;
 mod tables;
 

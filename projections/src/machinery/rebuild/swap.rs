@@ -53,7 +53,10 @@ pub(super) async fn drop_old(db: &mut PgConnection) {
         let sql = format!("set lock_timeout = '5s'; drop schema if exists {} cascade", old());
         match execute(db, &sql).await {
             Ok(()) => return,
-            Err(error) => tracing::warn!(%error, "the old tables are still being read; trying again"),
+            Err(error) if error.as_database_error().is_some() => {
+                tracing::warn!(%error, "the old tables are still being read; trying again");
+            }
+            Err(error) => return tracing::warn!(%error, "the old tables are left to the next rebuild"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
