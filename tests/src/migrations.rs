@@ -105,6 +105,20 @@ async fn what_broke_off_anywhere_is_done_by_the_next() {
 }
 
 #[tokio::test]
+async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
+    for (before, after) in [(None, ""), (Some("8.1.older"), "8.1.older")] {
+        let database = database().await;
+        if let Some(older) = before {
+            let sql = sqlx::query("update hims.projection_checkpoint set form = $1").bind(older);
+            sql.execute(&database.owner).await.expect("an older release");
+        }
+        down(&database.owner, Some(1)).await.expect("down");
+        assert_eq!(form(&database.owner).await, after);
+        assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::TakenBack);
+    }
+}
+
+#[tokio::test]
 async fn where_nothing_is_recorded_tables_of_another_form_are_replaced_at_once() {
     let database = database().await;
     let whole = things(&node(&database)).await;

@@ -109,9 +109,14 @@ async fn has_checkpoint(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(sql).bind(format!("{READ_SCHEMA}.projection_checkpoint")).fetch_one(db).await
 }
 
-/// Says that the living tables are of no program's form any more.
-pub(crate) async fn forget(db: &mut PgConnection) -> Result<(), sqlx::Error> {
-    if has_checkpoint(db).await? {
+/// Says that the living tables are of no program's form any more, unless they were made before a migration anyway.
+pub(crate) async fn forget(db: &mut PgConnection, migration: i64) -> Result<(), sqlx::Error> {
+    if !has_checkpoint(db).await? {
+        return Ok(());
+    }
+    let sql = format!("select form from {READ_SCHEMA}.projection_checkpoint");
+    let form: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(&mut *db).await?;
+    if form.is_some_and(|it| age(&it).0 >= migration) {
         let sql = format!("update {READ_SCHEMA}.projection_checkpoint set form = ''");
         sqlx::query(AssertSqlSafe(sql)).execute(db).await?;
     }

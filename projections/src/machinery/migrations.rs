@@ -124,9 +124,10 @@ pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateErro
         let taken_back = applied.split_off(kept);
         // Tables that were swapped in between would be of a form that they are not.
         sqlx::query("select pg_advisory_lock($1)").bind(rebuild::LOCK).execute(&mut *session).await?;
-        if ups().any(|it| makes_read_tables(it) && taken_back.contains(&it.version)) {
-            // First of all: nobody must take what is left for the whole.
-            form::forget(session).await?;
+        let of_read_tables = ups().find(|it| makes_read_tables(it) && taken_back.contains(&it.version));
+        if let Some(first) = of_read_tables {
+            // Before anything is dropped: nobody must take what is left for the whole.
+            form::forget(session, first.version).await?;
         }
         MIGRATOR.undo(session, applied.last().copied().unwrap_or(0)).await
     })
