@@ -9,4 +9,4 @@ begin
 exception when insufficient_privilege then
     null;
 end $$;
-drop schema hims cascade;
+drop schema if exists hims cascade;

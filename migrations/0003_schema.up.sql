@@ -1,6 +1,6 @@
--- The read tables: what the log means, as a relational database. They can be dropped tonight and rebuilt from it.
-create schema hims;
-grant usage on schema hims to hims_projector, hims_reader;
+-- The read tables are what the log means, as a relational database, in the schema hims. They can be dropped tonight and
+-- rebuilt from the log, and so they are never migrated: the schema is made anew, as a whole, by the migrations named
+-- read_ (docs/adr/0018).
 
 -- Unqualified names find the read tables and the log for whoever looks with a SQL client.
 do $$

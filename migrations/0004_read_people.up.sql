@@ -4,7 +4,9 @@ select set_config('search_path', coalesce(nullif(current_setting('hims.read_sche
 -- How far the tables are: the relational database is exactly the state of the log at this position.
 create table projection_checkpoint (
     only_row boolean not null default true primary key check (only_row),
-    position bigint  not null
+    position bigint  not null,
+    hash     bytea,                       -- of the event at the position; null at position 0
+    form     text    not null default ''  -- which release the tables are of: <last read migration>.<number>.<digest>
 );
 insert into projection_checkpoint (position) values (0);
 

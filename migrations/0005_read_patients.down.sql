@@ -1,5 +1,5 @@
--- The schema is hims, or the one that a rebuild is making.
-select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+-- The tables of an older form may live in the schema hims, or none at all: what is not there is not dropped.
+select set_config('search_path', 'hims, public', true);
 
-alter table users drop constraint users_patient_id_fkey;
-drop table patient_allergies, patient_identifiers, patients;
+alter table if exists users drop constraint if exists users_patient_id_fkey;
+drop table if exists patient_allergies, patient_identifiers, patients;

@@ -1,4 +1,4 @@
--- The schema is hims, or the one that a rebuild is making.
-select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+-- The tables of an older form may live in the schema hims, or none at all: what is not there is not dropped.
+select set_config('search_path', 'hims, public', true);
 
-drop table prescription_items, prescriptions, medication_inventory, medication_ingredients, medications;
+drop table if exists prescription_items, prescriptions, medication_inventory, medication_ingredients, medications;

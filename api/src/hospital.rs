@@ -5,7 +5,8 @@ use std::time::Duration;
 use hims_commands::{Executor, Failure, Login, Registry, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, MasterKey, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted};
-use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, migrations, query};
+use hims_projections::query::Shape;
+use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, Standing, migrations, query};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use thiserror::Error;
@@ -222,8 +223,12 @@ impl Hospital {
         let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
-            Purpose::Serve | Purpose::Work => Some(Runner::start(Arc::clone(&store), projectors.clone()).await?),
             Purpose::Inspect => None,
+            // What only works for a while would give up halfway.
+            purpose => {
+                let renews = purpose == Purpose::Serve;
+                Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
+            }
         };
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
         let registry = Registry::hospital();
@@ -255,10 +260,20 @@ impl Hospital {
         }
     }
 
+    /// What is known of the read tables that live.
+    pub(crate) fn shape(&self) -> Shape {
+        let standing = self.runner.as_ref().map(|it| *it.standing.borrow());
+        if standing.is_none_or(|it| it == Standing::Current) { Shape::Declared } else { Shape::Other }
+    }
+
     /// Returns when the read tables show everything that was recorded so far; when they stand still, without that: the
     /// next start goes on.
     pub async fn settle(&self) {
         let Some(runner) = &self.runner else { return };
+        if *runner.standing.borrow() != Standing::Current {
+            tracing::warn!("the read tables do not show it yet; they follow once a server has made them anew");
+            return;
+        }
         let head = *self.store.head().borrow();
         let mut position = runner.position.clone();
         while *position.borrow_and_update() < head {

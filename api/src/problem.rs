@@ -202,6 +202,10 @@ impl From<QueryError> for Problem {
             QueryError::Value => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a value is not of its column's type")
             }
+            error @ QueryError::Behind(_) => {
+                tracing::warn!(%error, "the read tables are being made anew");
+                Self::unavailable("read-model-behind", "these read tables are being made; try again")
+            }
             error @ (QueryError::Swapped | QueryError::Database(_)) => {
                 tracing::error!(%error, "the read tables did not answer");
                 Self::unavailable("unavailable", "the read tables did not answer; try again")

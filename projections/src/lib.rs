@@ -9,6 +9,7 @@ mod tables;
 
 pub use machinery::column::{Column, Kind};
 pub use machinery::event::READ_SCHEMA;
+pub use machinery::form::{GOLDEN_ROWS, Standing};
 pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};
 pub use machinery::runner::{Runner, RunnerHandle};
 pub(crate) use machinery::table::Row;

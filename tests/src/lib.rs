@@ -3,6 +3,7 @@
 
 mod embedded;
 mod event_store;
+mod golden_rows;
 mod hospital;
 mod migrations;
 mod support;

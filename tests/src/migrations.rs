@@ -1,10 +1,11 @@
-use futures::future::join_all;
-use hims_projections::migrations::{down, status, up};
+use futures::future::{join, join_all};
+use hims_projections::Standing;
+use hims_projections::migrations::{down, standing, status, up};
 use hims_testing::assert_same;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::support::{TestDatabase, database, empty_database};
+use crate::support::{Proxy, TestDatabase, database, empty_database};
 
 /// A pool of its own for each node: new sessions, so that what a migration sets for the database takes effect.
 fn node(database: &TestDatabase) -> PgPool {
@@ -69,4 +70,62 @@ async fn the_applied_migrations_stay_readable_under_the_documents_name() {
     let sql = "select count(*) from schema_migrations where success and applied_at is not null";
     let count: i64 = sqlx::query_scalar(sql).fetch_one(&database.owner).await.expect("the view");
     assert_eq!(usize::try_from(count), Ok(status(&database.owner).await.expect("a status").len()));
+}
+
+/// The form that the living tables say they are of.
+async fn form(pool: &PgPool) -> String {
+    sqlx::query_scalar("select form from hims.projection_checkpoint").fetch_one(pool).await.expect("a checkpoint")
+}
+
+#[tokio::test]
+async fn what_broke_off_anywhere_is_done_by_the_next() {
+    let whole = empty_database().await;
+    up(&node(&whole)).await.expect("up");
+    let things_of_whole = things(&node(&whole)).await;
+    let form_of_whole = form(&node(&whole)).await;
+    let statements: [&[u8]; 6] = [
+        b"create schema log",
+        b"INSERT INTO public._sqlx_migrations",
+        b"lock table log.head",
+        b"create schema hims",
+        b"create table audit_logs",
+        b"projection_checkpoint set form",
+    ];
+    for statement in statements {
+        let (database, proxy) = (empty_database().await, Proxy::start().await);
+        let captured = proxy.capture(statement);
+        let broken = PgPoolOptions::new().connect_lazy_with(proxy.options(&database.options));
+        let (broken, ()) = join(up(&broken), async { drop(captured.await.expect("it is sent")) }).await;
+        broken.expect_err(&String::from_utf8_lossy(statement));
+        up(&node(&database)).await.expect("the next");
+        assert_eq!(things(&node(&database)).await, things_of_whole);
+        assert_eq!(form(&node(&database)).await, form_of_whole);
+    }
+}
+
+#[tokio::test]
+async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
+    for (before, after) in [(None, ""), (Some("8.1.older"), "8.1.older")] {
+        let database = database().await;
+        if let Some(older) = before {
+            let sql = sqlx::query("update hims.projection_checkpoint set form = $1").bind(older);
+            sql.execute(&database.owner).await.expect("an older release");
+        }
+        down(&database.owner, Some(1)).await.expect("down");
+        assert_eq!(form(&database.owner).await, after);
+        assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::TakenBack);
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_recorded_tables_of_another_form_are_replaced_at_once() {
+    let database = database().await;
+    let whole = things(&node(&database)).await;
+    let older = "update hims.projection_checkpoint set form = '1.1.older'; drop table hims.vital_signs;
+                 alter table hims.patients drop column created_by";
+    sqlx::raw_sql(older).execute(&database.owner).await.expect("an older release");
+    assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::Due);
+    up(&node(&database)).await.expect("up");
+    assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::Current);
+    assert_eq!(things(&node(&database)).await, whole);
 }

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Subcommand;
-use hims_projections::migrations;
+use hims_projections::{Standing, migrations};
 
 use super::{Failure, say};
 use crate::hospital::Database;
@@ -53,6 +53,11 @@ pub(super) async fn migrate(settings: &Settings, direction: Direction) -> Result
         let applied =
             migration.applied_at.map_or_else(|| "pending".to_owned(), |it| format!("applied {}", it.to_rfc3339()));
         say(format_args!("{:04} {:<20} {applied}", migration.version, migration.description))?;
+    }
+    if matches!(direction, Direction::Up) && migrations::standing(&pool).await? == Standing::Due {
+        say(
+            "The read tables are of another form. They go on answering until a server, or `hims rebuild`, has made new ones.",
+        )?;
     }
     pool.close().await;
     database.close().await;

@@ -128,7 +128,9 @@ impl<'a> Reading<'a> {
                 let of_patient = Filter { column, comparison: Comparison::Equal, value: patient_id.to_string() };
                 let wanted = Wanted { filters: vec![of_patient], limit: 1, ..Wanted::default() };
                 let who = self.logged_in.identity();
-                let page = self.hospital.readers.read(async |db| query::page(db, table, &wanted, &who).await).await?;
+                let shape = self.hospital.shape();
+                let reading = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
+                let page = self.hospital.readers.read(reading).await?;
                 !page.items.is_empty()
             }
             None => false,

@@ -1,6 +1,8 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
-use hims_projections::query;
+use hims_event_store::Position;
+use hims_projections::query::{self, QueryError};
+use hims_projections::{RunnerHandle, Standing};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
@@ -11,21 +13,39 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// The log and the read tables answer.
+/// The log and the read tables answer, and the tables show everything that was recorded before this start.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
-    let head = hospital.store.current_head().await.map_err(|it| it.to_string());
-    let read = hospital.readers.read(async |db| query::position(db).await).await.map_err(|it| it.to_string());
-    match head.and_then(|head| Ok((head, read?))) {
-        Ok((head, read)) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({
-            "status": "ready", "database": "up", "head_position": head, "read_position": read,
-        })),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            HttpResponse::ServiceUnavailable().insert_header((CACHE_CONTROL, "no-store")).json(json!({
-                "status": "unavailable", "database": "down", "head_position": *hospital.store.head().borrow(),
-                "read_position": hospital.runner.as_ref().map(|it| *it.position.borrow()),
-            }))
+    // The tables first: what they show was recorded before.
+    let read = hospital.readers.read(async |db| query::position(db).await).await;
+    let head = hospital.store.current_head().await;
+    let runner = hospital.runner.as_ref();
+    let (database, reason, head, read) = match (read, head) {
+        (Ok(read), Ok(head)) => ("up", runner.and_then(|it| unfit(it, Some(read), head)), head, Some(read)),
+        (Err(QueryError::Behind(_)), Ok(head)) => ("up", runner.and_then(|it| unfit(it, None, head)), head, None),
+        (read, head) => {
+            tracing::warn!(?read, ?head, "the database does not answer");
+            let (head, read) = (*hospital.store.head().borrow(), runner.map(|it| *it.position.borrow()));
+            ("down", Some("database-down"), head, read)
         }
+    };
+    let mut told = json!({"status": "ready", "database": database, "head_position": head, "read_position": read});
+    let mut answer = HttpResponse::Ok();
+    if let Some(reason) = reason {
+        (told["status"], told["reason"]) = ("unavailable".into(), reason.into());
+        answer = HttpResponse::ServiceUnavailable();
+    }
+    answer.insert_header((CACHE_CONTROL, "no-store")).json(told)
+}
+
+/// Why the read tables cannot be relied on, if they cannot.
+fn unfit(runner: &RunnerHandle, read: Option<Position>, head: Position) -> Option<&'static str> {
+    match *runner.standing.borrow() {
+        Standing::Beyond => Some("read-tables-beyond-the-log"),
+        _ if read.is_some_and(|it| it > head) => Some("read-tables-beyond-the-log"),
+        Standing::TakenBack => Some("migrations-not-applied"),
+        Standing::Due => Some("read-tables-rebuilding"),
+        _ if read.is_none() => Some("read-tables-rebuilding"),
+        Standing::Current | Standing::Newer => (!runner.has_caught_up()).then_some("read-tables-behind"),
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) async fn page_of(
     let freshness = Freshness::of(&request)?;
     freshness.wait(&hospital).await?;
     let who = logged_in.identity();
-    let page = hospital.readers.read(async |db| query::page(db, table, &wanted, &who).await).await?;
+    let shape = hospital.shape();
+    let page = hospital.readers.read(async |db| query::page(db, table, shape, &wanted, &who).await).await?;
     freshness.check(page.position)?;
     let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
     let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);
@@ -49,7 +50,8 @@ pub(super) async fn row_of(
     let freshness = Freshness::of(&request)?;
     freshness.wait(&hospital).await?;
     let who = logged_in.identity();
-    let found = hospital.readers.read(async |db| query::find(db, table, id, &who).await).await?;
+    let shape = hospital.shape();
+    let found = hospital.readers.read(async |db| query::find(db, table, shape, id, &who).await).await?;
     freshness.check(found.position)?;
     let (row, version) = found.row.ok_or_else(Problem::not_found)?;
     Ok(HttpResponse::Ok()

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::{Datelike, Months, NaiveDate};
-use hims_event_store::{EventStore, Opened, Position, Recorded, StoreError};
+use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use hims_event_store::chain::Hash;
+use hims_event_store::{EventStore, Opened, Position, StoreError};
 use sqlx::{PgConnection, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
 use super::table;
 use crate::machinery::event::Decoded;
+use crate::machinery::form::FORM;
 use crate::tables::audit::{self, AuditRow};
 use crate::tables::dispatch::AllChanges;
 
@@ -59,6 +61,10 @@ impl ProjectError {
 pub(crate) struct Batch {
     /// The position after them.
     pub(crate) last: Position,
+    /// When the last of them was recorded.
+    pub(crate) recorded_at: DateTime<Utc>,
+    /// The hash of the last of them.
+    hash: Hash,
     events: Vec<Decoded>,
     /// Events that nobody can read, and why.
     unreadable: Vec<(Opened, String)>,
@@ -107,9 +113,13 @@ impl Parked {
 }
 
 impl Batch {
-    /// Opens and decodes events, once for all tables.
-    pub(crate) async fn open(store: &dyn EventStore, events: Vec<Recorded>) -> Result<Self, StoreError> {
-        let last = events.last().map_or(0, |it| it.position);
+    /// Reads at most so many events after a position, and opens and decodes them once for all tables. `None` where the
+    /// log ends.
+    pub(crate) async fn read(store: &dyn EventStore, after: Position, limit: i64) -> Result<Option<Self>, StoreError> {
+        let events = store.read(after, limit).await?;
+        let Some((last, recorded_at, hash)) = events.last().map(|it| (it.position, it.recorded_at, it.hash)) else {
+            return Ok(None);
+        };
         let (mut decoded, mut unreadable) = (Vec::with_capacity(events.len()), Vec::new());
         for opened in store.open(events).await? {
             match Decoded::read(opened) {
@@ -117,7 +127,12 @@ impl Batch {
                 Err(unread) => unreadable.push(*unread),
             }
         }
-        Ok(Self { last, events: decoded, unreadable })
+        Ok(Some(Self { last, recorded_at, hash, events: decoded, unreadable }))
+    }
+
+    /// How many events there are.
+    pub(crate) fn count(&self) -> usize {
+        self.events.len() + self.unreadable.len()
     }
 
     /// Projects the batch from one position to the next, in the transaction that `db` is in. An event that cannot be
@@ -129,7 +144,7 @@ impl Batch {
         from: Position,
         mut audit: AuditTo<'_>,
     ) -> Result<(), ProjectError> {
-        move_checkpoint(db, from, self.last).await?;
+        move_checkpoint(db, from, &self).await?;
         let mut parked = parked_streams(db).await?;
         ensure_partitions(db, &self.events, &self.unreadable).await?;
         for unread in &self.unreadable {
@@ -204,13 +219,17 @@ async fn write(
     Ok(())
 }
 
-/// Moves the checkpoint, if it is where it is thought to be. First of all: whoever moves it has the tables to themselves.
-async fn move_checkpoint(db: &mut PgConnection, from: Position, to: Position) -> Result<(), ProjectError> {
-    let moved = sqlx::query("update projection_checkpoint set position = $2 where position = $1")
-        .bind(from)
-        .bind(to)
-        .execute(db)
-        .await?;
+/// Moves the checkpoint, if it is where it is thought to be and the tables are of this program's form. First of all:
+/// whoever moves it has the tables to themselves.
+async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<(), ProjectError> {
+    let moved =
+        sqlx::query("update projection_checkpoint set position = $2, hash = $3 where position = $1 and form = $4")
+            .bind(from)
+            .bind(batch.last)
+            .bind(batch.hash)
+            .bind(FORM.as_str())
+            .execute(db)
+            .await?;
     if moved.rows_affected() == 1 { Ok(()) } else { Err(ProjectError::CheckpointMoved) }
 }
 

@@ -16,10 +16,11 @@ use serde_json::json;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row as _};
-use thiserror::Error;
 use uuid::Uuid;
 
 use crate::machinery::event::derived_id;
+use crate::machinery::living::absent;
+pub use crate::machinery::living::{QueryError, Shape};
 use crate::machinery::runner::checkpoint;
 use crate::{Column, Kind, TABLES, Table};
 
@@ -128,30 +129,6 @@ pub struct Cursor {
     id: Uuid,
 }
 
-/// Why nothing was read.
-#[derive(Debug, Error)]
-pub enum QueryError {
-    /// A value is not of its column's type.
-    #[error("a value is not of the column's type")]
-    Value,
-    /// The tables were swapped for newer ones in the same moment; read again.
-    #[error("the tables were swapped; read again")]
-    Swapped,
-    /// The database did not answer.
-    #[error(transparent)]
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for QueryError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            // Class 22: a text that could not be read as the column's type.
-            sqlx::Error::Database(refusal) if refusal.code().is_some_and(|it| it.starts_with("22")) => Self::Value,
-            _ => Self::Database(error),
-        }
-    }
-}
-
 impl Cursor {
     /// Reads a cursor that a page before came with.
     pub fn parse(text: &str) -> Option<Self> {
@@ -193,15 +170,16 @@ fn columns(table: &Table) -> String {
 
 /// The statement that reads the row with a key, of each table.
 static FIND: LazyLock<HashMap<&str, String>> =
-    LazyLock::new(|| TABLES.iter().map(|it| (it.name, find_sql(it))).collect());
+    LazyLock::new(|| TABLES.iter().map(|it| (it.name, find_sql(it, Shape::Declared))).collect());
 
-fn find_sql(table: &Table) -> String {
+fn find_sql(table: &Table, shape: Shape) -> String {
     format!(
         "select r.json, r.version, who.position
-           from {SAID_AT}
+           from {SAID_AT} {}
            left join lateral (
                 select row_to_json(t)::text as json, t.version
                   from (select {} from {} where id = $6 and who.said is not null) as t offset 0) as r on true",
+        absent(table, shape),
         columns(table),
         table.name,
     )
@@ -211,8 +189,18 @@ fn find_sql(table: &Table) -> String {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn find(db: &mut PgConnection, table: &Table, id: Uuid, who: &Identity) -> Result<Found, QueryError> {
-    let row = bind_identity(sqlx::query(FIND[table.name].as_str()), who).bind(id).fetch_one(db).await?;
+pub async fn find(
+    db: &mut PgConnection,
+    table: &Table,
+    shape: Shape,
+    id: Uuid,
+    who: &Identity,
+) -> Result<Found, QueryError> {
+    let query = match shape {
+        Shape::Declared => sqlx::query(FIND[table.name].as_str()),
+        Shape::Other => sqlx::query(sqlx::AssertSqlSafe(find_sql(table, shape))),
+    };
+    let row = bind_identity(query, who).bind(id).fetch_one(db).await?;
     let json: Option<String> = row.try_get(0)?;
     let version: Option<i32> = row.try_get(1)?;
     Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
@@ -248,7 +236,13 @@ pub async fn visible(
 ///
 /// # Errors
 /// When a value is not of its column's type, or the database does not answer.
-pub async fn page(db: &mut PgConnection, table: &Table, wanted: &Wanted, who: &Identity) -> Result<Page, QueryError> {
+pub async fn page(
+    db: &mut PgConnection,
+    table: &Table,
+    shape: Shape,
+    wanted: &Wanted,
+    who: &Identity,
+) -> Result<Page, QueryError> {
     let id_column = &table.columns[0];
     let sort = wanted.sort.unwrap_or(id_column);
     let mut conditions = vec!["who.said is not null".to_owned()];
@@ -277,12 +271,13 @@ pub async fn page(db: &mut PgConnection, table: &Table, wanted: &Wanted, who: &I
     let limit = place(Some((wanted.limit + 1).to_string()));
     let sql = format!(
         "select r.json, r.sort, r.id, who.position
-           from {SAID_AT}
+           from {SAID_AT} {absent}
            left join lateral (
                 select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id
                   from (select {columns} from {table} where {conditions}
                          order by \"{sort}\" {direction} nulls last, id {direction} limit {limit}::text::bigint) as t
                 offset 0) as r on true",
+        absent = absent(table, shape),
         sort = sort.name,
         columns = columns(table),
         table = table.name,
@@ -313,7 +308,7 @@ fn after(sort: &Column, descending: bool, cursor: &Cursor, place: &mut dyn FnMut
 
 fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, QueryError> {
     let limit = wanted.limit;
-    let Some(first) = rows.first() else { return Err(QueryError::Database(sqlx::Error::RowNotFound)) };
+    let Some(first) = rows.first() else { return Err(sqlx::Error::RowNotFound.into()) };
     let position = of_live_tables(first.try_get(3)?)?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows.iter().take(limit) {
@@ -360,7 +355,7 @@ pub fn value(kind: Kind, text: &str) -> Option<String> {
 /// # Errors
 /// When the database does not answer, or there are no tables.
 pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
-    Ok(checkpoint(db).await?)
+    of_live_tables(checkpoint(db).await?)
 }
 
 /// How many streams are parked.

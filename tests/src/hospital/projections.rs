@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hims_event_store::{Append, NewEvent, StreamAppend};
-use hims_projections::{Rebuild, RebuildError, Rebuilt, Target, migrations};
+use hims_projections::{Rebuild, RebuildError, Rebuilt, Target};
 use hims_testing::{assert_same, event_types};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -29,7 +29,8 @@ async fn a_rebuild_gives_every_row_of_every_table_again() {
     let before = contents(hospital.owner(), "hims").await;
     let Rebuilt { position, parked } = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_eq!(parked, 0);
-    assert_eq!(before["projection_checkpoint"], [format!("{{\"only_row\": true, \"position\": {position}}}")]);
+    let checkpoint: Value = serde_json::from_str(&before["projection_checkpoint"][0]).expect("a checkpoint");
+    assert_eq!(checkpoint["position"], position);
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
     // And it goes on from there.
     let reception = hospital.login("reception").await;
@@ -66,30 +67,6 @@ async fn the_server_reads_and_writes_while_its_tables_are_swapped() {
     assert_eq!(before["projection_failures"], Vec::<String>::new());
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
-}
-
-#[tokio::test]
-async fn tables_that_are_made_beside_a_history_are_filled_from_it() {
-    let hospital = Hospital::start().await;
-    busy_day(&hospital.nobody()).await;
-    let admin = hospital.login("admin").await;
-    hospital.settle().await;
-    let count = async || {
-        let mut rows = Vec::new();
-        for table in ["audit-logs", "medications", "patients"] {
-            rows.push(admin.items(&format!("{table}?limit=500")).await.len());
-        }
-        rows
-    };
-    let before = count().await;
-    migrations::down(hospital.owner(), Some(2)).await.expect("down");
-    migrations::up(hospital.owner()).await.expect("up");
-    // Late, with a word of it, and then whole.
-    admin.get_until("audit-logs?limit=1", 200).await;
-    assert_eq!(count().await, before);
-    let whole = contents(hospital.owner(), "hims").await;
-    rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
-    assert_same_rows(&contents(hospital.owner(), "hims").await, &whole);
 }
 
 #[tokio::test]

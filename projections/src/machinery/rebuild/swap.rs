@@ -1,0 +1,67 @@
+//! The new tables take the place of the old ones.
+
+use std::time::Duration;
+
+use hims_event_store::Position;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::{Rebuild, RebuildError, execute};
+use crate::READ_SCHEMA;
+
+/// Where the old tables are until nobody reads them any more.
+fn old() -> String {
+    format!("{READ_SCHEMA}_old")
+}
+
+impl Rebuild {
+    /// Puts the new tables in the place of the old ones, if there are any, in one transaction and with nobody
+    /// projecting meanwhile. The checkpoint that says their form goes with them.
+    pub(super) async fn swap(
+        &self,
+        db: &mut PgConnection,
+        schema: &str,
+        position: &mut Position,
+        progress: &mut (impl FnMut(Position) + Send),
+    ) -> Result<(), RebuildError> {
+        let old = old();
+        execute(db, &format!("drop schema if exists {old} cascade")).await?;
+        let mut holder = self.pool.acquire().await?;
+        let mut held = holder.begin().await?;
+        let has_checkpoint = exists(&mut held, &format!("to_regclass('{READ_SCHEMA}.projection_checkpoint')")).await?;
+        if has_checkpoint {
+            // Whoever projects waits for this row, and then finds that the checkpoint is another's.
+            execute(&mut held, &format!("select from {READ_SCHEMA}.projection_checkpoint for update")).await?;
+        }
+        let head = self.store.current_head().await?;
+        self.project(db, None, position, head, progress).await?;
+        if exists(&mut held, &format!("to_regnamespace('{READ_SCHEMA}')")).await? {
+            execute(&mut held, &format!("alter schema {READ_SCHEMA} rename to {old}")).await?;
+        }
+        execute(&mut held, &format!("alter schema {schema} rename to {READ_SCHEMA}")).await?;
+        if has_checkpoint {
+            // Whoever waits for the old checkpoint must not find it where it was: its rows would go to the new tables.
+            execute(&mut held, &format!("update {old}.projection_checkpoint set position = -1")).await?;
+        }
+        Ok(held.commit().await?)
+    }
+}
+
+/// Drops the tables that were swapped away, once those who began to read them before are done. If that takes too long,
+/// the next rebuild drops them.
+pub(super) async fn drop_old(db: &mut PgConnection) {
+    for _ in 0..10 {
+        let sql = format!("set lock_timeout = '5s'; drop schema if exists {} cascade", old());
+        match execute(db, &sql).await {
+            Ok(()) => return,
+            Err(error) if error.as_database_error().is_some() => {
+                tracing::warn!(%error, "the old tables are still being read; trying again");
+            }
+            Err(error) => return tracing::warn!(%error, "the old tables are left to the next rebuild"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn exists(db: &mut PgConnection, what: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(AssertSqlSafe(format!("select {what} is not null"))).fetch_one(db).await
+}

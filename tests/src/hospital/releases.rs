@@ -1,0 +1,319 @@
+//! A new release on a hospital with a history: the old tables answer until new ones have taken their place, whatever
+//! happens in between.
+
+use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::join;
+use hims_projections::{Rebuild, RebuildError, TABLES, Target};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+
+use super::demo::{busy_day, patient, person, user};
+use super::process::hims;
+use super::tables::{assert_same_rows, contents, count};
+use super::{Answer, Client, Hospital};
+use crate::support::{Proxy, pool_as, scratch};
+
+/// The tables as a release had them that knew neither vital signs nor who entered a patient.
+const OLDER: &str = "update hims.projection_checkpoint set form = '1.1.older';
+    drop table hims.vital_signs; alter table hims.patients drop column created_by";
+
+/// The number of the demo's receptionist.
+const RECEPTION: u16 = 4;
+
+pub(super) async fn tell(hospital: &Hospital, sql: &str) {
+    let mut db = hospital.database.superuser().await;
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect("somebody who may do anything");
+}
+
+pub(super) async fn ask<T>(hospital: &Hospital, sql: &'static str) -> T
+where
+    T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    sqlx::query_scalar(sql).fetch_one(hospital.owner()).await.expect("a value")
+}
+
+/// The schema of the living tables: another one after each rebuild.
+pub(super) async fn schema(hospital: &Hospital) -> i64 {
+    ask(hospital, "select 'hims'::regnamespace::oid::bigint").await
+}
+
+/// Nobody rebuilds until it is dropped; waits for whoever does.
+pub(super) async fn no_rebuild(hospital: &Hospital) -> PgConnection {
+    let mut holder = hospital.owner().acquire().await.expect("a connection").detach();
+    sqlx::query("select pg_advisory_lock(1751739762)").execute(&mut holder).await.expect("the lock of a rebuild");
+    holder
+}
+
+/// Returns when nobody rebuilds any more.
+async fn no_more_rebuild(hospital: &Hospital) {
+    let mut holder = no_rebuild(hospital).await;
+    sqlx::query("select pg_advisory_unlock_all()").execute(&mut holder).await.expect("it is given back");
+}
+
+pub(super) fn rebuild(hospital: &Hospital) -> Rebuild {
+    Rebuild { store: hospital.node.store.clone(), pool: hospital.owner().clone() }
+}
+
+/// Every row is the one that a rebuild gives.
+pub(super) async fn assert_rebuilt(hospital: &Hospital) {
+    hospital.settle().await;
+    let before = contents(hospital.owner(), "hims").await;
+    no_more_rebuild(hospital).await;
+    rebuild(hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
+}
+
+pub(super) async fn ready(client: &Client) -> Answer {
+    client.send(client.request(Method::GET, "/health/ready")).await
+}
+
+/// The server is not ready, and says why.
+pub(super) async fn assert_unfit(client: &Client, reason: &str) -> Value {
+    let answer = ready(client).await;
+    let told = answer.json();
+    assert_eq!(
+        (answer.status, &told["status"], &told["reason"]),
+        (503, &"unavailable".into(), &reason.into()),
+        "{told}"
+    );
+    assert_eq!(told["database"], "up", "{told}");
+    told
+}
+
+/// Asks until it is so.
+pub(super) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let asking = async { while !is_so().await {} };
+    tokio::time::timeout(Duration::from_mins(1), asking).await.expect("it is so at last");
+}
+
+pub(super) async fn until_ready(client: &Client) {
+    until(async || ready(client).await.status == 200).await;
+}
+
+/// Reads what there is, however old.
+pub(super) async fn read(client: &Client, path: &str) -> Answer {
+    client.send(client.request(Method::GET, &format!("/api/v1/{path}"))).await
+}
+
+async fn items(client: &Client, table: &str) -> Value {
+    read(client, &format!("{table}?limit=500")).await.done()["items"].take()
+}
+
+pub(super) async fn count_of(client: &Client, table: &str) -> usize {
+    items(client, table).await.as_array().expect("items").len()
+}
+
+#[track_caller]
+pub(super) fn assert_behind(answer: &Answer) {
+    answer.problem(503, "read-model-behind");
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_old_tables_answer_until_new_ones_have_taken_their_place() {
+    let mut hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    let admin = hospital.login("admin").await;
+    hospital.settle().await;
+    let mut before = BTreeMap::new();
+    for table in TABLES {
+        before.insert(table.name, items(&admin, &table.name.replace('_', "-")).await);
+    }
+    let held = no_rebuild(&hospital).await;
+    tell(&hospital, OLDER).await;
+    hospital.node = hospital.another_node().await;
+    let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
+    let told = assert_unfit(&admin, "read-tables-rebuilding").await;
+    let (head, shown) = (told["head_position"].as_i64(), told["read_position"].as_i64());
+    assert!(head > shown && shown > Some(50), "{told}");
+    // Of the tables that are new nothing is answered, of the others everything.
+    for table in TABLES {
+        let route = table.name.replace('_', "-");
+        if table.name == "vital_signs" {
+            assert_behind(&read(&admin, &route).await);
+            assert_behind(&read(&admin, &format!("{route}/{}", patient(1))).await);
+            continue;
+        }
+        let mut expected = before[table.name].clone();
+        if table.name == "patients" {
+            expected.as_array_mut().expect("items").iter_mut().for_each(|it| it["created_by"] = Value::Null);
+        }
+        assert_eq!(items(&admin, &route).await, expected, "{route}");
+    }
+    // A column that is new reads as null, and can be asked for.
+    let row = read(&admin, &format!("patients/{}", patient(3))).await.done();
+    assert_eq!((&row["last_name"], row.get("created_by")), (&"O'Brien".into(), Some(&Value::Null)));
+    let found = read(&admin, "patients?q=kowalczyk&sort=-created_by").await.done();
+    assert_eq!((&found["items"][0]["last_name"], &found["items"][1]), (&"Kowalczyk".into(), &Value::Null));
+    let entered = format!("patients?created_by={}", user(RECEPTION));
+    assert_eq!(read(&admin, &entered).await.done()["items"], json!([]));
+    // Commands are carried out. Whoever wants to see what they did has to wait.
+    let id = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
+    let fresh =
+        admin.request(Method::GET, "/api/v1/patients").header("hims-min-position", shown.expect("it was told") + 1);
+    assert_behind(&admin.send(fresh.header("prefer", "wait=0")).await);
+    assert_eq!(read(&admin, &format!("patients/{id}")).await.status, 404);
+    let patients = count_of(&admin, "patients").await;
+    drop(held);
+    until(async || {
+        let is_ready = ready(&admin).await.status == 200;
+        assert!(count_of(&admin, "patients").await >= patients);
+        let new = read(&admin, "vital-signs").await;
+        assert!(new.status == 200 || !is_ready && new.json()["code"] == "read-model-behind", "{new:?}");
+        is_ready
+    })
+    .await;
+    assert_eq!(admin.row("patients", &id).await["first_name"], "Ottilie");
+    assert_eq!(admin.items(&entered).await.len(), 2);
+    assert_eq!(items(&admin, "vital-signs").await, before["vital_signs"]);
+    assert_rebuilt(&hospital).await;
+}
+
+#[tokio::test]
+async fn the_server_answers_while_its_tables_are_made_anew() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let (reception, done) = (hospital.login("reception").await, AtomicBool::new(false));
+    let patients = count_of(&reception, "patients").await;
+    let reading = async {
+        let mut answers = 0;
+        while !done.load(Ordering::SeqCst) {
+            assert_eq!(count_of(&reception, "patients").await, patients);
+            answers += 1;
+        }
+        answers
+    };
+    let releasing = async {
+        for _ in 0..3 {
+            let before = schema(&hospital).await;
+            tell(&hospital, "update hims.projection_checkpoint set form = '1.1.older'").await;
+            until(async || schema(&hospital).await != before).await;
+        }
+        done.store(true, Ordering::SeqCst);
+    };
+    let (answers, ()) = join(reading, releasing).await;
+    assert!(answers > 3, "{answers}");
+    assert_rebuilt(&hospital).await;
+}
+
+#[tokio::test]
+async fn of_two_nodes_that_start_at_once_one_rebuilds() {
+    let mut hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let held = no_rebuild(&hospital).await;
+    let counting = "create table public.made (name text);
+        grant select on public.made to hims;
+        create function public.note_made() returns event_trigger language plpgsql security definer as
+            'begin insert into public.made select object_identity from pg_event_trigger_ddl_commands(); end';
+        create event trigger note_made on ddl_command_end when tag in ('CREATE SCHEMA') execute function public.note_made()";
+    tell(&hospital, counting).await;
+    tell(&hospital, OLDER).await;
+    let (one, other) = join(hospital.another_node(), hospital.another_node()).await;
+    hospital.node = one;
+    let here = hospital.nobody();
+    let there = here.at(&other.base);
+    assert_unfit(&here, "read-tables-rebuilding").await;
+    assert_unfit(&there, "read-tables-rebuilding").await;
+    drop(held);
+    until_ready(&here).await;
+    until_ready(&there).await;
+    no_more_rebuild(&hospital).await;
+    assert_eq!(count(hospital.owner(), "public.made").await, 1);
+    assert_rebuilt(&hospital).await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_breaks_off_anywhere_leaves_whole_tables() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    let admin = hospital.login("admin").await;
+    hospital.settle().await;
+    let before = contents(hospital.owner(), "hims").await;
+    let proxy = Proxy::start().await;
+    let pool = pool_as("hims", &proxy.options(&hospital.database.options));
+    let broken = Rebuild { store: hospital.node.store.clone(), pool };
+    let statements: [&[u8]; 9] = [
+        b"create schema hims_rebuild",
+        b"set local role hims_projector",
+        b"update projection_checkpoint set position",
+        b" add constraint ",
+        b"CREATE INDEX ",
+        b"for update",
+        b"alter schema hims rename to hims_old",
+        b"alter schema hims_rebuild rename to hims",
+        b"set position = -1",
+    ];
+    for statement in statements {
+        let captured = proxy.capture(statement);
+        let broken = broken.run(&Target::Swap, |_| {});
+        let (broken, ()) = join(broken, async { drop(captured.await.expect("it is sent")) }).await;
+        let error = broken.expect_err(&String::from_utf8_lossy(statement));
+        assert!(!matches!(error, RebuildError::Busy), "{error}");
+        // PostgreSQL has noticed when the lock can be had.
+        no_more_rebuild(&hospital).await;
+        assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
+        assert_eq!(count_of(&admin, "vital-signs").await, before["vital_signs"].len());
+    }
+    // Whoever waits for it may give up.
+    let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+    let whole = rebuild(&hospital);
+    let begin = |position| assert!(begun.send(position).is_ok());
+    tokio::select! {
+        biased;
+        _ = has_begun.recv() => {}
+        _ = whole.run(&Target::Swap, begin) => panic!("it says that it has begun"),
+    }
+    no_more_rebuild(&hospital).await;
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
+    // After the swap, only the old tables are left to drop.
+    let captured = proxy.capture(b"set lock_timeout = '5s'");
+    let broken = broken.run(&Target::Swap, |_| {});
+    let (swapped, ()) = join(broken, async { drop(captured.await.expect("it is sent")) }).await;
+    swapped.expect("the tables are swapped");
+    no_more_rebuild(&hospital).await;
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
+    assert_rebuilt(&hospital).await;
+    assert_eq!(count(hospital.owner(), "pg_namespace where nspname in ('hims_old', 'hims_rebuild')").await, 0);
+}
+
+/// The program on the hospital's database.
+fn program(hospital: &Hospital, arguments: &[&str]) -> Output {
+    let mut command = hims();
+    command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("RUST_LOG", "off");
+    command.env("HIMS_MASTER_KEY_FILE", hospital.settings.master_key_file.as_ref().expect("a key"));
+    let output = command.args(arguments).stdin(Stdio::null()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    output
+}
+
+#[tokio::test]
+async fn on_the_command_line_the_old_tables_stay_until_they_are_rebuilt() {
+    let mut hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let held = no_rebuild(&hospital).await;
+    tell(&hospital, OLDER).await;
+    let before = contents(hospital.owner(), "hims").await;
+    let migrated = program(&hospital, &["migrate", "up"]);
+    assert!(String::from_utf8_lossy(&migrated.stdout).contains("They go on answering"), "{migrated:?}");
+    let folder = scratch("import");
+    program(&hospital, &["import", "fhir", folder.path().to_str().expect("UTF-8")]);
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
+    drop(held);
+    until_ready(&hospital.nobody()).await;
+    no_more_rebuild(&hospital).await;
+    tell(&hospital, "update hims.projection_checkpoint set position = position + 1000").await;
+    program(&hospital, &["rebuild"]);
+    until_ready(&hospital.nobody()).await;
+    let migrated = program(&hospital, &["migrate", "up"]);
+    assert!(!String::from_utf8_lossy(&migrated.stdout).contains("They go on answering"), "{migrated:?}");
+    hospital.node = hospital.another_node().await;
+    assert_rebuilt(&hospital).await;
+}
