@@ -103,7 +103,9 @@ async fn an_appointments_state_follows_its_events() {
     reception.did("confirm-appointment", json!({"appointment_id": id})).await;
     let status = |query: &'static str| {
         let (reception, id) = (reception.clone(), id.clone());
-        async move { reception.get(&format!("streams/appointment/{id}{query}")).await.done()["state"]["status"].clone() }
+        async move {
+            reception.get(&format!("streams/appointment/{id}{query}")).await.done()["state"]["status"].clone()
+        }
     };
     assert_eq!(status("?version=1").await, "scheduled");
     assert_eq!(status("").await, "confirmed");
