@@ -13,10 +13,10 @@ async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
     let id = registered.id();
     let at_first = reception.get(&format!("streams/patient/{id}")).await.done();
     reception.did("change-patient-demographics", json!({"patient_id": id, "city": "Freiburg"})).await;
-    let city = |query: String| {
+    let city = |when: String| {
         let (reception, id) = (reception.clone(), id.clone());
         async move {
-            let answer = reception.get(&format!("streams/patient/{id}{query}")).await;
+            let answer = reception.get(&format!("streams/patient/{id}{when}")).await;
             (answer.header("etag").expect("an ETag").to_owned(), answer.done()["state"]["demographics"]["city"].clone())
         }
     };
@@ -101,11 +101,9 @@ async fn an_appointments_state_follows_its_events() {
     let reception = hospital.login("reception").await;
     let id = reception.did("schedule-appointment", appointment(&demo::patient(5), at(4, 0))).await;
     reception.did("confirm-appointment", json!({"appointment_id": id})).await;
-    let status = |query: &'static str| {
+    let status = |when: &'static str| {
         let (reception, id) = (reception.clone(), id.clone());
-        async move {
-            reception.get(&format!("streams/appointment/{id}{query}")).await.done()["state"]["status"].clone()
-        }
+        async move { reception.get(&format!("streams/appointment/{id}{when}")).await.done()["state"]["status"].clone() }
     };
     assert_eq!(status("?version=1").await, "scheduled");
     assert_eq!(status("").await, "confirmed");
