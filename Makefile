@@ -1,11 +1,11 @@
-# What is missing is installed first, where that is allowed: see scripts/setup.sh.
+# scripts/setup.sh first installs missing programs, where apt may be used without a password.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench fmt setup
 
 TOOLS := $(CURDIR)/target/tools/bin
 
-help: ## What there is to make
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what building and running need

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings what building and running need: PostgreSQL 15 to 18, setpriv and a C compiler. Says nothing and takes no
-# time when all of it is there.
+# Installs what building and running need: PostgreSQL 15 to 18, setpriv and a C compiler. Prints nothing and returns at
+# once when all of them are there.
 #
 #   scripts/setup.sh        for make run, test and bench
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
@@ -14,12 +14,13 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# A folder with the programs of a PostgreSQL that is new enough; looked for as `hims serve` does.
+# Whether a folder has the programs of PostgreSQL 15 to 18.
 is_postgres() {
     [ -x "$1/postgres" ] && [ -x "$1/initdb" ] || return 1
     local version
     version=$("$1/postgres" --version) && [[ $version =~ \)\ (15|16|17|18)[^0-9] ]]
 }
+# Looks for PostgreSQL in the places where `hims serve` looks.
 have_postgres() {
     if [ -n "${HIMS_PG_BIN:-}" ]; then
         is_postgres "$HIMS_PG_BIN" || fail "HIMS_PG_BIN names no folder with PostgreSQL 15 to 18; correct or unset it."
@@ -32,7 +33,7 @@ have_postgres() {
     have postgres && is_postgres "$(dirname "$(readlink -f "$(command -v postgres)")")"
 }
 
-# Runs a command as root, if that is possible without asking.
+# Runs a command as root, if that is possible without a password.
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 may_install() { have apt-get && as_root true 2>/dev/null; }
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2; }
@@ -42,7 +43,7 @@ install_packages() {
     apt install --no-install-recommends -y "$@"
 }
 
-# PostgreSQL 15, or else the newest; its programs only. A server of the system would be neither used nor wanted.
+# Installs PostgreSQL 15, or else the newest offered. The package must not create a cluster: hims does not use it.
 install_postgres() {
     local version chosen='' no_cluster=/etc/postgresql-common/createcluster.d/hims.conf
     for version in 15 18 17 16; do
@@ -70,7 +71,7 @@ if [ ${#packages[@]} -gt 0 ] || $needs_postgres; then
     apt update
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
     ! $needs_postgres || install_postgres
-    have_postgres || fail "PostgreSQL was installed but is not where it is looked for; set HIMS_PG_BIN to its bin folder."
+    have_postgres || fail "PostgreSQL was installed, but not in a folder that is searched; set HIMS_PG_BIN to the bin folder of PostgreSQL."
 fi
 
 [ "${1:-}" = lint ] || exit 0
@@ -83,7 +84,7 @@ for component in rustfmt clippy; do
     rustup component add "$component" </dev/null >&2
 done
 
-# Built without optimisation and debug information: they run for seconds, and are built in two minutes instead of many.
+# The tools are built without optimisation and debug information: they run for seconds, and optimising takes minutes.
 build_tool() {
     grep -qs "\"$1 $2 " "$TOOLS/.crates.toml" && [ -x "$TOOLS/bin/$1" ] && return
     say "building $1 $2, once"

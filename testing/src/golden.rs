@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::patched;
 
-/// An event as its golden file, `<event type>.v<schema version>.json`, holds it: its data, before what is personal is
-/// sealed.
+/// An event as its golden file, `<event type>.v<schema version>.json`, holds it: the stored data, before personal
+/// values are sealed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Golden {
     /// The event type, such as `patient.registered`.
     pub event_type: String,
     /// The version of the event type's form.
     pub schema_version: i32,
-    /// What is stored of it.
+    /// The stored data of the event, before personal values are sealed.
     pub data: Value,
 }
 
@@ -30,7 +30,7 @@ impl Golden {
         self.event_type.split_once('.').map_or("", |(_, name)| name)
     }
 
-    /// The name of the file.
+    /// The name of the golden file.
     pub fn file_name(&self) -> String {
         format!("{}.v{}.json", self.event_type, self.schema_version)
     }
@@ -48,7 +48,7 @@ impl Read for Golden {
 /// The golden files of the product, in the order of event types and versions.
 ///
 /// # Panics
-/// When one cannot be read.
+/// When a golden file cannot be read.
 pub fn all() -> &'static [Golden] {
     static ALL: LazyLock<Vec<Golden>> =
         LazyLock::new(|| in_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden")));
@@ -58,7 +58,7 @@ pub fn all() -> &'static [Golden] {
 /// The golden files of a folder, in the order of event types and versions.
 ///
 /// # Panics
-/// When one cannot be read, or is not named `<event type>.v<schema version>.json`.
+/// When a file cannot be read, or is not named `<event type>.v<schema version>.json`.
 pub fn in_folder(folder: &Path) -> Vec<Golden> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let read = |path: &Path| {
@@ -79,7 +79,8 @@ pub fn in_folder(folder: &Path) -> Vec<Golden> {
     files
 }
 
-/// What the newest golden file of an aggregate's event holds, with personal values bare, as a request brings them.
+/// The data of the newest golden file of an aggregate's event, with each personal value as in a request: `"x"` instead
+/// of `{"$personal": "x"}`.
 ///
 /// # Panics
 /// When there is no such file.
@@ -88,7 +89,7 @@ pub fn fields<A: Aggregate>(name: &str) -> Value {
     bare(newest::<A>(name).data)
 }
 
-/// The value with `"x"` for every `{"$personal": "x"}`.
+/// Replaces every `{"$personal": "x"}` by `"x"`.
 fn bare(value: Value) -> Value {
     match value {
         Value::Object(mut members) => match members.remove("$personal") {
@@ -100,10 +101,10 @@ fn bare(value: Value) -> Value {
     }
 }
 
-/// The event that the newest golden file of an aggregate's event holds: `sample::<Patient>("registered")`.
+/// The event in the newest golden file of an aggregate's event, such as `sample::<Patient>("registered")`.
 ///
 /// # Panics
-/// When there is no such file, or it cannot be read.
+/// When there is no such file, or the file cannot be read as the event.
 #[track_caller]
 pub fn sample<A: Aggregate>(name: &str) -> A::Event {
     sample_with::<A>(name, json!({}))
@@ -112,7 +113,7 @@ pub fn sample<A: Aggregate>(name: &str) -> A::Event {
 /// As [`sample`], with some fields changed by a [JSON merge patch](patched).
 ///
 /// # Panics
-/// When there is no such file, or it cannot be read with these changes.
+/// When there is no such file, or the changed data cannot be read as the event.
 #[track_caller]
 pub fn sample_with<A: Aggregate>(name: &str, changes: Value) -> A::Event {
     let golden = newest::<A>(name);
@@ -128,10 +129,10 @@ fn newest<A: Aggregate>(name: &str) -> Golden {
     newest.unwrap_or_else(|| panic!("there is no golden file of {event_type}")).clone()
 }
 
-/// What is stored of an event, before what is personal is sealed.
+/// The stored form of an event, before personal values are sealed.
 ///
 /// # Panics
-/// When the event is no externally tagged enum.
+/// When the event is not serialised as an externally tagged enum.
 pub fn written<A: Aggregate>(event: &A::Event, schema_version: i32) -> Golden {
     let (name, data) = match serde_json::to_value(event) {
         Ok(Value::String(name)) => (name, json!({})),

@@ -1,7 +1,7 @@
 //! What the tests of several crates share. Only ever a dev-dependency.
 //!
 //! The golden files under `domain/tests/golden` are the stored form of every event, one file per event type and schema
-//! version. They are the samples of all tests, so that no event is spelt twice.
+//! version. All tests take their sample events from the golden files, so that no event is written down twice.
 
 mod golden;
 mod same;
@@ -35,7 +35,7 @@ pub fn patched(mut value: Value, patch: Value) -> Value {
 /// The members of an object that have these names.
 ///
 /// # Panics
-/// When one is not there.
+/// When the object has no member of a name.
 #[track_caller]
 pub fn only<const N: usize>(object: &Value, names: [&str; N]) -> Value {
     let member = |name: &str| match object.get(name) {

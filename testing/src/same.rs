@@ -3,11 +3,11 @@ use std::fmt::{Debug, Write as _};
 /// How many elements of each kind are printed before the rest is only counted.
 const PRINTED: usize = 20;
 
-/// Fails unless both hold the same elements, each as often, in whatever order; prints only what is missing and what is
-/// extra. For sets, maps and lists that are too long to be read side by side.
+/// Fails unless two collections hold the same elements equally often, in any order; prints only the missing and the
+/// extra elements. For collections that are too long to be compared by eye.
 ///
 /// # Panics
-/// When they differ.
+/// When the collections differ.
 #[track_caller]
 pub fn assert_same<T: Ord + Debug>(found: impl IntoIterator<Item = T>, expected: impl IntoIterator<Item = T>) {
     if let Some(difference) = difference(found, expected) {
@@ -15,20 +15,22 @@ pub fn assert_same<T: Ord + Debug>(found: impl IntoIterator<Item = T>, expected:
     }
 }
 
-/// As [`assert_same`], and fails also where the order differs; prints the first place where it does.
+/// As [`assert_same`], and fails also when the order differs; prints the first place with different elements.
 ///
 /// # Panics
-/// When they differ.
+/// When the collections differ.
 #[track_caller]
 pub fn assert_same_order<T: Ord + Debug>(found: impl IntoIterator<Item = T>, expected: impl IntoIterator<Item = T>) {
     let (found, expected): (Vec<T>, Vec<T>) = (found.into_iter().collect(), expected.into_iter().collect());
     assert_same(&found, &expected);
-    if let Some((place, (found, expected))) = found.iter().zip(&expected).enumerate().find(|(_, (a, b))| a != b) {
+    if let Some((place, (found, expected))) =
+        found.iter().zip(&expected).enumerate().find(|(_, (found, expected))| found != expected)
+    {
         panic!("not in the same order: {found:?} instead of {expected:?} in place {place}");
     }
 }
 
-/// What is missing and what is extra, a line each; `None` when neither.
+/// The missing and the extra elements, a line each; `None` when there are none.
 fn difference<T: Ord + Debug>(
     found: impl IntoIterator<Item = T>,
     expected: impl IntoIterator<Item = T>,

@@ -5,7 +5,7 @@ use hims_domain::{Aggregate, for_each_aggregate};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// The stored names of all variants of an enum: what its `Deserialize` tells when it is asked for a value.
+/// The stored names of all variants of an enum, which the enum's `Deserialize` passes to its deserializer.
 ///
 /// # Panics
 /// When the type is no enum.
@@ -29,9 +29,10 @@ pub fn event_types() -> BTreeSet<String> {
     types
 }
 
-/// Holds no value. An enum that is read from it tells the names of its variants, which come back as the error.
+/// A deserializer without a value. It returns the names that an enum passes to it as the error.
 struct Curious;
 
+/// The error of [`Curious`]: the names of the variants; empty when the type that is read is no enum.
 #[derive(Debug)]
 struct Told(&'static [&'static str]);
 

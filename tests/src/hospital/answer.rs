@@ -1,7 +1,7 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// What the server answered.
+/// An answer of the server, with the whole body as text.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -12,7 +12,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.expect("a body") }
+        Self { status, headers, text: response.text().await.expect("the body can be read") }
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -20,26 +20,26 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|it| it.to_str().expect("a readable header"))
+        self.headers.get(name).map(|it| it.to_str().expect("the header is text"))
     }
 
-    /// The body of an answer that is none of a problem.
+    /// The JSON body of an answer, which must have a status of success.
     pub(crate) fn done(&self) -> Value {
         assert!((200..300).contains(&self.status), "{} {}", self.status, self.text);
         self.json()
     }
 
-    /// The id that a command answers.
+    /// The id of the stream in the answer of a command.
     pub(crate) fn id(&self) -> String {
-        self.done()["id"].as_str().expect("an id").to_owned()
+        self.done()["id"].as_str().expect("the answer has an id").to_owned()
     }
 
-    /// The position that a command answers.
+    /// The position in the log in the answer of a command.
     pub(crate) fn position(&self) -> i64 {
-        self.done()["position"].as_i64().expect("a position")
+        self.done()["position"].as_i64().expect("the answer has a position")
     }
 
-    /// A problem with everything that belongs to one, and nothing of what the request said.
+    /// The JSON body of an answer, which must be a complete problem document with this status and code.
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
@@ -55,7 +55,7 @@ impl Answer {
         problem
     }
 
-    /// As [`problem`](Self::problem), with the field that is at fault.
+    /// As [`problem`](Self::problem); the first error must point to the field `pointer`.
     pub(crate) fn problem_at(&self, status: u16, code: &str, pointer: &str) {
         let problem = self.problem(status, code);
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");

@@ -1,4 +1,5 @@
-//! Claims are what the log says, whatever was done; what a hand changed is found and made anew.
+//! After every command the stored claims are those that follow from the log. `hims verify --deep` finds claims that
+//! were changed by hand, and `hims rebuild --claims` makes them anew.
 
 use std::process::{Command, Output};
 
@@ -20,12 +21,12 @@ async fn after_every_command_the_claims_are_as_the_log_says() {
     assert_eq!((report.skipped, report.differing), (0, 0), "{report:?}");
 }
 
-/// The program on the database of the hospital.
+/// Runs the program with these arguments on the hospital's database.
 fn on(hospital: &Hospital, arguments: &[&str]) -> Output {
     let mut command: Command = hims();
-    let key = hospital.settings.master_key_file.as_ref().expect("a key file");
+    let key = hospital.settings.master_key_file.as_ref().expect("the hospital has a key file");
     command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
-    command.env("RUST_LOG", "off").args(arguments).output().expect("it runs")
+    command.env("RUST_LOG", "off").args(arguments).output().expect("the program runs")
 }
 
 #[tokio::test]
@@ -37,9 +38,9 @@ async fn claims_that_a_hand_changed_are_found_and_made_anew() {
     assert_eq!(whole.status.code(), Some(0), "{whole:?}");
     for table in ["booking_claims", "unique_claims"] {
         let sql = format!("delete from log.{table}");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(hospital.owner()).await.expect("a superuser's hand");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(hospital.owner()).await.expect("the claims are deleted");
     }
-    // The chain holds, but what lies beside it does not.
+    // The hash chain is whole, but the claims beside the log are not.
     assert_eq!(on(&hospital, &["verify"]).status.code(), Some(0));
     let found = on(&hospital, &["verify", "--deep"]);
     let said = String::from_utf8_lossy(&found.stderr).into_owned();

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::Answer;
 
-/// Somebody who is logged in, or nobody. All clients of a hospital know how far each other has seen.
+/// A client of the HTTP interface, logged in or not. All clients of a hospital share the highest position that any of
+/// them was answered.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -17,12 +18,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Nobody.
+    /// A client that is not logged in.
     pub(crate) fn new(base: String, seen: Arc<AtomicI64>) -> Self {
         Self { http: reqwest::Client::new(), base, token: None, seen }
     }
 
-    /// The demo's user with this login.
+    /// Logs in as the demo user `<login>@demo.hims`.
     pub(crate) async fn login(&self, login: &str) -> Self {
         self.login_as(&format!("{login}@demo.hims"), super::demo::PASSWORD).await
     }
@@ -30,7 +31,7 @@ impl Client {
     pub(crate) async fn login_as(&self, email: &str, password: &str) -> Self {
         let answer = self.log_in(email, password).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
-        let token = answer.json()["token"].as_str().expect("a token").to_owned();
+        let token = answer.json()["token"].as_str().expect("the answer has a token").to_owned();
         Self { token: Some(token), ..self.clone() }
     }
 
@@ -39,12 +40,12 @@ impl Client {
         self.send(self.request(Method::POST, "/api/v1/sessions").json(&body)).await
     }
 
-    /// The same person at another node.
+    /// The same session at another node.
     pub(crate) fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }
     }
 
-    /// Somebody with another token.
+    /// The same client with another session token.
     pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
@@ -66,31 +67,32 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        self.try_send(request).await.expect("an answer")
+        self.try_send(request).await.expect("the server answers")
     }
 
     pub(crate) fn post(&self, command: &str, body: &Value) -> RequestBuilder {
         self.request(Method::POST, &format!("/api/v1/commands/{command}")).json(body)
     }
 
-    /// Gives a command.
+    /// Sends a command.
     pub(crate) async fn command(&self, name: &str, body: Value) -> Answer {
         self.send(self.post(name, &body)).await
     }
 
-    /// Gives a command that must be carried out; answers the stream's id.
+    /// Sends a command that must succeed; returns the id of the stream.
     pub(crate) async fn did(&self, name: &str, body: Value) -> String {
         self.command(name, body).await.id()
     }
 
-    /// Reads what is at least as new as everything that was answered before.
+    /// Reads once the tables have reached the highest position that any client was answered.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         let position = self.seen.load(Ordering::SeqCst);
         let request = self.request(Method::GET, &format!("/api/v1/{path}"));
         self.send(request.header("hims-min-position", position).header("prefer", "wait=10")).await
     }
 
-    /// The answer once it has a status: what follows from an event in the order of the log comes a moment later.
+    /// Repeats a read until the answer has this status. Needed where a consequence of an event, such as the end of a
+    /// session, takes effect a moment after the command was answered.
     pub(crate) async fn get_until(&self, path: &str, status: u16) -> Answer {
         let asking = async {
             loop {
@@ -100,20 +102,20 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_mins(1), asking).await.expect("it is answered so at last")
+        tokio::time::timeout(Duration::from_mins(1), asking).await.expect("the status is answered within a minute")
     }
 
-    /// A row.
+    /// A row of a table; the row must be there.
     pub(crate) async fn row(&self, table: &str, id: &str) -> Value {
         self.get(&format!("{table}/{id}")).await.done()
     }
 
     /// The items of a page.
     pub(crate) async fn items(&self, path: &str) -> Vec<Value> {
-        self.get(path).await.done()["items"].as_array().expect("items").clone()
+        self.get(path).await.done()["items"].as_array().expect("the page has items").clone()
     }
 
-    /// Has everybody read at least what was recorded up to here.
+    /// Makes all clients wait, when they read, until the tables have reached this position.
     pub(crate) fn saw(&self, position: i64) {
         self.seen.fetch_max(position, Ordering::SeqCst);
     }

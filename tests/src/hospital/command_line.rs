@@ -1,4 +1,4 @@
-//! The program on the command line: what it prints, and how it ends.
+//! The program `hims` on the command line: its output and its exit codes.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -11,7 +11,7 @@ use super::fixture::key_file;
 use super::process::hims;
 use crate::support::{TestDatabase, empty_database, scratch};
 
-/// The program on a database of the tests.
+/// The program, set up to use a test database.
 fn on(database: &TestDatabase, folder: &tempfile::TempDir) -> Command {
     let mut command = hims();
     command.env("DATABASE_URL", database.options.to_url_lossy().as_str());
@@ -19,11 +19,11 @@ fn on(database: &TestDatabase, folder: &tempfile::TempDir) -> Command {
     command
 }
 
-fn text(of: &[u8]) -> String {
-    String::from_utf8(of.to_vec()).expect("UTF-8")
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// Failed, and said why in one sentence, on stderr.
+/// Fails unless the program ended with exit code 1 and said why in one line on stderr.
 #[track_caller]
 fn assert_failed(output: &Output) {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -48,11 +48,11 @@ fn every_command_explains_itself() {
         vec!["user", "add"],
         vec!["openapi"],
     ] {
-        let output = hims().args(&command).arg("--help").output().expect("it runs");
+        let output = hims().args(&command).arg("--help").output().expect("the program runs");
         assert_eq!(output.status.code(), Some(0), "{command:?}: {output:?}");
         assert!(text(&output.stdout).contains("Usage: hims"), "{command:?}: {output:?}");
     }
-    let output = hims().arg("--version").output().expect("it runs");
+    let output = hims().arg("--version").output().expect("the program runs");
     assert_eq!((output.status.code(), text(&output.stdout).starts_with("hims ")), (Some(0), true), "{output:?}");
 }
 
@@ -69,7 +69,7 @@ fn a_usage_that_is_none_is_2() {
         vec!["user", "add"],
         vec!["migrate", "down", "some"],
     ] {
-        let output = hims().args(&command).output().expect("it runs");
+        let output = hims().args(&command).output().expect("the program runs");
         assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
         assert!(text(&output.stdout).is_empty() && !output.stderr.is_empty(), "{command:?}: {output:?}");
     }
@@ -79,15 +79,15 @@ fn a_usage_that_is_none_is_2() {
 fn what_cannot_be_done_is_1() {
     let folder = scratch("cli");
     let no_database = hims().env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none").arg("verify").output();
-    assert_failed(&no_database.expect("it runs"));
+    assert_failed(&no_database.expect("the program runs"));
     let nothing_there = hims()
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
         .env("HIMS_MASTER_KEY_FILE", key_file(&folder))
         .env("RUST_LOG", "off")
         .args(["migrate", "status"])
         .output();
-    assert_failed(&nothing_there.expect("it runs"));
-    let unknown = hims().env("HIMS_COLOUR", "red").arg("verify").output().expect("it runs");
+    assert_failed(&nothing_there.expect("the program runs"));
+    let unknown = hims().env("HIMS_COLOUR", "red").arg("verify").output().expect("the program runs");
     assert_failed(&unknown);
 }
 
@@ -96,7 +96,7 @@ fn to_look_at_a_database_that_is_not_there_makes_none() {
     let folder = scratch("cli");
     let typo = folder.path().join("typo");
     for command in [vec!["verify"], vec!["rebuild"], vec!["migrate", "status"], vec!["migrate", "down"]] {
-        let output = hims().args(&command).arg("--data-dir").arg(&typo).output().expect("it runs");
+        let output = hims().args(&command).arg("--data-dir").arg(&typo).output().expect("the program runs");
         assert_failed(&output);
         assert!(text(&output.stderr).contains("typo"), "{output:?}");
         assert!(!typo.exists(), "{command:?}");
@@ -107,8 +107,12 @@ fn to_look_at_a_database_that_is_not_there_makes_none() {
 fn a_database_that_is_only_migrated_has_its_key() {
     let folder = scratch("cli");
     let hims = |arguments: &[&str]| {
-        let output =
-            hims().args(arguments).arg("--data-dir").arg(folder.path().join("data")).output().expect("it runs");
+        let output = hims()
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(folder.path().join("data"))
+            .output()
+            .expect("the program runs");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         text(&output.stdout)
     };
@@ -120,7 +124,7 @@ fn a_database_that_is_only_migrated_has_its_key() {
 async fn the_database_goes_up_and_down_and_up() {
     let (database, folder) = (empty_database().await, scratch("cli"));
     let migrate = |arguments: &[&str]| {
-        let output = on(&database, &folder).arg("migrate").args(arguments).output().expect("it runs");
+        let output = on(&database, &folder).arg("migrate").args(arguments).output().expect("the program runs");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         text(&output.stdout).lines().map(|it| it.contains(" applied 2")).collect::<Vec<_>>()
     };
@@ -138,15 +142,16 @@ async fn the_database_goes_up_and_down_and_up() {
 async fn a_broken_chain_is_told_with_its_position() {
     let hospital = Hospital::start().await;
     let folder = scratch("cli");
-    let verify =
-        |from: &str| on(&hospital.database, &folder).args(["verify", "--from", from]).output().expect("it runs");
+    let verify = |from: &str| {
+        on(&hospital.database, &folder).args(["verify", "--from", from]).output().expect("the program runs")
+    };
     let whole = verify("1");
     assert_eq!(whole.status.code(), Some(0), "{whole:?}");
     assert!(text(&whole.stdout).starts_with("positions 1 to "), "{whole:?}");
     let mut db = hospital.database.superuser().await;
     let tamper = "set session_replication_role = replica;
                   update log.events set metadata = replace(metadata::text, 'demo', 'omed')::json where position = 20";
-    sqlx::raw_sql(tamper).execute(&mut db).await.expect("somebody who may do anything");
+    sqlx::raw_sql(tamper).execute(&mut db).await.expect("a superuser changes an event");
     let broken = verify("1");
     assert_failed(&broken);
     assert!(text(&broken.stderr).contains("20"), "{broken:?}");
@@ -158,13 +163,16 @@ async fn a_past_is_made_in_a_schema_of_its_own() {
     let hospital = Hospital::start().await;
     let folder = scratch("cli");
     let rebuild = |schema: &str| {
-        on(&hospital.database, &folder).args(["rebuild", "--as-of", "20", "--into", schema]).output().expect("it runs")
+        on(&hospital.database, &folder)
+            .args(["rebuild", "--as-of", "20", "--into", schema])
+            .output()
+            .expect("the program runs")
     };
     let made = rebuild("as_of_20");
     assert_eq!(made.status.code(), Some(0), "{made:?}");
     assert_eq!(super::tables::count(hospital.owner(), "as_of_20.audit_logs").await, 20);
     assert_failed(&rebuild("as_of_20"));
-    // A word of SQL.
+    // `then` is a reserved word of SQL.
     let reserved = rebuild("then");
     assert_failed(&reserved);
     assert!(text(&reserved.stderr).contains("choose another"), "{reserved:?}");
@@ -179,16 +187,21 @@ async fn a_user_is_entered_and_chooses_another_password() {
         let mut command = on(&hospital.database, &folder);
         command.args(["user", "add", "--email", email, "--role", role]);
         command.args(["--first-name", "Ines", "--last-name", "Roth"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
-        child.stdin.take().expect("its input").write_all(format!("{password}\n").as_bytes()).expect("it listens");
-        child.wait_with_output().expect("it ends")
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+        child
+            .stdin
+            .take()
+            .expect("standard input")
+            .write_all(format!("{password}\n").as_bytes())
+            .expect("the password is read");
+        child.wait_with_output().expect("the program ends")
     };
     assert_failed(&add("ines@example.org", "nurse", "short"));
     let added = add("ines@example.org", "nurse", "a long enough password");
     assert_eq!(added.status.code(), Some(0), "{added:?}");
     assert!(!text(&added.stdout).contains("long enough"), "{added:?}");
     assert_failed(&add("ines@example.org", "nurse", "a long enough password"));
-    // A role of the hospital's own is one as well.
+    // A user can also be given a role that the hospital defined itself.
     let admin = hospital.login("admin").await;
     admin.did("define-role", json!({"name": "porter", "display_name": "Porter", "permissions": {}})).await;
     let porter = add("pavel@example.org", "porter", "a long enough password");
@@ -205,18 +218,20 @@ async fn a_demo_is_made_once_and_never_over_something_else() {
         .args(["user", "add", "--email", "x@example.org", "--role", "nurse", "--first-name", "X", "--last-name", "Y"])
         .stdin(Stdio::null())
         .output()
-        .expect("it runs");
+        .expect("the program runs");
     assert_failed(&output);
-    let output = on(&database, &folder).args(["serve", "--demo", "--bind", "127.0.0.1:0"]).output().expect("it runs");
+    let output =
+        on(&database, &folder).args(["serve", "--demo", "--bind", "127.0.0.1:0"]).output().expect("the program runs");
     assert_failed(&output);
     assert!(text(&output.stderr).contains("empty"), "{output:?}");
 }
 
 #[test]
 fn an_output_that_is_closed_early_is_no_failure() {
-    let mut child = hims().arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child =
+        hims().arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it ends");
+    let output = child.wait_with_output().expect("the program ends");
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
 }
 
@@ -226,12 +241,13 @@ fn a_setting_with_which_nothing_would_work_is_refused() {
     for name in
         ["HIMS_QUEUE", "HIMS_WORKERS", "HIMS_READ_CONNECTIONS", "HIMS_SESSION_HOURS", "HIMS_SESSION_IDLE_MINUTES"]
     {
-        let output = hims().env(name, "0").args(["serve", "--data-dir"]).arg(folder.path()).output().expect("it runs");
+        let output =
+            hims().env(name, "0").args(["serve", "--data-dir"]).arg(folder.path()).output().expect("the program runs");
         assert_failed(&output);
         assert!(text(&output.stderr).contains("at least 1"), "{output:?}");
     }
     for name in ["HIMS_SESSION_HOURS", "HIMS_SESSION_IDLE_MINUTES"] {
-        let output = hims().env(name, "99999999999").arg("verify").output().expect("it runs");
+        let output = hims().env(name, "99999999999").arg("verify").output().expect("the program runs");
         assert_failed(&output);
         assert!(text(&output.stderr).contains("a year"), "{output:?}");
     }
@@ -244,11 +260,11 @@ async fn with_another_master_key_nothing_is_opened_and_nothing_is_made() {
     let with = |file: &std::path::Path| {
         let mut command = on(&hospital.database, &folder);
         command.env("HIMS_MASTER_KEY_FILE", file).args(["serve", "--bind", "127.0.0.1:0"]);
-        command.output().expect("it runs")
+        command.output().expect("the program runs")
     };
     let other = folder.path().join("other.key");
-    std::fs::rename(key_file(&folder), &other).expect("a file that only its owner can read");
-    std::fs::write(&other, format!("{:064x}", 8)).expect("another key");
+    std::fs::rename(key_file(&folder), &other).expect("the key file is renamed and keeps its mode");
+    std::fs::write(&other, format!("{:064x}", 8)).expect("another key is written");
     let output = with(&other);
     assert_failed(&output);
     assert!(text(&output.stderr).contains("not that of this hospital"), "{output:?}");

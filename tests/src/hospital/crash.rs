@@ -1,4 +1,4 @@
-//! The real program, killed in the middle of its work: what it acknowledged is there.
+//! The real program is killed in the middle of its work. Every command that was acknowledged must be in the log.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,11 +15,11 @@ use super::tables::{assert_same_rows, contents, count};
 use super::{Client, Process};
 use crate::support::scratch;
 
-/// How many commands are acknowledged before something is killed.
+/// How many commands are acknowledged before the server or its database is killed or stopped.
 const ENOUGH: usize = 150;
 
-/// Registers patients from sixteen callers until the server is gone; answers the ids and positions that were
-/// acknowledged. `kill` is called once, in the middle.
+/// Sixteen callers register patients until the server no longer answers. Returns the id of each acknowledged patient
+/// with the position of the registration. `kill` is called once, after [`ENOUGH`] registrations.
 async fn work_until(client: &Client, kill: impl Fn()) -> BTreeMap<String, i64> {
     let acknowledged = AtomicUsize::new(0);
     let (acknowledged, kill) = (&acknowledged, &kill);
@@ -31,7 +31,7 @@ async fn work_until(client: &Client, kill: impl Fn()) -> BTreeMap<String, i64> {
             body["confirm_not_duplicate"] = true.into();
             match client.try_send(client.post("register-patient", &body)).await {
                 Ok(answer) if answer.status == 201 => mine.push((answer.id(), answer.position())),
-                // The server is on its way out, or its database is.
+                // The server or its database has stopped.
                 Ok(_) | Err(_) => break,
             }
             if acknowledged.fetch_add(1, Ordering::SeqCst) + 1 == ENOUGH {
@@ -45,14 +45,14 @@ async fn work_until(client: &Client, kill: impl Fn()) -> BTreeMap<String, i64> {
     all
 }
 
-/// The database of a server that runs, as its owner.
+/// Connections of the owner to the embedded database of a running server.
 fn owner(data_dir: &Path) -> PgPool {
     let options = EmbeddedPostgres::reach(&EmbeddedOptions::new(data_dir)).expect("a running PostgreSQL");
     PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
 }
 
-/// Everything that was acknowledged is in the log and in the tables; the log has no gap and its chain holds; and the
-/// tables are those of a rebuild.
+/// Checks that every acknowledged registration is in the log and in the tables, that the log has no gap and its hash
+/// chain is whole, and that a rebuild makes the same tables.
 async fn check(data_dir: &Path, acknowledged: &BTreeMap<String, i64>) {
     let server = Process::start(data_dir);
     let doctor = server.nobody.login("doctor").await;
@@ -94,7 +94,7 @@ async fn what_was_acknowledged_outlives_the_database_that_is_killed() {
     let reception = server.nobody.login("reception").await;
     let postgres = server.postgres();
     let acknowledged = work_until(&reception, || signal(postgres, "KILL")).await;
-    // A service manager starts it again; by itself it would answer nothing any more.
+    // The server ends when its embedded database has ended, so that a service manager starts the server again.
     assert_eq!(server.ended().code(), Some(1));
     check(folder.path(), &acknowledged).await;
 }

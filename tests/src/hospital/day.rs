@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::demo::{self, DOCTOR, NURSE, appointment, at, person, room, user};
 use super::{Client, Hospital};
 
-/// What came of the day.
+/// The ids of the streams that began on this day.
 struct Day {
     patient: String,
     appointment: String,
@@ -53,9 +53,9 @@ fn assert_has(row: &Value, expected: &Value) {
 #[tokio::test]
 async fn every_table_tells_of_the_day() {
     let hospital = Hospital::start().await;
-    let it = day(&hospital.nobody()).await;
+    let ids = day(&hospital.nobody()).await;
     let doctor = hospital.login("doctor").await;
-    let patient = doctor.row("patients", &it.patient).await;
+    let patient = doctor.row("patients", &ids.patient).await;
     assert_has(
         &patient,
         &json!({
@@ -68,36 +68,36 @@ async fn every_table_tells_of_the_day() {
     assert!(mrn.len() == 15 && mrn.starts_with("MRN-"), "{mrn}");
     assert!(patient.get("ssn").is_none() && patient.get("ssn_blind_index").is_none(), "{patient}");
     assert_has(
-        &doctor.row("appointments", &it.appointment).await,
+        &doctor.row("appointments", &ids.appointment).await,
         &json!({
-            "status": "completed", "patient_id": it.patient, "provider_id": user(DOCTOR), "room_id": room(1),
+            "status": "completed", "patient_id": ids.patient, "provider_id": user(DOCTOR), "room_id": room(1),
             "duration_minutes": 30, "time_zone": "America/New_York", "version": 5, "reason_for_visit": "Persistent cough",
             "department_id": demo::department(1), "cancelled_at": null,
         }),
     );
     assert_has(
-        &doctor.row("consultations", &it.consultation).await,
+        &doctor.row("consultations", &ids.consultation).await,
         &json!({
-            "status": "completed", "appointment_id": it.appointment, "chief_complaint": "Persistent cough",
+            "status": "completed", "appointment_id": ids.appointment, "chief_complaint": "Persistent cough",
             "assessment": "Acute bronchitis", "physical_examination": {"lungs": "Rhonchi on both sides"}, "plan": "Rest",
             "total_duration_minutes": 0, "version": 3, "history_of_present_illness": null,
         }),
     );
     assert_has(
-        &doctor.row("vital-signs", &it.vital_signs).await,
+        &doctor.row("vital-signs", &ids.vital_signs).await,
         &json!({
-            // Half goes to even: 120.5 down, 81.5 up, 98.65 down, 70.125 down.
+            // Rounding is half to even: 120.5 down, 81.5 up, 98.65 down, 70.125 down.
             "blood_pressure_systolic": 120, "blood_pressure_diastolic": 82, "temperature": 98.6, "temperature_unit": "F",
             "weight_kg": 70.12, "status": "final", "extreme": [], "recorded_by": user(NURSE), "pain_scale": 3,
         }),
     );
     assert_has(
-        &doctor.row("prescriptions", &it.prescription).await,
+        &doctor.row("prescriptions", &ids.prescription).await,
         &json!({
-            "status": "dispensed", "consultation_id": it.consultation, "priority": "normal", "version": 4,
+            "status": "dispensed", "consultation_id": ids.consultation, "priority": "normal", "version": 4,
         }),
     );
-    let items = doctor.items(&format!("prescription-items?prescription_id={}", it.prescription)).await;
+    let items = doctor.items(&format!("prescription-items?prescription_id={}", ids.prescription)).await;
     assert_eq!(items.len(), 1);
     assert_has(
         &items[0],
@@ -122,15 +122,15 @@ async fn the_lot_that_expires_first_is_dispensed_first() {
 #[tokio::test]
 async fn the_body_mass_index_follows_from_weight_and_height() {
     let hospital = Hospital::start().await;
-    let it = day(&hospital.nobody()).await;
+    let ids = day(&hospital.nobody()).await;
     hospital.settle().await;
     let bmi: String = sqlx::query_scalar("select bmi::text from vital_signs where id = $1::uuid")
-        .bind(&it.vital_signs)
+        .bind(&ids.vital_signs)
         .fetch_one(hospital.owner())
         .await
         .expect("a body mass index");
     assert_eq!(bmi, "22.9");
-    let row = hospital.login("doctor").await.row("vital-signs", &it.vital_signs).await;
+    let row = hospital.login("doctor").await.row("vital-signs", &ids.vital_signs).await;
     assert_eq!(row["bmi"], json!(22.9), "{row}");
 }
 
@@ -154,13 +154,13 @@ async fn an_extreme_value_is_confirmed_and_marked() {
 #[tokio::test]
 async fn every_event_has_its_audit_row_with_what_changed() {
     let hospital = Hospital::start().await;
-    let it = day(&hospital.nobody()).await;
+    let ids = day(&hospital.nobody()).await;
     let admin = hospital.login("admin").await;
     let audit = |id: String| {
         let admin = admin.clone();
         async move { admin.items(&format!("audit-logs?resource_id={id}&sort=position")).await }
     };
-    let rows = audit(it.appointment.clone()).await;
+    let rows = audit(ids.appointment.clone()).await;
     let actions: Vec<_> = rows.iter().map(|it| it["action"].as_str().expect("an action")).collect();
     let expected = ["scheduled", "confirmed", "checked_in", "started", "completed"];
     assert_eq!(actions, expected.map(|it| format!("appointment.{it}")));
@@ -169,12 +169,12 @@ async fn every_event_has_its_audit_row_with_what_changed() {
     assert_has(
         &rows[1],
         &json!({
-            "user_id": user(4), "patient_id": it.patient, "success": true, "resource_type": "appointment", "error_message": null,
+            "user_id": user(4), "patient_id": ids.patient, "success": true, "resource_type": "appointment", "error_message": null,
         }),
     );
     assert!(rows[1]["ip_address"].as_str().is_some_and(|it| it.starts_with("127.0.0.1")), "{}", rows[1]);
     assert!(rows[1]["session_id"].is_string(), "{}", rows[1]);
-    let registered = &audit(it.patient.clone()).await[0];
+    let registered = &audit(ids.patient.clone()).await[0];
     assert_eq!(registered["old_values"], Value::Null);
     assert_eq!(registered["new_values"]["gender"], "female");
     for personal in ["first_name", "last_name", "date_of_birth", "phone_primary", "city"] {
@@ -184,7 +184,7 @@ async fn every_event_has_its_audit_row_with_what_changed() {
             "{shown}"
         );
     }
-    let head = hospital.node.store.current_head().await.expect("a head");
+    let head = hospital.node.store.current_head().await.expect("the head is read");
     hospital.settle().await;
     let audited = super::tables::count(hospital.owner(), &format!("audit_logs where position <= {head}")).await;
     assert_eq!(audited, head);

@@ -1,4 +1,4 @@
-//! What is declared is what there is: the tables in the database.
+//! The read tables that the code declares are those of the database.
 
 use std::collections::BTreeSet;
 
@@ -16,15 +16,15 @@ async fn the_declared_tables_are_those_of_the_database() {
                  from information_schema.columns where table_schema = 'hims'
                   and table_name not like '%\\_y____m__' and table_name not like 'projection\\_%'";
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&database.owner).await.expect("columns");
-    let columns = |it: &Table| it.columns.iter().map(|column| (it.name, column)).collect::<Vec<_>>();
+    let columns = |table: &Table| table.columns.iter().map(|column| (table.name, column)).collect::<Vec<_>>();
     let declared = TABLES.iter().flat_map(columns).map(|(table, column)| {
         (table.to_owned(), column.name.to_owned(), column.kind.sql().to_owned(), column.nullable)
     });
     let declared: BTreeSet<_> = declared.collect();
-    // A generated column may be left out: the full-text vectors are for searching, not for reading.
-    let is_named = |row: &Row| declared.iter().any(|it| (&it.0, &it.1) == (&row.0, &row.1));
+    // The declarations leave out the generated full-text vectors, which are for searching, not for reading.
+    let is_named = |row: &Row| declared.iter().any(|(table, column, ..)| (table, column) == (&row.0, &row.1));
     let in_database = rows.into_iter().filter(|row| !row.4 || is_named(row)).map(|row| {
-        // Both are texts to a program.
+        // The declarations have one kind for `varchar` and `text`.
         let kind = if row.2 == "varchar" { "text".to_owned() } else { row.2 };
         (row.0, row.1, kind, row.3)
     });
@@ -32,7 +32,7 @@ async fn the_declared_tables_are_those_of_the_database() {
     assert_eq!(TABLES.iter().map(|it| it.name).collect::<BTreeSet<_>>().len(), TABLES.len());
 }
 
-/// Columns, constraints, indexes and policies of the read tables, as the database tells them, a line each.
+/// Compares columns, constraints, indexes and policies of the read tables with the approved list.
 #[tokio::test]
 async fn the_read_tables_are_those_that_were_agreed() {
     let database = database().await;
@@ -55,7 +55,8 @@ async fn the_read_tables_are_those_that_were_agreed() {
         select format('%s: policy %s for %s to %s using %s', t.name, p.policyname, p.cmd, p.roles, p.qual)
           from t join pg_policies p on p.tablename = t.name and p.schemaname = 'hims'
          where p.policyname <> 'owner_works'";
-    let mut lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.owner).await.expect("a catalogue");
+    let mut lines: Vec<String> =
+        sqlx::query_scalar(sql).fetch_all(&database.owner).await.expect("the catalogue is read");
     lines.sort();
     insta::assert_snapshot!("read_tables", lines.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! The ids of the demo hospital, and what can be asked of it.
+//! The ids of the demo hospital, and bodies of commands for it.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -30,17 +30,17 @@ pub(crate) fn lot(medication: u16, nth: u16) -> String {
     id(6, medication * 10 + nth)
 }
 
-/// The administrator, the doctor and the nurse among the users.
+/// The numbers of the doctor and the nurse among the demo's users, for [`user`].
 pub(crate) const DOCTOR: u16 = 2;
 pub(crate) const NURSE: u16 = 3;
 
-/// An instant some days ahead, at noon and some minutes.
+/// Noon (UTC) some days from today, plus some minutes.
 pub(crate) fn at(days: i64, minutes: i64) -> DateTime<Utc> {
     let day = (hims_api::surroundings().clock)().date_naive() + TimeDelta::days(days);
     day.and_hms_opt(12, 0, 0).expect("noon").and_utc() + TimeDelta::minutes(minutes)
 }
 
-/// A slot of the doctor in the first room.
+/// The body of `schedule-appointment`: half an hour with the doctor in the first room.
 pub(crate) fn appointment(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
     json!({
         "patient_id": patient_id, "provider_id": user(DOCTOR), "room_id": room(1), "appointment_type": "follow_up",
@@ -48,9 +48,9 @@ pub(crate) fn appointment(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
     })
 }
 
-/// A person whom the demo does not know.
+/// The body of `register-patient` for a person who is not registered in the demo hospital.
 pub(crate) fn person(first_name: &str, last_name: &str, number: u32) -> Value {
-    // Another day for every number, so that nobody is taken for somebody else.
+    // Each number has a birth date of its own, so that nobody is refused as a possible duplicate.
     let born = NaiveDate::from_ymd_opt(1979, 4, 22).expect("a day") + Days::new(u64::from(number));
     json!({
         "first_name": first_name, "last_name": last_name, "date_of_birth": born, "gender": "female",
@@ -66,7 +66,7 @@ pub(crate) fn prescription(patient_id: &str, medication: u16, quantity: &str, un
     })
 }
 
-/// What happens on a busy day: some of everything, and of what goes wrong. Answers the patient of the day.
+/// A day with most kinds of commands, a refused booking and a failed login. Returns the id of the day's patient.
 pub(crate) async fn busy_day(nobody: &Client) -> String {
     let reception = nobody.login("reception").await;
     let (doctor, nurse) = (nobody.login("doctor").await, nobody.login("nurse").await);

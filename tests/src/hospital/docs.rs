@@ -15,7 +15,7 @@ async fn the_page_answers_and_loads_nothing_from_elsewhere() {
     let mut loaded = 0;
     for attribute in ["src=\"", "href=\""] {
         for rest in page.text.split(attribute).skip(1) {
-            let target = rest.split('"').next().expect("an end");
+            let target = rest.split('"').next().expect("the attribute ends");
             assert!(!target.contains("//") && !target.starts_with("http"), "{target} is elsewhere");
             let asset = get(&format!("/docs/{}", target.trim_start_matches("./"))).await;
             assert_eq!(asset.status, 200, "{target}");

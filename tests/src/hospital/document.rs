@@ -1,4 +1,4 @@
-//! The OpenAPI document: valid, as agreed, and with everything that the registry and the tables declare.
+//! The OpenAPI document is valid, equals the approved summary, and has every registered command and declared table.
 
 use hims_commands::{Registry, json_schema};
 use hims_projections::TABLES;
@@ -10,13 +10,13 @@ use super::process::hims;
 use super::summary::summary;
 
 fn document() -> Value {
-    let output = hims().arg("openapi").output().expect("it runs");
+    let output = hims().arg("openapi").output().expect("the program runs");
     assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("a document")
+    serde_json::from_slice(&output.stdout).expect("the document is JSON")
 }
 
-/// Whether it is an OpenAPI 3.1 document: one that can be read as such, keeps the rules of the specification, refers to
-/// what is there and to all of it, and holds nothing that the specification does not know.
+/// Checks a document against OpenAPI 3.1: the document keeps the rules of the specification, every reference has a
+/// component, every component is referred to, and no member is unknown to the specification.
 fn validate(document: &Value) -> Result<(), String> {
     let spec: Spec = serde_json::from_value(document.clone()).map_err(|error| error.to_string())?;
     spec.validate(Options::new(), None).map_err(|error| error.to_string())?;
@@ -25,7 +25,8 @@ fn validate(document: &Value) -> Result<(), String> {
     if lost.is_empty() { Ok(()) } else { Err(format!("no part of OpenAPI: {}", lost.join(", "))) }
 }
 
-/// Members that are not there, or are others, once the document was read: what the specification does not know.
+/// Finds the members that are lost or changed after the document was read as OpenAPI: the specification does not know
+/// them.
 fn find_lost(before: &Value, after: &Value, at: &str, lost: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
@@ -38,7 +39,7 @@ fn find_lost(before: &Value, after: &Value, at: &str, lost: &mut Vec<String>) {
                 find_lost(before, after, &format!("{at}/{index}"), lost);
             }
         }
-        // What is not required need not say so.
+        // `"required": false` is the default, and is left out.
         (Value::Bool(false), Value::Null) => {}
         _ if before == after => {}
         _ => lost.push(at.to_owned()),
@@ -82,12 +83,12 @@ fn the_document_is_the_one_that_was_agreed() {
     insta::assert_snapshot!("openapi", summary(&document()));
 }
 
-/// The value with components in the place of what refers to them.
+/// The value with each `$ref` replaced by the component that it names.
 fn resolved(value: &Value, document: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let of_all = |all: &serde_json::Map<String, Value>| -> serde_json::Map<String, Value> {
-                all.iter().map(|(name, it)| (name.clone(), resolved(it, document))).collect()
+                all.iter().map(|(name, member)| (name.clone(), resolved(member, document))).collect()
             };
             let mut found = of_all(members);
             if let Some(Value::String(target)) = found.remove("$ref") {

@@ -1,4 +1,4 @@
-//! The log over HTTP: filters, pages, hashes that anybody can check, and the stream as it grows.
+//! The log over HTTP: filters, pages, hashes that anybody can recompute, and server-sent events.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 use super::demo::{self, busy_day, patient, person};
 use super::{Client, Hospital};
 
-/// Every event, page by page.
+/// All events that a query finds, fetched page by page.
 async fn every(client: &Client, query: &str, limit: usize) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), "0".to_owned());
     loop {
         let page = client.get(&format!("events?{query}limit={limit}&after={after}")).await.done();
-        let items = page["items"].as_array().expect("items");
+        let items = page["items"].as_array().expect("the page has items");
         assert!(items.len() <= limit);
         events.extend(items.iter().cloned());
         match page["next"].as_str() {
@@ -26,14 +26,14 @@ async fn every(client: &Client, query: &str, limit: usize) -> Vec<Value> {
     }
 }
 
-/// Whether an event is one of those that were asked for.
+/// Whether a filter should find an event.
 type Check<'a> = &'a dyn Fn(&Value) -> bool;
 
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
-    let head = hospital.node.store.current_head().await.expect("a head");
+    let head = hospital.node.store.current_head().await.expect("the head is read");
     for limit in [7, 5_000] {
         let positions: Vec<_> = every(&admin, "", limit).await.iter().map(|it| it["position"].as_i64()).collect();
         assert_same_order(positions, (1..=head).map(Some));
@@ -69,9 +69,9 @@ async fn filters_find_what_they_name_and_nothing_else() {
         assert!(!expected.is_empty(), "{query} finds something");
         for limit in [2, 5_000] {
             let found: Vec<_> = every(&admin, &format!("{query}&"), limit).await.iter().map(position).collect();
-            let told = |position| (query.as_str(), position);
+            let with_query = |position| (query.as_str(), position);
             let found = found.into_iter().filter(|it| *it <= last);
-            assert_same_order(found.map(told), expected.iter().copied().map(told));
+            assert_same_order(found.map(with_query), expected.iter().copied().map(with_query));
         }
     }
 }
@@ -161,7 +161,7 @@ async fn what_a_reader_of_the_patient_may_not_read_is_no_event_of_theirs() {
     let query = format!("events?patient_id={}&type=patient.allergy_recorded", patient(1));
     assert!(!doctor.items(&query).await.is_empty());
     assert_eq!(reception.items(&query).await, Vec::<Value>::new());
-    // An auditor has it as it is stored.
+    // An auditor who may not read allergies gets the event with its values sealed.
     let admin = hospital.login("admin").await;
     let role = json!({"name": "auditor", "display_name": "Auditor",
                       "permissions": {"read": ["audit_logs", "all_patients"]}});
@@ -171,10 +171,10 @@ async fn what_a_reader_of_the_patient_may_not_read_is_no_event_of_theirs() {
     assert!(!sealed.is_empty() && sealed.iter().all(|it| it["data"].to_string().contains("$sealed")), "{sealed:?}");
 }
 
-/// The positions that a stream tells of, until it has told of the last of them.
+/// The positions of the server-sent events that a query gives, up to the position `to`.
 async fn followed(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -> Vec<i64> {
     let told = follow(client, query, last_seen, to);
-    tokio::time::timeout(Duration::from_mins(1), told).await.expect("it is told of at last")
+    tokio::time::timeout(Duration::from_mins(1), told).await.expect("the last event is sent within a minute")
 }
 
 async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -> Vec<i64> {
@@ -186,7 +186,7 @@ async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let (mut chunks, mut text, mut positions) = (response.bytes_stream(), String::new(), Vec::new());
     while positions.last() != Some(&to) {
-        let chunk = chunks.next().await.expect("the stream goes on").expect("a piece of it");
+        let chunk = chunks.next().await.expect("the stream goes on").expect("a chunk of the stream");
         text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
         while let Some((frame, rest)) = text.split_once("\n\n") {
             let field = |name: &str| frame.lines().find_map(|it| it.strip_prefix(name)).map(str::trim);
@@ -205,7 +205,7 @@ async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -
 async fn the_stream_tells_of_everything_once_and_in_order() {
     let hospital = Hospital::start().await;
     let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
-    let head = hospital.node.store.current_head().await.expect("a head");
+    let head = hospital.node.store.current_head().await.expect("the head is read");
     assert_same_order(followed(&admin, "?after=0", None, head).await, 1..=head);
     assert_same_order(followed(&admin, "?after=3", Some(10), head).await, 11..=head);
     let query = format!("?after={head}");
@@ -235,7 +235,7 @@ async fn the_stream_of_a_patient_is_for_whoever_may_read_the_patient() {
 async fn a_doctor_is_told_of_what_has_just_begun() {
     let hospital = Hospital::start().await;
     let doctor = hospital.login("doctor").await;
-    let head = hospital.node.store.current_head().await.expect("a head");
+    let head = hospital.node.store.current_head().await.expect("the head is read");
     let query = format!("?after={head}&patient_id={}", demo::patient(1));
     let (told, ()) = tokio::join!(followed(&doctor, &query, None, head + 20), async {
         for heart_rate in 60..80 {
@@ -253,6 +253,6 @@ async fn a_stream_ends_when_the_server_stops() {
     let response = admin.request(Method::GET, "/api/v1/events/stream").send().await.expect("a stream");
     let stopped = tokio::task::spawn_blocking(move || drop(hospital));
     let rest: Vec<_> = response.bytes_stream().collect().await;
-    assert!(rest.iter().all(Result::is_ok), "it was cut off: {rest:?}");
-    stopped.await.expect("stopped in good order");
+    assert!(rest.iter().all(Result::is_ok), "the stream was cut off: {rest:?}");
+    stopped.await.expect("the server stops in good order");
 }

@@ -1,4 +1,4 @@
-//! A history in which everything happens that can.
+//! A history with every command and every event type.
 
 use hims_event_store::{Append, Claim, NewEvent, StreamAppend};
 use hims_testing::patched;
@@ -8,14 +8,15 @@ use uuid::Uuid;
 use super::demo::{self, appointment, at, busy_day, department, medication, person, prescription};
 use super::{Client, Hospital};
 
-/// Carries out every command and records every event type, most of them by way of the other.
+/// Runs every command and records every event type. Most events follow from the commands; the others are appended
+/// directly.
 pub(crate) async fn everything(hospital: &Hospital) {
     let patient_id = busy_day(&hospital.nobody()).await;
     people(hospital).await;
     places(&hospital.login("admin").await).await;
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
-    // What takes hours to come about.
+    // These events come hours after the commands, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
     record(hospital, "appointment", &missed, "marked_no_show", json!({})).await;
@@ -26,12 +27,12 @@ pub(crate) async fn everything(hospital: &Hospital) {
 
 async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {
     let stream_id: Uuid = id.parse().expect("an id");
-    let version = hospital.node.store.load(stream_id, 0, i32::MAX).await.expect("its events").len();
+    let version = hospital.node.store.load(stream_id, 0, i32::MAX).await.expect("the events are read").len();
     let event = NewEvent { event_type: format!("{stream_type}.{event}"), data };
-    let stream = StreamAppend::at(stream_type, stream_id, i32::try_from(version).expect("few"), [event]);
-    // Of what is recorded so, only a missed appointment held bookings, and it gives them back.
+    let stream = StreamAppend::at(stream_type, stream_id, i32::try_from(version).expect("a small version"), [event]);
+    // Of the streams that get an event in this way, only the missed appointment holds bookings; they are released.
     let append = Append { claims: vec![Claim::Unbook { owner: stream_id }], ..Append::stream(stream) };
-    hospital.node.store.append(append).await.expect("recorded");
+    hospital.node.store.append(append).await.expect("the event is recorded");
 }
 
 async fn people(hospital: &Hospital) {
@@ -49,7 +50,7 @@ async fn people(hospital: &Hospital) {
                       "additional_role_ids": [roles[1], roles[2]], "password": "to be changed"});
     let user_id = admin.did("create-user", user).await;
     let of_user = |more: Value| patched(json!({ "user_id": user_id }), more);
-    // Two roles go at once, and one stays.
+    // Two roles are taken away at once, and one stays.
     admin.did("change-user-role", of_user(json!({"role_id": roles[0], "additional_role_ids": []}))).await;
     let all = json!({"role_id": roles[0], "additional_role_ids": [roles[1], roles[2]]});
     admin.did("change-user-role", of_user(all)).await;
@@ -78,7 +79,8 @@ async fn places(admin: &Client) {
 }
 
 async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
-    // Finer than the tables keep it; in the tables before it changes.
+    // The time has nanoseconds; the tables keep microseconds. The row is read before the appointment is rescheduled, so
+    // that the first time is in the tables when the second arrives.
     let mut precise = appointment(patient_id, at(21, 0));
     precise["starts_at"] = json!(format!("{}.123456789Z", at(21, 0).format("%Y-%m-%dT%H:%M:%S")));
     let appointment_id = reception.did("schedule-appointment", precise).await;
@@ -107,7 +109,7 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     let ingredients = ["161", "2670", "1886"];
     let product = json!({"name": "Three in one", "ingredients": ingredients});
     let medication_id = pharmacist.did("add-medication", product).await;
-    // Two ingredients go at once, and one stays.
+    // Two ingredients are taken away at once, and one stays.
     let fewer = json!({"medication_id": medication_id, "ingredients": [ingredients[1]]});
     pharmacist.did("change-medication", fewer).await;
     pharmacist.did("deactivate-medication", json!({"medication_id": medication_id})).await;

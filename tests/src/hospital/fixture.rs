@@ -26,7 +26,7 @@ impl Hospital {
         Self::start_with(|_| {}).await
     }
 
-    /// With other settings than those of a test.
+    /// Starts the hospital with some settings changed.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let (database, folder) = (database().await, scratch("hospital"));
         let mut settings = Settings {
@@ -43,7 +43,7 @@ impl Hospital {
         Self { node, database, settings, seen: Arc::default(), _folder: folder }
     }
 
-    /// Another node on the same database.
+    /// Starts another node on the same database.
     pub(crate) async fn another_node(&self) -> Node {
         Node::start(self.settings.clone(), false).await
     }
@@ -53,12 +53,12 @@ impl Hospital {
         Client::new(self.node.base.clone(), Arc::clone(&self.seen))
     }
 
-    /// The demo's user with this login.
+    /// Logs in as the demo user `<login>@demo.hims`.
     pub(crate) async fn login(&self, login: &str) -> Client {
         self.nobody().login(login).await
     }
 
-    /// The database as its owner sees it.
+    /// Connections to the database as its owner.
     pub(crate) fn owner(&self) -> &PgPool {
         &self.database.owner
     }
@@ -66,7 +66,7 @@ impl Hospital {
     /// Returns when the tables show everything that is recorded.
     pub(crate) async fn settle(&self) {
         let auditor = self.login("admin").await;
-        auditor.saw(self.node.store.current_head().await.expect("a head"));
+        auditor.saw(self.node.store.current_head().await.expect("the head is read"));
         auditor.get("departments").await.done();
     }
 }
@@ -75,12 +75,12 @@ impl Hospital {
 pub(crate) fn key_file(folder: &TempDir) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let file = folder.path().join("master.key");
-    std::fs::write(&file, format!("{:064x}", uuid::Uuid::from_u128(7).as_u128())).expect("a key");
+    std::fs::write(&file, format!("{:064x}", uuid::Uuid::from_u128(7).as_u128())).expect("the key is written");
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("the file is ours");
     file
 }
 
-/// A server in this process, on threads of its own.
+/// A node of the hospital: a server in this process, on threads of its own.
 pub(crate) struct Node {
     pub(crate) base: String,
     pub(crate) store: Arc<dyn EventStore>,
@@ -101,7 +101,7 @@ impl Node {
             let listening = hims_api::server::listen(&settings, hospital).expect("a port is free");
             let stop = listening.stop();
             tokio::spawn(async move {
-                // Dropping the node says the same.
+                // A dropped sender means that the node was dropped: the server stops as well.
                 let _ = stopped.await;
                 stop.await;
             });

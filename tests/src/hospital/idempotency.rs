@@ -1,4 +1,4 @@
-//! A command that is sent twice is carried out once.
+//! A command that is sent twice with the same idempotency key is carried out once.
 
 use futures::future::join_all;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Pages of tables, in every order that there is.
+//! Pages of tables, in every sort order.
 
 use hims_projections::TABLES;
 use serde_json::Value;
@@ -26,7 +26,7 @@ async fn in_every_order_pages_hold_each_row_once_and_as_the_whole_has_them() {
     let hospital = Hospital::start().await;
     busy_day(&hospital.nobody()).await;
     let admin = hospital.login("admin").await;
-    // Reading adds to the log no more, so the tables stay as they are.
+    // Reads append nothing to the log, so the tables stay the same between the pages.
     hospital.settle().await;
     let mut paged = 0;
     for table in TABLES {

@@ -66,7 +66,7 @@ async fn a_parameter_that_cannot_be_used_is_400() {
     ] {
         admin.get(path).await.problem_at(400, "invalid-parameter", pointer);
     }
-    // A cursor leads on in the order that it was made for.
+    // A cursor is valid only for the table, the filters and the order that it was made for.
     let page = admin.get("patients?sort=last_name&limit=1").await.done();
     let cursor = page["next"].as_str().expect("a next page");
     admin.get(&format!("patients?sort=last_name&limit=1&cursor={cursor}")).await.done();
@@ -124,7 +124,7 @@ async fn whoever_may_not_is_403() {
     let admin = hospital.login("admin").await;
     let chosen = json!({"user_id": demo::user(6), "new_password": "chosen by somebody"});
     admin.did("reset-password", chosen).await;
-    // Its sessions end in the order of the log.
+    // The user's sessions end a moment after the password was reset.
     lab.get_until("departments", 401).await.problem(401, "unauthenticated");
     let lab = hospital.nobody().login_as("lab@demo.hims", "chosen by somebody").await;
     lab.get("departments").await.problem(403, "password-change-required");
@@ -171,7 +171,7 @@ async fn what_somebody_else_has_is_409() {
     reception.command("register-patient", again).await.problem(409, "already-exists");
 }
 
-/// The id of a system role: the letters of its name.
+/// The id of a system role, which holds the bytes of the role's name.
 pub(crate) fn role(name: &str) -> Uuid {
     hims_commands::role_id(name).0
 }
@@ -228,7 +228,7 @@ async fn too_many_wrong_current_passwords_are_429() {
         change("wrong password").await.problem(422, "wrong-password");
     }
     change(demo::PASSWORD).await.problem(429, "too-many-requests");
-    // Nobody else waits for it, and nothing else does.
+    // Neither the logins of others nor other requests of this user are limited.
     hospital.nobody().login("nurse").await;
     doctor.get("sessions/current").await.done();
 }
@@ -238,7 +238,7 @@ async fn too_many_logins_are_429() {
     let hospital = Hospital::start_with(|settings| settings.logins_per_minute = 3).await;
     let nobody = hospital.nobody();
     for _ in 0..5 {
-        // Whoever knows the password is not limited.
+        // Logins with the right password are not counted.
         nobody.login("doctor").await;
     }
     for _ in 0..3 {
@@ -246,7 +246,7 @@ async fn too_many_logins_are_429() {
     }
     let answer = nobody.log_in("doctor@demo.hims", demo::PASSWORD).await;
     answer.problem(429, "too-many-requests");
-    let seconds: u32 = answer.header("retry-after").expect("how long").parse().expect("seconds");
+    let seconds: u32 = answer.header("retry-after").expect("a number of seconds").parse().expect("seconds");
     assert!((1..=60).contains(&seconds));
 }
 
@@ -254,7 +254,7 @@ async fn too_many_logins_are_429() {
 async fn tables_that_are_behind_are_503() {
     let hospital = Hospital::start().await;
     let doctor = hospital.login("doctor").await;
-    let future = hospital.node.store.current_head().await.expect("a head") + 1_000;
+    let future = hospital.node.store.current_head().await.expect("the head is read") + 1_000;
     for path in ["patients", &format!("patients/{}", demo::patient(1))] {
         let request = doctor.request(Method::GET, &format!("/api/v1/{path}"));
         let answer = doctor.send(request.header("hims-min-position", future).header("prefer", "wait=0")).await;

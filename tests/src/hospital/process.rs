@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::Client;
 
-/// The program itself, as `make test` built it beside the tests.
+/// The program `hims`, which `make test` builds beside the tests.
 pub(crate) fn hims() -> Command {
-    let tests = std::env::current_exe().expect("this program");
-    let program = tests.ancestors().nth(2).expect("the folder of the target").join("hims");
+    let tests = std::env::current_exe().expect("the path of this test program");
+    let program = tests.ancestors().nth(2).expect("the target folder").join("hims");
     assert!(program.is_file(), "{} is missing: run `cargo build --bin hims` first", program.display());
     let mut command = Command::new(program);
-    // What the developer has set is nobody's business here.
+    // The developer's own settings must not affect the tests.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HIMS_") && name != "HIMS_PG_BIN") {
         command.env_remove(name);
     }
@@ -21,10 +21,10 @@ pub(crate) fn hims() -> Command {
 
 /// Runs the program on a data directory to its end.
 pub(crate) fn run(data_dir: &Path, arguments: &[&str]) -> Output {
-    hims().args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).output().expect("it runs")
+    hims().args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).output().expect("the program runs")
 }
 
-/// A server of the real program on its own PostgreSQL.
+/// The real program as a server with an embedded PostgreSQL.
 pub(crate) struct Process {
     child: Child,
     data_dir: PathBuf,
@@ -32,41 +32,41 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it, and waits until it says that it listens.
+    /// Starts the server, and waits until the server prints the address on which it listens.
     pub(crate) fn start(data_dir: &Path) -> Self {
         let mut command = hims();
         command.args(["serve", "--demo", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
         command.env("HIMS_LOGINS_PER_MINUTE", "10000").env("RUST_LOG", "off");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("its words")).lines();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(child.stdout.take().expect("standard output")).lines();
         let listens = "AROCORD-HIMS listens on ";
         let mut said = lines.map_while(Result::ok).filter_map(|it| it.strip_prefix(listens).map(str::to_owned));
-        let base = said.next().expect("it says that it listens");
+        let base = said.next().expect("the server prints its address");
         let base = base.split(' ').next().expect("an address").to_owned();
         Self { child, data_dir: data_dir.to_owned(), nobody: Client::new(base, Arc::default()) }
     }
 
-    /// The process id of its PostgreSQL.
+    /// The process id of the server's PostgreSQL.
     pub(crate) fn postgres(&self) -> u32 {
         let file =
             std::fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).expect("a running PostgreSQL");
         file.lines().next().and_then(|it| it.parse().ok()).expect("a process id")
     }
 
-    /// Sends it a signal.
+    /// Sends the server a signal.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
 
-    /// Returns when it has ended.
+    /// Waits until the server has ended.
     pub(crate) fn ended(mut self) -> ExitStatus {
-        self.child.wait().expect("its end")
+        self.child.wait().expect("the server ends")
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The server may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -74,6 +74,6 @@ impl Drop for Process {
 
 /// Sends a process a signal.
 pub(crate) fn signal(process: u32, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().expect("kill");
-    assert!(sent.success(), "there is a process {process}");
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().expect("kill runs");
+    assert!(sent.success(), "there is no process {process}");
 }

@@ -1,4 +1,4 @@
-//! Sixteen callers want the same thing; one gets it, and the tables agree.
+//! Sixteen callers want the same slot, stock, version or key at once. One of them gets it, and the tables agree.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn one_of_sixteen_gets_the_slot() {
     let hospital = Hospital::start().await;
     let reception = hospital.login("reception").await;
     let wanted = (0..16).map(|nth| {
-        // Each overlaps every other by at least a minute, and is of another patient where there are as many.
+        // Each slot overlaps every other; the eight patients of the demo are booked in turn.
         reception.command("schedule-appointment", appointment(&demo::patient(1 + nth % 8), at(4, i64::from(nth))))
     });
     let answers = join_all(wanted).await;
@@ -79,7 +79,7 @@ async fn one_of_sixteen_changes_the_version_that_all_saw() {
         let body = json!({"patient_id": demo::patient(3), "city": format!("Town {nth}")});
         reception.send(reception.post("change-patient-demographics", &body).header("if-match", "\"1\""))
     });
-    // The allergy of the third patient is another event of the stream.
+    // The third patient's stream is beyond version 1, since the patient has an allergy.
     let row = reception.get(&format!("patients/{}", demo::patient(3))).await;
     let seen = row.header("etag").expect("an ETag").to_owned();
     let answers = join_all(changes).await;
@@ -118,7 +118,7 @@ async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
     let hospital = Hospital::start().await;
     let draws = Arc::new(AtomicU64::new(0));
     let drawn = Arc::clone(&draws);
-    // All draw the same at first.
+    // The first sixteen draws are the same number.
     let entropy = move || match drawn.fetch_add(1, Ordering::SeqCst) {
         nth if nth < u64::from(SAME) => 7,
         nth => u128::from(nth).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
@@ -129,37 +129,37 @@ async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
         let mut body = person(&format!("Given{nth}"), &format!("Family{nth}"), nth);
         body["id"] = json!(Uuid::from_u128(0xab00 + u128::from(nth)));
         body["confirm_not_duplicate"] = json!(true);
-        let command: RegisterPatient = serde_json::from_value(body).expect("a command");
+        let command: RegisterPatient = serde_json::from_value(body).expect("a readable command");
         executor.execute(command, Request::of(Caller::system("test")))
     });
     for outcome in join_all(registered).await {
         outcome.expect("registered");
     }
-    assert!(draws.load(Ordering::SeqCst) > u64::from(SAME), "nobody had to draw again");
+    assert!(draws.load(Ordering::SeqCst) > u64::from(SAME), "no caller had to draw again");
     hospital.settle().await;
     assert_eq!(count(hospital.owner(), "(select distinct mrn from patients) as numbers").await, 8 + 16);
 }
 
 #[tokio::test]
 async fn what_finds_no_place_in_the_queue_is_503_at_once() {
-    let hospital = Hospital::start_with(|it| it.queue = 8).await;
+    let hospital = Hospital::start_with(|settings| settings.queue = 8).await;
     let reception = hospital.login("reception").await;
-    // Nothing can be written for as long as the end of the log is somebody else's.
+    // Nothing can be appended while this transaction holds the lock of the head.
     let mut holding = hospital.owner().begin().await.expect("a transaction");
-    sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("held");
+    sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("the head is locked");
     let mut answers: FuturesUnordered<_> = (0..16)
         .map(|nth| reception.command("register-patient", person(&format!("Given{nth}"), &format!("Family{nth}"), nth)))
         .collect();
     let refused = answers.next().await.expect("an answer");
     refused.problem(503, "overloaded");
     assert!(refused.header("retry-after").is_some());
-    holding.rollback().await.expect("let go");
+    holding.rollback().await.expect("the head is released");
     let others: Vec<_> = answers.collect().await;
     let done = others.iter().filter(|it| it.status == 201).count();
     assert!(done >= 1 && others.iter().all(|it| [201, 503].contains(&it.status)), "{:?}", statuses(&others));
     hospital.settle().await;
     assert_eq!(
         count(hospital.owner(), "patients where first_name like 'Given%'").await,
-        i64::try_from(done).expect("few")
+        i64::try_from(done).expect("a small number")
     );
 }

@@ -1,4 +1,4 @@
-//! What was attempted and refused is recorded as well.
+//! Refused commands and failed logins are recorded, and are in the audit.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn what_was_refused_is_in_the_audit() {
     hospital.settle().await;
     let rows = admin.items("audit-logs?sort=-position&limit=500").await;
     let failed: Vec<_> = rows.iter().filter(|it| it["success"] == false).collect();
-    let said: Vec<_> = failed.iter().rev().map(|it| it["error_message"].as_str().expect("why")).collect();
+    let said: Vec<_> = failed.iter().rev().map(|it| it["error_message"].as_str().expect("a reason")).collect();
     assert_eq!(
         said,
         [
@@ -30,7 +30,7 @@ async fn what_was_refused_is_in_the_audit() {
             "start-session: unknown-user",
         ]
     );
-    // Whose record it was about; that of the department is nobody's.
+    // Each row names the patient whose record the command was about; a department and a login are about no patient.
     let patients: Vec<_> = failed.iter().rev().map(|it| it["patient_id"].clone()).collect();
     assert_eq!(patients, [json!(null), json!(demo::patient(1)), json!(null), json!(null)]);
     assert_eq!(failed[3]["user_id"], demo::user(4));

@@ -1,4 +1,4 @@
-//! Roles grow with releases.
+//! System roles are offered the permission words of a new release once.
 
 use hims_api::{Purpose, Settings};
 use hims_commands::role::ChangeRolePermissions;
@@ -11,16 +11,17 @@ use sqlx::ConnectOptions as _;
 use super::fixture::key_file;
 use crate::support::{database, scratch};
 
-/// The role of nurses as a release would have defined it that did not know one of its words yet.
+/// The role of nurses as an older release defined it, without the word `staff` among those of `read`.
 fn of_an_older_release() -> Definition {
-    let (_, mut definition) = system_roles().into_iter().find(|(id, _)| *id == role_id("nurse")).expect("nurses");
+    let (_, mut definition) =
+        system_roles().into_iter().find(|(id, _)| *id == role_id("nurse")).expect("a role of nurses");
     assert!(definition.permissions.read.remove(Read::Staff.as_str()), "nurses read staff");
     definition
 }
 
 async fn nurse(hospital: &hims_api::Hospital) -> Permissions {
     let role = hospital.executor.load::<Role>(role_id("nurse").0, true).await.expect("the log answers");
-    role.state.expect("there are nurses").definition.permissions.clone()
+    role.state.expect("the role of nurses exists").definition.permissions.clone()
 }
 
 async fn offers(hospital: &hims_api::Hospital) -> usize {
@@ -37,12 +38,12 @@ async fn a_release_offers_its_new_words_once() {
         master_key_file: Some(key_file(&folder)),
         ..Settings::default()
     };
-    let hospital = hims_api::Hospital::open(&settings, Purpose::Work).await.expect("it opens");
+    let hospital = hims_api::Hospital::open(&settings, Purpose::Work).await.expect("the hospital opens");
     let defined = Event::Defined { definition: of_an_older_release(), is_system_role: true };
     let event = NewEvent::new("role", &defined).expect("an event");
     let stream = StreamAppend::begin("role", role_id("nurse").0, [event]);
-    hospital.store.append(Append::stream(stream)).await.expect("recorded");
-    // The first start of this release, and the second.
+    hospital.store.append(Append::stream(stream)).await.expect("the event is recorded");
+    // The first start of this release offers the word; the second start offers nothing.
     for _ in 0..2 {
         hospital.define_roles().await.expect("the roles are there");
         assert!(nurse(&hospital).await.read.contains(Read::Staff.as_str()));
@@ -51,7 +52,11 @@ async fn a_release_offers_its_new_words_once() {
     // A word that an administrator takes away does not come back.
     let permissions = of_an_older_release().permissions;
     let take_away = ChangeRolePermissions { role_id: role_id("nurse"), permissions };
-    hospital.executor.execute(take_away, Request::of(Caller::system("test"))).await.expect("changed");
+    hospital
+        .executor
+        .execute(take_away, Request::of(Caller::system("test")))
+        .await
+        .expect("the permissions are changed");
     hospital.define_roles().await.expect("the roles are there");
     assert!(!nurse(&hospital).await.read.contains(Read::Staff.as_str()));
     assert_eq!(offers(&hospital).await, 1);

@@ -1,4 +1,4 @@
-//! What identifies a person never stands in the log as it is.
+//! Values that identify a person are never in plain text in the log or in the audit.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn the_log_holds_no_personal_value_in_plain_text() {
     .fetch_all(hospital.owner())
     .await
     .expect("claims");
-    // Long enough that no ciphertext spells them by chance.
+    // Each value is too long to be in a ciphertext by chance.
     let personal = [
         "Zuzanna",
         "Kowalczyk",

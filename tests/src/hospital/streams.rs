@@ -1,4 +1,4 @@
-//! The state of a stream, as it is and as it was.
+//! The state of a stream, now and in the past.
 
 use serde_json::json;
 
@@ -13,10 +13,10 @@ async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
     let id = registered.id();
     let at_first = reception.get(&format!("streams/patient/{id}")).await.done();
     reception.did("change-patient-demographics", json!({"patient_id": id, "city": "Freiburg"})).await;
-    let city = |of: String| {
+    let city = |when: String| {
         let (reception, id) = (reception.clone(), id.clone());
         async move {
-            let answer = reception.get(&format!("streams/patient/{id}{of}")).await;
+            let answer = reception.get(&format!("streams/patient/{id}{when}")).await;
             (answer.header("etag").expect("an ETag").to_owned(), answer.done()["state"]["demographics"]["city"].clone())
         }
     };
@@ -31,7 +31,7 @@ async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
     reception.get(&earlier).await.problem(404, "not-found");
     reception.get(&format!("streams/patient/{id}?version=3")).await.problem(404, "not-found");
     reception.get(&format!("streams/patient/{id}?version=0")).await.problem(400, "invalid-parameter");
-    // What is to come may still change what it was.
+    // A position beyond the head is refused, since the state at this position is not known yet.
     let beyond = format!("streams/patient/{id}?position={}", registered.position() + 1_000);
     reception.get(&beyond).await.problem_at(400, "invalid-parameter", "/position");
     let both = format!("streams/patient/{id}?version=1&position=1");
@@ -101,9 +101,9 @@ async fn an_appointments_state_follows_its_events() {
     let reception = hospital.login("reception").await;
     let id = reception.did("schedule-appointment", appointment(&demo::patient(5), at(4, 0))).await;
     reception.did("confirm-appointment", json!({"appointment_id": id})).await;
-    let status = |of: &'static str| {
+    let status = |when: &'static str| {
         let (reception, id) = (reception.clone(), id.clone());
-        async move { reception.get(&format!("streams/appointment/{id}{of}")).await.done()["state"]["status"].clone() }
+        async move { reception.get(&format!("streams/appointment/{id}{when}")).await.done()["state"]["status"].clone() }
     };
     assert_eq!(status("?version=1").await, "scheduled");
     assert_eq!(status("").await, "confirmed");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// The document as text: the routes that no declaration makes, the commands, the tables, the components.
+/// The document as text: first the routes that serve neither a command nor a table, then commands, tables, components.
 pub(crate) fn summary(document: &Value) -> String {
     let mut summary = Summary { document, text: String::new() };
     let mut operations = Vec::new();
@@ -25,8 +25,9 @@ pub(crate) fn summary(document: &Value) -> String {
     }
     for (name, schema) in members(&document["components"]["schemas"]) {
         let reference = format!("#/components/schemas/{name}");
-        let is_row =
-            operations.iter().any(|it| is_table(it.2) && json_body(&it.2["responses"]["200"])["$ref"] == reference);
+        let is_row = operations.iter().any(|&(_, _, operation)| {
+            is_table(operation) && json_body(&operation["responses"]["200"])["$ref"] == reference
+        });
         if let Value::Array(codes) = &schema["enum"] {
             summary.line(0, &format!("codes {name}: {}", words(codes).join(" ")));
         } else if !is_row {
@@ -108,7 +109,8 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// A line for each field, with those of objects in it below; a star where it is required.
+    /// Writes a line for each field of a schema, with a star where the field is required. Fields within a field follow,
+    /// indented.
     fn fields(&mut self, depth: usize, schema: &Value) {
         let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
         for (name, field) in members(&schema["properties"]) {
@@ -124,7 +126,7 @@ impl<'a> Summary<'a> {
 
     fn resolved(&self, value: &'a Value) -> &'a Value {
         let target = value["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
-        target.map_or(value, |it| self.document.pointer(it).expect("a component"))
+        target.map_or(value, |it| self.document.pointer(it).expect("the reference names a component"))
     }
 }
 
@@ -141,18 +143,19 @@ fn names(object: &Value) -> String {
     members(object).map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// The schema of the JSON of a request or an answer.
+/// The schema of the JSON body of a request or an answer.
 fn json_body(of: &Value) -> &Value {
     &of["content"]["application/json"]["schema"]
 }
 
-/// The object whose fields stand below a field: itself, or what a list, a map or an option holds.
+/// The schema whose fields are listed below a field: that of the field itself, or that of the elements of a list, a map
+/// or an option.
 fn inner(schema: &Value) -> &Value {
     let within = [&schema["items"], &schema["additionalProperties"], &schema["anyOf"][0]];
     within.into_iter().find(|it| it.is_object()).map_or(schema, inner)
 }
 
-/// What a value looks like, in a few words.
+/// The form of a schema in a few words, such as `text <=20`.
 fn form(schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         return reference.rsplit('/').next().unwrap_or("?").to_owned();
@@ -205,7 +208,7 @@ fn form(schema: &Value) -> String {
     }
 }
 
-/// `text? <=20` for `text <=20`.
+/// Marks a form as nullable: `text? <=20` for `text <=20`.
 fn or_null(form: &str) -> String {
     match form.split_once(' ') {
         Some((kind, rest)) => format!("{kind}? {rest}"),

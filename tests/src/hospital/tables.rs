@@ -1,11 +1,11 @@
-//! The read tables as a whole.
+//! Whole read tables, for comparisons.
 
 use std::collections::BTreeMap;
 
 use hims_testing::assert_same;
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// Every row of every table of a schema.
+/// Every row of every table of a schema as JSON text, in order; without `failed_at`, which depends on the clock.
 pub(crate) async fn contents(pool: &PgPool, schema: &str) -> BTreeMap<String, Vec<String>> {
     let sql = "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relkind in ('r', 'p') and not c.relispartition";
@@ -15,11 +15,11 @@ pub(crate) async fn contents(pool: &PgPool, schema: &str) -> BTreeMap<String, Ve
         let sql = format!("select (to_jsonb(t) - 'failed_at')::text as it from {schema}.{table} t order by it");
         contents.insert(table, sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.expect("rows"));
     }
-    assert!(contents.len() > 15, "these are the tables of a hospital: {:?}", contents.keys());
+    assert!(contents.len() > 15, "too few tables for a hospital: {:?}", contents.keys());
     contents
 }
 
-/// Fails unless both have the same tables with the same rows; prints only the rows that the other does not have.
+/// Fails unless the two schemas have the same tables with the same rows; prints only the rows that differ.
 #[track_caller]
 pub(crate) fn assert_same_rows(found: &BTreeMap<String, Vec<String>>, expected: &BTreeMap<String, Vec<String>>) {
     fn rows(of: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = (&String, &String)> {
@@ -29,7 +29,7 @@ pub(crate) fn assert_same_rows(found: &BTreeMap<String, Vec<String>>, expected: 
     assert_same(rows(found), rows(expected));
 }
 
-/// How many rows a condition finds.
+/// How many rows `from` finds: a table, with a condition where one is given.
 pub(crate) async fn count(pool: &PgPool, from: &str) -> i64 {
     let sql = format!("select count(*) from {from}");
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await.expect("a number")
