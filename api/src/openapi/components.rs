@@ -122,7 +122,7 @@ pub(super) fn parameters() -> Value {
     json!({
         "Idempotency-Key": header("Idempotency-Key", &uuid(), "The same key and body give the first answer again."),
         "If-Match": header("If-Match", &text(), "The version that the caller saw, as the header `ETag` gave it."),
-        "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the read tables reach this position."),
+        "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the tables reach this position."),
         "Prefer": header("Prefer", &text(), "`wait=S`: how many seconds to wait, at most 10."),
         "limit": parameter("limit", "query", &rows, "How many rows a page has at most."),
         "cursor": parameter("cursor", "query", &text(), "The `next` of the previous page."),

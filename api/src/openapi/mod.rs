@@ -30,7 +30,7 @@ pub fn document(registry: &Registry) -> Value {
         "info": {
             "title": "AROCORD-HIMS",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Commands are sent, events are recorded, tables are read. What a command answers is stored durably.",
+            "description": "Commands are sent, events are recorded, tables are read. A command's answer is durable.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],
