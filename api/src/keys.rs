@@ -18,7 +18,7 @@ pub enum KeyError {
     File(String, std::io::Error),
     /// The key file is missing, and the server may not create one: not for existing data, nor beside a database of
     /// one's own.
-    #[error("the master key file {0} is missing: restore the file that this hospital was created with")]
+    #[error("the master key file {0} is missing: restore the file of this hospital, or create one for a new hospital")]
     Missing(String),
     /// Other users of the machine may read the key file.
     #[error("the master key file {0} can be read by other users; run: chmod 600 {0}")]
