@@ -54,7 +54,7 @@ impl Readers {
     /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile.
     ///
     /// # Errors
-    /// Those of `reading`; also when no connection can be opened, or none becomes free in time.
+    /// The errors of `reading`; also when no connection can be opened, or none becomes free in time.
     pub async fn read<T>(
         &self,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,

@@ -15,7 +15,7 @@ pub(super) fn derived(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
-/// The id of a resource's stream, from the resource's id, or else from its address in the bundle, or else from its text.
+/// The id of a resource's stream, from the resource's id, or else its address in the bundle, or else its text.
 /// An id or an address that is a UUID is taken as it is; from anything else, an id is derived.
 pub(super) fn stream_id(kind: &str, id: Option<&str>, full_url: Option<&str>, text: &str) -> Uuid {
     match (id, full_url) {
