@@ -1,4 +1,4 @@
-//! What every hospital begins with: its roles, and an administrator.
+//! What every hospital begins with: the built-in roles and an administrator.
 
 use hims_commands::role::{DefineRole, OfferPermissionWords};
 use hims_commands::user::CreateUser;
@@ -11,8 +11,8 @@ use hims_domain::values::Email;
 use crate::{Hospital, HospitalError, Settings};
 
 impl Hospital {
-    /// Defines the roles that every hospital has, unless they are there; offers those that are there the permission words
-    /// that this release is the first to know.
+    /// Defines the roles that every hospital begins with. A role that is defined already is only offered the permission
+    /// words that are new in this release.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -26,7 +26,7 @@ impl Hospital {
                 self.executor.execute(offer, set_up()).await
             };
             match done {
-                // A conflict: another node was faster.
+                // A conflict: another node defined the role at the same time.
                 Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -39,8 +39,8 @@ impl Hospital {
         Ok(!self.store.owners(scopes::USERS_WITH_ROLE, &role).await?.is_empty())
     }
 
-    /// Makes an administrator when there is none: from the settings, or with a password that is answered once and must
-    /// be changed at the first login. Answers address and password when it made them up.
+    /// Creates an administrator if the hospital has none. Without a password in the settings, a password is drawn at
+    /// random, returned once with the e-mail address, and must be changed at the first login.
     ///
     /// # Errors
     /// When the log does not answer, or the settings give no usable address or password.
@@ -53,13 +53,15 @@ impl Hospital {
         let password = settings.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default();
         let command = administrator(&email, &password)?;
         let mut caller = Caller::system("set-up");
-        // Whoever is no part of the system chooses a password that must be changed.
+        // A password must be changed at the first login unless the system set it, so a drawn password is not the
+        // system's.
         caller.is_system = made_up.is_none();
         let administrator = system_roles().into_iter().find(|(id, _)| *id == role_id("administrator"));
         caller.permissions = administrator.map(|(_, role)| role.permissions.into()).unwrap_or_default();
         match self.executor.execute(command, Request::of(caller)).await {
             Ok(_) => Ok(made_up.map(|password| (email, password))),
-            // Another node was faster; or the address is that of somebody who is no administrator.
+            // Another node created an administrator at the same time. Otherwise the address belongs to another user: an
+            // error.
             Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) if self.has_administrator().await? => Ok(None),
             Err(Failure::Refused(refused)) if !refused.errors.is_empty() => {
                 let rules = refused.errors.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; ");

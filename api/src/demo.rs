@@ -1,4 +1,4 @@
-//! A small made-up hospital, the same every time, made through the command path.
+//! A small made-up hospital for demonstrations, created through commands, with the same people and ids every time.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::{Hospital, HospitalError};
 
 const PASSWORD: &str = "demo-hims-2026";
 
-/// Logins, one for each role.
+/// One login for each role: number, login, name of the role, given name, family name.
 const STAFF: [(u128, &str, &str, &str, &str); 7] = [
     (1, "admin", "administrator", "Ada", "Minis"),
     (2, "doctor", "doctor", "Dana", "Osei"),
@@ -33,7 +33,7 @@ const STAFF: [(u128, &str, &str, &str, &str); 7] = [
     (7, "patient", "patient", "Paula", "Reyes"),
 ];
 
-/// Given name, family name, date of birth, gender.
+/// The patients: given name, family name, date of birth, gender.
 const PATIENTS: [(&str, &str, &str, &str); 8] = [
     ("Paula", "Reyes", "1984-03-12", "female"),
     ("Will An", "Do", "1990-07-01", "male"),
@@ -45,7 +45,7 @@ const PATIENTS: [(&str, &str, &str, &str); 8] = [
     ("Tomás", "Silva", "1938-02-27", "male"),
 ];
 
-/// Name, generic name, strength, form, RxNorm product, RxNorm ingredient.
+/// The medications: name, generic name, strength, form, RxNorm product, RxNorm ingredient.
 const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
     ("Amoxicillin 500 mg oral capsule", "amoxicillin", "500 mg", "capsule", "308191", "723"),
     ("Warfarin sodium 5 mg oral tablet", "warfarin", "5 mg", "tablet", "855332", "11289"),
@@ -53,7 +53,7 @@ const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
     ("Simvastatin 20 mg oral tablet", "simvastatin", "20 mg", "tablet", "312961", "36567"),
 ];
 
-/// Ids of the demo hospital: a kind and a number, the same every time.
+/// An id of the demo hospital, made from a kind and a number, so that every demo has the same ids.
 fn id(kind: u16, number: u128) -> Uuid {
     uuid::Builder::from_custom_bytes(((0xDE30_u128 << 112) | (u128::from(kind) << 96) | number).to_be_bytes())
         .into_uuid()
@@ -68,23 +68,23 @@ const LOT: u16 = 6;
 const APPOINTMENT: u16 = 7;
 const ALLERGY: u16 = 8;
 
-/// The appointment that is made last.
+/// The number of the appointment that is scheduled last. Once it exists, the demo is complete.
 const LAST_APPOINTMENT: u128 = 4;
 
 impl Hospital {
-    /// Fills an empty log with the made-up hospital; does nothing where it is there already.
+    /// Fills an empty log with the made-up hospital. Does nothing if the log holds the complete demo already.
     ///
     /// # Errors
-    /// When the log holds something else, or does not answer.
+    /// When the log holds events of another hospital, or does not answer.
     pub async fn fill_with_demo(&self) -> Result<(), HospitalError> {
         if self.executor.load::<Appointment>(id(APPOINTMENT, LAST_APPOINTMENT), true).await?.version > 0 {
             return Ok(());
         }
-        // A demo that was interrupted is finished; anything else is left alone.
+        // An interrupted demo is completed. A log that holds any other event is left as it is.
         let begun = self.store.read(0, 1_000).await?;
-        let is_ours = |it: &Recorded| {
-            it.circumstances().is_ok_and(|told| match told.actor {
-                Actor::System { name } => name == "demo" || (name == "set-up" && it.stream_type == Role::STREAM),
+        let is_ours = |event: &Recorded| {
+            event.circumstances().is_ok_and(|circumstances| match circumstances.actor {
+                Actor::System { name } => name == "demo" || (name == "set-up" && event.stream_type == Role::STREAM),
                 Actor::User { .. } => false,
             })
         };
@@ -102,12 +102,12 @@ impl Hospital {
     /// Carries out a command, given as its request body.
     async fn demo<C: Command>(&self, body: Value) -> Result<(), HospitalError> {
         let command: C = serde_json::from_value(body).map_err(|error| {
-            hims_event_store::StoreError::Unavailable(format!("the demo's {} is malformed: {error}", C::NAME))
+            hims_event_store::StoreError::Unavailable(format!("the demo's command {} is malformed: {error}", C::NAME))
         })?;
         self.once(command).await
     }
 
-    /// Carries out a command unless it was carried out before.
+    /// Carries out a command. The refusal of a command that an earlier run carried out already is no error.
     async fn once<C: Command>(&self, command: C) -> Result<(), HospitalError> {
         match self.executor.execute_unless_refused(command, Request::of(Caller::system("demo"))).await {
             Ok(_) | Err(Failure::Refused(Refused { code: "already-exists" | "double-booking", .. })) => Ok(()),
@@ -148,7 +148,7 @@ impl Hospital {
                 self.once(command).await
             }
         });
-        // One after the other: the log of a demo is the same every time.
+        // The users are created one after the other, so that the log of a demo is the same every time.
         for creating in created {
             creating.await?;
         }
@@ -207,7 +207,7 @@ impl Hospital {
         Ok(())
     }
 
-    /// One appointment for each of the first patients, on the next working day.
+    /// Schedules an appointment on the next working day for each of the first patients.
     async fn appointments(&self) -> Result<(), HospitalError> {
         let day = next_working_day(self.executor.now());
         for number in 1..=LAST_APPOINTMENT {
@@ -223,7 +223,7 @@ impl Hospital {
     }
 }
 
-/// Nine in the morning, New York's winter time, of the next day that is no weekend.
+/// Nine in the morning of the next working day by New York's winter time: 14:00 UTC.
 fn next_working_day(now: DateTime<Utc>) -> DateTime<Utc> {
     let mut day = now.date_naive() + Days::new(1);
     while matches!(day.weekday(), Weekday::Sat | Weekday::Sun) {

@@ -10,27 +10,28 @@ use hims_event_store::chain::hex;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Why there is no master key.
+/// Why the master key cannot be used.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// The file cannot be read or written.
+    /// The key file cannot be read or written.
     #[error("the master key file {0} cannot be used: {1}")]
     File(String, std::io::Error),
-    /// There is none, and none may be made.
-    #[error("the master key file {0} is missing: bring back the file that this hospital was made with")]
+    /// The key file is missing, and the server may not create one: not for existing data, nor beside a database of
+    /// one's own.
+    #[error("the master key file {0} is missing: restore the file of this hospital, or create one for a new hospital")]
     Missing(String),
-    /// Others may read it.
-    #[error("the master key file {0} can be read by others; run: chmod 600 {0}")]
+    /// Other users of the machine may read the key file.
+    #[error("the master key file {0} can be read by other users; run: chmod 600 {0}")]
     Readable(String),
-    /// It holds something else.
-    #[error("the master key file {0} does not hold 64 hexadecimal digits")]
+    /// The key file holds something else than a key.
+    #[error("the master key file {0} does not hold 64 hexadecimal digits: restore the right file")]
     Content(String),
-    /// No randomness.
-    #[error("the operating system gives no randomness")]
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers, so no master key can be made")]
     Entropy,
 }
 
-/// Reads the key; makes it first where it may be made.
+/// Reads the master key. If the key file is missing, it is created first, provided that `may_make` allows it.
 pub(crate) fn master_key(path: &Path, may_make: bool) -> Result<MasterKey, KeyError> {
     let name = path.display().to_string();
     let file = |error| KeyError::File(name.clone(), error);

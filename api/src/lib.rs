@@ -1,4 +1,4 @@
-//! The hospital over HTTP and on the command line. Handlers translate; they do not think.
+//! The hospital over HTTP and on the command line. This crate only translates requests and answers; it decides nothing.
 
 mod bootstrap;
 pub mod cli;

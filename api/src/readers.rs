@@ -11,19 +11,20 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::hospital::{IDLE, PATIENCE, work_as};
 
-/// Connections for reading under row-level security, a pool for each thread that reads.
+/// Connections for reading under row-level security, with one pool for each thread that reads.
 ///
-/// A connection belongs to the event loop on which it was opened: used from another, every answer costs a wake-up
-/// between threads. And a connection comes back without being tested, which would be as dear as the reading itself: one
-/// that was idle is tested before it is used, and one on which something failed does not come back (docs/adr/0016).
+/// A connection belongs to the event loop of the thread that opened it: used from another thread, every answer costs a
+/// wake-up between threads. A returned connection is not tested, since the test would cost as much as the read itself.
+/// A connection that was idle for long is tested before its next use, and a connection on which a statement failed is
+/// closed (docs/adr/0016).
 pub struct Readers {
     options: PgConnectOptions,
-    /// Connections of a thread.
+    /// The largest number of connections of one thread.
     each: usize,
     pools: Mutex<HashMap<ThreadId, Pool<Opener>>>,
 }
 
-/// Opens connections that work as `hims_reader`.
+/// Opens connections that work in the role `hims_reader`.
 struct Opener(PgConnectOptions);
 
 impl Manager for Opener {
@@ -45,15 +46,15 @@ impl Manager for Opener {
 }
 
 impl Readers {
-    /// No connection yet; at most `each` for each thread that reads.
+    /// Opens no connection yet, and later at most `each` connections for each thread that reads.
     pub(crate) fn new(options: PgConnectOptions, each: usize) -> Self {
         Self { options, each, pools: Mutex::default() }
     }
 
-    /// Reads on a connection of this thread; again, when the tables were swapped meanwhile.
+    /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile.
     ///
     /// # Errors
-    /// As `reading`, and when no connection is to be had.
+    /// The errors of `reading`; also when no connection can be opened, or none becomes free in time.
     pub async fn read<T>(
         &self,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
@@ -72,13 +73,16 @@ impl Readers {
         read
     }
 
-    /// How many connections there are, and how many of them are idle.
+    /// How many connections are open, and how many of these are idle.
     pub(crate) fn count(&self) -> (usize, usize) {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.values().map(Pool::status).fold((0, 0), |(all, idle), it| (all + it.size, idle + it.available))
+        pools
+            .values()
+            .map(Pool::status)
+            .fold((0, 0), |(all, idle), status| (all + status.size, idle + status.available))
     }
 
-    /// Opens no more connections, and closes those that are idle.
+    /// Closes the idle connections. No new connection is opened.
     pub(crate) fn close(&self) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(Pool::close);
     }

@@ -1,4 +1,4 @@
-//! The server: starts, serves, and stops in order.
+//! The HTTP server: starting, serving, and stopping in good order.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::problem::Problem;
 use crate::routes::{self, Guesses, RequestIds};
 use crate::{Hospital, Settings};
 
-/// How often measurements are folded up.
+/// How often the metrics recorder merges the samples that it has collected.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// The largest body that is read.
+/// The largest request body that is accepted, in bytes.
 pub(crate) const LARGEST_BODY: usize = 1 << 20;
 
 /// A server that is listening.
 pub struct Listening {
-    /// Where.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// The hospital that it serves.
+    /// The hospital behind the server.
     pub hospital: web::Data<Hospital>,
     server: Server,
 }
 
-/// Binds the address.
+/// Binds the address of the settings; [`Listening::serve`] answers requests then.
 ///
 /// # Errors
-/// When it cannot be bound.
+/// When the address cannot be bound.
 pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listening> {
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
@@ -46,9 +46,9 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(web::PayloadConfig::new(LARGEST_BODY))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(RequestIds)
-            // What is answered is about people: nobody between here and the client keeps it.
+            // Answers are about people: no cache between the server and the client may keep an answer.
             .wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store")).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
-            // Outside of what completes a problem: that reads it.
+            // Answers are compressed after RequestIds, which reads the body of a problem.
             .wrap(Compress::default())
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)
@@ -64,7 +64,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
 }
 
 impl Listening {
-    /// Stops the server from elsewhere: no new requests, those under way are answered, and event streams end.
+    /// A future that stops the server: new requests are refused, running requests are answered, and event streams end.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {
         let (handle, stopping) = (self.server.handle(), self.hospital.stopping.clone());
         async move {
@@ -73,14 +73,14 @@ impl Listening {
         }
     }
 
-    /// Serves until it is stopped; then writes what waits and closes the hospital.
+    /// Serves until the server is stopped. Then writes the appends that wait, and closes the hospital.
     ///
     /// # Errors
     /// When the server fails.
     pub async fn serve(self) -> std::io::Result<()> {
         let Self { hospital, server, .. } = self;
         let served = server.await;
-        // The workers are gone, and with them every other hold of it.
+        // The workers have ended. Wait until their references to the hospital are dropped as well.
         for _ in 0..100 {
             if std::sync::Arc::strong_count(&hospital) == 1 {
                 break;
@@ -95,7 +95,7 @@ impl Listening {
     }
 }
 
-/// One recorder for the process, however many servers a test starts in it.
+/// The metrics recorder: one for the whole process, even where a test starts several servers.
 fn prometheus() -> PrometheusHandle {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     HANDLE
@@ -107,7 +107,7 @@ fn prometheus() -> PrometheusHandle {
                 .and_then(|it| it.set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &sizes))
                 .map_or_else(|_| PrometheusBuilder::new().build_recorder(), PrometheusBuilder::build_recorder);
             let handle = recorder.handle();
-            // Whether or not somebody asks for them, what was measured is folded up, so that it does not pile up.
+            // Samples are merged even if nobody reads /metrics, so that they do not pile up in memory.
             let upkeep = handle.clone();
             tokio::spawn(async move {
                 loop {
@@ -116,14 +116,15 @@ fn prometheus() -> PrometheusHandle {
                 }
             });
             if metrics::set_global_recorder(recorder).is_err() {
-                tracing::warn!("metrics are recorded elsewhere");
+                tracing::warn!("another metrics recorder is installed already, so /metrics stays empty");
             }
             handle
         })
         .clone()
 }
 
-/// One span per request: its id, route, user, stream and position; no query and no body, since they may be personal.
+/// One tracing span per request, with its id, route, user, stream and position. Query and body are left out, since they
+/// may hold personal values.
 struct Spans;
 
 impl RootSpanBuilder for Spans {

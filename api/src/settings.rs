@@ -7,47 +7,49 @@ use serde::Deserialize;
 
 const A_YEAR_IN_HOURS: u64 = 366 * 24;
 
-/// What can be set: flags over `HIMS_*` in the environment over `hims.toml`. Read once.
+/// The settings of the server, read once at the start. A flag of the command line overrides a variable `HIMS_*` of the
+/// environment, and a variable overrides `hims.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the server listens.
+    /// The address and port that the server listens on.
     pub bind: SocketAddr,
-    /// The database; the embedded PostgreSQL unless given.
+    /// The URL of the database; the embedded PostgreSQL is used if left out.
     pub database_url: Option<String>,
-    /// Where the embedded PostgreSQL and its master key lie.
+    /// The folder of the embedded PostgreSQL and its master key file.
     pub data_dir: PathBuf,
-    /// The folder of the binaries of PostgreSQL; looked for unless given.
+    /// The folder of PostgreSQL's programs; the usual folders are searched if left out.
     pub pg_bin: Option<PathBuf>,
-    /// The file with the key that wraps the subjects' keys.
+    /// The file with the master key, which encrypts the subject keys; `master.key` in the data directory if left out.
     pub master_key_file: Option<PathBuf>,
-    /// The address of the first administrator.
+    /// The e-mail address of the first administrator.
     pub admin_email: Option<String>,
-    /// The password of the first administrator.
+    /// The password of the first administrator; drawn at random if left out.
     pub admin_password: Option<String>,
-    /// Minutes until an unused session ends.
+    /// After how many minutes without a request a session ends.
     pub session_idle_minutes: u64,
-    /// Hours until a session ends however much it is used.
+    /// After how many hours a session ends, even if it is in use.
     pub session_hours: u64,
-    /// How many appends may wait.
+    /// How many appends may wait to be written.
     pub queue: usize,
-    /// Failed logins of an address, and refused changes of password of a user, per minute before the next is not looked at.
+    /// How many wrong passwords per minute are allowed to one IP address that logs in, and to one user who changes a
+    /// password. Further attempts are refused without comparing the password.
     pub logins_per_minute: u32,
-    /// Connections for reading, shared out among the workers.
+    /// How many database connections for reading there are, divided among the workers.
     pub read_connections: usize,
-    /// Threads that serve requests; one per core unless given.
+    /// How many threads serve requests; one per core if left out.
     pub workers: Option<usize>,
-    /// `text` or `json`.
+    /// The format of the server's log: `text` or `json`.
     pub log_format: LogFormat,
 }
 
-/// How the log is written.
+/// The format of the server's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Lines of text, for people.
     Text,
-    /// For machines.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -76,7 +78,7 @@ impl Settings {
     /// Reads `hims.toml` in the working directory, if there is one, and the environment.
     ///
     /// # Errors
-    /// When a setting is unknown, not of its type, or zero where nothing would work.
+    /// When a setting is unknown, of a wrong type or out of its range.
     pub fn read() -> Result<Self, config::ConfigError> {
         let mut settings: Self = config::Config::builder()
             .add_source(config::File::new("hims.toml", config::FileFormat::Toml).required(false))
@@ -94,7 +96,9 @@ impl Settings {
             return Err(config::ConfigError::Message(format!("the setting {name} must be at least 1")));
         }
         if settings.session_hours.max(settings.session_idle_minutes / 60) > A_YEAR_IN_HOURS {
-            return Err(config::ConfigError::Message("a session lasts for a year at most".to_owned()));
+            return Err(config::ConfigError::Message(
+                "session_hours and session_idle_minutes may be a year at most".to_owned(),
+            ));
         }
         if let Ok(url) = std::env::var("DATABASE_URL") {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
@@ -102,12 +106,12 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether the embedded PostgreSQL has been made.
+    /// Whether the data of the embedded PostgreSQL exist.
     pub(crate) fn has_data(&self) -> bool {
         self.data_dir.join("postgres/PG_VERSION").exists()
     }
 
-    /// Connections for reading that each worker has.
+    /// How many connections for reading each worker has; at least one.
     pub(crate) fn read_connections_of_a_worker(&self) -> usize {
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
         self.read_connections.div_ceil(workers).max(1)
@@ -122,7 +126,7 @@ impl Settings {
     }
 }
 
-/// `/var/lib/hims` as root, else `hims` in the XDG data home.
+/// `/var/lib/hims` for root, else the folder `hims` in the XDG data home.
 fn default_data_dir() -> PathBuf {
     let home = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
     if rustix::process::geteuid().is_root() && home("XDG_DATA_HOME").is_none() {

@@ -9,12 +9,12 @@ use crate::{Hospital, Purpose, Settings, import};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Format {
-    /// FHIR R4 bundles: files, or folders of them
+    /// Import FHIR R4 bundles
     Fhir {
-        /// Files or folders
+        /// The files to import; of a folder, all .json files in it and below it
         #[arg(required = true)]
         paths: Vec<PathBuf>,
-        /// The time zone of the departments, which the files do not tell (IANA)
+        /// The time zone of the departments (an IANA name), which the files do not contain
         #[arg(long, default_value_t = import::Settings::default().time_zone)]
         time_zone: Tz,
     },
@@ -34,6 +34,6 @@ pub(super) async fn import_fhir(settings: &Settings, paths: &[PathBuf], time_zon
     if summary.is_complete() {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("hims: not every file could be imported; the summary names those that could not, and why");
+    eprintln!("hims: not every file could be read; the summary names each file that could not, and why");
     Ok(ExitCode::FAILURE)
 }

@@ -40,13 +40,13 @@ struct Cli {
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the text of --help")]
 struct Common {
-    /// Where the embedded PostgreSQL and its master key lie [env: HIMS_DATA_DIR]
+    /// The folder of the embedded PostgreSQL and its master key [env: HIMS_DATA_DIR]
     #[arg(long, global = true)]
     data_dir: Option<PathBuf>,
-    /// A PostgreSQL of your own, 15 or later; the embedded one unless given [env: DATABASE_URL]
+    /// The URL of your own PostgreSQL, 15 or later; the embedded PostgreSQL is used if left out [env: DATABASE_URL]
     #[arg(long, global = true, hide_env_values = true)]
     database_url: Option<String>,
-    /// The file with the key that wraps the subjects' keys [env: HIMS_MASTER_KEY_FILE]
+    /// The file with the master key, which encrypts the keys of personal values [env: HIMS_MASTER_KEY_FILE]
     #[arg(long, global = true)]
     master_key_file: Option<PathBuf>,
 }
@@ -56,46 +56,46 @@ struct Common {
 enum Command {
     /// Serve the hospital over HTTP
     Serve {
-        /// Where to listen [env: HIMS_BIND] [default: 127.0.0.1:8080]
+        /// The address and port to listen on [env: HIMS_BIND] [default: 127.0.0.1:8080]
         #[arg(long)]
         bind: Option<SocketAddr>,
         /// Fill an empty database with a small made-up hospital
         #[arg(long)]
         demo: bool,
     },
-    /// Bring the database up to date, take it back, or say how it stands
+    /// Apply, revert or list the migrations of the database
     Migrate {
         #[command(subcommand)]
         direction: Direction,
     },
-    /// Load real data through the command path
+    /// Import data of other systems
     Import {
         #[command(subcommand)]
         format: Format,
     },
-    /// Recompute the hash chain of the log, and compare what lies beside it
+    /// Check the log by recomputing its hash chain
     Verify {
         /// The first position to check
         #[arg(long, default_value_t = 1)]
         from: i64,
-        /// Also compare every claim (unique keys, bookings) with what the log says
+        /// Also compare every claim (unique keys, bookings) with the events of the log
         #[arg(long)]
         deep: bool,
     },
-    /// Make the read tables anew from the log, while the server answers
+    /// Rebuild the read tables from the log, while the server keeps answering
     Rebuild {
-        /// As they were at a position or an instant (RFC 3339)
+        /// Rebuild the read tables as they were at a position of the log or at an instant (RFC 3339)
         #[arg(long, requires = "into")]
         as_of: Option<AsOf>,
-        /// The new schema to make them in
+        /// The name of a new schema for the read tables as they were
         #[arg(long, requires = "as_of")]
         into: Option<String>,
-        /// Make the claims (unique keys, bookings) anew instead, after a restore or a change by hand; nothing is written
-        /// meanwhile
+        /// Rebuild the claims (unique keys, bookings) instead of the read tables, after a restore or a change by hand;
+        /// appends wait meanwhile
         #[arg(long, conflicts_with = "as_of")]
         claims: bool,
     },
-    /// Work on users
+    /// Manage users
     User {
         #[command(subcommand)]
         work: UserWork,
@@ -106,7 +106,7 @@ enum Command {
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Runs the command; 0, 1 (failed) or 2 (usage).
+/// Runs the program. The exit code is 0 for success, 1 for a failure and 2 for wrong usage.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let settings = match settings(&cli.common) {
@@ -177,7 +177,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
     }
 }
 
-/// Writes a line on the standard output. Whoever closes it early has read enough: that is no failure.
+/// Writes a line to standard output. A reader who closes the output early has read enough, so that is no failure.
 fn say(line: impl Display) -> std::io::Result<()> {
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -4,7 +4,7 @@ use super::{Failure, say};
 use crate::{Hospital, Purpose, Settings, server};
 
 pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
-    // A port that is taken is told before anything is made.
+    // A port that is in use already is reported before anything is created.
     drop(
         std::net::TcpListener::bind(settings.bind)
             .map_err(|error| format!("cannot listen on {}: {error}", settings.bind))?,
@@ -29,7 +29,7 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
             () = asked_to_stop() => true,
             () = database_ended => false,
         };
-        tracing::info!("stopping: no new requests; what waits is written");
+        tracing::info!("stopping: new requests are refused, and appends that wait are written");
         stop.await;
         is_asked
     });
@@ -38,16 +38,16 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
         return Ok(ExitCode::SUCCESS);
     }
     let log = settings.data_dir.join("postgres.log");
-    Err(format!("PostgreSQL ended, see {}; start the server again, nothing that was answered is lost", log.display())
+    Err(format!("PostgreSQL ended, see {}; start the server again: nothing that was answered is lost", log.display())
         .into())
 }
 
-/// Ctrl-C, or the signal that a service manager sends.
+/// Waits for Ctrl-C, or for SIGTERM, which a service manager sends.
 async fn asked_to_stop() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(signal) => signal,
         Err(error) => {
-            tracing::error!(%error, "cannot hear SIGTERM");
+            tracing::error!(%error, "cannot listen for SIGTERM");
             return std::future::pending().await;
         }
     };

@@ -14,18 +14,18 @@ use crate::{Hospital, Purpose, Settings};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserWork {
-    /// Enter a user; the password is read from standard input and must be changed at the first login
+    /// Create a user; the password is read from standard input and must be changed at the first login
     Add {
-        /// The login
+        /// The e-mail address with which the user logs in
         #[arg(long)]
         email: String,
-        /// The name of the role
+        /// The name of the user's role, such as doctor
         #[arg(long)]
         role: String,
-        /// Given name
+        /// The given name of the user
         #[arg(long)]
         first_name: String,
-        /// Family name
+        /// The family name of the user
         #[arg(long)]
         last_name: String,
     },
@@ -37,7 +37,8 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
     let added = async {
         hospital.define_roles().await?;
         let role_id = hospital.store.owners(scopes::ROLE_NAME, &role).await?.pop();
-        let role_id = role_id.ok_or_else(|| format!("there is no role {role}"))?;
+        let role_id =
+            role_id.ok_or_else(|| format!("there is no role named {role}; give the name of an existing role"))?;
         let mut password = String::new();
         std::io::stdin().read_line(&mut password)?;
         let command = CreateUser {
@@ -58,7 +59,7 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
         caller.is_system = false;
         let permissions = Arc::make_mut(&mut caller.permissions);
         permissions.create.insert(Create::Users.into());
-        // Whoever has the machine gives any role.
+        // Whoever may run this program on the server may give any role.
         permissions.update.insert(Update::UserPermissions.into());
         Ok::<_, Failure>(hospital.executor.execute(command, Request::of(caller)).await?)
     }
@@ -67,6 +68,6 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
         hospital.settle().await;
     }
     hospital.close().await;
-    say(format_args!("user {} was entered", added?.id))?;
+    say(format_args!("user {} was created", added?.id))?;
     Ok(ExitCode::SUCCESS)
 }

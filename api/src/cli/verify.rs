@@ -8,7 +8,7 @@ use hims_event_store::{ClaimsReport, EventStore};
 use super::{Failure, bar, say};
 use crate::{Hospital, Purpose, Settings};
 
-/// Recomputes the chain; `deep`: compares the claims with the log as well.
+/// Recomputes the hash chain of the log. With `deep`, compares the claims with the log as well.
 pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
     let verified = check(hospital.store.as_ref(), from, deep).await;
@@ -28,7 +28,7 @@ async fn check(store: &dyn EventStore, from: i64, deep: bool) -> Result<(Verifie
     Ok((verified, claims))
 }
 
-/// Makes the claims anew from the log.
+/// Rebuilds the claims from the log, and reports the differences that remain.
 pub(super) async fn rebuild_claims(settings: &Settings) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
     let mended = hospital.store.mend_claims(&claims_of).await;
@@ -36,12 +36,14 @@ pub(super) async fn rebuild_claims(settings: &Settings) -> Result<ExitCode, Fail
     tell(&mended?)
 }
 
-/// Says how claims and log compare; fails when they differ.
+/// Prints how the claims compare with the log. The exit code is that of a failure when they differ.
 fn tell(report: &ClaimsReport) -> Result<ExitCode, Failure> {
     let ClaimsReport { streams, skipped, differing, examples } = report;
-    say(format_args!("the claims of {streams} streams were compared with the log, {differing} of them differ"))?;
+    say(format_args!("the claims of {streams} streams were compared with the log, {differing} claims differ"))?;
     if *skipped > 0 {
-        say(format_args!("{skipped} streams were left out: an event cannot be read, or the person was erased"))?;
+        say(format_args!(
+            "{skipped} streams were not compared: one of their events cannot be read, or the person was erased"
+        ))?;
     }
     if *differing == 0 {
         return Ok(ExitCode::SUCCESS);
@@ -49,6 +51,6 @@ fn tell(report: &ClaimsReport) -> Result<ExitCode, Failure> {
     for example in examples {
         eprintln!("hims: {example}");
     }
-    eprintln!("hims: {differing} claims are not as the log says; `hims rebuild --claims` makes them anew");
+    eprintln!("hims: {differing} claims differ from the log; `hims rebuild --claims` rebuilds the claims from the log");
     Ok(ExitCode::FAILURE)
 }

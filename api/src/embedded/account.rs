@@ -1,4 +1,4 @@
-//! In whose name PostgreSQL runs: it refuses to run as root, so root runs it as the user `postgres`.
+//! The account that PostgreSQL runs in. PostgreSQL refuses to run as root, so root starts it as the user `postgres`.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -10,12 +10,12 @@ use super::error::At;
 
 const NAME: &str = "postgres";
 
-/// The account that owns the data and runs the server.
+/// The account that owns the data and runs the database server.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Account {
-    /// Whoever runs this process.
+    /// The account of this process.
     Oneself,
-    /// The user `postgres`, for root.
+    /// The user `postgres`, if this process runs as root.
     Postgres { uid: u32, gid: u32 },
 }
 
@@ -29,7 +29,7 @@ impl Account {
         known.lines().find_map(Self::parse).ok_or(EmbeddedError::NoAccount)
     }
 
-    /// A line of `/etc/passwd`: `name:password:uid:gid:…`.
+    /// Reads the account from a line of `/etc/passwd` (`name:password:uid:gid:…`), if the line is that of `postgres`.
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split(':');
         (fields.next() == Some(NAME)).then_some(())?;
@@ -44,8 +44,9 @@ impl Account {
         }
     }
 
-    /// Runs a program in this account and without our environment, which may hold secrets. When the thread that spawns
-    /// it ends, the program is interrupted, which for PostgreSQL means: stop in good order.
+    /// A command that runs a program in this account, without the environment of this process, which may hold secrets.
+    /// When the thread that spawned the program ends, the kernel interrupts the program: PostgreSQL then stops in good
+    /// order.
     pub(super) fn command(self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "SIGINT"]);
@@ -58,7 +59,7 @@ impl Account {
         command
     }
 
-    /// Makes a folder that only this account can enter, unless it is there.
+    /// Creates a folder if it is missing, and lets only this account enter the folder.
     pub(super) fn private_folder(self, folder: &Path) -> Result<(), EmbeddedError> {
         fs::create_dir_all(folder).at(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).at(folder)?;
@@ -68,7 +69,7 @@ impl Account {
         }
     }
 
-    /// Whether this account can enter a folder and all that it lies in.
+    /// Checks that this account can enter a folder and every folder above it.
     pub(super) fn check_way_to(self, folder: &Path) -> Result<(), EmbeddedError> {
         let Self::Postgres { uid, .. } = self else { return Ok(()) };
         for step in folder.ancestors() {

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use super::EmbeddedError;
 
-/// The major versions that are supported.
+/// The major versions of PostgreSQL that are supported.
 const SUPPORTED: std::ops::RangeInclusive<u32> = 15..=18;
 
-/// The programs of one PostgreSQL.
+/// The programs of one installation of PostgreSQL.
 #[derive(Debug, Clone)]
 pub(super) struct Binaries {
     pub(super) postgres: PathBuf,
@@ -16,8 +16,9 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Those in `named`, or else those of the distribution, or else those on the search path; `version` when there are
-    /// data already.
+    /// Finds the programs in the folder `named`, or else in the folders of the distribution, or else on the search
+    /// path. If there are data already, `version` is the major version that wrote the data, and only that version is
+    /// accepted.
     pub(super) fn find(named: Option<&Path>, data: &Path, version: Option<u32>) -> Result<Self, EmbeddedError> {
         let mut found = match named {
             Some(folder) => vec![Self::in_folder(folder).ok_or_else(|| EmbeddedError::NoBinaries(folder.to_owned()))?],
@@ -26,16 +27,16 @@ impl Binaries {
         if found.is_empty() {
             return Err(EmbeddedError::NotInstalled);
         }
-        match version.map(|wanted| (wanted, found.iter().position(|it| it.0 == wanted))) {
+        match version.map(|wanted| (wanted, found.iter().position(|candidate| candidate.0 == wanted))) {
             None => Ok(found.swap_remove(0).1),
             Some((_, Some(index))) => Ok(found.swap_remove(index).1),
             Some((version, None)) => Err(EmbeddedError::OtherVersion { data: data.to_owned(), version }),
         }
     }
 
-    /// The programs in a folder with their major version, if it is supported.
+    /// The programs in a folder and their major version, if that version is supported.
     fn in_folder(folder: &Path) -> Option<(u32, Self)> {
-        // What is on the search path may be a link to, or a script around, what is to be run.
+        // A program on the search path may be a link to the real program, or a script around it.
         let postgres = folder.join("postgres").canonicalize().ok()?;
         let initdb = [postgres.with_file_name("initdb"), folder.join("initdb")].into_iter().find(|it| it.is_file())?;
         let told = Command::new(&postgres).arg("--version").output().ok()?.stdout;
@@ -50,7 +51,7 @@ fn candidates() -> Vec<PathBuf> {
     packaged.chain(std::env::split_paths(&searched)).collect()
 }
 
-/// The 15 of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// Reads the major version from the output of `postgres --version`: 15 from `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn major_version(told: &str) -> Option<u32> {
     let version = told.split_once("(PostgreSQL)")?.1.trim_start();
     version.split(|it: char| !it.is_ascii_digit()).next()?.parse().ok()

@@ -17,13 +17,14 @@ use super::binaries::Binaries;
 use super::error::At;
 use super::{DATABASE, EmbeddedError, EmbeddedOptions, PORT, SUPERUSER};
 
-/// How often, and after how long each time, a lock is tried that somebody holds.
+/// How often the lock of the data directory is tried while another process holds it.
 const GLANCES: u32 = 10;
+/// The pause between two tries.
 const GLANCE: Duration = Duration::from_millis(20);
-/// The longest path of a socket, with its ending NUL; fixed by the kernel.
+/// The path of a socket must be shorter than this many bytes, a limit of the kernel.
 const LONGEST_SOCKET: usize = 107;
 
-/// A prepared cluster, locked for this process.
+/// A database cluster (the data of one PostgreSQL server) that is ready to be started, locked for this process.
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) data: PathBuf,
@@ -31,12 +32,13 @@ pub(super) struct Cluster {
     pub(super) log: PathBuf,
     pub(super) account: Account,
     pub(super) binaries: Binaries,
-    /// Held for as long as the server may run; the kernel gives it back when we are killed.
+    /// The lock of the data directory, held for as long as the server may run. The kernel releases the lock when this
+    /// process is killed.
     _lock: File,
 }
 
 impl Cluster {
-    /// Finds or makes everything that the server needs.
+    /// Finds or creates everything that the server needs: account, lock, programs, socket folder and data.
     pub(super) fn prepare(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
         let account = Account::find()?;
         let home = home(&options.data_dir)?;
@@ -53,7 +55,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Makes the data in a folder aside, so that what was interrupted is never taken for what was finished.
+    /// Creates the data in another folder and renames that folder at the end, so that an interrupted creation is never
+    /// taken for a finished one.
     fn initialise(&self, aside: &Path, options: &EmbeddedOptions) -> Result<(), EmbeddedError> {
         if aside.exists() {
             fs::remove_dir_all(aside).at(aside)?;
@@ -73,7 +76,7 @@ impl Cluster {
         let mut single = self.account.command(&self.binaries.postgres);
         single.args(["--single", "-j", "-c", if options.durable { "fsync=on" } else { "fsync=off" }]);
         single.arg("-D").arg(aside).arg("template1");
-        // Single-user mode ends a command at an empty line.
+        // In single-user mode with -j, a semicolon and an empty line end a command.
         let sql =
             format!("create role {DATABASE} login createrole;\n\ncreate database {DATABASE} owner {DATABASE};\n\n");
         self.run(&mut single, &sql)?;
@@ -82,7 +85,7 @@ impl Cluster {
         File::open(home).and_then(|it| it.sync_all()).at(home)
     }
 
-    /// Runs a program to its end, its words going to the log.
+    /// Runs a program to its end. The output of the program goes to the log file.
     fn run(&self, command: &mut Command, input: &str) -> Result<(), EmbeddedError> {
         let mut child = spawn(command.stdin(Stdio::piped()).stdout(self.log()?).stderr(self.log()?))?;
         let mut stdin = child.stdin.take();
@@ -95,30 +98,30 @@ impl Cluster {
         Ok(())
     }
 
-    /// Leaves nothing in a folder that belongs to all.
+    /// Removes the socket folder if it lies outside the data directory, where all users keep their files.
     pub(super) fn leave_sockets(&self) {
         if self.sockets.parent() != self.data.parent() {
-            // What is left in it by a server that was killed is cleared by the next one.
+            // After a killed server the folder is not empty and stays; the next server clears it.
             let _ = fs::remove_dir(&self.sockets);
         }
     }
 
-    /// The log, to write at its end.
+    /// Opens PostgreSQL's log file for appending.
     pub(super) fn log(&self) -> Result<File, EmbeddedError> {
         File::options().create(true).append(true).open(&self.log).at(&self.log)
     }
 
-    /// What the log says of a failure: the last thing that PostgreSQL could not do.
+    /// The error of a failed start, with the last error message in PostgreSQL's log as the reason.
     pub(super) fn failure(&self) -> EmbeddedError {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let fault = |it: &&str| ["FATAL:", "PANIC:", "ERROR:", "error:"].iter().any(|word| it.contains(word));
-        let line = text.lines().rev().find(fault).or_else(|| text.lines().next_back()).unwrap_or("it says nothing");
+        let fault = |line: &&str| ["FATAL:", "PANIC:", "ERROR:", "error:"].iter().any(|word| line.contains(word));
+        let line = text.lines().rev().find(fault).or_else(|| text.lines().next_back()).unwrap_or("no reason was given");
         let reason = line.rsplit_once(":  ").map_or(line, |(_, reason)| reason);
         EmbeddedError::Failed { reason: reason.trim().to_owned(), log: self.log.clone() }
     }
 }
 
-/// Starts a program through setpriv.
+/// Starts a command of `Account::command`, which runs its program through `setpriv`.
 pub(super) fn spawn(command: &mut Command) -> Result<std::process::Child, EmbeddedError> {
     command.spawn().map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => EmbeddedError::NoSetpriv,
@@ -126,7 +129,8 @@ pub(super) fn spawn(command: &mut Command) -> Result<std::process::Child, Embedd
     })
 }
 
-/// The folder of everything. Made so that PostgreSQL's account can pass through it, and nobody can look around in it.
+/// The data directory, created if it is missing. Its mode lets PostgreSQL's account pass through to the folders inside,
+/// but lets nobody except the owner list them.
 fn home(folder: &Path) -> Result<PathBuf, EmbeddedError> {
     if !folder.exists() {
         fs::create_dir_all(folder).at(folder)?;
@@ -135,7 +139,7 @@ fn home(folder: &Path) -> Result<PathBuf, EmbeddedError> {
     folder.canonicalize().at(folder)
 }
 
-/// The folder of the socket of a server on a directory.
+/// The socket folder of the server that runs on a data directory.
 pub(super) fn sockets_of(folder: &Path) -> Result<PathBuf, EmbeddedError> {
     sockets(Account::find()?, &home(folder)?)
 }
@@ -146,7 +150,7 @@ fn lock(home: &Path) -> Result<File, EmbeddedError> {
     for _ in 0..GLANCES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            // A program that another thread is starting has a copy of everything that is open, until it executes.
+            // A child process that another thread is starting holds copies of all open files until it calls exec.
             Err(TryLockError::WouldBlock) => sleep(GLANCE),
             Err(TryLockError::Error(source)) => return Err(EmbeddedError::Io { path, source }),
         }
@@ -154,8 +158,8 @@ fn lock(home: &Path) -> Result<File, EmbeddedError> {
     Err(EmbeddedError::InUse(home.to_owned()))
 }
 
-/// The folder of the socket: beside the data, or, where that path is too long for a socket, a private one with a name
-/// made from that path.
+/// The socket folder: `run` in the data directory. If that path is too long for a socket, a private folder elsewhere
+/// with a name that is derived from the data directory.
 fn sockets(account: Account, home: &Path) -> Result<PathBuf, EmbeddedError> {
     let beside = home.join("run");
     if socket_fits(&beside) {
@@ -167,7 +171,8 @@ fn sockets(account: Account, home: &Path) -> Result<PathBuf, EmbeddedError> {
         runtime.filter(|it| it.is_dir() && account.check_way_to(it).is_ok()).unwrap_or_else(std::env::temp_dir);
     let digest = Sha256::digest(home.as_os_str().as_bytes());
     let folder = parent.join(format!("hims-{}", hex(&digest[..8])));
-    // Others may write there: only a folder that we made, or that is ours already, will do.
+    // Other users may write to the parent folder, so only a folder of PostgreSQL's account or of this process is
+    // accepted.
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error).at(&folder)?,
         Ok(()) => {}
@@ -193,13 +198,14 @@ fn memory_bytes() -> u64 {
     total.unwrap_or(1 << 20) * 1024
 }
 
-/// What whoever runs the server may change, in `postgresql.conf`. What must not be changed is on the command line.
+/// The settings in `postgresql.conf`, which an operator may change. Settings that must not be changed are given on the
+/// command line of the server.
 fn tunable_settings(options: &EmbeddedOptions, memory: u64) -> String {
     let megabytes = memory >> 20;
     let (shared_buffers, max_wal_size) =
         if options.durable { ((megabytes / 6).clamp(128, 8192), 4096) } else { (128, 1024) };
     format!(
-        "\n# HIMS: for a hospital's server. Change what you like; a restart takes it up.\n\
+        "\n# HIMS: defaults for a hospital's server. You may change them; a restart applies the changes.\n\
          max_connections = {}\n\
          shared_buffers = {shared_buffers}MB\n\
          effective_cache_size = {}MB\n\
@@ -213,7 +219,7 @@ fn tunable_settings(options: &EmbeddedOptions, memory: u64) -> String {
          jit = off\n\
          timezone = 'UTC'\n\
          log_timezone = 'UTC'\n\
-         # A log is no place for patients: neither statements nor the values that they failed on.\n\
+         # Keeps patients' data out of the log: no statements, and no values on which a statement failed.\n\
          log_min_error_statement = panic\n\
          log_error_verbosity = terse\n",
         options.max_connections,

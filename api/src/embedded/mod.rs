@@ -1,9 +1,10 @@
-//! A PostgreSQL of our own, for whoever has none: a server process over the installed binaries, durable, reachable only
-//! through a Unix socket in a folder that nobody else can enter.
+//! The embedded PostgreSQL, for hospitals that run no database server: a child process that uses the installed
+//! programs. Commits are durable, and the server is reachable only through a Unix socket in a folder that no other user
+//! can enter.
 //!
-//! It stops with us, in whatever way we end: the kernel interrupts it when the thread that started it is gone. That is
-//! why it is started by a thread of its own, which does nothing but wait for it; on a thread of a runtime it would stop
-//! whenever the runtime lets that thread go.
+//! PostgreSQL stops with this process, however the process ends: the kernel interrupts PostgreSQL when the thread that
+//! started it is gone. Therefore PostgreSQL is started by a thread of its own, which does nothing but wait for the end
+//! of the server. On a thread of an async runtime, PostgreSQL would stop whenever the runtime ends that thread.
 
 mod account;
 mod binaries;
@@ -20,35 +21,36 @@ use tokio::sync::{oneshot, watch};
 use self::cluster::Cluster;
 pub use self::error::EmbeddedError;
 
-/// The user who owns the database, and the database.
+/// The name of the database, and of the user who owns it.
 const DATABASE: &str = "hims";
 const SUPERUSER: &str = "postgres";
 const PORT: &str = "5432";
-/// How long an orderly stop may last before a hasty one follows, from which the next start recovers.
+/// How long an orderly stop may last. After this time PostgreSQL is stopped at once, and the next start recovers.
 const ORDERLY: Duration = Duration::from_mins(2);
 
-/// What can be set.
+/// The options of the embedded PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct EmbeddedOptions {
-    /// Where everything lies: `postgres/` (the data), `run/` (the socket), `postgres.log`. Made when missing.
+    /// The data directory with `postgres/` (the data), `run/` (the socket) and `postgres.log`. Created if missing.
     pub data_dir: PathBuf,
     /// Whether an acknowledged commit survives a crash. `false` only for throw-away clusters of tests.
     pub durable: bool,
-    /// The folder of `postgres` and `initdb`; looked for unless given.
+    /// The folder of `postgres` and `initdb`; the usual folders are searched if left out.
     pub binaries: Option<PathBuf>,
-    /// How many connections there may be. Taken up when the data are made; later it stands in `postgresql.conf`.
+    /// How many connections there may be. Applies when the data are created; later, `postgresql.conf` holds the number.
     pub max_connections: u16,
 }
 
 impl EmbeddedOptions {
-    /// A durable server in a folder, with the binaries that `HIMS_PG_BIN` names or that are found.
+    /// A durable server in a data directory, with the programs in the folder `HIMS_PG_BIN`, or else in the usual
+    /// folders.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let binaries = std::env::var_os("HIMS_PG_BIN").filter(|it| !it.is_empty()).map(PathBuf::from);
         Self { data_dir: data_dir.into(), durable: true, binaries, max_connections: 200 }
     }
 }
 
-/// A running server. Dropping it tells the server to stop, without waiting; [`stop`](Self::stop) waits.
+/// A running server. Dropping this value tells the server to stop, without waiting; [`stop`](Self::stop) waits.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     pid: u32,
@@ -57,10 +59,10 @@ pub struct EmbeddedPostgres {
 }
 
 impl EmbeddedPostgres {
-    /// Starts the server on its data, which are made first if there are none, and returns when it takes connections.
+    /// Starts the server, and returns when the server accepts connections. Missing data are created first.
     ///
     /// # Errors
-    /// When PostgreSQL is not installed, another server uses the directory, or the server does not start.
+    /// When PostgreSQL is not installed, another server uses the data directory, or the server does not start.
     pub async fn start(options: EmbeddedOptions) -> Result<Self, EmbeddedError> {
         let (ready, started) = oneshot::channel();
         let (end, gone) = watch::channel(false);
@@ -71,13 +73,13 @@ impl EmbeddedPostgres {
                 Err(error) => drop(ready.send(Err(error))),
                 Ok((mut child, cluster)) => {
                     let server = Self { pid: child.id(), sockets: cluster.sockets.clone(), gone };
-                    // Nobody waits for it any more: dropping it stops it.
+                    // If the caller no longer waits, the server is dropped here, and dropping stops it.
                     drop(ready.send(Ok(server)));
                     if let Err(error) = child.wait() {
-                        tracing::error!(%error, "lost sight of PostgreSQL");
+                        tracing::error!(%error, "cannot wait for PostgreSQL to end");
                     }
                     cluster.leave_sockets();
-                    // The directory is free before anybody hears of it.
+                    // The lock of the data directory is released before the end of the server is announced.
                     drop(cluster);
                 }
             }
@@ -89,20 +91,20 @@ impl EmbeddedPostgres {
         })
     }
 
-    /// How to reach the database of a server that another process runs on a directory.
+    /// Options to connect to the database of a server that another process runs on a data directory.
     ///
     /// # Errors
-    /// When the directory cannot be used.
+    /// When the data directory cannot be used.
     pub fn reach(options: &EmbeddedOptions) -> Result<PgConnectOptions, EmbeddedError> {
         Ok(options_for(&cluster::sockets_of(&options.data_dir)?, DATABASE).database(DATABASE))
     }
 
-    /// How to reach the database `hims` as its owner, the user `hims`.
+    /// Options to connect to the database `hims` as its owner, the user `hims`.
     pub fn connect_options(&self) -> PgConnectOptions {
         options_for(&self.sockets, DATABASE).database(DATABASE)
     }
 
-    /// How to reach the server as its superuser: for what only that one can do, such as reading its statistics.
+    /// Options to connect as the superuser, for what no other user may do, such as reading all statistics.
     pub fn superuser_options(&self) -> PgConnectOptions {
         options_for(&self.sockets, SUPERUSER).database("postgres")
     }
@@ -116,17 +118,17 @@ impl EmbeddedPostgres {
     pub fn ended(&self) -> impl Future<Output = ()> + use<> {
         let mut gone = self.gone.clone();
         async move {
-            // An error means that its thread is gone, and so is the server.
+            // An error means that the thread of the server has ended, and the server with it.
             let _ = gone.wait_for(|it| *it).await;
         }
     }
 
-    /// Stops the server in good order and returns when it has ended. Open connections are closed: call it when the
-    /// last request has been answered.
+    /// Stops the server in good order and returns when the server has ended. Open connections are closed, so the last
+    /// request must have been answered before.
     pub async fn stop(self) {
         postmaster::interrupt(self.pid);
         if tokio::time::timeout(ORDERLY, self.ended()).await.is_err() {
-            tracing::warn!("PostgreSQL takes too long to stop in good order; the next start will recover");
+            tracing::warn!("PostgreSQL takes too long to stop in good order and is stopped at once");
             postmaster::quit(self.pid);
             self.ended().await;
         }

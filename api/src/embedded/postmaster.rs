@@ -1,4 +1,4 @@
-//! The server process: starting it, knowing when it is ready, and what a killed one left behind.
+//! The server process: starting it, waiting until it is ready, and clearing away what a killed server left behind.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -13,11 +13,12 @@ use super::cluster::{Cluster, spawn};
 use super::error::At;
 use super::{EmbeddedError, PORT};
 
-/// How long the server of a killed process may take to stop, and to let go of its memory.
+/// How long the server of a killed process may take to stop and to release its shared memory.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The pause between two looks at a file of the server.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Runs the server and returns when it takes connections, however long its recovery lasts.
+/// Starts the server and returns when it accepts connections, however long the recovery lasts.
 pub(super) fn start(cluster: &Cluster, durable: bool) -> Result<Child, EmbeddedError> {
     let deadline = Instant::now() + PATIENCE;
     wait_for_predecessor(cluster, deadline)?;
@@ -27,7 +28,7 @@ pub(super) fn start(cluster: &Cluster, durable: bool) -> Result<Child, EmbeddedE
         if is_ready(cluster, &mut child)? {
             return Ok(child);
         }
-        // Sessions of a killed server live on for a moment, and keep the next one out.
+        // The sessions of a killed server live on for a moment and keep the shared memory in use: try again.
         let said = fs::read(&cluster.log).unwrap_or_default().split_off(usize::try_from(written).unwrap_or(0));
         if !String::from_utf8_lossy(&said).contains("is still in use") || Instant::now() > deadline {
             return Err(cluster.failure());
@@ -36,19 +37,19 @@ pub(super) fn start(cluster: &Cluster, durable: bool) -> Result<Child, EmbeddedE
     }
 }
 
-/// Tells the server to stop: roll back what runs, write everything out, end.
+/// Tells the server to stop in good order (PostgreSQL's fast shutdown): open transactions are rolled back.
 pub(super) fn interrupt(pid: u32) {
     signal(pid, Signal::INT);
 }
 
-/// Tells the server to stop at once; the next start recovers.
+/// Tells the server to stop at once (PostgreSQL's immediate shutdown); the next start recovers.
 pub(super) fn quit(pid: u32) {
     signal(pid, Signal::QUIT);
 }
 
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
+        // An error means that the server has ended by itself.
         let _ = kill_process(pid, signal);
     }
 }
@@ -71,12 +72,12 @@ fn run(cluster: &Cluster, durable: bool) -> Result<Child, EmbeddedError> {
     let mut sockets = std::ffi::OsString::from("unix_socket_directories=");
     sockets.push(&cluster.sockets);
     command.arg("-c").arg(sockets);
-    // Its own group: what is meant for us at the terminal is not meant for it.
+    // In a process group of its own, the server does not receive the Ctrl-C that is meant for this process.
     command.stdout(cluster.log()?).stderr(cluster.log()?).process_group(0);
     spawn(&mut command)
 }
 
-/// Waits for the server to take connections; `false` when it ended instead.
+/// Waits until the server accepts connections; `false` when the server ended instead.
 fn is_ready(cluster: &Cluster, child: &mut Child) -> Result<bool, EmbeddedError> {
     let pid_file = cluster.data.join("postmaster.pid");
     loop {
@@ -93,15 +94,15 @@ fn is_ready(cluster: &Cluster, child: &mut Child) -> Result<bool, EmbeddedError>
     }
 }
 
-/// Waits until the server that a killed process left behind has stopped, and clears away what a killed server left. The
-/// directory is locked, so there is no other.
+/// Waits until the server that a killed process left behind has stopped, and removes the pid file that a killed server
+/// left behind. The data directory is locked, so the server in the pid file belongs to no running hims.
 fn wait_for_predecessor(cluster: &Cluster, deadline: Instant) -> Result<(), EmbeddedError> {
     let pid_file = cluster.data.join("postmaster.pid");
     let mut told = false;
     while let Ok(written) = fs::read_to_string(&pid_file) {
         let pid = written.lines().next().and_then(|it| it.trim().parse().ok());
         let Some(pid) = pid.filter(|it| runs_on(*it, &cluster.data)) else {
-            // The number may be another program's by now, which would keep PostgreSQL from starting.
+            // Another program may have the pid of the file by now, which would keep PostgreSQL from starting.
             return fs::remove_file(&pid_file).or_else(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error).at(&pid_file),
@@ -119,7 +120,7 @@ fn wait_for_predecessor(cluster: &Cluster, deadline: Instant) -> Result<(), Embe
     Ok(())
 }
 
-/// Whether a process is a PostgreSQL server on these data: it works in their folder.
+/// Whether a process is a PostgreSQL server on these data: its working directory is the folder of the data.
 fn runs_on(pid: u32, data: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == data)
 }

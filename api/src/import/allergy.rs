@@ -1,4 +1,4 @@
-//! `AllergyIntolerance` -> allergy of a patient. One that is no longer active is recorded and retired.
+//! `AllergyIntolerance` -> allergy of a patient. An allergy that is no longer active is recorded and then retired.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Step, Stop, Writer};
 
-/// The allergies of each patient: those of one are written one after the other.
+/// The allergies by patient. The allergies of one patient share a stream, so they are written one after the other.
 pub(super) fn by_patient(gathered: &Gathered) -> BTreeMap<Option<Uuid>, Vec<&Found<AllergyIntolerance>>> {
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for found in gathered.allergies.iter() {
@@ -47,9 +47,9 @@ pub(super) async fn import(
         let fate = match &patient {
             _ if entered_in_error(&found.resource) => Ok(Fate::Skipped(Reason::EnteredInError)),
             None => Ok(Fate::Skipped(Reason::NoPatient)),
-            Some((_, it)) if it.retired_allergies.contains(&found.id.into()) => Ok(Fate::AlreadyThere),
-            Some((id, it)) if it.allergies.contains_key(&found.id.into()) => {
-                // An earlier import may have been interrupted, or the allergy is over since.
+            Some((_, state)) if state.retired_allergies.contains(&found.id.into()) => Ok(Fate::AlreadyThere),
+            Some((id, state)) if state.allergies.contains_key(&found.id.into()) => {
+                // An earlier import may have been interrupted before this step, or the allergy has ended since.
                 retire(writer, *id, found).await.map(|()| Fate::AlreadyThere)
             }
             Some((id, _)) => record(writer, gathered, *id, found).await,
@@ -65,50 +65,49 @@ async fn record(
     patient: Uuid,
     found: &Found<AllergyIntolerance>,
 ) -> Result<Fate, Stop> {
-    let it = &found.resource;
+    let resource = &found.resource;
     let mut kept = Kept::default();
-    let name = it.code.as_ref().and_then(|it| it.words());
-    let recorder = it.recorder.as_ref().and_then(|it| gathered.references.resolve("Practitioner", it));
-    let reactions = it
-        .reaction
-        .iter()
-        .flat_map(|it| it.manifestation.iter().filter_map(|it| it.words()).chain(it.description.as_deref()));
+    let name = resource.code.as_ref().and_then(|it| it.words());
+    let recorder = resource.recorder.as_ref().and_then(|it| gathered.references.resolve("Practitioner", it));
+    let reactions = resource.reaction.iter().flat_map(|reaction| {
+        reaction.manifestation.iter().filter_map(|it| it.words()).chain(reaction.description.as_deref())
+    });
     let allergy = Allergy {
-        allergen_type: allergen_type(&it.category),
+        allergen_type: allergen_type(&resource.category),
         allergen_name: kept.personal("code", name).ok_or(Reason::NoName)?,
-        severity: severity(it),
+        severity: severity(resource),
         reaction_description: kept.joined("reaction", reactions),
-        onset_date: onset(it).map(Personal::Known),
+        onset_date: onset(resource).map(Personal::Known),
         reported_by: writer.referred::<User>(recorder).await?.map(|(id, _)| id.into()),
     };
     let (patient_id, allergy_id) = (patient.into(), Some(AllergyId(found.id)));
-    writer.execute(RecordAllergy { patient_id, allergy_id, allergy }, recorded_at(it)).await?;
+    writer.execute(RecordAllergy { patient_id, allergy_id, allergy }, recorded_at(resource)).await?;
     retire(writer, patient, found).await?;
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// Retires an allergy that is over.
+/// Retires an allergy that is no longer active.
 async fn retire(writer: &Writer<'_>, patient: Uuid, found: &Found<AllergyIntolerance>) -> Result<(), Stop> {
-    let it = &found.resource;
-    let status = it.clinical_status.as_ref().and_then(|it| it.coding.first()?.code.as_deref());
+    let resource = &found.resource;
+    let status = resource.clinical_status.as_ref().and_then(|it| it.coding.first()?.code.as_deref());
     let Some(status @ ("inactive" | "resolved")) = status else { return Ok(()) };
     let (patient_id, allergy_id) = (patient.into(), AllergyId(found.id));
     let reason = Personal::Known(LongText::from(status));
-    writer.execute(RetireAllergy { patient_id, allergy_id, reason }, recorded_at(it)).await
+    writer.execute(RetireAllergy { patient_id, allergy_id, reason }, recorded_at(resource)).await
 }
 
-fn recorded_at(it: &AllergyIntolerance) -> Option<DateTime<Utc>> {
-    time(it.recorded_date.as_deref().or(it.onset_date_time.as_deref()))
+fn recorded_at(resource: &AllergyIntolerance) -> Option<DateTime<Utc>> {
+    time(resource.recorded_date.as_deref().or(resource.onset_date_time.as_deref()))
 }
 
-fn entered_in_error(it: &AllergyIntolerance) -> bool {
-    let status = it.verification_status.as_ref();
+fn entered_in_error(resource: &AllergyIntolerance) -> bool {
+    let status = resource.verification_status.as_ref();
     status.is_some_and(|it| it.has_code("entered-in-error") || it.has_code("refuted"))
 }
 
-fn onset(it: &AllergyIntolerance) -> Option<NaiveDate> {
-    let text = it.onset_date_time.as_deref()?;
-    // The day as it was written: what day it is depends on the place.
+fn onset(resource: &AllergyIntolerance) -> Option<NaiveDate> {
+    let text = resource.onset_date_time.as_deref()?;
+    // The day is taken as it is written: converted to UTC, the day could become another one.
     date(text.get(..10))
 }
 
@@ -122,9 +121,9 @@ fn allergen_type(categories: &[String]) -> AllergenType {
     }
 }
 
-/// The worst reaction that there was; a high criticality means that the next may cost the life.
-fn severity(it: &AllergyIntolerance) -> Option<Severity> {
-    if it.criticality.as_deref() == Some("high") {
+/// The severity of the worst reaction. A high criticality means that the next reaction may threaten the patient's life.
+fn severity(resource: &AllergyIntolerance) -> Option<Severity> {
+    if resource.criticality.as_deref() == Some("high") {
         return Some(Severity::LifeThreatening);
     }
     let of = |severity: &str| match severity {
@@ -133,5 +132,5 @@ fn severity(it: &AllergyIntolerance) -> Option<Severity> {
         "severe" => Some(Severity::Severe),
         _ => None,
     };
-    it.reaction.iter().filter_map(|it| of(it.severity.as_deref()?)).max()
+    resource.reaction.iter().filter_map(|it| of(it.severity.as_deref()?)).max()
 }

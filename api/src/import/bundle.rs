@@ -1,4 +1,4 @@
-//! Bundles and the resources of FHIR R4 that are read, with the elements that the record has a place for.
+//! Bundles and the resources of FHIR R4 that are imported, with the elements that the record can hold.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,7 +16,7 @@ pub(super) struct Bundle {
     pub(super) entry: Vec<Entry>,
 }
 
-/// One resource of a bundle.
+/// An entry of a bundle: a resource and its address in the bundle.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Entry {
@@ -24,7 +24,7 @@ pub(super) struct Entry {
     pub(super) resource: Option<Box<RawValue>>,
 }
 
-/// What every resource begins with.
+/// The type and the id, which every resource may have.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Head {
@@ -32,7 +32,7 @@ pub(super) struct Head {
     pub(super) id: Option<String>,
 }
 
-/// What systems call a resource, for references by identifier.
+/// The identifiers that other systems gave a resource; references may use an identifier instead of the id.
 #[derive(Default, Deserialize)]
 pub(super) struct Identified {
     #[serde(default)]
@@ -168,7 +168,7 @@ pub(super) struct Component {
     pub(super) value_quantity: Option<Quantity>,
 }
 
-/// A product: a resource of its own, or contained in another.
+/// A medication: a resource of its own, or contained in a `MedicationRequest`.
 #[derive(Deserialize)]
 pub(super) struct Medication {
     pub(super) id: Option<String>,

@@ -1,5 +1,5 @@
-//! The data types of FHIR R4 (<https://hl7.org/fhir/R4/datatypes.html>), as far as they are read. None can be printed:
-//! they hold personal values.
+//! The data types of FHIR R4 (<https://hl7.org/fhir/R4/datatypes.html>) with the elements that are read. The types do
+//! not implement `Debug`, since they hold personal values.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::instant::instant;
 
-/// A code and the system that it is of.
+/// A code of a code system.
 #[derive(Default, Deserialize)]
 pub(super) struct Coding {
     pub(super) system: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Coding {
     pub(super) display: Option<String>,
 }
 
-/// A concept in one or more codes, or in words.
+/// A concept, given as codes, as text, or as both.
 #[derive(Default, Deserialize)]
 pub(super) struct CodeableConcept {
     #[serde(default)]
@@ -28,25 +28,28 @@ pub(super) struct CodeableConcept {
 }
 
 impl CodeableConcept {
-    /// The concept in words, or at least its code.
+    /// The concept in words: the text, or else the display text of a code, or else a code.
     pub(super) fn words(&self) -> Option<&str> {
         let displays = self.coding.iter().filter_map(|it| it.display.as_deref());
         let codes = self.coding.iter().filter_map(|it| it.code.as_deref());
         self.text.as_deref().into_iter().chain(displays).chain(codes).map(str::trim).find(|it| !it.is_empty())
     }
 
-    /// Its codes in a system.
+    /// The codes of the concept in a code system.
     pub(super) fn codes_in(&self, system: &str) -> impl Iterator<Item = &str> {
-        self.coding.iter().filter(move |it| it.system.as_deref() == Some(system)).filter_map(|it| it.code.as_deref())
+        self.coding
+            .iter()
+            .filter(move |coding| coding.system.as_deref() == Some(system))
+            .filter_map(|coding| coding.code.as_deref())
     }
 
-    /// Whether one of its codes is this one, whatever the system.
+    /// Whether the concept has a code, in whatever code system.
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.coding.iter().any(|it| it.code.as_deref() == Some(code))
     }
 }
 
-/// What a system calls a thing.
+/// An identifier that a system gave a resource, such as a medical record number.
 #[derive(Default, Deserialize)]
 pub(super) struct Identifier {
     pub(super) system: Option<String>,
@@ -55,21 +58,21 @@ pub(super) struct Identifier {
     pub(super) kind: Option<CodeableConcept>,
 }
 
-/// Another resource.
+/// A reference to another resource, by address or by identifier.
 #[derive(Default, Deserialize)]
 pub(super) struct Reference {
     pub(super) reference: Option<String>,
     pub(super) identifier: Option<Identifier>,
 }
 
-/// From when until when.
+/// A period with a start and an end.
 #[derive(Default, Deserialize)]
 pub(super) struct Period {
     pub(super) start: Option<String>,
     pub(super) end: Option<String>,
 }
 
-/// How much of what.
+/// An amount with its unit.
 #[derive(Default, Deserialize)]
 pub(super) struct Quantity {
     #[serde(default, deserialize_with = "decimal")]
@@ -78,7 +81,7 @@ pub(super) struct Quantity {
     pub(super) code: Option<String>,
 }
 
-/// What a person is called.
+/// The name of a person.
 #[derive(Default, Deserialize)]
 pub(super) struct HumanName {
     #[serde(rename = "use")]
@@ -90,15 +93,15 @@ pub(super) struct HumanName {
 }
 
 impl HumanName {
-    /// The name to call a person by: the official one, else the usual one, else the first.
+    /// The name of a person to use: the official name, or else the usual name, or else the first name of the list.
     pub(super) fn best(names: &[Self]) -> Option<&Self> {
         let used = |purpose: &str| names.iter().find(|it| it.purpose.as_deref() == Some(purpose));
         used("official").or_else(|| used("usual")).or_else(|| names.first())
     }
 
-    /// Given, middle and family name; read from the whole name where they are not told apart.
+    /// Given, middle and family name. Names that are not given apart are read from the text of the whole name.
     pub(super) fn parts(&self) -> Option<(&str, String, &str)> {
-        let mut given = self.given.iter().map(|it| it.trim()).filter(|it| !it.is_empty());
+        let mut given = self.given.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
         let family = self.family.as_deref().map(str::trim).filter(|it| !it.is_empty());
         if let (Some(first), Some(family)) = (given.next(), family) {
             return Some((first, given.collect::<Vec<_>>().join(" "), family));
@@ -109,7 +112,7 @@ impl HumanName {
     }
 }
 
-/// How somebody is reached.
+/// A phone number, an e-mail address, or another way to reach a person or an organization.
 #[derive(Default, Deserialize)]
 pub(super) struct ContactPoint {
     pub(super) system: Option<String>,
@@ -117,13 +120,16 @@ pub(super) struct ContactPoint {
 }
 
 impl ContactPoint {
-    /// The values of a system (`phone`, `email`), in order.
+    /// The values of the contact points of a system (`phone`, `email`), in order.
     pub(super) fn of<'a>(points: &'a [Self], system: &'a str) -> impl Iterator<Item = &'a str> {
-        points.iter().filter(move |it| it.system.as_deref() == Some(system)).filter_map(|it| it.value.as_deref())
+        points
+            .iter()
+            .filter(move |point| point.system.as_deref() == Some(system))
+            .filter_map(|point| point.value.as_deref())
     }
 }
 
-/// Where somebody lives.
+/// A postal address.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Address {
@@ -135,7 +141,7 @@ pub(super) struct Address {
     pub(super) country: Option<String>,
 }
 
-/// What a profile adds to a resource.
+/// An extension: an element that a profile adds to a resource.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Extension {
@@ -146,27 +152,28 @@ pub(super) struct Extension {
 }
 
 impl Extension {
-    /// The `text` within an extension of a URL, as in US Core's race and ethnicity.
+    /// The `text` within the extension that a URL names, as in US Core's race and ethnicity.
     pub(super) fn text<'a>(extensions: &'a [Self], url: &str) -> Option<&'a str> {
         let outer = extensions.iter().find(|it| it.url == url)?;
         outer.within.iter().find(|it| it.url == "text")?.value_string.as_deref()
     }
 }
 
-/// A number as it is written, not by way of a binary fraction.
+/// Reads a decimal number exactly as it is written, without the rounding of a binary fraction.
 fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
     let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
     let text = raw.get();
     let value = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text));
-    value.map(Some).map_err(|_| serde::de::Error::custom("not a number that can be kept"))
+    value.map(Some).map_err(|_| serde::de::Error::custom("not a number that the record can hold"))
 }
 
-/// An `instant` or `dateTime` that the record can hold, to the microsecond; a whole day begins at midnight UTC.
+/// Reads an `instant` or a `dateTime`, cut to microseconds; a day stands for midnight UTC. `None` for a time that the
+/// record cannot hold.
 pub(super) fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
     instant(text?).filter(Described::is_valid).map(|it| it.trunc_subsecs(6))
 }
 
-/// A whole `date`; a month or a year is not enough.
+/// Reads a whole `date`. A year, or a year and a month, gives `None`.
 pub(super) fn date(text: Option<&str>) -> Option<NaiveDate> {
     text?.parse().ok()
 }

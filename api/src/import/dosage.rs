@@ -1,4 +1,4 @@
-//! How much of a medication, how, how often and for how long.
+//! The dosage of a prescribed medication: how much, by which route, how often and for how long.
 
 use hims_domain::MedicationId;
 use hims_domain::prescription::Order;
@@ -10,7 +10,7 @@ use super::bundle::{Dosage, MedicationRequest, Timing};
 use super::datatypes::{Quantity, date};
 use super::kept::Kept;
 
-/// The item of a prescription. Where it is not said how much to dispense, it is one course.
+/// The item of a prescription. If the request does not say how much to dispense, the quantity is one course.
 pub(super) fn order(request: &MedicationRequest, medication_id: MedicationId, kept: &mut Kept) -> Order {
     let none = Dosage::default();
     let dosage = request.dosage_instruction.first().unwrap_or(&none);
@@ -21,9 +21,9 @@ pub(super) fn order(request: &MedicationRequest, medication_id: MedicationId, ke
         Some(amount) => (amount, kept.text("dispenseRequest", quantity.and_then(unit))),
         None => (Decimal::ONE, Some(Text::from("course"))),
     };
-    let instructions = request.dosage_instruction.iter().flat_map(|it| {
-        let additional = it.additional_instruction.iter().filter_map(|it| it.words());
-        it.text.as_deref().into_iter().chain(it.patient_instruction.as_deref()).chain(additional)
+    let instructions = request.dosage_instruction.iter().flat_map(|instruction| {
+        let additional = instruction.additional_instruction.iter().filter_map(|it| it.words());
+        instruction.text.as_deref().into_iter().chain(instruction.patient_instruction.as_deref()).chain(additional)
     });
     Order {
         medication_id,
@@ -45,13 +45,13 @@ fn unit(quantity: &Quantity) -> Option<&str> {
     quantity.unit.as_deref().or(quantity.code.as_deref())
 }
 
-/// An amount that can be kept: more than zero, to three decimals.
+/// An amount that the record can hold: more than zero, at most a million, rounded to three decimals.
 fn amount(quantity: Option<&Quantity>) -> Option<Decimal> {
     let value = quantity?.value?.round_dp_with_strategy(3, RoundingStrategy::MidpointNearestEven);
     (value > Decimal::ZERO && value <= dec!(1_000_000)).then_some(value)
 }
 
-/// A supply in whole days (UCUM `d`, `wk`, `mo`).
+/// The days that a supply lasts, rounded up (UCUM `d`, `wk`, `mo`; a month has 30 days).
 fn days(quantity: &Quantity) -> Option<i32> {
     let factor = match quantity.code.as_deref().or(quantity.unit.as_deref())? {
         "d" | "day" | "days" => 1,
@@ -63,7 +63,7 @@ fn days(quantity: &Quantity) -> Option<i32> {
     (1..=3650).contains(&days).then_some(days)
 }
 
-/// Such as `1 per 1 d`.
+/// The frequency in words: that of the timing code, or else such as `1 per 1 d`.
 fn frequency(timing: &Timing) -> Option<String> {
     if let Some(words) = timing.code.as_ref().and_then(|it| it.words()) {
         return Some(words.to_owned());

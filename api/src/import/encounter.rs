@@ -1,4 +1,4 @@
-//! Encounter -> consultation, begun and completed at its own times.
+//! Encounter -> consultation, begun and completed at the times of the encounter.
 
 use chrono::{DateTime, Utc};
 use hims_commands::consultation::{CompleteConsultation, StartConsultation};
@@ -16,8 +16,8 @@ use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
-/// Begins the consultation of an encounter, and completes it where the encounter is finished. One that an earlier
-/// import began is completed now, if it has been finished since.
+/// Begins the consultation of an encounter, and completes the consultation if the encounter is finished. A consultation
+/// that an earlier import began is completed now, if the encounter has been finished since.
 pub(super) async fn import(
     writer: &Writer<'_>,
     gathered: &Gathered,
@@ -61,7 +61,8 @@ pub(super) async fn import(
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// When an encounter began, and when it ended. A finished one without an end lasted no time that is known.
+/// The start of an encounter, and its end if the encounter is finished. Without a given end, a finished encounter ends
+/// at its start.
 fn times(encounter: &Encounter) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), Reason> {
     let finished = match encounter.status.as_str() {
         "finished" => true,
@@ -74,7 +75,7 @@ fn times(encounter: &Encounter) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>)
     if end.is_some_and(|it| it < start) { Err(Reason::EndsBeforeItStarts) } else { Ok((start, end)) }
 }
 
-/// The type in words, without SNOMED's `(procedure)`; where there is none, the class.
+/// The type of the encounter in words, without SNOMED's `(procedure)`; if there is no type, the class.
 fn consultation_type(encounter: &Encounter) -> Text<50> {
     let kind = encounter.kind.iter().find_map(|it| it.words());
     let class = encounter.class.display.as_deref().or(encounter.class.code.as_deref());

@@ -1,4 +1,4 @@
-//! Which files to read, and reading one.
+//! Listing the files of an import, and reading one file.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::bundle::{Bundle, Entry};
 use super::summary::Broken;
 
-/// The files of some paths, folders with all below them, each once; and the paths where that failed.
+/// The files of some paths, each once, with the `.json` files in and below folders; and the paths that cannot be read.
 pub(super) fn list(paths: &[PathBuf]) -> (BTreeSet<PathBuf>, Vec<Broken>) {
     let (mut files, mut broken) = (BTreeSet::new(), Vec::new());
     for path in paths {
@@ -35,12 +35,12 @@ fn add(path: &Path, files: &mut BTreeSet<PathBuf>, broken: &mut Vec<Broken>) -> 
     Ok(())
 }
 
-/// The entries of the bundle in a file.
+/// Reads the entries of the bundle in a file.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Broken> {
     let broken = |problem: String| Broken { path: path.to_owned(), problem };
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let bundle: Bundle = serde_json::from_slice(&bytes).map_err(|error| {
-        // The place only: the message itself may quote a value.
+        // Only the place is reported, since the message of the error may quote a personal value.
         let what = if error.is_data() { "not a FHIR bundle" } else { "not JSON" };
         broken(format!("{what} (line {}, column {})", error.line(), error.column()))
     })?;
@@ -54,7 +54,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Broken {
     Broken { path: path.to_owned(), problem: format!("cannot be read: {}", error.kind()) }
 }
 
-/// A file whose reader did not come back.
+/// A file whose reader ended without an answer, such as by a panic.
 pub(super) fn abandoned(path: &Path) -> Broken {
     Broken { path: path.to_owned(), problem: "cannot be read".to_owned() }
 }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::datatypes::{Reference, time};
 use super::gather::Gathered;
 
-/// When a person or an organization is first mentioned: the nearest thing to a time of their own that a patient, a
-/// practitioner or an organization has.
+/// When a patient, a practitioner or an organization is first mentioned. These resources have no time of their own, so
+/// the first mention counts as the time at which they entered the record.
 #[derive(Default)]
 pub(super) struct FirstSeen(HashMap<Uuid, DateTime<Utc>>);
 
@@ -20,23 +20,23 @@ impl FirstSeen {
                 *first = at.min(*first);
             }
         };
-        for it in gathered.encounters.iter().map(|it| &it.resource) {
-            let start = it.period.start.as_deref();
-            see(start, "Patient", &it.subject);
-            see(start, "Organization", &it.service_provider);
-            it.participant.iter().for_each(|participant| see(start, "Practitioner", &participant.individual));
+        for encounter in gathered.encounters.iter().map(|it| &it.resource) {
+            let start = encounter.period.start.as_deref();
+            see(start, "Patient", &encounter.subject);
+            see(start, "Organization", &encounter.service_provider);
+            encounter.participant.iter().for_each(|participant| see(start, "Practitioner", &participant.individual));
         }
-        for it in gathered.medication_requests.iter().map(|it| &it.resource) {
-            see(it.authored_on.as_deref(), "Patient", &it.subject);
-            see(it.authored_on.as_deref(), "Practitioner", &it.requester);
+        for request in gathered.medication_requests.iter().map(|it| &it.resource) {
+            see(request.authored_on.as_deref(), "Patient", &request.subject);
+            see(request.authored_on.as_deref(), "Practitioner", &request.requester);
         }
-        for it in gathered.allergies.iter().map(|it| &it.resource) {
-            see(it.recorded_date.as_deref(), "Patient", &it.patient);
+        for allergy in gathered.allergies.iter().map(|it| &it.resource) {
+            see(allergy.recorded_date.as_deref(), "Patient", &allergy.patient);
         }
         seen
     }
 
-    /// `None` for whom nothing mentions.
+    /// The first mention of a resource; `None` if no other resource mentions it.
     pub(super) fn at(&self, id: Uuid) -> Option<DateTime<Utc>> {
         self.0.get(&id).copied()
     }

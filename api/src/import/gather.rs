@@ -1,5 +1,5 @@
-//! Everything that is to be imported, in memory, each resource once however often the files repeat it. The order of the
-//! files leaves no trace in it.
+//! All resources to import, in memory, each once however often the files repeat the resource. The order of the files
+//! makes no difference.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -16,13 +16,13 @@ use super::reason::Reason;
 use super::references::{References, derived, stream_id};
 use super::summary::{Fate, Summary};
 
-/// A resource, and how often the files hold it.
+/// A resource, and how many copies of it the files hold.
 pub(super) struct Found<R> {
-    /// Its stream.
+    /// The id of the resource's stream.
     pub(super) id: Uuid,
     pub(super) copies: u64,
     pub(super) resource: R,
-    /// Of copies that differ, the one that says most counts.
+    /// Decides between copies that differ: the copy with the longest text is taken, whatever the order of the files.
     weight: (usize, Uuid),
 }
 
@@ -67,7 +67,7 @@ impl<R> Resources<R> {
     }
 }
 
-/// All that the files hold.
+/// All resources that the files hold.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) organizations: Resources<Organization>,
@@ -82,7 +82,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Adds the entries of a bundle; counts those that are not to be imported.
+    /// Adds the entries of a bundle. Resources that cannot be imported are counted as skipped.
     pub(super) fn add(&mut self, entries: &[Entry], summary: &mut Summary) {
         for entry in entries {
             let Some(resource) = &entry.resource else { continue };
@@ -117,7 +117,7 @@ impl Gathered {
     }
 }
 
-/// Whether it can be the name of a resource type; anything else is not repeated in a summary.
+/// Whether a name can be that of a resource type. The summary repeats no other name, which could be a personal value.
 fn is_a_type(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|it| it.is_ascii_alphabetic())
 }

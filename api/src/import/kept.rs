@@ -1,7 +1,7 @@
 use hims_domain::values::{Email, LongText, Phone, Text};
 use hims_domain::{Described, Personal};
 
-/// Reads elements that a resource can do without: one that breaks a rule of the record is left out and named.
+/// Reads the optional elements of a resource. An element that breaks a rule of the record is left out and named.
 #[derive(Default)]
 pub(super) struct Kept {
     /// The elements that were left out.
@@ -9,7 +9,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// A value, if it keeps its rules.
+    /// The value, unless the value breaks a rule of the record.
     pub(super) fn value<T: Described>(&mut self, element: &'static str, value: Option<T>) -> Option<T> {
         let value = value?;
         if value.is_valid() {
@@ -19,7 +19,7 @@ impl Kept {
         None
     }
 
-    /// A text; blank is none.
+    /// A text; a blank text counts as none.
     pub(super) fn text<const MAX: usize>(&mut self, element: &'static str, text: Option<&str>) -> Option<Text<MAX>> {
         self.value(element, text.filter(|it| !it.trim().is_empty()).map(Text::from))
     }
@@ -33,7 +33,7 @@ impl Kept {
         self.text(element, text).map(Personal::Known)
     }
 
-    /// Texts about a person, as one.
+    /// Texts about a person, joined to one text.
     pub(super) fn joined<'a>(
         &mut self,
         element: &'static str,
@@ -53,7 +53,7 @@ impl Kept {
         self.parsed("telecom", address, Email::parse)
     }
 
-    /// A value that is read from text.
+    /// A value that `parse` reads from a text.
     pub(super) fn parsed<T, E>(
         &mut self,
         element: &'static str,
@@ -67,7 +67,7 @@ impl Kept {
         parsed
     }
 
-    /// Names an element that was left out.
+    /// Notes that an element was left out.
     pub(super) fn leave_out(&mut self, element: &'static str) {
         self.left_out.push(element);
     }

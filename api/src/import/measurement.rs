@@ -9,7 +9,7 @@ use super::reason::Reason;
 
 const LOINC: &str = "http://loinc.org";
 
-/// A measurement that the record has a place for.
+/// A vital sign that the record can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
     Systolic,
@@ -24,7 +24,7 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    /// Its place.
+    /// The field of the measurements that holds this vital sign.
     pub(super) fn place(self, measurements: &mut Measurements) -> &mut Option<Decimal> {
         match self {
             Self::Systolic => &mut measurements.blood_pressure_systolic,
@@ -54,14 +54,19 @@ pub(super) fn read(observation: &Observation) -> Result<Vec<(Sign, Decimal)>, Re
     if known.is_empty() {
         return Err(Reason::UnknownMeasurement);
     }
-    let values: Vec<_> = known.into_iter().filter_map(|(code, it)| Some((code, it?, it?.value?))).collect();
+    let values: Vec<_> =
+        known.into_iter().filter_map(|(code, quantity)| Some((code, quantity?, quantity?.value?))).collect();
     if values.is_empty() {
         return Err(Reason::NoValue);
     }
-    values.into_iter().map(|(code, it, value)| convert(code, it, value).ok_or(Reason::UnknownUnit)).collect()
+    values
+        .into_iter()
+        .map(|(code, quantity, value)| convert(code, quantity, value).ok_or(Reason::UnknownUnit))
+        .collect()
 }
 
-/// The codes of the vital signs profile, and of the same things measured in a certain way.
+/// The first known code of a concept. Known are the codes of FHIR's vital signs profile, and codes for the same vital
+/// signs measured by a certain method.
 fn loinc(code: &CodeableConcept) -> Option<&str> {
     const KNOWN: [&str; 11] = [
         "8480-6", "8462-4", "8867-4", "9279-1", "8310-5", "8331-1", "2708-6", "59408-5", "29463-7", "8302-2", "72514-3",
@@ -69,7 +74,7 @@ fn loinc(code: &CodeableConcept) -> Option<&str> {
     code.codes_in(LOINC).find(|it| KNOWN.contains(it))
 }
 
-/// A value in the unit of the record (UCUM). A value without a unit says nothing, but for a score.
+/// Converts a value to the unit of the record (UCUM). Only a score may have no unit.
 fn convert(code: &str, quantity: &Quantity, value: Decimal) -> Option<(Sign, Decimal)> {
     let unit = quantity.code.as_deref().or(quantity.unit.as_deref()).unwrap_or_default().trim();
     let per_minute = unit == "/min" || (unit.starts_with('{') && unit.ends_with("}/min"));

@@ -1,4 +1,4 @@
-//! Medication, or the concept in a `MedicationRequest` -> a product of the catalogue.
+//! Medication, or the concept in a `MedicationRequest` -> medication of the catalogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,10 @@ use super::writer::{Stop, Writer};
 
 const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
 
-/// A product as the files name it.
+/// A medication as the files name it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Product {
-    /// Derived from its `RxNorm` concept; from what else is known of it where it has none.
+    /// Derived from the `RxNorm` concept of the product, or else from another code, or else from the name.
     id: Uuid,
     name: String,
     rxnorm: Option<String>,
@@ -43,7 +43,7 @@ impl Product {
         Some(Self { id: derived(&key), name, rxnorm })
     }
 
-    /// The product that a request is for: named in it, contained in it, or a resource of its own.
+    /// The product that a request is for: named in the request, contained in the request, or a resource of its own.
     pub(super) fn requested(gathered: &Gathered, request: &MedicationRequest) -> Option<Self> {
         if let Some(concept) = &request.medication_codeable_concept {
             return Self::of(concept);
@@ -57,7 +57,8 @@ impl Product {
         Self::of(&gathered.medications.get(gathered.references.resolve("Medication", reference)?)?.code)
     }
 
-    /// Where it stands in the catalogue; somebody may have entered its `RxNorm` concept before.
+    /// The id of the product in the catalogue, if the catalogue holds the product: imported earlier, or added by a user
+    /// with the same `RxNorm` concept.
     pub(super) async fn in_catalogue(&self, writer: &Writer<'_>) -> Result<Option<Uuid>, Stop> {
         if let Some((id, _)) = writer.referred::<Medication>(Some(self.id)).await? {
             return Ok(Some(id));
@@ -68,15 +69,15 @@ impl Product {
     }
 }
 
-/// Every product once, with the number of resources that are about it. Of several names the first of the alphabet counts.
-/// Resources without a name are counted.
+/// Every product once, with the number of `Medication` resources for the product. Of several names, the first in
+/// alphabetical order is taken. Resources without a name are counted as skipped.
 pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Uuid, (Product, u64)> {
     let mut products: BTreeMap<Uuid, (Product, u64)> = BTreeMap::new();
     let mut named: Vec<(Product, u64)> = Vec::new();
-    for it in gathered.medications.iter() {
-        match Product::of(&it.resource.code) {
-            Some(product) => named.push((product, it.copies)),
-            None => summary.count("Medication", it.copies, Fate::Skipped(Reason::NoName)),
+    for found in gathered.medications.iter() {
+        match Product::of(&found.resource.code) {
+            Some(product) => named.push((product, found.copies)),
+            None => summary.count("Medication", found.copies, Fate::Skipped(Reason::NoName)),
         }
     }
     let requests = gathered.medication_requests.iter();

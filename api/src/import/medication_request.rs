@@ -1,4 +1,4 @@
-//! `MedicationRequest` -> prescription of one item, and what became of it.
+//! `MedicationRequest` -> prescription of one item, brought to the status of the request.
 
 use chrono::{DateTime, Utc};
 use hims_commands::prescription::{CancelPrescription, RecordExternalDispensing, WritePrescription};
@@ -19,8 +19,8 @@ use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
-/// Writes a prescription. One that an earlier import wrote is brought to where it stands now, as long as nobody here
-/// has taken a step with it.
+/// Writes a prescription. A prescription that an earlier import wrote is brought to the request's present status, as
+/// long as the prescription is still pending.
 pub(super) async fn import(
     writer: &Writer<'_>,
     gathered: &Gathered,
@@ -60,7 +60,7 @@ pub(super) async fn import(
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// Whether it is an order, and one that was given.
+/// Checks that a request is an order that was really given.
 fn check(request: &MedicationRequest) -> Result<(), Reason> {
     match (request.status.as_str(), request.intent.as_str()) {
         ("entered-in-error", _) => Err(Reason::EnteredInError),
@@ -69,8 +69,8 @@ fn check(request: &MedicationRequest) -> Result<(), Reason> {
     }
 }
 
-/// Brings it to its end, if it has come to one. When that was is not known: no later than it was written, for all that
-/// is known.
+/// Ends the prescription, if the request was completed, stopped or cancelled. FHIR does not say when that was, so the
+/// end has the time at which the prescription was written.
 async fn close(
     writer: &Writer<'_>,
     prescription_id: PrescriptionId,

@@ -1,14 +1,15 @@
 //! `hims import fhir`: brings FHIR R4 bundles (<https://hl7.org/fhir/R4/bundle.html>) into the record.
 //!
-//! - `files` lists and reads the files, `bundle` and `datatypes` are what is read of FHIR, `gather` holds each resource
-//!   once with the `references` between them.
+//! - `files` lists and reads the files, `bundle` and `datatypes` are the parts of FHIR that are read, `gather` holds
+//!   each resource once, with the `references` between the resources.
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy`, `encounter` (with `providers`),
 //!   `vital_signs` (with `measurement`), `medication`, `medication_request` (with `dosage`).
-//! - `writer` gives the commands, many at once; `summary` says what became of every resource, and the `reason` why one
-//!   was skipped.
+//! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
+//!   resource was skipped.
 //!
-//! A stream has the id of its resource, or one that is derived from it. What is in the log already is not asked for
-//! again, so a second run adds nothing. Deliberately absent: changing a record to what a newer file says.
+//! A stream has the id of its resource, or an id that is derived from the resource. A resource whose stream is in the
+//! log already is not written again, so a second run adds nothing. Deliberately absent: changing the values of a record
+//! to those of a newer file.
 
 mod allergy;
 mod bundle;

@@ -16,16 +16,17 @@ use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
-/// What pays for care is no department of a hospital (`organization-type`).
+/// The codes of `organization-type` for payers, which are no departments of a hospital.
 const PAYERS: [&str; 2] = ["ins", "pay"];
 
-/// The organizations in an order in which each comes after the one that it is part of.
+/// The organizations, level by level: every organization comes after the organization that it is part of.
 pub(super) fn by_depth(gathered: &Gathered) -> impl Iterator<Item = Vec<&Found<Organization>>> {
     let mut levels: BTreeMap<usize, Vec<&Found<Organization>>> = BTreeMap::new();
     for found in gathered.organizations.iter() {
         let whole = |it: &Organization| gathered.references.resolve("Organization", it.part_of.as_ref()?);
         let above = std::iter::successors(Some(&found.resource), |it| gathered.organizations.get(whole(it)?));
-        // A circle ends somewhere: then one of it is opened before its parent and stands alone.
+        // The limit ends a circle of organizations. Then one of them is opened before its parent, and without the
+        // parent.
         levels.entry(above.take(gathered.organizations.iter().len()).count()).or_default().push(found);
     }
     levels.into_values()
@@ -39,7 +40,7 @@ pub(super) async fn import(
     found: &Found<Organization>,
 ) -> Result<Fate, Stop> {
     let organization = &found.resource;
-    if organization.kind.iter().any(|it| PAYERS.iter().any(|payer| it.has_code(payer))) {
+    if organization.kind.iter().any(|kind| PAYERS.iter().any(|payer| kind.has_code(payer))) {
         return Err(Reason::NotPartOfTheRecord.into());
     }
     let at = seen.at(found.id);
@@ -74,8 +75,8 @@ pub(super) async fn import(
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// A code of at most 20 characters: the beginning of the name for people, and enough of the id to be unique whatever
-/// else is imported.
+/// A code of at most 20 characters: the beginning of the name, for people, and eight digits of the id, which make the
+/// code unique.
 fn code(name: &str, id: Uuid) -> Text<20> {
     let letters: String = name.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { ' ' }).collect();
     let words = letters.split_whitespace().collect::<Vec<_>>().join("-");

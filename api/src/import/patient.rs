@@ -1,4 +1,4 @@
-//! Patient -> patient. Whether a patient is deceased is not part of the record yet.
+//! Patient -> patient. The record cannot hold yet whether a patient is deceased.
 
 use chrono::{NaiveDate, NaiveTime};
 use hims_commands::patient::RegisterPatient;
@@ -20,7 +20,7 @@ const RACE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race
 const ETHNICITY: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-ethnicity";
 const LANGUAGES: &str = "urn:ietf:bcp:47";
 
-/// Registers a patient as of the first time that something happened to them, but never before they were born.
+/// Registers a patient at the time of the first mention in the files, but never before the patient was born.
 pub(super) async fn import(
     writer: &Writer<'_>,
     seen: &FirstSeen,
@@ -91,16 +91,17 @@ fn gender(code: Option<&str>) -> Gender {
     }
 }
 
-/// What other systems call the patient, but for the social security number, which has a place of its own.
+/// The identifiers that other systems gave the patient, without the social security number, which is a field of its
+/// own.
 fn identifiers(given: &[datatypes::Identifier], kept: &mut Kept) -> Vec<Identifier> {
     let mut identifiers: Vec<Identifier> = Vec::new();
-    for it in given.iter().filter(|it| it.system.as_deref() != Some(SSN)) {
-        let type_code = it.kind.as_ref().and_then(|kind| kind.coding.first()?.code.as_deref());
+    for identifier in given.iter().filter(|it| it.system.as_deref() != Some(SSN)) {
+        let type_code = identifier.kind.as_ref().and_then(|kind| kind.coding.first()?.code.as_deref());
         let before = kept.left_out.len();
-        let system = kept.text("identifier", it.system.as_deref());
-        let value = kept.personal("identifier", it.value.as_deref());
+        let system = kept.text("identifier", identifier.system.as_deref());
+        let value = kept.personal("identifier", identifier.value.as_deref());
         let (Some(system), Some(value)) = (system, value) else {
-            // Once, whether one half of it is missing or both are bad.
+            // The identifier is counted once, whether its system, its value or both are missing or bad.
             kept.left_out.truncate(before);
             kept.leave_out("identifier");
             continue;

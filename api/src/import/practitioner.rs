@@ -19,20 +19,20 @@ use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
-/// The role of every practitioner.
+/// The name of the role that every practitioner gets.
 pub(super) const ROLE: &str = "doctor";
 
-/// The addresses of the practitioners. Where two have the same, the smaller id has it.
+/// The e-mail addresses of the practitioners. Of practitioners with the same address, the smallest id gets the address.
 pub(super) fn addresses(gathered: &Gathered) -> BTreeMap<Uuid, Email> {
     let mut taken = BTreeSet::new();
-    let address = |it: &Found<Practitioner>| {
-        let email = ContactPoint::of(&it.resource.telecom, "email").find_map(|it| Email::parse(it).ok())?;
-        taken.insert(email.clone()).then_some((it.id, email))
+    let address = |found: &Found<Practitioner>| {
+        let email = ContactPoint::of(&found.resource.telecom, "email").find_map(|it| Email::parse(it).ok())?;
+        taken.insert(email.clone()).then_some((found.id, email))
     };
     gathered.practitioners.iter().filter_map(address).collect()
 }
 
-/// Enters the user of a practitioner.
+/// Creates the user of a practitioner.
 pub(super) async fn import(
     writer: &Writer<'_>,
     addresses: &BTreeMap<Uuid, Email>,
@@ -73,7 +73,7 @@ pub(super) async fn import(
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// An address that nobody else has: the practitioner's own, or one that leads nowhere (RFC 2606).
+/// An e-mail address that no other user has: the practitioner's own, or else an address that cannot exist (RFC 2606).
 async fn address(writer: &Writer<'_>, own: Option<&Email>, id: Uuid) -> Result<Email, Stop> {
     if let Some(own) = own {
         let store = writer.executor.store();

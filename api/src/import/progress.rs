@@ -1,12 +1,12 @@
-/// Who is told how far an import is.
+/// Receives the progress of an import.
 pub trait Progress: Send + Sync {
-    /// So many steps of something lie ahead.
+    /// A part of the import begins, which has this many steps.
     fn begin(&self, what: &str, steps: u64);
-    /// One step was taken.
+    /// One step is done.
     fn advance(&self);
 }
 
-/// Nobody.
+/// Ignores the progress.
 pub struct Silent;
 
 impl Progress for Silent {
@@ -15,7 +15,7 @@ impl Progress for Silent {
     fn advance(&self) {}
 }
 
-/// A bar on a terminal; begun anew for each kind of resource.
+/// Shows the progress as a bar on the terminal, which starts anew for each type of resource.
 impl Progress for indicatif::ProgressBar {
     fn begin(&self, what: &str, steps: u64) {
         self.reset();

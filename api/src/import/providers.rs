@@ -1,4 +1,4 @@
-//! Who saw the patient, where an encounter does not say it.
+//! Which practitioner saw the patient, where an encounter names no practitioner.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,12 +7,12 @@ use uuid::Uuid;
 use super::bundle::Encounter;
 use super::gather::Gathered;
 
-/// The practitioner whom an encounter names.
+/// The first practitioner whom an encounter names.
 pub(super) fn named(gathered: &Gathered, encounter: &Encounter) -> Option<Uuid> {
     encounter.participant.iter().find_map(|it| gathered.references.resolve("Practitioner", &it.individual))
 }
 
-/// How often practitioners see whom and where.
+/// How often each practitioner saw a patient, saw patients at an organization, or saw a patient at an organization.
 #[derive(Default)]
 pub(super) struct Providers(HashMap<(Option<Uuid>, Option<Uuid>), BTreeMap<Uuid, u64>>);
 
@@ -20,10 +20,10 @@ impl Providers {
     /// Counts every encounter that names a practitioner.
     pub(super) fn of(gathered: &Gathered) -> Self {
         let mut providers = Self::default();
-        for it in gathered.encounters.iter().map(|it| &it.resource) {
-            let Some(practitioner) = named(gathered, it) else { continue };
-            let patient = gathered.references.resolve("Patient", &it.subject);
-            let organization = gathered.references.resolve("Organization", &it.service_provider);
+        for encounter in gathered.encounters.iter().map(|it| &it.resource) {
+            let Some(practitioner) = named(gathered, encounter) else { continue };
+            let patient = gathered.references.resolve("Patient", &encounter.subject);
+            let organization = gathered.references.resolve("Organization", &encounter.service_provider);
             for key in BTreeSet::from([(patient, organization), (None, organization), (patient, None)]) {
                 *providers.0.entry(key).or_default().entry(practitioner).or_default() += 1;
             }
@@ -31,8 +31,8 @@ impl Providers {
         providers
     }
 
-    /// Who usually sees the patient at the organization; else who usually sees patients there; else who usually sees
-    /// the patient. Of those who do equally often, the one with the smallest id.
+    /// The practitioner who most often saw the patient at the organization, or else any patient there, or else the
+    /// patient anywhere. Of practitioners who did so equally often, the practitioner with the smallest id.
     pub(super) fn usual(&self, patient: Uuid, organization: Option<Uuid>) -> Option<Uuid> {
         let there = organization.map(|it| [(Some(patient), Some(it)), (None, Some(it))]);
         let counts = there.into_iter().flatten().chain([(Some(patient), None)]).find_map(|it| self.0.get(&it));

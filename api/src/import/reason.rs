@@ -3,47 +3,47 @@ use std::fmt;
 /// Why a resource is not in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// There is no place for its type, or for its category, yet.
+    /// The record cannot hold resources of this type, or of this category, yet.
     NotPartOfTheRecord,
-    /// It is not in the form of FHIR R4.
+    /// The resource is not in the form of FHIR R4.
     Malformed,
-    /// Its status says that it is wrong.
+    /// The status says that the resource was entered in error.
     EnteredInError,
-    /// Its status says that it has not happened, or never will.
+    /// The status says that what the resource describes has not happened, or never will.
     HasNotHappened,
-    /// The record computes it itself.
+    /// The record computes the value itself, such as the body mass index.
     Derived,
-    /// The record has no place for what was measured.
+    /// The record cannot hold what was measured.
     UnknownMeasurement,
-    /// It was measured already at the same moment of the same encounter.
+    /// Another observation measured the same vital sign at the same moment of the same encounter.
     MeasuredTwice,
-    /// What was measured at the same moment of the same encounter was recorded before, without it.
+    /// An earlier import recorded the vital signs of the same moment and encounter, without this observation.
     RecordedWithout,
-    /// It holds no value.
+    /// The observation holds no value.
     NoValue,
-    /// The value is in a unit that is not known, or in none.
+    /// The value has a unit that is not known, or no unit.
     UnknownUnit,
     /// The value is beyond what is physically possible.
     Impossible,
-    /// It lacks a name.
+    /// The resource has no name.
     NoName,
-    /// It lacks a whole date of birth.
+    /// The patient has no whole date of birth.
     NoBirthDate,
-    /// It lacks a time, or the time has no form that is known.
+    /// The resource has no time, or no time that the record can hold.
     NoTime,
-    /// Its time has not come yet.
+    /// The time of the resource is in the future.
     InTheFuture,
-    /// It ends before it begins.
+    /// The encounter ends before it starts.
     EndsBeforeItStarts,
-    /// It names no patient who is in the record.
+    /// The resource names no patient who is in the record.
     NoPatient,
-    /// It names no practitioner who is in the record, and none follows from what else is known.
+    /// The resource names no practitioner who is in the record, and no practitioner follows from other resources.
     NoPractitioner,
-    /// It names no medication.
+    /// The request names no medication that is in the catalogue.
     NoMedication,
-    /// The id belongs to a record of another kind.
+    /// The id of the resource belongs to a record of another kind.
     IdTaken,
-    /// A rule of the record stands against it; the code of the refusal.
+    /// A rule of the record refused the resource, with the code of the refusal.
     Refused(&'static str),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Reason {
             Self::Derived => "derived; the record computes it itself",
             Self::UnknownMeasurement => "the record has no place for this measurement",
             Self::MeasuredTwice => "measured already at the same moment",
-            Self::RecordedWithout => "the measurements of its moment were recorded before, without it",
+            Self::RecordedWithout => "the vital signs of the same moment were recorded before, without this one",
             Self::NoValue => "holds no value",
             Self::UnknownUnit => "in a unit that is not known",
             Self::Impossible => "beyond what is physically possible",

@@ -1,4 +1,4 @@
-//! Which stream a resource is, and which resource a reference means.
+//! The stream of a resource, and the resource that a reference means.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,17 @@ use uuid::Uuid;
 
 use super::datatypes::{Identifier, Reference};
 
-/// The namespace of the ids that are derived (UUID version 5). Never changes: an import must find what it made before.
+/// The namespace of derived ids (UUID version 5). The namespace must never change, or an import would not find the
+/// streams of earlier imports.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2f1d_5c0e_8a53_5d7b_9f64_1b7e_3c02_a9d1);
 
-/// The id that stands for a name.
+/// The id that is derived from a name.
 pub(super) fn derived(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
-/// The stream of a resource: its id where that is a UUID, else derived from its id, its address in the bundle, or, where
-/// it has neither, its text.
+/// The id of a resource's stream, from the resource's id, or else its address in the bundle, or else its text.
+/// An id or an address that is a UUID is taken as it is; from anything else, an id is derived.
 pub(super) fn stream_id(kind: &str, id: Option<&str>, full_url: Option<&str>, text: &str) -> Uuid {
     match (id, full_url) {
         (Some(id), _) => of_id(kind, id),
@@ -36,12 +37,12 @@ fn by_identifier(kind: &str, system: &str, value: &str) -> String {
     format!("{kind}?identifier={system}|{value}")
 }
 
-/// The resources of an import, by everything that may refer to them.
+/// The resources of an import, by every name with which a reference may refer to a resource.
 #[derive(Default)]
 pub(super) struct References(HashMap<String, (String, Uuid)>);
 
 impl References {
-    /// Enters a resource.
+    /// Adds a resource with its id, its address and its identifiers.
     pub(super) fn enter(
         &mut self,
         (kind, stream): (&str, Uuid),
@@ -55,7 +56,7 @@ impl References {
         let names =
             full_url.map(str::to_owned).into_iter().chain(id.map(|it| format!("{kind}/{it}"))).chain(identified);
         for name in names {
-            // Where two claim a name, the smaller id has it, whichever file comes first.
+            // A name of two resources means the resource with the smaller id, whichever file comes first.
             let entry = self.0.entry(name).or_insert_with(|| (kind.to_owned(), stream));
             if stream < entry.1 {
                 *entry = (kind.to_owned(), stream);
@@ -63,7 +64,8 @@ impl References {
         }
     }
 
-    /// The stream of the resource of a kind that a reference means, whether or not it is in one of the files.
+    /// The stream of the resource that a reference means, if the resource is of this kind. The resource may be missing
+    /// in the files.
     pub(super) fn resolve(&self, kind: &str, reference: &Reference) -> Option<Uuid> {
         let Some(text) = reference.reference.as_deref() else {
             let identifier = reference.identifier.as_ref()?;
@@ -88,7 +90,7 @@ impl References {
     }
 }
 
-/// The stream, unless the resource is of another kind.
+/// The stream of an added resource, unless the resource is of another kind.
 fn of_kind(kind: &str, (entered, id): &(String, Uuid)) -> Option<Uuid> {
     (entered == kind).then_some(*id)
 }

@@ -18,7 +18,7 @@ use super::{
     allergy, encounter, files, medication, medication_request, organization, patient, practitioner, vital_signs,
 };
 
-/// What the files do not say.
+/// What an import needs to know and the files do not contain.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The time zone of the departments (IANA).
@@ -31,20 +31,20 @@ impl Default for Settings {
     }
 }
 
-/// Why an import ended early. What was imported stays; a second run goes on from there.
+/// Why an import ended early. Imported resources stay, and a second run continues from there.
 #[derive(Debug, Clone, Error)]
 pub enum ImportError {
     /// The roles that every hospital begins with are missing.
-    #[error("the role of a doctor is not defined; start the server once, which defines it")]
+    #[error("the role doctor is not defined; start the server once, which defines the roles")]
     NotSetUp,
-    /// The log did not take what it was given.
+    /// The log did not answer, or a command failed without a refusal.
     #[error(transparent)]
     Log(Failure),
 }
 
 /// Imports the bundles of some files, and of all `.json` files in some folders.
 ///
-/// A file that cannot be read stops no other: [`Summary::is_complete`] tells.
+/// A file that cannot be read does not stop the import; [`Summary::is_complete`] tells whether there was such a file.
 ///
 /// # Errors
 /// When the hospital is not set up, or the log does not answer.
@@ -65,7 +65,7 @@ pub async fn import_fhir(
     Ok(summary)
 }
 
-/// Reads the files one after the other, away from the threads that serve.
+/// Reads the files one after the other, on threads that may block.
 async fn gather(paths: &[PathBuf], summary: &mut Summary, progress: &dyn Progress) -> Gathered {
     let mut gathered = Gathered::default();
     let (files, broken) = files::list(paths);
@@ -88,7 +88,7 @@ async fn gather(paths: &[PathBuf], summary: &mut Summary, progress: &dyn Progres
     gathered
 }
 
-/// Writes level by level: what others refer to comes first.
+/// Writes the resources type by type. A type comes after the types that its resources refer to.
 async fn write(
     writer: &Writer<'_>,
     gathered: &Gathered,
@@ -106,7 +106,7 @@ async fn write(
     let steps = one_each(gathered.patients.all(), |it| patient::import(writer, seen, it).boxed());
     writer.take("Patient", steps, (summary, progress)).await?;
     let groups = allergy::by_patient(gathered).into_iter();
-    let steps = groups.map(|(patient, them)| allergy::import(writer, gathered, patient, them).boxed());
+    let steps = groups.map(|(patient, allergies)| allergy::import(writer, gathered, patient, allergies).boxed());
     writer.take("AllergyIntolerance", Box::new(steps), (summary, progress)).await?;
     let providers = &Providers::of(gathered);
     let steps = one_each(gathered.encounters.all(), |it| encounter::import(writer, gathered, providers, it).boxed());
@@ -130,7 +130,7 @@ fn one_each<'s, R: Sync>(
     Box::new(resources.into_iter().map(move |it| single(it.copies, import(it))))
 }
 
-/// A step with a single resource.
+/// A step that imports a single resource.
 fn single(copies: u64, fate: BoxFuture<'_, Result<Fate, Stop>>) -> BoxFuture<'_, Step> {
     fate.map(move |fate| vec![(copies, fate)]).boxed()
 }

@@ -4,51 +4,51 @@ use std::path::PathBuf;
 
 use super::reason::Reason;
 
-/// What became of an import: every resource of every file is counted once.
+/// The result of an import. Every resource of every file is counted once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Files that were read.
+    /// How many files were read.
     pub files: u64,
-    /// Files that could not be read, by name.
+    /// The files that could not be read.
     pub broken: Vec<Broken>,
     /// What became of the resources, by their type.
     pub resources: BTreeMap<String, Counts>,
-    /// What of an imported resource the record could not keep, and how often.
+    /// The elements of imported resources that the record could not keep, and how often.
     pub left_out: BTreeMap<String, u64>,
-    /// New streams of the log, by their type.
+    /// How many streams the import began, by their type.
     pub begun: BTreeMap<&'static str, u64>,
-    /// New events of the log.
+    /// How many events the import recorded.
     pub events: u64,
 }
 
 /// What became of the resources of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// In the record now, and not before.
+    /// How many resources are in the record now that were not before.
     pub imported: u64,
-    /// In the record before, or repeated from file to file.
+    /// How many resources were in the record before, or are copies in further files.
     pub already_there: u64,
-    /// Not in the record, and why.
+    /// How many resources are not in the record, by the reason.
     pub skipped: BTreeMap<Reason, u64>,
 }
 
-/// A file that could not be read. What was wrong names a place, never a value.
+/// A file that could not be read. The problem names a place in the file, never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Which.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What was wrong.
+    /// Why the file could not be read.
     pub problem: String,
 }
 
 /// What became of a resource.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// It is in the record now, but for the elements named here.
+    /// The resource is in the record now, without the elements named here.
     Imported(Vec<&'static str>),
-    /// It was in the record before.
+    /// The resource was in the record before.
     AlreadyThere,
-    /// It is not in the record.
+    /// The resource is not in the record.
     Skipped(Reason),
 }
 
@@ -63,7 +63,7 @@ impl Summary {
         self.resources.get(resource_type).cloned().unwrap_or_default()
     }
 
-    /// Counts so many copies of a resource: only one of them can be new.
+    /// Counts the copies of a resource, of which only one can be imported newly.
     pub(super) fn count(&mut self, resource_type: &str, copies: u64, fate: Fate) {
         if copies == 0 {
             return;
@@ -84,7 +84,7 @@ impl Summary {
 }
 
 impl Counts {
-    /// How many are not in the record.
+    /// How many resources are not in the record.
     pub fn skipped(&self) -> u64 {
         self.skipped.values().sum()
     }
@@ -102,7 +102,7 @@ impl fmt::Display for Summary {
             }
         }
         for (element, count) in &self.left_out {
-            writeln!(f, "left out {count} {element}: not of a form that the record keeps")?;
+            writeln!(f, "left out {count} {element}: not in a form that the record can keep")?;
         }
         for Broken { path, problem } in &self.broken {
             writeln!(f, "broken file {}: {problem}", path.display())?;

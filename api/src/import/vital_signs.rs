@@ -20,7 +20,7 @@ use super::references::derived;
 use super::summary::{Fate, Summary};
 use super::writer::{Step, Stop, Writer};
 
-/// Whose vital signs, in which encounter, when.
+/// The patient, the encounter and the time of a measurement. Observations of one moment become one record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment {
     patient: Uuid,
@@ -33,11 +33,11 @@ pub(super) struct Moment {
 pub(super) struct Row {
     measurements: Measurements,
     performer: Option<Uuid>,
-    /// How many copies there are of each observation, and what it measured.
+    /// For each observation, the number of its copies and the vital signs that the observation measured.
     observations: Vec<(u64, Vec<Sign>)>,
 }
 
-/// The observations that can be imported, by moment; the others are counted.
+/// The observations that can be imported, by moment; the others are counted as skipped.
 pub(super) fn by_moment(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Moment, Row> {
     let mut rows = BTreeMap::new();
     for found in gathered.observations.iter() {
@@ -49,16 +49,16 @@ pub(super) fn by_moment(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<
 }
 
 fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Moment, Row>) -> Result<(), Reason> {
-    let it = &found.resource;
-    if !it.category.iter().any(|category| category.has_code("vital-signs")) {
+    let observation = &found.resource;
+    if !observation.category.iter().any(|category| category.has_code("vital-signs")) {
         return Err(Reason::NotPartOfTheRecord);
     }
-    match it.status.as_str() {
+    match observation.status.as_str() {
         "entered-in-error" => return Err(Reason::EnteredInError),
         "cancelled" | "registered" => return Err(Reason::HasNotHappened),
         _ => {}
     }
-    let measured = read(it)?;
+    let measured = read(observation)?;
     let mut alone = Measurements::default();
     for (sign, value) in &measured {
         *sign.place(&mut alone) = Some(*value);
@@ -66,10 +66,11 @@ fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Mome
     if !is_possible(&alone) {
         return Err(Reason::Impossible);
     }
-    let times = [&it.effective_date_time, &it.effective_instant, &it.effective_period.start, &it.issued];
+    let period = &observation.effective_period;
+    let times = [&observation.effective_date_time, &observation.effective_instant, &period.start, &observation.issued];
     let moment = Moment {
-        patient: gathered.references.resolve("Patient", &it.subject).ok_or(Reason::NoPatient)?,
-        encounter: gathered.references.resolve("Encounter", &it.encounter),
+        patient: gathered.references.resolve("Patient", &observation.subject).ok_or(Reason::NoPatient)?,
+        encounter: gathered.references.resolve("Encounter", &observation.encounter),
         at: time(times.into_iter().find_map(Option::as_deref)).ok_or(Reason::NoTime)?,
     };
     let row: &mut Row = rows.entry(moment).or_default();
@@ -80,9 +81,9 @@ fn add(gathered: &Gathered, found: &Found<Observation>, rows: &mut BTreeMap<Mome
     for (sign, value) in &measured {
         *sign.place(&mut row.measurements) = Some(*value);
     }
-    row.performer = row
-        .performer
-        .or_else(|| it.performer.iter().find_map(|performer| gathered.references.resolve("Practitioner", performer)));
+    row.performer = row.performer.or_else(|| {
+        observation.performer.iter().find_map(|performer| gathered.references.resolve("Practitioner", performer))
+    });
     row.observations.push((found.copies, measured.into_iter().map(|(sign, _)| sign).collect()));
     Ok(())
 }
@@ -105,7 +106,7 @@ pub(super) async fn import(writer: &Writer<'_>, moment: Moment, mut row: Row) ->
     }
 }
 
-/// Records them, unless those of this moment were recorded before: then these.
+/// Records the vital signs of a moment. If vital signs of this moment were recorded before, those are answered instead.
 async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<Option<Arc<VitalSigns>>, Stop> {
     let Moment { patient, encounter, at } = moment;
     let where_from = encounter.map(|it| it.to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Giving commands, many at once, and counting what became of them.
+//! Executing the commands of an import, many at once, and counting what became of the resources.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,14 +15,14 @@ use super::reason::Reason;
 use super::summary::{Fate, Summary};
 use super::{ImportError, Settings};
 
-/// How many resources are under way at once: the log writes what arrives together in one batch.
+/// How many steps run at the same time. The log writes events that arrive together in one batch.
 const UNDER_WAY: usize = 64;
 
-/// Why a resource goes no further.
+/// Why the import of a resource stops.
 pub(super) enum Stop {
-    /// It is skipped; the others go on.
+    /// The resource is skipped; the import goes on with the other resources.
     Skip(Reason),
-    /// Nothing goes on.
+    /// The whole import ends.
     Everything(ImportError),
 }
 
@@ -38,13 +38,13 @@ impl From<ImportError> for Stop {
     }
 }
 
-/// What became of one step: of some resources, each with its number of copies.
+/// The result of one step: what became of its resources, each with the number of its copies.
 pub(super) type Step = Vec<(u64, Result<Fate, Stop>)>;
 
-/// Steps that do not depend on one another; each begins when it is its turn.
+/// Steps that do not depend on one another. A step begins only when it is polled.
 pub(super) type Steps<'s> = Box<dyn ExactSizeIterator<Item = BoxFuture<'s, Step>> + Send + 's>;
 
-/// Gives the commands of an import.
+/// Executes the commands of an import.
 pub(super) struct Writer<'a> {
     pub(super) executor: &'a Executor,
     pub(super) settings: &'a Settings,
@@ -53,7 +53,7 @@ pub(super) struct Writer<'a> {
     written: Mutex<Written>,
 }
 
-/// What was added to the log.
+/// How much the import added to the log.
 #[derive(Default)]
 struct Written {
     begun: BTreeMap<&'static str, u64>,
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
         Self { executor, settings, caller, now, written: Mutex::default() }
     }
 
-    /// A record as it is in the log now; `None` when there is none.
+    /// The state of a record as it is in the log now; `None` when there is no record with this id.
     ///
     /// # Errors
     /// When the id belongs to a record of another kind.
@@ -78,27 +78,27 @@ impl<'a> Writer<'a> {
         Ok(loaded.state)
     }
 
-    /// Whether nothing has happened to a record since it began. Where more should have, an import was interrupted.
+    /// Whether a record has its first event only. An import that was interrupted may leave a record in this state.
     pub(super) async fn has_only_begun<A: Aggregate>(&self, id: Uuid) -> Result<bool, Stop> {
         Ok(self.executor.load::<A>(id, true).await.map_err(ImportError::Log)?.version == 1)
     }
 
-    /// A record that another resource refers to; `None` when there is none.
+    /// The id and the state of a record that another resource refers to; `None` when there is no such record.
     pub(super) async fn referred<A: Aggregate>(&self, id: Option<Uuid>) -> Result<Option<(Uuid, Arc<A>)>, Stop> {
         let Some(id) = id else { return Ok(None) };
         let loaded = self.executor.load::<A>(id, false).await.map_err(ImportError::Log)?;
         Ok(loaded.state.map(|it| (id, it)))
     }
 
-    /// Whether a time has not come yet.
+    /// Whether a time is in the future.
     pub(super) fn is_future(&self, at: DateTime<Utc>) -> bool {
         at > self.now
     }
 
-    /// Gives a command that is about something which happened at its own time; now, where none is known.
+    /// Executes a command about something that happened at the time `at`, or now if the time is not known.
     ///
     /// # Errors
-    /// When it is refused: then nothing was added to the log.
+    /// When the command is refused, in which case nothing was added to the log, or when the log does not answer.
     pub(super) async fn execute<C: Command>(&self, command: C, at: Option<DateTime<Utc>>) -> Result<(), Stop> {
         if at.is_some_and(|it| self.is_future(it)) {
             return Err(Reason::InTheFuture.into());
@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes steps that do not depend on one another, many at once.
+    /// Runs steps that do not depend on one another, many at once, and counts their results.
     pub(super) async fn take(
         &self,
         resource_type: &str,

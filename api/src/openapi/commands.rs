@@ -1,11 +1,11 @@
-//! The commands, as the registry tells them.
+//! The paths of the commands, from the registry.
 
 use hims_commands::{Entry, Permission, Registry, json_schema_with, one_of};
 use serde_json::{Map, Value, json};
 
 use super::components::{answers, outcomes, schema, shared_parameter};
 
-/// A route for each command. Their sets of codes become schemas of the components.
+/// A path for each command. The sets of codes in the bodies become schemas of the components.
 pub(super) fn paths(registry: &Registry, schemas: &mut Map<String, Value>) -> Vec<(String, Value)> {
     let path = |command: &Entry| {
         let operation = operation(command, schemas);
@@ -39,7 +39,7 @@ fn operation(command: &Entry, schemas: &mut Map<String, Value>) -> Value {
     })
 }
 
-/// `PatientGender` for `hims_domain::patient::Gender`.
+/// The name of the schema for a set of codes: `PatientGender` for `hims_domain::patient::Gender`.
 fn name(set: &str) -> String {
     let mut path = set.rsplit("::");
     let (name, module) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
@@ -56,11 +56,11 @@ mod tests {
     }
 }
 
-/// Who may give a command, and which command takes back what it did.
+/// Says who may send a command, and which other command takes back what the command did.
 fn description(command: &Entry) -> String {
     let may = match command.permission {
-        Permission::Own => "Everybody may, with what is their own.".to_owned(),
-        permission => format!("Needs `{permission}`."),
+        Permission::Own => "Every user may send this command for what is their own.".to_owned(),
+        permission => format!("Needs the permission `{permission}`."),
     };
     match command.reversed_by {
         Some(name) => format!("{may} Taken back by `{name}`."),

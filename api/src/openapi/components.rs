@@ -1,41 +1,49 @@
-//! What operations share: schemas, parameters, headers, answers, and how they refer to them.
+//! The components that operations share (schemas, parameters, headers, answers), and the references to them.
 
 use serde_json::{Map, Value, json};
 
-/// The problems that operations end in: status, name of the component, description.
+/// The problems that operations may answer: status, name of the component, description.
 const PROBLEMS: [(u16, &str, &str); 11] = [
-    (400, "BadRequest", "Not JSON, of a wrong type, or with an unknown field or parameter; see `errors`."),
-    (401, "Unauthorized", "No session: there is no token, or it is wrong or over."),
-    (403, "Forbidden", "The caller's roles do not allow it."),
-    (404, "NotFound", "There is nothing here, or nothing that the caller may see."),
+    (
+        400,
+        "BadRequest",
+        "The request is not JSON, or a field or parameter is unknown, missing or of a wrong type; see `errors`.",
+    ),
+    (401, "Unauthorized", "There is no session: the token is missing, wrong or expired."),
+    (403, "Forbidden", "The caller's roles do not allow this request."),
+    (404, "NotFound", "There is nothing here, or nothing that the caller may read."),
     (
         409,
         "Conflict",
-        "Somebody else has it, or it is no longer so: `double-booking`, `already-taken`, `version-conflict`.",
+        "The current state of the records forbids it: `double-booking`, `already-taken`, `version-conflict`.",
     ),
-    (412, "PreconditionFailed", "The version in `If-Match` is stale."),
-    (413, "ContentTooLarge", "The body is too large."),
-    (422, "UnprocessableContent", "A rule or a range stands against it, or the `Idempotency-Key` had another body."),
-    (429, "TooManyRequests", "Too many attempts with a wrong password."),
-    (500, "InternalServerError", "The server failed. Its log names the request."),
+    (412, "PreconditionFailed", "The version in `If-Match` is no longer the current one."),
+    (413, "ContentTooLarge", "The body of the request is too large."),
+    (
+        422,
+        "UnprocessableContent",
+        "A value breaks a rule or is out of range, or the `Idempotency-Key` was used with another body.",
+    ),
+    (429, "TooManyRequests", "There were too many attempts with a wrong password; try again later."),
+    (500, "InternalServerError", "The server failed. The server's log names the request by its id."),
     (
         503,
         "ServiceUnavailable",
-        "The server cannot answer now, or the read tables are not at `Hims-Min-Position` in time.",
+        "The server cannot answer now, or the read tables did not reach `Hims-Min-Position` in time.",
     ),
 ];
 
-/// A component that stands in its place.
+/// A reference to a component.
 fn reference(kind: &str, name: &str) -> Value {
     json!({"$ref": format!("#/components/{kind}/{name}")})
 }
 
-/// A schema of the components.
+/// A reference to a schema of the components.
 pub(super) fn schema(name: &str) -> Value {
     reference("schemas", name)
 }
 
-/// A parameter of the components.
+/// A reference to a parameter of the components.
 pub(super) fn shared_parameter(name: &str) -> Value {
     reference("parameters", name)
 }
@@ -45,55 +53,55 @@ pub(super) fn fresh_parameters() -> Vec<Value> {
     vec![shared_parameter("Hims-Min-Position"), shared_parameter("Prefer")]
 }
 
-/// A parameter of one operation.
+/// A parameter of a single operation.
 pub(super) fn parameter(name: &str, place: &str, schema: &Value, description: &str) -> Value {
     json!({"name": name, "in": place, "required": place == "path", "schema": schema, "description": description})
 }
 
-/// An answer in JSON.
+/// An answer with a JSON body.
 pub(super) fn answer(description: &str, schema: &Value) -> Value {
     json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }
 
-/// An answer with a header of the components.
+/// Adds a header of the components to an answer.
 pub(super) fn with_header(mut answer: Value, name: &str) -> Value {
     answer["headers"][name] = reference("headers", name);
     answer
 }
 
-/// The answers of an operation: its own, and the problems that it may end in.
+/// The answers of an operation: its own answers, and the problems that the operation may answer.
 pub(super) fn answers(own: impl IntoIterator<Item = (u16, Value)>, problems: &[u16]) -> Value {
     let problem = |(status, name, _): &(u16, &str, &str)| (*status, reference("responses", name));
     let problems = PROBLEMS.iter().filter(|it| problems.contains(&it.0)).map(problem);
     own.into_iter().chain(problems).map(|(status, answer)| (status.to_string(), answer)).collect()
 }
 
-/// The answers of a command that was carried out.
+/// The answers to a command that was carried out.
 pub(super) fn outcomes() -> [(u16, Value); 2] {
     [(200, reference("responses", "Followed")), (201, reference("responses", "Began"))]
 }
 
-/// A UUID.
+/// The schema of a UUID.
 pub(super) fn uuid() -> Value {
     json!({"type": "string", "format": "uuid"})
 }
 
-/// A text.
+/// The schema of a text.
 pub(super) fn text() -> Value {
     json!({"type": "string"})
 }
 
-/// An instant.
+/// The schema of an instant.
 pub(super) fn instant() -> Value {
     json!({"type": "string", "format": "date-time"})
 }
 
-/// A position of the log.
+/// The schema of a position of the log.
 pub(super) fn position() -> Value {
     json!({"type": "integer", "format": "int64", "minimum": 0})
 }
 
-/// An object whose properties must all be there.
+/// The schema of an object whose properties are all required.
 pub(super) fn object(properties: Value) -> Value {
     let required: Vec<_> = properties.as_object().into_iter().flat_map(Map::keys).cloned().collect();
     let mut object = json!({"type": "object", "required": required});
@@ -101,7 +109,7 @@ pub(super) fn object(properties: Value) -> Value {
     object
 }
 
-/// A page of something, as every list is answered.
+/// The schema of a page of a list; every list is answered in this form.
 pub(super) fn page(of: &str) -> Value {
     let items = json!({"type": "array", "items": schema(of)});
     object(json!({"items": items, "next": {"type": ["string", "null"]}, "position": position()}))
@@ -113,11 +121,11 @@ pub(super) fn parameters() -> Value {
     let header = |name, schema: &Value, what| parameter(name, "header", schema, what);
     json!({
         "Idempotency-Key": header("Idempotency-Key", &uuid(), "The same key and body give the first answer again."),
-        "If-Match": header("If-Match", &text(), "The version that the caller saw, as `ETag` gave it."),
-        "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the read tables are there."),
+        "If-Match": header("If-Match", &text(), "The version that the caller saw, as the header `ETag` gave it."),
+        "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the tables reach this position."),
         "Prefer": header("Prefer", &text(), "`wait=S`: how many seconds to wait, at most 10."),
-        "limit": parameter("limit", "query", &rows, "Rows of a page."),
-        "cursor": parameter("cursor", "query", &text(), "`next` of the page before."),
+        "limit": parameter("limit", "query", &rows, "How many rows a page has at most."),
+        "cursor": parameter("cursor", "query", &text(), "The `next` of the previous page."),
     })
 }
 
@@ -125,10 +133,10 @@ pub(super) fn parameters() -> Value {
 pub(super) fn headers() -> Value {
     let header = |schema: Value, what: &str| json!({"description": what, "schema": schema});
     json!({
-        "Hims-Position": header(position(), "The position in the log."),
-        "ETag": header(text(), "The version, in quotes; good as `If-Match`."),
-        "x-request-id": header(text(), "Of the request; the server's log names it too."),
-        "Retry-After": header(json!({"type": "integer"}), "After how many seconds to repeat."),
+        "Hims-Position": header(position(), "The position in the log that a command or the read tables have reached."),
+        "ETag": header(text(), "The version, in quotes; may be sent as `If-Match`."),
+        "x-request-id": header(text(), "The id of the request, which the server's log names too."),
+        "Retry-After": header(json!({"type": "integer"}), "After how many seconds to try again."),
     })
 }
 
@@ -136,8 +144,8 @@ pub(super) fn headers() -> Value {
 pub(super) fn responses() -> Map<String, Value> {
     let outcome = |what| with_header(answer(what, &schema("Outcome")), "Hims-Position");
     let mut responses = Map::new();
-    responses.insert("Followed".to_owned(), outcome("It followed, or it was so already."));
-    responses.insert("Began".to_owned(), outcome("It followed; a stream began."));
+    responses.insert("Followed".to_owned(), outcome("The command was carried out, or there was nothing left to do."));
+    responses.insert("Began".to_owned(), outcome("The command was carried out and began a new stream."));
     for (status, name, description) in PROBLEMS {
         let content = json!({"application/problem+json": {"schema": schema("Problem")}});
         let mut problem = with_header(json!({"description": description, "content": content}), "x-request-id");
@@ -149,7 +157,7 @@ pub(super) fn responses() -> Map<String, Value> {
     responses
 }
 
-/// The schemas that no declaration makes.
+/// The schemas that come neither from the registry nor from the declaration of a table.
 pub(super) fn schemas() -> Map<String, Value> {
     let integer = json!({"type": "integer"});
     let errors = json!({"type": "array", "items": object(json!({"pointer": text(), "message": text()}))});

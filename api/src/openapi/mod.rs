@@ -1,8 +1,12 @@
 //! The OpenAPI 3.1 document, drawn from the registry of commands and the declarations of tables.
 //!
-//! What is the same everywhere stands in the components and is referred to. Members that begin with `x-hims-` say what
-//! OpenAPI has no word for: `x-hims-permission` is what a command needs; `x-hims-readers` are the words of which a role
-//! must read one for a table, none when everybody may; `x-hims-aggregate` and `x-hims-part` are what an id names.
+//! Schemas, parameters, headers and answers that operations share stand in the components. Members that begin with
+//! `x-hims-` say what OpenAPI has no word for:
+//!
+//! - `x-hims-permission` is the permission that a command needs.
+//! - `x-hims-reversed-by` is the command that takes back what a command did.
+//! - `x-hims-readers` are the permission words of which a role must have one to read a table; empty if everybody may.
+//! - `x-hims-aggregate` and `x-hims-part` are the aggregate, and the part of it, that an id belongs to.
 
 mod commands;
 mod components;
@@ -14,7 +18,7 @@ use std::collections::BTreeSet;
 use hims_commands::Registry;
 use serde_json::{Value, json};
 
-/// The document.
+/// The OpenAPI document.
 pub fn document(registry: &Registry) -> Value {
     let mut schemas = components::schemas();
     let mut paths = routes::paths();
@@ -26,7 +30,7 @@ pub fn document(registry: &Registry) -> Value {
         "info": {
             "title": "AROCORD-HIMS",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Commands go in, events are recorded, tables are read. A command's answer is durable.",
+            "description": "Commands are sent, events are recorded, tables are read. A command's answer is durable.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -43,13 +47,13 @@ pub fn document(registry: &Registry) -> Value {
     })
 }
 
-/// What operations are grouped by: the routes by what they are about, the commands by their stream type.
+/// The tags that group the operations: routes by their subject, commands by their stream type.
 fn tags(registry: &Registry) -> Vec<Value> {
     let routes = [
         ("health", "Whether the server works, and what it offers."),
         ("sessions", "Logging in and out."),
-        ("commands", "What can be asked for."),
-        ("events", "The log, and states as they were."),
+        ("commands", "The commands that may be sent."),
+        ("events", "The log of events, and the states of aggregates at any time."),
         ("tables", "The read tables."),
     ];
     let streams: BTreeSet<_> = registry.iter().map(|it| it.stream_type).collect();
@@ -58,7 +62,7 @@ fn tags(registry: &Registry) -> Vec<Value> {
     routes.into_iter().chain(streams.into_iter().map(of_stream)).collect()
 }
 
-/// `VitalSigns` for `vital_signs`.
+/// Turns `vital_signs` into `VitalSigns`.
 fn pascal_case(words: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();

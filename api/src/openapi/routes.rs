@@ -1,4 +1,4 @@
-//! The routes that no declaration makes.
+//! The paths that are neither a command nor a read table.
 
 use hims_commands::{Credentials, json_schema};
 use hims_domain::Described as _;
@@ -8,7 +8,7 @@ use super::components::{
     answer, answers, fresh_parameters, instant, object, page, parameter, position, schema, text, uuid, with_header,
 };
 
-/// A route that is read: its path, its tag, its operation id, what it is.
+/// A route that is read with GET: path, tag, operation id, summary.
 struct Get(&'static str, &'static str, &'static str, &'static str);
 
 impl Get {
@@ -31,24 +31,26 @@ impl Get {
     }
 }
 
-/// The routes.
+/// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
     let all = [open(), vec![sessions(), current_session(), commands(), events(), followed_events(), stream()]];
     all.into_iter().flatten().collect()
 }
 
-/// What answers without a session.
+/// The routes that need no session.
 fn open() -> Vec<(String, Value)> {
     let live = object(json!({"status": {"type": "string", "const": "live"}}));
-    let (path, mut ready) = Get("/health/ready", "health", "ready", "Database, head position, read position")
-        .answers_anybody(answer("Log and read tables answer.", &schema("Readiness")));
-    ready["get"]["responses"]["503"] = answer("One of them does not.", &schema("Readiness"));
+    let (path, mut ready) =
+        Get("/health/ready", "health", "ready", "Whether log and read tables answer, and their positions")
+            .answers_anybody(answer("The log and the read tables answer.", &schema("Readiness")));
+    ready["get"]["responses"]["503"] = answer("The log or the read tables do not answer.", &schema("Readiness"));
     let prometheus = json!({"description": "Prometheus text", "content": {"text/plain": {"schema": text()}}});
     let document = answer("OpenAPI 3.1", &json!({"type": "object"}));
     vec![
-        Get("/health/live", "health", "live", "The process answers").answers_anybody(answer("It answers.", &live)),
+        Get("/health/live", "health", "live", "Whether the process answers")
+            .answers_anybody(answer("The process answers.", &live)),
         (path, ready),
-        Get("/metrics", "health", "metrics", "What is measured").answers_anybody(prometheus),
+        Get("/metrics", "health", "metrics", "The metrics").answers_anybody(prometheus),
         Get("/api/v1/openapi.json", "health", "openapi", "This document").answers_anybody(document),
     ]
 }
@@ -62,7 +64,7 @@ fn sessions() -> (String, Value) {
     let operation = json!({
         "tags": ["sessions"], "operationId": "log-in", "summary": "Log in", "security": [],
         "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
-        "responses": answers([(201, answer("A session.", &session))], &[400, 401, 409, 413, 429, 503]),
+        "responses": answers([(201, answer("The new session.", &session))], &[400, 401, 409, 413, 429, 503]),
     });
     ("/api/v1/sessions".to_owned(), json!({ "post": operation }))
 }
@@ -78,7 +80,7 @@ fn current_session() -> (String, Value) {
         })),
         "permissions": {"type": "object", "additionalProperties": {"type": "array", "items": text()}},
     }));
-    let (path, mut item) = Get("/api/v1/sessions/current", "sessions", "who-am-i", "Who am I?").answers(
+    let (path, mut item) = Get("/api/v1/sessions/current", "sessions", "who-am-i", "Who the caller is").answers(
         &[],
         answer("The caller.", &caller),
         &[400, 401, 503],
@@ -92,10 +94,10 @@ fn commands() -> (String, Value) {
     let command = object(json!({
         "name": text(), "description": text(), "permission": text(), "stream_type": text(),
         "reversed_by": {"type": ["string", "null"], "description": "The command that takes back what this one did."},
-        "schema": {"type": "object", "description": "The JSON schema of the body."},
+        "schema": {"type": "object", "description": "The JSON schema of the request body."},
     }));
     let listed = object(json!({"items": {"type": "array", "items": command}}));
-    Get("/api/v1/commands", "commands", "list-commands", "Every command").answers(
+    Get("/api/v1/commands", "commands", "list-commands", "All commands").answers(
         &[],
         answer("Every command with its permission and JSON schema.", &listed),
         &[400, 401, 503],
@@ -106,29 +108,33 @@ fn query(name: &str, schema: &Value, what: &str) -> Value {
     parameter(name, "query", schema, what)
 }
 
-/// What events are chosen by.
+/// The parameters that select events.
 fn filters() -> [Value; 7] {
     [
-        query("stream_id", &uuid(), "Of this stream."),
-        query("stream_type", &text(), "Of streams of this type."),
-        query("type", &text(), "Of this event type."),
-        query("patient_id", &uuid(), "About this patient."),
-        query("actor_id", &uuid(), "Caused by this user."),
-        query("from", &instant(), "Recorded then or later."),
-        query("to", &instant(), "Recorded then or earlier."),
+        query("stream_id", &uuid(), "Only events of this stream."),
+        query("stream_type", &text(), "Only events of streams of this type."),
+        query("type", &text(), "Only events of this type."),
+        query("patient_id", &uuid(), "Only events about this patient."),
+        query("actor_id", &uuid(), "Only events caused by this user."),
+        query("from", &instant(), "Only events recorded at this time or later."),
+        query("to", &instant(), "Only events recorded at this time or earlier."),
     ]
 }
 
 fn events() -> (String, Value) {
     let limit = json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100});
     let mut parameters = vec![
-        query("after", &position(), "Only after this position."),
-        query("limit", &limit, "Events of a page."),
-        query("raw", &json!({"type": "boolean"}), "The stored texts, for checking hashes; auditors only."),
+        query("after", &position(), "Only events after this position."),
+        query("limit", &limit, "How many events a page has at most."),
+        query(
+            "raw",
+            &json!({"type": "boolean"}),
+            "Whether to answer the stored texts, for checking hashes; for auditors only.",
+        ),
     ];
     parameters.extend(filters());
     parameters.extend(fresh_parameters());
-    let events = answer("Events.", &page("Event"));
+    let events = answer("A page of events.", &page("Event"));
     Get("/api/v1/events", "events", "list-events", "Events of the log, in order").answers(
         &parameters,
         events,
@@ -138,8 +144,8 @@ fn events() -> (String, Value) {
 
 fn followed_events() -> (String, Value) {
     let mut parameters = vec![
-        query("after", &position(), "Only after this position; from now on unless given."),
-        parameter("Last-Event-ID", "header", &position(), "The position of the last event that was seen."),
+        query("after", &position(), "Only events after this position; only new events if left out."),
+        parameter("Last-Event-ID", "header", &position(), "The position of the last event that the client received."),
     ];
     parameters.extend(filters());
     let content = json!({"text/event-stream": {"schema": text()}});
@@ -153,11 +159,11 @@ fn followed_events() -> (String, Value) {
 
 fn stream() -> (String, Value) {
     let mut parameters = vec![
-        parameter("type", "path", &text(), "The stream type."),
-        parameter("id", "path", &uuid(), "The stream."),
-        query("version", &json!({"type": "integer", "minimum": 1}), "As of this version."),
-        query("at", &instant(), "As of this instant."),
-        query("position", &position(), "As of this position of the log."),
+        parameter("type", "path", &text(), "The type of the stream."),
+        parameter("id", "path", &uuid(), "The id of the stream."),
+        query("version", &json!({"type": "integer", "minimum": 1}), "The state at this version."),
+        query("at", &instant(), "The state at this instant."),
+        query("position", &position(), "The state at this position of the log."),
     ];
     parameters.extend(fresh_parameters());
     let state = object(json!({
@@ -165,5 +171,9 @@ fn stream() -> (String, Value) {
         "recorded_at": instant(), "state": {"type": "object"},
     }));
     Get("/api/v1/streams/{type}/{id}", "events", "stream-state", "The state of an aggregate, as it is or as it was")
-        .answers(&parameters, with_header(answer("The state.", &state), "ETag"), &[400, 401, 403, 404, 500, 503])
+        .answers(
+            &parameters,
+            with_header(answer("The state of the aggregate.", &state), "ETag"),
+            &[400, 401, 403, 404, 500, 503],
+        )
 }

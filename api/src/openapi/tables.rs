@@ -1,4 +1,4 @@
-//! The read tables, as their declarations tell them.
+//! The paths and schemas of the read tables, from their declarations.
 
 use hims_projections::{Column, Kind, TABLES, Table};
 use serde_json::{Map, Value, json};
@@ -7,10 +7,10 @@ use super::components::{
     answer, answers, fresh_parameters, page, parameter, schema, shared_parameter, uuid, with_header,
 };
 
-/// What a question about a table may end in.
+/// The problems that a request for a table may be answered with.
 const PROBLEMS: &[u16] = &[400, 401, 403, 404, 503];
 
-/// Two routes for each table: of its pages, and of its rows.
+/// Two paths for each table: one for its pages, one for its single rows.
 pub(super) fn paths() -> impl Iterator<Item = (String, Value)> {
     TABLES.iter().flat_map(|table| {
         let route = format!("/api/v1/{}", kebab_case(table));
@@ -32,7 +32,7 @@ fn kebab_case(table: &Table) -> String {
     table.name.replace('_', "-")
 }
 
-/// `VitalSigns` for `vital_signs`.
+/// The name of the schema of a table's rows: `VitalSigns` for `vital_signs`.
 fn row_name(table: &Table) -> String {
     super::pascal_case(table.name)
 }
@@ -44,9 +44,9 @@ fn operation(verb: &str, table: &Table, parameters: &[Value]) -> Value {
         "operationId": format!("{verb}-{}", kebab_case(table)),
         "summary": table.about.trim(),
         "description": if readers.is_empty() {
-            "For everybody who is logged in.".to_owned()
+            "Every user who is logged in may read this table.".to_owned()
         } else {
-            format!("For roles that read one of `{}`.", readers.join("`, `"))
+            format!("Only roles with one of these permission words may read this table: `{}`.", readers.join("`, `"))
         },
         "x-hims-readers": readers,
         "parameters": parameters,
@@ -59,7 +59,7 @@ fn with_answer(mut operation: Value, answer: Value) -> Value {
 }
 
 fn page_answer(table: &Table) -> Value {
-    answer("A page.", &page(&row_name(table)))
+    answer("A page of rows.", &page(&row_name(table)))
 }
 
 fn row_answer(table: &Table) -> Value {
@@ -75,9 +75,17 @@ fn row_parameters() -> Vec<Value> {
 fn page_parameters(table: &Table) -> Vec<Value> {
     let mut parameters = fresh_parameters();
     parameters.extend([shared_parameter("limit"), shared_parameter("cursor")]);
-    let sortable = table.visible().filter(|it| it.indexed).flat_map(|it| [it.name.to_owned(), format!("-{}", it.name)]);
+    let sortable = table
+        .visible()
+        .filter(|column| column.indexed)
+        .flat_map(|column| [column.name.to_owned(), format!("-{}", column.name)]);
     let sort = json!({"type": "string", "enum": sortable.collect::<Vec<_>>()});
-    parameters.push(parameter("sort", "query", &sort, "`-` for descending."));
+    parameters.push(parameter(
+        "sort",
+        "query",
+        &sort,
+        "The column to sort by; a `-` before the name sorts in descending order.",
+    ));
     if table.search.is_some() {
         let text = json!({"type": "string", "minLength": 1, "maxLength": 200});
         parameters.push(parameter("q", "query", &text, "A text to search for."));
@@ -88,7 +96,10 @@ fn page_parameters(table: &Table) -> Vec<Value> {
             parameters.push(parameter(column.name, "query", &schema, column.doc.trim()));
         }
         if column.kind.has_range() {
-            for (suffix, what) in [("_from", "then or later"), ("_to", "then or earlier")] {
+            for (suffix, what) in [
+                ("_from", "Only rows with this value or a later one."),
+                ("_to", "Only rows with this value or an earlier one."),
+            ] {
                 parameters.push(parameter(&format!("{}{suffix}", column.name), "query", &schema, what));
             }
         }

@@ -13,17 +13,17 @@ use uuid::Uuid;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Whoever sent the request, as their token shows. A handler that does not take it does not know who asks.
+/// The caller who sent the request, found by the bearer token. A handler takes this extractor to know the caller.
 pub(crate) struct LoggedIn {
     pub(crate) caller: Caller,
     pub(crate) token: String,
 }
 
-/// Where a request came from.
+/// The IP address and the user agent that a request came from.
 pub(crate) fn origin(request: &HttpRequest) -> (Option<IpAddr>, Option<String>) {
     const LONGEST: usize = 500;
     let agent = request.headers().get(USER_AGENT).and_then(|it| it.to_str().ok());
-    (request.peer_addr().map(|it| it.ip()), agent.map(|it| it.chars().take(LONGEST).collect()))
+    (request.peer_addr().map(|address| address.ip()), agent.map(|agent| agent.chars().take(LONGEST).collect()))
 }
 
 fn bearer(request: &HttpRequest) -> Option<String> {
@@ -51,12 +51,12 @@ impl FromRequest for LoggedIn {
 }
 
 impl LoggedIn {
-    /// Whether the caller's roles allow reading what the word names.
+    /// Whether the caller's roles allow reading what the permission word names.
     pub(crate) fn reads(&self, word: Read) -> bool {
         self.caller.reads(word)
     }
 
-    /// Refuses somebody who has to change their password first.
+    /// Refuses a caller who has to change their password first.
     pub(crate) fn may_read(&self) -> Result<(), Problem> {
         if self.caller.must_change_password {
             let detail = "the password was chosen by somebody else; change it with change-password first";

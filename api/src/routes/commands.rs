@@ -12,7 +12,7 @@ use super::position::POSITION;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Every command: its name, what it needs, the schema of its body.
+/// Lists every command with its permission and the JSON schema of its body.
 pub(super) async fn list(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -63,7 +63,7 @@ pub(super) async fn run(
     Ok(HttpResponse::build(status).insert_header((POSITION, outcome.position.to_string())).json(outcome))
 }
 
-/// Reads a JSON body. The message names the place, never the value.
+/// Reads a JSON body. The message of an error names the place of the fault, never a value.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         let message = format!("see line {}, column {}", error.line(), error.column());
@@ -83,6 +83,6 @@ fn if_match(request: &HttpRequest) -> Result<Option<i32>, Problem> {
     let version = value.to_str().ok().map(|it| it.trim().trim_start_matches("W/").trim_matches('"')).map(str::parse);
     match version {
         Some(Ok(version)) => Ok(Some(version)),
-        _ => Err(Problem::parameter("If-Match", "must be a version in quotation marks, as ETag gave it")),
+        _ => Err(Problem::parameter("If-Match", "must be a version in quotation marks, as the header ETag gave it")),
     }
 }

@@ -19,14 +19,14 @@ use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Events of a page unless told, and at most.
+/// How many events a page has if the request does not say, and at most.
 const LIMIT: (i64, i64) = (100, 5_000);
-/// How often a silent stream says that it is there.
+/// How often an event stream without new events sends a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// What it says then: a comment, which no client sees.
+/// The sign of life: a comment of server-sent events, which clients ignore.
 const STILL_HERE: &str = ": still here\n\n";
 
-/// Which events.
+/// Which events a request asks for.
 #[derive(Debug)]
 struct Filters {
     after: Option<Position>,
@@ -46,7 +46,7 @@ impl Filters {
         Ok(Self {
             after: parameters.take("after", "a position", |it| it.parse().ok())?,
             stream_id: parameters.take("stream_id", "a UUID", uuid)?,
-            // As in the names of tables and commands, or as in events.
+            // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
             stream_type: parameters.take("stream_type", "a text", |it| Some(it.replace('-', "_")))?,
             event_type: parameters.take("type", "a text", text)?,
             patient_id: parameters.take("patient_id", "a UUID", uuid)?,
@@ -56,7 +56,7 @@ impl Filters {
         })
     }
 
-    /// What of it the log itself can be asked for.
+    /// The filters that the log itself can apply: all except patient and actor.
     fn in_the_log(&self, limit: i64) -> Wanted {
         Wanted {
             after: self.after.unwrap_or_default(),
@@ -70,20 +70,22 @@ impl Filters {
         }
     }
 
-    /// Whether an event is of the patient and the actor, if one is named.
+    /// Whether an event is about the patient and caused by the actor, where the filters name them.
     fn is_about(&self, event: &Recorded) -> bool {
         if self.patient_id.is_none() && self.actor_id.is_none() {
             return true;
         }
-        event.circumstances().is_ok_and(|it| {
-            let patient = it.subject.as_ref().filter(|it| it.kind == Patient::STREAM).map(|it| it.id);
-            let actor = if let Actor::User { id } = it.actor { Some(id) } else { None };
-            self.patient_id.is_none_or(|it| patient == Some(it)) && self.actor_id.is_none_or(|it| actor == Some(it))
+        event.circumstances().is_ok_and(|circumstances| {
+            let subject = circumstances.subject.as_ref();
+            let patient = subject.filter(|subject| subject.kind == Patient::STREAM).map(|subject| subject.id);
+            let actor = if let Actor::User { id } = circumstances.actor { Some(id) } else { None };
+            self.patient_id.is_none_or(|wanted| patient == Some(wanted))
+                && self.actor_id.is_none_or(|wanted| actor == Some(wanted))
         })
     }
 }
 
-/// Events of the log, in order.
+/// Answers a page of events of the log, in order.
 pub(super) async fn list(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -99,7 +101,7 @@ pub(super) async fn list(
     authorise(&hospital, &logged_in, filters.patient_id, is_raw).await?;
     let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
     Freshness::of(&request)?.wait(&hospital).await?;
-    // Read before the events: whoever goes on from it misses nothing.
+    // The position is read before the events, so that a client who continues from the position misses no event.
     let position = match hospital.runner.as_ref().filter(|_| by_audit) {
         Some(runner) => *runner.position.borrow(),
         None => *hospital.store.head().borrow(),
@@ -115,7 +117,7 @@ pub(super) async fn list(
     })))
 }
 
-/// Events of the log as they are recorded, from a position on.
+/// Sends the events of the log from a position on, each as soon as it is recorded.
 pub(super) async fn follow(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -138,7 +140,7 @@ pub(super) async fn follow(
         match follower.next().await {
             Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
             Err(problem) => {
-                // The client asks again from where it was, and is told why not.
+                // The client connects again after its last event, and is answered with the problem then.
                 tracing::info!(%problem, "an event stream ended");
                 None
             }
@@ -153,7 +155,7 @@ pub(super) async fn follow(
         .streaming(frames))
 }
 
-/// A reader of the stream: who they are, what they want, and where they are.
+/// A client that follows the log: its login, its filters, and the position up to which it has received events.
 struct Follower {
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
@@ -162,7 +164,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next events, or a sign of life; nothing when the server stops, a problem once the session is over.
+    /// The next events, or a sign of life; `None` when the server stops; a problem when the session is over.
     async fn next(&mut self) -> Result<Option<String>, Problem> {
         let (mut head, mut stopping) = (self.hospital.store.head(), self.hospital.stopping.subscribe());
         if *head.borrow_and_update() <= self.after {
@@ -177,13 +179,13 @@ impl Follower {
         }
         let caller = &self.logged_in.caller;
         let origin = (caller.ip, caller.user_agent.clone());
-        // Rights may have changed since the last round.
+        // The session may have ended, or the caller's rights may have changed, since the last round.
         let caller = self.hospital.login.is_still(&self.logged_in.token, origin).await?;
         self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
         authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
         let mut events = self.hospital.store.read(self.after, 500).await?;
         let Some(last) = events.last().map(|it| it.position) else { return Ok(Some(STILL_HERE.to_owned())) };
-        // Who may read an event is known once its row is there.
+        // A row of the read tables decides who may read an event, so wait until the read tables have reached the event.
         if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads(Read::AllData))
             && tokio::time::timeout(HEARTBEAT, runner.reach(last)).await.is_err()
         {
@@ -203,7 +205,8 @@ impl Follower {
     }
 }
 
-/// Auditors read every event; others those of a patient whom they may read. Stored texts are for auditors only.
+/// Auditors may read every event. Other callers may read the events of a patient whom they may read, but no stored
+/// texts.
 async fn authorise(
     hospital: &Hospital,
     logged_in: &LoggedIn,
@@ -216,15 +219,17 @@ async fn authorise(
     }
     match patient_id {
         Some(id) if !raw && Reading::new(hospital, logged_in).may_read(Patient::STREAM, id).await? => Ok(()),
-        Some(_) => Err(Problem::forbidden("the caller may not read this patient, or not so")),
-        None => Err(Problem::forbidden("the log is for auditors; give the patient_id of a patient whom you may read")),
+        Some(_) => Err(Problem::forbidden("the caller may not read this patient, or not the stored texts (raw)")),
+        None => Err(Problem::forbidden(
+            "only auditors read the whole log; give the patient_id of a patient whom you may read",
+        )),
     }
 }
 
-/// At least so many positions are looked at in a round: what else is asked for may leave few of them.
+/// How many positions a search takes from the audit log at once, at least. The other filters may leave few of them.
 const POSITIONS: i64 = 2_000;
 
-/// The events that are asked for. What the log has no index for, the audit log has.
+/// Finds events. The log has no index for patients and actors, so their positions come from the audit log.
 async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec<Recorded>, Problem> {
     let log = wanted.in_the_log(limit);
     if wanted.patient_id.is_none() && wanted.actor_id.is_none() {
@@ -245,8 +250,9 @@ async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec
     Ok(found)
 }
 
-/// Events as a caller may read them: opened where they may read the row that the stream leads to. Otherwise an auditor
-/// is answered what is stored, personal values sealed; to others there is no such event.
+/// Events as the caller may read them. Personal values are opened if the caller may read the row that belongs to the
+/// stream. Otherwise an auditor receives the event as it is stored, with sealed values, and any other caller does not
+/// receive the event.
 async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
     let mut reading = Reading::new(hospital, logged_in);
     reading.look_up(&events).await?;
@@ -274,7 +280,7 @@ fn text(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or(Value::Null)
 }
 
-/// An event with its stored texts, so that its hash can be checked.
+/// An event with its stored texts, so that a client can check the event's hash.
 fn raw(event: &Recorded) -> Value {
     wire(event, &Value::from(event.data.as_str()), &Value::from(event.metadata.as_str()))
 }

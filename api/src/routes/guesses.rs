@@ -8,16 +8,17 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// Who gives a password.
+/// Who tries a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Guesser {
-    /// Somebody at an address, who logs in.
+    /// Somebody who logs in from an IP address.
     Address(IpAddr),
-    /// A user, who gives the current password once more.
+    /// A user who is logged in and has to give the current password again.
     User(Uuid),
 }
 
-/// Slows down whoever guesses: after too many wrong passwords within a minute, the next are not even looked at.
+/// Slows down the guessing of passwords: after too many wrong passwords within a minute, further attempts are refused
+/// without comparing the password.
 pub(crate) struct Guesses {
     wrong: Cache<Guesser, Arc<AtomicU32>>,
     per_minute: u32,
@@ -30,7 +31,8 @@ impl Guesses {
         Self { wrong: Cache::builder().max_capacity(100_000).time_to_live(MINUTE).build(), per_minute }
     }
 
-    /// Counts an attempt as wrong before it is looked at, so that many at once are not more than one after the other.
+    /// Counts an attempt as wrong before the password is compared, so that attempts at the same time cannot exceed the
+    /// limit.
     pub(super) fn begin(&self, guesser: Guesser) -> Result<Guess, Problem> {
         let wrong = self.wrong.get_with(guesser, Arc::default);
         if wrong.fetch_add(1, Ordering::Relaxed) < self.per_minute {
@@ -41,11 +43,11 @@ impl Guesses {
     }
 }
 
-/// An attempt, counted as wrong.
+/// An attempt that is counted as wrong until it is forgiven.
 pub(super) struct Guess(Arc<AtomicU32>);
 
 impl Guess {
-    /// It was not wrong after all.
+    /// No longer counts the attempt as wrong.
     pub(super) fn forgive(self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

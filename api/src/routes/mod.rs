@@ -1,4 +1,4 @@
-//! The routes. Each handler extracts, calls and answers.
+//! The routes. Each handler reads the request, calls the hospital and writes the answer; no handler decides anything.
 
 mod access;
 mod caller;
@@ -22,7 +22,7 @@ pub(crate) use request_id::RequestIds;
 
 use crate::problem::Problem;
 
-/// Everything under the server's root.
+/// Adds all routes to the server.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     let api = web::scope("/api/v1")
         .service(read("/openapi.json", health::openapi))
@@ -45,7 +45,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .default_service(web::to(|| async { Err::<String, _>(Problem::not_found()) }));
 }
 
-/// A route that is read; asked for by HEAD, it answers the same without the body.
+/// A route that is read with GET. HEAD gives the same answer without the body.
 fn read<F, Asked>(path: &str, handler: F) -> Resource
 where
     F: Handler<Asked>,
@@ -55,7 +55,7 @@ where
     other(path, "GET, HEAD").get(handler.clone()).head(handler)
 }
 
-/// A route that is written to.
+/// A route that is written to with POST.
 fn write<F, Asked>(path: &str, handler: F) -> Resource
 where
     F: Handler<Asked>,
@@ -65,7 +65,7 @@ where
     other(path, "POST").post(handler)
 }
 
-/// A route, and the methods that it knows.
+/// A route without handlers yet. Other methods than the `methods` are answered with 405.
 fn other(path: &str, methods: &'static str) -> Resource {
     web::resource(path)
         .default_service(web::to(move || async move { Err::<String, _>(Problem::method_not_allowed(methods)) }))

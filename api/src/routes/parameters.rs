@@ -6,16 +6,16 @@ use chrono::{DateTime, Utc};
 use crate::instant::{instant, up_to};
 use crate::problem::Problem;
 
-const INSTANT: &str = "an instant such as 2026-11-23T10:00:00Z, or a day";
+const INSTANT: &str = "an instant such as 2026-11-23T10:00:00Z, or a day such as 2026-11-23";
 
-/// The parameters of a query, each at most once, to be gone through or to be taken one by one; what is left then is
-/// refused by its name.
+/// The parameters of a query, each given once at most. A handler takes the parameters one by one and refuses the rest,
+/// or iterates over all of them.
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-        let pairs = query.map_err(|_| Problem::parameter("", "cannot be read"))?.into_inner();
+        let pairs = query.map_err(|_| Problem::parameter("", "the query of the URL cannot be read"))?.into_inner();
         let mut seen = BTreeSet::new();
         match pairs.iter().find(|(name, _)| !seen.insert(name)) {
             Some((name, _)) => Err(Problem::parameter(name, "is given twice")),
@@ -23,7 +23,7 @@ impl Parameters {
         }
     }
 
-    /// A parameter, read by `read`; `what` says what it must be.
+    /// Takes a parameter, whose value `read` reads. If `read` fails, the error says with `what` what the value must be.
     pub(super) fn take<T>(
         &mut self,
         name: &str,
@@ -35,17 +35,17 @@ impl Parameters {
         read(&value).map(Some).ok_or_else(|| Problem::parameter(name, format!("must be {what}")))
     }
 
-    /// An instant, or the day that it begins (in UTC), as the tables take both.
+    /// Takes an instant, or a day, which stands for its beginning in UTC.
     pub(super) fn take_instant(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
         self.take(name, INSTANT, instant)
     }
 
-    /// Takes an instant up to which something is asked for; a day belongs to it as a whole.
+    /// Takes the instant at which a range ends, or a day, which belongs to the range as a whole.
     pub(super) fn take_up_to(&mut self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
         self.take(name, INSTANT, up_to)
     }
 
-    /// Refuses what was not taken.
+    /// Refuses a parameter that was not taken.
     pub(super) fn none_left(self) -> Result<(), Problem> {
         match self.0.into_iter().next() {
             Some((name, _)) => Err(Problem::parameter(&name, "is not a parameter of this route")),

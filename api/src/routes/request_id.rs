@@ -9,11 +9,12 @@ use tracing_actix_web::RequestId;
 
 use crate::server::LARGEST_BODY;
 
-/// Completes problem details with what only the request knows: its path and its id; every answer carries the id.
+/// Middleware that adds the path and the id of the request to problem details, and the id to the headers of every
+/// answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestIds;
 
-/// The service behind it.
+/// The service that `RequestIds` wraps.
 pub(crate) struct WithRequestId<S> {
     service: S,
 }
@@ -64,15 +65,15 @@ where
     }
 }
 
-/// What the framework does not say of its own errors.
+/// The `detail` of an error that the web framework itself answered.
 fn detail(status: StatusCode) -> String {
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => format!("a body has at most {LARGEST_BODY} bytes"),
+        StatusCode::PAYLOAD_TOO_LARGE => format!("a request body may have {LARGEST_BODY} bytes at most"),
         other => other.canonical_reason().unwrap_or("Error").to_owned(),
     }
 }
 
-/// A problem with its path and id; an error that is none yet (of the framework) becomes one.
+/// Adds path and id to a problem. An error that the web framework itself answered becomes a problem first.
 async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> ServiceResponse<BoxBody> {
     let status = response.status();
     let (request, response) = response.into_parts();
@@ -90,7 +91,7 @@ async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> S
         }),
     };
     if problem.get("code").is_none() {
-        // An answer that is no problem, such as that of /health/ready.
+        // An error answer that is not a problem, such as that of /health/ready, is passed on.
         return ServiceResponse::new(request, head.set_body(BoxBody::new(problem.to_string())));
     }
     problem["instance"] = json!(path);

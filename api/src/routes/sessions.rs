@@ -7,7 +7,7 @@ use super::guesses::{Guess, Guesser, Guesses};
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Logs in.
+/// Logs a user in: begins a session.
 pub(super) async fn start(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -35,7 +35,7 @@ pub(super) async fn start(
     }
 }
 
-/// Who am I?
+/// Answers who the caller is.
 pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
     let caller = logged_in.caller;
@@ -52,7 +52,7 @@ pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result
     })))
 }
 
-/// Logs out.
+/// Logs the caller out: ends the session.
 pub(super) async fn end(hospital: web::Data<Hospital>, logged_in: LoggedIn) -> Result<HttpResponse, Problem> {
     hospital.login.end(&logged_in.token, logged_in.caller).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -11,7 +11,7 @@ use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// The state of an aggregate, as it is or as it was.
+/// Answers the state of an aggregate, as it is now or as it was.
 pub(super) async fn state_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -20,15 +20,16 @@ pub(super) async fn state_of(
 ) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
     let (stream_type, id) = path.into_inner();
-    // As in the names of tables and commands, or as in events.
+    // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
     let stream_type = stream_type.replace('-', "_");
     let mut parameters = Parameters::of(&request)?;
-    let version = parameters.take("version", "1 or more", |it| it.parse().ok().filter(|it: &i32| *it > 0))?;
+    let version =
+        parameters.take("version", "1 or more", |text| text.parse().ok().filter(|number: &i32| *number > 0))?;
     let at = parameters.take_instant("at")?;
     let position = parameters.take("position", "a position", |it| it.parse::<Position>().ok())?;
     parameters.none_left()?;
     if usize::from(version.is_some()) + usize::from(at.is_some()) + usize::from(position.is_some()) > 1 {
-        return Err(Problem::parameter("version", "give one of version, at and position"));
+        return Err(Problem::parameter("version", "give only one of version, at and position"));
     }
     if let Some(position) = position {
         let head = hospital.store.current_head().await?;
@@ -39,7 +40,7 @@ pub(super) async fn state_of(
             ));
         }
     }
-    // Who may read it follows from the tables.
+    // A row of the read tables decides who may read the stream, so wait until the tables are as fresh as asked for.
     Freshness::of(&request)?.wait(&hospital).await?;
     let events = hospital.store.load(id, 0, i32::MAX).await?;
     if events.first().is_none_or(|it| it.stream_type != stream_type) {
@@ -49,10 +50,10 @@ pub(super) async fn state_of(
     if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }
-    let past = |it: &hims_event_store::Recorded| {
-        version.is_none_or(|version| it.version <= version)
-            && at.is_none_or(|at| it.recorded_at <= at)
-            && position.is_none_or(|position| it.position <= position)
+    let past = |event: &hims_event_store::Recorded| {
+        version.is_none_or(|version| event.version <= version)
+            && at.is_none_or(|at| event.recorded_at <= at)
+            && position.is_none_or(|position| event.position <= position)
     };
     let events = hospital.store.open(events.into_iter().filter(past).collect()).await?;
     let Some(last) = events.last().map(|it| it.recorded.clone()) else { return Err(Problem::not_found()) };
@@ -72,7 +73,7 @@ pub(super) async fn state_of(
     })))
 }
 
-/// The state of whatever aggregate the stream is of; `None` when there is none of that type.
+/// Folds the events of a stream into the state of its aggregate; `None` if no aggregate has this stream type.
 fn fold(stream_type: &str, events: &[Opened]) -> Result<Option<Value>, StoreError> {
     macro_rules! fold_if {
         ($aggregate:ty) => {

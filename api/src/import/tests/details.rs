@@ -10,7 +10,7 @@ use rust_decimal::{Decimal, dec};
 use super::*;
 use crate::import::references::stream_id;
 
-/// A server may import beside its other work.
+/// The future of an import is `Send`, so a server may run an import beside its other work.
 #[tokio::test]
 async fn an_import_can_move_between_threads() {
     let hospital = Hospital::empty().await;

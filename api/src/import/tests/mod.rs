@@ -17,7 +17,7 @@ mod details;
 mod skipped;
 mod synthea;
 
-/// A hospital with its roles and nothing else.
+/// A hospital that has the built-in roles and nothing else.
 struct Hospital {
     executor: Arc<Executor>,
     folder: tempfile::TempDir,
@@ -46,7 +46,7 @@ impl Hospital {
         import_fhir(&self.executor, paths, &Settings::default(), &Silent).await.unwrap()
     }
 
-    /// Imports resources as the only bundle there is.
+    /// Imports resources as a single bundle.
     async fn import_resources(&self, resources: impl IntoIterator<Item = Value>) -> Summary {
         let path = self.file("bundle.json", &bundle(resources).to_string());
         self.import(&[path]).await
@@ -60,14 +60,14 @@ impl Hospital {
 
     async fn state<A: Aggregate>(&self, id: &str) -> A {
         let loaded = self.executor.load::<A>(id.parse().unwrap(), true).await.unwrap();
-        (*loaded.state.expect("it is not in the record")).clone()
+        (*loaded.state.expect("the record exists")).clone()
     }
 
     async fn events(&self) -> Vec<Recorded> {
         self.executor.store().read(0, i64::MAX).await.unwrap()
     }
 
-    /// What has happened to which stream, and when; whatever order it was written in.
+    /// Stream, version, type and time of all events except those of roles, whatever their order in the log.
     async fn history(&self) -> BTreeSet<(Uuid, i32, String, DateTime<Utc>)> {
         let happened = |it: Recorded| {
             let occurred_at = it.circumstances().unwrap().occurred_at;
@@ -78,8 +78,13 @@ impl Hospital {
 
     /// The state of the only stream of a type.
     async fn only<A: Aggregate>(&self) -> A {
-        let ids: BTreeSet<Uuid> =
-            self.events().await.iter().filter(|it| it.stream_type == A::STREAM).map(|it| it.stream_id).collect();
+        let ids: BTreeSet<Uuid> = self
+            .events()
+            .await
+            .iter()
+            .filter(|event| event.stream_type == A::STREAM)
+            .map(|event| event.stream_id)
+            .collect();
         assert_eq!(ids.len(), 1);
         self.state(&ids.first().unwrap().to_string()).await
     }
@@ -94,7 +99,7 @@ fn bundle(resources: impl IntoIterator<Item = Value>) -> Value {
     json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries })
 }
 
-/// A resource with some elements changed; null takes one away.
+/// The resource with some elements changed; `null` takes an element away.
 fn but(mut resource: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { panic!("give an object") };
     for (element, value) in changes {
@@ -114,7 +119,7 @@ fn patient() -> Value {
     })
 }
 
-/// Its id is no UUID.
+/// A practitioner whose id is not a UUID.
 fn practitioner() -> Value {
     json!({ "resourceType": "Practitioner", "id": "house", "name": [{ "text": "Gregory House" }] })
 }
@@ -178,7 +183,7 @@ fn allergy() -> Value {
     })
 }
 
-/// One of each, in an order in which what is referred to comes last.
+/// One resource of each type. Resources come before the resources that they refer to, which is the harder order.
 fn one_of_each() -> Vec<Value> {
     let pain = observation("pain", "72514-3", 2.0, "{score}");
     let all = json!({ "resourceType": "Organization", "id": "all", "name": "Princeton" });

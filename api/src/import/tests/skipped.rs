@@ -1,6 +1,6 @@
 use super::*;
 
-/// Imports one of each with one resource changed or added, and says why it was skipped.
+/// Imports one resource of each type, with one resource changed or added, and says why that resource was skipped.
 async fn why(resource: Value) -> String {
     let hospital = Hospital::empty().await;
     let kind = resource["resourceType"].as_str().unwrap().to_owned();
@@ -111,7 +111,7 @@ async fn what_was_measured_at_a_moment_that_is_recorded_already_is_counted() {
     hospital.import_resources([patient(), practitioner(), encounter(), weight()]).await;
     let height = observation("height", "8302-2", 172.0, "cm");
     let summary = hospital.import_resources([weight(), height]).await;
-    let reason = "the measurements of its moment were recorded before, without it".to_owned();
+    let reason = "the vital signs of the same moment were recorded before, without this one".to_owned();
     assert_eq!(reasons(&summary, "Observation"), BTreeMap::from([(reason, 1)]));
     assert_eq!((summary.of("Observation").already_there, summary.events), (1, 0));
 }
