@@ -16,7 +16,8 @@ pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Re
     let (verified, claims) = verified?;
     let hash = hex(&verified.hash);
     say(format_args!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last))?;
-    claims.map_or(Ok(ExitCode::SUCCESS), |report| tell(&report))
+    let advice = "`hims rebuild --claims` rebuilds the claims from the log";
+    claims.map_or(Ok(ExitCode::SUCCESS), |report| tell(&report, advice))
 }
 
 async fn check(store: &dyn EventStore, from: i64, deep: bool) -> Result<(Verified, Option<ClaimsReport>), Failure> {
@@ -33,11 +34,12 @@ pub(super) async fn rebuild_claims(settings: &Settings) -> Result<ExitCode, Fail
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
     let mended = hospital.store.mend_claims(&claims_of).await;
     hospital.close().await;
-    tell(&mended?)
+    tell(&mended?, "two streams hold the same key or time according to the log; correct one of them by a command")
 }
 
-/// Prints how the claims compare with the log. The exit code is that of a failure when they differ.
-fn tell(report: &ClaimsReport) -> Result<ExitCode, Failure> {
+/// Prints how the claims compare with the log, and what to do about claims that differ. The exit code is that of a failure
+/// when they do.
+fn tell(report: &ClaimsReport, advice: &str) -> Result<ExitCode, Failure> {
     let ClaimsReport { streams, skipped, differing, examples } = report;
     say(format_args!("the claims of {streams} streams were compared with the log, {differing} claims differ"))?;
     if *skipped > 0 {
@@ -51,6 +53,6 @@ fn tell(report: &ClaimsReport) -> Result<ExitCode, Failure> {
     for example in examples {
         eprintln!("hims: {example}");
     }
-    eprintln!("hims: {differing} claims differ from the log; `hims rebuild --claims` rebuilds the claims from the log");
+    eprintln!("hims: {differing} claims differ from the log; {advice}");
     Ok(ExitCode::FAILURE)
 }

@@ -46,16 +46,6 @@ fn name(set: &str) -> String {
     super::pascal_case(module) + name
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_of_codes_is_named_after_its_place() {
-        assert_eq!(name("hims_domain::vital_signs::TemperatureUnit"), "VitalSignsTemperatureUnit");
-    }
-}
-
 /// Says who may send a command, and which other command takes back what the command did.
 fn description(command: &Entry) -> String {
     let may = match command.permission {
@@ -65,5 +55,15 @@ fn description(command: &Entry) -> String {
     match command.reversed_by {
         Some(name) => format!("{may} Taken back by `{name}`."),
         None => may,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_codes_is_named_after_its_place() {
+        assert_eq!(name("hims_domain::vital_signs::TemperatureUnit"), "VitalSignsTemperatureUnit");
     }
 }

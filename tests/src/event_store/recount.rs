@@ -17,12 +17,13 @@ on_every_log!(
 fn claims_of(events: &[Opened]) -> Result<Vec<Claim>, StoreError> {
     let Some(last) = events.last() else { return Ok(Vec::new()) };
     let (owner, data) = (last.recorded.stream_id, last.data()?);
-    Ok(data["key"].as_str().map(|key| key.to_owned()).into_iter().flat_map(|key| held(&key, owner)).collect())
+    Ok(data["key"].as_str().map_or(Vec::new(), |key| held(key, owner).into()))
 }
 
 /// The claims of a stream under a key: the unique key itself, its first letter as a shared key, and a booked minute.
 fn held(key: &str, owner: Uuid) -> [Claim; 3] {
-    let from = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(key.len() as i64);
+    let minute = i64::try_from(key.len()).expect("a short key");
+    let from = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(minute);
     [
         Claim::Take { scope: "name", key: key.to_owned(), owner },
         Claim::Share { scope: "letter", key: key[..1].to_owned(), owner },
