@@ -8,4 +8,5 @@ pub mod migrations;
 pub mod query;
 pub(crate) mod rebuild;
 pub(crate) mod runner;
+pub(crate) mod stamps;
 pub(crate) mod table;
