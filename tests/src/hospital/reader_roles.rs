@@ -37,9 +37,9 @@ async fn patients(db: &mut PgConnection) -> i64 {
     sqlx::query_scalar("select count(*) from hims.patients").fetch_one(db).await.expect("a number")
 }
 
-/// How many patients the function behind a policy names.
+/// How many patients the view behind a policy names.
 async fn prescribed(db: &mut PgConnection) -> i64 {
-    let sql = "select count(distinct id) from hims_identity.prescribed_patient_ids() as id";
+    let sql = "select count(distinct patient_id) from hims.prescribed_patients";
     sqlx::query_scalar(sql).fetch_one(db).await.expect("a number")
 }
 
