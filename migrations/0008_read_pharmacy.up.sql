@@ -83,6 +83,7 @@ create index idx_active_prescriptions on prescriptions (created_at) where status
 create table prescription_items (
     id                   uuid           not null primary key,
     prescription_id      uuid           not null references prescriptions (id) deferrable initially deferred,
+    patient_id           uuid           not null references patients (id) deferrable initially deferred,
     line_number          integer        not null,
     medication_id        uuid           not null references medications (id) deferrable initially deferred,
     dose_quantity        decimal(10, 3),
@@ -105,6 +106,7 @@ create table prescription_items (
     unique (prescription_id, line_number) deferrable initially deferred,
     check (quantity_dispensed <= quantity)
 );
+create index idx_prescription_items_patient on prescription_items (patient_id);
 create index idx_prescription_items_medication on prescription_items (medication_id);
 
 create or replace view prescribed_patients as
@@ -115,4 +117,4 @@ select hims_identity.readable('medications', 'everybody');
 select hims_identity.readable('medication_ingredients', 'everybody');
 select hims_identity.readable('medication_inventory', 'inventory');
 select hims_identity.readable('prescriptions', 'clinical_records', 'prescriptions', 'assigned', 'own');
-select hims_identity.readable('prescription_items', 'with prescriptions by prescription_id');
+select hims_identity.readable('prescription_items', 'clinical_records', 'prescriptions', 'assigned', 'own');

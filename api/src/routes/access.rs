@@ -160,15 +160,25 @@ mod tests {
 
     use super::*;
 
+    /// Whether everybody who may ask for the row of a stream that a table refers to may ask for the table, too.
+    fn is_read_like_a_stream(table: &Table) -> bool {
+        let columns = table.columns.iter().filter_map(|it| it.name.strip_suffix("_id"));
+        let mut streams = columns.filter_map(table_of);
+        streams.any(|it| !it.readers.is_empty() && it.readers.iter().all(|it| table.readers.contains(it)))
+    }
+
     #[test]
     fn every_table_that_holds_a_part_of_a_patients_history_is_withheld_like_it() {
         let streams: BTreeSet<_> =
             DomainEvent::STREAMS.iter().filter_map(|it| table_of(it)).map(|it| it.name).collect();
         assert!(streams.contains("patients") && streams.contains("vital_signs"), "{streams:?}");
-        let about_patients = TABLES.iter().filter(|it| it.column("patient_id").is_some() && it.name != "audit_logs");
-        let is_part = |it: &Table| it.part.is_some_and(|part| it.column(part.column).is_some_and(|it| it.indexed));
-        let forgotten: Vec<_> = about_patients.filter(|it| !streams.contains(it.name) && !is_part(it)).collect();
-        assert!(forgotten.is_empty(), "no part of a history: {forgotten:?}");
+        let parts = TABLES.iter().filter(|it| {
+            let is_about_patients = it.column("patient_id").is_some() && it.name != "audit_logs";
+            is_about_patients && !streams.contains(it.name) && !is_read_like_a_stream(it)
+        });
+        let parts: Vec<_> = parts.map(|it| (it.name, it.part.and_then(|part| it.column(part.column)))).collect();
+        assert!(parts.len() >= 2, "{parts:?}");
+        assert!(parts.iter().all(|(_, column)| column.is_some_and(|it| it.indexed)), "no part of a history: {parts:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
-use hims_domain::Personal;
 use hims_domain::prescription::{Event, Item, Status};
+use hims_domain::{PatientId, Personal};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -44,6 +44,8 @@ table! {
         id: Uuid [indexed],
         /// The prescription.
         prescription_id: Uuid [indexed],
+        /// For whom.
+        patient_id: Uuid [indexed],
         /// Its place in the prescription, from 1.
         line_number: i32,
         /// What.
@@ -77,11 +79,12 @@ table! {
     }
 }
 
-fn item_row(event: &Projected<'_, Event>, item: &Item, line_number: i32) -> ItemRow {
+fn item_row(event: &Projected<'_, Event>, patient_id: PatientId, item: &Item, line_number: i32) -> ItemRow {
     let order = &item.order;
     ItemRow {
         id: item.id.into(),
         prescription_id: event.stream_id,
+        patient_id: patient_id.into(),
         line_number,
         medication_id: order.medication_id.into(),
         dose_quantity: order.dose_quantity,
@@ -121,7 +124,9 @@ pub(crate) fn project<'e>(
                 cancellation_reason: None,
                 stamps: event.stamps(),
             });
-            it.items.iter().zip(1..).for_each(|(item, line)| items.insert(item_row(event, item, line)));
+            for (item, line_number) in it.items.iter().zip(1..) {
+                items.insert(item_row(event, it.patient_id, item, line_number));
+            }
         }
         Event::SentToPharmacy => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),

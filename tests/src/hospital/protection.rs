@@ -12,7 +12,7 @@ use super::demo::{busy_day, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, and why that does no harm.
-const PUBLIC: [(&str, &str); 7] = [
+pub(super) const PUBLIC: [(&str, &str); 7] = [
     ("projection_checkpoint", "whoever reads learns the position of what they read"),
     ("projection_failures", "whether streams wait; it names streams, tables and fields, and nobody"),
     ("user_roles", "what roles may do; not who has them"),
@@ -148,6 +148,7 @@ async fn whatever_is_taken_from_the_protection_of_a_table_is_missed() {
     let mut db = database.owner.acquire().await.expect("a connection");
     let names: Vec<_> = tables(&mut db, "hims").await.into_iter().map(|it| it.name).collect();
     assert!(names.len() > TABLES.len());
+    assert_eq!(faults(&mut db, "hims").await, Vec::<String>::new());
     for name in names {
         let table = format!("hims.{name}");
         for change in [
@@ -230,5 +231,66 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.expect("a number");
             assert_eq!(shown, expected, "{view} for {reads:?} in {department:?}");
         }
+    }
+}
+
+/// Says who asks, as the server does.
+async fn say(db: &mut PgConnection, [reads, user, patient, department]: [&str; 4]) {
+    let sql = "select set_config('hims.reads', $1, true), set_config('hims.user_id', $2, true),
+                      set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true)";
+    let query = sqlx::query(sql).bind(reads).bind(user).bind(patient).bind(department);
+    query.execute(db).await.expect("said");
+}
+
+#[tokio::test]
+async fn classes_of_readers_can_name_a_column_a_condition_and_another_table() {
+    const ONE: &str = "00000000-0000-0000-0000-000000000001";
+    const TWO: &str = "00000000-0000-0000-0000-000000000002";
+    let database = database().await;
+    let mut db = database.owner.begin().await.expect("a transaction");
+    // Foreign keys are looked at when a transaction commits, which this one does not.
+    let made = format!(
+        "create table hims.notes (id text, appointment_id uuid, about uuid, author uuid, kind text, shown boolean);
+         select hims_identity.readable('hims.notes', 'with appointments by appointment_id where kind <> ''clinical''',
+             'clinical_records where kind = ''clinical''', 'own by about where shown', 'oneself by author');
+         insert into hims.appointments (id, patient_id, provider_id, department_id, appointment_type, scheduled_date,
+             scheduled_time, time_zone, starts_at, ends_at, status, priority, version, created_at, updated_at)
+         select id, id, id, id, 'x', now(), now(), 'UTC', now(), now() + interval '1 hour', 'scheduled', 'normal', 1,
+             now(), now() from unnest(array['{ONE}', '{TWO}']::uuid[]) as id;
+         insert into hims.notes values ('call', '{ONE}', '{ONE}', '{ONE}', 'call', true),
+             ('clinical', '{ONE}', '{ONE}', '{ONE}', 'clinical', false),
+             ('other', '{TWO}', '{TWO}', '{TWO}', 'call', false);
+         set local role hims_reader"
+    );
+    sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut *db).await.expect("notes");
+    let cases: [([&str; 4], &[&str]); 9] = [
+        (["", "", "", ""], &[]),
+        (["all_data", "", "", ""], &["call", "clinical", "other"]),
+        (["clinical_records", "", "", ""], &["clinical"]),
+        // Who reads an appointment reads its notes but for the clinical ones: all, a department's, one's own.
+        (["all_appointments", "", "", ""], &["call", "other"]),
+        (["assigned_patients", "", "", TWO], &["other"]),
+        (["own_records", "", TWO, ""], &["other"]),
+        (["own_records", "", ONE, ""], &["call"]),
+        (["all_patients", ONE, "", ""], &["call", "clinical"]),
+        (["own_records", "", "", ONE], &[]),
+    ];
+    for (who, expected) in cases {
+        say(&mut db, who).await;
+        let sql = "select id from hims.notes order by id";
+        let seen: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await.expect("notes");
+        assert_eq!(seen, expected, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_class_that_is_written_in_another_way_is_refused() {
+    let database = database().await;
+    for class in ["own, assigned", "clinical_records by id", "own where", "with rooms", "with nothing by id", ""] {
+        let mut db = database.owner.begin().await.expect("a transaction");
+        db.execute("create table hims.notes (id uuid, patient_id uuid)").await.expect("a table");
+        let sql = "select hims_identity.readable('hims.notes', $1)";
+        let refused = sqlx::query(sql).bind(class).execute(&mut *db).await;
+        assert!(refused.is_err(), "{class:?}");
     }
 }
