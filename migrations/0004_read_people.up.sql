@@ -128,33 +128,15 @@ create table rooms (
     unique (department_id, room_number) deferrable initially deferred
 );
 
-grant select, insert, update, delete on projection_checkpoint, projection_failures, user_roles, departments, users,
-    user_role_assignments, user_sessions, rooms to hims_projector;
-grant select on projection_checkpoint, projection_failures, user_roles, departments, user_role_assignments, rooms
-    to hims_reader;
--- Secrets are left out: who reads cannot even ask for them.
-grant select (id, email, first_name, last_name, phone, avatar_url, role_id, department_id, patient_id, is_active,
-    is_email_verified, must_change_password, last_login_at, password_changed_at, version, created_at, updated_at,
-    created_by, updated_by) on users to hims_reader;
-grant select (id, user_id, auth_method, ip_address, user_agent, idle_expires_at, absolute_expires_at, ended_at,
-    end_reason, version, created_at, updated_at) on user_sessions to hims_reader;
+-- Everybody waits for a position, and is told whether streams wait; neither says anything about a person.
+select hims_identity.readable('projection_checkpoint', 'everybody');
+select hims_identity.readable('projection_failures', 'everybody');
 
-select hims_identity.protect('users');
-create policy read_all on users for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data')));
-create policy read_staff on users for select to hims_reader
-    using ((select hims_identity.current_user_reads('staff')) and patient_id is null);
-create policy read_own on users for select to hims_reader
-    using (id = (select hims_identity.current_user_id()));
-
-select hims_identity.protect('user_role_assignments');
-create policy read_all on user_role_assignments for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data')));
-create policy read_own on user_role_assignments for select to hims_reader
-    using (user_id = (select hims_identity.current_user_id()));
-
-select hims_identity.protect('user_sessions');
-create policy read_all on user_sessions for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data')));
-create policy read_own on user_sessions for select to hims_reader
-    using (user_id = (select hims_identity.current_user_id()));
+select hims_identity.readable('user_roles', 'everybody');
+select hims_identity.readable('departments', 'everybody');
+select hims_identity.readable('rooms', 'everybody');
+select hims_identity.readable('users', 'staff where patient_id is null', 'oneself by id');
+select hims_identity.hide('users', 'password_hash');
+select hims_identity.readable('user_role_assignments', 'oneself');
+select hims_identity.readable('user_sessions', 'oneself');
+select hims_identity.hide('user_sessions', 'token_hash');

@@ -91,38 +91,14 @@ create index idx_patient_allergies_allergen on patient_allergies (allergen_name)
 create index idx_patient_allergies_active on patient_allergies (is_active);
 create index idx_patient_allergies_reported_by on patient_allergies (reported_by);
 
-grant select, insert, update, delete on patients, patient_identifiers, patient_allergies to hims_projector;
-grant select (id, mrn, first_name, last_name, middle_name, date_of_birth, gender, email, phone_primary, phone_secondary,
-    address_line_1, address_line_2, city, state, postal_code, country, marital_status, occupation,
-    emergency_contact_name, emergency_contact_relationship, emergency_contact_phone, preferred_language, ethnicity,
-    race, blood_type, organ_donor, advance_directive, version, created_at, updated_at, created_by, updated_by, search)
-    on patients to hims_reader;
-grant select on patient_identifiers, patient_allergies to hims_reader;
+-- The patients whom the department of who asks has to do with, and those for whom a pharmacy has, or had, something to
+-- do. Nobody, until there are the tables that tell.
+create view assigned_patients as select null::uuid as patient_id where false;
+create view prescribed_patients as select null::uuid as patient_id where false;
+select hims_identity.look_at_all_rows('assigned_patients');
+select hims_identity.look_at_all_rows('prescribed_patients');
 
-select hims_identity.protect('patients');
-create policy read_all on patients for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'all_patients')));
-create policy read_assigned on patients for select to hims_reader
-    using (id in (select hims_identity.assigned_patient_ids()));
-create policy read_prescribed on patients for select to hims_reader
-    using (id in (select hims_identity.prescribed_patient_ids()));
-create policy read_own on patients for select to hims_reader
-    using (id = (select hims_identity.own_patient_id()));
-
-select hims_identity.protect('patient_identifiers');
-create policy read_all on patient_identifiers for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'all_patients')));
-create policy read_assigned on patient_identifiers for select to hims_reader
-    using (patient_id in (select hims_identity.assigned_patient_ids()));
-create policy read_own on patient_identifiers for select to hims_reader
-    using (patient_id = (select hims_identity.own_patient_id()));
-
-select hims_identity.protect('patient_allergies');
-create policy read_clinical on patient_allergies for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
-create policy read_assigned on patient_allergies for select to hims_reader
-    using (patient_id in (select hims_identity.assigned_patient_ids()));
-create policy read_prescribed on patient_allergies for select to hims_reader
-    using (patient_id in (select hims_identity.prescribed_patient_ids()));
-create policy read_own on patient_allergies for select to hims_reader
-    using (patient_id = (select hims_identity.own_patient_id()));
+select hims_identity.readable('patients', 'all_patients', 'assigned by id', 'prescribed by id', 'own by id');
+select hims_identity.hide('patients', 'ssn', 'ssn_blind_index');
+select hims_identity.readable('patient_identifiers', 'all_patients', 'assigned', 'own');
+select hims_identity.readable('patient_allergies', 'clinical_records', 'assigned', 'prescribed', 'own');

@@ -49,19 +49,10 @@ create index idx_appointments_starts_at on appointments (starts_at);
 create index idx_appointments_provider_date_time on appointments (provider_id, scheduled_date, scheduled_time);
 create index idx_appointments_provider_schedule on appointments (provider_id, scheduled_date, status);
 create index idx_appointments_patient_history on appointments (patient_id, scheduled_date desc);
+-- For the policies: the patients of a department.
+create index idx_open_appointments on appointments (department_id, patient_id)
+    where status in ('scheduled', 'confirmed', 'checked_in', 'in_progress');
 create index idx_active_appointments on appointments (scheduled_date, scheduled_time)
     where status in ('scheduled', 'confirmed');
 
-grant select, insert, update, delete on appointments to hims_projector;
-grant select on appointments to hims_reader;
-
-select hims_identity.protect('appointments');
-create policy read_all on appointments for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'all_appointments')));
-create policy read_assigned on appointments for select to hims_reader
-    using ((select hims_identity.current_user_reads('assigned_patients'))
-        and department_id = (select hims_identity.current_user_department_id()));
-create policy read_own on appointments for select to hims_reader
-    using (patient_id = (select hims_identity.own_patient_id()));
-create policy read_provided on appointments for select to hims_reader
-    using (provider_id = (select hims_identity.current_user_id()));
+select hims_identity.readable('appointments', 'all_appointments', 'department', 'provider', 'own');

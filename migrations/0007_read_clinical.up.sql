@@ -37,6 +37,8 @@ create index idx_consultations_status on consultations (status);
 create index idx_consultations_date on consultations (started_at);
 create index idx_consultations_patient_date on consultations (patient_id, started_at desc);
 create index idx_consultations_provider_status on consultations (provider_id, status, started_at desc);
+-- For the policies: the patients who are being seen.
+create index idx_running_consultations on consultations (patient_id) where status = 'in_progress';
 create index idx_consultation_physical_exam on consultations using gin (physical_examination);
 create index idx_consultations_fulltext on consultations using gin (search);
 
@@ -82,21 +84,15 @@ create index idx_vital_signs_patient on vital_signs (patient_id);
 create index idx_vital_signs_consultation on vital_signs (consultation_id);
 create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
 
-grant select, insert, update, delete on consultations, vital_signs to hims_projector;
-grant select on consultations, vital_signs to hims_reader;
+-- Of a department are the patients who have an appointment there that is not over, or are being seen by one of its
+-- providers.
+create or replace view assigned_patients as
+    select patient_id from appointments
+     where department_id = (select hims_identity.assigned_department_id())
+       and status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
+    union all
+    select c.patient_id from consultations c join users u on u.id = c.provider_id
+     where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress';
 
-select hims_identity.protect('consultations');
-create policy read_clinical on consultations for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
-create policy read_assigned on consultations for select to hims_reader
-    using (patient_id in (select hims_identity.assigned_patient_ids()));
-create policy read_own on consultations for select to hims_reader
-    using (patient_id = (select hims_identity.own_patient_id()));
-
-select hims_identity.protect('vital_signs');
-create policy read_clinical on vital_signs for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
-create policy read_assigned on vital_signs for select to hims_reader
-    using (patient_id in (select hims_identity.assigned_patient_ids()));
-create policy read_own on vital_signs for select to hims_reader
-    using (patient_id = (select hims_identity.own_patient_id()));
+select hims_identity.readable('consultations', 'clinical_records', 'assigned', 'own');
+select hims_identity.readable('vital_signs', 'clinical_records', 'assigned', 'own');

@@ -48,6 +48,7 @@ create table medication_inventory (
     status_reason    text,
     version          integer        not null,
     received_at      timestamptz    not null,
+    created_at       timestamptz    not null,
     updated_at       timestamptz    not null,
     unique (medication_id, location_id, lot_number) deferrable initially deferred
 );
@@ -82,6 +83,7 @@ create index idx_active_prescriptions on prescriptions (created_at) where status
 create table prescription_items (
     id                   uuid           not null primary key,
     prescription_id      uuid           not null references prescriptions (id) deferrable initially deferred,
+    patient_id           uuid           not null references patients (id) deferrable initially deferred,
     line_number          integer        not null,
     medication_id        uuid           not null references medications (id) deferrable initially deferred,
     dose_quantity        decimal(10, 3),
@@ -104,24 +106,15 @@ create table prescription_items (
     unique (prescription_id, line_number) deferrable initially deferred,
     check (quantity_dispensed <= quantity)
 );
+create index idx_prescription_items_patient on prescription_items (patient_id);
 create index idx_prescription_items_medication on prescription_items (medication_id);
 
-grant select, insert, update, delete on medications, medication_ingredients, medication_inventory, prescriptions,
-    prescription_items to hims_projector;
-grant select on medications, medication_ingredients, medication_inventory, prescriptions, prescription_items
-    to hims_reader;
+create or replace view prescribed_patients as
+    select patient_id from prescriptions
+     where (select hims_identity.current_user_reads('prescriptions')) and status <> 'cancelled';
 
-select hims_identity.protect('prescriptions');
-create policy read_clinical on prescriptions for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'clinical_records')));
-create policy read_assigned on prescriptions for select to hims_reader
-    using (patient_id in (select hims_identity.assigned_patient_ids()));
-create policy read_own on prescriptions for select to hims_reader
-    using (patient_id = (select hims_identity.own_patient_id()));
-create policy read_pharmacy on prescriptions for select to hims_reader
-    using ((select hims_identity.current_user_reads('prescriptions')));
-
--- An item is readable where its prescription is.
-select hims_identity.protect('prescription_items');
-create policy read_with_prescription on prescription_items for select to hims_reader
-    using (exists (select from prescriptions p where p.id = prescription_id));
+select hims_identity.readable('medications', 'everybody');
+select hims_identity.readable('medication_ingredients', 'everybody');
+select hims_identity.readable('medication_inventory', 'inventory');
+select hims_identity.readable('prescriptions', 'clinical_records', 'prescriptions', 'assigned', 'own');
+select hims_identity.readable('prescription_items', 'clinical_records', 'prescriptions', 'assigned', 'own');

@@ -30,7 +30,8 @@ create index idx_audit_logs_patient on audit_logs (patient_id, position);
 create index idx_audit_logs_timestamp on audit_logs ("timestamp");
 create index idx_audit_logs_position on audit_logs using brin (position);
 
--- Makes the partition of a month, if it is missing. There is no default partition: nothing is swallowed silently.
+-- Makes the partition of a month, if it is missing. Readers read it as a part of the whole table, never by itself. There
+-- is no default partition: nothing is swallowed silently.
 create function create_monthly_partition(parent regclass, month date) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -41,14 +42,10 @@ declare
 begin
     if to_regclass(format('%I.%I', home, child)) is null then
         execute format('create table %I.%I partition of %s for values from (%L) to (%L)', home, child, parent, since, until);
+        perform hims_identity.protect(format('%I.%I', home, child)::regclass);
     end if;
 end $$;
 revoke all on function create_monthly_partition(regclass, date) from public;
 grant execute on function create_monthly_partition(regclass, date) to hims_projector;
 
-grant select, insert, update, delete on audit_logs to hims_projector;
-grant select on audit_logs to hims_reader;
-
-select hims_identity.protect('audit_logs');
-create policy read_all on audit_logs for select to hims_reader
-    using ((select hims_identity.current_user_reads('all_data', 'audit_logs')));
+select hims_identity.readable('audit_logs', 'audit_logs');

@@ -1,6 +1,6 @@
 //! What is materialised: the relational tables of the hospital, projected from the log and rebuilt from it at will.
 //!
-//! A table is a declaration of its columns ([`table!`](crate::table)) and one exhaustive `match` from events to row
+//! A table is a declaration of its columns (`table!`) and one exhaustive `match` from events to row
 //! changes. [`Runner`] keeps the tables at the end of the log; [`Rebuild`] makes them anew beside the old ones;
 //! [`query`] reads them under row-level security.
 
@@ -13,6 +13,6 @@ pub use machinery::form::{GOLDEN_ROWS, Standing};
 pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};
 pub use machinery::runner::{Runner, RunnerHandle};
 pub(crate) use machinery::table::Row;
-pub use machinery::table::Table;
+pub use machinery::table::{Part, Table};
 pub use machinery::{migrations, query};
 pub use tables::dispatch::{TABLES, table_of};

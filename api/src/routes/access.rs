@@ -1,13 +1,12 @@
 //! Who may read which history: whoever may read the row that the history leads to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
 
-use hims_domain::Aggregate as _;
-use hims_domain::patient::Patient;
 use hims_domain::permission::Read;
 use hims_event_store::Recorded;
 use hims_projections::query::{Comparison, Filter, Wanted};
-use hims_projections::{TABLES, Table, query, table_of};
+use hims_projections::{Part, TABLES, Table, query, table_of};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,14 +14,11 @@ use super::caller::LoggedIn;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Fields that nobody is answered, as the tables do not answer them either.
-const SECRETS: [&str; 3] = ["password_hash", "token_hash", "ssn"];
-/// What else a patient's history holds, in tables with policies of their own: the table, what the events about it are
-/// called, and the fields of other events and of the state that hold it.
-const CHILDREN: [(&str, &str, &[&str]); 2] = [
-    ("patient_allergies", "patient.allergy", &["allergies", "retired_allergies"]),
-    ("patient_identifiers", "patient.identifier", &["identifiers"]),
-];
+/// Fields that nobody is answered: the columns that the tables do not answer either.
+static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let columns = TABLES.iter().flat_map(|it| it.columns);
+    columns.filter(|it| it.hidden).map(|it| it.name).collect()
+});
 /// What says from where somebody worked; for auditors.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
@@ -43,12 +39,12 @@ pub(super) struct Reading<'a> {
     hospital: &'a Hospital,
     logged_in: &'a LoggedIn,
     known: HashMap<Uuid, bool>,
-    children: HashMap<(&'static str, Uuid), bool>,
+    parts: HashMap<(&'static str, Uuid), bool>,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(hospital: &'a Hospital, logged_in: &'a LoggedIn) -> Self {
-        Self { hospital, logged_in, known: HashMap::new(), children: HashMap::new() }
+        Self { hospital, logged_in, known: HashMap::new(), parts: HashMap::new() }
     }
 
     /// Whether the caller may read a stream: they read all data, or the stream's row under row-level security.
@@ -97,36 +93,34 @@ impl<'a> Reading<'a> {
         data: &mut Value,
     ) -> Result<(), Problem> {
         remove(data, &SECRETS);
-        if event_or_stream.split('.').next() != Some(Patient::STREAM) {
-            return Ok(());
-        }
-        for (table, event, fields) in CHILDREN {
-            if self.may_read_children(table, stream_id).await? {
+        let stream_type = event_or_stream.split('.').next().unwrap_or_default();
+        let parts = TABLES.iter().filter_map(|it| Some((it, it.part.filter(|it| it.stream_type == stream_type)?)));
+        for (table, part) in parts {
+            if self.may_read_part(table, &part, stream_id).await? {
                 continue;
             }
-            if event_or_stream.starts_with(event) {
+            if event_or_stream.starts_with(part.events) {
                 *data = Value::Null;
             } else {
-                remove(data, fields);
+                remove(data, part.fields);
             }
         }
         Ok(())
     }
 
-    /// Whether a table shows the caller any of what it has of a patient. Where it shows nothing, there is nothing, or
+    /// Whether a table shows the caller any of what it has of a stream. Where it shows nothing, there is nothing, or
     /// nothing for this caller.
-    async fn may_read_children(&mut self, table: &'static str, patient_id: Uuid) -> Result<bool, Problem> {
+    async fn may_read_part(&mut self, table: &'static Table, part: &Part, stream_id: Uuid) -> Result<bool, Problem> {
         if self.logged_in.reads(Read::AllData) {
             return Ok(true);
         }
-        if let Some(known) = self.children.get(&(table, patient_id)) {
+        if let Some(known) = self.parts.get(&(table.name, stream_id)) {
             return Ok(*known);
         }
-        let found = TABLES.iter().find(|it| it.name == table).filter(|it| self.logged_in.may_ask(it));
-        let may = match found.and_then(|it| Some((it, it.column("patient_id")?))) {
-            Some((table, column)) => {
-                let of_patient = Filter { column, comparison: Comparison::Equal, value: patient_id.to_string() };
-                let wanted = Wanted { filters: vec![of_patient], limit: 1, ..Wanted::default() };
+        let may = match table.column(part.column).filter(|_| self.logged_in.may_ask(table)) {
+            Some(column) => {
+                let of_stream = Filter { column, comparison: Comparison::Equal, value: stream_id.to_string() };
+                let wanted = Wanted { filters: vec![of_stream], limit: 1, ..Wanted::default() };
                 let who = self.logged_in.identity();
                 let shape = self.hospital.shape();
                 let reading = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
@@ -135,7 +129,7 @@ impl<'a> Reading<'a> {
             }
             None => false,
         };
-        self.children.insert((table, patient_id), may);
+        self.parts.insert((table.name, stream_id), may);
         Ok(may)
     }
 
@@ -164,36 +158,36 @@ fn remove(value: &mut Value, names: &[&str]) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use hims_domain::for_each_aggregate;
+    use hims_domain::DomainEvent;
 
     use super::*;
 
-    /// The tables whose rows are streams of their own.
-    fn tables_of_streams() -> BTreeSet<&'static str> {
-        let mut tables = BTreeSet::new();
-        macro_rules! add {
-            ($aggregate:ty) => {
-                tables.extend(table_of(<$aggregate>::STREAM).map(|it| it.name));
-            };
-        }
-        for_each_aggregate!(add);
-        tables
+    /// Whether everybody who may ask for the row of a stream that a table refers to may ask for the table, too.
+    fn is_read_like_a_stream(table: &Table) -> bool {
+        let columns = table.columns.iter().filter_map(|it| it.name.strip_suffix("_id"));
+        let mut streams = columns.filter_map(table_of);
+        streams.any(|it| !it.readers.is_empty() && it.readers.iter().all(|it| table.readers.contains(it)))
     }
 
     #[test]
     fn every_table_that_holds_a_part_of_a_patients_history_is_withheld_like_it() {
-        let streams = tables_of_streams();
+        let streams: BTreeSet<_> =
+            DomainEvent::STREAMS.iter().filter_map(|it| table_of(it)).map(|it| it.name).collect();
         assert!(streams.contains("patients") && streams.contains("vital_signs"), "{streams:?}");
-        let parts = TABLES.iter().filter(|it| it.column("patient_id").is_some() && !streams.contains(it.name));
-        let parts: BTreeSet<_> = parts.map(|it| it.name).filter(|it| *it != "audit_logs").collect();
-        assert_eq!(parts, CHILDREN.iter().map(|it| it.0).collect());
+        let parts = TABLES.iter().filter(|it| {
+            let is_about_patients = it.column("patient_id").is_some() && it.name != "audit_logs";
+            is_about_patients && !streams.contains(it.name) && !is_read_like_a_stream(it)
+        });
+        let parts: Vec<_> = parts.map(|it| (it.name, it.part.and_then(|part| it.column(part.column)))).collect();
+        assert!(parts.len() >= 2, "{parts:?}");
+        assert!(parts.iter().all(|(_, column)| column.is_some_and(|it| it.indexed)), "no part of a history: {parts:?}");
     }
 
     #[test]
     fn every_column_that_is_never_answered_is_a_secret() {
-        let hidden = TABLES.iter().flat_map(|it| it.columns).filter(|it| it.hidden).map(|it| it.name);
-        // Made by the projection: no event has it.
-        let hidden: BTreeSet<_> = hidden.filter(|it| *it != "ssn_blind_index").collect();
-        assert_eq!(hidden, SECRETS.into_iter().collect());
+        let secrets: BTreeSet<_> = SECRETS.iter().copied().collect();
+        assert!(secrets.is_superset(&BTreeSet::from(["password_hash", "token_hash", "ssn"])), "{secrets:?}");
+        let columns: Vec<_> = TABLES.iter().flat_map(Table::visible).filter(|it| secrets.contains(it.name)).collect();
+        assert!(columns.is_empty(), "answered by another table: {columns:?}");
     }
 }

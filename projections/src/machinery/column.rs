@@ -86,12 +86,12 @@ pub struct Column {
     pub(crate) audited: bool,
 }
 
-/// Columns that say when and by whom, not what.
-const BOOKKEEPING: &str = "id version created_at updated_at created_by updated_by";
+/// The key of every table.
+const KEY: &str = "id";
 
-/// Whether the audit shows a column.
+/// Whether the audit shows a column of a table's own. Stamps say when and by whom, not what: it shows none of those.
 pub(crate) const fn is_audited(name: &str, hidden: bool, personal: bool) -> bool {
-    (!hidden || personal) && !hims_domain::__has_word(BOOKKEEPING, name)
+    (!hidden || personal) && !hims_domain::__has_word(KEY, name)
 }
 
 /// A type that a column can have.

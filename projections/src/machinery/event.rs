@@ -4,6 +4,8 @@ use hims_event_store::{Actor, Metadata, Opened, Position, StoreError, Vault};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::machinery::stamps::Stamps;
+
 /// The schema of the read tables.
 pub const READ_SCHEMA: &str = "hims";
 
@@ -50,18 +52,10 @@ impl<'a, E> Projected<'a, E> {
         }
     }
 
-    /// A row's bookkeeping after this event.
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp { version: self.version, at: self.recorded_at, by: self.user_id() }
+    /// The stamps of a row that this event begins.
+    pub(crate) fn stamps(&self) -> Stamps {
+        Stamps::new(self.version, self.recorded_at, self.user_id())
     }
-}
-
-/// A row's bookkeeping: the version of its stream, when it was written, by whom.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stamp {
-    pub(crate) version: i32,
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) by: Option<Uuid>,
 }
 
 /// An event of a stream that this program knows, decoded once for all tables.

@@ -11,4 +11,5 @@ pub mod query;
 pub(crate) mod rebuild;
 pub(crate) mod renewal;
 pub(crate) mod runner;
+pub(crate) mod stamps;
 pub(crate) mod table;

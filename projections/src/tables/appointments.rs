@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per appointment, whatever its status.
     AppointmentRow in "appointments",
-    readers [AllData, AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords] {
+    readers [AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords],
+    stamped by {
         /// The appointment.
         id: Uuid [indexed],
         /// Who is seen.
@@ -46,16 +47,6 @@ table! {
         special_instructions: Option<String> [personal],
         /// Whether the insurance was verified.
         insurance_verified: bool,
-        /// Version of the stream.
-        version: i32,
-        /// When it was agreed.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
-        /// Who agreed it.
-        created_by: Option<Uuid>,
-        /// Who last changed it.
-        updated_by: Option<Uuid>,
         /// When it was called off.
         cancelled_at: Option<DateTime<Utc>>,
         /// Who called it off.
@@ -76,15 +67,9 @@ fn set_slot(row: &mut AppointmentRow, slot: Slot) {
     row.ends_at = slot.ends_at();
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<AppointmentRow>) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut AppointmentRow) + Send>| {
-        rows.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at, row.updated_by) = (stamp.version, stamp.at, stamp.by);
-        });
-    };
-    let moved_to = |status: Status| Box::new(move |row: &mut AppointmentRow| row.status = status.to_string());
+pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, AppointmentRow>) {
+    let (at, by) = (event.recorded_at, event.user_id());
+    let mut move_to = |status: Status| rows.change(event, move |row| row.status = status.to_string());
     match event.data {
         Event::Scheduled(it) => {
             let text = |it: &Option<Personal<hims_domain::values::LongText>>| {
@@ -108,41 +93,32 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<Appointme
                 reason_for_visit: text(&it.reason_for_visit),
                 special_instructions: text(&it.special_instructions),
                 insurance_verified: it.insurance_verified,
-                version: stamp.version,
-                created_at: stamp.at,
-                updated_at: stamp.at,
-                created_by: stamp.by,
-                updated_by: stamp.by,
                 cancelled_at: None,
                 cancelled_by: None,
                 cancellation_reason: None,
+                stamps: event.stamps(),
             };
             set_slot(&mut row, it.slot);
             rows.insert(row);
         }
-        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone } => {
-            let (department, time_zone) = (department_id.map(Uuid::from), time_zone.0.clone());
-            let (slot, provider, room) = (*slot, Uuid::from(*provider_id), room_id.map(Uuid::from));
-            update(Box::new(move |row| {
-                (row.department_id, row.time_zone) = (department, time_zone);
-                set_slot(row, slot);
-                (row.provider_id, row.room_id) = (provider, room);
-                row.status = Status::Scheduled.to_string();
-            }));
-        }
-        Event::Confirmed => update(moved_to(Status::Confirmed)),
-        Event::CheckedIn => update(moved_to(Status::CheckedIn)),
-        Event::Started => update(moved_to(Status::InProgress)),
-        Event::Completed => update(moved_to(Status::Completed)),
-        Event::Cancelled { reason } => {
-            let reason = reason.known().map(|it| it.0.clone());
-            update(Box::new(move |row| {
-                row.status = Status::Cancelled.to_string();
-                row.cancelled_at = Some(stamp.at);
-                row.cancelled_by = stamp.by;
-                row.cancellation_reason = reason;
-            }));
-        }
-        Event::MarkedNoShow => update(moved_to(Status::NoShow)),
+        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone } => rows.change(event, |row| {
+            row.department_id = department_id.map(Uuid::from);
+            row.time_zone.clone_from(&time_zone.0);
+            set_slot(row, *slot);
+            row.provider_id = (*provider_id).into();
+            row.room_id = room_id.map(Uuid::from);
+            row.status = Status::Scheduled.to_string();
+        }),
+        Event::Confirmed => move_to(Status::Confirmed),
+        Event::CheckedIn => move_to(Status::CheckedIn),
+        Event::Started => move_to(Status::InProgress),
+        Event::Completed => move_to(Status::Completed),
+        Event::Cancelled { reason } => rows.change(event, move |row| {
+            row.status = Status::Cancelled.to_string();
+            row.cancelled_at = Some(at);
+            row.cancelled_by = by;
+            row.cancellation_reason = reason.known().map(|it| it.0.clone());
+        }),
+        Event::MarkedNoShow => move_to(Status::NoShow),
     }
 }

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use hims_domain::{DomainEvent, access};
-use hims_event_store::{Metadata, Position, Recorded};
+use hims_event_store::{Actor, Metadata, Position, Recorded};
 use sqlx::types::ipnetwork::IpNetwork;
 use uuid::Uuid;
 
 use crate::machinery::changes::Difference;
 use crate::machinery::column::{JsonText, Members};
 use crate::machinery::event::{Decoded, derived_id};
-use crate::table;
+use crate::machinery::stamps::Stamps;
+use crate::machinery::table::table;
 
 table! {
     /// One row per event: what was done by whom, and what was attempted and refused.
-    AuditRow in "audit_logs", readers [AllData, AuditLogs] {
+    AuditRow in "audit_logs", readers [AuditLogs], stamped version {
         /// Derived from the position.
         id: Uuid [indexed],
         /// Of the event in the log.
@@ -46,8 +47,6 @@ table! {
         success: bool,
         /// Why not.
         error_message: Option<String>,
-        /// Of the stream.
-        version: i32,
     }
 }
 
@@ -70,13 +69,14 @@ pub(crate) fn parked_row(stored: &Recorded) -> AuditRow {
 
 fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, differences: &[Difference]) -> AuditRow {
     let shown = |side| shown(differences, side, stored.stream_id);
+    let user_id = match metadata.actor {
+        Actor::User { id } => Some(id),
+        Actor::System { .. } => None,
+    };
     let mut row = AuditRow {
         id: derived_id(NAMESPACE, &[&stored.position.to_string()]),
         position: stored.position,
-        user_id: match metadata.actor {
-            hims_event_store::Actor::User { id } => Some(id),
-            hims_event_store::Actor::System { .. } => None,
-        },
+        user_id,
         session_id: metadata.session_id,
         action: stored.event_type.clone(),
         resource_type: stored.stream_type.clone(),
@@ -89,7 +89,7 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         timestamp: stored.recorded_at,
         success: true,
         error_message: None,
-        version: stored.version,
+        stamps: Stamps::new(stored.version, stored.recorded_at, user_id),
     };
     if let Some(DomainEvent::Access(event)) = event {
         row.success = false;

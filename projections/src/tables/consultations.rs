@@ -9,11 +9,13 @@ use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per consultation.
-    ConsultationRow in "consultations", readers [AllData, ClinicalRecords, AssignedPatients, OwnRecords],
+    ConsultationRow in "consultations",
+    readers [ClinicalRecords, AssignedPatients, OwnRecords],
+    stamped by,
     search "search @@ websearch_to_tsquery('simple', {q})" {
         /// The consultation.
         id: Uuid [indexed],
@@ -47,16 +49,6 @@ table! {
         completed_at: Option<DateTime<Utc>>,
         /// How long it took, in minutes.
         total_duration_minutes: Option<i32>,
-        /// Version of the stream.
-        version: i32,
-        /// When it was recorded.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
-        /// Who recorded it.
-        created_by: Option<Uuid>,
-        /// Who last changed it.
-        updated_by: Option<Uuid>,
     }
 }
 
@@ -77,14 +69,7 @@ fn set_findings(row: &mut ConsultationRow, it: &Findings) {
     row.plan = text(it.plan.as_ref());
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<ConsultationRow>) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut ConsultationRow) + Send>| {
-        rows.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at, row.updated_by) = (stamp.version, stamp.at, stamp.by);
-        });
-    };
+pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, ConsultationRow>) {
     match event.data {
         Event::Started(it) => rows.insert(ConsultationRow {
             id: event.stream_id,
@@ -103,24 +88,14 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<Consultat
             started_at: it.started_at,
             completed_at: None,
             total_duration_minutes: None,
-            version: stamp.version,
-            created_at: stamp.at,
-            updated_at: stamp.at,
-            created_by: stamp.by,
-            updated_by: stamp.by,
+            stamps: event.stamps(),
         }),
-        Event::FindingsRecorded(findings) => {
-            let findings = findings.clone();
-            update(Box::new(move |row| set_findings(row, &findings)));
-        }
-        Event::Completed { completed_at, total_duration_minutes } => {
-            let (completed_at, minutes) = (*completed_at, *total_duration_minutes);
-            update(Box::new(move |row| {
-                row.status = Status::Completed.to_string();
-                row.completed_at = Some(completed_at);
-                row.total_duration_minutes = Some(minutes);
-            }));
-        }
-        Event::Cancelled { reason: _ } => update(Box::new(|row| row.status = Status::Cancelled.to_string())),
+        Event::FindingsRecorded(findings) => rows.change(event, |row| set_findings(row, findings)),
+        Event::Completed { completed_at, total_duration_minutes } => rows.change(event, |row| {
+            row.status = Status::Completed.to_string();
+            row.completed_at = Some(*completed_at);
+            row.total_duration_minutes = Some(*total_duration_minutes);
+        }),
+        Event::Cancelled { reason: _ } => rows.change(event, |row| row.status = Status::Cancelled.to_string()),
     }
 }

@@ -1,14 +1,13 @@
-use chrono::{DateTime, Utc};
 use hims_domain::department::{Details, Event};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per department.
-    DepartmentRow in "departments" {
+    DepartmentRow in "departments", stamped {
         /// The department.
         id: Uuid [indexed],
         /// Its unique short code.
@@ -27,12 +26,6 @@ table! {
         head_user_id: Option<Uuid> [indexed],
         /// Whether it is open.
         is_active: bool,
-        /// Version of the stream.
-        version: i32,
-        /// When it was opened.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
@@ -46,14 +39,7 @@ fn set_details(row: &mut DepartmentRow, details: &Details) {
     row.head_user_id = details.head_user_id.map(Uuid::from);
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<DepartmentRow>) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut DepartmentRow) + Send>| {
-        rows.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at) = (stamp.version, stamp.at);
-        });
-    };
+pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, DepartmentRow>) {
     match event.data {
         Event::Opened(details) => {
             let mut row = DepartmentRow {
@@ -66,17 +52,12 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<Departmen
                 phone: None,
                 head_user_id: None,
                 is_active: true,
-                version: stamp.version,
-                created_at: stamp.at,
-                updated_at: stamp.at,
+                stamps: event.stamps(),
             };
             set_details(&mut row, details);
             rows.insert(row);
         }
-        Event::Changed(details) => {
-            let details = details.clone();
-            update(Box::new(move |row| set_details(row, &details)));
-        }
-        Event::Closed => update(Box::new(|row| row.is_active = false)),
+        Event::Changed(details) => rows.change(event, |row| set_details(row, details)),
+        Event::Closed => rows.change(event, |row| row.is_active = false),
     }
 }

@@ -1,4 +1,5 @@
-//! Which tables an event goes to. Exhaustive: a new aggregate does not compile until it is said here what becomes of it.
+//! Which tables there are, and which of them the events of an aggregate go to: one list, for everything that follows.
+//! Exhaustive: a new aggregate does not compile until it is said here what becomes of it.
 
 use hims_domain::{Aggregate as _, DomainEvent};
 use hims_event_store::Vault;
@@ -7,129 +8,96 @@ use sqlx::PgConnection;
 use crate::machinery::batch::ProjectError;
 use crate::machinery::changes::{Changes, Difference};
 use crate::machinery::event::{Decoded, Projected};
-use crate::tables::appointments::{self, AppointmentRow};
+use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
-use crate::tables::consultations::{self, ConsultationRow};
-use crate::tables::departments::{self, DepartmentRow};
-use crate::tables::inventory::{self, InventoryRow};
-use crate::tables::medications::{self, IngredientRow, MedicationRow};
-use crate::tables::patients::{self, AllergyRow, IdentifierRow, PatientRow};
-use crate::tables::prescriptions::{self, ItemRow, PrescriptionRow};
-use crate::tables::roles::{self, RoleRow};
-use crate::tables::rooms::{self, RoomRow};
-use crate::tables::sessions::{self, SessionRow};
-use crate::tables::users::{self, AssignmentRow, UserRow};
-use crate::tables::vital_signs::{self, VitalSignsRow};
-use crate::{Row, Table};
+use crate::tables::{
+    appointments, consultations, departments, inventory, medications, patients, prescriptions, roles, rooms, sessions,
+    users, vital_signs,
+};
+use crate::{Row as _, Table};
 
-macro_rules! tables {
-    ($($name:ident: $row:ident),* $(,)?) => {
+/// An aggregate, the function that projects its events, and its parameters: the tables that it writes, each with the row
+/// that is declared beside the function. `(stream)` marks the table whose rows are the aggregate's streams, one for
+/// one. A name without a row is a table that an aggregate further up has.
+///
+/// Tables are written in this order, and one that refers to another comes after it.
+macro_rules! aggregates {
+    ($(
+        $domain:ident::$aggregate:ident $(=> $module:ident::project {
+            $( $table:ident $(: $row:ident $(($stream:ident))?)? ),* $(,)?
+        })?
+    ),* $(,)?) => {
         /// Every read table.
-        pub const TABLES: &[Table] = &[$($row::TABLE,)* AuditRow::TABLE];
+        pub const TABLES: &[Table] = &[$($($($( $module::$row::TABLE, )?)*)?)* AuditRow::TABLE];
+
+        /// The table whose rows are the streams of a type, so that who may read a row may read its history. `None` where
+        /// there is none: such streams are for auditors.
+        pub fn table_of(stream_type: &str) -> Option<&'static Table> {
+            match stream_type {
+                $($($($($(
+                    <hims_domain::$domain::$aggregate>::STREAM => Some(or_else!([&$module::$row::TABLE] [$stream])),
+                )?)?)*)?)*
+                _ => None,
+            }
+        }
 
         /// What a batch does to every table but the audit log, which follows from the rest.
         #[derive(Default)]
-        pub(crate) struct AllChanges { $( $name: Changes<$row> ),* }
+        pub(crate) struct AllChanges<'e> { $($($($( $table: Changes<'e, $module::$row>, )?)*)?)* }
 
-        impl AllChanges {
+        impl<'e> AllChanges<'e> {
+            /// Adds what an event does.
+            fn add(&mut self, event: &Projected<'e, DomainEvent>) {
+                match event.data {
+                    $( DomainEvent::$aggregate(data) => {
+                        let _ = data;
+                        $( $module::project(&event.with(data), $(self.$table.at(event.position)),*); )?
+                    } )*
+                }
+            }
+
             /// Writes every table, and says what changed.
             pub(crate) async fn write(self, db: &mut PgConnection) -> Result<Vec<Difference>, ProjectError> {
                 let mut differences = Vec::new();
-                $( self.$name.write(db, &mut differences).await?; )*
+                $($($($( or_else!([self.$table] [$row]).write(db, &mut differences).await?; )?)*)?)*
                 Ok(differences)
             }
         }
     };
 }
 
-tables! {
-    roles: RoleRow,
-    departments: DepartmentRow,
-    users: UserRow,
-    assignments: AssignmentRow,
-    sessions: SessionRow,
-    rooms: RoomRow,
-    patients: PatientRow,
-    identifiers: IdentifierRow,
-    allergies: AllergyRow,
-    appointments: AppointmentRow,
-    consultations: ConsultationRow,
-    vital_signs: VitalSignsRow,
-    medications: MedicationRow,
-    ingredients: IngredientRow,
-    inventory: InventoryRow,
-    prescriptions: PrescriptionRow,
-    items: ItemRow,
+aggregates! {
+    // The audit log has a row of every event; an attempt has nothing but that.
+    access::Access,
+    role::Role => roles::project { roles: RoleRow (stream) },
+    department::Department => departments::project { departments: DepartmentRow (stream) },
+    user::User => users::project { users: UserRow (stream), assignments: AssignmentRow },
+    session::Session => sessions::project { sessions: SessionRow (stream), users },
+    room::Room => rooms::project { rooms: RoomRow (stream) },
+    patient::Patient => patients::project {
+        patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow,
+    },
+    appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
+    consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },
+    vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
+    medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
+    medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
+    prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
 }
 
-/// The table whose rows are the streams of a type, so that who may read a row may read its history. `None` where
-/// there is none: such streams are for auditors.
-pub fn table_of(stream_type: &str) -> Option<&'static Table> {
-    macro_rules! by_stream {
-        ($($aggregate:ty => $row:ident),* $(,)?) => {
-            match stream_type {
-                $( <$aggregate>::STREAM => Some(&$row::TABLE), )*
-                _ => None,
-            }
-        };
-    }
-    by_stream! {
-        hims_domain::role::Role => RoleRow,
-        hims_domain::user::User => UserRow,
-        hims_domain::session::Session => SessionRow,
-        hims_domain::department::Department => DepartmentRow,
-        hims_domain::room::Room => RoomRow,
-        hims_domain::patient::Patient => PatientRow,
-        hims_domain::appointment::Appointment => AppointmentRow,
-        hims_domain::consultation::Consultation => ConsultationRow,
-        hims_domain::vital_signs::VitalSigns => VitalSignsRow,
-        hims_domain::medication::Medication => MedicationRow,
-        hims_domain::medication_lot::MedicationLot => InventoryRow,
-        hims_domain::prescription::Prescription => PrescriptionRow,
-    }
-}
-
-impl AllChanges {
+impl<'e> AllChanges<'e> {
     /// Adds what an event does.
-    pub(crate) fn project(&mut self, decoded: &Decoded, vault: &Vault) {
+    pub(crate) fn project(&mut self, decoded: &'e Decoded, vault: &'e Vault) {
         let stored = &decoded.opened;
-        let at = stored.recorded.position;
-        let event = Projected {
+        self.add(&Projected {
             data: &decoded.event,
-            position: at,
+            position: stored.recorded.position,
             stream_id: stored.recorded.stream_id,
             version: stored.recorded.version,
             recorded_at: stored.recorded.recorded_at,
             metadata: &decoded.metadata,
             stored,
             vault,
-        };
-        match &decoded.event {
-            // The audit log has a row of every event; an attempt has nothing but that.
-            DomainEvent::Access(_) => {}
-            DomainEvent::Role(it) => roles::project(&event.with(it), self.roles.at(at)),
-            DomainEvent::User(it) => users::project(&event.with(it), self.users.at(at), self.assignments.at(at)),
-            DomainEvent::Session(it) => sessions::project(&event.with(it), self.sessions.at(at), self.users.at(at)),
-            DomainEvent::Department(it) => departments::project(&event.with(it), self.departments.at(at)),
-            DomainEvent::Room(it) => rooms::project(&event.with(it), self.rooms.at(at)),
-            DomainEvent::Patient(it) => {
-                patients::project(
-                    &event.with(it),
-                    self.patients.at(at),
-                    self.identifiers.at(at),
-                    self.allergies.at(at),
-                );
-            }
-            DomainEvent::Appointment(it) => appointments::project(&event.with(it), self.appointments.at(at)),
-            DomainEvent::Consultation(it) => consultations::project(&event.with(it), self.consultations.at(at)),
-            DomainEvent::VitalSigns(it) => vital_signs::project(&event.with(it), self.vital_signs.at(at)),
-            DomainEvent::Medication(it) => {
-                medications::project(&event.with(it), self.medications.at(at), self.ingredients.at(at));
-            }
-            DomainEvent::MedicationLot(it) => inventory::project(&event.with(it), self.inventory.at(at)),
-            DomainEvent::Prescription(it) => {
-                prescriptions::project(&event.with(it), self.prescriptions.at(at), self.items.at(at));
-            }
-        }
+        });
     }
 }

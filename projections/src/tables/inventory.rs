@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per lot of a medication at a place.
-    InventoryRow in "medication_inventory", readers [AllData, Inventory] {
+    InventoryRow in "medication_inventory", readers [Inventory], stamped {
         /// The lot.
         id: Uuid [indexed],
         /// Of what.
@@ -32,23 +32,12 @@ table! {
         status: String,
         /// Why it cannot.
         status_reason: Option<String>,
-        /// Version of the stream.
-        version: i32,
         /// When it was delivered.
         received_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<InventoryRow>) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut InventoryRow) + Send>| {
-        rows.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at) = (stamp.version, stamp.at);
-        });
-    };
+pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, InventoryRow>) {
     match event.data {
         Event::Received(it) => rows.insert(InventoryRow {
             id: event.stream_id,
@@ -62,30 +51,21 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<Inventory
             reorder_level: it.reorder_level,
             status: Status::Available.to_string(),
             status_reason: None,
-            version: stamp.version,
-            received_at: stamp.at,
-            updated_at: stamp.at,
+            received_at: event.recorded_at,
+            stamps: event.stamps(),
         }),
-        Event::Adjusted { change, reason: _ } => {
-            let change = *change;
-            update(Box::new(move |row| add(row, change)));
-        }
+        Event::Adjusted { change, reason: _ } => rows.change(event, |row| add(row, *change)),
         Event::Quarantined { reason } => {
-            let reason = reason.0.clone();
-            update(Box::new(move |row| set_status(row, Status::Quarantined, Some(reason))));
+            rows.change(event, |row| set_status(row, Status::Quarantined, Some(reason.0.clone())));
         }
-        Event::Released => update(Box::new(|row| {
+        Event::Released => rows.change(event, |row| {
             set_status(row, Status::Available, None);
             add(row, Decimal::ZERO);
-        })),
+        }),
         Event::Recalled { reason } => {
-            let reason = reason.0.clone();
-            update(Box::new(move |row| set_status(row, Status::Recalled, Some(reason))));
+            rows.change(event, |row| set_status(row, Status::Recalled, Some(reason.0.clone())));
         }
-        Event::Dispensed { quantity, .. } => {
-            let change = -*quantity;
-            update(Box::new(move |row| add(row, change)));
-        }
+        Event::Dispensed { quantity, .. } => rows.change(event, |row| add(row, -*quantity)),
     }
 }
 

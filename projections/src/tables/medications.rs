@@ -1,14 +1,13 @@
-use chrono::{DateTime, Utc};
 use hims_domain::medication::{Details, Event};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per product of the catalogue.
-    MedicationRow in "medications", search "({q} <% name or name ilike '%' || {q} || '%')" {
+    MedicationRow in "medications", stamped, search "({q} <% name or name ilike '%' || {q} || '%')" {
         /// The product.
         id: Uuid [indexed],
         /// Its full name.
@@ -35,26 +34,18 @@ table! {
         rxnorm_code: Option<String> [indexed],
         /// Whether it can be prescribed.
         is_active: bool [indexed],
-        /// Version of the stream.
-        version: i32,
-        /// When it was added.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
 table! {
     /// One row per ingredient of a product.
-    IngredientRow in "medication_ingredients", children of medication_id {
+    IngredientRow in "medication_ingredients", children of medication_id, stamped version {
         /// Derived from product and ingredient.
         id: Uuid [indexed],
         /// The product.
         medication_id: Uuid [indexed],
         /// The RxNorm concept of the ingredient.
         rxnorm_ingredient: String [indexed],
-        /// Version of the product's stream when it became known.
-        version: i32,
     }
 }
 
@@ -80,23 +71,16 @@ fn ingredients(event: &Projected<'_, Event>, it: &Details) -> Vec<IngredientRow>
         id: derived_id(event.stream_id, &[code.as_str()]),
         medication_id: event.stream_id,
         rxnorm_ingredient: code.0.clone(),
-        version: event.version,
+        stamps: event.stamps(),
     };
     it.ingredients.iter().map(row).collect()
 }
 
-pub(crate) fn project(
-    event: &Projected<'_, Event>,
-    medications: &mut Changes<MedicationRow>,
-    parts: &mut Changes<IngredientRow>,
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    medications: &mut Changes<'e, MedicationRow>,
+    parts: &mut Changes<'e, IngredientRow>,
 ) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut MedicationRow) + Send>| {
-        medications.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at) = (stamp.version, stamp.at);
-        });
-    };
     match event.data {
         Event::Added(details) => {
             let mut row = MedicationRow {
@@ -113,20 +97,17 @@ pub(crate) fn project(
                 requires_prescription: true,
                 rxnorm_code: None,
                 is_active: true,
-                version: stamp.version,
-                created_at: stamp.at,
-                updated_at: stamp.at,
+                stamps: event.stamps(),
             };
             set_details(&mut row, details);
             medications.insert(row);
             parts.replace(event.stream_id, ingredients(event, details));
         }
         Event::Changed(details) => {
-            let changed = details.clone();
-            update(Box::new(move |row| set_details(row, &changed)));
+            medications.change(event, |row| set_details(row, details));
             parts.replace(event.stream_id, ingredients(event, details));
         }
-        Event::Deactivated => update(Box::new(|row| row.is_active = false)),
-        Event::Reactivated => update(Box::new(|row| row.is_active = true)),
+        Event::Deactivated => medications.change(event, |row| row.is_active = false),
+        Event::Reactivated => medications.change(event, |row| row.is_active = true),
     }
 }

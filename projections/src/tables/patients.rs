@@ -1,16 +1,18 @@
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use hims_domain::patient::{Allergy, Demographics, Event, Identifier};
 use hims_domain::values::{Email, Phone, Ssn, Text};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
-use crate::machinery::event::{Projected, Stamp, derived_id};
-use crate::table;
+use crate::machinery::event::{Projected, derived_id};
+use crate::machinery::table::table;
 
 table! {
     /// One row per patient.
-    PatientRow in "patients", readers [AllData, AllPatients, AssignedPatients, Prescriptions, OwnRecords],
+    PatientRow in "patients",
+    readers [AllPatients, AssignedPatients, Prescriptions, OwnRecords],
+    stamped by (created_by, updated_by),
     search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))" {
         /// The patient.
         id: Uuid [indexed],
@@ -70,22 +72,15 @@ table! {
         organ_donor: bool,
         /// Whether there is an advance directive.
         advance_directive: bool,
-        /// Version of the stream.
-        version: i32,
-        /// When the record was begun.
-        created_at: DateTime<Utc>,
-        /// When the record last changed.
-        updated_at: DateTime<Utc>,
-        /// Who began it.
-        created_by: Option<Uuid> [indexed],
-        /// Who last changed it.
-        updated_by: Option<Uuid> [indexed],
     }
 }
 
 table! {
     /// One row per identifier that another system gave a patient.
-    IdentifierRow in "patient_identifiers", readers [AllData, AllPatients, AssignedPatients, OwnRecords] {
+    IdentifierRow in "patient_identifiers",
+    part of patient [identifiers] events "patient.identifier",
+    readers [AllPatients, AssignedPatients, OwnRecords],
+    stamped once {
         /// Derived from the patient and the identifier.
         id: Uuid [indexed],
         /// The patient.
@@ -96,17 +91,15 @@ table! {
         value: String [personal, indexed],
         /// Its kind (HL7 v2 table 0203).
         type_code: Option<String>,
-        /// Version of the patient's stream.
-        version: i32,
-        /// When it became known.
-        created_at: DateTime<Utc>,
     }
 }
 
 table! {
     /// One row per allergy or intolerance of a patient.
     AllergyRow in "patient_allergies",
-    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
+    part of patient [allergies, retired_allergies] events "patient.allergy",
+    readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
+    stamped {
         /// The allergy.
         id: Uuid [indexed],
         /// The patient.
@@ -125,12 +118,6 @@ table! {
         reported_by: Option<Uuid> [indexed],
         /// Whether it still is one.
         is_active: bool [indexed],
-        /// Version of the patient's stream.
-        version: i32,
-        /// When it was recorded.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
@@ -150,8 +137,7 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
 }
 
 /// A patient's row as an event leaves it.
-fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics, created: Stamp) -> PatientRow {
-    let stamp = event.stamp();
+fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics) -> PatientRow {
     let ssn = it.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
     PatientRow {
         id: event.stream_id,
@@ -183,11 +169,7 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics, cre
         blood_type: text(it.blood_type.as_ref()),
         organ_donor: it.organ_donor,
         advance_directive: it.advance_directive,
-        version: stamp.version,
-        created_at: created.at,
-        updated_at: stamp.at,
-        created_by: created.by,
-        updated_by: stamp.by,
+        stamps: event.stamps(),
     }
 }
 
@@ -200,12 +182,11 @@ fn identifier_row(event: &Projected<'_, Event>, it: &Identifier) -> IdentifierRo
         system: it.system.0.clone(),
         value,
         type_code: it.type_code.as_ref().map(|it| it.0.clone()),
-        version: event.version,
-        created_at: event.recorded_at,
+        stamps: event.stamps(),
     }
 }
 
-fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, it: &Allergy, created_at: DateTime<Utc>) -> AllergyRow {
+fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, it: &Allergy) -> AllergyRow {
     AllergyRow {
         id: id.into(),
         patient_id: event.stream_id,
@@ -216,53 +197,47 @@ fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, it: &Allergy, create
         onset_date: it.onset_date.as_ref().and_then(Personal::known).copied(),
         reported_by: it.reported_by.map(Uuid::from),
         is_active: true,
-        version: event.version,
-        created_at,
-        updated_at: event.recorded_at,
+        stamps: event.stamps(),
     }
 }
 
-pub(crate) fn project(
-    event: &Projected<'_, Event>,
-    patients: &mut Changes<PatientRow>,
-    identifiers: &mut Changes<IdentifierRow>,
-    allergies: &mut Changes<AllergyRow>,
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    patients: &mut Changes<'e, PatientRow>,
+    identifiers: &mut Changes<'e, IdentifierRow>,
+    allergies: &mut Changes<'e, AllergyRow>,
 ) {
-    let stamp = event.stamp();
-    if !matches!(event.data, Event::Registered { .. }) {
-        patients.update(event.stream_id, move |row| {
-            (row.version, row.updated_at, row.updated_by) = (stamp.version, stamp.at, stamp.by);
-        });
-    }
     match event.data {
         Event::Registered { mrn, demographics, identifiers: known } => {
             let mrn = mrn.known().map_or_else(|| erased_mrn(event.stream_id), |it| it.0.clone());
-            patients.insert(patient_row(event, mrn, demographics, stamp));
+            patients.insert(patient_row(event, mrn, demographics));
             for identifier in known {
                 identifiers.insert(identifier_row(event, identifier));
             }
         }
         Event::DemographicsChanged(demographics) => {
-            let changed = patient_row(event, String::new(), demographics, stamp);
-            patients.update(event.stream_id, move |row| {
-                let (created_at, created_by) = (row.created_at, row.created_by);
-                *row = PatientRow { mrn: std::mem::take(&mut row.mrn), created_at, created_by, ..changed };
+            let changed = patient_row(event, String::new(), demographics);
+            patients.change(event, move |row| {
+                *row = PatientRow { mrn: std::mem::take(&mut row.mrn), stamps: row.stamps, ..changed };
             });
         }
-        Event::IdentifierAdded(identifier) => identifiers.insert(identifier_row(event, identifier)),
+        Event::IdentifierAdded(identifier) => {
+            patients.touch(event);
+            identifiers.insert(identifier_row(event, identifier));
+        }
         Event::AllergyRecorded { allergy_id, allergy } => {
-            allergies.insert(allergy_row(event, *allergy_id, allergy, event.recorded_at));
+            patients.touch(event);
+            allergies.insert(allergy_row(event, *allergy_id, allergy));
         }
         Event::AllergyChanged { allergy_id, allergy } => {
-            let changed = allergy_row(event, *allergy_id, allergy, event.recorded_at);
-            allergies.update((*allergy_id).into(), move |row| {
-                *row = AllergyRow { created_at: row.created_at, ..changed };
-            });
+            patients.touch(event);
+            let changed = allergy_row(event, *allergy_id, allergy);
+            allergies.change_row(event, *allergy_id, move |row| *row = AllergyRow { stamps: row.stamps, ..changed });
         }
-        Event::AllergyRetired { allergy_id, reason: _ } => allergies.update((*allergy_id).into(), move |row| {
-            row.is_active = false;
-            (row.version, row.updated_at) = (stamp.version, stamp.at);
-        }),
+        Event::AllergyRetired { allergy_id, reason: _ } => {
+            patients.touch(event);
+            allergies.change_row(event, *allergy_id, |row| row.is_active = false);
+        }
     }
 }
 

@@ -1,17 +1,18 @@
-use chrono::{DateTime, NaiveDate, Utc};
-use hims_domain::Personal;
+use chrono::NaiveDate;
 use hims_domain::prescription::{Event, Item, Status};
+use hims_domain::{PatientId, Personal};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per prescription.
     PrescriptionRow in "prescriptions",
-    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
+    readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
+    stamped by (created_at) {
         /// The prescription.
         id: Uuid [indexed],
         /// The consultation that led to it.
@@ -30,27 +31,21 @@ table! {
         notes: Option<String> [personal],
         /// Why it was cancelled.
         cancellation_reason: Option<String> [personal],
-        /// Version of the stream.
-        version: i32,
-        /// When it was written.
-        created_at: DateTime<Utc> [indexed],
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
-        /// Who wrote it down.
-        created_by: Option<Uuid>,
-        /// Who last changed it.
-        updated_by: Option<Uuid>,
     }
 }
 
 table! {
     /// One row per item of a prescription.
-    ItemRow in "prescription_items", children of prescription_id,
-    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
+    ItemRow in "prescription_items",
+    children of prescription_id,
+    readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
+    stamped {
         /// The item.
         id: Uuid [indexed],
         /// The prescription.
         prescription_id: Uuid [indexed],
+        /// For whom.
+        patient_id: Uuid [indexed],
         /// Its place in the prescription, from 1.
         line_number: i32,
         /// What.
@@ -81,20 +76,15 @@ table! {
         valid_until: Option<NaiveDate>,
         /// Where it stands.
         status: String,
-        /// Version of the prescription's stream.
-        version: i32,
-        /// When it was written.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
-fn item_row(event: &Projected<'_, Event>, item: &Item, line_number: i32) -> ItemRow {
+fn item_row(event: &Projected<'_, Event>, patient_id: PatientId, item: &Item, line_number: i32) -> ItemRow {
     let order = &item.order;
     ItemRow {
         id: item.id.into(),
         prescription_id: event.stream_id,
+        patient_id: patient_id.into(),
         line_number,
         medication_id: order.medication_id.into(),
         dose_quantity: order.dose_quantity,
@@ -110,25 +100,16 @@ fn item_row(event: &Projected<'_, Event>, item: &Item, line_number: i32) -> Item
         instructions: order.instructions.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
         valid_until: order.valid_until,
         status: "active".to_owned(),
-        version: event.version,
-        created_at: event.recorded_at,
-        updated_at: event.recorded_at,
+        stamps: event.stamps(),
     }
 }
 
-pub(crate) fn project(
-    event: &Projected<'_, Event>,
-    prescriptions: &mut Changes<PrescriptionRow>,
-    items: &mut Changes<ItemRow>,
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    prescriptions: &mut Changes<'e, PrescriptionRow>,
+    items: &mut Changes<'e, ItemRow>,
 ) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut PrescriptionRow) + Send>| {
-        prescriptions.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at, row.updated_by) = (stamp.version, stamp.at, stamp.by);
-        });
-    };
-    let moved_to = |status: Status| Box::new(move |row: &mut PrescriptionRow| row.status = status.to_string());
+    let mut move_to = |status: Status| prescriptions.change(event, move |row| row.status = status.to_string());
     match event.data {
         Event::Written(it) => {
             prescriptions.insert(PrescriptionRow {
@@ -141,43 +122,36 @@ pub(crate) fn project(
                 priority: it.priority.to_string(),
                 notes: it.notes.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
                 cancellation_reason: None,
-                version: stamp.version,
-                created_at: stamp.at,
-                updated_at: stamp.at,
-                created_by: stamp.by,
-                updated_by: stamp.by,
+                stamps: event.stamps(),
             });
-            it.items.iter().zip(1..).for_each(|(item, line)| items.insert(item_row(event, item, line)));
+            for (item, line_number) in it.items.iter().zip(1..) {
+                items.insert(item_row(event, it.patient_id, item, line_number));
+            }
         }
-        Event::SentToPharmacy => update(moved_to(Status::SentToPharmacy)),
-        Event::MarkedReady => update(moved_to(Status::Ready)),
+        Event::SentToPharmacy => move_to(Status::SentToPharmacy),
+        Event::MarkedReady => move_to(Status::Ready),
         Event::Dispensed { dispensed, completes } => {
-            let completes = *completes;
-            update(Box::new(move |row| {
-                if completes {
-                    row.status = Status::Dispensed.to_string();
-                }
-            }));
+            if *completes {
+                move_to(Status::Dispensed);
+            } else {
+                prescriptions.touch(event);
+            }
             for part in dispensed {
-                let quantity = part.quantity;
-                items.update(part.item_id.into(), move |row| {
-                    row.quantity_dispensed += quantity;
+                items.change_row(event, part.item_id, |row| {
+                    row.quantity_dispensed += part.quantity;
                     let is_done = row.quantity_dispensed >= row.quantity;
                     if is_done { "dispensed" } else { "partially_dispensed" }.clone_into(&mut row.status);
-                    (row.version, row.updated_at) = (stamp.version, stamp.at);
                 });
             }
         }
         Event::Cancelled { reason } => {
-            let reason = reason.known().map(|it| it.0.clone());
-            update(Box::new(move |row| {
+            prescriptions.change(event, |row| {
                 row.status = Status::Cancelled.to_string();
-                row.cancellation_reason = reason;
-            }));
-            items.update_children(event.stream_id, move |row| {
+                row.cancellation_reason = reason.known().map(|it| it.0.clone());
+            });
+            items.change_children(event, event.stream_id, |row| {
                 if row.status != "dispensed" {
                     "cancelled".clone_into(&mut row.status);
-                    (row.version, row.updated_at) = (stamp.version, stamp.at);
                 }
             });
         }

@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 use crate::tables::users::UserRow;
 
 table! {
     /// One row per session.
-    SessionRow in "user_sessions" {
+    SessionRow in "user_sessions", stamped {
         /// The session.
         id: Uuid [indexed],
         /// Whose it is.
@@ -31,12 +31,6 @@ table! {
         ended_at: Option<DateTime<Utc>>,
         /// How it ended.
         end_reason: Option<String>,
-        /// Version of the stream.
-        version: i32,
-        /// When it began.
-        created_at: DateTime<Utc>,
-        /// When it last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
@@ -46,8 +40,12 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, sessions: &mut Changes<SessionRow>, users: &mut Changes<UserRow>) {
-    let stamp = event.stamp();
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    sessions: &mut Changes<'e, SessionRow>,
+    users: &mut Changes<'e, UserRow>,
+) {
+    let at = event.recorded_at;
     match event.data {
         Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at } => {
             sessions.insert(SessionRow {
@@ -61,26 +59,14 @@ pub(crate) fn project(event: &Projected<'_, Event>, sessions: &mut Changes<Sessi
                 absolute_expires_at: *absolute_expires_at,
                 ended_at: None,
                 end_reason: None,
-                version: stamp.version,
-                created_at: stamp.at,
-                updated_at: stamp.at,
+                stamps: event.stamps(),
             });
-            users.update((*user_id).into(), move |row| row.last_login_at = Some(stamp.at));
+            users.change_foreign(*user_id, move |row| row.last_login_at = Some(at));
         }
-        Event::Renewed { idle_expires_at } => {
-            let idle_expires_at = *idle_expires_at;
-            sessions.update(event.stream_id, move |row| {
-                row.idle_expires_at = idle_expires_at;
-                (row.version, row.updated_at) = (stamp.version, stamp.at);
-            });
-        }
-        Event::Ended { reason } => {
-            let reason = reason.to_string();
-            sessions.update(event.stream_id, move |row| {
-                row.ended_at = Some(stamp.at);
-                row.end_reason = Some(reason);
-                (row.version, row.updated_at) = (stamp.version, stamp.at);
-            });
-        }
+        Event::Renewed { idle_expires_at } => sessions.change(event, |row| row.idle_expires_at = *idle_expires_at),
+        Event::Ended { reason } => sessions.change(event, move |row| {
+            row.ended_at = Some(at);
+            row.end_reason = Some(reason.to_string());
+        }),
     }
 }

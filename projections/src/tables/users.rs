@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per user.
-    UserRow in "users" {
+    UserRow in "users", stamped by (created_by, updated_by) {
         /// The user.
         id: Uuid [indexed],
         /// The login, in lower case.
@@ -42,22 +42,12 @@ table! {
         last_login_at: Option<DateTime<Utc>> [indexed],
         /// When the password last changed.
         password_changed_at: Option<DateTime<Utc>>,
-        /// Version of the stream.
-        version: i32,
-        /// When the user was entered.
-        created_at: DateTime<Utc>,
-        /// When the user last changed.
-        updated_at: DateTime<Utc>,
-        /// Who entered the user.
-        created_by: Option<Uuid> [indexed],
-        /// Who last changed the user.
-        updated_by: Option<Uuid> [indexed],
     }
 }
 
 table! {
     /// One row per role of a user.
-    AssignmentRow in "user_role_assignments", children of user_id {
+    AssignmentRow in "user_role_assignments", children of user_id, stamped once {
         /// Derived from user and role.
         id: Uuid [indexed],
         /// The user.
@@ -66,10 +56,6 @@ table! {
         role_id: Uuid [indexed],
         /// Whether it is the primary role.
         is_primary: bool,
-        /// Version of the user's stream.
-        version: i32,
-        /// Since when.
-        created_at: DateTime<Utc>,
     }
 }
 
@@ -99,20 +85,17 @@ fn assignments(event: &Projected<'_, Event>, role_id: RoleId, additional: &BTree
         user_id: event.stream_id,
         role_id: role.into(),
         is_primary,
-        version: event.version,
-        created_at: event.recorded_at,
+        stamps: event.stamps(),
     };
     roles.map(row).collect()
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, users: &mut Changes<UserRow>, roles: &mut Changes<AssignmentRow>) {
-    let stamp = event.stamp();
-    let mut update = |change: Box<dyn FnOnce(&mut UserRow) + Send>| {
-        users.update(event.stream_id, move |row| {
-            change(row);
-            (row.version, row.updated_at, row.updated_by) = (stamp.version, stamp.at, stamp.by);
-        });
-    };
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    users: &mut Changes<'e, UserRow>,
+    roles: &mut Changes<'e, AssignmentRow>,
+) {
+    let at = event.recorded_at;
     match event.data {
         Event::Created(it) => {
             let mut row = UserRow {
@@ -134,42 +117,27 @@ pub(crate) fn project(event: &Projected<'_, Event>, users: &mut Changes<UserRow>
                 must_change_password: it.must_change_password,
                 last_login_at: None,
                 password_changed_at: it.password_hash.as_ref().map(|_| event.recorded_at),
-                version: stamp.version,
-                created_at: stamp.at,
-                updated_at: stamp.at,
-                created_by: stamp.by,
-                updated_by: stamp.by,
+                stamps: event.stamps(),
             };
             set_profile(&mut row, &it.profile);
             users.insert(row);
             roles.replace(event.stream_id, assignments(event, it.role_id, &it.additional_role_ids));
         }
-        Event::ProfileChanged(profile) => {
-            let profile = profile.clone();
-            update(Box::new(move |row| set_profile(row, &profile)));
-        }
+        Event::ProfileChanged(profile) => users.change(event, |row| set_profile(row, profile)),
         Event::RoleChanged { role_id, additional_role_ids } => {
-            let primary = Uuid::from(*role_id);
-            update(Box::new(move |row| row.role_id = primary));
+            users.change(event, |row| row.role_id = (*role_id).into());
             roles.replace(event.stream_id, assignments(event, *role_id, additional_role_ids));
         }
         Event::DepartmentChanged { department_id } => {
-            let department = department_id.map(Uuid::from);
-            update(Box::new(move |row| row.department_id = department));
+            users.change(event, |row| row.department_id = department_id.map(Uuid::from));
         }
-        Event::Deactivated => update(Box::new(|row| row.is_active = false)),
-        Event::Reactivated => update(Box::new(|row| row.is_active = true)),
-        Event::PasswordChanged { password_hash, must_change_password } => {
-            let (hash, must_change) = (hash(Some(password_hash)), *must_change_password);
-            update(Box::new(move |row| {
-                row.password_hash = hash;
-                row.must_change_password = must_change;
-                row.password_changed_at = Some(stamp.at);
-            }));
-        }
-        Event::LinkedToPatient { patient_id } => {
-            let patient = Uuid::from(*patient_id);
-            update(Box::new(move |row| row.patient_id = Some(patient)));
-        }
+        Event::Deactivated => users.change(event, |row| row.is_active = false),
+        Event::Reactivated => users.change(event, |row| row.is_active = true),
+        Event::PasswordChanged { password_hash, must_change_password } => users.change(event, move |row| {
+            row.password_hash = hash(Some(password_hash));
+            row.must_change_password = *must_change_password;
+            row.password_changed_at = Some(at);
+        }),
+        Event::LinkedToPatient { patient_id } => users.change(event, |row| row.patient_id = Some((*patient_id).into())),
     }
 }

@@ -8,11 +8,13 @@ use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
-use crate::table;
+use crate::machinery::table::table;
 
 table! {
     /// One row per set of vital signs.
-    VitalSignsRow in "vital_signs", readers [AllData, ClinicalRecords, AssignedPatients, OwnRecords],
+    VitalSignsRow in "vital_signs",
+    readers [ClinicalRecords, AssignedPatients, OwnRecords],
+    stamped,
     generated [
         /// Weight in kilograms over the square of height in metres, to one decimal (LOINC 39156-5).
         bmi: Option<Decimal>,
@@ -63,12 +65,6 @@ table! {
         corrected_by_id: Option<Uuid>,
         /// Why they were wrong.
         error_reason: Option<String> [personal],
-        /// Version of the stream.
-        version: i32,
-        /// When they were recorded.
-        created_at: DateTime<Utc>,
-        /// When they last changed.
-        updated_at: DateTime<Utc>,
     }
 }
 
@@ -76,8 +72,7 @@ fn whole(value: Option<Decimal>) -> Option<i32> {
     value.and_then(|it| it.to_i32())
 }
 
-pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<VitalSignsRow>) {
-    let stamp = event.stamp();
+pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, VitalSignsRow>) {
     match event.data {
         Event::Recorded(it) => rows.insert(VitalSignsRow {
             id: event.stream_id,
@@ -103,18 +98,12 @@ pub(crate) fn project(event: &Projected<'_, Event>, rows: &mut Changes<VitalSign
             corrects_id: it.corrects.map(Uuid::from),
             corrected_by_id: None,
             error_reason: None,
-            version: stamp.version,
-            created_at: stamp.at,
-            updated_at: stamp.at,
+            stamps: event.stamps(),
         }),
-        Event::MarkedEnteredInError { reason, corrected_by } => {
-            let (reason, corrected_by) = (reason.known().map(|it| it.0.clone()), corrected_by.map(Uuid::from));
-            rows.update(event.stream_id, move |row| {
-                row.status = Status::EnteredInError.to_string();
-                row.error_reason = reason;
-                row.corrected_by_id = corrected_by;
-                (row.version, row.updated_at) = (stamp.version, stamp.at);
-            });
-        }
+        Event::MarkedEnteredInError { reason, corrected_by } => rows.change(event, |row| {
+            row.status = Status::EnteredInError.to_string();
+            row.error_reason = reason.known().map(|it| it.0.clone());
+            row.corrected_by_id = corrected_by.map(Uuid::from);
+        }),
     }
 }

@@ -13,7 +13,8 @@ type Row = (String, String, String, bool, bool);
 async fn the_declared_tables_are_those_of_the_database() {
     let database = database().await;
     let sql = "select table_name::text, column_name::text, udt_name::text, is_nullable = 'YES', is_generated = 'ALWAYS'
-                 from information_schema.columns where table_schema = 'hims'
+                 from information_schema.columns natural join information_schema.tables
+                where table_schema = 'hims' and table_type = 'BASE TABLE'
                   and table_name not like '%\\_y____m__' and table_name not like 'projection\\_%'";
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&database.owner).await.expect("columns");
     let columns = |table: &Table| table.columns.iter().map(|column| (table.name, column)).collect::<Vec<_>>();

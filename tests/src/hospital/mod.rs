@@ -1,6 +1,7 @@
 //! The hospital as its users meet it: over a socket, and on the command line.
 
 mod access;
+mod access_matrix;
 mod answer;
 mod claims;
 mod client;
@@ -21,6 +22,7 @@ mod pages;
 mod problems;
 mod process;
 mod projections;
+mod protection;
 mod races;
 mod reader_roles;
 mod refusals;

@@ -1,0 +1,118 @@
+use chrono::{DateTime, Utc};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row as _};
+use uuid::Uuid;
+
+use crate::Column;
+use crate::machinery::column::ColumnType;
+
+/// The columns that say which event wrote a row: every row has them, and a table stores the first so many of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Stamps {
+    version: i32,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    created_by: Option<Uuid>,
+    updated_by: Option<Uuid>,
+}
+
+/// The columns, in the order in which tables store the first so many of them.
+const COLUMNS: [Column; 5] = [
+    column::<i32>("version", "Version of the stream that the row is of, at its last change."),
+    column::<DateTime<Utc>>("created_at", "When it was recorded."),
+    column::<DateTime<Utc>>("updated_at", "When it last changed."),
+    column::<Option<Uuid>>("created_by", "Who recorded it; null for a part of the system."),
+    column::<Option<Uuid>>("updated_by", "Who last changed it; null for a part of the system."),
+];
+
+const fn column<T: ColumnType>(name: &'static str, doc: &'static str) -> Column {
+    Column {
+        name,
+        doc,
+        kind: T::KIND,
+        nullable: T::NULLABLE,
+        personal: false,
+        hidden: false,
+        indexed: false,
+        audited: false,
+    }
+}
+
+/// How many of the columns a table stores: what its declaration says after `stamped`.
+macro_rules! stored_stamps {
+    (version) => {
+        1
+    };
+    (once) => {
+        2
+    };
+    () => {
+        3
+    };
+    (by) => {
+        5
+    };
+}
+pub(crate) use stored_stamps;
+
+/// The columns of a table, `N` in all: its own, then the first stamps. Those among `indexed` lead an index.
+pub(crate) const fn with_stamps<const N: usize>(own: &[Column], indexed: &str) -> [Column; N] {
+    let mut columns = [own[0]; N];
+    let mut place = 0;
+    while place < N {
+        columns[place] = if place < own.len() { own[place] } else { COLUMNS[place - own.len()] };
+        if place >= own.len() {
+            columns[place].indexed = hims_domain::__has_word(indexed, columns[place].name);
+        }
+        place += 1;
+    }
+    columns
+}
+
+impl Stamps {
+    /// Those of a row that an event begins.
+    pub(crate) fn new(version: i32, at: DateTime<Utc>, by: Option<Uuid>) -> Self {
+        Self { version, created_at: at, updated_at: at, created_by: by, updated_by: by }
+    }
+
+    /// Takes up what the stamps of another event say of a change.
+    pub(crate) fn change(&mut self, event: Self) {
+        let Self { created_at, created_by, .. } = *self;
+        *self = Self { created_at, created_by, ..event };
+    }
+
+    /// Binds one array for each of the first `stored` columns.
+    pub(crate) fn bind<'q>(
+        query: Query<'q, Postgres, PgArguments>,
+        stored: usize,
+        rows: &[&'q Self],
+    ) -> Query<'q, Postgres, PgArguments> {
+        fn array<'q, T>(stamps: &[&'q Stamps], of: fn(&'q Stamps) -> &'q T) -> Vec<&'q T> {
+            stamps.iter().map(|it| of(it)).collect()
+        }
+        let mut query = query.bind(array(rows, |it| &it.version));
+        if stored > 1 {
+            query = query.bind(array(rows, |it| &it.created_at));
+        }
+        if stored > 2 {
+            query = query.bind(array(rows, |it| &it.updated_at));
+        }
+        if stored > 3 {
+            query = query.bind(array(rows, |it| &it.created_by)).bind(array(rows, |it| &it.updated_by));
+        }
+        query
+    }
+
+    /// Reads the first `stored` columns, the first of them at a place. What is not stored is not told apart.
+    pub(crate) fn read(row: &PgRow, place: usize, stored: usize) -> Result<Self, sqlx::Error> {
+        let created_at = if stored > 1 { row.try_get(place + 1)? } else { DateTime::UNIX_EPOCH };
+        Ok(Self {
+            version: row.try_get(place)?,
+            created_at,
+            updated_at: if stored > 2 { row.try_get(place + 2)? } else { created_at },
+            created_by: if stored > 3 { row.try_get(place + 3)? } else { None },
+            updated_by: if stored > 3 { row.try_get(place + 4)? } else { None },
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! Who sees which rows: every role and every table, through the API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hims_commands::system_roles;
+use hims_projections::TABLES;
+use serde_json::{Value, json};
+
+use super::demo::{self, appointment, at, department, patient, room, user};
+use super::{Client, Hospital};
+
+/// What is agreed, for people to read.
+const MATRIX: &str = include_str!("access_matrix.txt");
+
+/// The login of each role.
+const LOGINS: [(&str, &str); 8] = [
+    ("administrator", "admin"),
+    ("doctor", "doctor"),
+    ("nurse", "nurse"),
+    ("receptionist", "reception"),
+    ("pharmacist", "pharmacist"),
+    ("lab_technician", "lab"),
+    ("patient", "patient"),
+    ("coder", "coder"),
+];
+
+/// The demo's patients: the first four have an appointment in the nurse's department that is not over, the first is the
+/// patient's login; then they are given more. The fifth has an appointment elsewhere, the sixth is being seen, the
+/// seventh has a prescription, and of the eighth everything is over.
+const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
+const ASSIGNED: [u16; 5] = [1, 2, 3, 4, 6];
+const PRESCRIBED: [u16; 2] = [1, 7];
+
+/// The agreed words, by table and role.
+fn agreed() -> BTreeMap<(String, String), Vec<String>> {
+    let mut lines = MATRIX.lines().skip_while(|it| !it.trim_start().starts_with("administrator "));
+    let roles: Vec<_> = lines.next().expect("a line of roles").split_whitespace().collect();
+    let mut agreed = BTreeMap::new();
+    for line in lines {
+        let (table, cells) = line.split_once(' ').expect("a table and its cells");
+        let cells: Vec<_> = cells.split_whitespace().collect();
+        assert_eq!(cells.len(), roles.len(), "{line}");
+        for (role, cell) in roles.iter().zip(cells) {
+            let words = cell.split('+').map(str::to_owned).collect();
+            let before = agreed.insert((table.to_owned(), (*role).to_owned()), words);
+            assert!(before.is_none(), "{table} stands there twice");
+        }
+    }
+    agreed
+}
+
+/// Gives every table rows that are whoever's they can be.
+async fn fill(hospital: &Hospital) {
+    let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
+    let coder = coder(hospital).await;
+    for number in PATIENTS {
+        let it = patient(number);
+        let identifier =
+            json!({"patient_id": it, "system": "urn:oid:1.2.36.146.595.217.0.1", "value": format!("X{it}")});
+        reception.did("add-patient-identifier", identifier).await;
+        let (allergy_id, reason) = (uuid::Uuid::from_u128(number.into()), "tested");
+        let allergy =
+            json!({"patient_id": it, "allergy_id": allergy_id, "allergen_type": "drug", "allergen_name": "Codeine"});
+        doctor.did("record-allergy", allergy).await;
+        let retired = json!({"patient_id": it, "allergy_id": allergy_id, "reason": reason});
+        doctor.did("retire-allergy", retired).await;
+        doctor.did("record-vital-signs", json!({"patient_id": it, "heart_rate": 70})).await;
+        let consultation_id = doctor.did("start-consultation", json!({"patient_id": it})).await;
+        if number != 6 {
+            doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
+        }
+        let prescription_id = doctor.did("write-prescription", demo::prescription(&it, 3, "10", "tablet")).await;
+        if !PRESCRIBED.contains(&number) {
+            let over = json!({"prescription_id": prescription_id, "reason": "not needed"});
+            doctor.did("cancel-prescription", over).await;
+        }
+    }
+    let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
+    reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved away"})).await;
+    let elsewhere = json!({"patient_id": patient(5), "provider_id": coder, "department_id": department(2),
+                           "room_id": room(3), "appointment_type": "follow_up", "starts_at": at(4, 0),
+                           "duration_minutes": 30});
+    reception.did("schedule-appointment", elsewhere).await;
+}
+
+/// A user whose role the hospital defined itself.
+async fn coder(hospital: &Hospital) -> String {
+    let admin = hospital.login("admin").await;
+    let permissions = json!({"read": ["all_patients", "clinical_records"]});
+    let role = json!({"name": "coder", "display_name": "Coder", "permissions": permissions});
+    let role_id = admin.did("define-role", role).await;
+    let user = json!({"email": "coder@demo.hims", "first_name": "Cora", "last_name": "Der", "role_id": role_id,
+                      "password": "to be changed"});
+    let user_id = admin.did("create-user", user).await;
+    let coder = hospital.nobody().login_as("coder@demo.hims", "to be changed").await;
+    let password = json!({"user_id": user_id, "current_password": "to be changed", "new_password": demo::PASSWORD});
+    coder.did("change-password", password).await;
+    user_id
+}
+
+/// Every row of a table that a reader is answered, by id; nothing where the reader may not ask.
+async fn read(client: &Client, table: &str) -> Option<BTreeMap<String, Value>> {
+    let (mut rows, mut cursor) = (BTreeMap::new(), String::new());
+    loop {
+        let page = client.get(&format!("{}?limit=500{cursor}", table.replace('_', "-"))).await;
+        if page.status == 403 {
+            page.problem(403, "forbidden");
+            return None;
+        }
+        let page = page.done();
+        let items = page["items"].as_array().expect("items").iter();
+        rows.extend(items.map(|it| (text(it, "id"), it.clone())));
+        let Some(next) = page["next"].as_str() else { return Some(rows) };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+fn text(row: &Value, column: &str) -> String {
+    row[column].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether a word of the matrix names a row: told from the row and from what was done, not from how it is protected.
+fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
+    let about = |numbers: &[u16]| {
+        let patient_id = text(row, if table == "patients" { "id" } else { "patient_id" });
+        numbers.iter().any(|it| patient(*it) == patient_id)
+    };
+    match word {
+        "all" => true,
+        "none" => false,
+        "assigned" => about(&ASSIGNED),
+        "prescribed" => about(&PRESCRIBED),
+        "own" => about(&[1]),
+        "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
+        "department" => text(row, "department_id") == department(1),
+        "provider" => text(row, "provider_id") == reader,
+        "staff" => row["patient_id"].is_null(),
+        _ => panic!("{word} is no word of the matrix"),
+    }
+}
+
+#[tokio::test]
+async fn every_role_sees_the_rows_that_are_agreed_and_no_others() {
+    let hospital = Hospital::start().await;
+    fill(&hospital).await;
+    let agreed = agreed();
+    let tables: BTreeSet<_> = agreed.keys().map(|it| it.0.as_str()).collect();
+    assert_eq!(tables, TABLES.iter().map(|it| it.name).collect(), "every table stands in the matrix");
+    let mut clients = BTreeMap::new();
+    for (role, login) in LOGINS {
+        clients.insert(role, hospital.login(login).await);
+    }
+    let roles: BTreeSet<_> = agreed.keys().map(|it| it.1.as_str()).collect();
+    assert_eq!(roles, clients.keys().copied().collect());
+    assert!(system_roles().iter().all(|(_, it)| roles.contains(it.name.as_str())), "every role stands in the matrix");
+    let admin = &clients["administrator"];
+    let users = read(admin, "users").await.expect("users");
+    let id_of = |login: &str| {
+        let mut found = users.values().filter(|it| it["email"] == format!("{login}@demo.hims"));
+        text(found.next().expect("a user"), "id")
+    };
+    let readers: BTreeMap<_, _> = LOGINS.iter().map(|(role, login)| (*role, id_of(login))).collect();
+    assert_eq!(readers["nurse"], user(demo::NURSE));
+    for ((table, role), words) in &agreed {
+        let every = read(admin, table).await.expect("who reads all data reads every table");
+        assert!(!every.is_empty(), "{table} has rows");
+        let seen = read(&clients[role.as_str()], table).await;
+        if words == &["-"] {
+            assert_eq!(seen.map(|it| it.len()), None, "{role} reads {table}");
+            continue;
+        }
+        let reader = &readers[role.as_str()];
+        for word in words.iter().filter(|it| !["all", "none"].contains(&it.as_str())) {
+            let meant = every.values().filter(|it| is_meant(word, table, it, reader)).count();
+            assert!((1..every.len()).contains(&meant), "{word} tells {meant} of {} rows of {table}", every.len());
+        }
+        let is_agreed = |row: &Value| words.iter().any(|it| is_meant(it, table, row, reader));
+        let expected: BTreeSet<_> = every.iter().filter(|(_, row)| is_agreed(row)).map(|(id, _)| id.clone()).collect();
+        let seen: BTreeSet<_> = seen.unwrap_or_else(|| panic!("{role} may not ask for {table}")).into_keys().collect();
+        assert_eq!(seen, expected, "{role} reads {table}");
+    }
+}
+
+/// Whether a field stands somewhere in a value.
+fn holds(value: &Value, field: &str) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(name, it)| name == field || holds(it, field)),
+        Value::Array(items) => items.iter().any(|it| holds(it, field)),
+        _ => false,
+    }
+}
+
+/// A misspelt field would be withheld from nobody.
+#[tokio::test]
+async fn what_is_withheld_of_a_history_is_found_in_it() {
+    let hospital = Hospital::start().await;
+    fill(&hospital).await;
+    let admin = hospital.login("admin").await;
+    for (table, part) in TABLES.iter().filter_map(|it| Some((it, it.part?))) {
+        let rows = read(&admin, table.name).await.expect("rows");
+        let stream_id = text(rows.values().next().expect("a row"), part.column);
+        let state = admin.get(&format!("streams/{}/{stream_id}", part.stream_type)).await.done();
+        let events = admin.items(&format!("events?limit=5000&stream_id={stream_id}")).await;
+        for field in part.fields {
+            let is_there = holds(&state["state"], field) || events.iter().any(|it| holds(&it["data"], field));
+            assert!(is_there, "{}: {field} of {} is nowhere in {state}", table.name, part.stream_type);
+        }
+        let begins = |it: &Value| it["type"].as_str().is_some_and(|it| it.starts_with(part.events));
+        assert!(events.iter().any(begins), "{}: no event begins with {}", table.name, part.events);
+    }
+}

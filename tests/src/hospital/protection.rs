@@ -1,0 +1,296 @@
+//! Every table of the read tables is protected, and as its declaration says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hims_domain::permission::Read;
+use hims_projections::{Rebuild, TABLES, Target};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+
+use super::Hospital;
+use super::demo::{busy_day, user};
+use crate::support::database;
+
+/// The tables whose rows everybody reads, and why that does no harm.
+pub(super) const PUBLIC: [(&str, &str); 7] = [
+    ("projection_checkpoint", "whoever reads learns the position of what they read"),
+    ("projection_failures", "whether streams wait; it names streams, tables and fields, and nobody"),
+    ("user_roles", "what roles may do; not who has them"),
+    ("departments", "names and phone numbers of departments"),
+    ("rooms", "numbers and names of rooms"),
+    ("medications", "the catalogue"),
+    ("medication_ingredients", "the catalogue"),
+];
+
+/// The tables that no events make.
+const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
+
+/// The views that policies look at.
+const VIEWS: [&str; 2] = ["assigned_patients", "prescribed_patients"];
+
+/// What the catalogue says of a table.
+#[derive(sqlx::FromRow)]
+struct Found {
+    name: String,
+    is_partition: bool,
+    is_enabled: bool,
+    is_forced: bool,
+    /// The names of the policies, whomever they are for.
+    policies: Vec<String>,
+    /// What `reader_reads` asks; nothing unless it is for reading by readers alone.
+    condition: Option<String>,
+    /// The words of which a reader needs one, as the migration gave them.
+    words: Option<String>,
+    /// The columns that readers may ask for.
+    readable: Vec<String>,
+    /// The columns that nobody may ask for as a reader.
+    hidden: Vec<String>,
+    /// Whoever else has a privilege on the table or a column of it.
+    strangers: Vec<String>,
+}
+
+async fn tables(db: &mut PgConnection, schema: &str) -> Vec<Found> {
+    let sql = "
+        select c.relname::text as name, c.relispartition as is_partition, c.relrowsecurity as is_enabled,
+               c.relforcerowsecurity as is_forced,
+               array(select polname::text from pg_policy where polrelid = c.oid order by 1) as policies,
+               (select pg_get_expr(polqual, polrelid) from pg_policy
+                 where polrelid = c.oid and polname = 'reader_reads' and polcmd = 'r' and polpermissive
+                   and polroles = array['hims_reader'::regrole::oid]) as condition,
+               (select obj_description(oid, 'pg_policy') from pg_policy
+                 where polrelid = c.oid and polname = 'reader_reads') as words,
+               array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+                        and has_column_privilege('hims_reader', c.oid, attnum, 'select')) as readable,
+               array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+                        and not has_column_privilege('hims_reader', c.oid, attnum, 'select')) as hidden,
+               array(select distinct coalesce(nullif(g.grantee, 0)::regrole::text, 'public')
+                       from (select relacl as acl union all select attacl from pg_attribute where attrelid = c.oid) a,
+                            aclexplode(a.acl) g
+                      where g.grantee not in (c.relowner, 'hims_reader'::regrole, 'hims_projector'::regrole)) as strangers
+          from pg_class c where c.relnamespace = $1::text::regnamespace and c.relkind in ('r', 'p', 'm', 'f')
+         order by c.relname";
+    sqlx::query_as(sql).bind(schema).fetch_all(db).await.expect("a catalogue")
+}
+
+/// The words of which a reader needs one, as the table's declaration says.
+fn declared_words(name: &str) -> BTreeSet<String> {
+    let declared = TABLES.iter().find(|it| it.name == name).map_or(&[][..], |it| it.readers);
+    let words: BTreeSet<_> = declared.iter().map(Read::to_string).collect();
+    if words.is_empty() { BTreeSet::from(["everybody".to_owned()]) } else { words }
+}
+
+/// What is wrong with the protection of a table.
+fn faults_of(table: &Found) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut unless = |holds: bool, fault: &str| {
+        if !holds {
+            faults.push(format!("{}: {fault}", table.name));
+        }
+    };
+    unless(table.is_enabled && table.is_forced, "its owner passes by its policies");
+    unless(table.strangers.is_empty(), &format!("{:?} have privileges on it", table.strangers));
+    if table.is_partition {
+        unless(table.policies == ["owner_works", "projector_works"], "a partition with other policies");
+        unless(table.readable.is_empty(), "a partition that can be read by itself");
+        return faults;
+    }
+    unless(table.policies == ["owner_works", "projector_works", "reader_reads"], "other policies than every table has");
+    let is_public = PUBLIC.iter().any(|it| it.0 == table.name);
+    unless(table.condition.is_some(), "no policy says which rows a reader reads");
+    unless((table.condition.as_deref() == Some("true")) == is_public, "is not public, or is not said to be");
+    let words: BTreeSet<_> = table.words.iter().flat_map(|it| it.split(", ")).map(str::to_owned).collect();
+    let declared = declared_words(&table.name);
+    unless(words == declared, &format!("the policy is for {words:?}, the declaration says {declared:?}"));
+    let hidden = TABLES.iter().find(|it| it.name == table.name).into_iter().flat_map(|it| it.columns);
+    let hidden: BTreeSet<_> = hidden.filter(|it| it.hidden).map(|it| it.name).collect();
+    let found: BTreeSet<_> = table.hidden.iter().map(String::as_str).collect();
+    unless(found == hidden, &format!("readers cannot ask for {found:?}, the declaration hides {hidden:?}"));
+    faults
+}
+
+/// What is wrong with the protection of a schema.
+async fn faults(db: &mut PgConnection, schema: &str) -> Vec<String> {
+    let tables = tables(db, schema).await;
+    let mut faults: Vec<_> = tables.iter().flat_map(faults_of).collect();
+    let found: BTreeSet<_> = tables.iter().filter(|it| !it.is_partition).map(|it| it.name.as_str()).collect();
+    let declared: BTreeSet<_> = TABLES.iter().map(|it| it.name).chain(BOOKKEEPING).collect();
+    faults.extend(found.symmetric_difference(&declared).map(|it| format!("{it}: declared, or there, but not both")));
+    let sql = "select relname::text, relowner::regrole::text from pg_class
+                where relnamespace = $1::text::regnamespace and relkind = 'v'";
+    let views: BTreeMap<String, String> =
+        sqlx::query_as(sql).bind(schema).fetch_all(db).await.expect("views").into_iter().collect();
+    let expected = VIEWS.map(|it| (it.to_owned(), "hims_projector".to_owned())).into();
+    if views != expected {
+        faults.push(format!("{views:?}: other views than those for the policies"));
+    }
+    faults
+}
+
+#[tokio::test]
+async fn every_table_of_every_schema_is_protected_as_it_is_declared() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let mut db = hospital.owner().acquire().await.expect("a connection");
+    assert_eq!(faults(&mut db, "hims").await, Vec::<String>::new());
+    let partitions = tables(&mut db, "hims").await.iter().filter(|it| it.is_partition).count();
+    assert!(partitions >= 2, "the audit log has {partitions} partitions");
+    let rebuild = Rebuild { store: Arc::clone(&hospital.node.store), pool: hospital.owner().clone() };
+    rebuild.run(&Target::Position(20, "then_x".to_owned()), |_| {}).await.expect("a past");
+    assert_eq!(faults(&mut db, "then_x").await, Vec::<String>::new());
+    rebuild.run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    assert_eq!(faults(&mut db, "hims").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn whatever_is_taken_from_the_protection_of_a_table_is_missed() {
+    let database = database().await;
+    let mut db = database.owner.acquire().await.expect("a connection");
+    let names: Vec<_> = tables(&mut db, "hims").await.into_iter().map(|it| it.name).collect();
+    assert!(names.len() > TABLES.len());
+    assert_eq!(faults(&mut db, "hims").await, Vec::<String>::new());
+    for name in names {
+        let table = format!("hims.{name}");
+        for change in [
+            format!(
+                "drop policy owner_works on {table}; drop policy projector_works on {table};
+                     drop policy reader_reads on {table}"
+            ),
+            format!("drop policy reader_reads on {table}"),
+            format!("create policy another on {table} using (true)"),
+            format!("comment on policy reader_reads on {table} is 'everybody, lab_orders'"),
+            format!("alter policy reader_reads on {table} using (true is not null)"),
+            format!("alter table {table} disable row level security"),
+            format!("alter table {table} no force row level security"),
+            format!("grant select on {table} to public"),
+            format!("grant update (id) on {table} to hims_writer"),
+            format!("revoke select on {table} from hims_reader"),
+            format!("create table {table}_too (like {table})"),
+        ] {
+            // Nobody takes away what is public, and these two have no id.
+            let is_public = PUBLIC.iter().any(|it| it.0 == name);
+            if change.contains("true is not null") && !is_public
+                || change.contains("(id)") && BOOKKEEPING.contains(&name.as_str())
+            {
+                continue;
+            }
+            db.execute("begin").await.expect("begun");
+            db.execute(AssertSqlSafe(change.clone())).await.expect(&change);
+            assert_ne!(faults(&mut db, "hims").await, Vec::<String>::new(), "{change}");
+            db.execute("rollback").await.expect("rolled back");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_secret_column_is_missed_when_it_is_granted() {
+    let database = database().await;
+    let mut db = database.owner.acquire().await.expect("a connection");
+    let hidden = TABLES.iter().flat_map(|it| it.columns.iter().filter(|it| it.hidden).map(move |column| (it, column)));
+    let mut granted = 0;
+    for (table, column) in hidden {
+        let grant = format!("grant select ({}) on hims.{} to hims_reader", column.name, table.name);
+        db.execute("begin").await.expect("begun");
+        db.execute(AssertSqlSafe(grant.clone())).await.expect(&grant);
+        assert_eq!(faults(&mut db, "hims").await.len(), 1, "{grant}");
+        db.execute("rollback").await.expect("rolled back");
+        granted += 1;
+    }
+    assert!(granted >= 4, "{granted} secrets");
+}
+
+/// The views are the projector's, so no policy stands between them and the rows.
+#[tokio::test]
+async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
+    let hospital = Hospital::start().await;
+    busy_day(&hospital.nobody()).await;
+    hospital.settle().await;
+    let readers = hospital.database.pool_as("hims_reader");
+    let department: String = sqlx::query_scalar("select department_id::text from hims.users where id = $1::text::uuid")
+        .bind(user(3))
+        .fetch_one(hospital.owner())
+        .await
+        .expect("the nurse's department");
+    for (reads, department, expected) in [
+        ("", "", [0, 0]),
+        ("all_data", &*department, [0, 0]),
+        ("assigned_patients", "", [0, 0]),
+        ("assigned_patients", &*department, [5, 0]),
+        ("prescriptions", &*department, [0, 1]),
+    ] {
+        let mut transaction = readers.begin().await.expect("a transaction");
+        sqlx::query("select set_config('hims.reads', $1, true), set_config('hims.department_id', $2, true)")
+            .bind(reads)
+            .bind(department)
+            .execute(&mut *transaction)
+            .await
+            .expect("said");
+        for (view, expected) in VIEWS.into_iter().zip(expected) {
+            let sql = format!("select count(distinct patient_id) from hims.{view}");
+            let shown: i64 =
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.expect("a number");
+            assert_eq!(shown, expected, "{view} for {reads:?} in {department:?}");
+        }
+    }
+}
+
+/// Says who asks, as the server does.
+async fn say(db: &mut PgConnection, [reads, user, patient, department]: [&str; 4]) {
+    let sql = "select set_config('hims.reads', $1, true), set_config('hims.user_id', $2, true),
+                      set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true)";
+    let query = sqlx::query(sql).bind(reads).bind(user).bind(patient).bind(department);
+    query.execute(db).await.expect("said");
+}
+
+#[tokio::test]
+async fn classes_of_readers_can_name_a_column_a_condition_and_another_table() {
+    const ONE: &str = "00000000-0000-0000-0000-000000000001";
+    const TWO: &str = "00000000-0000-0000-0000-000000000002";
+    let database = database().await;
+    let mut db = database.owner.begin().await.expect("a transaction");
+    // Foreign keys are looked at when a transaction commits, which this one does not.
+    let made = format!(
+        "create table hims.notes (id text, appointment_id uuid, about uuid, author uuid, kind text, shown boolean);
+         select hims_identity.readable('hims.notes', 'with appointments by appointment_id where kind <> ''clinical''',
+             'clinical_records where kind = ''clinical''', 'own by about where shown', 'oneself by author');
+         insert into hims.appointments (id, patient_id, provider_id, department_id, appointment_type, scheduled_date,
+             scheduled_time, time_zone, starts_at, ends_at, status, priority, version, created_at, updated_at)
+         select id, id, id, id, 'x', now(), now(), 'UTC', now(), now() + interval '1 hour', 'scheduled', 'normal', 1,
+             now(), now() from unnest(array['{ONE}', '{TWO}']::uuid[]) as id;
+         insert into hims.notes values ('call', '{ONE}', '{ONE}', '{ONE}', 'call', true),
+             ('clinical', '{ONE}', '{ONE}', '{ONE}', 'clinical', false),
+             ('other', '{TWO}', '{TWO}', '{TWO}', 'call', false);
+         set local role hims_reader"
+    );
+    sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut *db).await.expect("notes");
+    let cases: [([&str; 4], &[&str]); 9] = [
+        (["", "", "", ""], &[]),
+        (["all_data", "", "", ""], &["call", "clinical", "other"]),
+        (["clinical_records", "", "", ""], &["clinical"]),
+        // Who reads an appointment reads its notes but for the clinical ones: all, a department's, one's own.
+        (["all_appointments", "", "", ""], &["call", "other"]),
+        (["assigned_patients", "", "", TWO], &["other"]),
+        (["own_records", "", TWO, ""], &["other"]),
+        (["own_records", "", ONE, ""], &["call"]),
+        (["all_patients", ONE, "", ""], &["call", "clinical"]),
+        (["own_records", "", "", ONE], &[]),
+    ];
+    for (who, expected) in cases {
+        say(&mut db, who).await;
+        let sql = "select id from hims.notes order by id";
+        let seen: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await.expect("notes");
+        assert_eq!(seen, expected, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_class_that_is_written_in_another_way_is_refused() {
+    let database = database().await;
+    for class in ["own, assigned", "clinical_records by id", "own where", "with rooms", "with nothing by id", ""] {
+        let mut db = database.owner.begin().await.expect("a transaction");
+        db.execute("create table hims.notes (id uuid, patient_id uuid)").await.expect("a table");
+        let sql = "select hims_identity.readable('hims.notes', $1)";
+        let refused = sqlx::query(sql).bind(class).execute(&mut *db).await;
+        assert!(refused.is_err(), "{class:?}");
+    }
+}
