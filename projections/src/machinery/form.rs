@@ -16,7 +16,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 
 /// What `project` makes of the golden history: a digest of all rows for each release in which that changed, the newest
 /// last. A test computes it; where it is another, that is added here, and with it every hospital's tables are due.
-pub const GOLDEN_ROWS: &[&str] = &["d7cd896178b3e0540a60426a8f93a3cb14bcef8aefed093a061d70f45907c709"];
+pub const GOLDEN_ROWS: &[&str] = &["adc5f23e27de2dd40e6f8682299c17462e8f84101927d2373e9579615383f56e"];
 
 /// The form that this program gives its tables.
 pub(crate) static FORM: LazyLock<String> =
