@@ -1,3 +1,5 @@
+drop function hims_identity.consultations_found_by(text);
+drop function hims_identity.patients_found_by(text);
 drop function hims_identity.prescribed_patient_ids();
 drop function hims_identity.assigned_patient_ids();
 drop function hims_identity.protect(regclass);

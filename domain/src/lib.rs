@@ -7,6 +7,7 @@ mod aggregate;
 mod described;
 mod event;
 mod ids;
+pub mod instant;
 mod personal;
 pub mod values;
 

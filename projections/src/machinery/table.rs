@@ -18,11 +18,15 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Columns that the database fills by itself, from others of the row.
     pub generated: &'static [Column],
+    /// Columns that lead an index together, in its order: filtered by the first of them, sorted by the last.
+    pub indexes: &'static [&'static [&'static str]],
     /// Who may ask for it: any of these in a role's `read`. Which rows they see is for row-level security to say.
     /// Empty for everybody who is logged in.
     pub readers: &'static [Read],
     /// The condition of a text search, with `{q}` for what is searched.
     pub search: Option<&'static str>,
+    /// The function that finds keys by a text search, where row-level security keeps the condition from its index.
+    pub(crate) finder: Option<&'static str>,
 }
 
 impl Table {
@@ -124,14 +128,16 @@ macro_rules! or_else {
 /// Declares a read table: its row, its columns, how it is written.
 ///
 /// After a column's type stand its marks: `personal` (masked in the audit), `hidden` (never answered), `indexed` (may
-/// be filtered and sorted by). `generated` names columns that the database fills by itself.
+/// be filtered and sorted by). `generated` names columns that the database fills by itself; `indexes` names columns that
+/// lead an index together, for the lists that are filtered by the first of them and sorted by the last.
 #[macro_export]
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
         $name:ident in $table:literal $(, children of $parent:ident)?
-        $(, readers [$($reader:ident),* $(,)?])? $(, search $search:literal)?
-        $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])? {
+        $(, readers [$($reader:ident),* $(,)?])? $(, search $search:literal $(found by $finder:literal)?)?
+        $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])?
+        $(, indexes [$(($($led:ident),* $(,)?)),* $(,)?])? {
             $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
         }
     ) => {
@@ -167,8 +173,10 @@ macro_rules! table {
                     indexed: false,
                     audited: false,
                 } ),*)?],
+                indexes: &[$($(&[$(stringify!($led)),*]),*)?],
                 readers: &[$($(hims_domain::permission::Read::$reader),*)?],
                 search: $crate::or_else!([$(Some($search))?] [None]),
+                finder: $crate::or_else!([$($(Some($finder))?)?] [None]),
             };
             const PARENT: Option<&'static str> = $crate::or_else!([$(Some(stringify!($parent)))?] [None]);
 

@@ -11,7 +11,8 @@ use crate::table;
 table! {
     /// One row per appointment, whatever its status.
     AppointmentRow in "appointments",
-    readers [AllData, AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords] {
+    readers [AllData, AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords],
+    indexes [(patient_id, starts_at), (provider_id, starts_at), (department_id, starts_at), (status, starts_at), (scheduled_date, starts_at)] {
         /// The appointment.
         id: Uuid [indexed],
         /// Who is seen.

@@ -14,7 +14,8 @@ use crate::table;
 table! {
     /// One row per consultation.
     ConsultationRow in "consultations", readers [AllData, ClinicalRecords, AssignedPatients, OwnRecords],
-    search "search @@ websearch_to_tsquery('simple', {q})" {
+    search "search @@ websearch_to_tsquery('simple', {q})" found by "hims_identity.consultations_found_by",
+    indexes [(patient_id, started_at), (provider_id, started_at), (provider_id, status, started_at)] {
         /// The consultation.
         id: Uuid [indexed],
         /// The appointment that led to it.

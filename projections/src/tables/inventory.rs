@@ -9,7 +9,8 @@ use crate::table;
 
 table! {
     /// One row per lot of a medication at a place.
-    InventoryRow in "medication_inventory", readers [AllData, Inventory] {
+    InventoryRow in "medication_inventory", readers [AllData, Inventory],
+    indexes [(medication_id, expiry_date)] {
         /// The lot.
         id: Uuid [indexed],
         /// Of what.

@@ -11,7 +11,9 @@ use crate::table;
 table! {
     /// One row per patient.
     PatientRow in "patients", readers [AllData, AllPatients, AssignedPatients, Prescriptions, OwnRecords],
-    search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))" {
+    search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))"
+    found by "hims_identity.patients_found_by",
+    indexes [(last_name, first_name)] {
         /// The patient.
         id: Uuid [indexed],
         /// Medical record number, issued by this hospital.
@@ -106,7 +108,8 @@ table! {
 table! {
     /// One row per allergy or intolerance of a patient.
     AllergyRow in "patient_allergies",
-    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
+    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
+    indexes [(patient_id, is_active)] {
         /// The allergy.
         id: Uuid [indexed],
         /// The patient.

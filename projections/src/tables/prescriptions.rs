@@ -11,7 +11,8 @@ use crate::table;
 table! {
     /// One row per prescription.
     PrescriptionRow in "prescriptions",
-    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords] {
+    readers [AllData, ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
+    indexes [(patient_id, created_at), (provider_id, created_at), (status, created_at)] {
         /// The prescription.
         id: Uuid [indexed],
         /// The consultation that led to it.
