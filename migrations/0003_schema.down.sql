@@ -1,3 +1,5 @@
+drop function hims_identity.consultations_found_by(text);
+drop function hims_identity.patients_found_by(text);
 drop function hims_identity.look_at_all_rows(regclass);
 drop function hims_identity.hide(regclass, text[]);
 drop function hims_identity.readable(regclass, text[]);

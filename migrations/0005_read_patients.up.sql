@@ -86,7 +86,7 @@ create table patient_allergies (
     created_at           timestamptz  not null,
     updated_at           timestamptz  not null
 );
-create index idx_patient_allergies_patient on patient_allergies (patient_id);
+create index idx_patient_allergies_patient on patient_allergies (patient_id, is_active);
 create index idx_patient_allergies_allergen on patient_allergies (allergen_name);
 create index idx_patient_allergies_active on patient_allergies (is_active);
 create index idx_patient_allergies_reported_by on patient_allergies (reported_by);

@@ -38,12 +38,13 @@ create table appointments (
     constraint chk_no_patient_clash exclude using gist (patient_id with =, tstzrange(starts_at, ends_at) with &&)
         where (status not in ('cancelled', 'no_show')) deferrable initially deferred
 );
-create index idx_appointments_patient on appointments (patient_id);
-create index idx_appointments_provider on appointments (provider_id);
-create index idx_appointments_date on appointments (scheduled_date);
+-- With starts_at: lists of one patient, provider, day, status or department are read in the order of time.
+create index idx_appointments_patient on appointments (patient_id, starts_at);
+create index idx_appointments_provider on appointments (provider_id, starts_at);
+create index idx_appointments_date on appointments (scheduled_date, starts_at);
 create index idx_appointments_datetime on appointments (scheduled_date, scheduled_time);
-create index idx_appointments_status on appointments (status);
-create index idx_appointments_department on appointments (department_id);
+create index idx_appointments_status on appointments (status, starts_at);
+create index idx_appointments_department on appointments (department_id, starts_at);
 create index idx_appointments_room on appointments (room_id);
 create index idx_appointments_starts_at on appointments (starts_at);
 create index idx_appointments_provider_date_time on appointments (provider_id, scheduled_date, scheduled_time);

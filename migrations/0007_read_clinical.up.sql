@@ -32,7 +32,7 @@ create table consultations (
 );
 create index idx_consultations_appointment on consultations (appointment_id);
 create index idx_consultations_patient on consultations (patient_id);
-create index idx_consultations_provider on consultations (provider_id);
+create index idx_consultations_provider on consultations (provider_id, started_at);
 create index idx_consultations_status on consultations (status);
 create index idx_consultations_date on consultations (started_at);
 create index idx_consultations_patient_date on consultations (patient_id, started_at desc);
@@ -80,7 +80,7 @@ create table vital_signs (
     constraint chk_temperature check ((temperature_unit = 'F' and temperature between 50 and 122)
                                    or (temperature_unit = 'C' and temperature between 10 and 50))
 );
-create index idx_vital_signs_patient on vital_signs (patient_id);
+create index idx_vital_signs_patient on vital_signs (patient_id, recorded_at);
 create index idx_vital_signs_consultation on vital_signs (consultation_id);
 create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
 

@@ -73,10 +73,11 @@ create table prescriptions (
     created_by          uuid        references users (id) deferrable initially deferred,
     updated_by          uuid        references users (id) deferrable initially deferred
 );
-create index idx_prescriptions_patient on prescriptions (patient_id);
-create index idx_prescriptions_provider on prescriptions (provider_id);
+-- With created_at: lists of one patient, provider or status are read in the order of time.
+create index idx_prescriptions_patient on prescriptions (patient_id, created_at);
+create index idx_prescriptions_provider on prescriptions (provider_id, created_at);
 create index idx_prescriptions_consultation on prescriptions (consultation_id);
-create index idx_prescriptions_status on prescriptions (status);
+create index idx_prescriptions_status on prescriptions (status, created_at);
 create index idx_prescriptions_created_at on prescriptions (created_at);
 create index idx_active_prescriptions on prescriptions (created_at) where status not in ('dispensed', 'cancelled');
 

@@ -23,12 +23,12 @@ create table audit_logs (
 ) partition by range ("timestamp");
 -- With the position: events of somebody, or about somebody, are read in the order of the log.
 create index idx_audit_logs_user on audit_logs (user_id, position);
-create index idx_audit_logs_action on audit_logs (action);
+create index idx_audit_logs_action on audit_logs (action, "timestamp");
 create index idx_audit_logs_resource on audit_logs (resource_type, resource_id);
 create index idx_audit_logs_resource_id on audit_logs (resource_id);
 create index idx_audit_logs_patient on audit_logs (patient_id, position);
 create index idx_audit_logs_timestamp on audit_logs ("timestamp");
-create index idx_audit_logs_position on audit_logs using brin (position);
+create index idx_audit_logs_position on audit_logs (position);
 
 -- Makes the partition of a month, if it is missing. Readers read it as a part of the whole table, never by itself. There
 -- is no default partition: nothing is swallowed silently.

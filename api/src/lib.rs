@@ -6,7 +6,6 @@ mod demo;
 pub mod embedded;
 mod hospital;
 pub mod import;
-mod instant;
 mod keys;
 mod openapi;
 mod problem;

@@ -8,6 +8,7 @@ mod derived;
 mod described;
 mod event;
 mod ids;
+pub mod instant;
 mod personal;
 pub mod values;
 

@@ -2,10 +2,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use hims_domain::instant::instant;
 use hims_projections::{Rebuild, Rebuilt, Target};
 
 use super::{Failure, bar, say};
-use crate::instant::instant;
 use crate::{Hospital, Purpose, Settings};
 
 /// A position or an instant.

@@ -5,11 +5,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use hims_domain::Described;
+use hims_domain::instant::instant;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-
-use crate::instant::instant;
 
 /// A code of a code system.
 #[derive(Default, Deserialize)]

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
+use hims_domain::instant::{instant, up_to};
 
-use crate::instant::{instant, up_to};
 use crate::problem::Problem;
 
 const INSTANT: &str = "an instant such as 2026-11-23T10:00:00Z, or a day such as 2026-11-23";

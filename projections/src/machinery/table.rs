@@ -19,6 +19,8 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Columns that the database fills by itself, from others of the row.
     pub generated: &'static [Column],
+    /// Columns that lead an index together, in its order: filtered by the first of them, sorted by the last.
+    pub indexes: &'static [&'static [&'static str]],
     /// Who may ask for it: any of these in a role's `read`. Which rows they see is for row-level security to say.
     /// Empty for everybody who is logged in.
     pub readers: &'static [Read],
@@ -26,6 +28,8 @@ pub struct Table {
     pub part: Option<Part>,
     /// The condition of a text search, with `{q}` for what is searched.
     pub search: Option<&'static str>,
+    /// The function that finds keys by a text search, where row-level security keeps the condition from its index.
+    pub(crate) finder: Option<&'static str>,
 }
 
 /// A part of the history of a stream that has a table of its own, with readers of its own.
@@ -165,8 +169,11 @@ pub(crate) use or_else;
 /// - `stamped`: the columns `version`, `created_at` and `updated_at`, after all others; with `stamped by`, `created_by` and
 ///   `updated_by` too, for rows that people work on; with `stamped once`, no `updated_at`, for rows that never change;
 ///   with `stamped version`, `version` alone. In parentheses, those of them that lead an index;
-/// - `search "CONDITION"`: a condition on the row in SQL, with `{q}` for the text that is searched;
-/// - `generated [COLUMNS]`: columns that the database fills by itself.
+/// - `search "CONDITION"`: a condition on the row in SQL, with `{q}` for the text that is searched; with `found by
+///   "FUNCTION"`, the function that finds the keys of such rows by the index of the condition;
+/// - `generated [COLUMNS]`: columns that the database fills by itself;
+/// - `indexes [(COLUMN, COLUMN), …]`: columns that lead an index together, for the lists that are filtered by the first of
+///   them and sorted by the last.
 ///
 /// After a column's type stand its marks: `personal` (masked in the audit), `hidden` (never answered, and not by the
 /// streams and events of its field either; `hims_identity.hide(…)` in the migration), `indexed` (leads an index: may be
@@ -179,8 +186,9 @@ macro_rules! table {
         $(, part of $stream:ident [$($part:ident),* $(,)?] events $events:literal)?
         $(, readers [$($reader:ident),* $(,)?])?
         , stamped $($stamped:ident)? $(($($stamp:ident),* $(,)?))?
-        $(, search $search:literal)?
-        $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])? {
+        $(, search $search:literal $(found by $finder:literal)?)?
+        $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])?
+        $(, indexes [$(($($led:ident),* $(,)?)),* $(,)?])? {
             $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
         }
     ) => {
@@ -227,6 +235,7 @@ macro_rules! table {
                     indexed: false,
                     audited: false,
                 } ),*)?],
+                indexes: &[$($(&[$(stringify!($led)),*]),*)?],
                 readers: $crate::machinery::table::or_else!(
                     [$(&[hims_domain::permission::Read::AllData, $(hims_domain::permission::Read::$reader),*])?] [&[]]
                 ),
@@ -237,6 +246,7 @@ macro_rules! table {
                     events: $events,
                 }))?] [None]),
                 search: $crate::machinery::table::or_else!([$(Some($search))?] [None]),
+                finder: $crate::machinery::table::or_else!([$($(Some($finder))?)?] [None]),
             };
             const PARENT: Option<&'static str> =
                 $crate::machinery::table::or_else!([$(Some(stringify!($parent)))?] [None]);

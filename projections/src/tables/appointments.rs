@@ -12,7 +12,11 @@ table! {
     /// One row per appointment, whatever its status.
     AppointmentRow in "appointments",
     readers [AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords],
-    stamped by {
+    stamped by,
+    indexes [
+        (patient_id, starts_at), (provider_id, starts_at), (department_id, starts_at), (status, starts_at),
+        (scheduled_date, starts_at),
+    ] {
         /// The appointment.
         id: Uuid [indexed],
         /// Who is seen.

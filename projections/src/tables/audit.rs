@@ -16,7 +16,8 @@ use crate::machinery::table::table;
 
 table! {
     /// One row per event: what was done by whom, and what was attempted and refused.
-    AuditRow in "audit_logs", readers [AuditLogs], stamped version {
+    AuditRow in "audit_logs", readers [AuditLogs], stamped version,
+    indexes [(user_id, position), (patient_id, position), (action, timestamp), (resource_type, resource_id)] {
         /// Derived from the position.
         id: Uuid [indexed],
         /// Of the event in the log.

@@ -16,7 +16,8 @@ table! {
     ConsultationRow in "consultations",
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
     stamped by,
-    search "search @@ websearch_to_tsquery('simple', {q})" {
+    search "search @@ websearch_to_tsquery('simple', {q})" found by "hims_identity.consultations_found_by",
+    indexes [(patient_id, started_at), (provider_id, started_at), (provider_id, status, started_at)] {
         /// The consultation.
         id: Uuid [indexed],
         /// The appointment that led to it.

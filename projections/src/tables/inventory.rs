@@ -9,7 +9,7 @@ use crate::machinery::table::table;
 
 table! {
     /// One row per lot of a medication at a place.
-    InventoryRow in "medication_inventory", readers [Inventory], stamped {
+    InventoryRow in "medication_inventory", readers [Inventory], stamped, indexes [(medication_id, expiry_date)] {
         /// The lot.
         id: Uuid [indexed],
         /// Of what.

@@ -13,7 +13,9 @@ table! {
     PatientRow in "patients",
     readers [AllPatients, AssignedPatients, Prescriptions, OwnRecords],
     stamped by (created_by, updated_by),
-    search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))" {
+    search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))"
+        found by "hims_identity.patients_found_by",
+    indexes [(last_name, first_name)] {
         /// The patient.
         id: Uuid [indexed],
         /// Medical record number, issued by this hospital.
@@ -99,7 +101,8 @@ table! {
     AllergyRow in "patient_allergies",
     part of patient [allergies, retired_allergies] events "patient.allergy",
     readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
-    stamped {
+    stamped,
+    indexes [(patient_id, is_active)] {
         /// The allergy.
         id: Uuid [indexed],
         /// The patient.

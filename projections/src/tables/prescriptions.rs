@@ -12,7 +12,8 @@ table! {
     /// One row per prescription.
     PrescriptionRow in "prescriptions",
     readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
-    stamped by (created_at) {
+    stamped by (created_at),
+    indexes [(patient_id, created_at), (provider_id, created_at), (status, created_at)] {
         /// The prescription.
         id: Uuid [indexed],
         /// The consultation that led to it.

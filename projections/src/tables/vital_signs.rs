@@ -18,7 +18,8 @@ table! {
     generated [
         /// Weight in kilograms over the square of height in metres, to one decimal (LOINC 39156-5).
         bmi: Option<Decimal>,
-    ] {
+    ],
+    indexes [(patient_id, recorded_at)] {
         /// The set.
         id: Uuid [indexed],
         /// Where they were taken.

@@ -1,0 +1,108 @@
+use chrono::{Days, NaiveDate};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use uuid::Uuid;
+
+/// Fills the read tables of a hospital that has just been migrated: so many patients, a multiple of 800, and what belongs
+/// to them. Needs a superuser, since it writes past the constraints between tables.
+///
+/// # Errors
+/// When the database does not answer, or its tables have other columns than are filled.
+pub async fn fill(db: &mut PgConnection, patients: u32) -> Result<(), sqlx::Error> {
+    let sql = include_str!("fill.sql").replace("{patients}", &patients.to_string());
+    let mut transaction = db.begin().await?;
+    transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    transaction.commit().await?;
+    // Which rows everybody sees, and how values are spread: the planner asks for both.
+    db.execute("vacuum (analyze)").await?;
+    Ok(())
+}
+
+/// The kinds of rows that lists are about, as `fill.sql` numbers them in their keys.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Department = 2,
+    Provider = 3,
+    Patient = 5,
+    Appointment = 7,
+    Prescription = 10,
+    Medication = 11,
+}
+
+/// How many departments, providers and medications there are, however many patients.
+const DEPARTMENTS: u32 = 20;
+const PROVIDERS: u32 = 200;
+const MEDICATIONS: u32 = 2_000;
+
+/// What lists are about: the nth row of each kind, beginning anew after the last.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    /// How many patients there are.
+    pub patients: u32,
+    /// Which row.
+    pub nth: u32,
+}
+
+fn key(kind: Kind, nth: u32) -> Uuid {
+    Uuid::from_u128(((kind as u128) << 96) | (0x7000_8000 << 48) | u128::from(nth))
+}
+
+impl Subject {
+    pub(super) fn department(self) -> Uuid {
+        key(Kind::Department, self.nth % DEPARTMENTS)
+    }
+
+    /// A provider of the department.
+    pub(super) fn provider(self) -> Uuid {
+        key(Kind::Provider, self.nth % PROVIDERS)
+    }
+
+    pub(super) fn patient(self) -> Uuid {
+        key(Kind::Patient, self.nth % self.patients)
+    }
+
+    /// A patient with an appointment that is still to come in the department: one of its last twenty.
+    pub(super) fn assigned_patient(self) -> Uuid {
+        let after = DEPARTMENTS * (1 + self.nth / DEPARTMENTS % 20) - self.nth % DEPARTMENTS;
+        let appointment = u64::from(self.patients * 5 - after);
+        key(Kind::Patient, u32::try_from(appointment * 7919 % u64::from(self.patients)).unwrap_or_default())
+    }
+
+    /// An appointment that the audit log names.
+    pub(super) fn appointment(self) -> Uuid {
+        key(Kind::Appointment, self.nth % self.patients * 4)
+    }
+
+    pub(super) fn prescription(self) -> Uuid {
+        key(Kind::Prescription, self.nth % (self.patients * 3))
+    }
+
+    pub(super) fn medication(self) -> Uuid {
+        key(Kind::Medication, self.nth % MEDICATIONS)
+    }
+
+    pub(super) fn family_name(self) -> String {
+        name(self.nth % self.patients * 7 % 1_000)
+    }
+
+    pub(super) fn given_name(self) -> String {
+        let nth = self.nth % self.patients;
+        name(1_000 + (nth / 1_000 + nth) % 500)
+    }
+
+    pub(super) fn phone(self) -> String {
+        format!("+1212{:07}", self.nth % self.patients)
+    }
+
+    pub(super) fn date_of_birth(self) -> NaiveDate {
+        let days = Days::new(u64::from(self.nth % self.patients * 37 % 33_000));
+        NaiveDate::from_ymd_opt(1930, 1, 1).unwrap_or_default() + days
+    }
+}
+
+/// A name of four syllables.
+fn name(nth: u32) -> String {
+    const SYLLABLES: [&str; 10] = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "ru"];
+    let digits = format!("{:04}", nth * 7_919 % 10_000);
+    let name: String = digits.bytes().map(|it| SYLLABLES[usize::from(it - b'0')]).collect();
+    name[..1].to_uppercase() + &name[1..]
+}

@@ -1,0 +1,157 @@
+-- Fills the read tables of an empty hospital as years of work would, in the proportions of the document's volumes:
+-- `{patients}` patients, five appointments and three prescriptions of each, twenty rows of the audit log.
+-- Rows are written straight into the tables, by a superuser: no events, and no trigger that would check what is known.
+set local session_replication_role = replica;
+set local search_path = hims, public;
+set local maintenance_work_mem = '512MB';
+
+-- Indexes are made after the rows, as a rebuild makes them. Constraints that exclude are not made again: no list reads
+-- their indexes, and checking them would take longer than everything else.
+create temporary table later on commit drop as
+select i.indexrelid::regclass as name, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') as make
+  from pg_index i join pg_class t on t.oid = i.indrelid
+ where t.relnamespace = 'hims'::regnamespace and not t.relispartition
+   and not exists (select from pg_constraint c where c.conindid = i.indexrelid);
+do $$
+declare
+    it record;
+begin
+    for it in select name from later loop
+        execute format('drop index %s', it.name);
+    end loop;
+    for it in select conrelid::regclass as of, conname as name from pg_constraint
+               where connamespace = 'hims'::regnamespace and contype = 'x' loop
+        execute format('alter table %s drop constraint %I', it.of, it.name);
+    end loop;
+end $$;
+
+-- The key of the nth row of a kind. Keys grow with n, as those that the server issues grow with time.
+create function pg_temp.key(kind integer, n bigint) returns uuid language sql immutable as $$
+    select (lpad(to_hex(kind), 8, '0') || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+$$;
+
+-- A name of four syllables.
+create function pg_temp.name(n bigint) returns text language sql immutable as $$
+    select initcap(string_agg((array['ba', 'ce', 'di', 'fo', 'gu', 'ka', 'le', 'mi', 'no', 'ru'])[digit::integer + 1], ''
+                              order by place))
+      from regexp_split_to_table(lpad((n * 7919 % 10000)::text, 4, '0'), '') with ordinality as d (digit, place)
+$$;
+
+insert into user_roles (id, name, display_name, version, created_at, updated_at)
+select pg_temp.key(1, 1), 'staff of the lists', 'Staff', 1, now(), now();
+
+insert into departments (id, code, name, time_zone, is_active, version, created_at, updated_at)
+select pg_temp.key(2, n), 'DEPT-' || n, 'Department ' || n, 'UTC', true, 1, now(), now()
+  from generate_series(0::bigint, 19) n;
+
+-- Ten providers in each department.
+insert into users (id, email, password_hash, first_name, last_name, role_id, department_id, is_active, is_email_verified,
+                   must_change_password, version, created_at, updated_at)
+select pg_temp.key(3, n), 'provider' || n || '@lists.example', '!', 'Given' || n, 'Family' || n, pg_temp.key(1, 1),
+       pg_temp.key(2, n % 20), true, true, false, 1, now(), now()
+  from generate_series(0::bigint, 199) n;
+
+insert into rooms (id, department_id, room_number, room_type, capacity, status, version, created_at, updated_at)
+select pg_temp.key(4, n), pg_temp.key(2, n % 20), 'R' || n, 'exam', 1, 'active', 1, now(), now()
+  from generate_series(0::bigint, 199) n;
+
+-- A thousand family names, and five hundred given names.
+insert into patients (id, mrn, first_name, last_name, date_of_birth, gender, email, phone_primary, version, created_at,
+                      updated_at)
+with names as materialized (select nth, pg_temp.name(nth) as name from generate_series(0, 1499) nth)
+select pg_temp.key(5, n), 'MRN-' || lpad(n::text, 10, '0'), given.name, family.name,
+       case when n % 3 > 0 then date '1930-01-01' + (n * 37 % 33000)::integer end,
+       case n % 2 when 0 then 'female' else 'male' end, 'patient' || n || '@lists.example',
+       '+1212' || lpad(n::text, 7, '0'), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, {patients} - 1) n
+  join names family on family.nth = n * 7 % 1000
+  join names given on given.nth = 1000 + (n / 1000 + n) % 500
+ order by n;
+
+insert into patient_allergies (id, patient_id, allergen_type, allergen_name, severity, is_active, version, created_at,
+                               updated_at)
+select pg_temp.key(6, n), pg_temp.key(5, n / 2), 'drug', 'Allergen ' || n % 300, 'mild', n % 5 <> 0, 1, now(), now()
+  from generate_series(0::bigint, {patients} - 1) n;
+
+-- Each provider sees sixteen patients a day, one after the other; four fifths of the days are over.
+insert into appointments (id, patient_id, provider_id, department_id, room_id, appointment_type, scheduled_date,
+                          scheduled_time, duration_minutes, time_zone, starts_at, ends_at, status, priority, version,
+                          created_at, updated_at)
+select pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200), pg_temp.key(2, n % 20),
+       pg_temp.key(4, n % 200), 'follow_up', starts_at::date, starts_at::time, 20, 'UTC', starts_at,
+       starts_at + interval '20 minutes',
+       case when starts_at < current_date
+            then case n % 13 when 0 then 'cancelled' when 1 then 'no_show' else 'completed' end
+            when starts_at < current_date + 1 and n % 3 = 1 then 'checked_in'
+            when n % 3 = 0 then 'confirmed' else 'scheduled' end,
+       'normal', 1, starts_at - interval '20 days', starts_at
+  from generate_series(0::bigint, 5 * {patients} - 1) n,
+       lateral (select n / 200 as slot) s,
+       lateral (select current_date - ({patients} / 800)::integer + (slot / 16)::integer
+                     + time '08:00' + slot % 16 * interval '20 minutes' as starts_at) t;
+
+-- Three of five appointments led to a consultation.
+insert into consultations (id, appointment_id, patient_id, provider_id, consultation_type, workflow_type,
+                           chief_complaint, assessment, status, started_at, version, created_at, updated_at)
+select pg_temp.key(8, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
+       'standard', 'standard', 'Cough for ' || case n / 2 % 30 when 0 then 'seven' else 'three' end || ' days',
+       case n % 2 when 0 then 'Bronchitis' else 'A cold' end,
+       case when n > 3 * {patients} - 100 then 'in_progress' else 'completed' end,
+       current_date - ({patients} / 800)::integer + (n / 3200)::integer + time '08:00'
+           + n / 200 % 16 * interval '20 minutes', 1, now(), now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+insert into vital_signs (id, consultation_id, patient_id, recorded_by, recorded_at, heart_rate, temperature_unit, status,
+                         version, created_at, updated_at)
+select pg_temp.key(9, n), c.id, c.patient_id, c.provider_id, c.started_at + n % 2 * interval '5 minutes', 60 + n % 50,
+       'C', 'final', 1, c.started_at, c.started_at
+  from generate_series(0::bigint, 6 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n / 2);
+
+insert into prescriptions (id, consultation_id, patient_id, provider_id, prescription_number, status, priority, version,
+                           created_at, updated_at)
+select pg_temp.key(10, n), pg_temp.key(8, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
+       'RX-' || lpad(n::text, 10, '0'),
+       case when n < 3 * {patients} - 2000 then case n % 20 when 0 then 'cancelled' else 'dispensed' end
+            else (array['pending', 'sent_to_pharmacy', 'ready'])[n % 3 + 1] end,
+       'normal', 1, now() - (3 * {patients} - n) * interval '40 seconds', now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+insert into medications (id, name, controlled_substance, requires_prescription, is_active, version, created_at,
+                         updated_at)
+select pg_temp.key(11, n), initcap(substr(md5('medication' || n), 1, 9)) || ' ' || n % 50 || ' mg', false, true, true, 1,
+       now(), now()
+  from generate_series(0::bigint, 1999) n;
+
+insert into prescription_items (id, prescription_id, line_number, medication_id, as_needed, quantity, quantity_unit,
+                                substitution_allowed, status, version, created_at, updated_at)
+select pg_temp.key(12, n), pg_temp.key(10, n / 2), n % 2 + 1, pg_temp.key(11, n % 2000), false, 20, 'tablet', true,
+       'active', 1, now(), now()
+  from generate_series(0::bigint, 6 * {patients} - 1) n;
+
+insert into medication_inventory (id, medication_id, location_id, lot_number, expiry_date, quantity_on_hand, unit, status,
+                                  version, received_at, updated_at)
+select pg_temp.key(13, n), pg_temp.key(11, n % 2000), pg_temp.key(4, n % 200), 'LOT-' || n,
+       current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now()
+  from generate_series(0::bigint, {patients} / 5 - 1) n;
+
+-- A year of the audit log, up to this month.
+select create_monthly_partition('audit_logs', (now() - month * interval '1 month')::date)
+  from generate_series(0, 12) month;
+insert into audit_logs (id, position, user_id, action, resource_type, resource_id, patient_id, new_values, "timestamp",
+                        success, version)
+select pg_temp.key(14, n), n, pg_temp.key(3, n * 31 % 200), (array['appointment.scheduled', 'record.read',
+       'vital_signs.recorded', 'prescription.written'])[n % 4 + 1],
+       (array['appointment', 'patient', 'vital_signs', 'prescription'])[n % 4 + 1],
+       pg_temp.key(7, n * 104729 % (5 * {patients})), pg_temp.key(5, n * 7919 % {patients}),
+       '{"status": "final", "heart_rate": 72}', now() - (20 * {patients} - n) * (interval '360 days' / (20 * {patients})),
+       true, 1
+  from generate_series(1::bigint, 20 * {patients}) n;
+
+do $$
+declare
+    it record;
+begin
+    for it in select make from later loop
+        execute it.make;
+    end loop;
+end $$;

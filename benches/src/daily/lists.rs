@@ -1,0 +1,142 @@
+use chrono::NaiveDate;
+use hims_commands::system_roles;
+use hims_domain::permission::{Read, Word};
+use hims_projections::query::{Comparison, Filter, Identity, Wanted, bound};
+use hims_projections::{TABLES, Table};
+
+use super::fill::Subject;
+
+/// How many rows a page of a list has, as where nothing else is asked for.
+const LIMIT: usize = 50;
+
+/// A list that somebody reads every day.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// Who reads what.
+    pub name: String,
+    /// The reader.
+    pub who: Identity,
+    /// The table.
+    pub table: &'static Table,
+    /// What is asked of the table.
+    pub wanted: Wanted,
+}
+
+/// Every list, about one subject.
+///
+/// # Errors
+/// The name of a table or of a parameter that there is not.
+pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
+    let (patient, provider, department) = (about.patient(), about.provider(), about.department());
+    let (assigned, today) = (about.assigned_patient(), today.to_string());
+    let (family, given) = (about.family_name(), about.given_name());
+    let staff = Identity { user_id: Some(provider), department_id: Some(department), ..Identity::default() };
+    let reception = Reader::of("receptionist", staff.clone());
+    let (doctor, nurse) = (Reader::of("doctor", staff.clone()), Reader::of("nurse", staff.clone()));
+    let pharmacist = Reader::of("pharmacist", staff);
+    let own = Reader::of("patient", Identity { patient_id: Some(patient), ..Identity::default() });
+    // A hospital defines the role of its auditors itself.
+    let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
+    let auditor = Reader { role: "auditor", who: auditor };
+    [
+        // Reception: who comes, and who is on the telephone.
+        reception.list(
+            "department's day",
+            format!("appointments?department_id={department}&scheduled_date={today}&sort=starts_at"),
+        ),
+        reception.list("what is scheduled", "appointments?status=scheduled&sort=starts_at"),
+        reception.list("newest appointments", "appointments?sort=-starts_at"),
+        reception.list("patient's appointments", format!("appointments?patient_id={patient}&sort=-starts_at")),
+        reception.list("patients by name", format!("patients?last_name={family}&sort=last_name")),
+        reception.list("patients in order", "patients?sort=last_name"),
+        reception.list("patients by text", format!("patients?q={given} {family}")),
+        reception.list("patient by phone", format!("patients?phone_primary={}", about.phone())),
+        reception.list("patients by birth", format!("patients?date_of_birth={}", about.date_of_birth())),
+        // A doctor: the day, and the patient who sits there.
+        doctor.list("my appointments", format!("appointments?provider_id={provider}&sort=starts_at")),
+        doctor.list("from today", format!("appointments?provider_id={provider}&starts_at_from={today}&sort=starts_at")),
+        doctor.list("who waits", format!("appointments?provider_id={provider}&status=checked_in&sort=starts_at")),
+        doctor.list(
+            "open consultations",
+            format!("consultations?provider_id={provider}&status=in_progress&sort=-started_at"),
+        ),
+        doctor.list("consultations", format!("consultations?patient_id={patient}&sort=-started_at")),
+        doctor.list("consultations by text", format!("consultations?patient_id={patient}&q=bronchitis")),
+        doctor.list("vital signs", format!("vital_signs?patient_id={patient}&sort=-recorded_at")),
+        doctor.list("prescriptions", format!("prescriptions?patient_id={patient}&sort=-created_at")),
+        doctor.list("allergies", format!("patient_allergies?patient_id={patient}&is_active=true")),
+        // A nurse: the patients of the department.
+        nurse.list("my patients", "patients?sort=last_name"),
+        nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
+        nurse.list("vital signs", format!("vital_signs?patient_id={assigned}&sort=-recorded_at")),
+        nurse.list("allergies", format!("patient_allergies?patient_id={assigned}")),
+        // A pharmacist: what is to be dispensed, to whom, from which lot.
+        pharmacist.list("what was sent", "prescriptions?status=sent_to_pharmacy&sort=created_at"),
+        pharmacist.list("items", format!("prescription_items?prescription_id={}", about.prescription())),
+        pharmacist.list("patient", format!("patients?id={patient}")),
+        pharmacist.list("allergies", format!("patient_allergies?patient_id={patient}")),
+        pharmacist.list(
+            "lots by expiry",
+            format!("medication_inventory?medication_id={}&sort=expiry_date", about.medication()),
+        ),
+        // An auditor: who did what to whom.
+        auditor.list("newest first", "audit_logs?sort=-timestamp"),
+        auditor.list("end of the log", "audit_logs?sort=-position"),
+        auditor.list("by user", format!("audit_logs?user_id={provider}&sort=-timestamp")),
+        auditor.list("by patient", format!("audit_logs?patient_id={patient}&sort=-timestamp")),
+        auditor.list("by action", "audit_logs?action=record.read&sort=-timestamp"),
+        auditor.list(
+            "by resource",
+            format!("audit_logs?resource_type=appointment&resource_id={}&sort=-timestamp", about.appointment()),
+        ),
+        // A patient: what row-level security leaves of everything.
+        own.list("data", "patients"),
+        own.list("appointments", "appointments?sort=-starts_at"),
+        own.list("consultations", "consultations?sort=-started_at"),
+        own.list("vital signs", "vital_signs?sort=-recorded_at"),
+        own.list("prescriptions", "prescriptions?sort=-created_at"),
+        own.list("allergies", "patient_allergies"),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// Somebody who reads lists.
+struct Reader {
+    role: &'static str,
+    who: Identity,
+}
+
+impl Reader {
+    /// Somebody with a role that every hospital begins with.
+    fn of(role: &'static str, who: Identity) -> Self {
+        let permissions = system_roles().into_iter().map(|(_, it)| it).find(|it| it.name.0 == role);
+        let reads: Vec<_> = permissions.iter().flat_map(|it| &it.permissions.read).map(Word::as_str).collect();
+        Self { role, who: Identity { role: Some(role.to_owned()), reads: reads.join(","), ..who } }
+    }
+
+    /// A list of theirs: a table and its parameters, as in a request.
+    fn list(&self, name: &str, request: impl AsRef<str>) -> Result<List, String> {
+        let (table, parameters) = request.as_ref().split_once('?').unwrap_or((request.as_ref(), ""));
+        let unknown = || format!("there is no list {}", request.as_ref());
+        let table = TABLES.iter().find(|it| it.name == table).ok_or_else(unknown)?;
+        let mut wanted = Wanted { limit: LIMIT, ..Wanted::default() };
+        for (parameter, value) in parameters.split('&').filter_map(|it| it.split_once('=')) {
+            match parameter {
+                "q" => wanted.search = Some(value.to_owned()),
+                "sort" => {
+                    wanted.descending = value.starts_with('-');
+                    wanted.sort = Some(table.column(value.trim_start_matches('-')).ok_or_else(unknown)?);
+                }
+                _ => {
+                    let from = parameter.strip_suffix("_from").map(|it| (it, Comparison::From));
+                    let (column, comparison) = from.unwrap_or((parameter, Comparison::Equal));
+                    let column = table.column(column).ok_or_else(unknown)?;
+                    let value = bound(column.kind, comparison, value).ok_or_else(unknown)?;
+                    wanted.filters.push(Filter { column, comparison, value });
+                }
+            }
+        }
+        Ok(List { name: format!("{}: {name}", self.role), who: self.who.clone(), table, wanted })
+    }
+}

@@ -1,0 +1,194 @@
+//! Reading the tables: one statement, under row-level security, with the position that it saw.
+//!
+//! The statement first says who asks, for itself only, while it reads the position, and then reads the rows. That refers
+//! to what was said laterally, so PostgreSQL cannot do it in another order.
+
+mod cursor;
+mod statement;
+mod value;
+mod wanted;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use hims_domain::permission::Read;
+use hims_event_store::Position;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+pub use crate::machinery::living::{QueryError, Shape};
+use crate::machinery::runner::checkpoint;
+use crate::{TABLES, Table};
+
+pub use cursor::Cursor;
+use statement::{SAID_AT, bind_identity, find_sql};
+pub use statement::{Statement, statement};
+pub use value::{bound, value};
+pub use wanted::{Comparison, Filter, Wanted};
+
+/// Who asks, as row-level security sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The user.
+    pub user_id: Option<Uuid>,
+    /// The name of the primary role.
+    pub role: Option<String>,
+    /// The patient who the user is.
+    pub patient_id: Option<Uuid>,
+    /// Where the user works.
+    pub department_id: Option<Uuid>,
+    /// What the user's roles may read, separated by commas.
+    pub reads: String,
+}
+
+/// A row as JSON text, and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The row; `None` when there is none, or none for this reader.
+    pub row: Option<(String, i32)>,
+    /// How far the tables were.
+    pub position: Position,
+}
+
+/// A page of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Rows as JSON text.
+    pub items: Vec<String>,
+    /// Where the next page begins; `None` when there is none.
+    pub next: Option<String>,
+    /// How far the tables were.
+    pub position: Position,
+}
+
+/// The position, unless it is the mark of tables that were swapped away.
+fn of_live_tables(position: Position) -> Result<Position, QueryError> {
+    if position < 0 { Err(QueryError::Swapped) } else { Ok(position) }
+}
+
+/// The statement that reads the row with a key, of each table.
+static FIND: LazyLock<HashMap<&str, String>> =
+    LazyLock::new(|| TABLES.iter().map(|it| (it.name, find_sql(it, Shape::Declared))).collect());
+
+/// The row with a key.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(
+    db: &mut PgConnection,
+    table: &Table,
+    shape: Shape,
+    id: Uuid,
+    who: &Identity,
+) -> Result<Found, QueryError> {
+    let query = match shape {
+        Shape::Declared => sqlx::query(FIND[table.name].as_str()),
+        Shape::Other => sqlx::query(sqlx::AssertSqlSafe(find_sql(table, shape))),
+    };
+    let row = bind_identity(query, who).bind(id).fetch_one(db).await?;
+    let json: Option<String> = row.try_get(0)?;
+    let version: Option<i32> = row.try_get(1)?;
+    Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
+}
+
+/// Which of the rows with these keys a caller may read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn visible(
+    db: &mut PgConnection,
+    table: &Table,
+    ids: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    let sql = format!(
+        "select r.id, who.position
+           from {SAID_AT}
+           left join lateral (
+                select id from {} where id = any($6) and who.said is not null offset 0) as r on true",
+        table.name,
+    );
+    let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
+    let mut visible = HashSet::new();
+    for row in rows {
+        of_live_tables(row.try_get(1)?)?;
+        visible.extend(row.try_get::<Option<Uuid>, _>(0)?);
+    }
+    Ok(visible)
+}
+
+/// A page of rows.
+///
+/// # Errors
+/// When a value is not of its column's type, or the database does not answer.
+pub async fn page(
+    db: &mut PgConnection,
+    table: &Table,
+    shape: Shape,
+    wanted: &Wanted,
+    who: &Identity,
+) -> Result<Page, QueryError> {
+    let statement = statement(table, shape, wanted, who);
+    let query = sqlx::query(sqlx::AssertSqlSafe(statement.text().to_owned()));
+    read_page(&statement.bind(query, who).fetch_all(db).await?, table, wanted)
+}
+
+fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, QueryError> {
+    let limit = wanted.limit;
+    let Some(first) = rows.first() else { return Err(sqlx::Error::RowNotFound.into()) };
+    let position = of_live_tables(first.try_get(3)?)?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows.iter().take(limit) {
+        items.extend(row.try_get::<Option<String>, _>(0)?);
+    }
+    let next = match rows.get(limit).and_then(|_| rows.get(limit - 1)) {
+        Some(last) => Some(Cursor { of: wanted.digest(table), value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
+        None => None,
+    };
+    Ok(Page { items, next, position })
+}
+
+/// How far the tables are.
+///
+/// # Errors
+/// When the database does not answer, or there are no tables.
+pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
+    of_live_tables(checkpoint(db).await?)
+}
+
+/// How many streams are parked.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn parked(db: &mut PgConnection) -> Result<i64, QueryError> {
+    Ok(sqlx::query_scalar("select count(*) from projection_failures").fetch_one(db).await?)
+}
+
+/// Positions of events of a patient or an actor after a position, from the audit log's indexes. The server asks on its
+/// own behalf: whether the caller may know was decided before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn audited_positions(
+    db: &mut PgConnection,
+    patient_id: Option<Uuid>,
+    user_id: Option<Uuid>,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<Position>, QueryError> {
+    let server = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
+    let sql = format!(
+        "select a.position
+           from {SAID_AT}
+          cross join lateral (
+                select position from audit_logs
+                 where ($6::uuid is null or patient_id = $6) and ($7::uuid is null or user_id = $7)
+                   and position > $8 and who.said is not null
+                 order by position limit $9 offset 0) as a
+          order by a.position",
+    );
+    let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), &server);
+    let rows = query.bind(patient_id).bind(user_id).bind(after).bind(limit).fetch_all(db).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,191 @@
+//! How PostgreSQL reads the lists that people read every day: through indexes, and no more than it takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hims_benches::daily::{List, Subject, fill, lists};
+use hims_projections::query::{Cursor, Shape, page, statement};
+use hims_projections::{READ_SCHEMA, TABLES};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
+
+use crate::support::{TestDatabase, database};
+
+/// Enough for PostgreSQL to choose the plans of a large hospital.
+const PATIENTS: u32 = 4_000;
+
+/// Most rows that are looked at for a page of fifty: those of a day, but no whole table.
+const LOOKED_AT: i64 = 2_000;
+
+/// A connection that reads as the server's own do, in a hospital with years behind it, and the day.
+async fn reader(database: &TestDatabase) -> (PgConnection, Vec<List>) {
+    let mut superuser = database.superuser().await;
+    fill(&mut superuser, PATIENTS).await.expect("filled");
+    superuser.close().await.expect("closed");
+    let mut reader = PgConnection::connect_with(&database.options).await.expect("a connection");
+    let settings = format!("set role hims_reader; set search_path = {READ_SCHEMA}, public");
+    reader.execute(AssertSqlSafe(settings)).await.expect("as a reader");
+    let today = sqlx::query_scalar("select current_date").fetch_one(&mut reader).await.expect("a day");
+    let of = |nth| lists(Subject { patients: PATIENTS, nth }, today).expect("lists");
+    (reader, [of(7), of(1_234)].concat())
+}
+
+/// How many rows of the read tables this connection has looked at, by policies and functions too.
+async fn looked_at(db: &mut PgConnection) -> i64 {
+    let sql = "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
+                 from pg_stat_xact_user_tables where schemaname = $1";
+    sqlx::query_scalar(sql).bind(READ_SCHEMA).fetch_one(db).await.expect("statistics")
+}
+
+/// What is wrong with how a page is read.
+async fn faults(db: &mut PgConnection, list: &List) -> Vec<String> {
+    // Within a transaction, nothing is taken out of the statistics.
+    let mut transaction = db.begin().await.expect("a transaction");
+    let before = looked_at(&mut transaction).await;
+    let statement = statement(list.table, Shape::Declared, &list.wanted, &list.who);
+    let sql = format!("explain (analyze, timing off, format json) {}", statement.text());
+    let explained = statement.bind(sqlx::query(AssertSqlSafe(sql)), &list.who).fetch_one(&mut *transaction).await;
+    let plan: Value = explained.unwrap_or_else(|error| panic!("{}: {error}", list.name)).get(0);
+    let mut faults = Vec::new();
+    find_faults(&plan[0]["Plan"], &mut faults);
+    let looked_at = looked_at(&mut transaction).await - before;
+    transaction.rollback().await.expect("the end");
+    faults.extend((looked_at > LOOKED_AT).then(|| format!("{looked_at} rows are looked at")));
+    faults
+}
+
+fn find_faults(node: &Value, faults: &mut Vec<String>) {
+    let inner = node["Plans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let count = |node: &Value, what| node[what].as_i64().unwrap_or(0) * node["Actual Loops"].as_i64().unwrap_or(0);
+    let seen = count(node, "Actual Rows") + count(node, "Rows Removed by Filter");
+    match node["Node Type"].as_str() {
+        // A table that stays small, or a month of the audit log that has hardly begun, is read as a whole.
+        Some("Seq Scan") if seen > LOOKED_AT / 4 => faults.push(format!("all of {} is read", node["Relation Name"])),
+        Some("Sort") => {
+            let sorted: i64 = inner.iter().map(|it| count(it, "Actual Rows")).sum();
+            faults.extend((sorted > LOOKED_AT).then(|| format!("{sorted} rows are sorted by {}", node["Sort Key"])));
+        }
+        _ => {}
+    }
+    inner.iter().for_each(|it| find_faults(it, faults));
+}
+
+#[tokio::test]
+async fn every_list_of_the_day_is_read_through_an_index() {
+    let database = database().await;
+    let (mut db, lists) = reader(&database).await;
+    let (mut wrong, mut empty) = (BTreeMap::new(), BTreeSet::new());
+    for list in &lists {
+        let page = page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await.expect("a page");
+        if page.items.is_empty() {
+            empty.insert(list.name.as_str());
+        }
+        let faults = faults(&mut db, list).await;
+        if !faults.is_empty() {
+            wrong.insert(&list.name, faults);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // An empty page would not show what a full one costs.
+    assert!(empty.is_empty(), "{empty:?}");
+}
+
+#[tokio::test]
+async fn the_middle_of_an_order_is_found_through_its_index_in_both_directions() {
+    let database = database().await;
+    let (mut db, lists) = reader(&database).await;
+    let of = |name: &str| lists.iter().find(|it| it.name == name).expect("a list").clone();
+    let (all, some) = (of("receptionist: newest appointments"), of("receptionist: what is scheduled"));
+    let patients = of("receptionist: patients in order");
+    // A third of the patients has no date of birth: they come last.
+    let mut births = patients.clone();
+    births.wanted.sort = patients.table.column("date_of_birth");
+    let audit = of("auditor: end of the log");
+    let mut read = 0;
+    for (list, skipped) in
+        [(all, 9_000), (some, 1_000), (patients, 3_000), (births.clone(), 1_500), (births, 3_950), (audit, 40_000)]
+    {
+        for descending in [false, true] {
+            let mut list = list.clone();
+            (list.wanted.descending, list.wanted.limit) = (descending, skipped);
+            let before = page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await.expect("a page");
+            list.wanted.cursor = before.next.as_deref().and_then(Cursor::parse);
+            assert!(list.wanted.cursor.is_some(), "{} goes on after {skipped}", list.name);
+            list.wanted.limit = 50;
+            assert_eq!(faults(&mut db, &list).await, Vec::<String>::new(), "{} {descending}", list.name);
+            let page = page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await.expect("a page");
+            assert!(!before.items.contains(&page.items[0]));
+            read += page.items.len();
+        }
+    }
+    assert_eq!(read, 12 * 50);
+}
+
+#[tokio::test]
+async fn a_text_that_finds_many_finds_them_all_page_by_page() {
+    let database = database().await;
+    let (mut db, lists) = reader(&database).await;
+    let mut list = lists.into_iter().find(|it| it.name == "doctor: consultations by text").expect("a list");
+    list.wanted.filters.clear();
+    // Of twelve thousand consultations, every thirtieth is about a cough of seven days, and half are about bronchitis.
+    for (text, count) in [("cough seven", 400), ("bronchitis", 6_000)] {
+        (list.wanted.search, list.wanted.limit, list.wanted.cursor) = (Some(text.to_owned()), 500, None);
+        let mut found = BTreeSet::new();
+        loop {
+            let page = page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await.expect("a page");
+            found.extend(page.items);
+            list.wanted.cursor = page.next.as_deref().and_then(Cursor::parse);
+            if list.wanted.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found.len(), count, "{text}");
+    }
+}
+
+/// The functions that find by a text look past row-level security, for what the server asks afterwards.
+#[tokio::test]
+async fn a_login_that_is_not_the_servers_finds_nothing_by_a_text() {
+    let database = database().await;
+    let (reader, _) = reader(&database).await;
+    reader.close().await.expect("closed");
+    let mut db = database.superuser().await;
+    // Roles are the whole cluster's.
+    let stranger = format!("searcher_{}", database.options.get_database().expect("a name"));
+    let sql = format!("create role {stranger} login in role hims_reader");
+    db.execute(AssertSqlSafe(sql)).await.expect("a stranger");
+    for (login, expected) in [(stranger.as_str(), (false, false)), ("hims", (true, true))] {
+        let sql = format!("set session authorization {login}; set role hims_reader");
+        db.execute(AssertSqlSafe(sql)).await.expect("their session");
+        let sql = "select exists (select from hims_identity.patients_found_by('Badigulefo')),
+                          exists (select from hims_identity.consultations_found_by('bronchitis'))";
+        let found: (bool, bool) = sqlx::query_as(sql).fetch_one(&mut db).await.expect("an answer");
+        assert_eq!(found, expected, "{login}");
+        db.execute("reset role; reset session authorization").await.expect("a superuser again");
+    }
+    db.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn what_is_declared_to_lead_an_index_together_leads_one_of_all_rows() {
+    let database = database().await;
+    let sql = "select t.relname::text, array_agg(a.attname::text order by k.place)
+                 from pg_index i join pg_class t on t.oid = i.indrelid join pg_class n on n.oid = i.indexrelid
+                 join pg_am m on m.oid = n.relam
+                cross join unnest(i.indkey::smallint[]) with ordinality as k (attribute, place)
+                 join pg_attribute a on a.attrelid = t.oid and a.attnum = k.attribute
+                where t.relnamespace = 'hims'::regnamespace and i.indpred is null and m.amname = 'btree'
+                group by i.indexrelid, t.relname";
+    let indexes: Vec<(String, Vec<String>)> = sqlx::query_as(sql).fetch_all(&database.owner).await.expect("indexes");
+    let mut declared = 0;
+    for table in TABLES {
+        for together in table.indexes {
+            let leads = |(of, columns): &(String, Vec<String>)| {
+                of == table.name && columns.starts_with(&together.iter().map(ToString::to_string).collect::<Vec<_>>())
+            };
+            assert!(indexes.iter().any(leads), "{} {together:?} lead no index", table.name);
+            assert!(table.column(together[0]).is_some_and(|it| it.indexed), "{} {together:?}", table.name);
+            declared += 1;
+        }
+    }
+    assert!(declared > 15, "only {declared} are declared");
+}
