@@ -47,12 +47,14 @@ create function hims_identity.protect(protected regclass) returns void language 
 begin
     execute format('alter table %s enable row level security', protected);
     execute format('alter table %s force row level security', protected);
-    execute format('create policy owner_works on %s for all to %I using (true) with check (true)', protected, current_user);
-    execute format('create policy projector_works on %s for all to hims_projector using (true) with check (true)', protected);
+    execute format('create policy owner_works on %s for all to %I using (true) with check (true)',
+                   protected, current_user);
+    execute format('create policy projector_works on %s for all to hims_projector using (true) with check (true)',
+                   protected);
 end $$;
 
--- Protects a read table and says who reads which of its rows, by classes of readers (docs/adr/0017). Of these, every row
--- is read by:
+-- Protects a read table and says who reads which of its rows, by classes of readers (docs/adr/0017). Every row is read
+-- by:
 --     everybody          whoever asks: for tables that say nothing about a person
 --     clinical_records   those whose role has this word in its permission to read; so with every other such word
 -- and some rows, whatever else they may read, by:
@@ -67,8 +69,8 @@ end $$;
 -- patient_id, user_id, provider_id or department_id, and with `where CONDITION`, for rows of the condition alone.
 -- Whoever reads all_data reads every row of every table.
 --
--- What costs little is asked first: words once in a statement, then columns of the row, then other tables. The comment on
--- the policy has the words of which a reader needs one, as the table's declaration in the program has them.
+-- What costs little is asked first: words once in a statement, then columns of the row, then other tables. The comment
+-- on the policy has the words of which a reader needs one, as the table's declaration in the program has them.
 create function hims_identity.readable(protected regclass, variadic classes text[]) returns void language plpgsql as $$
 declare
     relation name   := (select relname from pg_class where oid = protected);
@@ -135,6 +137,10 @@ end $$;
 -- Takes columns of a readable table away from readers: who reads cannot even ask for them.
 create function hims_identity.hide(protected regclass, variadic hidden text[]) returns void language plpgsql as $$
 begin
+    if (select count(*) from pg_attribute where attrelid = protected and attname = any (hidden))
+        <> cardinality(hidden) then
+        raise exception '% does not have all the columns %', protected, hidden;
+    end if;
     execute format('revoke select on %s from hims_reader', protected);
     execute (select format('grant select (%s) on %s to hims_reader', string_agg(quote_ident(attname), ', '), protected)
                from pg_attribute

@@ -122,16 +122,16 @@ select pg_temp.key(11, n), initcap(substr(md5('medication' || n), 1, 9)) || ' ' 
        now(), now()
   from generate_series(0::bigint, 1999) n;
 
-insert into prescription_items (id, prescription_id, line_number, medication_id, as_needed, quantity, quantity_unit,
-                                substitution_allowed, status, version, created_at, updated_at)
-select pg_temp.key(12, n), pg_temp.key(10, n / 2), n % 2 + 1, pg_temp.key(11, n % 2000), false, 20, 'tablet', true,
+insert into prescription_items (id, prescription_id, patient_id, line_number, medication_id, as_needed, quantity,
+                                quantity_unit, substitution_allowed, status, version, created_at, updated_at)
+select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1, pg_temp.key(11, n % 2000), false, 20, 'tablet', true,
        'active', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 
 insert into medication_inventory (id, medication_id, location_id, lot_number, expiry_date, quantity_on_hand, unit, status,
-                                  version, received_at, updated_at)
+                                  version, received_at, created_at, updated_at)
 select pg_temp.key(13, n), pg_temp.key(11, n % 2000), pg_temp.key(4, n % 200), 'LOT-' || n,
-       current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now()
+       current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now(), now()
   from generate_series(0::bigint, {patients} / 5 - 1) n;
 
 -- A year of the audit log, up to this month.

@@ -293,4 +293,7 @@ async fn a_class_that_is_written_in_another_way_is_refused() {
         let refused = sqlx::query(sql).bind(class).execute(&mut *db).await;
         assert!(refused.is_err(), "{class:?}");
     }
+    let refused =
+        sqlx::raw_sql("select hims_identity.hide('hims.users', 'pasword_hash')").execute(&database.owner).await;
+    assert!(refused.is_err(), "a misspelt secret stays readable");
 }
