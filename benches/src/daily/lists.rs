@@ -101,6 +101,12 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     .collect()
 }
 
+/// What a role that every hospital begins with may read, as row-level security is told it.
+pub fn reads_of(role: &str) -> String {
+    let definition = system_roles().into_iter().map(|(_, it)| it).find(|it| it.name.0 == role);
+    definition.iter().flat_map(|it| &it.permissions.read).map(Word::as_str).collect::<Vec<_>>().join(",")
+}
+
 /// Somebody who reads lists.
 struct Reader {
     role: &'static str,
@@ -110,9 +116,7 @@ struct Reader {
 impl Reader {
     /// Somebody with a role that every hospital begins with.
     fn of(role: &'static str, who: Identity) -> Self {
-        let permissions = system_roles().into_iter().map(|(_, it)| it).find(|it| it.name.0 == role);
-        let reads: Vec<_> = permissions.iter().flat_map(|it| &it.permissions.read).map(Word::as_str).collect();
-        Self { role, who: Identity { role: Some(role.to_owned()), reads: reads.join(","), ..who } }
+        Self { role, who: Identity { role: Some(role.to_owned()), reads: reads_of(role), ..who } }
     }
 
     /// A list of theirs: a table and its parameters, as in a request.
