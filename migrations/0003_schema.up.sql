@@ -15,8 +15,8 @@ create extension if not exists pg_trgm schema public;
 
 -- What is found by a text. Row-level security asks its own conditions before any operator that could tell of a row what
 -- it looks at, as those of text search could: their indexes would be of no use. So these functions find as the owner,
--- and who asks is shown what row-level security leaves of it. For a login that is not the server's own they find nothing.
--- The tables that they look at follow in later migrations.
+-- and whoever asks is shown what row-level security leaves of that. For a login that is not the server's own they find
+-- nothing. The tables that they look at follow in later migrations.
 set local check_function_bodies = off;
 create function hims_identity.patients_found_by(q text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$

@@ -32,7 +32,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     let executor = Arc::new(Executor::new(store.clone(), surroundings()));
     let adjusted = async |time| adjust(&executor, &lots, time).await;
     let compared = compare(effort, async |time| floor.rate(time).await, adjusted).await?;
-    report.write(compared.figure("load-decide-append", 1.5), Better::More)?;
+    report.write(compared.figure("load-decide-append", "/s", 2.1), Better::More)?;
     floor.close().await;
     store.shutdown().await;
     postgres.stop().await;

@@ -1,22 +1,24 @@
 //! The floor: plain INSERTs, one event per transaction.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres as Database};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::postgres::Postgres;
-use crate::workload::rate;
+use crate::workload::{open_loop, rate};
 use crate::{Failure, append};
 
 /// How many connections insert at the same time.
-const CONNECTIONS: u32 = 32;
+pub(crate) const CONNECTIONS: u32 = 32;
 
 /// A table of events without anything that the log has: no chain, no head, no claims.
 pub(crate) struct Floor {
     pool: PgPool,
-    connections: Vec<PoolConnection<Database>>,
+    connections: Connections,
 }
 
 impl Floor {
@@ -42,18 +44,49 @@ impl Floor {
         Ok(Self { pool, connections })
     }
 
-    /// How many events per second.
+    /// How many events per second, on all connections.
     pub(crate) async fn rate(&mut self, time: Duration) -> Result<f64, Failure> {
-        let connections = std::mem::take(&mut self.connections);
-        let (rate, connections) = rate(time, connections, insert).await?;
-        self.connections = connections;
+        self.rate_on(self.connections.len(), time).await
+    }
+
+    /// How many events per second, on so many connections.
+    pub(crate) async fn rate_on(&mut self, connections: usize, time: Duration) -> Result<f64, Failure> {
+        let working = self.connections.drain(..connections).collect();
+        let (rate, back) = rate(time, working, insert).await?;
+        self.connections.extend(back);
         Ok(rate)
+    }
+
+    /// How long each of so many events per second takes, from the moment that it is due: each on the next connection
+    /// that is free.
+    pub(crate) async fn open_loop(&mut self, per_second: u32, time: Duration) -> Result<Vec<Duration>, Failure> {
+        let free = Arc::new(Mutex::new(std::mem::take(&mut self.connections)));
+        let turns = Arc::new(Semaphore::new(lock(&free).len()));
+        let latencies = open_loop(per_second, time, || {
+            let (free, turns) = (Arc::clone(&free), Arc::clone(&turns));
+            async move {
+                let _turn = turns.acquire().await?;
+                let connection = lock(&free).pop().ok_or("no connection is free")?;
+                let connection = insert(connection).await?;
+                lock(&free).push(connection);
+                Ok(())
+            }
+        })
+        .await?;
+        self.connections.append(&mut lock(&free));
+        Ok(latencies)
     }
 
     pub(crate) async fn close(self) {
         drop(self.connections);
         self.pool.close().await;
     }
+}
+
+type Connections = Vec<PoolConnection<Database>>;
+
+fn lock(free: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn insert(mut connection: PoolConnection<Database>) -> Result<PoolConnection<Database>, Failure> {

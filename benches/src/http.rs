@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hims_benches::daily::reads_of;
 use hims_event_store::Position;
-use hims_projections::TABLES;
+use hims_projections::query::{self, Identity, Shape};
+use hims_projections::{TABLES, Table};
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Postgres as Database, Row as _};
+use sqlx::{Postgres as Database, Row as _};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use crate::floor::Floor;
 use crate::postgres::Postgres;
 use crate::report::{Better, Figure, Report};
 use crate::server::Server;
-use crate::workload::{compare, rate};
+use crate::workload::{compare, percentile, rate};
 use crate::{Effort, Failure};
 
 pub(crate) const NAMES: [&str; 3] = ["vital-signs-http", "vital-signs-lag", "row-by-id"];
@@ -90,13 +92,10 @@ async fn vital_signs(effort: Effort, report: &Report, postgres: &Postgres, serve
     drop(connections);
     floor.close().await;
     watching.await??;
-    report.write(compared.figure("vital-signs-http", 0.5), Better::More)?;
+    report.write(compared.figure("vital-signs-http", "/s", 0.5), Better::More)?;
     let mut lags = lags.lock().map_err(|_| "the lags were lost")?.clone();
-    lags.sort_unstable();
-    let percentile = |of: usize| lags.get(lags.len() * of / 100).map_or(0.0, |it| it.as_secs_f64() * 1_000.0);
-    println!("{:<20} {:>10.1} ms at the median, {} samples", "vital-signs-lag", percentile(50), lags.len());
-    let lag =
-        Figure { bench: "vital-signs-lag", rate: percentile(99), unit: "ms", floor: None, ratio: None, target: 250.0 };
+    let (rate, median) = (percentile(&mut lags, 99), Some(percentile(&mut lags, 50)));
+    let lag = Figure { bench: "vital-signs-lag", rate, unit: "ms", median, target: 250.0, ..Figure::default() };
     report.write(lag, Better::Less)?;
     Ok(())
 }
@@ -137,7 +136,7 @@ fn posts(server: &Server) -> Vec<Vec<u8>> {
 
 async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server: &Server) -> Result<(), Failure> {
     record_some(server).await?;
-    let pool = postgres.superuser(u32::try_from(CONNECTIONS)?);
+    let pool = postgres.superuser(1);
     let ids: Vec<Uuid> = sqlx::query("select id from hims.vital_signs limit $1")
         .bind(ROWS)
         .fetch_all(&pool)
@@ -148,22 +147,17 @@ async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server:
     let get = |id: &Uuid| head("GET", &format!("/api/v1/vital-signs/{id}"), &server.token) + "\r\n";
     let mut http = Some(callers(server, ids.iter().map(|it| get(it).into_bytes()).collect(), 200).await?);
     let table = TABLES.iter().find(|it| it.name == "vital_signs").ok_or("no such table")?;
-    let columns: Vec<_> = table.visible().map(|it| format!("\"{}\"", it.name)).collect();
-    let sql: Arc<str> = format!(
-        "select row_to_json(t)::text, t.version, (select position from hims.projection_checkpoint)
-           from (select {} from hims.vital_signs where id = $1) t",
-        columns.join(", ")
-    )
-    .into();
-    let ids = Arc::new(ids);
-    let mut plain = Vec::with_capacity(CONNECTIONS);
+    let who = Arc::new(Identity { reads: reads_of("doctor"), ..Identity::default() });
+    let (ids, readers) = (Arc::new(ids), postgres.readers(u32::try_from(CONNECTIONS)?));
+    let mut bare = Vec::with_capacity(CONNECTIONS);
     for nth in 0..CONNECTIONS {
-        plain.push((pool.acquire().await?, Arc::clone(&ids), Arc::clone(&sql), nth * 31));
+        let (ids, who) = (Arc::clone(&ids), Arc::clone(&who));
+        bare.push(Bare { connection: readers.acquire().await?, table, ids, who, nth: nth * 31 });
     }
-    let mut plain = Some(plain);
+    let mut bare = Some(bare);
     let floor = async |time| {
-        let (rate, back) = rate(time, plain.take().unwrap_or_default(), select).await?;
-        plain = Some(back);
+        let (rate, back) = rate(time, bare.take().unwrap_or_default(), Bare::find).await?;
+        bare = Some(back);
         Ok(rate)
     };
     let over_http = async |time| {
@@ -172,8 +166,9 @@ async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server:
         Ok(rate)
     };
     let compared = compare(effort, floor, over_http).await?;
-    report.write(compared.figure("row-by-id", 0.5), Better::More)?;
-    drop(plain);
+    report.write(compared.figure("row-by-id", "/s", 0.5), Better::More)?;
+    drop(bare);
+    readers.close().await;
     pool.close().await;
     Ok(())
 }
@@ -189,11 +184,21 @@ async fn record_some(server: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-type Plain = (PoolConnection<Database>, Arc<Vec<Uuid>>, Arc<str>, usize);
+/// A connection that reads rows by the statement of the server, without the server.
+struct Bare {
+    connection: PoolConnection<Database>,
+    table: &'static Table,
+    ids: Arc<Vec<Uuid>>,
+    who: Arc<Identity>,
+    nth: usize,
+}
 
-async fn select((mut connection, ids, sql, nth): Plain) -> Result<Plain, Failure> {
-    let row =
-        sqlx::query(AssertSqlSafe(Arc::clone(&sql))).bind(ids[nth % ids.len()]).fetch_one(&mut *connection).await?;
-    let _: (&str, i32, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok((connection, ids, sql, nth + 1))
+impl Bare {
+    async fn find(mut self) -> Result<Self, Failure> {
+        let id = self.ids[self.nth % self.ids.len()];
+        let found = query::find(&mut self.connection, self.table, Shape::Declared, id, &self.who).await?;
+        found.row.ok_or("a row was not found")?;
+        self.nth += 1;
+        Ok(self)
+    }
 }

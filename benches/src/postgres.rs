@@ -6,9 +6,9 @@ use std::sync::Arc;
 use hims_api::Settings;
 use hims_api::embedded::{EmbeddedOptions, EmbeddedPostgres};
 use hims_event_store::{MasterKey, PgEventStore, PgOptions, Upcasters};
-use hims_projections::migrations;
-use sqlx::PgPool;
+use hims_projections::{READ_SCHEMA, migrations};
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
 
 use crate::Failure;
@@ -55,6 +55,20 @@ impl Postgres {
     pub(crate) fn superuser(&self, connections: u32) -> PgPool {
         let options = self.server.superuser_options().database("hims");
         PgPoolOptions::new().max_connections(connections).connect_lazy_with(options)
+    }
+
+    /// Connections that read as the server's own do, under row-level security.
+    pub(crate) fn readers(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .after_connect(|connection, _| {
+                let settings = format!(
+                    "set role hims_reader; set search_path = {READ_SCHEMA}, public;
+                     set pg_trgm.word_similarity_threshold = 0.4"
+                );
+                Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(settings)).execute(connection).await.map(drop) })
+            })
+            .connect_lazy_with(self.server.connect_options())
     }
 
     /// The event log, as the server has it.

@@ -6,14 +6,20 @@ use serde::Serialize;
 pub(crate) struct Report(Vec<String>);
 
 /// A figure.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Figure {
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Figure<'a> {
     /// What was measured.
-    pub(crate) bench: &'static str,
+    pub(crate) bench: &'a str,
+    /// Which part of it; `None` where it has one figure only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<&'a str>,
     /// How much.
     pub(crate) rate: f64,
     /// Of what.
     pub(crate) unit: &'static str,
+    /// The median, where the rate is another percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) median: Option<f64>,
     /// The same of what it is compared with; `None` where the target is a rate of its own.
     pub(crate) floor: Option<f64>,
     /// The rate over the floor.
@@ -42,7 +48,7 @@ impl Report {
 
     /// Writes a figure that is asked for: a line for people, and a line of JSON.
     pub(crate) fn write(&self, figure: Figure, better: Better) -> Result<(), serde_json::Error> {
-        let Figure { bench, rate, unit, floor, ratio, target } = figure;
+        let Figure { bench, part, rate, unit, median, floor, ratio, target } = figure;
         if !self.wants(&[bench]) {
             return Ok(());
         }
@@ -50,13 +56,18 @@ impl Report {
         let met = if better == Better::More { reached >= target } else { reached <= target };
         let verdict = if met { "reached" } else { "MISSED" };
         let bound = if better == Better::More { "at least" } else { "at most" };
-        match (floor, ratio) {
-            (Some(floor), Some(ratio)) => println!(
-                "{bench:<20} {rate:>10.0} {unit} over {floor:>8.0} {unit} = {ratio:>5.2}   {bound} {target}: {verdict}"
-            ),
-            _ => println!("{bench:<20} {rate:>10.1} {unit}   {bound} {target}: {verdict}"),
-        }
+        let name = part.map_or_else(|| bench.to_owned(), |it| format!("{bench:<20} {it:<45}"));
+        let median = median.map_or_else(String::new, |it| format!(" ({} at the median)", number(it)));
+        let floor = floor
+            .zip(ratio)
+            .map_or_else(String::new, |(floor, ratio)| format!(" over {:>8} {unit} = {ratio:>5.2}", number(floor)));
+        println!("{name:<20} {:>10} {unit}{median}{floor}   {bound} {target}: {verdict}", number(rate));
         println!("{}", serde_json::to_string(&figure)?);
         Ok(())
     }
+}
+
+/// A number with the decimals that matter.
+fn number(of: f64) -> String {
+    if of < 1_000.0 { format!("{of:.2}") } else { format!("{of:.0}") }
 }

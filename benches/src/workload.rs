@@ -1,7 +1,9 @@
-//! Callers that do the same again and again for a while, and comparing what they reach with a floor.
+//! Callers that do the same again and again for a while, or whenever it is due, and comparing what they reach with a
+//! floor.
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::report::Figure;
@@ -19,9 +21,9 @@ impl Compared {
         self.rate / self.floor
     }
 
-    pub(crate) fn figure(&self, bench: &'static str, target: f64) -> Figure {
+    pub(crate) fn figure<'a>(&self, bench: &'a str, unit: &'static str, target: f64) -> Figure<'a> {
         let (rate, floor, ratio) = (self.rate, Some(self.floor), Some(self.ratio()));
-        Figure { bench, rate, unit: "/s", floor, ratio, target }
+        Figure { bench, rate, unit, floor, ratio, target, ..Figure::default() }
     }
 }
 
@@ -56,6 +58,49 @@ where
         callers.push(caller);
     }
     Ok((total / started.elapsed().as_secs_f64(), callers))
+}
+
+/// How long each of so many things per second takes, from the moment that it is due to its end. They are due at equal
+/// distances, whether or not those before are done: what one that is slow does to those behind it is counted.
+pub(crate) async fn open_loop<Doing>(
+    per_second: u32,
+    time: Duration,
+    one: impl Fn() -> Doing + Send,
+) -> Result<Vec<Duration>, Failure>
+where
+    Doing: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let distance = Duration::from_secs(1) / per_second;
+    let (tell, mut due) = mpsc::unbounded_channel();
+    // A thread wakes up much closer to its time than a task does.
+    let clock = std::thread::spawn(move || {
+        let started = Instant::now();
+        let moments = (0..).map(|nth| distance * nth).take_while(|it| *it < time).map(|it| started + it);
+        for moment in moments {
+            std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+            if tell.send(moment).is_err() {
+                break;
+            }
+        }
+    });
+    let mut tasks = JoinSet::new();
+    while let Some(moment) = due.recv().await {
+        let doing = one();
+        tasks.spawn(async move { doing.await.map(|()| moment.elapsed()) });
+    }
+    let mut latencies = Vec::with_capacity(tasks.len());
+    while let Some(finished) = tasks.join_next().await {
+        latencies.push(finished??);
+    }
+    clock.join().map_err(|_| "the clock failed")?;
+    Ok(latencies)
+}
+
+/// A percentile of latencies, in milliseconds; 0 of none.
+pub(crate) fn percentile(latencies: &mut [Duration], of: usize) -> f64 {
+    latencies.sort_unstable();
+    let rank = (latencies.len() * of).div_ceil(100);
+    latencies.get(rank.saturating_sub(1)).map_or(0.0, |it| it.as_secs_f64() * 1_000.0)
 }
 
 /// Measures the floor and what is compared with it in turns, after one turn to warm up. The best turn of each counts:

@@ -99,10 +99,11 @@ impl Subject {
     }
 }
 
-/// A name of four syllables.
+/// A name of three syllables, as `fill.sql` makes it.
 fn name(nth: u32) -> String {
-    const SYLLABLES: [&str; 10] = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "ru"];
-    let digits = format!("{:04}", nth * 7_919 % 10_000);
-    let name: String = digits.bytes().map(|it| SYLLABLES[usize::from(it - b'0')]).collect();
+    const LETTERS: (&str, &str) = ("bcdfghjklmnprstvwxyz", "aeiou");
+    let syllable = |place| usize::try_from(nth * 7_919 / 100_u32.pow(place) % 100).unwrap_or_default();
+    let letters = (0..3).map(syllable).flat_map(|it| [&LETTERS.0[it / 5..=it / 5], &LETTERS.1[it % 5..=it % 5]]);
+    let name: String = letters.collect();
     name[..1].to_uppercase() + &name[1..]
 }

@@ -30,11 +30,12 @@ create function pg_temp.key(kind integer, n bigint) returns uuid language sql im
     select (lpad(to_hex(kind), 8, '0') || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
 $$;
 
--- A name of four syllables.
+-- A name of three syllables out of a hundred.
 create function pg_temp.name(n bigint) returns text language sql immutable as $$
-    select initcap(string_agg((array['ba', 'ce', 'di', 'fo', 'gu', 'ka', 'le', 'mi', 'no', 'ru'])[digit::integer + 1], ''
-                              order by place))
-      from regexp_split_to_table(lpad((n * 7919 % 10000)::text, 4, '0'), '') with ordinality as d (digit, place)
+    select initcap(string_agg(syllable, '' order by place))
+      from generate_series(0, 2) place,
+           lateral (select (n * 7919 / (100 ^ place)::bigint % 100)::integer as nth) i,
+           lateral (select substr('bcdfghjklmnprstvwxyz', nth / 5 + 1, 1) || substr('aeiou', nth % 5 + 1, 1) as syllable) s
 $$;
 
 insert into user_roles (id, name, display_name, version, created_at, updated_at)
@@ -45,8 +46,8 @@ select pg_temp.key(2, n), 'DEPT-' || n, 'Department ' || n, 'UTC', true, 1, now(
   from generate_series(0::bigint, 19) n;
 
 -- Ten providers in each department.
-insert into users (id, email, password_hash, first_name, last_name, role_id, department_id, is_active, is_email_verified,
-                   must_change_password, version, created_at, updated_at)
+insert into users (id, email, password_hash, first_name, last_name, role_id, department_id, is_active,
+                   is_email_verified, must_change_password, version, created_at, updated_at)
 select pg_temp.key(3, n), 'provider' || n || '@lists.example', '!', 'Given' || n, 'Family' || n, pg_temp.key(1, 1),
        pg_temp.key(2, n % 20), true, true, false, 1, now(), now()
   from generate_series(0::bigint, 199) n;
@@ -101,8 +102,8 @@ select pg_temp.key(8, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients
            + n / 200 % 16 * interval '20 minutes', 1, now(), now()
   from generate_series(0::bigint, 3 * {patients} - 1) n;
 
-insert into vital_signs (id, consultation_id, patient_id, recorded_by, recorded_at, heart_rate, temperature_unit, status,
-                         version, created_at, updated_at)
+insert into vital_signs (id, consultation_id, patient_id, recorded_by, recorded_at, heart_rate, temperature_unit,
+                         status, version, created_at, updated_at)
 select pg_temp.key(9, n), c.id, c.patient_id, c.provider_id, c.started_at + n % 2 * interval '5 minutes', 60 + n % 50,
        'C', 'final', 1, c.started_at, c.started_at
   from generate_series(0::bigint, 6 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n / 2);
@@ -118,8 +119,8 @@ select pg_temp.key(10, n), pg_temp.key(8, n), pg_temp.key(5, n * 7919 % {patient
 
 insert into medications (id, name, controlled_substance, requires_prescription, is_active, version, created_at,
                          updated_at)
-select pg_temp.key(11, n), initcap(substr(md5('medication' || n), 1, 9)) || ' ' || n % 50 || ' mg', false, true, true, 1,
-       now(), now()
+select pg_temp.key(11, n), initcap(substr(md5('medication' || n), 1, 9)) || ' ' || n % 50 || ' mg', false, true, true,
+       1, now(), now()
   from generate_series(0::bigint, 1999) n;
 
 insert into prescription_items (id, prescription_id, patient_id, line_number, medication_id, as_needed, quantity,
@@ -128,8 +129,8 @@ select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 %
        'active', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 
-insert into medication_inventory (id, medication_id, location_id, lot_number, expiry_date, quantity_on_hand, unit, status,
-                                  version, received_at, created_at, updated_at)
+insert into medication_inventory (id, medication_id, location_id, lot_number, expiry_date, quantity_on_hand, unit,
+                                  status, version, received_at, created_at, updated_at)
 select pg_temp.key(13, n), pg_temp.key(11, n % 2000), pg_temp.key(4, n % 200), 'LOT-' || n,
        current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now(), now()
   from generate_series(0::bigint, {patients} / 5 - 1) n;
@@ -143,8 +144,8 @@ select pg_temp.key(14, n), n, pg_temp.key(3, n * 31 % 200), (array['appointment.
        'vital_signs.recorded', 'prescription.written'])[n % 4 + 1],
        (array['appointment', 'patient', 'vital_signs', 'prescription'])[n % 4 + 1],
        pg_temp.key(7, n * 104729 % (5 * {patients})), pg_temp.key(5, n * 7919 % {patients}),
-       '{"status": "final", "heart_rate": 72}', now() - (20 * {patients} - n) * (interval '360 days' / (20 * {patients})),
-       true, 1
+       '{"status": "final", "heart_rate": 72}',
+       now() - (20 * {patients} - n) * (interval '360 days' / (20 * {patients})), true, 1
   from generate_series(1::bigint, 20 * {patients}) n;
 
 do $$

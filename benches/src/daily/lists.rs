@@ -31,10 +31,10 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     let (assigned, today) = (about.assigned_patient(), today.to_string());
     let (family, given) = (about.family_name(), about.given_name());
     let staff = Identity { user_id: Some(provider), department_id: Some(department), ..Identity::default() };
-    let reception = Reader::of("receptionist", staff.clone());
-    let (doctor, nurse) = (Reader::of("doctor", staff.clone()), Reader::of("nurse", staff.clone()));
-    let pharmacist = Reader::of("pharmacist", staff);
-    let own = Reader::of("patient", Identity { patient_id: Some(patient), ..Identity::default() });
+    let reception = Reader::of("receptionist", &staff);
+    let (doctor, nurse) = (Reader::of("doctor", &staff), Reader::of("nurse", &staff));
+    let pharmacist = Reader::of("pharmacist", &staff);
+    let own = Reader::of("patient", &Identity { patient_id: Some(patient), ..Identity::default() });
     // A hospital defines the role of its auditors itself.
     let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
     let auditor = Reader { role: "auditor", who: auditor };
@@ -101,6 +101,12 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     .collect()
 }
 
+/// What a role that every hospital begins with may read, as row-level security is told it.
+pub fn reads_of(role: &str) -> String {
+    let definition = system_roles().into_iter().map(|(_, it)| it).find(|it| it.name.0 == role);
+    definition.iter().flat_map(|it| &it.permissions.read).map(Word::as_str).collect::<Vec<_>>().join(",")
+}
+
 /// Somebody who reads lists.
 struct Reader {
     role: &'static str,
@@ -109,10 +115,8 @@ struct Reader {
 
 impl Reader {
     /// Somebody with a role that every hospital begins with.
-    fn of(role: &'static str, who: Identity) -> Self {
-        let permissions = system_roles().into_iter().map(|(_, it)| it).find(|it| it.name.0 == role);
-        let reads: Vec<_> = permissions.iter().flat_map(|it| &it.permissions.read).map(Word::as_str).collect();
-        Self { role, who: Identity { role: Some(role.to_owned()), reads: reads.join(","), ..who } }
+    fn of(role: &'static str, who: &Identity) -> Self {
+        Self { role, who: Identity { role: Some(role.to_owned()), reads: reads_of(role), ..who.clone() } }
     }
 
     /// A list of theirs: a table and its parameters, as in a request.

@@ -4,4 +4,4 @@ mod fill;
 mod lists;
 
 pub use fill::{Subject, fill};
-pub use lists::{List, lists};
+pub use lists::{List, lists, reads_of};

@@ -1,0 +1,69 @@
+//! The lists that people read every day, in hospitals of several sizes, as the server reads them.
+
+use std::time::{Duration, Instant};
+
+use hims_benches::daily::{Subject, fill, lists};
+use hims_projections::migrations;
+use hims_projections::query::{self, Shape};
+use sqlx::PgPool;
+
+use crate::postgres::Postgres;
+use crate::report::{Better, Figure, Report};
+use crate::workload::percentile;
+use crate::{Effort, Failure};
+
+pub(crate) const NAMES: [&str; 1] = ["daily-lists"];
+
+/// How long a page may take, in milliseconds.
+const TARGET: f64 = 50.0;
+
+/// Fewer samples have no 99th percentile.
+const SAMPLES: usize = 100;
+
+/// Pages that are read before, and not counted.
+const WARMING_UP: usize = 10;
+
+pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
+    for &(patients, time) in effort.lists {
+        let postgres = Postgres::start().await?;
+        let owner = postgres.owner(1);
+        migrations::up(&owner).await?;
+        owner.close().await;
+        let superuser = postgres.superuser(1);
+        fill(&mut *superuser.acquire().await?, patients).await?;
+        superuser.close().await;
+        let readers = postgres.readers(1);
+        read_all(report, &readers, patients, time).await?;
+        readers.close().await;
+        postgres.stop().await;
+    }
+    Ok(())
+}
+
+/// Reads every list for a while, each time about something else.
+async fn read_all(report: &Report, readers: &PgPool, patients: u32, time: Duration) -> Result<(), Failure> {
+    let mut db = readers.acquire().await?;
+    let today = sqlx::query_scalar("select current_date").fetch_one(&mut *db).await?;
+    // Steps through all kinds of rows without falling into step with any.
+    let about =
+        |nth: usize| u32::try_from(nth).map(|nth| Subject { patients, nth: nth.wrapping_mul(7_919) % (1 << 24) });
+    for place in 0..lists(about(0)?, today)?.len() {
+        let (mut latencies, mut name, mut nth) = (Vec::new(), String::new(), 0);
+        let started = Instant::now();
+        while started.elapsed() < time || latencies.len() < SAMPLES {
+            let list = lists(about(nth)?, today)?.swap_remove(place);
+            let asked = Instant::now();
+            query::page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await?;
+            // The first pages are to warm up.
+            if nth >= WARMING_UP {
+                latencies.push(asked.elapsed());
+            }
+            (name, nth) = (list.name, nth + 1);
+        }
+        let part = format!("{name}, of {patients}");
+        let (rate, median) = (percentile(&mut latencies, 99), Some(percentile(&mut latencies, 50)));
+        let figure = Figure { bench: NAMES[0], part: Some(&part), rate, unit: "ms", median, ..Figure::default() };
+        report.write(Figure { target: TARGET, ..figure }, Better::Less)?;
+    }
+    Ok(())
+}
