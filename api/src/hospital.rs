@@ -18,75 +18,76 @@ use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
 use crate::keys::{KeyError, master_key};
 use crate::{Readers, Settings, surroundings};
 
-/// For so long the read tables may stay where they are before nobody waits for them any more.
+/// How long [`Hospital::settle`] waits for the read tables to move on before it gives up.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// For so long whoever still uses a connection may hold up the end.
+/// How long closing a pool waits for connections that are still in use.
 const LAST_ORDERS: Duration = Duration::from_secs(5);
 
 /// Why the hospital did not open.
 #[derive(Debug, Error)]
 pub enum HospitalError {
-    /// The embedded PostgreSQL.
+    /// The embedded PostgreSQL did not start.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    /// The database.
+    /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
-    /// A migration.
-    #[error("the database could not be brought up to date: {0}")]
+    /// A migration failed.
+    #[error("the migrations of the database failed: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The master key.
+    /// The master key file cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Another hospital's master key.
-    #[error("the master key file {0} is not that of this hospital: bring back the file that it was made with")]
+    /// The master key file belongs to another hospital.
+    #[error("the master key file {0} belongs to another hospital: restore the key file of this hospital")]
     OtherKey(PathBuf),
-    /// `DATABASE_URL` without a master key file.
-    #[error("DATABASE_URL needs HIMS_MASTER_KEY_FILE, the file with the key that the database must never see")]
+    /// `DATABASE_URL` is set without a master key file.
+    #[error("DATABASE_URL needs HIMS_MASTER_KEY_FILE too: the file with the master key, which the database never sees")]
     NoKeyFile,
-    /// The log.
+    /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A command of the set-up.
-    #[error("the set-up failed: {0}")]
+    /// A command of the set-up failed.
+    #[error("the set-up of the hospital failed: {0}")]
     SetUp(#[from] Failure),
-    /// The first administrator cannot be made of the settings.
-    #[error("HIMS_ADMIN_EMAIL and HIMS_ADMIN_PASSWORD give no administrator: {0}")]
+    /// The first administrator cannot be created from the settings.
+    #[error("no administrator can be created from HIMS_ADMIN_EMAIL and HIMS_ADMIN_PASSWORD: {0}")]
     Administrator(String),
-    /// There is no hospital to look at.
-    #[error("there is no hospital in {0}: name the --data-dir of one, or its DATABASE_URL")]
+    /// The data directory holds no hospital to inspect.
+    #[error("there is no hospital in {0}: name the --data-dir or the DATABASE_URL of a hospital")]
     Nothing(PathBuf),
-    /// The database was made by an older program.
+    /// The database lacks migrations of this program.
     #[error("the database is older than this program: run `hims migrate up` first")]
     Older,
-    /// `--demo` on a database that holds something else.
-    #[error("the database holds something else already; --demo fills an empty one only (choose another --data-dir)")]
+    /// `--demo` was given for a database that is not empty.
+    #[error("the database is not empty, and --demo fills only an empty database: choose another --data-dir")]
     NotEmpty,
 }
 
 /// What the hospital is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To serve: the embedded PostgreSQL is this process's own.
+    /// To serve requests. No other process may run the embedded PostgreSQL.
     Serve,
-    /// To work on it, beside a server or without one.
+    /// To carry out commands, such as an import, beside a running server or without a server.
     Work,
-    /// To look at what there is, beside a server or without one: nothing is made or brought up to date.
+    /// To look at an existing hospital, beside a running server or without a server. Nothing is created or migrated.
     Inspect,
 }
 
-/// The database, whoever runs it.
+/// The PostgreSQL database: the embedded one, or one that an operator runs.
 pub(crate) struct Database {
     options: PgConnectOptions,
     embedded: Option<EmbeddedPostgres>,
 }
 
 impl Database {
-    /// The database that is named, or the embedded one: started, or that of the server that runs it already.
+    /// Opens the database that `DATABASE_URL` names, or else the embedded PostgreSQL. The embedded PostgreSQL is
+    /// started, unless a running server has started it already.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no database to open, or PostgreSQL does not start.
     pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         if let Some(url) = &settings.database_url {
             return Ok(Self::named(url.parse::<PgConnectOptions>()?, None));
@@ -97,7 +98,7 @@ impl Database {
             return Err(HospitalError::Nothing(settings.data_dir.clone()));
         }
         if !settings.has_data() {
-            // Whoever makes the data makes their key.
+            // The master key is created before the data, so that no data exist without a key.
             key_of(settings, purpose)?;
         }
         match EmbeddedPostgres::start(options.clone()).await {
@@ -113,12 +114,12 @@ impl Database {
         Self { options: options.application_name("hims"), embedded }
     }
 
-    /// Connections of the login itself, which owns the tables.
+    /// A pool of connections as the login itself, which owns the tables.
     pub(crate) fn owner(&self) -> PgPool {
         pool(self.options.clone(), 4, None)
     }
 
-    /// Stops the embedded PostgreSQL, if this process runs it.
+    /// Stops the embedded PostgreSQL, if this process has started one.
     pub(crate) async fn close(self) {
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
@@ -126,16 +127,16 @@ impl Database {
     }
 }
 
-/// A connection that was idle for longer is tested before it is used.
+/// A connection that was idle for longer than this is tested before use.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
-/// How long to wait for a connection.
+/// How long to wait for a free connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        // A connection was tested when it came back. It is tested again only if it may have broken since.
+        // The pool tests each connection that is given back. A second test is needed only after a time of idleness.
         .test_before_acquire(false)
         .before_acquire(|connection, metadata| {
             Box::pin(async move {
@@ -149,42 +150,42 @@ fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>)
         .connect_lazy_with(options)
 }
 
-/// Takes up a role, and finds the read tables by their names.
+/// Sets up a connection: takes up a role, and sets the search path to the read tables.
 pub(crate) async fn work_as(connection: &mut PgConnection, role: Option<&str>) -> Result<(), sqlx::Error> {
     if let Some(role) = role {
         sqlx::query(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await?;
     }
-    // Names are found with a typing error or two in them.
+    // At this threshold a search finds names in spite of one or two typing errors.
     let settings = format!("set search_path = {READ_SCHEMA}, public; set pg_trgm.word_similarity_threshold = 0.4");
     sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(connection).await.map(drop)
 }
 
-/// Everything that works: the log, the commands, the read tables.
+/// An open hospital: the log, the commands and the read tables.
 pub struct Hospital {
-    /// The log.
+    /// The event log.
     pub store: Arc<dyn EventStore>,
-    /// Carries commands out.
+    /// Carries out commands.
     pub executor: Arc<Executor>,
-    /// Every command.
+    /// Every command by name.
     pub registry: Registry,
-    /// Sessions.
+    /// Begins and ends sessions, and finds the caller of a session.
     pub login: Arc<Login>,
-    /// For reading under row-level security.
+    /// Connections that read under row-level security.
     pub readers: Readers,
     writers: PgPool,
     projectors: PgPool,
-    /// Keeps the read tables; `None` where nothing is projected.
+    /// Keeps the read tables up to date; `None` when the hospital was opened to inspect.
     pub runner: Option<RunnerHandle>,
-    /// For what the owner of the tables does.
+    /// Connections as the owner of the tables, such as for migrations and rebuilds.
     pub owner: PgPool,
     watcher: JoinHandle<()>,
     database: Database,
-    /// Whether the server is about to stop: what goes on for ever ends then.
+    /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
     pub(crate) stopping: watch::Sender<bool>,
 }
 
-/// The master key, and where it is from. It is made before the data are: with data and without it, somebody has to
-/// bring it back.
+/// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
+/// the key, an operator has to restore the key file.
 fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
     let key_file = match (&settings.master_key_file, &settings.database_url) {
         (Some(file), _) => file.clone(),
@@ -196,10 +197,11 @@ fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf),
 }
 
 impl Hospital {
-    /// Opens the log; unless only to inspect it, brings the database up to date first and projects.
+    /// Opens the hospital. Unless the purpose is to inspect, applies missing migrations first, and starts to project
+    /// events into the read tables.
     ///
     /// # Errors
-    /// When any of that is not possible; the error says what to do.
+    /// When the key, the database or the log cannot be opened; the error says what to do.
     pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
@@ -224,7 +226,7 @@ impl Hospital {
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,
-            // What only works for a while would give up halfway.
+            // Only a server makes new read tables: a short command would end in the middle of the rebuild.
             purpose => {
                 let renews = purpose == Purpose::Serve;
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
@@ -249,7 +251,7 @@ impl Hospital {
         })
     }
 
-    /// Returns when the embedded PostgreSQL has ended, though nobody stopped it.
+    /// Returns when the embedded PostgreSQL ends unexpectedly. For any other database, never returns.
     pub(crate) fn database_ended(&self) -> impl Future<Output = ()> + use<> {
         let ended = self.database.embedded.as_ref().map(EmbeddedPostgres::ended);
         async move {
@@ -260,18 +262,18 @@ impl Hospital {
         }
     }
 
-    /// What is known of the read tables that live.
+    /// Whether the living read tables have the columns that this program declares.
     pub(crate) fn shape(&self) -> Shape {
         let standing = self.runner.as_ref().map(|it| *it.standing.borrow());
         if standing.is_none_or(|it| it == Standing::Current) { Shape::Declared } else { Shape::Other }
     }
 
-    /// Returns when the read tables show everything that was recorded so far; when they stand still, without that: the
-    /// next start goes on.
+    /// Returns when the read tables show everything that was recorded so far. Gives up with a warning when the tables
+    /// are not of this program's form, or do not move on for 30 seconds; the next start of the server goes on.
     pub async fn settle(&self) {
         let Some(runner) = &self.runner else { return };
         if *runner.standing.borrow() != Standing::Current {
-            tracing::warn!("the read tables do not show it yet; they follow once a server has made them anew");
+            tracing::warn!("the read tables do not show the new events before a server has made the tables anew");
             return;
         }
         let head = *self.store.head().borrow();
@@ -284,7 +286,7 @@ impl Hospital {
         }
     }
 
-    /// Writes what waits, stops projecting, and stops the database if it is our own.
+    /// Writes the appends that wait, stops projecting, and stops the embedded PostgreSQL if this process runs one.
     pub async fn close(self) {
         self.watcher.abort();
         self.store.shutdown().await;
@@ -301,9 +303,9 @@ impl Hospital {
     }
 }
 
-/// Forgets what is known of sessions as soon as an event, of whatever process, changes who may do what.
+/// Forgets the remembered sessions as soon as an event changes what a caller may do, whichever process recorded it.
 async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
-    /// Events within this time are looked at together.
+    /// The pause after each look at the log, so that events of this time are looked at together.
     const TOGETHER: Duration = Duration::from_millis(10);
     let mut head = store.head();
     let mut position = *head.borrow_and_update();
@@ -316,13 +318,15 @@ async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
                 }
                 position = reached;
             }
-            Err(error) => tracing::warn!(%error, "who may do what was not looked at; trying again with the next event"),
+            Err(error) => {
+                tracing::warn!(%error, "permissions could not be looked up; trying again with the next event")
+            }
         }
         sleep(TOGETHER).await;
     }
 }
 
-/// Whether an event after a position changes who may do what.
+/// Whether an event after a position changes what a caller may do. The start of a session does not.
 async fn changes_access(store: &dyn EventStore, after: Position) -> Result<bool, StoreError> {
     for stream_type in [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM] {
         let wanted = Wanted { after, limit: 1_000, stream_type: Some(stream_type.to_owned()), ..Wanted::default() };
@@ -335,7 +339,7 @@ async fn changes_access(store: &dyn EventStore, after: Position) -> Result<bool,
 }
 
 impl Hospital {
-    /// Brings the gauges up to date that nobody else moves.
+    /// Updates the gauges that are measured only when somebody asks for the metrics.
     pub(crate) async fn measure(&self) {
         let head = *self.store.head().borrow();
         gauge("hims_head_position", head);
@@ -352,7 +356,7 @@ impl Hospital {
         let parked = self.readers.read(async |db| query::parked(db).await).await;
         match parked {
             Ok(parked) => gauge("hims_parked_streams", parked),
-            Err(error) => tracing::warn!(%error, "parked streams were not counted"),
+            Err(error) => tracing::warn!(%error, "the parked streams could not be counted"),
         }
     }
 }

@@ -10,7 +10,8 @@ use hims_projections::query::QueryError;
 use serde_json::json;
 use uuid::Uuid;
 
-/// An answer that is none.
+/// An error as it is answered: its status, code and detail, and where they apply the fields at fault, the ids of
+/// possible duplicates, and a header.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -21,14 +22,14 @@ pub(crate) struct Problem {
     hint: Option<Hint>,
 }
 
-/// What else a client is told, in a header.
+/// A header that tells the client how to go on.
 #[derive(Debug, Clone, Copy)]
 enum Hint {
-    /// After how many seconds to repeat.
+    /// `Retry-After`: after how many seconds to repeat the request.
     RetryAfter(u32),
-    /// How to say who asks.
+    /// `WWW-Authenticate`: send a bearer token.
     Authenticate,
-    /// Which methods the route takes.
+    /// `Allow`: which methods the route accepts.
     Allow(&'static str),
 }
 
@@ -43,26 +44,26 @@ impl Hint {
 }
 
 impl Problem {
-    /// A problem without fields.
+    /// A problem without fields at fault and without a header.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (errors, candidates) = (Vec::new(), Vec::new());
         Self { status, code, detail: detail.into(), errors, candidates, hint: None }
     }
 
-    /// The same, with the fields at fault.
+    /// The problem with the fields at fault.
     #[must_use]
     pub(crate) fn with(self, errors: Vec<Invalid>) -> Self {
         Self { errors, ..self }
     }
 
-    /// A parameter of the query that cannot be used.
+    /// A parameter of the request that cannot be used.
     pub(crate) fn parameter(name: &str, message: impl Into<String>) -> Self {
         let error = Invalid { pointer: format!("/{name}"), message: message.into() };
         Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a parameter cannot be used; see errors")
             .with(vec![error])
     }
 
-    /// A route that takes no parameters.
+    /// Refuses query parameters, for a route that takes none.
     pub(crate) fn unless_bare(request: &HttpRequest) -> Result<(), Self> {
         match request.query_string().split(['=', '&']).next() {
             None | Some("") => Ok(()),
@@ -70,44 +71,44 @@ impl Problem {
         }
     }
 
-    /// Nothing is here.
+    /// There is nothing here, or nothing that the caller may see.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here, or nothing that the caller may see")
     }
 
-    /// The caller may not.
+    /// The caller's roles do not allow the request.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    /// Nobody is logged in.
+    /// The request has no session.
     pub(crate) fn unauthenticated() -> Self {
         let detail = "log in with POST /api/v1/sessions and send the token as Authorization: Bearer …";
         Self::unauthorized("unauthenticated", detail)
     }
 
-    /// No token or password, or a wrong one.
+    /// The token or password is missing or wrong.
     pub(crate) fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
         Self { hint: Some(Hint::Authenticate), ..Self::new(StatusCode::UNAUTHORIZED, code, detail) }
     }
 
-    /// The route is there, but not for this method.
+    /// The route exists, but does not accept this method.
     pub(crate) fn method_not_allowed(methods: &'static str) -> Self {
-        let detail = format!("this route takes {methods}");
+        let detail = format!("this route accepts only {methods}");
         Self {
             hint: Some(Hint::Allow(methods)),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         }
     }
 
-    /// Not now.
+    /// The server cannot answer now. The client should repeat the request after a second.
     pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self { hint: Some(Hint::RetryAfter(1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
 
-    /// Too often.
+    /// There were too many attempts with a wrong password. The client should wait for these seconds.
     pub(crate) fn too_many(seconds: u32) -> Self {
-        let detail = "too many attempts; wait before the next";
+        let detail = "too many attempts with a wrong password; wait as long as Retry-After says";
         Self {
             hint: Some(Hint::RetryAfter(seconds)),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
@@ -157,13 +158,13 @@ impl From<Failure> for Problem {
             Failure::Malformed(hims_commands::Malformed::Form(errors)) => Self::new(
                 StatusCode::BAD_REQUEST,
                 "malformed-request",
-                "the body is not of the form that is asked for; see errors",
+                "the body does not have the required form; see errors",
             )
             .with(errors),
             Failure::Malformed(hims_commands::Malformed::Codes(errors)) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid-fields",
-                "some fields do not keep their rules; see errors",
+                "some fields break their rules; see errors",
             )
             .with(errors),
             Failure::Refused(refused) => {
@@ -177,7 +178,7 @@ impl From<Failure> for Problem {
                 let problem = Self::new(status, refused.code, refused.detail).with(refused.errors);
                 Self { candidates: refused.candidates, ..problem }
             }
-            Failure::Overloaded => Self::unavailable("overloaded", "too much is waiting; try again"),
+            Failure::Overloaded => Self::unavailable("overloaded", "too many commands are waiting; try again"),
             Failure::Store(error) => error.into(),
         }
     }
@@ -200,11 +201,14 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Value => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a value is not of its column's type")
+                Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a value does not have the type of its column")
             }
             error @ QueryError::Behind(_) => {
                 tracing::warn!(%error, "the read tables are being made anew");
-                Self::unavailable("read-model-behind", "these read tables are being made; try again")
+                Self::unavailable(
+                    "read-model-behind",
+                    "the read tables that the request needs are being made; try again",
+                )
             }
             error @ (QueryError::Swapped | QueryError::Database(_)) => {
                 tracing::error!(%error, "the read tables did not answer");

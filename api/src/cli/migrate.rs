@@ -10,11 +10,11 @@ use crate::{Purpose, Settings};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Direction {
-    /// Apply what is missing
+    /// Apply the missing migrations
     Up,
-    /// Take back the last migration, or the last N
+    /// Take back the last migrations
     Down {
-        /// How many; all of them: `all`
+        /// How many migrations to take back, or `all`
         #[arg(default_value = "1")]
         steps: Steps,
     },
@@ -38,7 +38,7 @@ impl FromStr for Steps {
 }
 
 pub(super) async fn migrate(settings: &Settings, direction: Direction) -> Result<ExitCode, Failure> {
-    // Only to bring it up to date makes a database where there is none.
+    // Only `up` may create a database where there is none.
     let purpose = if matches!(direction, Direction::Up) { Purpose::Work } else { Purpose::Inspect };
     let database = Database::open(settings, purpose).await?;
     let pool = database.owner();
@@ -56,7 +56,8 @@ pub(super) async fn migrate(settings: &Settings, direction: Direction) -> Result
     }
     if matches!(direction, Direction::Up) && migrations::standing(&pool).await? == Standing::Due {
         say(
-            "The read tables are of another form. They go on answering until a server, or `hims rebuild`, has made new ones.",
+            "The read tables have the form of another release. They go on answering until a server or `hims rebuild` \
+             has made new ones.",
         )?;
     }
     pool.close().await;

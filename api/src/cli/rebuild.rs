@@ -8,7 +8,7 @@ use hims_projections::{Rebuild, Rebuilt, Target};
 use super::{Failure, bar, say};
 use crate::{Hospital, Purpose, Settings};
 
-/// A position or an instant.
+/// As of when the read tables are made: a position of the log or an instant.
 #[derive(Debug, Clone)]
 pub(super) enum AsOf {
     Position(i64),
@@ -49,7 +49,8 @@ pub(super) async fn rebuild(
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!(
-        "hims: {parked} streams are not in them, since they hold an event that cannot be projected; the table projection_failures says why"
+        "hims: {parked} streams are not in the read tables, because each holds an event that \
+         cannot be projected; the table projection_failures says why"
     );
     Ok(ExitCode::FAILURE)
 }

@@ -179,12 +179,14 @@ pub(super) fn schemas() -> Map<String, Value> {
         "schema_version": integer, "recorded_at": instant(), "data": stored, "metadata": stored,
         "hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     }));
-    let readiness = object(json!({
+    let mut readiness = object(json!({
         "status": {"type": "string", "enum": ["ready", "unavailable"]},
         "database": {"type": "string", "enum": ["up", "down"]},
         "head_position": position(),
         "read_position": {"type": ["integer", "null"], "format": "int64"},
     }));
+    let reason = "Why the server is not ready, such as `read-tables-rebuilding`; absent when the server is ready.";
+    readiness["properties"]["reason"] = json!({"type": ["string", "null"], "description": reason});
     let schemas = [("Problem", problem), ("Outcome", outcome), ("Event", event), ("Readiness", readiness)];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -1,4 +1,4 @@
-//! Who may read which history: whoever may read the row that the history leads to.
+//! Which streams of events a caller may read: those whose row in a read table the caller may read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
@@ -14,31 +14,33 @@ use super::caller::LoggedIn;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Fields that nobody is answered: the columns that the tables do not answer either.
+/// The names of fields that are never answered: the hidden columns of the read tables.
 static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let columns = TABLES.iter().flat_map(|it| it.columns);
-    columns.filter(|it| it.hidden).map(|it| it.name).collect()
+    columns.filter(|column| column.hidden).map(|column| column.name).collect()
 });
-/// What says from where somebody worked; for auditors.
+/// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
 impl LoggedIn {
-    /// Whether the caller may ask for a table at all.
+    /// Whether the caller may ask for a table at all. Row-level security decides which rows the caller sees.
     pub(super) fn may_ask(&self, table: &Table) -> bool {
         table.readers.is_empty() || table.readers.iter().any(|it| self.reads(*it))
     }
 
-    /// Whether the caller may read the whole log, sealed where they may not read the person.
+    /// Whether the caller may read the whole log. Personal values stay sealed where the caller may not read the person.
     pub(super) fn is_auditor(&self) -> bool {
         self.reads(Read::AllData) || self.reads(Read::AuditLogs)
     }
 }
 
-/// Which streams a caller may read, each looked up once.
+/// Decides which streams a caller may read, and looks up each stream only once.
 pub(super) struct Reading<'a> {
     hospital: &'a Hospital,
     logged_in: &'a LoggedIn,
+    /// Whether the caller may read a stream, by stream id.
     known: HashMap<Uuid, bool>,
+    /// Whether a table shows the caller its part of a stream, by table name and stream id.
     parts: HashMap<(&'static str, Uuid), bool>,
 }
 
@@ -47,7 +49,8 @@ impl<'a> Reading<'a> {
         Self { hospital, logged_in, known: HashMap::new(), parts: HashMap::new() }
     }
 
-    /// Whether the caller may read a stream: they read all data, or the stream's row under row-level security.
+    /// Whether the caller may read a stream: the caller reads all data, or sees the stream's row under row-level
+    /// security.
     pub(super) async fn may_read(&mut self, stream_type: &str, stream_id: Uuid) -> Result<bool, Problem> {
         if self.logged_in.reads(Read::AllData) {
             return Ok(true);
@@ -58,7 +61,7 @@ impl<'a> Reading<'a> {
         Ok(self.known.get(&stream_id) == Some(&true))
     }
 
-    /// Looks up at once whether the caller may read the streams of some events.
+    /// Looks up, with one query for each stream type, whether the caller may read the streams of some events.
     pub(super) async fn look_up(&mut self, events: &[Recorded]) -> Result<(), Problem> {
         if self.logged_in.reads(Read::AllData) {
             return Ok(());
@@ -73,6 +76,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// Looks up which of these streams the caller sees in the table of the stream type, and remembers the answers.
     async fn learn(&mut self, stream_type: &str, ids: Vec<Uuid>) -> Result<(), Problem> {
         let visible = match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
             Some(table) => {
@@ -85,7 +89,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Takes out of opened data what the caller may not read in the tables either: null where that is everything.
+    /// Removes from opened data what the caller may not read in the read tables either. The data become null if they
+    /// consist of nothing else.
     pub(super) async fn withhold(
         &mut self,
         event_or_stream: &str,
@@ -94,7 +99,8 @@ impl<'a> Reading<'a> {
     ) -> Result<(), Problem> {
         remove(data, &SECRETS);
         let stream_type = event_or_stream.split('.').next().unwrap_or_default();
-        let parts = TABLES.iter().filter_map(|it| Some((it, it.part.filter(|it| it.stream_type == stream_type)?)));
+        let parts =
+            TABLES.iter().filter_map(|table| Some((table, table.part.filter(|part| part.stream_type == stream_type)?)));
         for (table, part) in parts {
             if self.may_read_part(table, &part, stream_id).await? {
                 continue;
@@ -108,8 +114,8 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Whether a table shows the caller any of what it has of a stream. Where it shows nothing, there is nothing, or
-    /// nothing for this caller.
+    /// Whether a table shows the caller at least one row about a stream. If not, the table has no row about the stream,
+    /// or none that this caller may see.
     async fn may_read_part(&mut self, table: &'static Table, part: &Part, stream_id: Uuid) -> Result<bool, Problem> {
         if self.logged_in.reads(Read::AllData) {
             return Ok(true);
@@ -133,7 +139,7 @@ impl<'a> Reading<'a> {
         Ok(may)
     }
 
-    /// The circumstances as the caller may know them.
+    /// The metadata of an event, without the fields that only auditors see.
     pub(super) fn circumstances(&self, mut metadata: Value) -> Value {
         if !self.logged_in.is_auditor() {
             remove(&mut metadata, &WHEREABOUTS);
@@ -142,7 +148,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Removes fields wherever they stand.
+/// Removes the fields with these names at any depth.
 fn remove(value: &mut Value, names: &[&str]) {
     match value {
         Value::Object(fields) => {
@@ -162,32 +168,38 @@ mod tests {
 
     use super::*;
 
-    /// Whether everybody who may ask for the row of a stream that a table refers to may ask for the table, too.
+    /// Whether the table refers to a stream whose readers may all ask for this table too.
     fn is_read_like_a_stream(table: &Table) -> bool {
         let columns = table.columns.iter().filter_map(|it| it.name.strip_suffix("_id"));
         let mut streams = columns.filter_map(table_of);
-        streams.any(|it| !it.readers.is_empty() && it.readers.iter().all(|it| table.readers.contains(it)))
+        streams
+            .any(|stream| !stream.readers.is_empty() && stream.readers.iter().all(|word| table.readers.contains(word)))
     }
 
     #[test]
     fn every_table_that_holds_a_part_of_a_patients_history_is_withheld_like_it() {
         let streams: BTreeSet<_> =
-            DomainEvent::STREAMS.iter().filter_map(|it| table_of(it)).map(|it| it.name).collect();
+            DomainEvent::STREAMS.iter().filter_map(|stream| table_of(stream)).map(|table| table.name).collect();
         assert!(streams.contains("patients") && streams.contains("vital_signs"), "{streams:?}");
         let parts = TABLES.iter().filter(|it| {
             let is_about_patients = it.column("patient_id").is_some() && it.name != "audit_logs";
             is_about_patients && !streams.contains(it.name) && !is_read_like_a_stream(it)
         });
-        let parts: Vec<_> = parts.map(|it| (it.name, it.part.and_then(|part| it.column(part.column)))).collect();
+        let parts: Vec<_> =
+            parts.map(|table| (table.name, table.part.and_then(|part| table.column(part.column)))).collect();
         assert!(parts.len() >= 2, "{parts:?}");
-        assert!(parts.iter().all(|(_, column)| column.is_some_and(|it| it.indexed)), "no part of a history: {parts:?}");
+        assert!(
+            parts.iter().all(|(_, column)| column.is_some_and(|it| it.indexed)),
+            "a table declares no `part of`, or its column is not indexed: {parts:?}"
+        );
     }
 
     #[test]
     fn every_column_that_is_never_answered_is_a_secret() {
         let secrets: BTreeSet<_> = SECRETS.iter().copied().collect();
         assert!(secrets.is_superset(&BTreeSet::from(["password_hash", "token_hash", "ssn"])), "{secrets:?}");
-        let columns: Vec<_> = TABLES.iter().flat_map(Table::visible).filter(|it| secrets.contains(it.name)).collect();
-        assert!(columns.is_empty(), "answered by another table: {columns:?}");
+        let columns: Vec<_> =
+            TABLES.iter().flat_map(Table::visible).filter(|column| secrets.contains(column.name)).collect();
+        assert!(columns.is_empty(), "another table answers these columns: {columns:?}");
     }
 }

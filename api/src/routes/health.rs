@@ -8,14 +8,15 @@ use serde_json::json;
 
 use crate::Hospital;
 
-/// The process answers.
+/// Answers as long as the process lives.
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// The log and the read tables answer, and the tables show everything that was recorded before this start.
+/// Says whether the log and the read tables answer, and whether the tables show everything that was recorded before
+/// this start of the server.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
-    // The tables first: what they show was recorded before.
+    // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
     let read = hospital.readers.read(async |db| query::position(db).await).await;
     let head = hospital.store.current_head().await;
     let runner = hospital.runner.as_ref();
@@ -37,7 +38,7 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     answer.insert_header((CACHE_CONTROL, "no-store")).json(told)
 }
 
-/// Why the read tables cannot be relied on, if they cannot.
+/// The reason why the read tables cannot be relied on; `None` if the read tables are sound.
 fn unfit(runner: &RunnerHandle, read: Option<Position>, head: Position) -> Option<&'static str> {
     match *runner.standing.borrow() {
         Standing::Beyond => Some("read-tables-beyond-the-log"),
@@ -49,7 +50,7 @@ fn unfit(runner: &RunnerHandle, read: Option<Position>, head: Position) -> Optio
     }
 }
 
-/// What is measured, for Prometheus.
+/// The metrics in the text format of Prometheus.
 pub(super) async fn metrics(hospital: web::Data<Hospital>, prometheus: web::Data<PrometheusHandle>) -> HttpResponse {
     hospital.measure().await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(prometheus.render())

@@ -8,13 +8,16 @@ use hims_projections::RunnerHandle;
 use crate::Hospital;
 use crate::problem::Problem;
 
+/// The header with the position that an answer must at least show.
 const MINIMUM: &str = "hims-min-position";
-/// The position of an answer.
+/// The header with the position that an answer shows.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("hims-position");
+/// How long a request waits for the read tables, unless the client says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How many seconds a client may ask a request to wait at most.
 const MOST_PATIENCE: u64 = 10;
 
-/// What a client has seen already, and how long it would wait for the read tables to have seen it.
+/// The position that a client wants to see at least, and how long the client waits for the read tables to reach it.
 pub(crate) struct Freshness {
     minimum: Position,
     patience: Duration,
@@ -34,7 +37,7 @@ impl Freshness {
         Ok(Self { minimum, patience: wait.map_or(PATIENCE, |it| Duration::from_secs(it.min(MOST_PATIENCE))) })
     }
 
-    /// Waits until the read tables have seen what the client has.
+    /// Waits until the read tables have reached the client's minimum.
     pub(crate) async fn wait(&self, hospital: &Hospital) -> Result<(), Problem> {
         let Some(RunnerHandle { position, .. }) = &hospital.runner else { return Ok(()) };
         if *position.borrow() >= self.minimum {
@@ -45,16 +48,19 @@ impl Freshness {
         if matches!(reached, Ok(Ok(_))) { Ok(()) } else { Err(behind()) }
     }
 
-    /// Refuses an answer that is older than what the client has seen, whatever was known before.
+    /// Refuses an answer whose own position is below the client's minimum, even if the wait found a higher position.
     pub(crate) fn check(&self, position: Position) -> Result<(), Problem> {
         if position >= self.minimum { Ok(()) } else { Err(behind()) }
     }
 }
 
 fn bad() -> Problem {
-    Problem::parameter("Hims-Min-Position", "must be a position, as Hims-Position gave it")
+    Problem::parameter("Hims-Min-Position", "must be a position, as the header Hims-Position gave it")
 }
 
 fn behind() -> Problem {
-    Problem::unavailable("read-model-behind", "the read tables are not at that position yet; try again")
+    Problem::unavailable(
+        "read-model-behind",
+        "the read tables have not reached the position of Hims-Min-Position yet; try again",
+    )
 }

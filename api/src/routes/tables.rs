@@ -10,10 +10,10 @@ use super::position::{Freshness, POSITION};
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Rows of a page unless told, and at most.
+/// How many rows a page has by default, and at most.
 const LIMIT: (usize, usize) = (50, 500);
 
-/// A page of a table.
+/// Answers a page of a read table.
 pub(super) async fn page_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -36,7 +36,7 @@ pub(super) async fn page_of(
         .body(body))
 }
 
-/// A row of a table.
+/// Answers one row of a read table.
 pub(super) async fn row_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -61,7 +61,7 @@ pub(super) async fn row_of(
         .body(row))
 }
 
-/// The table behind a route, if the caller may ask for it.
+/// The read table behind a route, if the caller may ask for the table.
 fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
     logged_in.may_read()?;
     let table = TABLES.iter().find(|it| it.name.replace('_', "-") == name).ok_or_else(Problem::not_found)?;
@@ -72,6 +72,7 @@ fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
     }
 }
 
+/// Reads from the query parameters which page is wanted.
 fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Problem> {
     let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
     let other_page = || Problem::parameter("cursor", "must be the `next` of a page with the same parameters");
@@ -79,7 +80,8 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
         match name.as_str() {
             "limit" => {
                 let limit = value.parse().ok().filter(|it| (1..=LIMIT.1).contains(it));
-                wanted.limit = limit.ok_or_else(|| Problem::parameter("limit", format!("must be 1 to {}", LIMIT.1)))?;
+                wanted.limit = limit
+                    .ok_or_else(|| Problem::parameter("limit", format!("must be a number from 1 to {}", LIMIT.1)))?;
             }
             "cursor" => {
                 wanted.cursor = Some(Cursor::parse(&value).ok_or_else(other_page)?);
@@ -103,11 +105,12 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
 }
 
 fn sortable(table: &Table) -> String {
-    let names: Vec<_> = table.visible().filter(|it| it.indexed).map(|it| it.name).collect();
-    format!("must be one of {}, with - in front for descending", names.join(", "))
+    let names: Vec<_> = table.visible().filter(|column| column.indexed).map(|column| column.name).collect();
+    format!("must be one of {}; put - in front for descending order", names.join(", "))
 }
 
-/// A filter by a column: equality on one that leads an index, from or to on one of a date or a time.
+/// Reads a filter: `column` asks for equality on an indexed column, `column_from` and `column_to` ask for a range on a
+/// column of dates or times.
 fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Problem> {
     let range = |suffix, comparison| {
         let column = table.column(name.strip_suffix(suffix)?).filter(|it| it.kind.has_range())?;
@@ -116,7 +119,10 @@ fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Probl
     let exact = || Some((table.column(name).filter(|it| it.indexed)?, Comparison::Equal));
     let found = exact().or_else(|| range("_from", Comparison::From)).or_else(|| range("_to", Comparison::To));
     let (column, comparison) = found.ok_or_else(|| {
-        Problem::parameter(name, "is not a parameter of this table; its indexed columns can be filtered")
+        Problem::parameter(
+            name,
+            "is not a parameter of this table; see the parameters of the table in /api/v1/openapi.json",
+        )
     })?;
     let value = query::bound(column.kind, comparison, text)
         .ok_or_else(|| Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())))?;
