@@ -1,6 +1,6 @@
-//! Which crate may know which: the arrows of the workspace, read from its manifests.
+//! The shape of the workspace: which crate may know which, read from the manifests, and how long a file may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The dependencies that a manifest declares in the sections that `counts` accepts.
@@ -70,6 +70,28 @@ fn what_is_of_the_workspace_knows_only_what_lies_below_it() {
 fn commands_and_projections_do_not_know_each_other_even_in_tests() {
     assert!(!dependencies("commands", any).contains("hims-projections"));
     assert!(!dependencies("projections", any).contains("hims-commands"));
+}
+
+/// Most lines of a file: what is longer tells of more than one thing.
+const LINES: usize = 400;
+
+#[test]
+fn a_file_is_not_longer_than_somebody_reads_at_once() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut folders, mut lengths) = (vec![workspace.clone()], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").map(|it| it.expect("an entry").path()) {
+            let name = entry.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+            if entry.is_dir() && name != "target" && !name.starts_with('.') {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|it| it == "rs") {
+                lengths.insert(entry.clone(), std::fs::read_to_string(&entry).expect("a text").lines().count());
+            }
+        }
+    }
+    assert!(lengths.contains_key(&workspace.join("domain").join("src").join("lib.rs")), "the files are found");
+    let too_long: BTreeMap<_, _> = lengths.into_iter().filter(|(_, lines)| *lines > LINES).collect();
+    assert!(too_long.is_empty(), "{too_long:#?}");
 }
 
 #[test]
