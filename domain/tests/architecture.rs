@@ -1,4 +1,4 @@
-//! Which crate may know which: the arrows of the workspace, read from its manifests.
+//! Which crates of the workspace may depend on which others, read from their manifests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn dependencies(member: &str, counts: fn(&str) -> bool) -> BTreeSet<String> {
     found
 }
 
-/// What is needed to build it; tests may use more.
+/// Whether a section of a manifest is for building the crate. Tests may depend on more crates.
 fn to_build(section: &str) -> bool {
     !section.ends_with("dev-dependencies")
 }

@@ -24,9 +24,9 @@ const LOGINS: [(&str, &str); 8] = [
     ("coder", "coder"),
 ];
 
-/// The demo's patients for whom [`fill`] records more. Patient 1 has a login. The appointment of patient 5 is in another
-/// department, the consultation of patient 6 is not over, the prescription of patient 7 is not cancelled, and everything
-/// about patient 8 is over.
+/// The demo's patients for whom [`fill`] records more. Patient 1 has a login. The appointment of patient 5 is in
+/// another department, the consultation of patient 6 is not over, the prescription of patient 7 is not cancelled, and
+/// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
 /// The patients of the nurse's department: 1 to 4 have an open appointment there, and 6 is being seen there.
 const ASSIGNED: [u16; 5] = [1, 2, 3, 4, 6];
