@@ -9,7 +9,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rust_decimal::Decimal;
 
-/// The form of a value on the wire; JSON Schema and OpenAPI are drawn from it.
+/// The form of a value on the wire. JSON Schema and the OpenAPI document are generated from shapes.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// `true` or `false`.
@@ -22,18 +22,18 @@ pub enum Shape {
     Id {
         /// The stream type of the aggregate, such as `patient`.
         stream: &'static str,
-        /// What it names within the aggregate, such as `allergy`; empty for the aggregate itself.
+        /// The part of the aggregate that the id identifies, such as `allergy`; empty for the aggregate itself.
         part: &'static str,
     },
-    /// `YYYY-MM-DD`.
+    /// A date, `YYYY-MM-DD`.
     Date,
-    /// RFC 3339; answered in UTC.
+    /// An instant (RFC 3339), answered in UTC.
     Timestamp,
-    /// Text of at most `max` characters; `format` is JSON Schema's, empty for none.
+    /// Text of at most `max` characters.
     Text {
-        /// Most characters.
+        /// How many characters the text has at most.
         max: usize,
-        /// JSON Schema's `format`, or empty.
+        /// The `format` of JSON Schema, or empty.
         format: &'static str,
     },
     /// One of a closed set of codes.
@@ -47,43 +47,43 @@ pub enum Shape {
     List(&'static Shape),
     /// An object whose keys are free.
     Map(&'static Shape),
-    /// May be left out or null.
+    /// A value that may be left out or null.
     Optional(&'static Shape),
     /// An object with these fields.
     Object(&'static [Field]),
-    /// The same object with every field optional: a JSON merge patch (RFC 7396).
+    /// An object of which every field is optional: a JSON merge patch (RFC 7396).
     Patch(&'static Shape),
 }
 
 /// One field of an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// Its name on the wire.
+    /// The name of the field on the wire.
     pub name: &'static str,
-    /// Its documentation.
+    /// The documentation of the field.
     pub doc: &'static str,
-    /// Its form.
+    /// The shape of the field's value.
     pub shape: Shape,
-    /// Its own fields stand in the object that holds it.
+    /// Whether the fields of the value stand directly in the object that holds this field (`flatten` of serde).
     pub flatten: bool,
-    /// May be left out.
+    /// Whether the field may be left out (`default` of serde).
     pub default: bool,
 }
 
 /// A value that can say what it looks like and whether it keeps the rules.
 pub trait Described {
-    /// Its form on the wire.
+    /// The form of the value on the wire.
     const SHAPE: Shape;
 
-    /// Its documentation, where it is a declared thing of its own.
+    /// The documentation of a struct that `described!` declares; empty for other types.
     const ABOUT: &'static str = "";
 
-    /// Adds what is wrong with it to `invalid`; `at` is where it stands in the request.
+    /// Adds each rule that the value breaks to `invalid`; `at` is the place of the value in the request.
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         let _ = (at, invalid);
     }
 
-    /// Whether nothing is wrong with it.
+    /// Whether the value breaks no rule.
     fn is_valid(&self) -> bool {
         let mut invalid = Vec::new();
         self.check(&Pointer::Root, &mut invalid);
@@ -91,16 +91,16 @@ pub trait Described {
     }
 }
 
-/// A rule that a value breaks, and where (RFC 6901). Never holds the value itself.
+/// A rule that a value breaks, and the place of the value in the request. Never holds the value itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// JSON pointer into the request.
+    /// The place of the value: a JSON pointer into the request (RFC 6901).
     pub pointer: String,
-    /// What to do about it.
+    /// What is wrong, or what to give instead.
     pub message: String,
 }
 
-/// A place in a request, built without allocating until something is wrong there.
+/// A place in a request. The text of the pointer is allocated only if the value at the place breaks a rule.
 #[derive(Debug, Clone, Copy)]
 pub enum Pointer<'a> {
     /// The whole request.
@@ -112,7 +112,7 @@ pub enum Pointer<'a> {
 }
 
 impl Pointer<'_> {
-    /// Reports the value that stands here.
+    /// Reports that the value at this place is invalid.
     pub fn invalid(&self, message: impl Into<String>) -> Invalid {
         Invalid { pointer: self.to_string(), message: message.into() }
     }
@@ -144,10 +144,10 @@ plain! {
 impl Described for NaiveDate {
     const SHAPE: Shape = Shape::Date;
 
-    /// Within what every database and every calendar of the field can hold.
+    /// Accepts only years that all databases and calendar programs in use can hold.
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         if !(1800..=9999).contains(&self.year()) {
-            invalid.push(at.invalid("give a date of the years 1800 to 9999"));
+            invalid.push(at.invalid("give a date in the years 1800 to 9999"));
         }
     }
 }
@@ -155,10 +155,10 @@ impl Described for NaiveDate {
 impl Described for DateTime<Utc> {
     const SHAPE: Shape = Shape::Timestamp;
 
-    /// Within what every database and every calendar of the field can hold.
+    /// Accepts only years that all databases and calendar programs in use can hold.
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         if !(1800..=9998).contains(&self.year()) {
-            invalid.push(at.invalid("give a time of the years 1800 to 9998"));
+            invalid.push(at.invalid("give a time in the years 1800 to 9998"));
         }
     }
 }
@@ -202,7 +202,7 @@ impl<T: Described> Described for BTreeMap<String, T> {
     }
 }
 
-/// Whether a field's serde attributes hold a word; lets the macro below read `flatten` and `default`.
+/// Whether the text of a field's serde attributes holds a word: `described!` looks for `flatten` and `default`.
 #[doc(hidden)]
 pub const fn has_word(attributes: &str, word: &str) -> bool {
     let (text, word) = (attributes.as_bytes(), word.as_bytes());
@@ -220,7 +220,7 @@ pub const fn has_word(attributes: &str, word: &str) -> bool {
     false
 }
 
-/// Declares structs that describe themselves: their serde form, their fields with documentation, their checks.
+/// Declares structs that describe themselves: the serde form, the fields with their documentation, and the checks.
 ///
 /// Doc comments come before serde attributes. A field that is absent when empty needs `#[serde(default)]` only where
 /// its type is not an `Option`.
@@ -268,7 +268,7 @@ macro_rules! described_has_word {
     };
 }
 
-/// Declares closed sets of codes: the enum, its serde form and its text, each code written once.
+/// Declares closed sets of codes: the enum, its serde form and its text. Each code is written only once.
 #[macro_export]
 macro_rules! terms {
     ($(
@@ -277,19 +277,19 @@ macro_rules! terms {
     )*) => {$(
         $(#[doc = $about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize)]
-        #[allow(missing_docs, reason = "the code says it")]
+        #[allow(missing_docs, reason = "the code of a term says what the term is")]
         pub enum $name { $( $(#[$meta])* #[serde(rename = $code)] $term ),* }
 
         impl $name {
             /// Every code of the set, as stored and as sent.
             pub const CODES: &'static [&'static str] = &[$($code),*];
 
-            /// The term with a code.
+            /// The term with this code; `None` if the set has no such code.
             pub fn parse(code: &str) -> Option<Self> {
                 match code { $($code => Some(Self::$term),)* _ => None }
             }
 
-            /// The code.
+            /// The code of the term.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$term => $code),* }
             }

@@ -1,4 +1,4 @@
-//! Identities. The server mints UUIDs of version 7; a caller may bring its own.
+//! The ids of aggregates and of their parts. The server makes UUIDs of version 7; a caller may send a UUID of its own.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,8 +17,8 @@ use crate::user::User;
 use crate::vital_signs::VitalSigns;
 use crate::{Aggregate, Described, Shape};
 
-/// Declares the ids, each with the aggregate that it names: `PatientId: Patient;`. The id of a part
-/// says which: `AllergyId: Patient, "allergy";`.
+/// Declares the ids, each with the aggregate that the id identifies: `PatientId: Patient;`. The id of a part of an
+/// aggregate names the part too: `AllergyId: Patient, "allergy";`.
 macro_rules! ids {
     ($($(#[doc = $about:literal])* $name:ident: $aggregate:ty $(, $part:literal)?;)*) => {$(
         $(#[doc = $about])*
@@ -50,7 +50,7 @@ ids! {
     RoleId: Role;
     /// A login: a member of staff, or a patient who uses the portal.
     UserId: User;
-    /// One stay of a user in the system, from login to logout.
+    /// One session of a user, from login to logout.
     SessionId: Session;
     /// An organisational unit with its own time zone.
     DepartmentId: Department;
@@ -68,9 +68,9 @@ ids! {
     VitalSignsId: VitalSigns;
     /// A product of the medication catalogue.
     MedicationId: Medication;
-    /// One lot of a medication at one place.
+    /// One lot of a medication at one place of storage.
     MedicationLotId: MedicationLot;
-    /// One order of one or more medications.
+    /// One prescription of one or more medications for a patient.
     PrescriptionId: Prescription;
     /// One line of a prescription.
     PrescriptionItemId: Prescription, "item";

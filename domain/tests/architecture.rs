@@ -1,4 +1,5 @@
-//! The shape of the workspace: which crate may know which, read from the manifests, and how long a file may be.
+//! The shape of the workspace: which crates may depend on which others, read from their manifests, and how long a file may
+//! be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,7 +30,7 @@ fn dependencies(member: &str, counts: fn(&str) -> bool) -> BTreeSet<String> {
     found
 }
 
-/// What is needed to build it; tests may use more.
+/// Whether a section of a manifest is for building the crate. Tests may depend on more crates.
 fn to_build(section: &str) -> bool {
     !section.ends_with("dev-dependencies")
 }

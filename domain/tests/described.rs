@@ -1,4 +1,4 @@
-//! What declared structs say about themselves.
+//! What structs declared with `described!` say about themselves.
 
 use hims_domain::{__has_word as has_word, Described, Field, Invalid, Pointer, Shape, described, values::Text};
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! A history may be folded at once, one by one, or from a state that was stored in between.
-#![expect(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+//! A history gives the same state whether it is folded at once, event by event, or from a state stored in between.
+#![expect(clippy::unwrap_used, reason = "a value that cannot be read fails the test")]
 
 use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_lot::{self, MedicationLot};
@@ -93,7 +93,7 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
     ]
 }
 
-/// The state as a snapshot gives it back.
+/// The state after it was stored as a snapshot and read again.
 fn stored<A: Aggregate>(state: Option<A>) -> Option<A> {
     state.map(|it| from(serde_json::to_value(it).unwrap()))
 }

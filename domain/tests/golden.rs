@@ -1,8 +1,8 @@
 //! The stored form of every event, one file per event type and schema version under `golden/`.
 //!
-//! A stored event is a contract: a file is never changed. An event that is to look otherwise gets a new schema version,
-//! a new file, and a lift from the old one; the lifts, and with them the files of older versions, are tested where the
-//! upcasters are, in `commands`.
+//! A stored event is a contract: a file is never changed. To change the form of an event, give the event a new schema
+//! version, a new file, and an upcaster from the old form. The tests of `commands` cover the upcasters, and with them
+//! the files of older versions.
 
 use hims_domain::{Aggregate, DomainEvent, Read as _, for_each_aggregate};
 use hims_testing::{Golden, all, assert_same, event_types, written};

@@ -1,10 +1,10 @@
-//! Values from the outside, whatever people write.
+//! Values are accepted or refused as their rules say, whatever text arrives.
 
 use hims_domain::values::{Email, LongText, Mrn, Phone, Ssn, Text};
 use hims_domain::{Described, Personal, Pointer};
 use proptest::prelude::*;
 
-/// What is close enough to each form to pass some of its rules.
+/// Texts that are close enough to e-mail addresses, phone numbers and the like to pass some of their rules.
 fn written() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),

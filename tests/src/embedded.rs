@@ -1,3 +1,5 @@
+//! The embedded PostgreSQL is durable, private, and stops in good order.
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::support::scratch;
 
-/// Names the data of the process that is to be killed.
+/// The environment variable with the data directory of the process that is to be killed.
 const CHILD: &str = "HIMS_TEST_CHILD_DATA";
 
 async fn start(folder: &Path) -> EmbeddedPostgres {
@@ -124,11 +126,11 @@ async fn data_of_a_version_that_is_not_installed_are_left_alone() {
     assert!(refused.to_string().ends_with("not installed: run `apt install postgresql-99`"), "{refused}");
 }
 
-/// Only its parent runs it: the test below.
+/// The process that the test below starts and kills.
 #[tokio::test]
 #[ignore = "is killed by another test"]
 async fn runs_until_it_is_killed() {
-    let _server = start(Path::new(&std::env::var_os(CHILD).expect("its parent names the data"))).await;
+    let _server = start(Path::new(&std::env::var_os(CHILD).expect("the parent process names the data"))).await;
     println!("\nit runs");
     std::future::pending::<()>().await;
 }
@@ -142,10 +144,10 @@ async fn it_stops_in_good_order_when_we_are_killed() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("this program again");
-    let mut lines = BufReader::new(child.stdout.take().expect("its words")).lines();
+    let mut lines = BufReader::new(child.stdout.take().expect("the output of the child")).lines();
     assert!(lines.any(|it| it.expect("a line") == "it runs"));
     child.kill().expect("kill");
-    child.wait().expect("its end");
+    child.wait().expect("the child ends");
     // A new server waits for the old one to be gone.
     let server = start(folder.path()).await;
     let log = std::fs::read_to_string(folder.path().join("postgres.log")).expect("a log");

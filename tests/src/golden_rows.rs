@@ -1,6 +1,6 @@
-//! What `project` makes of every event that there is: the rows are those that the release says they are.
+//! The rows that `project` makes of every event type are those that this release names in `GOLDEN_ROWS`.
 //!
-//! The history is made of the golden files of the events, so it has every event type.
+//! The history consists of the golden files of the events, so every event type occurs in the history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
-/// The streams of the history in their order, with the events that others of the same stream follow.
+/// The stream types of the history in their order, each with the events that come first in its stream.
 const STREAMS: [(&str, &[&str]); 13] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
@@ -35,7 +35,7 @@ const STREAMS: [(&str, &[&str]); 13] = [
     ("access", &["login_failed"]),
 ];
 
-/// Fields that name a stream, and which one.
+/// The fields with the id of a stream, each with the type of the stream.
 const REFERENCES: [(&str, &str); 16] = [
     ("role_id", "role"),
     ("department_id", "department"),
@@ -55,10 +55,10 @@ const REFERENCES: [(&str, &str); 16] = [
     ("prescription_id", "prescription"),
 ];
 
-/// Columns that are sealed with a key of randomness: another text in every history.
+/// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.
 const SEALED: [(&str, &str); 1] = [("patients", "ssn")];
 
-/// The role that a user has beside the first.
+/// The additional role of a user.
 const OTHER_ROLE: Uuid = Uuid::from_u128(0xFF);
 
 fn stream_id(stream_type: &str) -> Uuid {
@@ -66,14 +66,15 @@ fn stream_id(stream_type: &str) -> Uuid {
     Uuid::from_u128(0x100 + u128::try_from(place).expect("few"))
 }
 
-/// A golden file: the event type, the schema version, what happened.
+/// A golden file: the event type, the schema version and the data.
 struct Golden {
     event_type: String,
     schema_version: i32,
     data: Value,
 }
 
-/// The golden files of a stream type: those that others follow, the first of them once, then the others by their names.
+/// The golden files of a stream type in the order of the history: first the events in `first`, then the others by name.
+/// A stream begins only once, so only the newest version of its first event is taken.
 fn golden(stream_type: &str, first: &[&str]) -> Vec<Golden> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
     let files = std::fs::read_dir(folder).expect("a folder");
@@ -89,13 +90,14 @@ fn golden(stream_type: &str, first: &[&str]) -> Vec<Golden> {
     });
     let place = |event_type: &str| first.iter().position(|it| event_type == format!("{stream_type}.{it}"));
     let mut golden: Vec<_> = golden.collect();
-    let newest = golden.iter().filter(|it| place(&it.event_type) == Some(0)).map(|it| it.schema_version).max();
+    let newest = golden.iter().filter(|file| place(&file.event_type) == Some(0)).map(|file| file.schema_version).max();
     golden.retain(|it| place(&it.event_type) != Some(0) || Some(it.schema_version) == newest);
     golden.sort_by_key(|it| (place(&it.event_type).unwrap_or(usize::MAX), it.event_type.clone(), it.schema_version));
     golden
 }
 
-/// Has every reference lead to the stream that is there, and nobody have the same role twice.
+/// Changes each reference to lead to a stream of the history, and the additional role of a user to one that the user
+/// does not have yet.
 fn refer(data: &mut Value) {
     match data {
         Value::Object(fields) => {
@@ -113,7 +115,7 @@ fn refer(data: &mut Value) {
     }
 }
 
-/// Records the history, each event a second after the one before.
+/// Records the history, each event one second after the previous event.
 async fn record(database: &TestDatabase, store: &PgEventStore) {
     let mut versions: Vec<(Position, i32)> = Vec::new();
     let append = async |stream_type: &'static str, stream_id, version, event_type: &str, data: Value| {
@@ -129,7 +131,7 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
         for (version, mut golden) in (0..).zip(golden(stream_type, first)) {
             refer(&mut golden.data);
             if golden.event_type == "patient.identifier_added" {
-                // Nobody has an identifier twice.
+                // A patient cannot have the same identifier twice.
                 golden.data["value"] = json!("another");
             }
             if golden.event_type == "role.defined" {
@@ -144,14 +146,19 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
     let mut db = database.superuser().await;
     let sql = "set session_replication_role = replica;
                update log.events set recorded_at = timestamptz '2026-11-23T10:00:00Z' + position * interval '1 second'";
-    sqlx::raw_sql(sql).execute(&mut db).await.expect("a clock of its own");
+    sqlx::raw_sql(sql).execute(&mut db).await.expect("the events get fixed times");
     for (position, schema_version) in versions {
         let sql = "update log.events set schema_version = $2 where position = $1";
-        sqlx::query(sql).bind(position).bind(schema_version).execute(&mut db).await.expect("as it was written then");
+        sqlx::query(sql)
+            .bind(position)
+            .bind(schema_version)
+            .execute(&mut db)
+            .await
+            .expect("the event gets the schema version of its file");
     }
 }
 
-/// A digest of the rows, in an order that no database's collation changes.
+/// A digest of all rows, which are sorted here, since collations of databases differ.
 fn digest(rows: &BTreeMap<String, Vec<String>>) -> String {
     let mut lines = BTreeSet::new();
     for (table, rows) in rows {
@@ -184,7 +191,7 @@ async fn the_rows_of_the_golden_history_are_those_of_this_release() {
     assert_eq!(parked, 0, "a reference leads nowhere, see REFERENCES: {:?}", rows["projection_failures"]);
     assert_eq!(usize::try_from(position), Ok(rows["audit_logs"].len()));
     rows.remove("projection_checkpoint");
-    let empty: Vec<_> = rows.iter().filter(|it| it.1.is_empty()).map(|it| it.0).collect();
+    let empty: Vec<_> = rows.iter().filter(|(_, rows)| rows.is_empty()).map(|(table, _)| table).collect();
     assert_eq!(empty, ["projection_failures"], "every table has a row");
     assert_eq!(
         GOLDEN_ROWS.last(),

@@ -1,3 +1,5 @@
+//! Migrations: up, down, by several nodes at once, and after a break.
+
 use futures::future::{join, join_all};
 use hims_projections::Standing;
 use hims_projections::migrations::{down, standing, status, up};
@@ -7,16 +9,17 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{Proxy, TestDatabase, database, empty_database};
 
-/// A pool of its own for each node: new sessions, so that what a migration sets for the database takes effect.
+/// A new pool, as each node has one. Settings that a migration makes for the database take effect in new sessions only.
 fn node(database: &TestDatabase) -> PgPool {
     PgPoolOptions::new().max_connections(2).connect_lazy_with(database.options.clone())
 }
 
+/// Whether each migration is applied.
 async fn applied(pool: &PgPool) -> Vec<bool> {
     status(pool).await.expect("a status").iter().map(|it| it.applied_at.is_some()).collect()
 }
 
-/// What there is besides what every database has.
+/// The relations, extensions, schemas and functions of the database, without those that every database has.
 async fn things(pool: &PgPool) -> Vec<String> {
     let sql = "select format('%s.%s', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = relnamespace
                 where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' union all
@@ -72,7 +75,7 @@ async fn the_applied_migrations_stay_readable_under_the_documents_name() {
     assert_eq!(usize::try_from(count), Ok(status(&database.owner).await.expect("a status").len()));
 }
 
-/// The form that the living tables say they are of.
+/// The form in the checkpoint of the living tables.
 async fn form(pool: &PgPool) -> String {
     sqlx::query_scalar("select form from hims.projection_checkpoint").fetch_one(pool).await.expect("a checkpoint")
 }
@@ -95,9 +98,9 @@ async fn what_broke_off_anywhere_is_done_by_the_next() {
         let (database, proxy) = (empty_database().await, Proxy::start().await);
         let captured = proxy.capture(statement);
         let broken = PgPoolOptions::new().connect_lazy_with(proxy.options(&database.options));
-        let (broken, ()) = join(up(&broken), async { drop(captured.await.expect("it is sent")) }).await;
+        let (broken, ()) = join(up(&broken), async { drop(captured.await.expect("the statement is sent")) }).await;
         broken.expect_err(&String::from_utf8_lossy(statement));
-        up(&node(&database)).await.expect("the next");
+        up(&node(&database)).await.expect("the next start migrates");
         assert_eq!(things(&node(&database)).await, things_of_whole);
         assert_eq!(form(&node(&database)).await, form_of_whole);
     }

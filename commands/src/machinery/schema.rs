@@ -1,23 +1,23 @@
-//! Requests against the shapes of what they ask for: the check, and the JSON Schema that says the same.
+//! Checks requests against shapes, and writes the same shapes as JSON Schema.
 
 use chrono::{DateTime, SubsecRound as _};
 use hims_domain::{Described, Field, Invalid, Pointer, Shape};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// A request that is not of the command's form.
+/// A request that does not match the shape of the command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Malformed {
-    /// Wrong types, missing or unknown fields.
+    /// Some fields have a wrong type, are missing, or are unknown.
     Form(Vec<Invalid>),
-    /// Codes that are not in their sets.
+    /// Every field has the right type, but some codes are not in their sets.
     Codes(Vec<Invalid>),
 }
 
-/// Reads a request that is described. Instants are kept to the microsecond, here as in the tables.
+/// Checks a request against its shape, and reads the request. Instants are cut to microseconds, as in PostgreSQL.
 ///
 /// # Errors
-/// Every field that is not of its form; never a value.
+/// When a field does not match the shape. Names every such field, but never holds a value of the request.
 pub fn read<T: Described + DeserializeOwned>(mut body: Value) -> Result<T, Malformed> {
     check(&T::SHAPE, &body)?;
     keep_microseconds(&T::SHAPE, &mut body);
@@ -38,7 +38,7 @@ pub(crate) fn check(shape: &Shape, value: &Value) -> Result<(), Malformed> {
     }
 }
 
-/// Cuts what instants have beyond microseconds.
+/// Cuts every instant to microseconds.
 fn keep_microseconds(shape: &Shape, value: &mut Value) {
     match (shape, value) {
         (Shape::Timestamp, value) => {
@@ -61,6 +61,7 @@ fn keep_microseconds(shape: &Shape, value: &mut Value) {
     }
 }
 
+/// The faults that were found in a request.
 #[derive(Default)]
 struct Findings {
     form: Vec<Invalid>,
@@ -85,7 +86,7 @@ impl Findings {
                 let exact = |it: &str| it.parse::<rust_decimal::Decimal>().is_ok();
                 let number = value
                     .as_number()
-                    .is_some_and(|it| exact(&it.to_string()) || it.as_f64().is_some_and(|it| it.abs() < 1e15));
+                    .is_some_and(|given| exact(&given.to_string()) || given.as_f64().is_some_and(|it| it.abs() < 1e15));
                 self.expect(number || text.is_some_and(exact), at, "a number, or a string of its digits");
             }
             Shape::Id { .. } => self.expect(text.is_some_and(|it| uuid::Uuid::try_parse(it).is_ok()), at, "a UUID"),
@@ -147,7 +148,7 @@ impl Findings {
     }
 }
 
-/// Every field of an object, those of flattened objects among them, and whether it may be left out.
+/// Every field of an object, including the fields of flattened objects, with whether the field may be left out.
 fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
     match shape {
         Shape::Patch(of) => fields(of, true),
@@ -166,7 +167,7 @@ fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
     }
 }
 
-/// How a set of codes is written, given its name and its codes.
+/// Writes the schema of a set of codes, given the name of the set and its codes.
 type OneOf<'a> = &'a mut dyn FnMut(&'static str, &'static [&'static str]) -> Value;
 
 /// A shape as JSON Schema (2020-12, the dialect of OpenAPI 3.1). An id says which aggregate it names: the stream type
@@ -180,7 +181,7 @@ pub fn one_of(codes: &[&str]) -> Value {
     json!({"type": "string", "enum": codes})
 }
 
-/// As [`json_schema`], with sets of codes written by `one_of`: a document that names them once refers to them.
+/// Like [`json_schema`], but `one_of` writes each set of codes: a document can hold each set once, and refer to it.
 pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
     match shape {
         Shape::Boolean => json!({"type": "boolean"}),
@@ -223,7 +224,7 @@ mod tests {
     use super::*;
     use crate::Registry;
 
-    /// The stream types of all ids that stand in a shape, and whether each is of a part.
+    /// Collects the stream types of all ids in a shape, and whether each id identifies a part of the aggregate.
     fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
         match shape {
             Shape::Id { stream, part } => drop(found.insert((stream, !part.is_empty()))),

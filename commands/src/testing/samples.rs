@@ -1,4 +1,4 @@
-//! People, places and things that tests speak of: those of the golden files, with what a request must say and no more.
+//! Sample requests and events for tests, from the golden files, with only the fields that a request must have.
 
 use hims_domain::appointment::Slot;
 use hims_domain::department::{self, Department};
@@ -36,20 +36,20 @@ pub(crate) const LOT: MedicationLotId = MedicationLotId(Uuid::from_u128(13));
 pub(crate) const LATER_LOT: MedicationLotId = MedicationLotId(Uuid::from_u128(14));
 pub(crate) const PRESCRIPTION: PrescriptionId = PrescriptionId(Uuid::from_u128(15));
 
-/// A request as it arrives.
+/// Reads a request from JSON.
 #[track_caller]
 pub(crate) fn ask<T: DeserializeOwned>(body: Value) -> T {
     serde_json::from_value(body).unwrap()
 }
 
-/// The same with some fields changed.
+/// The body with some fields changed or added.
 pub(crate) fn with(mut body: Value, changes: Value) -> Value {
     let (Value::Object(fields), Value::Object(changes)) = (&mut body, changes) else { panic!("two objects") };
     fields.extend(changes);
     body
 }
 
-/// Words about a person.
+/// A personal text in plain.
 pub(crate) fn said<const MAX: usize>(text: &str) -> Personal<Text<MAX>> {
     Personal::Known(text.into())
 }
@@ -58,13 +58,13 @@ pub(crate) fn slot(starts_at: &str, duration_minutes: i32) -> Slot {
     Slot { starts_at: at(starts_at), duration_minutes }
 }
 
-/// Who Ann Bell is.
+/// The demographics of Ann Bell.
 pub(crate) fn ann() -> Value {
     let demographics = &fields::<Patient>("registered")["demographics"];
     only(demographics, ["first_name", "last_name", "date_of_birth", "gender"])
 }
 
-/// Ann Bell is a patient.
+/// The event that registers Ann Bell as a patient.
 pub(crate) fn registered() -> patient::Event {
     registered_as(ann())
 }
@@ -74,7 +74,7 @@ pub(crate) fn registered_as(demographics: Value) -> patient::Event {
     patient::Event::Registered { mrn, demographics: Box::new(ask(demographics)), identifiers: Vec::new() }
 }
 
-/// Rosa Diaz is a doctor of no department.
+/// The event that creates the user Rosa Diaz, a doctor without a department.
 pub(crate) fn created() -> user::Event {
     created_with(json!({}))
 }
@@ -90,13 +90,13 @@ pub(crate) fn created_with(changes: Value) -> user::Event {
     user::Event::Created(ask(with(created, changes)))
 }
 
-/// A role that every hospital begins with.
+/// The event that defines a system role.
 pub(crate) fn defined(name: &str) -> role::Event {
     let (_, definition) = system_roles().into_iter().find(|(_, it)| it.name.as_str() == name).unwrap();
     role::Event::Defined { definition, is_system_role: true }
 }
 
-/// Cardiology, in New York.
+/// The event that opens the department of cardiology, in New York.
 pub(crate) fn opened() -> department::Event {
     department::Event::Opened(ask(cardiology()))
 }
@@ -105,7 +105,7 @@ pub(crate) fn cardiology() -> Value {
     with(only(&fields::<Department>("opened"), ["name", "time_zone"]), json!({"code": "card"}))
 }
 
-/// Room 101 of cardiology.
+/// The event that adds a room to cardiology.
 pub(crate) fn added_room() -> room::Event {
     room::Event::Added(ask(room_101()))
 }
@@ -118,7 +118,7 @@ pub(crate) fn suspended_room() -> room::Event {
     sample::<Room>("suspended")
 }
 
-/// Metformin is in the catalogue.
+/// The event that adds metformin to the catalogue.
 pub(crate) fn added_medication() -> medication::Event {
     medication::Event::Added(ask(metformin()))
 }
@@ -127,7 +127,7 @@ pub(crate) fn metformin() -> Value {
     only(&fields::<Medication>("added"), ["name", "rxnorm_code"])
 }
 
-/// Twenty tablets of metformin that expire at the end of the year.
+/// The event that receives a lot of twenty tablets of metformin, which expire at the end of the year.
 pub(crate) fn received() -> medication_lot::Event {
     received_with(json!({}))
 }

@@ -1,4 +1,4 @@
-//! Who sees what, beyond the matrix: single rows, roles that change, secrets.
+//! Access beyond the matrix of roles and tables: single rows, changed roles, secrets.
 
 use serde_json::json;
 
@@ -9,12 +9,12 @@ use super::demo::{self, patient};
 async fn a_row_of_somebody_else_is_not_there() {
     let hospital = Hospital::start().await;
     let (patient_login, nurse) = (hospital.login("patient").await, hospital.login("nurse").await);
-    for it in 1..=8 {
-        let own = patient_login.get(&format!("patients/{}", patient(it))).await;
-        assert_eq!(own.status, if it == 1 { 200 } else { 404 });
-        // The first four have an appointment in the nurse's department.
-        let assigned = nurse.get(&format!("patients/{}", patient(it))).await;
-        assert_eq!(assigned.status, if it <= 4 { 200 } else { 404 });
+    for number in 1..=8 {
+        let own = patient_login.get(&format!("patients/{}", patient(number))).await;
+        assert_eq!(own.status, if number == 1 { 200 } else { 404 });
+        // The first four patients have an appointment in the nurse's department.
+        let assigned = nurse.get(&format!("patients/{}", patient(number))).await;
+        assert_eq!(assigned.status, if number <= 4 { 200 } else { 404 });
     }
     let users = patient_login.items("users").await;
     assert_eq!(users.iter().map(|it| &it["id"]).collect::<Vec<_>>(), [&json!(demo::user(7))]);
@@ -28,7 +28,7 @@ async fn what_a_role_may_do_changes_at_once() {
     let permissions =
         json!({"role_id": super::problems::role("lab_technician"), "permissions": {"read": ["all_patients"]}});
     let changed = admin.command("change-role-permissions", permissions).await;
-    // The server hears of it in the order of the log, as it hears of this.
+    // The server learns of the changed role from the log, which may take a moment: the test asks until it is so.
     assert!(changed.position() > 0);
     let answer = lab.get_until("patients", 200).await;
     assert_eq!(answer.done()["items"].as_array().expect("items").len(), 8);

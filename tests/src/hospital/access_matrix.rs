@@ -1,4 +1,4 @@
-//! Who sees which rows: every role and every table, through the API.
+//! Which rows each role sees of each table, tried through the API.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::{Client, Hospital};
 
-/// What is agreed, for people to read.
+/// The agreed matrix, in a form that people can read.
 const MATRIX: &str = include_str!("access_matrix.txt");
 
-/// The login of each role.
+/// Each role with the login of a user who has the role.
 const LOGINS: [(&str, &str); 8] = [
     ("administrator", "admin"),
     ("doctor", "doctor"),
@@ -24,14 +24,16 @@ const LOGINS: [(&str, &str); 8] = [
     ("coder", "coder"),
 ];
 
-/// The demo's patients: the first four have an appointment in the nurse's department that is not over, the first is the
-/// patient's login; then they are given more. The fifth has an appointment elsewhere, the sixth is being seen, the
-/// seventh has a prescription, and of the eighth everything is over.
+/// The demo's patients for whom [`fill`] records more. Patient 1 has a login. The appointment of patient 5 is in
+/// another department, the consultation of patient 6 is not over, the prescription of patient 7 is not cancelled, and
+/// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
+/// The patients of the nurse's department: 1 to 4 have an open appointment there, and 6 is being seen there.
 const ASSIGNED: [u16; 5] = [1, 2, 3, 4, 6];
+/// The patients with a prescription that was not cancelled.
 const PRESCRIBED: [u16; 2] = [1, 7];
 
-/// The agreed words, by table and role.
+/// Reads the agreed words of the matrix, by table and role.
 fn agreed() -> BTreeMap<(String, String), Vec<String>> {
     let mut lines = MATRIX.lines().skip_while(|it| !it.trim_start().starts_with("administrator "));
     let roles: Vec<_> = lines.next().expect("a line of roles").split_whitespace().collect();
@@ -43,33 +45,34 @@ fn agreed() -> BTreeMap<(String, String), Vec<String>> {
         for (role, cell) in roles.iter().zip(cells) {
             let words = cell.split('+').map(str::to_owned).collect();
             let before = agreed.insert((table.to_owned(), (*role).to_owned()), words);
-            assert!(before.is_none(), "{table} stands there twice");
+            assert!(before.is_none(), "{table} stands in the matrix twice");
         }
     }
     agreed
 }
 
-/// Gives every table rows that are whoever's they can be.
+/// Records so much that each word of the matrix names some rows of a table, and not all of them.
 async fn fill(hospital: &Hospital) {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
     let coder = coder(hospital).await;
     for number in PATIENTS {
-        let it = patient(number);
-        let identifier =
-            json!({"patient_id": it, "system": "urn:oid:1.2.36.146.595.217.0.1", "value": format!("X{it}")});
+        let patient_id = patient(number);
+        let identifier = json!({"patient_id": patient_id, "system": "urn:oid:1.2.36.146.595.217.0.1",
+                                "value": format!("X{patient_id}")});
         reception.did("add-patient-identifier", identifier).await;
         let (allergy_id, reason) = (uuid::Uuid::from_u128(number.into()), "tested");
-        let allergy =
-            json!({"patient_id": it, "allergy_id": allergy_id, "allergen_type": "drug", "allergen_name": "Codeine"});
+        let allergy = json!({"patient_id": patient_id, "allergy_id": allergy_id, "allergen_type": "drug",
+                             "allergen_name": "Codeine"});
         doctor.did("record-allergy", allergy).await;
-        let retired = json!({"patient_id": it, "allergy_id": allergy_id, "reason": reason});
+        let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": reason});
         doctor.did("retire-allergy", retired).await;
-        doctor.did("record-vital-signs", json!({"patient_id": it, "heart_rate": 70})).await;
-        let consultation_id = doctor.did("start-consultation", json!({"patient_id": it})).await;
+        doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
+        let consultation_id = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
         if number != 6 {
             doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
         }
-        let prescription_id = doctor.did("write-prescription", demo::prescription(&it, 3, "10", "tablet")).await;
+        let prescription_id =
+            doctor.did("write-prescription", demo::prescription(&patient_id, 3, "10", "tablet")).await;
         if !PRESCRIBED.contains(&number) {
             let over = json!({"prescription_id": prescription_id, "reason": "not needed"});
             doctor.did("cancel-prescription", over).await;
@@ -83,7 +86,7 @@ async fn fill(hospital: &Hospital) {
     reception.did("schedule-appointment", elsewhere).await;
 }
 
-/// A user whose role the hospital defined itself.
+/// Creates a user with a role that the hospital defined itself. Returns the id of the user.
 async fn coder(hospital: &Hospital) -> String {
     let admin = hospital.login("admin").await;
     let permissions = json!({"read": ["all_patients", "clinical_records"]});
@@ -98,7 +101,7 @@ async fn coder(hospital: &Hospital) -> String {
     user_id
 }
 
-/// Every row of a table that a reader is answered, by id; nothing where the reader may not ask.
+/// Reads every row of a table that a reader is answered, by id; `None` if the reader may not ask for the table.
 async fn read(client: &Client, table: &str) -> Option<BTreeMap<String, Value>> {
     let (mut rows, mut cursor) = (BTreeMap::new(), String::new());
     loop {
@@ -119,7 +122,8 @@ fn text(row: &Value, column: &str) -> String {
     row[column].as_str().unwrap_or_default().to_owned()
 }
 
-/// Whether a word of the matrix names a row: told from the row and from what was done, not from how it is protected.
+/// Whether a word of the matrix names a row. The answer follows from the row and from what [`fill`] recorded, not from
+/// the policies of the table.
 fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
     let about = |numbers: &[u16]| {
         let patient_id = text(row, if table == "patients" { "id" } else { "patient_id" });
@@ -181,16 +185,16 @@ async fn every_role_sees_the_rows_that_are_agreed_and_no_others() {
     }
 }
 
-/// Whether a field stands somewhere in a value.
+/// Whether a field with this name stands anywhere in a value.
 fn holds(value: &Value, field: &str) -> bool {
     match value {
-        Value::Object(fields) => fields.iter().any(|(name, it)| name == field || holds(it, field)),
+        Value::Object(fields) => fields.iter().any(|(name, member)| name == field || holds(member, field)),
         Value::Array(items) => items.iter().any(|it| holds(it, field)),
         _ => false,
     }
 }
 
-/// A misspelt field would be withheld from nobody.
+/// Every field that a table's declaration withholds is found in a history. A misspelt field would withhold nothing.
 #[tokio::test]
 async fn what_is_withheld_of_a_history_is_found_in_it() {
     let hospital = Hospital::start().await;
@@ -205,7 +209,7 @@ async fn what_is_withheld_of_a_history_is_found_in_it() {
             let is_there = holds(&state["state"], field) || events.iter().any(|it| holds(&it["data"], field));
             assert!(is_there, "{}: {field} of {} is nowhere in {state}", table.name, part.stream_type);
         }
-        let begins = |it: &Value| it["type"].as_str().is_some_and(|it| it.starts_with(part.events));
+        let begins = |event: &Value| event["type"].as_str().is_some_and(|name| name.starts_with(part.events));
         assert!(events.iter().any(begins), "{}: no event begins with {}", table.name, part.events);
     }
 }

@@ -1,4 +1,4 @@
-//! What the server says of itself.
+//! What the server says about its own health.
 
 use reqwest::Method;
 
@@ -40,15 +40,15 @@ async fn a_server_whose_log_does_not_answer_is_live_and_not_ready() {
     hospital.settle().await;
     let head = get("/health/ready").await.done()["head_position"].clone();
     let mut db = hospital.database.superuser().await;
-    sqlx::raw_sql("alter table log.head rename to gone").execute(&mut db).await.expect("an outage");
+    sqlx::raw_sql("alter table log.head rename to gone").execute(&mut db).await.expect("the table is renamed");
     let ready = get("/health/ready").await;
     assert_eq!(ready.status, 503, "{}", ready.text);
     let told = ready.json();
     assert_eq!((&told["status"], &told["database"]), (&"unavailable".into(), &"down".into()));
     assert_eq!(told["reason"], "database-down");
     assert!(told["head_position"].as_i64() >= head.as_i64(), "{told}");
-    assert!(!ready.text.contains("relation"), "no word of PostgreSQL's: {told}");
+    assert!(!ready.text.contains("relation"), "the answer shows an error text of PostgreSQL: {told}");
     get("/health/live").await.done();
-    sqlx::raw_sql("alter table log.gone rename to head").execute(&mut db).await.expect("its end");
+    sqlx::raw_sql("alter table log.gone rename to head").execute(&mut db).await.expect("the table has its name again");
     assert_eq!(get("/health/ready").await.done()["status"], "ready");
 }

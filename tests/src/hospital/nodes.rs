@@ -36,7 +36,7 @@ async fn together_they_leave_no_gap_and_project_nothing_twice() {
         }
     });
     join_all(work).await;
-    // Both want the same slot.
+    // Eight callers, four at each node, want the same slot.
     let wanted = (0..8_u16).map(|nth| {
         let client = if nth % 2 == 0 { &here } else { &there };
         client.command("schedule-appointment", appointment(&demo::patient(nth + 1), at(4, 0)))
@@ -65,7 +65,7 @@ async fn a_session_that_ends_at_one_node_ends_at_the_other() {
     let left = here.send(here.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
     assert_eq!(left.status, 204);
     here.get("departments").await.problem(401, "unauthenticated");
-    // The other node hears of it in the order of the log.
+    // The other node learns from the log that the session has ended, which may take a moment.
     there.get_until("departments", 401).await.problem(401, "unauthenticated");
 }
 

@@ -1,4 +1,4 @@
-//! How PostgreSQL reads the lists that people read every day: through indexes, and no more than it takes.
+//! PostgreSQL reads the lists of a hospital's day through indexes, and looks at no more rows than it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use tokio::sync::OnceCell;
 
 use crate::support::{TestDatabase, database};
 
-/// Enough for PostgreSQL to choose the plans of a large hospital.
+/// Enough patients for PostgreSQL to choose the plans of a large hospital.
 const PATIENTS: u32 = 4_000;
 
-/// Most rows that are looked at for a page of fifty: those of a day, but no whole table.
+/// How many rows PostgreSQL may look at for a page of fifty rows: those of a day, but no whole table.
 const LOOKED_AT: i64 = 2_000;
 
 /// A hospital with years behind it, filled by the first test that asks for it. Nothing is changed in it.
@@ -31,26 +31,26 @@ async fn hospital() -> &'static TestDatabase {
     HOSPITAL.get_or_init(make).await
 }
 
-/// A connection that reads as the server's own do, and the lists of two subjects.
+/// A connection that reads as the server's connections do, and the lists of the day of two subjects.
 async fn reader() -> (PgConnection, Vec<List>) {
     let mut reader = PgConnection::connect_with(&hospital().await.options).await.expect("a connection");
     let settings = format!("set role hims_reader; set search_path = {READ_SCHEMA}, public");
-    reader.execute(AssertSqlSafe(settings)).await.expect("as a reader");
+    reader.execute(AssertSqlSafe(settings)).await.expect("the connection reads as a reader");
     let today = sqlx::query_scalar("select current_date").fetch_one(&mut reader).await.expect("a day");
     let of = |nth| lists(Subject { patients: PATIENTS, nth }, today).expect("lists");
     (reader, [of(7), of(1_150)].concat())
 }
 
-/// How many rows of the read tables this connection has looked at, by policies and functions too.
+/// How many rows of the read tables this transaction has looked at, including those for policies and functions.
 async fn looked_at(db: &mut PgConnection) -> i64 {
     let sql = "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
                  from pg_stat_xact_user_tables where schemaname = $1";
     sqlx::query_scalar(sql).bind(READ_SCHEMA).fetch_one(db).await.expect("statistics")
 }
 
-/// What is wrong with how a page is read.
+/// What is wrong with how PostgreSQL reads a page.
 async fn faults(db: &mut PgConnection, list: &List) -> Vec<String> {
-    // Within a transaction, nothing is taken out of the statistics.
+    // The statistics are those of one transaction, so both counts are taken within the same transaction.
     let mut transaction = db.begin().await.expect("a transaction");
     let before = looked_at(&mut transaction).await;
     let statement = statement(list.table, Shape::Declared, &list.wanted, &list.who);
@@ -60,7 +60,7 @@ async fn faults(db: &mut PgConnection, list: &List) -> Vec<String> {
     let mut faults = Vec::new();
     find_faults(&plan[0]["Plan"], &mut faults);
     let looked_at = looked_at(&mut transaction).await - before;
-    transaction.rollback().await.expect("the end");
+    transaction.rollback().await.expect("the transaction is rolled back");
     faults.extend((looked_at > LOOKED_AT).then(|| format!("{looked_at} rows are looked at")));
     faults
 }
@@ -70,8 +70,10 @@ fn find_faults(node: &Value, faults: &mut Vec<String>) {
     let count = |node: &Value, what| node[what].as_i64().unwrap_or(0) * node["Actual Loops"].as_i64().unwrap_or(0);
     let seen = count(node, "Actual Rows") + count(node, "Rows Removed by Filter");
     match node["Node Type"].as_str() {
-        // A table that stays small, or a month of the audit log that has hardly begun, is read as a whole.
-        Some("Seq Scan") if seen > LOOKED_AT / 4 => faults.push(format!("all of {} is read", node["Relation Name"])),
+        // A small table may be read as a whole, such as a month of the audit log that has just begun.
+        Some("Seq Scan") if seen > LOOKED_AT / 4 => {
+            faults.push(format!("the whole of {} is read", node["Relation Name"]))
+        }
         Some("Sort") => {
             let sorted: i64 = inner.iter().map(|it| count(it, "Actual Rows")).sum();
             faults.extend((sorted > LOOKED_AT).then(|| format!("{sorted} rows are sorted by {}", node["Sort Key"])));
@@ -98,7 +100,7 @@ async fn every_list_of_the_day_is_read_through_an_index() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // An empty page would not show what a full one costs: each list has rows for one of the two people at least.
+    // An empty page would not show what a full page costs, so each list has rows for at least one of the two people.
     assert_same(filled, lists.iter().map(|list| list.name.as_str()).collect::<BTreeSet<_>>());
 }
 
@@ -108,7 +110,7 @@ async fn the_middle_of_an_order_is_found_through_its_index_in_both_directions() 
     let of = |name: &str| lists.iter().find(|it| it.name == name).expect("a list").clone();
     let (all, some) = (of("receptionist: newest appointments"), of("receptionist: what is scheduled"));
     let patients = of("receptionist: patients in order");
-    // A third of the patients has no date of birth: they come last.
+    // Patients without a date of birth, a third of all, come last.
     let mut births = patients.clone();
     births.wanted.sort = patients.table.column("date_of_birth");
     let audit = of("auditor: end of the log");
@@ -153,7 +155,8 @@ async fn a_text_that_finds_many_finds_them_all_page_by_page() {
     }
 }
 
-/// The functions that find by a text look past row-level security, for what the server asks afterwards.
+/// The functions that search by text see all rows, and the server applies row-level security to what they find. For any
+/// login but the server's own, the functions find nothing.
 #[tokio::test]
 async fn a_login_that_is_not_the_servers_finds_nothing_by_a_text() {
     let (reader, lists) = reader().await;
@@ -161,13 +164,13 @@ async fn a_login_that_is_not_the_servers_finds_nothing_by_a_text() {
     reader.close().await.expect("closed");
     let database = hospital().await;
     let mut db = database.superuser().await;
-    // Roles are the whole cluster's.
+    // All databases of the cluster share their roles, so the role is named after this database.
     let stranger = format!("searcher_{}", database.options.get_database().expect("a name"));
     let sql = format!("create role {stranger} login in role hims_reader");
     db.execute(AssertSqlSafe(sql)).await.expect("a stranger");
     for (login, expected) in [(stranger.as_str(), (false, false)), ("hims", (true, true))] {
         let sql = format!("set session authorization {login}; set role hims_reader");
-        db.execute(AssertSqlSafe(sql)).await.expect("their session");
+        db.execute(AssertSqlSafe(sql)).await.expect("the login reads as a reader");
         let sql = "select exists (select from hims_identity.patients_found_by($1)),
                           exists (select from hims_identity.consultations_found_by('bronchitis'))";
         let found: (bool, bool) = sqlx::query_as(sql).bind(&name).fetch_one(&mut db).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! The read tables are what the log says, whichever way they were made.
+//! The read tables follow from the log alone, whether they are projected, rebuilt, or made as of a past position.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ async fn a_rebuild_gives_every_row_of_every_table_again() {
     let checkpoint: Value = serde_json::from_str(&before["projection_checkpoint"][0]).expect("a checkpoint");
     assert_eq!(checkpoint["position"], position);
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
-    // And it goes on from there.
+    // Projecting goes on after the rebuild.
     let reception = hospital.login("reception").await;
     let id = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
     assert_eq!(reception.row("patients", &id).await["first_name"], "Ottilie");
@@ -61,7 +61,7 @@ async fn the_server_reads_and_writes_while_its_tables_are_swapped() {
         done.store(true, Ordering::SeqCst);
     };
     let (number, ()) = tokio::join!(working, rebuilding);
-    assert!(number > 100, "something was done meanwhile");
+    assert!(number > 100, "patients are registered during the rebuilds");
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
     assert_eq!(before["projection_failures"], Vec::<String>::new());
@@ -74,9 +74,9 @@ async fn one_rebuild_at_a_time() {
     let hospital = Hospital::start().await;
     let mut holder = hospital.owner().acquire().await.expect("a connection");
     sqlx::query("select pg_advisory_lock(1751739762)").execute(&mut *holder).await.expect("the lock of a rebuild");
-    let refused = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect_err("another is at it");
+    let refused = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect_err("another rebuild holds the lock");
     assert!(matches!(refused, RebuildError::Busy), "{refused}");
-    sqlx::query("select pg_advisory_unlock(1751739762)").execute(&mut *holder).await.expect("it is given back");
+    sqlx::query("select pg_advisory_unlock(1751739762)").execute(&mut *holder).await.expect("the lock is given back");
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
 }
 
@@ -99,13 +99,13 @@ async fn the_tables_as_of_a_position_are_those_of_then() {
         assert_same_rows(&contents(hospital.owner(), schema).await, &then);
     }
     let future = Target::Position(1_000_000, "then_c".to_owned());
-    let beyond = rebuild(&hospital).run(&future, |_| {}).await.expect_err("nobody knows");
+    let beyond = rebuild(&hospital).run(&future, |_| {}).await.expect_err("the log does not have the position");
     assert!(matches!(beyond, RebuildError::Beyond(head) if head > position), "{beyond}");
-    let again = rebuild(&hospital).run(&targets[0], |_| {}).await.expect_err("the schema is there");
+    let again = rebuild(&hospital).run(&targets[0], |_| {}).await.expect_err("the schema exists already");
     assert!(again.to_string().contains("choose another"), "{again}");
 }
 
-/// Records an event that says nothing that a table could show.
+/// Appends an event to an appointment without a command, so that the event may be one that cannot be projected.
 async fn poison(hospital: &Hospital, stream_id: Uuid, version: i32, data: Value) {
     let event = NewEvent { event_type: "appointment.scheduled".to_owned(), data };
     let stream = StreamAppend::at("appointment", stream_id, version, [event]);
@@ -118,7 +118,7 @@ async fn a_poison_event_parks_its_stream_and_no_other() {
     let reception = hospital.login("reception").await;
     let unreadable = Uuid::from_u128(1);
     poison(&hospital, unreadable, 0, json!({"nonsense": true})).await;
-    // Readable, but of a patient whom there is not: the foreign key refuses it.
+    // This event can be read, but its patient does not exist: a foreign key refuses the row.
     let orphan = Uuid::from_u128(2);
     let mut data = appointment(&Uuid::from_u128(3).to_string(), at(9, 0));
     for (field, value) in [("time_zone", "UTC"), ("priority", "normal")] {
@@ -130,17 +130,21 @@ async fn a_poison_event_parks_its_stream_and_no_other() {
     poison(&hospital, orphan, 0, data).await;
     let id = reception.did("schedule-appointment", appointment(&patient(5), at(4, 0))).await;
     assert_eq!(reception.row("appointments", &id).await["status"], "scheduled");
-    // What follows in a parked stream waits as well.
+    // Later events of a parked stream are not projected either.
     poison(&hospital, unreadable, 1, json!({})).await;
     hospital.settle().await;
     let parked: Vec<(Uuid, String)> =
         sqlx::query_as("select stream_id, reason from hims.projection_failures order by stream_id")
             .fetch_all(hospital.owner())
             .await
-            .expect("what is parked");
+            .expect("the parked streams");
     assert_eq!(parked.iter().map(|it| it.0).collect::<Vec<_>>(), [unreadable, orphan], "{parked:?}");
     let audited = format!("audit_logs where resource_id in ('{unreadable}', '{orphan}')");
-    assert_eq!(count(hospital.owner(), &audited).await, 3, "the audit misses no event, whatever becomes of it");
+    assert_eq!(
+        count(hospital.owner(), &audited).await,
+        3,
+        "the audit log has every event, also those of parked streams"
+    );
     let before = contents(hospital.owner(), "hims").await;
     rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);

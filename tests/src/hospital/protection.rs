@@ -1,4 +1,4 @@
-//! Every table of the read tables is protected, and as its declaration says.
+//! Row-level security protects every read table as the declaration of the table says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,44 +11,45 @@ use super::Hospital;
 use super::demo::{busy_day, user};
 use crate::support::database;
 
-/// The tables whose rows everybody reads, and why that does no harm.
+/// The tables whose rows everybody reads, each with the reason why that does no harm.
 pub(super) const PUBLIC: [(&str, &str); 7] = [
-    ("projection_checkpoint", "whoever reads learns the position of what they read"),
-    ("projection_failures", "whether streams wait; it names streams, tables and fields, and nobody"),
-    ("user_roles", "what roles may do; not who has them"),
+    ("projection_checkpoint", "every reader is told the position of what they read"),
+    ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
+    ("user_roles", "what roles may do, but not which user has a role"),
     ("departments", "names and phone numbers of departments"),
     ("rooms", "numbers and names of rooms"),
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
 ];
 
-/// The tables that no events make.
+/// The runner's own tables, which are not declared with `table!`.
 const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
 
-/// The views that policies look at.
+/// The views in which policies look up patients.
 const VIEWS: [&str; 2] = ["assigned_patients", "prescribed_patients"];
 
-/// What the catalogue says of a table.
+/// A table as the catalogue of PostgreSQL describes it.
 #[derive(sqlx::FromRow)]
 struct Found {
     name: String,
     is_partition: bool,
     is_enabled: bool,
     is_forced: bool,
-    /// The names of the policies, whomever they are for.
+    /// The names of all policies, for whichever role a policy is.
     policies: Vec<String>,
-    /// What `reader_reads` asks; nothing unless it is for reading by readers alone.
+    /// The condition of the policy `reader_reads`; `None` unless the policy is for reading, by readers alone.
     condition: Option<String>,
-    /// The words of which a reader needs one, as the migration gave them.
+    /// The permission words of which a reader needs one, from the comment on the policy `reader_reads`.
     words: Option<String>,
-    /// The columns that readers may ask for.
+    /// The columns that `hims_reader` may select.
     readable: Vec<String>,
-    /// The columns that nobody may ask for as a reader.
+    /// The columns that `hims_reader` may not select.
     hidden: Vec<String>,
-    /// Whoever else has a privilege on the table or a column of it.
+    /// The other roles that have a privilege on the table or on a column of the table.
     strangers: Vec<String>,
 }
 
+/// The tables of a schema, with their partitions.
 async fn tables(db: &mut PgConnection, schema: &str) -> Vec<Found> {
     let sql = "
         select c.relname::text as name, c.relispartition as is_partition, c.relrowsecurity as is_enabled,
@@ -72,7 +73,7 @@ async fn tables(db: &mut PgConnection, schema: &str) -> Vec<Found> {
     sqlx::query_as(sql).bind(schema).fetch_all(db).await.expect("a catalogue")
 }
 
-/// The words of which a reader needs one, as the table's declaration says.
+/// The permission words of which a reader needs one, from the declaration of the table.
 fn declared_words(name: &str) -> BTreeSet<String> {
     let declared = TABLES.iter().find(|it| it.name == name).map_or(&[][..], |it| it.readers);
     let words: BTreeSet<_> = declared.iter().map(Read::to_string).collect();
@@ -87,22 +88,32 @@ fn faults_of(table: &Found) -> Vec<String> {
             faults.push(format!("{}: {fault}", table.name));
         }
     };
-    unless(table.is_enabled && table.is_forced, "its owner passes by its policies");
-    unless(table.strangers.is_empty(), &format!("{:?} have privileges on it", table.strangers));
+    unless(table.is_enabled && table.is_forced, "row-level security is not enabled, or not forced for the owner");
+    unless(table.strangers.is_empty(), &format!("{:?} have privileges on the table", table.strangers));
     if table.is_partition {
-        unless(table.policies == ["owner_works", "projector_works"], "a partition with other policies");
-        unless(table.readable.is_empty(), "a partition that can be read by itself");
+        unless(
+            table.policies == ["owner_works", "projector_works"],
+            "the partition has other policies than every partition",
+        );
+        unless(table.readable.is_empty(), "readers can read the partition directly");
         return faults;
     }
-    unless(table.policies == ["owner_works", "projector_works", "reader_reads"], "other policies than every table has");
+    unless(
+        table.policies == ["owner_works", "projector_works", "reader_reads"],
+        "the table has other policies than every table",
+    );
     let is_public = PUBLIC.iter().any(|it| it.0 == table.name);
     unless(table.condition.is_some(), "no policy says which rows a reader reads");
-    unless((table.condition.as_deref() == Some("true")) == is_public, "is not public, or is not said to be");
+    unless(
+        (table.condition.as_deref() == Some("true")) == is_public,
+        "either the policy or PUBLIC says that everybody reads the table, but not both",
+    );
     let words: BTreeSet<_> = table.words.iter().flat_map(|it| it.split(", ")).map(str::to_owned).collect();
     let declared = declared_words(&table.name);
     unless(words == declared, &format!("the policy is for {words:?}, the declaration says {declared:?}"));
-    let hidden = TABLES.iter().find(|it| it.name == table.name).into_iter().flat_map(|it| it.columns);
-    let hidden: BTreeSet<_> = hidden.filter(|it| it.hidden).map(|it| it.name).collect();
+    let hidden =
+        TABLES.iter().find(|declared| declared.name == table.name).into_iter().flat_map(|declared| declared.columns);
+    let hidden: BTreeSet<_> = hidden.filter(|column| column.hidden).map(|column| column.name).collect();
     let found: BTreeSet<_> = table.hidden.iter().map(String::as_str).collect();
     unless(found == hidden, &format!("readers cannot ask for {found:?}, the declaration hides {hidden:?}"));
     faults
@@ -112,16 +123,21 @@ fn faults_of(table: &Found) -> Vec<String> {
 async fn faults(db: &mut PgConnection, schema: &str) -> Vec<String> {
     let tables = tables(db, schema).await;
     let mut faults: Vec<_> = tables.iter().flat_map(faults_of).collect();
-    let found: BTreeSet<_> = tables.iter().filter(|it| !it.is_partition).map(|it| it.name.as_str()).collect();
+    let found: BTreeSet<_> =
+        tables.iter().filter(|table| !table.is_partition).map(|table| table.name.as_str()).collect();
     let declared: BTreeSet<_> = TABLES.iter().map(|it| it.name).chain(BOOKKEEPING).collect();
-    faults.extend(found.symmetric_difference(&declared).map(|it| format!("{it}: declared, or there, but not both")));
+    faults.extend(
+        found
+            .symmetric_difference(&declared)
+            .map(|it| format!("{it} is either declared or in the schema, but not both")),
+    );
     let sql = "select relname::text, relowner::regrole::text from pg_class
                 where relnamespace = $1::text::regnamespace and relkind = 'v'";
     let views: BTreeMap<String, String> =
         sqlx::query_as(sql).bind(schema).fetch_all(db).await.expect("views").into_iter().collect();
     let expected = VIEWS.map(|it| (it.to_owned(), "hims_projector".to_owned())).into();
     if views != expected {
-        faults.push(format!("{views:?}: other views than those for the policies"));
+        faults.push(format!("the views are {views:?}, which are not those for the policies"));
     }
     faults
 }
@@ -167,7 +183,7 @@ async fn whatever_is_taken_from_the_protection_of_a_table_is_missed() {
             format!("revoke select on {table} from hims_reader"),
             format!("create table {table}_too (like {table})"),
         ] {
-            // Nobody takes away what is public, and these two have no id.
+            // Of a table that is not public, `faults` does not compare the condition. The runner's tables have no `id`.
             let is_public = PUBLIC.iter().any(|it| it.0 == name);
             if change.contains("true is not null") && !is_public
                 || change.contains("(id)") && BOOKKEEPING.contains(&name.as_str())
@@ -186,7 +202,8 @@ async fn whatever_is_taken_from_the_protection_of_a_table_is_missed() {
 async fn every_secret_column_is_missed_when_it_is_granted() {
     let database = database().await;
     let mut db = database.owner.acquire().await.expect("a connection");
-    let hidden = TABLES.iter().flat_map(|it| it.columns.iter().filter(|it| it.hidden).map(move |column| (it, column)));
+    let hidden =
+        TABLES.iter().flat_map(|table| table.columns.iter().filter(|it| it.hidden).map(move |column| (table, column)));
     let mut granted = 0;
     for (table, column) in hidden {
         let grant = format!("grant select ({}) on hims.{} to hims_reader", column.name, table.name);
@@ -199,7 +216,7 @@ async fn every_secret_column_is_missed_when_it_is_granted() {
     assert!(granted >= 4, "{granted} secrets");
 }
 
-/// The views are the projector's, so no policy stands between them and the rows.
+/// The views belong to the projector, who sees all rows. So each view itself has to ask what its reader may read.
 #[tokio::test]
 async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
     let hospital = Hospital::start().await;
@@ -224,7 +241,7 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
             .bind(department)
             .execute(&mut *transaction)
             .await
-            .expect("said");
+            .expect("the settings are made");
         for (view, expected) in VIEWS.into_iter().zip(expected) {
             let sql = format!("select count(distinct patient_id) from hims.{view}");
             let shown: i64 =
@@ -234,12 +251,12 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
     }
 }
 
-/// Says who asks, as the server does.
+/// Sets for the transaction who the reader is, as the server does.
 async fn say(db: &mut PgConnection, [reads, user, patient, department]: [&str; 4]) {
     let sql = "select set_config('hims.reads', $1, true), set_config('hims.user_id', $2, true),
                       set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true)";
     let query = sqlx::query(sql).bind(reads).bind(user).bind(patient).bind(department);
-    query.execute(db).await.expect("said");
+    query.execute(db).await.expect("the settings are made");
 }
 
 #[tokio::test]
@@ -248,7 +265,7 @@ async fn classes_of_readers_can_name_a_column_a_condition_and_another_table() {
     const TWO: &str = "00000000-0000-0000-0000-000000000002";
     let database = database().await;
     let mut db = database.owner.begin().await.expect("a transaction");
-    // Foreign keys are looked at when a transaction commits, which this one does not.
+    // The rows break foreign keys, which PostgreSQL checks at the commit. This transaction never commits.
     let made = format!(
         "create table hims.notes (id text, appointment_id uuid, about uuid, author uuid, kind text, shown boolean);
          select hims_identity.readable('hims.notes', 'with appointments by appointment_id where kind <> ''clinical''',
@@ -267,7 +284,8 @@ async fn classes_of_readers_can_name_a_column_a_condition_and_another_table() {
         (["", "", "", ""], &[]),
         (["all_data", "", "", ""], &["call", "clinical", "other"]),
         (["clinical_records", "", "", ""], &["clinical"]),
-        // Who reads an appointment reads its notes but for the clinical ones: all, a department's, one's own.
+        // Whoever reads an appointment reads the notes about the appointment, except clinical notes. An appointment is
+        // read by permission word, by department, or as one's own.
         (["all_appointments", "", "", ""], &["call", "other"]),
         (["assigned_patients", "", "", TWO], &["other"]),
         (["own_records", "", TWO, ""], &["other"]),
@@ -295,5 +313,5 @@ async fn a_class_that_is_written_in_another_way_is_refused() {
     }
     let refused =
         sqlx::raw_sql("select hims_identity.hide('hims.users', 'pasword_hash')").execute(&database.owner).await;
-    assert!(refused.is_err(), "a misspelt secret stays readable");
+    assert!(refused.is_err(), "hiding a column that does not exist would leave the misspelt column readable");
 }

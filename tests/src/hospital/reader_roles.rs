@@ -1,4 +1,4 @@
-//! What the database itself refuses, whoever asks it in SQL.
+//! What the database itself refuses to the roles of the server, whatever SQL is sent.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
@@ -9,27 +9,29 @@ use super::tables::count;
 
 const SECRETS: [(&str, &str); 4] =
     [("users", "password_hash"), ("user_sessions", "token_hash"), ("patients", "ssn"), ("patients", "ssn_blind_index")];
-/// Says who asks, for the transaction, as the server does.
+
+/// Sets for the transaction who the reader is, as the server does.
 async fn say(db: &mut PgConnection, reads: &str, patient_id: &str) {
     sqlx::query("select set_config('hims.reads', $1, true), set_config('hims.patient_id', $2, true)")
         .bind(reads)
         .bind(patient_id)
         .execute(db)
         .await
-        .expect("said");
+        .expect("the settings are made");
 }
 
+/// How many patients the connection sees.
 async fn patients(db: &mut PgConnection) -> i64 {
     sqlx::query_scalar("select count(*) from hims.patients").fetch_one(db).await.expect("a number")
 }
 
-/// How many patients the view behind a policy names.
+/// How many patients the connection sees in the view of patients with a prescription, which policies use.
 async fn prescribed(db: &mut PgConnection) -> i64 {
     let sql = "select count(distinct patient_id) from hims.prescribed_patients";
     sqlx::query_scalar(sql).fetch_one(db).await.expect("a number")
 }
 
-/// The SQL state of a refusal.
+/// The SQL state with which PostgreSQL refuses a statement.
 async fn refused(pool: &PgPool, sql: String) -> String {
     let mut transaction = pool.begin().await.expect("a transaction");
     say(&mut transaction, "all_data", "").await;
@@ -58,7 +60,7 @@ async fn the_reading_role_sees_the_rows_of_whoever_asks_and_nothing_when_nobody_
         say(&mut transaction, reads, patient_id).await;
         assert_eq!(patients(&mut transaction).await, expected, "reads {reads:?} as {patient_id:?}");
     }
-    // What was said in a transaction is forgotten with it.
+    // The settings end with their transaction.
     assert_eq!(count(&readers, "hims.patients").await, 0);
 }
 
@@ -101,7 +103,7 @@ async fn a_login_that_is_not_the_servers_cannot_pretend() {
     super::demo::busy_day(&hospital.nobody()).await;
     hospital.settle().await;
     let mut db = hospital.database.superuser().await;
-    // Roles are the whole cluster's.
+    // All databases of the cluster share their roles, so the role is named after this database.
     let role = format!("stranger_{}", hospital.database.options.get_database().expect("a name"));
     for sql in [
         format!("create role {role} login in role hims_reader"),
@@ -127,12 +129,12 @@ async fn even_the_owner_sees_nothing_without_a_policy() {
         }
         let sql = format!("select count(*) from hims.{table}");
         let before: i64 = sqlx::query_scalar(AssertSqlSafe(sql.clone())).fetch_one(&mut *db).await.expect("a number");
-        // The owner may work as the projector too.
+        // The projector's policy applies to the owner too, who is a member of that role.
         for policy in ["owner_works", "projector_works"] {
             let drop = format!("drop policy {policy} on hims.{table}");
             db.execute(AssertSqlSafe(drop)).await.expect("every protected table has these policies");
         }
         let after: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *db).await.expect("a number");
-        assert_eq!(after, 0, "{table}, where there are {before}");
+        assert_eq!(after, 0, "{table}: the owner sees rows without a policy, and saw {before} with the policies");
     }
 }

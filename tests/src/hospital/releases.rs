@@ -1,5 +1,5 @@
-//! A new release on a hospital with a history: the old tables answer until new ones have taken their place, whatever
-//! happens in between.
+//! A new release starts on a hospital with a history. The old read tables answer until new ones have replaced them,
+//! whatever happens in between.
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
@@ -18,18 +18,20 @@ use super::tables::{assert_same_rows, contents, count};
 use super::{Answer, Client, Hospital};
 use crate::support::{Proxy, pool_as, scratch};
 
-/// The tables as a release had them that knew neither vital signs nor who entered a patient.
+/// Turns the read tables into those of an older release, without vital signs and without who entered a patient.
 const OLDER: &str = "update hims.projection_checkpoint set form = '1.1.older';
     drop table hims.vital_signs; alter table hims.patients drop column created_by";
 
 /// The number of the demo's receptionist.
 const RECEPTION: u16 = 4;
 
+/// Runs SQL as a superuser.
 pub(super) async fn tell(hospital: &Hospital, sql: &str) {
     let mut db = hospital.database.superuser().await;
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect("somebody who may do anything");
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect("a superuser may do anything");
 }
 
+/// The value that a query answers.
 pub(super) async fn ask<T>(hospital: &Hospital, sql: &'static str) -> T
 where
     T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
@@ -37,29 +39,29 @@ where
     sqlx::query_scalar(sql).fetch_one(hospital.owner()).await.expect("a value")
 }
 
-/// The schema of the living tables: another one after each rebuild.
+/// The object id of the schema of the living tables. Each rebuild gives another schema.
 pub(super) async fn schema(hospital: &Hospital) -> i64 {
     ask(hospital, "select 'hims'::regnamespace::oid::bigint").await
 }
 
-/// Nobody rebuilds until it is dropped; waits for whoever does.
+/// Takes the lock of a rebuild, after waiting for a rebuild that runs. Nobody rebuilds until the connection is dropped.
 pub(super) async fn no_rebuild(hospital: &Hospital) -> PgConnection {
     let mut holder = hospital.owner().acquire().await.expect("a connection").detach();
     sqlx::query("select pg_advisory_lock(1751739762)").execute(&mut holder).await.expect("the lock of a rebuild");
     holder
 }
 
-/// Returns when nobody rebuilds any more.
+/// Waits until no rebuild runs any more.
 async fn no_more_rebuild(hospital: &Hospital) {
     let mut holder = no_rebuild(hospital).await;
-    sqlx::query("select pg_advisory_unlock_all()").execute(&mut holder).await.expect("it is given back");
+    sqlx::query("select pg_advisory_unlock_all()").execute(&mut holder).await.expect("the lock is given back");
 }
 
 pub(super) fn rebuild(hospital: &Hospital) -> Rebuild {
     Rebuild { store: hospital.node.store.clone(), pool: hospital.owner().clone() }
 }
 
-/// Every row is the one that a rebuild gives.
+/// Asserts that a rebuild gives the rows that the read tables have already.
 pub(super) async fn assert_rebuilt(hospital: &Hospital) {
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
@@ -72,7 +74,7 @@ pub(super) async fn ready(client: &Client) -> Answer {
     client.send(client.request(Method::GET, "/health/ready")).await
 }
 
-/// The server is not ready, and says why.
+/// Asserts that the server is not ready for this reason, and returns what the server says.
 pub(super) async fn assert_unfit(client: &Client, reason: &str) -> Value {
     let answer = ready(client).await;
     let told = answer.json();
@@ -85,17 +87,17 @@ pub(super) async fn assert_unfit(client: &Client, reason: &str) -> Value {
     told
 }
 
-/// Asks until it is so.
+/// Asks again and again until the condition holds.
 pub(super) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let asking = async { while !is_so().await {} };
-    tokio::time::timeout(Duration::from_mins(1), asking).await.expect("it is so at last");
+    tokio::time::timeout(Duration::from_mins(1), asking).await.expect("the condition holds within a minute");
 }
 
 pub(super) async fn until_ready(client: &Client) {
     until(async || ready(client).await.status == 200).await;
 }
 
-/// Reads what there is, however old.
+/// Reads without waiting for a position, so the answer may be old.
 pub(super) async fn read(client: &Client, path: &str) -> Answer {
     client.send(client.request(Method::GET, &format!("/api/v1/{path}"))).await
 }
@@ -131,7 +133,7 @@ async fn the_old_tables_answer_until_new_ones_have_taken_their_place() {
     let told = assert_unfit(&admin, "read-tables-rebuilding").await;
     let (head, shown) = (told["head_position"].as_i64(), told["read_position"].as_i64());
     assert!(head > shown && shown > Some(50), "{told}");
-    // Of the tables that are new nothing is answered, of the others everything.
+    // The table that is new in this release is not answered yet. Every other table is answered in full.
     for table in TABLES {
         let route = table.name.replace('_', "-");
         if table.name == "vital_signs" {
@@ -145,17 +147,18 @@ async fn the_old_tables_answer_until_new_ones_have_taken_their_place() {
         }
         assert_eq!(items(&admin, &route).await, expected, "{route}");
     }
-    // A column that is new reads as null, and can be asked for.
+    // A column that is new reads as null, and lists can be filtered and sorted by the column.
     let row = read(&admin, &format!("patients/{}", patient(3))).await.done();
     assert_eq!((&row["last_name"], row.get("created_by")), (&"O'Brien".into(), Some(&Value::Null)));
     let found = read(&admin, "patients?q=kowalczyk&sort=-created_by").await.done();
     assert_eq!((&found["items"][0]["last_name"], &found["items"][1]), (&"Kowalczyk".into(), &Value::Null));
     let entered = format!("patients?created_by={}", user(RECEPTION));
     assert_eq!(read(&admin, &entered).await.done()["items"], json!([]));
-    // Commands are carried out. Whoever wants to see what they did has to wait.
+    // Commands are carried out, but the read tables show their effects only after the rebuild.
     let id = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
-    let fresh =
-        admin.request(Method::GET, "/api/v1/patients").header("hims-min-position", shown.expect("it was told") + 1);
+    let fresh = admin
+        .request(Method::GET, "/api/v1/patients")
+        .header("hims-min-position", shown.expect("the read position is answered") + 1);
     assert_behind(&admin.send(fresh.header("prefer", "wait=0")).await);
     assert_eq!(read(&admin, &format!("patients/{id}")).await.status, 404);
     let patients = count_of(&admin, "patients").await;
@@ -253,29 +256,29 @@ async fn a_rebuild_that_breaks_off_anywhere_leaves_whole_tables() {
     for statement in statements {
         let captured = proxy.capture(statement);
         let broken = broken.run(&Target::Swap, |_| {});
-        let (broken, ()) = join(broken, async { drop(captured.await.expect("it is sent")) }).await;
+        let (broken, ()) = join(broken, async { drop(captured.await.expect("the statement is sent")) }).await;
         let error = broken.expect_err(&String::from_utf8_lossy(statement));
         assert!(!matches!(error, RebuildError::Busy), "{error}");
-        // PostgreSQL has noticed when the lock can be had.
+        // Once the lock is free, PostgreSQL has noticed that the connection is broken.
         no_more_rebuild(&hospital).await;
         assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
         assert_eq!(count_of(&admin, "vital-signs").await, before["vital_signs"].len());
     }
-    // Whoever waits for it may give up.
+    // The program may also give up waiting for a rebuild that has begun.
     let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
     let whole = rebuild(&hospital);
     let begin = |position| assert!(begun.send(position).is_ok());
     tokio::select! {
         biased;
         _ = has_begun.recv() => {}
-        _ = whole.run(&Target::Swap, begin) => panic!("it says that it has begun"),
+        _ = whole.run(&Target::Swap, begin) => panic!("the rebuild ended without reporting that it has begun"),
     }
     no_more_rebuild(&hospital).await;
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
-    // After the swap, only the old tables are left to drop.
+    // Where the connection breaks after the swap, only the old tables are left to drop.
     let captured = proxy.capture(b"set lock_timeout = '5s'");
     let broken = broken.run(&Target::Swap, |_| {});
-    let (swapped, ()) = join(broken, async { drop(captured.await.expect("it is sent")) }).await;
+    let (swapped, ()) = join(broken, async { drop(captured.await.expect("the statement is sent")) }).await;
     swapped.expect("the tables are swapped");
     no_more_rebuild(&hospital).await;
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
@@ -283,12 +286,12 @@ async fn a_rebuild_that_breaks_off_anywhere_leaves_whole_tables() {
     assert_eq!(count(hospital.owner(), "pg_namespace where nspname in ('hims_old', 'hims_rebuild')").await, 0);
 }
 
-/// The program on the hospital's database.
+/// Runs the program on the hospital's database, and asserts that the program succeeds.
 fn program(hospital: &Hospital, arguments: &[&str]) -> Output {
     let mut command = hims();
     command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("RUST_LOG", "off");
     command.env("HIMS_MASTER_KEY_FILE", hospital.settings.master_key_file.as_ref().expect("a key"));
-    let output = command.args(arguments).stdin(Stdio::null()).output().expect("it runs");
+    let output = command.args(arguments).stdin(Stdio::null()).output().expect("the program runs");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     output
 }

@@ -1,4 +1,4 @@
-//! Tables that are not those of this program and its log: a newer release's, of another log, dropped, taken back.
+//! Read tables that do not fit this program or its log: of a newer release, beyond the log, dropped, or taken back.
 
 use hims_projections::{Target, migrations};
 use serde_json::Value;
@@ -41,7 +41,7 @@ async fn tables_beyond_the_log_are_an_error_until_somebody_rebuilds() {
     let reception = reception.at(&hospital.node.base);
     let told = assert_unfit(&reception, "read-tables-beyond-the-log").await;
     assert!(told["read_position"].as_i64() > told["head_position"].as_i64(), "{told}");
-    // The log grows past them, and they are no less wrong.
+    // The log grows past the position of the tables. The tables are still wrong.
     let mut id = String::new();
     for number in 0..12 {
         id = reception.did("register-patient", person(&format!("Name{number}"), "Unlike", number)).await;
@@ -87,14 +87,14 @@ async fn tables_that_are_taken_back_come_back_whole() {
     let admin = hospital.login("admin").await;
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
-    // The audit and the pharmacy.
+    // Takes back the migrations of the audit log and of the pharmacy.
     migrations::down(hospital.owner(), Some(2)).await.expect("down");
     until(async || ready(&admin).await.status == 503).await;
     assert_unfit(&admin, "migrations-not-applied").await;
     for table in ["audit-logs", "medications", "prescriptions"] {
         assert_behind(&read(&admin, table).await);
     }
-    // Who may see a patient depends on the pharmacy; whatever does not is answered.
+    // Policies of patients look up tables of the pharmacy. Tables without such policies are answered.
     for table in ["departments", "rooms", "appointments"] {
         assert_eq!(count_of(&admin, table).await, before[table].len());
     }
