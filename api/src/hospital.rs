@@ -319,7 +319,7 @@ async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
                 position = reached;
             }
             Err(error) => {
-                tracing::warn!(%error, "permissions could not be looked up; trying again with the next event")
+                tracing::warn!(%error, "permissions could not be looked up; trying again with the next event");
             }
         }
         sleep(TOGETHER).await;

@@ -75,7 +75,7 @@ async fn tables(db: &mut PgConnection, schema: &str) -> Vec<Found> {
 
 /// The permission words of which a reader needs one, from the declaration of the table.
 fn declared_words(name: &str) -> BTreeSet<String> {
-    let declared = TABLES.iter().find(|it| it.name == name).map_or(&[][..], |it| it.readers);
+    let declared = TABLES.iter().find(|table| table.name == name).map_or(&[][..], |table| table.readers);
     let words: BTreeSet<_> = declared.iter().map(Read::to_string).collect();
     if words.is_empty() { BTreeSet::from(["everybody".to_owned()]) } else { words }
 }
