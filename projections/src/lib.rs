@@ -1,8 +1,8 @@
-//! What is materialised: the relational tables of the hospital, projected from the log and rebuilt from it at will.
+//! The relational tables of the hospital, projected from the event log and rebuilt from the log at any time.
 //!
-//! A table is a declaration of its columns (`table!`) and one exhaustive `match` from events to row
-//! changes. [`Runner`] keeps the tables at the end of the log; [`Rebuild`] makes them anew beside the old ones;
-//! [`query`] reads them under row-level security.
+//! A table is a declaration of its columns (`table!`) and one exhaustive `match` from events to row changes. [`Runner`]
+//! keeps the tables up to date with the log; [`Rebuild`] makes new tables beside the old ones; [`query`] reads the
+//! tables under row-level security.
 
 mod machinery;
 mod tables;

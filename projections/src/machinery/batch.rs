@@ -1,4 +1,4 @@
-//! A batch of events, written in one transaction together with the checkpoint.
+//! A batch of events, projected in one transaction together with the checkpoint.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,26 +18,26 @@ use crate::tables::dispatch::AllChanges;
 /// Why a batch was not projected.
 #[derive(Debug, Error)]
 pub(crate) enum ProjectError {
-    /// An event changes a row that is not there.
+    /// An event changes a row that does not exist in its read table.
     #[error("{table} has no row {id} to change")]
     MissingRow { position: Position, table: &'static str, id: Uuid },
-    /// The database did not take it.
+    /// The database refused a statement or did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// The log did not answer.
+    /// The log could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Somebody else projected these events, or swapped the tables.
-    #[error("the checkpoint is not where it was")]
+    /// Another process moved the checkpoint: it projected these events, or swapped the tables.
+    #[error("another process moved the checkpoint; begin again at the new position")]
     CheckpointMoved,
 }
 
 impl ProjectError {
-    /// Whether an event is to blame, not the circumstances.
+    /// Whether an event is the cause, so that the same batch would fail again.
     fn is_poison(&self) -> bool {
         match self {
             Self::MissingRow { .. } => true,
-            // Classes 22 and 23: the data, a constraint. Everything else may pass by itself.
+            // SQLSTATE classes 22 (invalid data) and 23 (a broken constraint). Every other error may be temporary.
             Self::Database(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|it| it.starts_with("22") || it.starts_with("23"))
             }
@@ -45,7 +45,7 @@ impl ProjectError {
         }
     }
 
-    /// What is wrong, without a value.
+    /// The cause in the form that `projection_failures` stores, which holds no personal value.
     fn reason(&self) -> String {
         match self {
             Self::Database(sqlx::Error::Database(error)) => {
@@ -57,24 +57,24 @@ impl ProjectError {
     }
 }
 
-/// Events that are ready to be projected.
+/// Events that are read from the log and ready to be projected.
 pub(crate) struct Batch {
-    /// The position after them.
+    /// The position of the last event.
     pub(crate) last: Position,
-    /// When the last of them was recorded.
+    /// When the last event was recorded.
     pub(crate) recorded_at: DateTime<Utc>,
-    /// The hash of the last of them.
+    /// The hash of the last event.
     hash: Hash,
     events: Vec<Decoded>,
-    /// Events that nobody can read, and why.
+    /// The events that this program cannot decode, each with the reason.
     unreadable: Vec<(Opened, String)>,
 }
 
-/// Where the rows of the audit log go.
+/// Where the audit rows of a batch go.
 pub(crate) enum AuditTo<'a> {
-    /// Into the table, together with the rest.
+    /// The audit rows are written to their table in the transaction of the batch.
     Table,
-    /// To whoever writes them apart.
+    /// The audit rows are collected for the rebuild, which writes them on a connection of their own.
     Apart(&'a mut Vec<AuditRow>),
 }
 
@@ -90,7 +90,7 @@ impl AuditTo<'_> {
     }
 }
 
-/// A stream that waits.
+/// A parked stream, with the event that could not be projected.
 struct Parked {
     stream_id: Uuid,
     stream_type: String,
@@ -113,8 +113,8 @@ impl Parked {
 }
 
 impl Batch {
-    /// Reads at most so many events after a position, and opens and decodes them once for all tables. `None` where the
-    /// log ends.
+    /// Reads at most `limit` events after a position, and opens and decodes each event once for all tables. `None` at
+    /// the end of the log.
     pub(crate) async fn read(store: &dyn EventStore, after: Position, limit: i64) -> Result<Option<Self>, StoreError> {
         let events = store.read(after, limit).await?;
         let Some((last, recorded_at, hash)) = events.last().map(|it| (it.position, it.recorded_at, it.hash)) else {
@@ -130,13 +130,13 @@ impl Batch {
         Ok(Some(Self { last, recorded_at, hash, events: decoded, unreadable }))
     }
 
-    /// How many events there are.
+    /// The number of events, readable or not.
     pub(crate) fn count(&self) -> usize {
         self.events.len() + self.unreadable.len()
     }
 
-    /// Projects the batch from one position to the next, in the transaction that `db` is in. An event that cannot be
-    /// projected parks its stream; the rest goes on.
+    /// Projects the batch, which follows the position `from`, in the transaction of `db`. An event that cannot be
+    /// projected parks its stream; all other streams are projected.
     pub(crate) async fn project(
         mut self,
         db: &mut PgConnection,
@@ -151,13 +151,13 @@ impl Batch {
             park(db, &Parked::at(&unread.0, unread.1.clone())).await?;
             parked.entry(unread.0.recorded.stream_id).or_insert(unread.0.recorded.position);
         }
-        let waits = |it: &Decoded| {
-            let stored = &it.opened.recorded;
+        let waits = |event: &Decoded| {
+            let stored = &event.opened.recorded;
             parked.get(&stored.stream_id).is_some_and(|since| stored.position >= *since)
         };
-        let waiting: Vec<_> = self.events.extract_if(.., |it| waits(it)).collect();
-        let unread = self.unreadable.iter().map(|it| &it.0.recorded);
-        let unprojected = waiting.iter().map(|it| &it.opened.recorded).chain(unread);
+        let waiting: Vec<_> = self.events.extract_if(.., |event| waits(event)).collect();
+        let unread = self.unreadable.iter().map(|unread| &unread.0.recorded);
+        let unprojected = waiting.iter().map(|event| &event.opened.recorded).chain(unread);
         audit.add(db, unprojected.map(audit::parked_row).collect()).await?;
         savepoint(db, "whole_batch").await?;
         match write(db, &self.events, store, &mut audit).await {
@@ -170,7 +170,7 @@ impl Batch {
         }
     }
 
-    /// Finds the events that are to blame, and parks their streams.
+    /// Projects each event by itself, and parks the streams of the events that cannot be projected.
     async fn project_one_by_one(
         self,
         db: &mut PgConnection,
@@ -201,7 +201,7 @@ impl Batch {
     }
 }
 
-/// Writes what the events do to every table, the audit log among them, and has every deferred constraint checked.
+/// Writes the changes that events make to every table and to the audit log, and checks every deferred constraint.
 async fn write(
     db: &mut PgConnection,
     events: &[Decoded],
@@ -214,13 +214,14 @@ async fn write(
     }
     let differences = changes.write(db).await?;
     sqlx::raw_sql("set constraints all immediate; set constraints all deferred").execute(&mut *db).await?;
-    // Last, so that nothing is audited apart of what is taken back.
+    // The audit rows come last: rows that the rebuild collects could not be taken back if a constraint failed.
     audit.add(db, audit::rows(events, differences)).await?;
     Ok(())
 }
 
-/// Moves the checkpoint, if it is where it is thought to be and the tables are of this program's form. First of all:
-/// whoever moves it has the tables to themselves.
+/// Moves the checkpoint to the end of the batch, if the checkpoint is still at `from` and the tables are of this
+/// program's form. This is the first step of a batch: the lock on the checkpoint's row keeps other processes from
+/// writing the tables.
 async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<(), ProjectError> {
     let moved =
         sqlx::query("update projection_checkpoint set position = $2, hash = $3 where position = $1 and form = $4")
@@ -260,15 +261,15 @@ async fn park(db: &mut PgConnection, parked: &Parked) -> Result<(), sqlx::Error>
     .map(drop)
 }
 
-/// Makes the audit log's partitions of the months that the events were recorded in, and of those after.
+/// Makes the partitions of the audit log for the months in which the events were recorded, and for the months after.
 async fn ensure_partitions(
     db: &mut PgConnection,
     events: &[Decoded],
     unreadable: &[(Opened, String)],
 ) -> Result<(), sqlx::Error> {
-    let opened = events.iter().map(|it| &it.opened).chain(unreadable.iter().map(|it| &it.0));
+    let opened = events.iter().map(|event| &event.opened).chain(unreadable.iter().map(|unread| &unread.0));
     let months = opened.filter_map(|it| it.recorded.recorded_at.date_naive().with_day(1));
-    let ahead = months.flat_map(|it| [Some(it), it.checked_add_months(Months::new(1))]).flatten();
+    let ahead = months.flat_map(|month| [Some(month), month.checked_add_months(Months::new(1))]).flatten();
     let months: BTreeSet<NaiveDate> = ahead.collect();
     for month in months {
         sqlx::query("select create_monthly_partition('audit_logs', $1)").bind(month).execute(&mut *db).await?;

@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its type in PostgreSQL.
+    /// The name of the type in PostgreSQL.
     pub const fn sql(self) -> &'static str {
         match self {
             Self::Uuid => "uuid",
@@ -58,7 +58,7 @@ impl Kind {
         }
     }
 
-    /// Whether it can be asked for from one value to another.
+    /// Whether a column of this kind can be filtered by a range, from one value to another.
     pub const fn has_range(self) -> bool {
         matches!(self, Self::Timestamp | Self::Date | Self::Time)
     }
@@ -68,43 +68,44 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own, and any of them go together")]
 pub struct Column {
-    /// Its name, which is that of the field in answers.
+    /// The name of the column, and of its field in answers.
     pub name: &'static str,
-    /// Its documentation.
+    /// The description of the column in the OpenAPI document.
     pub doc: &'static str,
-    /// What it holds.
+    /// What the column holds.
     pub kind: Kind,
-    /// May be null.
+    /// Whether the column may be null.
     pub nullable: bool,
-    /// Identifies a person: masked in the audit.
+    /// Whether the column identifies a person. The audit masks such values.
     pub personal: bool,
-    /// Never answered.
+    /// Whether the column is left out of every answer.
     pub hidden: bool,
-    /// Leads an index: may be filtered and sorted by.
+    /// Whether the column leads an index, so that lists can be filtered and sorted by the column.
     pub indexed: bool,
-    /// Shown in the audit when it changes.
+    /// Whether the audit shows changes of the column.
     pub(crate) audited: bool,
 }
 
-/// The key of every table.
+/// The name of the key column of every table.
 const KEY: &str = "id";
 
-/// Whether the audit shows a column of a table's own. Stamps say when and by whom, not what: it shows none of those.
+/// Whether the audit shows changes of a column, given the column's name and marks. The key is not shown, and a hidden
+/// column only if it is personal, since the audit masks personal values.
 pub(crate) const fn is_audited(name: &str, hidden: bool, personal: bool) -> bool {
     (!hidden || personal) && !hims_domain::__has_word(KEY, name)
 }
 
 /// A type that a column can have.
 pub(crate) trait ColumnType: PartialEq {
-    /// What it holds.
+    /// The kind of column that holds the type.
     const KIND: Kind;
-    /// May be null.
+    /// Whether the column may be null.
     const NULLABLE: bool = false;
-    /// Is null.
+    /// Whether the value is null.
     fn is_null(&self) -> bool {
         false
     }
-    /// Writes the value as the audit shows it.
+    /// Writes the value as JSON, as the audit shows the value.
     fn write_json(&self, json: &mut Vec<u8>);
 }
 
@@ -129,7 +130,7 @@ column_types! {
     DateTime<Utc> = Timestamp, |it| it;
     NaiveDate = Date, |it| it;
     NaiveTime = Time, |it| it;
-    // One way of writing a number, however many zeros the event or the column has at its end.
+    // Trailing zeros are dropped: an event and a column may hold the same number with a different number of zeros.
     Decimal = Decimal, |it| it.normalize();
     Value = Json, |it| it;
     JsonText = Json, |it| String::from_utf8_lossy(&it.0);
@@ -153,28 +154,28 @@ impl<T: ColumnType> ColumnType for Option<T> {
     }
 }
 
-/// Nothing that a column holds fails to serialise.
+/// Writes a value as JSON. No value of a column is known to fail; null is written if one does.
 fn write_json(json: &mut Vec<u8>, value: &impl Serialize) {
     let end = json.len();
     if let Err(error) = serde_json::to_writer(&mut *json, value) {
-        tracing::error!(%error, "a value cannot be shown in the audit");
+        tracing::error!(%error, "a value cannot be written as JSON; the audit shows null in its place");
         json.truncate(end);
         json.extend_from_slice(b"null");
     }
 }
 
-/// Members of a JSON object: columns and what is in them, as the audit shows them.
+/// The members of a JSON object, without braces: columns and their values, as the audit shows the columns.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Members(pub(crate) Vec<u8>);
 
 impl Members {
-    /// Nothing differs.
+    /// Whether there is no member, which means that no column differs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds a column if it differs from that of another row; if there is no other row, unless it is null. A personal
-    /// value is masked.
+    /// Adds a column if its value differs from the value in another row or, where there is no other row, is not null. A
+    /// personal value is masked.
     pub(crate) fn add<T: ColumnType>(&mut self, column: Option<&Column>, value: &T, other: Option<&T>) {
         let Some(column) = column.filter(|it| it.audited) else { return };
         if other.map_or(value.is_null(), |it| it == value) {
@@ -188,7 +189,7 @@ impl Members {
         }
     }
 
-    /// Begins another member; its value is to follow.
+    /// Begins a member with its name. The caller writes the member's value next.
     pub(crate) fn begin(&mut self, name: &str) {
         if !self.0.is_empty() {
             self.0.push(b',');
@@ -198,7 +199,7 @@ impl Members {
     }
 }
 
-/// JSON that is written as it is, without being parsed first.
+/// JSON text that is stored as it is, without being parsed first.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct JsonText(pub(crate) Vec<u8>);
 
@@ -216,7 +217,7 @@ impl PgHasArrayType for JsonText {
 
 impl Encode<'_, Postgres> for JsonText {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        /// Of the binary form of jsonb.
+        /// The version of jsonb's binary format.
         const VERSION: u8 = 1;
         buffer.push(VERSION);
         buffer.extend_from_slice(&self.0);

@@ -6,31 +6,31 @@ use uuid::Uuid;
 
 use crate::machinery::stamps::Stamps;
 
-/// The schema of the read tables.
+/// The database schema of the living read tables.
 pub const READ_SCHEMA: &str = "hims";
 
-/// An event as a projection sees it.
+/// An event as a `project` function gets it.
 pub(crate) struct Projected<'a, E> {
-    /// What happened.
+    /// The content of the event.
     pub(crate) data: &'a E,
-    /// Its place in the log.
+    /// The position of the event in the log.
     pub(crate) position: Position,
-    /// The stream.
+    /// The stream of the event.
     pub(crate) stream_id: Uuid,
-    /// Its place in the stream.
+    /// The version of the stream after the event.
     pub(crate) version: i32,
-    /// When it was recorded.
+    /// When the event was recorded.
     pub(crate) recorded_at: DateTime<Utc>,
-    /// The circumstances.
+    /// The circumstances of the event, such as the user and the session.
     pub(crate) metadata: &'a Metadata,
     /// The event as it is stored.
     pub(crate) stored: &'a Opened,
-    /// Blinds keys for equality look-ups.
+    /// The vault, which blinds personal values so that rows can be found by equality.
     pub(crate) vault: &'a Vault,
 }
 
 impl<'a, E> Projected<'a, E> {
-    /// The same circumstances with another content.
+    /// The same event with another content.
     pub(crate) fn with<F>(&self, data: &'a F) -> Projected<'a, F> {
         Projected {
             data,
@@ -44,7 +44,7 @@ impl<'a, E> Projected<'a, E> {
         }
     }
 
-    /// The user who caused it; `None` for a part of the system.
+    /// The user who caused the event; `None` if a part of the system did.
     pub(crate) fn user_id(&self) -> Option<Uuid> {
         match self.metadata.actor {
             Actor::User { id } => Some(id),
@@ -52,13 +52,13 @@ impl<'a, E> Projected<'a, E> {
         }
     }
 
-    /// The stamps of a row that this event begins.
+    /// The stamps of a row that this event creates.
     pub(crate) fn stamps(&self) -> Stamps {
         Stamps::new(self.version, self.recorded_at, self.user_id())
     }
 }
 
-/// An event of a stream that this program knows, decoded once for all tables.
+/// An event of a stream type that this program knows, decoded once for all tables.
 pub(crate) struct Decoded {
     pub(crate) event: DomainEvent,
     pub(crate) metadata: Metadata,
@@ -75,19 +75,19 @@ impl Read for Stored<'_> {
 }
 
 impl Decoded {
-    /// Reads an event.
+    /// Decodes an event. An event that cannot be decoded is returned with the reason.
     pub(crate) fn read(opened: Opened) -> Result<Self, Box<(Opened, String)>> {
         let metadata = opened.recorded.circumstances();
         let event = DomainEvent::read(&opened.recorded.stream_type, Stored(&opened));
         match (event, metadata) {
             (Some(Ok(event)), Ok(metadata)) => Ok(Self { event, metadata, opened }),
             (Some(Err(error)), _) | (_, Err(error)) => Err(Box::new((opened, error.to_string()))),
-            (None, _) => Err(Box::new((opened, "no table knows this stream type".to_owned()))),
+            (None, _) => Err(Box::new((opened, "this program does not know the stream type".to_owned()))),
         }
     }
 }
 
-/// The id of a row that has none of its own: the same for the same parts (UUID version 5).
+/// An id for a row whose event names none: a UUID of version 5, always the same for the same parts.
 pub(crate) fn derived_id(namespace: Uuid, parts: &[&str]) -> Uuid {
     Uuid::new_v5(&namespace, parts.join("\u{1f}").as_bytes())
 }

@@ -1,8 +1,8 @@
-//! The form of the read tables: which release they are of, and how those that live stand to this one.
+//! The form of the read tables: a text that says which release made the tables.
 //!
-//! The checkpoint keeps the form beside the position. A schema of read tables is made as a whole and gets the form of
-//! the program that makes it; that never changes, but for a migration that is taken back. So whoever swaps the tables
-//! swaps the form with them, and whoever projects compares it as they move the position.
+//! The checkpoint holds the form beside the position. A schema of read tables is made as a whole and gets the form of
+//! the program that makes the schema; only reverting a read migration changes the form of existing tables. A swap of
+//! the tables therefore swaps the form, and the projector compares the form whenever it moves the position.
 
 use std::sync::LazyLock;
 
@@ -14,21 +14,22 @@ use crate::machinery::event::derived_id;
 use crate::machinery::migrations::{self, READ_MIGRATIONS};
 use crate::{READ_SCHEMA, TABLES, Table};
 
-/// What `project` makes of the golden history: a digest of all rows for each release in which that changed, the newest
-/// last. A test computes it; where it is another, that is added here, and with it every hospital's tables are due.
+/// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
+/// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
+/// form, so that every hospital's read tables are rebuilt.
 pub const GOLDEN_ROWS: &[&str] = &["adc5f23e27de2dd40e6f8682299c17462e8f84101927d2373e9579615383f56e"];
 
-/// The form that this program gives its tables.
+/// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =
     LazyLock::new(|| form(migrations::last_read(), &READ_MIGRATIONS, TABLES, GOLDEN_ROWS));
 
-/// A form says the last read migration and how often rows have changed, which tells older from newer, and a digest of
-/// everything that the rows of the tables depend on.
+/// Composes a form from the number of the last read migration and the number of golden digests, which tell an older
+/// form from a newer one, and a digest of everything on which the rows of the tables depend.
 fn form(last_migration: i64, migrations: &[&str], tables: &[Table], golden_rows: &[&str]) -> String {
     let column = |table: &str, name: &str, kind: &str, nullable| format!("{table}.{name} {kind} {nullable}");
     let columns = tables.iter().flat_map(|table| {
         let columns = table.columns.iter().chain(table.generated);
-        columns.map(move |it| column(table.name, it.name, it.kind.sql(), it.nullable))
+        columns.map(move |declared| column(table.name, declared.name, declared.kind.sql(), declared.nullable))
     });
     let columns: Vec<_> = columns.collect();
     let parts: Vec<_> =
@@ -37,36 +38,37 @@ fn form(last_migration: i64, migrations: &[&str], tables: &[Table], golden_rows:
     format!("{last_migration}.{}.{digest}", golden_rows.len())
 }
 
-/// What tells an older form from a newer one; the least for what is no form.
+/// The two numbers of a form, which are greater in a newer form; zeros for a text that is not a form.
 fn age(form: &str) -> (i64, i64) {
     let mut numbers = form.split('.').map_while(|it| it.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// How the living read tables stand to this program and to the log.
+/// How the living read tables compare with this program's form and with the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// They are of this program's form: it projects into them.
+    /// The tables are of this program's form, so this program projects into them.
     Current,
-    /// There are none, or they are of another form, not a newer one: new ones are to be made beside them.
+    /// The tables are missing, or of a form that is neither this program's nor newer. A rebuild must replace them.
     Due,
-    /// They are of a newer release's form: this program reads them, and projecting is for that release.
+    /// The tables are of a newer release's form. This program reads the tables; only the newer release projects.
     Newer,
-    /// They are of another form, since a migration of this program was taken back or not applied yet.
+    /// The tables are of another form because a read migration of this program was reverted or is not applied yet.
     TakenBack,
-    /// They show what the log does not hold. Nothing replaces them by itself: they may be the last that knows of it.
+    /// The tables show events that the log does not hold. The program never replaces such tables by itself, since they
+    /// may be the only record of the events.
     Beyond,
 }
 
-/// The read tables that live.
+/// The state of the living read tables, which answer queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Living {
     pub(crate) standing: Standing,
-    /// The position of their checkpoint; 0 when there is none.
+    /// The position of the checkpoint; 0 when there is no checkpoint.
     pub(crate) position: Position,
 }
 
-/// Looks at the living read tables, as their owner.
+/// Examines the living read tables with the rights of their owner, who can see which migrations are applied.
 pub(crate) async fn look(db: &mut PgConnection) -> Result<Living, sqlx::Error> {
     let living = look_at_checkpoint(db).await?;
     if living.standing == Standing::Due && !migrations::are_applied(db).await? {
@@ -75,7 +77,8 @@ pub(crate) async fn look(db: &mut PgConnection) -> Result<Living, sqlx::Error> {
     Ok(living)
 }
 
-/// The same as the projector sees it, who knows nothing of migrations.
+/// Examines the living read tables with the rights of the projector, who cannot see which migrations are applied. The
+/// standing is therefore never `TakenBack`, but `Due` instead.
 pub(crate) async fn look_at_checkpoint(db: &mut PgConnection) -> Result<Living, sqlx::Error> {
     let none = Living { standing: Standing::Due, position: 0 };
     if !has_checkpoint(db).await? {
@@ -102,14 +105,15 @@ fn standing(form: &str, is_of_log: bool) -> Standing {
     }
 }
 
-/// Whether the living tables have a checkpoint that says position, hash and form.
+/// Whether the living tables have a checkpoint with position, hash and form.
 async fn has_checkpoint(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let sql = "select count(*) = 3 from pg_attribute
                 where attrelid = to_regclass($1) and attname in ('position', 'hash', 'form') and not attisdropped";
     sqlx::query_scalar(sql).bind(format!("{READ_SCHEMA}.projection_checkpoint")).fetch_one(db).await
 }
 
-/// Says that the living tables are of no program's form any more, unless they were made before a migration anyway.
+/// Clears the form of the living tables before a read migration is reverted, so that no program takes the tables for its
+/// own. Tables that were made without that migration keep their form.
 pub(crate) async fn forget(db: &mut PgConnection, migration: i64) -> Result<(), sqlx::Error> {
     if !has_checkpoint(db).await? {
         return Ok(());

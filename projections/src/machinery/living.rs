@@ -1,20 +1,20 @@
-//! Reading tables that live, whichever release made them.
+//! Reading the living tables, whichever release made them.
 
 use thiserror::Error;
 
 use crate::Table;
 
-/// What is known of the tables that are read.
+/// Whether the living tables are known to have the declared columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// They are as they are declared.
+    /// The tables have all columns that this program declares.
     Declared,
-    /// They may be of another release: a column that they do not have is read as null.
+    /// The tables may be of another release. A declared column that is missing is read as null.
     Other,
 }
 
-/// What a statement finds columns in that the table itself does not have. A name means the table's own column wherever
-/// there is one, since that is nearer.
+/// A join that provides a null for each declared column. The subquery that reads the table uses the table's own column
+/// where it exists, since inner names take precedence, and the null where the column is missing.
 pub(crate) fn absent(table: &Table, shape: Shape) -> String {
     if shape == Shape::Declared {
         return String::new();
@@ -23,19 +23,19 @@ pub(crate) fn absent(table: &Table, shape: Shape) -> String {
     format!("cross join (select {}) as absent", nulls.join(", "))
 }
 
-/// Why nothing was read.
+/// Why a query failed.
 #[derive(Debug, Error)]
 pub enum QueryError {
-    /// A value is not of its column's type.
-    #[error("a value is not of the column's type")]
+    /// A value in the query is not of its column's type.
+    #[error("a value in the query is not of its column's type; correct the value")]
     Value,
-    /// The tables were swapped for newer ones in the same moment; read again.
-    #[error("the tables were swapped; read again")]
+    /// The tables were swapped for new ones during the query.
+    #[error("the read tables were swapped during the query; read again")]
     Swapped,
-    /// What is asked for is not there until the tables of this release have taken the place of those that live.
-    #[error("the living tables do not have it: {0}")]
+    /// The living tables are of another release and lack a table or column of the query, until a rebuild replaces them.
+    #[error("the living read tables lack a table or column of the query; read again after the rebuild: {0}")]
     Behind(sqlx::Error),
-    /// The database did not answer.
+    /// The database refused the query or did not answer.
     #[error(transparent)]
     Database(sqlx::Error),
 }
@@ -43,15 +43,15 @@ pub enum QueryError {
 impl From<sqlx::Error> for QueryError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            // Class 22: a text that could not be read as the column's type.
+            // SQLSTATE class 22: PostgreSQL could not read a text as the column's type.
             sqlx::Error::Database(refusal) if refusal.code().is_some_and(|it| it.starts_with("22")) => Self::Value,
-            // No such table or column, or none that may be read.
+            // The table or column does not exist, or the reader role has no right to it.
             sqlx::Error::Database(refusal)
                 if refusal.code().is_some_and(|it| ["42P01", "42703", "42501"].contains(&&*it)) =>
             {
                 Self::Behind(error)
             }
-            // Every statement answers a row, if only that of the checkpoint.
+            // Every statement returns a row with the checkpoint's position, unless there is no checkpoint.
             sqlx::Error::RowNotFound => Self::Behind(error),
             _ => Self::Database(error),
         }

@@ -1,12 +1,12 @@
-//! The schema of the database, from nothing to today's and back: the files of `migrations/`, compiled in.
+//! The migrations of the database, up and down: the files of `migrations/`, compiled in.
 //!
-//! They run one node at a time, each in a transaction of its own, in one session that is closed afterwards: with it go
-//! the lock, also when a migration fails, and the search path, which is fixed here since the database's own is changed
-//! by a migration.
+//! Only one node runs migrations at a time, each migration in its own transaction. The session is closed afterwards,
+//! which releases the lock even when a migration fails. The session has a fixed search path, since a migration changes
+//! the search path of the database.
 //!
-//! Migrations of the read tables are not run at all: that they were applied is noted, and the tables are made as a
-//! whole, by all of them, in a schema of their own. Where nothing is recorded yet that is `hims`, at once; where there
-//! is a history, the living tables are then of an older form, and a rebuild takes their place.
+//! Migrations of the read tables are noted as applied, but not run one by one: all of them together make the read
+//! tables as a whole in a new schema. While the log is empty, this is done at once, in the schema `hims`. Where the log
+//! has events, the living tables are then of an older form, and a rebuild replaces them.
 
 use std::sync::LazyLock;
 
@@ -18,10 +18,10 @@ use crate::READ_SCHEMA;
 use crate::machinery::form::{self, Standing};
 use crate::machinery::rebuild::{self, schema};
 
-/// How the descriptions of those begin that make read tables.
+/// The prefix of the description of each migration that makes read tables.
 const READ: &str = "read ";
 
-/// Which migrations were applied. Named with its schema, whatever the search path is.
+/// The table of applied migrations, with its schema, so that the name does not depend on the search path.
 const TABLE: &str = "public._sqlx_migrations";
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -30,9 +30,9 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator
 });
 
-/// The SQL that makes the read tables in whatever schema `hims.read_schema` names, in order.
+/// The SQL of the read migrations, in order. The setting `hims.read_schema` names the schema that gets the tables.
 pub(crate) static READ_MIGRATIONS: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| ups().filter(|it| makes_read_tables(it)).map(|it| it.sql.as_str()).collect());
+    LazyLock::new(|| ups().filter(|file| makes_read_tables(file)).map(|file| file.sql.as_str()).collect());
 
 fn ups() -> impl Iterator<Item = &'static File> {
     MIGRATOR.iter().filter(|it| !it.migration_type.is_down_migration())
@@ -44,32 +44,33 @@ fn makes_read_tables(file: &File) -> bool {
 
 /// The number of the last migration that makes read tables.
 pub(crate) fn last_read() -> i64 {
-    ups().filter(|it| makes_read_tables(it)).map(|it| it.version).max().unwrap_or(0)
+    ups().filter(|file| makes_read_tables(file)).map(|file| file.version).max().unwrap_or(0)
 }
 
 /// A migration and whether it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// Its number.
+    /// The number of the migration.
     pub version: i64,
-    /// What it makes.
+    /// What the migration makes.
     pub description: String,
-    /// When it was applied; `None` while it is pending.
+    /// When the migration was applied; `None` while the migration is pending.
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// Applies what is pending. Of several nodes that call it at once, one does it and the others wait. Living read tables
-/// stay as they are and go on answering; [`Standing`](crate::Standing) says whether they are due to be made anew.
+/// Applies the pending migrations. When several nodes do this at once, one node applies the migrations and the others
+/// wait. Living read tables stay as they are and go on answering; [`Standing`](crate::Standing) says whether a rebuild
+/// is due.
 ///
 /// # Errors
-/// When the database does not answer, a migration fails (it leaves nothing behind), an applied one was altered, or one
-/// was applied that this program does not know, because the database is a newer program's.
+/// When the database does not answer, a migration fails (and leaves nothing behind), the file of an applied migration
+/// was altered, or a newer program applied a migration that this program does not know.
 pub async fn up(pool: &PgPool) -> Result<(), MigrateError> {
     in_session(pool, async |session| {
         let files: Vec<_> = ups().collect();
         for of_a_kind in files.chunk_by(|one, next| makes_read_tables(one) == makes_read_tables(next)) {
             let Some(last) = of_a_kind.last() else { continue };
-            // Those of read tables are noted as applied and not run.
+            // Migrations of read tables are noted as applied and not run.
             MIGRATOR.run_direct(Some(last.version), session, makes_read_tables(last)).await?;
         }
         Ok(make_first_tables(session).await?)
@@ -77,14 +78,14 @@ pub async fn up(pool: &PgPool) -> Result<(), MigrateError> {
     .await
 }
 
-/// Makes the read tables where nothing is recorded yet, so that there is nothing to rebuild them from.
+/// Makes the read tables while the log is empty. The tables need no rebuild then.
 async fn make_first_tables(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     if has_history(session).await? {
         return Ok(());
     }
     let mut transaction = session.begin().await?;
     sqlx::query("select pg_advisory_xact_lock($1)").bind(rebuild::LOCK).execute(&mut *transaction).await?;
-    // Whoever records the first event waits until the tables are there.
+    // Locks the head, so that the first append waits until the tables exist.
     transaction.execute("lock table log.head in share mode").await?;
     if !has_history(&mut transaction).await? && form::look(&mut transaction).await?.standing == Standing::Due {
         let sql = format!("drop schema if exists {READ_SCHEMA} cascade");
@@ -101,10 +102,12 @@ async fn has_history(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Whether every migration of the read tables is noted as applied.
 pub(crate) async fn are_applied(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let applied = applied(session).await?;
-    Ok(ups().filter(|it| makes_read_tables(it)).all(|it| applied.iter().any(|(version, _)| *version == it.version)))
+    Ok(ups()
+        .filter(|file| makes_read_tables(file))
+        .all(|file| applied.iter().any(|(version, _)| *version == file.version)))
 }
 
-/// How the living read tables stand to this program.
+/// How the living read tables compare with this program's form and with the log.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -112,8 +115,8 @@ pub async fn standing(pool: &PgPool) -> Result<Standing, sqlx::Error> {
     Ok(form::look(&mut *pool.acquire().await?).await?.standing)
 }
 
-/// Reverts the last migrations, so many steps of them, or all. What they made is gone with what is in it, the log
-/// included. Waits for a rebuild that is under way.
+/// Reverts the last migrations: as many as `steps` says, or all. Everything that these migrations made is dropped with
+/// its contents, the log included. Waits for a running rebuild.
 ///
 /// # Errors
 /// As [`up`].
@@ -122,11 +125,11 @@ pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateErro
         let mut applied: Vec<i64> = applied(session).await?.into_iter().map(|it| it.0).collect();
         let kept = applied.len().saturating_sub(steps.unwrap_or(usize::MAX));
         let taken_back = applied.split_off(kept);
-        // Tables that were swapped in between would be of a form that they are not.
+        // Keeps rebuilds away: tables that are swapped in meanwhile would claim the form with the reverted migrations.
         sqlx::query("select pg_advisory_lock($1)").bind(rebuild::LOCK).execute(&mut *session).await?;
         let of_read_tables = ups().find(|it| makes_read_tables(it) && taken_back.contains(&it.version));
         if let Some(first) = of_read_tables {
-            // Before anything is dropped: nobody must take what is left for the whole.
+            // The form is cleared before anything is dropped, so that no program takes the remaining tables for complete.
             form::forget(session, first.version).await?;
         }
         MIGRATOR.undo(session, applied.last().copied().unwrap_or(0)).await
@@ -134,16 +137,16 @@ pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateErro
     .await
 }
 
-/// Every migration, in order.
+/// Every migration, in order, and when it was applied.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, MigrateError> {
     let applied = applied(&mut *pool.acquire().await?).await?;
-    let status = ups().map(|it| Migration {
-        version: it.version,
-        description: it.description.to_string(),
-        applied_at: applied.iter().find(|(version, _)| *version == it.version).map(|(_, at)| *at),
+    let status = ups().map(|file| Migration {
+        version: file.version,
+        description: file.description.to_string(),
+        applied_at: applied.iter().find(|(version, _)| *version == file.version).map(|(_, at)| *at),
     });
     Ok(status.collect())
 }

@@ -1,4 +1,4 @@
-//! What projects: the declaration of a table, the changes that events make to it, batches, the rebuild, the queries.
+//! The machinery of the read tables: declarations, the changes that events make, batches, the rebuild, the queries.
 
 pub(crate) mod batch;
 pub(crate) mod changes;
