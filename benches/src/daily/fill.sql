@@ -35,7 +35,8 @@ create function pg_temp.name(n bigint) returns text language sql immutable as $$
     select initcap(string_agg(syllable, '' order by place))
       from generate_series(0, 2) place,
            lateral (select (n * 7919 / (100 ^ place)::bigint % 100)::integer as nth) i,
-           lateral (select substr('bcdfghjklmnprstvwxyz', nth / 5 + 1, 1) || substr('aeiou', nth % 5 + 1, 1) as syllable) s
+           lateral (select substr('bcdfghjklmnprstvwxyz', nth / 5 + 1, 1) || substr('aeiou', nth % 5 + 1, 1)
+                        as syllable) s
 $$;
 
 insert into user_roles (id, name, display_name, version, created_at, updated_at)
@@ -125,8 +126,8 @@ select pg_temp.key(11, n), initcap(substr(md5('medication' || n), 1, 9)) || ' ' 
 
 insert into prescription_items (id, prescription_id, patient_id, line_number, medication_id, as_needed, quantity,
                                 quantity_unit, substitution_allowed, status, version, created_at, updated_at)
-select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1, pg_temp.key(11, n % 2000), false, 20, 'tablet', true,
-       'active', 1, now(), now()
+select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1,
+       pg_temp.key(11, n % 2000), false, 20, 'tablet', true, 'active', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 
 insert into medication_inventory (id, medication_id, location_id, lot_number, expiry_date, quantity_on_hand, unit,
