@@ -112,8 +112,8 @@ async fn has_checkpoint(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(sql).bind(format!("{READ_SCHEMA}.projection_checkpoint")).fetch_one(db).await
 }
 
-/// Clears the form of the living tables before a read migration is reverted, so that no program takes the tables for its
-/// own. Tables that were made without that migration keep their form.
+/// Clears the form of the living tables before a read migration is reverted, so that no program takes the tables for
+/// its own. Tables that were made without that migration keep their form.
 pub(crate) async fn forget(db: &mut PgConnection, migration: i64) -> Result<(), sqlx::Error> {
     if !has_checkpoint(db).await? {
         return Ok(());

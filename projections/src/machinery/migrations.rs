@@ -129,7 +129,7 @@ pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateErro
         sqlx::query("select pg_advisory_lock($1)").bind(rebuild::LOCK).execute(&mut *session).await?;
         let of_read_tables = ups().find(|it| makes_read_tables(it) && taken_back.contains(&it.version));
         if let Some(first) = of_read_tables {
-            // The form is cleared before anything is dropped, so that no program takes the remaining tables for complete.
+            // The form is cleared before anything is dropped, so that no program relies on incomplete tables.
             form::forget(session, first.version).await?;
         }
         MIGRATOR.undo(session, applied.last().copied().unwrap_or(0)).await

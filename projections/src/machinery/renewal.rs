@@ -1,5 +1,5 @@
-//! Has the read tables made anew when those that live are due: at the start of a release whose tables are of another
-//! form, and where somebody dropped them. One node does it; the others see that it is done.
+//! Rebuilds the living read tables when they are due: when a release starts whose tables have another form, and when
+//! somebody dropped the tables. One node rebuilds; the other nodes notice when the new tables are in place.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use crate::machinery::form::{Standing, look};
 use crate::machinery::rebuild::{Rebuild, RebuildError, Rebuilt};
 use crate::machinery::runner::{Known, PAUSE, stopping};
 
-/// How long to wait after a rebuild that failed.
+/// How long to wait after a failed rebuild.
 const RETRY: Duration = Duration::from_secs(5);
-/// How often a rebuild says how far it is.
+/// How often a rebuild logs its position.
 const REPORT: Duration = Duration::from_secs(10);
 
-/// Makes the tables anew whenever they are due.
+/// Rebuilds the tables whenever they are due, until the program stops.
 pub(crate) async fn renew(rebuild: Rebuild, known: Known, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -26,38 +26,38 @@ pub(crate) async fn renew(rebuild: Rebuild, known: Known, mut stop: watch::Recei
     }
 }
 
-/// Waits until the tables are due, and then for new ones.
+/// Waits until the tables are due, and rebuilds them once.
 async fn renew_once(rebuild: &Rebuild, known: &Known) {
-    // An error would mean that nobody looks at the tables any more; but this one could.
+    // Waiting fails only when no sender is left, and `known` is a sender.
     let _ = known.standing.subscribe().wait_for(|it| *it == Standing::Due).await;
     let head = *rebuild.store.head().borrow();
     let pause = match rebuild.run_if_due(progress(head)).await {
         Ok(Some(Rebuilt { position, parked })) => {
-            tracing::info!(position, parked, "the read tables were made anew");
+            tracing::info!(position, parked, "the read tables were rebuilt");
             Duration::ZERO
         }
-        // Another node has made them, or is at it.
+        // Another node has rebuilt the tables, or is rebuilding them now.
         Ok(None) | Err(RebuildError::Busy) => PAUSE,
         Err(error) => {
-            tracing::error!(%error, "the read tables were not made anew; the old ones go on answering; trying again");
+            tracing::error!(%error, "the read tables could not be rebuilt; the old tables go on answering; trying again");
             RETRY
         }
     };
     let looked = async { look(&mut *rebuild.pool.acquire().await?).await };
     match looked.await {
         Ok(living) => known.learn(living),
-        Err(error) => tracing::warn!(%error, "it was not seen how the read tables stand"),
+        Err(error) => tracing::warn!(%error, "the state of the read tables could not be determined"),
     }
     sleep(pause).await;
 }
 
-/// Says how far it is, now and then.
+/// Logs the position of a rebuild from time to time.
 fn progress(head: Position) -> impl FnMut(Position) + Send {
     let mut said = Instant::now();
     move |position| {
         if said.elapsed() >= REPORT {
             said = Instant::now();
-            tracing::info!(position, head, "the read tables are being made anew");
+            tracing::info!(position, head, "the read tables are being rebuilt");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the read tables at the end of the log.
+//! Keeps the read tables up to date with the log.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,22 +16,22 @@ use crate::machinery::form::{Living, Standing, look, look_at_checkpoint};
 use crate::machinery::rebuild::Rebuild;
 use crate::machinery::renewal::renew;
 
-/// Fewest and most events of a batch; it grows with the backlog, since a row is written once however many events
-/// touched it.
+/// The limits of a batch's size, the smallest and the greatest. The size grows with the backlog, since a batch writes a
+/// row once, however many events changed the row.
 const BATCH: (i64, i64) = (1_000, 10_000);
-/// A batch begins no sooner after the one before, unless it is large: a row is cheaper with others than alone.
+/// The least time between the starts of two batches, unless a large backlog waits. Rows cost less when written together.
 const PACE: Duration = Duration::from_millis(10);
-/// How long to wait after a failure, and for the tables to be somebody else's no longer.
+/// How long to wait after a failure, while another process projects, or while the tables are not of this program's form.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
-/// Batches within this time share a notification.
+/// Batches within this time share one notification of the other processes.
 const COALESCE: Duration = Duration::from_millis(20);
-/// How often it is looked how far the tables are, in case nobody told.
+/// How often to read the checkpoint, in case a notification was lost.
 const POLL: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "read_position";
-/// The advisory lock of whoever projects ("hims" in ASCII). It falls with the session, whatever becomes of the process.
+/// The advisory lock of the process that projects ("hims" in ASCII). The lock ends with the session, even after a crash.
 const LOCK: i64 = 0x6869_6d73;
 
-/// What a process knows of the living read tables.
+/// What this process knows of the living read tables.
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) standing: watch::Sender<Standing>,
@@ -45,7 +45,7 @@ impl Known {
         known
     }
 
-    /// Takes over how the tables stand, and says so where that is news.
+    /// Takes over the observed state of the tables, and logs the standing if it has changed.
     pub(crate) fn learn(&self, living: Living) {
         if living.standing != Standing::Beyond {
             self.raise(living.position);
@@ -56,34 +56,34 @@ impl Known {
         }
         let position = living.position;
         match living.standing {
-            Standing::Current => tracing::info!(position, "the read tables are those of this program"),
+            Standing::Current => tracing::info!(position, "the read tables are of this program's form"),
             Standing::Due => tracing::warn!(
                 position,
-                "the read tables are missing or of another form; new ones are made beside them and take their place"
+                "the read tables are missing or of another form; a rebuild makes new tables beside them and swaps the two"
             ),
             Standing::Newer => tracing::warn!(
                 position,
-                "the read tables are a newer program's, which is to project; this program reads them only"
+                "the read tables are of a newer program's form; this program reads them, and only the newer program projects"
             ),
             Standing::TakenBack => tracing::warn!(
                 position,
-                "a migration of the read tables is not applied; they wait until `hims migrate up` or the next start"
+                "a migration of the read tables is not applied; they are not updated until `hims migrate up` or the next start"
             ),
             Standing::Beyond => tracing::error!(
                 position,
-                "the read tables show events that the log does not hold, and are not brought up to date: find out what \
-                 became of the log, then run `hims rebuild`"
+                "the read tables show events that the log does not hold, and are not updated: find out what happened to the \
+                 log, then run `hims rebuild`"
             ),
         }
     }
 
     fn raise(&self, position: Position) {
-        self.position.send_if_modified(|it| std::mem::replace(it, position.max(*it)) < position);
+        self.position.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position);
     }
 }
 
-/// Projects, unless another process does: one at a time, under a lock that falls with its session and behind a
-/// checkpoint that is compared and set. Projects into tables of this program's form only.
+/// Projects the log into the read tables, if these are of this program's form. Only one process projects at a time: the
+/// process holds an advisory lock that ends with its session, and compares and sets the checkpoint in each batch.
 pub struct Runner {
     store: Arc<dyn EventStore>,
     pool: PgPool,
@@ -91,22 +91,22 @@ pub struct Runner {
     stop: watch::Receiver<bool>,
 }
 
-/// A running projection.
+/// A handle to the running projection.
 pub struct RunnerHandle {
-    /// How far the read tables are, as far as this process knows.
+    /// The position of the read tables, as far as this process knows.
     pub position: watch::Receiver<Position>,
-    /// How they stand to this program, as far as this process knows.
+    /// How the read tables compare with this program's form and with the log, as far as this process knows.
     pub standing: watch::Receiver<Standing>,
-    /// The end of the log when this began.
+    /// The end of the log when the projection started.
     began_at: Position,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Runner {
-    /// Starts projecting. The connections of the pool need the rights of the role `hims_projector`, and the schema
-    /// `hims` in their search path; those of the owner own the tables. Tables that are due are made anew if `renews`, and
-    /// otherwise left to a process that does.
+    /// Starts projecting. The connections of `pool` need the rights of the role `hims_projector` and the schema `hims` in
+    /// their search path; the connections of `owner` need the role that owns the tables. If `renews` is true, this
+    /// process rebuilds tables that are due; otherwise another process must.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -147,19 +147,19 @@ impl Runner {
         }
     }
 
-    /// Projects for as long as nothing goes wrong; returns when another process projects, or when the tables are of
-    /// another form.
+    /// Projects until an error occurs; returns early if another process projects or the tables are of another form.
     async fn project(&mut self) -> Result<(), ProjectError> {
-        // An error would mean that nobody looks at the tables any more; but this one could.
+        // Waiting fails only when no sender is left, and `self.known` is a sender.
         let _ = self.known.standing.subscribe().wait_for(|it| *it == Standing::Current).await;
         let mut db = self.pool.acquire().await?;
         let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *db).await?;
         if !locked {
             return Ok(());
         }
-        // The lock must not go back to the pool with the connection.
+        // The connection is detached, since it must not go back to the pool with the lock.
         let mut db = db.detach();
-        // What a crash of the database takes back is projected again: the checkpoint goes back with it.
+        // A crash of the database may lose the last commits. Their events are projected again, since the checkpoint is
+        // lost with the rows.
         sqlx::query("set synchronous_commit = off").execute(&mut db).await?;
         let mut head = self.store.head();
         let Some(mut position) = self.begin(&mut db).await? else { return Ok(()) };
@@ -169,7 +169,7 @@ impl Runner {
                 match tokio::time::timeout(POLL, head.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Ok(()),
-                    // Where tables were made anew, it all begins again.
+                    // After a rebuild, projecting begins again at the checkpoint of the new tables.
                     Err(_) => match self.begin(&mut db).await? {
                         Some(begin) => position = begin,
                         None => return Ok(()),
@@ -180,7 +180,7 @@ impl Runner {
             let started = Instant::now();
             let limit = behind.clamp(BATCH.0, BATCH.1);
             let Some(batch) = Batch::read(self.store.as_ref(), position, limit).await? else {
-                // The head was said to be further than it is.
+                // The notification named a position that the log does not have yet: wait.
                 sleep(PAUSE).await;
                 continue;
             };
@@ -205,7 +205,7 @@ impl Runner {
         }
     }
 
-    /// Where to begin: at the checkpoint, if the tables are of this program's form.
+    /// The checkpoint's position, at which projecting begins; `None` if the tables are not of this program's form.
     async fn begin(&self, db: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
         let living = look_at_checkpoint(db).await?;
         let is_ours = living.standing == Standing::Current;
@@ -217,31 +217,33 @@ impl Runner {
 }
 
 impl RunnerHandle {
-    /// Returns when the read tables are at a position, or past it.
+    /// Waits until the read tables are at a position or past it.
     pub async fn reach(&self, position: Position) {
-        // An error means that nothing is projected any more.
+        // Waiting fails only when the projection has ended, and then there is nothing to wait for.
         let _ = self.position.clone().wait_for(|it| *it >= position).await;
     }
 
-    /// Whether the read tables show all that was recorded before this began, in a form that this program knows.
+    /// Whether the read tables show every event that was recorded before the projection started, and are of this
+    /// program's form or a newer one.
     pub fn has_caught_up(&self) -> bool {
         matches!(*self.standing.borrow(), Standing::Current | Standing::Newer)
             && *self.position.borrow() >= self.began_at
     }
 
-    /// Stops; a batch in hand is rolled back and projected at the next start. So is a rebuild.
+    /// Stops the projection. A batch in progress is rolled back and projected at the next start; a rebuild in progress is
+    /// abandoned and begins anew.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the projection ended badly");
+                tracing::error!(%error, "a task of the projection failed");
             }
         }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
-#[expect(clippy::disallowed_methods, reason = "the lag is against the clock of the wall")]
+#[expect(clippy::disallowed_methods, reason = "the lag is measured against the wall clock")]
 fn observe(count: usize, started: Instant, recorded_at: DateTime<Utc>, position: Position) {
     let lag = (Utc::now() - recorded_at).to_std().unwrap_or_default();
     metrics::histogram!("hims_projection_batch_size").record(count as f64);
@@ -255,11 +257,11 @@ pub(crate) async fn checkpoint(db: &mut PgConnection) -> Result<Position, sqlx::
 }
 
 pub(crate) async fn stopping(stop: &mut watch::Receiver<bool>) {
-    // An error means that the handle is gone, which is as good.
+    // Waiting fails only when the handle was dropped, which also means to stop.
     let _ = stop.wait_for(|it| *it).await;
 }
 
-/// Tells other processes how far the tables are.
+/// Notifies other processes of the read tables' position.
 async fn notify(pool: PgPool, mut position: watch::Receiver<Position>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -269,14 +271,14 @@ async fn notify(pool: PgPool, mut position: watch::Receiver<Position>, mut stop:
         let reached = *position.borrow_and_update();
         let notified = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(reached.to_string());
         if let Err(error) = notified.execute(&pool).await {
-            tracing::warn!(%error, "other processes were not told how far the tables are");
+            tracing::warn!(%error, "other processes could not be notified of the read tables' position");
         }
         sleep(COALESCE).await;
     }
 }
 
-/// Hears how far the tables are from whoever projects; looks by itself now and then, and more often while they are not
-/// of this program's form.
+/// Receives the read tables' position from the process that projects. Also examines the tables from time to time, and
+/// more often while the tables are not of this program's form.
 async fn listen(pool: PgPool, owner: PgPool, known: Known, mut stop: watch::Receiver<bool>) {
     loop {
         let listening = async {
@@ -296,7 +298,7 @@ async fn listen(pool: PgPool, owner: PgPool, known: Known, mut stop: watch::Rece
             listened = listening => listened,
         };
         if let Err(error) = listened {
-            tracing::warn!(%error, "lost the connection that hears how far the tables are; trying again");
+            tracing::warn!(%error, "lost the connection that receives the read tables' position; trying again");
         }
         sleep(PAUSE).await;
     }

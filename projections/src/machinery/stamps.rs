@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::Column;
 use crate::machinery::column::ColumnType;
 
-/// The columns that say which event wrote a row: every row has them, and a table stores the first so many of them.
+/// The stamp columns, which say which events created and last changed a row. Every row has all stamps in memory; a table
+/// stores the first few, as its declaration says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stamps {
     version: i32,
@@ -17,13 +18,13 @@ pub(crate) struct Stamps {
     updated_by: Option<Uuid>,
 }
 
-/// The columns, in the order in which tables store the first so many of them.
+/// The stamp columns, of which a table stores the first few in this order.
 const COLUMNS: [Column; 5] = [
-    column::<i32>("version", "Version of the stream that the row is of, at its last change."),
-    column::<DateTime<Utc>>("created_at", "When it was recorded."),
-    column::<DateTime<Utc>>("updated_at", "When it last changed."),
-    column::<Option<Uuid>>("created_by", "Who recorded it; null for a part of the system."),
-    column::<Option<Uuid>>("updated_by", "Who last changed it; null for a part of the system."),
+    column::<i32>("version", "The version of the stream that last changed the row."),
+    column::<DateTime<Utc>>("created_at", "When the row was first recorded."),
+    column::<DateTime<Utc>>("updated_at", "When the row last changed."),
+    column::<Option<Uuid>>("created_by", "The user who first recorded the row; null if the system did."),
+    column::<Option<Uuid>>("updated_by", "The user who last changed the row; null if the system did."),
 ];
 
 const fn column<T: ColumnType>(name: &'static str, doc: &'static str) -> Column {
@@ -39,7 +40,7 @@ const fn column<T: ColumnType>(name: &'static str, doc: &'static str) -> Column 
     }
 }
 
-/// How many of the columns a table stores: what its declaration says after `stamped`.
+/// The number of stamp columns that a table stores, by the word after `stamped` in its declaration.
 macro_rules! stored_stamps {
     (version) => {
         1
@@ -56,7 +57,7 @@ macro_rules! stored_stamps {
 }
 pub(crate) use stored_stamps;
 
-/// The columns of a table, `N` in all: its own, then the first stamps. Those among `indexed` lead an index.
+/// All `N` columns of a table: its own, then the first stamp columns. The stamp columns in `indexed` lead an index.
 pub(crate) const fn with_stamps<const N: usize>(own: &[Column], indexed: &str) -> [Column; N] {
     let mut columns = [own[0]; N];
     let mut place = 0;
@@ -71,18 +72,18 @@ pub(crate) const fn with_stamps<const N: usize>(own: &[Column], indexed: &str) -
 }
 
 impl Stamps {
-    /// Those of a row that an event begins.
+    /// The stamps of a row that an event creates.
     pub(crate) fn new(version: i32, at: DateTime<Utc>, by: Option<Uuid>) -> Self {
         Self { version, created_at: at, updated_at: at, created_by: by, updated_by: by }
     }
 
-    /// Takes up what the stamps of another event say of a change.
+    /// Takes over the stamps of an event that changes the row, but keeps `created_at` and `created_by`.
     pub(crate) fn change(&mut self, event: Self) {
         let Self { created_at, created_by, .. } = *self;
         *self = Self { created_at, created_by, ..event };
     }
 
-    /// Binds one array for each of the first `stored` columns.
+    /// Binds one array for each of the first `stored` stamp columns.
     pub(crate) fn bind<'q>(
         query: Query<'q, Postgres, PgArguments>,
         stored: usize,
@@ -99,12 +100,12 @@ impl Stamps {
             query = query.bind(array(rows, |it| &it.updated_at));
         }
         if stored > 3 {
-            query = query.bind(array(rows, |it| &it.created_by)).bind(array(rows, |it| &it.updated_by));
+            query = query.bind(array(rows, |row| &row.created_by)).bind(array(rows, |row| &row.updated_by));
         }
         query
     }
 
-    /// Reads the first `stored` columns, the first of them at a place. What is not stored is not told apart.
+    /// Reads the first `stored` stamp columns, beginning at `place`. A column that is not stored gets a default value.
     pub(crate) fn read(row: &PgRow, place: usize, stored: usize) -> Result<Self, sqlx::Error> {
         let created_at = if stored > 1 { row.try_get(place + 1)? } else { DateTime::UNIX_EPOCH };
         Ok(Self {

@@ -16,32 +16,32 @@ use crate::machinery::event::Projected;
 use crate::machinery::stamps::Stamps;
 use crate::machinery::table::{delete, fetch, insert, replace};
 
-/// What the events of a batch do to a table, in their order: what `project` says it with.
+/// The changes that the events of a batch make to one table, in the order of the events. `project` adds them:
 ///
 /// | | |
 /// |---|---|
-/// | [`insert`](Self::insert) | a new row, with `stamps: event.stamps()` |
-/// | [`change`](Self::change) | the row that is the event's stream |
-/// | [`touch`](Self::touch) | nothing of that row but its stamps, when something else of the stream changed |
-/// | [`change_row`](Self::change_row) | another row of the stream, such as an item |
-/// | [`change_children`](Self::change_children) | every child of a row |
-/// | [`replace`](Self::replace) | all the children of a row, by those that there are now |
-/// | [`remove`](Self::remove) | a row that is no more |
-/// | [`change_foreign`](Self::change_foreign) | a row of another stream |
+/// | [`insert`](Self::insert) | inserts a new row, with `stamps: event.stamps()` |
+/// | [`change`](Self::change) | changes the row with the id of the event's stream |
+/// | [`touch`](Self::touch) | changes only the stamps of that row, when something else of the stream changed |
+/// | [`change_row`](Self::change_row) | changes another row of the stream, such as an item |
+/// | [`change_children`](Self::change_children) | changes every child of a row |
+/// | [`replace`](Self::replace) | replaces all children of a row |
+/// | [`remove`](Self::remove) | deletes a row |
+/// | [`change_foreign`](Self::change_foreign) | changes a row of another stream |
 ///
-/// What changes a row of the stream also puts the event's stamps on it. A change is a closure, and is given the row as the
-/// events before have left it: so `project` asks nobody for a row.
+/// A change of the stream's own rows also puts the event's stamps on the rows. A change is a closure that gets the row
+/// as the earlier events left it, so `project` never reads a row from the database.
 pub(crate) struct Changes<'e, R: Row> {
     position: Position,
     changes: Vec<(Position, Change<'e, R>)>,
 }
 
-/// A change of one row, made once.
+/// A closure that changes one row.
 type ChangeOnce<'e, R> = Box<dyn FnOnce(&mut R) + Send + 'e>;
-/// A change of any number of rows.
+/// A closure that changes each of several rows.
 type ChangeEach<'e, R> = Box<dyn Fn(&mut R) + Send + 'e>;
 
-/// `None` for the stamps of a row keeps those that it has.
+/// A change to a table. Without stamps (`None`), a changed row keeps the stamps that it has.
 enum Change<'e, R> {
     Insert(Box<R>),
     One(Uuid, Option<Stamps>, ChangeOnce<'e, R>),
@@ -50,8 +50,8 @@ enum Change<'e, R> {
     Remove(Uuid),
 }
 
-/// What an event did to a row: the columns that changed, before and after. Personal values are masked, what is never
-/// answered is left out.
+/// What an event did to a row: the changed columns before and after the event. Personal values are masked; other hidden
+/// columns are left out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Difference {
     pub(crate) position: Position,
@@ -68,7 +68,7 @@ impl<R: Row> Default for Changes<'_, R> {
 }
 
 impl<'e, R: Row> Changes<'e, R> {
-    /// Attributes what follows to the event at a position.
+    /// Attributes the changes that are added next to the event at a position.
     pub(crate) fn at(&mut self, position: Position) -> &mut Self {
         self.position = position;
         self
@@ -78,22 +78,23 @@ impl<'e, R: Row> Changes<'e, R> {
         self.changes.push((self.position, change));
     }
 
-    /// A new row.
+    /// Inserts a new row.
     pub(crate) fn insert(&mut self, row: R) {
         self.add(Change::Insert(Box::new(row)));
     }
 
-    /// A change of the row that has the id of the event's stream. The row must be there.
+    /// Changes the row with the id of the event's stream. The row must exist.
     pub(crate) fn change<E>(&mut self, event: &Projected<'_, E>, change: impl FnOnce(&mut R) + Send + 'e) {
         self.change_row(event, event.stream_id, change);
     }
 
-    /// Nothing of the row that has the id of the event's stream but its stamps: something else of the stream changed.
+    /// Changes only the stamps of the row with the id of the event's stream, because something else of the stream
+    /// changed. The row must exist.
     pub(crate) fn touch<E>(&mut self, event: &Projected<'_, E>) {
         self.change(event, |_| ());
     }
 
-    /// A change of a row that belongs to the event's stream and has an id of its own. The row must be there.
+    /// Changes a row that belongs to the event's stream and has an id of its own. The row must exist.
     pub(crate) fn change_row<E>(
         &mut self,
         event: &Projected<'_, E>,
@@ -103,7 +104,7 @@ impl<'e, R: Row> Changes<'e, R> {
         self.add(Change::One(id.into(), Some(event.stamps()), Box::new(change)));
     }
 
-    /// A change of all the children of a row. A child that it leaves as it is keeps its stamps, too.
+    /// Changes all children of a row. A child that the change leaves as it was keeps its stamps.
     pub(crate) fn change_children<E>(
         &mut self,
         event: &Projected<'_, E>,
@@ -113,24 +114,24 @@ impl<'e, R: Row> Changes<'e, R> {
         self.add(Change::Children(parent, event.stamps(), Box::new(change)));
     }
 
-    /// All the children of a row, in place of those that there were. A child that is as it was stays untouched; one that
-    /// is not keeps the stamps of its beginning.
+    /// Replaces all children of a row. A child that differs from the stored one only in its stamps is left as it is; a
+    /// child that differs otherwise keeps `created_at` and `created_by`.
     pub(crate) fn replace(&mut self, parent: Uuid, rows: Vec<R>) {
         self.add(Change::Replace(parent, rows));
     }
 
-    /// The end of a row, which must be there.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no event of today ends a row by its id"))]
+    /// Deletes a row, which must exist.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no event deletes a row by its id so far"))]
     pub(crate) fn remove(&mut self, id: impl Into<Uuid>) {
         self.add(Change::Remove(id.into()));
     }
 
-    /// A change of a row of another stream, which must be there. The stamps stay those of that stream's own events.
+    /// Changes a row of another stream. The row must exist, and keeps the stamps of its own stream's events.
     pub(crate) fn change_foreign(&mut self, id: impl Into<Uuid>, change: impl FnOnce(&mut R) + Send + 'e) {
         self.add(Change::One(id.into(), None, Box::new(change)));
     }
 
-    /// Writes the outcome: each row at most once, whatever number of events touched it.
+    /// Writes the outcome: each row at most once, however many events changed the row.
     pub(crate) async fn write(
         self,
         db: &mut PgConnection,
@@ -148,7 +149,8 @@ impl<'e, R: Row> Changes<'e, R> {
         Ok(())
     }
 
-    /// The keys of rows that are changed and were not made in this batch, and the rows whose children are changed.
+    /// What must be read from the table first: the keys of rows that the batch changes but does not insert, and the
+    /// parents whose children the batch changes.
     fn needs(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let (mut made, mut keys, mut parents) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
         for (_, change) in &self.changes {
@@ -169,7 +171,7 @@ impl<'e, R: Row> Changes<'e, R> {
         (keys.into_iter().collect(), parents.into_iter().collect())
     }
 
-    /// Makes the changes to rows as they are in the table.
+    /// Applies the changes to `rows`, which are as they are in the table.
     fn apply(self, rows: Vec<R>, differences: &mut Vec<Difference>) -> Result<Rows<R>, ProjectError> {
         let mut rows = Rows::new(rows);
         for (position, change) in self.changes {
@@ -200,7 +202,7 @@ impl<'e, R: Row> Changes<'e, R> {
                         differs(rows.remove(id).as_ref(), None);
                     }
                     for row in children {
-                        // A row that differs in nothing but its stamps is the row that is there.
+                        // A child row that differs from the stored one only in its stamp columns is left as it is.
                         if rows.get(row.id()).is_none_or(|it| !row.shown(Some(it)).is_empty()) {
                             differs(rows.get(row.id()), Some(&row));
                             rows.put(row);

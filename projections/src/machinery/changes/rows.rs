@@ -5,21 +5,21 @@ use uuid::Uuid;
 use crate::Row;
 use crate::machinery::stamps::Stamps;
 
-/// Rows of a table while changes are made to them, and which of them are to be written.
+/// The rows of a table while changes are applied to the rows, and which rows are to be written.
 pub(super) struct Rows<R> {
     all: HashMap<Uuid, R>,
-    /// The children of each parent, in an order that does not change from one time to the next: the audit shows it.
+    /// The keys of each parent's children, sorted, so that the audit shows the children in the same order every time.
     children: HashMap<Uuid, BTreeSet<Uuid>>,
-    /// Not in the table yet.
+    /// The keys of rows to insert, which the table does not have yet.
     new: HashSet<Uuid>,
-    /// In the table, but not as they are here; or perhaps not there.
+    /// The keys of rows to replace in the table, or to insert where the table has no such row.
     dirty: HashSet<Uuid>,
-    /// In the table, and to be deleted from it.
+    /// The keys of rows to delete from the table.
     gone: HashSet<Uuid>,
 }
 
 impl<R: Row> Rows<R> {
-    /// Rows as they are in the table.
+    /// Begins with rows as they are in the table.
     pub(super) fn new(rows: Vec<R>) -> Self {
         let empty = Self {
             all: HashMap::with_capacity(rows.len()),
@@ -58,7 +58,7 @@ impl<R: Row> Rows<R> {
         Some(row)
     }
 
-    /// Adds a row that is new. One that was removed before comes back in its place.
+    /// Adds a new row. If a row with the same key was removed before, the new row replaces that row in the table.
     pub(super) fn insert(&mut self, row: R) {
         if self.gone.remove(&row.id()) {
             self.dirty.insert(row.id());
@@ -68,7 +68,8 @@ impl<R: Row> Rows<R> {
         self.keep(row);
     }
 
-    /// Puts a row in the place of the one with its key, whose beginning it takes over, or of none.
+    /// Replaces the row with the same key, whose `created_at` and `created_by` the new row takes over; adds the row if
+    /// no such row exists.
     pub(super) fn put(&mut self, mut row: R) {
         self.gone.remove(&row.id());
         self.dirty.insert(row.id());
@@ -79,8 +80,8 @@ impl<R: Row> Rows<R> {
         self.keep(row);
     }
 
-    /// Changes a row, and puts on it the stamps that follow from what it was and what it is. Answers both, or nothing
-    /// when there is no such row.
+    /// Changes a row, and puts on the row the stamps that `stamps` chooses from the row before and after the change.
+    /// Returns the row before and after, or `None` if no such row exists.
     pub(super) fn change(
         &mut self,
         id: Uuid,
@@ -100,7 +101,7 @@ impl<R: Row> Rows<R> {
         Some((before, self.all.get(&id)?))
     }
 
-    /// Removes a row; nothing when there is no such row.
+    /// Removes and returns a row; `None` if no such row exists.
     pub(super) fn remove(&mut self, id: Uuid) -> Option<R> {
         let row = self.forget(id)?;
         self.dirty.remove(&id);

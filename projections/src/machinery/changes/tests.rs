@@ -1,4 +1,4 @@
-//! What a batch writes, from rows as they are in the table and changes in the order of their events.
+//! Which rows a batch deletes, inserts and replaces, given the rows of the table and the changes of the events.
 
 use chrono::{DateTime, Utc};
 
@@ -10,9 +10,9 @@ table! {
     LineRow in "lines", children of list_id, stamped by {
         /// The line.
         id: Uuid,
-        /// Its list.
+        /// The list of the line.
         list_id: Uuid,
-        /// What it says.
+        /// The text of the line.
         text: String,
     }
 }
@@ -29,12 +29,12 @@ fn stamps(version: i32) -> Stamps {
     Stamps::new(version, at, Some(id(u128::try_from(version).expect("no version is negative"))))
 }
 
-/// A line of the first list, as the event with a version begins it.
+/// A line of the first list, as the event with a version creates the line.
 fn line(number: u128, text: &str, version: i32) -> LineRow {
     LineRow { id: id(number), list_id: LISTS[0], text: text.to_owned(), stamps: stamps(version) }
 }
 
-/// A line that one event began and another changed last.
+/// A line that one event created and another event changed last.
 fn changed_line(number: u128, text: &str, begun: i32, changed: i32) -> LineRow {
     let mut row = line(number, text, begun);
     row.stamps.change(stamps(changed));
@@ -49,7 +49,7 @@ fn change_children(list: Uuid, version: i32, change: fn(&mut LineRow)) -> Change
     Change::Children(list, stamps(version), Box::new(change))
 }
 
-/// What is deleted, inserted and replaced, each by key.
+/// The deleted keys, the inserted rows and the replaced rows, each sorted by key.
 type Written = (Vec<Uuid>, Vec<LineRow>, Vec<LineRow>);
 
 fn write(table: Vec<LineRow>, changes: Changes<'_, LineRow>) -> Result<(Written, Vec<Difference>), ProjectError> {

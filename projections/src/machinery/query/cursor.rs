@@ -6,15 +6,15 @@ use uuid::Uuid;
 /// Where a page begins: after the row with this key and this value of the sort column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
-    /// What its page was asked for.
+    /// The digest of the query for which the page was read.
     pub(super) of: Uuid,
-    /// `None` where the row has no value in the sort column.
+    /// The row's value of the sort column; `None` if the value is null.
     pub(super) value: Option<String>,
     pub(super) id: Uuid,
 }
 
 impl Cursor {
-    /// Reads a cursor that a page before came with.
+    /// Reads a cursor from the text that came with the page before; `None` if the text is not a cursor.
     pub fn parse(text: &str) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (of, value, id): (Uuid, Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;

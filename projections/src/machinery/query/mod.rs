@@ -1,7 +1,7 @@
-//! Reading the tables: one statement, under row-level security, with the position that it saw.
+//! Queries of the read tables. Each is one statement under row-level security, which also returns the tables' position.
 //!
-//! The statement first says who asks, for itself only, while it reads the position, and then reads the rows. That refers
-//! to what was said laterally, so PostgreSQL cannot do it in another order.
+//! The statement first sets the caller's identity for its own transaction while reading the position, and then reads
+//! the rows. The part that reads the rows refers laterally to the settings, so PostgreSQL must make the settings first.
 
 mod cursor;
 mod statement;
@@ -27,7 +27,7 @@ pub use statement::{Statement, statement};
 pub use value::{bound, value};
 pub use wanted::{Comparison, Filter, Wanted};
 
-/// Who asks, as row-level security sees it.
+/// The caller, as row-level security sees them.
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
     /// The user.
@@ -36,42 +36,42 @@ pub struct Identity {
     pub role: Option<String>,
     /// The patient who the user is.
     pub patient_id: Option<Uuid>,
-    /// Where the user works.
+    /// The department in which the user works.
     pub department_id: Option<Uuid>,
-    /// What the user's roles may read, separated by commas.
+    /// The permission words for what the user's roles may read, separated by commas.
     pub reads: String,
 }
 
-/// A row as JSON text, and where it stands.
+/// The answer to a query for one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The row; `None` when there is none, or none for this reader.
+    /// The row as JSON text and its version; `None` if no such row exists or the caller may not read the row.
     pub row: Option<(String, i32)>,
-    /// How far the tables were.
+    /// The position of the read tables when the query ran.
     pub position: Position,
 }
 
 /// A page of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// Rows as JSON text.
+    /// The rows as JSON text.
     pub items: Vec<String>,
-    /// Where the next page begins; `None` when there is none.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
-    /// How far the tables were.
+    /// The position of the read tables when the query ran.
     pub position: Position,
 }
 
-/// The position, unless it is the mark of tables that were swapped away.
+/// Returns the position, unless the position is negative, which marks tables that a rebuild replaced.
 fn of_live_tables(position: Position) -> Result<Position, QueryError> {
     if position < 0 { Err(QueryError::Swapped) } else { Ok(position) }
 }
 
-/// The statement that reads the row with a key, of each table.
+/// For each table, the statement that reads the row with a key.
 static FIND: LazyLock<HashMap<&str, String>> =
     LazyLock::new(|| TABLES.iter().map(|it| (it.name, find_sql(it, Shape::Declared))).collect());
 
-/// The row with a key.
+/// Reads the row with a key.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -92,7 +92,7 @@ pub async fn find(
     Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
 }
 
-/// Which of the rows with these keys a caller may read.
+/// Which of the given keys belong to rows that the caller may read.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -118,7 +118,7 @@ pub async fn visible(
     Ok(visible)
 }
 
-/// A page of rows.
+/// Reads a page of rows.
 ///
 /// # Errors
 /// When a value is not of its column's type, or the database does not answer.
@@ -149,15 +149,15 @@ fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, Que
     Ok(Page { items, next, position })
 }
 
-/// How far the tables are.
+/// The position of the read tables.
 ///
 /// # Errors
-/// When the database does not answer, or there are no tables.
+/// When the database does not answer, or there are no read tables.
 pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
     of_live_tables(checkpoint(db).await?)
 }
 
-/// How many streams are parked.
+/// The number of parked streams.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -165,8 +165,8 @@ pub async fn parked(db: &mut PgConnection) -> Result<i64, QueryError> {
     Ok(sqlx::query_scalar("select count(*) from projection_failures").fetch_one(db).await?)
 }
 
-/// Positions of events of a patient or an actor after a position, from the audit log's indexes. The server asks on its
-/// own behalf: whether the caller may know was decided before.
+/// The positions, after a position, of events about a patient or by a user, found through the audit log's indexes. The
+/// query runs with the server's own identity: whether the caller may see the events must be decided before.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -1,4 +1,4 @@
-//! The statements that read: text, and values for its places. The first five places of each say who asks.
+//! The SQL of queries and the values of its parameters. The first five parameters always hold the caller's identity.
 
 use hims_domain::permission::Read;
 use sqlx::Postgres;
@@ -11,17 +11,18 @@ use super::{Identity, Wanted};
 use crate::machinery::living::{Shape, absent};
 use crate::{Column, Table};
 
-/// The position of the tables, read while saying who asks. Its values are the first five of every statement.
+/// A subquery that sets the caller's identity and reads the position of the tables. The identity is in the first five
+/// parameters of every statement.
 pub(super) const SAID_AT: &str =
     "(select position, set_config('hims.user_id', $1, true) as said, set_config('hims.role', $2, true),
                set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
                set_config('hims.reads', $5, true)
           from projection_checkpoint) as who";
 
-/// How many values say who asks.
+/// The number of parameters that hold the caller's identity.
 const OF_IDENTITY: usize = 5;
 
-/// Binds the values that say who asks.
+/// Binds the caller's identity to the first five parameters.
 pub(super) fn bind_identity<'q>(
     query: Query<'q, Postgres, PgArguments>,
     who: &Identity,
@@ -35,7 +36,7 @@ pub(super) fn bind_identity<'q>(
         .bind(who.reads.clone())
 }
 
-/// The columns of a table that are answered, as a list in SQL.
+/// The visible columns of a table, as a list in SQL.
 pub(super) fn columns(table: &Table) -> String {
     table.visible().map(|it| format!("\"{}\"", it.name)).collect::<Vec<_>>().join(", ")
 }
@@ -54,7 +55,7 @@ pub(super) fn find_sql(table: &Table, shape: Shape) -> String {
     )
 }
 
-/// A statement that reads a page, with the values for its places.
+/// A statement that reads a page, with the values of its parameters.
 #[derive(Debug, Clone)]
 pub struct Statement {
     text: String,
@@ -62,12 +63,12 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Its text.
+    /// The SQL text of the statement.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Binds who asks, and then the values that the text has places for.
+    /// Binds the caller's identity, and then the values of the remaining parameters.
     pub fn bind<'q>(
         &'q self,
         query: Query<'q, Postgres, PgArguments>,
@@ -77,8 +78,9 @@ impl Statement {
     }
 }
 
-/// The statement that reads a page, and one row more where there is one. Each of its rows is a row of the table as JSON,
-/// the value of the sort column as text, the key, and the position; where the page is empty, nulls and the position.
+/// The statement that reads a page, and one more row if another page follows. Each result row holds a row of the table
+/// as JSON, the value of the sort column as text, the key, and the position of the tables. An empty page gives one
+/// result row with nulls and the position.
 pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -> Statement {
     let mut places = Places::default();
     let mut conditions = vec!["who.said is not null".to_owned()];
@@ -97,7 +99,7 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
         let (columns, table, order) = (columns(table), table.name, order.sql(""));
         parts.push(format!("(select {columns} from {table} where {conditions} order by {order} limit {limit})"));
     }
-    // The order of the parts together, of which one may be the whole.
+    // The order of all parts together. Nulls come last in both directions.
     let order_of_all = order.sql(" nulls last");
     let text = format!(
         "select r.json, r.sort, r.id, who.position
@@ -114,10 +116,10 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     Statement { text, values: places.0 }
 }
 
-/// The condition that says once more what row-level security will say, of a reader who sees nothing of a table but the
-/// records of the patient who they are. Row-level security is asked row by row; this condition finds the rows.
+/// For a caller who may read only the records about themselves, repeats row-level security's condition on the patient.
+/// Row-level security is checked row by row; the repeated condition lets PostgreSQL find the rows through an index.
 fn own_records(table: &Table, who: &Identity) -> Option<String> {
-    let mut words = table.readers.iter().filter(|word| who.reads.split(',').any(|it| it == word.as_str()));
+    let mut words = table.readers.iter().filter(|word| who.reads.split(',').any(|granted| granted == word.as_str()));
     let (word, another) = (words.next(), words.next());
     if (word, another) != (Some(&Read::OwnRecords), None) {
         return None;
@@ -126,34 +128,35 @@ fn own_records(table: &Table, who: &Identity) -> Option<String> {
     Some(format!("\"{patient}\" = nullif($3, '')::uuid"))
 }
 
-/// The values of a statement after those that say who asks.
+/// The values of a statement's parameters after the caller's identity.
 #[derive(Default)]
 struct Places(Vec<String>);
 
 impl Places {
-    /// The place of a text.
+    /// Adds a text as a parameter, and returns the parameter's placeholder.
     fn place(&mut self, value: &str) -> String {
         self.0.push(value.to_owned());
         format!("${}", self.0.len() + OF_IDENTITY)
     }
 
-    /// The place of a value of a column.
+    /// Adds a value of a column as a parameter, and returns the placeholder, cast to the column's type.
     fn typed(&mut self, column: &Column, value: &str) -> String {
         format!("{}::text::{}", self.place(value), column.kind.sql())
     }
 }
 
-/// Conditions that are kept together. A page is put together from parts, of which each has other conditions, and the
-/// parts from the same order: a part is a range of an index where the whole page is not.
+/// The conditions of one part of a page, joined by `and`. A page is the union of parts with the same order, since
+/// PostgreSQL can read each part as a range of an index, but not the whole page.
 type Conditions = Vec<String>;
 
-/// The conditions of a text search, and what has to be looked up before them.
+/// The conditions of a text search, and the `with` clause on which the conditions depend.
 ///
-/// Row-level security asks its own conditions before any that could tell of a row what it looks at, as those of a text
-/// search could: their index would be of no use. So a function finds the keys first. Where a text finds many, their keys
-/// are not waited for, since a page of them is soon found in whatever order. Only one of the two parts is carried out.
+/// PostgreSQL checks the conditions of row-level security before every operator that is not leakproof, such as those of
+/// text search, and so cannot use the index of the text search. A function with the owner's rights therefore finds the
+/// keys first. If the text matches few rows, the page is read by these keys. If the text matches many rows, the page is
+/// read in its order and each row is tested, since matches are frequent. PostgreSQL executes only one of the two parts.
 fn searched(table: &Table, wanted: &Wanted, places: &mut Places) -> (String, Vec<Conditions>) {
-    /// More keys than these are many.
+    /// The greatest number of keys by which a page is read.
     const FEW: usize = 1_000;
     let (Some(search), Some(text)) = (table.search, &wanted.search) else { return (String::new(), vec![vec![]]) };
     let text = format!("{}::text", places.place(text));
@@ -168,7 +171,7 @@ fn searched(table: &Table, wanted: &Wanted, places: &mut Places) -> (String, Vec
     (found, vec![few, vec![format!("not {are_few}"), search]])
 }
 
-/// The order of a page: by a column, rows of equal values by their keys.
+/// The order of a page: by a column, and by key among rows with equal values.
 struct Order<'a> {
     column: &'a Column,
     descending: bool,
@@ -179,8 +182,8 @@ impl<'a> Order<'a> {
         Self { column: wanted.sort.unwrap_or(&table.columns[0]), descending: wanted.descending }
     }
 
-    /// As SQL, with something to be said of nulls, or nothing: an index of the column is read from one of its ends to
-    /// the other only where the order has nulls at the end where the index has them.
+    /// The `order by` list in SQL. The text `nulls` follows a nullable column, and says where nulls come; without that
+    /// text, nulls come where an index has them, so that PostgreSQL can read the rows in the order of the index.
     fn sql(&self, nulls: &str) -> String {
         let (name, direction) = (self.column.name, if self.descending { "desc" } else { "asc" });
         match (name, self.column.nullable) {
@@ -190,8 +193,8 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// The conditions of each range of the order that follows a cursor. Rows with no value in the column come last,
-    /// whatever the direction, and are a range of their own.
+    /// The conditions of each range of the order that follows a cursor. Rows with a null in the column come last in
+    /// both directions, and are a range of their own.
     fn ranges(&self, cursor: Option<&Cursor>, places: &mut Places) -> Vec<Conditions> {
         let name = self.column.name;
         let after = cursor.map(|it| self.after(it, places));
@@ -205,7 +208,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// The condition that a row comes after the row of a cursor, in the same range.
+    /// The condition that a row comes after the cursor's row, within the same range.
     fn after(&self, cursor: &Cursor, places: &mut Places) -> String {
         let operator = if self.descending { "<" } else { ">" };
         let id = format!("{}::text::uuid", places.place(&cursor.id.to_string()));

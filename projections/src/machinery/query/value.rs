@@ -1,4 +1,5 @@
-//! Texts of a question as values that PostgreSQL can read: what it cannot read, it would note in its log.
+//! Turns the texts in a query into values that PostgreSQL can read. PostgreSQL would write a value that it cannot read
+//! into its own log.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use hims_domain::Described;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::Comparison;
 use crate::Kind;
 
-/// A text as what a column is compared with. Up to a day is up to its end.
+/// The value with which a column is compared, from a text. An upper bound that is a day means the end of that day.
 pub fn bound(kind: Kind, comparison: Comparison, text: &str) -> Option<String> {
     match (kind, comparison) {
         (Kind::Timestamp, Comparison::To) => timestamp(up_to(text)),
@@ -16,7 +17,7 @@ pub fn bound(kind: Kind, comparison: Comparison, text: &str) -> Option<String> {
     }
 }
 
-/// A text as the value of a column, as PostgreSQL writes it.
+/// The value of a column from a text, as PostgreSQL writes the value; `None` if the text is not of the column's kind.
 pub fn value(kind: Kind, text: &str) -> Option<String> {
     Some(match kind {
         Kind::Uuid => Uuid::try_parse(text).ok()?.to_string(),
@@ -33,7 +34,7 @@ pub fn value(kind: Kind, text: &str) -> Option<String> {
     })
 }
 
-/// An instant that PostgreSQL can hold, in UTC.
+/// An instant as text in UTC; `None` if PostgreSQL cannot hold the instant.
 fn timestamp(instant: Option<DateTime<Utc>>) -> Option<String> {
     instant.filter(|it| it.date_naive().is_valid()).map(|it| it.to_rfc3339())
 }

@@ -5,20 +5,20 @@ use super::value::value;
 use crate::machinery::event::derived_id;
 use crate::{Column, Table};
 
-/// What to look for.
+/// A query for a page of rows.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Columns and what they must be.
+    /// The conditions on columns, all of which a row must meet.
     pub filters: Vec<Filter>,
     /// A text to search for.
     pub search: Option<String>,
     /// The column to sort by; `id` unless given.
     pub sort: Option<&'static Column>,
-    /// From the greatest down.
+    /// Whether the greatest value comes first.
     pub descending: bool,
-    /// At most so many.
+    /// The greatest number of rows in the page.
     pub limit: usize,
-    /// From a page before.
+    /// The cursor that came with the page before; `None` for the first page.
     pub cursor: Option<Cursor>,
 }
 
@@ -27,7 +27,7 @@ pub struct Wanted {
 pub struct Filter {
     /// The column.
     pub column: &'static Column,
-    /// How the values compare.
+    /// How the column compares with the value.
     pub comparison: Comparison,
     /// The value, as text.
     pub value: String,
@@ -36,16 +36,16 @@ pub struct Filter {
 /// How a column compares with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// The same.
+    /// The column is equal to the value.
     Equal,
-    /// The same or more.
+    /// The column is equal to the value or greater.
     From,
-    /// The same or less.
+    /// The column is equal to the value or less.
     To,
 }
 
 impl Comparison {
-    /// The operator of SQL.
+    /// The operator in SQL.
     pub(super) const fn operator(self) -> &'static str {
         match self {
             Self::Equal => "=",
@@ -56,7 +56,8 @@ impl Comparison {
 }
 
 impl Wanted {
-    /// Whether the cursor, if there is one, is of a page of the same: in another it would lead anywhere.
+    /// Whether the cursor, if there is one, comes from a page of the same query. In another query, the cursor would
+    /// lead to an arbitrary row.
     pub fn goes_on(&self, table: &Table) -> bool {
         let Some(cursor) = &self.cursor else { return true };
         let is_value = match (&cursor.value, self.sort) {
@@ -66,7 +67,7 @@ impl Wanted {
         cursor.of == self.digest(table) && is_value
     }
 
-    /// What is asked for, but for where it begins and how much of it: the same for the same, and short.
+    /// A short digest of the query without its cursor and limit, which is the same for the same query.
     pub(super) fn digest(&self, table: &Table) -> Uuid {
         let mut asked: Vec<_> =
             self.filters.iter().map(|it| format!("{}{:?}{}", it.column.name, it.comparison, it.value)).collect();

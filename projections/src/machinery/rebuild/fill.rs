@@ -13,22 +13,23 @@ use crate::machinery::batch::{AuditTo, Batch};
 use crate::machinery::table;
 use crate::tables::audit::AuditRow;
 
-/// Events of a batch. Large, since a row is written once per batch; small enough for a few hundred megabytes.
+/// The number of events in a batch. A row is written once per batch, so large batches are fast; a batch of this size
+/// takes a few hundred megabytes of memory.
 const BATCH: i64 = 10_000;
-/// So few events behind the log, tables that go on are loaded.
+/// Tables that are at most this many events behind the log count as loaded.
 const CLOSE: Position = 1_000;
 
 /// How the tables are loaded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Load {
-    /// Without indexes and foreign keys, which are made afterwards: fast.
+    /// Fast: foreign keys and most indexes are made after the rows are loaded.
     Bare,
-    /// With everything in place, so that an event that breaks a constraint parks its stream and nothing else.
+    /// With all constraints and indexes in place, so that an event that breaks a constraint parks only its own stream.
     Guarded,
 }
 
 impl Rebuild {
-    /// Makes the tables in a new schema and loads them up to a position, or close to the end of a log that goes on.
+    /// Makes the tables in a new schema and loads the events up to `end`, or close to the end of the growing log.
     pub(super) async fn fill(
         &self,
         db: &mut PgConnection,
@@ -69,8 +70,9 @@ impl Rebuild {
         }
     }
 
-    /// Projects from a position up to another. The next batch is read and opened while one is written. Where there is a
-    /// connection `aside`, it writes the audit log meanwhile: half of the work.
+    /// Projects the events after `position` up to the position `to`. The next batch is read and opened while the current
+    /// one is written. If there is a second connection `aside`, the audit rows, which are half of the work, are written
+    /// on that connection at the same time.
     pub(super) async fn project(
         &self,
         db: &mut PgConnection,
@@ -92,7 +94,7 @@ impl Rebuild {
                 let audit = if apart { AuditTo::Apart(&mut rows) } else { AuditTo::Table };
                 batch.project(&mut transaction, self.store.as_ref(), *position, audit).await?;
                 transaction.commit().await?;
-                // When nobody takes them, the audit log could not be written, and that error ends this.
+                // Sending fails only after writing audit rows has failed; `try_join!` returns that error.
                 if apart && audited.send(rows).await.is_err() {
                     return Ok(());
                 }
@@ -104,7 +106,7 @@ impl Rebuild {
         tokio::try_join!(projecting, write_audit(aside, audit)).map(|_| ())
     }
 
-    /// Reads and opens events, one batch ahead of whoever takes them.
+    /// Reads and opens events in a task of its own, one batch ahead of the receiver.
     fn batches(&self, after: Position, to: Position) -> mpsc::Receiver<Result<Batch, RebuildError>> {
         let (sender, batches) = mpsc::channel(1);
         let (store, mut next) = (Arc::clone(&self.store), after);
@@ -115,7 +117,7 @@ impl Rebuild {
                     Err(error) => Err(error.into()),
                 };
                 next = batch.as_ref().map_or(to, |it| it.last);
-                // Nobody waits for it any more: the writing failed.
+                // Sending fails when the receiver is gone, because a batch could not be written.
                 if sender.send(batch).await.is_err() {
                     return;
                 }
@@ -125,7 +127,7 @@ impl Rebuild {
     }
 }
 
-/// Writes the rows of the audit log that come.
+/// Writes the audit rows that arrive through the channel.
 async fn write_audit(
     aside: Option<&mut PgConnection>,
     mut audit: mpsc::Receiver<Vec<AuditRow>>,

@@ -1,4 +1,5 @@
-//! Makes the read tables anew from the log, beside the old ones and with the same `project` functions, and swaps them.
+//! Rebuilds the read tables from the log: makes new tables beside the old ones, with the same `project` functions, and
+//! swaps the two.
 
 mod fill;
 mod scaffold;
@@ -17,52 +18,54 @@ use crate::READ_SCHEMA;
 use crate::machinery::batch::ProjectError;
 use crate::machinery::form::{self, Standing};
 
-/// The advisory lock of whoever makes or drops read tables ("himr" in ASCII). It falls with the session.
+/// The advisory lock of the process that makes or drops read tables ("himr" in ASCII). The lock ends with the session.
 pub(crate) const LOCK: i64 = 0x6869_6d72;
 
-/// What is to be made.
+/// Which tables a rebuild makes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    /// The read tables of now, in place of those that there are.
+    /// The current read tables, which replace the living ones.
     Swap,
-    /// The read tables as they were at a position, in a schema of their own.
+    /// The read tables as they were at a position, in the named schema.
     Position(Position, String),
-    /// The read tables as they were at an instant, in a schema of their own.
+    /// The read tables as they were at an instant, in the named schema.
     Instant(DateTime<Utc>, String),
 }
 
-/// What was made.
+/// The outcome of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// The position that the tables stand at.
+    /// The position of the new tables.
     pub position: Position,
-    /// How many streams are not in them, since they hold an event that cannot be projected.
+    /// The number of parked streams: streams with an event that cannot be projected.
     pub parked: i64,
 }
 
-/// Why the tables were not made.
+/// Why a rebuild failed.
 #[derive(Debug, Error)]
 pub enum RebuildError {
-    /// The schema exists, or cannot be one.
-    #[error("{0:?} exists already, or is no name for a schema: choose another, of lower-case letters, digits and _")]
+    /// The schema exists already, or its name is not allowed.
+    #[error(
+        "the schema {0:?} exists already or has no valid name: choose another, of lower-case letters, digits and _"
+    )]
     Schema(String),
-    /// The log does not reach so far yet.
-    #[error("the log ends at position {0}; choose one up to that")]
+    /// The wanted position is beyond the end of the log.
+    #[error("the log ends at position {0}; choose a position up to that")]
     Beyond(Position),
-    /// The read tables are being rebuilt already.
-    #[error("the read tables are being rebuilt already; wait until that is done")]
+    /// Another process is making or dropping read tables.
+    #[error("another process is rebuilding the read tables already; wait until the rebuild is done")]
     Busy,
-    /// The log's head is further than its events.
-    #[error("the log has no event after position {0}, though its head is further: see `hims verify`")]
+    /// The head of the log names a position beyond the last event.
+    #[error("the log has no event after position {0}, although its head names a later one: run `hims verify`")]
     Gap(Position),
-    /// The log did not answer.
+    /// The log could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The database did not answer.
+    /// The database refused a statement or did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    /// A batch was not projected.
-    #[error("the tables could not be written: {0}")]
+    /// A batch could not be projected.
+    #[error("the new read tables could not be written: {0}")]
     Project(String),
 }
 
@@ -83,19 +86,19 @@ impl From<ProjectError> for RebuildError {
     }
 }
 
-/// A rebuild over a log and a database. The connections of the pool must own the read tables.
+/// Rebuilds the read tables of a database from a log.
 pub struct Rebuild {
     /// The log.
     pub store: Arc<dyn EventStore>,
-    /// The database.
+    /// The database. The connections of the pool must have the role that owns the read tables.
     pub pool: PgPool,
 }
 
 impl Rebuild {
-    /// Makes the tables; `progress` is told how far they are.
+    /// Makes the tables. `progress` is called with the position after each batch.
     ///
     /// # Errors
-    /// When the log or the database does not answer; then everything is as before.
+    /// See [`RebuildError`]. After an error, the living tables are as before.
     pub async fn run(&self, target: &Target, progress: impl FnMut(Position) + Send) -> Result<Rebuilt, RebuildError> {
         let mut db = self.pool.acquire().await?.detach();
         if let Target::Position(_, schema) | Target::Instant(_, schema) = target {
@@ -107,10 +110,10 @@ impl Rebuild {
         made
     }
 
-    /// Makes the tables of now and swaps them, if those that live are due; `None` where another node was faster.
+    /// Rebuilds the living tables if they are due; `None` if they are not, such as when another node was faster.
     ///
     /// # Errors
-    /// As [`run`](Self::run); [`RebuildError::Busy`] while another node is at it.
+    /// As [`run`](Self::run); [`RebuildError::Busy`] while another node is rebuilding.
     pub async fn run_if_due(&self, progress: impl FnMut(Position) + Send) -> Result<Option<Rebuilt>, RebuildError> {
         let mut db = self.pool.acquire().await?.detach();
         lock(&mut db).await?;
@@ -125,8 +128,8 @@ impl Rebuild {
         made
     }
 
-    /// Makes the tables under a name of their own, and then gives them the one that they are to have: they are there
-    /// whole or not at all.
+    /// Makes the tables in a schema with a temporary name, and gives the schema its final name at the end, so that the
+    /// tables appear as a whole or not at all.
     async fn make(
         &self,
         db: &mut PgConnection,
@@ -134,13 +137,13 @@ impl Rebuild {
         mut progress: impl FnMut(Position) + Send,
     ) -> Result<Rebuilt, RebuildError> {
         let schema = format!("{READ_SCHEMA}_rebuild");
-        // A rebuild that was interrupted may have left it.
+        // An interrupted rebuild may have left the schema behind.
         execute(db, &format!("drop schema if exists {schema} cascade")).await?;
         let end = self.end(db, target).await?;
         let mut made = self.fill_and_name(db, &schema, end, target, Load::Bare, &mut progress).await;
         if made.as_ref().is_err_and(RebuildError::breaks_a_constraint) {
             tracing::warn!(
-                "an event breaks a constraint; making the tables again with the constraints in place, which finds it"
+                "an event breaks a constraint; rebuilding again with the constraints in place, to find the event"
             );
             made = self.fill_and_name(db, &schema, end, target, Load::Guarded, &mut progress).await;
         }
@@ -157,7 +160,7 @@ impl Rebuild {
         Ok(Rebuilt { position, parked })
     }
 
-    /// Makes the tables in a new schema, which is gone again when that fails, and gives it its name.
+    /// Makes the tables in a new schema and gives the schema its final name; drops the schema if either step fails.
     async fn fill_and_name(
         &self,
         db: &mut PgConnection,
@@ -198,13 +201,13 @@ impl Rebuild {
     }
 }
 
-/// Takes the lock of whoever makes or drops read tables.
+/// Takes the lock for making or dropping read tables.
 async fn lock(db: &mut PgConnection) -> Result<(), RebuildError> {
     let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(db).await?;
     if locked { Ok(()) } else { Err(RebuildError::Busy) }
 }
 
-/// Closes the connection. That alone would give the lock back a moment later.
+/// Releases the lock and closes the connection. Closing alone would release the lock only a moment later.
 async fn close(mut db: PgConnection) {
     execute(&mut db, "select pg_advisory_unlock_all()").await.ok();
     db.close().await.ok();
@@ -214,7 +217,7 @@ async fn execute(db: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.map(drop)
 }
 
-/// The last position that was recorded by an instant.
+/// The position of the last event that was recorded at or before an instant.
 async fn position_at(db: &mut PgConnection, instant: DateTime<Utc>) -> Result<Position, sqlx::Error> {
     sqlx::query_scalar("select coalesce(max(position), 0) from log.events where recorded_at <= $1")
         .bind(instant)

@@ -1,4 +1,4 @@
-//! Indexes, constraints and statistics, which are made faster when the rows are there.
+//! Indexes, constraints and statistics, which are faster to make when the rows are already loaded.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +9,16 @@ use super::execute;
 use crate::tables::audit::AuditRow;
 use crate::{Row as _, TABLES};
 
-/// The statements that make them again.
+/// The statements that make indexes, constraints and statistics after the rows are loaded.
 pub(super) struct Scaffold {
     indexes: VecDeque<String>,
-    /// After the indexes: they need the keys that they point at.
+    /// Executed after the indexes, since a foreign key needs the unique key to which it refers.
     foreign_keys: Vec<String>,
 }
 
 impl Scaffold {
-    /// Drops what slows the loading. Primary keys stay, since rows are found by them; not that of the audit log, whose
-    /// rows nobody looks for.
+    /// Drops the indexes and constraints that slow the loading. Primary keys stay, since loading finds rows by primary
+    /// key; only that of the audit log is dropped, since loading never looks for audit rows.
     pub(super) async fn take_down(db: &mut PgConnection, schema: &str) -> Result<Self, sqlx::Error> {
         let constraints = sqlx::query(
             "select t.relname::text, format('alter table %s drop constraint %I', t.oid::regclass, c.conname),
@@ -44,7 +44,7 @@ impl Scaffold {
         let (mut indexes, mut foreign_keys) = (Vec::new(), Vec::new());
         for row in constraints.iter().chain(&made) {
             execute(db, row.try_get(1)?).await?;
-            // Of a partitioned table, the definition names the parent only; its partitions need the index as well.
+            // The definition for a partitioned table says ON ONLY; without ONLY, its partitions get the index as well.
             let make = row.try_get::<String, _>(2)?.replacen(" ON ONLY ", " ON ", 1);
             if make.contains(" FOREIGN KEY ") {
                 foreign_keys.push(make);
@@ -52,13 +52,13 @@ impl Scaffold {
                 indexes.push((row.try_get::<&str, _>(0)? != AuditRow::TABLE.name, make));
             }
         }
-        // What takes longest first: the constraints that exclude, then the largest table.
+        // The slowest statements come first: exclusion constraints, then the audit log, which is the largest table.
         indexes.sort_by_key(|(is_small, make)| (!make.contains(" EXCLUDE USING gist "), *is_small));
         let analyze = TABLES.iter().map(|it| format!("analyze {}", it.name));
         Ok(Self { indexes: indexes.into_iter().map(|(_, make)| make).chain(analyze).collect(), foreign_keys })
     }
 
-    /// Makes everything again, on two connections: whoever is done takes the next, what takes longest first.
+    /// Executes the statements on two connections, the slowest statements first: each idle connection takes the next one.
     pub(super) async fn put_up(self, db: &mut PgConnection, aside: &mut PgConnection) -> Result<(), sqlx::Error> {
         let indexes = Mutex::new(self.indexes);
         tokio::try_join!(execute_all(db, &indexes), execute_all(aside, &indexes))?;

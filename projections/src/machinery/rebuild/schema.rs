@@ -1,4 +1,4 @@
-//! A schema with the read tables in it.
+//! Database schemas that hold read tables.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -6,8 +6,8 @@ use super::{RebuildError, execute};
 use crate::machinery::form::FORM;
 use crate::machinery::migrations::READ_MIGRATIONS;
 
-/// Makes the read tables in a new schema, by their migrations and of this program's form, in the transaction that `db`
-/// is in. They are at the beginning of the log.
+/// Makes the read tables in a new schema, by the read migrations and with this program's form, in the transaction of
+/// `db`. The checkpoint of the new tables is at the beginning of the log.
 pub(crate) async fn make(db: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     execute(db, &format!("create schema {schema}")).await?;
     execute(db, &format!("grant usage on schema {schema} to hims_projector, hims_reader")).await?;
@@ -19,13 +19,13 @@ pub(crate) async fn make(db: &mut PgConnection, schema: &str) -> Result<(), sqlx
     sqlx::query(AssertSqlSafe(sql)).bind(FORM.as_str()).execute(db).await.map(drop)
 }
 
-/// Whether a schema can be made under a name.
+/// Checks that a name is valid for a new schema and not taken.
 pub(super) async fn check_name(db: &mut PgConnection, schema: &str) -> Result<(), RebuildError> {
-    let is_name = schema.starts_with(|it: char| it.is_ascii_lowercase())
+    let is_name = schema.starts_with(|first: char| first.is_ascii_lowercase())
         && !schema.starts_with("pg_")
         && schema.len() <= 50
-        && schema.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'_');
-    // A word of SQL would have to be quoted everywhere.
+        && schema.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    // A name that `quote_ident` changes, such as an SQL keyword, would have to be quoted in every statement.
     let sql = "select exists (select from pg_namespace where nspname = $1) or quote_ident($1) <> $1";
     let is_taken: bool = sqlx::query_scalar(sql).bind(schema).fetch_one(&mut *db).await?;
     if is_name && !is_taken { Ok(()) } else { Err(RebuildError::Schema(schema.to_owned())) }

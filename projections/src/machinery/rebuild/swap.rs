@@ -1,4 +1,4 @@
-//! The new tables take the place of the old ones.
+//! Replaces the old read tables by the new ones.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use super::{Rebuild, RebuildError, execute};
 use crate::READ_SCHEMA;
 
-/// Where the old tables are until nobody reads them any more.
+/// The schema of the old tables, which stay until no query reads them any more.
 fn old() -> String {
     format!("{READ_SCHEMA}_old")
 }
 
 impl Rebuild {
-    /// Puts the new tables in the place of the old ones, if there are any, in one transaction and with nobody
-    /// projecting meanwhile. The checkpoint that says their form goes with them.
+    /// Replaces the old tables, if there are any, by the new ones, in one transaction, while no process projects. The new
+    /// tables bring their own checkpoint with their form.
     pub(super) async fn swap(
         &self,
         db: &mut PgConnection,
@@ -29,7 +29,7 @@ impl Rebuild {
         let mut held = holder.begin().await?;
         let has_checkpoint = exists(&mut held, &format!("to_regclass('{READ_SCHEMA}.projection_checkpoint')")).await?;
         if has_checkpoint {
-            // Whoever projects waits for this row, and then finds that the checkpoint is another's.
+            // A process that projects waits for the lock on this row, and then finds that the checkpoint has moved.
             execute(&mut held, &format!("select from {READ_SCHEMA}.projection_checkpoint for update")).await?;
         }
         let head = self.store.current_head().await?;
@@ -39,24 +39,27 @@ impl Rebuild {
         }
         execute(&mut held, &format!("alter schema {schema} rename to {READ_SCHEMA}")).await?;
         if has_checkpoint {
-            // Whoever waits for the old checkpoint must not find it where it was: its rows would go to the new tables.
+            // A process that waits for the old checkpoint must not find the position unchanged: the process would write
+            // its rows to the new tables.
             execute(&mut held, &format!("update {old}.projection_checkpoint set position = -1")).await?;
         }
         Ok(held.commit().await?)
     }
 }
 
-/// Drops the tables that were swapped away, once those who began to read them before are done. If that takes too long,
-/// the next rebuild drops them.
+/// Drops the old tables once the queries that still read them are done. If those queries take too long, the next rebuild
+/// drops the tables.
 pub(super) async fn drop_old(db: &mut PgConnection) {
     for _ in 0..10 {
         let sql = format!("set lock_timeout = '5s'; drop schema if exists {} cascade", old());
         match execute(db, &sql).await {
             Ok(()) => return,
             Err(error) if error.as_database_error().is_some() => {
-                tracing::warn!(%error, "the old tables are still being read; trying again");
+                tracing::warn!(%error, "the old read tables are still being read; trying again to drop them");
             }
-            Err(error) => return tracing::warn!(%error, "the old tables are left to the next rebuild"),
+            Err(error) => {
+                return tracing::warn!(%error, "the old read tables could not be dropped; the next rebuild drops them");
+            }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
