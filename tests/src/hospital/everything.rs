@@ -8,6 +8,9 @@ use uuid::Uuid;
 use super::demo::{self, appointment, at, busy_day, department, medication, person, prescription};
 use super::{Client, Hospital};
 
+/// The commands that can be run only hours after others, so that their events are appended directly.
+pub(crate) const HOURS_LATER: [&str; 1] = ["mark-appointment-no-show"];
+
 /// Runs every command and records every event type. Most events follow from the commands; the others are appended
 /// directly.
 pub(crate) async fn everything(hospital: &Hospital) {
@@ -60,8 +63,11 @@ async fn people(hospital: &Hospital) {
     admin.did("deactivate-user", of_user(json!({}))).await;
     admin.did("reactivate-user", of_user(json!({}))).await;
     let role = admin.items("user-roles?name=patient").await[0]["id"].clone();
-    let own = json!({"email": "own@example.org", "first_name": "Paula", "last_name": "Own", "role_id": role});
+    let own = json!({"email": "own@example.org", "first_name": "Paula", "last_name": "Own", "role_id": role,
+                     "password": "to be changed"});
     let own = admin.did("create-user", own).await;
+    let password = json!({"user_id": own, "current_password": "to be changed", "new_password": demo::PASSWORD});
+    hospital.nobody().login_as("own@example.org", "to be changed").await.did("change-password", password).await;
     let whom = hospital.login("reception").await.did("register-patient", person("Oda", "Own", 55)).await;
     admin.did("link-user-to-patient", json!({"user_id": own, "patient_id": whom})).await;
 }
@@ -88,6 +94,10 @@ async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
     reception.row("appointments", &appointment_id).await;
     let moved = json!({"appointment_id": appointment_id, "starts_at": at(22, 0), "room_id": demo::room(2)});
     reception.did("reschedule-appointment", moved).await;
+    let seen = reception.did("schedule-appointment", appointment(patient_id, at(23, 0))).await;
+    for command in ["check-in-appointment", "start-appointment", "complete-appointment"] {
+        reception.did(command, json!({"appointment_id": seen})).await;
+    }
     let started = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
     doctor.did("cancel-consultation", json!({"consultation_id": started, "reason": "called away"})).await;
     let allergy_id = Uuid::from_u128(0xa11e);
@@ -131,4 +141,7 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     pharmacist.did("mark-prescription-ready", json!({"prescription_id": prescription_id})).await;
     doctor.did("cancel-prescription", json!({"prescription_id": prescription_id, "reason": "better"})).await;
+    let elsewhere = doctor.did("write-prescription", prescription(patient_id, 2, "5", "tablet")).await;
+    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": elsewhere})).await;
+    pharmacist.did("record-external-dispensing", json!({"prescription_id": elsewhere})).await;
 }

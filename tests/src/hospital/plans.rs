@@ -72,7 +72,7 @@ fn find_faults(node: &Value, faults: &mut Vec<String>) {
     match node["Node Type"].as_str() {
         // A small table may be read as a whole, such as a month of the audit log that has just begun.
         Some("Seq Scan") if seen > LOOKED_AT / 4 => {
-            faults.push(format!("the whole of {} is read", node["Relation Name"]))
+            faults.push(format!("the whole of {} is read", node["Relation Name"]));
         }
         Some("Sort") => {
             let sorted: i64 = inner.iter().map(|it| count(it, "Actual Rows")).sum();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hims_commands::Registry;
 use hims_event_store::{Append, NewEvent, StreamAppend};
 use hims_projections::{Rebuild, RebuildError, Rebuilt, Target};
 use hims_testing::{assert_same, event_types};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::Hospital;
 use super::demo::{appointment, at, busy_day, patient, person};
-use super::everything::everything;
+use super::everything::{HOURS_LATER, everything};
 use super::tables::{assert_same_rows, contents, count};
 
 fn rebuild(hospital: &Hospital) -> Rebuild {
@@ -25,6 +26,12 @@ async fn a_rebuild_gives_every_row_of_every_table_again() {
     everything(&hospital).await;
     let recorded = sqlx::query_scalar("select distinct event_type from log.events").fetch_all(hospital.owner()).await;
     assert_same(recorded.expect("event types"), event_types());
+    let sql = "select distinct metadata->>'command' from log.events";
+    let ran: Vec<String> = sqlx::query_scalar(sql).fetch_all(hospital.owner()).await.expect("commands");
+    let registry = Registry::hospital();
+    let ran = |name: &str| ran.iter().any(|it| it == name) || HOURS_LATER.contains(&name);
+    let left_out: Vec<_> = registry.iter().map(|it| it.name).filter(|it| !ran(it)).collect();
+    assert_eq!(left_out, Vec::<&str>::new(), "`everything` is to run them");
     hospital.settle().await;
     let before = contents(hospital.owner(), "hims").await;
     let Rebuilt { position, parked } = rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
