@@ -72,8 +72,8 @@ impl Known {
             ),
             Standing::Beyond => tracing::error!(
                 position,
-                "the read tables show events that the log does not hold, and are not updated: find out what happened to \
-                 the log, then run `hims rebuild`"
+                "the read tables show events that the log does not hold, and are not updated: find out what happened \
+                 to the log, then run `hims rebuild`"
             ),
         }
     }

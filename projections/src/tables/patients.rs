@@ -18,21 +18,21 @@ table! {
     indexes [(last_name, first_name)] {
         /// The patient.
         id: Uuid [indexed],
-        /// Medical record number, issued by this hospital.
+        /// The medical record number that this hospital issued.
         mrn: String [personal, indexed],
-        /// Given name.
+        /// Given name of the patient.
         first_name: String [personal],
-        /// Family name.
+        /// Family name of the patient.
         last_name: String [personal, indexed],
-        /// Middle name.
+        /// Middle name of the patient.
         middle_name: Option<String> [personal],
-        /// Date of birth; null once the person was erased.
+        /// Date of birth; null after the patient was erased.
         date_of_birth: Option<NaiveDate> [personal, indexed],
-        /// Administrative gender (FHIR).
+        /// Administrative gender (FHIR `administrative-gender`).
         gender: String,
-        /// Social security number, sealed with the patient's own key.
+        /// Social security number, sealed with the patient's subject key.
         ssn: Option<String> [personal, hidden],
-        /// For looking a number up by equality.
+        /// The blinded social security number (HMAC), by which a number is found by equality.
         ssn_blind_index: Option<Vec<u8>> [hidden],
         /// E-mail address.
         email: Option<String> [personal, indexed],
@@ -42,37 +42,37 @@ table! {
         phone_secondary: Option<String> [personal],
         /// Street and number.
         address_line_1: Option<String> [personal],
-        /// More of the address.
+        /// Second line of the address, such as the apartment.
         address_line_2: Option<String> [personal],
-        /// Town.
+        /// City or town.
         city: Option<String> [personal],
         /// State or province.
         state: Option<String> [personal],
         /// Postal code.
         postal_code: Option<String> [personal],
-        /// Country.
+        /// Country (ISO 3166-1 alpha-2).
         country: String [personal],
         /// Marital status.
         marital_status: Option<String> [personal],
         /// Occupation.
         occupation: Option<String> [personal],
-        /// Whom to call.
+        /// The name of the person to call in an emergency.
         emergency_contact_name: Option<String> [personal],
-        /// What they are to the patient.
+        /// The relationship of the emergency contact to the patient, such as `spouse`.
         emergency_contact_relationship: Option<String> [personal],
-        /// Their phone number in E.164.
+        /// The phone number of the emergency contact in E.164.
         emergency_contact_phone: Option<String> [personal],
-        /// Language (BCP 47).
+        /// Preferred language (BCP 47).
         preferred_language: String [personal],
         /// Ethnicity.
         ethnicity: Option<String> [personal],
         /// Race.
         race: Option<String> [personal],
-        /// Blood group.
+        /// Blood group, such as `O+`.
         blood_type: Option<String> [personal],
-        /// Whether organs may be taken.
+        /// Whether the patient is an organ donor.
         organ_donor: bool,
-        /// Whether there is an advance directive.
+        /// Whether the patient has an advance directive.
         advance_directive: bool,
     }
 }
@@ -83,15 +83,15 @@ table! {
     part of patient [identifiers] events "patient.identifier",
     readers [AllPatients, AssignedPatients, OwnRecords],
     stamped once {
-        /// Derived from the patient and the identifier.
+        /// The id of the row, derived from the patient and the identifier.
         id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
-        /// Who issued it (FHIR `Identifier.system`).
+        /// The system that issued the identifier, as a URI (FHIR `Identifier.system`).
         system: String,
         /// The identifier (FHIR `Identifier.value`).
         value: String [personal, indexed],
-        /// Its kind (HL7 v2 table 0203).
+        /// The kind of identifier (HL7 v2 table 0203), such as `MR`, `DL` or `PPN`.
         type_code: Option<String>,
     }
 }
@@ -107,24 +107,24 @@ table! {
         id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
-        /// What kind of thing it is to.
+        /// The kind of substance that causes the allergy.
         allergen_type: String,
-        /// What it is to.
+        /// The substance that causes the allergy, such as `penicillin`.
         allergen_name: String [personal, indexed],
-        /// How bad it is.
+        /// The severity of the reaction.
         severity: Option<String>,
-        /// What happens.
+        /// The reaction of the patient, such as `rash`.
         reaction_description: Option<String> [personal],
-        /// Since when.
+        /// The date on which the allergy began.
         onset_date: Option<NaiveDate> [personal],
-        /// Who reported it.
+        /// The user who reported the allergy.
         reported_by: Option<Uuid> [indexed],
-        /// Whether it still is one.
+        /// Whether the patient still has the allergy; false after the allergy was retired.
         is_active: bool [indexed],
     }
 }
 
-/// What stands where a name was.
+/// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
 fn text<const MAX: usize>(value: Option<&Personal<Text<MAX>>>) -> Option<String> {
@@ -139,7 +139,7 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
-/// A patient's row as an event leaves it.
+/// The row of a patient after an event.
 fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics) -> PatientRow {
     let ssn = it.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
     PatientRow {
@@ -150,8 +150,8 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics) -> 
         middle_name: text(it.middle_name.as_ref()),
         date_of_birth: it.date_of_birth.known().copied(),
         gender: it.gender.to_string(),
-        ssn: ssn.and_then(|it| event.stored.seal_column("patients.ssn", it)),
-        ssn_blind_index: ssn.map(|it| event.vault.blind("patients.ssn", it.as_bytes())),
+        ssn: ssn.and_then(|number| event.stored.seal_column("patients.ssn", number)),
+        ssn_blind_index: ssn.map(|number| event.vault.blind("patients.ssn", number.as_bytes())),
         email: email(it.email.as_ref()),
         phone_primary: phone(it.phone_primary.as_ref()),
         phone_secondary: phone(it.phone_secondary.as_ref()),
@@ -184,7 +184,7 @@ fn identifier_row(event: &Projected<'_, Event>, it: &Identifier) -> IdentifierRo
         patient_id: event.stream_id,
         system: it.system.0.clone(),
         value,
-        type_code: it.type_code.as_ref().map(|it| it.0.clone()),
+        type_code: it.type_code.as_ref().map(|code| code.0.clone()),
         stamps: event.stamps(),
     }
 }
@@ -195,7 +195,7 @@ fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, it: &Allergy) -> All
         patient_id: event.stream_id,
         allergen_type: it.allergen_type.to_string(),
         allergen_name: text(Some(&it.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
-        severity: it.severity.map(|it| it.to_string()),
+        severity: it.severity.map(|severity| severity.to_string()),
         reaction_description: text(it.reaction_description.as_ref()),
         onset_date: it.onset_date.as_ref().and_then(Personal::known).copied(),
         reported_by: it.reported_by.map(Uuid::from),
@@ -244,7 +244,7 @@ pub(crate) fn project<'e>(
     }
 }
 
-/// What stands where a record number was: unique, and no number of anybody.
+/// The text that replaces an erased medical record number: unique, and no valid number.
 fn erased_mrn(id: Uuid) -> String {
     let hex = id.simple().to_string();
     format!("ERASED-{}", &hex[hex.len() - 12..])
