@@ -140,65 +140,65 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
 }
 
 /// The row of a patient after an event.
-fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics) -> PatientRow {
-    let ssn = it.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
+fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demographics) -> PatientRow {
+    let ssn = demographics.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
     PatientRow {
         id: event.stream_id,
         mrn,
-        first_name: text(Some(&it.first_name)).unwrap_or_else(|| ERASED.to_owned()),
-        last_name: text(Some(&it.last_name)).unwrap_or_else(|| ERASED.to_owned()),
-        middle_name: text(it.middle_name.as_ref()),
-        date_of_birth: it.date_of_birth.known().copied(),
-        gender: it.gender.to_string(),
+        first_name: text(Some(&demographics.first_name)).unwrap_or_else(|| ERASED.to_owned()),
+        last_name: text(Some(&demographics.last_name)).unwrap_or_else(|| ERASED.to_owned()),
+        middle_name: text(demographics.middle_name.as_ref()),
+        date_of_birth: demographics.date_of_birth.known().copied(),
+        gender: demographics.gender.to_string(),
         ssn: ssn.and_then(|number| event.stored.seal_column("patients.ssn", number)),
         ssn_blind_index: ssn.map(|number| event.vault.blind("patients.ssn", number.as_bytes())),
-        email: email(it.email.as_ref()),
-        phone_primary: phone(it.phone_primary.as_ref()),
-        phone_secondary: phone(it.phone_secondary.as_ref()),
-        address_line_1: text(it.address_line_1.as_ref()),
-        address_line_2: text(it.address_line_2.as_ref()),
-        city: text(it.city.as_ref()),
-        state: text(it.state.as_ref()),
-        postal_code: text(it.postal_code.as_ref()),
-        country: text(it.country.as_ref()).unwrap_or_else(|| "US".to_owned()),
-        marital_status: text(it.marital_status.as_ref()),
-        occupation: text(it.occupation.as_ref()),
-        emergency_contact_name: text(it.emergency_contact_name.as_ref()),
-        emergency_contact_relationship: text(it.emergency_contact_relationship.as_ref()),
-        emergency_contact_phone: phone(it.emergency_contact_phone.as_ref()),
-        preferred_language: text(it.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
-        ethnicity: text(it.ethnicity.as_ref()),
-        race: text(it.race.as_ref()),
-        blood_type: text(it.blood_type.as_ref()),
-        organ_donor: it.organ_donor,
-        advance_directive: it.advance_directive,
+        email: email(demographics.email.as_ref()),
+        phone_primary: phone(demographics.phone_primary.as_ref()),
+        phone_secondary: phone(demographics.phone_secondary.as_ref()),
+        address_line_1: text(demographics.address_line_1.as_ref()),
+        address_line_2: text(demographics.address_line_2.as_ref()),
+        city: text(demographics.city.as_ref()),
+        state: text(demographics.state.as_ref()),
+        postal_code: text(demographics.postal_code.as_ref()),
+        country: text(demographics.country.as_ref()).unwrap_or_else(|| "US".to_owned()),
+        marital_status: text(demographics.marital_status.as_ref()),
+        occupation: text(demographics.occupation.as_ref()),
+        emergency_contact_name: text(demographics.emergency_contact_name.as_ref()),
+        emergency_contact_relationship: text(demographics.emergency_contact_relationship.as_ref()),
+        emergency_contact_phone: phone(demographics.emergency_contact_phone.as_ref()),
+        preferred_language: text(demographics.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
+        ethnicity: text(demographics.ethnicity.as_ref()),
+        race: text(demographics.race.as_ref()),
+        blood_type: text(demographics.blood_type.as_ref()),
+        organ_donor: demographics.organ_donor,
+        advance_directive: demographics.advance_directive,
         stamps: event.stamps(),
     }
 }
 
-fn identifier_row(event: &Projected<'_, Event>, it: &Identifier) -> IdentifierRow {
-    let value = text(Some(&it.value)).unwrap_or_else(|| ERASED.to_owned());
+fn identifier_row(event: &Projected<'_, Event>, identifier: &Identifier) -> IdentifierRow {
+    let value = text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned());
     let nth = event.version.to_string();
     IdentifierRow {
-        id: derived_id(event.stream_id, &[it.system.as_str(), &value, &nth]),
+        id: derived_id(event.stream_id, &[identifier.system.as_str(), &value, &nth]),
         patient_id: event.stream_id,
-        system: it.system.0.clone(),
+        system: identifier.system.0.clone(),
         value,
-        type_code: it.type_code.as_ref().map(|code| code.0.clone()),
+        type_code: identifier.type_code.as_ref().map(|code| code.0.clone()),
         stamps: event.stamps(),
     }
 }
 
-fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, it: &Allergy) -> AllergyRow {
+fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, allergy: &Allergy) -> AllergyRow {
     AllergyRow {
         id: id.into(),
         patient_id: event.stream_id,
-        allergen_type: it.allergen_type.to_string(),
-        allergen_name: text(Some(&it.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
-        severity: it.severity.map(|severity| severity.to_string()),
-        reaction_description: text(it.reaction_description.as_ref()),
-        onset_date: it.onset_date.as_ref().and_then(Personal::known).copied(),
-        reported_by: it.reported_by.map(Uuid::from),
+        allergen_type: allergy.allergen_type.to_string(),
+        allergen_name: text(Some(&allergy.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
+        severity: allergy.severity.map(|severity| severity.to_string()),
+        reaction_description: text(allergy.reaction_description.as_ref()),
+        onset_date: allergy.onset_date.as_ref().and_then(Personal::known).copied(),
+        reported_by: allergy.reported_by.map(Uuid::from),
         is_active: true,
         stamps: event.stamps(),
     }

@@ -54,7 +54,7 @@ table! {
         user_id: Uuid [indexed],
         /// The role.
         role_id: Uuid [indexed],
-        /// Whether it is the primary role.
+        /// Whether the role is the primary role of the user.
         is_primary: bool,
     }
 }

@@ -58,7 +58,7 @@ table! {
         notes: Option<String> [personal],
         /// Whether the vital signs are valid or were entered in error.
         status: String,
-        /// The names of the measurements outside the clinical limits, which the user who took them confirmed.
+        /// The names of measurements outside the clinical limits, which the user confirmed when recording them.
         extreme: Value,
         /// The earlier set of vital signs that this set replaces.
         corrects_id: Option<Uuid>,
