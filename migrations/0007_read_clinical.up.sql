@@ -64,7 +64,7 @@ create table vital_signs (
     pain_scale               integer     check (pain_scale between 0 and 10),
     notes                    text,
     status                   varchar(20) not null check (status in ('final', 'entered_in_error')),
-    extreme                  jsonb       not null default '[]',  -- fields outside clinical limits, confirmed by the user
+    extreme                  jsonb       not null default '[]',  -- fields outside clinical limits, confirmed by users
     corrects_id              uuid        references vital_signs (id) deferrable initially deferred,
     corrected_by_id          uuid        references vital_signs (id) deferrable initially deferred,
     error_reason             text,
