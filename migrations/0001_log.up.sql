@@ -1,26 +1,27 @@
--- The event log: what happened, in the order in which it was recorded. Nothing here is ever changed or deleted.
+-- The event log, and the tables that every append keeps in step with the log.
 create schema log;
 
+-- The events in the order in which they were recorded. An event is never changed or deleted.
 create table log.events (
     position       bigint      not null,  -- 1…N without a gap, in the order of the commits
     stream_type    text        not null,
     stream_id      uuid        not null,
-    version        integer     not null,  -- 1… in its stream
+    version        integer     not null,  -- 1… within the stream
     event_type     text        not null,  -- such as appointment.scheduled
     schema_version integer     not null,
-    recorded_at    timestamptz not null,  -- never earlier than that of the position before
+    recorded_at    timestamptz not null,  -- never earlier than at the position before
     data           json        not null,  -- json, not jsonb: the bytes that were hashed are the bytes that are stored
     metadata       json        not null,
-    hash           bytea       not null,  -- SHA-256(hash of the position before || body); see docs/auditors.md
+    hash           bytea       not null,  -- SHA-256(hash of the event before || body); see docs/auditors.md
     constraint events_pkey primary key (position),
     constraint events_stream_version unique (stream_id, version),
     constraint events_version_from_one check (version >= 1 and position >= 1),
     constraint events_hash_length check (octet_length(hash) = 32)
 );
--- recorded_at grows with the position, so a few bytes per block answer "what was recorded between".
+-- recorded_at grows with the position, so a small BRIN index finds the events between two times.
 create index events_recorded_at on log.events using brin (recorded_at);
 
--- The end of the log. It is compared and set by every append, which is why positions have no gaps.
+-- The head: the end of the log. Every append compares and sets the head, so positions have no gaps.
 create table log.head (
     only_row    boolean     not null default true primary key check (only_row),
     position    bigint      not null,
@@ -40,7 +41,8 @@ create trigger events_append_only before update or delete or truncate on log.eve
 create trigger head_stays before delete or truncate on log.head
     for each statement execute function log.refuse_change();
 
--- Who has which unique key (record numbers, e-mail addresses …). Keys are blinded (HMAC), so they show nothing.
+-- Unique claims: the owner of each unique key, such as a record number or an e-mail address. Keys are blinded (HMAC),
+-- so that they reveal nothing.
 create table log.unique_claims (
     scope text  not null,
     key   bytea not null,
@@ -48,7 +50,8 @@ create table log.unique_claims (
     primary key (scope, key)
 );
 
--- Keys that several may have, so that they can be found by them (birth dates, the lots of a medication …).
+-- Shared keys, which several owners may have, so that the owners can be found by the key, such as patients by their
+-- birth date or lots by their medication.
 create table log.shared_claims (
     scope text  not null,
     key   bytea not null,
@@ -56,7 +59,8 @@ create table log.shared_claims (
     primary key (scope, key, owner)
 );
 
--- Who has booked what, when: providers, rooms and patients. Back to back is no overlap.
+-- Bookings: which owner has booked which provider, room or patient at what time. Bookings may follow each other without
+-- a pause, but not overlap.
 create extension if not exists btree_gist schema public;
 create table log.booking_claims (
     resource uuid      not null,
@@ -66,7 +70,7 @@ create table log.booking_claims (
 );
 create index booking_claims_owner on log.booking_claims (owner);
 
--- Fails the statement when a key would change hands without having been given back.
+-- Fails the statement if it would take a key that another owner still has.
 create function log.refuse_unless(allowed boolean) returns boolean language plpgsql as $$
 begin
     if not allowed then
@@ -75,7 +79,7 @@ begin
     return false;
 end $$;
 
--- Which commands were recorded, so that a repetition is recognised. Forgotten after a while.
+-- Receipts of recorded commands, by which the repetition of a command is recognised. Old receipts are deleted.
 create table log.receipts (
     command_id     uuid        not null primary key,
     fingerprint    bytea       not null,
@@ -85,7 +89,8 @@ create table log.receipts (
 );
 create index receipts_recorded_at on log.receipts using brin (recorded_at);
 
--- One key per person, wrapped by a master key that the database never sees. Destroying it erases the person.
+-- Subject keys: one per person, wrapped by a master key that the database never sees. Destroying a subject key makes
+-- the person's values unreadable, which erases the person.
 create table log.subject_keys (
     subject_id   uuid        not null primary key,
     wrapped      bytea,
@@ -94,7 +99,8 @@ create table log.subject_keys (
     check ((wrapped is null) = (destroyed_at is not null))
 );
 
--- Folded states of long streams; personal values sealed as in the log. May be dropped at any time.
+-- Snapshots: the folded states of long streams, with personal values sealed as in the log. Snapshots may be deleted at
+-- any time.
 create table log.snapshots (
     stream_id     uuid    not null primary key,
     version       integer not null,

@@ -1,7 +1,7 @@
 drop schema hims_identity cascade;
 revoke all on schema log from hims_writer, hims_projector, hims_reader;
 revoke all on all tables in schema log from hims_writer, hims_projector, hims_reader;
--- Another database of the cluster may still use the roles; then they stay.
+-- A role that another database of the cluster still uses is kept.
 do $$
 declare
     name text;

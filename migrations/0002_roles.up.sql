@@ -1,5 +1,6 @@
--- Who may do what. The server logs in as one user and works as one of these, each on connections of its own; none of
--- them owns a table. Roles belong to the whole cluster, so another database may have made them already.
+-- The roles of the server. The server logs in as one user and works as one of these roles, each on connections of its
+-- own. None of these roles owns a table. Roles belong to the whole cluster, so another database may have made them
+-- already.
 do $$
 declare
     name text;
@@ -13,14 +14,14 @@ begin
         begin
             execute format('grant %I to %I', name, current_user);
         exception when unique_violation then
-            null;  -- granted by another database's migration in the same moment
+            null;  -- another database's migration granted the role at the same moment
         end;
     end loop;
 end $$;
 
 grant usage on schema log to hims_writer, hims_projector, hims_reader;
 
--- The writer appends. It cannot change or delete what is recorded, whatever the triggers say.
+-- The writer appends events. The writer has no right to change or delete an event, even without the triggers.
 grant select, insert on log.events to hims_writer;
 grant select, update on log.head to hims_writer;
 grant select, insert, update, delete on log.unique_claims, log.shared_claims, log.booking_claims to hims_writer;
@@ -30,8 +31,8 @@ grant select, insert, update on log.subject_keys, log.snapshots to hims_writer;
 -- The projector reads the log and writes the read tables.
 grant select on log.events, log.head to hims_projector;
 
--- Who asks, for this transaction only. Empty unless the session is the server's own: a login that is not allowed to
--- be hims_writer cannot pretend to be anybody by setting these.
+-- The caller's identity, from settings of the transaction. The functions return null unless the session is the server's
+-- own: a login that is not a member of hims_writer cannot take on an identity by making these settings.
 create schema hims_identity;
 grant usage on schema hims_identity to hims_projector, hims_reader;
 
@@ -51,11 +52,11 @@ $$;
 create function hims_identity.current_user_department_id() returns uuid language sql stable as $$
     select hims_identity.setting('department_id')::uuid
 $$;
--- Whether the roles of who asks may read any of these, as their permission documents say it.
+-- Whether the permissions of the caller's roles have at least one of these words for reading.
 create function hims_identity.current_user_reads(variadic what text[]) returns boolean language sql stable as $$
     select coalesce(what && string_to_array(hims_identity.setting('reads'), ','), false)
 $$;
--- The patient whose own records who asks may read.
+-- The patient who the caller is, if the caller may read their own records.
 create function hims_identity.own_patient_id() returns uuid language sql stable as $$
     select case when hims_identity.current_user_reads('own_records') then hims_identity.current_user_patient_id() end
 $$;

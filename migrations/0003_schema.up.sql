@@ -1,8 +1,8 @@
--- The read tables are what the log means, as a relational database, in the schema hims. They can be dropped tonight and
--- rebuilt from the log, and so they are never migrated: the schema is made anew, as a whole, by the migrations named
--- read_ (docs/adr/0018).
+-- The read tables show the log as a relational database, in the schema hims. The tables can be dropped and rebuilt from
+-- the log at any time, so they are never altered: the migrations named read_ make the schema anew, as a whole
+-- (docs/adr/0018).
 
--- Unqualified names find the read tables and the log for whoever looks with a SQL client.
+-- In an SQL client, unqualified names find the read tables and the log.
 do $$
 begin
     execute format('alter database %I set search_path = hims, log, public', current_database());
@@ -10,13 +10,14 @@ exception when insufficient_privilege then
     raise notice 'not the owner of the database: name the schemas hims and log yourself';
 end $$;
 
--- Names are searched with a typing error in them.
+-- Trigrams find names despite typing errors.
 create extension if not exists pg_trgm schema public;
 
--- What is found by a text. Row-level security asks its own conditions before any operator that could tell of a row what
--- it looks at, as those of text search could: their indexes would be of no use. So these functions find as the owner,
--- and whoever asks is shown what row-level security leaves of that. For a login that is not the server's own they find
--- nothing. The tables that they look at follow in later migrations.
+-- Text search: the keys of the rows that match a text. PostgreSQL checks the conditions of row-level security before
+-- every operator that is not leakproof, such as those of text search, and so cannot use the indexes of text search.
+-- These functions therefore search with the owner's rights, and row-level security then decides which of the found rows
+-- the caller sees. For a login that is not the server's own, the functions find nothing. Later migrations make the
+-- tables that the functions search.
 set local check_function_bodies = off;
 create function hims_identity.patients_found_by(q text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
@@ -31,18 +32,18 @@ create function hims_identity.consultations_found_by(q text) returns setof uuid
        and search @@ websearch_to_tsquery('simple', q)
 $$;
 
--- The migrations that were applied, under the name that the schema document gives them.
+-- The applied migrations, under the table name that the schema document gives.
 create view public.schema_migrations as
 select version::text as version, description, installed_on as applied_at, success from public._sqlx_migrations;
 
--- The department whose patients who asks may read.
+-- The caller's department, if the caller may read the patients of that department.
 create function hims_identity.assigned_department_id() returns uuid language sql stable as $$
     select case when hims_identity.current_user_reads('assigned_patients')
                 then hims_identity.current_user_department_id() end
 $$;
 
--- Has a table read and written through its policies alone, also by its owner. The owner and the projector work on all
--- rows; for readers there is no policy yet.
+-- Protects a table by row-level security, which then applies to the table's owner, too. The policies let the owner and
+-- the projector work on all rows; there is no policy for readers yet.
 create function hims_identity.protect(protected regclass) returns void language plpgsql as $$
 begin
     execute format('alter table %s enable row level security', protected);
@@ -53,31 +54,32 @@ begin
                    protected);
 end $$;
 
--- Protects a read table and says who reads which of its rows, by classes of readers (docs/adr/0017). Every row is read
--- by:
---     everybody          whoever asks: for tables that say nothing about a person
---     clinical_records   those whose role has this word in its permission to read; so with every other such word
--- and some rows, whatever else they may read, by:
---     own                patients: the rows about themselves (with the word own_records)
+-- Protects a read table and decides who reads which of its rows, by classes of readers (docs/adr/0017). These classes
+-- read every row:
+--     everybody          every caller; for tables that say nothing about a person
+--     clinical_records   callers whose role has this word in its permission to read; likewise any other such word
+-- These classes read some rows, whatever else the caller may read:
+--     own                patients with the word own_records: the rows about themselves
 --     oneself            users: the rows about themselves
---     provider           providers: the rows of what they provide
---     department         those with the word assigned_patients: the rows of their department
---     assigned           those with the word assigned_patients: the rows about patients of their department
---     prescribed         those with the word prescriptions: the rows about patients to whom a medication is prescribed
---     with TABLE         those who read, in another table, the row whose id the column named by `by` has
--- A class may go on with `by COLUMN`, where the id of the patient, the user, the provider or the department is not in
--- patient_id, user_id, provider_id or department_id, and with `where CONDITION`, for rows of the condition alone.
--- Whoever reads all_data reads every row of every table.
+--     provider           providers: the rows that name them as the provider
+--     department         callers with the word assigned_patients: the rows of their department
+--     assigned           callers with the word assigned_patients: the rows about patients of their department
+--     prescribed         callers with the word prescriptions: the rows about patients who have a prescription
+--     with TABLE         callers who may read the row of that table whose id is in the column after `by`
+-- A class may be followed by `by COLUMN`, if the id of the patient, user, provider or department is in a column other
+-- than patient_id, user_id, provider_id or department_id, and by `where CONDITION`, to open only rows that meet the
+-- condition. Callers with the word all_data read every row of every table.
 --
--- What costs little is asked first: words once in a statement, then columns of the row, then other tables. The comment
--- on the policy has the words of which a reader needs one, as the table's declaration in the program has them.
+-- Cheap conditions are checked first: permission words once in a statement, then columns of the row, then other tables.
+-- The comment on the policy lists the permission words of which a reader needs one, the same words as in the table's
+-- declaration in the program.
 create function hims_identity.readable(protected regclass, variadic classes text[]) returns void language plpgsql as $$
 declare
     relation name   := (select relname from pg_class where oid = protected);
-    words    text[] := '{all_data}';  -- any of which is enough for every row
+    words    text[] := '{all_data}';  -- permission words, each of which opens every row
     columns  text[] := '{}';          -- conditions on columns of the row
     lookups  text[] := '{}';          -- conditions on other tables
-    asking   text[] := '{all_data}';  -- of which a reader needs one
+    asking   text[] := '{all_data}';  -- permission words, of which a reader needs one
     class    text;
     part     text[];
     known    record;
@@ -92,10 +94,10 @@ begin
             ('provider', 'clinical_records', 'provider_id', false, '%2$I = (select hims_identity.current_user_id())'),
             ('department', 'assigned_patients', 'department_id', false,
                 '%2$I = (select hims_identity.assigned_department_id())'),
-            -- The planner may look up the row's patient, or first all patients of the department: they are few.
+            -- The planner may look up the patient of each row, or first all patients of the department, who are few.
             ('assigned', 'assigned_patients', 'patient_id', true,
                 'exists (select from assigned_patients it where it.patient_id = %1$I.%2$I)'),
-            -- The limit has the planner look up the row's patient: all patients with a prescription are nearly all.
+            -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription.
             ('prescribed', 'prescriptions', 'patient_id', true,
                 '(select true from prescribed_patients it where it.patient_id = %1$I.%2$I limit 1)')
         ) as it (class, word, id, looks_elsewhere, rows) where it.class = part[2] and part[1] is null;
@@ -134,7 +136,7 @@ begin
     execute format('grant select, insert, update, delete on %s to hims_projector', protected);
 end $$;
 
--- Takes columns of a readable table away from readers: who reads cannot even ask for them.
+-- Hides columns of a readable table from readers: a query of a reader that names such a column fails.
 create function hims_identity.hide(protected regclass, variadic hidden text[]) returns void language plpgsql as $$
 begin
     if (select count(*) from pg_attribute where attrelid = protected and attname = any (hidden))
@@ -147,9 +149,9 @@ begin
               where attrelid = protected and attnum > 0 and not attisdropped and attname <> all (hidden));
 end $$;
 
--- Has a view look at all rows of its tables, for policies to ask: it becomes the projector's, since the owner, who also
--- works as a reader, would ask the policies that ask the view. Readers can read it, so it may hold nothing but what it
--- holds for who asks.
+-- Lets a view see all rows of its tables, so that policies can query the view. The view is given to the projector: with
+-- the rights of the tables' owner, who also works as a reader, the view would be subject to the very policies that
+-- query the view. Readers can read the view, so the view must show only rows that concern the caller.
 create function hims_identity.look_at_all_rows(looking regclass) returns void language plpgsql as $$
 declare
     home regnamespace := (select relnamespace from pg_class where oid = looking);

@@ -1,16 +1,16 @@
--- The schema is hims, or the one that a rebuild is making.
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
 select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
 
--- How far the tables are: the relational database is exactly the state of the log at this position.
+-- The checkpoint: the read tables show exactly the state of the log at this position.
 create table projection_checkpoint (
     only_row boolean not null default true primary key check (only_row),
     position bigint  not null,
     hash     bytea,                       -- of the event at the position; null at position 0
-    form     text    not null default ''  -- which release the tables are of: <last read migration>.<number>.<digest>
+    form     text    not null default ''  -- of the tables: <last read migration>.<number of golden digests>.<digest>
 );
 insert into projection_checkpoint (position) values (0);
 
--- Streams that wait because an event of theirs could not be projected.
+-- Parked streams: an event of the stream could not be projected, so the later events of the stream wait.
 create table projection_failures (
     stream_id   uuid        not null primary key,
     stream_type text        not null,
@@ -20,7 +20,7 @@ create table projection_failures (
     failed_at   timestamptz not null default now()
 );
 
--- People and places. What departments and users know of each other is checked at the commit.
+-- People and places. Departments and users refer to each other, so their foreign keys are checked at the commit.
 create table user_roles (
     id             uuid         not null primary key,
     name           varchar(50)  not null unique,
@@ -54,7 +54,7 @@ create index idx_departments_head_user on departments (head_user_id);
 create table users (
     id                   uuid         not null primary key,
     email                varchar(255) not null unique,  -- lower case
-    password_hash        varchar(255) not null,         -- Argon2id; ! when the user cannot log in
+    password_hash        varchar(255) not null,         -- Argon2id; ! if the user cannot log in
     first_name           varchar(100) not null,
     last_name            varchar(100) not null,
     phone                varchar(20),                    -- E.164
@@ -128,7 +128,7 @@ create table rooms (
     unique (department_id, room_number) deferrable initially deferred
 );
 
--- Everybody waits for a position, and is told whether streams wait; neither says anything about a person.
+-- Every caller may read the checkpoint and the parked streams, since neither says anything about a person.
 select hims_identity.readable('projection_checkpoint', 'everybody');
 select hims_identity.readable('projection_failures', 'everybody');
 

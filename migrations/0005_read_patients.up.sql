@@ -1,4 +1,4 @@
--- The schema is hims, or the one that a rebuild is making.
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
 select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
 
 create table patients (
@@ -7,10 +7,10 @@ create table patients (
     first_name                     varchar(100) not null,
     last_name                      varchar(100) not null,
     middle_name                    varchar(100),
-    date_of_birth                  date,        -- null once the person was erased
+    date_of_birth                  date,        -- null after the patient was erased
     gender                         varchar(20)  not null check (gender in ('male', 'female', 'other', 'unknown')),
-    ssn                            text,        -- sealed with the patient's own key
-    ssn_blind_index                bytea,       -- HMAC, for equality only
+    ssn                            text,        -- sealed with the patient's subject key
+    ssn_blind_index                bytea,       -- HMAC, by which a number is found by equality
     email                          varchar(255),
     phone_primary                  varchar(20), -- E.164
     phone_secondary                varchar(20),
@@ -36,7 +36,7 @@ create table patients (
     updated_at                     timestamptz  not null,
     created_by                     uuid         references users (id) deferrable initially deferred,
     updated_by                     uuid         references users (id) deferrable initially deferred,
-    -- 'simple', not 'english': a stemmer drops names such as Will An Do.
+    -- 'simple', not 'english': the English configuration drops names such as Will, An and Do as stop words.
     search                         tsvector     not null generated always as (to_tsvector('simple',
         first_name || ' ' || last_name || ' ' || coalesce(middle_name, '') || ' ' || coalesce(email, '') || ' '
         || coalesce(phone_primary, '') || ' ' || mrn)) stored,
@@ -65,7 +65,7 @@ create table patient_identifiers (
     type_code  varchar(20),            -- HL7 v2 table 0203
     version    integer      not null,
     created_at timestamptz  not null,
-    -- Nobody shares an identifier; of an erased person, none is known.
+    -- No two patients share an identifier. Erased identifiers all read [erased], so they are left out.
     constraint patient_identifiers_one_patient exclude using btree (value with =, system with =)
         where (value <> '[erased]') deferrable initially deferred
 );
@@ -91,8 +91,8 @@ create index idx_patient_allergies_allergen on patient_allergies (allergen_name)
 create index idx_patient_allergies_active on patient_allergies (is_active);
 create index idx_patient_allergies_reported_by on patient_allergies (reported_by);
 
--- The patients whom the department of who asks has to do with, and those for whom a pharmacy has, or had, something to
--- do. Nobody, until there are the tables that tell.
+-- The patients of the caller's department, and the patients who have a prescription. Both views are empty until later
+-- migrations make the tables that the views read.
 create view assigned_patients as select null::uuid as patient_id where false;
 create view prescribed_patients as select null::uuid as patient_id where false;
 select hims_identity.look_at_all_rows('assigned_patients');

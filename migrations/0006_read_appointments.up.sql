@@ -1,7 +1,8 @@
--- The schema is hims, or the one that a rebuild is making.
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
 select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
 
--- Not partitioned: a partitioned table could be neither referenced by id alone nor guarded against double booking.
+-- Not partitioned: a foreign key could not refer to a partitioned table by id alone, and an exclusion constraint could
+-- not prevent double bookings across partitions.
 create table appointments (
     id                   uuid        not null primary key,
     patient_id           uuid        not null references patients (id) deferrable initially deferred,
@@ -30,7 +31,8 @@ create table appointments (
     cancelled_by         uuid        references users (id) deferrable initially deferred,
     cancellation_reason  text,
     constraint chk_appointment_duration check (duration_minutes > 0 and duration_minutes <= 480),
-    -- The second line behind the booking claims; deferred, since one batch may move two appointments past each other.
+    -- A second safeguard behind the booking claims. Deferred, since one batch may exchange the times of two
+    -- appointments.
     constraint chk_no_double_booking exclude using gist (provider_id with =, tstzrange(starts_at, ends_at) with &&)
         where (status not in ('cancelled', 'no_show')) deferrable initially deferred,
     constraint chk_no_room_clash exclude using gist (room_id with =, tstzrange(starts_at, ends_at) with &&)
@@ -38,7 +40,7 @@ create table appointments (
     constraint chk_no_patient_clash exclude using gist (patient_id with =, tstzrange(starts_at, ends_at) with &&)
         where (status not in ('cancelled', 'no_show')) deferrable initially deferred
 );
--- With starts_at: lists of one patient, provider, day, status or department are read in the order of time.
+-- Indexes with starts_at, for lists of one patient, provider, day, status or department in the order of time.
 create index idx_appointments_patient on appointments (patient_id, starts_at);
 create index idx_appointments_provider on appointments (provider_id, starts_at);
 create index idx_appointments_date on appointments (scheduled_date, starts_at);
@@ -50,7 +52,7 @@ create index idx_appointments_starts_at on appointments (starts_at);
 create index idx_appointments_provider_date_time on appointments (provider_id, scheduled_date, scheduled_time);
 create index idx_appointments_provider_schedule on appointments (provider_id, scheduled_date, status);
 create index idx_appointments_patient_history on appointments (patient_id, scheduled_date desc);
--- For the policies: the patients of a department.
+-- For the view assigned_patients, which policies query: the patients with an open appointment in a department.
 create index idx_open_appointments on appointments (department_id, patient_id)
     where status in ('scheduled', 'confirmed', 'checked_in', 'in_progress');
 create index idx_active_appointments on appointments (scheduled_date, scheduled_time)

@@ -1,4 +1,4 @@
--- The schema is hims, or the one that a rebuild is making.
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
 select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
 
 create table consultations (
@@ -23,7 +23,7 @@ create table consultations (
     updated_at                 timestamptz not null,
     created_by                 uuid        references users (id) deferrable initially deferred,
     updated_by                 uuid        references users (id) deferrable initially deferred,
-    -- An appointment results in one consultation; one that was broken off does not count.
+    -- An appointment leads to one consultation at most. Cancelled consultations do not count.
     constraint consultations_one_of_an_appointment exclude using btree (appointment_id with =)
         where (status <> 'cancelled') deferrable initially deferred,
     search                     tsvector    not null generated always as (to_tsvector('simple',
@@ -37,7 +37,7 @@ create index idx_consultations_status on consultations (status);
 create index idx_consultations_date on consultations (started_at);
 create index idx_consultations_patient_date on consultations (patient_id, started_at desc);
 create index idx_consultations_provider_status on consultations (provider_id, status, started_at desc);
--- For the policies: the patients who are being seen.
+-- For the view assigned_patients, which policies query: the patients with a consultation in progress.
 create index idx_running_consultations on consultations (patient_id) where status = 'in_progress';
 create index idx_consultation_physical_exam on consultations using gin (physical_examination);
 create index idx_consultations_fulltext on consultations using gin (search);
@@ -64,14 +64,14 @@ create table vital_signs (
     pain_scale               integer     check (pain_scale between 0 and 10),
     notes                    text,
     status                   varchar(20) not null check (status in ('final', 'entered_in_error')),
-    extreme                  jsonb       not null default '[]',  -- fields outside clinical limits, confirmed when taken
+    extreme                  jsonb       not null default '[]',  -- fields outside clinical limits, confirmed by users
     corrects_id              uuid        references vital_signs (id) deferrable initially deferred,
     corrected_by_id          uuid        references vital_signs (id) deferrable initially deferred,
     error_reason             text,
     version                  integer     not null,
     created_at               timestamptz not null,
     updated_at               timestamptz not null,
-    -- What is physically possible. What is clinically plausible is asked when a command arrives, not here.
+    -- These constraints check what is physically possible. A command is checked for what is clinically plausible.
     constraint chk_blood_pressure check (blood_pressure_systolic between 0 and 400
                                      and blood_pressure_diastolic between 0 and 300),
     constraint chk_heart_rate check (heart_rate between 0 and 500),
@@ -84,8 +84,8 @@ create index idx_vital_signs_patient on vital_signs (patient_id, recorded_at);
 create index idx_vital_signs_consultation on vital_signs (consultation_id);
 create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
 
--- Of a department are the patients who have an appointment there that is not over, or are being seen by one of its
--- providers.
+-- The patients of the caller's department: those with an open appointment in the department, and those with a
+-- consultation in progress by one of the department's providers.
 create or replace view assigned_patients as
     select patient_id from appointments
      where department_id = (select hims_identity.assigned_department_id())

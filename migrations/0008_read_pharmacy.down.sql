@@ -1,7 +1,7 @@
--- The tables of an older form may live in the schema hims, or none at all: what is not there is not dropped.
+-- The schema hims may hold tables of an older form, or no tables at all: only tables that exist are dropped.
 select set_config('search_path', 'hims, public', true);
 
--- The view goes on without the tables that are dropped: policies of other tables ask it.
+-- The view is emptied, not dropped, since the policies of other tables query the view.
 do $$
 begin
     if to_regclass('prescribed_patients') is not null then

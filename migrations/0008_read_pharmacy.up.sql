@@ -1,4 +1,4 @@
--- The schema is hims, or the one that a rebuild is making.
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
 select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
 
 create table medications (
@@ -73,7 +73,7 @@ create table prescriptions (
     created_by          uuid        references users (id) deferrable initially deferred,
     updated_by          uuid        references users (id) deferrable initially deferred
 );
--- With created_at: lists of one patient, provider or status are read in the order of time.
+-- Indexes with created_at, for lists of one patient, provider or status in the order of time.
 create index idx_prescriptions_patient on prescriptions (patient_id, created_at);
 create index idx_prescriptions_provider on prescriptions (provider_id, created_at);
 create index idx_prescriptions_consultation on prescriptions (consultation_id);

@@ -1,18 +1,18 @@
--- The schema is hims, or the one that a rebuild is making.
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
 select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
 
--- One row per event of the log: what was done, and what was attempted and refused. By month of recording.
+-- One row per event of the log: what was done, or attempted and refused. Partitioned by the month of recording.
 create table audit_logs (
     id            uuid         not null,
-    position      bigint       not null,  -- of the event in the log
-    user_id       uuid,                   -- no foreign key: the audit outlives what it speaks of
+    position      bigint       not null,  -- the position of the event in the log
+    user_id       uuid,                   -- no foreign key: an audit row outlives the rows to which it refers
     session_id    uuid,
     action        varchar(100) not null,  -- the event type
     resource_type varchar(50)  not null,
     resource_id   uuid,
-    patient_id    uuid,                   -- whose record it is about
-    old_values    jsonb,                  -- what changed, as it was; personal values masked
-    new_values    jsonb,                  -- what changed, as it is; personal values masked
+    patient_id    uuid,                   -- the patient whose record the event is about
+    old_values    jsonb,                  -- the changed values before the event; personal values are masked
+    new_values    jsonb,                  -- the changed values after the event; personal values are masked
     ip_address    inet,
     user_agent    text,
     "timestamp"   timestamptz  not null,
@@ -21,7 +21,7 @@ create table audit_logs (
     version       integer      not null,
     primary key (id, "timestamp")
 ) partition by range ("timestamp");
--- With the position: events of somebody, or about somebody, are read in the order of the log.
+-- Indexes with the position, for events by one user or about one patient in the order of the log.
 create index idx_audit_logs_user on audit_logs (user_id, position);
 create index idx_audit_logs_action on audit_logs (action, "timestamp");
 create index idx_audit_logs_resource on audit_logs (resource_type, resource_id);
@@ -30,8 +30,8 @@ create index idx_audit_logs_patient on audit_logs (patient_id, position);
 create index idx_audit_logs_timestamp on audit_logs ("timestamp");
 create index idx_audit_logs_position on audit_logs (position);
 
--- Makes the partition of a month, if it is missing. Readers read it as a part of the whole table, never by itself. There
--- is no default partition: nothing is swallowed silently.
+-- Makes the partition of a month, if the partition is missing. Readers read the whole table and have no right to a
+-- single partition. There is no default partition, so a row without a partition is an error instead of being hidden.
 create function create_monthly_partition(parent regclass, month date) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -82,7 +82,7 @@ pub enum Failure {
     #[error("{}", .0.detail)]
     Refused(Refused),
     /// Too many commands or passwords are waiting already.
-    #[error("too much is waiting; try again")]
+    #[error("too many commands are waiting; try again")]
     Overloaded,
     /// The log did not answer.
     #[error(transparent)]

@@ -39,7 +39,7 @@ async fn renew_once(rebuild: &Rebuild, known: &Known) {
         // Another node has rebuilt the tables, or is rebuilding them now.
         Ok(None) | Err(RebuildError::Busy) => PAUSE,
         Err(error) => {
-            tracing::error!(%error, "the read tables could not be rebuilt; the old tables go on answering; trying again");
+            tracing::error!(%error, "the read tables could not be rebuilt; the old ones go on answering; trying again");
             RETRY
         }
     };

@@ -19,16 +19,17 @@ use crate::machinery::renewal::renew;
 /// The limits of a batch's size, the smallest and the greatest. The size grows with the backlog, since a batch writes a
 /// row once, however many events changed the row.
 const BATCH: (i64, i64) = (1_000, 10_000);
-/// The least time between the starts of two batches, unless a large backlog waits. Rows cost less when written together.
+/// The least time between the starts of two batches, unless a large backlog waits. Writing rows together is cheaper.
 const PACE: Duration = Duration::from_millis(10);
-/// How long to wait after a failure, while another process projects, or while the tables are not of this program's form.
+/// How long to wait after a failure, while another process projects, or while the tables are not of this program's
+/// form.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 /// Batches within this time share one notification of the other processes.
 const COALESCE: Duration = Duration::from_millis(20);
 /// How often to read the checkpoint, in case a notification was lost.
 const POLL: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "read_position";
-/// The advisory lock of the process that projects ("hims" in ASCII). The lock ends with the session, even after a crash.
+/// The advisory lock of the process that projects ("hims" in ASCII). The lock ends with the session, even in a crash.
 const LOCK: i64 = 0x6869_6d73;
 
 /// What this process knows of the living read tables.
@@ -59,20 +60,20 @@ impl Known {
             Standing::Current => tracing::info!(position, "the read tables are of this program's form"),
             Standing::Due => tracing::warn!(
                 position,
-                "the read tables are missing or of another form; a rebuild makes new tables beside them and swaps the two"
+                "the read tables are missing or of another form; a rebuild makes new ones and replaces the old"
             ),
             Standing::Newer => tracing::warn!(
                 position,
-                "the read tables are of a newer program's form; this program reads them, and only the newer program projects"
+                "the read tables are of a newer program's form; this program reads them but does not update them"
             ),
             Standing::TakenBack => tracing::warn!(
                 position,
-                "a migration of the read tables is not applied; they are not updated until `hims migrate up` or the next start"
+                "a migration of the read tables is not applied; run `hims migrate up` or restart to update the tables"
             ),
             Standing::Beyond => tracing::error!(
                 position,
-                "the read tables show events that the log does not hold, and are not updated: find out what happened to the \
-                 log, then run `hims rebuild`"
+                "the read tables show events that the log does not hold, and are not updated: find out what happened \
+                 to the log, then run `hims rebuild`"
             ),
         }
     }
@@ -104,8 +105,8 @@ pub struct RunnerHandle {
 }
 
 impl Runner {
-    /// Starts projecting. The connections of `pool` need the rights of the role `hims_projector` and the schema `hims` in
-    /// their search path; the connections of `owner` need the role that owns the tables. If `renews` is true, this
+    /// Starts projecting. The connections of `pool` need the rights of the role `hims_projector` and the schema `hims`
+    /// in their search path; the connections of `owner` need the role that owns the tables. If `renews` is true, this
     /// process rebuilds tables that are due; otherwise another process must.
     ///
     /// # Errors
@@ -230,8 +231,8 @@ impl RunnerHandle {
             && *self.position.borrow() >= self.began_at
     }
 
-    /// Stops the projection. A batch in progress is rolled back and projected at the next start; a rebuild in progress is
-    /// abandoned and begins anew.
+    /// Stops the projection. A batch in progress is rolled back and projected at the next start; a rebuild in progress
+    /// is abandoned and begins anew.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {

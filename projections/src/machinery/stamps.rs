@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::Column;
 use crate::machinery::column::ColumnType;
 
-/// The stamp columns, which say which events created and last changed a row. Every row has all stamps in memory; a table
-/// stores the first few, as its declaration says.
+/// The stamp columns, which say which events created and last changed a row. Every row has all stamps in memory; a
+/// table stores the first few, as its declaration says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stamps {
     version: i32,
@@ -20,7 +20,7 @@ pub(crate) struct Stamps {
 
 /// The stamp columns, of which a table stores the first few in this order.
 const COLUMNS: [Column; 5] = [
-    column::<i32>("version", "The version of the stream that last changed the row."),
+    column::<i32>("version", "The version of the row's stream at the row's last change."),
     column::<DateTime<Utc>>("created_at", "When the row was first recorded."),
     column::<DateTime<Utc>>("updated_at", "When the row last changed."),
     column::<Option<Uuid>>("created_by", "The user who first recorded the row; null if the system did."),

@@ -8,50 +8,52 @@ use crate::Column;
 use crate::machinery::column::Members;
 use crate::machinery::stamps::Stamps;
 
-/// A read table, as its readers know it.
+/// The declaration of a read table.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// Its name.
+    /// The name of the table.
     pub name: &'static str,
-    /// What a row of it is.
+    /// What a row of the table is, as the OpenAPI document says.
     pub about: &'static str,
-    /// Its columns.
+    /// The columns, of which the key is the first.
     pub columns: &'static [Column],
-    /// Columns that the database fills by itself, from others of the row.
+    /// Columns that the database computes from other columns of the row.
     pub generated: &'static [Column],
-    /// Columns that lead an index together, in its order: filtered by the first of them, sorted by the last.
+    /// Groups of columns that lead an index together, in the order of the index. A list that is filtered by the first
+    /// column of a group and sorted by the last is read through the index.
     pub indexes: &'static [&'static [&'static str]],
-    /// Who may ask for it: any of these in a role's `read`. Which rows they see is for row-level security to say.
-    /// Empty for everybody who is logged in.
+    /// The permission words to read the table. A caller's roles need one of them; if there are none, every logged-in
+    /// user may read the table. Row-level security decides which rows the caller sees.
     pub readers: &'static [Read],
-    /// Of which history it holds a part whose readers are not those of the whole.
+    /// The part of a stream's history that the table holds, if that part has other readers than the whole history.
     pub part: Option<Part>,
-    /// The condition of a text search, with `{q}` for what is searched.
+    /// The SQL condition of a text search, with `{q}` for the text that is searched.
     pub search: Option<&'static str>,
-    /// The function that finds keys by a text search, where row-level security keeps the condition from its index.
+    /// The SQL function that finds keys by a text search, where row-level security would keep PostgreSQL from using the
+    /// index of the condition.
     pub(crate) finder: Option<&'static str>,
 }
 
-/// A part of the history of a stream that has a table of its own, with readers of its own.
+/// A part of a stream's history that has a table of its own, with readers of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
-    /// The stream type of the whole history.
+    /// The type of the stream.
     pub stream_type: &'static str,
     /// The table's column with the id of the stream.
     pub column: &'static str,
-    /// The fields of the stream's state and of its other events that hold the part.
+    /// The fields that hold the part, in the state of the stream and in events that also hold other things.
     pub fields: &'static [&'static str],
-    /// How the types of those events begin that are about nothing but the part.
+    /// The prefix of the types of events that are about nothing but the part.
     pub events: &'static str,
 }
 
 impl Table {
-    /// A column that is answered.
+    /// The visible column with a name.
     pub fn column(&self, name: &str) -> Option<&'static Column> {
         self.visible().find(|it| it.name == name)
     }
 
-    /// The columns that are answered.
+    /// The visible columns, which appear in answers: all columns that are not hidden.
     pub fn visible(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().chain(self.generated).filter(|it| !it.hidden)
     }
@@ -59,30 +61,30 @@ impl Table {
 
 /// A row of a read table. Its first column is `id`, the key.
 pub(crate) trait Row: Clone + PartialEq + Send + Sync + 'static {
-    /// Its table.
+    /// The table of the row.
     const TABLE: Table;
-    /// The column that names whose child a row is, where changes are made to all the children of a row.
+    /// The column with the key of the parent row, where changes apply to all children of a row.
     const PARENT: Option<&'static str>;
 
-    /// Inserts rows, one array per column.
+    /// The statement that inserts rows, from one array per column.
     fn insert_sql() -> &'static str;
-    /// Replaces rows, or inserts those that are not there.
+    /// The statement that replaces rows and inserts missing rows, from one array per column.
     fn replace_sql() -> &'static str;
-    /// The key.
+    /// The key of the row.
     fn id(&self) -> Uuid;
-    /// Whose child it is.
+    /// The key of the parent row, if `PARENT` is declared.
     fn parent(&self) -> Option<Uuid>;
-    /// Which event wrote it.
+    /// The stamp columns of the row.
     fn stamps(&mut self) -> &mut Stamps;
     /// Binds one array per column.
     fn bind<'q>(query: Query<'q, Postgres, PgArguments>, rows: &'q [&'q Self]) -> Query<'q, Postgres, PgArguments>;
     /// Reads a row whose columns are in the order of the declaration.
     fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
-    /// What the audit shows of the row, where there is another: of what differs from that.
+    /// The columns that the audit shows: those that differ from `other` or, without another row, are not null.
     fn shown(&self, other: Option<&Self>) -> Members;
 }
 
-/// The rows with these keys.
+/// Reads the rows that have one of the keys in a column.
 pub(crate) async fn fetch<R: Row>(db: &mut PgConnection, column: &str, keys: &[Uuid]) -> Result<Vec<R>, sqlx::Error> {
     let columns: Vec<_> = R::TABLE.columns.iter().map(|it| format!("\"{}\"", it.name)).collect();
     let sql = format!("select {} from {} where {column} = any($1)", columns.join(", "), R::TABLE.name);
@@ -90,18 +92,18 @@ pub(crate) async fn fetch<R: Row>(db: &mut PgConnection, column: &str, keys: &[U
     rows.iter().map(R::read).collect()
 }
 
-/// Inserts rows that are not there.
+/// Inserts rows, none of which may exist in the table.
 pub(crate) async fn insert<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
     write(db, R::insert_sql(), rows).await
 }
 
-/// Replaces rows, or inserts those that are not there. No two of them may have the same key.
+/// Replaces rows and inserts missing rows. No two of the given rows may have the same key.
 pub(crate) async fn replace<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
     write(db, R::replace_sql(), rows).await
 }
 
 async fn write<R: Row>(db: &mut PgConnection, sql: &'static str, rows: &[&R]) -> Result<(), sqlx::Error> {
-    /// Most rows of a statement: with more, the server has to find new memory for each.
+    /// The greatest number of rows in a statement. With more rows, PostgreSQL allocates new memory for each statement.
     const ROWS: usize = 1_000;
     for rows in rows.chunks(ROWS) {
         R::bind(sqlx::query(sql), rows).execute(&mut *db).await?;
@@ -125,24 +127,25 @@ fn each(columns: &[Column], of: impl Fn(&Column) -> String) -> String {
 /// The statement that inserts rows.
 pub(crate) fn insert_sql(table: &Table) -> String {
     let names = each(table.columns, |it| format!("\"{}\"", it.name));
-    let arrays: Vec<_> = (1..).zip(table.columns).map(|(place, it)| format!("${place}::{}[]", it.kind.sql())).collect();
+    let arrays: Vec<_> =
+        (1..).zip(table.columns).map(|(place, column)| format!("${place}::{}[]", column.kind.sql())).collect();
     format!("insert into {} ({names}) select * from unnest({})", table.name, arrays.join(", "))
 }
 
-/// The statement that replaces rows, or inserts those that are not there.
+/// The statement that replaces rows and inserts missing rows.
 pub(crate) fn replace_sql(table: &Table) -> String {
     let updates = each(&table.columns[1..], |it| format!("\"{0}\" = excluded.\"{0}\"", it.name));
     format!("{} on conflict (id) do update set {updates}", insert_sql(table))
 }
 
-/// The first of two that is not empty.
+/// Expands to the first of two token lists that is not empty.
 macro_rules! or_else {
     ([] [$($b:tt)*]) => { $($b)* };
     ([$($a:tt)+] [$($b:tt)*]) => { $($a)+ };
 }
 pub(crate) use or_else;
 
-/// Declares a read table: its row, its columns, how it is written, who may ask for it.
+/// Declares a read table: the struct of its rows, its columns, how its rows are written, and who may read the table.
 ///
 /// ```text
 /// table! {
@@ -150,34 +153,34 @@ pub(crate) use or_else;
 ///     ItemRow in "prescription_items", children of prescription_id, readers [Prescriptions, OwnRecords], stamped {
 ///         /// The item.
 ///         id: Uuid [indexed],
-///         /// What to tell the patient.
+///         /// Instructions for the patient.
 ///         instructions: Option<String> [personal],
 ///     }
 /// }
 /// ```
 ///
-/// After the table's name stand, each after a comma and in this order:
+/// The table's name is followed by these clauses, each after a comma and in this order:
 ///
-/// - `children of COLUMN`: the column with the id of the row whose children these are, where changes are made to all
-///   children of a row at once;
-/// - `part of STREAM [FIELDS] events "PREFIX"`: where readers of the stream's own table may not read this one. The fields
-///   of the stream's state and events that hold what the table holds, and how the types of events begin that are about
-///   nothing else. The column `STREAM_id` has the id of the stream;
-/// - `readers [WORDS]`: what a role has to be able to read for asking, any of them; `AllData` goes without saying.
-///   Without this clause, everybody who is logged in may ask. A test compares it with `hims_identity.readable(…)` in
-///   the migration, which says the same and which rows they see;
-/// - `stamped`: the columns `version`, `created_at` and `updated_at`, after all others; with `stamped by`, `created_by` and
-///   `updated_by` too, for rows that people work on; with `stamped once`, no `updated_at`, for rows that never change;
-///   with `stamped version`, `version` alone. In parentheses, those of them that lead an index;
-/// - `search "CONDITION"`: a condition on the row in SQL, with `{q}` for the text that is searched; with `found by
-///   "FUNCTION"`, the function that finds the keys of such rows by the index of the condition;
-/// - `generated [COLUMNS]`: columns that the database fills by itself;
-/// - `indexes [(COLUMN, COLUMN), …]`: columns that lead an index together, for the lists that are filtered by the first of
-///   them and sorted by the last.
+/// - `children of COLUMN`: the column with the key of the parent row, where changes apply to all children of a row at
+///   once;
+/// - `part of STREAM [FIELDS] events "PREFIX"`: where readers of the stream's own table may not read this table. FIELDS
+///   are the fields of the stream's state and events that hold the same data as the table, and PREFIX begins the types
+///   of the events that hold nothing else. The column `STREAM_id` has the id of the stream;
+/// - `readers [WORDS]`: the permission words to read the table, of which a role needs one; `AllData` is always one of
+///   them. Without this clause, every logged-in user may read the table. A test compares the words with
+///   `hims_identity.readable(…)` in the migration, which also decides which rows a reader sees;
+/// - `stamped`: adds the columns `version`, `created_at` and `updated_at` after all others. `stamped by` also adds
+///   `created_by` and `updated_by`, for rows that users work on; `stamped once` omits `updated_at`, for rows that never
+///   change; `stamped version` adds `version` alone. The stamp columns in parentheses lead an index;
+/// - `search "CONDITION"`: an SQL condition on the row, with `{q}` for the text that is searched. `found by "FUNCTION"`
+///   names the SQL function that finds the keys of the matching rows through the index of the condition;
+/// - `generated [COLUMNS]`: columns that the database computes from other columns;
+/// - `indexes [(COLUMN, COLUMN), …]`: groups of columns that lead an index together, for lists that are filtered by the
+///   first column of a group and sorted by the last.
 ///
-/// After a column's type stand its marks: `personal` (masked in the audit), `hidden` (never answered, and not by the
-/// streams and events of its field either; `hims_identity.hide(…)` in the migration), `indexed` (leads an index: may be
-/// filtered and sorted by).
+/// A column's type is followed by the column's marks: `personal` (the audit masks the values), `hidden` (the column is
+/// left out of every answer, and its field out of streams and events; the migration calls `hims_identity.hide(…)`) and
+/// `indexed` (the column leads an index, so that lists can be filtered and sorted by the column).
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
@@ -196,7 +199,7 @@ macro_rules! table {
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) struct $name {
             $( $(#[doc = $doc])* pub(crate) $field: $type, )*
-            /// Which event wrote it.
+            /// The stamp columns of the row.
             pub(crate) stamps: $crate::machinery::stamps::Stamps,
         }
 

@@ -19,49 +19,49 @@ table! {
     ] {
         /// The appointment.
         id: Uuid [indexed],
-        /// Who is seen.
+        /// The patient.
         patient_id: Uuid [indexed],
-        /// Who sees them.
+        /// The provider who sees the patient.
         provider_id: Uuid [indexed],
-        /// In which department.
+        /// The department that holds the appointment.
         department_id: Option<Uuid> [indexed],
-        /// Where.
+        /// The room, if one is booked.
         room_id: Option<Uuid> [indexed],
-        /// What kind it is.
+        /// The kind of appointment, such as `follow_up`.
         appointment_type: String,
-        /// The day, in `time_zone`.
+        /// The date of the appointment, in `time_zone`.
         scheduled_date: NaiveDate [indexed],
-        /// The time of day, in `time_zone`.
+        /// The time of day at which the appointment begins, in `time_zone`.
         scheduled_time: NaiveTime,
-        /// How long, in minutes.
+        /// The duration in minutes.
         duration_minutes: i32,
-        /// The time zone of the book (IANA).
+        /// The time zone in which the appointment is kept (IANA database), such as `America/New_York`.
         time_zone: String,
-        /// When it begins.
+        /// When the appointment begins.
         starts_at: DateTime<Utc> [indexed],
-        /// When it ends.
+        /// When the appointment ends. The next appointment may begin at this time.
         ends_at: DateTime<Utc>,
-        /// Where it stands.
+        /// The status of the appointment.
         status: String [indexed],
-        /// How urgent it is.
+        /// How urgent the appointment is.
         priority: String,
-        /// Why the patient comes.
+        /// The reason for the visit.
         reason_for_visit: Option<String> [personal],
-        /// What to prepare.
+        /// Instructions for preparing the appointment.
         special_instructions: Option<String> [personal],
-        /// Whether the insurance was verified.
+        /// Whether the patient's insurance was verified.
         insurance_verified: bool,
-        /// When it was called off.
+        /// When the appointment was cancelled.
         cancelled_at: Option<DateTime<Utc>>,
-        /// Who called it off.
+        /// The user who cancelled the appointment.
         cancelled_by: Option<Uuid>,
-        /// Why it was called off.
+        /// The reason for the cancellation.
         cancellation_reason: Option<String> [personal],
     }
 }
 
 fn set_slot(row: &mut AppointmentRow, slot: Slot) {
-    // A time zone that the database of zones no longer knows is read as UTC: history stays readable.
+    // A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
     let zone: Tz = row.time_zone.parse().unwrap_or(Tz::UTC);
     let local = slot.starts_at.with_timezone(&zone).naive_local();
     row.scheduled_date = local.date();
@@ -76,8 +76,8 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
     let mut move_to = |status: Status| rows.change(event, move |row| row.status = status.to_string());
     match event.data {
         Event::Scheduled(it) => {
-            let text = |it: &Option<Personal<hims_domain::values::LongText>>| {
-                it.as_ref().and_then(Personal::known).map(|it| it.0.clone())
+            let text = |value: &Option<Personal<hims_domain::values::LongText>>| {
+                value.as_ref().and_then(Personal::known).map(|text| text.0.clone())
             };
             let mut row = AppointmentRow {
                 id: event.stream_id,

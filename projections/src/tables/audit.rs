@@ -1,4 +1,4 @@
-//! The audit log: one row per event of the log, so it cannot miss one and nobody has to remember to write it.
+//! The audit log: one row per event of the event log. The rows are derived from the events, so none can be forgotten.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,55 +15,55 @@ use crate::machinery::stamps::Stamps;
 use crate::machinery::table::table;
 
 table! {
-    /// One row per event: what was done by whom, and what was attempted and refused.
+    /// One row per event: what was done, or attempted and refused, and by whom.
     AuditRow in "audit_logs", readers [AuditLogs], stamped version,
     indexes [(user_id, position), (patient_id, position), (action, timestamp), (resource_type, resource_id)] {
-        /// Derived from the position.
+        /// The id of the row, derived from the position.
         id: Uuid [indexed],
-        /// Of the event in the log.
+        /// The position of the event in the log.
         position: i64 [indexed],
-        /// Who did it; null for a part of the system.
+        /// The user who caused the event; null if the system did.
         user_id: Option<Uuid> [indexed],
-        /// In which session.
+        /// The session of the user who caused the event.
         session_id: Option<Uuid>,
         /// The event type.
         action: String [indexed],
-        /// What it was done to.
+        /// The kind of record that the event is about, such as `patient`.
         resource_type: String [indexed],
-        /// Which one.
+        /// The id of the record that the event is about.
         resource_id: Option<Uuid> [indexed],
-        /// Whose record it is about.
+        /// The patient whose record the event is about.
         patient_id: Option<Uuid> [indexed],
-        /// What changed, as it was; personal values masked.
+        /// The changed values before the event; personal values are masked.
         old_values: Option<JsonText>,
-        /// What changed, as it is; personal values masked.
+        /// The changed values after the event; personal values are masked.
         new_values: Option<JsonText>,
-        /// From which address.
+        /// The IP address from which the request came.
         ip_address: Option<IpNetwork>,
-        /// With which program.
+        /// The program that sent the request (HTTP `User-Agent`).
         user_agent: Option<String>,
-        /// When it was recorded.
+        /// When the event was recorded.
         timestamp: DateTime<Utc> [indexed],
-        /// Whether it was done.
+        /// Whether the action was done; false if the action was refused.
         success: bool,
-        /// Why not.
+        /// Why the action was refused.
         error_message: Option<String>,
     }
 }
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x6869_6d73_2d61_8075_a469_742d_6c6f_6773);
 
-/// The audit of a batch, from its events and what they did to the tables.
+/// The audit rows of a batch, from the batch's events and from the differences that they made in the tables.
 pub(crate) fn rows(events: &[Decoded], differences: Vec<Difference>) -> Vec<AuditRow> {
     let mut by_position: HashMap<Position, Vec<Difference>> = HashMap::with_capacity(events.len());
     for difference in differences {
         by_position.entry(difference.position).or_default().push(difference);
     }
-    let mut differences = |it: &Decoded| by_position.remove(&it.opened.recorded.position).unwrap_or_default();
+    let mut differences = |event: &Decoded| by_position.remove(&event.opened.recorded.position).unwrap_or_default();
     events.iter().map(|it| row(&it.opened.recorded, &it.metadata, Some(&it.event), &differences(it))).collect()
 }
 
-/// The audit of an event whose stream is parked: it was recorded, whatever the tables make of it.
+/// The audit row of an event in a parked stream: the event is audited although it is not projected.
 pub(crate) fn parked_row(stored: &Recorded) -> AuditRow {
     row(stored, &stored.circumstances().unwrap_or_default(), None, &[])
 }
@@ -82,9 +82,9 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         action: stored.event_type.clone(),
         resource_type: stored.stream_type.clone(),
         resource_id: Some(stored.stream_id),
-        patient_id: metadata.subject.as_ref().filter(|it| it.kind == "patient").map(|it| it.id),
-        old_values: shown(|it| &it.old),
-        new_values: shown(|it| &it.new),
+        patient_id: metadata.subject.as_ref().filter(|subject| subject.kind == "patient").map(|subject| subject.id),
+        old_values: shown(|difference| &difference.old),
+        new_values: shown(|difference| &difference.new),
         ip_address: metadata.ip.map(IpNetwork::from),
         user_agent: metadata.user_agent.clone(),
         timestamp: stored.recorded_at,
@@ -110,17 +110,21 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
     row
 }
 
-/// What was, or what is: the columns of the stream's own row by themselves, those of other rows under their table's name.
+/// The values before or after an event, as `side` chooses: the changed columns of the stream's own row, and other
+/// changed rows in a list under their table's name.
 fn shown(differences: &[Difference], side: fn(&Difference) -> &Members, stream_id: Uuid) -> Option<JsonText> {
     let mut all = Members::default();
     let mut others = BTreeMap::<&str, Vec<u8>>::new();
-    for it in differences {
-        let Members(members) = side(it);
+    for difference in differences {
+        let Members(members) = side(difference);
         if members.is_empty() {
             continue;
         }
-        let (list, id) =
-            if it.id == stream_id { (&mut all.0, None) } else { (others.entry(it.table).or_default(), Some(it.id)) };
+        let (list, id) = if difference.id == stream_id {
+            (&mut all.0, None)
+        } else {
+            (others.entry(difference.table).or_default(), Some(difference.id))
+        };
         if !list.is_empty() {
             list.push(b',');
         }

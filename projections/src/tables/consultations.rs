@@ -20,54 +20,54 @@ table! {
     indexes [(patient_id, started_at), (provider_id, started_at), (provider_id, status, started_at)] {
         /// The consultation.
         id: Uuid [indexed],
-        /// The appointment that led to it.
+        /// The appointment that led to the consultation; null for a walk-in.
         appointment_id: Option<Uuid> [indexed],
-        /// Who is seen.
+        /// The patient.
         patient_id: Uuid [indexed],
-        /// Who sees them.
+        /// The provider who sees the patient.
         provider_id: Uuid [indexed],
-        /// What kind it is.
+        /// The kind of consultation, such as `standard`.
         consultation_type: String,
-        /// Whether the steps are fixed.
+        /// Whether the steps of the consultation are fixed or follow the findings.
         workflow_type: String,
-        /// Why the patient came.
+        /// The reason for the visit in the patient's own words.
         chief_complaint: Option<String> [personal],
-        /// How it came about.
+        /// How the present illness developed.
         history_of_present_illness: Option<String> [personal],
-        /// What was asked about each organ system.
+        /// The symptoms that the patient reports for each organ system.
         review_of_systems: Option<Value> [personal],
-        /// What was found at each part of the body.
+        /// The findings of the examination for each part of the body.
         physical_examination: Option<Value> [personal],
-        /// What it is taken to be.
+        /// The assessment: the diagnosis or the likely diagnoses.
         assessment: Option<String> [personal],
-        /// What will be done.
+        /// The plan for treatment and follow-up.
         plan: Option<String> [personal],
-        /// Where it stands.
+        /// The status of the consultation.
         status: String [indexed],
-        /// When it began.
+        /// When the consultation began.
         started_at: DateTime<Utc> [indexed],
-        /// When it ended.
+        /// When the consultation was completed.
         completed_at: Option<DateTime<Utc>>,
-        /// How long it took, in minutes.
+        /// The duration of the consultation in minutes, rounded down.
         total_duration_minutes: Option<i32>,
     }
 }
 
-fn text(it: Option<&Personal<LongText>>) -> Option<String> {
-    it.and_then(Personal::known).map(|it| it.0.clone())
+fn text(value: Option<&Personal<LongText>>) -> Option<String> {
+    value.and_then(Personal::known).map(|text| text.0.clone())
 }
 
-fn map(it: Option<&Personal<BTreeMap<String, LongText>>>) -> Option<Value> {
-    it.and_then(Personal::known).map(|it| json!(it))
+fn map(value: Option<&Personal<BTreeMap<String, LongText>>>) -> Option<Value> {
+    value.and_then(Personal::known).map(|texts| json!(texts))
 }
 
-fn set_findings(row: &mut ConsultationRow, it: &Findings) {
-    row.chief_complaint = text(it.chief_complaint.as_ref());
-    row.history_of_present_illness = text(it.history_of_present_illness.as_ref());
-    row.review_of_systems = map(it.review_of_systems.as_ref());
-    row.physical_examination = map(it.physical_examination.as_ref());
-    row.assessment = text(it.assessment.as_ref());
-    row.plan = text(it.plan.as_ref());
+fn set_findings(row: &mut ConsultationRow, findings: &Findings) {
+    row.chief_complaint = text(findings.chief_complaint.as_ref());
+    row.history_of_present_illness = text(findings.history_of_present_illness.as_ref());
+    row.review_of_systems = map(findings.review_of_systems.as_ref());
+    row.physical_examination = map(findings.physical_examination.as_ref());
+    row.assessment = text(findings.assessment.as_ref());
+    row.plan = text(findings.plan.as_ref());
 }
 
 pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, ConsultationRow>) {

@@ -10,21 +10,21 @@ table! {
     DepartmentRow in "departments", stamped {
         /// The department.
         id: Uuid [indexed],
-        /// Its unique short code.
+        /// The short code of the department, unique in the hospital.
         code: String [indexed],
-        /// Its name.
+        /// The name of the department.
         name: String,
-        /// What it does.
+        /// What the department does.
         description: Option<String>,
-        /// What it is part of.
+        /// The department of which this department is a part.
         parent_id: Option<Uuid> [indexed],
-        /// Its time zone (IANA).
+        /// The time zone of the department (IANA database), such as `America/New_York`.
         time_zone: String,
-        /// Its phone number in E.164.
+        /// The phone number of the department in E.164.
         phone: Option<String>,
-        /// Who leads it.
+        /// The user who leads the department.
         head_user_id: Option<Uuid> [indexed],
-        /// Whether it is open.
+        /// Whether the department is open. A closed department takes no new appointments, rooms or staff.
         is_active: bool,
     }
 }

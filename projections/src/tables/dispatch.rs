@@ -1,5 +1,5 @@
-//! Which tables there are, and which of them the events of an aggregate go to: one list, for everything that follows.
-//! Exhaustive: a new aggregate does not compile until it is said here what becomes of it.
+//! One list of all read tables, and of the aggregates whose events change each table. The list is exhaustive: the
+//! program does not compile until every aggregate has an entry.
 
 use hims_domain::{Aggregate as _, DomainEvent};
 use hims_event_store::Vault;
@@ -16,11 +16,11 @@ use crate::tables::{
 };
 use crate::{Row as _, Table};
 
-/// An aggregate, the function that projects its events, and its parameters: the tables that it writes, each with the row
-/// that is declared beside the function. `(stream)` marks the table whose rows are the aggregate's streams, one for
-/// one. A name without a row is a table that an aggregate further up has.
+/// Each entry names an aggregate, the function that projects its events, and the function's parameters: the tables that
+/// the function writes, each with its row type. `(stream)` marks the table that has one row for each stream of the
+/// aggregate. A name without a row type is a table of an earlier entry.
 ///
-/// Tables are written in this order, and one that refers to another comes after it.
+/// Tables are written in the order of the list, so a table must come after the tables to which it refers.
 macro_rules! aggregates {
     ($(
         $domain:ident::$aggregate:ident $(=> $module:ident::project {
@@ -30,8 +30,8 @@ macro_rules! aggregates {
         /// Every read table.
         pub const TABLES: &[Table] = &[$($($($( $module::$row::TABLE, )?)*)?)* AuditRow::TABLE];
 
-        /// The table whose rows are the streams of a type, so that who may read a row may read its history. `None` where
-        /// there is none: such streams are for auditors.
+        /// The table that has one row for each stream of a type. Whoever may read the row may read the history of the
+        /// stream. `None` if there is no such table; only auditors may read such a stream.
         pub fn table_of(stream_type: &str) -> Option<&'static Table> {
             match stream_type {
                 $($($($($(
@@ -41,12 +41,12 @@ macro_rules! aggregates {
             }
         }
 
-        /// What a batch does to every table but the audit log, which follows from the rest.
+        /// The changes of a batch to every table but the audit log, whose rows are derived from these changes.
         #[derive(Default)]
         pub(crate) struct AllChanges<'e> { $($($($( $table: Changes<'e, $module::$row>, )?)*)?)* }
 
         impl<'e> AllChanges<'e> {
-            /// Adds what an event does.
+            /// Adds the changes that an event makes.
             fn add(&mut self, event: &Projected<'e, DomainEvent>) {
                 match event.data {
                     $( DomainEvent::$aggregate(data) => {
@@ -56,7 +56,7 @@ macro_rules! aggregates {
                 }
             }
 
-            /// Writes every table, and says what changed.
+            /// Writes the changes to every table, and returns what changed in each row.
             pub(crate) async fn write(self, db: &mut PgConnection) -> Result<Vec<Difference>, ProjectError> {
                 let mut differences = Vec::new();
                 $($($($( or_else!([self.$table] [$row]).write(db, &mut differences).await?; )?)*)?)*
@@ -67,7 +67,7 @@ macro_rules! aggregates {
 }
 
 aggregates! {
-    // The audit log has a row of every event; an attempt has nothing but that.
+    // A refused attempt is shown in the audit log only, which has a row for every event.
     access::Access,
     role::Role => roles::project { roles: RoleRow (stream) },
     department::Department => departments::project { departments: DepartmentRow (stream) },
@@ -86,7 +86,7 @@ aggregates! {
 }
 
 impl<'e> AllChanges<'e> {
-    /// Adds what an event does.
+    /// Adds the changes that a decoded event makes.
     pub(crate) fn project(&mut self, decoded: &'e Decoded, vault: &'e Vault) {
         let stored = &decoded.opened;
         self.add(&Projected {

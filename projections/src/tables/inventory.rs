@@ -8,31 +8,31 @@ use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 
 table! {
-    /// One row per lot of a medication at a place.
+    /// One row per lot of a medication in a room.
     InventoryRow in "medication_inventory", readers [Inventory], stamped, indexes [(medication_id, expiry_date)] {
         /// The lot.
         id: Uuid [indexed],
-        /// Of what.
+        /// The medication.
         medication_id: Uuid [indexed],
-        /// Where it lies.
+        /// The room in which the lot is stored.
         location_id: Uuid [indexed],
-        /// The maker's number.
+        /// The lot number of the manufacturer.
         lot_number: String,
-        /// The last day on which it may be dispensed.
+        /// The last day on which the lot may be dispensed.
         expiry_date: NaiveDate [indexed],
-        /// How much is there, in `unit`.
+        /// The quantity in stock, in `unit`.
         quantity_on_hand: Decimal,
-        /// The unit of every quantity.
+        /// The unit of every quantity of the lot, such as `tablet`.
         unit: String,
-        /// What one unit cost.
+        /// The cost of one unit.
         unit_cost: Option<Decimal>,
-        /// Below how much to order more.
+        /// The quantity below which more is to be ordered.
         reorder_level: Option<Decimal>,
-        /// Whether it can be dispensed from.
+        /// The status of the lot, which says whether the lot can be dispensed.
         status: String,
-        /// Why it cannot.
+        /// The reason for the quarantine or the recall of the lot.
         status_reason: Option<String>,
-        /// When it was delivered.
+        /// When the lot was delivered.
         received_at: DateTime<Utc>,
     }
 }

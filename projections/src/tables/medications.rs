@@ -10,29 +10,29 @@ table! {
     MedicationRow in "medications", stamped, search "({q} <% name or name ilike '%' || {q} || '%')" {
         /// The product.
         id: Uuid [indexed],
-        /// Its full name.
+        /// The full name of the product.
         name: String [indexed],
-        /// The name of its substance.
+        /// The generic name: the name of the substance.
         generic_name: Option<String> [indexed],
-        /// The name that its maker gave it.
+        /// The brand name that the manufacturer gave the product.
         brand_name: Option<String>,
-        /// How much of the substance is in one unit.
+        /// The amount of the substance in one unit, such as `500 mg`.
         strength: Option<String>,
-        /// Its form.
+        /// The dose form, such as `tablet`.
         form: Option<String>,
-        /// How it is given.
+        /// The route by which the product is given, such as `oral`.
         route: Option<String>,
-        /// The class of drugs that it belongs to.
+        /// The class of drugs to which the product belongs.
         drug_class: Option<String> [indexed],
-        /// Whether the law controls it.
+        /// Whether the product is a controlled substance.
         controlled_substance: bool,
-        /// The schedule of a controlled substance.
+        /// The schedule of a controlled substance in the United States, `I` to `V`.
         dea_schedule: Option<String>,
-        /// Whether it is given out on prescription only.
+        /// Whether the product needs a prescription.
         requires_prescription: bool,
-        /// The RxNorm concept of the product.
+        /// The RxNorm concept of the product (RXCUI).
         rxnorm_code: Option<String> [indexed],
-        /// Whether it can be prescribed.
+        /// Whether the product can be prescribed.
         is_active: bool [indexed],
     }
 }
@@ -40,40 +40,40 @@ table! {
 table! {
     /// One row per ingredient of a product.
     IngredientRow in "medication_ingredients", children of medication_id, stamped version {
-        /// Derived from product and ingredient.
+        /// The id of the row, derived from the product and the ingredient.
         id: Uuid [indexed],
         /// The product.
         medication_id: Uuid [indexed],
-        /// The RxNorm concept of the ingredient.
+        /// The RxNorm concept of the ingredient (RXCUI).
         rxnorm_ingredient: String [indexed],
     }
 }
 
-fn set_details(row: &mut MedicationRow, it: &Details) {
-    fn text<const MAX: usize>(it: Option<&hims_domain::values::Text<MAX>>) -> Option<String> {
-        it.map(|it| it.0.clone())
+fn set_details(row: &mut MedicationRow, details: &Details) {
+    fn text<const MAX: usize>(value: Option<&hims_domain::values::Text<MAX>>) -> Option<String> {
+        value.map(|text| text.0.clone())
     }
-    row.name.clone_from(&it.name.0);
-    row.generic_name = text(it.generic_name.as_ref());
-    row.brand_name = text(it.brand_name.as_ref());
-    row.strength = text(it.strength.as_ref());
-    row.form = text(it.form.as_ref());
-    row.route = text(it.route.as_ref());
-    row.drug_class = text(it.drug_class.as_ref());
-    row.controlled_substance = it.controlled_substance;
-    row.dea_schedule = text(it.dea_schedule.as_ref());
-    row.requires_prescription = it.requires_prescription;
-    row.rxnorm_code = text(it.rxnorm_code.as_ref());
+    row.name.clone_from(&details.name.0);
+    row.generic_name = text(details.generic_name.as_ref());
+    row.brand_name = text(details.brand_name.as_ref());
+    row.strength = text(details.strength.as_ref());
+    row.form = text(details.form.as_ref());
+    row.route = text(details.route.as_ref());
+    row.drug_class = text(details.drug_class.as_ref());
+    row.controlled_substance = details.controlled_substance;
+    row.dea_schedule = text(details.dea_schedule.as_ref());
+    row.requires_prescription = details.requires_prescription;
+    row.rxnorm_code = text(details.rxnorm_code.as_ref());
 }
 
-fn ingredients(event: &Projected<'_, Event>, it: &Details) -> Vec<IngredientRow> {
+fn ingredients(event: &Projected<'_, Event>, details: &Details) -> Vec<IngredientRow> {
     let row = |code: &hims_domain::values::Text<20>| IngredientRow {
         id: derived_id(event.stream_id, &[code.as_str()]),
         medication_id: event.stream_id,
         rxnorm_ingredient: code.0.clone(),
         stamps: event.stamps(),
     };
-    it.ingredients.iter().map(row).collect()
+    details.ingredients.iter().map(row).collect()
 }
 
 pub(crate) fn project<'e>(

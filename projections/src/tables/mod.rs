@@ -1,4 +1,4 @@
-//! The read tables, one file for each group of them, and which events go to which.
+//! The read tables: one file for each group of tables, and `dispatch`, which sends events to the tables.
 
 mod appointments;
 pub(crate) mod audit;

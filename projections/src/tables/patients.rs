@@ -18,21 +18,21 @@ table! {
     indexes [(last_name, first_name)] {
         /// The patient.
         id: Uuid [indexed],
-        /// Medical record number, issued by this hospital.
+        /// The medical record number that this hospital issued.
         mrn: String [personal, indexed],
-        /// Given name.
+        /// Given name of the patient.
         first_name: String [personal],
-        /// Family name.
+        /// Family name of the patient.
         last_name: String [personal, indexed],
-        /// Middle name.
+        /// Middle name of the patient.
         middle_name: Option<String> [personal],
-        /// Date of birth; null once the person was erased.
+        /// Date of birth; null after the patient was erased.
         date_of_birth: Option<NaiveDate> [personal, indexed],
-        /// Administrative gender (FHIR).
+        /// Administrative gender (FHIR `administrative-gender`).
         gender: String,
-        /// Social security number, sealed with the patient's own key.
+        /// Social security number, sealed with the patient's subject key.
         ssn: Option<String> [personal, hidden],
-        /// For looking a number up by equality.
+        /// The blinded social security number (HMAC), by which a number is found by equality.
         ssn_blind_index: Option<Vec<u8>> [hidden],
         /// E-mail address.
         email: Option<String> [personal, indexed],
@@ -42,37 +42,37 @@ table! {
         phone_secondary: Option<String> [personal],
         /// Street and number.
         address_line_1: Option<String> [personal],
-        /// More of the address.
+        /// Second line of the address, such as the apartment.
         address_line_2: Option<String> [personal],
-        /// Town.
+        /// City or town.
         city: Option<String> [personal],
         /// State or province.
         state: Option<String> [personal],
         /// Postal code.
         postal_code: Option<String> [personal],
-        /// Country.
+        /// Country (ISO 3166-1 alpha-2).
         country: String [personal],
         /// Marital status.
         marital_status: Option<String> [personal],
         /// Occupation.
         occupation: Option<String> [personal],
-        /// Whom to call.
+        /// The name of the person to call in an emergency.
         emergency_contact_name: Option<String> [personal],
-        /// What they are to the patient.
+        /// The relationship of the emergency contact to the patient, such as `spouse`.
         emergency_contact_relationship: Option<String> [personal],
-        /// Their phone number in E.164.
+        /// The phone number of the emergency contact in E.164.
         emergency_contact_phone: Option<String> [personal],
-        /// Language (BCP 47).
+        /// Preferred language (BCP 47).
         preferred_language: String [personal],
         /// Ethnicity.
         ethnicity: Option<String> [personal],
         /// Race.
         race: Option<String> [personal],
-        /// Blood group.
+        /// Blood group, such as `O+`.
         blood_type: Option<String> [personal],
-        /// Whether organs may be taken.
+        /// Whether the patient is an organ donor.
         organ_donor: bool,
-        /// Whether there is an advance directive.
+        /// Whether the patient has an advance directive.
         advance_directive: bool,
     }
 }
@@ -83,15 +83,15 @@ table! {
     part of patient [identifiers] events "patient.identifier",
     readers [AllPatients, AssignedPatients, OwnRecords],
     stamped once {
-        /// Derived from the patient and the identifier.
+        /// The id of the row, derived from the patient and the identifier.
         id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
-        /// Who issued it (FHIR `Identifier.system`).
+        /// The system that issued the identifier, as a URI (FHIR `Identifier.system`).
         system: String,
         /// The identifier (FHIR `Identifier.value`).
         value: String [personal, indexed],
-        /// Its kind (HL7 v2 table 0203).
+        /// The kind of identifier (HL7 v2 table 0203), such as `MR`, `DL` or `PPN`.
         type_code: Option<String>,
     }
 }
@@ -107,24 +107,24 @@ table! {
         id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
-        /// What kind of thing it is to.
+        /// The kind of substance that causes the allergy.
         allergen_type: String,
-        /// What it is to.
+        /// The substance that causes the allergy, such as `penicillin`.
         allergen_name: String [personal, indexed],
-        /// How bad it is.
+        /// The severity of the reaction.
         severity: Option<String>,
-        /// What happens.
+        /// The reaction of the patient, such as `rash`.
         reaction_description: Option<String> [personal],
-        /// Since when.
+        /// The date on which the allergy began.
         onset_date: Option<NaiveDate> [personal],
-        /// Who reported it.
+        /// The user who reported the allergy.
         reported_by: Option<Uuid> [indexed],
-        /// Whether it still is one.
+        /// Whether the patient still has the allergy; false after the allergy was retired.
         is_active: bool [indexed],
     }
 }
 
-/// What stands where a name was.
+/// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
 fn text<const MAX: usize>(value: Option<&Personal<Text<MAX>>>) -> Option<String> {
@@ -139,66 +139,66 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
-/// A patient's row as an event leaves it.
-fn patient_row(event: &Projected<'_, Event>, mrn: String, it: &Demographics) -> PatientRow {
-    let ssn = it.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
+/// The row of a patient after an event.
+fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demographics) -> PatientRow {
+    let ssn = demographics.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
     PatientRow {
         id: event.stream_id,
         mrn,
-        first_name: text(Some(&it.first_name)).unwrap_or_else(|| ERASED.to_owned()),
-        last_name: text(Some(&it.last_name)).unwrap_or_else(|| ERASED.to_owned()),
-        middle_name: text(it.middle_name.as_ref()),
-        date_of_birth: it.date_of_birth.known().copied(),
-        gender: it.gender.to_string(),
-        ssn: ssn.and_then(|it| event.stored.seal_column("patients.ssn", it)),
-        ssn_blind_index: ssn.map(|it| event.vault.blind("patients.ssn", it.as_bytes())),
-        email: email(it.email.as_ref()),
-        phone_primary: phone(it.phone_primary.as_ref()),
-        phone_secondary: phone(it.phone_secondary.as_ref()),
-        address_line_1: text(it.address_line_1.as_ref()),
-        address_line_2: text(it.address_line_2.as_ref()),
-        city: text(it.city.as_ref()),
-        state: text(it.state.as_ref()),
-        postal_code: text(it.postal_code.as_ref()),
-        country: text(it.country.as_ref()).unwrap_or_else(|| "US".to_owned()),
-        marital_status: text(it.marital_status.as_ref()),
-        occupation: text(it.occupation.as_ref()),
-        emergency_contact_name: text(it.emergency_contact_name.as_ref()),
-        emergency_contact_relationship: text(it.emergency_contact_relationship.as_ref()),
-        emergency_contact_phone: phone(it.emergency_contact_phone.as_ref()),
-        preferred_language: text(it.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
-        ethnicity: text(it.ethnicity.as_ref()),
-        race: text(it.race.as_ref()),
-        blood_type: text(it.blood_type.as_ref()),
-        organ_donor: it.organ_donor,
-        advance_directive: it.advance_directive,
+        first_name: text(Some(&demographics.first_name)).unwrap_or_else(|| ERASED.to_owned()),
+        last_name: text(Some(&demographics.last_name)).unwrap_or_else(|| ERASED.to_owned()),
+        middle_name: text(demographics.middle_name.as_ref()),
+        date_of_birth: demographics.date_of_birth.known().copied(),
+        gender: demographics.gender.to_string(),
+        ssn: ssn.and_then(|number| event.stored.seal_column("patients.ssn", number)),
+        ssn_blind_index: ssn.map(|number| event.vault.blind("patients.ssn", number.as_bytes())),
+        email: email(demographics.email.as_ref()),
+        phone_primary: phone(demographics.phone_primary.as_ref()),
+        phone_secondary: phone(demographics.phone_secondary.as_ref()),
+        address_line_1: text(demographics.address_line_1.as_ref()),
+        address_line_2: text(demographics.address_line_2.as_ref()),
+        city: text(demographics.city.as_ref()),
+        state: text(demographics.state.as_ref()),
+        postal_code: text(demographics.postal_code.as_ref()),
+        country: text(demographics.country.as_ref()).unwrap_or_else(|| "US".to_owned()),
+        marital_status: text(demographics.marital_status.as_ref()),
+        occupation: text(demographics.occupation.as_ref()),
+        emergency_contact_name: text(demographics.emergency_contact_name.as_ref()),
+        emergency_contact_relationship: text(demographics.emergency_contact_relationship.as_ref()),
+        emergency_contact_phone: phone(demographics.emergency_contact_phone.as_ref()),
+        preferred_language: text(demographics.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
+        ethnicity: text(demographics.ethnicity.as_ref()),
+        race: text(demographics.race.as_ref()),
+        blood_type: text(demographics.blood_type.as_ref()),
+        organ_donor: demographics.organ_donor,
+        advance_directive: demographics.advance_directive,
         stamps: event.stamps(),
     }
 }
 
-fn identifier_row(event: &Projected<'_, Event>, it: &Identifier) -> IdentifierRow {
-    let value = text(Some(&it.value)).unwrap_or_else(|| ERASED.to_owned());
+fn identifier_row(event: &Projected<'_, Event>, identifier: &Identifier) -> IdentifierRow {
+    let value = text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned());
     let nth = event.version.to_string();
     IdentifierRow {
-        id: derived_id(event.stream_id, &[it.system.as_str(), &value, &nth]),
+        id: derived_id(event.stream_id, &[identifier.system.as_str(), &value, &nth]),
         patient_id: event.stream_id,
-        system: it.system.0.clone(),
+        system: identifier.system.0.clone(),
         value,
-        type_code: it.type_code.as_ref().map(|it| it.0.clone()),
+        type_code: identifier.type_code.as_ref().map(|code| code.0.clone()),
         stamps: event.stamps(),
     }
 }
 
-fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, it: &Allergy) -> AllergyRow {
+fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, allergy: &Allergy) -> AllergyRow {
     AllergyRow {
         id: id.into(),
         patient_id: event.stream_id,
-        allergen_type: it.allergen_type.to_string(),
-        allergen_name: text(Some(&it.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
-        severity: it.severity.map(|it| it.to_string()),
-        reaction_description: text(it.reaction_description.as_ref()),
-        onset_date: it.onset_date.as_ref().and_then(Personal::known).copied(),
-        reported_by: it.reported_by.map(Uuid::from),
+        allergen_type: allergy.allergen_type.to_string(),
+        allergen_name: text(Some(&allergy.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
+        severity: allergy.severity.map(|severity| severity.to_string()),
+        reaction_description: text(allergy.reaction_description.as_ref()),
+        onset_date: allergy.onset_date.as_ref().and_then(Personal::known).copied(),
+        reported_by: allergy.reported_by.map(Uuid::from),
         is_active: true,
         stamps: event.stamps(),
     }
@@ -244,7 +244,7 @@ pub(crate) fn project<'e>(
     }
 }
 
-/// What stands where a record number was: unique, and no number of anybody.
+/// The text that replaces an erased medical record number: unique, and no valid number.
 fn erased_mrn(id: Uuid) -> String {
     let hex = id.simple().to_string();
     format!("ERASED-{}", &hex[hex.len() - 12..])

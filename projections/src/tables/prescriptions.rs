@@ -16,21 +16,21 @@ table! {
     indexes [(patient_id, created_at), (provider_id, created_at), (status, created_at)] {
         /// The prescription.
         id: Uuid [indexed],
-        /// The consultation that led to it.
+        /// The consultation that led to the prescription.
         consultation_id: Option<Uuid> [indexed],
-        /// For whom.
+        /// The patient.
         patient_id: Uuid [indexed],
-        /// By whom.
+        /// The provider who wrote the prescription.
         provider_id: Uuid [indexed],
-        /// Its number, issued by this hospital.
+        /// The number of the prescription, issued by this hospital.
         prescription_number: String [indexed],
-        /// Where it stands.
+        /// The status of the prescription.
         status: String [indexed],
-        /// How urgent it is.
+        /// How urgent the prescription is.
         priority: String,
-        /// What else is to be said.
+        /// Notes on the prescription.
         notes: Option<String> [personal],
-        /// Why it was cancelled.
+        /// The reason for the cancellation.
         cancellation_reason: Option<String> [personal],
     }
 }
@@ -45,37 +45,37 @@ table! {
         id: Uuid [indexed],
         /// The prescription.
         prescription_id: Uuid [indexed],
-        /// For whom.
+        /// The patient.
         patient_id: Uuid [indexed],
-        /// Its place in the prescription, from 1.
+        /// The number of the item in the prescription, from 1.
         line_number: i32,
-        /// What.
+        /// The medication.
         medication_id: Uuid [indexed],
-        /// How much at a time.
+        /// The quantity of one dose, in `dose_unit`.
         dose_quantity: Option<Decimal>,
-        /// The unit of a dose.
+        /// The unit of one dose.
         dose_unit: Option<String>,
-        /// How it is given.
+        /// The route by which the medication is given, such as `oral`.
         route: Option<String>,
-        /// How often.
+        /// How often the medication is taken.
         frequency: Option<String>,
-        /// Whether it is taken only when needed.
+        /// Whether the medication is taken only when needed.
         as_needed: bool,
-        /// For how many days.
+        /// The number of days for which the medication is taken.
         duration_days: Option<i32>,
-        /// How much to dispense.
+        /// The quantity to dispense, in `quantity_unit`.
         quantity: Decimal,
         /// The unit of the quantity.
         quantity_unit: String,
-        /// How much was dispensed.
+        /// The quantity dispensed so far, in `quantity_unit`.
         quantity_dispensed: Decimal,
-        /// Whether a product of the same ingredients will do.
+        /// Whether a product with the same ingredients may be dispensed instead.
         substitution_allowed: bool,
-        /// What to tell the patient.
+        /// Instructions for the patient.
         instructions: Option<String> [personal],
-        /// The last day on which it may be dispensed.
+        /// The last day on which the medication may be dispensed.
         valid_until: Option<NaiveDate>,
-        /// Where it stands.
+        /// The status of the item.
         status: String,
     }
 }
@@ -121,7 +121,7 @@ pub(crate) fn project<'e>(
                 prescription_number: it.number.0.clone(),
                 status: Status::Pending.to_string(),
                 priority: it.priority.to_string(),
-                notes: it.notes.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+                notes: it.notes.as_ref().and_then(Personal::known).map(|notes| notes.0.clone()),
                 cancellation_reason: None,
                 stamps: event.stamps(),
             });

@@ -7,19 +7,19 @@ use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 
 table! {
-    /// One row per role, with what it may do.
+    /// One row per role, with its permissions.
     RoleRow in "user_roles", stamped {
         /// The role.
         id: Uuid [indexed],
-        /// Its unique name.
+        /// The unique name of the role, such as `nurse`.
         name: String [indexed],
-        /// Its name for people.
+        /// The name of the role as it is displayed.
         display_name: String,
-        /// What it is for.
+        /// What the role is for.
         description: Option<String>,
-        /// What it may do: verbs, and what each of them extends to.
+        /// What the role may do: permission words for each of the verbs `create`, `read`, `update` and `delete`.
         permissions: Value,
-        /// Whether it came with the system.
+        /// Whether the role came with the system.
         is_system_role: bool,
     }
 }

@@ -10,17 +10,17 @@ table! {
     RoomRow in "rooms", stamped {
         /// The room.
         id: Uuid [indexed],
-        /// Whose it is.
+        /// The department to which the room belongs.
         department_id: Uuid [indexed],
-        /// Its number, unique in the department.
+        /// The number of the room, unique in the department.
         room_number: String,
-        /// Its name.
+        /// The name of the room.
         name: Option<String>,
-        /// What it is for.
+        /// The purpose of the room.
         room_type: String,
-        /// How many patients it takes.
+        /// The number of patients for whom the room has space.
         capacity: i32,
-        /// Whether it can be used.
+        /// The status of the room, which says whether the room can be used.
         status: String,
     }
 }

@@ -13,30 +13,31 @@ table! {
     SessionRow in "user_sessions", stamped {
         /// The session.
         id: Uuid [indexed],
-        /// Whose it is.
+        /// The user who logged in.
         user_id: Uuid [indexed],
-        /// SHA-256 of the bearer token.
+        /// The SHA-256 hash of the bearer token.
         token_hash: Vec<u8> [hidden],
         /// How the user proved who they are.
         auth_method: String,
-        /// From which address.
+        /// The IP address from which the user logged in.
         ip_address: Option<IpNetwork>,
-        /// With which program.
+        /// The program with which the user logged in (HTTP `User-Agent`).
         user_agent: Option<String>,
-        /// When it ends unless it is used.
+        /// When the session ends unless it is used.
         idle_expires_at: DateTime<Utc>,
-        /// When it ends however much it is used.
+        /// When the session ends even if it is used.
         absolute_expires_at: DateTime<Utc>,
-        /// When it ended.
+        /// When the session ended; null while the session lasts.
         ended_at: Option<DateTime<Utc>>,
-        /// How it ended.
+        /// How the session ended; null while the session lasts.
         end_reason: Option<String>,
     }
 }
 
 /// The bytes that a string of hexadecimal digits stands for.
 fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.chars().filter_map(|it| it.to_digit(16)).filter_map(|it| u8::try_from(it).ok()).collect();
+    let digits: Vec<u8> =
+        hex.chars().filter_map(|char| char.to_digit(16)).filter_map(|digit| u8::try_from(digit).ok()).collect();
     digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 

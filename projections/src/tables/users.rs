@@ -14,33 +14,33 @@ table! {
     UserRow in "users", stamped by (created_by, updated_by) {
         /// The user.
         id: Uuid [indexed],
-        /// The login, in lower case.
+        /// The e-mail address with which the user logs in, in lower case.
         email: String [personal, indexed],
-        /// Argon2id; `!` when the user cannot log in.
+        /// The Argon2id hash of the password; `!` if the user cannot log in.
         password_hash: String [hidden],
-        /// Given name.
+        /// Given name of the user.
         first_name: String [personal],
-        /// Family name.
+        /// Family name of the user.
         last_name: String [personal, indexed],
         /// Phone number in E.164.
         phone: Option<String> [personal],
-        /// Where a picture is.
+        /// The URL of a picture of the user.
         avatar_url: Option<String> [personal],
-        /// The primary role.
+        /// The primary role of the user.
         role_id: Uuid [indexed],
-        /// Where the user works.
+        /// The department in which the user works.
         department_id: Option<Uuid> [indexed],
-        /// The patient who the user is.
+        /// The patient who the user is, for a user of the patient portal.
         patient_id: Option<Uuid> [indexed],
-        /// Whether the user can log in and be booked.
+        /// Whether the user is active. An inactive user can neither log in nor be booked.
         is_active: bool [indexed],
-        /// Whether the address was verified.
+        /// Whether the e-mail address was verified.
         is_email_verified: bool,
-        /// Whether the password must be changed at the next login.
+        /// Whether the user must change the password before doing anything else.
         must_change_password: bool,
         /// When the user last logged in.
         last_login_at: Option<DateTime<Utc>> [indexed],
-        /// When the password last changed.
+        /// When the password was last changed.
         password_changed_at: Option<DateTime<Utc>>,
     }
 }
@@ -48,29 +48,30 @@ table! {
 table! {
     /// One row per role of a user.
     AssignmentRow in "user_role_assignments", children of user_id, stamped once {
-        /// Derived from user and role.
+        /// The id of the row, derived from the user and the role.
         id: Uuid [indexed],
         /// The user.
         user_id: Uuid [indexed],
         /// The role.
         role_id: Uuid [indexed],
-        /// Whether it is the primary role.
+        /// Whether the role is the primary role of the user.
         is_primary: bool,
     }
 }
 
-/// What stands where a name was.
+/// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
 fn set_profile(row: &mut UserRow, profile: &Profile) {
-    let text = |it: &Personal<hims_domain::values::Text<100>>| it.known().map_or(ERASED, |it| it.as_str()).to_owned();
+    let text =
+        |name: &Personal<hims_domain::values::Text<100>>| name.known().map_or(ERASED, |it| it.as_str()).to_owned();
     row.first_name = text(&profile.first_name);
     row.last_name = text(&profile.last_name);
     row.phone = profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
     row.avatar_url = profile.avatar_url.as_ref().and_then(Personal::known).map(|it| it.0.clone());
 }
 
-/// A hash that no password has.
+/// The value of `password_hash` for a user who cannot log in; no password has this hash.
 const NO_PASSWORD: &str = "!";
 
 fn hash(hash: Option<&PasswordHash>) -> String {
@@ -103,7 +104,7 @@ pub(crate) fn project<'e>(
                 email: it
                     .email
                     .known()
-                    .map_or_else(|| format!("{}@erased.invalid", event.stream_id), |it| it.as_str().to_owned()),
+                    .map_or_else(|| format!("{}@erased.invalid", event.stream_id), |email| email.as_str().to_owned()),
                 password_hash: hash(it.password_hash.as_ref()),
                 first_name: String::new(),
                 last_name: String::new(),

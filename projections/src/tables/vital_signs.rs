@@ -16,19 +16,19 @@ table! {
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
     stamped,
     generated [
-        /// Weight in kilograms over the square of height in metres, to one decimal (LOINC 39156-5).
+        /// Body mass index: weight in kilograms divided by the square of height in metres (LOINC 39156-5).
         bmi: Option<Decimal>,
     ],
     indexes [(patient_id, recorded_at)] {
-        /// The set.
+        /// The set of vital signs.
         id: Uuid [indexed],
-        /// Where they were taken.
+        /// The consultation in which the vital signs were taken.
         consultation_id: Option<Uuid> [indexed],
-        /// Whose they are.
+        /// The patient.
         patient_id: Uuid [indexed],
-        /// Who took them.
+        /// The user who took the vital signs.
         recorded_by: Uuid,
-        /// When they were taken.
+        /// When the vital signs were taken.
         recorded_at: DateTime<Utc> [indexed],
         /// Systolic blood pressure in mmHg (LOINC 8480-6).
         blood_pressure_systolic: Option<i32>,
@@ -40,31 +40,31 @@ table! {
         respiratory_rate: Option<i32>,
         /// Body temperature (LOINC 8310-5) in `temperature_unit`.
         temperature: Option<Decimal>,
-        /// `F` or `C`.
+        /// The unit of the temperature: `F` or `C`.
         temperature_unit: String,
         /// Oxygen saturation in percent (LOINC 2708-6).
         oxygen_saturation: Option<i32>,
-        /// Whether oxygen was given.
+        /// Whether the patient was given oxygen.
         oxygen_supplement: bool,
-        /// How much oxygen was given, in litres per minute (LOINC 3151-8).
+        /// The flow rate of the oxygen in litres per minute (LOINC 3151-8).
         oxygen_flow_rate: Option<Decimal>,
         /// Body weight in kilograms (LOINC 29463-7).
         weight_kg: Option<Decimal>,
         /// Body height in centimetres (LOINC 8302-2).
         height_cm: Option<Decimal>,
-        /// Pain, 0 to 10 (LOINC 72514-3).
+        /// The pain as the patient rates it, from 0 to 10 (LOINC 72514-3).
         pain_scale: Option<i32>,
-        /// What else is to be said.
+        /// Notes on the measurements.
         notes: Option<String> [personal],
-        /// Whether they can be relied on.
+        /// Whether the vital signs are valid or were entered in error.
         status: String,
-        /// Fields beyond clinical limits, confirmed when taken.
+        /// The names of measurements outside the clinical limits, which the user confirmed when recording them.
         extreme: Value,
-        /// What they replace.
+        /// The earlier set of vital signs that this set replaces.
         corrects_id: Option<Uuid>,
-        /// What replaces them.
+        /// The later set of vital signs that replaces this set.
         corrected_by_id: Option<Uuid>,
-        /// Why they were wrong.
+        /// The reason for marking the vital signs as entered in error.
         error_reason: Option<String> [personal],
     }
 }
@@ -93,7 +93,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, V
             weight_kg: it.measurements.weight_kg,
             height_cm: it.measurements.height_cm,
             pain_scale: whole(it.measurements.pain_scale),
-            notes: it.measurements.notes.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+            notes: it.measurements.notes.as_ref().and_then(Personal::known).map(|notes| notes.0.clone()),
             status: Status::Final.to_string(),
             extreme: json!(it.extreme),
             corrects_id: it.corrects.map(Uuid::from),

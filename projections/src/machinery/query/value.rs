@@ -36,7 +36,7 @@ pub fn value(kind: Kind, text: &str) -> Option<String> {
 
 /// An instant as text in UTC; `None` if PostgreSQL cannot hold the instant.
 fn timestamp(instant: Option<DateTime<Utc>>) -> Option<String> {
-    instant.filter(|it| it.date_naive().is_valid()).map(|it| it.to_rfc3339())
+    instant.filter(|instant| instant.date_naive().is_valid()).map(|instant| instant.to_rfc3339())
 }
 
 #[cfg(test)]

@@ -70,9 +70,9 @@ impl Rebuild {
         }
     }
 
-    /// Projects the events after `position` up to the position `to`. The next batch is read and opened while the current
-    /// one is written. If there is a second connection `aside`, the audit rows, which are half of the work, are written
-    /// on that connection at the same time.
+    /// Projects the events after `position` up to the position `to`. The next batch is read and opened while the
+    /// current one is written. If there is a second connection `aside`, the audit rows, which are half of the work, are
+    /// written on that connection at the same time.
     pub(super) async fn project(
         &self,
         db: &mut PgConnection,

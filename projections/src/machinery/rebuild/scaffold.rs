@@ -58,7 +58,7 @@ impl Scaffold {
         Ok(Self { indexes: indexes.into_iter().map(|(_, make)| make).chain(analyze).collect(), foreign_keys })
     }
 
-    /// Executes the statements on two connections, the slowest statements first: each idle connection takes the next one.
+    /// Executes the statements on two connections, the slowest first: an idle connection takes the next statement.
     pub(super) async fn put_up(self, db: &mut PgConnection, aside: &mut PgConnection) -> Result<(), sqlx::Error> {
         let indexes = Mutex::new(self.indexes);
         tokio::try_join!(execute_all(db, &indexes), execute_all(aside, &indexes))?;

@@ -14,8 +14,8 @@ fn old() -> String {
 }
 
 impl Rebuild {
-    /// Replaces the old tables, if there are any, by the new ones, in one transaction, while no process projects. The new
-    /// tables bring their own checkpoint with their form.
+    /// Replaces the old tables, if there are any, by the new ones, in one transaction, while no process projects. The
+    /// new tables bring their own checkpoint with their form.
     pub(super) async fn swap(
         &self,
         db: &mut PgConnection,
@@ -47,8 +47,8 @@ impl Rebuild {
     }
 }
 
-/// Drops the old tables once the queries that still read them are done. If those queries take too long, the next rebuild
-/// drops the tables.
+/// Drops the old tables once the queries that still read them are done. If those queries take too long, the next
+/// rebuild drops the tables.
 pub(super) async fn drop_old(db: &mut PgConnection) {
     for _ in 0..10 {
         let sql = format!("set lock_timeout = '5s'; drop schema if exists {} cascade", old());
