@@ -267,7 +267,7 @@ async fn with_another_master_key_nothing_is_opened_and_nothing_is_made() {
     std::fs::write(&other, format!("{:064x}", 8)).expect("another key is written");
     let output = with(&other);
     assert_failed(&output);
-    assert!(text(&output.stderr).contains("not that of this hospital"), "{output:?}");
+    assert!(text(&output.stderr).contains("belongs to another hospital"), "{output:?}");
     let output = with(&folder.path().join("no.key"));
     assert_failed(&output);
     assert!(text(&output.stderr).contains("is missing"), "{output:?}");
