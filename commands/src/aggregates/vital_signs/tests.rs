@@ -1,4 +1,4 @@
-use hims_domain::consultation::{self, Started, WorkflowType};
+use hims_testing::sample_with;
 use serde_json::{Value, json};
 
 use super::*;
@@ -158,17 +158,7 @@ fn vital_signs_are_not_of_the_future() {
 
 #[test]
 fn the_consultation_is_of_the_same_patient() {
-    let started = |patient_id| {
-        [consultation::Event::Started(Started {
-            patient_id,
-            provider_id: DOCTOR,
-            appointment_id: None,
-            consultation_type: "standard".into(),
-            workflow_type: WorkflowType::Standard,
-            chief_complaint: None,
-            started_at: now(),
-        })]
-    };
+    let started = |patient_id: PatientId| [sample_with::<Consultation>("started", json!({ "patient_id": patient_id }))];
     let command = || record(json!({"heart_rate": 72, "consultation_id": CONSULTATION}));
     let with_consultation_of =
         |patient_id| given_vital_signs([]).and::<Consultation>(CONSULTATION, started(patient_id)).when(command());

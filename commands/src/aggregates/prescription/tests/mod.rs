@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
-use hims_domain::consultation::{self, Started, WorkflowType};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::{MedicationLotId, PrescriptionItemId, medication};
+use hims_testing::sample_with;
 use rust_decimal::dec;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::testing::samples::{
     added_medication, ask, created, received, received_with, registered, said, with,
 };
 use crate::testing::world::somebody;
-use crate::testing::{ASKING, Given, Then, at, given, now, takes};
+use crate::testing::{ASKING, Given, Then, at, given, takes};
 
 mod dispensing;
 mod stock;
@@ -216,19 +216,9 @@ fn for_whom_by_whom_and_what_must_exist() {
 
 #[test]
 fn the_consultation_is_of_the_same_patient() {
-    let consultation_of = |patient_id| {
-        [consultation::Event::Started(Started {
-            patient_id,
-            provider_id: DOCTOR,
-            appointment_id: None,
-            consultation_type: "standard".into(),
-            workflow_type: WorkflowType::Standard,
-            chief_complaint: None,
-            started_at: now(),
-        })]
-    };
+    let started = |patient_id: PatientId| [sample_with::<Consultation>("started", json!({ "patient_id": patient_id }))];
     let write = || write(json!({"consultation_id": CONSULTATION}));
-    let given = |patient| given_prescription([]).and::<Consultation>(CONSULTATION, consultation_of(patient));
+    let given = |patient| given_prescription([]).and::<Consultation>(CONSULTATION, started(patient));
     assert!(given(PATIENT).when(write()).is_accepted());
     given(OTHER_PATIENT).when(write()).then_refused(Refusal::OtherPatient);
 }
