@@ -87,17 +87,23 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    /// Notes that the connection broke, and tells whether to try again. The attempts are limited, since a batch may
-    /// itself be the reason why the connection breaks.
+    /// Notes that the connection broke, and tells whether to go on.
     pub(super) async fn again(&mut self, aim: Option<Aim>) -> bool {
-        let overdue = self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE;
+        let goes_on = self.since.get_or_insert_with(Instant::now).elapsed() <= PATIENCE;
         if aim.is_some() {
             self.sent += 1;
             self.unsettled = aim;
-        } else if !overdue {
+        } else if goes_on {
             sleep(BREATH).await;
         }
-        !overdue && self.sent < SENT
+        goes_on
+    }
+
+    /// Notes that the lost batch will never be recorded, and tells whether to send it again. That is limited, since a
+    /// batch may itself be the reason why the connection breaks.
+    pub(super) fn settled(&mut self) -> bool {
+        self.unsettled = None;
+        self.sent < SENT
     }
 }
 

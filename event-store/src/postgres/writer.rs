@@ -129,7 +129,12 @@ impl Writer {
                     return answer(batch, appended);
                 }
                 Outcome::HeadMoved => self.contended = CAREFUL,
-                Outcome::Settled => lost.unsettled = None,
+                Outcome::Settled => {
+                    if !lost.settled() {
+                        let reason = "the connection broke whenever the append was sent; nothing was recorded";
+                        return refuse(batch, &StoreError::Unavailable(reason.to_owned()).into());
+                    }
+                }
                 Outcome::Violated if !violated => {
                     violated = true;
                     self.thorough = CAREFUL;
@@ -137,12 +142,8 @@ impl Writer {
                 Outcome::Violated | Outcome::Failed(sqlx::Error::Database(_)) if batch.requests.len() > 1 => {
                     return self.record_one_by_one(batch).await;
                 }
-                Outcome::Violated => {
-                    return batch.requests.into_iter().for_each(|it| it.refuse(AppendError::GuardFailed));
-                }
-                Outcome::Refused(refusal) => {
-                    return batch.requests.into_iter().for_each(|it| it.refuse(refusal.clone().into()));
-                }
+                Outcome::Violated => return refuse(batch, &AppendError::GuardFailed),
+                Outcome::Refused(refusal) => return refuse(batch, &refusal.into()),
                 Outcome::Failed(error) => return fail(batch, &error),
                 Outcome::Lost(error, aim) => {
                     tracing::warn!(%error, "lost the connection while writing a batch of appends");
@@ -178,6 +179,11 @@ fn fail(batch: Batch, error: &sqlx::Error) {
         }
         error => AppendError::Store(StoreError::Unavailable(error.to_string())),
     };
+    refuse(batch, &refusal);
+}
+
+/// Answers all requests of a batch with the same refusal.
+fn refuse(batch: Batch, refusal: &AppendError) {
     for request in batch.requests {
         request.refuse(refusal.clone());
     }

@@ -18,8 +18,8 @@ async fn a_node_with_a_wrong_clock_records_nothing_and_ends_no_session() {
     let there = here.at(&other.base);
     let ready = async || there.send(there.request(Method::GET, "/health/ready")).await;
     there.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
-    for days in [35, -35] {
-        *ahead.lock().expect("a lock") = TimeDelta::days(days);
+    for days in [35_i32, -35] {
+        *ahead.lock().expect("a lock") = TimeDelta::days(days.into());
         let refused = there.command("register-patient", person("Zuzanna", "Kowalczyk", 1)).await;
         assert!(refused.problem(503, "node-clock-wrong")["detail"].to_string().contains("clock"));
         let told = ready().await;

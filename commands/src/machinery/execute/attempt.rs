@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Utc};
-use hims_domain::Aggregate as _;
+use hims_domain::{Aggregate as _, derived};
 use uuid::Uuid;
 
 use super::{Attempt, Executor, Turn};
@@ -29,7 +29,7 @@ pub(super) struct Trial<'a, C: Command> {
 
 impl Executor {
     /// Attempts to carry out a command. `fresh` asks for states from the log instead of remembered ones. `careful` asks
-    /// for the turn at the streams that the decision relies on too, since one of them changed during an attempt before.
+    /// for the turn at everything that the decision relies on, since something of it changed during an earlier attempt.
     pub(super) async fn attempt<C: Command>(
         &self,
         command: &C,
@@ -60,14 +60,12 @@ impl Executor {
         }
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
-        let relied_on = found.streams.iter().filter(|_| careful).map(|(id, it)| (*id, it.version));
-        let written = planned.iter().map(Planned::at);
-        let ids: BTreeSet<_> = written.chain(relied_on).filter(|(_, version)| *version > 0).map(|(id, _)| id).collect();
+        let ids = queues(&planned, found, careful);
         if !turn.covers(&ids) {
-            match Some(()).filter(|()| turn.is_empty()).and_then(|()| self.turns.try_take(&ids)) {
-                Some(taken) => *turn = taken,
-                None => return Ok(Attempt::Wait(ids)),
-            }
+            // A caller who has a turn already gives it back before waiting for more.
+            let taken = if turn.is_empty() { self.turns.try_take(&ids) } else { None };
+            let Some(taken) = taken else { return Ok(Attempt::Wait(ids)) };
+            *turn = taken;
         }
         self.append(&trial, &decision, planned).await
     }
@@ -100,6 +98,15 @@ impl Executor {
             }
         }
     }
+}
+
+/// The queues in which a command waits for its turn: those of the existing streams that it writes, and for a `careful`
+/// command also those of the streams and keys that it relies on.
+fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
+    let read = found.streams.iter().map(|(id, it)| (*id, it.version)).filter(|_| careful);
+    let keys = found.owners.keys().map(|(scope, key)| derived("turn", &[scope, key])).filter(|_| careful);
+    let streams = planned.iter().map(Planned::at).chain(read);
+    streams.filter(|(_, version)| *version > 0).map(|(id, _)| id).chain(keys).collect()
 }
 
 /// Decides the command on the states that were found, after the checks that apply to every command.

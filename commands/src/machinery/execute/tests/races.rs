@@ -127,6 +127,23 @@ async fn who_relies_on_a_stream_that_many_write_gets_a_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_with_one_birth_date_are_registered_at_once() {
+    let world = Arc::new(World::new());
+    let names = "Ada Boris Chen Dmitri Esther Farah Gustav Hanna Ines Jorge Kemal Lucia Marek Nadia Oskar Petra";
+    let names: Vec<_> = names.split(' ').collect();
+    let outcomes = race(|nth| {
+        let (world, name) = (Arc::clone(&world), names[usize::try_from(nth).unwrap()]);
+        // The number of people with the birth date changes with each of them, and all others rely on it.
+        let person = with(ann(), json!({"first_name": name, "last_name": format!("{name}sen")}));
+        async move { world.execute(ask::<RegisterPatient>(person)).await }
+    });
+    for outcome in outcomes.await {
+        outcome.unwrap();
+    }
+    assert_eq!(world.count("patient.registered").await, 16);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixteen_callers_who_saw_one_version_one_changes_it() {
     let world = Arc::new(hospital().await);
     let outcomes = race(|nth| {
