@@ -79,7 +79,8 @@ pub enum AppendError {
     /// The append contradicts itself or holds a value that cannot be stored.
     #[error("the append is malformed: {0}")]
     Malformed(String),
-    /// The database did not answer. Whether the append was recorded is unknown, unless its receipt is found.
+    /// The log did not take the append, or did not answer. Unless the error says that nothing was recorded, whether the
+    /// append was recorded is unknown until its receipt is found.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -192,7 +192,7 @@ impl Executor {
                 }
                 Attempt::Wait(mut ids) => {
                     ids.extend(turn.ids());
-                    // The turn is given back first: nobody waits for one stream with the turn at another.
+                    // The turn is given back first, since the turns at several streams are taken in the order of their ids.
                     drop(turn);
                     turn = self.turns.take(&ids, self.store.is_shared(), deadline).await?;
                     fresh = false;
