@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use hims_commands::department::CloseDepartment;
+use hims_commands::department::OpenDepartment;
 use hims_commands::{Caller, Executor, Failure, Request};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Hospital;
@@ -25,10 +26,11 @@ async fn refusals_of_a_full_queue_are_recorded_when_there_is_room() {
         .map(|nth| reception.command("register-patient", person(&format!("Given{nth}"), "Unlike", nth)))
         .collect();
     filling.next().await.expect("an answer").problem(503, "overloaded");
-    let caller = Arc::new(Caller::system("test"));
-    for _ in 0..4_200 {
-        let unknown = CloseDepartment { department_id: Uuid::from_u128(0xdead).into() };
-        let outcome = executor.execute(unknown, Request::of(Arc::clone(&caller))).await;
+    let nobody = Arc::new(Caller { is_system: false, ..Caller::system("test") });
+    for nth in 0..4_200_u128 {
+        let body = json!({"id": Uuid::from_u128(nth), "code": "er", "name": "Emergency", "time_zone": "UTC"});
+        let command: OpenDepartment = serde_json::from_value(body).expect("a readable command");
+        let outcome = executor.execute(command, Request::of(Arc::clone(&nobody))).await;
         assert!(matches!(outcome, Err(Failure::Refused(_))), "{outcome:?}");
     }
     holding.rollback().await.expect("the head is released");
@@ -36,7 +38,8 @@ async fn refusals_of_a_full_queue_are_recorded_when_there_is_room() {
     // 4,096 refusals wait; those that found no room to wait are counted.
     let mut owner = hospital.owner().acquire().await.expect("a connection");
     let all = "select coalesce(sum((data->>'count')::int) filter (where event_type = 'access.refusals_lost'), 0) = 104
-                      and count(*) filter (where metadata->>'command' = 'close-department') = 4096
+                      and count(*) filter (where event_type = 'access.command_refused'
+                                             and metadata->>'command' = 'open-department') = 4096
                  from log.events";
     until(&mut owner, all).await;
 }
