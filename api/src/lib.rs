@@ -18,5 +18,6 @@ mod surroundings;
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use readers::Readers;
+pub use routes::Proxies;
 pub use settings::Settings;
 pub use surroundings::surroundings;

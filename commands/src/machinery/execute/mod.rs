@@ -3,6 +3,7 @@
 mod append;
 mod attempt;
 mod record;
+mod repeats;
 mod replay;
 
 use std::any::Any;
@@ -26,6 +27,7 @@ pub struct Executor {
     store: Arc<dyn EventStore>,
     surroundings: Surroundings,
     states: StateCache,
+    repeats: repeats::Repeats,
 }
 
 /// The result of one attempt to carry out a command.
@@ -38,7 +40,7 @@ enum Attempt {
 impl Executor {
     /// Creates an executor that remembers no state yet.
     pub fn new(store: Arc<dyn EventStore>, surroundings: Surroundings) -> Self {
-        Self { store, surroundings, states: StateCache::new() }
+        Self { store, surroundings, states: StateCache::new(), repeats: repeats::Repeats::default() }
     }
 
     /// The event log.
