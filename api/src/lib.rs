@@ -14,6 +14,7 @@ mod routes;
 pub mod server;
 mod settings;
 mod surroundings;
+mod wire;
 
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;

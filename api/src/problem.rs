@@ -9,7 +9,7 @@ use hims_commands::{Failure, Kind};
 use hims_domain::Invalid;
 use hims_event_store::StoreError;
 use hims_projections::query::QueryError;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// An error as it is answered: its status, code and detail, and where they apply the fields at fault, the ids of
@@ -122,6 +122,43 @@ impl Problem {
         let detail = "send the body as it is: this server reads no body with a Content-Encoding";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", detail)
     }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The JSON body of the answer, without `instance` and `request_id`, which depend on the request.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({
+            "type": format!("urn:hims:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+        });
+        if !self.errors.is_empty() {
+            let mut listed = Vec::new();
+            let mut bytes = 0;
+            for error in self.errors.iter().take(MOST_ERRORS.0) {
+                let error = json!({"pointer": answered(&error.pointer), "message": error.message});
+                bytes += error.to_string().len();
+                if bytes > MOST_ERRORS.1 {
+                    break;
+                }
+                listed.push(error);
+            }
+            let more = self.errors.len() - listed.len();
+            if more > 0 {
+                body["detail"] = json!(format!("{}; {more} more faults are not listed", self.detail));
+            }
+            body["errors"] = json!(listed);
+        }
+        if !self.candidates.is_empty() {
+            body["candidates"] = self.candidates.iter().take(MOST_CANDIDATES).map(|it| json!(it)).collect();
+        }
+        body
+    }
 }
 
 /// How many fields at fault an answer names at most, and how many bytes they take at most: an answer stays below 64 KiB.
@@ -165,35 +202,7 @@ impl ResponseError for Problem {
         if let Some(hint) = self.hint {
             response.insert_header(hint.header());
         }
-        let mut body = json!({
-            "type": format!("urn:hims:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-        });
-        if !self.errors.is_empty() {
-            let mut listed = Vec::new();
-            let mut bytes = 0;
-            for error in self.errors.iter().take(MOST_ERRORS.0) {
-                let error = json!({"pointer": answered(&error.pointer), "message": error.message});
-                bytes += error.to_string().len();
-                if bytes > MOST_ERRORS.1 {
-                    break;
-                }
-                listed.push(error);
-            }
-            let more = self.errors.len() - listed.len();
-            if more > 0 {
-                body["detail"] = json!(format!("{}; {more} more faults are not listed", self.detail));
-            }
-            body["errors"] = json!(listed);
-        }
-        if !self.candidates.is_empty() {
-            body["candidates"] = self.candidates.iter().take(MOST_CANDIDATES).map(|it| json!(it)).collect();
-        }
-        // `instance` and `request_id` are added by the middleware, which knows the request.
-        response.json(body)
+        response.json(self.body())
     }
 }
 
@@ -266,7 +275,6 @@ impl From<QueryError> for Problem {
 #[cfg(test)]
 mod tests {
     use actix_web::body::MessageBody as _;
-    use serde_json::Value;
 
     use super::*;
 

@@ -1,13 +1,12 @@
 //! The HTTP server: starting, serving, and stopping in good order.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpMessage as _, HttpServer, web};
+use actix_web::{App, HttpMessage as _, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Span;
@@ -15,7 +14,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::problem::Problem;
 use crate::routes::{self, Connections, Deadline, Limits, RequestIds, protect};
-use crate::{Hospital, Settings};
+use crate::{Hospital, Settings, wire};
 
 /// How often the metrics recorder merges the samples that it has collected.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -42,10 +41,10 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let limits = web::Data::new(Limits::new(settings));
     let proxies = Arc::new(settings.trusted_proxies.clone());
     let trusted = web::Data::from(Arc::clone(&proxies));
-    let connections = Connections::new(settings.connections_per_address, proxies);
+    let connections = Arc::new(Connections::new(settings.connections_per_address, proxies));
     let deadline = Deadline(Duration::from_secs(settings.body_seconds));
     let workers = settings.worker_count();
-    let server = HttpServer::new(move || {
+    let application = move || {
         App::new()
             .app_data(served.clone())
             .app_data(prometheus.clone())
@@ -59,20 +58,17 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .wrap(from_fn(protect))
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)
-    })
-    .on_connect(move |socket, data| {
-        let peer = socket.downcast_ref::<TcpStream>().and_then(|it| it.peer_addr().ok());
-        if let Some(peer) = peer {
-            data.insert(connections.open(peer.ip()));
-        }
-    })
-    .bind(settings.bind)?
-    .workers(workers)
-    .max_connections(most_connections(settings.connections).div_ceil(workers))
-    .shutdown_timeout(10)
-    .disable_signals();
-    let address = server.addrs().first().copied().unwrap_or(settings.bind);
-    Ok(Listening { address, hospital, server: server.run() })
+    };
+    let connected = move |client, data: &mut Extensions| drop(data.insert(connections.open(client)));
+    let listener = TcpListener::bind(settings.bind)?;
+    let address = listener.local_addr()?;
+    let builder = actix_server::Server::build()
+        .workers(workers)
+        .max_concurrent_connections(most_connections(settings.connections).div_ceil(workers))
+        .shutdown_timeout(10)
+        .disable_signals();
+    let server = wire::serve(builder, listener, application, connected)?;
+    Ok(Listening { address, hospital, server })
 }
 
 /// How many connections can be accepted: as many as the settings say and the process may have files open. The limit of

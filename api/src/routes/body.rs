@@ -39,12 +39,15 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     let Some(given) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
     let mut parts = given.to_str().unwrap_or_default().split(';').map(|it| it.trim().to_ascii_lowercase());
     let is_json = parts.next().is_some_and(|it| it == "application/json");
-    let is_utf8 = parts.filter_map(|it| it.strip_prefix("charset=").map(|it| it.trim_matches('"') == "utf-8"));
-    if is_json && is_utf8.into_iter().all(|it| it) {
+    if is_json && parts.filter_map(|it| it.strip_prefix("charset=").map(str::to_owned)).all(|it| is_utf8(&it)) {
         return Ok(());
     }
     let detail = "send the body as JSON in UTF-8, with Content-Type: application/json";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail))
+}
+
+fn is_utf8(charset: &str) -> bool {
+    charset.trim_matches('"') == "utf-8"
 }
 
 async fn read(mut body: web::Payload, largest: usize) -> Result<web::BytesMut, Problem> {

@@ -32,12 +32,18 @@ const OF_THE_DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'sel
                            img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
                            base-uri 'none'; form-action 'none'";
 
+/// The security headers of an answer about a path.
+pub(crate) fn security_headers(path: &str) -> impl Iterator<Item = (HeaderName, &'static str)> + use<> {
+    let policy = if path.starts_with("/docs") { OF_THE_DOCS } else { OF_THE_API };
+    ALWAYS.into_iter().chain([(CONTENT_SECURITY_POLICY, policy)])
+}
+
 /// Adds the security headers to every answer. Outermost of all, so that no answer of the framework is left out.
 pub(crate) async fn protect(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let policy = if request.path().starts_with("/docs") { OF_THE_DOCS } else { OF_THE_API };
+    let headers = security_headers(request.path());
     let mut response = next.call(request).await?.map_into_boxed_body();
     if response.status() == StatusCode::NOT_ACCEPTABLE {
         // The compression answers by itself, as text, if a client takes neither gzip nor an answer as it is.
@@ -45,7 +51,7 @@ pub(crate) async fn protect(
         let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", detail);
         response = complete(response.into_response(problem.error_response())).await;
     }
-    for (name, value) in ALWAYS.into_iter().chain([(CONTENT_SECURITY_POLICY, policy)]) {
+    for (name, value) in headers {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     Ok(response)

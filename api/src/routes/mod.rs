@@ -21,7 +21,7 @@ use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub(crate) use body::Deadline;
-pub(crate) use headers::protect;
+pub(crate) use headers::{protect, security_headers};
 pub(crate) use limits::{Connections, Limits};
 pub use origin::Proxies;
 pub(crate) use request_id::RequestIds;

@@ -80,8 +80,8 @@ fn hops(headers: &HeaderMap, name: &HeaderName, read: fn(&str) -> String) -> Vec
 
 /// The node that an element of `Forwarded` names with `for=` (RFC 7239).
 fn forwarded(element: &str) -> String {
-    let parameters = element.split(';').filter_map(|it| it.trim().split_once('='));
-    let node = parameters.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for"));
+    let mut parameters = element.split(';').filter_map(|it| it.trim().split_once('='));
+    let node = parameters.find(|(name, _)| name.eq_ignore_ascii_case("for"));
     node.map(|(_, node)| node.trim_matches('"').to_owned()).unwrap_or_default()
 }
 

@@ -59,19 +59,47 @@ async fn a_key_that_stands_twice_is_400() {
     send(&admin, "/api/v1/sessions", &[JSON], twice).await.problem(400, "duplicate-key");
 }
 
+/// What the server answers to these bytes before it closes the connection.
+async fn exchange(hospital: &Hospital, bytes: &str) -> String {
+    let address: SocketAddr = hospital.node.base.trim_start_matches("http://").parse().expect("an address");
+    let mut socket = TcpStream::connect(address).await.expect("the server listens");
+    // The server may answer, and close the connection, before it has read everything.
+    let _ = socket.write_all(bytes.as_bytes()).await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut answer)).await;
+    // A reset after the answer is an end of the connection too.
+    let _ = read.expect("the connection ends");
+    String::from_utf8(answer).expect("UTF-8")
+}
+
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_408() {
     let hospital = Hospital::start_with(|settings| settings.body_seconds = 1).await;
-    let address: SocketAddr = hospital.node.base.trim_start_matches("http://").parse().expect("an address");
-    let mut socket = TcpStream::connect(address).await.expect("the server listens");
     let head = "POST /api/v1/sessions HTTP/1.1\r\nhost: hims\r\ncontent-type: application/json\r\n\
                 content-length: 100\r\n\r\n{\"email\":";
-    socket.write_all(head.as_bytes()).await.expect("the head is sent");
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut answer)).await;
-    read.expect("the connection ends").expect("the answer is read");
-    let answer = String::from_utf8(answer).expect("UTF-8");
+    let answer = exchange(&hospital, head).await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"request-timeout\""), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_a_problem_too() {
+    let hospital = Hospital::start().await;
+    let many = "x: y\r\n".repeat(100);
+    for (head, status, code) in [
+        ("NONSENSE\r\n\r\n".to_owned(), 400, "malformed-http"),
+        ("GET /health/live HTTP/1.1\r\nhost: hims\r\nb\u{1}d: x\r\n\r\n".to_owned(), 400, "malformed-http"),
+        (format!("GET /health/live HTTP/1.1\r\nhost: hims\r\n{many}\r\n"), 431, "head-too-large"),
+    ] {
+        let answer = exchange(&hospital, &head).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(head.contains("content-type: application/problem+json"), "{answer}");
+        assert!(head.contains("x-content-type-options: nosniff"), "{answer}");
+        let problem: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(status)));
+        let id = problem["request_id"].as_str().expect("an id");
+        assert!(head.contains(&format!("x-request-id: {id}")), "{answer}");
+    }
 }
 
 #[tokio::test]
