@@ -167,7 +167,8 @@ fn written(problem: &Problem) -> Bytes {
     (body["instance"], body["request_id"]) = (json!("/"), json!(id));
     tracing::info!(status = status.as_u16(), code = body["code"].as_str(), request_id = %id, "refused");
     let body = body.to_string();
-    let headers = security_headers("/").map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+    let headers = security_headers("/").map(|(name, value)| [name.as_str(), ": ", value, "\r\n"].concat());
+    let headers = headers.collect::<String>();
     let reason = status.canonical_reason().unwrap_or_default();
     let text = format!(
         "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\

@@ -1,8 +1,14 @@
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use futures::future::{LocalBoxFuture, Ready, ready};
+use hims_commands::Registry;
+use hims_domain::DomainEvent;
+use hims_projections::TABLES;
 use serde_json::{Value, json};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
@@ -68,18 +74,37 @@ fn unacceptable(request: &ServiceRequest) -> Option<Problem> {
     connection.is_some_and(|it| it.is_one_too_many).then(Connection::refused)
 }
 
-/// The path as it is answered: a part that is neither a word, as in the names of routes, nor a UUID comes from the client
-/// and is left out.
+/// The words in the paths of routes: what stands in them for good, and the names of tables, streams and commands.
+static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let fixed = [
+        "",
+        "api",
+        "v1",
+        "openapi.json",
+        "docs",
+        "health",
+        "live",
+        "ready",
+        "metrics",
+        "sessions",
+        "current",
+        "commands",
+        "events",
+        "stream",
+        "streams",
+    ];
+    let names = TABLES.iter().map(|table| table.name).chain(DomainEvent::STREAMS.iter().copied());
+    let spelt = names.flat_map(|name| [name.to_owned(), name.replace('_', "-")]);
+    let commands = Registry::hospital();
+    let commands = commands.iter().map(|command| command.name.to_owned());
+    fixed.into_iter().map(str::to_owned).chain(spelt).chain(commands).collect()
+});
+
+/// The path as it is answered: what is neither a word of a route nor a UUID comes from the client and is left out.
 fn instance(path: &str) -> String {
     /// How many parts of a path are answered.
     const PARTS: usize = 8;
-    let is_word = |part: &str| {
-        part.len() <= 64 && part.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'_' | b'-' | b'.'))
-    };
-    let is_version = |part: &str| part.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok());
-    let answered = |part| {
-        if is_word(part) || is_version(part) || Uuid::try_parse(part).is_ok() { part } else { "-" }
-    };
+    let answered = |part| if WORDS.contains(part) || Uuid::try_parse(part).is_ok() { part } else { "-" };
     path.split('/').take(PARTS).map(answered).collect::<Vec<_>>().join("/")
 }
 
@@ -116,10 +141,10 @@ pub(super) async fn complete(mut response: ServiceResponse<BoxBody>) -> ServiceR
     problem["instance"] = json!(path);
     problem["request_id"] = json!(id);
     let (code, status) = (problem["code"].as_str(), status.as_u16());
-    if status >= 500 {
-        tracing::error!(status, code, request_id = id, "failed");
-    } else {
-        tracing::info!(status, code, request_id = id, "refused");
+    match status {
+        ..500 => tracing::info!(status, code, request_id = id, "refused"),
+        503 => tracing::warn!(status, code, request_id = id, "not available"),
+        _ => tracing::error!(status, code, request_id = id, "failed"),
     }
     let mut response = head.set_body(BoxBody::new(problem.to_string()));
     let json = HeaderValue::from_static("application/problem+json");
@@ -141,6 +166,8 @@ mod tests {
             ),
             ("/api/v1/streams/vital_signs/999-00-0001", "/api/v1/streams/vital_signs/-"),
             ("/api/v1/patients/Zuzanna%20Kowalczyk", "/api/v1/patients/-"),
+            ("/api/v1/zuzanna", "/api/v1/-"),
+            ("/api/v1/commands/register-patient", "/api/v1/commands/register-patient"),
             ("/", "/"),
         ] {
             assert_eq!(instance(path), expected);

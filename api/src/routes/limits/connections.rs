@@ -10,10 +10,13 @@ use crate::routes::Proxies;
 /// How soon a client with too many connections may ask again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// How many connections are open, by network.
+type Open = Arc<Mutex<HashMap<Network, usize>>>;
+
 /// The connections that are open, by network. Proxies that are trusted and programs on the same machine have as many as
 /// they like, since others speak through them.
 pub(crate) struct Connections {
-    open: Arc<Mutex<HashMap<Network, usize>>>,
+    open: Open,
     per_address: usize,
     proxies: Arc<Proxies>,
 }
@@ -43,7 +46,7 @@ impl Connections {
 
 /// A connection that counts as open until it is dropped.
 pub(crate) struct Connection {
-    counted: Option<(Network, Arc<Mutex<HashMap<Network, usize>>>)>,
+    counted: Option<(Network, Open)>,
     /// Whether the network had as many connections as it may have already: each request is refused then.
     pub(crate) is_one_too_many: bool,
 }

@@ -46,7 +46,7 @@ impl Network {
     pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(it) => IpAddr::V6(Ipv6Addr::from_bits(it.to_bits() & !u128::from(u64::MAX))),
-            v4 => v4,
+            v4 @ IpAddr::V4(_) => v4,
         })
     }
 }
