@@ -1,5 +1,6 @@
 //! Passwords, and what must never be answered about them and about tokens.
 
+use hims_event_store::chain::hex;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -85,7 +86,7 @@ async fn the_hash_of_a_token_is_answered_to_nobody() {
     let nobody = hospital.nobody();
     let answer = nobody.send(nobody.request(Method::POST, "/api/v1/sessions").json(&login)).await.done();
     let token = answer["token"].as_str().expect("a token");
-    let hash = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = hex(&Sha256::digest(token.as_bytes()));
     let doctor = nobody.with_token(token);
     let session = doctor.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     hospital.settle().await;
