@@ -181,6 +181,7 @@ pub struct Hospital {
     /// Connections as the owner of the tables, such as for migrations and rebuilds.
     pub owner: PgPool,
     watcher: JoinHandle<()>,
+    counter: JoinHandle<()>,
     database: Database,
     /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
     pub(crate) stopping: watch::Sender<bool>,
@@ -251,6 +252,7 @@ impl Hospital {
             }
         };
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
+        let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
         let registry = Registry::hospital();
         let stopping = watch::channel(false).0;
         Ok(Self {
@@ -264,6 +266,7 @@ impl Hospital {
             runner,
             owner,
             watcher,
+            counter,
             database,
             stopping,
         })
@@ -307,6 +310,8 @@ impl Hospital {
     /// Writes the appends that wait, stops projecting, and stops the embedded PostgreSQL if this process runs one.
     pub async fn close(self) {
         self.watcher.abort();
+        self.counter.abort();
+        self.executor.record_repeats(true).await;
         self.store.shutdown().await;
         if let Some(runner) = self.runner {
             runner.stop().await;

@@ -1,5 +1,5 @@
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_event_store::Position;
 use hims_projections::query::{self, QueryError};
 use hims_projections::{RunnerHandle, Standing};
@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
 use crate::Hospital;
+use crate::problem::Problem;
 
 /// Answers as long as the process lives.
 pub(super) async fn live() -> HttpResponse {
@@ -62,6 +63,7 @@ pub(super) async fn metrics(hospital: web::Data<Hospital>, prometheus: web::Data
 }
 
 /// The OpenAPI document.
-pub(super) async fn openapi(hospital: web::Data<Hospital>) -> HttpResponse {
-    HttpResponse::Ok().json(crate::openapi::document(&hospital.registry))
+pub(super) async fn openapi(request: HttpRequest, hospital: web::Data<Hospital>) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
+    Ok(HttpResponse::Ok().json(crate::openapi::document(&hospital.registry)))
 }

@@ -98,7 +98,7 @@ impl Findings {
                 let time = text.is_some_and(|it| chrono::DateTime::parse_from_rfc3339(it).is_ok());
                 self.expect(time, at, "a time such as 2026-11-23T10:00:00Z");
             }
-            Shape::Text { .. } => self.expect(text.is_some(), at, "a string"),
+            Shape::Text { .. } | Shape::Secret { .. } => self.expect(text.is_some(), at, "a string"),
             Shape::OneOf { codes, .. } => match text {
                 Some(code) if !codes.contains(&code) => {
                     self.codes.push(at.invalid(format!("must be one of {}", codes.join(", "))));
@@ -195,6 +195,9 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
         Shape::Timestamp => json!({"type": "string", "format": "date-time"}),
         Shape::Text { max, format: "" } => json!({"type": "string", "minLength": 1, "maxLength": max}),
         Shape::Text { max, format } => json!({"type": "string", "minLength": 1, "maxLength": max, "format": format}),
+        Shape::Secret { min, max } => {
+            json!({"type": "string", "minLength": min, "maxLength": max, "format": "password"})
+        }
         Shape::OneOf { set, codes } => one_of(set, codes),
         Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of)}),
         Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema_with(of, one_of)}),
@@ -236,6 +239,7 @@ mod tests {
             | Shape::Date
             | Shape::Timestamp
             | Shape::Text { .. }
+            | Shape::Secret { .. }
             | Shape::OneOf { .. } => {}
         }
     }

@@ -42,7 +42,7 @@ table! {
         /// When the appointment ends. The next appointment may begin at this time.
         ends_at: DateTime<Utc>,
         /// The status of the appointment.
-        status: String [indexed],
+        status: String [indexed] of hims_domain::appointment::Status::CODES,
         /// How urgent the appointment is.
         priority: String,
         /// The reason for the visit.

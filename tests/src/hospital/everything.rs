@@ -19,12 +19,15 @@ pub(crate) async fn everything(hospital: &Hospital) {
     places(&hospital.login("admin").await).await;
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
-    // These events come hours after the commands, so they are appended directly.
+    // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
     record(hospital, "appointment", &missed, "marked_no_show", json!({})).await;
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
+    let repeated = json!({"command": "schedule-appointment", "code": "double-booking", "count": 3,
+                          "stream_type": "appointment", "stream_id": missed});
+    record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "repeated", repeated).await;
     reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
     // This event comes when thousands of refusals wait to be recorded.
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;

@@ -24,7 +24,7 @@ use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
 use crate::{
-    Caller, Claims, Command, Context, Decision, Found, Held, Password, Passwords, Patch, Permission, Reads, Refused,
+    Caller, Claims, Command, Context, Decision, Found, Held, NewPassword, Passwords, Patch, Permission, Reads, Refused,
     Registry, Target, refuse, scopes,
 };
 
@@ -68,8 +68,9 @@ described! {
         pub additional_role_ids: BTreeSet<RoleId>,
         /// The department in which the user works.
         pub department_id: Option<DepartmentId>,
-        /// The first password, to be changed at the first login. The user cannot log in without a password.
-        pub password: Option<Password>,
+        /// The first password, to be changed at the first login: 12 to 200 characters, none of the common ones, not the
+        /// e-mail address and not the name. The user cannot log in without a password.
+        pub password: Option<NewPassword>,
     }
 
     /// Changes a user's name, phone or picture. Users may change their own profile.
@@ -152,7 +153,7 @@ impl Command for CreateUser {
     }
 
     fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
-        Passwords { set: self.password.as_ref(), compare: None }
+        Passwords { set: self.password.as_ref().map(NewPassword::password), compare: None }
     }
 
     fn decide(self, _: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
@@ -160,6 +161,9 @@ impl Command for CreateUser {
         check_not_above(ctx, [self.role_id].iter().chain(&self.additional_role_ids))?;
         if let Some(department) = self.department_id {
             open_department(ctx, department)?;
+        }
+        if let Some(password) = &self.password {
+            password.refuse_personal("/password", &self.email, &self.profile)?;
         }
         if self.password.is_some() && ctx.password_hash.is_none() {
             return refuse(Refusal::NotHashed);

@@ -11,7 +11,8 @@ use super::Refusal;
 use super::roles::check_not_above;
 use crate::machinery::command::existing;
 use crate::{
-    Caller, Command, Context, Decision, Found, Password, Passwords, Permission, Reads, Refused, Target, refuse, scopes,
+    Caller, Command, Context, Decision, Found, NewPassword, Password, Passwords, Permission, Reads, Refused, Target,
+    refuse, scopes,
 };
 
 described! {
@@ -21,16 +22,16 @@ described! {
         pub user_id: UserId,
         /// The current password.
         pub current_password: Password,
-        /// The new password: 12 to 200 characters.
-        pub new_password: Password,
+        /// The new password: 12 to 200 characters, none of the common ones, not the e-mail address and not the name.
+        pub new_password: NewPassword,
     }
 
     /// Gives a user a password that the user must change at the next login, and ends all sessions of the user.
     pub struct ResetPassword {
         /// Which user.
         pub user_id: UserId,
-        /// The new password: 12 to 200 characters.
-        pub new_password: Password,
+        /// The new password: 12 to 200 characters, none of the common ones, not the e-mail address and not the name.
+        pub new_password: NewPassword,
     }
 }
 
@@ -70,17 +71,21 @@ impl Command for ChangePassword {
 
     fn passwords<'a>(&'a self, state: Option<&'a User>) -> Passwords<'a> {
         let hash = state.and_then(|user| user.password_hash.as_ref()).and_then(|hash| hash.known());
-        Passwords { set: Some(&self.new_password), compare: hash.map(|it| (&self.current_password, it.as_str())) }
+        Passwords {
+            set: Some(self.new_password.password()),
+            compare: hash.map(|it| (&self.current_password, it.as_str())),
+        }
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        existing(state)?;
+        let user = existing(state)?;
         if !ctx.password_matches {
             return refuse(Refusal::WrongPassword);
         }
-        if self.current_password == self.new_password {
+        if self.current_password == *self.new_password.password() {
             return refuse(Refusal::SamePassword);
         }
+        self.new_password.refuse_personal("/new_password", &user.email, &user.profile)?;
         let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
         let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: false };
         Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, ctx.caller.session_id))
@@ -101,12 +106,13 @@ impl Command for ResetPassword {
     }
 
     fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
-        Passwords { set: Some(&self.new_password), compare: None }
+        Passwords { set: Some(self.new_password.password()), compare: None }
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
         check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))?;
+        self.new_password.refuse_personal("/new_password", &user.email, &user.profile)?;
         let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
         let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: true };
         Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, None))

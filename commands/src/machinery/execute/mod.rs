@@ -4,6 +4,7 @@ mod append;
 mod attempt;
 mod backlog;
 mod record;
+mod repeats;
 mod replay;
 mod turns;
 
@@ -44,6 +45,7 @@ pub struct Executor {
     turns: Turns,
     /// The queues of the requests under one idempotency key.
     repetitions: Turns,
+    repeats: repeats::Repeats,
 }
 
 /// The result of one attempt to carry out a command.
@@ -62,7 +64,15 @@ impl Executor {
     pub fn new(store: Arc<dyn EventStore>, surroundings: Surroundings) -> Self {
         let (turns, repetitions) = (Turns::default(), Turns::default());
         let backlog = Backlog::new(Arc::clone(&store), surroundings.clone());
-        Self { store, surroundings, states: StateCache::new(), backlog, turns, repetitions }
+        Self {
+            store,
+            surroundings,
+            states: StateCache::new(),
+            backlog,
+            turns,
+            repetitions,
+            repeats: repeats::Repeats::default(),
+        }
     }
 
     /// The event log.

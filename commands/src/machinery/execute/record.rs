@@ -5,6 +5,7 @@ use hims_event_store::{Append, Metadata, NewEvent, StreamAppend};
 use uuid::Uuid;
 
 use super::Executor;
+use super::repeats::Attempt;
 use crate::machinery::context::new_id;
 use crate::machinery::decision::stored_subject;
 use crate::{Command, Found, Request, Target};
@@ -25,8 +26,8 @@ impl Executor {
         None
     }
 
-    /// Records a refused attempt for the audit, at once or as soon as the log takes it. The caller need not know, since
-    /// nothing was done.
+    /// Records a refused attempt for the audit. An attempt that repeats one of the last minute is only counted: its
+    /// repetitions become one event ([`record_repeats`](Self::record_repeats)).
     pub(crate) async fn record_attempt(
         &self,
         command: &'static str,
@@ -34,6 +35,15 @@ impl Executor {
         event: &access::Event,
         patient: Option<Subject>,
     ) {
+        let attempt = Attempt { command, request: request.clone(), event: event.clone(), patient };
+        if !self.repeats.count(&attempt, self.now()) {
+            self.write_attempt(&attempt).await;
+        }
+    }
+
+    /// Writes a refused attempt into the log. A failure to write it is only logged, since nothing was done.
+    pub(super) async fn write_attempt(&self, attempt: &Attempt) {
+        let Attempt { command, request, event, patient } = attempt;
         let entropy = self.entropy();
         let now = self.now();
         let stream = NewEvent::new(access::Access::STREAM, event)

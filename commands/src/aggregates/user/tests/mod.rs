@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::machinery::scopes::{SESSION_TOKEN, USER_EMAIL, USER_PATIENT, USER_SESSIONS, USERS_WITH_ROLE};
-use crate::role_id;
 use crate::testing::samples::{
     DEPARTMENT, DOCTOR, OTHER_DEPARTMENT, OTHER_DOCTOR, OTHER_PATIENT, PATIENT, ask, created, created_with, defined,
     opened, registered, with,
 };
 use crate::testing::world::{somebody, user};
 use crate::testing::{Given, HASH, given, now, of, releases, shares, takes, unshares};
+use crate::{Password, role_id};
 
 const TOKEN: &str = "0123abcd";
 const SESSION: Uuid = Uuid::from_u128(50);
@@ -57,12 +57,12 @@ fn change_password(new: &str) -> ChangePassword {
     ChangePassword {
         user_id: DOCTOR,
         current_password: Password::new("correct horse battery"),
-        new_password: Password::new(new),
+        new_password: NewPassword::new(new),
     }
 }
 
 fn reset_password() -> ResetPassword {
-    ResetPassword { user_id: DOCTOR, new_password: Password::new("staple horse battery") }
+    ResetPassword { user_id: DOCTOR, new_password: NewPassword::new("staple horse battery") }
 }
 
 fn password_changed(must_change_password: bool) -> Event {
@@ -95,7 +95,7 @@ fn given_user(events: impl IntoIterator<Item = Event>) -> Given<User> {
 fn session(then: impl IntoIterator<Item = session::Event>) -> Vec<session::Event> {
     let started = session::Event::Started {
         user_id: DOCTOR,
-        token_hash: TOKEN.to_owned(),
+        token_hash: TOKEN.to_owned().into(),
         idle_expires_at: now() + TimeDelta::minutes(30),
         absolute_expires_at: now() + TimeDelta::hours(12),
     };

@@ -28,9 +28,10 @@ use crate::testing::samples::{
 use crate::testing::world::{World, metadata, refused, somebody};
 use crate::testing::{ASKING, at, id, now};
 use crate::user::{ChangePassword, ChangeUserProfile};
-use crate::{Password, Registry};
+use crate::{NewPassword, Password, Registry};
 
 mod races;
+mod repeats;
 mod repetition;
 mod states;
 mod streams;
@@ -275,7 +276,7 @@ async fn with_a_password_of_somebody_elses_choice_nothing_is_allowed_but_to_chan
     let change = |user_id| ChangePassword {
         user_id,
         current_password: Password::new("correct horse battery"),
-        new_password: Password::new("staple horse battery"),
+        new_password: NewPassword::new("staple horse battery"),
     };
     let somebody_elses = world.executor.execute(change(id(77)), Request::of(rosa())).await;
     assert_eq!(refused(somebody_elses).code, "password-change-required");
