@@ -34,6 +34,8 @@ mod standing;
 mod streams;
 mod summary;
 mod tables;
+mod visits;
+mod who_acts;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::Client;
