@@ -179,7 +179,7 @@ fn an_appointment_takes_a_quarter_of_an_hour_unless_told() {
         "patient_id": PATIENT, "provider_id": DOCTOR, "appointment_type": "new", "starts_at": "2026-11-23T12:00:00Z",
     }));
     assert_eq!(command.slot, slot("2026-11-23T12:00:00Z", 15));
-    assert_eq!(command.priority, Priority::Normal);
+    assert_eq!(command.visit.priority, Priority::Normal);
 }
 
 #[test]
