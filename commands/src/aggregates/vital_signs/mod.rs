@@ -171,6 +171,10 @@ fn possible(measurements: Measurements, at: &Pointer<'_>) -> Result<Measurements
         let message = "give a height that fits the weight: the body mass index exceeds 999.9";
         impossible.push(Pointer::Field(at, "height_cm").invalid(message));
     }
+    if measurements.oxygen_flow_rate.is_some_and(|it| it > Decimal::ZERO) && !measurements.oxygen_supplement {
+        let message = "give true, since an oxygen flow is given, or leave the flow out";
+        impossible.push(Pointer::Field(at, "oxygen_supplement").invalid(message));
+    }
     if impossible.is_empty() {
         Ok(measurements)
     } else {
