@@ -156,7 +156,7 @@ impl Findings {
 
 /// Whether a field of a request may be left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Presence {
+pub(super) enum Presence {
     Required,
     Optional,
     /// The field belongs to changes: a field that is left out stays. In a map, null removes an entry.
