@@ -27,6 +27,13 @@ impl<A: Claims> Decision<A> {
         Self { events: vec![event], others: Vec::new() }
     }
 
+    /// Adds a further event of the command's own stream.
+    #[must_use]
+    pub fn followed_by(mut self, event: A::Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
     /// Adds the first event of another stream, which must not exist yet.
     #[must_use]
     pub fn begin<B: Claims>(mut self, id: impl Into<Uuid>, event: B::Event) -> Self {

@@ -106,6 +106,33 @@ fn malformed<C: Command>(malformed: schema::Malformed) -> Failure {
 mod tests {
     use super::*;
 
+    /// Adds the fields of a request that have a default, except for those of changes (merge patches) and confirmations.
+    fn defaults(shape: &Shape, found: &mut Vec<&'static str>) {
+        match shape {
+            Shape::List(of) | Shape::Map(of) | Shape::Optional(of) => defaults(of, found),
+            Shape::Object(fields) => {
+                for field in *fields {
+                    if field.default && !field.name.starts_with("confirm_") {
+                        found.push(field.name);
+                    }
+                    defaults(&field.shape, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn in_no_command_that_changes_something_does_a_default_stand_for_what_was_not_said() {
+        let is_of_field =
+            |shape: &Shape, name| matches!(shape, Shape::Object(of) if of.iter().any(|it| it.name == name));
+        for command in Registry::hospital().iter().filter(|it| !is_of_field(&it.shape, "id")) {
+            let mut found = Vec::new();
+            defaults(&command.shape, &mut found);
+            assert!(found.is_empty(), "{}: {found:?} have defaults; use `Option` or `Patch`", command.name);
+        }
+    }
+
     #[test]
     fn a_request_is_told_apart_by_a_text_that_stays_the_same() {
         let user = Actor::User { id: uuid::Uuid::from_u128(7) };

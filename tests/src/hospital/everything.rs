@@ -5,7 +5,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::demo::{self, appointment, at, busy_day, department, medication, person, prescription};
+use super::demo::{self, DOCTOR, appointment, at, busy_day, department, early, medication, person, prescription, user};
 use super::{Client, Hospital};
 
 /// The commands that can be run only hours after others, so that their events are appended directly.
@@ -74,7 +74,10 @@ async fn people(hospital: &Hospital) {
     let password = json!({"user_id": own, "current_password": "to be changed", "new_password": demo::PASSWORD});
     hospital.nobody().login_as("own@example.org", "to be changed").await.did("change-password", password).await;
     let whom = hospital.login("reception").await.did("register-patient", person("Oda", "Own", 55)).await;
-    admin.did("link-user-to-patient", json!({"user_id": own, "patient_id": whom})).await;
+    let linked = json!({"user_id": own, "patient_id": whom});
+    admin.did("link-user-to-patient", linked.clone()).await;
+    admin.did("unlink-user-from-patient", json!({"user_id": own})).await;
+    admin.did("link-user-to-patient", linked).await;
 }
 
 async fn places(admin: &Client) {
@@ -100,9 +103,15 @@ async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
     let moved = json!({"appointment_id": appointment_id, "starts_at": at(22, 0), "room_id": demo::room(2)});
     reception.did("reschedule-appointment", moved).await;
     let seen = reception.did("schedule-appointment", appointment(patient_id, at(23, 0))).await;
-    for command in ["check-in-appointment", "start-appointment", "complete-appointment"] {
+    reception.did("check-in-appointment", early(&seen)).await;
+    let mistaken = json!({"appointment_id": seen, "reason": "somebody else had come"});
+    reception.did("undo-appointment-check-in", mistaken).await;
+    reception.did("check-in-appointment", early(&seen)).await;
+    for command in ["start-appointment", "complete-appointment"] {
         reception.did(command, json!({"appointment_id": seen})).await;
     }
+    let here = json!({"patient_id": patient_id, "provider_id": user(DOCTOR), "appointment_type": "urgent"});
+    reception.did("check-in-walk-in", here).await;
     let started = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
     doctor.did("cancel-consultation", json!({"consultation_id": started, "reason": "called away"})).await;
     let allergy_id = Uuid::from_u128(0xa11e);

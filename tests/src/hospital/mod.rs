@@ -39,6 +39,8 @@ mod streams;
 mod summary;
 mod tables;
 mod unrecorded;
+mod visits;
+mod who_acts;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::Client;

@@ -1,14 +1,13 @@
 //! The passwords of users. A new password ends the sessions that were begun with the old password.
 
 use hims_domain::permission::Update;
-use hims_domain::role::Role;
 use hims_domain::session::{self, EndReason, Session};
 use hims_domain::user::{Event, User};
 use hims_domain::{UserId, described};
 use uuid::Uuid;
 
 use super::Refusal;
-use super::roles::check_not_above;
+use super::roles::{check_not_above_user, reads_roles_of};
 use crate::machinery::command::existing;
 use crate::{
     Caller, Command, Context, Decision, Found, NewPassword, Password, Passwords, Permission, Reads, Refused, Target,
@@ -47,8 +46,9 @@ pub(super) fn end_sessions(
         .fold(decision, |decision, (id, _)| decision.also::<Session>(id, session::Event::Ended { reason }))
 }
 
-pub(super) fn sessions_of(user: UserId) -> Reads {
-    Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, user.to_string())
+/// Also looks up the sessions of a user.
+pub(super) fn with_sessions_of(reads: Reads, user: UserId) -> Reads {
+    reads.owners::<Session>(scopes::USER_SESSIONS, user.to_string())
 }
 
 impl Command for ChangePassword {
@@ -62,7 +62,7 @@ impl Command for ChangePassword {
     }
 
     fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        sessions_of(self.user_id)
+        with_sessions_of(Reads::nothing(), self.user_id)
     }
 
     fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
@@ -102,7 +102,7 @@ impl Command for ResetPassword {
     }
 
     fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        state.iter().flat_map(|it| it.role_ids()).fold(sessions_of(self.user_id), Reads::stream::<Role>)
+        with_sessions_of(reads_roles_of(state), self.user_id)
     }
 
     fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
@@ -111,7 +111,7 @@ impl Command for ResetPassword {
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
-        check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))?;
+        check_not_above_user(ctx, user)?;
         self.new_password.refuse_personal("/new_password", &user.email, &user.profile)?;
         let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
         let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: true };

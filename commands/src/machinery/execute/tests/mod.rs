@@ -7,6 +7,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Prescription};
+use hims_domain::role::Role;
 use hims_domain::room::Room;
 use hims_domain::user::{self, User};
 use hims_domain::{AppointmentId, MedicationLotId, PatientId, Personal, PrescriptionId, fold};
@@ -23,12 +24,12 @@ use crate::prescription::DispensePrescription;
 use crate::room::SuspendRoom;
 use crate::testing::samples::{
     APPOINTMENT, DEPARTMENT, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_PATIENT, PATIENT, ROOM, added_medication,
-    added_room, ann, ask, cardiology, created, delivery, opened, registered, registered_as, said, with,
+    added_room, ann, ask, cardiology, created, defined, delivery, opened, registered, registered_as, said, with,
 };
 use crate::testing::world::{World, metadata, refused, somebody};
 use crate::testing::{ASKING, at, id, now};
 use crate::user::{ChangePassword, ChangeUserProfile};
-use crate::{NewPassword, Password, Registry};
+use crate::{NewPassword, Password, Registry, role_id};
 
 mod races;
 mod repeats;
@@ -43,6 +44,7 @@ async fn hospital() -> World {
     let world = World::new();
     world.has::<Patient>(PATIENT, [registered()]).await;
     world.has::<User>(DOCTOR, [created()]).await;
+    world.has::<Role>(role_id("doctor"), [defined("doctor")]).await;
     world.has::<Department>(DEPARTMENT, [opened()]).await;
     world.has::<Room>(ROOM, [added_room()]).await;
     world.has::<Medication>(MEDICATION, [added_medication()]).await;

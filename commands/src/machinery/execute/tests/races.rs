@@ -4,9 +4,11 @@ use std::future::Future;
 
 use futures::future::join_all;
 
+use hims_domain::ConsultationId;
 use hims_event_store::{Append, NewEvent, StreamAppend};
 
 use super::*;
+use crate::consultation::StartConsultation;
 
 const CALLERS: u128 = 16;
 
@@ -40,6 +42,18 @@ async fn of_sixteen_callers_one_gets_the_slot() {
     });
     one_won(outcomes.await, "double-booking");
     assert_eq!(world.count("appointment.scheduled").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixteen_callers_one_opens_the_consultation() {
+    let world = Arc::new(hospital().await);
+    let outcomes = race(|nth| {
+        let world = Arc::clone(&world);
+        let body = json!({"id": id::<ConsultationId>(400 + nth), "patient_id": PATIENT, "provider_id": DOCTOR});
+        async move { world.execute(ask::<StartConsultation>(body)).await }
+    });
+    one_won(outcomes.await, "already-open");
+    assert_eq!(world.count("consultation.started").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
