@@ -20,6 +20,7 @@ mod idempotency;
 mod nodes;
 mod pages;
 mod plans;
+mod prescribing;
 mod problems;
 mod process;
 mod projections;
