@@ -102,7 +102,7 @@ described! {
         pub allergen_type: AllergenType,
         /// The substance that causes the allergy, such as `penicillin`.
         pub allergen_name: Personal<Text<200>>,
-        /// The RxNorm concept of the substance (RXCUI), by which the substance is found among the ingredients of products.
+        /// The RxNorm concept of the substance (RXCUI), with which the ingredients of products are compared.
         pub rxnorm_code: Option<Personal<Text<20>>>,
         /// The severity of the reaction.
         pub severity: Option<Severity>,

@@ -192,9 +192,13 @@ mod tests {
 
     use super::*;
 
+    fn written() -> impl Strategy<Value = String> {
+        prop_oneof![any::<String>(), r"\{?[A-Za-z]{1,8}[.)}/ ]?[a-z]{0,4}"]
+    }
+
     proptest! {
         #[test]
-        fn a_unit_that_is_read_again_stays(text in prop_oneof![any::<String>(), r"\{?[A-Za-z]{1,8}[.)}/ ]?[a-z]{0,4}"]) {
+        fn a_unit_that_is_read_again_stays(text in written()) {
             let unit = Unit::from(text.as_str());
             prop_assert_eq!(Unit::from(unit.as_str()), unit);
         }

@@ -136,6 +136,7 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     let mut two = prescription(patient_id, 2, "5", "tablet");
     let mut other = two["items"][0].clone();
     other["medication_id"] = json!(medication(1));
+    other["quantity_unit"] = json!("capsule");
     two["items"].as_array_mut().expect("items").push(other);
     let prescription_id = doctor.did("write-prescription", two).await;
     pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
@@ -147,8 +148,8 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     pharmacist.did("record-external-dispensing", json!({"prescription_id": elsewhere})).await;
 }
 
-/// Two parts of a prescription against an allergy that the prescriber overrides, and each against one more allergy, which
-/// the pharmacist overrides. The allergies are retired in the end.
+/// Dispenses a prescription against an allergy in two parts. The prescriber overrides the allergy; before each part one
+/// more allergy becomes known, which the pharmacist overrides. The allergies are retired in the end.
 async fn overriding(doctor: &Client, pharmacist: &Client, patient_id: &str) {
     let mut allergies = Vec::new();
     let allergic = async |name: &str| {

@@ -10,8 +10,8 @@ use super::{Refusal, not_erased};
 use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target, refuse};
 
 described! {
-    /// Records an allergy or intolerance. An allergy to a substance to which the patient has an allergy already is refused
-    /// with the ids of the candidates, unless the caller confirms that the allergy is another.
+    /// Records an allergy or intolerance. If the patient has an active allergy to the same substance, the command is
+    /// refused with the ids of the candidates, unless the caller confirms that the allergy is another.
     pub struct RecordAllergy {
         /// Which patient.
         pub patient_id: PatientId,

@@ -22,8 +22,8 @@ pub(super) struct Alerts {
 }
 
 impl Alerts {
-    /// Adds an alert for each allergy against an item. The message names the product; what the patient is allergic to is
-    /// a personal value, so the candidates of the refusal name the allergies by their ids only.
+    /// Adds an alert for each allergy against an item. The message names the product. The allergen is a personal value,
+    /// so the refusal has only the ids of the allergies, as candidates.
     pub(super) fn add(&mut self, pointer: &str, medication: &Medication, allergies: BTreeSet<AllergyId>) {
         let name = medication.details.name.as_str();
         let message = format!("the patient has a recorded allergy to {name}; choose another, or give override_reason");
@@ -40,8 +40,8 @@ impl Alerts {
         if self.errors.is_empty() {
             return Ok(());
         }
-        let detail = "the patient has recorded allergies (see candidates) to the items in errors; choose other medications, \
-                      or repeat with an override_reason of 10 to 500 characters for each item";
+        let detail = "the patient has recorded allergies (see candidates) to the items in errors; choose other \
+                      medications, or repeat with an override_reason of 10 to 500 characters for each item";
         let candidates = self.allergies.into_iter().map(Into::into).collect();
         Err(Refused { errors: self.errors, candidates, ..Refused::new(Kind::Conflict, "needs-override", detail) })
     }

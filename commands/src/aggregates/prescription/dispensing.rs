@@ -33,8 +33,8 @@ described! {
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
-    /// Dispenses a prescription, or a part of it, and takes the quantities from stock. An item to which the patient has an
-    /// allergy that nobody overrode when the prescription was written needs an `override_reason`.
+    /// Dispenses a prescription, or a part of it, and takes the quantities from stock. An item needs an
+    /// `override_reason` if the patient has an allergy to it that nobody has overridden yet.
     pub struct DispensePrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
@@ -54,8 +54,8 @@ impl DispensePrescription {
         }
     }
 
-    /// The overrides of allergies to the lines that are to be dispensed. An allergy that was overridden before, when the
-    /// prescription was written or in an earlier dispensing, needs no other reason.
+    /// The overrides of allergies to the lines that are to be dispensed. An allergy that was overridden when the
+    /// prescription was written, or in an earlier dispensing, needs no other reason.
     ///
     /// # Errors
     /// A refusal with every allergy for which the command gives no reason.
