@@ -93,8 +93,8 @@ pub struct Dispensing {
     pub quantity: Decimal,
 }
 
-/// Why a line was dispensed in spite of allergies to the medication that nobody had overridden before, because they were
-/// recorded after the prescription was written.
+/// Why a line was dispensed in spite of allergies to the medication that nobody had overridden before, because they
+/// were recorded after the prescription was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Override {
     /// The line of the prescription.
