@@ -178,16 +178,17 @@ impl Command for WritePrescription {
                 return refuse(Refusal::CancelledConsultation);
             }
         }
-        // An import records what was prescribed elsewhere long ago, so there is nobody to be asked.
+        // An import records what was prescribed elsewhere long ago, so there is nobody to be asked, and its units say
+        // nothing of how this hospital counts.
         let is_asked = !ctx.caller.is_system;
         let (mut new_units, mut alerts) = (NewUnits::default(), Alerts::default());
         let mut items = Vec::with_capacity(self.items.len());
         for (index, (order, nth)) in self.items.into_iter().zip(1..).enumerate() {
             let medication = check_order(&order, index, ctx)?;
-            let unit_field = format!("/items/{index}/quantity_unit");
-            new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
             let mut overridden_allergies = BTreeSet::new();
             if is_asked {
+                let unit_field = format!("/items/{index}/quantity_unit");
+                new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
                 let allergies = against(patient, medication);
                 match order.override_reason {
                     Some(_) => overridden_allergies = allergies,
@@ -196,7 +197,7 @@ impl Command for WritePrescription {
             }
             items.push(Item { id: ctx.new_id(nth).into(), order, overridden_allergies });
         }
-        if is_asked && !self.confirm_unit {
+        if !self.confirm_unit {
             new_units.none()?;
         }
         alerts.none()?;
