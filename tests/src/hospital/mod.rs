@@ -24,6 +24,7 @@ mod nodes;
 mod pages;
 mod passwords;
 mod plans;
+mod prescribing;
 mod problems;
 mod process;
 mod projections;
