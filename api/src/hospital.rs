@@ -222,7 +222,8 @@ impl Hospital {
                     error => error.into(),
                 }
             })?);
-        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
+        let executor = Executor::new(Arc::clone(&store), surroundings());
+        let executor = Arc::new(executor.in_phone_region(settings.phone_region));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use hims_domain::Described;
 use hims_domain::instant::instant;
+use hims_domain::values::PartialDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -98,17 +99,35 @@ impl HumanName {
         used("official").or_else(|| used("usual")).or_else(|| names.first())
     }
 
-    /// Given, middle and family name. Names that are not given apart are read from the text of the whole name.
-    pub(super) fn parts(&self) -> Option<(&str, String, &str)> {
-        let mut given = self.given.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
-        let family = self.family.as_deref().map(str::trim).filter(|it| !it.is_empty());
-        if let (Some(first), Some(family)) = (given.next(), family) {
-            return Some((first, given.collect::<Vec<_>>().join(" "), family));
+    /// The parts of the name. Parts that are not given apart are read from the text of the whole name: a family name
+    /// stands before a comma (`García López, María`) or else last. A text of one word is a family name.
+    pub(super) fn parts(&self) -> NameParts<'_> {
+        let mut given = self.given.iter().filter_map(|it| word(it));
+        let (first, family) = (given.next(), self.family.as_deref().and_then(word));
+        if first.is_some() || family.is_some() {
+            return NameParts { first, middle: given.collect::<Vec<_>>().join(" "), family };
         }
-        let (given, family) = self.text.as_deref()?.trim().rsplit_once(char::is_whitespace)?;
-        let (first, middle) = given.split_once(char::is_whitespace).unwrap_or((given, ""));
-        Some((first, middle.trim().to_owned(), family))
+        let text = self.text.as_deref().unwrap_or_default().trim();
+        let (given, family) = match text.split_once(',') {
+            Some((family, given)) => (given, family),
+            None => text.rsplit_once(char::is_whitespace).unwrap_or(("", text)),
+        };
+        let (first, middle) = given.trim().split_once(char::is_whitespace).unwrap_or((given, ""));
+        NameParts { first: word(first), middle: middle.trim().to_owned(), family: word(family) }
     }
+}
+
+/// The parts of a person's name. A person may have only a given or only a family name.
+pub(super) struct NameParts<'a> {
+    pub(super) first: Option<&'a str>,
+    /// The further given names; empty if there are none.
+    pub(super) middle: String,
+    pub(super) family: Option<&'a str>,
+}
+
+/// A text without the white space around it; `None` if nothing else is left.
+fn word(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|it| !it.is_empty())
 }
 
 /// A phone number, an e-mail address, or another way to reach a person or an organization.
@@ -170,6 +189,11 @@ fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>
 /// record cannot hold.
 pub(super) fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
     instant(text?).filter(Described::is_valid).map(|it| it.trunc_subsecs(6))
+}
+
+/// Reads a `date` of which the day, or the month and the day, may be missing. A time that follows the date is dropped.
+pub(super) fn partial_date(text: &str) -> Result<PartialDate, &'static str> {
+    PartialDate::parse(text.split_once('T').map_or(text, |(date, _)| date))
 }
 
 /// Reads a whole `date`. A year, or a year and a month, gives `None`.

@@ -1,3 +1,4 @@
+use hims_commands::{PhoneRegion, read_phone};
 use hims_domain::values::{Email, LongText, Phone, Text};
 use hims_domain::{Described, Personal};
 
@@ -43,9 +44,9 @@ impl Kept {
         self.personal(element, Some(&texts.join("; ")))
     }
 
-    /// A phone number.
-    pub(super) fn phone(&mut self, number: Option<&str>) -> Option<Phone> {
-        self.parsed("telecom", number, Phone::parse)
+    /// A phone number, of a region if the number has no country code. A number that cannot be read is left out.
+    pub(super) fn phone(&mut self, number: Option<&str>, region: PhoneRegion) -> Option<Phone> {
+        self.parsed("telecom", number, |it| read_phone(it, region))
     }
 
     /// An e-mail address.
@@ -58,7 +59,7 @@ impl Kept {
         &mut self,
         element: &'static str,
         text: Option<&str>,
-        parse: fn(&str) -> Result<T, E>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
         let parsed = parse(text?).ok();
         if parsed.is_none() {

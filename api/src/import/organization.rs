@@ -65,7 +65,7 @@ pub(super) async fn import(
         description: None,
         parent_id: parent.map(|(id, _)| id.into()),
         time_zone: Text::from(writer.settings.time_zone.name()),
-        phone: kept.phone(ContactPoint::of(&organization.telecom, "phone").next()),
+        phone: kept.phone(ContactPoint::of(&organization.telecom, "phone").next(), writer.executor.phone_region()),
         head_user_id: None,
     };
     writer.execute(OpenDepartment { id: Some(found.id.into()), details }, at).await?;

@@ -1,17 +1,17 @@
 //! Patient -> patient. The record cannot hold yet whether a patient is deceased.
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::NaiveTime;
+use hims_commands::PhoneRegion;
 use hims_commands::patient::RegisterPatient;
 use hims_domain::Personal;
 use hims_domain::patient::{Demographics, Gender, Identifier, Patient};
-use hims_domain::values::Ssn;
+use hims_domain::values::{Country, Ssn};
 
 use super::bundle;
-use super::datatypes::{self, ContactPoint, Extension, HumanName, date};
+use super::datatypes::{self, ContactPoint, Extension, HumanName, partial_date};
 use super::first_seen::FirstSeen;
 use super::gather::Found;
 use super::kept::Kept;
-use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
@@ -30,21 +30,26 @@ pub(super) async fn import(
         return Ok(Fate::AlreadyThere);
     }
     let patient = &found.resource;
-    let born = date(patient.birth_date.as_deref()).ok_or(Reason::NoBirthDate)?;
     let mut kept = Kept::default();
+    let demographics = demographics(patient, writer.executor.phone_region(), &mut kept);
+    let born = demographics.days_of_birth().map(|days| days.start().and_time(NaiveTime::MIN).and_utc());
     let command = RegisterPatient {
         id: Some(found.id.into()),
-        demographics: demographics(patient, born, &mut kept)?,
+        demographics,
         identifiers: identifiers(&patient.identifier, &mut kept),
         confirm_not_duplicate: true,
     };
-    let at = seen.at(found.id).map(|it| it.max(born.and_time(NaiveTime::MIN).and_utc()));
+    let at = seen.at(found.id).map(|it| born.map_or(it, |born| it.max(born)));
     writer.execute(command, at).await?;
     Ok(Fate::Imported(kept.left_out))
 }
 
-fn demographics(patient: &bundle::Patient, born: NaiveDate, kept: &mut Kept) -> Result<Demographics, Reason> {
-    let (first, middle, last) = HumanName::best(&patient.name).and_then(HumanName::parts).ok_or(Reason::NoName)?;
+/// The demographics of a patient. A patient without a name is registered as one whose name is unknown.
+fn demographics(patient: &bundle::Patient, region: PhoneRegion, kept: &mut Kept) -> Demographics {
+    let name = HumanName::best(&patient.name).map(HumanName::parts);
+    let first_name = kept.personal("name", name.as_ref().and_then(|it| it.first));
+    let last_name = kept.personal("name", name.as_ref().and_then(|it| it.family));
+    let born = kept.parsed("birthDate", patient.birth_date.as_deref(), partial_date);
     let mut phones = ContactPoint::of(&patient.telecom, "phone");
     let ssn = patient.identifier.iter().find(|it| it.system.as_deref() == Some(SSN));
     let nowhere = datatypes::Address::default();
@@ -52,22 +57,24 @@ fn demographics(patient: &bundle::Patient, born: NaiveDate, kept: &mut Kept) -> 
     let mut lines = address.line.iter();
     let preferred = patient.communication.iter().find(|it| it.preferred).or(patient.communication.first());
     let language = preferred.and_then(|it| it.language.codes_in(LANGUAGES).next().or(it.language.words()));
-    Ok(Demographics {
-        first_name: kept.personal("name", Some(first)).ok_or(Reason::NoName)?,
-        last_name: kept.personal("name", Some(last)).ok_or(Reason::NoName)?,
-        middle_name: kept.personal("name", Some(&middle)),
-        date_of_birth: born.into(),
+    Demographics {
+        name_unknown: first_name.is_none() && last_name.is_none(),
+        first_name,
+        last_name,
+        middle_name: kept.personal("name", name.as_ref().map(|it| it.middle.as_str())),
+        date_of_birth: born.map(Personal::Known),
+        birth_date_precision: None,
         gender: gender(patient.gender.as_deref()),
         ssn: kept.parsed("identifier", ssn.and_then(|it| it.value.as_deref()), Ssn::parse).map(Personal::Known),
         email: kept.email(ContactPoint::of(&patient.telecom, "email").next()).map(Personal::Known),
-        phone_primary: kept.phone(phones.next()).map(Personal::Known),
-        phone_secondary: kept.phone(phones.next()).map(Personal::Known),
+        phone_primary: kept.phone(phones.next(), region).map(Personal::Known),
+        phone_secondary: kept.phone(phones.next(), region).map(Personal::Known),
         address_line_1: kept.personal("address", lines.next().map(String::as_str)),
         address_line_2: kept.personal("address", Some(&lines.map(String::as_str).collect::<Vec<_>>().join(", "))),
         city: kept.personal("address", address.city.as_deref()),
         state: kept.personal("address", address.state.as_deref()),
         postal_code: kept.personal("address", address.postal_code.as_deref()),
-        country: kept.personal("address", address.country.as_deref()),
+        country: kept.parsed("address", address.country.as_deref(), Country::parse).map(Personal::Known),
         marital_status: kept.personal("maritalStatus", patient.marital_status.as_ref().and_then(|it| it.words())),
         occupation: None,
         emergency_contact_name: None,
@@ -79,7 +86,7 @@ fn demographics(patient: &bundle::Patient, born: NaiveDate, kept: &mut Kept) -> 
         blood_type: None,
         organ_donor: false,
         advance_directive: false,
-    })
+    }
 }
 
 fn gender(code: Option<&str>) -> Gender {

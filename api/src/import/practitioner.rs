@@ -50,11 +50,12 @@ pub(super) async fn import(
         return Ok(Fate::AlreadyThere);
     }
     let mut kept = Kept::default();
-    let (first, _, last) = HumanName::best(&practitioner.name).and_then(HumanName::parts).ok_or(Reason::NoName)?;
+    let name = HumanName::best(&practitioner.name).map(HumanName::parts).ok_or(Reason::NoName)?;
+    let phone = ContactPoint::of(&practitioner.telecom, "phone").next();
     let profile = Profile {
-        first_name: kept.personal("name", Some(first)).ok_or(Reason::NoName)?,
-        last_name: kept.personal("name", Some(last)).ok_or(Reason::NoName)?,
-        phone: kept.phone(ContactPoint::of(&practitioner.telecom, "phone").next()).map(Personal::Known),
+        first_name: kept.personal("name", name.first).ok_or(Reason::NoName)?,
+        last_name: kept.personal("name", name.family).ok_or(Reason::NoName)?,
+        phone: kept.phone(phone, writer.executor.phone_region()).map(Personal::Known),
         avatar_url: None,
     };
     let user = CreateUser {

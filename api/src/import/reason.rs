@@ -27,8 +27,6 @@ pub enum Reason {
     Impossible,
     /// The resource has no name.
     NoName,
-    /// The patient has no whole date of birth.
-    NoBirthDate,
     /// The resource has no time, or no time that the record can hold.
     NoTime,
     /// The time of the resource is in the future.
@@ -62,7 +60,6 @@ impl fmt::Display for Reason {
             Self::UnknownUnit => "in a unit that is not known",
             Self::Impossible => "beyond what is physically possible",
             Self::NoName => "has no name",
-            Self::NoBirthDate => "has no whole date of birth",
             Self::NoTime => "has no time",
             Self::InTheFuture => "lies in the future",
             Self::EndsBeforeItStarts => "ends before it starts",

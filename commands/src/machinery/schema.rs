@@ -1,6 +1,7 @@
 //! Checks requests against shapes, and writes the same shapes as JSON Schema.
 
 use chrono::{DateTime, SubsecRound as _};
+use hims_domain::values::PartialDate;
 use hims_domain::{Described, Field, Invalid, Pointer, Shape};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -94,6 +95,10 @@ impl Findings {
                 let date = text.is_some_and(|it| it.parse::<chrono::NaiveDate>().is_ok());
                 self.expect(date, at, "a date such as 2026-11-23");
             }
+            Shape::PartialDate => {
+                let date = text.is_some_and(|it| PartialDate::parse(it).is_ok());
+                self.expect(date, at, "a date such as 2026-11-23, 2026-11 or 2026");
+            }
             Shape::Timestamp => {
                 let time = text.is_some_and(|it| chrono::DateTime::parse_from_rfc3339(it).is_ok());
                 self.expect(time, at, "a time such as 2026-11-23T10:00:00Z");
@@ -149,7 +154,7 @@ impl Findings {
 }
 
 /// Every field of an object, including the fields of flattened objects, with whether the field may be left out.
-fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
+pub(super) fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
     match shape {
         Shape::Patch(of) => fields(of, true),
         Shape::Object(declared) => declared
@@ -192,6 +197,10 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
             json!({"type": "string", "format": "uuid", "x-hims-aggregate": stream, "x-hims-part": part})
         }
         Shape::Date => json!({"type": "string", "format": "date"}),
+        Shape::PartialDate => json!({"anyOf": [
+            {"type": "string", "format": "date"},
+            {"type": "string", "pattern": "^[0-9]{4}(-(0[1-9]|1[0-2]))?$"},
+        ]}),
         Shape::Timestamp => json!({"type": "string", "format": "date-time"}),
         Shape::Text { max, format: "" } => json!({"type": "string", "minLength": 1, "maxLength": max}),
         Shape::Text { max, format } => json!({"type": "string", "minLength": 1, "maxLength": max, "format": format}),
@@ -234,6 +243,7 @@ mod tests {
             | Shape::Integer
             | Shape::Decimal
             | Shape::Date
+            | Shape::PartialDate
             | Shape::Timestamp
             | Shape::Text { .. }
             | Shape::OneOf { .. } => {}

@@ -19,6 +19,7 @@ mod health;
 mod idempotency;
 mod nodes;
 mod pages;
+mod people;
 mod plans;
 mod problems;
 mod process;

@@ -29,7 +29,7 @@ async fn one_of_each_stands_in_the_record_as_it_was() {
     assert!(summary.resources.values().all(|it| it.skipped() == 0), "{summary}");
 
     let patient: Patient = hospital.state(PATIENT).await;
-    assert_eq!(patient.demographics.last_name.known().unwrap().as_str(), "Doe12");
+    assert_eq!(patient.demographics.last_name.unwrap().known().unwrap().as_str(), "Doe12");
     assert_eq!(patient.demographics.middle_name.unwrap().known().unwrap().as_str(), "Ann");
     assert_eq!(patient.allergies.len(), 1);
     let consultation: Consultation = hospital.state(ENCOUNTER).await;

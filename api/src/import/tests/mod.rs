@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::*;
 
 mod details;
+mod people;
 mod skipped;
 mod synthea;
 

@@ -2,6 +2,7 @@
 
 mod append;
 mod attempt;
+mod probes;
 mod record;
 mod replay;
 
@@ -16,7 +17,8 @@ use uuid::Uuid;
 use super::cache::StateCache;
 use super::load::load;
 use crate::aggregates::user::ChangePassword;
-use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, Refused, Request, Surroundings, Target};
+use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
+use probes::Probes;
 
 /// How often a command is decided before it is refused because other appends keep coming first.
 const ATTEMPTS: u32 = 20;
@@ -26,6 +28,8 @@ pub struct Executor {
     store: Arc<dyn EventStore>,
     surroundings: Surroundings,
     states: StateCache,
+    probes: Probes,
+    phone_region: PhoneRegion,
 }
 
 /// The result of one attempt to carry out a command.
@@ -38,7 +42,19 @@ enum Attempt {
 impl Executor {
     /// Creates an executor that remembers no state yet.
     pub fn new(store: Arc<dyn EventStore>, surroundings: Surroundings) -> Self {
-        Self { store, surroundings, states: StateCache::new() }
+        let (states, probes) = (StateCache::new(), Probes::new());
+        Self { store, surroundings, states, probes, phone_region: PhoneRegion::default() }
+    }
+
+    /// The executor, which reads phone numbers without a country code as numbers of a region.
+    #[must_use]
+    pub fn in_phone_region(self, phone_region: PhoneRegion) -> Self {
+        Self { phone_region, ..self }
+    }
+
+    /// The region of phone numbers without a country code.
+    pub fn phone_region(&self) -> PhoneRegion {
+        self.phone_region
     }
 
     /// The event log.
@@ -79,7 +95,11 @@ impl Executor {
     /// # Errors
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
+        let probe = self.probes.begin(&command, &request)?;
         let outcome = self.measured(&command, &request).await;
+        if let Some(probe) = probe {
+            probe.settle(&outcome);
+        }
         if let Err(Failure::Refused(refused)) = &outcome {
             let refusal = access::Event::CommandRefused {
                 command: C::NAME.to_owned(),
