@@ -17,6 +17,7 @@ mod everything;
 mod fixture;
 mod health;
 mod idempotency;
+mod import;
 mod nodes;
 mod pages;
 mod people;

@@ -1,103 +1,129 @@
-//! Names, dates of birth and phone numbers as other systems have them.
+//! Who saw, measured or prescribed is who the files name; where they name nobody, nobody is guessed.
 
-use hims_domain::Personal;
-use hims_domain::patient::{BirthDatePrecision, Demographics, Patient};
-use hims_domain::values::Text;
+use hims_domain::consultation::Consultation;
+use hims_domain::prescription::Prescription;
+use hims_domain::user::User;
+use hims_domain::vital_signs::{Event, VitalSigns};
 
 use super::*;
+use crate::import::references::derived;
 
-/// The demographics of the only patient that an import of this patient gives, and what was left out.
-async fn imported(changes: Value) -> (Demographics, Summary) {
+fn nobody() -> Uuid {
+    derived("practitioner|unknown")
+}
+
+fn house() -> Uuid {
+    id_of("Practitioner", "house")
+}
+
+fn role() -> Value {
+    json!({
+        "resourceType": "PractitionerRole", "id": "r", "practitioner": { "reference": "Practitioner/house" },
+        "organization": { "reference": "Organization/ward" },
+    })
+}
+
+fn participant(reference: &str) -> Value {
+    json!({ "participant": [{ "individual": { "reference": reference } }] })
+}
+
+async fn seen_by(resources: Vec<Value>) -> (Uuid, Summary) {
     let hospital = Hospital::empty().await;
-    let summary = hospital.import_resources([but(patient(), changes)]).await;
-    (hospital.only::<Patient>().await.demographics, summary)
-}
-
-fn text<const MAX: usize>(name: Option<Personal<Text<MAX>>>) -> Option<String> {
-    name.map(|it| it.known().unwrap().as_str().to_owned())
+    let summary = hospital.import_resources(resources).await;
+    assert!(summary.resources.values().all(|it| it.skipped.keys().all(|it| *it == Reason::LeadsToPractitioner)));
+    (hospital.state::<Consultation>(ENCOUNTER).await.provider_id.0, summary)
 }
 
 #[tokio::test]
-async fn a_name_may_have_one_part_or_be_written_in_one_piece() {
-    for (name, first, middle, last) in [
-        (json!({ "text": "Suharto" }), None, None, Some("Suharto")),
-        (json!({ "family": "Teresa" }), None, None, Some("Teresa")),
-        (json!({ "given": ["Sukarno"] }), Some("Sukarno"), None, None),
-        (json!({ "text": "张无忌" }), None, None, Some("张无忌")),
-        (json!({ "text": "García López, María" }), Some("María"), None, Some("García López")),
-        (json!({ "text": "Ann Clara Bell" }), Some("Ann"), Some("Clara"), Some("Bell")),
-        (json!({ "given": ["Ann", "Clara"], "family": "Bell" }), Some("Ann"), Some("Clara"), Some("Bell")),
+async fn a_visit_without_a_named_practitioner_keeps_that() {
+    let other = but(encounter(), json!({ "id": "00000000-0000-4000-8000-000000000009" }));
+    for (change, left_out) in [
+        (json!({ "participant": [] }), None),
+        (participant("Organization/ward"), Some(1)),
+        (participant("Practitioner/not-in-the-files"), Some(1)),
     ] {
-        let (it, _) = imported(json!({ "name": [name] })).await;
-        let parts = (text(it.first_name), text(it.middle_name), text(it.last_name));
-        let owned = |name: Option<&str>| name.map(str::to_owned);
-        assert_eq!(parts, (owned(first), owned(middle), owned(last)), "{name}");
-        assert!(!it.name_unknown, "{name}");
+        let visit = but(encounter(), change);
+        let resources = vec![patient(), practitioner(), organization(), other.clone(), visit];
+        let (provider, summary) = seen_by(resources).await;
+        assert_eq!(provider, nobody(), "not the practitioner of another visit");
+        assert_eq!(summary.left_out.get("Encounter.participant").copied(), left_out);
     }
 }
 
 #[tokio::test]
-async fn an_official_name_of_one_part_is_the_name() {
-    let names =
-        json!([{ "use": "official", "given": ["Kenzi"] }, { "use": "usual", "given": ["Ken"], "family": "Smith" }]);
-    let (it, _) = imported(json!({ "name": names })).await;
-    assert_eq!((text(it.first_name), text(it.last_name)), (Some("Kenzi".to_owned()), None));
+async fn a_role_leads_to_its_practitioner() {
+    let visit = but(encounter(), participant("PractitionerRole/r"));
+    assert_eq!(seen_by(vec![patient(), practitioner(), role(), visit]).await.0, house());
 }
 
 #[tokio::test]
-async fn somebody_without_a_name_is_imported_as_unknown() {
-    let (it, _) = imported(json!({ "name": [] })).await;
-    assert!(it.name_unknown && it.first_name.is_none() && it.last_name.is_none());
+async fn the_primary_performer_comes_first() {
+    let of = |reference: &str, code: &str| json!({ "type": [{ "coding": [{ "code": code }] }], "individual": { "reference": reference } });
+    let all = json!({ "participant": [of("Practitioner/joy", "CON"), of("Practitioner/house", "PPRF")] });
+    let joy = json!({ "resourceType": "Practitioner", "id": "joy", "name": [{ "family": "Joy", "given": ["Ann"] }] });
+    let (provider, summary) = seen_by(vec![patient(), practitioner(), joy, but(encounter(), all)]).await;
+    assert_eq!((provider, summary.left_out["Encounter.participant"]), (house(), 1));
 }
 
 #[tokio::test]
-async fn a_birth_date_is_as_exact_as_it_is_known() {
-    use BirthDatePrecision::{Day, Month, Unknown, Year};
-    for (given, date, precision) in [
-        (json!("1987"), Some("1987"), Year),
-        (json!("1987-03"), Some("1987-03"), Month),
-        (json!("1987-03-05"), Some("1987-03-05"), Day),
-        (json!("1987-03-05T10:30:00+01:00"), Some("1987-03-05"), Day),
-        (Value::Null, None, Unknown),
-    ] {
-        let (it, summary) = imported(json!({ "birthDate": given })).await;
-        assert_eq!(it.date_of_birth.map(|it| it.known().unwrap().to_string()), date.map(str::to_owned), "{given}");
-        assert_eq!((it.birth_date_precision, summary.left_out.len()), (Some(precision), 0), "{given}");
-    }
-    let (it, summary) = imported(json!({ "birthDate": "about 1987" })).await;
-    assert_eq!((it.date_of_birth, summary.left_out.get("Patient.birthDate")), (None, Some(&1)));
-}
-
-#[tokio::test]
-async fn what_is_about_somebody_born_in_a_year_is_imported_too() {
-    let hospital = Hospital::empty().await;
-    let weight = observation("weight", "29463-7", 80.0, "kg");
-    let of_year = but(patient(), json!({ "birthDate": "1967" }));
-    let summary = hospital.import_resources([of_year, practitioner(), encounter(), allergy(), weight]).await;
-    for kind in ["Patient", "Encounter", "AllergyIntolerance", "Observation"] {
-        assert_eq!((summary.of(kind).imported, summary.of(kind).skipped()), (1, 0), "{kind}");
-    }
-}
-
-#[tokio::test]
-async fn a_phone_number_that_cannot_be_read_is_left_out_and_never_another_number() {
-    let phones = |numbers: &[&str]| {
-        let telecom: Vec<_> = numbers.iter().map(|it| json!({ "system": "phone", "value": it })).collect();
-        imported(json!({ "telecom": telecom }))
+async fn a_contained_practitioner_is_a_user_or_the_practitioner_with_the_same_identifier() {
+    let number = json!([{ "system": "urn:staff", "value": "7" }]);
+    let inside = |identifier: &Value| {
+        json!({
+            "contained": [{
+                "resourceType": "Practitioner", "id": "c", "name": [{ "family": "Inside", "given": ["Ann"] }],
+                "identifier": identifier,
+            }],
+            "participant": [{ "individual": { "reference": "#c" } }],
+        })
     };
-    let (it, summary) = phones(&["(03) 5555 6473", "06 48 35 26 38"]).await;
-    assert_eq!((it.phone_primary, it.phone_secondary), (None, None));
-    assert_eq!(summary.left_out.get("Patient.telecom"), Some(&2));
-    let (it, summary) = phones(&["+44 (0)20 7946 0018"]).await;
-    assert_eq!(it.phone_primary.unwrap().known().unwrap().as_str(), "+442079460018");
-    assert_eq!(summary.left_out.len(), 0);
+    let hospital = Hospital::empty().await;
+    hospital.import_resources([patient(), but(encounter(), inside(&json!([])))]).await;
+    let user: User = hospital.only().await;
+    assert_eq!(user.profile.last_name.known().unwrap().as_str(), "Inside");
+    let known = but(practitioner(), json!({ "identifier": number }));
+    assert_eq!(seen_by(vec![patient(), known, but(encounter(), inside(&number))]).await.0, house());
 }
 
 #[tokio::test]
-async fn a_country_is_kept_by_its_code() {
-    let address = |country: &str| json!({ "address": [{ "city": "Ulm", "country": country }] });
-    let (it, _) = imported(address("DEU")).await;
-    assert_eq!(it.country.unwrap().known().unwrap().as_str(), "DE");
-    let (it, summary) = imported(address("Atlantis")).await;
-    assert_eq!((it.country, summary.left_out.get("Patient.address")), (None, Some(&1)));
+async fn who_measured_and_who_prescribed_is_not_guessed_from_the_visit() {
+    let hospital = Hospital::empty().await;
+    let pulse = |id: &str, minute: u32, performer: Value| {
+        let at = format!("2011-09-11T21:{minute}:00+00:00");
+        but(observation(id, "8867-4", 70.0, "/min"), json!({ "effectiveDateTime": at, "performer": performer }))
+    };
+    let resources = [
+        patient(),
+        practitioner(),
+        organization(),
+        role(),
+        encounter(),
+        pulse("nobody", 10, json!([])),
+        pulse("clinic", 11, json!([{ "reference": "Organization/ward" }])),
+        pulse("role", 12, json!([{ "reference": "PractitionerRole/r" }])),
+        pulse("self", 13, json!([{ "reference": format!("Patient/{PATIENT}") }])),
+        but(request(), json!({ "requester": {} })),
+    ];
+    let summary = hospital.import_resources(resources).await;
+    assert_eq!((summary.of("Observation").imported, summary.left_out["Observation.performer"]), (4, 1), "{summary}");
+    assert_eq!(hospital.state::<Prescription>(REQUEST).await.provider_id.0, nobody());
+    assert_eq!(hospital.state::<Consultation>(ENCOUNTER).await.provider_id.0, house());
+    let mut recorded = BTreeMap::new();
+    for event in hospital.events().await.iter().filter(|it| it.event_type == "vital_signs.recorded") {
+        let Event::Recorded(it) = serde_json::from_str(&event.data).map(|it: Value| parsed(&it)).unwrap() else {
+            panic!()
+        };
+        recorded.insert(it.recorded_at.format("%M").to_string(), it.recorded_by.0);
+    }
+    let expected = [("10", nobody()), ("11", nobody()), ("12", house()), ("13", nobody())];
+    assert_eq!(recorded, expected.map(|(minute, id)| (minute.to_owned(), id)).into());
+    let notes = |it: &VitalSigns| it.measurements.notes.as_ref().map(|it| it.known().unwrap().as_str().to_owned());
+    let all = hospital.all::<VitalSigns>().await;
+    let noted: Vec<String> = all.iter().filter_map(notes).collect();
+    assert_eq!(noted, ["measured by the patient"]);
+}
+
+/// The event in the form that is stored, in which the name of the event is not part of the data.
+fn parsed(data: &Value) -> Event {
+    serde_json::from_value(json!({ "recorded": data })).unwrap()
 }
