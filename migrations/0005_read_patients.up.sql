@@ -9,7 +9,7 @@ create table patients (
     middle_name                    varchar(100),
     name_folded                    text         not null, -- all names, folded by the program for comparison and search
     name_unknown                   boolean      not null default false,
-    date_of_birth                  date,        -- the first possible day; null if unknown or after the patient was erased
+    date_of_birth                  date, -- the first possible day; null if unknown or after the patient was erased
     birth_date_precision           varchar(10)  not null default 'day'
         check (birth_date_precision in ('day', 'month', 'year', 'estimated', 'unknown')),
     gender                         varchar(20)  not null check (gender in ('male', 'female', 'other', 'unknown')),

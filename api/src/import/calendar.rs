@@ -1,6 +1,6 @@
 //! Times and dates of FHIR. A day without a time begins at midnight in the time zone of the departments.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, SubsecRound as _, TimeZone as _, Utc};
+use chrono::{DateTime, Months, NaiveDate, NaiveTime, SubsecRound as _, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use hims_domain::Described;
 use hims_domain::values::PartialDate;
@@ -26,23 +26,30 @@ impl Calendar {
         instant.filter(Described::is_valid).map(|it| it.trunc_subsecs(6))
     }
 
-    /// Reads the end of a period that began at `start`. An end on the day of the start, without a time, is not known
-    /// better than the start.
+    /// Reads the end of a period that began at `start`. An end without a time, on the day or in the month or year of the
+    /// start, is not known better than the start.
     pub(super) fn end(&self, text: Option<&str>, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let text = text?;
         let end = self.time(Some(text))?;
-        let is_day_of_start = first_day(text).is_some_and(|day| day == start.with_timezone(&self.zone).date_naive());
-        Some(if is_day_of_start { start } else { end })
+        let is_around_start = self.after(text).is_some_and(|after| (end..after).contains(&start));
+        Some(if is_around_start { start } else { end })
     }
 
-    /// Whether a period is over.
+    /// Whether a period is over. A period that ends on a day, or in a month or year, ends with it.
     pub(super) fn is_over(&self, period: &Period) -> bool {
-        self.time(period.end.as_deref()).is_some_and(|end| {
-            // A period that ends on a day ends with that day.
-            let whole_day =
-                period.end.as_deref().and_then(first_day).and_then(|day| self.beginning(day + Days::new(1)));
-            whole_day.unwrap_or(end) <= self.now
-        })
+        let text = period.end.as_deref();
+        text.and_then(|it| self.after(it)).or_else(|| self.time(text)).is_some_and(|end| end <= self.now)
+    }
+
+    /// The first moment after a day, a month or a year; `None` for a text with a time.
+    fn after(&self, text: &str) -> Option<DateTime<Utc>> {
+        let first = first_day(text)?;
+        let next = match text.len() {
+            10 => first.succ_opt(),
+            7 => first.checked_add_months(Months::new(1)),
+            _ => first.checked_add_months(Months::new(12)),
+        };
+        self.beginning(next?)
     }
 
     /// The first moment of a day. Where the clocks skip midnight, the day begins an hour later.
@@ -113,7 +120,21 @@ mod tests {
         let noon = "2024-03-01T12:00:00Z".parse().unwrap();
         let calendar = Calendar { zone: Tz::UTC, now: noon };
         let ends = |end: &str| calendar.is_over(&Period { start: None, end: Some(end.to_owned()) });
-        assert_eq!((ends("2024-02-29"), ends("2024-03-01"), ends("2024-03-01T11:00:00Z")), (true, false, true));
-        assert_eq!(calendar.end(Some("2024-03-01"), noon), Some(noon));
+        for (end, is_over) in [
+            ("2024-02-29", true),
+            ("2024-03-01", false),
+            ("2024-03-01T11:00:00Z", true),
+            ("2024-02", true),
+            ("2024-03", false),
+            ("2023", true),
+            ("2024", false),
+        ] {
+            assert_eq!(ends(end), is_over, "{end}");
+        }
+        for (end, expected) in
+            [("2024-03-01", noon), ("2024-03", noon), ("2024-03-02", "2024-03-02T00:00:00Z".parse().unwrap())]
+        {
+            assert_eq!(calendar.end(Some(end), noon), Some(expected), "{end}");
+        }
     }
 }

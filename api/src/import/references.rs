@@ -177,9 +177,11 @@ impl References {
     /// The stream of the resource that a reference means, if the resource is of this kind. The resource may be missing
     /// in the files, if its id is a UUID or the server of the reference is known.
     pub(super) fn resolve(&self, kind: &str, origin: &Origin, reference: &Reference) -> Option<Uuid> {
-        let Some(text) = reference.reference.as_deref() else {
-            return self.identified(kind, reference.identifier.as_ref()?);
-        };
+        let by_address = reference.reference.as_deref().and_then(|it| self.resolve_text(kind, origin, it));
+        by_address.or_else(|| self.identified(kind, reference.identifier.as_ref()?))
+    }
+
+    fn resolve_text(&self, kind: &str, origin: &Origin, text: &str) -> Option<Uuid> {
         if let Some(local) = text.strip_prefix('#') {
             return self.entered(kind, &format!("{}#{local}", origin.stream)).or_else(|| None);
         }

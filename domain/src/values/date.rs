@@ -113,10 +113,6 @@ mod tests {
         PartialDate::parse(text).unwrap()
     }
 
-    fn day(text: &str) -> Option<NaiveDate> {
-        Some(text.parse().unwrap())
-    }
-
     #[test]
     fn a_date_may_lack_its_day_or_its_month() {
         for (text, parts, first, last) in [
@@ -126,7 +122,11 @@ mod tests {
             ("1987-03-05", 3, "1987-03-05", "1987-03-05"),
         ] {
             let date = date(text);
-            assert_eq!((date.parts(), date.first_day(), date.last_day()), (parts, day(first), day(last)), "{text}");
+            assert_eq!(
+                (date.parts(), date.first_day(), date.last_day()),
+                (parts, first.parse().ok(), last.parse().ok()),
+                "{text}"
+            );
         }
         assert_eq!(date("1987-03-05").cut_to(1), date("1987"));
         assert_eq!(date("1987").cut_to(3), date("1987"));
