@@ -103,28 +103,31 @@ async fn address(writer: &Writer<'_>, own: Option<&Email>, id: Uuid) -> Result<E
     Email::parse(&format!("{id}@import.invalid")).map_err(|_| Reason::Malformed.into())
 }
 
-/// The id of the user who stands for nobody in particular, who is created if need be.
+/// The id of the user who stands for nobody in particular, who is created if need be. The user is inactive, so that
+/// nobody chooses the user for an appointment.
 pub(super) async fn nobody(writer: &Writer<'_>) -> Result<Uuid, Stop> {
     let id = derived("practitioner|unknown");
-    if writer.existing::<User>(id).await?.is_some() {
-        return Ok(id);
+    if writer.existing::<User>(id).await?.is_none() {
+        let profile = Profile {
+            first_name: Personal::Known("Unknown".into()),
+            last_name: Personal::Known("Practitioner".into()),
+            phone: None,
+            avatar_url: None,
+        };
+        let email = Email::parse("unknown-practitioner@import.invalid").map_err(|_| Reason::Malformed)?;
+        let user = CreateUser {
+            id: Some(id.into()),
+            email: email.into(),
+            profile,
+            role_id: role_id(ROLE),
+            additional_role_ids: BTreeSet::new(),
+            department_id: None,
+            password: None,
+        };
+        writer.execute(user, None).await?;
     }
-    let profile = Profile {
-        first_name: Personal::Known("Unknown".into()),
-        last_name: Personal::Known("Practitioner".into()),
-        phone: None,
-        avatar_url: None,
-    };
-    let email = Email::parse("unknown-practitioner@import.invalid").map_err(|_| Reason::Malformed)?;
-    let user = CreateUser {
-        id: Some(id.into()),
-        email: email.into(),
-        profile,
-        role_id: role_id(ROLE),
-        additional_role_ids: BTreeSet::new(),
-        department_id: None,
-        password: None,
-    };
-    writer.execute(user, None).await?;
+    if writer.has_only_begun::<User>(id).await? {
+        writer.execute(DeactivateUser { user_id: id.into() }, None).await?;
+    }
     Ok(id)
 }

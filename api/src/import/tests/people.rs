@@ -107,6 +107,7 @@ async fn who_measured_and_who_prescribed_is_not_guessed_from_the_visit() {
     let summary = hospital.import_resources(resources).await;
     assert_eq!((summary.of("Observation").imported, summary.left_out["Observation.performer"]), (4, 1), "{summary}");
     assert_eq!(hospital.state::<Prescription>(REQUEST).await.provider_id.0, nobody());
+    assert!(!hospital.state::<User>(&nobody().to_string()).await.is_active, "nobody books an appointment with nobody");
     assert_eq!(hospital.state::<Consultation>(ENCOUNTER).await.provider_id.0, house());
     let mut recorded = BTreeMap::new();
     for event in hospital.events().await.iter().filter(|it| it.event_type == "vital_signs.recorded") {
