@@ -19,11 +19,12 @@ create extension if not exists pg_trgm schema public;
 -- the caller sees. For a login that is not the server's own, the functions find nothing. Later migrations make the
 -- tables that the functions search.
 set local check_function_bodies = off;
-create function hims_identity.patients_found_by(q text) returns setof uuid
+-- The program folds the text that is searched in patients, as it folds their names.
+create function hims_identity.patients_found_by(folded text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
     select id from patients
      where (select pg_has_role(session_user, 'hims_writer', 'member'))
-       and (search @@ websearch_to_tsquery('simple', q) or q <% (first_name || ' ' || last_name))
+       and (search @@ websearch_to_tsquery('simple', folded) or folded <% name_folded)
 $$;
 create function hims_identity.consultations_found_by(q text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$

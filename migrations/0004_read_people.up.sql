@@ -41,7 +41,7 @@ create table departments (
     description  text,
     parent_id    uuid         references departments (id) deferrable initially deferred,
     time_zone    varchar(64)  not null,
-    phone        varchar(20),
+    phone        varchar(40),
     head_user_id uuid,
     is_active    boolean      not null,
     version      integer      not null,
@@ -57,7 +57,7 @@ create table users (
     password_hash        varchar(255) not null,         -- Argon2id; ! if the user cannot log in
     first_name           varchar(100) not null,
     last_name            varchar(100) not null,
-    phone                varchar(20),                    -- E.164
+    phone                varchar(40),                    -- E.164, and the extension after ;ext= (RFC 3966)
     avatar_url           varchar(500),
     role_id              uuid         not null references user_roles (id) deferrable initially deferred,
     department_id        uuid         references departments (id) deferrable initially deferred,
@@ -73,7 +73,7 @@ create table users (
     created_by           uuid         references users (id) deferrable initially deferred,
     updated_by           uuid         references users (id) deferrable initially deferred,
     constraint chk_email_format check (email ~ '^[^@[:space:]]+@[^@[:space:]]+\.[^@[:space:]]+$'),
-    constraint chk_phone_format check (phone ~ '^\+[1-9][0-9]{7,14}$')
+    constraint chk_phone_format check (phone ~ '^\+[1-9][0-9]{7,14}(;ext=[0-9]{1,11})?$')
 );
 create index idx_users_role on users (role_id);
 create index idx_users_department on users (department_id);

@@ -4,27 +4,31 @@ select set_config('search_path', coalesce(nullif(current_setting('hims.read_sche
 create table patients (
     id                             uuid         not null primary key,
     mrn                            varchar(20)  not null unique,  -- issued by the server: MRN-, ten digits, check digit
-    first_name                     varchar(100) not null,
-    last_name                      varchar(100) not null,
+    first_name                     varchar(100), -- some people have one name only, and some are not known yet
+    last_name                      varchar(100),
     middle_name                    varchar(100),
-    date_of_birth                  date,        -- null after the patient was erased
+    name_folded                    text         not null, -- all names, folded by the program for comparison and search
+    name_unknown                   boolean      not null default false,
+    date_of_birth                  date, -- the first possible day; null if unknown or after the patient was erased
+    birth_date_precision           varchar(10)  not null default 'day'
+        check (birth_date_precision in ('day', 'month', 'year', 'estimated', 'unknown')),
     gender                         varchar(20)  not null check (gender in ('male', 'female', 'other', 'unknown')),
     ssn                            text,        -- sealed with the patient's subject key
     ssn_blind_index                bytea,       -- HMAC, by which a number is found by equality
     email                          varchar(255),
-    phone_primary                  varchar(20), -- E.164
-    phone_secondary                varchar(20),
+    phone_primary                  varchar(40), -- E.164, and the extension after ;ext= (RFC 3966)
+    phone_secondary                varchar(40),
     address_line_1                 varchar(255),
     address_line_2                 varchar(255),
     city                           varchar(100),
     state                          varchar(50),
     postal_code                    varchar(20),
-    country                        varchar(50)  not null default 'US',
+    country                        varchar(50)  not null default 'US', -- ISO 3166-1 alpha-2
     marital_status                 varchar(20),
     occupation                     varchar(100),
     emergency_contact_name         varchar(200),
     emergency_contact_relationship varchar(50),
-    emergency_contact_phone        varchar(20),
+    emergency_contact_phone        varchar(40),
     preferred_language             varchar(50)  not null default 'en',
     ethnicity                      varchar(50),
     race                           varchar(50),
@@ -38,10 +42,9 @@ create table patients (
     updated_by                     uuid         references users (id) deferrable initially deferred,
     -- 'simple', not 'english': the English configuration drops names such as Will, An and Do as stop words.
     search                         tsvector     not null generated always as (to_tsvector('simple',
-        first_name || ' ' || last_name || ' ' || coalesce(middle_name, '') || ' ' || coalesce(email, '') || ' '
-        || coalesce(phone_primary, '') || ' ' || mrn)) stored,
-    constraint chk_phone_format check (phone_primary ~ '^\+[1-9][0-9]{7,14}$'),
-    constraint chk_phone_secondary_format check (phone_secondary ~ '^\+[1-9][0-9]{7,14}$')
+        name_folded || ' ' || coalesce(email, '') || ' ' || coalesce(phone_primary, '') || ' ' || mrn)) stored,
+    constraint chk_phone_format check (phone_primary ~ '^\+[1-9][0-9]{7,14}(;ext=[0-9]{1,11})?$'),
+    constraint chk_phone_secondary_format check (phone_secondary ~ '^\+[1-9][0-9]{7,14}(;ext=[0-9]{1,11})?$')
 );
 create index idx_patients_name on patients (last_name, first_name);
 create index idx_patients_search on patients (last_name, first_name, date_of_birth);
@@ -50,7 +53,7 @@ create index idx_patients_phone on patients (phone_primary);
 create index idx_patients_email on patients (email);
 create index idx_patients_phone_email on patients (phone_primary, email);
 create index idx_patients_fulltext on patients using gin (search);
-create index idx_patients_fuzzy_name on patients using gin ((first_name || ' ' || last_name) gin_trgm_ops);
+create index idx_patients_fuzzy_name on patients using gin (name_folded gin_trgm_ops);
 create index idx_patients_ssn on patients (ssn_blind_index);
 create index idx_patients_created_by on patients (created_by);
 create index idx_patients_updated_by on patients (updated_by);

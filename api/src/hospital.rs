@@ -241,7 +241,8 @@ impl Hospital {
             })?);
         let log = Arc::clone(&store);
         let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
-        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings));
+        let executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
+        let executor = Arc::new(executor);
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,

@@ -35,6 +35,9 @@ enum Hint {
     Allow(&'static str),
 }
 
+/// After how many seconds a command may be repeated that was refused too often.
+const AN_HOUR: u32 = 3_600;
+
 impl Hint {
     fn header(self) -> (HeaderName, String) {
         match self {
@@ -228,9 +231,11 @@ impl From<Failure> for Problem {
                     Kind::Missing => StatusCode::NOT_FOUND,
                     Kind::Forbidden => StatusCode::FORBIDDEN,
                     Kind::Stale => StatusCode::PRECONDITION_FAILED,
+                    Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
                 };
                 let problem = Self::new(status, refused.code, refused.detail).with(refused.errors);
-                Self { candidates: refused.candidates, ..problem }
+                let hint = (refused.kind == Kind::TooMany).then_some(Hint::RetryAfter(AN_HOUR));
+                Self { candidates: refused.candidates, hint, ..problem }
             }
             Failure::Overloaded => Self::unavailable("overloaded", "too many commands are waiting; try again"),
             Failure::Mistake(mistake) => {

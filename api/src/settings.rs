@@ -3,6 +3,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hims_commands::PhoneRegion;
 use serde::Deserialize;
 
 use crate::routes::Proxies;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// The format of the server's log: `text` or `json`.
     pub log_format: LogFormat,
+    /// The country (ISO 3166-1 alpha-2) of phone numbers that are written without a country code.
+    pub phone_region: PhoneRegion,
 }
 
 /// The format of the server's log.
@@ -90,6 +93,7 @@ impl Default for Settings {
             read_connections: 16,
             workers: None,
             log_format: LogFormat::Text,
+            phone_region: PhoneRegion::default(),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Journeys {
 
     fn registration(&self, nth: u64) -> [patient::Event; 2] {
         let mut demographics = self.demographics.clone();
-        demographics.last_name = Text(format!("Family{nth}")).into();
+        demographics.last_name = Some(Text(format!("Family{nth}")).into());
         let mrn = Mrn::issue(nth).into();
         [
             patient::Event::Registered { mrn, demographics: Box::new(demographics), identifiers: Vec::new() },

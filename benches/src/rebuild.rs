@@ -61,7 +61,7 @@ async fn seed(hospital: &Hospital, events: usize) -> Result<(), Failure> {
         medication: medication.into(),
         demographics: serde_json::from_value(json!({
             "first_name": "Given", "last_name": "Family", "date_of_birth": "1970-01-01", "gender": "female",
-            "phone_primary": "212-555-0100", "email": "patient@example.org", "address_line_1": "1 Example Street",
+            "phone_primary": "+12125550100", "email": "patient@example.org", "address_line_1": "1 Example Street",
             "city": "New York", "state": "NY", "postal_code": "10001", "preferred_language": "en",
         }))?,
         allergy: serde_json::from_value(json!({

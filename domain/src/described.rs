@@ -27,6 +27,8 @@ pub enum Shape {
     },
     /// A date, `YYYY-MM-DD`.
     Date,
+    /// A date of which the day, or the month and the day, may be unknown: `YYYY-MM-DD`, `YYYY-MM` or `YYYY`.
+    PartialDate,
     /// An instant (RFC 3339), answered in UTC.
     Timestamp,
     /// Text of at most `max` characters.

@@ -15,7 +15,7 @@ use crate::room::Room;
 use crate::session::Session;
 use crate::user::User;
 use crate::vital_signs::VitalSigns;
-use crate::{Aggregate, Described, Shape};
+use crate::{Aggregate, Described, Invalid, Pointer, Shape};
 
 /// Declares the ids, each with the aggregate that the id identifies: `PatientId: Patient;`. The id of a part of an
 /// aggregate names the part too: `AllergyId: Patient, "allergy";`.
@@ -41,6 +41,13 @@ macro_rules! ids {
         impl Described for $name {
             const SHAPE: Shape =
                 Shape::Id { stream: <$aggregate as Aggregate>::STREAM, part: concat!($($part)?) };
+
+            /// Refuses the nil UUID, which programs send when they have no id.
+            fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
+                if self.0.is_nil() {
+                    invalid.push(at.invalid("give an id other than the nil UUID"));
+                }
+            }
         }
     )*};
 }

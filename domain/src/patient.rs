@@ -2,12 +2,13 @@
 //! `Patient`, `AllergyIntolerance`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
-use chrono::NaiveDate;
+use chrono::{Months, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{Email, LongText, Mrn, Phone, Ssn, Text};
+use crate::values::{Country, Email, LongText, Mrn, PartialDate, Phone, Ssn, Text};
 use crate::{Aggregate, AllergyId, Personal, Subject, UserId, described, terms};
 
 terms! {
@@ -17,6 +18,29 @@ terms! {
         Female = "female",
         Other = "other",
         Unknown = "unknown",
+    }
+
+    /// How exactly a date of birth is known.
+    pub enum BirthDatePrecision {
+        Day = "day",
+        Month = "month",
+        Year = "year",
+        /// The date is estimated, such as that of an unconscious patient.
+        Estimated = "estimated",
+        /// There is no date of birth.
+        Unknown = "unknown",
+    }
+
+    /// The blood groups of the systems ABO and Rhesus.
+    pub enum BloodType {
+        APositive = "A+",
+        ANegative = "A-",
+        BPositive = "B+",
+        BNegative = "B-",
+        AbPositive = "AB+",
+        AbNegative = "AB-",
+        OPositive = "O+",
+        ONegative = "O-",
     }
 
     /// The kind of substance that causes an allergy.
@@ -40,23 +64,30 @@ terms! {
 described! {
     /// Who a patient is and how to reach them.
     pub struct Demographics {
-        /// Given name of the patient.
-        pub first_name: Personal<Text<100>>,
-        /// Family name of the patient.
-        pub last_name: Personal<Text<100>>,
+        /// Given name of the patient; left out for a patient who has only one name, which is the family name.
+        pub first_name: Option<Personal<Text<100>>>,
+        /// Family name of the patient; left out for a patient of whom only the given name is known.
+        pub last_name: Option<Personal<Text<100>>>,
         /// Middle name of the patient.
         pub middle_name: Option<Personal<Text<100>>>,
-        /// Date of birth; not in the future, at most 150 years ago.
-        pub date_of_birth: Personal<NaiveDate>,
+        /// Whether nobody knows the patient's name, such as in an emergency. A name that is given all the same is a
+        /// placeholder, which is not compared with the names of other patients.
+        #[serde(default)]
+        pub name_unknown: bool,
+        /// Date of birth, as far as it is known: `1987-03-05`, `1987-03` or `1987`; not in the future, at most 150
+        /// years ago.
+        pub date_of_birth: Option<Personal<PartialDate>>,
+        /// How exactly the date of birth is known; follows from the date if left out.
+        pub birth_date_precision: Option<BirthDatePrecision>,
         /// Administrative gender.
         pub gender: Gender,
         /// Social security number; encrypted at rest and never shown in full.
         pub ssn: Option<Personal<Ssn>>,
         /// E-mail address.
         pub email: Option<Personal<Email>>,
-        /// First phone number; stored in E.164.
+        /// First phone number, as people write it; stored in E.164, with the extension after `;ext=`.
         pub phone_primary: Option<Personal<Phone>>,
-        /// Second phone number; stored in E.164.
+        /// Second phone number; stored like the first.
         pub phone_secondary: Option<Personal<Phone>>,
         /// Street and number.
         pub address_line_1: Option<Personal<Text<255>>>,
@@ -68,8 +99,8 @@ described! {
         pub state: Option<Personal<Text<50>>>,
         /// Postal code.
         pub postal_code: Option<Personal<Text<20>>>,
-        /// Country (ISO 3166-1 alpha-2); `US` if left out.
-        pub country: Option<Personal<Text<50>>>,
+        /// Country (ISO 3166-1, stored as alpha-2); `US` if left out.
+        pub country: Option<Personal<Country>>,
         /// Marital status.
         pub marital_status: Option<Personal<Text<20>>>,
         /// Occupation.
@@ -78,7 +109,7 @@ described! {
         pub emergency_contact_name: Option<Personal<Text<200>>>,
         /// The relationship of the emergency contact to the patient, such as `spouse`.
         pub emergency_contact_relationship: Option<Personal<Text<50>>>,
-        /// The phone number of the emergency contact; stored in E.164.
+        /// The phone number of the emergency contact; stored like the patient's.
         pub emergency_contact_phone: Option<Personal<Phone>>,
         /// Preferred language (BCP 47); `en` if left out.
         pub preferred_language: Option<Personal<Text<50>>>,
@@ -86,8 +117,8 @@ described! {
         pub ethnicity: Option<Personal<Text<50>>>,
         /// Race.
         pub race: Option<Personal<Text<50>>>,
-        /// Blood group, such as `O+`.
-        pub blood_type: Option<Personal<Text<10>>>,
+        /// Blood group.
+        pub blood_type: Option<Personal<BloodType>>,
         /// Whether the patient is an organ donor.
         #[serde(default)]
         pub organ_donor: bool,
@@ -123,6 +154,27 @@ described! {
         pub value: Personal<Text<100>>,
         /// The kind of identifier (HL7 v2 table 0203), such as `MR`, `DL` or `PPN`.
         pub type_code: Option<Text<20>>,
+    }
+}
+
+/// By how much an estimated date of birth may be wrong, in either direction.
+const ESTIMATE: Months = Months::new(5 * 12);
+
+impl Demographics {
+    /// The days on which the patient may have been born; `None` if the date of birth is not known.
+    pub fn days_of_birth(&self) -> Option<RangeInclusive<NaiveDate>> {
+        let date = self.date_of_birth.as_ref()?.known()?;
+        let (first, last) = (date.first_day()?, date.last_day()?);
+        if self.birth_date_precision == Some(BirthDatePrecision::Estimated) {
+            return Some(first.checked_sub_months(ESTIMATE)?..=last.checked_add_months(ESTIMATE)?);
+        }
+        Some(first..=last)
+    }
+
+    /// The day on which the patient was born; `None` if the day is not known exactly.
+    pub fn day_of_birth(&self) -> Option<NaiveDate> {
+        let days = self.days_of_birth()?;
+        (days.start() == days.end()).then_some(*days.start())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values are accepted or refused as their rules say, whatever text arrives.
 
 use hims_domain::values::{Email, LongText, Mrn, Phone, Ssn, Text};
-use hims_domain::{Described, Personal, Pointer};
+use hims_domain::{AllergyId, Described, PatientId, Personal, Pointer};
 use proptest::prelude::*;
 
 /// Texts that are close enough to e-mail addresses, phone numbers and the like to pass some of their rules.
@@ -11,6 +11,7 @@ fn written() -> impl Strategy<Value = String> {
         r"\PC{0,80}",
         r"[ \t]?[A-Za-zÀ-ž'.+_-]{0,12}@[A-Za-zÀ-ž.-]{0,12}\.[A-Za-z]{0,4} ?",
         r"[+]?[0-9 ().+/-]{0,24}",
+        r"[+][0-9]{7,16}(;ext=[0-9]{0,12})?",
         r"[0-9]{3}-?[0-9]{2}-?[0-9]{4}",
     ]
 }
@@ -26,9 +27,23 @@ fn a_text_can_be_seen_and_moves_nothing_beside_it() {
     for text in ["\u{200b}\u{200b}", "\u{feff}", "\u{3164}", "\u{e0041}", "Ann\u{202e}", "a\u{2028}b", "a\u{7}"] {
         assert!(!is_accepted(&Text::<50>::from(text)), "{text:?}");
     }
-    for text in ["Ann", "Żuławska-O’Neil", "می‌خواهم", "first line\nsecond line"] {
+    for text in ["Ann", "Żuławska-O’Neil", "می‌خواهم"] {
         assert!(is_accepted(&Text::<50>::from(text)), "{text:?}");
     }
+}
+
+#[test]
+fn only_a_long_text_has_several_lines() {
+    for text in ["first line\nsecond line", "first line\r\nsecond line", "one\ttwo"] {
+        assert!(!is_accepted(&Text::<100>::from(text)), "{text:?}");
+        assert!(is_accepted(&LongText::from(text)), "{text:?}");
+    }
+}
+
+#[test]
+fn the_nil_uuid_is_no_id() {
+    assert!(!is_accepted(&PatientId(uuid::Uuid::nil())) && !is_accepted(&AllergyId(uuid::Uuid::nil())));
+    assert!(is_accepted(&PatientId(uuid::Uuid::from_u128(1))));
 }
 
 proptest! {
@@ -55,8 +70,10 @@ proptest! {
     #[test]
     fn a_phone_number_is_e164(text in written()) {
         if let Ok(phone) = Phone::parse(&text) {
-            let digits = phone.as_str().strip_prefix('+').unwrap();
+            let text = phone.as_str().strip_prefix('+').unwrap();
+            let (digits, extension) = text.split_once(";ext=").unwrap_or((text, "1"));
             prop_assert!((8..=15).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit()));
+            prop_assert!(!extension.is_empty() && extension.bytes().all(|it| it.is_ascii_digit()));
         }
     }
 

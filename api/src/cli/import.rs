@@ -9,22 +9,29 @@ use crate::{Hospital, Purpose, Settings, import};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Format {
-    /// Import FHIR R4 bundles
+    /// Import FHIR R4 resources
     Fhir {
-        /// The files to import; of a folder, all .json files in it and below it
+        /// The files to import (JSON or NDJSON, plain or .gz); of a folder, all such files in it and below it
         #[arg(required = true)]
         paths: Vec<PathBuf>,
         /// The time zone of the departments (an IANA name), which the files do not contain
         #[arg(long, default_value_t = import::Settings::default().time_zone)]
         time_zone: Tz,
+        /// The server of resources that name none: the base of its addresses, such as `https://example.org/fhir`
+        #[arg(long)]
+        server: Option<String>,
     },
 }
 
-pub(super) async fn import_fhir(settings: &Settings, paths: &[PathBuf], time_zone: Tz) -> Result<ExitCode, Failure> {
+pub(super) async fn import_fhir(
+    settings: &Settings,
+    paths: &[PathBuf],
+    about: &import::Settings,
+) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Work).await?;
     hospital.define_roles().await?;
     let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
-    let imported = import::import_fhir(&hospital.executor, paths, &import::Settings { time_zone }, &bar).await;
+    let imported = import::import_fhir(&hospital.executor, paths, about, &bar).await;
     if imported.is_ok() {
         hospital.settle().await;
     }

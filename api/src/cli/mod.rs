@@ -163,8 +163,8 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
             serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await
         }
         Command::Migrate { direction } => migrate(&settings, direction).await,
-        Command::Import { format: Format::Fhir { paths, time_zone } } => {
-            import_fhir(&settings, &paths, time_zone).await
+        Command::Import { format: Format::Fhir { paths, time_zone, server } } => {
+            import_fhir(&settings, &paths, &crate::import::Settings { time_zone, server }).await
         }
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
         Command::Rebuild { claims: true, .. } => rebuild_claims(&settings).await,

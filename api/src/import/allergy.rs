@@ -6,25 +6,30 @@ use chrono::{DateTime, NaiveDate, Utc};
 use hims_commands::patient::{RecordAllergy, RetireAllergy};
 use hims_domain::patient::{AllergenType, Allergy, Patient, Severity};
 use hims_domain::user::User;
-use hims_domain::values::LongText;
+use hims_domain::values::{LongText, Text};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
-use super::bundle::AllergyIntolerance;
-use super::datatypes::{date, time};
+use super::calendar::date;
+use super::datatypes::CodeableConcept;
 use super::gather::{Found, Gathered};
-use super::kept::Kept;
 use super::medication::RXNORM;
+use super::negation::is_absence;
 use super::reason::Reason;
+use super::resources::AllergyIntolerance;
 use super::summary::Fate;
 use super::writer::{Step, Stop, Writer};
 
 /// The allergies by patient. The allergies of one patient share a stream, so they are written one after the other.
-pub(super) fn by_patient(gathered: &Gathered) -> BTreeMap<Option<Uuid>, Vec<&Found<AllergyIntolerance>>> {
+pub(super) fn by_patient<'g>(
+    writer: &Writer<'_>,
+    gathered: &'g Gathered,
+) -> BTreeMap<Option<Uuid>, Vec<&'g Found<AllergyIntolerance>>> {
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for found in gathered.allergies.iter() {
-        let patient = gathered.references.resolve("Patient", &found.resource.patient);
-        groups.entry(patient).or_default().push(found);
+        let patient = gathered.resolve("Patient", &found.origin, &found.resource.patient);
+        let recorded = patient.filter(|it| !writer.persons.are_strangers(*it)).map(|it| writer.persons.record(it));
+        groups.entry(recorded).or_default().push(found);
     }
     groups
 }
@@ -45,19 +50,50 @@ pub(super) async fn import(
         Err(everything) => return vec![(1, Err(everything))],
     };
     for found in allergies {
+        if let Err(reason) = check(found) {
+            step.push((found.copies, Err(reason.into())));
+            continue;
+        }
         let fate = match &patient {
-            _ if entered_in_error(&found.resource) => Ok(Fate::Skipped(Reason::EnteredInError)),
             None => Ok(Fate::Skipped(Reason::NoPatient)),
             Some((_, state)) if state.retired_allergies.contains(&found.id.into()) => Ok(Fate::AlreadyThere),
-            Some((id, state)) if state.allergies.contains_key(&found.id.into()) => {
+            Some((id, state)) => match state.allergies.get(&found.id.into()) {
+                Some(there) if !is_same(there, found) => Ok(Fate::Skipped(Reason::OtherRecord)),
                 // An earlier import may have been interrupted before this step, or the allergy has ended since.
-                retire(writer, *id, found).await.map(|()| Fate::AlreadyThere)
-            }
-            Some((id, _)) => record(writer, gathered, *id, found).await,
+                Some(_) => retire(writer, *id, found).await.map(|()| Fate::AlreadyThere),
+                None => record(writer, gathered, *id, found).await,
+            },
         };
         step.push((found.copies, fate));
     }
     step
+}
+
+/// Checks that a resource says that the patient has, or had, an allergy.
+fn check(found: &Found<AllergyIntolerance>) -> Result<(), Reason> {
+    found.check_copies()?;
+    let resource = &found.resource;
+    let verified = resource.verification_status.as_ref();
+    if verified.is_some_and(|it| it.has_code("entered-in-error") || it.has_code("refuted")) {
+        return Err(Reason::EnteredInError);
+    }
+    if resource.code.as_ref().is_some_and(is_absence) {
+        return Err(Reason::NoKnownAllergy);
+    }
+    let status = resource.clinical_status.as_ref();
+    let is_known = status.is_none_or(|it| ["active", "inactive", "resolved"].iter().any(|code| has_status(it, code)));
+    if is_known { Ok(()) } else { Err(Reason::UnknownStatus) }
+}
+
+/// Whether a status is given as a code, or in a single word without a code.
+fn has_status(status: &CodeableConcept, code: &str) -> bool {
+    status.has_code(code) || status.coding.is_empty() && status.words().is_some_and(|it| it.eq_ignore_ascii_case(code))
+}
+
+/// Whether an allergy of the record is that of a resource. A global id names one allergy in the whole world.
+fn is_same(there: &Allergy, found: &Found<AllergyIntolerance>) -> bool {
+    let words = found.resource.code.as_ref().and_then(|it| it.words());
+    found.is_global || there.allergen_name.known().map(Text::as_str) == words
 }
 
 async fn record(
@@ -67,25 +103,40 @@ async fn record(
     found: &Found<AllergyIntolerance>,
 ) -> Result<Fate, Stop> {
     let resource = &found.resource;
-    let mut kept = Kept::default();
-    let name = resource.code.as_ref().and_then(|it| it.words());
-    let recorder = resource.recorder.as_ref().and_then(|it| gathered.references.resolve("Practitioner", it));
-    let reactions = resource.reaction.iter().flat_map(|reaction| {
-        reaction.manifestation.iter().filter_map(|it| it.words()).chain(reaction.description.as_deref())
-    });
+    let mut kept = found.kept();
+    let name = kept.words("code", resource.code.as_ref());
+    let recorder = resource.recorder.as_ref().and_then(|it| gathered.practitioner(&found.origin, it));
+    let reported_by = writer.referred::<User>(recorder).await?.map(|(id, _)| id.into());
+    if resource.recorder.is_some() && reported_by.is_none() {
+        kept.leave_out("recorder");
+    }
+    let mut reactions =
+        kept.all_words("reaction.manifestation", resource.reaction.iter().flat_map(|it| &it.manifestation));
+    reactions.extend(resource.reaction.iter().filter_map(|it| it.description.as_deref()));
+    kept.leave_out_all("category", resource.category.len().saturating_sub(1));
+    if resource.criticality.as_deref().is_some_and(|it| it != "high") {
+        kept.leave_out("criticality");
+    }
+    if resource.verification_status.as_ref().is_some_and(|it| !it.has_code("confirmed")) {
+        kept.leave_out("verificationStatus");
+    }
+    let onset = onset(resource);
+    if resource.onset_date_time.is_some() && onset.is_none() {
+        kept.leave_out("onsetDateTime");
+    }
     let allergy = Allergy {
         allergen_type: allergen_type(&resource.category),
         allergen_name: kept.personal("code", name).ok_or(Reason::NoName)?,
         rxnorm_code: kept.personal("code", resource.code.as_ref().and_then(|it| it.codes_in(RXNORM).next())),
         severity: severity(resource),
         reaction_description: kept.joined("reaction", reactions),
-        onset_date: onset(resource).map(Personal::Known),
-        reported_by: writer.referred::<User>(recorder).await?.map(|(id, _)| id.into()),
+        onset_date: onset.map(Personal::Known),
+        reported_by,
     };
     let (patient_id, allergy_id) = (patient.into(), Some(AllergyId(found.id)));
     // Files may hold a substance twice, with different reactions. Nothing of it is lost, and nobody can be asked.
     let record = RecordAllergy { patient_id, allergy_id, allergy, confirm_not_duplicate: true };
-    writer.execute(record, recorded_at(resource)).await?;
+    writer.execute(record, recorded_at(writer, resource)).await?;
     retire(writer, patient, found).await?;
     Ok(Fate::Imported(kept.left_out))
 }
@@ -93,20 +144,16 @@ async fn record(
 /// Retires an allergy that is no longer active.
 async fn retire(writer: &Writer<'_>, patient: Uuid, found: &Found<AllergyIntolerance>) -> Result<(), Stop> {
     let resource = &found.resource;
-    let status = resource.clinical_status.as_ref().and_then(|it| it.coding.first()?.code.as_deref());
-    let Some(status @ ("inactive" | "resolved")) = status else { return Ok(()) };
+    let has = |code: &&str| resource.clinical_status.as_ref().is_some_and(|it| has_status(it, code));
+    let Some(status) = ["inactive", "resolved"].into_iter().find(has) else { return Ok(()) };
     let (patient_id, allergy_id) = (patient.into(), AllergyId(found.id));
     let reason = Personal::Known(LongText::from(status));
-    writer.execute(RetireAllergy { patient_id, allergy_id, reason }, recorded_at(resource)).await
+    let command = RetireAllergy { patient_id, allergy_id, reason };
+    writer.execute(command, recorded_at(writer, resource)).await
 }
 
-fn recorded_at(resource: &AllergyIntolerance) -> Option<DateTime<Utc>> {
-    time(resource.recorded_date.as_deref().or(resource.onset_date_time.as_deref()))
-}
-
-fn entered_in_error(resource: &AllergyIntolerance) -> bool {
-    let status = resource.verification_status.as_ref();
-    status.is_some_and(|it| it.has_code("entered-in-error") || it.has_code("refuted"))
+fn recorded_at(writer: &Writer<'_>, resource: &AllergyIntolerance) -> Option<DateTime<Utc>> {
+    writer.calendar.time(resource.recorded_date.as_deref().or(resource.onset_date_time.as_deref()))
 }
 
 fn onset(resource: &AllergyIntolerance) -> Option<NaiveDate> {

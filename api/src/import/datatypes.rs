@@ -1,11 +1,9 @@
-//! The data types of FHIR R4 (<https://hl7.org/fhir/R4/datatypes.html>) with the elements that are read. The types do
-//! not implement `Debug`, since they hold personal values.
+//! The data types of FHIR R4 (<https://hl7.org/fhir/R4/datatypes.html>), with the elements that are read and no others:
+//! an element that a type does not have here is counted as left out. The types do not implement `Debug`, since they
+//! hold personal values.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
-use hims_domain::Described;
-use hims_domain::instant::instant;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -51,10 +49,14 @@ impl CodeableConcept {
 /// An identifier that a system gave a resource, such as a medical record number.
 #[derive(Default, Deserialize)]
 pub(super) struct Identifier {
+    #[serde(rename = "use")]
+    pub(super) purpose: Option<String>,
     pub(super) system: Option<String>,
     pub(super) value: Option<String>,
     #[serde(rename = "type")]
     pub(super) kind: Option<CodeableConcept>,
+    #[serde(default)]
+    pub(super) period: Period,
 }
 
 /// A reference to another resource, by address or by identifier.
@@ -76,8 +78,17 @@ pub(super) struct Period {
 pub(super) struct Quantity {
     #[serde(default, deserialize_with = "decimal")]
     pub(super) value: Option<Decimal>,
+    pub(super) comparator: Option<String>,
     pub(super) unit: Option<String>,
+    pub(super) system: Option<String>,
     pub(super) code: Option<String>,
+}
+
+/// A range of amounts.
+#[derive(Default, Deserialize)]
+pub(super) struct Range {
+    pub(super) low: Option<Quantity>,
+    pub(super) high: Option<Quantity>,
 }
 
 /// The name of a person.
@@ -89,26 +100,58 @@ pub(super) struct HumanName {
     pub(super) family: Option<String>,
     #[serde(default)]
     pub(super) given: Vec<String>,
+    #[serde(default)]
+    pub(super) period: Period,
 }
 
 impl HumanName {
-    /// The name of a person to use: the official name, or else the usual name, or else the first name of the list.
-    pub(super) fn best(names: &[Self]) -> Option<&Self> {
-        let used = |purpose: &str| names.iter().find(|it| it.purpose.as_deref() == Some(purpose));
-        used("official").or_else(|| used("usual")).or_else(|| names.first())
+    /// The parts of the name. Parts that are not given apart are read from the text of the whole name: a family name
+    /// stands before a comma (`García López, María`) or else last. A text of one word is a family name.
+    pub(super) fn parts(&self) -> NameParts<'_> {
+        let mut given = self.given.iter().filter_map(|it| word(it));
+        let (first, family) = (given.next(), self.family.as_deref().and_then(word));
+        if first.is_some() || family.is_some() {
+            return NameParts { first, middle: given.collect::<Vec<_>>().join(" "), family };
+        }
+        let text = self.text.as_deref().unwrap_or_default().trim();
+        let (given, family) = match text.split_once(',') {
+            Some((family, given)) => (given, family),
+            None => text.rsplit_once(char::is_whitespace).unwrap_or(("", text)),
+        };
+        let given = given.trim();
+        let (first, middle) = given.split_once(char::is_whitespace).unwrap_or((given, ""));
+        NameParts { first: word(first), middle: middle.trim().to_owned(), family: word(family) }
+    }
+}
+
+/// The parts of a person's name. A person may have only a given or only a family name.
+pub(super) struct NameParts<'a> {
+    pub(super) first: Option<&'a str>,
+    /// The further given names; empty if there are none.
+    pub(super) middle: String,
+    pub(super) family: Option<&'a str>,
+}
+
+impl NameParts<'_> {
+    /// How many of the first and the family name are missing.
+    pub(super) fn missing(&self) -> usize {
+        usize::from(self.first.is_none()) + usize::from(self.family.is_none())
     }
 
-    /// Given, middle and family name. Names that are not given apart are read from the text of the whole name.
-    pub(super) fn parts(&self) -> Option<(&str, String, &str)> {
-        let mut given = self.given.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
-        let family = self.family.as_deref().map(str::trim).filter(|it| !it.is_empty());
-        if let (Some(first), Some(family)) = (given.next(), family) {
-            return Some((first, given.collect::<Vec<_>>().join(" "), family));
-        }
-        let (given, family) = self.text.as_deref()?.trim().rsplit_once(char::is_whitespace)?;
-        let (first, middle) = given.split_once(char::is_whitespace).unwrap_or((given, ""));
-        Some((first, middle.trim().to_owned(), family))
+    /// The name in one text.
+    pub(super) fn whole(&self) -> String {
+        [self.first, Some(self.middle.as_str()), self.family]
+            .into_iter()
+            .flatten()
+            .filter(|it| !it.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
+}
+
+/// A text without the white space around it; `None` if nothing else is left.
+fn word(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|it| !it.is_empty())
 }
 
 /// A phone number, an e-mail address, or another way to reach a person or an organization.
@@ -116,28 +159,28 @@ impl HumanName {
 pub(super) struct ContactPoint {
     pub(super) system: Option<String>,
     pub(super) value: Option<String>,
-}
-
-impl ContactPoint {
-    /// The values of the contact points of a system (`phone`, `email`), in order.
-    pub(super) fn of<'a>(points: &'a [Self], system: &'a str) -> impl Iterator<Item = &'a str> {
-        points
-            .iter()
-            .filter(move |point| point.system.as_deref() == Some(system))
-            .filter_map(|point| point.value.as_deref())
-    }
+    #[serde(rename = "use")]
+    pub(super) purpose: Option<String>,
+    pub(super) rank: Option<u32>,
+    #[serde(default)]
+    pub(super) period: Period,
 }
 
 /// A postal address.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Address {
+    #[serde(rename = "use")]
+    pub(super) purpose: Option<String>,
+    pub(super) text: Option<String>,
     #[serde(default)]
     pub(super) line: Vec<String>,
     pub(super) city: Option<String>,
     pub(super) state: Option<String>,
     pub(super) postal_code: Option<String>,
     pub(super) country: Option<String>,
+    #[serde(default)]
+    pub(super) period: Period,
 }
 
 /// An extension: an element that a profile adds to a resource.
@@ -158,21 +201,16 @@ impl Extension {
     }
 }
 
+/// A note about a resource.
+#[derive(Default, Deserialize)]
+pub(super) struct Annotation {
+    pub(super) text: Option<String>,
+}
+
 /// Reads a decimal number exactly as it is written, without the rounding of a binary fraction.
 fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
     let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
     let text = raw.get();
     let value = Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text));
     value.map(Some).map_err(|_| serde::de::Error::custom("not a number that the record can hold"))
-}
-
-/// Reads an `instant` or a `dateTime`, cut to microseconds; a day stands for midnight UTC. `None` for a time that the
-/// record cannot hold.
-pub(super) fn time(text: Option<&str>) -> Option<DateTime<Utc>> {
-    instant(text?).filter(Described::is_valid).map(|it| it.trunc_subsecs(6))
-}
-
-/// Reads a whole `date`. A year, or a year and a month, gives `None`.
-pub(super) fn date(text: Option<&str>) -> Option<NaiveDate> {
-    text?.parse().ok()
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::datatypes::{Reference, time};
+use super::calendar::Calendar;
 use super::gather::Gathered;
 
 /// When a patient, a practitioner or an organization is first mentioned. These resources have no time of their own, so
@@ -12,26 +12,33 @@ use super::gather::Gathered;
 pub(super) struct FirstSeen(HashMap<Uuid, DateTime<Utc>>);
 
 impl FirstSeen {
-    pub(super) fn of(gathered: &Gathered) -> Self {
+    pub(super) fn of(gathered: &Gathered, calendar: &Calendar) -> Self {
         let mut seen = Self::default();
-        let mut see = |at: Option<&str>, kind: &str, reference: &Reference| {
-            if let (Some(at), Some(id)) = (time(at), gathered.references.resolve(kind, reference)) {
+        let mut see = |at: Option<&str>, mentioned: Option<Uuid>| {
+            if let (Some(at), Some(id)) = (calendar.time(at), mentioned) {
                 let first = seen.0.entry(id).or_insert(at);
                 *first = at.min(*first);
             }
         };
-        for encounter in gathered.encounters.iter().map(|it| &it.resource) {
+        for found in gathered.encounters.iter() {
+            let (encounter, origin) = (&found.resource, &found.origin);
             let start = encounter.period.start.as_deref();
-            see(start, "Patient", &encounter.subject);
-            see(start, "Organization", &encounter.service_provider);
-            encounter.participant.iter().for_each(|participant| see(start, "Practitioner", &participant.individual));
+            see(start, gathered.resolve("Patient", origin, &encounter.subject));
+            let organization = encounter.service_provider.as_ref();
+            see(start, organization.and_then(|it| gathered.resolve("Organization", origin, it)));
+            for participant in &encounter.participant {
+                see(start, gathered.practitioner(origin, &participant.individual));
+            }
         }
-        for request in gathered.medication_requests.iter().map(|it| &it.resource) {
-            see(request.authored_on.as_deref(), "Patient", &request.subject);
-            see(request.authored_on.as_deref(), "Practitioner", &request.requester);
+        for found in gathered.medication_requests.iter() {
+            let (request, origin) = (&found.resource, &found.origin);
+            let written = request.authored_on.as_deref();
+            see(written, gathered.resolve("Patient", origin, &request.subject));
+            see(written, gathered.practitioner(origin, &request.requester));
         }
-        for allergy in gathered.allergies.iter().map(|it| &it.resource) {
-            see(allergy.recorded_date.as_deref(), "Patient", &allergy.patient);
+        for found in gathered.allergies.iter() {
+            let recorded = found.resource.recorded_date.as_deref();
+            see(recorded, gathered.resolve("Patient", &found.origin, &found.resource.patient));
         }
         seen
     }

@@ -1,13 +1,48 @@
 //! What an observation measured, in the units of the record.
 
-use hims_domain::vital_signs::{Measurements, TemperatureUnit};
-use rust_decimal::{Decimal, dec};
+use std::mem::discriminant;
 
-use super::bundle::Observation;
+use hims_domain::vital_signs::{Measurements, TemperatureUnit};
+use rust_decimal::Decimal;
+
 use super::datatypes::{CodeableConcept, Quantity};
 use super::reason::Reason;
+use super::resources::Observation;
+use super::units::{Unit, unit};
 
 const LOINC: &str = "http://loinc.org";
+/// The body mass index.
+const BMI: &str = "39156-5";
+
+/// What a code of LOINC measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vital {
+    Systolic,
+    Diastolic,
+    HeartRate,
+    RespiratoryRate,
+    Temperature,
+    OxygenSaturation,
+    OxygenFlow,
+    Weight,
+    Height,
+    Pain,
+}
+
+/// The codes of FHIR's vital signs profile, and the codes for the same vital signs at a certain site, in a certain
+/// position or by a certain method.
+const KNOWN: [(Vital, &[&str]); 10] = [
+    (Vital::Systolic, &["8480-6", "8459-0", "8460-8", "8461-6", "76534-7"]),
+    (Vital::Diastolic, &["8462-4", "8453-3", "8454-1", "8455-8", "76535-4"]),
+    (Vital::HeartRate, &["8867-4", "8889-8", "8893-0", "68999-2", "69000-8", "69001-6", "40443-4"]),
+    (Vital::RespiratoryRate, &["9279-1"]),
+    (Vital::Temperature, &["8310-5", "8331-1", "8328-7", "8329-5", "8332-9", "8333-7", "75539-7"]),
+    (Vital::OxygenSaturation, &["2708-6", "59408-5", "20564-1"]),
+    (Vital::OxygenFlow, &["3151-8"]),
+    (Vital::Weight, &["29463-7", "3141-9", "3142-7", "8350-1", "8351-9"]),
+    (Vital::Height, &["8302-2", "3137-7", "3138-5", "8306-3", "8308-9"]),
+    (Vital::Pain, &["72514-3"]),
+];
 
 /// A vital sign that the record can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +53,7 @@ pub(super) enum Sign {
     RespiratoryRate,
     Temperature(TemperatureUnit),
     OxygenSaturation,
+    OxygenFlow,
     Weight,
     Height,
     Pain,
@@ -36,6 +72,7 @@ impl Sign {
                 &mut measurements.temperature
             }
             Self::OxygenSaturation => &mut measurements.oxygen_saturation,
+            Self::OxygenFlow => &mut measurements.oxygen_flow_rate,
             Self::Weight => &mut measurements.weight_kg,
             Self::Height => &mut measurements.height_cm,
             Self::Pain => &mut measurements.pain_scale,
@@ -43,84 +80,109 @@ impl Sign {
     }
 }
 
-/// What an observation measured: one value, or the components of a panel such as a blood pressure.
-pub(super) fn read(observation: &Observation) -> Result<Vec<(Sign, Decimal)>, Reason> {
-    if observation.code.codes_in(LOINC).any(|it| it == "39156-5") {
+/// What an observation measured.
+#[derive(Debug, PartialEq)]
+pub(super) struct Measured {
+    /// One value, or the values of a panel such as a blood pressure.
+    pub(super) values: Vec<(Sign, Decimal)>,
+    /// How many components of a panel the record has no place for.
+    pub(super) left_out: usize,
+}
+
+/// Reads what an observation measured. An observation of a category other than the vital signs counts by its code.
+pub(super) fn read(observation: &Observation) -> Result<Measured, Reason> {
+    let is_of = |code: &str| observation.category.iter().any(|category| category.has_code(code));
+    let unknown = if is_of("vital-signs") { Reason::UnknownMeasurement } else { Reason::NotPartOfTheRecord };
+    if observation.code.codes_in(LOINC).any(|it| it == BMI) {
         return Err(Reason::Derived);
     }
+    let score = observation.value_integer.map(|it| Quantity { value: Some(it.into()), ..Quantity::default() });
+    let own = observation.value_quantity.as_ref().or(score.as_ref());
     let components = observation.component.iter().map(|it| (&it.code, it.value_quantity.as_ref()));
-    let measured = std::iter::once((&observation.code, observation.value_quantity.as_ref())).chain(components);
-    let known: Vec<_> = measured.filter_map(|(code, value)| Some((loinc(code)?, value))).collect();
-    if known.is_empty() {
-        return Err(Reason::UnknownMeasurement);
+    let all = std::iter::once((&observation.code, own)).chain(components);
+    let known: Vec<_> = all.filter_map(|(code, value)| Some((vital(code)?, value))).collect();
+    // A laboratory measures the oxygen in a sample of blood, which is no vital sign.
+    let in_laboratory = is_of("laboratory") && known.iter().any(|(vital, _)| *vital == Vital::OxygenSaturation);
+    if known.is_empty() || in_laboratory {
+        return Err(unknown);
     }
-    let values: Vec<_> =
-        known.into_iter().filter_map(|(code, quantity)| Some((code, quantity?, quantity?.value?))).collect();
-    if values.is_empty() {
-        return Err(Reason::NoValue);
+    let quantities: Vec<_> = known.iter().filter_map(|(vital, quantity)| Some((*vital, (*quantity)?))).collect();
+    if quantities.iter().any(|(_, quantity)| quantity.comparator.is_some()) {
+        return Err(Reason::Comparator);
     }
-    values
-        .into_iter()
-        .map(|(code, quantity, value)| convert(code, quantity, value).ok_or(Reason::UnknownUnit))
-        .collect()
+    let mut values: Vec<(Sign, Decimal)> = Vec::new();
+    for (vital, quantity) in quantities {
+        let Some(value) = quantity.value else { continue };
+        let (sign, value) = convert(vital, unit(quantity), value).ok_or(Reason::UnknownUnit)?;
+        // Temperatures in two units are one vital sign.
+        if values.iter().any(|(other, _)| discriminant(other) == discriminant(&sign)) {
+            return Err(Reason::MeasuredTwice);
+        }
+        values.push((sign, value));
+    }
+    let from_components = values.len() - usize::from(vital(&observation.code).is_some() && !values.is_empty());
+    let left_out = observation.component.len().saturating_sub(from_components);
+    if values.is_empty() { Err(Reason::NoValue) } else { Ok(Measured { values, left_out }) }
 }
 
-/// The first known code of a concept. Known are the codes of FHIR's vital signs profile, and codes for the same vital
-/// signs measured by a certain method.
-fn loinc(code: &CodeableConcept) -> Option<&str> {
-    const KNOWN: [&str; 11] = [
-        "8480-6", "8462-4", "8867-4", "9279-1", "8310-5", "8331-1", "2708-6", "59408-5", "29463-7", "8302-2", "72514-3",
-    ];
-    code.codes_in(LOINC).find(|it| KNOWN.contains(it))
+fn vital(code: &CodeableConcept) -> Option<Vital> {
+    let of = |loinc: &str| KNOWN.iter().find(|(_, codes)| codes.contains(&loinc)).map(|(vital, _)| *vital);
+    code.codes_in(LOINC).find_map(of)
 }
 
-/// Converts a value to the unit of the record (UCUM). Only a score may have no unit.
-fn convert(code: &str, quantity: &Quantity, value: Decimal) -> Option<(Sign, Decimal)> {
-    let unit = quantity.code.as_deref().or(quantity.unit.as_deref()).unwrap_or_default().trim();
-    let per_minute = unit == "/min" || (unit.starts_with('{') && unit.ends_with("}/min"));
-    Some(match (code, unit) {
-        ("8480-6", "mm[Hg]" | "mmHg") => (Sign::Systolic, value),
-        ("8462-4", "mm[Hg]" | "mmHg") => (Sign::Diastolic, value),
-        ("8867-4", _) if per_minute => (Sign::HeartRate, value),
-        ("9279-1", _) if per_minute => (Sign::RespiratoryRate, value),
-        ("8310-5" | "8331-1", "Cel") => (Sign::Temperature(TemperatureUnit::Celsius), value),
-        ("8310-5" | "8331-1", "[degF]") => (Sign::Temperature(TemperatureUnit::Fahrenheit), value),
-        ("2708-6" | "59408-5", "%") => (Sign::OxygenSaturation, value),
-        ("29463-7", "kg") => (Sign::Weight, value),
-        ("29463-7", "g") => (Sign::Weight, value.checked_div(dec!(1000))?),
-        ("29463-7", "[lb_av]") => (Sign::Weight, value.checked_mul(dec!(0.45359237))?),
-        ("8302-2", "cm") => (Sign::Height, value),
-        ("8302-2", "m") => (Sign::Height, value.checked_mul(dec!(100))?),
-        ("8302-2", "[in_i]") => (Sign::Height, value.checked_mul(dec!(2.54))?),
-        ("72514-3", "{score}" | "1" | "") => (Sign::Pain, value),
+/// Converts a value to the unit of the record. Only a score may have no unit.
+fn convert(vital: Vital, unit: Option<Unit>, value: Decimal) -> Option<(Sign, Decimal)> {
+    Some(match (vital, unit?) {
+        (Vital::Systolic, Unit::Pressure) => (Sign::Systolic, value),
+        (Vital::Diastolic, Unit::Pressure) => (Sign::Diastolic, value),
+        (Vital::HeartRate, Unit::PerMinute) => (Sign::HeartRate, value),
+        (Vital::RespiratoryRate, Unit::PerMinute) => (Sign::RespiratoryRate, value),
+        (Vital::Temperature, Unit::Temperature(unit)) => (Sign::Temperature(unit), value),
+        (Vital::OxygenSaturation, Unit::Percent) => (Sign::OxygenSaturation, value),
+        (Vital::OxygenFlow, Unit::LitresPerMinute) => (Sign::OxygenFlow, value),
+        (Vital::Weight, Unit::Mass(kilograms)) => (Sign::Weight, value.checked_mul(kilograms)?),
+        (Vital::Height, Unit::Length(centimetres)) => (Sign::Height, value.checked_mul(centimetres)?),
+        (Vital::Pain, Unit::Score) => (Sign::Pain, value),
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use rust_decimal::dec;
+    use serde_json::json;
+
     use super::*;
 
-    fn measured(code: &str, value: &str, unit: &str) -> Option<(Sign, Decimal)> {
-        let quantity = Quantity { value: None, unit: None, code: Some(unit.to_owned()) };
-        convert(code, &quantity, value.parse().unwrap())
+    fn measured(code: &str, value: &str, unit: &str) -> Result<Vec<(Sign, Decimal)>, Reason> {
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        let observation = json!({
+            "status": "final", "code": { "coding": [{ "system": LOINC, "code": code }] },
+            "valueQuantity": { "value": value, "code": unit }
+        });
+        read(&serde_json::from_str(&observation.to_string()).unwrap()).map(|it| it.values)
     }
 
     #[test]
     fn units_become_those_of_the_record() {
-        assert_eq!(measured("8302-2", "1.72", "m"), Some((Sign::Height, dec!(172.00))));
-        assert_eq!(measured("8302-2", "70", "[in_i]"), Some((Sign::Height, dec!(177.80))));
-        assert_eq!(measured("29463-7", "180", "[lb_av]"), Some((Sign::Weight, dec!(81.64662660))));
-        assert_eq!(measured("29463-7", "3250", "g"), Some((Sign::Weight, dec!(3.25))));
         let fever = Sign::Temperature(TemperatureUnit::Celsius);
-        assert_eq!(measured("8310-5", "39.5", "Cel"), Some((fever, dec!(39.5))));
-        assert_eq!(measured("8867-4", "72", "{beats}/min"), Some((Sign::HeartRate, dec!(72))));
+        for (code, value, unit, sign, expected) in [
+            ("8302-2", "1.72", "m", Sign::Height, dec!(172.00)),
+            ("8302-2", "70", "[in_i]", Sign::Height, dec!(177.80)),
+            ("3141-9", "180", "[lb_av]", Sign::Weight, dec!(81.64662660)),
+            ("29463-7", "3250", "g", Sign::Weight, dec!(3.25)),
+            ("8328-7", "39.5", "Cel", fever, dec!(39.5)),
+            ("8889-8", "72", "{beats}/min", Sign::HeartRate, dec!(72)),
+        ] {
+            assert_eq!(measured(code, value, unit), Ok(vec![(sign, expected)]), "{code} in {unit}");
+        }
     }
 
     #[test]
-    fn a_unit_that_is_not_known_is_not_guessed() {
-        for (code, unit) in [("8302-2", ""), ("29463-7", "stone"), ("8480-6", "kPa"), ("8310-5", "K"), ("2708-6", "")] {
-            assert_eq!(measured(code, "36", unit), None, "{code} in {unit}");
+    fn a_unit_that_does_not_fit_is_not_guessed() {
+        for (code, unit) in [("8302-2", ""), ("29463-7", "stone"), ("8480-6", "kPa"), ("8310-5", "kg"), ("2708-6", "")]
+        {
+            assert_eq!(measured(code, "36", unit), Err(Reason::UnknownUnit), "{code} in {unit}");
         }
     }
 }

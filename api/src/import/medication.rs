@@ -1,5 +1,6 @@
 //! Medication, or the concept in a `MedicationRequest` -> medication of the catalogue.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hims_commands::medication::AddMedication;
@@ -9,14 +10,15 @@ use hims_domain::values::Text;
 use uuid::Uuid;
 
 use super::ImportError;
-use super::bundle::{self, MedicationRequest};
 use super::datatypes::CodeableConcept;
-use super::gather::Gathered;
-use super::kept::Kept;
+use super::gather::{Found, Gathered};
+use super::kept::{Element, Kept};
 use super::reason::Reason;
 use super::references::derived;
+use super::resources::{self, MedicationRequest};
 use super::summary::{Fate, Summary};
-use super::writer::{Stop, Writer};
+use super::unread;
+use super::writer::{Step, Stop, Writer};
 
 pub(super) const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
 
@@ -27,11 +29,12 @@ pub(super) struct Product {
     id: Uuid,
     name: String,
     rxnorm: Option<String>,
+    form: Option<String>,
 }
 
 impl Product {
     /// The product that a concept names.
-    pub(super) fn of(concept: &CodeableConcept) -> Option<Self> {
+    fn of(concept: &CodeableConcept, form: Option<&CodeableConcept>) -> Option<Self> {
         let name = concept.words()?.to_owned();
         let rxnorm = concept.codes_in(RXNORM).next().map(str::to_owned);
         let coded = concept.coding.iter().find_map(|it| Some((it.system.as_deref()?, it.code.as_deref()?)));
@@ -40,21 +43,31 @@ impl Product {
             (None, Some((system, code))) => format!("medication|{system}|{code}"),
             (None, None) => format!("medication|{}", name.to_lowercase()),
         };
-        Some(Self { id: derived(&key), name, rxnorm })
+        let form = form.and_then(|it| it.words()).map(str::to_owned);
+        Some(Self { id: derived(&key), name, rxnorm, form })
+    }
+
+    /// The product of a medication that was not entered in error.
+    fn of_medication(medication: &resources::Medication) -> Result<Self, Reason> {
+        if medication.status.as_deref() == Some("entered-in-error") {
+            return Err(Reason::EnteredInError);
+        }
+        Self::of(&medication.code, medication.form.as_ref()).ok_or(Reason::NoName)
     }
 
     /// The product that a request is for: named in the request, contained in the request, or a resource of its own.
-    pub(super) fn requested(gathered: &Gathered, request: &MedicationRequest) -> Option<Self> {
+    pub(super) fn requested(gathered: &Gathered, found: &Found<MedicationRequest>) -> Option<Self> {
+        let request = &found.resource;
         if let Some(concept) = &request.medication_codeable_concept {
-            return Self::of(concept);
+            return Self::of(concept, None);
         }
         let reference = &request.medication_reference;
         if let Some(local) = reference.reference.as_deref().and_then(|it| it.strip_prefix('#')) {
-            let mut contained =
-                request.contained.iter().filter_map(|it| serde_json::from_str::<bundle::Medication>(it.get()).ok());
-            return Self::of(&contained.find(|it| it.id.as_deref() == Some(local))?.code);
+            return Self::of_medication(&contained(request, local)?.0).ok();
         }
-        Self::of(&gathered.medications.get(gathered.references.resolve("Medication", reference)?)?.code)
+        let medication = gathered.medications.get(gathered.resolve("Medication", &found.origin, reference)?)?;
+        medication.check_copies().ok()?;
+        Self::of_medication(&medication.resource).ok()
     }
 
     /// The id of the product in the catalogue, if the catalogue holds the product: imported earlier, or added by a user
@@ -69,40 +82,78 @@ impl Product {
     }
 }
 
-/// Every product once, with the number of `Medication` resources for the product. Of several names, the first in
-/// alphabetical order is taken. Resources without a name are counted as skipped.
-pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Uuid, (Product, u64)> {
-    let mut products: BTreeMap<Uuid, (Product, u64)> = BTreeMap::new();
-    let mut named: Vec<(Product, u64)> = Vec::new();
+/// The medication that a request contains, and the elements of the medication that are not read.
+pub(super) fn contained(request: &MedicationRequest, local: &str) -> Option<(resources::Medication, Vec<String>)> {
+    let mut medications =
+        request.contained.iter().filter_map(|it| unread::read::<resources::Medication>(it.get()).ok());
+    medications.find(|(it, _)| it.id.as_deref() == Some(local))
+}
+
+/// A product, the number of `Medication` resources for it, and what the record cannot keep of these resources.
+pub(super) struct Named {
+    product: Product,
+    copies: u64,
+    left_out: Vec<Element>,
+}
+
+/// Every product once. Of several names, the first in alphabetical order is taken. Resources without a name are counted
+/// as skipped.
+pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Uuid, Named> {
+    let mut products: BTreeMap<Uuid, Named> = BTreeMap::new();
+    let mut add = |product: Product, copies: u64, left_out: Vec<Element>| match products.entry(product.id) {
+        Entry::Vacant(slot) => drop(slot.insert(Named { product, copies, left_out })),
+        Entry::Occupied(mut slot) => {
+            let named = slot.get_mut();
+            named.copies += copies;
+            named.left_out.extend(left_out);
+            if product < named.product {
+                named.product = product;
+            }
+        }
+    };
     for found in gathered.medications.iter() {
-        match Product::of(&found.resource.code) {
-            Some(product) => named.push((product, found.copies)),
-            None => summary.count("Medication", found.copies, Fate::Skipped(Reason::NoName)),
+        match found.check_copies().and_then(|()| Product::of_medication(&found.resource)) {
+            Ok(product) => {
+                let mut kept = found.kept();
+                if found.resource.status.as_deref().is_some_and(|it| it != "active") {
+                    kept.leave_out("status");
+                }
+                let codes = found.resource.code.coding.len() - usize::from(product.rxnorm.is_some());
+                kept.leave_out_all("code.coding", codes);
+                add(product, found.copies, kept.left_out);
+            }
+            Err(reason) => summary.count("Medication", found.copies, Fate::Skipped(reason)),
         }
     }
-    let requests = gathered.medication_requests.iter();
-    let requested = requests.filter_map(|it| Some((Product::requested(gathered, &it.resource)?, 0)));
-    for (product, copies) in named.into_iter().chain(requested) {
-        let entry = products.entry(product.id).or_insert_with(|| (product.clone(), 0));
-        entry.0 = product.min(entry.0.clone());
-        entry.1 += copies;
+    for found in gathered.medication_requests.iter() {
+        if let Some(product) = Product::requested(gathered, found) {
+            add(product, 0, Vec::new());
+        }
     }
     products
 }
 
 /// Adds a product to the catalogue.
-pub(super) async fn import(writer: &Writer<'_>, product: Product) -> Result<Fate, Stop> {
+pub(super) async fn import(writer: &Writer<'_>, named: Named) -> Step {
+    let Named { product, copies, left_out } = named;
+    vec![(copies, add(writer, product, left_out).await)]
+}
+
+async fn add(writer: &Writer<'_>, product: Product, left_out: Vec<Element>) -> Result<Fate, Stop> {
     if product.in_catalogue(writer).await?.is_some() {
         return Ok(Fate::AlreadyThere);
     }
-    let mut kept = Kept::default();
+    let mut kept = Kept { left_out };
     let name: String = product.name.chars().take(200).collect();
+    if name.len() < product.name.len() {
+        kept.leave_out("code");
+    }
     let details = Details {
         name: kept.text("code", Some(&name)).ok_or(Reason::NoName)?,
         generic_name: None,
         brand_name: None,
         strength: None,
-        form: None,
+        form: kept.text("form", product.form.as_deref()),
         route: None,
         drug_class: None,
         controlled_substance: false,

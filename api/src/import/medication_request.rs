@@ -3,19 +3,18 @@
 use chrono::{DateTime, Utc};
 use hims_commands::prescription::{CancelPrescription, RecordExternalDispensing, WritePrescription};
 use hims_domain::consultation::Consultation;
-use hims_domain::patient::Patient;
 use hims_domain::prescription::{Prescription, Priority, Status};
-use hims_domain::user::User;
 use hims_domain::values::LongText;
 use hims_domain::{Personal, PrescriptionId};
+use uuid::Uuid;
 
-use super::bundle::MedicationRequest;
-use super::datatypes::time;
-use super::dosage::order;
+use super::calendar::is_partial;
+use super::dosage::{has_comparator, order};
 use super::gather::{Found, Gathered};
 use super::kept::Kept;
-use super::medication::Product;
+use super::medication::{Product, contained};
 use super::reason::Reason;
+use super::resources::MedicationRequest;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
@@ -26,33 +25,50 @@ pub(super) async fn import(
     gathered: &Gathered,
     found: &Found<MedicationRequest>,
 ) -> Result<Fate, Stop> {
+    writer.check_copies(found)?;
     let request = &found.resource;
     check(request)?;
-    let at = time(request.authored_on.as_deref()).ok_or(Reason::NoTime)?;
+    let at = writer.calendar.time(request.authored_on.as_deref()).ok_or(Reason::NoTime)?;
     let id = PrescriptionId(found.id);
-    if let Some(there) = writer.existing::<Prescription>(found.id).await? {
+    let there = writer.existing::<Prescription>(found.id).await?;
+    let patient = writer.patient(gathered.resolve("Patient", &found.origin, &request.subject)).await;
+    let product = Product::requested(gathered, found);
+    if let Some(there) = there {
+        let is_of = patient.is_ok_and(|(id, _)| id == there.patient_id.0);
+        let medication = match &product {
+            Some(product) => product.in_catalogue(writer).await?,
+            None => None,
+        };
+        let is_for = |medication: Uuid| there.lines.iter().any(|it| it.item.order.medication_id.0 == medication);
+        if !is_of || !found.is_global && !medication.is_some_and(is_for) {
+            return Err(Reason::OtherRecord.into());
+        }
         if there.status == Status::Pending {
             close(writer, id, request, at).await?;
         }
         return Ok(Fate::AlreadyThere);
     }
-    let resolve = |kind, reference| gathered.references.resolve(kind, reference);
-    let patient = writer.referred::<Patient>(resolve("Patient", &request.subject)).await?;
-    let (patient_id, _) = patient.ok_or(Reason::NoPatient)?;
-    let consultation = writer.referred::<Consultation>(resolve("Encounter", &request.encounter)).await?;
-    let seen_by = || consultation.as_ref().map(|(_, it)| it.provider_id.0);
-    let provider = resolve("Practitioner", &request.requester).or_else(seen_by);
-    let (provider_id, _) = writer.referred::<User>(provider).await?.ok_or(Reason::NoPractitioner)?;
-    let product = Product::requested(gathered, request).ok_or(Reason::NoMedication)?;
-    let medication = product.in_catalogue(writer).await?.ok_or(Reason::NoMedication)?;
-    let mut kept = Kept::default();
+    let (patient_id, _) = patient?;
+    let consultation = gathered.resolve("Encounter", &found.origin, &request.encounter);
+    let is_of_encounter = request.encounter.reference.is_some();
+    let consultation = writer.referred::<Consultation>(consultation).await?;
+    let (provider_id, is_named) = writer.practitioner(gathered.practitioner(&found.origin, &request.requester)).await?;
+    let medication = product.ok_or(Reason::NoMedication)?.in_catalogue(writer).await?.ok_or(Reason::NoMedication)?;
+    let mut kept = found.kept();
+    leave_out_the_rest(request, &mut kept);
+    if is_of_encounter && consultation.is_none() {
+        kept.leave_out("encounter");
+    }
+    if request.requester.reference.is_some() && !is_named {
+        kept.leave_out("requester");
+    }
     let prescription = WritePrescription {
         id: Some(id),
         consultation_id: consultation.map(|(id, _)| id.into()),
         patient_id: patient_id.into(),
         provider_id: Some(provider_id.into()),
         priority: priority(request.priority.as_deref()),
-        notes: None,
+        notes: kept.joined("note", request.note.iter().filter_map(|it| it.text.as_deref())),
         items: vec![order(request, medication.into(), &mut kept)],
         confirm_unit: false,
     };
@@ -61,12 +77,41 @@ pub(super) async fn import(
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// Checks that a request is an order that was really given.
+/// Checks that a request is an order that was really given, and whose status the record can hold.
 fn check(request: &MedicationRequest) -> Result<(), Reason> {
-    match (request.status.as_str(), request.intent.as_str()) {
-        ("entered-in-error", _) => Err(Reason::EnteredInError),
-        ("draft", _) | (_, "proposal" | "plan" | "option") => Err(Reason::HasNotHappened),
-        _ => Ok(()),
+    if request.do_not_perform == Some(true) {
+        return Err(Reason::AsksNotToDo);
+    }
+    match request.status.as_str() {
+        "active" | "completed" | "stopped" | "cancelled" => {}
+        "entered-in-error" => return Err(Reason::EnteredInError),
+        "draft" => return Err(Reason::HasNotHappened),
+        "on-hold" => return Err(Reason::OnHold),
+        _ => return Err(Reason::UnknownStatus),
+    }
+    match request.intent.as_str() {
+        "order" | "original-order" | "reflex-order" | "filler-order" | "instance-order" => {}
+        "proposal" | "plan" | "option" => return Err(Reason::HasNotHappened),
+        _ => return Err(Reason::Malformed),
+    }
+    if has_comparator(request) { Err(Reason::Comparator) } else { Ok(()) }
+}
+
+/// Counts what the record has no place for.
+fn leave_out_the_rest(request: &MedicationRequest, kept: &mut Kept) {
+    if is_partial(request.authored_on.as_deref()) {
+        kept.leave_out("authoredOn");
+    }
+    if !["completed", "active"].contains(&request.status.as_str()) {
+        kept.words("statusReason", request.status_reason.as_ref());
+    } else if request.status_reason.is_some() {
+        kept.leave_out("statusReason");
+    }
+    let local = request.medication_reference.reference.as_deref().and_then(|it| it.strip_prefix('#'));
+    if let Some((_, unread)) = local.and_then(|it| contained(request, it)) {
+        for element in unread {
+            kept.leave_out(format!("contained.{element}"));
+        }
     }
 }
 

@@ -1,37 +1,49 @@
 //! `hims import fhir`: brings FHIR R4 bundles (<https://hl7.org/fhir/R4/bundle.html>) into the record.
 //!
-//! - `files` lists and reads the files, `bundle` and `datatypes` are the parts of FHIR that are read, `gather` holds
-//!   each resource once, with the `references` between the resources.
-//! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy`, `encounter` (with `providers`),
-//!   `vital_signs` (with `measurement`), `medication`, `medication_request` (with `dosage`).
+//! - `files` lists the files, `documents` reads what they hold. `resources` and `datatypes` are the elements of FHIR
+//!   that are read; `unread` lists all others, and `kept` those that the record cannot keep. `meaning` refuses what may
+//!   mean something else than the record would say.
+//! - `gather` holds each resource once, with the `references` between the resources. `identity` and `persons` tell who
+//!   is the same; `choice` takes what is current, `calendar` reads times.
+//! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
+//!   `vital_signs` (with `measurement` and `units`), `medication`, `medication_request` (with `dosage` and `regimen`).
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
 //!
 //! A stream has the id of its resource, or an id that is derived from the resource. A resource whose stream is in the
-//! log already is not written again, so a second run adds nothing. Deliberately absent: changing the values of a record
-//! to those of a newer file.
+//! log already is compared with the record and not written again, so a second run adds nothing. Deliberately absent:
+//! changing the values of a record to those of a newer file, and guessing who saw a patient.
 
 mod allergy;
-mod bundle;
+mod calendar;
+mod choice;
 mod datatypes;
+mod documents;
 mod dosage;
 mod encounter;
 mod files;
 mod first_seen;
 mod gather;
+mod identity;
 mod kept;
+mod meaning;
 mod measurement;
 mod medication;
 mod medication_request;
+mod negation;
 mod organization;
 mod patient;
+mod persons;
 mod practitioner;
 mod progress;
-mod providers;
 mod reason;
 mod references;
+mod regimen;
+mod resources;
 mod run;
 mod summary;
+mod units;
+mod unread;
 mod vital_signs;
 mod writer;
 

@@ -7,12 +7,12 @@ use hims_domain::department::{Department, Details};
 use hims_domain::values::Text;
 use uuid::Uuid;
 
-use super::bundle::Organization;
-use super::datatypes::ContactPoint;
+use super::choice;
 use super::first_seen::FirstSeen;
 use super::gather::{Found, Gathered};
-use super::kept::Kept;
+use super::identity::is_department;
 use super::reason::Reason;
+use super::resources::Organization;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
@@ -23,13 +23,17 @@ const PAYERS: [&str; 2] = ["ins", "pay"];
 pub(super) fn by_depth(gathered: &Gathered) -> impl Iterator<Item = Vec<&Found<Organization>>> {
     let mut levels: BTreeMap<usize, Vec<&Found<Organization>>> = BTreeMap::new();
     for found in gathered.organizations.iter() {
-        let whole = |it: &Organization| gathered.references.resolve("Organization", it.part_of.as_ref()?);
-        let above = std::iter::successors(Some(&found.resource), |it| gathered.organizations.get(whole(it)?));
+        let above = std::iter::successors(Some(found), |it| gathered.organizations.get(whole(gathered, it)?));
         // The limit ends a circle of organizations. Then one of them is opened before its parent, and without the
         // parent.
         levels.entry(above.take(gathered.organizations.iter().len()).count()).or_default().push(found);
     }
     levels.into_values()
+}
+
+/// The organization that an organization is part of.
+fn whole(gathered: &Gathered, found: &Found<Organization>) -> Option<Uuid> {
+    gathered.resolve("Organization", &found.origin, found.resource.part_of.as_ref()?)
 }
 
 /// Opens the department of an organization.
@@ -43,29 +47,35 @@ pub(super) async fn import(
     if organization.kind.iter().any(|kind| PAYERS.iter().any(|payer| kind.has_code(payer))) {
         return Err(Reason::NotPartOfTheRecord.into());
     }
+    writer.check_copies(found)?;
     let at = seen.at(found.id);
     let close = CloseDepartment { department_id: found.id.into() };
     let is_closed = organization.active == Some(false);
-    if writer.existing::<Department>(found.id).await?.is_some() {
+    if let Some(there) = writer.existing::<Department>(found.id).await? {
+        if !is_department(organization, there.details.name.as_str(), found.is_global) {
+            return Err(writer.refuse(found.id, Reason::OtherRecord));
+        }
         if is_closed && writer.has_only_begun::<Department>(found.id).await? {
             writer.execute(close, at).await?;
         }
         return Ok(Fate::AlreadyThere);
     }
-    let mut kept = Kept::default();
+    let mut kept = found.kept();
+    kept.leave_out_all("type", organization.kind.len());
     let name = kept.text("name", organization.name.as_deref()).ok_or(Reason::NoName)?;
-    let whole = organization.part_of.as_ref().map(|it| gathered.references.resolve("Organization", it));
-    let parent = writer.referred::<Department>(whole.flatten()).await?;
-    if whole.is_some() && parent.is_none() {
+    let parent = writer.referred::<Department>(whole(gathered, found)).await?;
+    if organization.part_of.is_some() && parent.is_none() {
         kept.leave_out("partOf");
     }
+    let phones = choice::contacts(&writer.calendar, &organization.telecom, "phone");
+    kept.leave_out_all("telecom", organization.telecom.len().saturating_sub(1.min(phones.len())));
     let details = Details {
         code: code(name.as_str(), found.id),
         name,
         description: None,
         parent_id: parent.map(|(id, _)| id.into()),
         time_zone: Text::from(writer.settings.time_zone.name()),
-        phone: kept.phone(ContactPoint::of(&organization.telecom, "phone").next()),
+        phone: kept.phone("telecom", phones.first().copied(), writer.executor.phone_region()),
         head_user_id: None,
     };
     writer.execute(OpenDepartment { id: Some(found.id.into()), details }, at).await?;

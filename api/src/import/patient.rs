@@ -1,17 +1,24 @@
 //! Patient -> patient. The record cannot hold yet whether a patient is deceased.
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::NaiveTime;
 use hims_commands::patient::RegisterPatient;
+use hims_commands::{PhoneRegion, scopes};
 use hims_domain::Personal;
 use hims_domain::patient::{Demographics, Gender, Identifier, Patient};
-use hims_domain::values::Ssn;
+use hims_domain::values::{Country, Phone, Ssn, Text};
+use uuid::Uuid;
 
-use super::bundle;
-use super::datatypes::{self, ContactPoint, Extension, HumanName, date};
+use super::ImportError;
+use super::calendar::{Calendar, partial_date};
+use super::choice;
+use super::datatypes::{self, Extension, HumanName};
 use super::first_seen::FirstSeen;
 use super::gather::Found;
+use super::identity::Person;
 use super::kept::Kept;
+use super::persons::key;
 use super::reason::Reason;
+use super::resources::{self, Contact};
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
@@ -19,87 +26,215 @@ const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
 const RACE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race";
 const ETHNICITY: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-ethnicity";
 const LANGUAGES: &str = "urn:ietf:bcp:47";
+/// The code of an emergency contact (HL7 v2 table 0131).
+const EMERGENCY: &str = "C";
 
 /// Registers a patient at the time of the first mention in the files, but never before the patient was born.
 pub(super) async fn import(
     writer: &Writer<'_>,
     seen: &FirstSeen,
-    found: &Found<bundle::Patient>,
+    found: &Found<resources::Patient>,
 ) -> Result<Fate, Stop> {
-    if writer.existing::<Patient>(found.id).await?.is_some() {
+    writer.check_copies(found)?;
+    let patient = &found.resource;
+    if patient.link.iter().any(|it| it.kind == "replaced-by") {
+        return Err(writer.refuse(found.id, Reason::Replaced));
+    }
+    let person = Person::of(patient);
+    if let Some(there) = writer.existing::<Patient>(found.id).await? {
+        let recorded = Person::recorded(&there.demographics);
+        if !recorded.is_some_and(|it| it.is_like(&person, found.is_global)) {
+            return Err(writer.refuse(found.id, Reason::OtherRecord));
+        }
+        writer.persons.has_own_record(found.id);
         return Ok(Fate::AlreadyThere);
     }
-    let patient = &found.resource;
-    let born = date(patient.birth_date.as_deref()).ok_or(Reason::NoBirthDate)?;
-    let mut kept = Kept::default();
-    let command = RegisterPatient {
-        id: Some(found.id.into()),
-        demographics: demographics(patient, born, &mut kept)?,
-        identifiers: identifiers(&patient.identifier, &mut kept),
-        confirm_not_duplicate: true,
+    if writer.persons.record(found.id) != found.id {
+        return Ok(Fate::Skipped(Reason::SamePerson));
+    }
+    let mut kept = found.kept();
+    let identifiers = match claimable(writer, found, &person, &mut kept).await? {
+        Claimable::All(identifiers) => identifiers,
+        Claimable::SamePerson(recorded) => {
+            writer.persons.is_recorded_as(found.id, recorded);
+            return Ok(Fate::Skipped(Reason::SamePerson));
+        }
     };
-    let at = seen.at(found.id).map(|it| it.max(born.and_time(NaiveTime::MIN).and_utc()));
+    let demographics = demographics(patient, writer, &mut kept);
+    let born = demographics.days_of_birth().map(|days| days.start().and_time(NaiveTime::MIN).and_utc());
+    let command = RegisterPatient { id: Some(found.id.into()), demographics, identifiers, confirm_not_duplicate: true };
+    let at = seen.at(found.id).map(|it| born.map_or(it, |born| it.max(born)));
     writer.execute(command, at).await?;
     Ok(Fate::Imported(kept.left_out))
 }
 
-fn demographics(patient: &bundle::Patient, born: NaiveDate, kept: &mut Kept) -> Result<Demographics, Reason> {
-    let (first, middle, last) = HumanName::best(&patient.name).and_then(HumanName::parts).ok_or(Reason::NoName)?;
-    let mut phones = ContactPoint::of(&patient.telecom, "phone");
-    let ssn = patient.identifier.iter().find(|it| it.system.as_deref() == Some(SSN));
+/// What the identifiers of a patient say.
+enum Claimable {
+    /// The identifiers that nobody else has.
+    All(Vec<Identifier>),
+    /// The record of the same person, which has one of the identifiers.
+    SamePerson(Uuid),
+}
+
+/// The identifiers that a patient can have in the record. An identifier of somebody else is left out.
+async fn claimable(
+    writer: &Writer<'_>,
+    found: &Found<resources::Patient>,
+    person: &Person,
+    kept: &mut Kept,
+) -> Result<Claimable, Stop> {
+    let mut claimed = Vec::new();
+    for identifier in identifiers(&found.resource.identifier, &writer.calendar, kept) {
+        let value = identifier.value.known().map(Text::as_str).unwrap_or_default();
+        let claim = scopes::key(&[identifier.system.as_str(), value]);
+        let owners = writer.executor.store().owners(scopes::PATIENT_IDENTIFIER, &claim).await;
+        let owner = owners.map_err(|error| ImportError::Log(error.into()))?.first().copied();
+        if let Some((owner, state)) = writer.referred::<Patient>(owner).await? {
+            if Person::recorded(&state.demographics).is_some_and(|it| it.is_same(person)) {
+                return Ok(Claimable::SamePerson(owner));
+            }
+            kept.leave_out("identifier");
+        } else if owner.is_some()
+            || writer.persons.is_shared(&(identifier.system.as_str().to_owned(), value.to_owned()))
+        {
+            kept.leave_out("identifier");
+        } else {
+            claimed.push(identifier);
+        }
+    }
+    Ok(Claimable::All(claimed))
+}
+
+/// The demographics of a patient. A patient without a name is registered as one whose name is unknown.
+fn demographics(patient: &resources::Patient, writer: &Writer<'_>, kept: &mut Kept) -> Demographics {
+    let (calendar, region) = (&writer.calendar, writer.executor.phone_region());
+    leave_out_the_rest(patient, kept);
+    let name = choice::name(calendar, &patient.name).map(HumanName::parts);
+    let first_name = kept.personal("name", name.as_ref().and_then(|it| it.first));
+    let last_name = kept.personal("name", name.as_ref().and_then(|it| it.family));
+    let born = kept.parsed("birthDate", patient.birth_date.as_deref(), partial_date);
+    let phones = choice::contacts(calendar, &patient.telecom, "phone");
+    let emails = choice::contacts(calendar, &patient.telecom, "email");
+    let reached = phones.len().min(2) + emails.len().min(1);
+    kept.leave_out_all("telecom", patient.telecom.len().saturating_sub(reached));
+    let mut phone = |nth: usize| kept.phone("telecom", phones.get(nth).copied(), region).map(Personal::Known);
+    let (phone_primary, phone_secondary) = (phone(0), phone(1));
+    let ssn = choice::identifiers(calendar, &patient.identifier).find(|it| it.system.as_deref() == Some(SSN));
     let nowhere = datatypes::Address::default();
-    let address = patient.address.first().unwrap_or(&nowhere);
-    let mut lines = address.line.iter();
+    let address = choice::address(calendar, &patient.address).unwrap_or(&nowhere);
+    kept.leave_out_all("address", patient.address.len().saturating_sub(1));
+    let mut lines = address.line.iter().map(String::as_str);
+    let first_line = lines.next().or(address.text.as_deref());
     let preferred = patient.communication.iter().find(|it| it.preferred).or(patient.communication.first());
     let language = preferred.and_then(|it| it.language.codes_in(LANGUAGES).next().or(it.language.words()));
-    Ok(Demographics {
-        first_name: kept.personal("name", Some(first)).ok_or(Reason::NoName)?,
-        last_name: kept.personal("name", Some(last)).ok_or(Reason::NoName)?,
-        middle_name: kept.personal("name", Some(&middle)),
-        date_of_birth: born.into(),
-        gender: gender(patient.gender.as_deref()),
+    let emergency = emergency_contact(patient, calendar, region, kept);
+    Demographics {
+        name_unknown: first_name.is_none() && last_name.is_none(),
+        first_name,
+        last_name,
+        middle_name: kept.personal("name", name.as_ref().map(|it| it.middle.as_str())),
+        date_of_birth: born.map(Personal::Known),
+        birth_date_precision: None,
+        gender: gender(patient.gender.as_deref(), kept),
         ssn: kept.parsed("identifier", ssn.and_then(|it| it.value.as_deref()), Ssn::parse).map(Personal::Known),
-        email: kept.email(ContactPoint::of(&patient.telecom, "email").next()).map(Personal::Known),
-        phone_primary: kept.phone(phones.next()).map(Personal::Known),
-        phone_secondary: kept.phone(phones.next()).map(Personal::Known),
-        address_line_1: kept.personal("address", lines.next().map(String::as_str)),
-        address_line_2: kept.personal("address", Some(&lines.map(String::as_str).collect::<Vec<_>>().join(", "))),
+        email: kept.email(emails.first().copied()).map(Personal::Known),
+        phone_primary,
+        phone_secondary,
+        address_line_1: kept.personal("address", first_line),
+        address_line_2: kept.personal("address", Some(&lines.collect::<Vec<_>>().join(", "))),
         city: kept.personal("address", address.city.as_deref()),
         state: kept.personal("address", address.state.as_deref()),
         postal_code: kept.personal("address", address.postal_code.as_deref()),
-        country: kept.personal("address", address.country.as_deref()),
-        marital_status: kept.personal("maritalStatus", patient.marital_status.as_ref().and_then(|it| it.words())),
+        country: kept.parsed("address", address.country.as_deref(), Country::parse).map(Personal::Known),
+        marital_status: {
+            let words = kept.words("maritalStatus", patient.marital_status.as_ref());
+            kept.personal("maritalStatus", words)
+        },
         occupation: None,
-        emergency_contact_name: None,
-        emergency_contact_relationship: None,
-        emergency_contact_phone: None,
+        emergency_contact_name: emergency.name,
+        emergency_contact_relationship: emergency.relationship,
+        emergency_contact_phone: emergency.phone,
         preferred_language: kept.personal("communication", language),
         ethnicity: kept.personal("extension", Extension::text(&patient.extension, ETHNICITY)),
         race: kept.personal("extension", Extension::text(&patient.extension, RACE)),
         blood_type: None,
         organ_donor: false,
         advance_directive: false,
-    })
+    }
 }
 
-fn gender(code: Option<&str>) -> Gender {
+/// Counts what the record has no place for: further names and languages, death, other records of the person.
+fn leave_out_the_rest(patient: &resources::Patient, kept: &mut Kept) {
+    kept.leave_out_all("name", patient.name.len().saturating_sub(1));
+    kept.leave_out_all("communication", patient.communication.len().saturating_sub(1));
+    kept.leave_out_all("link", patient.link.len());
+    let unknown = patient.extension.iter().filter(|it| ![RACE, ETHNICITY].contains(&it.url.as_str())).count();
+    kept.leave_out_all("extension", unknown);
+    if patient.active == Some(false) {
+        kept.leave_out("active");
+    }
+    if patient.deceased_boolean == Some(true) || patient.deceased_date_time.is_some() {
+        kept.leave_out("deceased[x]");
+    }
+}
+
+/// Whom to call in an emergency.
+#[derive(Default)]
+struct Emergency {
+    name: Option<Personal<Text<200>>>,
+    relationship: Option<Personal<Text<50>>>,
+    phone: Option<Personal<Phone>>,
+}
+
+/// The current contact who is named for emergencies, or else the first current contact.
+fn emergency_contact(
+    patient: &resources::Patient,
+    calendar: &Calendar,
+    region: PhoneRegion,
+    kept: &mut Kept,
+) -> Emergency {
+    let current = patient.contact.iter().filter(|it| !calendar.is_over(&it.period));
+    let is_for_emergencies = |it: &&Contact| it.relationship.iter().any(|it| it.has_code(EMERGENCY));
+    let Some(contact) = current.min_by_key(|it| !is_for_emergencies(it)) else {
+        kept.leave_out_all("contact", patient.contact.len());
+        return Emergency::default();
+    };
+    kept.leave_out_all("contact", patient.contact.len() - 1);
+    let phones = choice::contacts(calendar, &contact.telecom, "phone");
+    kept.leave_out_all("contact.telecom", contact.telecom.len().saturating_sub(phones.len().min(1)));
+    let name = contact.name.as_ref().map(|it| it.parts().whole());
+    let relationship = contact.relationship.iter().filter_map(|it| it.words()).collect::<Vec<_>>().join(", ");
+    Emergency {
+        name: kept.personal("contact.name", name.as_deref()),
+        relationship: kept.personal("contact.relationship", Some(&relationship)),
+        phone: kept.phone("contact.telecom", phones.first().copied(), region).map(Personal::Known),
+    }
+}
+
+fn gender(code: Option<&str>, kept: &mut Kept) -> Gender {
     match code {
         Some("male") => Gender::Male,
         Some("female") => Gender::Female,
         Some("other") => Gender::Other,
-        _ => Gender::Unknown,
+        Some("unknown") | None => Gender::Unknown,
+        Some(_) => {
+            kept.leave_out("gender");
+            Gender::Unknown
+        }
     }
 }
 
-/// The identifiers that other systems gave the patient, without the social security number, which is a field of its
-/// own.
-fn identifiers(given: &[datatypes::Identifier], kept: &mut Kept) -> Vec<Identifier> {
+/// The current identifiers that other systems gave the patient, without the social security number, which is a field of
+/// its own.
+fn identifiers(given: &[datatypes::Identifier], calendar: &Calendar, kept: &mut Kept) -> Vec<Identifier> {
     let mut identifiers: Vec<Identifier> = Vec::new();
-    for identifier in given.iter().filter(|it| it.system.as_deref() != Some(SSN)) {
+    kept.leave_out_all("identifier", given.len() - choice::identifiers(calendar, given).count());
+    for identifier in choice::identifiers(calendar, given).filter(|it| it.system.as_deref() != Some(SSN)) {
         let type_code = identifier.kind.as_ref().and_then(|kind| kind.coding.first()?.code.as_deref());
         let before = kept.left_out.len();
-        let system = kept.text("identifier", identifier.system.as_deref());
-        let value = kept.personal("identifier", identifier.value.as_deref());
+        let (system, value) = key(identifier).unzip();
+        let system = kept.text("identifier", system.as_deref());
+        let value = kept.personal("identifier", value.as_deref());
         let (Some(system), Some(value)) = (system, value) else {
             // The identifier is counted once, whether its system, its value or both are missing or bad.
             kept.left_out.truncate(before);

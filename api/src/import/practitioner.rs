@@ -1,4 +1,5 @@
-//! Practitioner -> user with the role of a doctor, who cannot log in until somebody sets a password.
+//! Practitioner -> user with the role of a doctor, who cannot log in until somebody sets a password. Where a
+//! resource names no practitioner, one user stands for nobody in particular: nobody is guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +11,15 @@ use hims_domain::values::Email;
 use uuid::Uuid;
 
 use super::ImportError;
-use super::bundle::Practitioner;
-use super::datatypes::{ContactPoint, HumanName};
+use super::calendar::Calendar;
+use super::choice;
+use super::datatypes::HumanName;
 use super::first_seen::FirstSeen;
 use super::gather::{Found, Gathered};
-use super::kept::Kept;
+use super::identity::is_user;
 use super::reason::Reason;
+use super::references::derived;
+use super::resources::Practitioner;
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
@@ -23,10 +27,11 @@ use super::writer::{Stop, Writer};
 pub(super) const ROLE: &str = "doctor";
 
 /// The e-mail addresses of the practitioners. Of practitioners with the same address, the smallest id gets the address.
-pub(super) fn addresses(gathered: &Gathered) -> BTreeMap<Uuid, Email> {
+pub(super) fn addresses(gathered: &Gathered, calendar: &Calendar) -> BTreeMap<Uuid, Email> {
     let mut taken = BTreeSet::new();
     let address = |found: &Found<Practitioner>| {
-        let email = ContactPoint::of(&found.resource.telecom, "email").find_map(|it| Email::parse(it).ok())?;
+        let addresses = choice::contacts(calendar, &found.resource.telecom, "email");
+        let email = addresses.into_iter().find_map(|it| Email::parse(it).ok())?;
         taken.insert(email.clone()).then_some((found.id, email))
     };
     gathered.practitioners.iter().filter_map(address).collect()
@@ -39,27 +44,40 @@ pub(super) async fn import(
     seen: &FirstSeen,
     found: &Found<Practitioner>,
 ) -> Result<Fate, Stop> {
+    writer.check_copies(found)?;
     let practitioner = &found.resource;
     let at = seen.at(found.id);
     let deactivate = DeactivateUser { user_id: found.id.into() };
     let has_left = practitioner.active == Some(false);
-    if writer.existing::<User>(found.id).await?.is_some() {
+    if let Some(there) = writer.existing::<User>(found.id).await? {
+        if !is_user(practitioner, &there.profile, found.is_global) {
+            return Err(writer.refuse(found.id, Reason::OtherRecord));
+        }
         if has_left && writer.has_only_begun::<User>(found.id).await? {
             writer.execute(deactivate, at).await?;
         }
         return Ok(Fate::AlreadyThere);
     }
-    let mut kept = Kept::default();
-    let (first, _, last) = HumanName::best(&practitioner.name).and_then(HumanName::parts).ok_or(Reason::NoName)?;
+    let mut kept = found.kept();
+    kept.leave_out_all("name", practitioner.name.len().saturating_sub(1));
+    let name = choice::name(&writer.calendar, &practitioner.name).map(HumanName::parts).ok_or(Reason::NoName)?;
+    if !name.middle.is_empty() {
+        kept.leave_out("name.given");
+    }
+    let phones = choice::contacts(&writer.calendar, &practitioner.telecom, "phone");
+    let email = address(writer, addresses.get(&found.id), found.id).await?;
+    let is_own = addresses.get(&found.id) == Some(&email);
+    let used = usize::from(!phones.is_empty()) + usize::from(is_own);
+    kept.leave_out_all("telecom", practitioner.telecom.len().saturating_sub(used));
     let profile = Profile {
-        first_name: kept.personal("name", Some(first)).ok_or(Reason::NoName)?,
-        last_name: kept.personal("name", Some(last)).ok_or(Reason::NoName)?,
-        phone: kept.phone(ContactPoint::of(&practitioner.telecom, "phone").next()).map(Personal::Known),
+        first_name: kept.personal("name", name.first).ok_or(Reason::NoName)?,
+        last_name: kept.personal("name", name.family).ok_or(Reason::NoName)?,
+        phone: kept.phone("telecom", phones.first().copied(), writer.executor.phone_region()).map(Personal::Known),
         avatar_url: None,
     };
     let user = CreateUser {
         id: Some(found.id.into()),
-        email: address(writer, addresses.get(&found.id), found.id).await?.into(),
+        email: email.into(),
         profile,
         role_id: role_id(ROLE),
         additional_role_ids: BTreeSet::new(),
@@ -83,4 +101,33 @@ async fn address(writer: &Writer<'_>, own: Option<&Email>, id: Uuid) -> Result<E
         }
     }
     Email::parse(&format!("{id}@import.invalid")).map_err(|_| Reason::Malformed.into())
+}
+
+/// The id of the user who stands for nobody in particular, who is created if need be. The user is inactive, so that
+/// nobody chooses the user for an appointment.
+pub(super) async fn nobody(writer: &Writer<'_>) -> Result<Uuid, Stop> {
+    let id = derived("practitioner|unknown");
+    if writer.existing::<User>(id).await?.is_none() {
+        let profile = Profile {
+            first_name: Personal::Known("Unknown".into()),
+            last_name: Personal::Known("Practitioner".into()),
+            phone: None,
+            avatar_url: None,
+        };
+        let email = Email::parse("unknown-practitioner@import.invalid").map_err(|_| Reason::Malformed)?;
+        let user = CreateUser {
+            id: Some(id.into()),
+            email: email.into(),
+            profile,
+            role_id: role_id(ROLE),
+            additional_role_ids: BTreeSet::new(),
+            department_id: None,
+            password: None,
+        };
+        writer.execute(user, None).await?;
+    }
+    if writer.has_only_begun::<User>(id).await? {
+        writer.execute(DeactivateUser { user_id: id.into() }, None).await?;
+    }
+    Ok(id)
 }

@@ -7,6 +7,38 @@ pub enum Reason {
     NotPartOfTheRecord,
     /// The resource is not in the form of FHIR R4.
     Malformed,
+    /// The resource is in the form of another version of FHIR.
+    OtherVersion(&'static str),
+    /// An element changes the meaning of the resource in a way that is not understood.
+    NotUnderstood,
+    /// Resources with one id contradict each other.
+    Contradiction,
+    /// A record with the id of the resource is about something or somebody else.
+    OtherRecord,
+    /// The bundle holds no resource at this place.
+    NoResource,
+    /// The bundle asks for the deletion of a resource.
+    Deletion,
+    /// The resource only leads to a practitioner.
+    LeadsToPractitioner,
+    /// The patient is an animal.
+    Animal,
+    /// The patient is another patient of the files or of the record, who has the same identifier.
+    SamePerson,
+    /// Another record took the place of the patient's record.
+    Replaced,
+    /// The request asks that something is not done.
+    AsksNotToDo,
+    /// The request is on hold.
+    OnHold,
+    /// The status is not known, or no status of FHIR R4.
+    UnknownStatus,
+    /// The allergy says that an allergy is absent or not known.
+    NoKnownAllergy,
+    /// The observation is about somebody or something else than the patient.
+    OtherFocus,
+    /// The value is a bound and not an amount.
+    Comparator,
     /// The status says that the resource was entered in error.
     EnteredInError,
     /// The status says that what the resource describes has not happened, or never will.
@@ -27,8 +59,6 @@ pub enum Reason {
     Impossible,
     /// The resource has no name.
     NoName,
-    /// The patient has no whole date of birth.
-    NoBirthDate,
     /// The resource has no time, or no time that the record can hold.
     NoTime,
     /// The time of the resource is in the future.
@@ -37,8 +67,6 @@ pub enum Reason {
     EndsBeforeItStarts,
     /// The resource names no patient who is in the record.
     NoPatient,
-    /// The resource names no practitioner who is in the record, and no practitioner follows from other resources.
-    NoPractitioner,
     /// The request names no medication that is in the catalogue.
     NoMedication,
     /// The id of the resource belongs to a record of another kind.
@@ -52,6 +80,26 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::NotPartOfTheRecord => "not part of the record yet",
             Self::Malformed => "not in the form of FHIR R4",
+            Self::OtherVersion(version) => return write!(f, "in the form of {version}; export it as FHIR R4"),
+            Self::NotUnderstood => "has a modifier extension or implicit rules, which may change its meaning",
+            Self::Contradiction => {
+                "contradicts another resource with the same id; import the files of one server at a time with --server"
+            }
+            Self::OtherRecord => {
+                "its id belongs to a record of somebody or something else; name the server of the files with --server"
+            }
+            Self::NoResource => "an entry of a bundle without a resource",
+            Self::Deletion => "asks for a deletion, which an import never does",
+            Self::LeadsToPractitioner => "only leads to the practitioner",
+            Self::Animal => "is an animal",
+            Self::SamePerson => "is a patient who has a record already, to which everything else of the patient goes",
+            Self::Replaced => "was replaced by another record",
+            Self::AsksNotToDo => "asks that something is not done",
+            Self::OnHold => "is on hold",
+            Self::UnknownStatus => "its status is not known",
+            Self::NoKnownAllergy => "says that an allergy is absent or not known",
+            Self::OtherFocus => "was observed of somebody or something else than the patient",
+            Self::Comparator => "gives a bound and not an amount",
             Self::EnteredInError => "entered in error",
             Self::HasNotHappened => "has not happened",
             Self::Derived => "derived; the record computes it itself",
@@ -62,12 +110,10 @@ impl fmt::Display for Reason {
             Self::UnknownUnit => "in a unit that is not known",
             Self::Impossible => "beyond what is physically possible",
             Self::NoName => "has no name",
-            Self::NoBirthDate => "has no whole date of birth",
             Self::NoTime => "has no time",
             Self::InTheFuture => "lies in the future",
             Self::EndsBeforeItStarts => "ends before it starts",
             Self::NoPatient => "names no patient who is in the record",
-            Self::NoPractitioner => "names no practitioner who is in the record",
             Self::NoMedication => "names no medication",
             Self::IdTaken => "its id belongs to a record of another kind",
             Self::Refused(code) => return write!(f, "refused by a rule of the record: {code}"),

@@ -8,10 +8,12 @@ use hims_commands::{Executor, Failure, role_id};
 use hims_domain::role::Role;
 use thiserror::Error;
 
+use super::calendar::Calendar;
 use super::first_seen::FirstSeen;
 use super::gather::{Found, Gathered};
+use super::persons::Persons;
 use super::progress::Progress;
-use super::providers::Providers;
+use super::reason::Reason;
 use super::summary::{Fate, Summary};
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
@@ -23,11 +25,13 @@ use super::{
 pub struct Settings {
     /// The time zone of the departments (IANA).
     pub time_zone: Tz,
+    /// The server of resources that name none, as the base of its addresses, such as `https://example.org/fhir`.
+    pub server: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { time_zone: Tz::America__New_York }
+        Self { time_zone: Tz::America__New_York, server: None }
     }
 }
 
@@ -42,7 +46,7 @@ pub enum ImportError {
     Log(Failure),
 }
 
-/// Imports the bundles of some files, and of all `.json` files in some folders.
+/// Imports the resources of some files, and of all files with JSON in some folders.
 ///
 /// A file that cannot be read does not stop the import; [`Summary::is_complete`] tells whether there was such a file.
 ///
@@ -59,32 +63,36 @@ pub async fn import_fhir(
         return Err(ImportError::NotSetUp);
     }
     let mut summary = Summary::default();
-    let gathered = gather(paths, &mut summary, progress).await;
-    let writer = Writer::new(executor, settings);
+    let gathered = gather(paths, settings, &mut summary, progress).await;
+    let calendar = Calendar { zone: settings.time_zone, now: executor.now() };
+    let writer = Writer::new(executor, settings, calendar, Persons::of(&gathered, &calendar));
     write(&writer, &gathered, &mut summary, progress).await?;
     Ok(summary)
 }
 
 /// Reads the files one after the other, on threads that may block.
-async fn gather(paths: &[PathBuf], summary: &mut Summary, progress: &dyn Progress) -> Gathered {
-    let mut gathered = Gathered::default();
-    let (files, broken) = files::list(paths);
-    summary.broken = broken;
-    progress.begin("files", u64::try_from(files.len()).unwrap_or(u64::MAX));
-    for path in files {
+async fn gather(paths: &[PathBuf], settings: &Settings, summary: &mut Summary, progress: &dyn Progress) -> Gathered {
+    let mut gathered = Gathered::of(settings.server.as_deref());
+    let listed = files::list(paths);
+    summary.broken = listed.broken;
+    summary.passed_over = listed.passed_over;
+    progress.begin("files", u64::try_from(listed.files.len()).unwrap_or(u64::MAX));
+    for path in listed.files {
         let read = {
             let path = path.clone();
             tokio::task::spawn_blocking(move || files::read(&path)).await
         };
         match read.unwrap_or_else(|_| Err(files::abandoned(&path))) {
-            Ok(entries) => {
-                summary.files += 1;
-                gathered.add(&entries, summary);
+            Ok(documents) => {
+                summary.files += u64::from(documents.problems.is_empty());
+                gathered.add(&documents, summary);
+                summary.broken.extend(documents.problems.into_iter().map(|problem| files::broken(&path, problem)));
             }
             Err(broken) => summary.broken.push(broken),
         }
         progress.advance();
     }
+    gathered.settle();
     gathered
 }
 
@@ -95,27 +103,29 @@ async fn write(
     summary: &mut Summary,
     progress: &dyn Progress,
 ) -> Result<(), ImportError> {
-    let seen = &FirstSeen::of(gathered);
+    let seen = &FirstSeen::of(gathered, &writer.calendar);
     for level in organization::by_depth(gathered) {
         let steps = one_each(level, |it| organization::import(writer, gathered, seen, it).boxed());
         writer.take("Organization", steps, (summary, progress)).await?;
     }
-    let addresses = &practitioner::addresses(gathered);
+    let addresses = &practitioner::addresses(gathered, &writer.calendar);
     let steps = one_each(gathered.practitioners.all(), |it| practitioner::import(writer, addresses, seen, it).boxed());
     writer.take("Practitioner", steps, (summary, progress)).await?;
+    for role in gathered.roles.iter() {
+        summary.count("PractitionerRole", role.copies, Fate::Skipped(Reason::LeadsToPractitioner));
+    }
     let steps = one_each(gathered.patients.all(), |it| patient::import(writer, seen, it).boxed());
     writer.take("Patient", steps, (summary, progress)).await?;
-    let groups = allergy::by_patient(gathered).into_iter();
+    let groups = allergy::by_patient(writer, gathered).into_iter();
     let steps = groups.map(|(patient, allergies)| allergy::import(writer, gathered, patient, allergies).boxed());
     writer.take("AllergyIntolerance", Box::new(steps), (summary, progress)).await?;
-    let providers = &Providers::of(gathered);
-    let steps = one_each(gathered.encounters.all(), |it| encounter::import(writer, gathered, providers, it).boxed());
+    let steps = one_each(gathered.encounters.all(), |it| encounter::import(writer, gathered, it).boxed());
     writer.take("Encounter", steps, (summary, progress)).await?;
-    let rows = vital_signs::by_moment(gathered, summary).into_iter();
+    let rows = vital_signs::by_moment(writer, gathered, summary).into_iter();
     let steps = rows.map(|(moment, row)| vital_signs::import(writer, moment, row).boxed());
     writer.take("Observation", Box::new(steps), (summary, progress)).await?;
     let products = medication::products(gathered, summary).into_values();
-    let steps = products.map(|(product, copies)| single(copies, medication::import(writer, product).boxed()));
+    let steps = products.map(|product| medication::import(writer, product).boxed());
     writer.take("Medication", Box::new(steps), (summary, progress)).await?;
     let steps =
         one_each(gathered.medication_requests.all(), |it| medication_request::import(writer, gathered, it).boxed());

@@ -1,7 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use super::kept::Element;
 use super::reason::Reason;
 
 /// The result of an import. Every resource of every file is counted once.
@@ -11,9 +12,11 @@ pub struct Summary {
     pub files: u64,
     /// The files that could not be read.
     pub broken: Vec<Broken>,
+    /// The files in folders that were not read, since they hold no JSON.
+    pub passed_over: BTreeSet<PathBuf>,
     /// What became of the resources, by their type.
     pub resources: BTreeMap<String, Counts>,
-    /// The elements of imported resources that the record could not keep, and how often.
+    /// The paths of elements of imported resources that the record has no place for or could not keep, and how often.
     pub left_out: BTreeMap<String, u64>,
     /// How many streams the import began, by their type.
     pub begun: BTreeMap<&'static str, u64>,
@@ -45,7 +48,7 @@ pub struct Broken {
 #[derive(Debug)]
 pub(super) enum Fate {
     /// The resource is in the record now, without the elements named here.
-    Imported(Vec<&'static str>),
+    Imported(Vec<Element>),
     /// The resource was in the record before.
     AlreadyThere,
     /// The resource is not in the record.
@@ -63,23 +66,31 @@ impl Summary {
         self.resources.get(resource_type).cloned().unwrap_or_default()
     }
 
-    /// Counts the copies of a resource, of which only one can be imported newly.
+    /// Counts the copies of a resource, of which only one can be imported newly. What was left out counts also where the
+    /// files hold no resource of the type, such as for a product that only a request names.
     pub(super) fn count(&mut self, resource_type: &str, copies: u64, fate: Fate) {
-        if copies == 0 {
-            return;
-        }
-        let counts = self.resources.entry(resource_type.to_owned()).or_default();
+        let is_counted = copies > 0;
         match fate {
             Fate::Imported(left_out) => {
-                counts.imported += 1;
-                counts.already_there += copies - 1;
                 for element in left_out {
                     *self.left_out.entry(format!("{resource_type}.{element}")).or_default() += 1;
                 }
+                if is_counted {
+                    let counts = self.counts(resource_type);
+                    counts.imported += 1;
+                    counts.already_there += copies - 1;
+                }
             }
-            Fate::AlreadyThere => counts.already_there += copies,
-            Fate::Skipped(reason) => *counts.skipped.entry(reason).or_default() += copies,
+            Fate::AlreadyThere if is_counted => self.counts(resource_type).already_there += copies,
+            Fate::Skipped(reason) if is_counted => {
+                *self.counts(resource_type).skipped.entry(reason).or_default() += copies;
+            }
+            Fate::AlreadyThere | Fate::Skipped(_) => {}
         }
+    }
+
+    fn counts(&mut self, resource_type: &str) -> &mut Counts {
+        self.resources.entry(resource_type.to_owned()).or_default()
     }
 }
 
@@ -102,10 +113,13 @@ impl fmt::Display for Summary {
             }
         }
         for (element, count) in &self.left_out {
-            writeln!(f, "left out {count} {element}: not in a form that the record can keep")?;
+            writeln!(f, "left out {count} {element}: the record has no place for it, or not in this form")?;
         }
         for Broken { path, problem } in &self.broken {
             writeln!(f, "broken file {}: {problem}", path.display())?;
+        }
+        for path in &self.passed_over {
+            writeln!(f, "passed over {}: no JSON", path.display())?;
         }
         write!(f, "{} files read, {} not readable, {} new events", self.files, self.broken.len(), self.events)
     }

@@ -8,8 +8,16 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use hims_commands::{Caller, Command, Executor, Failure, Request};
 use hims_domain::Aggregate;
+use hims_domain::patient::Patient;
+use hims_domain::user::User;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::calendar::Calendar;
+use super::gather::Found;
+use super::identity::Alike;
+use super::persons::Persons;
+use super::practitioner;
 use super::progress::Progress;
 use super::reason::Reason;
 use super::summary::{Fate, Summary};
@@ -48,8 +56,10 @@ pub(super) type Steps<'s> = Box<dyn ExactSizeIterator<Item = BoxFuture<'s, Step>
 pub(super) struct Writer<'a> {
     pub(super) executor: &'a Executor,
     pub(super) settings: &'a Settings,
+    pub(super) calendar: Calendar,
+    pub(super) persons: Persons,
     caller: Arc<Caller>,
-    now: DateTime<Utc>,
+    nobody: OnceCell<Uuid>,
     written: Mutex<Written>,
 }
 
@@ -61,9 +71,9 @@ struct Written {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(executor: &'a Executor, settings: &'a Settings) -> Self {
-        let (caller, now) = (Arc::new(Caller::system("import")), executor.now());
-        Self { executor, settings, caller, now, written: Mutex::default() }
+    pub(super) fn new(executor: &'a Executor, settings: &'a Settings, calendar: Calendar, persons: Persons) -> Self {
+        let caller = Arc::new(Caller::system("import"));
+        Self { executor, settings, calendar, persons, caller, nobody: OnceCell::new(), written: Mutex::default() }
     }
 
     /// The state of a record as it is in the log now; `None` when there is no record with this id.
@@ -83,16 +93,44 @@ impl<'a> Writer<'a> {
         Ok(self.executor.load::<A>(id, true).await.map_err(ImportError::Log)?.version == 1)
     }
 
-    /// The id and the state of a record that another resource refers to; `None` when there is no such record.
+    /// The id and the state of a record that another resource refers to; `None` when there is no such record, or when
+    /// the record with this id is about somebody or something else than the files say.
     pub(super) async fn referred<A: Aggregate>(&self, id: Option<Uuid>) -> Result<Option<(Uuid, Arc<A>)>, Stop> {
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = id.filter(|it| !self.persons.are_strangers(*it)) else { return Ok(None) };
         let loaded = self.executor.load::<A>(id, false).await.map_err(ImportError::Log)?;
         Ok(loaded.state.map(|it| (id, it)))
     }
 
+    /// The patient whom another resource refers to, under the id of the record.
+    pub(super) async fn patient(&self, id: Option<Uuid>) -> Result<(Uuid, Arc<Patient>), Stop> {
+        // An id that leads to nobody stays so, also if another id of the person leads to the record.
+        let id = id.filter(|it| !self.persons.are_strangers(*it)).map(|it| self.persons.record(it));
+        self.referred::<Patient>(id).await?.ok_or_else(|| Reason::NoPatient.into())
+    }
+
+    /// The user of a practitioner, and whether the practitioner is known. Where nobody is named, or the practitioner is
+    /// not in the record, the user is one that stands for nobody in particular.
+    pub(super) async fn practitioner(&self, id: Option<Uuid>) -> Result<(Uuid, bool), Stop> {
+        match self.referred::<User>(id).await? {
+            Some((id, _)) => Ok((id, true)),
+            None => Ok((*self.nobody.get_or_try_init(|| practitioner::nobody(self)).await?, false)),
+        }
+    }
+
+    /// Refuses a resource, and everything that refers to the resource: its id must not lead to the record that has it.
+    pub(super) fn refuse(&self, id: Uuid, reason: Reason) -> Stop {
+        self.persons.is_stranger(id);
+        Stop::Skip(reason)
+    }
+
+    /// Checks that the copies of a resource can be versions of one resource.
+    pub(super) fn check_copies<R: Alike>(&self, found: &Found<R>) -> Result<(), Stop> {
+        found.check_copies().map_err(|reason| self.refuse(found.id, reason))
+    }
+
     /// Whether a time is in the future.
     pub(super) fn is_future(&self, at: DateTime<Utc>) -> bool {
-        at > self.now
+        at > self.calendar.now
     }
 
     /// Executes a command about something that happened at the time `at`, or now if the time is not known.

@@ -58,10 +58,11 @@ select pg_temp.key(4, n), pg_temp.key(2, n % 20), 'R' || n, 'exam', 1, 'active',
   from generate_series(0::bigint, 199) n;
 
 -- A thousand family names, and five hundred given names.
-insert into patients (id, mrn, first_name, last_name, date_of_birth, gender, email, phone_primary, version, created_at,
-                      updated_at)
+insert into patients (id, mrn, first_name, last_name, name_folded, date_of_birth, gender, email, phone_primary, version,
+                      created_at, updated_at)
 with names as materialized (select nth, pg_temp.name(nth) as name from generate_series(0, 1499) nth)
 select pg_temp.key(5, n), 'MRN-' || lpad(n::text, 10, '0'), given.name, family.name,
+       lower(given.name || ' ' || family.name),
        case when n % 3 > 0 then date '1930-01-01' + (n * 37 % 33000)::integer end,
        case n % 2 when 0 then 'female' else 'male' end, 'patient' || n || '@lists.example',
        '+1212' || lpad(n::text, 7, '0'), 1, now() - n * interval '1 minute', now()

@@ -71,6 +71,12 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
         Passwords::default()
     }
 
+    /// Whether a conflict would tell the caller that a secret value of the request, such as a social security number,
+    /// is in a record. The executor limits how many such conflicts a caller gets.
+    fn probes_a_secret(&self) -> bool {
+        false
+    }
+
     /// Decides which events follow from the command. `state` is `Some` for an [existing](Target::Existing) stream and
     /// `None` for a [new](Target::New) one; the executor checks this before.
     ///

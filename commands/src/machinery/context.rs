@@ -118,8 +118,12 @@ impl Found {
         scope: &'static str,
         key: impl Into<String>,
     ) -> impl Iterator<Item = (Uuid, &A)> {
-        let ids = self.owners.get(&(scope, key.into())).map_or(&[][..], Vec::as_slice);
-        ids.iter().filter_map(|id| Some((*id, self.get(*id)?)))
+        self.holders(scope, key).iter().filter_map(|id| Some((*id, self.get(*id)?)))
+    }
+
+    /// The ids of the streams that own a key which was looked up.
+    pub fn holders(&self, scope: &'static str, key: impl Into<String>) -> &[Uuid] {
+        self.owners.get(&(scope, key.into())).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn all_fresh(&self) -> bool {

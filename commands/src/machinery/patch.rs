@@ -21,6 +21,11 @@ impl<T> PartialEq for Patch<T> {
 }
 
 impl<T> Patch<T> {
+    /// Whether the changes say something about a field.
+    pub fn mentions(&self, field: &str) -> bool {
+        self.changes.contains_key(field)
+    }
+
     /// Changes to exactly the named fields.
     pub fn of(changes: Map<String, Value>) -> Self {
         Self { changes, of: PhantomData }

@@ -13,7 +13,8 @@ pub(crate) type Loader = for<'a> fn(&'a Executor, Uuid, bool) -> BoxFuture<'a, R
 #[derive(Default)]
 pub struct Reads {
     pub(crate) streams: Vec<(Uuid, Loader)>,
-    pub(crate) owners: Vec<(&'static str, String, Loader)>,
+    /// The scopes and keys whose owners are looked up, with the loader of the owners' streams, if these are needed.
+    pub(crate) owners: Vec<(&'static str, String, Option<Loader>)>,
 }
 
 impl Reads {
@@ -42,7 +43,15 @@ impl Reads {
     /// is missed.
     #[must_use]
     pub fn owners<A: Aggregate>(mut self, scope: &'static str, key: impl Into<String>) -> Self {
-        self.owners.push((scope, key.into(), load::<A>));
+        self.owners.push((scope, key.into(), Some(load::<A>)));
+        self
+    }
+
+    /// Looks up the ids of the streams that own a key, without the streams: the work is the same whether or not there
+    /// is an owner. The append fails if the owners have changed by then.
+    #[must_use]
+    pub fn holders(mut self, scope: &'static str, key: impl Into<String>) -> Self {
+        self.owners.push((scope, key.into(), None));
         self
     }
 }

@@ -16,6 +16,8 @@ pub enum Kind {
     Forbidden,
     /// The caller saw an older version of the record.
     Stale,
+    /// The caller has asked too often and must wait.
+    TooMany,
 }
 
 /// Why a command is refused, in the form in which the caller is answered. Holds no personal value.

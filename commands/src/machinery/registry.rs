@@ -5,6 +5,7 @@ use hims_domain::{Aggregate, Shape};
 use hims_event_store::Actor;
 use serde_json::Value;
 
+use super::phone::read_phones;
 use super::schema;
 use crate::machinery::execute::Executor;
 use crate::machinery::outcome::{Failure, Outcome, Request};
@@ -80,9 +81,14 @@ impl Registry {
     }
 }
 
-fn run<C: Command>(executor: &Executor, body: Value, mut request: Request) -> BoxFuture<'_, Result<Outcome, Failure>> {
+fn run<C: Command>(
+    executor: &Executor,
+    mut body: Value,
+    mut request: Request,
+) -> BoxFuture<'_, Result<Outcome, Failure>> {
     Box::pin(async move {
         let fingerprinted = request.idempotency_key.map(|_| fingerprinted(&request.caller.actor, C::NAME, &body));
+        read_phones(&C::SHAPE, &mut body, executor.phone_region());
         let command: C = schema::read(body).map_err(malformed::<C>)?;
         if let Some(text) = fingerprinted {
             request.fingerprint = executor.store().vault().blind("receipt", text.as_bytes());

@@ -1,6 +1,7 @@
 //! Checks requests against shapes, and writes the same shapes as JSON Schema.
 
 use chrono::{DateTime, SubsecRound as _};
+use hims_domain::values::PartialDate;
 use hims_domain::{Described, Field, Invalid, Pointer, Shape};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -94,6 +95,10 @@ impl Findings {
                 let date = text.is_some_and(|it| it.parse::<chrono::NaiveDate>().is_ok());
                 self.expect(date, at, "a date such as 2026-11-23");
             }
+            Shape::PartialDate => {
+                let date = text.is_some_and(|it| PartialDate::parse(it).is_ok());
+                self.expect(date, at, "a date such as 2026-11-23, 2026-11 or 2026");
+            }
             Shape::Timestamp => {
                 let time = text.is_some_and(|it| chrono::DateTime::parse_from_rfc3339(it).is_ok());
                 self.expect(time, at, "a time such as 2026-11-23T10:00:00Z");
@@ -164,7 +169,7 @@ pub(super) enum Presence {
 }
 
 /// Every field of an object, including the fields of flattened objects.
-fn fields(shape: &Shape, of_changes: bool) -> Vec<(Field, Presence)> {
+pub(super) fn fields(shape: &Shape, of_changes: bool) -> Vec<(Field, Presence)> {
     match shape {
         Shape::Patch(of) => fields(of, true),
         Shape::Object(declared) => declared
@@ -220,6 +225,10 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
             json!({"type": "string", "format": "uuid", "x-hims-aggregate": stream, "x-hims-part": part})
         }
         Shape::Date => json!({"type": "string", "format": "date"}),
+        Shape::PartialDate => json!({"anyOf": [
+            {"type": "string", "format": "date"},
+            {"type": "string", "pattern": "^[0-9]{4}(-(0[1-9]|1[0-2]))?$"},
+        ]}),
         Shape::Timestamp => json!({"type": "string", "format": "date-time"}),
         Shape::Text { max, format: "" } => json!({"type": "string", "minLength": 1, "maxLength": max}),
         Shape::Text { max, format } => json!({"type": "string", "minLength": 1, "maxLength": max, "format": format}),
@@ -273,6 +282,7 @@ mod tests {
             | Shape::Integer
             | Shape::Decimal
             | Shape::Date
+            | Shape::PartialDate
             | Shape::Timestamp
             | Shape::Text { .. }
             | Shape::Secret { .. }

@@ -22,6 +22,10 @@ pub const PATIENT_MRN: &str = "patient.mrn";
 pub const PATIENT_IDENTIFIER: &str = "patient.identifier";
 /// Unique: the id of an allergy, across all patients. Never given back, even when the allergy is retired.
 pub const PATIENT_ALLERGY: &str = "patient.allergy";
+/// Shared: the patients with a name, which is folded.
+pub const PATIENT_NAME: &str = "patient.name";
+/// Shared: the patients with a name whose birthday is not known exactly.
+pub const PATIENT_NAME_WITHOUT_BIRTHDAY: &str = "patient.name_without_birthday";
 /// Shared: the patients born on a day.
 pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 /// Shared: the patients with a social security number.

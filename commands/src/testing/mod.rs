@@ -142,7 +142,7 @@ fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Fou
         let before = found.streams.len() + found.owners.len();
         for (scope, key, loader) in owners {
             if let Some(ids) = all.owners.remove(&(scope, key.clone())) {
-                streams.extend(ids.iter().map(|id| (*id, loader)));
+                streams.extend(loader.iter().flat_map(|loader| ids.iter().map(|id| (*id, *loader))));
                 found.owners.insert((scope, key), ids);
             }
         }

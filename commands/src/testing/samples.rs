@@ -61,7 +61,7 @@ pub(crate) fn slot(starts_at: &str, duration_minutes: i32) -> Slot {
 /// The demographics of Ann Bell.
 pub(crate) fn ann() -> Value {
     let demographics = &fields::<Patient>("registered")["demographics"];
-    only(demographics, ["first_name", "last_name", "date_of_birth", "gender"])
+    only(demographics, ["first_name", "last_name", "date_of_birth", "birth_date_precision", "gender"])
 }
 
 /// The event that registers Ann Bell as a patient.

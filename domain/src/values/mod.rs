@@ -1,9 +1,12 @@
 //! Texts and numbers with a form of their own, such as phone numbers and record numbers.
 //!
-//! Reading a value normalises the value where possible (an e-mail address to lower case, a phone number to E.164) and
+//! Reading a value normalises the value where possible (an e-mail address to lower case, a country to its code) and
 //! never fails because of a rule. [`Described::check`](crate::Described::check) reports a value that breaks its rule.
 
 mod contact;
+mod country;
+mod date;
+mod folded;
 mod number;
 mod reason;
 mod text;
@@ -11,6 +14,9 @@ mod unit;
 mod words;
 
 pub use contact::{Email, Phone};
+pub use country::Country;
+pub use date::PartialDate;
+pub use folded::folded;
 pub use number::{Mrn, PrescriptionNumber, Ssn};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Text, is_blank};

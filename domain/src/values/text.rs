@@ -2,14 +2,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Described, Invalid, Pointer, Shape};
 
-/// Text of 1 to `MAX` characters, without control characters other than line breaks and tabs. White space at the
-/// beginning and end is removed when a text is read.
+/// Text of 1 to `MAX` characters in one line, without control characters. Only a [`LongText`] may hold line breaks and
+/// tabs. White space at the beginning and end is removed when a text is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MAX: usize>(pub String);
 
-/// Free text about a person or a thing.
-pub type LongText = Text<20_000>;
+/// How many characters a free text has at most.
+const LONG: usize = 20_000;
+
+/// Free text about a person or a thing, which may have several lines.
+pub type LongText = Text<LONG>;
 
 /// A short code of at most 50 characters.
 pub type Code = Text<50>;
@@ -62,6 +65,9 @@ impl<const MAX: usize> Described for Text<MAX> {
         }
         if self.0.chars().any(is_steering) {
             invalid.push(at.invalid("remove the control characters"));
+        }
+        if MAX != LONG && self.0.contains(['\n', '\r', '\t']) {
+            invalid.push(at.invalid("give a text in one line, without line breaks and tabs"));
         }
     }
 }

@@ -27,7 +27,8 @@ pub struct Table {
     pub readers: &'static [Read],
     /// The part of a stream's history that the table holds, if that part has other readers than the whole history.
     pub part: Option<Part>,
-    /// The SQL condition of a text search, with `{q}` for the text that is searched.
+    /// The SQL condition of a text search, with `{q}` for the text that is searched, or with `{folded}` for the text
+    /// folded, where the searched columns are folded too.
     pub search: Option<&'static str>,
     /// The SQL function that finds keys by a text search, where row-level security would keep PostgreSQL from using the
     /// index of the condition.
@@ -172,8 +173,9 @@ pub(crate) use or_else;
 /// - `stamped`: adds the columns `version`, `created_at` and `updated_at` after all others. `stamped by` also adds
 ///   `created_by` and `updated_by`, for rows that users work on; `stamped once` omits `updated_at`, for rows that never
 ///   change; `stamped version` adds `version` alone. The stamp columns in parentheses lead an index;
-/// - `search "CONDITION"`: an SQL condition on the row, with `{q}` for the text that is searched. `found by "FUNCTION"`
-///   names the SQL function that finds the keys of the matching rows through the index of the condition;
+/// - `search "CONDITION"`: an SQL condition on the row, with `{q}` for the text that is searched, or with `{folded}` for
+///   the folded text. `found by "FUNCTION"` names the SQL function that finds the keys of the matching rows through the
+///   index of the condition;
 /// - `generated [COLUMNS]`: columns that the database computes from other columns;
 /// - `indexes [(COLUMN, COLUMN), …]`: groups of columns that lead an index together, for lists that are filtered by the
 ///   first column of a group and sorted by the last.

@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
-use hims_domain::patient::{Allergy, Demographics, Event, Identifier};
-use hims_domain::values::{Email, Phone, Ssn, Text};
+use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
+use hims_domain::values::{Country, Email, PartialDate, Phone, Ssn, Text, folded};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -13,21 +13,27 @@ table! {
     PatientRow in "patients",
     readers [AllPatients, AssignedPatients, Prescriptions, OwnRecords],
     stamped by (created_by, updated_by),
-    search "(search @@ websearch_to_tsquery('simple', {q}) or {q} <% (first_name || ' ' || last_name))"
+    search "(search @@ websearch_to_tsquery('simple', {folded}) or {folded} <% name_folded)"
         found by "hims_identity.patients_found_by",
     indexes [(last_name, first_name)] {
         /// The patient.
         id: Uuid [indexed],
         /// The medical record number that this hospital issued.
         mrn: String [personal, indexed],
-        /// Given name of the patient.
-        first_name: String [personal],
-        /// Family name of the patient.
-        last_name: String [personal, indexed],
+        /// Given name of the patient; null for a patient who has only a family name, or whose name is unknown.
+        first_name: Option<String> [personal],
+        /// Family name of the patient; null for a patient who has only a given name, or whose name is unknown.
+        last_name: Option<String> [personal, indexed],
         /// Middle name of the patient.
         middle_name: Option<String> [personal],
-        /// Date of birth; null after the patient was erased.
+        /// Given, middle and family name as they are compared and searched: in lower case, without accents.
+        name_folded: String [personal],
+        /// Whether nobody knows the patient's name.
+        name_unknown: bool,
+        /// Date of birth, the first day of the month or year if no more is known; null if unknown or erased.
         date_of_birth: Option<NaiveDate> [personal, indexed],
+        /// How exactly the date of birth is known: `day`, `month`, `year`, `estimated` or `unknown`.
+        birth_date_precision: String,
         /// Administrative gender (FHIR `administrative-gender`).
         gender: String,
         /// Social security number, sealed with the patient's subject key.
@@ -36,9 +42,9 @@ table! {
         ssn_blind_index: Option<Vec<u8>> [hidden],
         /// E-mail address.
         email: Option<String> [personal, indexed],
-        /// First phone number in E.164.
+        /// First phone number in E.164, followed by `;ext=` and the extension if there is one.
         phone_primary: Option<String> [personal, indexed],
-        /// Second phone number in E.164.
+        /// Second phone number, in the form of the first.
         phone_secondary: Option<String> [personal],
         /// Street and number.
         address_line_1: Option<String> [personal],
@@ -60,7 +66,7 @@ table! {
         emergency_contact_name: Option<String> [personal],
         /// The relationship of the emergency contact to the patient, such as `spouse`.
         emergency_contact_relationship: Option<String> [personal],
-        /// The phone number of the emergency contact in E.164.
+        /// The phone number of the emergency contact, in the form of the patient's.
         emergency_contact_phone: Option<String> [personal],
         /// Preferred language (BCP 47).
         preferred_language: String [personal],
@@ -68,7 +74,7 @@ table! {
         ethnicity: Option<String> [personal],
         /// Race.
         race: Option<String> [personal],
-        /// Blood group, such as `O+`.
+        /// Blood group in the systems ABO and Rhesus, such as `O+`.
         blood_type: Option<String> [personal],
         /// Whether the patient is an organ donor.
         organ_donor: bool,
@@ -83,7 +89,7 @@ table! {
     part of patient [identifiers] events "patient.identifier",
     readers [AllPatients, AssignedPatients, OwnRecords],
     stamped once {
-        /// The id of the row, derived from the patient and the identifier.
+        /// The id of the row, derived from the patient and the place of the identifier in the patient's history.
         id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
@@ -141,16 +147,33 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
+/// A name of a patient; the mark of an erased name if the patient is erased.
+fn name(name: Option<&Personal<Text<100>>>) -> Option<String> {
+    name.map(|it| it.known().map_or_else(|| ERASED.to_owned(), |it| it.0.clone()))
+}
+
+/// All names of a patient in one text, folded; empty if no name is known.
+fn folded_name(demographics: &Demographics) -> String {
+    let names = [&demographics.first_name, &demographics.middle_name, &demographics.last_name];
+    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Text::as_str).collect();
+    folded(&known.join(" "))
+}
+
 /// The row of a patient after an event.
 fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demographics) -> PatientRow {
     let ssn = demographics.ssn.as_ref().and_then(Personal::known).map(Ssn::as_str);
+    let country = demographics.country.as_ref().and_then(Personal::known);
+    let blood_type = demographics.blood_type.as_ref().and_then(Personal::known);
     PatientRow {
         id: event.stream_id,
         mrn,
-        first_name: text(Some(&demographics.first_name)).unwrap_or_else(|| ERASED.to_owned()),
-        last_name: text(Some(&demographics.last_name)).unwrap_or_else(|| ERASED.to_owned()),
+        first_name: name(demographics.first_name.as_ref()),
+        last_name: name(demographics.last_name.as_ref()),
         middle_name: text(demographics.middle_name.as_ref()),
-        date_of_birth: demographics.date_of_birth.known().copied(),
+        name_folded: folded_name(demographics),
+        name_unknown: demographics.name_unknown,
+        date_of_birth: demographics.date_of_birth.as_ref().and_then(Personal::known).and_then(PartialDate::first_day),
+        birth_date_precision: demographics.birth_date_precision.unwrap_or(BirthDatePrecision::Unknown).to_string(),
         gender: demographics.gender.to_string(),
         ssn: ssn.and_then(|number| event.stored.seal_column("patients.ssn", number)),
         ssn_blind_index: ssn.map(|number| event.vault.blind("patients.ssn", number.as_bytes())),
@@ -162,7 +185,7 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
         city: text(demographics.city.as_ref()),
         state: text(demographics.state.as_ref()),
         postal_code: text(demographics.postal_code.as_ref()),
-        country: text(demographics.country.as_ref()).unwrap_or_else(|| "US".to_owned()),
+        country: country.map_or("US", Country::as_str).to_owned(),
         marital_status: text(demographics.marital_status.as_ref()),
         occupation: text(demographics.occupation.as_ref()),
         emergency_contact_name: text(demographics.emergency_contact_name.as_ref()),
@@ -171,21 +194,21 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
         preferred_language: text(demographics.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
         ethnicity: text(demographics.ethnicity.as_ref()),
         race: text(demographics.race.as_ref()),
-        blood_type: text(demographics.blood_type.as_ref()),
+        blood_type: blood_type.map(ToString::to_string),
         organ_donor: demographics.organ_donor,
         advance_directive: demographics.advance_directive,
         stamps: event.stamps(),
     }
 }
 
-fn identifier_row(event: &Projected<'_, Event>, identifier: &Identifier) -> IdentifierRow {
-    let value = text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned());
-    let nth = event.version.to_string();
+/// The row of an identifier that an event holds at a place among others. The id does not depend on the value, which is
+/// lost when the patient is erased: the ids stay the same and distinct.
+fn identifier_row(event: &Projected<'_, Event>, place: usize, identifier: &Identifier) -> IdentifierRow {
     IdentifierRow {
-        id: derived_id(event.stream_id, &[identifier.system.as_str(), &value, &nth]),
+        id: derived_id(event.stream_id, &["identifier", &event.version.to_string(), &place.to_string()]),
         patient_id: event.stream_id,
         system: identifier.system.0.clone(),
-        value,
+        value: text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned()),
         type_code: identifier.type_code.as_ref().map(|code| code.0.clone()),
         stamps: event.stamps(),
     }
@@ -217,8 +240,8 @@ pub(crate) fn project<'e>(
         Event::Registered { mrn, demographics, identifiers: known } => {
             let mrn = mrn.known().map_or_else(|| erased_mrn(event.stream_id), |it| it.0.clone());
             patients.insert(patient_row(event, mrn, demographics));
-            for identifier in known {
-                identifiers.insert(identifier_row(event, identifier));
+            for (place, identifier) in known.iter().enumerate() {
+                identifiers.insert(identifier_row(event, place, identifier));
             }
         }
         Event::DemographicsChanged(demographics) => {
@@ -229,7 +252,7 @@ pub(crate) fn project<'e>(
         }
         Event::IdentifierAdded(identifier) => {
             patients.touch(event);
-            identifiers.insert(identifier_row(event, identifier));
+            identifiers.insert(identifier_row(event, 0, identifier));
         }
         Event::AllergyRecorded { allergy_id, allergy } => {
             patients.touch(event);

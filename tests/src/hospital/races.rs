@@ -135,6 +135,7 @@ async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
         let mut body = person(&format!("Given{nth}"), &format!("Family{nth}"), nth);
         body["id"] = json!(Uuid::from_u128(0xab00 + u128::from(nth)));
         body["confirm_not_duplicate"] = json!(true);
+        body["phone_primary"] = json!("+15554153084");
         let command: RegisterPatient = serde_json::from_value(body).expect("a readable command");
         executor.execute(command, Request::of(Caller::system("test")))
     });

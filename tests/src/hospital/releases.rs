@@ -307,6 +307,8 @@ async fn on_the_command_line_the_old_tables_stay_until_they_are_rebuilt() {
     let migrated = program(&hospital, &["migrate", "up"]);
     assert!(String::from_utf8_lossy(&migrated.stdout).contains("They go on answering"), "{migrated:?}");
     let folder = scratch("import");
+    let nothing = r#"{ "resourceType": "Bundle", "type": "collection" }"#;
+    std::fs::write(folder.path().join("nothing.json"), nothing).expect("a file");
     program(&hospital, &["import", "fhir", folder.path().to_str().expect("UTF-8")]);
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
     drop(held);

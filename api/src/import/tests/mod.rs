@@ -15,8 +15,15 @@ use super::*;
 
 mod details;
 mod drugs;
+mod forms;
+mod identity;
+mod loss;
+mod meaning;
+mod names;
+mod people;
 mod skipped;
 mod synthea;
+mod values;
 
 /// A hospital that has the built-in roles and nothing else.
 struct Hospital {
@@ -49,11 +56,25 @@ impl Hospital {
 
     /// Imports resources as a single bundle.
     async fn import_resources(&self, resources: impl IntoIterator<Item = Value>) -> Summary {
-        let path = self.file("bundle.json", &bundle(resources).to_string());
+        let path = self.file("bundle.json", bundle(resources).to_string());
         self.import(&[path]).await
     }
 
-    fn file(&self, name: &str, content: &str) -> PathBuf {
+    /// The states of all streams of a type.
+    async fn all<A: Aggregate>(&self) -> Vec<A> {
+        let mut all = Vec::new();
+        for id in self.streams::<A>().await {
+            all.push(self.state(&id.to_string()).await);
+        }
+        all
+    }
+
+    async fn streams<A: Aggregate>(&self) -> BTreeSet<Uuid> {
+        let events = self.events().await;
+        events.iter().filter(|event| event.stream_type == A::STREAM).map(|event| event.stream_id).collect()
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
@@ -79,16 +100,15 @@ impl Hospital {
 
     /// The state of the only stream of a type.
     async fn only<A: Aggregate>(&self) -> A {
-        let ids: BTreeSet<Uuid> = self
-            .events()
-            .await
-            .iter()
-            .filter(|event| event.stream_type == A::STREAM)
-            .map(|event| event.stream_id)
-            .collect();
+        let ids = self.streams::<A>().await;
         assert_eq!(ids.len(), 1);
         self.state(&ids.first().unwrap().to_string()).await
     }
+}
+
+/// The stream of a resource whose id is no UUID, and whose server is not known.
+fn id_of(kind: &str, id: &str) -> Uuid {
+    super::references::identity(kind, Some(id), None, None, "").stream
 }
 
 fn at(text: &str) -> DateTime<Utc> {

@@ -1,14 +1,15 @@
 //! Patients: registering patients, and keeping their demographics, identifiers and allergies.
 
 mod allergies;
+mod demographics;
+mod duplicates;
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Months, TimeDelta, Utc};
 use hims_domain::patient::{Demographics, Event, Identifier, Patient};
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::Mrn;
-use hims_domain::{PatientId, Personal, described};
+use hims_domain::{PatientId, described};
 use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
@@ -16,7 +17,7 @@ pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Caller, Claims, Command, Context, Decision, Found, Held, Kind, Patch, Permission, Reads, Refused, Registry, Target,
+    Caller, Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target,
     refuse, scopes,
 };
 
@@ -29,11 +30,6 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<ChangeAllergy>()
         .add::<RetireAllergy>();
 }
-
-/// The Jaro-Winkler similarity, from 0 to 1, from which two names may belong to one person.
-const SIMILAR: f64 = 0.9;
-/// The greatest age that a date of birth may give.
-const OLDEST: Months = Months::new(150 * 12);
 
 refusals! {
     NoSuchAllergy = Missing, "not-found", "the patient has no allergy with this id, or the allergy is retired";
@@ -58,13 +54,18 @@ described! {
         pub confirm_not_duplicate: bool,
     }
 
-    /// Changes a patient's demographics. Patients may change their own contact data.
+    /// Changes a patient's demographics. Patients may change their own contact data. A new name, date of birth or
+    /// social security number that may belong to another patient is refused with the ids of the candidates, unless the
+    /// caller confirms that the patient is none of them.
     pub struct ChangePatientDemographics {
         /// Which patient.
         pub patient_id: PatientId,
         /// The fields to change; a field that is left out stays, null empties a field.
         #[serde(flatten)]
         pub changes: Patch<Demographics>,
+        /// Confirms that the caller has looked at the candidates and that the patient is none of them.
+        #[serde(default)]
+        pub confirm_not_duplicate: bool,
     }
 
     /// Adds the identifier of a patient in another system.
@@ -83,95 +84,17 @@ fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
     if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(patient) }
 }
 
-fn check_birth_date(demographics: &Demographics, now: DateTime<Utc>) -> Result<(), Refused> {
-    // Where a child was born it may be the next day already: time zones are up to 14 hours ahead of UTC.
-    let latest = (now + TimeDelta::hours(14)).date_naive();
-    let plausible = |born: &chrono::NaiveDate| {
-        *born <= latest && born.checked_add_months(OLDEST).is_some_and(|it| it >= now.date_naive())
-    };
-    if demographics.date_of_birth.known().is_some_and(plausible) {
-        return Ok(());
-    }
-    let message = "give a date of birth that is not in the future and at most 150 years ago";
-    Err(Refused::field("implausible-birth-date", "/date_of_birth", message))
-}
-
-/// Whether only contact data, occupation or language differ, which patients may change themselves.
-fn only_reached_otherwise(old: &Demographics, new: &Demographics) -> bool {
-    let with_new_contact_data = |demographics: &Demographics| Demographics {
-        email: new.email.clone(),
-        phone_primary: new.phone_primary.clone(),
-        phone_secondary: new.phone_secondary.clone(),
-        address_line_1: new.address_line_1.clone(),
-        address_line_2: new.address_line_2.clone(),
-        city: new.city.clone(),
-        state: new.state.clone(),
-        postal_code: new.postal_code.clone(),
-        country: new.country.clone(),
-        occupation: new.occupation.clone(),
-        emergency_contact_name: new.emergency_contact_name.clone(),
-        emergency_contact_relationship: new.emergency_contact_relationship.clone(),
-        emergency_contact_phone: new.emergency_contact_phone.clone(),
-        preferred_language: new.preferred_language.clone(),
-        ..demographics.clone()
-    };
-    with_new_contact_data(old) == *new
-}
-
-fn birth_date(demographics: &Demographics) -> Option<String> {
-    demographics.date_of_birth.known().map(ToString::to_string)
-}
-
-fn ssn(demographics: &Demographics) -> Option<String> {
-    demographics.ssn.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned())
-}
-
-/// First and last name in lower case; `None` once the patient is erased.
-fn full_name(demographics: &Demographics) -> Option<[String; 2]> {
-    let first = demographics.first_name.known()?.as_str().to_lowercase();
-    let last = demographics.last_name.known()?.as_str().to_lowercase();
-    Some([first, last])
-}
-
-/// Whether two names are similar, also when first and last name are exchanged in one of them.
-fn is_similar(one: &Demographics, other: &Demographics) -> bool {
-    let (Some([first, last]), Some([other_first, other_last])) = (full_name(one), full_name(other)) else {
-        return false;
-    };
-    let name = format!("{first} {last}");
-    [format!("{other_first} {other_last}"), format!("{other_last} {other_first}")]
-        .iter()
-        .any(|it| strsim::jaro_winkler(&name, it) >= SIMILAR)
-}
-
-/// The ids of other patients who may be the same person: same birth date and a similar name, or same social security
-/// number.
-fn candidates(demographics: &Demographics, ctx: &Context<'_>) -> Vec<Uuid> {
-    let by = |scope, key: Option<String>| key.into_iter().flat_map(move |key| ctx.found.owners::<Patient>(scope, key));
-    let namesakes = by(scopes::PATIENT_BIRTH_DATE, birth_date(demographics))
-        .filter(|(_, patient)| is_similar(&patient.demographics, demographics));
-    let mut ids: Vec<Uuid> = namesakes
-        .chain(by(scopes::PATIENT_SSN, ssn(demographics)))
-        .map(|(id, _)| id)
-        .filter(|id| *id != ctx.id)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
 /// The key of an identifier: its system and value. `None` for an erased patient, whose value is no longer known.
 fn identifier_key(identifier: &Identifier) -> Option<String> {
     Some(scopes::key(&[identifier.system.as_str(), identifier.value.known()?.as_str()]))
 }
 
 impl Claims for Patient {
-    /// Record number, identifiers and allergy ids are unique keys. Birth date and social security number are shared
-    /// keys, by which patients are found.
+    /// Record number, identifiers and allergy ids are unique keys. Name, birth date and social security number are
+    /// shared keys, by which possible duplicates are found.
     fn claims(&self, _: Uuid, held: &mut Held) {
-        held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()))
-            .share_if(scopes::PATIENT_BIRTH_DATE, birth_date(&self.demographics))
-            .share_if(scopes::PATIENT_SSN, ssn(&self.demographics));
+        held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()));
+        duplicates::share(&self.demographics, held);
         for identifier in &self.identifiers {
             held.take_if(scopes::PATIENT_IDENTIFIER, identifier_key(identifier));
         }
@@ -179,17 +102,6 @@ impl Claims for Patient {
             held.take(scopes::PATIENT_ALLERGY, allergy.to_string());
         }
     }
-}
-
-fn candidate_reads(demographics: &Demographics) -> Reads {
-    let mut reads = Reads::nothing();
-    if let Some(key) = birth_date(demographics) {
-        reads = reads.owners::<Patient>(scopes::PATIENT_BIRTH_DATE, key);
-    }
-    if let Some(key) = ssn(demographics) {
-        reads = reads.owners::<Patient>(scopes::PATIENT_SSN, key);
-    }
-    reads
 }
 
 impl Command for RegisterPatient {
@@ -201,25 +113,45 @@ impl Command for RegisterPatient {
         Target::new(self.id)
     }
 
+    fn probes_a_secret(&self) -> bool {
+        self.demographics.ssn.is_some() && !self.confirm_not_duplicate
+    }
+
     fn reads(&self, _: Option<&Patient>, _: &Found) -> Reads {
-        if self.confirm_not_duplicate { Reads::nothing() } else { candidate_reads(&self.demographics) }
+        let completed = demographics::completed(self.demographics.clone());
+        completed
+            .ok()
+            .filter(|_| !self.confirm_not_duplicate)
+            .map_or_else(Reads::nothing, |it| duplicates::reads(&it, None))
     }
 
     fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        check_birth_date(&self.demographics, ctx.now)?;
-        let candidates = candidates(&self.demographics, ctx);
-        if !candidates.is_empty() && !self.confirm_not_duplicate {
-            let detail = "the patient may be registered already; look at the candidates, and repeat with \
-                          confirm_not_duplicate if the patient is none of them";
-            return Err(Refused { candidates, ..Refused::new(Kind::Conflict, "possible-duplicate", detail) });
+        let demographics = demographics::completed(self.demographics)?;
+        demographics::check(&demographics, ctx.now)?;
+        if !self.confirm_not_duplicate {
+            duplicates::check(&demographics, None, ctx)?;
         }
         let mut known = BTreeSet::new();
         let identifiers = self.identifiers.into_iter().filter(|it| known.insert(identifier_key(it))).collect();
         Ok(Decision::event(Event::Registered {
             mrn: Mrn::issue(ctx.draw()).into(),
-            demographics: Box::new(self.demographics),
+            demographics: Box::new(demographics),
             identifiers,
         }))
+    }
+}
+
+impl ChangePatientDemographics {
+    /// The patient's demographics before and after the changes. A new date of birth without a precision is as exact as
+    /// it is written, whatever the precision of the old date.
+    fn before_and_after(&self, patient: &Patient) -> Result<(Demographics, Demographics), Refused> {
+        let before = demographics::completed(patient.demographics.clone())?;
+        let says = |field| self.changes.mentions(field);
+        let is_new_date = says("date_of_birth") && !says("birth_date_precision");
+        let precision = before.birth_date_precision.filter(|_| !is_new_date);
+        let changing = Demographics { birth_date_precision: precision, ..before.clone() };
+        let after = demographics::completed(self.changes.clone().apply(&changing)?)?;
+        Ok((before, after))
     }
 }
 
@@ -237,17 +169,28 @@ impl Command for ChangePatientDemographics {
         caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(self.patient_id)
     }
 
+    fn probes_a_secret(&self) -> bool {
+        self.changes.mentions("ssn") && !self.confirm_not_duplicate
+    }
+
+    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+        let changed = state.filter(|_| !self.confirm_not_duplicate).and_then(|it| self.before_and_after(it).ok());
+        changed.map_or_else(Reads::nothing, |(before, after)| duplicates::reads(&after, Some(&before)))
+    }
+
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let patient = not_erased(state)?;
-        let demographics = self.changes.apply(&patient.demographics)?;
-        if demographics == patient.demographics {
+        let (before, after) = self.before_and_after(not_erased(state)?)?;
+        if before == after {
             return Ok(Decision::nothing());
         }
-        if !ctx.caller.may(Self::PERMISSION) && !only_reached_otherwise(&patient.demographics, &demographics) {
+        if !ctx.caller.may(Self::PERMISSION) && !demographics::only_reached_otherwise(&before, &after) {
             return refuse(Refusal::NotOwnToChange);
         }
-        check_birth_date(&demographics, ctx.now)?;
-        Ok(Decision::event(Event::DemographicsChanged(Box::new(demographics))))
+        demographics::check(&after, ctx.now)?;
+        if !self.confirm_not_duplicate {
+            duplicates::check(&after, Some(&before), ctx)?;
+        }
+        Ok(Decision::event(Event::DemographicsChanged(Box::new(after))))
     }
 }
 

@@ -225,7 +225,7 @@ fn check_time(at: DateTime<Utc>, patient: &Patient, now: DateTime<Utc>) -> Resul
     }
     // Where the patient was born it may have been the next day already: time zones are up to 14 hours ahead of UTC.
     let latest_day = (at + TimeDelta::hours(14)).date_naive();
-    if patient.demographics.date_of_birth.known().is_some_and(|born| latest_day < *born) {
+    if patient.demographics.days_of_birth().is_some_and(|days| latest_day < *days.start()) {
         return refuse(Refusal::BeforeBirth);
     }
     let long_ago = || Extreme { field: "recorded_at", message: "give a time of the last 30 days".to_owned() };

@@ -82,8 +82,10 @@ impl Executor {
                 }
                 is_new = true;
                 let ids = self.store.owners(scope, &key).await?;
-                for id in &ids {
-                    found.streams.insert(*id, loader(self, *id, fresh).await?);
+                if let Some(loader) = loader {
+                    for id in &ids {
+                        found.streams.insert(*id, loader(self, *id, fresh).await?);
+                    }
                 }
                 found.owners.insert((scope, key), ids);
             }

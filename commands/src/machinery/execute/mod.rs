@@ -3,6 +3,7 @@
 mod append;
 mod attempt;
 mod backlog;
+mod probes;
 mod record;
 mod repeats;
 mod replay;
@@ -24,7 +25,8 @@ use self::turns::{Turn, Turns};
 use super::cache::StateCache;
 use super::load::load;
 use crate::aggregates::user::ChangePassword;
-use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, Refused, Request, Surroundings, Target};
+use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
+use probes::Probes;
 
 /// How often a command is decided before it is refused because appends of other nodes keep coming first.
 const ATTEMPTS: u32 = 200;
@@ -46,6 +48,8 @@ pub struct Executor {
     /// The queues of the requests under one idempotency key.
     repetitions: Turns,
     repeats: repeats::Repeats,
+    probes: Probes,
+    phone_region: PhoneRegion,
 }
 
 /// The result of one attempt to carry out a command.
@@ -72,7 +76,20 @@ impl Executor {
             turns,
             repetitions,
             repeats: repeats::Repeats::default(),
+            probes: Probes::new(),
+            phone_region: PhoneRegion::default(),
         }
+    }
+
+    /// The executor, which reads phone numbers without a country code as numbers of a region.
+    #[must_use]
+    pub fn in_phone_region(self, phone_region: PhoneRegion) -> Self {
+        Self { phone_region, ..self }
+    }
+
+    /// The region of phone numbers without a country code.
+    pub fn phone_region(&self) -> PhoneRegion {
+        self.phone_region
     }
 
     /// The event log.
@@ -113,7 +130,11 @@ impl Executor {
     /// # Errors
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
+        let probe = self.probes.begin(&command, &request)?;
         let outcome = self.measured(&command, &request).await;
+        if let Some(probe) = probe {
+            probe.settle(&outcome);
+        }
         if let Err(Failure::Refused(refused)) = &outcome {
             let refusal = access::Event::CommandRefused {
                 command: C::NAME.to_owned(),

@@ -1,6 +1,7 @@
 //! The SQL of queries and the values of its parameters. The first five parameters always hold the caller's identity.
 
 use hims_domain::permission::Read;
+use hims_domain::values::folded;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -159,8 +160,9 @@ fn searched(table: &Table, wanted: &Wanted, places: &mut Places) -> (String, Vec
     /// The greatest number of keys by which a page is read.
     const FEW: usize = 1_000;
     let (Some(search), Some(text)) = (table.search, &wanted.search) else { return (String::new(), vec![vec![]]) };
-    let text = format!("{}::text", places.place(text));
-    let search = search.replace("{q}", &text);
+    let text = if search.contains("{folded}") { folded(text) } else { text.clone() };
+    let text = format!("{}::text", places.place(&text));
+    let search = search.replace("{q}", &text).replace("{folded}", &text);
     let Some(finder) = table.finder else { return (String::new(), vec![vec![search]]) };
     let found = format!(
         "with found as materialized (select coalesce(array_agg(id), '{{}}') as ids, count(*) <= {FEW} as are_few

@@ -33,7 +33,7 @@ async fn a_snapshot_keeps_what_is_personal() {
     let loaded = world.another_node().load::<Patient>(PATIENT.0, true).await.unwrap();
     let patient = loaded.state.unwrap();
     assert_eq!(loaded.version, 121);
-    assert_eq!(patient.demographics.first_name, said("Ann"));
+    assert_eq!(patient.demographics.first_name, Some(said("Ann")));
     assert_eq!(patient.demographics.address_line_1, Some(said("120 Main Street")));
 }
 
@@ -64,7 +64,7 @@ async fn who_is_erased_leaves_a_state_that_can_be_read() {
     world.done(cancel()).await;
     world.store().vault().destroy_key(PATIENT.0).await.unwrap();
     let patient = world.state::<Patient>(PATIENT).await;
-    assert_eq!((&patient.mrn, &patient.demographics.first_name), (&Personal::Erased, &Personal::Erased));
+    assert_eq!((&patient.mrn, &patient.demographics.first_name), (&Personal::Erased, &Some(Personal::Erased)));
     assert_eq!(patient.demographics.gender, patient::Gender::Female);
     let appointment = world.state::<Appointment>(APPOINTMENT).await;
     assert_eq!(appointment.status, appointment::Status::Cancelled);
@@ -80,7 +80,7 @@ async fn who_is_erased_is_erased_from_snapshots_too() {
     let world = who_moved_often().await;
     world.store().vault().destroy_key(PATIENT.0).await.unwrap();
     let patient = world.another_node().load::<Patient>(PATIENT.0, true).await.unwrap().state.unwrap();
-    assert_eq!(patient.demographics.first_name, Personal::Erased);
+    assert_eq!(patient.demographics.first_name, Some(Personal::Erased));
     assert_eq!(patient.demographics.address_line_1, Some(Personal::Erased));
 }
 

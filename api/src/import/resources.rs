@@ -1,28 +1,14 @@
-//! Bundles and the resources of FHIR R4 that are imported, with the elements that the record can hold.
+//! The resources of FHIR R4 that are imported, with the elements that are read and no others: an element that a type
+//! does not have here is counted as left out.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::datatypes::{
-    Address, CodeableConcept, Coding, ContactPoint, Extension, HumanName, Identifier, Period, Quantity, Reference,
+    Address, Annotation, CodeableConcept, Coding, ContactPoint, Extension, HumanName, Identifier, Period, Quantity,
+    Range, Reference,
 };
-
-/// A bundle of any type.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Bundle {
-    pub(super) resource_type: String,
-    #[serde(default)]
-    pub(super) entry: Vec<Entry>,
-}
-
-/// An entry of a bundle: a resource and its address in the bundle.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Entry {
-    pub(super) full_url: Option<String>,
-    pub(super) resource: Option<Box<RawValue>>,
-}
 
 /// The type and the id, which every resource may have.
 #[derive(Deserialize)]
@@ -30,13 +16,25 @@ pub(super) struct Entry {
 pub(super) struct Head {
     pub(super) resource_type: String,
     pub(super) id: Option<String>,
+    #[serde(default)]
+    pub(super) meta: Meta,
 }
 
-/// The identifiers that other systems gave a resource; references may use an identifier instead of the id.
+/// When this version of a resource was made.
 #[derive(Default, Deserialize)]
-pub(super) struct Identified {
+#[serde(rename_all = "camelCase")]
+pub(super) struct Meta {
+    pub(super) last_updated: Option<DateTime<Utc>>,
+}
+
+/// The identifiers that other systems gave a resource, which references may use instead of the id, and the resources
+/// that the resource contains.
+#[derive(Default, Deserialize)]
+pub(super) struct Names {
     #[serde(default)]
     pub(super) identifier: Vec<Identifier>,
+    #[serde(default)]
+    pub(super) contained: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -60,9 +58,16 @@ pub(super) struct Practitioner {
     pub(super) telecom: Vec<ContactPoint>,
 }
 
+/// What a practitioner does for an organization. References to a role mean the practitioner.
+#[derive(Deserialize)]
+pub(super) struct PractitionerRole {
+    pub(super) practitioner: Option<Reference>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Patient {
+    pub(super) active: Option<bool>,
     #[serde(default)]
     pub(super) extension: Vec<Extension>,
     #[serde(default)]
@@ -78,6 +83,31 @@ pub(super) struct Patient {
     pub(super) marital_status: Option<CodeableConcept>,
     #[serde(default)]
     pub(super) communication: Vec<Communication>,
+    #[serde(default)]
+    pub(super) contact: Vec<Contact>,
+    #[serde(default)]
+    pub(super) link: Vec<Link>,
+    pub(super) deceased_boolean: Option<bool>,
+    pub(super) deceased_date_time: Option<String>,
+}
+
+/// Somebody to turn to for a patient.
+#[derive(Deserialize)]
+pub(super) struct Contact {
+    #[serde(default)]
+    pub(super) relationship: Vec<CodeableConcept>,
+    pub(super) name: Option<HumanName>,
+    #[serde(default)]
+    pub(super) telecom: Vec<ContactPoint>,
+    #[serde(default)]
+    pub(super) period: Period,
+}
+
+/// Another record of the same person.
+#[derive(Deserialize)]
+pub(super) struct Link {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
 }
 
 #[derive(Deserialize)]
@@ -128,12 +158,13 @@ pub(super) struct Encounter {
     pub(super) period: Period,
     #[serde(default)]
     pub(super) reason_code: Vec<CodeableConcept>,
-    #[serde(default)]
-    pub(super) service_provider: Reference,
+    pub(super) service_provider: Option<Reference>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Participant {
+    #[serde(default, rename = "type")]
+    pub(super) kind: Vec<CodeableConcept>,
     #[serde(default)]
     pub(super) individual: Reference,
 }
@@ -152,13 +183,18 @@ pub(super) struct Observation {
     pub(super) effective_instant: Option<String>,
     #[serde(default)]
     pub(super) effective_period: Period,
+    #[serde(default)]
+    pub(super) focus: Vec<Reference>,
     pub(super) issued: Option<String>,
     #[serde(default)]
     pub(super) performer: Vec<Reference>,
     pub(super) code: CodeableConcept,
     pub(super) value_quantity: Option<Quantity>,
+    pub(super) value_integer: Option<i32>,
     #[serde(default)]
     pub(super) component: Vec<Component>,
+    #[serde(default)]
+    pub(super) note: Vec<Annotation>,
 }
 
 #[derive(Deserialize)]
@@ -172,8 +208,10 @@ pub(super) struct Component {
 #[derive(Deserialize)]
 pub(super) struct Medication {
     pub(super) id: Option<String>,
+    pub(super) status: Option<String>,
     #[serde(default)]
     pub(super) code: CodeableConcept,
+    pub(super) form: Option<CodeableConcept>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +219,7 @@ pub(super) struct Medication {
 pub(super) struct MedicationRequest {
     pub(super) status: String,
     pub(super) intent: String,
+    pub(super) do_not_perform: Option<bool>,
     pub(super) status_reason: Option<CodeableConcept>,
     pub(super) priority: Option<String>,
     pub(super) medication_codeable_concept: Option<CodeableConcept>,
@@ -201,6 +240,8 @@ pub(super) struct MedicationRequest {
     pub(super) dispense_request: DispenseRequest,
     #[serde(default)]
     pub(super) substitution: Substitution,
+    #[serde(default)]
+    pub(super) note: Vec<Annotation>,
 }
 
 #[derive(Default, Deserialize)]
@@ -209,18 +250,26 @@ pub(super) struct DispenseRequest {
     pub(super) quantity: Option<Quantity>,
     pub(super) expected_supply_duration: Option<Quantity>,
     #[serde(default)]
-    pub(super) validity_period: Period,
+    pub(super) validity_period: Validity,
+}
+
+/// Until when a medication may be dispensed.
+#[derive(Default, Deserialize)]
+pub(super) struct Validity {
+    pub(super) end: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Substitution {
     pub(super) allowed_boolean: Option<bool>,
+    pub(super) allowed_codeable_concept: Option<CodeableConcept>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dosage {
+    pub(super) sequence: Option<i32>,
     pub(super) text: Option<String>,
     pub(super) patient_instruction: Option<String>,
     #[serde(default)]
@@ -229,13 +278,19 @@ pub(super) struct Dosage {
     pub(super) timing: Timing,
     pub(super) as_needed_boolean: Option<bool>,
     pub(super) as_needed_codeable_concept: Option<CodeableConcept>,
+    pub(super) site: Option<CodeableConcept>,
     pub(super) route: Option<CodeableConcept>,
+    pub(super) method: Option<CodeableConcept>,
     #[serde(default)]
     pub(super) dose_and_rate: Vec<DoseAndRate>,
+    pub(super) max_dose_per_period: Option<Ratio>,
+    pub(super) max_dose_per_administration: Option<Quantity>,
 }
 
 #[derive(Default, Deserialize)]
 pub(super) struct Timing {
+    #[serde(default)]
+    pub(super) event: Vec<String>,
     #[serde(default)]
     pub(super) repeat: Repeat,
     pub(super) code: Option<CodeableConcept>,
@@ -244,13 +299,37 @@ pub(super) struct Timing {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Repeat {
+    pub(super) bounds_duration: Option<Quantity>,
+    pub(super) bounds_range: Option<Range>,
+    pub(super) bounds_period: Option<Period>,
+    pub(super) count: Option<u32>,
+    pub(super) count_max: Option<u32>,
     pub(super) frequency: Option<u32>,
+    pub(super) frequency_max: Option<u32>,
     pub(super) period: Option<serde_json::Number>,
+    pub(super) period_max: Option<serde_json::Number>,
     pub(super) period_unit: Option<String>,
+    #[serde(default)]
+    pub(super) day_of_week: Vec<String>,
+    #[serde(default)]
+    pub(super) time_of_day: Vec<String>,
+    #[serde(default)]
+    pub(super) when: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DoseAndRate {
     pub(super) dose_quantity: Option<Quantity>,
+    pub(super) dose_range: Option<Range>,
+    pub(super) rate_quantity: Option<Quantity>,
+    pub(super) rate_range: Option<Range>,
+    pub(super) rate_ratio: Option<Ratio>,
+}
+
+/// An amount for each amount of something else, such as milligrams a day.
+#[derive(Default, Deserialize)]
+pub(super) struct Ratio {
+    pub(super) numerator: Option<Quantity>,
+    pub(super) denominator: Option<Quantity>,
 }

@@ -1,0 +1,203 @@
+//! An id counts only within its own server or bundle, and nobody's data ends up with somebody else.
+
+use hims_domain::consultation::Consultation;
+use hims_domain::patient::Patient;
+use hims_domain::vital_signs::VitalSigns;
+
+use super::*;
+
+/// A bundle of a server, in which every resource has an address.
+fn of_server(server: &str, resources: impl IntoIterator<Item = Value>) -> String {
+    let entry = |it: Value| {
+        let (kind, id) = (it["resourceType"].as_str().unwrap().to_owned(), it["id"].as_str().unwrap().to_owned());
+        json!({ "fullUrl": format!("{server}/{kind}/{id}"), "resource": it })
+    };
+    let entries: Vec<Value> = resources.into_iter().map(entry).collect();
+    json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }).to_string()
+}
+
+fn person(id: &str, given: &str, family: &str, born: &str) -> Value {
+    json!({
+        "resourceType": "Patient", "id": id, "gender": "female", "birthDate": born,
+        "name": [{ "given": [given], "family": family }],
+    })
+}
+
+/// A person with a visit and an allergy, under ids that another server may have given as well.
+fn hospital_of(given: &str, family: &str, born: &str, allergen: &str, visit: &str) -> Vec<Value> {
+    let subject = json!({ "reference": "Patient/1" });
+    vec![
+        person("1", given, family, born),
+        but(practitioner(), json!({ "id": "1" })),
+        but(
+            encounter(),
+            json!({
+                "id": "1", "subject": subject, "period": { "start": visit, "end": visit },
+                "participant": [{ "individual": { "reference": "Practitioner/1" } }],
+            }),
+        ),
+        but(allergy(), json!({ "id": "1", "patient": subject, "code": { "text": allergen } })),
+    ]
+}
+
+fn north() -> Vec<Value> {
+    hospital_of("Anna", "North", "1950-01-01", "Penicillin", "2024-03-01T09:00:00Z")
+}
+
+fn south() -> Vec<Value> {
+    hospital_of("Boris", "South", "1999-12-31", "Latex", "2024-04-01T09:00:00Z")
+}
+
+/// Every patient with the allergens and the times of the visits that are recorded for them.
+async fn who_has_what(hospital: &Hospital) -> BTreeMap<String, (Vec<String>, Vec<String>)> {
+    let mut found = BTreeMap::new();
+    let visits = hospital.all::<Consultation>().await;
+    for id in hospital.streams::<Patient>().await {
+        let patient: Patient = hospital.state(&id.to_string()).await;
+        let allergens = patient.allergies.values().map(|it| it.allergen_name.known().unwrap().as_str().to_owned());
+        let own = visits.iter().filter(|it| it.patient_id.0 == id).map(|it| it.started_at.date_naive().to_string());
+        let name = patient.demographics.last_name.unwrap().known().unwrap().as_str().to_owned();
+        found.insert(name, (allergens.collect(), own.collect()));
+    }
+    found
+}
+
+fn both() -> BTreeMap<String, (Vec<String>, Vec<String>)> {
+    let of = |allergen: &str, visit: &str| (vec![allergen.to_owned()], vec![visit.to_owned()]);
+    BTreeMap::from([
+        ("North".to_owned(), of("Penicillin", "2024-03-01")),
+        ("South".to_owned(), of("Latex", "2024-04-01")),
+    ])
+}
+
+#[tokio::test]
+async fn two_servers_may_give_one_id_to_two_people() {
+    for at_once in [true, false] {
+        let hospital = Hospital::empty().await;
+        let files = [
+            hospital.file("north.json", of_server("https://north.example/fhir", north())),
+            hospital.file("south.json", of_server("https://south.example/fhir", south())),
+        ];
+        if at_once {
+            hospital.import(&files).await;
+        } else {
+            hospital.import(&files[..1]).await;
+            hospital.import(&files[1..]).await;
+        }
+        assert_eq!(who_has_what(&hospital).await, both(), "at once: {at_once}");
+        assert_eq!(hospital.import(&files).await.events, 0, "a second run adds nothing");
+    }
+}
+
+#[tokio::test]
+async fn bundles_that_name_no_server_are_refused_where_they_contradict_each_other() {
+    let hospital = Hospital::empty().await;
+    let files = [
+        hospital.file("north.json", bundle(north()).to_string()),
+        hospital.file("south.json", bundle(south()).to_string()),
+    ];
+    let summary = hospital.import(&files).await;
+    assert!(who_has_what(&hospital).await.is_empty(), "nobody can tell whose id it is");
+    assert_eq!(summary.of("Patient").skipped, BTreeMap::from([(Reason::Contradiction, 2)]));
+    assert_eq!((summary.of("AllergyIntolerance").imported, summary.of("Encounter").imported), (0, 0));
+    assert!(summary.to_string().contains("--server"), "{summary}");
+}
+
+#[tokio::test]
+async fn who_is_in_the_record_already_is_compared_before_anything_is_added() {
+    let hospital = Hospital::empty().await;
+    hospital.import_resources(north()).await;
+    let before = who_has_what(&hospital).await;
+    let mut later = south();
+    let weight = but(observation("w", "29463-7", 92.0, "kg"), json!({ "subject": { "reference": "Patient/1" } }));
+    later.push(weight);
+    let summary = hospital.import_resources(later).await;
+    assert_eq!(who_has_what(&hospital).await, before);
+    assert!(hospital.all::<VitalSigns>().await.is_empty());
+    assert_eq!(summary.of("Patient").skipped, BTreeMap::from([(Reason::OtherRecord, 1)]));
+    let alone = [but(observation("w", "29463-7", 92.0, "kg"), json!({ "subject": { "reference": "Patient/1" } }))];
+    hospital.import_resources(alone).await;
+    assert!(
+        hospital.all::<VitalSigns>().await.is_empty(),
+        "the patient of an unknown server is not that of the record"
+    );
+}
+
+#[tokio::test]
+async fn the_operator_may_name_the_server() {
+    let hospital = Hospital::empty().await;
+    for (server, resources) in [("https://north.example/fhir", north()), ("https://south.example/fhir/", south())] {
+        let path = hospital.file("bundle.json", bundle(resources).to_string());
+        let settings = Settings { server: Some(server.to_owned()), ..Settings::default() };
+        import_fhir(&hospital.executor, &[path], &settings, &Silent).await.unwrap();
+    }
+    assert_eq!(who_has_what(&hospital).await, both());
+    let path = hospital.file("north.json", of_server("https://north.example/fhir", north()));
+    assert_eq!(hospital.import(&[path]).await.events, 0, "the server in the files is the one that the operator named");
+}
+
+#[tokio::test]
+async fn an_identifier_that_several_people_share_loses_nobody() {
+    let policy = || json!({ "identifier": [{ "system": "http://insurer.example/family", "value": "F-1" }] });
+    let mother = but(person("fa", "Mother", "Family", "1980-01-01"), policy());
+    let child = but(person("fb", "Child", "Family", "2010-02-02"), policy());
+    let mut histories = BTreeSet::new();
+    for resources in [vec![mother.clone(), child.clone()], vec![child, mother]] {
+        let hospital = Hospital::empty().await;
+        let summary = hospital.import_resources(resources).await;
+        assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");
+        let without = hospital.all::<Patient>().await.iter().all(|it| it.identifiers.is_empty());
+        assert!(without, "an identifier that is no key claims nobody");
+        histories.insert(hospital.history().await);
+    }
+    assert_eq!(histories.len(), 1, "whoever comes first");
+}
+
+#[tokio::test]
+async fn an_identifier_of_somebody_in_the_record_is_left_out() {
+    let hospital = Hospital::empty().await;
+    let number = || json!({ "identifier": [{ "system": "urn:s", "value": "1" }] });
+    hospital.import_resources([but(person("fa", "Mother", "Family", "1980-01-01"), number())]).await;
+    let summary = hospital.import_resources([but(person("fb", "Child", "Family", "2010-02-02"), number())]).await;
+    assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (1, 1));
+}
+
+#[tokio::test]
+async fn the_data_of_one_person_in_two_documents_go_to_one_record() {
+    let number = || json!({ "identifier": [{ "system": "urn:national", "value": "42" }] });
+    let document = |id: &str, allergen: &str| {
+        let patient = json!({ "reference": format!("Patient/{id}") });
+        let it = but(allergy(), json!({ "id": format!("a-{id}"), "patient": patient, "code": { "text": allergen } }));
+        bundle([but(person(id, "Ida", "Probe", "1980-05-05"), number()), it]).to_string()
+    };
+    for at_once in [true, false] {
+        let hospital = Hospital::empty().await;
+        let files =
+            [hospital.file("one.json", document("x", "Nuts")), hospital.file("other.json", document("y", "Latex"))];
+        if at_once {
+            hospital.import(&files).await;
+        } else {
+            hospital.import(&files[..1]).await;
+            hospital.import(&files[1..]).await;
+        }
+        let patient: Patient = hospital.only().await;
+        assert_eq!(patient.allergies.len(), 2, "at once: {at_once}");
+        assert_eq!(hospital.import(&files).await.events, 0);
+    }
+}
+
+#[tokio::test]
+async fn of_several_versions_the_newest_is_taken() {
+    let version = |family: &str, updated: &str| {
+        but(person("1", "Ann", family, "1980-05-05"), json!({ "meta": { "lastUpdated": updated } }))
+    };
+    let old = version("A much longer family name", "2019-01-01T00:00:00Z");
+    let new = version("New", "2024-01-01T00:00:00Z");
+    for resources in [vec![old.clone(), new.clone()], vec![new, old]] {
+        let hospital = Hospital::empty().await;
+        let path = hospital.file("history.json", of_server("https://north.example/fhir", resources));
+        hospital.import(&[path]).await;
+        let patient: Patient = hospital.only().await;
+        assert_eq!(patient.demographics.last_name.unwrap().known().unwrap().as_str(), "New");
+    }
+}

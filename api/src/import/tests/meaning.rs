@@ -1,0 +1,107 @@
+//! Nothing is imported as the opposite of what the file says.
+
+use hims_domain::patient::Patient;
+use hims_domain::prescription::Prescription;
+
+use super::*;
+
+/// Imports one resource beside a patient, a practitioner and an encounter, and says why the resource was skipped.
+async fn why(resource: Value) -> String {
+    let hospital = Hospital::empty().await;
+    let kind = resource["resourceType"].as_str().unwrap().to_owned();
+    let summary = hospital.import_resources([patient(), practitioner(), encounter(), resource]).await;
+    assert!(hospital.all::<Prescription>().await.is_empty());
+    assert!(hospital.all::<Patient>().await.iter().all(|it| it.allergies.is_empty()));
+    reasons(&summary, &kind).into_keys().collect::<Vec<_>>().join(", ")
+}
+
+#[tokio::test]
+async fn an_order_that_must_not_be_carried_out_is_no_prescription() {
+    let modifier = json!([{ "url": "http://example.org/not", "valueBoolean": true }]);
+    let bound = json!({ "value": 5, "unit": "mg", "comparator": "<" });
+    for (change, reason) in [
+        (json!({ "doNotPerform": true }), "asks that something is not done"),
+        (json!({ "status": "on-hold" }), "is on hold"),
+        (json!({ "status": "unknown" }), "its status is not known"),
+        (json!({ "status": "entered-in-error" }), "entered in error"),
+        (json!({ "intent": "plan" }), "has not happened"),
+        (
+            json!({ "dosageInstruction": [{ "doseAndRate": [{ "doseQuantity": bound }] }] }),
+            "gives a bound and not an amount",
+        ),
+        (
+            json!({ "modifierExtension": modifier }),
+            "has a modifier extension or implicit rules, which may change its meaning",
+        ),
+        (
+            json!({ "dosageInstruction": [{ "modifierExtension": modifier }] }),
+            "has a modifier extension or implicit rules, which may change its meaning",
+        ),
+        (json!({ "context": {} }), "in the form of FHIR STU3; export it as FHIR R4"),
+    ] {
+        assert_eq!(why(but(request(), change.clone())).await, reason, "{change}");
+    }
+    assert_eq!(why(but(request(), json!({ "doNotPerform": false, "status": "on-hold" }))).await, "is on hold");
+}
+
+#[tokio::test]
+async fn the_absence_of_an_allergy_is_no_allergy() {
+    let snomed = |code: &str| json!({ "coding": [{ "system": "http://snomed.info/sct", "code": code }] });
+    let ips = json!({ "coding": [{
+        "system": "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips", "code": "no-allergy-info",
+    }] });
+    for code in [snomed("716186003"), snomed("409137002"), ips, json!({ "text": "No known drug allergies" })] {
+        assert_eq!(
+            why(but(allergy(), json!({ "code": code }))).await,
+            "says that an allergy is absent or not known",
+            "{code}"
+        );
+    }
+    let refuted = json!({ "verificationStatus": { "coding": [{ "code": "refuted" }] } });
+    assert_eq!(why(but(allergy(), refuted)).await, "entered in error");
+    let odd = json!({ "clinicalStatus": { "coding": [{ "code": "never" }] } });
+    assert_eq!(why(but(allergy(), odd)).await, "its status is not known");
+}
+
+#[tokio::test]
+async fn a_bound_or_a_value_of_somebody_else_is_no_measurement() {
+    let weight = || observation("weight", "29463-7", 81.0, "kg");
+    let bound = json!({ "valueQuantity": { "value": 150, "code": "kg", "comparator": ">" } });
+    for (change, reason) in [
+        (bound, "gives a bound and not an amount"),
+        (
+            json!({ "focus": [{ "reference": "Patient/fetus" }] }),
+            "was observed of somebody or something else than the patient",
+        ),
+        (json!({ "status": "unknown" }), "its status is not known"),
+        (json!({ "status": "registered" }), "has not happened"),
+    ] {
+        assert_eq!(why(but(weight(), change)).await, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_was_replaced_and_an_animal_are_no_patients() {
+    for (change, reason) in [
+        (
+            json!({ "active": false, "link": [{ "other": { "reference": "Patient/2" }, "type": "replaced-by" }] }),
+            "was replaced by another record",
+        ),
+        (json!({ "extension": [{ "url": "http://hl7.org/fhir/StructureDefinition/patient-animal" }] }), "is an animal"),
+    ] {
+        let hospital = Hospital::empty().await;
+        let summary = hospital.import_resources([but(patient(), change), allergy()]).await;
+        assert_eq!(reasons(&summary, "Patient"), BTreeMap::from([(reason.to_owned(), 1)]));
+        let without = BTreeMap::from([("names no patient who is in the record".to_owned(), 1)]);
+        assert_eq!((summary.events, reasons(&summary, "AllergyIntolerance")), (0, without));
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_deletes_nothing_and_imports_nothing() {
+    let hospital = Hospital::empty().await;
+    let entry = json!({ "request": { "method": "DELETE", "url": "Patient/1" }, "resource": patient() });
+    let path = hospital.file("history.json", json!({ "resourceType": "Bundle", "entry": [entry] }).to_string());
+    let summary = hospital.import(&[path]).await;
+    assert_eq!((summary.events, summary.of("(deletion)").skipped()), (0, 1));
+}
