@@ -53,3 +53,17 @@ pub(crate) fn is_drawn(scope: &str) -> bool {
 pub fn key(parts: &[&str]) -> String {
     parts.join("\u{1f}")
 }
+
+#[cfg(test)]
+mod tests {
+    use hims_domain::Described as _;
+    use hims_domain::values::Text;
+
+    use super::*;
+
+    #[test]
+    fn parts_that_hold_a_separator_of_other_systems_make_keys_of_their_own() {
+        assert_ne!(key(&["urn:a|b", "c"]), key(&["urn:a", "b|c"]));
+        assert!(!Text::<100>::from("a\u{1f}b").is_valid(), "no text of a request holds the separator of keys");
+    }
+}
