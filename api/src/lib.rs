@@ -2,6 +2,7 @@
 
 mod bootstrap;
 pub mod cli;
+mod connections;
 mod demo;
 pub mod embedded;
 mod hospital;
@@ -15,6 +16,7 @@ pub mod server;
 mod settings;
 mod surroundings;
 
+pub use connections::DatabaseError;
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use readers::Readers;

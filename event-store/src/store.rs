@@ -113,6 +113,11 @@ pub trait EventStore: Send + Sync {
     /// The hash of the newest event, as the head of the log keeps it beside the events.
     async fn head_hash(&self) -> Result<Hash, StoreError>;
 
+    /// Whether appends can be written, as far as is known. After a failure, writes something as a test and takes it back.
+    async fn can_append(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The vault, which seals and opens personal values.
     fn vault(&self) -> &Vault;
 

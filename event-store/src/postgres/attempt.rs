@@ -16,11 +16,10 @@ use super::read::{self, Head};
 use super::write::{Columns, chain};
 use super::writer::Writer;
 use crate::Appended;
+use crate::bounded::{ANSWER, within};
 
 /// For how many streams the version is remembered.
 const VERSIONS: usize = 200_000;
-/// How long the writer tries to reach a lost database before it answers the waiting appends with an error.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two attempts to connect.
 const BREATH: Duration = Duration::from_millis(100);
 const EXCLUSION_VIOLATION: &str = "23P01";
@@ -74,36 +73,34 @@ impl KnownVersions for Versions {
 /// The connections that broke while a batch was being written.
 #[derive(Default)]
 pub(super) struct Lost {
-    since: Option<Instant>,
     /// For each time that the batch was sent, the positions that it would have. A sent batch may still reach the
     /// database.
     pub(super) aims: Vec<Aim>,
 }
 
 impl Lost {
-    /// Notes that the connection broke, and tells whether to try again. The attempts are limited, since a batch may
-    /// itself be the reason why the connection breaks.
-    pub(super) async fn again(&mut self, aim: Aim) -> bool {
-        if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            return false;
-        }
+    /// Notes that the connection broke, and tells whether to try again, which is so up to the time `until`. The attempts
+    /// are limited as well, since a batch may itself be the reason why the connection breaks.
+    pub(super) async fn again(&mut self, aim: Aim, until: Instant) -> bool {
         if aim.head.position > aim.after.position {
             self.aims.push(aim);
-            return self.aims.len() < SENT;
+            return self.aims.len() < SENT && Instant::now() < until;
         }
         sleep(BREATH).await;
-        true
+        Instant::now() < until
     }
 }
 
 impl Writer {
     /// Tries to write a batch. `lost` lists the positions that the batch would have if it was recorded through a
-    /// connection that broke before the answer.
-    pub(super) async fn attempt(&mut self, batch: &mut Batch, lost: &[Aim]) -> Outcome {
+    /// connection that broke before the answer. A connection that does not answer in time, or by `until`, counts as
+    /// broken.
+    pub(super) async fn attempt(&mut self, batch: &mut Batch, lost: &[Aim], until: Instant) -> Outcome {
         let mut aim = Aim { after: self.head, head: self.head };
+        let limit = ANSWER.min(until.saturating_duration_since(Instant::now()));
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match self.pool.acquire().await {
+            None => match within(limit, self.pool.acquire()).await {
                 Ok(connection) => connection,
                 Err(error @ (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)) => return Outcome::Failed(error),
                 Err(error) => return Outcome::Lost(error, aim),
@@ -111,9 +108,9 @@ impl Writer {
         };
         let outcome = if self.contended > 0 || !lost.is_empty() {
             self.contended = self.contended.saturating_sub(1);
-            self.write_locked(batch, &mut connection, &mut aim, lost).await
+            within(limit, self.write_locked(batch, &mut connection, &mut aim, lost)).await
         } else {
-            self.write(batch, &mut connection, &mut aim).await
+            within(limit, self.write(batch, &mut connection, &mut aim)).await
         };
         match outcome {
             Err(error) if is_lost(&error) => {
@@ -210,10 +207,11 @@ fn is_violation(refusal: &dyn DatabaseError) -> bool {
     refusal.is_unique_violation() || refusal.code().is_some_and(|it| it == EXCLUSION_VIOLATION)
 }
 
-/// Whether an error means that the connection is lost. SQLSTATE 57Pxx: the server shuts down or ended the session.
+/// Whether an error means that the connection is lost. SQLSTATE 57Pxx and 25P03: the server shuts down or ended the
+/// session.
 fn is_lost(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it.starts_with("57P")),
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it.starts_with("57P") || it == "25P03"),
         _ => true,
     }
 }

@@ -11,7 +11,7 @@ mod write;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::PgPool;
@@ -52,6 +52,8 @@ pub struct PgEventStore {
     /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
     head: watch::Receiver<Position>,
+    /// Why the last batch of appends could not be written; `None` if it was written.
+    trouble: Arc<watch::Sender<Option<StoreError>>>,
     vault: Vault,
     upcasters: Upcasters,
     stop: watch::Sender<bool>,
@@ -79,7 +81,9 @@ impl PgEventStore {
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
-        let writer = Writer::new(pool.clone(), requests, start, Arc::clone(&head_sender), stopped.clone());
+        let trouble = Arc::new(watch::Sender::new(None));
+        let told = (Arc::clone(&head_sender), Arc::clone(&trouble));
+        let writer = Writer::new(pool.clone(), requests, start, told, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
             tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
@@ -87,7 +91,7 @@ impl PgEventStore {
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let places = Arc::new(Semaphore::new(options.queue));
-        Ok(Self { pool, queue, places, head, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+        Ok(Self { pool, queue, places, head, trouble, vault, upcasters, stop, tasks: Mutex::new(tasks) })
     }
 }
 
@@ -98,7 +102,8 @@ impl EventStore for PgEventStore {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
         let prepared = prepare(append, &self.vault, &self.upcasters).await?;
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Pending { prepared, answer, place }).map_err(|_| AppendError::Closed)?;
+        let since = Instant::now();
+        self.queue.send(Pending { prepared, answer, since, place }).map_err(|_| AppendError::Closed)?;
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -166,6 +171,14 @@ impl EventStore for PgEventStore {
 
     async fn head_hash(&self) -> Result<Hash, StoreError> {
         Ok(read::head(&self.pool).await?.hash)
+    }
+
+    async fn can_append(&self) -> Result<(), StoreError> {
+        if self.trouble.borrow().is_some() {
+            read::write_in_vain(&self.pool).await?;
+            self.trouble.send_replace(None);
+        }
+        Ok(())
     }
 
     fn vault(&self) -> &Vault {

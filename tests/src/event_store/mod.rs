@@ -22,5 +22,6 @@ mod crash;
 mod lost;
 mod nodes;
 mod queue;
+mod stalled;
 mod tampering;
 mod text;
