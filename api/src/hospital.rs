@@ -2,9 +2,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hims_commands::{Executor, Failure, Login, Registry, upcasters};
+use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, MasterKey, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted};
+use hims_event_store::{
+    EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted,
+};
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, query};
 use sqlx::PgPool;
@@ -153,6 +155,7 @@ pub struct Hospital {
     /// Connections as the owner of the tables, such as for migrations and rebuilds.
     pub owner: PgPool,
     watcher: JoinHandle<()>,
+    counter: JoinHandle<()>,
     database: Database,
     /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
     pub(crate) stopping: watch::Sender<bool>,
@@ -177,6 +180,19 @@ impl Hospital {
     /// # Errors
     /// When the key, the database or the log cannot be opened; the error says what to do.
     pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
+        Self::open_in(settings, purpose, surroundings()).await
+    }
+
+    /// Opens the hospital like [`open`](Self::open), on a node with a certain clock and certain random numbers. The
+    /// clock of the node is only compared with the clock of the log, by which commands are decided.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_in(
+        settings: &Settings,
+        purpose: Purpose,
+        Surroundings { clock, entropy }: Surroundings,
+    ) -> Result<Self, HospitalError> {
         if settings.database_url.is_none() {
             refuse_foreign(&settings.data_dir)?;
         }
@@ -191,7 +207,8 @@ impl Hospital {
         let writers = pool(database.options.clone(), 12, Work::Write);
         let projectors = pool(database.options.clone(), 5, Work::Project);
         let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
-        let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
+        let clock = NodeClock::new(move || clock());
+        let options = PgOptions { queue: settings.queue, clock, ..PgOptions::default() };
         let store: Arc<dyn EventStore> =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
                 match error {
@@ -199,7 +216,9 @@ impl Hospital {
                     error => error.into(),
                 }
             })?);
-        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
+        let log = Arc::clone(&store);
+        let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
+        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,
@@ -210,6 +229,7 @@ impl Hospital {
             }
         };
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
+        let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
         let registry = Registry::hospital();
         let stopping = watch::channel(false).0;
         Ok(Self {
@@ -223,6 +243,7 @@ impl Hospital {
             runner,
             owner,
             watcher,
+            counter,
             database,
             stopping,
         })
@@ -266,6 +287,8 @@ impl Hospital {
     /// Writes the appends that wait, stops projecting, and stops the embedded PostgreSQL if this process runs one.
     pub async fn close(self) {
         self.watcher.abort();
+        self.counter.abort();
+        self.executor.record_repeats(true).await;
         self.store.shutdown().await;
         if let Some(runner) = self.runner {
             runner.stop().await;

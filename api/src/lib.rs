@@ -15,10 +15,12 @@ mod routes;
 pub mod server;
 mod settings;
 mod surroundings;
+mod wire;
 
 pub use connections::DatabaseError;
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use readers::Readers;
+pub use routes::Proxies;
 pub use settings::Settings;
 pub use surroundings::surroundings;

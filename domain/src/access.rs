@@ -1,5 +1,5 @@
 //! Refused attempts: refused commands and failed logins. Each attempt has a stream of its own, so that the audit shows
-//! refused attempts beside successful commands.
+//! refused attempts beside successful commands. What repeats an attempt within a minute is recorded as one event.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,6 +32,24 @@ pub enum Event {
         /// The stable code of the failure.
         code: String,
     },
+    /// Refused attempts could not be recorded one by one, since too many of them waited for the log.
+    RefusalsLost {
+        /// How many attempts were refused without a record of their own.
+        count: u32,
+    },
+    /// The same attempt was refused again, several times within a minute.
+    Repeated {
+        /// The name of the command; `start-session` for a login.
+        command: String,
+        /// The stable code of the refusal.
+        code: String,
+        /// The stream type that the command was for.
+        stream_type: String,
+        /// The stream that the command was for.
+        stream_id: Uuid,
+        /// How often the attempt was repeated after the one that was recorded by itself.
+        count: u32,
+    },
 }
 
 impl Aggregate for Access {
@@ -40,7 +58,10 @@ impl Aggregate for Access {
 
     fn evolve(_: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::CommandRefused { .. } | Event::LoginFailed { .. } => Some(Self {}),
+            Event::CommandRefused { .. }
+            | Event::LoginFailed { .. }
+            | Event::Repeated { .. }
+            | Event::RefusalsLost { .. } => Some(Self {}),
         }
     }
 

@@ -28,6 +28,12 @@ pub enum StoreError {
         /// The kind of error and the column of the stored text; never a value of the event.
         reason: String,
     },
+    /// The clock of this node is wrong, so the node records nothing.
+    #[error("nothing is recorded: the clock of this node differs from the database's by {seconds} s; set the clock")]
+    WrongClock {
+        /// By how much the clock of the node is ahead of the database's; negative when the node's clock is behind.
+        seconds: i64,
+    },
     /// A personal value could not be sealed or opened.
     #[error(transparent)]
     Vault(#[from] VaultError),

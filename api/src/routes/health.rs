@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_event_store::{Position, StoreError};
 use hims_projections::query::{self, QueryError};
 use hims_projections::{RunnerHandle, Standing};
@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
 use crate::Hospital;
+use crate::problem::Problem;
 
 /// How long the server looks at the database before it says that the database does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,8 +19,9 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// Says whether the log and the read tables answer, whether appends can be written, and whether the tables show
-/// everything that was recorded before this start of the server and move on with the log.
+/// Says whether the log and the read tables answer, whether appends can be written, whether the tables show everything
+/// that was recorded before this start of the server and move on with the log, and by how much the clock of this node
+/// differs from the clock of the log.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let runner = hospital.runner.as_ref();
     let known = runner.map_or(0, |it| *it.position.borrow());
@@ -52,7 +54,12 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
             ("down", Some("database-down"), head, read)
         }
     };
-    let mut told = json!({"status": "ready", "database": database, "head_position": head, "read_position": read});
+    let reason = reason.or_else(|| hospital.store.clock().check().err().map(|_| "node-clock-wrong"));
+    let offset = hospital.store.clock().lead().as_seconds_f64();
+    let mut told = json!({
+        "status": "ready", "database": database, "head_position": head, "read_position": read,
+        "clock_offset_seconds": offset,
+    });
     let mut answer = HttpResponse::Ok();
     if let Some(reason) = reason {
         (told["status"], told["reason"]) = ("unavailable".into(), reason.into());
@@ -90,6 +97,7 @@ pub(super) async fn metrics(hospital: web::Data<Hospital>, prometheus: web::Data
 }
 
 /// The OpenAPI document.
-pub(super) async fn openapi(hospital: web::Data<Hospital>) -> HttpResponse {
-    HttpResponse::Ok().json(crate::openapi::document(&hospital.registry))
+pub(super) async fn openapi(request: HttpRequest, hospital: web::Data<Hospital>) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
+    Ok(HttpResponse::Ok().json(crate::openapi::document(&hospital.registry)))
 }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::read;
-use crate::Position;
 use crate::bounded::{self, ANSWER, lend, within};
+use crate::{LogClock, Position};
 
 const CHANNEL: &str = "log_head";
 /// Commits within this time are announced by one notification.
@@ -50,10 +50,12 @@ async fn tell(pool: &PgPool, channel: &str, position: Position) -> Result<(), sq
     db.back(told).map(drop)
 }
 
-/// Listens for the notifications of other processes and raises the known head.
+/// Listens for the notifications of other processes and raises the known head. Reading the head measures the clock of
+/// the database too, so that a node without appends knows its offset as well.
 pub(super) async fn listen(
     pool: PgPool,
     head: Arc<watch::Sender<Position>>,
+    clock: Arc<LogClock>,
     interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -66,12 +68,12 @@ pub(super) async fn listen(
                     Ok(notification) => {
                         let said: Position = notification?.payload().parse().unwrap_or_default();
                         if said > *head.borrow() {
-                            raise(&head, read::head(&pool).await?.position);
+                            raise(&head, read::head(&pool, &clock).await?.position);
                         }
                     }
                     Err(_) => {
                         bounded::test(&mut listener).await?;
-                        raise(&head, read::head(&pool).await?.position);
+                        raise(&head, read::head(&pool, &clock).await?.position);
                     }
                 }
             }

@@ -11,6 +11,7 @@ mod write;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,13 +20,13 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use self::writer::{Pending, Writer};
+use self::writer::{Known, Pending, Writer};
 use crate::chain::Hash;
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::{
-    Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
-    Vault, Wanted,
+    Append, AppendError, Appended, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded, Snapshot,
+    StoreError, Upcasters, Vault, Wanted,
 };
 
 /// The settings of a [`PgEventStore`].
@@ -37,11 +38,18 @@ pub struct PgOptions {
     pub receipt_retention: Duration,
     /// How long to wait for a notification before the head is read from the log, in case a notification was lost.
     pub poll: Duration,
+    /// The clock of this node, which is compared with the clock of the database.
+    pub clock: NodeClock,
 }
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self { queue: 4096, receipt_retention: Duration::from_hours(7 * 24), poll: Duration::from_secs(1) }
+        Self {
+            queue: 4096,
+            receipt_retention: Duration::from_hours(7 * 24),
+            poll: Duration::from_secs(1),
+            clock: NodeClock::default(),
+        }
     }
 }
 
@@ -54,6 +62,9 @@ pub struct PgEventStore {
     head: watch::Receiver<Position>,
     /// Why the last batch of appends could not be written; `None` if it was written.
     trouble: Arc<watch::Sender<Option<StoreError>>>,
+    clock: Arc<LogClock>,
+    /// Whether another process has appended to the log lately.
+    shared: Arc<AtomicBool>,
     vault: Vault,
     upcasters: Upcasters,
     stop: watch::Sender<bool>,
@@ -75,23 +86,31 @@ impl PgEventStore {
         options: PgOptions,
     ) -> Result<Self, StoreError> {
         let vault = Vault::new(master, Arc::new(keys::PgKeys(pool.clone())));
-        let start = read::head(&pool).await?;
+        let clock = Arc::new(LogClock::new(options.clock));
+        let start = read::head(&pool, &clock).await?;
         vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
         let trouble = Arc::new(watch::Sender::new(None));
-        let told = (Arc::clone(&head_sender), Arc::clone(&trouble));
-        let writer = Writer::new(pool.clone(), requests, start, told, stopped.clone());
+        let shared = Arc::new(AtomicBool::new(false));
+        let known = Known {
+            head: Arc::clone(&head_sender),
+            clock: Arc::clone(&clock),
+            shared: Arc::clone(&shared),
+            trouble: Arc::clone(&trouble),
+        };
+        let writer = Writer::new(pool.clone(), requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
             tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
-            tokio::spawn(feed::listen(pool.clone(), head_sender, options.poll, stopped.clone())),
+            tokio::spawn(feed::listen(pool.clone(), head_sender, Arc::clone(&clock), options.poll, stopped.clone())),
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let places = Arc::new(Semaphore::new(options.queue));
-        Ok(Self { pool, queue, places, head, trouble, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+        let tasks = Mutex::new(tasks);
+        Ok(Self { pool, queue, places, head, trouble, clock, shared, vault, upcasters, stop, tasks })
     }
 }
 
@@ -108,7 +127,11 @@ impl EventStore for PgEventStore {
     }
 
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
-        read::load(&self.pool, stream_id, after_version, limit).await
+        let events = read::load(&self.pool, stream_id, after_version, limit).await?;
+        if let Some(last) = events.last() {
+            self.clock.reached(last.recorded_at);
+        }
+        Ok(events)
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -166,11 +189,23 @@ impl EventStore for PgEventStore {
     }
 
     async fn current_head(&self) -> Result<Position, StoreError> {
-        Ok(read::head(&self.pool).await?.position)
+        Ok(read::head(&self.pool, &self.clock).await?.position)
     }
 
     async fn head_hash(&self) -> Result<Hash, StoreError> {
-        Ok(read::head(&self.pool).await?.hash)
+        Ok(read::head(&self.pool, &self.clock).await?.hash)
+    }
+
+    async fn confirm(&self) -> Result<(), StoreError> {
+        read::confirm(&self.pool).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    fn clock(&self) -> &LogClock {
+        &self.clock
     }
 
     async fn can_append(&self) -> Result<(), StoreError> {

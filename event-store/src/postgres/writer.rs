@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
@@ -14,7 +15,7 @@ use super::feed::stopping;
 use super::read::Head;
 use crate::bounded::{end_stalled, lend};
 use crate::prepare::Prepared;
-use crate::{AppendError, Appended, Position, StoreError};
+use crate::{AppendError, Appended, LogClock, Position, StoreError};
 
 /// For how many batches the writer is careful after a constraint refused a batch or another process moved the head.
 const CAREFUL: u32 = 64;
@@ -40,6 +41,14 @@ impl Pending {
     }
 }
 
+/// What the writer tells the rest of the event store.
+pub(super) struct Known {
+    pub(super) head: Arc<watch::Sender<Position>>,
+    pub(super) clock: Arc<LogClock>,
+    pub(super) shared: Arc<AtomicBool>,
+    pub(super) trouble: Arc<watch::Sender<Option<StoreError>>>,
+}
+
 pub(super) struct Writer {
     pub(super) pool: PgPool,
     requests: mpsc::UnboundedReceiver<Pending>,
@@ -49,6 +58,9 @@ pub(super) struct Writer {
     pub(super) known_head: Arc<watch::Sender<Position>>,
     /// Why the last batch could not be written; `None` if it was written.
     trouble: Arc<watch::Sender<Option<StoreError>>>,
+    pub(super) clock: Arc<LogClock>,
+    /// Whether another process has moved the head lately, for everybody to see.
+    pub(super) shared: Arc<AtomicBool>,
     pub(super) versions: Versions,
     /// For how many more batches everything is checked before writing, since a constraint refused a batch lately.
     pub(super) thorough: u32,
@@ -62,12 +74,26 @@ impl Writer {
         pool: PgPool,
         requests: mpsc::UnboundedReceiver<Pending>,
         head: Head,
-        (known_head, trouble): (Arc<watch::Sender<Position>>, Arc<watch::Sender<Option<StoreError>>>),
+        Known { head: known_head, clock, shared, trouble }: Known,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (waiting, connection, versions) = (VecDeque::new(), None, Versions::default());
         let (thorough, contended) = (0, 0);
-        Self { pool, requests, waiting, connection, head, known_head, trouble, versions, thorough, contended, stop }
+        Self {
+            pool,
+            requests,
+            waiting,
+            connection,
+            head,
+            known_head,
+            trouble,
+            clock,
+            shared,
+            versions,
+            thorough,
+            contended,
+            stop,
+        }
     }
 
     /// Writes batches until the event store shuts down and no append waits any more.
@@ -108,7 +134,11 @@ impl Writer {
         let until = batch.since().unwrap_or(started) + PATIENCE;
         let (mut violated, mut lost) = (false, Lost::default());
         loop {
-            match self.attempt(&mut batch, &lost.aims, until).await {
+            let outcome = match lost.unsettled {
+                Some(aim) => self.settle(&batch, aim, until).await,
+                None => self.attempt(&mut batch, until).await,
+            };
+            match outcome {
                 Outcome::Written(appended) => {
                     self.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     if !batch.requests.is_empty() {
@@ -118,6 +148,12 @@ impl Writer {
                     return answer(batch, appended);
                 }
                 Outcome::HeadMoved => self.contended = CAREFUL,
+                Outcome::Settled => {
+                    if !lost.settled() {
+                        let reason = "the connection broke whenever the append was sent; nothing was recorded";
+                        return refuse(batch, &StoreError::Unavailable(reason.to_owned()).into());
+                    }
+                }
                 Outcome::Violated if !violated => {
                     violated = true;
                     self.thorough = CAREFUL;
@@ -130,12 +166,14 @@ impl Writer {
                 Outcome::Violated | Outcome::Failed(_) if batch.requests.len() > 1 => {
                     return self.record_one_by_one(batch).await;
                 }
-                Outcome::Violated => {
-                    return batch.requests.into_iter().for_each(|it| it.refuse(AppendError::GuardFailed));
-                }
+                Outcome::Violated => return refuse(batch, &AppendError::GuardFailed),
+                Outcome::Refused(refusal) => return refuse(batch, &refusal.into()),
                 Outcome::Failed(error) => return self.fail(batch, &error, &lost),
                 Outcome::Lost(error, aim) => {
                     tracing::warn!(%error, "lost the connection while writing a batch of appends");
+                    if is_busy(&error) {
+                        self.free_head().await;
+                    }
                     if !lost.again(aim, until).await {
                         return self.fail(batch, &error, &lost);
                     }
@@ -163,14 +201,12 @@ impl Writer {
             }
             error => {
                 let unknown = || StoreError::Unsettled(error.to_string());
-                let reason = if lost.aims.is_empty() { error.into() } else { unknown() };
+                let reason = if lost.unsettled.is_none() { error.into() } else { unknown() };
                 self.trouble.send_replace(Some(reason.clone()));
                 reason.into()
             }
         };
-        for request in batch.requests {
-            request.refuse(refusal.clone());
-        }
+        refuse(batch, &refusal);
     }
 
     /// Ends the sessions that keep the head of the log locked and will never go on.
@@ -192,6 +228,13 @@ fn answer(batch: Batch, appended: Vec<Appended>) {
     for (request, appended) in batch.requests.into_iter().zip(appended) {
         // The caller may no longer wait for the answer. The events are recorded all the same.
         let _ = request.answer.send(Ok(appended));
+    }
+}
+
+/// Answers all requests of a batch with the same refusal.
+fn refuse(batch: Batch, refusal: &AppendError) {
+    for request in batch.requests {
+        request.refuse(refusal.clone());
     }
 }
 

@@ -18,10 +18,12 @@ mod snapshots;
 
 // Tests that run on PostgreSQL only.
 mod append_only;
+mod clocks;
 mod crash;
 mod lost;
 mod nodes;
 mod queue;
 mod stalled;
+mod standby;
 mod tampering;
 mod text;

@@ -37,13 +37,19 @@ struct Fate {
 }
 
 impl Proxy {
-    /// Listens on a Unix socket, and on a port of TCP.
     pub(crate) async fn start() -> Self {
+        Self::before(&cluster().await.connect_options())
+    }
+
+    /// A proxy in front of the server that the options reach. Listens on a Unix socket and on a port of TCP.
+    pub(crate) fn before(server: &PgConnectOptions) -> Self {
         let folder = scratch("proxy");
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
-        let tcp = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let tcp = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = tcp.local_addr().expect("an address").port();
-        let upstream = cluster().await.connect_options().get_socket().expect("a socket").join(".s.PGSQL.5432");
+        tcp.set_nonblocking(true).expect("a listener without blocking");
+        let tcp = TcpListener::from_std(tcp).expect("a listener");
+        let upstream = server.get_socket().expect("a socket").join(".s.PGSQL.5432");
         let (cut, silence, trap) = (watch::Sender::new(()), watch::Sender::new(()), Trap::default());
         let (cuts, silences, traps) = (cut.clone(), silence.clone(), trap.clone());
         tokio::spawn(async move {
