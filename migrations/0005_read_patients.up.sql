@@ -77,6 +77,7 @@ create table patient_allergies (
     patient_id           uuid         not null references patients (id) on delete cascade deferrable initially deferred,
     allergen_type        varchar(50)  not null,
     allergen_name        varchar(200) not null,
+    rxnorm_code          varchar(20),            -- RXCUI of the substance
     severity             varchar(20)  check (severity in ('mild', 'moderate', 'severe', 'life_threatening')),
     reaction_description text,
     onset_date           date,

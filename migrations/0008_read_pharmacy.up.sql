@@ -15,6 +15,7 @@ create table medications (
     requires_prescription boolean      not null,
     rxnorm_code           varchar(20)  unique deferrable initially deferred,  -- RXCUI of the product
     is_active             boolean      not null,
+    units                 jsonb        not null default '[]',  -- units of its lots and orders: UCUM codes or words
     version               integer      not null,
     created_at            timestamptz  not null,
     updated_at            timestamptz  not null
@@ -41,7 +42,7 @@ create table medication_inventory (
     lot_number       varchar(50)    not null,
     expiry_date      date           not null,
     quantity_on_hand decimal(12, 3) not null check (quantity_on_hand >= 0),
-    unit             varchar(20)    not null,
+    unit             varchar(20)    not null,  -- UCUM, or a word in the singular
     unit_cost        decimal(10, 4),
     reorder_level    decimal(12, 3),
     status           varchar(20)    not null check (status in ('available', 'quarantined', 'recalled', 'depleted')),
@@ -99,6 +100,8 @@ create table prescription_items (
     substitution_allowed boolean        not null,
     instructions         text,
     valid_until          date,
+    override_reason      text,  -- why the prescriber overrode a recorded allergy
+    dispensing_override_reason text,  -- why the pharmacist overrode an allergy that was recorded later
     status               varchar(20)    not null
                          check (status in ('active', 'partially_dispensed', 'dispensed', 'cancelled')),
     version              integer        not null,

@@ -1,6 +1,6 @@
 //! What happens to a patient: registered, seen twice, measured, prescribed something. Twenty-five events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Priority, Slot};
@@ -165,6 +165,7 @@ impl Journeys {
             substitution_allowed: true,
             instructions: Some(Text::from("With food.").into()),
             valid_until: None,
+            override_reason: None,
         };
         let written = prescription::Written {
             number: PrescriptionNumber::issue(nth),
@@ -173,7 +174,7 @@ impl Journeys {
             provider_id: self.provider,
             priority: prescription::Priority::Normal,
             notes: None,
-            items: vec![Item { id: new_id().into(), order }],
+            items: vec![Item { id: new_id().into(), order, overridden_allergies: BTreeSet::new() }],
         };
         [Written(written), SentToPharmacy, MarkedReady]
     }

@@ -4,6 +4,7 @@
 //! depend on this crate; this crate depends on none of them.
 
 mod aggregate;
+mod allergen;
 mod derived;
 mod described;
 mod event;

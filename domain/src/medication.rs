@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::Text;
+use crate::values::{Text, Unit};
 use crate::{Aggregate, Subject, described};
 
 described! {
@@ -52,6 +52,8 @@ pub struct Medication {
     pub details: Details,
     /// Only an active product can be prescribed.
     pub is_active: bool,
+    /// The units in which the product was received or ordered so far.
+    pub units: BTreeSet<Unit>,
 }
 
 /// What can happen to a product.
@@ -66,18 +68,28 @@ pub enum Event {
     Deactivated,
     /// The product can be prescribed again.
     Reactivated,
+    /// A lot or an order of the product is in a unit that no lot and no order of the product had before.
+    UnitIntroduced {
+        /// The unit.
+        unit: Unit,
+    },
 }
 
 impl Aggregate for Medication {
     const STREAM: &'static str = "medication";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::Added(details) => Some(Self { details: details.clone(), is_active: true }),
+            Event::Added(details) => Some(Self { details: details.clone(), is_active: true, units: BTreeSet::new() }),
             Event::Changed(details) => state.map(|it| Self { details: details.clone(), ..it }),
             Event::Deactivated => state.map(|it| Self { is_active: false, ..it }),
             Event::Reactivated => state.map(|it| Self { is_active: true, ..it }),
+            Event::UnitIntroduced { unit } => state.map(|mut it| {
+                it.units.insert(unit.clone());
+                it
+            }),
         }
     }
 

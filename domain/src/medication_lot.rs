@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text};
+use crate::values::{LongText, Text, Unit};
 use crate::{Aggregate, MedicationId, PrescriptionId, PrescriptionItemId, RoomId, Subject, described, terms};
 
 terms! {
@@ -32,7 +32,7 @@ described! {
         /// The delivered quantity, in `unit`; more than zero.
         pub quantity: Decimal,
         /// The unit of every quantity of the lot, such as `tablet`.
-        pub unit: Text<20>,
+        pub unit: Unit,
         /// The cost of one unit.
         pub unit_cost: Option<Decimal>,
         /// The quantity below which more is to be ordered.
@@ -54,7 +54,7 @@ pub struct MedicationLot {
     /// The quantity in stock, in `unit`.
     pub quantity_on_hand: Decimal,
     /// The unit of the quantity.
-    pub unit: Text<20>,
+    pub unit: Unit,
     /// Whether the lot can be dispensed.
     pub status: Status,
 }

@@ -102,6 +102,8 @@ described! {
         pub allergen_type: AllergenType,
         /// The substance that causes the allergy, such as `penicillin`.
         pub allergen_name: Personal<Text<200>>,
+        /// The RxNorm concept of the substance (RXCUI), with which the ingredients of products are compared.
+        pub rxnorm_code: Option<Personal<Text<20>>>,
         /// The severity of the reaction.
         pub severity: Option<Severity>,
         /// The reaction of the patient, such as `rash`.

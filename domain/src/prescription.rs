@@ -1,15 +1,17 @@
 //! Prescriptions: orders of medications, and what was dispensed for them (FHIR R4 `MedicationRequest`,
 //! `MedicationDispense`).
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, PrescriptionNumber, Text};
+use crate::values::{LongText, OverrideReason, PrescriptionNumber, Text, Unit};
 use crate::{
-    Aggregate, ConsultationId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionItemId, Subject, UserId,
-    described, terms,
+    Aggregate, AllergyId, ConsultationId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionItemId,
+    Subject, UserId, described, terms,
 };
 
 terms! {
@@ -39,7 +41,7 @@ described! {
         /// The quantity of one dose, in `dose_unit`.
         pub dose_quantity: Option<Decimal>,
         /// The unit of a dose, such as `mg`.
-        pub dose_unit: Option<Text<20>>,
+        pub dose_unit: Option<Unit>,
         /// The route by which the medication is given, such as `oral`.
         pub route: Option<Text<50>>,
         /// How often the medication is taken.
@@ -51,8 +53,8 @@ described! {
         pub duration_days: Option<i32>,
         /// The quantity to dispense, in `quantity_unit`; more than zero.
         pub quantity: Decimal,
-        /// The unit of the quantity; must be the unit of the medication's lots.
-        pub quantity_unit: Text<20>,
+        /// The unit of the quantity, such as `tablet`; must be the unit of the medication's lots.
+        pub quantity_unit: Unit,
         /// Whether a product with the same ingredients may be dispensed instead; `true` if left out.
         #[serde(default = "yes")]
         pub substitution_allowed: bool,
@@ -60,6 +62,8 @@ described! {
         pub instructions: Option<Personal<LongText>>,
         /// The last day on which the medication may be dispensed.
         pub valid_until: Option<NaiveDate>,
+        /// Why the medication is prescribed though the patient has a recorded allergy to it: 10 to 500 characters.
+        pub override_reason: Option<Personal<OverrideReason>>,
     }
 }
 
@@ -74,6 +78,8 @@ pub struct Item {
     pub id: PrescriptionItemId,
     /// The order.
     pub order: Order,
+    /// The recorded allergies to the medication that the prescriber overrode.
+    pub overridden_allergies: BTreeSet<AllergyId>,
 }
 
 /// A quantity that was dispensed for one line of a prescription.
@@ -87,6 +93,18 @@ pub struct Dispensing {
     pub quantity: Decimal,
 }
 
+/// Why a line was dispensed in spite of allergies to the medication that nobody had overridden before, because they
+/// were recorded after the prescription was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Override {
+    /// The line of the prescription.
+    pub item_id: PrescriptionItemId,
+    /// The allergies.
+    pub allergies: BTreeSet<AllergyId>,
+    /// The reason that was given.
+    pub reason: Personal<OverrideReason>,
+}
+
 /// A line of a prescription, and the quantity dispensed so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -94,6 +112,16 @@ pub struct Line {
     pub item: Item,
     /// The quantity dispensed so far.
     pub quantity_dispensed: Decimal,
+    /// The allergies to the medication that somebody overrode, when writing or dispensing the line.
+    pub overridden_allergies: BTreeSet<AllergyId>,
+}
+
+impl Line {
+    /// The line of a prescription that was just written.
+    fn new(item: &Item) -> Self {
+        let overridden_allergies = item.overridden_allergies.clone();
+        Self { item: item.clone(), quantity_dispensed: Decimal::ZERO, overridden_allergies }
+    }
 }
 
 impl Line {
@@ -132,6 +160,8 @@ pub enum Event {
     Dispensed {
         /// The dispensed quantities, by line and lot.
         dispensed: Vec<Dispensing>,
+        /// Why lines were dispensed in spite of allergies that nobody had overridden before.
+        overrides: Vec<Override>,
         /// Whether nothing more may be dispensed for the prescription.
         completes: bool,
     },
@@ -163,6 +193,7 @@ pub struct Written {
 
 impl Aggregate for Prescription {
     const STREAM: &'static str = "prescription";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -171,19 +202,20 @@ impl Aggregate for Prescription {
                 patient_id: it.patient_id,
                 provider_id: it.provider_id,
                 number: it.number.clone(),
-                lines: it
-                    .items
-                    .iter()
-                    .map(|item| Line { item: item.clone(), quantity_dispensed: Decimal::ZERO })
-                    .collect(),
+                lines: it.items.iter().map(Line::new).collect(),
                 status: Status::Pending,
             }),
             Event::SentToPharmacy => state.map(|it| Self { status: Status::SentToPharmacy, ..it }),
             Event::MarkedReady => state.map(|it| Self { status: Status::Ready, ..it }),
-            Event::Dispensed { dispensed, completes } => state.map(|mut prescription| {
+            Event::Dispensed { dispensed, overrides, completes } => state.map(|mut prescription| {
                 for part in dispensed {
                     for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
                         line.quantity_dispensed += part.quantity;
+                    }
+                }
+                for given in overrides {
+                    for line in prescription.lines.iter_mut().filter(|line| line.item.id == given.item_id) {
+                        line.overridden_allergies.extend(&given.allergies);
                     }
                 }
                 let status = if *completes { Status::Dispensed } else { prescription.status };

@@ -82,7 +82,7 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         quantity,
     });
     let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
-        .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, completes });
+        .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, overrides: Vec::new(), completes });
     prop_oneof![
         1 => written,
         4 => dispensed,

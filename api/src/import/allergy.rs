@@ -14,6 +14,7 @@ use super::bundle::AllergyIntolerance;
 use super::datatypes::{date, time};
 use super::gather::{Found, Gathered};
 use super::kept::Kept;
+use super::medication::RXNORM;
 use super::reason::Reason;
 use super::summary::Fate;
 use super::writer::{Step, Stop, Writer};
@@ -75,13 +76,16 @@ async fn record(
     let allergy = Allergy {
         allergen_type: allergen_type(&resource.category),
         allergen_name: kept.personal("code", name).ok_or(Reason::NoName)?,
+        rxnorm_code: kept.personal("code", resource.code.as_ref().and_then(|it| it.codes_in(RXNORM).next())),
         severity: severity(resource),
         reaction_description: kept.joined("reaction", reactions),
         onset_date: onset(resource).map(Personal::Known),
         reported_by: writer.referred::<User>(recorder).await?.map(|(id, _)| id.into()),
     };
     let (patient_id, allergy_id) = (patient.into(), Some(AllergyId(found.id)));
-    writer.execute(RecordAllergy { patient_id, allergy_id, allergy }, recorded_at(resource)).await?;
+    // Files may hold a substance twice, with different reactions. Nothing of it is lost, and nobody can be asked.
+    let record = RecordAllergy { patient_id, allergy_id, allergy, confirm_not_duplicate: true };
+    writer.execute(record, recorded_at(resource)).await?;
     retire(writer, patient, found).await?;
     Ok(Fate::Imported(kept.left_out))
 }

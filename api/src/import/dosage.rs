@@ -2,7 +2,7 @@
 
 use hims_domain::MedicationId;
 use hims_domain::prescription::Order;
-use hims_domain::values::Text;
+use hims_domain::values::{Text, Unit};
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy, dec};
 
@@ -28,16 +28,17 @@ pub(super) fn order(request: &MedicationRequest, medication_id: MedicationId, ke
     Order {
         medication_id,
         dose_quantity: amount(dose),
-        dose_unit: kept.text("dosageInstruction", dose.and_then(unit)),
+        dose_unit: kept.text::<20>("dosageInstruction", dose.and_then(unit)).map(Unit::from),
         route: kept.text("dosageInstruction", dosage.route.as_ref().and_then(|it| it.words())),
         frequency: kept.text("dosageInstruction", frequency(&dosage.timing).as_deref()),
         as_needed: dosage.as_needed_boolean == Some(true) || dosage.as_needed_codeable_concept.is_some(),
         duration_days: dispense.expected_supply_duration.as_ref().and_then(days),
         quantity,
-        quantity_unit: quantity_unit.unwrap_or_else(|| Text::from("unit")),
+        quantity_unit: quantity_unit.unwrap_or_else(|| Text::<20>::from("unit")).into(),
         substitution_allowed: request.substitution.allowed_boolean.unwrap_or(true),
         instructions: kept.joined("dosageInstruction", instructions),
         valid_until: date(dispense.validity_period.end.as_deref().and_then(|it| it.get(..10))),
+        override_reason: None,
     }
 }
 

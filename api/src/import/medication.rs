@@ -18,7 +18,7 @@ use super::references::derived;
 use super::summary::{Fate, Summary};
 use super::writer::{Stop, Writer};
 
-const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
+pub(super) const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
 
 /// A medication as the files name it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -54,6 +54,7 @@ pub(super) async fn import(
         priority: priority(request.priority.as_deref()),
         notes: None,
         items: vec![order(request, medication.into(), &mut kept)],
+        confirm_unit: false,
     };
     writer.execute(prescription, Some(at)).await?;
     close(writer, id, request, at).await?;

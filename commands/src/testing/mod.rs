@@ -256,12 +256,34 @@ impl<A: Claims> Then<A> {
         assert_eq!(self.refused().code, code, "{:?}", self.refused());
     }
 
+    /// Asserts what the refusal tells people.
+    #[track_caller]
+    pub(crate) fn then_says(self, detail: &str) {
+        assert_eq!(self.refused().detail, detail);
+    }
+
     /// Asserts the code of the refusal and the one field at fault.
     #[track_caller]
     pub(crate) fn then_field(self, code: &str, pointer: &str) {
         let refused = self.refused();
         let pointers: Vec<_> = refused.errors.iter().map(|it| it.pointer.as_str()).collect();
         assert_eq!((refused.code, pointers), (code, vec![pointer]), "{refused:?}");
+    }
+
+    /// Asserts the code of the refusal and all fields at fault, in their order.
+    #[track_caller]
+    pub(crate) fn then_fields(self, code: &str, pointers: &[&str]) {
+        let refused = self.refused();
+        let found: Vec<_> = refused.errors.iter().map(|it| it.pointer.as_str()).collect();
+        assert_eq!((refused.code, found.as_slice()), (code, pointers), "{refused:?}");
+    }
+
+    /// Asserts the one field at fault and what is said about the field.
+    #[track_caller]
+    pub(crate) fn then_error(self, pointer: &str, message: &str) {
+        let errors: Vec<_> =
+            self.refused().errors.iter().map(|it| (it.pointer.as_str(), it.message.as_str())).collect();
+        assert_eq!(errors, [(pointer, message)]);
     }
 
     /// Asserts the candidates of the refusal.

@@ -5,8 +5,14 @@
 
 mod contact;
 mod number;
+mod reason;
 mod text;
+mod unit;
+mod words;
 
 pub use contact::{Email, Phone};
 pub use number::{Mrn, PrescriptionNumber, Ssn};
+pub use reason::OverrideReason;
 pub use text::{Code, LongText, Text, is_blank};
+pub use unit::Unit;
+pub use words::{holds_words, words};

@@ -46,7 +46,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, I
             lot_number: it.lot_number.0.clone(),
             expiry_date: it.expiry_date,
             quantity_on_hand: it.quantity,
-            unit: it.unit.0.clone(),
+            unit: it.unit.to_string(),
             unit_cost: it.unit_cost,
             reorder_level: it.reorder_level,
             status: Status::Available.to_string(),

@@ -1,4 +1,5 @@
 use hims_domain::medication::{Details, Event};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -34,6 +35,8 @@ table! {
         rxnorm_code: Option<String> [indexed],
         /// Whether the product can be prescribed.
         is_active: bool [indexed],
+        /// The units of the product's lots and orders so far: UCUM codes, or words in the singular.
+        units: Value,
     }
 }
 
@@ -97,6 +100,7 @@ pub(crate) fn project<'e>(
                 requires_prescription: true,
                 rxnorm_code: None,
                 is_active: true,
+                units: json!([]),
                 stamps: event.stamps(),
             };
             set_details(&mut row, details);
@@ -109,5 +113,10 @@ pub(crate) fn project<'e>(
         }
         Event::Deactivated => medications.change(event, |row| row.is_active = false),
         Event::Reactivated => medications.change(event, |row| row.is_active = true),
+        Event::UnitIntroduced { unit } => medications.change(event, move |row| {
+            if let Value::Array(units) = &mut row.units {
+                units.push(json!(unit));
+            }
+        }),
     }
 }

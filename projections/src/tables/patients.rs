@@ -111,6 +111,8 @@ table! {
         allergen_type: String,
         /// The substance that causes the allergy, such as `penicillin`.
         allergen_name: String [personal, indexed],
+        /// The RxNorm concept of the substance (RXCUI).
+        rxnorm_code: Option<String> [personal],
         /// The severity of the reaction.
         severity: Option<String>,
         /// The reaction of the patient, such as `rash`.
@@ -195,6 +197,7 @@ fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, allergy: &Allergy) -
         patient_id: event.stream_id,
         allergen_type: allergy.allergen_type.to_string(),
         allergen_name: text(Some(&allergy.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
+        rxnorm_code: text(allergy.rxnorm_code.as_ref()),
         severity: allergy.severity.map(|severity| severity.to_string()),
         reaction_description: text(allergy.reaction_description.as_ref()),
         onset_date: allergy.onset_date.as_ref().and_then(Personal::known).copied(),

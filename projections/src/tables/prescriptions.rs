@@ -1,5 +1,6 @@
 use chrono::NaiveDate;
 use hims_domain::prescription::{Event, Item, Status};
+use hims_domain::values::Unit;
 use hims_domain::{PatientId, Personal};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -75,6 +76,11 @@ table! {
         instructions: Option<String> [personal],
         /// The last day on which the medication may be dispensed.
         valid_until: Option<NaiveDate>,
+        /// Why the item was prescribed in spite of a recorded allergy.
+        override_reason: Option<String> [personal],
+        /// Why the item was dispensed in spite of an allergy that was recorded after the prescription was written; one
+        /// line for each dispensing that needed a reason.
+        dispensing_override_reason: Option<String> [personal],
         /// The status of the item.
         status: String,
     }
@@ -89,17 +95,19 @@ fn item_row(event: &Projected<'_, Event>, patient_id: PatientId, item: &Item, li
         line_number,
         medication_id: order.medication_id.into(),
         dose_quantity: order.dose_quantity,
-        dose_unit: order.dose_unit.as_ref().map(|it| it.0.clone()),
+        dose_unit: order.dose_unit.as_ref().map(Unit::to_string),
         route: order.route.as_ref().map(|it| it.0.clone()),
         frequency: order.frequency.as_ref().map(|it| it.0.clone()),
         as_needed: order.as_needed,
         duration_days: order.duration_days,
         quantity: order.quantity,
-        quantity_unit: order.quantity_unit.0.clone(),
+        quantity_unit: order.quantity_unit.to_string(),
         quantity_dispensed: Decimal::ZERO,
         substitution_allowed: order.substitution_allowed,
         instructions: order.instructions.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
         valid_until: order.valid_until,
+        override_reason: order.override_reason.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+        dispensing_override_reason: None,
         status: "active".to_owned(),
         stamps: event.stamps(),
     }
@@ -131,7 +139,7 @@ pub(crate) fn project<'e>(
         }
         Event::SentToPharmacy => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),
-        Event::Dispensed { dispensed, completes } => {
+        Event::Dispensed { dispensed, overrides, completes } => {
             if *completes {
                 move_to(Status::Dispensed);
             } else {
@@ -142,6 +150,14 @@ pub(crate) fn project<'e>(
                     row.quantity_dispensed += part.quantity;
                     let is_done = row.quantity_dispensed >= row.quantity;
                     if is_done { "dispensed" } else { "partially_dispensed" }.clone_into(&mut row.status);
+                });
+            }
+            for given in overrides {
+                items.change_row(event, given.item_id, |row| {
+                    let earlier = row.dispensing_override_reason.take();
+                    let reasons: Vec<_> =
+                        earlier.into_iter().chain(given.reason.known().map(|it| it.0.clone())).collect();
+                    row.dispensing_override_reason = (!reasons.is_empty()).then(|| reasons.join("\n"));
                 });
             }
         }

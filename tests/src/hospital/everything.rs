@@ -150,12 +150,43 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     let mut two = prescription(patient_id, 2, "5", "tablet");
     let mut other = two["items"][0].clone();
     other["medication_id"] = json!(medication(1));
+    other["quantity_unit"] = json!("capsule");
     two["items"].as_array_mut().expect("items").push(other);
     let prescription_id = doctor.did("write-prescription", two).await;
     pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     pharmacist.did("mark-prescription-ready", json!({"prescription_id": prescription_id})).await;
     doctor.did("cancel-prescription", json!({"prescription_id": prescription_id, "reason": "better"})).await;
+    overriding(&doctor, &pharmacist, patient_id).await;
     let elsewhere = doctor.did("write-prescription", prescription(patient_id, 2, "5", "tablet")).await;
     pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": elsewhere})).await;
     pharmacist.did("record-external-dispensing", json!({"prescription_id": elsewhere})).await;
+}
+
+/// Dispenses a prescription against an allergy in two parts. The prescriber overrides the allergy; before each part one
+/// more allergy becomes known, which the pharmacist overrides. The allergies are retired in the end.
+async fn overriding(doctor: &Client, pharmacist: &Client, patient_id: &str) {
+    let mut allergies = Vec::new();
+    let allergic = async |name: &str| {
+        let allergy_id = Uuid::from_u128(0xa11f_0000 + u128::try_from(name.len()).expect("a short name"));
+        let allergy = json!({"patient_id": patient_id, "allergy_id": allergy_id, "allergen_type": "drug",
+                             "allergen_name": name, "rxnorm_code": "11289"});
+        let confirmed = patched(allergy, json!({"confirm_not_duplicate": true}));
+        doctor.did("record-allergy", confirmed).await;
+        allergy_id
+    };
+    allergies.push(allergic("Warfarin").await);
+    let mut written = prescription(patient_id, 2, "5", "Tablets");
+    written["items"][0]["override_reason"] = json!("no other drug helps");
+    let prescription_id = doctor.did("write-prescription", written).await;
+    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    let lines = pharmacist.items(&format!("prescription-items?prescription_id={prescription_id}")).await;
+    for (name, quantity) in [("Coumarins", "2"), ("Vitamin K antagonists", "3")] {
+        allergies.push(allergic(name).await);
+        let item = json!({"item_id": lines[0]["id"], "quantity": quantity, "override_reason": "the doctor was asked"});
+        pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id, "items": [item]})).await;
+    }
+    for allergy_id in allergies {
+        let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": "tested"});
+        doctor.did("retire-allergy", retired).await;
+    }
 }

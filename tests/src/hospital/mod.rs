@@ -27,6 +27,7 @@ mod pages;
 mod parked;
 mod passwords;
 mod plans;
+mod prescribing;
 mod problems;
 mod process;
 mod projections;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::*;
 
 mod details;
+mod drugs;
 mod skipped;
 mod synthea;
 

@@ -1,10 +1,14 @@
 //! The medication catalogue: adding and changing products, taking products out of use and back into use.
 
+mod units;
+
 use hims_domain::medication::{Details, Event, Medication};
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::Text;
 use hims_domain::{MedicationId, described};
 use uuid::Uuid;
+
+pub(crate) use units::NewUnits;
 
 use crate::machinery::command::existing;
 use crate::machinery::step::steps;

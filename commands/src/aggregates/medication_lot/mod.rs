@@ -4,11 +4,12 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
 use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
-use hims_domain::values::LongText;
-use hims_domain::{MedicationLotId, described};
+use hims_domain::values::{LongText, Unit};
+use hims_domain::{Invalid, MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
+use super::medication::NewUnits;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -27,17 +28,22 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     Expired = Rule, "expired", "the lot is past its expiry date and cannot be taken into stock";
-    BelowZero { on_hand: Decimal } = Conflict, "insufficient-stock", "the lot has only {on_hand} on hand";
+    BelowZero { on_hand: Decimal, unit: Unit } = Conflict, "insufficient-stock",
+        "the lot holds {on_hand} {unit}, and the change would leave less than nothing; take away {on_hand} at most";
 }
 
 described! {
-    /// Takes a delivery into stock.
+    /// Takes a delivery into stock. A unit that no lot and no order of the medication had before needs `confirm_unit`,
+    /// so that all lots are counted in one unit; the first lot or order of a medication decides which.
     pub struct ReceiveMedicationLot {
         /// The id of the new lot; issued by the server if left out.
         pub id: Option<MedicationLotId>,
         /// What was delivered.
         #[serde(flatten)]
         pub receipt: Receipt,
+        /// Confirms that the lot is counted in another unit than the lots and orders of the medication so far.
+        #[serde(default)]
+        pub confirm_unit: bool,
     }
 
     /// Corrects the quantity of a lot after a count or a loss.
@@ -125,7 +131,7 @@ impl Command for ReceiveMedicationLot {
 
     fn decide(self, _: Option<&MedicationLot>, ctx: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
         let receipt = self.receipt;
-        ctx.named::<Medication>(receipt.medication_id, "/medication_id")?;
+        let medication = ctx.named::<Medication>(receipt.medication_id, "/medication_id")?;
         ctx.named::<Room>(receipt.location_id, "/location_id")?;
         check_quantity(receipt.quantity, "/quantity")?;
         check_amount(receipt.unit_cost, 4, "/unit_cost")?;
@@ -133,7 +139,12 @@ impl Command for ReceiveMedicationLot {
         if receipt.expiry_date < ctx.today() {
             return refuse(Refusal::Expired);
         }
-        Ok(Decision::event(Event::Received(receipt)))
+        let mut new_units = NewUnits::default();
+        new_units.compare("/unit".to_owned(), receipt.medication_id, medication, &receipt.unit);
+        if !self.confirm_unit && !medication.units.is_empty() {
+            new_units.none()?;
+        }
+        Ok(new_units.introduce(Decision::event(Event::Received(receipt))))
     }
 }
 
@@ -148,10 +159,17 @@ impl Command for AdjustMedicationLot {
     }
 
     fn decide(self, state: Option<&MedicationLot>, _: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
-        let on_hand = existing(state)?.quantity_on_hand;
-        check_quantity(self.change.abs(), "/change")?;
+        let lot = existing(state)?;
+        let on_hand = lot.quantity_on_hand;
+        if check_quantity(self.change.abs(), "/change").is_err() {
+            let message = "give a difference other than zero, from -999999999.999 to 999999999.999, with at most three \
+                           decimals: negative if there is less than recorded";
+            return Err(Refused::field("out-of-range", "/change", message));
+        }
         if on_hand + self.change < Decimal::ZERO {
-            return refuse(Refusal::BelowZero { on_hand });
+            let refused = Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize(), unit: lot.unit.clone() });
+            let error = Invalid { pointer: "/change".to_owned(), message: refused.detail.clone() };
+            return Err(Refused { errors: vec![error], ..refused });
         }
         if on_hand + self.change > MOST {
             return Err(Refused::field("out-of-range", "/change", "the lot would exceed 999999999.999"));

@@ -1,4 +1,4 @@
-use hims_domain::{PrescriptionId, PrescriptionItemId};
+use hims_domain::{PrescriptionId, PrescriptionItemId, medication};
 use serde_json::{Value, json};
 
 use super::*;
@@ -8,6 +8,11 @@ use crate::testing::{Given, at, given, id, shares, takes};
 
 fn receive(changes: Value) -> ReceiveMedicationLot {
     ask(with(delivery(), changes))
+}
+
+/// The event by which a product has a unit from now on.
+fn introduced(unit: &str) -> medication::Event {
+    medication::Event::UnitIntroduced { unit: unit.into() }
 }
 
 fn adjust(change: Decimal) -> AdjustMedicationLot {
@@ -56,6 +61,18 @@ fn a_delivery_takes_its_number_and_can_be_found() {
 }
 
 #[test]
+fn the_first_delivery_decides_how_a_product_is_counted() {
+    a_delivery().when(receive(json!({"unit": "Tablets"}))).then_also::<Medication>(MEDICATION, [introduced("tablet")]);
+    let counted = || given([]).and::<Medication>(MEDICATION, [added_medication(), introduced("tablet")]);
+    let counted = || counted().and::<Room>(ROOM, [added_room()]);
+    counted().when(receive(json!({"unit": "TAB"}))).then([received()]).then_nothing_else();
+    counted().when(receive(json!({"unit": "bottle"}))).then_field("unknown-unit", "/unit");
+    counted()
+        .when(receive(json!({"unit": "bottle", "confirm_unit": true})))
+        .then_also::<Medication>(MEDICATION, [introduced("bottle")]);
+}
+
+#[test]
 fn a_delivery_may_be_dispensed_on_its_last_day_but_not_after() {
     assert!(a_delivery().at(at("2026-12-31T23:00:00Z")).when(receive(json!({}))).is_accepted());
     a_delivery().at(at("2027-01-01T00:00:00Z")).when(receive(json!({}))).then_refused(Refusal::Expired);
@@ -100,15 +117,17 @@ fn a_count_finds_more_or_less() {
 
 #[test]
 fn a_count_that_finds_no_difference_is_no_adjustment() {
-    given([received()]).when(adjust(dec!(0))).then_field("out-of-range", "/change");
+    for change in [dec!(0), dec!(0.0001), dec!(-1_000_000_000)] {
+        given([received()]).when(adjust(change)).then_field("out-of-range", "/change");
+    }
 }
 
 #[test]
 fn there_is_never_less_than_nothing() {
-    given([received()]).when(adjust(dec!(-20.001))).then_refused(Refusal::BelowZero { on_hand: dec!(20) });
-    given([received(), dispensed(dec!(19)), adjusted(dec!(-0.5))])
+    given([received()]).when(adjust(dec!(-20.001))).then_field("insufficient-stock", "/change");
+    given([received(), dispensed(dec!(19.000)), adjusted(dec!(-0.5))])
         .when(adjust(dec!(-0.6)))
-        .then_refused(Refusal::BelowZero { on_hand: dec!(0.5) });
+        .then_says("the lot holds 0.5 tablet, and the change would leave less than nothing; take away 0.5 at most");
 }
 
 #[test]

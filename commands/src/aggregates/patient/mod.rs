@@ -1,14 +1,17 @@
 //! Patients: registering patients, and keeping their demographics, identifiers and allergies.
 
+mod allergies;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
-use hims_domain::patient::{Allergy, Demographics, Event, Identifier, Patient};
+use hims_domain::patient::{Demographics, Event, Identifier, Patient};
 use hims_domain::permission::{Create, Update};
-use hims_domain::user::User;
-use hims_domain::values::{LongText, Mrn};
-use hims_domain::{AllergyId, PatientId, Personal, described};
+use hims_domain::values::Mrn;
+use hims_domain::{PatientId, Personal, described};
 use uuid::Uuid;
+
+pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -71,38 +74,6 @@ described! {
         /// The identifier.
         #[serde(flatten)]
         pub identifier: Identifier,
-    }
-
-    /// Records an allergy or intolerance.
-    pub struct RecordAllergy {
-        /// Which patient.
-        pub patient_id: PatientId,
-        /// The id of the new allergy; issued by the server if left out.
-        pub allergy_id: Option<AllergyId>,
-        /// The allergy's details.
-        #[serde(flatten)]
-        pub allergy: Allergy,
-    }
-
-    /// Changes an allergy's details.
-    pub struct ChangeAllergy {
-        /// Which patient.
-        pub patient_id: PatientId,
-        /// Which allergy.
-        pub allergy_id: AllergyId,
-        /// The fields to change; a field that is left out stays, null empties a field.
-        #[serde(flatten)]
-        pub changes: Patch<Allergy>,
-    }
-
-    /// Retires an allergy that was recorded wrongly or has passed. The allergy stays in the record as inactive.
-    pub struct RetireAllergy {
-        /// Which patient.
-        pub patient_id: PatientId,
-        /// Which allergy.
-        pub allergy_id: AllergyId,
-        /// Why the allergy is retired.
-        pub reason: Personal<LongText>,
     }
 }
 
@@ -295,73 +266,6 @@ impl Command for AddPatientIdentifier {
             return Ok(Decision::nothing());
         }
         Ok(Decision::event(Event::IdentifierAdded(self.identifier)))
-    }
-}
-
-impl Command for RecordAllergy {
-    const NAME: &'static str = "record-allergy";
-    const PERMISSION: Permission = Permission::Create(Create::Allergies);
-    const REVERSED_BY: Option<&'static str> = Some(RetireAllergy::NAME);
-    type Aggregate = Patient;
-
-    fn target(&self) -> Target {
-        Target::existing(self.patient_id)
-    }
-
-    fn reads(&self, _: Option<&Patient>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<User>(self.allergy.reported_by)
-    }
-
-    fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let patient = not_erased(state)?;
-        let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
-            return Err(Refused::exists());
-        }
-        if let Some(user) = self.allergy.reported_by {
-            ctx.named::<User>(user, "/reported_by")?;
-        }
-        self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
-        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy }))
-    }
-}
-
-impl Command for ChangeAllergy {
-    const NAME: &'static str = "change-allergy";
-    const PERMISSION: Permission = Permission::Update(Update::Allergies);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = Patient;
-
-    fn target(&self) -> Target {
-        Target::existing(self.patient_id)
-    }
-
-    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let Some(known) = not_erased(state)?.allergies.get(&self.allergy_id) else {
-            return refuse(Refusal::NoSuchAllergy);
-        };
-        let allergy = self.changes.apply(known)?;
-        if allergy == *known {
-            return Ok(Decision::nothing());
-        }
-        Ok(Decision::event(Event::AllergyChanged { allergy_id: self.allergy_id, allergy }))
-    }
-}
-
-impl Command for RetireAllergy {
-    const NAME: &'static str = "retire-allergy";
-    const PERMISSION: Permission = Permission::Update(Update::Allergies);
-    type Aggregate = Patient;
-
-    fn target(&self) -> Target {
-        Target::existing(self.patient_id)
-    }
-
-    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
-            return refuse(Refusal::NoSuchAllergy);
-        }
-        Ok(Decision::event(Event::AllergyRetired { allergy_id: self.allergy_id, reason: self.reason }))
     }
 }
 

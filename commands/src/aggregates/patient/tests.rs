@@ -1,4 +1,7 @@
+use hims_domain::AllergyId;
 use hims_domain::Subject;
+use hims_domain::patient::Allergy;
+use hims_domain::user::User;
 use serde_json::{Value, json};
 
 use super::*;

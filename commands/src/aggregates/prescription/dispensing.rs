@@ -1,16 +1,20 @@
 //! Dispensing: the append that records a dispensing also takes the quantities from the lots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
-use hims_domain::prescription::{Dispensing, Event, Line, Prescription, Status};
-use hims_domain::{MedicationLotId, PrescriptionId, PrescriptionItemId, described};
+use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Status};
+use hims_domain::values::OverrideReason;
+use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::Refusal;
+use super::allergies::{Alerts, against};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
 use crate::user::not_oneself;
@@ -25,15 +29,58 @@ described! {
         pub quantity: Option<Decimal>,
         /// The lot to dispense from; the lots that expire first if left out.
         pub lot_id: Option<MedicationLotId>,
+        /// Why the item is dispensed in spite of an allergy that was recorded after the prescription was written: 10 to
+        /// 500 characters.
+        pub override_reason: Option<Personal<OverrideReason>>,
     }
 
-    /// Dispenses a prescription, or a part of it, and takes the quantities from stock.
+    /// Dispenses a prescription, or a part of it, and takes the quantities from stock. An item needs an
+    /// `override_reason` if the patient has an allergy to it that nobody has overridden yet.
     pub struct DispensePrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
-        /// The items to dispense; everything that is outstanding if left out.
-        #[serde(default)]
-        pub items: Vec<DispenseItem>,
+        /// The items to dispense, one or more; everything that is outstanding if left out.
+        pub items: Option<Vec<DispenseItem>>,
+        /// The `override_reason` of every item that gives none itself.
+        pub override_reason: Option<Personal<OverrideReason>>,
+    }
+}
+
+impl DispensePrescription {
+    /// Whether a line is to be dispensed.
+    fn asks_for(&self, line: &Line) -> bool {
+        match &self.items {
+            Some(items) => items.iter().any(|item| item.item_id == line.item.id),
+            None => line.outstanding() > Decimal::ZERO,
+        }
+    }
+
+    /// The overrides of allergies to the lines that are to be dispensed. An allergy that was overridden when the
+    /// prescription was written, or in an earlier dispensing, needs no other reason.
+    ///
+    /// # Errors
+    /// A refusal with every allergy for which the command gives no reason.
+    fn overrides(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<Vec<Override>, Refused> {
+        let patient = ctx.named::<Patient>(prescription.patient_id, "/prescription_id")?;
+        let (mut alerts, mut overrides) = (Alerts::default(), Vec::new());
+        for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
+            let medication = ctx.named::<Medication>(line.item.order.medication_id, "/prescription_id")?;
+            let allergies: BTreeSet<_> =
+                against(patient, medication).difference(&line.overridden_allergies).copied().collect();
+            if allergies.is_empty() {
+                continue;
+            }
+            let of_line = || self.items.iter().flatten().enumerate().filter(|(_, item)| item.item_id == line.item.id);
+            let own_reason = of_line().find_map(|(_, item)| item.override_reason.clone());
+            match own_reason.or_else(|| self.override_reason.clone()) {
+                Some(reason) => overrides.push(Override { item_id: line.item.id, allergies, reason }),
+                None => {
+                    let nth = of_line().next().map(|(nth, _)| format!("/items/{nth}"));
+                    alerts.add(&nth.unwrap_or_else(|| "/override_reason".to_owned()), medication, allergies);
+                }
+            }
+        }
+        alerts.none().map(|()| overrides)
     }
 }
 
@@ -47,28 +94,34 @@ impl Command for DispensePrescription {
     }
 
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
+        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
-        let asked = lines
-            .iter()
-            .filter(|line| self.items.is_empty() || self.items.iter().any(|item| item.item_id == line.item.id));
-        asked.fold(Reads::nothing(), |reads, line| {
-            reads.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, line.item.order.medication_id.to_string())
+        lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
+            let medication_id = line.item.order.medication_id;
+            reads
+                .stream::<Medication>(medication_id)
+                .owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication_id.to_string())
         })
     }
 
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
+        if self.items.as_ref().is_some_and(Vec::is_empty) {
+            let message =
+                "give the items to dispense, or leave the field out to dispense everything that is outstanding";
+            return Err(Refused::field("no-items", "/items", message));
+        }
         if !matches!(prescription.status, Status::SentToPharmacy | Status::Ready) {
             return Err(Refused::wrong_status::<Prescription>(prescription.status));
         }
         not_oneself(ctx, prescription.patient_id)?;
         let mut dispensing = InHand::new(ctx);
-        if self.items.is_empty() {
-            for line in prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO) {
+        if self.items.is_none() {
+            for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
                 dispensing.give(line, line.outstanding(), None)?;
             }
         }
-        for (nth, asked) in self.items.iter().enumerate() {
+        for (nth, asked) in self.items.iter().flatten().enumerate() {
             if let Some(quantity) = asked.quantity {
                 check_quantity(quantity, &format!("/items/{nth}/quantity"))?;
             }
@@ -77,7 +130,7 @@ impl Command for DispensePrescription {
             let outstanding = dispensing.outstanding(line);
             dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
         }
-        dispensing.decide(prescription)
+        dispensing.decide(prescription, self.overrides(prescription, ctx)?)
     }
 }
 
@@ -125,11 +178,14 @@ impl<'a> InHand<'a> {
             if !lot.is_dispensable(self.today) {
                 return refuse(Refusal::NotDispensable);
             }
-            if lot.unit != order.quantity_unit {
-                return refuse(Refusal::OtherUnit);
-            }
         }
-        lots.retain(|(_, lot)| lot.is_dispensable(self.today) && lot.unit == order.quantity_unit);
+        lots.retain(|(_, lot)| lot.is_dispensable(self.today));
+        let stocked: BTreeSet<_> = lots.iter().map(|(_, lot)| lot.unit.as_str()).collect();
+        if !lots.is_empty() && !stocked.contains(order.quantity_unit.as_str()) {
+            let stocked = stocked.into_iter().collect::<Vec<_>>().join(", ");
+            return refuse(Refusal::OtherUnit { stocked, ordered: order.quantity_unit.clone() });
+        }
+        lots.retain(|(_, lot)| lot.unit == order.quantity_unit);
         lots.sort_by_key(|(id, lot)| (lot.expiry_date, *id));
         let mut missing = quantity;
         for (id, lot) in lots {
@@ -144,12 +200,12 @@ impl<'a> InHand<'a> {
         if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(()) }
     }
 
-    fn decide(self, prescription: &Prescription) -> Result<Decision<Prescription>, Refused> {
+    fn decide(self, prescription: &Prescription, overrides: Vec<Override>) -> Result<Decision<Prescription>, Refused> {
         if self.given.is_empty() {
             return refuse(Refusal::NothingOutstanding);
         }
         let completes = prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
-        let event = Event::Dispensed { dispensed: self.given.clone(), completes };
+        let event = Event::Dispensed { dispensed: self.given.clone(), overrides, completes };
         let prescription_id = self.prescription_id;
         Ok(self.given.iter().filter_map(|part| Some((part.lot_id?, part))).fold(
             Decision::event(event),

@@ -1,19 +1,25 @@
 //! Prescriptions: writing, sending, dispensing and cancelling prescriptions.
 
+mod allergies;
 mod dispensing;
+
+use std::collections::BTreeSet;
 
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
 use hims_domain::prescription::{Dispensing, Event, Item, Order, Prescription, Priority, Status, Written};
-use hims_domain::values::{LongText, PrescriptionNumber};
+use hims_domain::values::{LongText, PrescriptionNumber, Unit};
 use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use allergies::{Alerts, against};
 pub use dispensing::{DispenseItem, DispensePrescription};
 
+use super::consultation::check_occasion;
+use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
 use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
@@ -34,13 +40,12 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    Empty = Rule, "no-items", "a prescription needs 1 to 50 items";
     InactiveMedication = Conflict, "inactive-medication", "a medication is out of use; prescribe another";
-    OtherPatient = Rule, "other-patient", "the consultation belongs to another patient";
     NoSuchItem = Rule, "no-such-item", "the prescription has no item with this id";
     NoSuchLot = Rule, "no-such-lot", "the medication of the item has no lot with this id";
     NotDispensable = Conflict, "lot-not-dispensable", "the lot is expired, recalled, quarantined or empty; use another";
-    OtherUnit = Conflict, "other-unit", "the lot is counted in another unit than the item; use another";
+    OtherUnit { stocked: String, ordered: Unit } = Conflict, "other-unit",
+        "the stock is counted in {stocked}, and the item is ordered in {ordered}; order it in the unit of the stock";
     InsufficientStock = Conflict, "insufficient-stock", "the lots that may be dispensed do not hold enough";
     TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} of the item are outstanding";
     Expired = Conflict, "prescription-expired", "an item is past its last day of validity; it needs a new prescription";
@@ -48,7 +53,9 @@ refusals! {
 }
 
 described! {
-    /// Writes a prescription of one or more medications and issues its number.
+    /// Writes a prescription of one or more medications and issues its number. An item needs an `override_reason` if
+    /// the patient has an active allergy to the same ingredient or with the same name. A unit that no lot and no earlier
+    /// order of the medication has needs `confirm_unit`.
     pub struct WritePrescription {
         /// The id of the new prescription; issued by the server if left out.
         pub id: Option<PrescriptionId>,
@@ -65,6 +72,9 @@ described! {
         pub notes: Option<Personal<LongText>>,
         /// The prescribed medications: 1 to 50 items.
         pub items: Vec<Order>,
+        /// Confirms that units which no lot and no earlier order of a medication has are right.
+        #[serde(default)]
+        pub confirm_unit: bool,
     }
 
     /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change.
@@ -109,9 +119,11 @@ fn normal() -> Priority {
 /// The largest number of items of a prescription.
 const ITEMS: usize = 50;
 
-fn check_order(order: &Order, index: usize, ctx: &Context<'_>) -> Result<(), Refused> {
+/// Checks an order by itself. Returns the ordered medication.
+fn check_order<'a>(order: &Order, index: usize, ctx: &'a Context<'_>) -> Result<&'a Medication, Refused> {
     let field = |name: &str| format!("/items/{index}/{name}");
-    if !ctx.named::<Medication>(order.medication_id, &field("medication_id"))?.is_active {
+    let medication = ctx.named::<Medication>(order.medication_id, &field("medication_id"))?;
+    if !medication.is_active {
         return refuse(Refusal::InactiveMedication);
     }
     check_quantity(order.quantity, &field("quantity"))?;
@@ -127,7 +139,7 @@ fn check_order(order: &Order, index: usize, ctx: &Context<'_>) -> Result<(), Ref
     if order.duration_days.is_some_and(|it| !(1..=3650).contains(&it)) {
         return Err(Refused::field("out-of-range", &field("duration_days"), "give 1 to 3650 days"));
     }
-    Ok(())
+    Ok(medication)
 }
 
 impl Command for WritePrescription {
@@ -148,19 +160,36 @@ impl Command for WritePrescription {
 
     fn decide(self, _: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         if !(1..=ITEMS).contains(&self.items.len()) {
-            return refuse(Refusal::Empty);
+            return Err(Refused::field("no-items", "/items", "give 1 to 50 items"));
         }
-        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        let patient = ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
-        if let Some(id) = self.consultation_id
-            && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id
-        {
-            return refuse(Refusal::OtherPatient);
+        if let Some(id) = self.consultation_id {
+            check_occasion(ctx, id, self.patient_id)?;
         }
-        for (index, order) in self.items.iter().enumerate() {
-            check_order(order, index, ctx)?;
+        // An import records what was prescribed elsewhere long ago, so there is nobody to be asked, and its units say
+        // nothing of how this hospital counts.
+        let is_asked = !ctx.caller.is_system;
+        let (mut new_units, mut alerts) = (NewUnits::default(), Alerts::default());
+        let mut items = Vec::with_capacity(self.items.len());
+        for (index, (order, nth)) in self.items.into_iter().zip(1..).enumerate() {
+            let medication = check_order(&order, index, ctx)?;
+            let mut overridden_allergies = BTreeSet::new();
+            if is_asked {
+                let unit_field = format!("/items/{index}/quantity_unit");
+                new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
+                let allergies = against(patient, medication);
+                match order.override_reason {
+                    Some(_) => overridden_allergies = allergies,
+                    None => alerts.add(&format!("/items/{index}"), medication, allergies),
+                }
+            }
+            items.push(Item { id: ctx.new_id(nth).into(), order, overridden_allergies });
         }
-        let items = self.items.into_iter().zip(1..).map(|(order, nth)| Item { id: ctx.new_id(nth).into(), order });
+        if !self.confirm_unit {
+            new_units.none()?;
+        }
+        alerts.none()?;
         let written = Written {
             number: PrescriptionNumber::issue(ctx.draw()),
             consultation_id: self.consultation_id,
@@ -168,9 +197,9 @@ impl Command for WritePrescription {
             provider_id,
             priority: self.priority,
             notes: self.notes,
-            items: items.collect(),
+            items,
         };
-        Ok(Decision::event(Event::Written(written)))
+        Ok(new_units.introduce(Decision::event(Event::Written(written))))
     }
 }
 
@@ -190,7 +219,8 @@ impl Command for RecordExternalDispensing {
         match prescription.status {
             Status::Dispensed => Ok(Decision::nothing()),
             Status::Pending | Status::SentToPharmacy | Status::Ready => {
-                Ok(Decision::event(Event::Dispensed { dispensed: dispensed.collect(), completes: true }))
+                let (dispensed, overrides) = (dispensed.collect(), Vec::new());
+                Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
             }
             status @ Status::Cancelled => Err(Refused::wrong_status::<Prescription>(status)),
         }

@@ -11,14 +11,14 @@ fn dispensing_takes_everything_from_stock() {
 
 #[test]
 fn what_was_sent_need_not_be_ready() {
-    let given = given([written(), Event::SentToPharmacy]);
+    let given = at_the_counter([written(), Event::SentToPharmacy]);
     assert!(with_lots(given, [(LOT, vec![received()])]).when(dispense_all()).is_accepted());
 }
 
 #[test]
 fn only_what_the_pharmacy_has_is_dispensed() {
     for status in [Status::Pending, Status::Dispensed, Status::Cancelled] {
-        with_lots(given(until(status)), [(LOT, vec![received()])])
+        with_lots(at_the_counter(until(status)), [(LOT, vec![received()])])
             .when(dispense_all())
             .then_refused(Refused::wrong_status::<Prescription>(status));
     }
@@ -27,7 +27,7 @@ fn only_what_the_pharmacy_has_is_dispensed() {
 #[test]
 fn what_expires_first_is_given_first() {
     let few = json!({"quantity": "4", "expiry_date": "2026-12-01"});
-    with_lots(given(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received_with(few)])])
+    with_lots(at_the_counter(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received_with(few)])])
         .when(dispense_all())
         .then([dispensed([from_lot(ITEM, LOT, dec!(4)), from_lot(ITEM, LATER_LOT, dec!(6))], true)])
         .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(4))])
@@ -36,7 +36,7 @@ fn what_expires_first_is_given_first() {
 
 #[test]
 fn of_two_lots_that_expire_together_the_older_id_goes_first() {
-    with_lots(given(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received()])])
+    with_lots(at_the_counter(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received()])])
         .when(dispense_all())
         .then([dispensed([from_lot(ITEM, LOT, dec!(10))], true)])
         .then_also::<MedicationLot>(LATER_LOT, []);
@@ -45,7 +45,7 @@ fn of_two_lots_that_expire_together_the_older_id_goes_first() {
 #[test]
 fn a_named_lot_is_taken_though_another_expires_first() {
     let soon = received_with(json!({"expiry_date": "2026-12-01"}));
-    with_lots(given(ready(json!({}))), [(LOT, vec![soon]), (LATER_LOT, vec![received()])])
+    with_lots(at_the_counter(ready(json!({}))), [(LOT, vec![soon]), (LATER_LOT, vec![received()])])
         .when(dispense_item(json!({"lot_id": LATER_LOT})))
         .then([dispensed([from_lot(ITEM, LATER_LOT, dec!(10))], true)])
         .then_also::<MedicationLot>(LOT, []);
@@ -54,7 +54,7 @@ fn a_named_lot_is_taken_though_another_expires_first() {
 #[test]
 fn a_named_lot_is_not_filled_up_from_another() {
     let few = received_with(json!({"quantity": "4"}));
-    with_lots(given(ready(json!({}))), [(LOT, vec![few]), (LATER_LOT, vec![received()])])
+    with_lots(at_the_counter(ready(json!({}))), [(LOT, vec![few]), (LATER_LOT, vec![received()])])
         .when(dispense_item(json!({"lot_id": LOT})))
         .then_refused(Refusal::InsufficientStock);
 }
@@ -70,7 +70,7 @@ fn a_part_leaves_the_rest_outstanding() {
         .when(dispense_item(json!({"quantity": "4"})))
         .then([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
     let rest = ready(json!({})).into_iter().chain([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
-    with_lots(given(rest), [(LOT, vec![received(), taken(ITEM, dec!(4))])])
+    with_lots(at_the_counter(rest), [(LOT, vec![received(), taken(ITEM, dec!(4))])])
         .when(dispense_all())
         .then([dispensed([from_lot(ITEM, LOT, dec!(6))], true)]);
 }
@@ -81,6 +81,11 @@ fn no_more_than_is_outstanding_is_given() {
     dispensing_from([received()]).when(more()).then_refused(Refusal::TooMuch { outstanding: dec!(10) });
     let in_two_parts = dispense(json!([{"item_id": ITEM, "quantity": "6"}, {"item_id": ITEM, "quantity": "6"}]));
     dispensing_from([received()]).when(in_two_parts).then_refused(Refusal::TooMuch { outstanding: dec!(4) });
+}
+
+#[test]
+fn an_empty_list_of_items_gives_out_nothing() {
+    dispensing_from([received()]).when(dispense(json!([]))).then_field("no-items", "/items");
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn one_item_may_come_from_two_named_lots() {
     let command = dispense(json!([
         {"item_id": ITEM, "quantity": "4", "lot_id": LOT}, {"item_id": ITEM, "lot_id": LATER_LOT},
     ]));
-    with_lots(given(ready(json!({}))), [(LOT, vec![received()]), (LATER_LOT, vec![received()])])
+    with_lots(at_the_counter(ready(json!({}))), [(LOT, vec![received()]), (LATER_LOT, vec![received()])])
         .when(command)
         .then([dispensed([from_lot(ITEM, LOT, dec!(4)), from_lot(ITEM, LATER_LOT, dec!(6))], true)]);
 }
@@ -116,11 +121,11 @@ fn only_what_was_ordered_is_given() {
 #[test]
 fn two_items_share_what_is_in_stock() {
     let both = [written_with([(ITEM, order()), (OTHER_ITEM, order())]), Event::SentToPharmacy];
-    with_lots(given(both.clone()), [(LOT, vec![received()])])
+    with_lots(at_the_counter(both.clone()), [(LOT, vec![received()])])
         .when(dispense_all())
         .then([dispensed([from_lot(ITEM, LOT, dec!(10)), from_lot(OTHER_ITEM, LOT, dec!(10))], true)])
         .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10)), taken(OTHER_ITEM, dec!(10))]);
-    with_lots(given(both), [(LOT, vec![received_with(json!({"quantity": "19"}))])])
+    with_lots(at_the_counter(both), [(LOT, vec![received_with(json!({"quantity": "19"}))])])
         .when(dispense_all())
         .then_refused(Refusal::InsufficientStock);
 }
@@ -130,7 +135,7 @@ fn nothing_is_given_when_there_is_too_little() {
     dispensing_from([received_with(json!({"quantity": "9.999"}))])
         .when(dispense_all())
         .then_refused(Refusal::InsufficientStock);
-    given(ready(json!({}))).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+    at_the_counter(ready(json!({}))).when(dispense_all()).then_refused(Refusal::InsufficientStock);
 }
 
 #[test]
@@ -142,7 +147,8 @@ fn what_must_not_be_dispensed_is_passed_over_and_refused_by_name() {
         vec![received(), Recalled { reason: "impure".into() }],
         vec![received(), taken(ITEM, dec!(20))],
     ] {
-        let with_another = || with_lots(given(ready(json!({}))), [(LOT, lot.clone()), (LATER_LOT, vec![received()])]);
+        let with_another =
+            || with_lots(at_the_counter(ready(json!({}))), [(LOT, lot.clone()), (LATER_LOT, vec![received()])]);
         with_another().when(dispense_all()).then([dispensed([from_lot(ITEM, LATER_LOT, dec!(10))], true)]);
         with_another().when(dispense_item(json!({"lot_id": LOT}))).then_refused(Refusal::NotDispensable);
         dispensing_from(lot).when(dispense_all()).then_refused(Refusal::InsufficientStock);
@@ -163,13 +169,27 @@ fn a_lot_may_be_dispensed_on_its_last_day() {
 #[test]
 fn tablets_are_not_counted_in_millilitres() {
     let millilitres = || received_with(json!({"unit": "ml"}));
-    dispensing_from([millilitres()]).when(dispense_item(json!({"lot_id": LOT}))).then_refused(Refusal::OtherUnit);
-    dispensing_from([millilitres()]).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+    let other_unit = || Refusal::OtherUnit { stocked: "mL".to_owned(), ordered: "tablet".into() };
+    dispensing_from([millilitres()]).when(dispense_item(json!({"lot_id": LOT}))).then_refused(other_unit());
+    dispensing_from([millilitres()]).when(dispense_all()).then_refused(other_unit());
+    // With a few tablets in stock it is the tablets that are missing.
+    let few = received_with(json!({"quantity": "4"}));
+    let both = [(LOT, vec![millilitres()]), (LATER_LOT, vec![few])];
+    with_lots(at_the_counter(ready(json!({}))), both).when(dispense_all()).then_refused(Refusal::InsufficientStock);
+}
+
+#[test]
+fn an_order_in_other_words_is_dispensed_from_stock() {
+    for (ordered, stocked) in [("Tablets", "tablet"), ("tab", "TABLETS"), ("tablet(s)", "Tab.")] {
+        let prescription = at_the_counter(ready(json!({"quantity_unit": ordered})));
+        let lot = received_with(json!({"unit": stocked}));
+        assert!(with_lots(prescription, [(LOT, vec![lot])]).when(dispense_all()).is_accepted(), "{ordered}");
+    }
 }
 
 #[test]
 fn an_item_is_dispensed_on_its_last_day_but_not_after() {
-    let valid_until = |day| with_lots(given(ready(json!({"valid_until": day}))), [(LOT, vec![received()])]);
+    let valid_until = |day| with_lots(at_the_counter(ready(json!({"valid_until": day}))), [(LOT, vec![received()])]);
     assert!(valid_until("2026-11-23").when(dispense_all()).is_accepted());
     valid_until("2026-11-22").when(dispense_all()).then_refused(Refusal::Expired);
 }
@@ -177,8 +197,9 @@ fn an_item_is_dispensed_on_its_last_day_but_not_after() {
 #[test]
 fn a_prescription_without_anything_outstanding_has_nothing_to_give() {
     let done = [written(), Event::SentToPharmacy, dispensed([from_lot(ITEM, LOT, dec!(10))], false)];
-    let then =
-        |command| -> Then<Prescription> { with_lots(given(done.clone()), [(LOT, vec![received()])]).when(command) };
+    let then = |command| -> Then<Prescription> {
+        with_lots(at_the_counter(done.clone()), [(LOT, vec![received()])]).when(command)
+    };
     then(dispense_all()).then_refused(Refusal::NothingOutstanding);
     then(dispense_item(json!({}))).then_refused(Refusal::NothingOutstanding);
 }

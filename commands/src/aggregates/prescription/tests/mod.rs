@@ -7,7 +7,6 @@ use rust_decimal::dec;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Caller;
 use crate::machinery::scopes::{LOTS_OF_MEDICATION, PRESCRIPTION_NUMBER};
 use crate::testing::samples::{
     CONSULTATION, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION,
@@ -15,9 +14,12 @@ use crate::testing::samples::{
 };
 use crate::testing::world::somebody;
 use crate::testing::{ASKING, Given, Then, at, given, takes};
+use crate::{Caller, consultation};
 
+mod alerts;
 mod dispensing;
 mod stock;
+mod units;
 
 const ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(20));
 const OTHER_ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(21));
@@ -43,7 +45,10 @@ fn written_with(items: impl IntoIterator<Item = (PrescriptionItemId, Value)>) ->
         provider_id: DOCTOR,
         priority: Priority::Normal,
         notes: None,
-        items: items.into_iter().map(|(id, order)| Item { id, order: ask(order) }).collect(),
+        items: items
+            .into_iter()
+            .map(|(id, order)| Item { id, order: ask(order), overridden_allergies: BTreeSet::new() })
+            .collect(),
     })
 }
 
@@ -62,7 +67,7 @@ fn dispense(items: Value) -> DispensePrescription {
 }
 
 fn dispense_all() -> DispensePrescription {
-    dispense(json!([]))
+    dispense(json!(null))
 }
 
 fn dispense_item(changes: Value) -> DispensePrescription {
@@ -74,7 +79,7 @@ fn from_lot(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Deci
 }
 
 fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -> Event {
-    Event::Dispensed { dispensed: dispensed.into_iter().collect(), completes }
+    Event::Dispensed { dispensed: dispensed.into_iter().collect(), overrides: Vec::new(), completes }
 }
 
 /// The event by which a lot records that a quantity was dispensed for an item.
@@ -106,13 +111,25 @@ fn dispensed_elsewhere(quantity: Decimal) -> Event {
     dispensed([Dispensing { item_id: ITEM, lot_id: None, quantity }], true)
 }
 
+/// The event by which a product has a unit from now on.
+fn introduced(unit: &str) -> medication::Event {
+    medication::Event::UnitIntroduced { unit: unit.into() }
+}
+
 /// The past events of a prescription, in a hospital with Ann, a doctor, a product in use and a product out of use.
 fn given_prescription(events: impl IntoIterator<Item = Event>) -> Given<Prescription> {
     given(events)
         .and::<Patient>(PATIENT, [registered()])
         .and::<User>(DOCTOR, [created()])
-        .and::<Medication>(MEDICATION, [added_medication()])
+        .and::<Medication>(MEDICATION, [added_medication(), introduced("tablet")])
         .and::<Medication>(OTHER_MEDICATION, [added_medication(), medication::Event::Deactivated])
+}
+
+/// The past events of a prescription, as the pharmacy meets it: of Ann, and of a product in use.
+fn at_the_counter(events: impl IntoIterator<Item = Event>) -> Given<Prescription> {
+    given(events)
+        .and::<Patient>(PATIENT, [registered()])
+        .and::<Medication>(MEDICATION, [added_medication(), introduced("tablet")])
 }
 
 /// Adds lots of metformin.
@@ -127,7 +144,7 @@ fn with_lots<const N: usize>(
 
 /// A prescription of ten tablets that is ready to be fetched, and one lot with its past events.
 fn dispensing_from(lot: impl IntoIterator<Item = medication_lot::Event>) -> Given<Prescription> {
-    with_lots(given(ready(json!({}))), [(LOT, lot.into_iter().collect())])
+    with_lots(at_the_counter(ready(json!({}))), [(LOT, lot.into_iter().collect())])
 }
 
 /// The events that lead a prescription to a status.
@@ -173,8 +190,8 @@ fn a_prescription_takes_the_number_that_is_issued() {
 
 #[test]
 fn a_prescription_has_1_to_50_items() {
-    given_prescription([]).when(write(json!({"items": []}))).then_refused(Refusal::Empty);
-    given_prescription([]).when(write(json!({"items": vec![order(); 51]}))).then_refused(Refusal::Empty);
+    given_prescription([]).when(write(json!({"items": []}))).then_field("no-items", "/items");
+    given_prescription([]).when(write(json!({"items": vec![order(); 51]}))).then_field("no-items", "/items");
     assert!(given_prescription([]).when(write(json!({"items": vec![order(); 50]}))).is_accepted());
 }
 
@@ -221,7 +238,17 @@ fn the_consultation_is_of_the_same_patient() {
     let write = || write(json!({"consultation_id": CONSULTATION}));
     let given = |patient| given_prescription([]).and::<Consultation>(CONSULTATION, started(patient));
     assert!(given(PATIENT).when(write()).is_accepted());
-    given(OTHER_PATIENT).when(write()).then_refused(Refusal::OtherPatient);
+    given(OTHER_PATIENT).when(write()).then_refused(consultation::Refusal::NotOfThePatient);
+}
+
+#[test]
+fn nothing_is_prescribed_in_a_cancelled_consultation() {
+    let cancelled =
+        [sample_with::<Consultation>("started", json!({})), sample_with::<Consultation>("cancelled", json!({}))];
+    given_prescription([])
+        .and::<Consultation>(CONSULTATION, cancelled)
+        .when(write(json!({"consultation_id": CONSULTATION})))
+        .then_refused(consultation::Refusal::CancelledConsultation);
 }
 
 #[test]

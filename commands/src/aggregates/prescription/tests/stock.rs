@@ -62,7 +62,8 @@ impl Pharmacy {
 
     fn dispense(&mut self, command: DispensePrescription) {
         let [first, second] = self.lots.clone();
-        let then = with_lots(given(self.prescription.clone()), [(LOT, first), (LATER_LOT, second)]).when(command);
+        let then =
+            with_lots(at_the_counter(self.prescription.clone()), [(LOT, first), (LATER_LOT, second)]).when(command);
         if !then.is_accepted() {
             return;
         }
@@ -96,8 +97,8 @@ impl Pharmacy {
             }
             Asked::DispenseAll => self.dispense(dispense_all()),
             Asked::Dispense { quantity, lot } => {
-                let items = vec![DispenseItem { item_id: ITEM, quantity, lot_id: lot.map(|it| LOTS[it]) }];
-                self.dispense(DispensePrescription { prescription_id: PRESCRIPTION, items });
+                let lot_id = lot.map(|it| LOTS[it]);
+                self.dispense(dispense_item(json!({"quantity": quantity, "lot_id": lot_id})));
             }
         }
     }

@@ -80,6 +80,7 @@ fn one_tablet() -> [prescription::Event; 2] {
     let item = json!({
         "id": id::<PrescriptionId>(1),
         "order": {"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"},
+        "overridden_allergies": [],
     });
     let written = json!({
         "number": "RX-1", "patient_id": PATIENT, "provider_id": DOCTOR, "priority": "normal", "items": [item],
@@ -88,7 +89,7 @@ fn one_tablet() -> [prescription::Event; 2] {
 }
 
 fn dispense(prescription_id: PrescriptionId) -> DispensePrescription {
-    DispensePrescription { prescription_id, items: Vec::new() }
+    ask(json!({ "prescription_id": prescription_id }))
 }
 
 /// Runs a command by name under the idempotency key [`KEY`], as the API does.

@@ -1,0 +1,218 @@
+//! Allergies of a patient: recording, changing and retiring allergies.
+
+use hims_domain::patient::{Allergy, Event, Patient};
+use hims_domain::permission::{Create, Update};
+use hims_domain::user::User;
+use hims_domain::values::LongText;
+use hims_domain::{AllergyId, PatientId, Personal, described};
+
+use super::{Refusal, not_erased};
+use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target, refuse};
+
+described! {
+    /// Records an allergy or intolerance. If the patient has an active allergy to the same substance, the command is
+    /// refused with the ids of the candidates, unless the caller confirms that the allergy is another.
+    pub struct RecordAllergy {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// The id of the new allergy; issued by the server if left out.
+        pub allergy_id: Option<AllergyId>,
+        /// The allergy's details.
+        #[serde(flatten)]
+        pub allergy: Allergy,
+        /// Confirms that the caller has looked at the candidates and that the allergy is none of them.
+        #[serde(default)]
+        pub confirm_not_duplicate: bool,
+    }
+
+    /// Changes an allergy's details.
+    pub struct ChangeAllergy {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// Which allergy.
+        pub allergy_id: AllergyId,
+        /// The fields to change; a field that is left out stays, null empties a field.
+        #[serde(flatten)]
+        pub changes: Patch<Allergy>,
+        /// Confirms that the caller has looked at the candidates and that the allergy is none of them.
+        #[serde(default)]
+        pub confirm_not_duplicate: bool,
+    }
+
+    /// Retires an allergy that was recorded wrongly or has passed. The allergy stays in the record as inactive.
+    pub struct RetireAllergy {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// Which allergy.
+        pub allergy_id: AllergyId,
+        /// Why the allergy is retired.
+        pub reason: Personal<LongText>,
+    }
+}
+
+/// Refuses an allergy to a substance to which the patient has another active allergy.
+fn check_is_new(patient: &Patient, id: AllergyId, allergy: &Allergy) -> Result<(), Refused> {
+    let others = patient.allergies.iter().filter(|(other, known)| **other != id && known.is_to_the_same(allergy));
+    let candidates: Vec<_> = others.map(|(other, _)| other.0).collect();
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let detail = "the patient may have this allergy already; look at the candidates, and change the one that it is, or \
+                  repeat with confirm_not_duplicate if it is none of them";
+    Err(Refused { candidates, ..Refused::new(Kind::Conflict, "possible-duplicate", detail) })
+}
+
+impl Command for RecordAllergy {
+    const NAME: &'static str = "record-allergy";
+    const PERMISSION: Permission = Permission::Create(Create::Allergies);
+    const REVERSED_BY: Option<&'static str> = Some(RetireAllergy::NAME);
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn reads(&self, _: Option<&Patient>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<User>(self.allergy.reported_by)
+    }
+
+    fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
+        if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
+            return Err(Refused::exists());
+        }
+        if !self.confirm_not_duplicate {
+            check_is_new(patient, allergy_id, &self.allergy)?;
+        }
+        if let Some(user) = self.allergy.reported_by {
+            ctx.named::<User>(user, "/reported_by")?;
+        }
+        self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
+        Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy }))
+    }
+}
+
+impl Command for ChangeAllergy {
+    const NAME: &'static str = "change-allergy";
+    const PERMISSION: Permission = Permission::Update(Update::Allergies);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+        let known = state.and_then(|patient| patient.allergies.get(&self.allergy_id));
+        let changed = known.and_then(|known| self.changes.clone().apply(known).ok());
+        Reads::nothing().maybe::<User>(changed.and_then(|allergy| allergy.reported_by))
+    }
+
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        let Some(known) = patient.allergies.get(&self.allergy_id) else {
+            return refuse(Refusal::NoSuchAllergy);
+        };
+        let allergy = self.changes.apply(known)?;
+        if allergy == *known {
+            return Ok(Decision::nothing());
+        }
+        if let Some(user) = allergy.reported_by.filter(|_| allergy.reported_by != known.reported_by) {
+            ctx.named::<User>(user, "/reported_by")?;
+        }
+        // A change of the severity alone makes no duplicate of an allergy that was confirmed to be another.
+        if !allergy.is_to_the_same(known) && !self.confirm_not_duplicate {
+            check_is_new(patient, self.allergy_id, &allergy)?;
+        }
+        Ok(Decision::event(Event::AllergyChanged { allergy_id: self.allergy_id, allergy }))
+    }
+}
+
+impl Command for RetireAllergy {
+    const NAME: &'static str = "retire-allergy";
+    const PERMISSION: Permission = Permission::Update(Update::Allergies);
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
+            return refuse(Refusal::NoSuchAllergy);
+        }
+        Ok(Decision::event(Event::AllergyRetired { allergy_id: self.allergy_id, reason: self.reason }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::given;
+    use crate::testing::samples::{PATIENT, ask, registered, said, with};
+
+    const KNOWN: AllergyId = AllergyId(Uuid::from_u128(40));
+    const OTHER: AllergyId = AllergyId(Uuid::from_u128(41));
+
+    fn penicillin() -> Value {
+        json!({"allergen_type": "drug", "allergen_name": "Penicillin", "rxnorm_code": "7980"})
+    }
+
+    fn recorded(allergy_id: AllergyId, changes: Value) -> Event {
+        Event::AllergyRecorded { allergy_id, allergy: ask(with(penicillin(), changes)) }
+    }
+
+    fn record(changes: Value) -> RecordAllergy {
+        ask(with(with(penicillin(), json!({"patient_id": PATIENT, "allergy_id": OTHER})), changes))
+    }
+
+    fn change(changes: Value) -> ChangeAllergy {
+        ask(with(json!({"patient_id": PATIENT, "allergy_id": OTHER}), changes))
+    }
+
+    #[test]
+    fn an_allergy_to_the_same_substance_is_asked_back() {
+        let known = || given([registered(), recorded(KNOWN, json!({}))]);
+        for same in [json!({}), json!({"allergen_name": "pénicillin", "rxnorm_code": null, "allergen_type": "other"})]
+        {
+            known().when(record(same.clone())).then_code("possible-duplicate");
+            known().when(record(same)).then_candidates([KNOWN]);
+        }
+        let another = json!({"allergen_name": "Codeine", "rxnorm_code": "2670"});
+        assert!(known().when(record(another)).is_accepted());
+        assert!(known().when(record(json!({"confirm_not_duplicate": true}))).is_accepted());
+    }
+
+    #[test]
+    fn a_retired_allergy_may_be_recorded_again() {
+        let retired = Event::AllergyRetired { allergy_id: KNOWN, reason: said("tested") };
+        assert!(given([registered(), recorded(KNOWN, json!({})), retired]).when(record(json!({}))).is_accepted());
+    }
+
+    #[test]
+    fn an_allergy_is_not_changed_into_another_that_is_recorded() {
+        let codeine = json!({"allergen_name": "Codeine", "rxnorm_code": null});
+        let both = || given([registered(), recorded(KNOWN, json!({})), recorded(OTHER, codeine.clone())]);
+        both().when(change(json!({"allergen_name": "penicillin"}))).then_candidates([KNOWN]);
+        let confirmed = json!({"allergen_name": "penicillin", "confirm_not_duplicate": true});
+        assert!(both().when(change(confirmed)).is_accepted());
+    }
+
+    #[test]
+    fn who_reported_an_allergy_must_exist_after_a_change_too() {
+        let nobody = json!({"reported_by": Uuid::from_u128(0xdead)});
+        given([registered(), recorded(OTHER, json!({}))])
+            .when(change(nobody))
+            .then_field("unknown-reference", "/reported_by");
+    }
+
+    #[test]
+    fn more_is_known_of_an_allergy_that_was_confirmed_to_be_another() {
+        let both = [registered(), recorded(KNOWN, json!({})), recorded(OTHER, json!({}))];
+        assert!(given(both).when(change(json!({"severity": "severe"}))).is_accepted());
+    }
+}

@@ -1,0 +1,135 @@
+//! Allergies of the patient to what is prescribed and dispensed.
+
+use hims_domain::patient::{self, Allergy};
+use hims_domain::prescription::Override;
+use hims_domain::{AllergyId, values::OverrideReason};
+
+use super::*;
+
+const ALLERGY: AllergyId = AllergyId(Uuid::from_u128(40));
+const LATER_ALLERGY: AllergyId = AllergyId(Uuid::from_u128(41));
+const REASON: &str = "no other drug helps";
+
+/// An allergy to metformin becomes known.
+fn known(allergy_id: AllergyId, changes: Value) -> patient::Event {
+    let allergy: Allergy = ask(with(json!({"allergen_type": "drug", "allergen_name": "METFORMIN"}), changes));
+    patient::Event::AllergyRecorded { allergy_id, allergy }
+}
+
+fn retired(allergy_id: AllergyId) -> patient::Event {
+    patient::Event::AllergyRetired { allergy_id, reason: said("tested") }
+}
+
+fn reason(text: &str) -> Personal<OverrideReason> {
+    Personal::Known(text.into())
+}
+
+/// A doctor writes for Ann, who has allergies.
+fn with_allergies(events: impl IntoIterator<Item = patient::Event>) -> Given<Prescription> {
+    let events: Vec<_> = [registered()].into_iter().chain(events).collect();
+    given_prescription([]).by(somebody("doctor")).and::<Patient>(PATIENT, events)
+}
+
+/// A prescription of which the prescriber overrode the first allergy, with Ann's allergies of today.
+fn overridden_before(events: impl IntoIterator<Item = patient::Event>) -> Given<Prescription> {
+    let mut written = written();
+    let Event::Written(it) = &mut written else { panic!("written") };
+    it.items[0].overridden_allergies.insert(ALLERGY);
+    it.items[0].order.override_reason = Some(reason(REASON));
+    let events: Vec<_> = [registered()].into_iter().chain(events).collect();
+    let given = at_the_counter([written, Event::SentToPharmacy]).and::<Patient>(PATIENT, events);
+    with_lots(given, [(LOT, vec![received()])])
+}
+
+#[test]
+fn an_item_against_an_allergy_needs_a_reason() {
+    let allergic = || with_allergies([known(ALLERGY, json!({}))]);
+    allergic().when(write(json!({}))).then_field("needs-override", "/items/0");
+    allergic().when(write(json!({}))).then_candidates([ALLERGY]);
+    allergic()
+        .when(write_order(json!({"override_reason": "because"})))
+        .then_field("invalid-fields", "/items/0/override_reason");
+    let then = allergic().when(write_order(json!({ "override_reason": REASON })));
+    let Event::Written(written) = then.then_event() else { panic!("written") };
+    assert_eq!(written.items[0].overridden_allergies, BTreeSet::from([ALLERGY]));
+    assert_eq!(written.items[0].order.override_reason, Some(reason(REASON)));
+}
+
+#[test]
+fn each_allergy_against_each_item_is_an_alert() {
+    let by_name = known(ALLERGY, json!({}));
+    let by_concept = known(LATER_ALLERGY, json!({"allergen_name": "biguanides", "rxnorm_code": "861007"}));
+    let then = with_allergies([by_name, by_concept]).when(write(json!({"items": [order(), order()]})));
+    then.then_fields("needs-override", &["/items/0", "/items/0", "/items/1", "/items/1"]);
+}
+
+#[test]
+fn only_active_allergies_to_the_drug_speak_against_it() {
+    for events in [
+        vec![known(ALLERGY, json!({"allergen_name": "penicillin"}))],
+        vec![known(ALLERGY, json!({"allergen_type": "food"}))],
+        vec![known(ALLERGY, json!({})), retired(ALLERGY)],
+    ] {
+        assert!(with_allergies(events).when(write(json!({}))).is_accepted());
+    }
+}
+
+#[test]
+fn an_alert_names_the_product_and_never_the_allergen() {
+    let in_words = known(ALLERGY, json!({"allergen_name": "terrible metformin reaction", "rxnorm_code": "861007"}));
+    let then = with_allergies([in_words]).when(write(json!({})));
+    then.then_error(
+        "/items/0",
+        "the patient has a recorded allergy to Metformin 500 mg; choose another, or give override_reason",
+    );
+}
+
+#[test]
+fn an_import_is_not_asked_for_a_reason() {
+    let events = [registered(), known(ALLERGY, json!({}))];
+    let then = given_prescription([]).and::<Patient>(PATIENT, events).when(write(json!({})));
+    let Event::Written(written) = then.then_event() else { panic!("written") };
+    assert_eq!(written.items[0].overridden_allergies, BTreeSet::new());
+}
+
+#[test]
+fn what_the_prescriber_overrode_needs_no_other_reason() {
+    assert!(overridden_before([known(ALLERGY, json!({}))]).when(dispense_all()).is_accepted());
+}
+
+#[test]
+fn an_allergy_that_was_recorded_since_needs_a_reason_of_the_pharmacy() {
+    let later =
+        || overridden_before([known(ALLERGY, json!({})), known(LATER_ALLERGY, json!({"rxnorm_code": "861007"}))]);
+    later().when(dispense_all()).then_field("needs-override", "/override_reason");
+    later().when(dispense_all()).then_candidates([LATER_ALLERGY]);
+    later().when(dispense_item(json!({}))).then_field("needs-override", "/items/0");
+    let of_all = ask::<DispensePrescription>(json!({"prescription_id": PRESCRIPTION, "override_reason": REASON}));
+    for command in [of_all, dispense_item(json!({ "override_reason": REASON }))] {
+        let Event::Dispensed { overrides, .. } = later().when(command).then_event() else { panic!("dispensed") };
+        let allergies = BTreeSet::from([LATER_ALLERGY]);
+        assert_eq!(overrides, [Override { item_id: ITEM, allergies, reason: reason(REASON) }]);
+    }
+}
+
+#[test]
+fn the_pharmacy_gives_its_reason_once() {
+    let allergic = [registered(), known(ALLERGY, json!({}))];
+    let overrides = vec![Override { item_id: ITEM, allergies: BTreeSet::from([ALLERGY]), reason: reason(REASON) }];
+    let first = Event::Dispensed { dispensed: vec![from_lot(ITEM, LOT, dec!(4))], overrides, completes: false };
+    let given = at_the_counter([written(), Event::SentToPharmacy, first]).and::<Patient>(PATIENT, allergic);
+    with_lots(given, [(LOT, vec![received()])])
+        .when(dispense_all())
+        .then([dispensed([from_lot(ITEM, LOT, dec!(6))], true)]);
+}
+
+#[test]
+fn only_what_is_dispensed_needs_a_reason() {
+    let two = written_with([(ITEM, order()), (OTHER_ITEM, with(order(), json!({"medication_id": OTHER_MEDICATION})))]);
+    let product: medication::Event = medication::Event::Added(ask(json!({"name": "Codeine"})));
+    let codeine = known(ALLERGY, json!({"allergen_name": "codeine"}));
+    let given = at_the_counter([two, Event::SentToPharmacy])
+        .and::<Medication>(OTHER_MEDICATION, [product])
+        .and::<Patient>(PATIENT, [registered(), codeine]);
+    assert!(with_lots(given, [(LOT, vec![received()])]).when(dispense_item(json!({}))).is_accepted());
+}

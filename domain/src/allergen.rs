@@ -1,0 +1,113 @@
+//! What an allergy is to: compared with the products of the catalogue, and with other allergies.
+
+use crate::Personal;
+use crate::medication::Details;
+use crate::patient::{AllergenType, Allergy};
+use crate::values::{Text, holds_words, words};
+
+/// The RxNorm concept of an allergen, unless it is unknown or was erased.
+fn concept(allergy: &Allergy) -> Option<&Text<20>> {
+    allergy.rxnorm_code.as_ref().and_then(Personal::known)
+}
+
+impl Allergy {
+    /// Whether the allergy speaks against a product, because it has the RxNorm concept or the name of the product or of
+    /// an ingredient. Allergies to food and to the environment do not count.
+    ///
+    /// Names are compared word by word, without case and accents: `codeine` speaks against `Acetaminophen 300 MG /
+    /// Codeine 30 MG Oral Tablet`, and `allergy to amoxicillin` against a product whose generic name is `amoxicillin`.
+    pub fn is_to(&self, product: &Details) -> bool {
+        if matches!(self.allergen_type, AllergenType::Food | AllergenType::Environmental) {
+            return false;
+        }
+        let is_ingredient =
+            |code: &Text<20>| product.ingredients.contains(code) || product.rxnorm_code.as_ref() == Some(code);
+        let is_called = |allergen: &Text<200>| {
+            let substances = [product.generic_name.as_ref(), product.brand_name.as_ref()].into_iter().flatten();
+            let names = substances.clone().chain([&product.name]);
+            names.into_iter().any(|it| holds_words(it.as_str(), allergen.as_str()))
+                || substances.into_iter().any(|it| holds_words(allergen.as_str(), it.as_str()))
+        };
+        concept(self).is_some_and(is_ingredient) || self.allergen_name.known().is_some_and(is_called)
+    }
+
+    /// Whether two allergies are to the same substance: by RxNorm concept, or by name without case and accents.
+    pub fn is_to_the_same(&self, other: &Self) -> bool {
+        let names = self.allergen_name.known().zip(other.allergen_name.known());
+        let is_same_name = |(one, two): (&Text<200>, &Text<200>)| words(one.as_str()) == words(two.as_str());
+        concept(self).zip(concept(other)).is_some_and(|(one, two)| one == two) || names.is_some_and(is_same_name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn allergy(changes: Value) -> Allergy {
+        let penicillin = json!({"allergen_type": "drug", "allergen_name": "Penicillin"});
+        serde_json::from_value(hims_testing::patched(penicillin, changes)).unwrap()
+    }
+
+    fn product(changes: Value) -> Details {
+        serde_json::from_value(hims_testing::patched(json!({"name": "Product"}), changes)).unwrap()
+    }
+
+    #[test]
+    fn the_same_ingredient_speaks_against_a_product() {
+        let to_ingredient = allergy(json!({"allergen_name": "Pen", "rxnorm_code": "7980"}));
+        assert!(to_ingredient.is_to(&product(json!({"ingredients": ["723", "7980"]}))));
+        assert!(to_ingredient.is_to(&product(json!({"rxnorm_code": "7980"}))));
+        assert!(!to_ingredient.is_to(&product(json!({"ingredients": ["723"], "rxnorm_code": "1"}))));
+        assert!(!allergy(json!({})).is_to(&product(json!({}))));
+    }
+
+    #[test]
+    fn the_same_name_speaks_against_a_product() {
+        let penicillin = allergy(json!({"allergen_name": "PÉNICILLIN"}));
+        for changes in [
+            json!({"name": "Penicillin"}),
+            json!({"name": "Penicillin V Potassium 250 MG Oral Tablet"}),
+            json!({"generic_name": "penicillin"}),
+            json!({"brand_name": "Penicillin"}),
+        ] {
+            assert!(penicillin.is_to(&product(changes.clone())), "{changes}");
+        }
+        for changes in [json!({"name": "Penicillinase"}), json!({"generic_name": "amoxicillin"}), json!({})] {
+            assert!(!penicillin.is_to(&product(changes.clone())), "{changes}");
+        }
+        let in_words = allergy(json!({"allergen_name": "Allergy to amoxicillin"}));
+        assert!(in_words.is_to(&product(json!({"generic_name": "Amoxicillin"}))));
+        assert!(!in_words.is_to(&product(json!({"name": "to"}))), "only substances are looked for in what is said");
+    }
+
+    #[test]
+    fn an_allergy_to_food_or_the_environment_does_not_count() {
+        for (kind, counts) in
+            [("drug", true), ("biologic", true), ("other", true), ("food", false), ("environmental", false)]
+        {
+            let allergy = allergy(json!({"allergen_type": kind}));
+            assert_eq!(allergy.is_to(&product(json!({"generic_name": "penicillin"}))), counts, "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_was_erased_speaks_against_nothing() {
+        let gone = json!({"$erased": true});
+        let erased = allergy(json!({"allergen_name": gone, "rxnorm_code": gone}));
+        assert!(!erased.is_to(&product(json!({"generic_name": "penicillin", "ingredients": ["7980"]}))));
+        assert!(!erased.is_to_the_same(&erased));
+    }
+
+    #[test]
+    fn two_allergies_are_to_the_same_by_name_or_concept() {
+        let penicillin = allergy(json!({"rxnorm_code": "7980"}));
+        for same in [json!({"allergen_name": "penicillin "}), json!({"allergen_name": "PCN", "rxnorm_code": "7980"})] {
+            assert!(penicillin.is_to_the_same(&allergy(same.clone())), "{same}");
+        }
+        for other in [json!({"allergen_name": "Penicillin V"}), json!({"allergen_name": "Latex", "rxnorm_code": "1"})] {
+            assert!(!penicillin.is_to_the_same(&allergy(other.clone())), "{other}");
+        }
+    }
+}
