@@ -3,10 +3,12 @@ select set_config('search_path', coalesce(nullif(current_setting('hims.read_sche
 
 -- The checkpoint: the read tables show exactly the state of the log at this position.
 create table projection_checkpoint (
-    only_row boolean not null default true primary key check (only_row),
-    position bigint  not null,
-    hash     bytea,                       -- of the event at the position; null at position 0
-    form     text    not null default ''  -- of the tables: <last read migration>.<number of golden digests>.<digest>
+    only_row   boolean not null default true primary key check (only_row),
+    position   bigint  not null,
+    hash       bytea,                        -- of the event at the position; null at position 0
+    form       text    not null default '',  -- of the tables: <last read migration>.<number of golden digests>.<digest>
+    held_by    integer,                      -- the process id of the session that projects
+    held_until timestamptz                   -- when the right of that session to project lapses, unless it is renewed
 );
 insert into projection_checkpoint (position) values (0);
 

@@ -8,15 +8,16 @@ use hims_event_store::{
     EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted,
 };
 use hims_projections::query::Shape;
-use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, Standing, migrations, query};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use hims_projections::{Runner, RunnerHandle, Standing, migrations, query};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
+use crate::connections::{DatabaseError, Work, check, options_of, pool};
+use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
 use crate::keys::{KeyError, master_key};
 use crate::{Readers, Settings, surroundings};
 
@@ -32,6 +33,9 @@ pub enum HospitalError {
     /// The embedded PostgreSQL did not start.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// The database that `DATABASE_URL` names cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] DatabaseError),
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
@@ -92,8 +96,11 @@ impl Database {
     /// When there is no database to open, or PostgreSQL does not start.
     pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         if let Some(url) = &settings.database_url {
-            return Ok(Self::named(url.parse::<PgConnectOptions>()?, None));
+            let options = options_of(url)?;
+            check(&options).await?;
+            return Ok(Self::named(options, None));
         }
+        refuse_foreign(&settings.data_dir)?;
         let mut options = EmbeddedOptions::new(&settings.data_dir);
         options.binaries = settings.pg_bin.clone().or(options.binaries);
         if purpose == Purpose::Inspect && !settings.has_data() {
@@ -118,7 +125,7 @@ impl Database {
 
     /// A pool of connections as the login itself, which owns the tables.
     pub(crate) fn owner(&self) -> PgPool {
-        pool(self.options.clone(), 4, None)
+        pool(self.options.clone(), 4, Work::Own)
     }
 
     /// Stops the embedded PostgreSQL, if this process has started one.
@@ -127,39 +134,6 @@ impl Database {
             embedded.stop().await;
         }
     }
-}
-
-/// A connection that was idle for longer than this is tested before use.
-pub(crate) const IDLE: Duration = Duration::from_secs(1);
-/// How long to wait for a free connection.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-
-fn pool(options: PgConnectOptions, connections: u32, role: Option<&'static str>) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        // The pool tests each connection that is given back. A second test is needed only after a time of idleness.
-        .test_before_acquire(false)
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for > IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(move |connection, _| Box::pin(work_as(connection, role)))
-        .connect_lazy_with(options)
-}
-
-/// Sets up a connection: takes up a role, and sets the search path to the read tables.
-pub(crate) async fn work_as(connection: &mut PgConnection, role: Option<&str>) -> Result<(), sqlx::Error> {
-    if let Some(role) = role {
-        sqlx::query(sqlx::AssertSqlSafe(format!("set role {role}"))).execute(&mut *connection).await?;
-    }
-    // At this threshold a search finds names in spite of one or two typing errors.
-    let settings = format!("set search_path = {READ_SCHEMA}, public; set pg_trgm.word_similarity_threshold = 0.4");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(connection).await.map(drop)
 }
 
 /// An open hospital: the log, the commands and the read tables.
@@ -219,6 +193,9 @@ impl Hospital {
         purpose: Purpose,
         Surroundings { clock, entropy }: Surroundings,
     ) -> Result<Self, HospitalError> {
+        if settings.database_url.is_none() {
+            refuse_foreign(&settings.data_dir)?;
+        }
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -227,8 +204,8 @@ impl Hospital {
         } else if migrations::status(&owner).await?.iter().any(|it| it.applied_at.is_none()) {
             return Err(HospitalError::Older);
         }
-        let writers = pool(database.options.clone(), 12, Some("hims_writer"));
-        let projectors = pool(database.options.clone(), 5, Some("hims_projector"));
+        let writers = pool(database.options.clone(), 12, Work::Write);
+        let projectors = pool(database.options.clone(), 5, Work::Project);
         let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
         let clock = NodeClock::new(move || clock());
         let options = PgOptions { queue: settings.queue, clock, ..PgOptions::default() };

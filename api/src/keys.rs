@@ -10,6 +10,9 @@ use hims_event_store::chain::hex;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+/// The greatest number of bytes of a key file: the digits, and white space around them.
+const LONGEST: u64 = 1024;
+
 /// Why the master key cannot be used.
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -20,6 +23,9 @@ pub enum KeyError {
     /// one's own.
     #[error("the master key file {0} is missing: restore the file of this hospital, or create one for a new hospital")]
     Missing(String),
+    /// The path names a folder, a device or the like.
+    #[error("the master key file {0} is not a file: name the file that holds the key of this hospital")]
+    NoFile(String),
     /// Other users of the machine may read the key file.
     #[error("the master key file {0} can be read by other users; run: chmod 600 {0}")]
     Readable(String),
@@ -41,9 +47,15 @@ pub(crate) fn master_key(path: &Path, may_make: bool) -> Result<MasterKey, KeyEr
         }
         make(path, &name)?;
     }
-    let mode = fs::metadata(path).map_err(file)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    let found = fs::metadata(path).map_err(file)?;
+    if !found.is_file() {
+        return Err(KeyError::NoFile(name));
+    }
+    if found.permissions().mode() & 0o077 != 0 {
         return Err(KeyError::Readable(name));
+    }
+    if found.len() > LONGEST {
+        return Err(KeyError::Content(name));
     }
     let text = Zeroizing::new(fs::read_to_string(path).map_err(file)?);
     let digits = text.trim();
@@ -67,4 +79,29 @@ fn make(path: &Path, name: &str) -> Result<(), KeyError> {
     }
     let mut made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
     made.write_all(digits.as_bytes()).and_then(|()| made.sync_all()).map_err(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &Path) -> String {
+        master_key(path, false).map(drop).expect_err("no key").to_string()
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_named_as_what_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for path in [folder.path(), Path::new("/dev/zero")] {
+            let said = refused(path);
+            assert!(said.contains("is not a file") && !said.contains("chmod"), "{said}");
+        }
+        let file = folder.path().join("master.key");
+        assert!(refused(&file).contains("is missing"));
+        fs::write(&file, [b'0'; 4096]).expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("ours");
+        assert!(refused(&file).contains("run: chmod 600"));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
+        assert!(refused(&file).contains("does not hold 64 hexadecimal digits"));
+    }
 }

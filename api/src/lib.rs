@@ -2,6 +2,7 @@
 
 mod bootstrap;
 pub mod cli;
+mod connections;
 mod demo;
 pub mod embedded;
 mod hospital;
@@ -16,6 +17,7 @@ mod settings;
 mod surroundings;
 mod wire;
 
+pub use connections::DatabaseError;
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use readers::Readers;

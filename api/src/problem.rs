@@ -261,8 +261,21 @@ impl From<StoreError> for Problem {
             return Self::unavailable("node-clock-wrong", detail);
         }
         tracing::error!(%error, "the log did not answer");
-        let detail = "the event log did not answer; repeat with the same Idempotency-Key";
-        Self::unavailable("unavailable", detail)
+        match error {
+            StoreError::Unsettled(_) => Self::unavailable(
+                "outcome-unknown",
+                "the event log did not answer in time, so the command may have been recorded or not; repeat it with \
+                 the same Idempotency-Key, or read the record before you repeat it",
+            ),
+            StoreError::DiskFull => Self::unavailable(
+                "unavailable",
+                "the disk of the event log is full, so nothing was recorded; tell an operator",
+            ),
+            _ => Self::unavailable(
+                "unavailable",
+                "the event log did not answer, and nothing was recorded; repeat with the same Idempotency-Key",
+            ),
+        }
     }
 }
 

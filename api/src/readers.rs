@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
+use hims_event_store::bounded::too_late;
 use hims_projections::query::QueryError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::hospital::{IDLE, PATIENCE, work_as};
+use crate::connections::{IDLE, PATIENCE, Work};
 
 /// Connections for reading under row-level security, with one pool for each thread that reads.
 ///
@@ -24,6 +25,9 @@ pub struct Readers {
     pools: Mutex<HashMap<ThreadId, Pool<Opener>>>,
 }
 
+/// How long reading may take.
+const READING: Duration = Duration::from_secs(5);
+
 /// Opens connections that work in the role `hims_reader`.
 struct Opener(PgConnectOptions);
 
@@ -33,7 +37,7 @@ impl Manager for Opener {
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connection = PgConnection::connect_with(&self.0).await?;
-        work_as(&mut connection, Some("hims_reader")).await?;
+        Work::Read.set_up(&mut connection).await?;
         Ok(connection)
     }
 
@@ -45,30 +49,54 @@ impl Manager for Opener {
     }
 }
 
+/// A connection in use. If it is still there when this value is dropped, the connection is closed: a statement may be
+/// unanswered.
+struct Lent(Option<Object<Opener>>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
 impl Readers {
     /// Opens no connection yet, and later at most `each` connections for each thread that reads.
     pub(crate) fn new(options: PgConnectOptions, each: usize) -> Self {
         Self { options, each, pools: Mutex::default() }
     }
 
-    /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile.
+    /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
+    /// connection that does not answer in time, or on which the caller does not wait to the end, is closed.
     ///
     /// # Errors
-    /// The errors of `reading`; also when no connection can be opened, or none becomes free in time.
+    /// The errors of `reading`; also when no connection can be opened, none becomes free in time, or the database does
+    /// not answer in time.
     pub async fn read<T>(
         &self,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        let mut connection = self.pool()?.get().await.map_err(|error| match error {
+        let pool = self.pool()?;
+        let found = tokio::time::timeout(PATIENCE, pool.get()).await;
+        let found = found.map_err(|_| QueryError::Database(sqlx::Error::PoolTimedOut))?;
+        let connection = found.map_err(|error| match error {
             PoolError::Backend(error) => QueryError::Database(error),
             _ => QueryError::Database(sqlx::Error::PoolTimedOut),
         })?;
-        let mut read = reading(&mut connection).await;
-        if matches!(read, Err(QueryError::Swapped)) {
-            read = reading(&mut connection).await;
-        }
-        if matches!(read, Err(QueryError::Database(_))) {
-            drop(Object::take(connection));
+        let mut lent = Lent(Some(connection));
+        let Some(connection) = &mut lent.0 else { return Err(QueryError::Database(sqlx::Error::PoolClosed)) };
+        let reading = async {
+            match reading(connection).await {
+                Err(QueryError::Swapped) => reading(connection).await,
+                read => read,
+            }
+        };
+        let read = tokio::time::timeout(READING, reading).await;
+        let read = read.unwrap_or_else(|_| Err(QueryError::Database(too_late())));
+        if !matches!(read, Err(QueryError::Database(_))) {
+            // The connection goes back to its pool.
+            drop(lent.0.take());
         }
         read
     }

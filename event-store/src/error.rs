@@ -3,12 +3,21 @@ use uuid::Uuid;
 
 use crate::{Position, VaultError};
 
+/// The SQLSTATE of a full disk.
+const DISK_FULL: &str = "53100";
+
 /// Why the event store could not answer.
 #[derive(Debug, Clone, Error)]
 pub enum StoreError {
-    /// The database did not answer, or answered with an error.
+    /// The database did not answer, or answered with an error. Nothing was recorded.
     #[error("the event log is not available: {0}")]
     Unavailable(String),
+    /// An append was sent to the database and no answer came back, so the append may have been recorded or not.
+    #[error("whether the append was recorded is not known: {0}")]
+    Unsettled(String),
+    /// The disk of the database is full. Nothing was recorded.
+    #[error("the disk of the database is full")]
+    DiskFull,
     /// A stored event cannot be read.
     #[error("event {position} of type {event_type} cannot be read: {reason}")]
     Unreadable {
@@ -30,9 +39,18 @@ pub enum StoreError {
     Vault(#[from] VaultError),
 }
 
+impl From<&sqlx::Error> for StoreError {
+    fn from(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(refusal) if refusal.code().is_some_and(|it| it == DISK_FULL) => Self::DiskFull,
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::from(&error)
     }
 }
 
@@ -79,8 +97,8 @@ pub enum AppendError {
     /// The append contradicts itself or holds a value that cannot be stored.
     #[error("the append is malformed: {0}")]
     Malformed(String),
-    /// The log did not take the append, or did not answer. Unless the error says that nothing was recorded, whether the
-    /// append was recorded is unknown until its receipt is found.
+    /// The event store could not write the append. After [`StoreError::Unsettled`] the append may be recorded all the
+    /// same; after every other error it is not.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

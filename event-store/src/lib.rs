@@ -26,6 +26,7 @@
 //! This crate deliberately knows nothing of the meaning of events, HTTP, permissions or read tables.
 
 mod append;
+pub mod bounded;
 pub mod chain;
 mod clock;
 mod error;

@@ -115,6 +115,11 @@ pub trait EventStore: Send + Sync {
     /// The hash of the newest event, as the head of the log keeps it beside the events.
     async fn head_hash(&self) -> Result<Hash, StoreError>;
 
+    /// Whether appends can be written, as far as is known. After a failure, writes something as a test and takes it back.
+    async fn can_append(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Returns once everything that can be seen in the log is as durable as the answer to an append: where a standby
     /// must confirm each commit, once the standby has it. Needed before an answer that rests on what was found in the
     /// log rather than on an append.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use chrono_tz::Tz;
 use clap::Subcommand;
 
+use super::log::complain;
 use super::{Failure, bar, say};
 use crate::{Hospital, Purpose, Settings, import};
 
@@ -41,6 +42,6 @@ pub(super) async fn import_fhir(
     if summary.is_complete() {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("hims: not every file could be read; the summary names each file that could not, and why");
+    complain("not every file could be read; the summary names each file that could not, and why");
     Ok(ExitCode::FAILURE)
 }

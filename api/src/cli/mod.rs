@@ -1,6 +1,7 @@
 //! The command line.
 
 mod import;
+mod log;
 mod migrate;
 mod rebuild;
 mod serve;
@@ -8,7 +9,7 @@ mod user;
 mod verify;
 
 use std::fmt::Display;
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,13 +20,13 @@ use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::import::{Format, import_fhir};
+use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
 use self::serve::serve;
 use self::user::{UserWork, add_user};
 use self::verify::{rebuild_claims, verify_log};
 use crate::Settings;
-use crate::settings::LogFormat;
 
 /// An event-sourced backend for hospitals.
 #[derive(Debug, Parser)]
@@ -113,7 +114,10 @@ pub fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(&error),
     };
-    log_to_stderr(settings.log_format);
+    let _logging = match log_to_stderr(settings.log_format) {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
@@ -125,11 +129,11 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &Failure) -> ExitCode {
-    eprint!("hims: {error}");
+    let mut said = vec![error.to_string()];
     if let Some(hims_commands::Failure::Refused(refused)) = error.downcast_ref() {
-        refused.errors.iter().for_each(|it| eprint!("; {}: {}", it.pointer, it.message));
+        said.extend(refused.errors.iter().map(|it| format!("{}: {}", it.pointer, it.message)));
     }
-    eprintln!();
+    complain(said.join("; "));
     ExitCode::FAILURE
 }
 
@@ -145,16 +149,6 @@ fn settings(common: &Common) -> Result<Settings, Failure> {
         settings.master_key_file.clone_from(&common.master_key_file);
     }
     Ok(settings)
-}
-
-fn log_to_stderr(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sqlx=warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
 }
 
 async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use hims_domain::instant::instant;
 use hims_projections::{Rebuild, Rebuilt, Target};
 
+use super::log::complain;
 use super::{Failure, bar, say};
 use crate::{Hospital, Purpose, Settings};
 
@@ -48,9 +49,9 @@ pub(super) async fn rebuild(
     if parked == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!(
-        "hims: {parked} streams are not in the read tables, because each holds an event that \
+    complain(format_args!(
+        "{parked} streams are not in the read tables, because each holds an event that \
          cannot be projected; the table projection_failures says why"
-    );
+    ));
     Ok(ExitCode::FAILURE)
 }

@@ -22,7 +22,8 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
     }
     let database_ended = hospital.database_ended();
     let listening = server::listen(&settings, hospital)?;
-    say(format_args!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address))?;
+    // The server serves even if nobody can read where it listens.
+    let _ = say(format_args!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address));
     let stop = listening.stop();
     let stopping = tokio::spawn(async move {
         let is_asked = tokio::select! {

@@ -5,6 +5,7 @@ use hims_event_store::chain::hex;
 use hims_event_store::verify::{Verified, verify};
 use hims_event_store::{ClaimsReport, EventStore};
 
+use super::log::complain;
 use super::{Failure, bar, say};
 use crate::{Hospital, Purpose, Settings};
 
@@ -51,8 +52,8 @@ fn tell(report: &ClaimsReport, advice: &str) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     for example in examples {
-        eprintln!("hims: {example}");
+        complain(example);
     }
-    eprintln!("hims: {differing} claims differ from the log; {advice}");
+    complain(format_args!("{differing} claims differ from the log; {advice}"));
     Ok(ExitCode::FAILURE)
 }

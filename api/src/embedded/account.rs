@@ -44,6 +44,13 @@ impl Account {
         }
     }
 
+    /// Refuses a data directory that belongs to somebody else, before anything in it is created or changed: neither this
+    /// process nor the account of PostgreSQL owns it. Another server may run there, and would find its files changed.
+    pub(super) fn refuse_foreign(self, home: &Path) -> Result<(), EmbeddedError> {
+        let me = rustix::process::geteuid();
+        refuse_foreign(home, me.is_root(), &[me.as_raw(), self.uid()])
+    }
+
     /// A command that runs a program in this account, without the environment of this process, which may hold secrets.
     /// When the thread that spawned the program ends, the kernel interrupts the program: PostgreSQL then stops in good
     /// order.
@@ -82,6 +89,21 @@ impl Account {
     }
 }
 
+/// Refuses a data directory that holds something of a user who is not among `mine`. Root may write everywhere, so for
+/// root the directory itself must be one of `mine` as well.
+fn refuse_foreign(home: &Path, is_root: bool, mine: &[u32]) -> Result<(), EmbeddedError> {
+    let within = ["postgres", "postgres.lock", "postgres.log", "run", "master.key"].map(|name| home.join(name));
+    let itself = is_root.then(|| home.to_owned());
+    for path in itself.into_iter().chain(within) {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !mine.contains(&found.uid()) => return Err(EmbeddedError::Foreign(path)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).at(&path),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +113,20 @@ mod tests {
         let line = "postgres:x:104:109:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash";
         assert!(matches!(Account::parse(line), Some(Account::Postgres { uid: 104, gid: 109 })));
         assert!(Account::parse("root:x:0:0:root:/root:/bin/bash").is_none());
+    }
+
+    #[test]
+    fn a_data_directory_of_somebody_else_is_refused() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (me, somebody) = (rustix::process::geteuid().as_raw(), rustix::process::geteuid().as_raw() + 1);
+        let refuse = |is_root, mine: &[u32]| refuse_foreign(home.path(), is_root, mine);
+        assert!(refuse(true, &[me, somebody]).is_ok());
+        assert!(matches!(refuse(true, &[somebody]), Err(EmbeddedError::Foreign(path)) if path == home.path()));
+        // A volume that belongs to root may be lent to a user, who owns what is in it.
+        assert!(refuse(false, &[somebody]).is_ok());
+        fs::create_dir(home.path().join("run")).expect("a folder");
+        assert!(matches!(refuse(false, &[somebody]), Err(EmbeddedError::Foreign(path)) if path.ends_with("run")));
+        assert!(refuse(false, &[me]).is_ok());
+        assert!(refuse_foreign(Path::new("/nowhere/at/all"), true, &[]).is_ok());
     }
 }

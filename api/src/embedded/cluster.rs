@@ -41,6 +41,7 @@ impl Cluster {
     /// Finds or creates everything that the server needs: account, lock, programs, socket folder and data.
     pub(super) fn prepare(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
         let account = Account::find()?;
+        account.refuse_foreign(&options.data_dir)?;
         let home = home(&options.data_dir)?;
         account.check_way_to(&home)?;
         let lock = lock(&home)?;
@@ -141,7 +142,9 @@ fn home(folder: &Path) -> Result<PathBuf, EmbeddedError> {
 
 /// The socket folder of the server that runs on a data directory.
 pub(super) fn sockets_of(folder: &Path) -> Result<PathBuf, EmbeddedError> {
-    sockets(Account::find()?, &home(folder)?)
+    let account = Account::find()?;
+    account.refuse_foreign(folder)?;
+    sockets(account, &home(folder)?)
 }
 
 fn lock(home: &Path) -> Result<File, EmbeddedError> {

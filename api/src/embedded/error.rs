@@ -35,6 +35,9 @@ pub enum EmbeddedError {
     /// Another server runs on the same data directory.
     #[error("{0} is in use by another server: stop it, or choose another --data-dir")]
     InUse(PathBuf),
+    /// The data directory, or something in it, belongs to another user.
+    #[error("{0} belongs to another user: run this as that user, or choose another --data-dir")]
+    Foreign(PathBuf),
     /// The socket folder outside the data directory belongs to another user, or its path is too long as well.
     #[error("the socket folder {0} cannot be used: remove it, or choose a --data-dir with a shorter path")]
     ForeignSocket(PathBuf),

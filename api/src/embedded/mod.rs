@@ -144,6 +144,14 @@ impl Drop for EmbeddedPostgres {
     }
 }
 
+/// Refuses a data directory that belongs to another user, before anything in it is created or changed.
+///
+/// # Errors
+/// [`EmbeddedError::Foreign`]; also when PostgreSQL has no account to run in.
+pub(crate) fn refuse_foreign(data_dir: &std::path::Path) -> Result<(), EmbeddedError> {
+    account::Account::find()?.refuse_foreign(data_dir)
+}
+
 fn options_for(sockets: &std::path::Path, user: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .socket(sockets)

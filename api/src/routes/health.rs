@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
-use hims_event_store::Position;
+use hims_event_store::{Position, StoreError};
 use hims_projections::query::{self, QueryError};
 use hims_projections::{RunnerHandle, Standing};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -9,23 +11,45 @@ use serde_json::json;
 use crate::Hospital;
 use crate::problem::Problem;
 
+/// How long the server looks at the database before it says that the database does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Answers as long as the process lives.
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// Says whether the log and the read tables answer, whether the tables show everything that was recorded before this
-/// start of the server, and by how much the clock of this node differs from the clock of the log.
+/// Says whether the log and the read tables answer, whether appends can be written, whether the tables show everything
+/// that was recorded before this start of the server and move on with the log, and by how much the clock of this node
+/// differs from the clock of the log.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
-    // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
-    let read = hospital.readers.read(async |db| query::position(db).await).await;
-    let head = hospital.store.current_head().await;
     let runner = hospital.runner.as_ref();
-    let (database, reason, head, read) = match (read, head) {
-        (Ok(read), Ok(head)) => ("up", runner.and_then(|it| unfit(it, Some(read), head)), head, Some(read)),
-        (Err(QueryError::Behind(_)), Ok(head)) => ("up", runner.and_then(|it| unfit(it, None, head)), head, None),
-        (read, head) => {
-            tracing::warn!(?read, ?head, "the database does not answer");
+    let known = runner.map_or(0, |it| *it.position.borrow());
+    let looking = async {
+        // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
+        let read = hospital.readers.read(async |db| query::position(db).await).await;
+        (read, hospital.store.current_head().await, hospital.store.can_append().await)
+    };
+    let looked = tokio::time::timeout(PATIENCE, looking).await;
+    let (database, reason, head, read) = match looked {
+        Ok((Ok(read), Ok(head), appends)) => {
+            let reason = appends.err().map(unwritable);
+            ("up", reason.or_else(|| unfit(runner?, Some(read), known, head)), head, Some(read))
+        }
+        Ok((Err(QueryError::Behind(_)), Ok(head), appends)) => {
+            let reason = appends.err().map(unwritable);
+            ("up", reason.or_else(|| unfit(runner?, None, known, head)), head, None)
+        }
+        // No tables that a rebuild left behind, so somebody made the position of the checkpoint negative.
+        Ok((Err(QueryError::Swapped), Ok(head), appends)) => {
+            let reason = appends.err().map(unwritable);
+            ("up", reason.or_else(|| unfit(runner?, Some(Position::MIN), known, head)), head, None)
+        }
+        looked => {
+            match looked {
+                Ok((read, head, _)) => tracing::warn!(?read, ?head, "the database does not answer"),
+                Err(_) => tracing::warn!("the database does not answer in time"),
+            }
             let (head, read) = (*hospital.store.head().borrow(), runner.map(|it| *it.position.borrow()));
             ("down", Some("database-down"), head, read)
         }
@@ -44,15 +68,25 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     answer.insert_header((CACHE_CONTROL, "no-store")).json(told)
 }
 
-/// The reason why the read tables cannot be relied on; `None` if the read tables are sound.
-fn unfit(runner: &RunnerHandle, read: Option<Position>, head: Position) -> Option<&'static str> {
-    match *runner.standing.borrow() {
-        Standing::Beyond => Some("read-tables-beyond-the-log"),
-        _ if read.is_some_and(|it| it > head) => Some("read-tables-beyond-the-log"),
-        Standing::TakenBack => Some("migrations-not-applied"),
-        Standing::Due => Some("read-tables-rebuilding"),
-        _ if read.is_none() => Some("read-tables-rebuilding"),
-        Standing::Current | Standing::Newer => (!runner.has_caught_up()).then_some("read-tables-behind"),
+/// The reason why appends cannot be written.
+#[expect(clippy::needless_pass_by_value, reason = "`map` passes the error by value")]
+fn unwritable(error: StoreError) -> &'static str {
+    tracing::warn!(%error, "appends cannot be written");
+    if matches!(error, StoreError::DiskFull) { "disk-full" } else { "appends-fail" }
+}
+
+/// The reason why the read tables at the position `read` cannot be relied on; `None` if the read tables are sound. This
+/// process saw the tables at the position `known` before.
+fn unfit(runner: &RunnerHandle, read: Option<Position>, known: Position, head: Position) -> Option<&'static str> {
+    match (*runner.standing.borrow(), read) {
+        (Standing::Beyond, _) => Some("read-tables-beyond-the-log"),
+        (_, Some(read)) if read > head || read < known => Some("read-tables-beyond-the-log"),
+        (Standing::TakenBack, _) => Some("migrations-not-applied"),
+        (Standing::Due, _) | (_, None) => Some("read-tables-rebuilding"),
+        (Standing::Current | Standing::Newer, Some(read)) if !runner.has_caught_up(read) => Some("read-tables-behind"),
+        (Standing::Current | Standing::Newer, Some(read)) => {
+            (read < head && runner.stands_still()).then_some("read-tables-stand-still")
+        }
     }
 }
 

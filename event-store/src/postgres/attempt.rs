@@ -16,12 +16,11 @@ use super::feed::raise;
 use super::read::{self, Head};
 use super::write::{Columns, chain};
 use super::writer::Writer;
+use crate::bounded::{ANSWER, within};
 use crate::{Appended, StoreError};
 
 /// For how many streams the version is remembered.
 const VERSIONS: usize = 200_000;
-/// How long the writer tries to reach a lost database before it answers the waiting appends with an error.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two attempts to connect.
 const BREATH: Duration = Duration::from_millis(100);
 const EXCLUSION_VIOLATION: &str = "23P01";
@@ -79,7 +78,6 @@ impl KnownVersions for Versions {
 /// The connections that broke while a batch was being written.
 #[derive(Default)]
 pub(super) struct Lost {
-    since: Option<Instant>,
     sent: usize,
     /// The positions that the batch has if it was recorded although its connection broke. Until that is settled, the
     /// batch may still reach the database, so nothing is sent again and no request is answered with a refusal.
@@ -87,9 +85,9 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    /// Notes that the connection broke, and tells whether to go on.
-    pub(super) async fn again(&mut self, aim: Option<Aim>) -> bool {
-        let goes_on = self.since.get_or_insert_with(Instant::now).elapsed() <= PATIENCE;
+    /// Notes that the connection broke, and tells whether to go on, which is so up to the time `until`.
+    pub(super) async fn again(&mut self, aim: Option<Aim>, until: Instant) -> bool {
+        let goes_on = Instant::now() < until;
         if aim.is_some() {
             self.sent += 1;
             self.unsettled = aim;
@@ -108,14 +106,15 @@ impl Lost {
 }
 
 impl Writer {
-    /// Tries to write a batch.
-    pub(super) async fn attempt(&mut self, batch: &mut Batch) -> Outcome {
-        let mut connection = match self.connected().await {
+    /// Tries to write a batch. A connection that does not answer in time, or by `until`, counts as broken.
+    pub(super) async fn attempt(&mut self, batch: &mut Batch, until: Instant) -> Outcome {
+        let limit = patience(until);
+        let mut connection = match self.connected(limit).await {
             Ok(connection) => connection,
             Err(error @ (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)) => return Outcome::Failed(error),
             Err(error) => return Outcome::Lost(error, None),
         };
-        if let Err(error) = self.look_at_the_clock(&mut connection).await {
+        if let Err(error) = within(limit, self.look_at_the_clock(&mut connection)).await {
             drop(connection.detach());
             return Outcome::Lost(error, None);
         }
@@ -127,9 +126,9 @@ impl Writer {
         self.shared.store(self.contended > 0, Ordering::Relaxed);
         let outcome = if self.contended > 0 {
             self.contended = self.contended.saturating_sub(1);
-            self.write_locked(batch, &mut connection, &mut aim).await
+            within(limit, self.write_locked(batch, &mut connection, &mut aim)).await
         } else {
-            self.write(batch, &mut connection, &mut aim).await
+            within(limit, self.write(batch, &mut connection, &mut aim)).await
         };
         match outcome {
             Err(error) if is_lost(&error) => {
@@ -150,12 +149,13 @@ impl Writer {
 
     /// Finds out whether a batch was recorded whose connection broke, and keeps the batch out of the log if it was not.
     /// While that cannot be found out, for whatever reason, the answer is that the connection is lost.
-    pub(super) async fn settle(&mut self, batch: &Batch, aim: Aim) -> Outcome {
-        let mut connection = match self.connected().await {
+    pub(super) async fn settle(&mut self, batch: &Batch, aim: Aim, until: Instant) -> Outcome {
+        let limit = patience(until);
+        let mut connection = match self.connected(limit).await {
             Ok(connection) => connection,
             Err(error) => return Outcome::Lost(error, None),
         };
-        match read::settle(&mut connection, &aim.head).await {
+        match within(limit, read::settle(&mut connection, &aim.head)).await {
             Ok((head, recorded)) => {
                 self.connection = Some(connection);
                 let outcome = if recorded { Outcome::Written(self.arrive(batch, &aim)) } else { Outcome::Settled };
@@ -174,17 +174,17 @@ impl Writer {
     }
 
     /// The connection of the writer.
-    async fn connected(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    async fn connected(&mut self, limit: Duration) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => self.pool.acquire().await,
+            None => within(limit, self.pool.acquire()).await,
         }
     }
 
     /// Measures the clock of the database before a batch is stamped, if what is known of the clock is doubtful.
     async fn look_at_the_clock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if self.clock.is_doubtful() {
-            read::head(connection, &self.clock).await?;
+            read::head_on(connection, &self.clock).await?;
         }
         Ok(())
     }
@@ -258,14 +258,20 @@ impl Writer {
     }
 }
 
+/// How long to wait for the next answer of the database, if everything must be over by `until`.
+fn patience(until: Instant) -> Duration {
+    ANSWER.min(until.saturating_duration_since(Instant::now()))
+}
+
 fn is_violation(refusal: &dyn DatabaseError) -> bool {
     refusal.is_unique_violation() || refusal.code().is_some_and(|it| it == EXCLUSION_VIOLATION)
 }
 
-/// Whether an error means that the connection is lost. SQLSTATE 57Pxx: the server shuts down or ended the session.
+/// Whether an error means that the connection is lost. SQLSTATE 57Pxx and 25P03: the server shuts down or ended the
+/// session.
 fn is_lost(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it.starts_with("57P")),
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it.starts_with("57P") || it == "25P03"),
         _ => true,
     }
 }

@@ -1,6 +1,7 @@
 //! Chooses which of the waiting appends are written together.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -40,6 +41,11 @@ impl Batch {
             }
         }
         batch
+    }
+
+    /// When the append that waits longest began to wait.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.requests.iter().map(|it| it.since).min()
     }
 
     /// A batch of one append.

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
-use sqlx::postgres::PgListener;
+use sqlx::{Acquire as _, PgPool};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::read;
+use crate::bounded::{self, ANSWER, lend, within};
 use crate::{LogClock, Position};
 
 const CHANNEL: &str = "log_head";
@@ -35,12 +35,19 @@ pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mu
             changed = head.changed() => if changed.is_err() { return },
         }
         let position = *head.borrow_and_update();
-        let notified = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string());
-        if let Err(error) = notified.execute(&pool).await {
+        if let Err(error) = tell(&pool, CHANNEL, position).await {
             tracing::warn!(%error, "other processes were not notified of new events; they will read the head");
         }
         sleep(COALESCE).await;
     }
+}
+
+/// Sends a notification of a position to all processes that listen on a channel.
+async fn tell(pool: &PgPool, channel: &str, position: Position) -> Result<(), sqlx::Error> {
+    let mut db = lend(pool).await?;
+    let notification = sqlx::query("select pg_notify($1, $2)").bind(channel).bind(position.to_string());
+    let told = within(ANSWER, notification.execute(&mut *db)).await;
+    db.back(told).map(drop)
 }
 
 /// Listens for the notifications of other processes and raises the known head. Reading the head measures the clock of
@@ -54,8 +61,7 @@ pub(super) async fn listen(
 ) {
     loop {
         let listening = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(CHANNEL).await?;
+            let mut listener = bounded::listen(&pool, CHANNEL).await?;
             loop {
                 match tokio::time::timeout(interval, listener.recv()).await {
                     // A notification is only a hint, since any session may send one: the head is read from the log.
@@ -65,7 +71,10 @@ pub(super) async fn listen(
                             raise(&head, read::head(&pool, &clock).await?.position);
                         }
                     }
-                    Err(_) => raise(&head, read::head(&pool, &clock).await?.position),
+                    Err(_) => {
+                        bounded::test(&mut listener).await?;
+                        raise(&head, read::head(&pool, &clock).await?.position);
+                    }
                 }
             }
         };
@@ -87,10 +96,10 @@ pub(super) async fn listen(
 pub(super) async fn forget_receipts(pool: PgPool, retention: Duration, mut stop: watch::Receiver<bool>) {
     const EVERY: Duration = Duration::from_hours(1);
     loop {
-        let forgotten = sqlx::query("delete from log.receipts where recorded_at < now() - $1 * interval '1 second'")
-            .bind(retention.as_secs_f64())
-            .execute(&pool)
-            .await;
+        let forgotten = tokio::select! {
+            () = stopping(&mut stop) => return,
+            forgotten = forget(&pool, retention) => forgotten,
+        };
         if let Err(error) = forgotten {
             tracing::warn!(%error, "old receipts were not deleted; trying again in an hour");
         }
@@ -99,4 +108,21 @@ pub(super) async fn forget_receipts(pool: PgPool, retention: Duration, mut stop:
             () = sleep(EVERY) => {}
         }
     }
+}
+
+async fn forget(pool: &PgPool, retention: Duration) -> Result<(), sqlx::Error> {
+    /// How long the deletion of many receipts may take.
+    const PATIENCE: Duration = Duration::from_mins(5);
+    let mut db = lend(pool).await?;
+    let forgotten = async {
+        let mut transaction = db.begin().await?;
+        sqlx::raw_sql("set local statement_timeout = '5min'").execute(&mut *transaction).await?;
+        sqlx::query("delete from log.receipts where recorded_at < now() - $1 * interval '1 second'")
+            .bind(retention.as_secs_f64())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    };
+    let forgotten = within(PATIENCE, forgotten).await;
+    db.back(forgotten)
 }

@@ -12,7 +12,7 @@ mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::PgPool;
@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use self::writer::{Pending, Writer};
+use self::writer::{Known, Pending, Writer};
 use crate::chain::Hash;
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::recount::{ClaimsOf, ClaimsReport};
@@ -60,6 +60,8 @@ pub struct PgEventStore {
     /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
     head: watch::Receiver<Position>,
+    /// Why the last batch of appends could not be written; `None` if it was written.
+    trouble: Arc<watch::Sender<Option<StoreError>>>,
     clock: Arc<LogClock>,
     /// Whether another process has appended to the log lately.
     shared: Arc<AtomicBool>,
@@ -91,8 +93,14 @@ impl PgEventStore {
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
+        let trouble = Arc::new(watch::Sender::new(None));
         let shared = Arc::new(AtomicBool::new(false));
-        let known = (Arc::clone(&head_sender), Arc::clone(&clock), Arc::clone(&shared));
+        let known = Known {
+            head: Arc::clone(&head_sender),
+            clock: Arc::clone(&clock),
+            shared: Arc::clone(&shared),
+            trouble: Arc::clone(&trouble),
+        };
         let writer = Writer::new(pool.clone(), requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
@@ -101,7 +109,8 @@ impl PgEventStore {
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let places = Arc::new(Semaphore::new(options.queue));
-        Ok(Self { pool, queue, places, head, clock, shared, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+        let tasks = Mutex::new(tasks);
+        Ok(Self { pool, queue, places, head, trouble, clock, shared, vault, upcasters, stop, tasks })
     }
 }
 
@@ -112,7 +121,8 @@ impl EventStore for PgEventStore {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
         let prepared = prepare(append, &self.vault, &self.upcasters).await?;
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Pending { prepared, answer, place }).map_err(|_| AppendError::Closed)?;
+        let since = Instant::now();
+        self.queue.send(Pending { prepared, answer, since, place }).map_err(|_| AppendError::Closed)?;
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -196,6 +206,14 @@ impl EventStore for PgEventStore {
 
     fn clock(&self) -> &LogClock {
         &self.clock
+    }
+
+    async fn can_append(&self) -> Result<(), StoreError> {
+        if self.trouble.borrow().is_some() {
+            read::write_in_vain(&self.pool).await?;
+            self.trouble.send_replace(None);
+        }
+        Ok(())
     }
 
     fn vault(&self) -> &Vault {

@@ -7,8 +7,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{Acquire as _, PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
+use crate::bounded::{ANSWER, LONG_ANSWER, lend, within};
 use crate::chain::Hash;
 use crate::{LogClock, Position, Receipt, Recorded, Snapshot, StoreError, Wanted};
+
+/// Up to this number, events are read within [`ANSWER`].
+const FEW: i64 = 1_000;
 
 /// The end of the log: the position, hash and time of the newest event, and the fence, which keeps out batches that
 /// were sent before the fence was raised.
@@ -25,7 +29,14 @@ fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
 }
 
 /// Reads the head of the log, and measures the clock of the database on the way.
-pub(super) async fn head(db: impl PgExecutor<'_>, clock: &LogClock) -> Result<Head, sqlx::Error> {
+pub(super) async fn head(pool: &PgPool, clock: &LogClock) -> Result<Head, sqlx::Error> {
+    let mut db = lend(pool).await?;
+    let head = within(ANSWER, head_on(&mut db, clock)).await;
+    db.back(head)
+}
+
+/// Reads the head of the log like [`head`], on a connection.
+pub(super) async fn head_on(db: &mut PgConnection, clock: &LogClock) -> Result<Head, sqlx::Error> {
     let sent = Instant::now();
     let sql = "select position, hash, recorded_at, fence, clock_timestamp() from log.head";
     let row = sqlx::query(sql).fetch_one(db).await?;
@@ -58,8 +69,11 @@ pub(super) async fn settle(db: &mut PgConnection, aim: &Head) -> Result<(Head, b
 
 /// Commits something that changes nothing. Where a standby must confirm each commit, this one is answered only once the
 /// standby has everything that was visible before.
-pub(super) async fn confirm(db: &PgPool) -> Result<(), StoreError> {
-    sqlx::query("select pg_logical_emit_message(true, 'hims', '')").execute(db).await?;
+pub(super) async fn confirm(pool: &PgPool) -> Result<(), StoreError> {
+    let mut db = lend(pool).await?;
+    let sql = "select pg_logical_emit_message(true, 'hims', '')";
+    let confirmed = within(ANSWER, sqlx::query(sql).execute(&mut *db)).await;
+    db.back(confirmed)?;
     Ok(())
 }
 
@@ -79,7 +93,8 @@ fn recorded(row: PgRow) -> Result<Recorded, sqlx::Error> {
     })
 }
 
-pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
+pub(super) async fn load(pool: &PgPool, stream_id: Uuid, after: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
+    let mut db = lend(pool).await?;
     let events = sqlx::query(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
                 metadata::text, hash
@@ -89,12 +104,13 @@ pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32, limit: i32) -
     .bind(after)
     .bind(limit)
     .try_map(recorded)
-    .fetch_all(db)
-    .await?;
-    Ok(events)
+    .fetch_all(&mut *db);
+    let events = within(ANSWER, events).await;
+    Ok(db.back(events)?)
 }
 
-pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
+pub(super) async fn read(pool: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
+    let mut db = lend(pool).await?;
     let events = sqlx::query(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
                 metadata::text, hash
@@ -103,9 +119,9 @@ pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec
     .bind(after)
     .bind(limit)
     .try_map(recorded)
-    .fetch_all(db)
-    .await?;
-    Ok(events)
+    .fetch_all(&mut *db);
+    let events = within(if limit > FEW { LONG_ANSWER } else { ANSWER }, events).await;
+    Ok(db.back(events)?)
 }
 
 /// At most `limit` events in the order of stream and version, after the given stream and version.
@@ -127,7 +143,8 @@ pub(super) async fn by_stream(
     .await
 }
 
-pub(super) async fn search(db: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
+pub(super) async fn search(pool: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
+    let mut db = lend(pool).await?;
     let mut query = QueryBuilder::<Postgres>::new(
         "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
                 metadata::text, hash
@@ -153,27 +170,31 @@ pub(super) async fn search(db: &PgPool, wanted: &Wanted) -> Result<Vec<Recorded>
         query.push(" and position = any(").push_bind(it).push(")");
     }
     query.push(" order by position limit ").push_bind(wanted.limit);
-    Ok(query.build().try_map(recorded).fetch_all(db).await?)
+    let events = within(ANSWER, query.build().try_map(recorded).fetch_all(&mut *db)).await;
+    Ok(db.back(events)?)
 }
 
-pub(super) async fn owners(db: &PgPool, scope: &str, key: &[u8]) -> Result<Vec<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar(
+pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec<Uuid>, StoreError> {
+    let mut db = lend(pool).await?;
+    let owners = sqlx::query_scalar(
         "select owner from log.unique_claims where scope = $1 and key = $2
          union all
          select owner from log.shared_claims where scope = $1 and key = $2",
     )
     .bind(scope)
     .bind(key)
-    .fetch_all(db)
-    .await?)
+    .fetch_all(&mut *db);
+    let owners = within(ANSWER, owners).await;
+    Ok(db.back(owners)?)
 }
 
-pub(super) async fn receipt(db: &PgPool, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
+pub(super) async fn receipt(pool: &PgPool, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {
+    let mut db = lend(pool).await?;
     let row = sqlx::query("select fingerprint, first_position, last_position from log.receipts where command_id = $1")
         .bind(command_id)
-        .fetch_optional(db)
-        .await?;
-    let receipt = row.map(|row| {
+        .fetch_optional(&mut *db);
+    let row = within(ANSWER, row).await;
+    let receipt = db.back(row)?.map(|row| {
         Ok::<_, sqlx::Error>(Receipt {
             command_id,
             fingerprint: row.try_get(0)?,
@@ -185,12 +206,13 @@ pub(super) async fn receipt(db: &PgPool, command_id: Uuid) -> Result<Option<Rece
 }
 
 pub(super) async fn acknowledge(
-    db: &PgPool,
+    pool: &PgPool,
     receipt: &Receipt,
     stream_id: Uuid,
     version: i32,
 ) -> Result<Option<Position>, StoreError> {
-    Ok(sqlx::query_scalar(
+    let mut db = lend(pool).await?;
+    let position = sqlx::query_scalar(
         "insert into log.receipts (command_id, fingerprint, first_position, last_position, recorded_at)
          select $1, $2, position + 1, position, now() from log.events where stream_id = $3 and version = $4
          on conflict do nothing returning last_position",
@@ -199,16 +221,18 @@ pub(super) async fn acknowledge(
     .bind(&receipt.fingerprint)
     .bind(stream_id)
     .bind(version)
-    .fetch_optional(db)
-    .await?)
+    .fetch_optional(&mut *db);
+    let position = within(ANSWER, position).await;
+    Ok(db.back(position)?)
 }
 
-pub(super) async fn snapshot(db: &PgPool, stream_id: Uuid) -> Result<Option<(Snapshot, Option<Uuid>)>, StoreError> {
+pub(super) async fn snapshot(pool: &PgPool, stream_id: Uuid) -> Result<Option<(Snapshot, Option<Uuid>)>, StoreError> {
+    let mut db = lend(pool).await?;
     let row = sqlx::query("select version, state_version, state, subject_id from log.snapshots where stream_id = $1")
         .bind(stream_id)
-        .fetch_optional(db)
-        .await?;
-    let snapshot = row.map(|row| {
+        .fetch_optional(&mut *db);
+    let row = within(ANSWER, row).await;
+    let snapshot = db.back(row)?.map(|row| {
         let snapshot = Snapshot { version: row.try_get(0)?, state_version: row.try_get(1)?, state: row.try_get(2)? };
         Ok::<_, sqlx::Error>((snapshot, row.try_get(3)?))
     });
@@ -216,12 +240,13 @@ pub(super) async fn snapshot(db: &PgPool, stream_id: Uuid) -> Result<Option<(Sna
 }
 
 pub(super) async fn save_snapshot(
-    db: &PgPool,
+    pool: &PgPool,
     stream_id: Uuid,
     subject: Option<Uuid>,
     snapshot: &Snapshot,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let mut db = lend(pool).await?;
+    let saved = sqlx::query(
         "insert into log.snapshots (stream_id, version, state_version, state, subject_id) values ($1, $2, $3, $4, $5)
          on conflict (stream_id) do update
             set version = excluded.version, state_version = excluded.state_version, state = excluded.state,
@@ -233,7 +258,27 @@ pub(super) async fn save_snapshot(
     .bind(snapshot.state_version)
     .bind(&snapshot.state)
     .bind(subject)
-    .execute(db)
-    .await?;
+    .execute(&mut *db);
+    let saved = within(ANSWER, saved).await;
+    db.back(saved)?;
     Ok(())
+}
+
+/// Writes a receipt that is larger than any free page, so that the file of the table grows, and takes it back. Fails as
+/// long as nothing can be appended, because the disk is full or somebody keeps the head of the log locked.
+pub(super) async fn write_in_vain(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut db = lend(pool).await?;
+    let written = async {
+        let mut transaction = db.begin().await?;
+        head_locked(&mut transaction).await?;
+        sqlx::query(
+            "insert into log.receipts (command_id, fingerprint, first_position, last_position, recorded_at)
+             select gen_random_uuid(), string_agg(sha256(n::text::bytea), ''), 0, 0, now() from generate_series(1, 4096) n",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.rollback().await
+    };
+    let written = within(ANSWER, written).await;
+    db.back(written)
 }

@@ -58,6 +58,9 @@ const MEND: [&str; 6] = [
      on conflict do nothing",
 ];
 
+/// The bounds of a session while it goes through the whole log: a statement may take long, but not the pause after it.
+const UNHURRIED: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
+
 /// Compares the stored claims with the recomputed claims, as of one moment.
 pub(super) async fn compare(
     pool: &PgPool,
@@ -66,6 +69,7 @@ pub(super) async fn compare(
     claims_of: &ClaimsOf,
 ) -> Result<ClaimsReport, StoreError> {
     let mut transaction = pool.begin_with("begin isolation level repeatable read").await?;
+    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
     let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
     Ok(ClaimsReport { streams, skipped, ..differences(&mut transaction).await? })
 }
@@ -78,6 +82,7 @@ pub(super) async fn mend(
     claims_of: &ClaimsOf,
 ) -> Result<ClaimsReport, StoreError> {
     let mut transaction = pool.begin().await?;
+    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
     read::head_locked(&mut transaction).await?;
     let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
     for statement in MEND {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
@@ -13,16 +13,22 @@ use super::attempt::{Lost, Outcome, Versions};
 use super::batch::Batch;
 use super::feed::stopping;
 use super::read::Head;
+use crate::bounded::{end_stalled, lend};
 use crate::prepare::Prepared;
 use crate::{AppendError, Appended, LogClock, Position, StoreError};
 
 /// For how many batches the writer is careful after a constraint refused a batch or another process moved the head.
 const CAREFUL: u32 = 64;
 
+/// How long an append waits for its answer at most, whatever happens to the database.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// An append that waits for its answer.
 pub(super) struct Pending {
     pub(super) prepared: Prepared,
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+    /// When the append began to wait.
+    pub(super) since: Instant,
     /// The permit of the append, which is given back when the append is dropped.
     #[expect(dead_code, reason = "the permit is held until the append is answered")]
     pub(super) place: OwnedSemaphorePermit,
@@ -35,6 +41,14 @@ impl Pending {
     }
 }
 
+/// What the writer tells the rest of the event store.
+pub(super) struct Known {
+    pub(super) head: Arc<watch::Sender<Position>>,
+    pub(super) clock: Arc<LogClock>,
+    pub(super) shared: Arc<AtomicBool>,
+    pub(super) trouble: Arc<watch::Sender<Option<StoreError>>>,
+}
+
 pub(super) struct Writer {
     pub(super) pool: PgPool,
     requests: mpsc::UnboundedReceiver<Pending>,
@@ -42,6 +56,8 @@ pub(super) struct Writer {
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) head: Head,
     pub(super) known_head: Arc<watch::Sender<Position>>,
+    /// Why the last batch could not be written; `None` if it was written.
+    trouble: Arc<watch::Sender<Option<StoreError>>>,
     pub(super) clock: Arc<LogClock>,
     /// Whether another process has moved the head lately, for everybody to see.
     pub(super) shared: Arc<AtomicBool>,
@@ -58,7 +74,7 @@ impl Writer {
         pool: PgPool,
         requests: mpsc::UnboundedReceiver<Pending>,
         head: Head,
-        (known_head, clock, shared): (Arc<watch::Sender<Position>>, Arc<LogClock>, Arc<AtomicBool>),
+        Known { head: known_head, clock, shared, trouble }: Known,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (waiting, connection, versions) = (VecDeque::new(), None, Versions::default());
@@ -70,6 +86,7 @@ impl Writer {
             connection,
             head,
             known_head,
+            trouble,
             clock,
             shared,
             versions,
@@ -114,14 +131,16 @@ impl Writer {
     /// Writes a batch, with further attempts if necessary, and answers every request of the batch.
     async fn record(&mut self, mut batch: Batch) {
         let started = Instant::now();
+        let until = batch.since().unwrap_or(started) + PATIENCE;
         let (mut violated, mut lost) = (false, Lost::default());
         loop {
             let outcome = match lost.unsettled {
-                Some(aim) => self.settle(&batch, aim).await,
-                None => self.attempt(&mut batch).await,
+                Some(aim) => self.settle(&batch, aim, until).await,
+                None => self.attempt(&mut batch, until).await,
             };
             match outcome {
                 Outcome::Written(appended) => {
+                    self.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     if !batch.requests.is_empty() {
                         metrics::histogram!("hims_append_batch_size").record(count(batch.requests.len()));
                         metrics::histogram!("hims_append_seconds").record(started.elapsed().as_secs_f64());
@@ -139,16 +158,24 @@ impl Writer {
                     violated = true;
                     self.thorough = CAREFUL;
                 }
-                Outcome::Violated | Outcome::Failed(sqlx::Error::Database(_)) if batch.requests.len() > 1 => {
+                Outcome::Failed(error) if is_busy(&error) && Instant::now() < until => {
+                    tracing::warn!(%error, "a lock kept appends waiting; trying again");
+                    self.free_head().await;
+                }
+                Outcome::Failed(error) if !may_be_the_requests_fault(&error) => return self.fail(batch, &error, &lost),
+                Outcome::Violated | Outcome::Failed(_) if batch.requests.len() > 1 => {
                     return self.record_one_by_one(batch).await;
                 }
                 Outcome::Violated => return refuse(batch, &AppendError::GuardFailed),
                 Outcome::Refused(refusal) => return refuse(batch, &refusal.into()),
-                Outcome::Failed(error) => return fail(batch, &error),
+                Outcome::Failed(error) => return self.fail(batch, &error, &lost),
                 Outcome::Lost(error, aim) => {
                     tracing::warn!(%error, "lost the connection while writing a batch of appends");
-                    if !lost.again(aim).await {
-                        return fail(batch, &error);
+                    if is_busy(&error) {
+                        self.free_head().await;
+                    }
+                    if !lost.again(aim, until).await {
+                        return self.fail(batch, &error, &lost);
                     }
                 }
             }
@@ -163,23 +190,45 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Answers the requests of a batch that could not be written. Nothing of the batch is recorded, unless it was sent
+    /// on a connection that broke: then nobody knows.
+    fn fail(&self, batch: Batch, error: &sqlx::Error, lost: &Lost) {
+        tracing::error!(%error, requests = batch.requests.len(), "appends could not be written");
+        let refusal = match error {
+            sqlx::Error::Database(refusal) if is_the_requests_fault(refusal.as_ref()) => {
+                AppendError::Malformed(refusal.message().to_owned())
+            }
+            error => {
+                let unknown = || StoreError::Unsettled(error.to_string());
+                let reason = if lost.unsettled.is_none() { error.into() } else { unknown() };
+                self.trouble.send_replace(Some(reason.clone()));
+                reason.into()
+            }
+        };
+        refuse(batch, &refusal);
+    }
+
+    /// Ends the sessions that keep the head of the log locked and will never go on.
+    async fn free_head(&self) {
+        let freed = async {
+            let mut db = lend(&self.pool).await?;
+            let freed = end_stalled(&mut db, "log.head").await;
+            db.back(freed)
+        };
+        match freed.await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::warn!(sessions, "ended sessions that kept the head of the log locked"),
+            Err(error) => tracing::warn!(%error, "sessions that keep the head of the log locked were not ended"),
+        }
+    }
+}
+
 fn answer(batch: Batch, appended: Vec<Appended>) {
     for (request, appended) in batch.requests.into_iter().zip(appended) {
         // The caller may no longer wait for the answer. The events are recorded all the same.
         let _ = request.answer.send(Ok(appended));
     }
-}
-
-/// Answers the requests of a batch that could not be written.
-fn fail(batch: Batch, error: &sqlx::Error) {
-    tracing::error!(%error, requests = batch.requests.len(), "appends could not be written");
-    let refusal = match error {
-        sqlx::Error::Database(refusal) if is_the_requests_fault(refusal.as_ref()) => {
-            AppendError::Malformed(refusal.message().to_owned())
-        }
-        error => AppendError::Store(StoreError::Unavailable(error.to_string())),
-    };
-    refuse(batch, &refusal);
 }
 
 /// Answers all requests of a batch with the same refusal.
@@ -193,6 +242,20 @@ fn refuse(batch: Batch, refusal: &AppendError) {
 /// constraint.
 fn is_the_requests_fault(error: &dyn sqlx::error::DatabaseError) -> bool {
     error.code().is_some_and(|it| it.starts_with("22") || it.starts_with("23"))
+}
+
+/// Whether one request of a batch may be the reason why the database refused the whole batch. A lack of resources
+/// (SQLSTATE class 53) or a lock that somebody else holds is nobody's fault.
+fn may_be_the_requests_fault(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(refusal) = error else { return false };
+    !is_busy(error) && !refusal.code().is_some_and(|it| it.starts_with("53"))
+}
+
+/// Whether a statement was given up because somebody else held a lock: SQLSTATE 55P03 (a lock was not available), 57014
+/// (the statement took too long) and class 40 (a deadlock). The statement had no effect.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(refusal) = error else { return false };
+    refusal.code().is_some_and(|it| it == "55P03" || it == "57014" || it.starts_with("40"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a batch has far fewer than 2^52 requests")]

@@ -9,9 +9,10 @@ use sqlx::{PgConnection, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::table;
+use super::{reason, table};
 use crate::machinery::event::Decoded;
 use crate::machinery::form::FORM;
+use crate::machinery::lease::EXTENDED;
 use crate::tables::audit::{self, AuditRow};
 use crate::tables::dispatch::AllChanges;
 
@@ -24,6 +25,14 @@ pub(crate) enum ProjectError {
     /// The database refused a statement or did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// The database refused rows of a read table or did not answer.
+    #[error("{error}")]
+    Table {
+        table: &'static str,
+        /// The lengths of the texts in the rows, with their columns.
+        lengths: Vec<(&'static str, usize)>,
+        error: sqlx::Error,
+    },
     /// The log could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,21 +47,22 @@ impl ProjectError {
         match self {
             Self::MissingRow { .. } => true,
             // SQLSTATE classes 22 (invalid data) and 23 (a broken constraint). Every other error may be temporary.
-            Self::Database(sqlx::Error::Database(error)) => {
+            Self::Database(sqlx::Error::Database(error)) | Self::Table { error: sqlx::Error::Database(error), .. } => {
                 error.code().is_some_and(|it| it.starts_with("22") || it.starts_with("23"))
             }
-            Self::Database(_) | Self::Store(_) | Self::CheckpointMoved => false,
+            Self::Database(_) | Self::Table { .. } | Self::Store(_) | Self::CheckpointMoved => false,
         }
     }
 
-    /// The cause in the form that `projection_failures` stores, which holds no personal value.
-    fn reason(&self) -> String {
+    /// The cause in the form that `projection_failures` stores: what went wrong, with the table, constraint and column,
+    /// and no personal value.
+    async fn reason(&self, db: &mut PgConnection) -> Result<String, sqlx::Error> {
         match self {
-            Self::Database(sqlx::Error::Database(error)) => {
-                let constraint = error.constraint().unwrap_or("no named constraint");
-                format!("{} of {}: {constraint}", error.code().unwrap_or_default(), error.table().unwrap_or("no table"))
+            Self::Database(sqlx::Error::Database(error)) => reason::describe(db, None, error.as_ref()).await,
+            Self::Table { table, lengths, error: sqlx::Error::Database(error) } => {
+                reason::describe(db, Some((table, lengths)), error.as_ref()).await
             }
-            other => other.to_string(),
+            other => Ok(other.to_string()),
         }
     }
 }
@@ -190,7 +200,8 @@ impl Batch {
                 Ok(()) => release(db, "one_event").await?,
                 Err(error) if error.is_poison() => {
                     roll_back(db, "one_event").await?;
-                    park(db, &Parked::at(&event.opened, error.reason())).await?;
+                    let reason = error.reason(db).await?;
+                    park(db, &Parked::at(&event.opened, reason)).await?;
                     audit.add(db, vec![audit::parked_row(&event.opened.recorded)]).await?;
                     parked.insert(stream_id);
                 }
@@ -219,18 +230,21 @@ async fn write(
     Ok(())
 }
 
-/// Moves the checkpoint to the end of the batch, if the checkpoint is still at `from` and the tables are of this
-/// program's form. This is the first step of a batch: the lock on the checkpoint's row keeps other processes from
+/// Moves the checkpoint to the end of the batch, if the checkpoint is still at `from`, the tables are of this program's
+/// form, and no other session holds the lease. This is the first step of a batch: the lock on the checkpoint's row keeps other processes from
 /// writing the tables.
 async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<(), ProjectError> {
-    let moved =
-        sqlx::query("update projection_checkpoint set position = $2, hash = $3 where position = $1 and form = $4")
-            .bind(from)
-            .bind(batch.last)
-            .bind(batch.hash)
-            .bind(FORM.as_str())
-            .execute(db)
-            .await?;
+    let sql = format!(
+        "update projection_checkpoint set position = $2, hash = $3, {EXTENDED}
+          where position = $1 and form = $4 and coalesce(held_by, pg_backend_pid()) = pg_backend_pid()"
+    );
+    let moved = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(from)
+        .bind(batch.last)
+        .bind(batch.hash)
+        .bind(FORM.as_str())
+        .execute(db)
+        .await?;
     if moved.rows_affected() == 1 { Ok(()) } else { Err(ProjectError::CheckpointMoved) }
 }
 

@@ -169,6 +169,13 @@ fn write_json(json: &mut Vec<u8>, value: &impl Serialize) {
     }
 }
 
+/// The number of characters of a text; 0 for a value that is not a text.
+pub(crate) fn length(value: &impl ColumnType) -> usize {
+    let mut json = Vec::new();
+    value.write_json(&mut json);
+    serde_json::from_slice::<String>(&json).map_or(0, |text| text.chars().count())
+}
+
 /// The members of a JSON object, without braces: columns and their values, as the audit shows the columns.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Members(pub(crate) Vec<u8>);

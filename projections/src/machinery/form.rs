@@ -55,8 +55,8 @@ pub enum Standing {
     Newer,
     /// The tables are of another form because a read migration of this program was reverted or is not applied yet.
     TakenBack,
-    /// The tables show events that the log does not hold. The program never replaces such tables by itself, since they
-    /// may be the only record of the events.
+    /// The tables do not fit the log: they show events that the log does not hold, or their checkpoint is not where
+    /// their rows end. The program never replaces such tables by itself, since they may be the only record of the events.
     Beyond,
 }
 
@@ -86,11 +86,44 @@ pub(crate) async fn look_at_checkpoint(db: &mut PgConnection) -> Result<Living, 
     }
     let sql = format!(
         "select c.position, c.form,
-                c.position = 0 or exists (select from log.events e where e.position = c.position and e.hash = c.hash)
+                case when c.position = 0 then c.hash is null
+                     else exists (select from log.events e where e.position = c.position and e.hash = c.hash) end
            from {READ_SCHEMA}.projection_checkpoint c"
     );
-    let row: Option<(Position, String, bool)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_optional(db).await?;
-    Ok(row.map_or(none, |(position, form, is_of_log)| Living { standing: standing(&form, is_of_log), position }))
+    let row: Option<(Position, String, bool)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_optional(&mut *db).await?;
+    let Some((position, form, is_of_log)) = row else { return Ok(none) };
+    let mut standing = standing(&form, is_of_log);
+    if standing == Standing::Current {
+        if !has_all_columns(db).await? {
+            // Somebody dropped a table or a column.
+            standing = Standing::Due;
+        } else if shows_later_events(db).await? {
+            standing = Standing::Beyond;
+        }
+    }
+    Ok(Living { standing, position })
+}
+
+/// Whether the living tables have all columns that this program declares.
+async fn has_all_columns(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let columns_of =
+        |table: &'static Table| table.columns.iter().chain(table.generated).map(|it| (table.name, it.name));
+    let (tables, columns): (Vec<&str>, Vec<&str>) = TABLES.iter().flat_map(columns_of).unzip();
+    let sql = "select count(*) = cardinality($2)
+                 from pg_attribute a join pg_class c on c.oid = a.attrelid
+                where c.relnamespace = to_regnamespace($1) and a.attnum > 0 and not a.attisdropped
+                  and (c.relname, a.attname) in (select * from unnest($2::text[], $3::text[]))";
+    sqlx::query_scalar(sql).bind(READ_SCHEMA).bind(tables).bind(columns).fetch_one(db).await
+}
+
+/// Whether the audit log, which has a row for each event, has a row of an event after the checkpoint: somebody put the
+/// checkpoint back, and projecting from there would project events twice.
+async fn shows_later_events(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let sql = format!(
+        "select exists (select from {READ_SCHEMA}.audit_logs a
+                         where a.position > (select position from {READ_SCHEMA}.projection_checkpoint))"
+    );
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(db).await
 }
 
 fn standing(form: &str, is_of_log: bool) -> Standing {

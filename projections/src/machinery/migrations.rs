@@ -24,6 +24,11 @@ const READ: &str = "read ";
 /// The table of applied migrations, with its schema, so that the name does not depend on the search path.
 const TABLE: &str = "public._sqlx_migrations";
 
+/// The settings of a session that migrates. A migration may take long, and so may the wait for the migrations of another
+/// node; but a session whose program was stopped ends, and with it the lock that makes the other nodes wait.
+const SESSION: &str = "set search_path to public; set statement_timeout = 0; set lock_timeout = 0;
+    set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = '30s'";
+
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.dangerous_set_table_name(TABLE);
@@ -166,7 +171,7 @@ async fn in_session<T>(
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, MigrateError>,
 ) -> Result<T, MigrateError> {
     let mut session = pool.acquire().await?.detach();
-    session.execute("set search_path to public").await?;
+    session.execute(SESSION).await?;
     let done = work(&mut session).await;
     session.close().await?;
     done

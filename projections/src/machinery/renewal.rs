@@ -7,9 +7,9 @@ use hims_event_store::Position;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::machinery::form::{Standing, look};
+use crate::machinery::form::Standing;
 use crate::machinery::rebuild::{Rebuild, RebuildError, Rebuilt};
-use crate::machinery::runner::{Known, PAUSE, stopping};
+use crate::machinery::runner::{Known, PAUSE, look_by, stopping};
 
 /// How long to wait after a failed rebuild.
 const RETRY: Duration = Duration::from_secs(5);
@@ -43,8 +43,7 @@ async fn renew_once(rebuild: &Rebuild, known: &Known) {
             RETRY
         }
     };
-    let looked = async { look(&mut *rebuild.pool.acquire().await?).await };
-    match looked.await {
+    match look_by(&rebuild.pool).await {
         Ok(living) => known.learn(living),
         Err(error) => tracing::warn!(%error, "the state of the read tables could not be determined"),
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use hims_event_store::bounded::{self, ANSWER, LONG_ANSWER, lend, within};
 use hims_event_store::{EventStore, Position};
-use sqlx::postgres::PgListener;
 use sqlx::{Acquire, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::machinery::batch::{AuditTo, Batch, ProjectError};
 use crate::machinery::form::{Living, Standing, look, look_at_checkpoint};
+use crate::machinery::lease::{self, Held};
 use crate::machinery::rebuild::Rebuild;
 use crate::machinery::renewal::renew;
 
@@ -29,19 +30,24 @@ const COALESCE: Duration = Duration::from_millis(20);
 /// How often to read the checkpoint, in case a notification was lost.
 const POLL: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "read_position";
-/// The advisory lock of the process that projects ("hims" in ASCII). The lock ends with the session, even in a crash.
-const LOCK: i64 = 0x6869_6d73;
+/// How long a batch may take. After a batch that takes longer, the next one is smaller.
+const BATCH_TIME: Duration = LONG_ANSWER;
+/// How long the read tables may lie behind the log without moving on before they count as standing still.
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// What this process knows of the living read tables.
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) standing: watch::Sender<Standing>,
     position: watch::Sender<Position>,
+    /// When the tables were last seen to move on, or to be at the end of the log.
+    moved_at: watch::Sender<Instant>,
 }
 
 impl Known {
     fn new(living: Living) -> Self {
-        let known = Self { standing: watch::Sender::new(Standing::Current), position: watch::Sender::new(0) };
+        let (standing, moved_at) = (watch::Sender::new(Standing::Current), watch::Sender::new(Instant::now()));
+        let known = Self { standing, position: watch::Sender::new(0), moved_at };
         known.learn(living);
         known
     }
@@ -72,23 +78,34 @@ impl Known {
             ),
             Standing::Beyond => tracing::error!(
                 position,
-                "the read tables show events that the log does not hold, and are not updated: find out what happened \
-                 to the log, then run `hims rebuild`"
+                "the read tables do not fit the log, and are not updated: find out what happened to the log, then run \
+                 `hims rebuild`"
             ),
         }
     }
 
     fn raise(&self, position: Position) {
-        self.position.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position);
+        if self.position.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position) {
+            self.moved_at.send_replace(Instant::now());
+        }
+    }
+
+    /// Notes that nothing waits to be projected if the tables are at the end of the log.
+    fn compare(&self, head: Position) {
+        if *self.position.borrow() >= head {
+            self.moved_at.send_replace(Instant::now());
+        }
     }
 }
 
 /// Projects the log into the read tables, if these are of this program's form. Only one process projects at a time: the
-/// process holds an advisory lock that ends with its session, and compares and sets the checkpoint in each batch.
+/// process holds a lease, and compares and sets the checkpoint in each batch.
 pub struct Runner {
     store: Arc<dyn EventStore>,
     pool: PgPool,
     known: Known,
+    /// The greatest size of the next batch.
+    greatest: i64,
     stop: watch::Receiver<bool>,
 }
 
@@ -98,6 +115,7 @@ pub struct RunnerHandle {
     pub position: watch::Receiver<Position>,
     /// How the read tables compare with this program's form and with the log, as far as this process knows.
     pub standing: watch::Receiver<Standing>,
+    moved_at: watch::Receiver<Instant>,
     /// The end of the log when the projection started.
     began_at: Position,
     stop: watch::Sender<bool>,
@@ -118,19 +136,20 @@ impl Runner {
         renews: bool,
     ) -> Result<RunnerHandle, sqlx::Error> {
         let began_at = *store.head().borrow();
-        let known = Known::new(look(&mut *owner.acquire().await?).await?);
+        let known = Known::new(look_by(&owner).await?);
         let (position, standing) = (known.position.subscribe(), known.standing.subscribe());
+        let moved_at = known.moved_at.subscribe();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = vec![
-            tokio::spawn(listen(pool.clone(), owner.clone(), known.clone(), stopped.clone())),
+            tokio::spawn(listen((pool.clone(), owner.clone()), store.head(), known.clone(), stopped.clone())),
             tokio::spawn(notify(pool.clone(), position.clone(), stopped.clone())),
         ];
         if renews {
             let rebuild = Rebuild { store: Arc::clone(&store), pool: owner };
             tasks.push(tokio::spawn(renew(rebuild, known.clone(), stopped.clone())));
         }
-        tasks.push(tokio::spawn(Self { store, pool, known, stop: stopped }.run()));
-        Ok(RunnerHandle { position, standing, began_at, stop, tasks })
+        tasks.push(tokio::spawn(Self { store, pool, known, greatest: BATCH.1, stop: stopped }.run()));
+        Ok(RunnerHandle { position, standing, moved_at, began_at, stop, tasks })
     }
 
     async fn run(mut self) {
@@ -141,7 +160,9 @@ impl Runner {
                 projected = self.project() => projected,
             };
             match projected {
-                Ok(()) | Err(ProjectError::CheckpointMoved) => {}
+                Ok(()) => {}
+                // A rebuild replaced the tables, or another process took the lease: begin again at once.
+                Err(ProjectError::CheckpointMoved) => continue,
                 Err(error) => tracing::warn!(%error, "projecting was interrupted; trying again"),
             }
             sleep(PAUSE).await;
@@ -152,50 +173,48 @@ impl Runner {
     async fn project(&mut self) -> Result<(), ProjectError> {
         // Waiting fails only when no sender is left, and `self.known` is a sender.
         let _ = self.known.standing.subscribe().wait_for(|it| *it == Standing::Current).await;
-        let mut db = self.pool.acquire().await?;
-        let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *db).await?;
-        if !locked {
-            return Ok(());
-        }
-        // The connection is detached, since it must not go back to the pool with the lock.
-        let mut db = db.detach();
+        let mut head = self.store.head();
+        let mut db = lend(&self.pool).await?;
+        let begun = within(ANSWER, self.begin(&mut db)).await;
+        let Ok(Some(mut position)) = begun else { return Ok(db.back(begun).map(drop)?) };
+        // The lease belongs to the session, so the connection must not go back to the pool.
+        let mut db = db.keep();
         // A crash of the database may lose the last commits. Their events are projected again, since the checkpoint is
         // lost with the rows.
-        sqlx::query("set synchronous_commit = off").execute(&mut db).await?;
-        let mut head = self.store.head();
-        let Some(mut position) = self.begin(&mut db).await? else { return Ok(()) };
+        within(ANSWER, sqlx::query("set synchronous_commit = off").execute(&mut db)).await?;
+        let mut end = 0;
         loop {
-            let behind = *head.borrow_and_update() - position;
-            if behind <= 0 {
+            end = end.max(*head.borrow_and_update());
+            if *self.known.standing.borrow() != Standing::Current {
+                return Ok(());
+            }
+            if end <= position {
                 match tokio::time::timeout(POLL, head.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Ok(()),
-                    // After a rebuild, projecting begins again at the checkpoint of the new tables.
-                    Err(_) => match self.begin(&mut db).await? {
-                        Some(begin) => position = begin,
-                        None => return Ok(()),
+                    // The head is read together with the renewal, in case a notification was lost.
+                    Err(_) => match within(ANSWER, lease::renew(&mut db)).await? {
+                        Some(Held { position: stored, head }) if stored == position => end = head,
+                        _ => return Err(ProjectError::CheckpointMoved),
                     },
                 }
                 continue;
             }
             let started = Instant::now();
-            let limit = behind.clamp(BATCH.0, BATCH.1);
+            let limit = (end - position).clamp(BATCH.0, BATCH.1).min(self.greatest);
             let Some(batch) = Batch::read(self.store.as_ref(), position, limit).await? else {
                 // The notification named a position that the log does not have yet: wait.
                 sleep(PAUSE).await;
                 continue;
             };
             let (next, recorded_at, count) = (batch.last, batch.recorded_at, batch.count());
-            let mut transaction = db.begin().await.map_err(ProjectError::from)?;
-            match batch.project(&mut transaction, self.store.as_ref(), position, AuditTo::Table).await {
-                Ok(()) => transaction.commit().await?,
-                Err(ProjectError::CheckpointMoved) => {
-                    transaction.rollback().await?;
-                    let Some(begin) = self.begin(&mut db).await? else { return Ok(()) };
-                    position = begin;
-                    continue;
+            match tokio::time::timeout(BATCH_TIME, self.write(batch, &mut db, position)).await {
+                Ok(Ok(())) => self.greatest = (self.greatest * 2).min(BATCH.1),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {
+                    self.greatest = (self.greatest / 10).max(10);
+                    return Err(bounded::too_late().into());
                 }
-                Err(error) => return Err(error),
             }
             position = next;
             self.known.raise(position);
@@ -206,8 +225,19 @@ impl Runner {
         }
     }
 
-    /// The checkpoint's position, at which projecting begins; `None` if the tables are not of this program's form.
+    async fn write(&self, batch: Batch, db: &mut PgConnection, from: Position) -> Result<(), ProjectError> {
+        let mut transaction = db.begin().await?;
+        batch.project(&mut transaction, self.store.as_ref(), from, AuditTo::Table).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes the lease, and returns the checkpoint's position, at which projecting begins. `None` if the tables are not
+    /// of this program's form, or another process projects.
     async fn begin(&self, db: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
+        if look_at_checkpoint(db).await?.standing != Standing::Current || !lease::take(db).await? {
+            return Ok(None);
+        }
+        // The previous holder may have moved the checkpoint before the lease was taken.
         let living = look_at_checkpoint(db).await?;
         let is_ours = living.standing == Standing::Current;
         if is_ours {
@@ -224,11 +254,15 @@ impl RunnerHandle {
         let _ = self.position.clone().wait_for(|it| *it >= position).await;
     }
 
-    /// Whether the read tables show every event that was recorded before the projection started, and are of this
-    /// program's form or a newer one.
-    pub fn has_caught_up(&self) -> bool {
-        matches!(*self.standing.borrow(), Standing::Current | Standing::Newer)
-            && *self.position.borrow() >= self.began_at
+    /// Whether read tables at a position show every event that was recorded before the projection started, and are of
+    /// this program's form or a newer one.
+    pub fn has_caught_up(&self, position: Position) -> bool {
+        matches!(*self.standing.borrow(), Standing::Current | Standing::Newer) && position >= self.began_at
+    }
+
+    /// Whether the read tables have been behind the log for a while and do not move on.
+    pub fn stands_still(&self) -> bool {
+        self.moved_at.borrow().elapsed() > STANDSTILL
     }
 
     /// Stops the projection. A batch in progress is rolled back and projected at the next start; a rebuild in progress
@@ -270,23 +304,42 @@ async fn notify(pool: PgPool, mut position: watch::Receiver<Position>, mut stop:
             changed = position.changed() => if changed.is_err() { return },
         }
         let reached = *position.borrow_and_update();
-        let notified = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(reached.to_string());
-        if let Err(error) = notified.execute(&pool).await {
+        if let Err(error) = tell(&pool, reached).await {
             tracing::warn!(%error, "other processes could not be notified of the read tables' position");
         }
         sleep(COALESCE).await;
     }
 }
 
+async fn tell(pool: &PgPool, position: Position) -> Result<(), sqlx::Error> {
+    let mut db = lend(pool).await?;
+    let notification = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string());
+    let told = within(ANSWER, notification.execute(&mut *db)).await;
+    db.back(told).map(drop)
+}
+
+/// Examines the living read tables on a connection of their owner.
+pub(crate) async fn look_by(owner: &PgPool) -> Result<Living, sqlx::Error> {
+    let mut db = lend(owner).await?;
+    let living = within(ANSWER, look(&mut db)).await;
+    db.back(living)
+}
+
 /// Receives the read tables' position from the process that projects. Also examines the tables from time to time, and
 /// more often while the tables are not of this program's form.
-async fn listen(pool: PgPool, owner: PgPool, known: Known, mut stop: watch::Receiver<bool>) {
+async fn listen(
+    (pool, owner): (PgPool, PgPool),
+    head: watch::Receiver<Position>,
+    known: Known,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let listening = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(CHANNEL).await?;
+            let mut listener = bounded::listen(&pool, CHANNEL).await?;
             loop {
-                known.learn(look(&mut *owner.acquire().await?).await?);
+                bounded::test(&mut listener).await?;
+                known.learn(look_by(&owner).await?);
+                known.compare(*head.borrow());
                 let patience = if *known.standing.borrow() == Standing::Current { POLL } else { PAUSE };
                 let next_look = tokio::time::Instant::now() + patience;
                 while let Ok(notification) = tokio::time::timeout_at(next_look, listener.recv()).await {

@@ -83,6 +83,8 @@ pub(crate) trait Row: Clone + PartialEq + Send + Sync + 'static {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
     /// The columns that the audit shows: those that differ from `other` or, without another row, are not null.
     fn shown(&self, other: Option<&Self>) -> Members;
+    /// The length of the text in each column, to find out which text is too long for its column.
+    fn lengths(&self) -> Vec<(&'static str, usize)>;
 }
 
 /// Reads the rows that have one of the keys in a column.
@@ -294,6 +296,10 @@ macro_rules! table {
                     $( $field: ::sqlx::Row::try_get(row, index.next().unwrap_or_default())?, )*
                     stamps: $crate::machinery::stamps::Stamps::read(row, Self::OWN.len(), Self::STAMPS)?,
                 })
+            }
+
+            fn lengths(&self) -> Vec<(&'static str, usize)> {
+                vec![$( (stringify!($field), $crate::machinery::column::length(&self.$field)) ),*]
             }
 
             fn shown(&self, other: Option<&Self>) -> $crate::machinery::column::Members {

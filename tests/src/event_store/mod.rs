@@ -23,6 +23,7 @@ mod crash;
 mod lost;
 mod nodes;
 mod queue;
+mod stalled;
 mod standby;
 mod tampering;
 mod text;

@@ -40,6 +40,11 @@ impl Client {
         self.send(self.request(Method::POST, "/api/v1/sessions").json(&body)).await
     }
 
+    /// The address of the node.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The same session at another node.
     pub(crate) fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }

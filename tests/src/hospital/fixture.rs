@@ -128,12 +128,19 @@ impl Node {
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
+impl Node {
+    /// Stops the node in good order, and waits until it has stopped.
+    pub(crate) fn end(&mut self) {
         drop(self.stop.take());
         let ended = self.thread.take().map(JoinHandle::join);
         if !std::thread::panicking() {
             assert!(!matches!(ended, Some(Err(_))), "the server ended badly");
         }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.end();
     }
 }

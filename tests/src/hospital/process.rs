@@ -1,6 +1,6 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
 use super::Client;
@@ -34,9 +34,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the server, and waits until the server prints the address on which it listens.
     pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &["--demo"], |_| {})
+    }
+
+    /// Starts the server with further arguments and a change of its environment.
+    pub(crate) fn start_with(data_dir: &Path, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let mut command = hims();
-        command.args(["serve", "--demo", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command.args(["serve", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(arguments);
         command.env("HIMS_LOGINS_PER_MINUTE", "10000").env("RUST_LOG", "off");
+        change(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("standard output")).lines();
         let listens = "AROCORD-HIMS listens on ";
@@ -51,6 +57,11 @@ impl Process {
         let file =
             std::fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).expect("a running PostgreSQL");
         file.lines().next().and_then(|it| it.parse().ok()).expect("a process id")
+    }
+
+    /// The standard error of the server, if it was piped.
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
+        self.child.stderr.take()
     }
 
     /// Sends the server a signal.

@@ -1,12 +1,12 @@
-//! A proxy in front of PostgreSQL that breaks connections at the worst moment.
+//! A proxy in front of PostgreSQL that breaks connections at the worst moment, or falls silent.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
 
 use super::{cluster, scratch};
@@ -16,7 +16,9 @@ type Trap = Arc<Mutex<Option<(&'static [u8], oneshot::Sender<Captured>)>>>;
 /// Passes all bytes between clients and PostgreSQL, until told to break connections.
 pub(crate) struct Proxy {
     folder: TempDir,
+    port: u16,
     cut: watch::Sender<()>,
+    silence: watch::Sender<()>,
     trap: Trap,
 }
 
@@ -26,24 +28,45 @@ pub(crate) struct Captured {
     server: UnixStream,
 }
 
+/// What happens to a connection.
+#[derive(Clone)]
+struct Fate {
+    cut: watch::Receiver<()>,
+    silence: watch::Receiver<()>,
+    trap: Trap,
+}
+
 impl Proxy {
     pub(crate) async fn start() -> Self {
         Self::before(&cluster().await.connect_options())
     }
 
-    /// A proxy in front of the server that the options reach.
+    /// A proxy in front of the server that the options reach. Listens on a Unix socket and on a port of TCP.
     pub(crate) fn before(server: &PgConnectOptions) -> Self {
         let folder = scratch("proxy");
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
+        let tcp = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = tcp.local_addr().expect("an address").port();
+        tcp.set_nonblocking(true).expect("a listener without blocking");
+        let tcp = TcpListener::from_std(tcp).expect("a listener");
         let upstream = server.get_socket().expect("a socket").join(".s.PGSQL.5432");
-        let (cut, trap) = (watch::Sender::new(()), Trap::default());
-        let (links, traps) = (cut.clone(), trap.clone());
+        let (cut, silence, trap) = (watch::Sender::new(()), watch::Sender::new(()), Trap::default());
+        let (cuts, silences, traps) = (cut.clone(), silence.clone(), trap.clone());
         tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_on(client, connect(&upstream).await, links.subscribe(), traps.clone()));
+            loop {
+                let fate = || Fate { cut: cuts.subscribe(), silence: silences.subscribe(), trap: traps.clone() };
+                tokio::select! {
+                    Ok((client, _)) = listener.accept() => {
+                        tokio::spawn(pass_on(client, connect(&upstream).await, fate()));
+                    }
+                    Ok((client, _)) = tcp.accept() => {
+                        tokio::spawn(pass_on(client, connect(&upstream).await, fate()));
+                    }
+                    else => return,
+                }
             }
         });
-        Self { folder, cut, trap }
+        Self { folder, port, cut, silence, trap }
     }
 
     /// The options to connect through the proxy to the server that `behind` describes.
@@ -51,10 +74,21 @@ impl Proxy {
         behind.clone().socket(self.folder.path())
     }
 
+    /// The URL to connect over TCP through the proxy to a database of the cluster.
+    pub(crate) fn url(&self, behind: &PgConnectOptions) -> String {
+        let (user, database) = (behind.get_username(), behind.get_database().expect("a database"));
+        format!("postgres://{user}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
     /// Breaks all connections on the client's side. The server still executes what it has received, but its answer is
     /// lost.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());
+    }
+
+    /// Passes nothing on any more on the connections that are open, and leaves them open. New connections work.
+    pub(crate) fn fall_silent(&self) {
+        self.silence.send_replace(());
     }
 
     /// Breaks the next connection on which a client sends these bytes, before the server receives them.
@@ -71,13 +105,20 @@ impl Captured {
         self.server.write_all(&self.bytes).await.expect("the server listens");
         assert!(self.server.read_u8().await.is_ok(), "the server answers");
     }
+
+    /// Sends the captured bytes to the server but the last one. The server waits for that as long as the returned
+    /// connection is open.
+    pub(crate) async fn arrive_partly(mut self) -> UnixStream {
+        self.server.write_all(&self.bytes[..self.bytes.len() - 1]).await.expect("the server listens");
+        self.server
+    }
 }
 
 async fn connect(upstream: &Path) -> UnixStream {
     UnixStream::connect(upstream).await.expect("PostgreSQL listens")
 }
 
-async fn pass_on(mut client: UnixStream, mut server: UnixStream, mut cut: watch::Receiver<()>, trap: Trap) {
+async fn pass_on(mut client: impl AsyncRead + AsyncWrite + Unpin, mut server: UnixStream, mut fate: Fate) {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
@@ -85,7 +126,7 @@ async fn pass_on(mut client: UnixStream, mut server: UnixStream, mut cut: watch:
                 Ok(count) if count > 0 => {
                     let bytes = &asked[..count];
                     let sprung = {
-                        let mut trap = trap.lock().expect("a lock");
+                        let mut trap = fate.trap.lock().expect("a lock");
                         trap.take_if(|(sent, _)| bytes.windows(sent.len()).any(|it| it == *sent))
                     };
                     if let Some((_, captured)) = sprung {
@@ -100,7 +141,11 @@ async fn pass_on(mut client: UnixStream, mut server: UnixStream, mut cut: watch:
                 Ok(count) if count > 0 && client.write_all(&answered[..count]).await.is_ok() => {}
                 _ => return,
             },
-            _ = cut.changed() => break,
+            _ = fate.cut.changed() => break,
+            _ = fate.silence.changed() => {
+                // The client and the server go on believing in the connection until one of them gives up.
+                return std::future::pending().await;
+            }
         }
     }
     drop(client);

@@ -143,10 +143,17 @@ impl<'e, R: Row> Changes<'e, R> {
         let (keys, parents) = self.needs();
         let rows = prefetch::<R>(db, &keys, &parents).await?;
         let outcome = self.apply(rows, differences)?;
-        delete::<R>(db, &outcome.to_delete()).await?;
-        insert(db, &outcome.to_insert()).await?;
-        replace(db, &outcome.to_replace()).await?;
-        Ok(())
+        let (inserted, replaced) = (outcome.to_insert(), outcome.to_replace());
+        let written = async {
+            delete::<R>(db, &outcome.to_delete()).await?;
+            insert(db, &inserted).await?;
+            replace(db, &replaced).await
+        };
+        written.await.map_err(|error| {
+            // Only a batch of one event, which writes few rows, is asked for the reason.
+            let lengths = inserted.iter().chain(&replaced).take(100).flat_map(|row| row.lengths()).collect();
+            ProjectError::Table { table: R::TABLE.name, lengths, error }
+        })
     }
 
     /// What must be read from the table first: the keys of rows that the batch changes but does not insert, and the

@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::sync::mpsc;
 
 use super::scaffold::Scaffold;
-use super::{Rebuild, RebuildError, execute, schema};
+use super::{NAME, Rebuild, RebuildError, execute, schema};
 use crate::TABLES;
 use crate::machinery::batch::{AuditTo, Batch};
 use crate::machinery::table;
@@ -49,7 +49,7 @@ impl Rebuild {
             Load::Bare => {
                 let scaffold = Scaffold::take_down(db, schema).await?;
                 let mut aside = self.pool.acquire().await?.detach();
-                execute(&mut aside, &settings).await?;
+                execute(&mut aside, &format!("{settings}; set application_name = '{NAME}'")).await?;
                 self.project(db, Some(&mut aside), &mut position, loaded, progress).await?;
                 scaffold.put_up(db, &mut aside).await?;
                 aside.close().await?;

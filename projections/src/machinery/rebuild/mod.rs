@@ -21,6 +21,9 @@ use crate::machinery::form::{self, Standing};
 /// The advisory lock of the process that makes or drops read tables ("himr" in ASCII). The lock ends with the session.
 pub(crate) const LOCK: i64 = 0x6869_6d72;
 
+/// The name of the sessions of a rebuild, as PostgreSQL lists them.
+const NAME: &str = "hims rebuild";
+
 /// Which tables a rebuild makes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
@@ -79,7 +82,7 @@ impl RebuildError {
 impl From<ProjectError> for RebuildError {
     fn from(error: ProjectError) -> Self {
         match error {
-            ProjectError::Database(error) => Self::Database(error),
+            ProjectError::Database(error) | ProjectError::Table { error, .. } => Self::Database(error),
             ProjectError::Store(error) => Self::Store(error),
             ProjectError::MissingRow { .. } | ProjectError::CheckpointMoved => Self::Project(error.to_string()),
         }
@@ -201,10 +204,41 @@ impl Rebuild {
     }
 }
 
-/// Takes the lock for making or dropping read tables.
+/// Takes the lock for making or dropping read tables, also from a rebuild whose process was stopped.
 async fn lock(db: &mut PgConnection) -> Result<(), RebuildError> {
-    let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(db).await?;
-    if locked { Ok(()) } else { Err(RebuildError::Busy) }
+    // Names the session, so that another rebuild can find it.
+    execute(db, &format!("set application_name = '{NAME}'")).await?;
+    if try_lock(db).await? || end_stopped_rebuild(db).await? && try_lock(db).await? {
+        Ok(())
+    } else {
+        Err(RebuildError::Busy)
+    }
+}
+
+async fn try_lock(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(db).await
+}
+
+/// Ends the sessions of a rebuild that has done nothing on any of its sessions for half a minute, because its process was
+/// stopped. Tells whether there was such a rebuild. The process that goes on again finds its sessions ended, and can do
+/// nothing to the tables of another rebuild.
+async fn end_stopped_rebuild(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let sql = "
+        with rebuilding as (
+            select pid, (state like 'idle%' or wait_event = 'ClientRead')
+                        and state_change < clock_timestamp() - interval '30 seconds' as has_stopped
+              from pg_stat_activity
+             where datname = current_database() and usename = session_user and application_name = $1
+               and pid <> pg_backend_pid())
+        select pg_terminate_backend(pid, 5000) from rebuilding
+         where (select bool_and(has_stopped) from rebuilding)
+           and exists (select from pg_locks where locktype = 'advisory' and objid = $2 and granted
+                                              and pid in (select pid from rebuilding))";
+    let ended = sqlx::query(sql).bind(NAME).bind(LOCK).fetch_all(db).await?.len();
+    if ended > 0 {
+        tracing::warn!(sessions = ended, "ended the sessions of a rebuild whose process was stopped");
+    }
+    Ok(ended > 0)
 }
 
 /// Releases the lock and closes the connection. Closing alone would release the lock only a moment later.

@@ -34,6 +34,9 @@ impl Rebuild {
         }
         let head = self.store.current_head().await?;
         self.project(db, None, position, head, progress).await?;
+        // The session that holds the lock of rebuilds must still be there. Otherwise another rebuild has begun, and the
+        // new schema is that of the other rebuild.
+        db.ping().await?;
         if exists(&mut held, &format!("to_regnamespace('{READ_SCHEMA}')")).await? {
             execute(&mut held, &format!("alter schema {READ_SCHEMA} rename to {old}")).await?;
         }

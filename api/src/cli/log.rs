@@ -1,0 +1,70 @@
+//! What the program says on standard error. Nobody may be reading it: the disk may be full, the pipe may be closed, or
+//! its reader may be stopped. The program then goes on without.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::Failure;
+use crate::settings::LogFormat;
+
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT: &str = "info,sqlx=warn";
+/// The number of lines that wait to be written. Further lines are left out, so that nobody waits for standard error.
+const LINES: usize = 16_384;
+
+/// Starts to log to standard error, by a thread of its own. The lines that wait are written when the returned guard is
+/// dropped.
+///
+/// # Errors
+/// When `RUST_LOG` cannot be read.
+pub(super) fn log_to_stderr(format: LogFormat) -> Result<WorkerGuard, Failure> {
+    let filter = filter(std::env::var_os("RUST_LOG").map(|it| it.to_string_lossy().into_owned()))?;
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(std::io::stderr());
+    // The subscriber would report a line that it cannot write on standard error, and panic.
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(writer);
+    match format {
+        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(guard)
+}
+
+/// Reads what is to be logged. A single word must be a level or name a part of this program: a level with a typing error
+/// would otherwise be taken for the name of a part, and nothing would be logged.
+fn filter(wanted: Option<String>) -> Result<EnvFilter, Failure> {
+    let wanted = wanted.filter(|it| !it.trim().is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
+    let example = "give levels such as info, or info,sqlx=warn, or hims_api=debug";
+    let is_known =
+        |word: &str| word.contains(['=', '[', ':']) || word.starts_with("hims") || word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = wanted.split(',').map(str::trim).find(|it| !it.is_empty() && !is_known(it)) {
+        return Err(format!("RUST_LOG cannot be read: {word:?} is not a level; {example}").into());
+    }
+    EnvFilter::builder().parse(&wanted).map_err(|error| format!("RUST_LOG cannot be read: {error}; {example}").into())
+}
+
+/// Writes a line about a failure to standard error, if it can be written.
+pub(super) fn complain(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "hims: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_setting_of_the_log_is_named() {
+        for right in
+            ["", "off", "info", "warn,sqlx=error", "hims_api=debug", "INFO", "info,hims_event_store::postgres=trace"]
+        {
+            assert!(filter(Some(right.to_owned())).is_ok(), "{right}");
+        }
+        for wrong in ["inof", "sqlx=loud", "info,=", "info,verbose", "[=x"] {
+            let said = filter(Some(wrong.to_owned())).map(drop).expect_err(wrong).to_string();
+            assert!(said.starts_with("RUST_LOG cannot be read"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Connections to PostgreSQL: what a connection is for, the settings of its session, and the pools.
+//!
+//! A process may be stopped, and a network may fall silent, in the middle of anything. Every session therefore has
+//! bounds of its own, whatever the settings of the role, the database or the server are: PostgreSQL gives up a statement
+//! that takes too long or waits too long for a lock, ends a session that idles in the middle of a transaction, and notices
+//! soon when the other host is gone. No stopped process keeps a lock that others need.
+
+use std::time::Duration;
+
+use hims_event_store::bounded::{too_late, within};
+use hims_projections::READ_SCHEMA;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+/// A connection that was idle for longer than this is tested before use.
+pub(crate) const IDLE: Duration = Duration::from_secs(1);
+/// How long to wait for a free connection.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the test of a connection may take.
+const TEST: Duration = Duration::from_millis(500);
+/// How long to wait at the start for a database that is not there yet.
+const START: Duration = Duration::from_secs(5);
+
+/// What a connection is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// To migrate and rebuild, as the login itself, which owns the tables.
+    Own,
+    /// To append to the log and read it.
+    Write,
+    /// To bring the read tables up to date.
+    Project,
+    /// To read the read tables under row-level security.
+    Read,
+}
+
+impl Work {
+    /// The role to take up; `None` to work as the login itself.
+    fn role(self) -> Option<&'static str> {
+        match self {
+            Self::Own => None,
+            Self::Write => Some("hims_writer"),
+            Self::Project => Some("hims_projector"),
+            Self::Read => Some("hims_reader"),
+        }
+    }
+
+    /// How many seconds a statement, the wait for a lock, and idleness in a transaction may last; 0 for no bound. A
+    /// rebuild makes indexes, which may take hours.
+    fn bounds(self) -> [u32; 3] {
+        match self {
+            Self::Own => [0, 30, 10],
+            Self::Write => [10, 3, 3],
+            Self::Project => [10, 5, 4],
+            Self::Read => [5, 3, 5],
+        }
+    }
+
+    /// Sets up a connection: its role, its bounds, and the search path to the read tables.
+    pub(crate) async fn set_up(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let role = self.role().map(|it| format!("set role {it};")).unwrap_or_default();
+        let [statement, lock, idle] = self.bounds();
+        // At this threshold a search finds names in spite of one or two typing errors.
+        let settings = format!(
+            "{role}
+             set statement_timeout = '{statement}s'; set lock_timeout = '{lock}s';
+             set idle_in_transaction_session_timeout = '{idle}s';
+             set tcp_user_timeout = '10s'; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2;
+             set tcp_keepalives_count = 3;
+             set search_path = {READ_SCHEMA}, public; set pg_trgm.word_similarity_threshold = 0.4"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(&mut *connection).await?;
+        if self == Self::Write && !commits_are_durable(connection).await? {
+            return Err(sqlx::Error::Configuration("synchronous_commit is off, so nothing can be appended".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A pool of connections for a kind of work, which opens connections when they are needed.
+pub(crate) fn pool(options: PgConnectOptions, connections: u32, work: Work) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        // The pool tests each connection that is given back. A second test is needed only after a time of idleness.
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for > IDLE {
+                    within(TEST, connection.ping()).await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| Box::pin(work.set_up(connection)))
+        .connect_lazy_with(options)
+}
+
+/// Whether PostgreSQL answers a commit only when the commit is durable.
+async fn commits_are_durable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select current_setting('synchronous_commit') <> 'off'").fetch_one(connection).await
+}
+
+/// Why a database of one's own cannot be used. No message holds a value of the URL but the host and the port.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// The URL is none of PostgreSQL.
+    #[error(
+        "DATABASE_URL must begin with postgres:// or postgresql://: write postgres://user:password@host:5432/database"
+    )]
+    Scheme,
+    /// The URL cannot be read.
+    #[error("DATABASE_URL cannot be read ({0}): write postgres://user:password@host:5432/database")]
+    Url(String),
+    /// Nobody listens at the address, or the address is unknown.
+    #[error("PostgreSQL cannot be reached at {0} ({1}): see that it runs, and check host and port in DATABASE_URL")]
+    Unreachable(String, std::io::Error),
+    /// Somebody accepts connections at the address and does not answer.
+    #[error("what listens at {0} does not answer: check host and port in DATABASE_URL")]
+    Silent(String),
+    /// Another kind of server answers.
+    #[error("what listens at {0} does not speak PostgreSQL's protocol: check host and port in DATABASE_URL")]
+    Foreign(String),
+    /// PostgreSQL refuses the login, or does not have the database.
+    #[error("PostgreSQL at {0} refuses the connection: {1}")]
+    Refused(String, String),
+    /// Commits are not durable.
+    #[error(
+        "synchronous_commit is off in PostgreSQL, so an answered command could be lost: set it to on, for the server, \
+         the database and the role"
+    )]
+    NotDurable,
+}
+
+/// Reads the URL of a database.
+///
+/// # Errors
+/// When the URL is none of PostgreSQL.
+pub(crate) fn options_of(url: &str) -> Result<PgConnectOptions, DatabaseError> {
+    if !["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it)) {
+        return Err(DatabaseError::Scheme);
+    }
+    url.parse().map_err(|error| match error {
+        sqlx::Error::Configuration(reason) => DatabaseError::Url(reason.to_string()),
+        error => DatabaseError::Url(error.to_string()),
+    })
+}
+
+/// Opens a connection as a test, so that a wrong setting is named as what it is. Waits a moment for a database that is
+/// just starting.
+///
+/// # Errors
+/// When the database cannot be used; the error says why.
+pub(crate) async fn check(options: &PgConnectOptions) -> Result<(), DatabaseError> {
+    let address = match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let until = Instant::now() + START;
+    let mut starting = None;
+    let mut connection = loop {
+        match tokio::time::timeout_at(until, PgConnection::connect_with(options)).await {
+            Ok(Ok(connection)) => break connection,
+            Ok(Err(error)) if is_starting(&error) => starting = Some(error),
+            Ok(Err(error)) => return Err(explain(address, error)),
+            Err(_) => return Err(explain(address, starting.unwrap_or_else(too_late))),
+        }
+        sleep(TEST / 5).await;
+    };
+    let is_durable = within(START, commits_are_durable(&mut connection)).await;
+    let _ = within(TEST, connection.close()).await;
+    if is_durable.map_err(|error| explain(address, error))? { Ok(()) } else { Err(DatabaseError::NotDurable) }
+}
+
+/// Whether an error may be over in a moment. SQLSTATE 57P03: PostgreSQL is starting up.
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it == "57P03"),
+        _ => false,
+    }
+}
+
+fn explain(address: String, error: sqlx::Error) -> DatabaseError {
+    match error {
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => DatabaseError::Silent(address),
+        // A server of another kind may close the connection instead of answering.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => DatabaseError::Foreign(address),
+        sqlx::Error::Io(error) => DatabaseError::Unreachable(address, error),
+        sqlx::Error::Protocol(_) => DatabaseError::Foreign(address),
+        sqlx::Error::Database(refusal) => DatabaseError::Refused(address, refusal.message().to_owned()),
+        error => DatabaseError::Refused(address, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_none_of_postgresql_is_named_as_what_it_is() {
+        for url in ["mysql://hims@localhost/hims", "hims:secret@localhost/hims", "localhost", "http://localhost:5432"] {
+            let said = options_of(url).map(drop).expect_err(url).to_string();
+            assert!(said.contains("must begin with postgres://") && !said.contains("secret"), "{said}");
+        }
+        for url in ["postgres://hims:secret@localhost:99999/hims", "postgres://hims:secret@localhost:port/hims"] {
+            let said = options_of(url).map(drop).expect_err(url).to_string();
+            assert!(said.contains("invalid port number") && !said.contains("secret"), "{said}");
+        }
+        assert_eq!(options_of("postgresql://hims@localhost:5433/hims").expect("options").get_port(), 5433);
+    }
+}

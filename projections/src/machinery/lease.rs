@@ -1,0 +1,74 @@
+//! The lease of the process that projects.
+//!
+//! One process projects at a time, but a process may be stopped, or its network may fall silent, while its session with
+//! the database lives on. The right to project is therefore a lease, kept in the row of the checkpoint and measured by
+//! the clock of the database. It lapses unless the process makes progress: unless it moves the checkpoint, or finds
+//! that the checkpoint is at the end of the log. The lease ends at once when the session of its holder ends.
+//!
+//! The lease only saves work. What keeps two processes from projecting the same events is that each batch compares and
+//! sets the checkpoint.
+
+use hims_event_store::Position;
+use hims_event_store::bounded::end_stalled;
+use sqlx::PgConnection;
+
+use crate::machinery::form::FORM;
+
+/// The assignment that extends the lease. Another process takes over within five seconds: four until the lease lapses,
+/// and the pause until that process asks for the lease.
+pub(crate) const EXTENDED: &str = "held_until = clock_timestamp() + interval '4 seconds'";
+
+/// What the holder of the lease knows after a renewal.
+pub(crate) struct Held {
+    /// The position of the checkpoint.
+    pub(crate) position: Position,
+    /// The end of the log.
+    pub(crate) head: Position,
+}
+
+/// Takes the lease for a session; `false` while another session holds it. The session that holds the lease may have the
+/// row locked, in the middle of a batch, so nobody waits for the row.
+pub(crate) async fn take(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let sql = format!(
+        "update projection_checkpoint set held_by = pg_backend_pid(), {EXTENDED}
+          where only_row in (
+                select only_row from projection_checkpoint
+                 where form = $1 and (held_by is null or held_by = pg_backend_pid() or held_until < clock_timestamp()
+                                      or not exists (select from pg_stat_get_activity(held_by)))
+                   for update skip locked)"
+    );
+    let taken = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(FORM.as_str()).execute(&mut *db).await?;
+    if taken.rows_affected() == 0 {
+        end_stalled_holder(db).await?;
+    }
+    Ok(taken.rows_affected() == 1)
+}
+
+/// Renews the lease of a session, unless events wait to be projected; `None` if the session does not hold the lease any
+/// more.
+pub(crate) async fn renew(db: &mut PgConnection) -> Result<Option<Held>, sqlx::Error> {
+    let sql = "
+        update projection_checkpoint c
+           set held_until = case when c.position >= h.position then clock_timestamp() + interval '4 seconds'
+                                 else c.held_until end
+          from log.head h
+         where c.held_by = pg_backend_pid() and c.form = $1
+        returning c.position, h.position";
+    let held: Option<(Position, Position)> = sqlx::query_as(sql).bind(FORM.as_str()).fetch_optional(db).await?;
+    // A rebuild marks the checkpoint of tables that it has replaced by a negative position.
+    Ok(held.filter(|it| it.0 >= 0).map(|(position, head)| Held { position, head }))
+}
+
+/// Ends the session of a holder whose lease lapsed in the middle of a statement. Such a session keeps the row locked, so
+/// nobody else could take the lease.
+async fn end_stalled_holder(db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let sql = "select held_until < clock_timestamp() from projection_checkpoint";
+    let has_lapsed: Option<Option<bool>> = sqlx::query_scalar(sql).fetch_optional(&mut *db).await?;
+    if has_lapsed.flatten() == Some(true) {
+        let sessions = end_stalled(db, "hims.projection_checkpoint").await?;
+        if sessions > 0 {
+            tracing::warn!(sessions, "ended sessions that kept the read tables from being brought up to date");
+        }
+    }
+    Ok(())
+}
