@@ -1,10 +1,7 @@
-use hims_domain::AllergyId;
-use hims_domain::Subject;
 use hims_domain::patient::Allergy;
 use hims_domain::user::User;
+use hims_domain::{AllergyId, Personal, Subject};
 use serde_json::{Value, json};
-
-use hims_domain::Personal;
 
 use super::*;
 use crate::machinery::scopes::{PATIENT_BIRTH_DATE, PATIENT_IDENTIFIER, PATIENT_MRN, PATIENT_NAME, PATIENT_SSN};
