@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
+use super::evenly::evenly;
 use super::parameters::Parameters;
 use super::position::Freshness;
 use crate::Hospital;
@@ -91,26 +92,30 @@ pub(super) async fn list(
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::of(&request)?;
+    evenly(&logged_in, page(&request, &hospital, &logged_in)).await
+}
+
+async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) -> Result<HttpResponse, Problem> {
+    let mut parameters = Parameters::of(request)?;
     let filters = Filters::take(&mut parameters)?;
     let fits = |it: &i64| (1..=LIMIT.1).contains(it);
     let limit = parameters.take("limit", &format!("1 to {}", LIMIT.1), |it| it.parse().ok().filter(fits))?;
     let limit = limit.unwrap_or(LIMIT.0);
     let is_raw = parameters.take("raw", "true or false", |it| it.parse().ok())?.unwrap_or(false);
     parameters.none_left()?;
-    authorise(&hospital, &logged_in, filters.patient_id, is_raw).await?;
+    authorise(hospital, logged_in, filters.patient_id, is_raw).await?;
     let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
-    Freshness::of(&request)?.wait(&hospital).await?;
+    Freshness::of(request)?.wait(hospital).await?;
     // The position is read before the events, so that a client who continues from the position misses no event.
     let position = match hospital.runner.as_ref().filter(|_| by_audit) {
         Some(runner) => *runner.position.borrow(),
         None => *hospital.store.head().borrow(),
     };
-    let events = search(&hospital, &filters, limit).await?;
+    let events = search(hospital, &filters, limit).await?;
     let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
     let items = match is_raw {
         true => events.iter().map(raw).collect(),
-        false => read_as(&hospital, &logged_in, events).await?,
+        false => read_as(hospital, logged_in, events).await?,
     };
     Ok(HttpResponse::Ok().json(json!({
         "items": items, "next": next.map(|it| it.to_string()), "position": position,

@@ -3,6 +3,7 @@
 mod access;
 mod caller;
 mod commands;
+mod evenly;
 mod events;
 mod guesses;
 mod health;
