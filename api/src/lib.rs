@@ -4,6 +4,7 @@ mod bootstrap;
 pub mod cli;
 mod demo;
 pub mod embedded;
+mod feed;
 mod hospital;
 pub mod import;
 mod keys;

@@ -18,6 +18,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
+pub(crate) use events::Concerned;
 pub(crate) use guesses::Guesses;
 pub(crate) use request_id::RequestIds;
 
