@@ -89,12 +89,12 @@ create index idx_vital_signs_recorded_by on vital_signs (recorded_by, patient_id
 -- department's time zone, those with a consultation in progress by one of the department's providers, and those for whom
 -- the caller recorded something.
 create or replace view assigned_patients as
-    select a.patient_id
-      from departments d
-      join appointments a on a.department_id = d.id
-       and a.starts_at >= (date_trunc('day', now() at time zone d.time_zone) - interval '1 day') at time zone d.time_zone
-       and a.starts_at < (date_trunc('day', now() at time zone d.time_zone) + interval '2 days') at time zone d.time_zone
-     where d.id = (select hims_identity.assigned_department_id()) and a.status <> 'cancelled'
+    select patient_id from appointments
+     where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
+       and starts_at >= (select (date_trunc('day', now() at time zone time_zone) - interval '1 day') at time zone time_zone
+                           from departments where id = hims_identity.assigned_department_id())
+       and starts_at < (select (date_trunc('day', now() at time zone time_zone) + interval '2 days') at time zone time_zone
+                          from departments where id = hims_identity.assigned_department_id())
     union all
     select c.patient_id from consultations c join users u on u.id = c.provider_id
      where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress'

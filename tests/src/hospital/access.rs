@@ -43,7 +43,7 @@ async fn a_clinical_column_of_a_patient_is_not_for_the_front_desk() {
     assert_eq!(seen, [json!("Unlike"), Value::Null, Value::Null, Value::Null]);
     let list = reception.items("patients?last_name=Unlike").await;
     assert_eq!((&list[0]["blood_type"], &list[0]["first_name"]), (&Value::Null, &json!("Ottilie")));
-    for path in [format!("streams/patient/{id}"), format!("events?stream_id={id}")] {
+    for path in [format!("streams/patient/{id}"), format!("events?patient_id={id}")] {
         assert!(doctor.get(&path).await.done().to_string().contains("AB-"), "{path}");
         let text = reception.get(&path).await.done().to_string();
         assert!(text.contains("Ottilie") && !text.contains("AB-"), "{path}: {text}");

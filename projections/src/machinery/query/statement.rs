@@ -141,7 +141,7 @@ fn of_few_patients(table: &Table, who: &Identity) -> Option<String> {
             Some(format!("\"{patient}\" = nullif($3, '')::uuid"))
         }
         (Some(Read::AssignedPatients), None) if is_of_patients => {
-            Some("id = any(array(select patient_id from assigned_patients where who.said is not null))".to_owned())
+            Some("id in (select patient_id from assigned_patients)".to_owned())
         }
         _ => None,
     }
