@@ -2,9 +2,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hims_commands::{Executor, Failure, Login, Registry, upcasters};
+use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, MasterKey, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
+use hims_event_store::{EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
 use hims_projections::query::Shape;
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, Standing, migrations, query};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -206,6 +206,19 @@ impl Hospital {
     /// # Errors
     /// When the key, the database or the log cannot be opened; the error says what to do.
     pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
+        Self::open_in(settings, purpose, surroundings()).await
+    }
+
+    /// Opens the hospital like [`open`](Self::open), on a node with a certain clock and certain random numbers. The
+    /// clock of the node is only compared with the clock of the log, by which commands are decided.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_in(
+        settings: &Settings,
+        purpose: Purpose,
+        Surroundings { clock, entropy }: Surroundings,
+    ) -> Result<Self, HospitalError> {
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -218,7 +231,9 @@ impl Hospital {
         let projectors = pool(database.options.clone(), 5, Some("hims_projector"));
         let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
         let history = pool(database.options.clone(), 4, Some("hims_writer"));
-        let options = PgOptions { queue: settings.queue, history: Some(history.clone()), ..PgOptions::default() };
+        let clock = NodeClock::new(move || clock());
+        let options =
+            PgOptions { queue: settings.queue, history: Some(history.clone()), clock, ..PgOptions::default() };
         let store: Arc<dyn EventStore> =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
                 match error {
@@ -226,7 +241,9 @@ impl Hospital {
                     error => error.into(),
                 }
             })?);
-        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
+        let log = Arc::clone(&store);
+        let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
+        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,

@@ -179,6 +179,11 @@ impl From<Failure> for Problem {
                 Self { candidates: refused.candidates, ..problem }
             }
             Failure::Overloaded => Self::unavailable("overloaded", "too many commands are waiting; try again"),
+            Failure::Mistake(mistake) => {
+                tracing::error!(%mistake, "a command has a mistake in its program");
+                let detail = "the program has a mistake, so that the command cannot be carried out; tell an operator";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "mistake-in-the-program", detail)
+            }
             Failure::Store(error) => error.into(),
         }
     }
@@ -190,6 +195,11 @@ impl From<StoreError> for Problem {
             tracing::error!(%error, "an event cannot be read");
             let detail = "an event of this record cannot be read by this version of the program; tell an operator";
             return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail);
+        }
+        if let StoreError::WrongClock { .. } = error {
+            tracing::error!(%error, "a command was not carried out");
+            let detail = "the clock of this server is wrong, so that it records nothing; tell an operator";
+            return Self::unavailable("node-clock-wrong", detail);
         }
         tracing::error!(%error, "the log did not answer");
         let detail = "the event log did not answer; repeat with the same Idempotency-Key";

@@ -32,6 +32,11 @@ pub enum Event {
         /// The stable code of the failure.
         code: String,
     },
+    /// Refused attempts could not be recorded one by one, since too many of them waited for the log.
+    RefusalsLost {
+        /// How many attempts were refused without a record of their own.
+        count: u32,
+    },
 }
 
 impl Aggregate for Access {
@@ -40,7 +45,7 @@ impl Aggregate for Access {
 
     fn evolve(_: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::CommandRefused { .. } | Event::LoginFailed { .. } => Some(Self {}),
+            Event::CommandRefused { .. } | Event::LoginFailed { .. } | Event::RefusalsLost { .. } => Some(Self {}),
         }
     }
 

@@ -184,6 +184,10 @@ pub(super) fn schemas() -> Map<String, Value> {
         "database": {"type": "string", "enum": ["up", "down"]},
         "head_position": position(),
         "read_position": {"type": ["integer", "null"], "format": "int64"},
+        "clock_offset_seconds": {
+            "type": "number",
+            "description": "By how much the clock of this server is ahead of the database's; negative when it is behind.",
+        },
     }));
     let reason = "Why the server is not ready, such as `read-tables-rebuilding`; absent when the server is ready.";
     readiness["properties"]["reason"] = json!({"type": ["string", "null"], "description": reason});

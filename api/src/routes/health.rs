@@ -13,8 +13,8 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// Says whether the log and the read tables answer, and whether the tables show everything that was recorded before
-/// this start of the server.
+/// Says whether the log and the read tables answer, whether the tables show everything that was recorded before this
+/// start of the server, and by how much the clock of this node differs from the clock of the log.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
     let read = hospital.readers.read(async |db| query::position(db).await).await;
@@ -29,7 +29,12 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
             ("down", Some("database-down"), head, read)
         }
     };
-    let mut told = json!({"status": "ready", "database": database, "head_position": head, "read_position": read});
+    let reason = reason.or_else(|| hospital.store.clock().check().err().map(|_| "node-clock-wrong"));
+    let offset = hospital.store.clock().lead().as_seconds_f64();
+    let mut told = json!({
+        "status": "ready", "database": database, "head_position": head, "read_position": read,
+        "clock_offset_seconds": offset,
+    });
     let mut answer = HttpResponse::Ok();
     if let Some(reason) = reason {
         (told["status"], told["reason"]) = ("unavailable".into(), reason.into());

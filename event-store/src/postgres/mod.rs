@@ -11,6 +11,7 @@ mod write;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,8 +25,8 @@ use crate::chain::Hash;
 use crate::prepare::{open_state, prepare, seal_state};
 use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::{
-    Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
-    Vault, Wanted,
+    Append, AppendError, Appended, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded, Snapshot,
+    StoreError, Upcasters, Vault, Wanted,
 };
 
 /// The settings of a [`PgEventStore`].
@@ -40,6 +41,8 @@ pub struct PgOptions {
     pub history: Option<PgPool>,
     /// How long to wait for a notification before the head is read from the log, in case a notification was lost.
     pub poll: Duration,
+    /// The clock of this node, which is compared with the clock of the database.
+    pub clock: NodeClock,
 }
 
 impl Default for PgOptions {
@@ -49,6 +52,7 @@ impl Default for PgOptions {
             receipt_retention: Duration::from_hours(7 * 24),
             history: None,
             poll: Duration::from_secs(1),
+            clock: NodeClock::default(),
         }
     }
 }
@@ -62,6 +66,9 @@ pub struct PgEventStore {
     /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
     head: watch::Receiver<Position>,
+    clock: Arc<LogClock>,
+    /// Whether another process has appended to the log lately.
+    shared: Arc<AtomicBool>,
     vault: Vault,
     upcasters: Upcasters,
     stop: watch::Sender<bool>,
@@ -83,22 +90,26 @@ impl PgEventStore {
         options: PgOptions,
     ) -> Result<Self, StoreError> {
         let vault = Vault::new(master, Arc::new(keys::PgKeys(pool.clone())));
-        let start = read::head(&pool).await?;
+        let clock = Arc::new(LogClock::new(options.clock));
+        let start = read::head(&pool, &clock).await?;
         vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
-        let writer = Writer::new(pool.clone(), requests, start, Arc::clone(&head_sender), stopped.clone());
+        let shared = Arc::new(AtomicBool::new(false));
+        let known = (Arc::clone(&head_sender), Arc::clone(&clock), Arc::clone(&shared));
+        let writer = Writer::new(pool.clone(), requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
             tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
-            tokio::spawn(feed::listen(pool.clone(), head_sender, options.poll, stopped.clone())),
+            tokio::spawn(feed::listen(pool.clone(), head_sender, Arc::clone(&clock), options.poll, stopped.clone())),
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let places = Arc::new(Semaphore::new(options.queue));
         let history = options.history.unwrap_or_else(|| pool.clone());
-        Ok(Self { pool, history, queue, places, head, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+        let tasks = Mutex::new(tasks);
+        Ok(Self { pool, history, queue, places, head, clock, shared, vault, upcasters, stop, tasks })
     }
 }
 
@@ -114,7 +125,11 @@ impl EventStore for PgEventStore {
     }
 
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
-        read::load(&self.pool, stream_id, after_version, limit).await
+        let events = read::load(&self.pool, stream_id, after_version, limit).await?;
+        if let Some(last) = events.last() {
+            self.clock.reached(last.recorded_at);
+        }
+        Ok(events)
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -172,11 +187,23 @@ impl EventStore for PgEventStore {
     }
 
     async fn current_head(&self) -> Result<Position, StoreError> {
-        Ok(read::head(&self.pool).await?.position)
+        Ok(read::head(&self.pool, &self.clock).await?.position)
     }
 
     async fn head_hash(&self) -> Result<Hash, StoreError> {
-        Ok(read::head(&self.pool).await?.hash)
+        Ok(read::head(&self.pool, &self.clock).await?.hash)
+    }
+
+    async fn confirm(&self) -> Result<(), StoreError> {
+        read::confirm(&self.pool).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    fn clock(&self) -> &LogClock {
+        &self.clock
     }
 
     fn vault(&self) -> &Vault {

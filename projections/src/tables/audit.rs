@@ -105,6 +105,9 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
                 row.resource_id = user_id.map(Uuid::from);
                 row.error_message = Some(format!("start-session: {code}"));
             }
+            access::Event::RefusalsLost { count } => {
+                row.error_message = Some(format!("{count} refused attempts were not recorded one by one"));
+            }
         }
     }
     row

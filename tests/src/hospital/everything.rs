@@ -26,6 +26,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
     reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
+    // This event comes when thousands of refusals wait to be recorded.
+    record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
 }
 
 async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {

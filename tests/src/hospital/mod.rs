@@ -5,7 +5,9 @@ mod access_matrix;
 mod answer;
 mod claims;
 mod client;
+mod clocks;
 mod command_line;
+mod contention;
 mod crash;
 mod day;
 mod declarations;
@@ -34,6 +36,7 @@ mod standing;
 mod streams;
 mod summary;
 mod tables;
+mod unrecorded;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::Client;

@@ -25,7 +25,8 @@ impl Executor {
         None
     }
 
-    /// Records a refused attempt for the audit. A failure to write the record is only logged, since nothing was done.
+    /// Records a refused attempt for the audit, at once or as soon as the log takes it. The caller need not know, since
+    /// nothing was done.
     pub(crate) async fn record_attempt(
         &self,
         command: &'static str,
@@ -38,15 +39,12 @@ impl Executor {
         let stream = NewEvent::new(access::Access::STREAM, event)
             .map(|event| StreamAppend::begin(access::Access::STREAM, new_id(now, entropy, 0), [event]))
             .map(|stream| StreamAppend { subject: patient.map(stored_subject), ..stream });
-        let recorded = match stream {
+        match stream {
             Ok(stream) => {
                 let metadata = metadata(command, new_id(now, entropy, 1), now, request);
-                self.store.append(Append { metadata, ..Append::stream(stream) }).await
+                self.backlog.record(Append { metadata, ..Append::stream(stream) }).await;
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = recorded {
-            tracing::error!(%error, command, "a refused attempt was not recorded for the audit");
+            Err(error) => tracing::error!(%error, command, "a refused attempt was not recorded for the audit"),
         }
     }
 }

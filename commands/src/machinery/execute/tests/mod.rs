@@ -31,6 +31,7 @@ use crate::user::{ChangePassword, ChangeUserProfile};
 use crate::{Password, Registry};
 
 mod races;
+mod repetition;
 mod states;
 mod streams;
 
@@ -175,63 +176,7 @@ async fn several_streams_move_together() {
     assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(2));
 }
 
-// Repetition
-
-#[tokio::test]
-async fn the_same_request_under_the_same_key_has_the_same_answer() {
-    let world = World::new();
-    let first = send(&world, "open-department", cardiology()).await.unwrap();
-    let second = send(&world, "open-department", cardiology()).await.unwrap();
-    assert!(!first.replayed && second.replayed);
-    assert_eq!(Outcome { replayed: false, ..second }, first);
-    assert_eq!(world.count("department.opened").await, 1);
-}
-
-#[tokio::test]
-async fn that_nothing_had_to_be_done_is_answered_again_though_by_now_something_would() {
-    let world = hospital().await;
-    let reactivate = json!({"room_id": ROOM});
-    let first = send(&world, "reactivate-room", reactivate.clone()).await.unwrap();
-    assert_eq!((first.id, first.version, first.events.len(), first.replayed), (ROOM.0, 1, 0, false));
-    world.done(SuspendRoom { room_id: ROOM, reason: "painting".into() }).await;
-    let second = send(&world, "reactivate-room", reactivate).await.unwrap();
-    assert!(second.replayed);
-    assert_eq!(Outcome { replayed: false, ..second }, first);
-    assert_eq!(world.count("room.reactivated").await, 0);
-    let other_body = send(&world, "reactivate-room", json!({"room_id": id::<Uuid>(77)})).await;
-    assert_eq!(refused(other_body).code, "idempotency-key-reused");
-}
-
-#[tokio::test]
-async fn another_request_under_the_same_key_is_refused() {
-    let world = hospital().await;
-    send(&world, "open-department", with(cardiology(), json!({"code": "er"}))).await.unwrap();
-    let other_body = send(&world, "open-department", cardiology()).await;
-    assert_eq!(refused(other_body).code, "idempotency-key-reused");
-    let other_command = send(&world, "close-department", json!({"department_id": DEPARTMENT})).await;
-    assert_eq!(refused(other_command).code, "idempotency-key-reused");
-    assert_eq!(world.count("department.closed").await, 0);
-}
-
-#[tokio::test]
-async fn a_refused_request_may_be_sent_again_under_its_key() {
-    let world = hospital().await;
-    let lot = with(delivery(), json!({"location_id": id::<Uuid>(77)}));
-    assert_eq!(refused(send(&world, "receive-medication-lot", lot).await).code, "unknown-reference");
-    assert!(send(&world, "receive-medication-lot", delivery()).await.is_ok_and(|it| !it.replayed));
-}
-
-#[tokio::test]
-async fn an_answer_to_several_streams_is_given_again_whole() {
-    let world = hospital().await;
-    world.has::<Prescription>(id::<PrescriptionId>(100), one_tablet()).await;
-    world.done(receive(LOT, dec!(3))).await;
-    let body = json!({"prescription_id": id::<PrescriptionId>(100)});
-    let first = send(&world, "dispense-prescription", body.clone()).await.unwrap();
-    let second = send(&world, "dispense-prescription", body).await.unwrap();
-    assert_eq!(Outcome { replayed: false, ..second }, first);
-    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(2));
-}
+// Form
 
 #[tokio::test]
 async fn a_body_of_another_form_is_no_request() {
