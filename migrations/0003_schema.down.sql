@@ -4,6 +4,7 @@ drop function hims_identity.look_at_all_rows(regclass);
 drop function hims_identity.hide(regclass, text[]);
 drop function hims_identity.readable(regclass, text[]);
 drop function hims_identity.protect(regclass);
+drop function hims_identity.assigned_user_id();
 drop function hims_identity.assigned_department_id();
 drop view public.schema_migrations;
 drop extension if exists pg_trgm;

@@ -43,6 +43,11 @@ create function hims_identity.assigned_department_id() returns uuid language sql
                 then hims_identity.current_user_department_id() end
 $$;
 
+-- The caller, if the caller may read the patients for whom they recorded something.
+create function hims_identity.assigned_user_id() returns uuid language sql stable as $$
+    select case when hims_identity.current_user_reads('assigned_patients') then hims_identity.current_user_id() end
+$$;
+
 -- Protects a table by row-level security, which then applies to the table's owner, too. The policies let the owner and
 -- the projector work on all rows; there is no policy for readers yet.
 create function hims_identity.protect(protected regclass) returns void language plpgsql as $$
@@ -64,8 +69,11 @@ end $$;
 --     oneself            users: the rows about themselves
 --     provider           providers: the rows that name them as the provider
 --     department         callers with the word assigned_patients: the rows of their department
---     assigned           callers with the word assigned_patients: the rows about patients of their department
---     prescribed         callers with the word prescriptions: the rows about patients who have a prescription
+--     assigned           callers with the word assigned_patients: the rows about patients who visit their department from
+--                        yesterday to tomorrow, or for whom they recorded something
+--     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
+--                        sent to the pharmacy
+--     treating           patients with the word own_records: the users who treat them
 --     with TABLE         callers who may read the row of that table whose id is in the column after `by`
 -- A class may be followed by `by COLUMN`, if the id of the patient, user, provider or department is in a column other
 -- than patient_id, user_id, provider_id or department_id, and by `where CONDITION`, to open only rows that meet the
@@ -98,6 +106,8 @@ begin
             -- The planner may look up the patient of each row, or first all patients of the department, who are few.
             ('assigned', 'assigned_patients', 'patient_id', true,
                 'exists (select from assigned_patients it where it.patient_id = %1$I.%2$I)'),
+            ('treating', 'own_records', 'id', true,
+                'exists (select from treating_users it where it.user_id = %1$I.%2$I)'),
             -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription.
             ('prescribed', 'prescriptions', 'patient_id', true,
                 '(select true from prescribed_patients it where it.patient_id = %1$I.%2$I limit 1)')

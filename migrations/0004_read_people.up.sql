@@ -130,6 +130,10 @@ create table rooms (
     unique (department_id, room_number) deferrable initially deferred
 );
 
+-- The users who treat the patient who asks. The view is empty until later migrations make the tables that the view reads.
+create view treating_users as select null::uuid as user_id where false;
+select hims_identity.look_at_all_rows('treating_users');
+
 -- Every caller may read the checkpoint and the parked streams, since neither says anything about a person.
 select hims_identity.readable('projection_checkpoint', 'everybody');
 select hims_identity.readable('projection_failures', 'everybody');
@@ -137,7 +141,9 @@ select hims_identity.readable('projection_failures', 'everybody');
 select hims_identity.readable('user_roles', 'everybody');
 select hims_identity.readable('departments', 'everybody');
 select hims_identity.readable('rooms', 'everybody');
-select hims_identity.readable('users', 'staff where patient_id is null', 'oneself by id');
+-- Staff may be patients of their hospital, too. A user with the role of patients is no staff.
+select hims_identity.readable('users', 'oneself by id', 'treating by id',
+    'staff where patient_id is null or role_id <> (select id from user_roles where name = ''patient'')');
 select hims_identity.hide('users', 'password_hash');
 select hims_identity.readable('user_role_assignments', 'oneself');
 select hims_identity.readable('user_sessions', 'oneself');

@@ -93,9 +93,9 @@ create table patient_allergies (
 create index idx_patient_allergies_patient on patient_allergies (patient_id, is_active);
 create index idx_patient_allergies_allergen on patient_allergies (allergen_name);
 create index idx_patient_allergies_active on patient_allergies (is_active);
-create index idx_patient_allergies_reported_by on patient_allergies (reported_by);
+create index idx_patient_allergies_reported_by on patient_allergies (reported_by, patient_id);
 
--- The patients of the caller's department, and the patients who have a prescription. Both views are empty until later
+-- The patients of the caller's department, and the patients whose prescription was sent to the pharmacy. Both views are empty until later
 -- migrations make the tables that the views read.
 create view assigned_patients as select null::uuid as patient_id where false;
 create view prescribed_patients as select null::uuid as patient_id where false;

@@ -53,9 +53,8 @@ create index idx_appointments_starts_at on appointments (starts_at);
 create index idx_appointments_provider_date_time on appointments (provider_id, scheduled_date, scheduled_time);
 create index idx_appointments_provider_schedule on appointments (provider_id, scheduled_date, status);
 create index idx_appointments_patient_history on appointments (patient_id, scheduled_date desc);
--- For the view assigned_patients, which policies query: the patients with an open appointment in a department.
-create index idx_open_appointments on appointments (department_id, patient_id)
-    where status in ('scheduled', 'confirmed', 'checked_in', 'in_progress');
+-- For the view assigned_patients, which policies query: the visits of a patient to a department.
+create index idx_visits on appointments (department_id, patient_id, starts_at) where status <> 'cancelled';
 create index idx_active_appointments on appointments (scheduled_date, scheduled_time)
     where status in ('scheduled', 'confirmed');
 

@@ -83,16 +83,25 @@ create table vital_signs (
 create index idx_vital_signs_patient on vital_signs (patient_id, recorded_at);
 create index idx_vital_signs_consultation on vital_signs (consultation_id);
 create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
+create index idx_vital_signs_recorded_by on vital_signs (recorded_by, patient_id);
 
--- The patients of the caller's department: those with an open appointment in the department, and those with a
--- consultation in progress by one of the department's providers.
+-- The patients of the caller's department: those who visit the department from yesterday to tomorrow, in the days of the
+-- department's time zone, those with a consultation in progress by one of the department's providers, and those for whom
+-- the caller recorded something.
 create or replace view assigned_patients as
     select patient_id from appointments
-     where department_id = (select hims_identity.assigned_department_id())
-       and status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
+     where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
+       and starts_at >= (select (date_trunc('day', now() at time zone time_zone) - interval '1 day') at time zone time_zone
+                           from departments where id = hims_identity.assigned_department_id())
+       and starts_at < (select (date_trunc('day', now() at time zone time_zone) + interval '2 days') at time zone time_zone
+                          from departments where id = hims_identity.assigned_department_id())
     union all
     select c.patient_id from consultations c join users u on u.id = c.provider_id
-     where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress';
+     where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress'
+    union all
+    select patient_id from vital_signs where recorded_by = (select hims_identity.assigned_user_id())
+    union all
+    select patient_id from patient_allergies where reported_by = (select hims_identity.assigned_user_id());
 
 select hims_identity.readable('consultations', 'clinical_records', 'assigned', 'own');
 select hims_identity.readable('vital_signs', 'clinical_records', 'assigned', 'own');

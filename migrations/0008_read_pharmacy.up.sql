@@ -113,12 +113,27 @@ create table prescription_items (
 create index idx_prescription_items_patient on prescription_items (patient_id);
 create index idx_prescription_items_medication on prescription_items (medication_id);
 
+-- The patients whose prescription was sent to the pharmacy.
 create or replace view prescribed_patients as
     select patient_id from prescriptions
-     where (select hims_identity.current_user_reads('prescriptions')) and status <> 'cancelled';
+     where (select hims_identity.current_user_reads('prescriptions')) and status not in ('pending', 'cancelled');
+
+-- The users who treat the patient who asks: providers of the patient's appointments, consultations and prescriptions, and
+-- users who recorded vital signs of the patient.
+create or replace view treating_users as
+    select provider_id as user_id from appointments where patient_id = (select hims_identity.own_patient_id())
+    union all
+    select provider_id from consultations where patient_id = (select hims_identity.own_patient_id())
+    union all
+    select provider_id from prescriptions where patient_id = (select hims_identity.own_patient_id())
+    union all
+    select recorded_by from vital_signs where patient_id = (select hims_identity.own_patient_id());
 
 select hims_identity.readable('medications', 'everybody');
 select hims_identity.readable('medication_ingredients', 'everybody');
 select hims_identity.readable('medication_inventory', 'inventory');
-select hims_identity.readable('prescriptions', 'clinical_records', 'prescriptions', 'assigned', 'own');
-select hims_identity.readable('prescription_items', 'clinical_records', 'prescriptions', 'assigned', 'own');
+-- A prescription that is not sent to the pharmacy yet does not concern the pharmacy.
+select hims_identity.readable('prescriptions', 'clinical_records', 'assigned', 'own',
+    'prescriptions where status <> ''pending''');
+select hims_identity.readable('prescription_items', 'clinical_records', 'assigned', 'own',
+    'with prescriptions by prescription_id');

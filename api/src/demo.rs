@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, Days, NaiveTime, Utc, Weekday};
+use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono_tz::America::New_York;
 use hims_commands::appointment::ScheduleAppointment;
 use hims_commands::department::OpenDepartment;
 use hims_commands::medication::AddMedication;
@@ -207,9 +208,9 @@ impl Hospital {
         Ok(())
     }
 
-    /// Schedules an appointment on the next working day for each of the first patients.
+    /// Schedules an appointment tomorrow for each of the first patients.
     async fn appointments(&self) -> Result<(), HospitalError> {
-        let day = next_working_day(self.executor.now());
+        let day = tomorrow_morning(self.executor.now());
         for number in 1..=LAST_APPOINTMENT {
             let starts_at = day + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
             self.demo::<ScheduleAppointment>(json!({
@@ -223,11 +224,10 @@ impl Hospital {
     }
 }
 
-/// Nine in the morning of the next working day by New York's winter time: 14:00 UTC.
-fn next_working_day(now: DateTime<Utc>) -> DateTime<Utc> {
-    let mut day = now.date_naive() + Days::new(1);
-    while matches!(day.weekday(), Weekday::Sat | Weekday::Sun) {
-        day = day + Days::new(1);
-    }
-    day.and_time(NaiveTime::from_hms_opt(14, 0, 0).unwrap_or_default()).and_utc()
+/// Nine in the morning of tomorrow in New York, where the demo's departments are.
+fn tomorrow_morning(now: DateTime<Utc>) -> DateTime<Utc> {
+    let tomorrow = now.with_timezone(&New_York).date_naive() + Days::new(1);
+    let morning = tomorrow.and_time(NaiveTime::from_hms_opt(9, 0, 0).unwrap_or_default());
+    // Clocks change at night, so there is nine in the morning on every day.
+    morning.and_local_timezone(New_York).earliest().map_or(now, |it| it.to_utc())
 }

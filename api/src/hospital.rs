@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{
-    EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted,
-};
+use hims_event_store::{EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, query};
 use sqlx::PgPool;
@@ -14,10 +12,10 @@ use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
 
 use crate::connections::{DatabaseError, Work, check, options_of, pool};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
+use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
 use crate::{Readers, Settings, surroundings};
 
@@ -148,7 +146,10 @@ pub struct Hospital {
     pub login: Arc<Login>,
     /// Connections that read under row-level security.
     pub readers: Readers,
+    /// Hands new events to those who follow the log.
+    pub(crate) feed: Arc<Feed>,
     writers: PgPool,
+    history: PgPool,
     projectors: PgPool,
     /// Keeps the read tables up to date; `None` when the hospital was opened to inspect.
     pub runner: Option<RunnerHandle>,
@@ -207,8 +208,10 @@ impl Hospital {
         let writers = pool(database.options.clone(), 12, Work::Write);
         let projectors = pool(database.options.clone(), 5, Work::Project);
         let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
+        let history = pool(database.options.clone(), 4, Work::Write);
         let clock = NodeClock::new(move || clock());
-        let options = PgOptions { queue: settings.queue, clock, ..PgOptions::default() };
+        let options =
+            PgOptions { queue: settings.queue, history: Some(history.clone()), clock, ..PgOptions::default() };
         let store: Arc<dyn EventStore> =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
                 match error {
@@ -229,7 +232,8 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
-        let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
+        let feed = Arc::new(Feed::start(Arc::clone(&store)));
+        let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
         let registry = Registry::hospital();
         let stopping = watch::channel(false).0;
@@ -239,7 +243,9 @@ impl Hospital {
             registry,
             login,
             readers,
+            feed,
             writers,
+            history,
             projectors,
             runner,
             owner,
@@ -290,12 +296,13 @@ impl Hospital {
         self.watcher.abort();
         self.counter.abort();
         self.executor.record_repeats(true).await;
+        self.feed.stop();
         self.store.shutdown().await;
         if let Some(runner) = self.runner {
             runner.stop().await;
         }
         self.readers.close();
-        for pool in [self.projectors, self.writers, self.owner] {
+        for pool in [self.projectors, self.writers, self.history, self.owner] {
             if tokio::time::timeout(LAST_ORDERS, pool.close()).await.is_err() {
                 tracing::warn!("a connection is still in use; it ends with the program");
             }
@@ -305,38 +312,23 @@ impl Hospital {
 }
 
 /// Forgets the remembered sessions as soon as an event changes what a caller may do, whichever process recorded it.
-async fn watch_access(store: Arc<dyn EventStore>, login: Arc<Login>) {
-    /// The pause after each look at the log, so that events of this time are looked at together.
-    const TOGETHER: Duration = Duration::from_millis(10);
-    let mut head = store.head();
-    let mut position = *head.borrow_and_update();
-    while head.changed().await.is_ok() {
-        let reached = *head.borrow_and_update();
-        match changes_access(store.as_ref(), position).await {
-            Ok(changed) => {
-                if changed {
-                    login.forget();
-                }
-                position = reached;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "permissions could not be looked up; trying again with the next event");
+async fn watch_access(feed: Arc<Feed>, login: Arc<Login>) {
+    loop {
+        let mut place = feed.follow(None);
+        while let Some(events) = place.events.recv().await {
+            if events.iter().any(|it| changes_access(&it.event)) {
+                login.forget();
             }
         }
-        sleep(TOGETHER).await;
+        // The feed let this task go for being too slow, so the task may have missed an event.
+        login.forget();
     }
 }
 
-/// Whether an event after a position changes what a caller may do. The start of a session does not.
-async fn changes_access(store: &dyn EventStore, after: Position) -> Result<bool, StoreError> {
-    for stream_type in [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM] {
-        let wanted = Wanted { after, limit: 1_000, stream_type: Some(stream_type.to_owned()), ..Wanted::default() };
-        let found = store.search(&wanted).await?;
-        if found.iter().any(|it| it.event_type != "session.started") || found.len() == 1_000 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether an event changes what a caller may do. The start of a session does not.
+fn changes_access(event: &Recorded) -> bool {
+    [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM].contains(&event.stream_type.as_str())
+        && event.event_type != "session.started"
 }
 
 impl Hospital {
@@ -351,7 +343,7 @@ impl Hospital {
         }
         let (readers, idle_readers) = self.readers.count();
         connections("readers", readers, idle_readers);
-        for (name, pool) in [("writers", &self.writers), ("projectors", &self.projectors)] {
+        for (name, pool) in [("writers", &self.writers), ("history", &self.history), ("projectors", &self.projectors)] {
             connections(name, usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle());
         }
         let parked = self.readers.read(async |db| query::parked(db).await).await;

@@ -5,6 +5,7 @@ pub mod cli;
 mod connections;
 mod demo;
 pub mod embedded;
+mod feed;
 mod hospital;
 pub mod import;
 mod keys;

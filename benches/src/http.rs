@@ -40,7 +40,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
 }
 
 /// A connection, the requests that it sends in turns, and what is told of each answer.
-struct Caller {
+pub(crate) struct Caller {
     client: Client,
     requests: Arc<Vec<Vec<u8>>>,
     nth: usize,
@@ -48,7 +48,7 @@ struct Caller {
     answered: Option<mpsc::UnboundedSender<(Position, Instant)>>,
 }
 
-async fn callers(server: &Server, requests: Vec<Vec<u8>>, status: u16) -> Result<Vec<Caller>, Failure> {
+pub(crate) async fn callers(server: &Server, requests: Vec<Vec<u8>>, status: u16) -> Result<Vec<Caller>, Failure> {
     let requests = Arc::new(requests);
     let mut callers = Vec::with_capacity(CONNECTIONS);
     for nth in 0..CONNECTIONS {
@@ -59,7 +59,7 @@ async fn callers(server: &Server, requests: Vec<Vec<u8>>, status: u16) -> Result
 }
 
 impl Caller {
-    async fn send(mut self) -> Result<Self, Failure> {
+    pub(crate) async fn send(mut self) -> Result<Self, Failure> {
         let answer = self.client.send(&self.requests[self.nth % self.requests.len()]).await?;
         if answer.status != self.status {
             return Err(format!("answered with status {}: {}", answer.status, self.client.body()).into());
@@ -113,7 +113,7 @@ async fn watch_lag(
     Ok(())
 }
 
-fn head(method: &str, path: &str, token: &str) -> String {
+pub(crate) fn head(method: &str, path: &str, token: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: hims\r\nuser-agent: ward-tablet/1.0\r\naccept: */*\r\n\
          authorization: Bearer {token}\r\n"
@@ -121,7 +121,7 @@ fn head(method: &str, path: &str, token: &str) -> String {
 }
 
 /// One request for each patient.
-fn posts(server: &Server) -> Vec<Vec<u8>> {
+pub(crate) fn posts(server: &Server) -> Vec<Vec<u8>> {
     let post = |(nth, patient): (usize, &Uuid)| {
         let body = format!(
             r#"{{"patient_id":"{patient}","blood_pressure_systolic":{},"blood_pressure_diastolic":82,"heart_rate":{},"temperature":98.6,"temperature_unit":"F","oxygen_saturation":97,"weight_kg":71.5,"height_cm":178,"pain_scale":2}}"#,

@@ -14,6 +14,8 @@
 //! | `vital-signs-http` | `record-vital-signs` over HTTP, 64 connections, everything on | 0.5 of the floor |
 //! | `vital-signs-lag` | meanwhile: from the answer until the read tables have it, 99th percentile | under 250 ms |
 //! | `row-by-id` | a row over HTTP under row-level security | 0.5 of the same statement without HTTP |
+//! | `followers-1000`, `-5000` | `record-vital-signs` beside so many event streams | 0.9 and 0.75 of none |
+//! | `read-beside-500` | a patient beside 500 event streams of the patient, 99th percentile | under 50 ms |
 //! | `daily-lists` | each list of the day at the document's volumes and a tenth, 99th percentile | under 50 ms |
 //! | `rebuild`, `rebuild-memory` | all tables from 1,000,000 events | 57,000 events/s, under 1 GiB |
 //!
@@ -24,6 +26,7 @@ mod append;
 mod client;
 mod commands;
 mod floor;
+mod followers;
 mod http;
 mod journey;
 mod lists;
@@ -93,6 +96,9 @@ async fn run(effort: Effort, report: Report) -> Result<(), Failure> {
     }
     if report.wants(&http::NAMES) {
         http::run(effort, &report).await?;
+    }
+    if report.wants(&followers::NAMES) {
+        followers::run(effort, &report).await?;
     }
     if report.wants(&lists::NAMES) {
         lists::run(effort, &report).await?;

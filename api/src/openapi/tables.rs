@@ -126,10 +126,21 @@ fn kind_schema(kind: Kind) -> Value {
 fn row_schema(table: &Table) -> Value {
     let property = |column: &Column| {
         let mut schema = kind_schema(column.kind);
-        if column.nullable && schema.get("type").is_some() {
+        let narrowed = table.narrowed(column.name);
+        if (column.nullable || narrowed.is_some()) && schema.get("type").is_some() {
             schema["type"] = json!([schema["type"], "null"]);
         }
-        schema["description"] = json!(column.doc.trim());
+        schema["description"] = match narrowed {
+            Some(narrowed) => {
+                let words: Vec<_> = narrowed.readers.iter().map(|word| word.as_str()).collect();
+                json!(format!(
+                    "{} Null unless the caller reads `{}`, or the row is about the caller.",
+                    column.doc.trim(),
+                    words.join("` or `")
+                ))
+            }
+            None => json!(column.doc.trim()),
+        };
         (column.name.to_owned(), schema)
     };
     let properties: Map<_, _> = table.visible().map(property).collect();

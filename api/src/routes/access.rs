@@ -99,6 +99,13 @@ impl<'a> Reading<'a> {
     ) -> Result<(), Problem> {
         remove(data, &SECRETS);
         let stream_type = event_or_stream.split('.').next().unwrap_or_default();
+        if !self.is_about_the_caller(stream_id) {
+            for narrowed in table_of(stream_type).map_or(&[][..], |table| table.narrowed) {
+                if !narrowed.readers.iter().any(|word| self.logged_in.reads(*word)) {
+                    remove(data, narrowed.columns);
+                }
+            }
+        }
         let parts =
             TABLES.iter().filter_map(|table| Some((table, table.part.filter(|part| part.stream_type == stream_type)?)));
         for (table, part) in parts {
@@ -112,6 +119,12 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a stream is that of the caller's user, or of the patient who the caller is.
+    fn is_about_the_caller(&self, stream_id: Uuid) -> bool {
+        let who = self.logged_in.identity();
+        [who.user_id, who.patient_id].contains(&Some(stream_id))
     }
 
     /// Whether a table shows the caller at least one row about a stream. If not, the table has no row about the stream,

@@ -4,6 +4,7 @@ mod access;
 mod body;
 mod caller;
 mod commands;
+mod evenly;
 mod events;
 mod headers;
 mod health;
@@ -21,6 +22,7 @@ use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub(crate) use body::Deadline;
+pub(crate) use events::Concerned;
 pub(crate) use headers::{protect, security_headers};
 pub(crate) use limits::{Connections, Limits};
 pub use origin::Proxies;

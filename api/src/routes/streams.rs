@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
+use super::evenly::evenly;
 use super::parameters::Parameters;
 use super::position::Freshness;
 use crate::Hospital;
@@ -18,11 +19,20 @@ pub(super) async fn state_of(
     path: web::Path<(String, Uuid)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
+    evenly(&logged_in, state(&request, &hospital, &path, &logged_in)).await
+}
+
+async fn state(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    path: &(String, Uuid),
+    logged_in: &LoggedIn,
+) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
-    let (stream_type, id) = path.into_inner();
+    let (stream_type, id) = (&path.0, path.1);
     // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
     let stream_type = stream_type.replace('-', "_");
-    let mut parameters = Parameters::of(&request)?;
+    let mut parameters = Parameters::of(request)?;
     let version =
         parameters.take("version", "1 or more", |text| text.parse().ok().filter(|number: &i32| *number > 0))?;
     let at = parameters.take_instant("at")?;
@@ -41,12 +51,12 @@ pub(super) async fn state_of(
         }
     }
     // A row of the read tables decides who may read the stream, so wait until the tables are as fresh as asked for.
-    Freshness::of(&request)?.wait(&hospital).await?;
+    Freshness::of(request)?.wait(hospital).await?;
     let events = hospital.store.load(id, 0, i32::MAX).await?;
     if events.first().is_none_or(|it| it.stream_type != stream_type) {
         return Err(Problem::not_found());
     }
-    let mut reading = Reading::new(&hospital, &logged_in);
+    let mut reading = Reading::new(hospital, logged_in);
     if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }

@@ -5,6 +5,7 @@ use hims_projections::{Column, TABLES, Table};
 use uuid::Uuid;
 
 use super::caller::LoggedIn;
+use super::evenly::evenly;
 use super::parameters::Parameters;
 use super::position::{Freshness, POSITION};
 use crate::Hospital;
@@ -20,10 +21,20 @@ pub(super) async fn page_of(
     name: web::Path<String>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let table = table(&name, &logged_in)?;
-    let wanted = wanted(table, Parameters::of(&request)?)?;
-    let freshness = Freshness::of(&request)?;
-    freshness.wait(&hospital).await?;
+    evenly(&logged_in, page(&request, &hospital, &name, &logged_in)).await
+}
+
+async fn page(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    name: &str,
+    logged_in: &LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    let table = table(name, logged_in)?;
+    let wanted = wanted(table, Parameters::of(request)?)?;
+    may_select_by(table, &wanted, logged_in)?;
+    let freshness = Freshness::of(request)?;
+    freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
     let page = hospital.readers.read(async |db| query::page(db, table, shape, &wanted, &who).await).await?;
@@ -43,12 +54,20 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    Problem::unless_bare(&request)?;
-    let (name, id) = path.into_inner();
-    let table = table(&name, &logged_in)?;
-    let id = Uuid::try_parse(&id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
-    let freshness = Freshness::of(&request)?;
-    freshness.wait(&hospital).await?;
+    evenly(&logged_in, row(&request, &hospital, &path, &logged_in)).await
+}
+
+async fn row(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    (name, id): &(String, String),
+    logged_in: &LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(request)?;
+    let table = table(name, logged_in)?;
+    let id = Uuid::try_parse(id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
+    let freshness = Freshness::of(request)?;
+    freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
     let found = hospital.readers.read(async |db| query::find(db, table, shape, id, &who).await).await?;
@@ -102,6 +121,22 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
         }
     }
     if wanted.goes_on(table) { Ok(wanted) } else { Err(other_page()) }
+}
+
+/// Refuses to filter or sort by columns that the caller does not read of every row: which rows are found, and in which
+/// order, would tell the values.
+fn may_select_by(table: &Table, wanted: &Wanted, logged_in: &LoggedIn) -> Result<(), Problem> {
+    let mut columns = wanted.filters.iter().map(|filter| filter.column).chain(wanted.sort);
+    let refused = |column: &&Column| {
+        table.narrowed(column.name).is_some_and(|narrowed| !narrowed.readers.iter().any(|word| logged_in.reads(*word)))
+    };
+    match columns.find(refused) {
+        Some(column) => Err(Problem::forbidden(format!(
+            "the caller's roles do not include reading {} of other people, so they cannot filter or sort by it",
+            column.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn sortable(table: &Table) -> String {

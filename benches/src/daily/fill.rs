@@ -60,10 +60,11 @@ impl Subject {
         key(Kind::Patient, self.nth % self.patients)
     }
 
-    /// A patient with an appointment that is still to come in the department: one of its last twenty.
+    /// A patient who visits the department today: one of the first appointments of today, of which each department has
+    /// every twentieth.
     pub(super) fn assigned_patient(self) -> Uuid {
-        let after = DEPARTMENTS * (1 + self.nth / DEPARTMENTS % 20) - self.nth % DEPARTMENTS;
-        let appointment = u64::from(self.patients * 5 - after);
+        let of_today = DEPARTMENTS * (self.nth / DEPARTMENTS % 20) + self.nth % DEPARTMENTS;
+        let appointment = u64::from(self.patients * 4 + of_today);
         key(Kind::Patient, u32::try_from(appointment * 7919 % u64::from(self.patients)).unwrap_or_default())
     }
 

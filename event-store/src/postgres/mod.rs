@@ -36,6 +36,9 @@ pub struct PgOptions {
     pub queue: usize,
     /// How long a receipt is kept, and so how long a repeated command is recognised.
     pub receipt_retention: Duration,
+    /// The connections with which pages of the history are read; the connections of the store if `None`. With
+    /// connections of their own, readers of the history do not hold up appends.
+    pub history: Option<PgPool>,
     /// How long to wait for a notification before the head is read from the log, in case a notification was lost.
     pub poll: Duration,
     /// The clock of this node, which is compared with the clock of the database.
@@ -47,6 +50,7 @@ impl Default for PgOptions {
         Self {
             queue: 4096,
             receipt_retention: Duration::from_hours(7 * 24),
+            history: None,
             poll: Duration::from_secs(1),
             clock: NodeClock::default(),
         }
@@ -56,6 +60,8 @@ impl Default for PgOptions {
 /// An event log in PostgreSQL 15 or later.
 pub struct PgEventStore {
     pool: PgPool,
+    /// Reads pages of the history.
+    history: PgPool,
     queue: mpsc::UnboundedSender<Pending>,
     /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
@@ -109,8 +115,9 @@ impl PgEventStore {
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let places = Arc::new(Semaphore::new(options.queue));
+        let history = options.history.unwrap_or_else(|| pool.clone());
         let tasks = Mutex::new(tasks);
-        Ok(Self { pool, queue, places, head, trouble, clock, shared, vault, upcasters, stop, tasks })
+        Ok(Self { pool, history, queue, places, head, trouble, clock, shared, vault, upcasters, stop, tasks })
     }
 }
 
@@ -135,11 +142,11 @@ impl EventStore for PgEventStore {
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
-        read::read(&self.pool, after, limit).await
+        read::read(&self.history, after, limit).await
     }
 
     async fn search(&self, wanted: &Wanted) -> Result<Vec<Recorded>, StoreError> {
-        read::search(&self.pool, wanted).await
+        read::search(&self.history, wanted).await
     }
 
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {

@@ -25,6 +25,8 @@ pub struct Table {
     /// The permission words to read the table. A caller's roles need one of them; if there are none, every logged-in
     /// user may read the table. Row-level security decides which rows the caller sees.
     pub readers: &'static [Read],
+    /// Groups of columns that fewer callers read than the rows.
+    pub narrowed: &'static [Narrowed],
     /// The part of a stream's history that the table holds, if that part has other readers than the whole history.
     pub part: Option<Part>,
     /// The SQL condition of a text search, with `{q}` for the text that is searched, or with `{folded}` for the text
@@ -33,6 +35,16 @@ pub struct Table {
     /// The SQL function that finds keys by a text search, where row-level security would keep PostgreSQL from using the
     /// index of the condition.
     pub(crate) finder: Option<&'static str>,
+}
+
+/// Columns whose values are answered only to some of the callers who read the rows; other callers are answered nulls.
+#[derive(Debug, Clone, Copy)]
+pub struct Narrowed {
+    /// The names of the columns, which are the names of the fields in the stream's state and events, too.
+    pub columns: &'static [&'static str],
+    /// The permission words of which a caller needs one to read the columns of every row. Without such a word, callers
+    /// read the columns of the row whose key is their own user id or patient id.
+    pub readers: &'static [Read],
 }
 
 /// A part of a stream's history that has a table of its own, with readers of its own.
@@ -52,6 +64,11 @@ impl Table {
     /// The visible column with a name.
     pub fn column(&self, name: &str) -> Option<&'static Column> {
         self.visible().find(|it| it.name == name)
+    }
+
+    /// The group of narrowed columns to which a column belongs, if any.
+    pub fn narrowed(&self, column: &str) -> Option<&'static Narrowed> {
+        self.narrowed.iter().find(|group| group.columns.contains(&column))
     }
 
     /// The visible columns, which appear in answers: all columns that are not hidden.
@@ -172,6 +189,8 @@ pub(crate) use or_else;
 /// - `readers [WORDS]`: the permission words to read the table, of which a role needs one; `AllData` is always one of
 ///   them. Without this clause, every logged-in user may read the table. A test compares the words with
 ///   `hims_identity.readable(…)` in the migration, which also decides which rows a reader sees;
+/// - `narrowed [COLUMNS] to [WORDS]`, any number of times: columns whose values are answered only to callers with one of
+///   the permission words, and to the user or patient whom the row is about; `AllData` is always one of the words;
 /// - `stamped`: adds the columns `version`, `created_at` and `updated_at` after all others. `stamped by` also adds
 ///   `created_by` and `updated_by`, for rows that users work on; `stamped once` omits `updated_at`, for rows that never
 ///   change; `stamped version` adds `version` alone. The stamp columns in parentheses lead an index;
@@ -193,6 +212,7 @@ macro_rules! table {
         $(, children of $parent:ident)?
         $(, part of $stream:ident [$($part:ident),* $(,)?] events $events:literal)?
         $(, readers [$($reader:ident),* $(,)?])?
+        $(, narrowed [$($narrowed:ident),* $(,)?] to [$($narrow_reader:ident),* $(,)?])*
         , stamped $($stamped:ident)? $(($($stamp:ident),* $(,)?))?
         $(, search $search:literal $(found by $finder:literal)?)?
         $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])?
@@ -249,6 +269,12 @@ macro_rules! table {
                 readers: $crate::machinery::table::or_else!(
                     [$(&[hims_domain::permission::Read::AllData, $(hims_domain::permission::Read::$reader),*])?] [&[]]
                 ),
+                narrowed: &[$($crate::machinery::table::Narrowed {
+                    columns: &[$(stringify!($narrowed)),*],
+                    readers: &[
+                        hims_domain::permission::Read::AllData, $(hims_domain::permission::Read::$narrow_reader),*
+                    ],
+                }),*],
                 part: $crate::machinery::table::or_else!([$(Some($crate::machinery::table::Part {
                     stream_type: stringify!($stream),
                     column: concat!(stringify!($stream), "_id"),

@@ -12,6 +12,7 @@ table! {
     /// One row per patient.
     PatientRow in "patients",
     readers [AllPatients, AssignedPatients, Prescriptions, OwnRecords],
+    narrowed [blood_type, organ_donor, advance_directive] to [ClinicalRecords, AssignedPatients],
     stamped by (created_by, updated_by),
     search "(search @@ websearch_to_tsquery('simple', {folded}) or {folded} <% name_folded)"
         found by "hims_identity.patients_found_by",

@@ -11,7 +11,11 @@ use crate::machinery::table::table;
 
 table! {
     /// One row per user.
-    UserRow in "users", stamped by (created_by, updated_by) {
+    UserRow in "users",
+    narrowed [email, phone] to [Staff],
+    narrowed [patient_id] to [AllPatients],
+    narrowed [is_email_verified, must_change_password, last_login_at, password_changed_at] to [],
+    stamped by (created_by, updated_by) {
         /// The user.
         id: Uuid [indexed],
         /// The e-mail address with which the user logs in, in lower case.

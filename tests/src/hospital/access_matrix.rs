@@ -28,9 +28,12 @@ const LOGINS: [(&str, &str); 8] = [
 /// another department, the consultation of patient 6 is not over, the prescription of patient 7 is not cancelled, and
 /// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
-/// The patients of the nurse's department: 1 to 4 have an open appointment there, and 6 is being seen there.
-const ASSIGNED: [u16; 5] = [1, 2, 3, 4, 6];
-/// The patients with a prescription that was not cancelled.
+/// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse recorded
+/// vital signs of 7. Patient 8 visits the department too, but only in five days.
+const ASSIGNED: [u16; 6] = [1, 2, 3, 4, 6, 7];
+/// The patient whose prescription was not sent to the pharmacy.
+const PENDING: u16 = 5;
+/// The patients with a prescription that was sent to the pharmacy and not cancelled.
 const PRESCRIBED: [u16; 2] = [1, 7];
 
 /// Reads the agreed words of the matrix, by table and role.
@@ -73,11 +76,16 @@ async fn fill(hospital: &Hospital) {
         }
         let prescription_id =
             doctor.did("write-prescription", demo::prescription(&patient_id, 3, "10", "tablet")).await;
-        if !PRESCRIBED.contains(&number) {
+        if PRESCRIBED.contains(&number) {
+            doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+        } else if number != PENDING {
             let over = json!({"prescription_id": prescription_id, "reason": "not needed"});
             doctor.did("cancel-prescription", over).await;
         }
     }
+    let nurse = hospital.login("nurse").await;
+    nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
+    reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
     let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved away"})).await;
     let elsewhere = json!({"patient_id": patient(5), "provider_id": coder, "department_id": department(2),
@@ -138,6 +146,8 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
         "department" => text(row, "department_id") == department(1),
         "provider" => text(row, "provider_id") == reader,
+        "sent" => !about(&[PENDING]),
+        "treating" => text(row, "id") == user(demo::DOCTOR),
         "staff" => row["patient_id"].is_null(),
         _ => panic!("{word} is no word of the matrix"),
     }

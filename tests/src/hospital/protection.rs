@@ -9,7 +9,7 @@ use hims_testing::assert_same;
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use super::Hospital;
-use super::demo::{busy_day, user};
+use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
@@ -26,8 +26,9 @@ pub(super) const PUBLIC: [(&str, &str); 7] = [
 /// The runner's own tables, which are not declared with `table!`.
 const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
 
-/// The views in which policies look up patients.
-const VIEWS: [&str; 2] = ["assigned_patients", "prescribed_patients"];
+/// The views in which policies look up patients and users, each with the column that holds the key.
+const VIEWS: [(&str, &str); 3] =
+    [("assigned_patients", "patient_id"), ("prescribed_patients", "patient_id"), ("treating_users", "user_id")];
 
 /// A table as the catalogue of PostgreSQL describes it.
 #[derive(sqlx::FromRow)]
@@ -136,7 +137,7 @@ async fn faults(db: &mut PgConnection, schema: &str) -> Vec<String> {
                 where relnamespace = $1::text::regnamespace and relkind = 'v'";
     let views: BTreeMap<String, String> =
         sqlx::query_as(sql).bind(schema).fetch_all(db).await.expect("views").into_iter().collect();
-    let expected = VIEWS.map(|it| (it.to_owned(), "hims_projector".to_owned())).into();
+    let expected = VIEWS.map(|(view, _)| (view.to_owned(), "hims_projector".to_owned())).into();
     if views != expected {
         faults.push(format!("the views are {views:?}, which are not those for the policies"));
     }
@@ -240,21 +241,27 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
         .await
         .expect("the nurse's department");
     for (reads, department, expected) in [
-        ("", "", [0, 0]),
-        ("all_data", &*department, [0, 0]),
-        ("assigned_patients", "", [0, 0]),
-        ("assigned_patients", &*department, [5, 0]),
-        ("prescriptions", &*department, [0, 1]),
+        ("", "", [0, 0, 0]),
+        ("all_data", &*department, [0, 0, 0]),
+        ("assigned_patients", "", [0, 0, 0]),
+        ("assigned_patients", &*department, [4, 0, 0]),
+        ("prescriptions", &*department, [0, 1, 0]),
+        // The doctor of the appointment tomorrow.
+        ("own_records", "", [0, 0, 1]),
     ] {
         let mut transaction = readers.begin().await.expect("a transaction");
-        sqlx::query("select set_config('hims.reads', $1, true), set_config('hims.department_id', $2, true)")
-            .bind(reads)
-            .bind(department)
-            .execute(&mut *transaction)
-            .await
-            .expect("the settings are made");
-        for (view, expected) in VIEWS.into_iter().zip(expected) {
-            let sql = format!("select count(distinct patient_id) from hims.{view}");
+        sqlx::query(
+            "select set_config('hims.reads', $1, true), set_config('hims.department_id', $2, true),
+                            set_config('hims.patient_id', $3, true)",
+        )
+        .bind(reads)
+        .bind(department)
+        .bind(patient(1))
+        .execute(&mut *transaction)
+        .await
+        .expect("the settings are made");
+        for ((view, key), expected) in VIEWS.into_iter().zip(expected) {
+            let sql = format!("select count(distinct {key}) from hims.{view}");
             let shown: i64 =
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.expect("a number");
             assert_eq!(shown, expected, "{view} for {reads:?} in {department:?}");

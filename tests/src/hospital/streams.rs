@@ -73,7 +73,8 @@ async fn identifiers_and_allergies_are_withheld_where_their_tables_withhold_them
     let allergy =
         json!({"patient_id": id, "allergen_type": "drug", "allergen_name": "Penicillin", "severity": "severe"});
     doctor.did("record-allergy", allergy).await;
-    doctor.did("write-prescription", demo::prescription(&id, 2, "10", "tablet")).await;
+    let prescription_id = doctor.did("write-prescription", demo::prescription(&id, 2, "10", "tablet")).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     hospital.settle().await;
     let (stream, events) = (format!("streams/patient/{id}"), format!("events?patient_id={id}"));
     for (who, identifier, allergen) in [(&doctor, true, true), (&reception, true, false), (&pharmacist, false, true)] {

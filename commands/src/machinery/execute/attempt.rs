@@ -120,7 +120,8 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Target::New(_) | Target::Existing(_) => {}
     }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {
-        let detail = format!("the record is at version {} by now; read the record again", loaded.version);
+        // The current version is not told: the caller may change the record without being allowed to read the record.
+        let detail = "the record has changed since that version; read the record again";
         return Ok(Err(Refused::new(Kind::Stale, "stale-version", detail)));
     }
     let state = loaded.state.as_deref();

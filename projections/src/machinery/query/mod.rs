@@ -8,8 +8,7 @@ mod statement;
 mod value;
 mod wanted;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
+use std::collections::HashSet;
 
 use hims_domain::permission::Read;
 use hims_event_store::Position;
@@ -17,9 +16,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
+use crate::Table;
 pub use crate::machinery::living::{QueryError, Shape};
 use crate::machinery::runner::checkpoint;
-use crate::{TABLES, Table};
 
 pub use cursor::Cursor;
 use statement::{SAID_AT, bind_identity, find_sql};
@@ -40,6 +39,13 @@ pub struct Identity {
     pub department_id: Option<Uuid>,
     /// The permission words for what the user's roles may read, separated by commas.
     pub reads: String,
+}
+
+impl Identity {
+    /// Whether the caller's roles have one of these permission words.
+    pub fn reads_any(&self, words: &[Read]) -> bool {
+        self.reads.split(',').any(|granted| words.iter().any(|word| granted == word.as_str()))
+    }
 }
 
 /// The answer to a query for one row.
@@ -67,10 +73,6 @@ fn of_live_tables(position: Position) -> Result<Position, QueryError> {
     if position < 0 { Err(QueryError::Swapped) } else { Ok(position) }
 }
 
-/// For each table, the statement that reads the row with a key.
-static FIND: LazyLock<HashMap<&str, String>> =
-    LazyLock::new(|| TABLES.iter().map(|it| (it.name, find_sql(it, Shape::Declared))).collect());
-
 /// Reads the row with a key.
 ///
 /// # Errors
@@ -82,10 +84,7 @@ pub async fn find(
     id: Uuid,
     who: &Identity,
 ) -> Result<Found, QueryError> {
-    let query = match shape {
-        Shape::Declared => sqlx::query(FIND[table.name].as_str()),
-        Shape::Other => sqlx::query(sqlx::AssertSqlSafe(find_sql(table, shape))),
-    };
+    let query = sqlx::query(sqlx::AssertSqlSafe(find_sql(table, shape, who)));
     let row = bind_identity(query, who).bind(id).fetch_one(db).await?;
     let json: Option<String> = row.try_get(0)?;
     let version: Option<i32> = row.try_get(1)?;

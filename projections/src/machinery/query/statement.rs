@@ -37,13 +37,25 @@ pub(super) fn bind_identity<'q>(
         .bind(who.reads.clone())
 }
 
-/// The visible columns of a table, as a list in SQL.
-pub(super) fn columns(table: &Table) -> String {
-    table.visible().map(|it| format!("\"{}\"", it.name)).collect::<Vec<_>>().join(", ")
+/// The visible columns of a table, as a list in SQL. A narrowed column that the caller reads only of the row about
+/// themselves is null in other rows.
+fn columns(table: &Table, who: &Identity) -> String {
+    let column = |column: &Column| {
+        let name = column.name;
+        match table.narrowed(name) {
+            Some(narrowed) if !who.reads_any(narrowed.readers) => {
+                format!(
+                    "case when id in (nullif($1, '')::uuid, nullif($3, '')::uuid) then \"{name}\" end as \"{name}\""
+                )
+            }
+            _ => format!("\"{name}\""),
+        }
+    };
+    table.visible().map(column).collect::<Vec<_>>().join(", ")
 }
 
 /// The text of the statement that reads the row with a key.
-pub(super) fn find_sql(table: &Table, shape: Shape) -> String {
+pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
     format!(
         "select r.json, r.version, who.position
            from {SAID_AT} {}
@@ -51,7 +63,7 @@ pub(super) fn find_sql(table: &Table, shape: Shape) -> String {
                 select row_to_json(t)::text as json, t.version
                   from (select {} from {} where id = $6 and who.said is not null) as t offset 0) as r on true",
         absent(table, shape),
-        columns(table),
+        columns(table, who),
         table.name,
     )
 }
@@ -85,7 +97,7 @@ impl Statement {
 pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -> Statement {
     let mut places = Places::default();
     let mut conditions = vec!["who.said is not null".to_owned()];
-    conditions.extend(own_records(table, who));
+    conditions.extend(of_few_patients(table, who));
     for filter in &wanted.filters {
         let value = places.typed(filter.column, &filter.value);
         conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator()));
@@ -97,7 +109,7 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let mut parts = Vec::new();
     for (text, value) in by_text.iter().flat_map(|text| by_value.iter().map(move |value| (text, value))) {
         let conditions = [conditions.as_slice(), text, value].concat().join(" and ");
-        let (columns, table, order) = (columns(table), table.name, order.sql(""));
+        let (columns, table, order) = (columns(table, who), table.name, order.sql(""));
         parts.push(format!("(select {columns} from {table} where {conditions} order by {order} limit {limit})"));
     }
     // The order of all parts together. Nulls come last in both directions.
@@ -117,16 +129,23 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     Statement { text, values: places.0 }
 }
 
-/// For a caller who may read only the records about themselves, repeats row-level security's condition on the patient.
-/// Row-level security is checked row by row; the repeated condition lets PostgreSQL find the rows through an index.
-fn own_records(table: &Table, who: &Identity) -> Option<String> {
-    let mut words = table.readers.iter().filter(|word| who.reads.split(',').any(|granted| granted == word.as_str()));
+/// For a caller who may read only the records about themselves, or only the patients of their department, repeats
+/// row-level security's condition on the patient. Row-level security is checked row by row; the repeated condition lets
+/// PostgreSQL find the rows through an index.
+fn of_few_patients(table: &Table, who: &Identity) -> Option<String> {
+    let mut words = table.readers.iter().filter(|word| who.reads_any(&[**word]));
     let (word, another) = (words.next(), words.next());
-    if (word, another) != (Some(&Read::OwnRecords), None) {
-        return None;
+    let is_of_patients = table.name == "patients";
+    match (word, another) {
+        (Some(Read::OwnRecords), None) => {
+            let patient = if is_of_patients { "id" } else { table.column("patient_id")?.name };
+            Some(format!("\"{patient}\" = nullif($3, '')::uuid"))
+        }
+        (Some(Read::AssignedPatients), None) if is_of_patients => {
+            Some("id in (select patient_id from assigned_patients)".to_owned())
+        }
+        _ => None,
     }
-    let patient = if table.name == "patients" { "id" } else { table.column("patient_id")?.name };
-    Some(format!("\"{patient}\" = nullif($3, '')::uuid"))
 }
 
 /// The values of a statement's parameters after the caller's identity.

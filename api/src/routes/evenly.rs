@@ -1,0 +1,41 @@
+//! Answers whose time tells nothing about rows that the caller may not read.
+
+use std::time::{Duration, Instant};
+
+use hims_domain::permission::Read;
+
+use super::caller::LoggedIn;
+
+/// The time of an answer is a multiple of this time. Looking up a row and finding that the caller may not read the row
+/// takes less than a millisecond longer than finding no row, and the difference disappears in the multiple.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Waits for an answer. A caller who may not identify every patient then waits until the next multiple of [`STEP`], so
+/// that the time of the answer does not tell whether a patient with a name, an e-mail address or a key exists.
+pub(super) async fn evenly<T>(logged_in: &LoggedIn, answer: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let answer = answer.await;
+    if !logged_in.reads(Read::AllData) && !logged_in.reads(Read::AllPatients) {
+        tokio::time::sleep(until_next_step(started.elapsed())).await;
+    }
+    answer
+}
+
+/// How long to wait so that the time of the answer is a multiple of [`STEP`].
+fn until_next_step(passed: Duration) -> Duration {
+    let nanoseconds = STEP.as_nanos() - passed.as_nanos() % STEP.as_nanos();
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_little_more_work_ends_at_the_same_time() {
+        for (passed, end) in [(0, 5_000), (400, 5_000), (4_999, 5_000), (5_000, 10_000), (7_300, 10_000)] {
+            let passed = Duration::from_micros(passed);
+            assert_eq!(passed + until_next_step(passed), Duration::from_micros(end));
+        }
+    }
+}
