@@ -2,6 +2,7 @@
 
 mod bootstrap;
 pub mod cli;
+mod database;
 mod demo;
 pub mod embedded;
 mod hospital;

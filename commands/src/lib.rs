@@ -21,5 +21,5 @@ pub use aggregates::{
 pub use machinery::{
     Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, Loaded, Malformed,
     Outcome, Passwords, Patch, Reads, Refused, Registry, Request, Surroundings, Target, claims_of, json_schema,
-    json_schema_with, one_of, read, refuse, scopes, upcasters,
+    json_schema_with, one_of, read, refuse, scopes, state_of, upcasters,
 };

@@ -1,16 +1,16 @@
-//! Refused attempts: refused commands and failed logins. Each attempt has a stream of its own, so that the audit shows
-//! refused attempts beside successful commands.
+//! What belongs to no record of the hospital: refused commands, failed logins, and work of operators on what lies beside
+//! the log. Each has a stream of its own, so that the audit shows it beside successful commands.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{Aggregate, Subject, UserId};
 
-/// A refused attempt.
+/// A refused attempt, or work of an operator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Access {}
 
-/// What was attempted and refused.
+/// What was attempted and refused, or what an operator did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -32,6 +32,8 @@ pub enum Event {
         /// The stable code of the failure.
         code: String,
     },
+    /// An operator had the claims (unique keys, bookings) rebuilt from the log.
+    ClaimsRebuilt,
 }
 
 impl Aggregate for Access {
@@ -40,7 +42,7 @@ impl Aggregate for Access {
 
     fn evolve(_: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::CommandRefused { .. } | Event::LoginFailed { .. } => Some(Self {}),
+            Event::CommandRefused { .. } | Event::LoginFailed { .. } | Event::ClaimsRebuilt => Some(Self {}),
         }
     }
 

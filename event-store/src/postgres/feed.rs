@@ -12,7 +12,8 @@ use tokio::time::sleep;
 use super::read;
 use crate::Position;
 
-const CHANNEL: &str = "log_head";
+/// The channel on which processes notify each other of the position of the head.
+pub(super) const CHANNEL: &str = "log_head";
 /// Commits within this time are announced by one notification.
 const COALESCE: Duration = Duration::from_millis(20);
 

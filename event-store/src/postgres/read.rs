@@ -1,4 +1,4 @@
-//! The queries that read the log, and the writes of receipts and snapshots that no event belongs to.
+//! The queries that read the log, and the writes of receipts that no event belongs to.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
@@ -6,7 +6,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use crate::chain::Hash;
-use crate::{Position, Receipt, Recorded, Snapshot, StoreError, Wanted};
+use crate::{Position, Receipt, Recorded, StoreError, Wanted};
 
 /// The end of the log: the position, hash and time of the newest event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +63,21 @@ pub(super) async fn load(db: &PgPool, stream_id: Uuid, after: i32, limit: i32) -
     .fetch_all(db)
     .await?;
     Ok(events)
+}
+
+/// The first event, at a position or after it, whose version is not the next version of its stream. Only the streams
+/// that have an event there are looked at.
+pub(super) async fn misplaced(db: &PgPool, from: Position) -> Result<Option<Position>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select min(position)
+           from (select position, version, row_number() over (partition by stream_id order by position) as place
+                   from log.events
+                  where $1 <= 1 or stream_id in (select stream_id from log.events where position >= $1)) as numbered
+          where version <> place and position >= $1",
+    )
+    .bind(from)
+    .fetch_one(db)
+    .await?)
 }
 
 pub(super) async fn read(db: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -172,39 +187,4 @@ pub(super) async fn acknowledge(
     .bind(version)
     .fetch_optional(db)
     .await?)
-}
-
-pub(super) async fn snapshot(db: &PgPool, stream_id: Uuid) -> Result<Option<(Snapshot, Option<Uuid>)>, StoreError> {
-    let row = sqlx::query("select version, state_version, state, subject_id from log.snapshots where stream_id = $1")
-        .bind(stream_id)
-        .fetch_optional(db)
-        .await?;
-    let snapshot = row.map(|row| {
-        let snapshot = Snapshot { version: row.try_get(0)?, state_version: row.try_get(1)?, state: row.try_get(2)? };
-        Ok::<_, sqlx::Error>((snapshot, row.try_get(3)?))
-    });
-    Ok(snapshot.transpose()?)
-}
-
-pub(super) async fn save_snapshot(
-    db: &PgPool,
-    stream_id: Uuid,
-    subject: Option<Uuid>,
-    snapshot: &Snapshot,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into log.snapshots (stream_id, version, state_version, state, subject_id) values ($1, $2, $3, $4, $5)
-         on conflict (stream_id) do update
-            set version = excluded.version, state_version = excluded.state_version, state = excluded.state,
-                subject_id = excluded.subject_id
-          where log.snapshots.version < excluded.version or log.snapshots.state_version <> excluded.state_version",
-    )
-    .bind(stream_id)
-    .bind(snapshot.version)
-    .bind(snapshot.state_version)
-    .bind(&snapshot.state)
-    .bind(subject)
-    .execute(db)
-    .await?;
-    Ok(())
 }

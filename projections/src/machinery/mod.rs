@@ -10,6 +10,7 @@ pub mod migrations;
 pub mod query;
 pub(crate) mod rebuild;
 pub(crate) mod renewal;
+pub mod roles;
 pub(crate) mod runner;
 pub(crate) mod stamps;
 pub(crate) mod table;

@@ -26,6 +26,10 @@ pub(crate) async fn everything(hospital: &Hospital) {
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
     reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
+    // An operator has the claims rebuilt on the command line.
+    let rebuilt = NewEvent { event_type: "access.claims_rebuilt".to_owned(), data: json!({}) };
+    let rebuilt = Append::stream(StreamAppend::begin("access", Uuid::from_u128(0xc1a1), [rebuilt]));
+    hospital.node.store.append(rebuilt).await.expect("the event is recorded");
 }
 
 async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {

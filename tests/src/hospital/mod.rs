@@ -3,6 +3,7 @@
 mod access;
 mod access_matrix;
 mod answer;
+mod backup;
 mod claims;
 mod client;
 mod command_line;
@@ -18,6 +19,7 @@ mod fixture;
 mod health;
 mod idempotency;
 mod nodes;
+mod operators;
 mod pages;
 mod plans;
 mod problems;

@@ -2,6 +2,7 @@
 
 mod append;
 mod attempt;
+pub(crate) mod maintenance;
 mod record;
 mod replay;
 
