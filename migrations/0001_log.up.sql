@@ -26,7 +26,8 @@ create table log.head (
     only_row    boolean     not null default true primary key check (only_row),
     position    bigint      not null,
     hash        bytea       not null,
-    recorded_at timestamptz not null
+    recorded_at timestamptz not null,
+    fence       bigint      not null default 0  -- raised to keep out a batch that was sent before and may still arrive
 ) with (fillfactor = 10);
 insert into log.head (position, hash, recorded_at)
 values (0, decode(repeat('00', 32), 'hex'), '1970-01-01T00:00:00Z');

@@ -22,6 +22,7 @@ create table appointments (
     reason_for_visit     text,
     special_instructions text,
     insurance_verified   boolean     not null default false,
+    other_day_reason     text,
     version              integer     not null,
     created_at           timestamptz not null,
     updated_at           timestamptz not null,

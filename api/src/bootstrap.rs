@@ -2,7 +2,7 @@
 
 use hims_commands::role::{DefineRole, OfferPermissionWords};
 use hims_commands::user::CreateUser;
-use hims_commands::{Caller, Failure, Kind, Password, Refused, Request, role_id, scopes, system_roles};
+use hims_commands::{Caller, Failure, Kind, NewPassword, Refused, Request, role_id, scopes, system_roles};
 use hims_domain::Personal;
 use hims_domain::role::Role;
 use hims_domain::user::Profile;
@@ -51,7 +51,7 @@ impl Hospital {
         let email = settings.admin_email.clone().unwrap_or_else(|| "admin@hims.invalid".to_owned());
         let made_up = settings.admin_password.is_none().then(|| format!("{:032x}", self.executor.entropy()));
         let password = settings.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default();
-        let command = administrator(&email, &password)?;
+        let command = administrator(&email, &password).map_err(HospitalError::Administrator)?;
         let mut caller = Caller::system("set-up");
         // A password must be changed at the first login unless the system set it, so a drawn password is not the
         // system's.
@@ -72,11 +72,11 @@ impl Hospital {
     }
 }
 
-fn administrator(email: &str, password: &str) -> Result<CreateUser, Failure> {
-    let refused = |rule| Failure::Refused(Refused::field("invalid-fields", "/email", rule));
+/// The command that creates the administrator. The error says what is wrong with the address.
+fn administrator(email: &str, password: &str) -> Result<CreateUser, String> {
     Ok(CreateUser {
         id: None,
-        email: Personal::Known(Email::parse(email).map_err(refused)?),
+        email: Personal::Known(Email::parse(email).map_err(|rule| format!("HIMS_ADMIN_EMAIL: {rule}"))?),
         profile: Profile {
             first_name: Personal::Known("System".into()),
             last_name: Personal::Known("Administrator".into()),
@@ -86,6 +86,6 @@ fn administrator(email: &str, password: &str) -> Result<CreateUser, Failure> {
         role_id: role_id("administrator"),
         additional_role_ids: std::collections::BTreeSet::new(),
         department_id: None,
-        password: Some(Password::new(password)),
+        password: Some(NewPassword::new(password)),
     })
 }

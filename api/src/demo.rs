@@ -10,7 +10,7 @@ use hims_commands::medication_lot::ReceiveMedicationLot;
 use hims_commands::patient::{RecordAllergy, RegisterPatient};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
-use hims_commands::{Caller, Command, Failure, Password, Refused, Request, role_id};
+use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, role_id};
 use hims_domain::appointment::Appointment;
 use hims_domain::role::Role;
 use hims_domain::{Aggregate as _, UserId};
@@ -139,7 +139,7 @@ impl Hospital {
         let created = STAFF.iter().map(|(number, login, role, first, last)| {
             let command = serde_json::from_value::<CreateUser>(json!({
                 "id": id(USER, *number), "email": format!("{login}@demo.hims"), "first_name": first,
-                "last_name": last, "role_id": role_id(role), "password": Password::new(PASSWORD),
+                "last_name": last, "role_id": role_id(role), "password": NewPassword::new(PASSWORD),
             }));
             async move {
                 let command = command.map_err(|error| {

@@ -2,9 +2,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hims_commands::{Executor, Failure, Login, Registry, upcasters};
+use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, MasterKey, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted};
+use hims_event_store::{
+    EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Position, StoreError, VaultError, Wanted,
+};
 use hims_projections::query::Shape;
 use hims_projections::{READ_SCHEMA, Runner, RunnerHandle, Standing, migrations, query, roles};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -132,6 +134,7 @@ pub struct Hospital {
     /// Connections as the server's login, which is a member of the role that owns the read tables, such as for rebuilds.
     pub owner: PgPool,
     watcher: JoinHandle<()>,
+    counter: JoinHandle<()>,
     database: Database,
     /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
     pub(crate) stopping: watch::Sender<bool>,
@@ -156,6 +159,19 @@ impl Hospital {
     /// # Errors
     /// When the key, the database or the log cannot be opened; the error says what to do.
     pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
+        Self::open_in(settings, purpose, surroundings()).await
+    }
+
+    /// Opens the hospital like [`open`](Self::open), on a node with a certain clock and certain random numbers. The
+    /// clock of the node is only compared with the clock of the log, by which commands are decided.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_in(
+        settings: &Settings,
+        purpose: Purpose,
+        Surroundings { clock, entropy }: Surroundings,
+    ) -> Result<Self, HospitalError> {
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -173,7 +189,8 @@ impl Hospital {
         let writers = pool(database.options().clone(), 12, Some("hims_writer"));
         let projectors = pool(database.options().clone(), 5, Some("hims_projector"));
         let readers = Readers::new(database.options().clone(), settings.read_connections_of_a_worker());
-        let options = PgOptions { queue: settings.queue, ..PgOptions::default() };
+        let clock = NodeClock::new(move || clock());
+        let options = PgOptions { queue: settings.queue, clock, ..PgOptions::default() };
         let store: Arc<dyn EventStore> =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
                 match error {
@@ -181,7 +198,9 @@ impl Hospital {
                     error => error.into(),
                 }
             })?);
-        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings()));
+        let log = Arc::clone(&store);
+        let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
+        let executor = Arc::new(Executor::new(Arc::clone(&store), surroundings));
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,
@@ -192,6 +211,7 @@ impl Hospital {
             }
         };
         let watcher = tokio::spawn(watch_access(Arc::clone(&store), Arc::clone(&login)));
+        let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
         let registry = Registry::hospital();
         let stopping = watch::channel(false).0;
         Ok(Self {
@@ -205,6 +225,7 @@ impl Hospital {
             runner,
             owner,
             watcher,
+            counter,
             database,
             stopping,
         })
@@ -242,6 +263,8 @@ impl Hospital {
     /// Writes the appends that wait, stops projecting, and stops the embedded PostgreSQL if this process runs one.
     pub async fn close(self) {
         self.watcher.abort();
+        self.counter.abort();
+        self.executor.record_repeats(true).await;
         self.store.shutdown().await;
         if let Some(runner) = self.runner {
             runner.stop().await;

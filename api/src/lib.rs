@@ -15,9 +15,11 @@ mod routes;
 pub mod server;
 mod settings;
 mod surroundings;
+mod wire;
 
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use readers::Readers;
+pub use routes::Proxies;
 pub use settings::Settings;
 pub use surroundings::surroundings;

@@ -1,5 +1,7 @@
 //! Errors as problem details (RFC 9457). Never a stack trace, never a personal value.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
@@ -7,7 +9,7 @@ use hims_commands::{Failure, Kind};
 use hims_domain::Invalid;
 use hims_event_store::StoreError;
 use hims_projections::query::QueryError;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// An error as it is answered: its status, code and detail, and where they apply the fields at fault, the ids of
@@ -106,14 +108,81 @@ impl Problem {
         Self { hint: Some(Hint::RetryAfter(1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
     }
 
-    /// There were too many attempts with a wrong password. The client should wait for these seconds.
-    pub(crate) fn too_many(seconds: u32) -> Self {
-        let detail = "too many attempts with a wrong password; wait as long as Retry-After says";
+    /// A limit refuses the request. The client should repeat the request after this time.
+    pub(crate) fn too_many(wait: Duration, detail: impl Into<String>) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
         Self {
             hint: Some(Hint::RetryAfter(seconds)),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
         }
     }
+
+    /// The request has a `Content-Encoding`: a small body could grow without bounds when it is decompressed.
+    pub(crate) fn encoded() -> Self {
+        let detail = "send the body as it is: this server reads no body with a Content-Encoding";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", detail)
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The JSON body of the answer, without `instance` and `request_id`, which depend on the request.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({
+            "type": format!("urn:hims:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+        });
+        if !self.errors.is_empty() {
+            let mut listed = Vec::new();
+            let mut bytes = 0;
+            for error in self.errors.iter().take(MOST_ERRORS.0) {
+                let error = json!({"pointer": answered(&error.pointer), "message": error.message});
+                bytes += error.to_string().len();
+                if bytes > MOST_ERRORS.1 {
+                    break;
+                }
+                listed.push(error);
+            }
+            let more = self.errors.len() - listed.len();
+            if more > 0 {
+                body["detail"] = json!(format!("{}; {more} more faults are not listed", self.detail));
+            }
+            body["errors"] = json!(listed);
+        }
+        if !self.candidates.is_empty() {
+            body["candidates"] = self.candidates.iter().take(MOST_CANDIDATES).map(|it| json!(it)).collect();
+        }
+        body
+    }
+}
+
+/// How many fields at fault an answer names at most, and how many bytes they take at most: an answer stays below 64 KiB.
+const MOST_ERRORS: (usize, usize) = (100, 40 * 1024);
+/// How many ids of possible duplicates an answer names at most.
+const MOST_CANDIDATES: usize = 200;
+/// How many bytes the pointer to a field has at most.
+const LONGEST_POINTER: usize = 200;
+
+/// The pointer as it is answered. The names of unknown fields come from the request, so names that do not look like a
+/// field's name are left out: the pointer ends at the object in which they stand.
+fn answered(pointer: &str) -> &str {
+    let is_name = |name: &str| {
+        name.len() <= 64 && name.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'.'))
+    };
+    let mut end = 0;
+    for segment in pointer.split_inclusive('/').skip(1) {
+        let next = end + 1 + segment.trim_end_matches('/').len();
+        if next > LONGEST_POINTER || !is_name(segment.trim_end_matches('/')) {
+            break;
+        }
+        end = next;
+    }
+    &pointer[..end]
 }
 
 impl std::fmt::Display for Problem {
@@ -133,22 +202,7 @@ impl ResponseError for Problem {
         if let Some(hint) = self.hint {
             response.insert_header(hint.header());
         }
-        let mut body = json!({
-            "type": format!("urn:hims:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-        });
-        if !self.errors.is_empty() {
-            let error = |it: &Invalid| json!({"pointer": it.pointer, "message": it.message});
-            body["errors"] = self.errors.iter().map(error).collect();
-        }
-        if !self.candidates.is_empty() {
-            body["candidates"] = json!(self.candidates);
-        }
-        // `instance` and `request_id` are added by the middleware, which knows the request.
-        response.json(body)
+        response.json(self.body())
     }
 }
 
@@ -179,6 +233,11 @@ impl From<Failure> for Problem {
                 Self { candidates: refused.candidates, ..problem }
             }
             Failure::Overloaded => Self::unavailable("overloaded", "too many commands are waiting; try again"),
+            Failure::Mistake(mistake) => {
+                tracing::error!(%mistake, "a command has a mistake in its program");
+                let detail = "the program has a mistake, so that the command cannot be carried out; tell an operator";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "mistake-in-the-program", detail)
+            }
             Failure::Store(error) => error.into(),
         }
     }
@@ -190,6 +249,11 @@ impl From<StoreError> for Problem {
             tracing::error!(%error, "an event cannot be read");
             let detail = "an event of this record cannot be read by this version of the program; tell an operator";
             return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail);
+        }
+        if let StoreError::WrongClock { .. } = error {
+            tracing::error!(%error, "a command was not carried out");
+            let detail = "the clock of this server is wrong, so that it records nothing; tell an operator";
+            return Self::unavailable("node-clock-wrong", detail);
         }
         tracing::error!(%error, "the log did not answer");
         let detail = "the event log did not answer; repeat with the same Idempotency-Key";
@@ -215,5 +279,56 @@ impl From<QueryError> for Problem {
                 Self::unavailable("unavailable", "the read tables did not answer; try again")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::MessageBody as _;
+
+    use super::*;
+
+    fn body(problem: &Problem) -> (usize, Value) {
+        let bytes = problem.error_response().into_body().try_into_bytes().expect("a problem is not streamed");
+        (bytes.len(), serde_json::from_slice(&bytes).expect("a problem is JSON"))
+    }
+
+    #[test]
+    fn an_answer_is_short_however_many_fields_are_at_fault() {
+        let error = |number: usize| Invalid {
+            pointer: format!("/items/{number}/{}", "long_name_".repeat(20)),
+            message: "is not a field of this request".repeat(10),
+        };
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed-request", "see errors");
+        let (length, body) = body(&problem.with((0..60_000).map(error).collect()));
+        assert!(length < 64 * 1024, "{length}");
+        assert_eq!(body["errors"].as_array().map(Vec::len), Some(MOST_ERRORS.0));
+        assert_eq!(body["detail"], "see errors; 59900 more faults are not listed");
+    }
+
+    #[test]
+    fn an_answer_is_short_however_long_the_messages_are() {
+        let error = |_| Invalid { pointer: "/code".to_owned(), message: "one of these, ".repeat(500) };
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed-request", "see errors");
+        let candidates = vec![Uuid::nil(); 10_000];
+        let (length, body) = body(&Problem { candidates, ..problem.with((0..100).map(error).collect()) });
+        assert!(length < 64 * 1024, "{length}");
+        assert!(body["errors"].as_array().is_some_and(|it| it.len() > 1));
+    }
+
+    #[test]
+    fn a_pointer_holds_no_text_of_the_request() {
+        for (pointer, expected) in [
+            ("", ""),
+            ("/shoe_size", "/shoe_size"),
+            ("/items/12/quantity", "/items/12/quantity"),
+            ("/Zuzanna Kowalczyk", ""),
+            ("/items/0/999~1000~10001/x", "/items/0"),
+            ("/items//x", "/items//x"),
+            ("no pointer", ""),
+        ] {
+            assert_eq!(answered(pointer), expected, "{pointer}");
+        }
+        assert!(answered(&"/ab".repeat(200)).len() <= LONGEST_POINTER);
     }
 }

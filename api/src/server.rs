@@ -1,24 +1,25 @@
 //! The HTTP server: starting, serving, and stopping in good order.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use actix_web::middleware::{Compress, DefaultHeaders};
-use actix_web::{App, HttpMessage as _, HttpServer, web};
+use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, HttpMessage as _, web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::problem::Problem;
-use crate::routes::{self, Guesses, RequestIds};
-use crate::{Hospital, Settings};
+use crate::routes::{self, Connections, Deadline, Limits, RequestIds, protect};
+use crate::{Hospital, Settings, wire};
 
 /// How often the metrics recorder merges the samples that it has collected.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// The largest request body that is accepted, in bytes.
-pub(crate) const LARGEST_BODY: usize = 1 << 20;
+/// How many files and sockets the process needs besides the connections of clients, such as those to the database.
+const OTHER_FILES: u64 = 256;
 
 /// A server that is listening.
 pub struct Listening {
@@ -37,30 +38,52 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
     let prometheus = web::Data::new(prometheus());
-    let guesses = web::Data::new(Guesses::new(settings.logins_per_minute.max(1)));
-    let mut server = HttpServer::new(move || {
+    let limits = web::Data::new(Limits::new(settings));
+    let proxies = Arc::new(settings.trusted_proxies.clone());
+    let trusted = web::Data::from(Arc::clone(&proxies));
+    let connections = Arc::new(Connections::new(settings.connections_per_address, proxies));
+    let deadline = Deadline(Duration::from_secs(settings.body_seconds));
+    let workers = settings.worker_count();
+    let application = move || {
         App::new()
             .app_data(served.clone())
             .app_data(prometheus.clone())
-            .app_data(guesses.clone())
-            .app_data(web::PayloadConfig::new(LARGEST_BODY))
+            .app_data(limits.clone())
+            .app_data(trusted.clone())
+            .app_data(deadline)
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
             .wrap(RequestIds)
-            // Answers are about people: no cache between the server and the client may keep an answer.
-            .wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store")).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             // Answers are compressed after RequestIds, which reads the body of a problem.
             .wrap(Compress::default())
+            .wrap(from_fn(protect))
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)
-    })
-    .bind(settings.bind)?
-    .shutdown_timeout(10)
-    .disable_signals();
-    if let Some(workers) = settings.workers {
-        server = server.workers(workers);
+    };
+    let connected = move |client, data: &mut Extensions| drop(data.insert(connections.open(client)));
+    let listener = TcpListener::bind(settings.bind)?;
+    let address = listener.local_addr()?;
+    let builder = actix_server::Server::build()
+        .workers(workers)
+        .max_concurrent_connections(most_connections(settings.connections).div_ceil(workers))
+        .shutdown_timeout(10)
+        .disable_signals();
+    let server = wire::serve(builder, listener, application, connected)?;
+    Ok(Listening { address, hospital, server })
+}
+
+/// How many connections can be accepted: as many as the settings say and the process may have files open. The limit of
+/// the process is raised as far as the operating system allows.
+fn most_connections(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
-    let address = server.addrs().first().copied().unwrap_or(settings.bind);
-    Ok(Listening { address, hospital, server: server.run() })
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES).max(1);
+    let possible = usize::try_from(files).unwrap_or(usize::MAX);
+    if possible < wanted {
+        tracing::warn!(possible, wanted, "the process may have too few files open for the setting `connections`");
+    }
+    wanted.min(possible)
 }
 
 impl Listening {
@@ -89,7 +112,10 @@ impl Listening {
         }
         match std::sync::Arc::try_unwrap(hospital.into_inner()) {
             Ok(hospital) => hospital.close().await,
-            Err(hospital) => hospital.store.shutdown().await,
+            Err(hospital) => {
+                hospital.executor.record_repeats(true).await;
+                hospital.store.shutdown().await;
+            }
         }
         served
     }

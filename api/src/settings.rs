@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::routes::Proxies;
+
 const A_YEAR_IN_HOURS: u64 = 366 * 24;
 
 /// The settings of the server, read once at the start. A flag of the command line overrides a variable `HIMS_*` of the
@@ -34,9 +36,21 @@ pub struct Settings {
     pub session_hours: u64,
     /// How many appends may wait to be written.
     pub queue: usize,
-    /// How many wrong passwords per minute are allowed to one IP address that logs in, and to one user who changes a
-    /// password. Further attempts are refused without comparing the password.
+    /// How many wrong passwords are free for a network that logs in, and for a user who changes a password. After each
+    /// further one they have to pause, first for 5 seconds, at last for a minute.
     pub logins_per_minute: u32,
+    /// How many commands of a user may be refused per minute. Further commands are answered 429.
+    pub refusals_per_minute: u32,
+    /// How many event streams a session may have open on this node.
+    pub streams_per_session: usize,
+    /// How many connections this node accepts.
+    pub connections: usize,
+    /// How many connections one address, or one /64 network of IPv6, may have open.
+    pub connections_per_address: usize,
+    /// How many seconds the body of a request may take to arrive.
+    pub body_seconds: u64,
+    /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is; addresses and networks.
+    pub trusted_proxies: Proxies,
     /// How many database connections for reading there are, divided among the workers.
     pub read_connections: usize,
     /// How many threads serve requests; one per core if left out.
@@ -70,6 +84,12 @@ impl Default for Settings {
             session_hours: 12,
             queue: 4096,
             logins_per_minute: 20,
+            refusals_per_minute: 600,
+            streams_per_session: 20,
+            connections: 10_000,
+            connections_per_address: 500,
+            body_seconds: 30,
+            trusted_proxies: Proxies::default(),
             read_connections: 16,
             workers: None,
             log_format: LogFormat::Text,
@@ -94,6 +114,12 @@ impl Settings {
             ("read_connections", settings.read_connections == 0),
             ("session_idle_minutes", settings.session_idle_minutes == 0),
             ("session_hours", settings.session_hours == 0),
+            ("logins_per_minute", settings.logins_per_minute == 0),
+            ("refusals_per_minute", settings.refusals_per_minute == 0),
+            ("streams_per_session", settings.streams_per_session == 0),
+            ("connections", settings.connections == 0),
+            ("connections_per_address", settings.connections_per_address == 0),
+            ("body_seconds", settings.body_seconds == 0),
         ];
         if let Some((name, _)) = least_one.iter().find(|(_, is_none)| *is_none) {
             return Err(config::ConfigError::Message(format!("the setting {name} must be at least 1")));
@@ -114,10 +140,14 @@ impl Settings {
         self.data_dir.join("postgres/PG_VERSION").exists()
     }
 
+    /// How many threads serve requests.
+    pub(crate) fn worker_count(&self) -> usize {
+        self.workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1)
+    }
+
     /// How many connections for reading each worker has; at least one.
     pub(crate) fn read_connections_of_a_worker(&self) -> usize {
-        let workers = self.workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
-        self.read_connections.div_ceil(workers).max(1)
+        self.read_connections.div_ceil(self.worker_count()).max(1)
     }
 
     /// How long sessions last.

@@ -1,4 +1,4 @@
-//! Commands on streams with a history: load, decide, append.
+//! Commands on streams with a history: load, decide, append. On thousands of streams, and on one that all callers want.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,13 @@ use crate::report::{Better, Report};
 use crate::workload::{compare, rate};
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 1] = ["load-decide-append"];
+pub(crate) const NAMES: [&str; 2] = ["load-decide-append", "hot-lot"];
 
 const STREAMS: usize = 5_000;
 const EVENTS: usize = 10;
 const CALLERS: usize = 32;
+/// The counters that dispense from one lot.
+const COUNTERS: usize = 64;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
@@ -30,9 +32,19 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     let store = postgres.store().await?;
     let lots = Arc::new(lots(store.as_ref()).await?);
     let executor = Arc::new(Executor::new(store.clone(), surroundings()));
-    let adjusted = async |time| adjust(&executor, &lots, time).await;
-    let compared = compare(effort, async |time| floor.rate(time).await, adjusted).await?;
-    report.write(compared.figure("load-decide-append", "/s", 2.1), Better::More)?;
+    if report.wants(&NAMES[..1]) {
+        let adjusted = async |time| adjust(&executor, &lots, CALLERS, time).await;
+        let compared = compare(effort, async |time| floor.rate(time).await, adjusted).await?;
+        report.write(compared.figure("load-decide-append", "/s", 2.1), Better::More)?;
+    }
+    if report.wants(&NAMES[1..]) {
+        // What is written to one stream is written one after the other, so the floor is one connection. A caller who is
+        // refused ends the bench.
+        let one = Arc::new(lots[..1].to_vec());
+        let adjusted = async |time| adjust(&executor, &one, COUNTERS, time).await;
+        let compared = compare(effort, async |time| floor.rate_on(1, time).await, adjusted).await?;
+        report.write(compared.figure("hot-lot", "/s", 0.5), Better::More)?;
+    }
     floor.close().await;
     store.shutdown().await;
     postgres.stop().await;
@@ -63,9 +75,14 @@ async fn lots(store: &dyn EventStore) -> Result<Vec<Uuid>, Failure> {
 }
 
 /// Callers that each go through all lots, from a place of their own.
-async fn adjust(executor: &Arc<Executor>, lots: &Arc<Vec<Uuid>>, time: Duration) -> Result<f64, Failure> {
+async fn adjust(
+    executor: &Arc<Executor>,
+    lots: &Arc<Vec<Uuid>>,
+    callers: usize,
+    time: Duration,
+) -> Result<f64, Failure> {
     let caller = Arc::new(Caller::system("bench"));
-    let callers = (0..CALLERS).map(|it| (Arc::clone(executor), Arc::clone(lots), Arc::clone(&caller), it * 7919));
+    let callers = (0..callers).map(|it| (Arc::clone(executor), Arc::clone(lots), Arc::clone(&caller), it * 7919));
     let (rate, _) = rate(time, callers.collect(), async |(executor, lots, caller, nth): State| {
         let command = AdjustMedicationLot {
             medication_lot_id: lots[nth % lots.len()].into(),

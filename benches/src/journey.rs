@@ -95,7 +95,7 @@ impl Journeys {
             special_instructions: None,
             insurance_verified: true,
         };
-        [Scheduled(scheduled), Confirmed, CheckedIn, Started, Completed]
+        [Scheduled(scheduled), Confirmed, CheckedIn { other_day_reason: None }, Started, Completed]
     }
 
     fn consultation(&self, patient_id: PatientId, appointment: Uuid, slot: Slot) -> [consultation::Event; 3] {

@@ -10,6 +10,7 @@
 //! | `append-open-500`, `-1000`, `-5000` | so many appends due per second, 99th percentile | that of INSERTs due alike |
 //! | `append-refused` | the same with half of the requests refused | 0.7 of none refused |
 //! | `load-decide-append` | commands on 5,000 streams of 10 events | 2.1 times the floor |
+//! | `hot-lot` | commands of 64 callers on one stream, none refused | 0.5 of the floor of one connection |
 //! | `vital-signs-http` | `record-vital-signs` over HTTP, 64 connections, everything on | 0.5 of the floor |
 //! | `vital-signs-lag` | meanwhile: from the answer until the read tables have it, 99th percentile | under 250 ms |
 //! | `row-by-id` | a row over HTTP under row-level security | 0.5 of the same statement without HTTP |

@@ -12,7 +12,8 @@ mod machinery;
 mod testing;
 
 pub use access::{
-    Caller, Credentials, LoggedIn, Login, LoginFailure, Password, Permission, SessionLimits, role_id, system_roles,
+    Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits, role_id,
+    system_roles,
 };
 pub use aggregates::{
     appointment, consultation, department, medication, medication_lot, patient, prescription, role, room, session,
@@ -20,6 +21,6 @@ pub use aggregates::{
 };
 pub use machinery::{
     Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, Loaded, Malformed,
-    Outcome, Passwords, Patch, Reads, Refused, Registry, Request, Surroundings, Target, claims_of, json_schema,
-    json_schema_with, one_of, read, refuse, scopes, state_of, upcasters,
+    Mistake, Outcome, Passwords, Patch, Reads, Refused, Registry, Request, Surroundings, Target, claims_of,
+    json_schema, json_schema_with, one_of, read, refuse, scopes, state_of, upcasters,
 };

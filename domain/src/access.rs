@@ -1,5 +1,6 @@
 //! What belongs to no record of the hospital: refused commands, failed logins, and work of operators on what lies beside
-//! the log. Each has a stream of its own, so that the audit shows it beside successful commands.
+//! the log. Each has a stream of its own, so that the audit shows it beside successful commands. What repeats an attempt
+//! within a minute is recorded as one event.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,6 +33,24 @@ pub enum Event {
         /// The stable code of the failure.
         code: String,
     },
+    /// Refused attempts could not be recorded one by one, since too many of them waited for the log.
+    RefusalsLost {
+        /// How many attempts were refused without a record of their own.
+        count: u32,
+    },
+    /// The same attempt was refused again, several times within a minute.
+    Repeated {
+        /// The name of the command; `start-session` for a login.
+        command: String,
+        /// The stable code of the refusal.
+        code: String,
+        /// The stream type that the command was for.
+        stream_type: String,
+        /// The stream that the command was for.
+        stream_id: Uuid,
+        /// How often the attempt was repeated after the one that was recorded by itself.
+        count: u32,
+    },
     /// An operator had the claims (unique keys, bookings) rebuilt from the log.
     ClaimsRebuilt,
 }
@@ -42,7 +61,11 @@ impl Aggregate for Access {
 
     fn evolve(_: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::CommandRefused { .. } | Event::LoginFailed { .. } | Event::ClaimsRebuilt => Some(Self {}),
+            Event::CommandRefused { .. }
+            | Event::LoginFailed { .. }
+            | Event::Repeated { .. }
+            | Event::RefusalsLost { .. }
+            | Event::ClaimsRebuilt => Some(Self {}),
         }
     }
 

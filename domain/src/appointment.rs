@@ -65,8 +65,12 @@ pub struct Appointment {
     pub department_id: Option<DepartmentId>,
     /// The time of the appointment.
     pub slot: Slot,
+    /// The time zone in which the appointment is kept.
+    pub time_zone: Text<64>,
     /// The status of the appointment.
     pub status: Status,
+    /// Whether the patient confirmed that they will come at the time of the appointment.
+    pub is_confirmed: bool,
 }
 
 /// What can happen to an appointment.
@@ -91,7 +95,17 @@ pub enum Event {
     /// The patient confirmed that they will come.
     Confirmed,
     /// The patient has arrived.
-    CheckedIn,
+    CheckedIn {
+        /// Why the patient is seen on another day than that of the appointment, if so.
+        other_day_reason: Option<Personal<LongText>>,
+    },
+    /// The patient had been checked in by mistake.
+    CheckInUndone {
+        /// The status that the appointment had before the patient was checked in.
+        status: Status,
+        /// The reason for undoing the check-in.
+        reason: Personal<LongText>,
+    },
     /// The patient is being seen.
     Started,
     /// The patient was seen.
@@ -134,6 +148,7 @@ pub struct Scheduled {
 
 impl Aggregate for Appointment {
     const STREAM: &'static str = "appointment";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -145,18 +160,23 @@ impl Aggregate for Appointment {
                 room_id: it.room_id,
                 department_id: it.department_id,
                 slot: it.slot,
+                time_zone: it.time_zone.clone(),
                 status: Status::Scheduled,
+                is_confirmed: false,
             }),
-            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone: _ } => state.map(|it| Self {
+            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone } => state.map(|it| Self {
                 slot: *slot,
                 provider_id: *provider_id,
                 room_id: *room_id,
                 department_id: *department_id,
+                time_zone: time_zone.clone(),
                 status: Status::Scheduled,
+                is_confirmed: false,
                 ..it
             }),
-            Event::Confirmed => state.map(moved_to(Status::Confirmed)),
-            Event::CheckedIn => state.map(moved_to(Status::CheckedIn)),
+            Event::Confirmed => state.map(|it| Self { status: Status::Confirmed, is_confirmed: true, ..it }),
+            Event::CheckedIn { other_day_reason: _ } => state.map(moved_to(Status::CheckedIn)),
+            Event::CheckInUndone { status, reason: _ } => state.map(moved_to(*status)),
             Event::Started => state.map(moved_to(Status::InProgress)),
             Event::Completed => state.map(moved_to(Status::Completed)),
             Event::Cancelled { reason: _ } => state.map(moved_to(Status::Cancelled)),

@@ -36,6 +36,13 @@ pub enum Shape {
         /// The `format` of JSON Schema, or empty.
         format: &'static str,
     },
+    /// A password, which a form shows covered.
+    Secret {
+        /// How many characters the password has at least.
+        min: usize,
+        /// How many characters the password has at most.
+        max: usize,
+    },
     /// One of a closed set of codes.
     OneOf {
         /// The Rust path of the set, which is unique: `hims_domain::patient::Gender`.

@@ -1,4 +1,7 @@
-use serde::de::DeserializeOwned;
+use std::sync::LazyLock;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, Visitor, value};
+use serde::forward_to_deserialize_any;
 
 use crate::Aggregate;
 
@@ -8,6 +11,40 @@ pub trait Read {
     type Error;
     /// Reads the stored event as an event of type `E`.
     fn read<E: DeserializeOwned>(self) -> Result<E, Self::Error>;
+}
+
+/// Learns the names of the variants of an enum from the way in which serde begins to read the enum.
+struct Variants<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Variants<'_> {
+    type Error = value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(value::Error::custom("there is nothing to read"))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = variants;
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// The types of the events of an aggregate.
+fn types_of<A: Aggregate>() -> Vec<&'static str> {
+    let mut names: &[&str] = &[];
+    // The enum is never read: serde names the variants before it asks for one.
+    drop(A::Event::deserialize(Variants(&mut names)));
+    names.iter().map(|name| &*format!("{}.{name}", A::STREAM).leak()).collect()
 }
 
 macro_rules! aggregates {
@@ -20,6 +57,13 @@ macro_rules! aggregates {
         impl DomainEvent {
             /// The stream types of all aggregates.
             pub const STREAMS: &'static [&'static str] = &[$(<crate::$module::$name as Aggregate>::STREAM),*];
+
+            /// The types of all events, such as `appointment.scheduled`.
+            pub fn types() -> &'static [&'static str] {
+                static TYPES: LazyLock<Vec<&str>> =
+                    LazyLock::new(|| [$(types_of::<crate::$module::$name>()),*].concat());
+                &TYPES
+            }
 
             /// Reads a stored event of a stream type; `None` when no aggregate has the stream type.
             pub fn read<R: Read>(stream_type: &str, stored: R) -> Option<Result<Self, R::Error>> {

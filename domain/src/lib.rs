@@ -34,4 +34,4 @@ pub use described::has_word as __has_word;
 pub use described::{Described, Field, Invalid, Pointer, Shape};
 pub use event::{DomainEvent, Read};
 pub use ids::*;
-pub use personal::Personal;
+pub use personal::{ERASED_MARK, PERSONAL_MARK, Personal};

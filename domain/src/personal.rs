@@ -59,16 +59,18 @@ impl<T: Described> Described for Personal<T> {
     }
 }
 
-const PERSONAL: &str = "$personal";
+/// The key under which the written form of a personal value holds the value.
+pub const PERSONAL_MARK: &str = "$personal";
+/// The key that stands in the written form of an erased value.
+pub const ERASED_MARK: &str = "$erased";
 const SEALED: &str = "$sealed";
-const ERASED: &str = "$erased";
 
 impl<T: Serialize> Serialize for Personal<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
         match self {
-            Self::Known(value) => map.serialize_entry(PERSONAL, value)?,
-            Self::Erased => map.serialize_entry(ERASED, &true)?,
+            Self::Known(value) => map.serialize_entry(PERSONAL_MARK, value)?,
+            Self::Erased => map.serialize_entry(ERASED_MARK, &true)?,
         }
         map.end()
     }
@@ -110,8 +112,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PersonalVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let first: Option<String> = map.next_key()?;
         match first.as_deref() {
-            Some(PERSONAL) => Ok(Personal::Known(map.next_value()?)),
-            Some(ERASED | SEALED) => map.next_value::<IgnoredAny>().map(|_| Personal::Erased),
+            Some(PERSONAL_MARK) => Ok(Personal::Known(map.next_value()?)),
+            Some(ERASED_MARK | SEALED) => map.next_value::<IgnoredAny>().map(|_| Personal::Erased),
             _ => T::deserialize(MapAccessDeserializer::new(PutBack { first, map })).map(Personal::Known),
         }
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Aggregate, Subject, UserId, terms};
+use crate::{Aggregate, Personal, Subject, UserId, terms};
 
 terms! {
     /// How a session ended.
@@ -23,7 +23,7 @@ pub struct Session {
     /// The user who logged in.
     pub user_id: UserId,
     /// The SHA-256 hash of the bearer token in hexadecimal digits. The token itself is stored nowhere.
-    pub token_hash: String,
+    pub token_hash: Personal<String>,
     /// When the session ends unless it is used.
     pub idle_expires_at: DateTime<Utc>,
     /// When the session ends even if it is used.
@@ -40,8 +40,9 @@ pub enum Event {
     Started {
         /// The user.
         user_id: UserId,
-        /// The SHA-256 hash of the bearer token in hexadecimal digits. The token itself is stored nowhere.
-        token_hash: String,
+        /// The SHA-256 hash of the bearer token in hexadecimal digits, sealed with the user's key: nobody is answered the
+        /// hash, not even an auditor who asks for the stored text. The token itself is stored nowhere.
+        token_hash: Personal<String>,
         /// When the session ends unless it is used.
         idle_expires_at: DateTime<Utc>,
         /// When the session ends even if it is used.
@@ -68,7 +69,7 @@ impl Session {
 
 impl Aggregate for Session {
     const STREAM: &'static str = "session";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -86,6 +87,6 @@ impl Aggregate for Session {
     }
 
     fn subject(&self, _: Uuid) -> Option<Subject> {
-        None
+        Some(Subject::User(self.user_id.0))
     }
 }

@@ -37,7 +37,7 @@ pub struct User {
     pub additional_role_ids: BTreeSet<RoleId>,
     /// The department in which the user works.
     pub department_id: Option<DepartmentId>,
-    /// The patient who the user is, for a user of the patient portal.
+    /// The patient who the user is: a user of the patient portal, or a member of staff who is a patient as well.
     pub patient_id: Option<PatientId>,
     /// The hash of the password; `None` when the user cannot log in.
     pub password_hash: Option<PasswordHash>,
@@ -83,6 +83,8 @@ pub enum Event {
         /// The patient.
         patient_id: PatientId,
     },
+    /// The user is no longer linked to a patient.
+    UnlinkedFromPatient,
 }
 
 /// The user as created.
@@ -142,6 +144,7 @@ impl Aggregate for User {
                 ..it
             }),
             Event::LinkedToPatient { patient_id } => state.map(|it| Self { patient_id: Some(*patient_id), ..it }),
+            Event::UnlinkedFromPatient => state.map(|it| Self { patient_id: None, ..it }),
         }
     }
 

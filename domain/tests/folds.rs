@@ -45,10 +45,11 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
         3 => rescheduled,
         8 => prop::sample::select(vec![
             Event::Confirmed,
-            Event::CheckedIn,
             Event::Started,
             Event::Completed,
             Event::MarkedNoShow,
+            sample::<Appointment>("checked_in"),
+            sample::<Appointment>("check_in_undone"),
             sample::<Appointment>("cancelled"),
         ]),
     ]

@@ -19,6 +19,12 @@ pub enum StoreError {
         /// The kind of error and the column of the stored text; never a value of the event.
         reason: String,
     },
+    /// The clock of this node is wrong, so the node records nothing.
+    #[error("nothing is recorded: the clock of this node differs from the database's by {seconds} s; set the clock")]
+    WrongClock {
+        /// By how much the clock of the node is ahead of the database's; negative when the node's clock is behind.
+        seconds: i64,
+    },
     /// A personal value could not be sealed or opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -73,7 +79,8 @@ pub enum AppendError {
     /// The append contradicts itself or holds a value that cannot be stored.
     #[error("the append is malformed: {0}")]
     Malformed(String),
-    /// The database did not answer. Whether the append was recorded is unknown, unless its receipt is found.
+    /// The log did not take the append, or did not answer. Unless the error says that nothing was recorded, whether the
+    /// append was recorded is unknown until its receipt is found.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -28,6 +28,7 @@
 mod append;
 pub mod beside;
 pub mod chain;
+mod clock;
 mod error;
 mod memory;
 mod metadata;
@@ -42,6 +43,7 @@ mod vault;
 pub mod verify;
 
 pub use append::{Append, Appended, Claim, Guard, NewEvent, Receipt, StreamAppend};
+pub use clock::{LogClock, NodeClock};
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};

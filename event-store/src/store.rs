@@ -7,7 +7,9 @@ use uuid::Uuid;
 use crate::beside::ReceiptsReport;
 use crate::chain::Hash;
 use crate::recount::{ClaimsOf, ClaimsReport};
-use crate::{Append, AppendError, Appended, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault};
+use crate::{
+    Append, AppendError, Appended, LogClock, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault,
+};
 
 /// The saved state of a stream at one version, so that a long stream need not be folded from its beginning.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,6 +134,17 @@ pub trait EventStore: Send + Sync {
 
     /// The first event, at a position or after it, whose version is not the next version of its stream.
     async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError>;
+
+    /// Returns once everything that can be seen in the log is as durable as the answer to an append: where a standby
+    /// must confirm each commit, once the standby has it. Needed before an answer that rests on what was found in the
+    /// log rather than on an append.
+    async fn confirm(&self) -> Result<(), StoreError>;
+
+    /// Whether another process has appended to the log lately.
+    fn is_shared(&self) -> bool;
+
+    /// The clock of the log, which stamps its events.
+    fn clock(&self) -> &LogClock;
 
     /// The vault, which seals and opens personal values.
     fn vault(&self) -> &Vault;

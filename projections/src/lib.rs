@@ -7,7 +7,7 @@
 mod machinery;
 mod tables;
 
-pub use machinery::column::{Column, Kind};
+pub use machinery::column::{Codes, Column, Kind};
 pub use machinery::event::READ_SCHEMA;
 pub use machinery::form::{GOLDEN_ROWS, Standing};
 pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use hims_commands::user::CreateUser;
-use hims_commands::{Caller, Password, Request, scopes};
+use hims_commands::{Caller, NewPassword, Request, scopes};
 use hims_domain::Personal;
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::Profile;
@@ -53,7 +53,7 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
             role_id: role_id.into(),
             additional_role_ids: std::collections::BTreeSet::new(),
             department_id: None,
-            password: Some(Password::new(password.trim_end_matches(['\r', '\n']))),
+            password: Some(NewPassword::new(password.trim_end_matches(['\r', '\n']))),
         };
         let mut caller = Caller::system("command-line");
         caller.is_system = false;

@@ -53,6 +53,8 @@ pub(super) async fn import(
         consultation_type: consultation_type(encounter),
         workflow_type: WorkflowType::Standard,
         chief_complaint: kept.joined("reasonCode", encounter.reason_code.iter().filter_map(|it| it.words())),
+        // What the other system recorded has happened, also if encounters overlap.
+        confirm_another: true,
     };
     writer.execute(start_consultation, Some(start)).await?;
     if let Some(end) = end {

@@ -3,15 +3,16 @@
 use serde_json::{Map, Value, json};
 
 /// The problems that operations may answer: status, name of the component, description.
-const PROBLEMS: [(u16, &str, &str); 11] = [
+const PROBLEMS: [(u16, &str, &str); 13] = [
     (
         400,
         "BadRequest",
-        "The request is not JSON, or a field or parameter is unknown, missing or of a wrong type; see `errors`.",
+        "The request is not JSON, has a key twice, or a field or parameter is unknown, missing or of a wrong type; see `errors`.",
     ),
     (401, "Unauthorized", "There is no session: the token is missing, wrong or expired."),
     (403, "Forbidden", "The caller's roles do not allow this request."),
     (404, "NotFound", "There is nothing here, or nothing that the caller may read."),
+    (408, "RequestTimeout", "The body of the request did not arrive in time."),
     (
         409,
         "Conflict",
@@ -19,12 +20,17 @@ const PROBLEMS: [(u16, &str, &str); 11] = [
     ),
     (412, "PreconditionFailed", "The version in `If-Match` is no longer the current one."),
     (413, "ContentTooLarge", "The body of the request is too large."),
+    (415, "UnsupportedMediaType", "The body is not JSON in UTF-8, or the request has a `Content-Encoding`."),
     (
         422,
         "UnprocessableContent",
         "A value breaks a rule or is out of range, or the `Idempotency-Key` was used with another body.",
     ),
-    (429, "TooManyRequests", "There were too many attempts with a wrong password; try again later."),
+    (
+        429,
+        "TooManyRequests",
+        "There were too many wrong passwords, refused commands or open event streams; try again later.",
+    ),
     (500, "InternalServerError", "The server failed. The server's log names the request by its id."),
     (
         503,
@@ -184,6 +190,10 @@ pub(super) fn schemas() -> Map<String, Value> {
         "database": {"type": "string", "enum": ["up", "down"]},
         "head_position": position(),
         "read_position": {"type": ["integer", "null"], "format": "int64"},
+        "clock_offset_seconds": {
+            "type": "number",
+            "description": "By how much the clock of this server is ahead of the database's; negative when it is behind.",
+        },
     }));
     let reason = "Why the server is not ready, such as `read-tables-rebuilding`; absent when the server is ready.";
     readiness["properties"]["reason"] = json!({"type": ["string", "null"], "description": reason});

@@ -1,7 +1,7 @@
 //! The paths that are neither a command nor a read table.
 
-use hims_commands::{Credentials, json_schema};
-use hims_domain::Described as _;
+use hims_commands::{Credentials, json_schema, one_of};
+use hims_domain::{Described as _, DomainEvent};
 use serde_json::{Map, Value, json};
 
 use super::components::{
@@ -64,7 +64,7 @@ fn sessions() -> (String, Value) {
     let operation = json!({
         "tags": ["sessions"], "operationId": "log-in", "summary": "Log in", "security": [],
         "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
-        "responses": answers([(201, answer("The new session.", &session))], &[400, 401, 409, 413, 429, 503]),
+        "responses": answers([(201, answer("The new session.", &session))], &[400, 401, 408, 409, 413, 415, 429, 503]),
     });
     ("/api/v1/sessions".to_owned(), json!({ "post": operation }))
 }
@@ -86,7 +86,7 @@ fn current_session() -> (String, Value) {
         &[400, 401, 503],
     );
     item["delete"] = json!({"tags": ["sessions"], "operationId": "log-out", "summary": "Log out",
-        "responses": answers([(204, json!({"description": "Logged out."}))], &[401, 503])});
+        "responses": answers([(204, json!({"description": "Logged out."}))], &[400, 401, 503])});
     (path, item)
 }
 
@@ -112,8 +112,8 @@ fn query(name: &str, schema: &Value, what: &str) -> Value {
 fn filters() -> [Value; 7] {
     [
         query("stream_id", &uuid(), "Only events of this stream."),
-        query("stream_type", &text(), "Only events of streams of this type."),
-        query("type", &text(), "Only events of this type."),
+        query("stream_type", &one_of(DomainEvent::STREAMS), "Only events of streams of this type."),
+        query("type", &one_of(DomainEvent::types()), "Only events of this type."),
         query("patient_id", &uuid(), "Only events about this patient."),
         query("actor_id", &uuid(), "Only events caused by this user."),
         query("from", &instant(), "Only events recorded at this time or later."),
@@ -153,7 +153,7 @@ fn followed_events() -> (String, Value) {
     Get("/api/v1/events/stream", "events", "follow-events", "Events as they are recorded").answers(
         &parameters,
         stream,
-        &[400, 401, 403, 503],
+        &[400, 401, 403, 429, 503],
     )
 }
 

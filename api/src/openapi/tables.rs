@@ -1,5 +1,6 @@
 //! The paths and schemas of the read tables, from their declarations.
 
+use hims_commands::one_of;
 use hims_projections::{Column, Kind, TABLES, Table};
 use serde_json::{Map, Value, json};
 
@@ -91,7 +92,7 @@ fn page_parameters(table: &Table) -> Vec<Value> {
         parameters.push(parameter("q", "query", &text, "A text to search for."));
     }
     for column in table.visible() {
-        let schema = kind_schema(column.kind);
+        let schema = column.codes.map_or_else(|| kind_schema(column.kind), |codes| one_of(codes()));
         if column.indexed {
             parameters.push(parameter(column.name, "query", &schema, column.doc.trim()));
         }

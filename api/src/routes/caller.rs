@@ -1,8 +1,6 @@
-use std::net::IpAddr;
-
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
 use hims_commands::Caller;
@@ -10,6 +8,7 @@ use hims_domain::permission::{Read, Word};
 use hims_projections::query::Identity;
 use uuid::Uuid;
 
+use super::origin::origin;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -17,13 +16,6 @@ use crate::problem::Problem;
 pub(crate) struct LoggedIn {
     pub(crate) caller: Caller,
     pub(crate) token: String,
-}
-
-/// The IP address and the user agent that a request came from.
-pub(crate) fn origin(request: &HttpRequest) -> (Option<IpAddr>, Option<String>) {
-    const LONGEST: usize = 500;
-    let agent = request.headers().get(USER_AGENT).and_then(|it| it.to_str().ok());
-    (request.peer_addr().map(|address| address.ip()), agent.map(|agent| agent.chars().take(LONGEST).collect()))
 }
 
 fn bearer(request: &HttpRequest) -> Option<String> {

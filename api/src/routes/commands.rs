@@ -1,16 +1,25 @@
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
-use hims_commands::{Request, json_schema};
-use hims_domain::Invalid;
-use serde_json::{Value, json};
+use hims_commands::{Failure, Request, json_schema};
+use hims_domain::Aggregate as _;
+use hims_domain::{department::Department, role::Role, user::User};
+use serde_json::json;
 use uuid::Uuid;
 
+use super::body::{self, LARGEST};
 use super::caller::LoggedIn;
-use super::guesses::{Guess, Guesser, Guesses};
+use super::limits::{Guess, Limits};
 use super::position::POSITION;
 use crate::Hospital;
 use crate::problem::Problem;
+
+/// The code of the refusal of a command that gave a wrong current password.
+const WRONG_PASSWORD: &str = "wrong-password";
+/// The types of the streams that say what a caller may do.
+const ACCESS: [&str; 3] = [User::STREAM, Role::STREAM, Department::STREAM];
 
 /// Lists every command with its permission and the JSON schema of its body.
 pub(super) async fn list(
@@ -35,10 +44,10 @@ pub(super) async fn list(
 /// Carries a command out.
 pub(super) async fn run(
     request: HttpRequest,
-    (hospital, guesses): (web::Data<Hospital>, web::Data<Guesses>),
+    (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
     name: web::Path<String>,
     logged_in: LoggedIn,
-    body: web::Bytes,
+    body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
     let command = hospital.registry.get(&name).ok_or_else(|| {
@@ -48,28 +57,34 @@ pub(super) async fn run(
             "there is no such command; GET /api/v1/commands lists them",
         )
     })?;
-    let body = parse(&body)?;
-    let guesser = logged_in.caller.user_id().filter(|_| command.compares_password);
-    let guess = guesser.map(|it| guesses.begin(Guesser::User(it.into()))).transpose()?;
+    let user = logged_in.caller.user_id().map(Uuid::from);
+    if let Some(user) = user {
+        limits.refusals.check(user, Instant::now())?;
+    }
+    let body = body::json(&request, body, LARGEST).await?;
     let context = Request {
         idempotency_key: idempotency_key(&request)?,
         expected_version: if_match(&request)?,
         ..Request::of(logged_in.caller)
     };
-    let outcome = command.run(&hospital.executor, body, context).await?;
-    guess.into_iter().for_each(Guess::forgive);
+    let guess = user.filter(|_| command.compares_password).map(|it| limits.guesses.begin_for(it)).transpose()?;
+    let carried_out = command.run(&hospital.executor, body, context).await;
+    let refused = if let Err(Failure::Refused(refused)) = &carried_out { Some(refused.code) } else { None };
+    if refused != Some(WRONG_PASSWORD) {
+        // Only a password that was compared and is wrong counts as a guess.
+        guess.into_iter().for_each(Guess::forgive);
+    }
+    if let (Some(user), Some(_)) = (user, refused) {
+        limits.refusals.count(user, Instant::now());
+    }
+    let outcome = carried_out?;
+    if ACCESS.contains(&outcome.stream_type) {
+        // What a caller may do, or has to do first, may be different from the next request on.
+        hospital.login.forget();
+    }
     tracing::Span::current().record("stream", tracing::field::display(outcome.id)).record("position", outcome.position);
     let status = if outcome.began { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).insert_header((POSITION, outcome.position.to_string())).json(outcome))
-}
-
-/// Reads a JSON body. The message of an error names the place of the fault, never a value.
-pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("see line {}, column {}", error.line(), error.column());
-        let error = Invalid { pointer: String::new(), message };
-        Problem::new(StatusCode::BAD_REQUEST, "not-json", "the body is not JSON").with(vec![error])
-    })
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<Uuid>, Problem> {

@@ -4,9 +4,9 @@ use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use futures::stream;
-use hims_domain::Aggregate as _;
 use hims_domain::patient::Patient;
 use hims_domain::permission::Read;
+use hims_domain::{Aggregate as _, DomainEvent};
 use hims_event_store::{Actor, Position, Recorded, Wanted, chain, reveal};
 use hims_projections::query;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
+use super::limits::{Limits, OpenStream};
 use super::parameters::Parameters;
 use super::position::Freshness;
 use crate::Hospital;
@@ -42,13 +43,16 @@ struct Filters {
 impl Filters {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         let uuid = |text: &str| Uuid::try_parse(text).ok();
-        let text = |text: &str| Some(text.to_owned());
+        let one_of = |codes: &[&str]| format!("one of {}", codes.join(", "));
+        let (streams, types) = (DomainEvent::STREAMS, DomainEvent::types());
         Ok(Self {
             after: parameters.take("after", "a position", |it| it.parse().ok())?,
             stream_id: parameters.take("stream_id", "a UUID", uuid)?,
             // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
-            stream_type: parameters.take("stream_type", "a text", |it| Some(it.replace('-', "_")))?,
-            event_type: parameters.take("type", "a text", text)?,
+            stream_type: parameters.take("stream_type", &one_of(streams), |it| {
+                Some(it.replace('-', "_")).filter(|it| streams.contains(&it.as_str()))
+            })?,
+            event_type: parameters.take("type", &one_of(types), |it| types.contains(&it).then(|| it.to_owned()))?,
             patient_id: parameters.take("patient_id", "a UUID", uuid)?,
             actor_id: parameters.take("actor_id", "a UUID", uuid)?,
             from: parameters.take_instant("from")?,
@@ -120,7 +124,7 @@ pub(super) async fn list(
 /// Sends the events of the log from a position on, each as soon as it is recorded.
 pub(super) async fn follow(
     request: HttpRequest,
-    hospital: web::Data<Hospital>,
+    (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::of(&request)?;
@@ -135,7 +139,8 @@ pub(super) async fn follow(
         (None, Some(after)) => after,
         (None, None) => *hospital.store.head().borrow(),
     };
-    let follower = Follower { hospital, logged_in, wanted, after };
+    let open = limits.streams.open(logged_in.caller.session_id.unwrap_or_default())?;
+    let follower = Follower { hospital, logged_in, wanted, after, _open: open };
     let frames = stream::unfold(follower, |mut follower| async {
         match follower.next().await {
             Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
@@ -161,6 +166,7 @@ struct Follower {
     logged_in: LoggedIn,
     wanted: Filters,
     after: Position,
+    _open: OpenStream,
 }
 
 impl Follower {

@@ -1,5 +1,5 @@
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use hims_event_store::Position;
 use hims_projections::query::{self, QueryError};
 use hims_projections::{RunnerHandle, Standing};
@@ -7,14 +7,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
 use crate::Hospital;
+use crate::problem::Problem;
 
 /// Answers as long as the process lives.
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "live"}))
 }
 
-/// Says whether the log and the read tables answer, and whether the tables show everything that was recorded before
-/// this start of the server.
+/// Says whether the log and the read tables answer, whether the tables show everything that was recorded before this
+/// start of the server, and by how much the clock of this node differs from the clock of the log.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
     let read = hospital.readers.read(async |db| query::position(db).await).await;
@@ -29,7 +30,12 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
             ("down", Some("database-down"), head, read)
         }
     };
-    let mut told = json!({"status": "ready", "database": database, "head_position": head, "read_position": read});
+    let reason = reason.or_else(|| hospital.store.clock().check().err().map(|_| "node-clock-wrong"));
+    let offset = hospital.store.clock().lead().as_seconds_f64();
+    let mut told = json!({
+        "status": "ready", "database": database, "head_position": head, "read_position": read,
+        "clock_offset_seconds": offset,
+    });
     let mut answer = HttpResponse::Ok();
     if let Some(reason) = reason {
         (told["status"], told["reason"]) = ("unavailable".into(), reason.into());
@@ -57,6 +63,7 @@ pub(super) async fn metrics(hospital: web::Data<Hospital>, prometheus: web::Data
 }
 
 /// The OpenAPI document.
-pub(super) async fn openapi(hospital: web::Data<Hospital>) -> HttpResponse {
-    HttpResponse::Ok().json(crate::openapi::document(&hospital.registry))
+pub(super) async fn openapi(request: HttpRequest, hospital: web::Data<Hospital>) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
+    Ok(HttpResponse::Ok().json(crate::openapi::document(&hospital.registry)))
 }

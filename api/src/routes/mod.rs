@@ -1,11 +1,14 @@
 //! The routes. Each handler reads the request, calls the hospital and writes the answer; no handler decides anything.
 
 mod access;
+mod body;
 mod caller;
 mod commands;
 mod events;
-mod guesses;
+mod headers;
 mod health;
+mod limits;
+mod origin;
 mod parameters;
 mod position;
 mod request_id;
@@ -17,7 +20,10 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
-pub(crate) use guesses::Guesses;
+pub(crate) use body::Deadline;
+pub(crate) use headers::{protect, security_headers};
+pub(crate) use limits::{Connections, Limits};
+pub use origin::Proxies;
 pub(crate) use request_id::RequestIds;
 
 use crate::problem::Problem;

@@ -1,16 +1,23 @@
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{Error, HttpMessage as _};
+use actix_web::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
+use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use futures::future::{LocalBoxFuture, Ready, ready};
+use hims_commands::Registry;
+use hims_domain::DomainEvent;
+use hims_projections::TABLES;
 use serde_json::{Value, json};
 use tracing_actix_web::RequestId;
+use uuid::Uuid;
 
-use crate::server::LARGEST_BODY;
+use super::limits::Connection;
+use crate::problem::Problem;
 
 /// Middleware that adds the path and the id of the request to problem details, and the id to the headers of every
-/// answer.
+/// answer. Refuses what no route may read: a body with a `Content-Encoding`, and requests on a connection too many.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestIds;
 
@@ -49,33 +56,70 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-        let path = request.path().to_owned();
+        if let Some(problem) = unacceptable(&request) {
+            let response = request.into_response(problem.error_response());
+            return Box::pin(async move { Ok(complete(response).await) });
+        }
         let called = self.service.call(request);
-        Box::pin(async move {
-            let mut response = called.await?.map_into_boxed_body();
-            if let Ok(value) = HeaderValue::from_str(&id) {
-                response.headers_mut().insert(HEADER, value);
-            }
-            if response.status().is_client_error() || response.status().is_server_error() {
-                response = complete(response, &path, &id).await;
-            }
-            Ok(response)
-        })
+        Box::pin(async move { Ok(complete(called.await?.map_into_boxed_body()).await) })
     }
 }
 
-/// The `detail` of an error that the web framework itself answered.
-fn detail(status: StatusCode) -> String {
-    match status {
-        StatusCode::PAYLOAD_TOO_LARGE => format!("a request body may have {LARGEST_BODY} bytes at most"),
-        other => other.canonical_reason().unwrap_or("Error").to_owned(),
+/// Why a request is refused before any route is asked.
+fn unacceptable(request: &ServiceRequest) -> Option<Problem> {
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return Some(Problem::encoded());
     }
+    let connection = request.conn_data::<Connection>();
+    connection.is_some_and(|it| it.is_one_too_many).then(Connection::refused)
 }
 
-/// Adds path and id to a problem. An error that the web framework itself answered becomes a problem first.
-async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> ServiceResponse<BoxBody> {
+/// The words in the paths of routes: what stands in them for good, and the names of tables, streams and commands.
+static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let fixed = [
+        "",
+        "api",
+        "v1",
+        "openapi.json",
+        "docs",
+        "health",
+        "live",
+        "ready",
+        "metrics",
+        "sessions",
+        "current",
+        "commands",
+        "events",
+        "stream",
+        "streams",
+    ];
+    let names = TABLES.iter().map(|table| table.name).chain(DomainEvent::STREAMS.iter().copied());
+    let spelt = names.flat_map(|name| [name.to_owned(), name.replace('_', "-")]);
+    let commands = Registry::hospital();
+    let commands = commands.iter().map(|command| command.name.to_owned());
+    fixed.into_iter().map(str::to_owned).chain(spelt).chain(commands).collect()
+});
+
+/// The path as it is answered: what is neither a word of a route nor a UUID comes from the client and is left out.
+fn instance(path: &str) -> String {
+    /// How many parts of a path are answered.
+    const PARTS: usize = 8;
+    let answered = |part| if WORDS.contains(part) || Uuid::try_parse(part).is_ok() { part } else { "-" };
+    path.split('/').take(PARTS).map(answered).collect::<Vec<_>>().join("/")
+}
+
+/// Adds the id of the request to the headers of an answer; to a problem also the path and the id. An error that the web
+/// framework itself answered becomes a problem first.
+pub(super) async fn complete(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let id = response.request().extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
     let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let path = instance(response.request().path());
     let (request, response) = response.into_parts();
     let (head, body) = response.into_parts();
     let bytes = actix_web::body::to_bytes(body).await.unwrap_or_default();
@@ -86,7 +130,7 @@ async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> S
             "type": format!("urn:hims:problem:{code}"),
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
-            "detail": detail(status),
+            "detail": status.canonical_reason().unwrap_or("Error"),
             "code": code,
         }),
     };
@@ -96,9 +140,38 @@ async fn complete(response: ServiceResponse<BoxBody>, path: &str, id: &str) -> S
     }
     problem["instance"] = json!(path);
     problem["request_id"] = json!(id);
-    tracing::info!(status = status.as_u16(), code = problem["code"].as_str(), request_id = id, "refused");
+    let (code, status) = (problem["code"].as_str(), status.as_u16());
+    match status {
+        ..500 => tracing::info!(status, code, request_id = id, "refused"),
+        503 => tracing::warn!(status, code, request_id = id, "not available"),
+        _ => tracing::error!(status, code, request_id = id, "failed"),
+    }
     let mut response = head.set_body(BoxBody::new(problem.to_string()));
     let json = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(actix_web::http::header::CONTENT_TYPE, json);
     ServiceResponse::new(request, response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_holds_no_text_of_the_request() {
+        for (path, expected) in [
+            ("/api/v1/patients", "/api/v1/patients"),
+            (
+                "/api/v1/vital-signs/00000000-0000-0000-0000-000000000001",
+                "/api/v1/vital-signs/00000000-0000-0000-0000-000000000001",
+            ),
+            ("/api/v1/streams/vital_signs/999-00-0001", "/api/v1/streams/vital_signs/-"),
+            ("/api/v1/patients/Zuzanna%20Kowalczyk", "/api/v1/patients/-"),
+            ("/api/v1/zuzanna", "/api/v1/-"),
+            ("/api/v1/commands/register-patient", "/api/v1/commands/register-patient"),
+            ("/", "/"),
+        ] {
+            assert_eq!(instance(path), expected);
+        }
+        assert!(instance(&"/a".repeat(50_000)).len() < 100);
+    }
 }

@@ -2,24 +2,30 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{Credentials, Failure, LoginFailure};
 use serde_json::json;
 
-use super::caller::{LoggedIn, origin};
-use super::guesses::{Guess, Guesser, Guesses};
+use super::body::{self, LARGEST_LOGIN};
+use super::caller::LoggedIn;
+use super::limits::Limits;
+use super::origin::origin;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Logs a user in: begins a session.
+/// Logs a user in: begins a session. Only a password that was compared and is wrong counts as a guess.
 pub(super) async fn start(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
-    guesses: web::Data<Guesses>,
-    body: web::Bytes,
+    limits: web::Data<Limits>,
+    body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let credentials: Credentials = hims_commands::read(super::commands::parse(&body)?).map_err(Failure::Malformed)?;
+    Problem::unless_bare(&request)?;
+    let body = body::json(&request, body, LARGEST_LOGIN).await?;
+    let credentials: Credentials = hims_commands::read(body).map_err(Failure::Malformed)?;
     let (ip, agent) = origin(&request);
-    let guess = ip.map(|it| guesses.begin(Guesser::Address(it))).transpose()?;
+    let guess = limits.guesses.begin(credentials.email.as_str(), ip).await?;
     let started = hospital.login.start(credentials.email.as_str(), &credentials.password, (ip, agent)).await;
-    if !matches!(started, Err(LoginFailure::Wrong)) {
-        guess.into_iter().for_each(Guess::forgive);
+    match &started {
+        Ok(_) => guess.was_right(),
+        Err(LoginFailure::Failure(_)) => guess.forgive(),
+        Err(LoginFailure::Wrong) => {}
     }
     match started {
         Ok(session) => Ok(HttpResponse::Created().json(json!({
@@ -53,7 +59,12 @@ pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result
 }
 
 /// Logs the caller out: ends the session.
-pub(super) async fn end(hospital: web::Data<Hospital>, logged_in: LoggedIn) -> Result<HttpResponse, Problem> {
+pub(super) async fn end(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(&request)?;
     hospital.login.end(&logged_in.token, logged_in.caller).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,7 +1,7 @@
 use actix_web::http::header::{CONTENT_TYPE, ETAG};
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
-use hims_projections::{TABLES, Table};
+use hims_projections::{Column, TABLES, Table};
 use uuid::Uuid;
 
 use super::caller::LoggedIn;
@@ -109,6 +109,16 @@ fn sortable(table: &Table) -> String {
     format!("must be one of {}; put - in front for descending order", names.join(", "))
 }
 
+fn filterable(table: &Table) -> String {
+    let names = |is: fn(&Column) -> bool| {
+        let columns = table.visible().filter(|column| is(column)).map(|column| column.name);
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    let (equal, range) = (names(|column| column.indexed), names(|column| column.kind.has_range()));
+    let ranges = if range.is_empty() { range } else { format!("; with _from or _to behind the name by {range}") };
+    format!("is not a parameter of this table, which can be filtered by {equal}{ranges}")
+}
+
 /// Reads a filter: `column` asks for equality on an indexed column, `column_from` and `column_to` ask for a range on a
 /// column of dates or times.
 fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Problem> {
@@ -118,12 +128,10 @@ fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Probl
     };
     let exact = || Some((table.column(name).filter(|it| it.indexed)?, Comparison::Equal));
     let found = exact().or_else(|| range("_from", Comparison::From)).or_else(|| range("_to", Comparison::To));
-    let (column, comparison) = found.ok_or_else(|| {
-        Problem::parameter(
-            name,
-            "is not a parameter of this table; see the parameters of the table in /api/v1/openapi.json",
-        )
-    })?;
+    let (column, comparison) = found.ok_or_else(|| Problem::parameter(name, filterable(table)))?;
+    if let Some(codes) = column.codes.map(|codes| codes()).filter(|it| !it.contains(&text)) {
+        return Err(Problem::parameter(name, format!("must be one of {}", codes.join(", "))));
+    }
     let value = query::bound(column.kind, comparison, text)
         .ok_or_else(|| Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())))?;
     Ok(Filter { column, comparison, value })

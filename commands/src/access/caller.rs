@@ -23,6 +23,18 @@ pub enum Permission {
     System,
 }
 
+impl Permission {
+    /// Whether a role with these permissions includes this permission.
+    pub fn is_in(self, permissions: &Permissions) -> bool {
+        match self {
+            Self::Create(word) => permissions.create.contains(word.as_str()),
+            Self::Update(word) => permissions.update.contains(word.as_str()),
+            Self::Delete(word) => permissions.delete.contains(word.as_str()),
+            Self::Own | Self::System => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Permission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -48,7 +60,7 @@ pub struct Caller {
     pub is_system: bool,
     /// The session in which the caller is logged in.
     pub session_id: Option<Uuid>,
-    /// The patient to whom the caller's login belongs.
+    /// The patient who the caller is, if the caller's login is linked to a patient.
     pub patient_id: Option<PatientId>,
     /// The department in which the caller works.
     pub department_id: Option<DepartmentId>,
@@ -90,14 +102,7 @@ impl Caller {
 
     /// Whether the caller's roles include a permission.
     pub fn may(&self, permission: Permission) -> bool {
-        let Permissions { create, update, delete, .. } = &*self.permissions;
-        self.is_system
-            || match permission {
-                Permission::Create(word) => create.contains(word.as_str()),
-                Permission::Update(word) => update.contains(word.as_str()),
-                Permission::Delete(word) => delete.contains(word.as_str()),
-                Permission::Own | Permission::System => false,
-            }
+        self.is_system || permission.is_in(&self.permissions)
     }
 
     /// Whether the caller's roles include a permission word for reading.

@@ -7,5 +7,5 @@ mod system_roles;
 
 pub use caller::{Caller, Permission};
 pub use login::{Credentials, LoggedIn, Login, LoginFailure, SessionLimits};
-pub use password::Password;
+pub use password::{NewPassword, Password};
 pub use system_roles::{role_id, system_roles};

@@ -11,7 +11,7 @@ use crate::{Caller, Kind, Loaded, Refused};
 /// The clock and the source of randomness, given once by the program, so that tests can set them.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Reads the current time.
+    /// Reads the current time. A server gives the executor the time of the log, which is the same on every node.
     pub clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     /// Draws 128 random bits.
     pub entropy: Arc<dyn Fn() -> u128 + Send + Sync>,

@@ -2,7 +2,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use hims_domain::Subject;
-use hims_event_store::{AppendError, Claim, NewEvent, StreamAppend};
+use hims_event_store::{Claim, NewEvent, StreamAppend};
+use thiserror::Error;
 use uuid::Uuid;
 
 use super::claims::{Claims, Held};
@@ -24,6 +25,13 @@ impl<A: Claims> Decision<A> {
     /// One event of the command's own stream.
     pub fn event(event: A::Event) -> Self {
         Self { events: vec![event], others: Vec::new() }
+    }
+
+    /// Adds a further event of the command's own stream.
+    #[must_use]
+    pub fn followed_by(mut self, event: A::Event) -> Self {
+        self.events.push(event);
+        self
     }
 
     /// Adds the first event of another stream, which must not exist yet.
@@ -51,7 +59,7 @@ impl<A: Claims> Decision<A> {
         version: i32,
         state: Option<&A>,
         found: &Found,
-    ) -> Result<Vec<Planned>, AppendError> {
+    ) -> Result<Vec<Planned>, Mistake> {
         let mut planned = Vec::with_capacity(1 + self.others.len());
         planned.push(plan(id, version, state, &self.events)?);
         for other in &self.others {
@@ -63,6 +71,20 @@ impl<A: Claims> Decision<A> {
     }
 }
 
+/// A decision that no append can follow from: a mistake in the program, which deciding again would repeat.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Mistake {
+    /// The decision adds an event to a stream that it did not look up.
+    #[error("the decision adds an event to a stream ({0}) that it did not look up; name the stream in `reads`")]
+    NotLookedUp(&'static str),
+    /// The decision adds a further event to a stream that does not exist, or that has another type.
+    #[error("the decision adds a further event to a stream ({0}) that is not there; use `begin` for a first event")]
+    NotThere(&'static str),
+    /// An event of the decision cannot be stored.
+    #[error("an event of the decision cannot be stored ({0})")]
+    Unstorable(&'static str),
+}
+
 /// Events of one stream, ready to be appended, with the state after them and what the stream holds before and after.
 pub(crate) struct Planned {
     pub(crate) append: StreamAppend,
@@ -72,6 +94,11 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// The stream, and the version that it must be at.
+    pub(crate) fn at(&self) -> (Uuid, i32) {
+        (self.append.stream_id, self.append.expected_version)
+    }
+
     /// The keys and times that the stream gives back and takes with its new events.
     pub(crate) fn claims(&self) -> Vec<Claim> {
         self.before.until(&self.after, self.append.stream_id)
@@ -84,9 +111,10 @@ pub(crate) fn plan<A: Claims>(
     version: i32,
     state: Option<&A>,
     events: &[A::Event],
-) -> Result<Planned, AppendError> {
+) -> Result<Planned, Mistake> {
     let after = events.iter().fold(state.cloned(), A::evolve);
-    let recorded = events.iter().map(|event| NewEvent::new(A::STREAM, event)).collect::<Result<Vec<_>, _>>()?;
+    let recorded = events.iter().map(|event| NewEvent::new(A::STREAM, event)).collect::<Result<Vec<_>, _>>();
+    let recorded = recorded.map_err(|_| Mistake::Unstorable(A::STREAM))?;
     let mut append = StreamAppend::at(A::STREAM, id, version, recorded);
     append.subject = after.as_ref().and_then(|it| it.subject(id)).map(stored_subject);
     Ok(Planned {
@@ -112,7 +140,7 @@ pub(crate) trait OtherStream: Send + Sync {
     /// Whether the event is the first of its stream.
     fn begins(&self) -> bool;
     /// Plans the event after the events that are planned for the same stream already (`before`).
-    fn plan(&self, found: &Found, before: Option<Planned>) -> Result<Planned, AppendError>;
+    fn plan(&self, found: &Found, before: Option<Planned>) -> Result<Planned, Mistake>;
     #[cfg(test)]
     fn as_any(&self) -> &dyn Any;
 }
@@ -132,7 +160,7 @@ impl<B: Claims> OtherStream for Other<B> {
         self.begins
     }
 
-    fn plan(&self, found: &Found, before: Option<Planned>) -> Result<Planned, AppendError> {
+    fn plan(&self, found: &Found, before: Option<Planned>) -> Result<Planned, Mistake> {
         let events = std::slice::from_ref(&self.event);
         match (before, found.streams.get(&self.id)) {
             (Some(before), _) => {
@@ -143,11 +171,11 @@ impl<B: Claims> OtherStream for Other<B> {
                 Ok(Planned { append, before: before.before, ..next })
             }
             (None, _) if self.begins => plan::<B>(self.id, 0, None, events),
-            (None, Some(it)) => plan::<B>(self.id, it.version, found.get(self.id), events),
-            (None, None) => {
-                let fault = "a decision adds an event to a stream that it did not look up; name the stream in `reads`";
-                Err(AppendError::Malformed(format!("{fault} ({})", B::STREAM)))
-            }
+            (None, Some(it)) => match found.get::<B>(self.id) {
+                Some(state) => plan::<B>(self.id, it.version, Some(state), events),
+                None => Err(Mistake::NotThere(B::STREAM)),
+            },
+            (None, None) => Err(Mistake::NotLookedUp(B::STREAM)),
         }
     }
 

@@ -20,7 +20,7 @@ mod upcasters;
 pub use claims::{Claims, Held, claims_of};
 pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};
-pub use decision::Decision;
+pub use decision::{Decision, Mistake};
 pub use execute::Executor;
 pub use execute::maintenance::state_of;
 pub use load::Loaded;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::machinery::decision::Mistake;
 use crate::machinery::schema::Malformed;
 use crate::{Caller, Refused};
 
@@ -84,6 +85,9 @@ pub enum Failure {
     /// Too many commands or passwords are waiting already.
     #[error("too many commands are waiting; try again")]
     Overloaded,
+    /// The command has a mistake in its program. Trying again would not help.
+    #[error("a mistake in the program: {0}")]
+    Mistake(Mistake),
     /// The log did not answer.
     #[error(transparent)]
     Store(StoreError),
@@ -92,6 +96,12 @@ pub enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Mistake> for Failure {
+    fn from(mistake: Mistake) -> Self {
+        Self::Mistake(mistake)
     }
 }
 

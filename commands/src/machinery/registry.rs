@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 use hims_domain::{Aggregate, Shape};
+use hims_event_store::Actor;
 use serde_json::Value;
 
 use super::schema;
@@ -81,13 +82,19 @@ impl Registry {
 
 fn run<C: Command>(executor: &Executor, body: Value, mut request: Request) -> BoxFuture<'_, Result<Outcome, Failure>> {
     Box::pin(async move {
-        let fingerprinted = request.idempotency_key.map(|_| format!("{:?}\n{}\n{body}", request.caller.actor, C::NAME));
+        let fingerprinted = request.idempotency_key.map(|_| fingerprinted(&request.caller.actor, C::NAME, &body));
         let command: C = schema::read(body).map_err(malformed::<C>)?;
         if let Some(text) = fingerprinted {
             request.fingerprint = executor.store().vault().blind("receipt", text.as_bytes());
         }
         executor.execute(command, request).await
     })
+}
+
+/// What the receipt of a request tells apart: who sent which command with which body. The text is the same in every
+/// release, since a receipt outlives the program that wrote it.
+fn fingerprinted(actor: &Actor, command: &str, body: &Value) -> String {
+    serde_json::json!([actor, command, body]).to_string()
 }
 
 fn malformed<C: Command>(malformed: schema::Malformed) -> Failure {
@@ -98,6 +105,42 @@ fn malformed<C: Command>(malformed: schema::Malformed) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Adds the fields of a request that have a default, except for those of changes (merge patches) and confirmations.
+    fn defaults(shape: &Shape, found: &mut Vec<&'static str>) {
+        match shape {
+            Shape::List(of) | Shape::Map(of) | Shape::Optional(of) => defaults(of, found),
+            Shape::Object(fields) => {
+                for field in *fields {
+                    if field.default && !field.name.starts_with("confirm_") {
+                        found.push(field.name);
+                    }
+                    defaults(&field.shape, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn in_no_command_that_changes_something_does_a_default_stand_for_what_was_not_said() {
+        let is_of_field =
+            |shape: &Shape, name| matches!(shape, Shape::Object(of) if of.iter().any(|it| it.name == name));
+        for command in Registry::hospital().iter().filter(|it| !is_of_field(&it.shape, "id")) {
+            let mut found = Vec::new();
+            defaults(&command.shape, &mut found);
+            assert!(found.is_empty(), "{}: {found:?} have defaults; use `Option` or `Patch`", command.name);
+        }
+    }
+
+    #[test]
+    fn a_request_is_told_apart_by_a_text_that_stays_the_same() {
+        let user = Actor::User { id: uuid::Uuid::from_u128(7) };
+        let body = serde_json::json!({"b": "1.50", "a": null});
+        let expected =
+            r#"[{"id":"00000000-0000-0000-0000-000000000007","type":"user"},"open-room",{"a":null,"b":"1.50"}]"#;
+        assert_eq!(fingerprinted(&user, "open-room", &body), expected);
+    }
 
     #[test]
     fn what_takes_a_command_back_is_a_command() {

@@ -98,7 +98,7 @@ impl Findings {
                 let time = text.is_some_and(|it| chrono::DateTime::parse_from_rfc3339(it).is_ok());
                 self.expect(time, at, "a time such as 2026-11-23T10:00:00Z");
             }
-            Shape::Text { .. } => self.expect(text.is_some(), at, "a string"),
+            Shape::Text { .. } | Shape::Secret { .. } => self.expect(text.is_some(), at, "a string"),
             Shape::OneOf { codes, .. } => match text {
                 Some(code) if !codes.contains(&code) => {
                     self.codes.push(at.invalid(format!("must be one of {}", codes.join(", "))));
@@ -134,12 +134,18 @@ impl Findings {
         }
     }
 
-    fn check_fields(&mut self, fields: &[(Field, bool)], map: &Map<String, Value>, at: &Pointer<'_>) {
-        for (field, optional) in fields {
-            match map.get(field.name) {
-                Some(value) => self.check(&field.shape, value, &Pointer::Field(at, field.name)),
-                None if *optional => {}
-                None => self.form.push(Pointer::Field(at, field.name).invalid("is required")),
+    fn check_fields(&mut self, fields: &[(Field, Presence)], map: &Map<String, Value>, at: &Pointer<'_>) {
+        for (field, presence) in fields {
+            let place = Pointer::Field(at, field.name);
+            match (map.get(field.name), presence, map_of(&field.shape)) {
+                (Some(Value::Object(entries)), Presence::Changes, Some(of)) => {
+                    for (key, entry) in entries.iter().filter(|(_, entry)| !entry.is_null()) {
+                        self.check(of, entry, &Pointer::Field(&place, key));
+                    }
+                }
+                (Some(value), _, _) => self.check(&field.shape, value, &place),
+                (None, Presence::Optional | Presence::Changes, _) => {}
+                (None, Presence::Required, _) => self.form.push(Pointer::Field(at, field.name).invalid("is required")),
             }
         }
         for name in map.keys().filter(|name| !fields.iter().any(|(field, _)| field.name == name.as_str())) {
@@ -148,22 +154,44 @@ impl Findings {
     }
 }
 
-/// Every field of an object, including the fields of flattened objects, with whether the field may be left out.
-fn fields(shape: &Shape, all_optional: bool) -> Vec<(Field, bool)> {
+/// Whether a field of a request may be left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Presence {
+    Required,
+    Optional,
+    /// The field belongs to changes: a field that is left out stays. In a map, null removes an entry.
+    Changes,
+}
+
+/// Every field of an object, including the fields of flattened objects.
+fn fields(shape: &Shape, of_changes: bool) -> Vec<(Field, Presence)> {
     match shape {
         Shape::Patch(of) => fields(of, true),
         Shape::Object(declared) => declared
             .iter()
             .flat_map(|field| {
                 if field.flatten {
-                    fields(&field.shape, all_optional)
-                } else {
-                    let optional = all_optional || field.default || matches!(field.shape, Shape::Optional(_));
-                    vec![(*field, optional)]
+                    return fields(&field.shape, of_changes);
                 }
+                let presence = match field.shape {
+                    _ if of_changes => Presence::Changes,
+                    Shape::Optional(_) => Presence::Optional,
+                    _ if field.default => Presence::Optional,
+                    _ => Presence::Required,
+                };
+                vec![(*field, presence)]
             })
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// The shape of the entries, if the shape is a map, which may be optional.
+fn map_of(shape: &Shape) -> Option<&'static Shape> {
+    match shape {
+        Shape::Map(of) => Some(of),
+        Shape::Optional(of) => map_of(of),
+        _ => None,
     }
 }
 
@@ -195,6 +223,9 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
         Shape::Timestamp => json!({"type": "string", "format": "date-time"}),
         Shape::Text { max, format: "" } => json!({"type": "string", "minLength": 1, "maxLength": max}),
         Shape::Text { max, format } => json!({"type": "string", "minLength": 1, "maxLength": max, "format": format}),
+        Shape::Secret { min, max } => {
+            json!({"type": "string", "minLength": min, "maxLength": max, "format": "password"})
+        }
         Shape::OneOf { set, codes } => one_of(set, codes),
         Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of)}),
         Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema_with(of, one_of)}),
@@ -202,11 +233,17 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
         Shape::Object(_) | Shape::Patch(_) => {
             let mut properties = Map::new();
             let mut required = Vec::new();
-            for (field, optional) in fields(shape, false) {
-                let mut schema = json_schema_with(&field.shape, one_of);
+            for (field, presence) in fields(shape, false) {
+                let mut schema = match map_of(&field.shape).filter(|_| presence == Presence::Changes) {
+                    Some(of) => {
+                        let entries = json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]});
+                        json!({"anyOf": [{"type": "object", "additionalProperties": entries}, {"type": "null"}]})
+                    }
+                    None => json_schema_with(&field.shape, one_of),
+                };
                 schema["description"] = json!(field.doc.trim());
                 properties.insert(field.name.to_owned(), schema);
-                if !optional {
+                if presence == Presence::Required {
                     required.push(field.name);
                 }
             }
@@ -220,9 +257,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use hims_domain::{AllergyId, DomainEvent, PatientId};
+    use uuid::Uuid;
 
     use super::*;
     use crate::Registry;
+    use crate::consultation::RecordFindings;
 
     /// Collects the stream types of all ids in a shape, and whether each id identifies a part of the aggregate.
     fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
@@ -236,6 +275,7 @@ mod tests {
             | Shape::Date
             | Shape::Timestamp
             | Shape::Text { .. }
+            | Shape::Secret { .. }
             | Shape::OneOf { .. } => {}
         }
     }
@@ -250,6 +290,20 @@ mod tests {
                 assert!(DomainEvent::STREAMS.contains(&stream), "{}: {stream} is no stream type", command.name);
             }
         }
+    }
+
+    #[test]
+    fn null_removes_an_entry_of_a_map_that_is_changed() {
+        let of = |systems: Value| {
+            check(&RecordFindings::SHAPE, &json!({"consultation_id": Uuid::nil(), "review_of_systems": systems}))
+        };
+        assert_eq!(of(json!({"heart": null, "lungs": "clear"})), Ok(()));
+        assert_eq!(of(json!(null)), Ok(()));
+        for wrong in [json!({"heart": 1}), json!("clear")] {
+            assert!(matches!(of(wrong), Err(Malformed::Form(found)) if found.len() == 1));
+        }
+        let schema = &json_schema(&RecordFindings::SHAPE)["properties"]["review_of_systems"]["anyOf"][0];
+        assert_eq!(schema["additionalProperties"]["anyOf"][1], json!({"type": "null"}));
     }
 
     #[test]

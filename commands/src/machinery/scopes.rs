@@ -28,6 +28,8 @@ pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 pub const PATIENT_SSN: &str = "patient.ssn";
 /// Unique: the appointment that led to a consultation.
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
+/// Shared: the consultations of a patient that are in progress, by patient id.
+pub const OPEN_CONSULTATIONS: &str = "consultation.open";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.

@@ -180,6 +180,11 @@ impl<A: Claims> Then<A> {
         self.0.is_ok()
     }
 
+    /// The code of the refusal, if the command was refused.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        self.0.as_ref().err().map(|refused| refused.code)
+    }
+
     /// Asserts exactly these events of the command's own stream.
     #[track_caller]
     pub(crate) fn then(self, events: impl IntoIterator<Item = A::Event>) -> Self {

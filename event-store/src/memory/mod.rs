@@ -5,7 +5,6 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, SubsecRound, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -16,8 +15,8 @@ use crate::prepare::{Key, Prepared, claim, prepare};
 use crate::recount::{ClaimsOf, ClaimsReport, recount};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, EventStore, KeyTable, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError,
-    Upcasters, Vault, VaultError, Wanted,
+    Append, AppendError, Appended, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
+    Snapshot, StoreError, Upcasters, Vault, VaultError, Wanted,
 };
 
 /// An event log in memory for tests. It keeps every promise of [`EventStore`] except durability.
@@ -25,6 +24,7 @@ pub struct MemoryEventStore {
     log: Mutex<Log>,
     closed: watch::Sender<bool>,
     head: watch::Sender<Position>,
+    clock: LogClock,
     vault: Vault,
     upcasters: Upcasters,
 }
@@ -45,6 +45,7 @@ impl MemoryEventStore {
             log: Mutex::default(),
             closed: watch::Sender::new(false),
             head: watch::Sender::new(0),
+            clock: LogClock::new(NodeClock::default()),
             vault: Vault::new(master, Arc::new(MemoryKeys::default())),
             upcasters,
         }
@@ -116,7 +117,7 @@ impl EventStore for MemoryEventStore {
         log.check(&request)?;
         let claimed = log.claim(&request)?;
         let last = log.events.last();
-        let recorded_at = last.map_or_else(now, |it| now().max(it.recorded_at));
+        let recorded_at = last.map_or_else(|| self.clock.now(), |it| self.clock.now().max(it.recorded_at));
         let mut previous = last.map_or(GENESIS, |it| it.hash);
         let first = position(log.events.len()) + 1;
         for stream in request.streams {
@@ -287,6 +288,18 @@ impl EventStore for MemoryEventStore {
         Ok(None)
     }
 
+    async fn confirm(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn clock(&self) -> &LogClock {
+        &self.clock
+    }
+
     fn vault(&self) -> &Vault {
         &self.vault
     }
@@ -334,9 +347,4 @@ impl KeyTable for MemoryKeys {
 
 fn position(index: usize) -> Position {
     Position::try_from(index).unwrap_or(Position::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the event store sets the time of recording")]
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }

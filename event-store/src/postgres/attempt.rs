@@ -1,11 +1,12 @@
 //! One attempt to write a batch, and its outcome.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SubsecRound, Utc};
 use hashlink::LruCache;
 use sqlx::error::DatabaseError;
-use sqlx::{Acquire, PgConnection};
+use sqlx::pool::PoolConnection;
+use sqlx::{Acquire, PgConnection, Postgres};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use super::feed::raise;
 use super::read::{self, Head};
 use super::write::{Columns, chain};
 use super::writer::Writer;
-use crate::Appended;
+use crate::{Appended, StoreError};
 
 /// For how many streams the version is remembered.
 const VERSIONS: usize = 200_000;
@@ -39,17 +40,21 @@ enum Step {
     HeadMoved,
 }
 
-/// The outcome of an attempt to write a batch.
+/// The outcome of an attempt to write a batch, or to find out what became of it.
 pub(super) enum Outcome {
     Written(Vec<Appended>),
     /// Another process has moved the head, so nothing was written.
     HeadMoved,
     /// A unique or exclusion constraint refused one of the requests, so nothing was written.
     Violated,
+    /// The clock of this node is wrong, so nothing was written.
+    Refused(StoreError),
     /// The database refused the batch for another reason, or the pool gave no connection.
     Failed(sqlx::Error),
-    /// The connection broke. The batch may have been written or not.
-    Lost(sqlx::Error, Aim),
+    /// The connection broke. The batch may have been written or not, if it was sent on this connection with an aim.
+    Lost(sqlx::Error, Option<Aim>),
+    /// The batch that was sent on a lost connection is not in the log, and never will be.
+    Settled,
 }
 
 /// The versions of streams at the head of the log. They are valid until another process moves the head.
@@ -75,50 +80,61 @@ impl KnownVersions for Versions {
 #[derive(Default)]
 pub(super) struct Lost {
     since: Option<Instant>,
-    /// For each time that the batch was sent, the positions that it would have. A sent batch may still reach the
-    /// database.
-    pub(super) aims: Vec<Aim>,
+    sent: usize,
+    /// The positions that the batch has if it was recorded although its connection broke. Until that is settled, the
+    /// batch may still reach the database, so nothing is sent again and no request is answered with a refusal.
+    pub(super) unsettled: Option<Aim>,
 }
 
 impl Lost {
-    /// Notes that the connection broke, and tells whether to try again. The attempts are limited, since a batch may
-    /// itself be the reason why the connection breaks.
-    pub(super) async fn again(&mut self, aim: Aim) -> bool {
-        if self.since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            return false;
+    /// Notes that the connection broke, and tells whether to go on.
+    pub(super) async fn again(&mut self, aim: Option<Aim>) -> bool {
+        let goes_on = self.since.get_or_insert_with(Instant::now).elapsed() <= PATIENCE;
+        if aim.is_some() {
+            self.sent += 1;
+            self.unsettled = aim;
+        } else if goes_on {
+            sleep(BREATH).await;
         }
-        if aim.head.position > aim.after.position {
-            self.aims.push(aim);
-            return self.aims.len() < SENT;
-        }
-        sleep(BREATH).await;
-        true
+        goes_on
+    }
+
+    /// Notes that the lost batch will never be recorded, and tells whether to send it again. That is limited, since a
+    /// batch may itself be the reason why the connection breaks.
+    pub(super) fn settled(&mut self) -> bool {
+        self.unsettled = None;
+        self.sent < SENT
     }
 }
 
 impl Writer {
-    /// Tries to write a batch. `lost` lists the positions that the batch would have if it was recorded through a
-    /// connection that broke before the answer.
-    pub(super) async fn attempt(&mut self, batch: &mut Batch, lost: &[Aim]) -> Outcome {
-        let mut aim = Aim { after: self.head, head: self.head };
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => match self.pool.acquire().await {
-                Ok(connection) => connection,
-                Err(error @ (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)) => return Outcome::Failed(error),
-                Err(error) => return Outcome::Lost(error, aim),
-            },
+    /// Tries to write a batch.
+    pub(super) async fn attempt(&mut self, batch: &mut Batch) -> Outcome {
+        let mut connection = match self.connected().await {
+            Ok(connection) => connection,
+            Err(error @ (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)) => return Outcome::Failed(error),
+            Err(error) => return Outcome::Lost(error, None),
         };
-        let outcome = if self.contended > 0 || !lost.is_empty() {
+        if let Err(error) = self.look_at_the_clock(&mut connection).await {
+            drop(connection.detach());
+            return Outcome::Lost(error, None);
+        }
+        if let Err(refusal) = self.clock.check() {
+            self.connection = Some(connection);
+            return Outcome::Refused(refusal);
+        }
+        let mut aim = Aim { after: self.head, head: self.head };
+        self.shared.store(self.contended > 0, Ordering::Relaxed);
+        let outcome = if self.contended > 0 {
             self.contended = self.contended.saturating_sub(1);
-            self.write_locked(batch, &mut connection, &mut aim, lost).await
+            self.write_locked(batch, &mut connection, &mut aim).await
         } else {
             self.write(batch, &mut connection, &mut aim).await
         };
         match outcome {
             Err(error) if is_lost(&error) => {
                 drop(connection.detach());
-                Outcome::Lost(error, aim)
+                Outcome::Lost(error, (aim.head.position > aim.after.position).then_some(aim))
             }
             outcome => {
                 self.connection = Some(connection);
@@ -132,26 +148,58 @@ impl Writer {
         }
     }
 
+    /// Finds out whether a batch was recorded whose connection broke, and keeps the batch out of the log if it was not.
+    /// While that cannot be found out, for whatever reason, the answer is that the connection is lost.
+    pub(super) async fn settle(&mut self, batch: &Batch, aim: Aim) -> Outcome {
+        let mut connection = match self.connected().await {
+            Ok(connection) => connection,
+            Err(error) => return Outcome::Lost(error, None),
+        };
+        match read::settle(&mut connection, &aim.head).await {
+            Ok((head, recorded)) => {
+                self.connection = Some(connection);
+                let outcome = if recorded { Outcome::Written(self.arrive(batch, &aim)) } else { Outcome::Settled };
+                if head.position == self.head.position && head.hash == self.head.hash {
+                    self.head = head;
+                } else {
+                    self.moved_to(head);
+                }
+                outcome
+            }
+            Err(error) => {
+                drop(connection.detach());
+                Outcome::Lost(error, None)
+            }
+        }
+    }
+
+    /// The connection of the writer.
+    async fn connected(&mut self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.pool.acquire().await,
+        }
+    }
+
+    /// Measures the clock of the database before a batch is stamped, if what is known of the clock is doubtful.
+    async fn look_at_the_clock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.clock.is_doubtful() {
+            read::head(connection, &self.clock).await?;
+        }
+        Ok(())
+    }
+
     /// Writes a batch under a lock on the row of the head, so that no other process can append between the check and
-    /// the write. A broken session that is still committing holds the lock, so the lock also waits for the end of the
-    /// session.
+    /// the write.
     async fn write_locked(
         &mut self,
         batch: &mut Batch,
         connection: &mut PgConnection,
         aim: &mut Aim,
-        lost: &[Aim],
     ) -> Result<Step, sqlx::Error> {
         let mut transaction = connection.begin().await?;
         let head = read::head_locked(&mut transaction).await?;
         if head != self.head {
-            for sent in lost {
-                // The stored hash is that of the batch, so the batch was recorded although the answer was lost.
-                if read::hash_at(&mut *transaction, sent.head.position).await? == Some(sent.head.hash) {
-                    *aim = *sent;
-                    return Ok(Step::Written);
-                }
-            }
             self.moved_to(head);
         }
         *aim = Aim { after: head, head };
@@ -172,12 +220,14 @@ impl Writer {
         if batch.requests.is_empty() {
             return Ok(Step::Written);
         }
-        let recorded_at = now().max(self.head.recorded_at);
+        let recorded_at = self.clock.now().max(self.head.recorded_at);
         let hashes = chain(batch, &self.head, recorded_at);
         let columns = Columns::new(batch, &self.head, recorded_at, &hashes);
         aim.head = columns.head;
-        let written = columns.write(connection).await?;
-        Ok(if written { Step::Written } else { Step::HeadMoved })
+        let sent = Instant::now();
+        let Some(time) = columns.write(connection).await? else { return Ok(Step::HeadMoved) };
+        self.clock.measured(sent, Instant::now(), time);
+        Ok(Step::Written)
     }
 
     /// Takes note that a batch is recorded: the log now ends where the batch ends. Tells the positions of each request.
@@ -194,6 +244,7 @@ impl Writer {
             appended.push(Appended { first, last, recorded_at: aim.head.recorded_at });
         }
         self.head = aim.head;
+        self.clock.reached(aim.head.recorded_at);
         raise(&self.known_head, aim.head.position);
         appended
     }
@@ -202,6 +253,7 @@ impl Writer {
     fn moved_to(&mut self, head: Head) {
         self.head = head;
         self.versions.0.clear();
+        self.clock.reached(head.recorded_at);
         raise(&self.known_head, head.position);
     }
 }
@@ -216,10 +268,4 @@ fn is_lost(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(refusal) => refusal.code().is_some_and(|it| it.starts_with("57P")),
         _ => true,
     }
-}
-
-/// The current time in microseconds, the precision that is stored and hashed.
-#[expect(clippy::disallowed_methods, reason = "the event store sets the time of recording")]
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }

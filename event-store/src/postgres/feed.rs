@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::read;
-use crate::Position;
+use crate::{LogClock, Position};
 
 /// The channel on which processes notify each other of the position of the head.
 pub(super) const CHANNEL: &str = "log_head";
@@ -44,10 +44,12 @@ pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mu
     }
 }
 
-/// Listens for the notifications of other processes and raises the known head.
+/// Listens for the notifications of other processes and raises the known head. Reading the head measures the clock of
+/// the database too, so that a node without appends knows its offset as well.
 pub(super) async fn listen(
     pool: PgPool,
     head: Arc<watch::Sender<Position>>,
+    clock: Arc<LogClock>,
     interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -61,10 +63,10 @@ pub(super) async fn listen(
                     Ok(notification) => {
                         let said: Position = notification?.payload().parse().unwrap_or_default();
                         if said > *head.borrow() {
-                            raise(&head, read::head(&pool).await?.position);
+                            raise(&head, read::head(&pool, &clock).await?.position);
                         }
                     }
-                    Err(_) => raise(&head, read::head(&pool).await?.position),
+                    Err(_) => raise(&head, read::head(&pool, &clock).await?.position),
                 }
             }
         };

@@ -17,8 +17,7 @@ impl Chained for PgLog {
     }
 
     async fn end(&self) -> Result<(Position, Hash), StoreError> {
-        let head = read::head(&self.0).await?;
-        Ok((head.position, head.hash))
+        Ok(sqlx::query_as("select position, hash from log.head").fetch_one(&self.0).await?)
     }
 
     async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {

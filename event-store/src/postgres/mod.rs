@@ -13,6 +13,7 @@ mod write;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,8 +30,8 @@ use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, EventStore, MasterKey, Position, Receipt, Recorded, Snapshot, StoreError, Upcasters,
-    Vault, Wanted,
+    Append, AppendError, Appended, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded, Snapshot,
+    StoreError, Upcasters, Vault, Wanted,
 };
 
 /// The settings of a [`PgEventStore`].
@@ -42,11 +43,18 @@ pub struct PgOptions {
     pub receipt_retention: Duration,
     /// How long to wait for a notification before the head is read from the log, in case a notification was lost.
     pub poll: Duration,
+    /// The clock of this node, which is compared with the clock of the database.
+    pub clock: NodeClock,
 }
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self { queue: 4096, receipt_retention: Duration::from_hours(7 * 24), poll: Duration::from_secs(1) }
+        Self {
+            queue: 4096,
+            receipt_retention: Duration::from_hours(7 * 24),
+            poll: Duration::from_secs(1),
+            clock: NodeClock::default(),
+        }
     }
 }
 
@@ -57,6 +65,9 @@ pub struct PgEventStore {
     /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
     head: watch::Receiver<Position>,
+    clock: Arc<LogClock>,
+    /// Whether another process has appended to the log lately.
+    shared: Arc<AtomicBool>,
     vault: Vault,
     upcasters: Upcasters,
     stop: watch::Sender<bool>,
@@ -78,21 +89,24 @@ impl PgEventStore {
         options: PgOptions,
     ) -> Result<Self, StoreError> {
         let vault = Vault::new(master, Arc::new(keys::PgKeys(pool.clone())));
-        let start = read::head(&pool).await?;
+        let clock = Arc::new(LogClock::new(options.clock));
+        let start = read::head(&pool, &clock).await?;
         vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
         let head_sender = Arc::new(head_sender);
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
-        let writer = Writer::new(pool.clone(), requests, start, Arc::clone(&head_sender), stopped.clone());
+        let shared = Arc::new(AtomicBool::new(false));
+        let known = (Arc::clone(&head_sender), Arc::clone(&clock), Arc::clone(&shared));
+        let writer = Writer::new(pool.clone(), requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
             tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
-            tokio::spawn(feed::listen(pool.clone(), head_sender, options.poll, stopped.clone())),
+            tokio::spawn(feed::listen(pool.clone(), head_sender, Arc::clone(&clock), options.poll, stopped.clone())),
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let places = Arc::new(Semaphore::new(options.queue));
-        Ok(Self { pool, queue, places, head, vault, upcasters, stop, tasks: Mutex::new(tasks) })
+        Ok(Self { pool, queue, places, head, clock, shared, vault, upcasters, stop, tasks: Mutex::new(tasks) })
     }
 }
 
@@ -119,7 +133,11 @@ impl EventStore for PgEventStore {
     }
 
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
-        read::load(&self.pool, stream_id, after_version, limit).await
+        let events = read::load(&self.pool, stream_id, after_version, limit).await?;
+        if let Some(last) = events.last() {
+            self.clock.reached(last.recorded_at);
+        }
+        Ok(events)
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -199,16 +217,28 @@ impl EventStore for PgEventStore {
     }
 
     async fn current_head(&self) -> Result<Position, StoreError> {
-        Ok(read::head(&self.pool).await?.position)
+        Ok(read::head(&self.pool, &self.clock).await?.position)
     }
 
     async fn end(&self) -> Result<(Position, Hash), StoreError> {
-        let head = read::head(&self.pool).await?;
+        let head = read::head(&self.pool, &self.clock).await?;
         Ok((head.position, head.hash))
     }
 
     async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {
         read::misplaced(&self.pool, from).await
+    }
+
+    async fn confirm(&self) -> Result<(), StoreError> {
+        read::confirm(&self.pool).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    fn clock(&self) -> &LogClock {
+        &self.clock
     }
 
     fn vault(&self) -> &Vault {

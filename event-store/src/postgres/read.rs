@@ -1,37 +1,66 @@
 //! The queries that read the log, and the writes of receipts that no event belongs to.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
+use sqlx::{Acquire as _, PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use crate::chain::Hash;
-use crate::{Position, Receipt, Recorded, StoreError, Wanted};
+use crate::{LogClock, Position, Receipt, Recorded, StoreError, Wanted};
 
-/// The end of the log: the position, hash and time of the newest event.
+/// The end of the log: the position, hash and time of the newest event, and the fence, which keeps out batches that
+/// were sent before the fence was raised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Head {
     pub(super) position: Position,
     pub(super) hash: Hash,
     pub(super) recorded_at: DateTime<Utc>,
+    pub(super) fence: i64,
 }
 
 fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
-    Ok(Head { position: row.try_get(0)?, hash: row.try_get(1)?, recorded_at: row.try_get(2)? })
+    Ok(Head { position: row.try_get(0)?, hash: row.try_get(1)?, recorded_at: row.try_get(2)?, fence: row.try_get(3)? })
 }
 
-pub(super) async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
-    head_of(&sqlx::query("select position, hash, recorded_at from log.head").fetch_one(db).await?)
+/// Reads the head of the log, and measures the clock of the database on the way.
+pub(super) async fn head(db: impl PgExecutor<'_>, clock: &LogClock) -> Result<Head, sqlx::Error> {
+    let sent = Instant::now();
+    let sql = "select position, hash, recorded_at, fence, clock_timestamp() from log.head";
+    let row = sqlx::query(sql).fetch_one(db).await?;
+    clock.measured(sent, Instant::now(), row.try_get(4)?);
+    head_of(&row)
 }
 
 /// Reads the head of the log and locks its row until the transaction ends.
 pub(super) async fn head_locked(db: &mut PgConnection) -> Result<Head, sqlx::Error> {
-    head_of(&sqlx::query("select position, hash, recorded_at from log.head for update").fetch_one(db).await?)
+    head_of(&sqlx::query("select position, hash, recorded_at, fence from log.head for update").fetch_one(db).await?)
 }
 
-/// The hash of the event at a position; `None` when the log has no event there.
-pub(super) async fn hash_at(db: impl PgExecutor<'_>, position: Position) -> Result<Option<Hash>, sqlx::Error> {
-    sqlx::query_scalar("select hash from log.events where position = $1").bind(position).fetch_optional(db).await
+/// Finds out whether a batch whose connection broke was recorded, and keeps the batch out of the log if it was not: a
+/// batch that reaches the database after this finds the fence raised. Waits for the end of a session that is still
+/// writing the batch. Answers the head, and whether the batch with the end `aim` is in the log.
+///
+/// The raised fence is committed behind the batch. Where a standby must confirm each commit, this one is answered only
+/// once the standby has the batch too, even if the wait of the batch's own commit was cut short.
+pub(super) async fn settle(db: &mut PgConnection, aim: &Head) -> Result<(Head, bool), sqlx::Error> {
+    let mut transaction = db.begin().await?;
+    let sql = "update log.head set fence = fence + 1 returning position, hash, recorded_at, fence";
+    let head = head_of(&sqlx::query(sql).fetch_one(&mut *transaction).await?)?;
+    let hash: Option<Hash> = sqlx::query_scalar("select hash from log.events where position = $1")
+        .bind(aim.position)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok((head, hash == Some(aim.hash)))
+}
+
+/// Commits something that changes nothing. Where a standby must confirm each commit, this one is answered only once the
+/// standby has everything that was visible before.
+pub(super) async fn confirm(db: &PgPool) -> Result<(), StoreError> {
+    sqlx::query("select pg_logical_emit_message(true, 'hims', '')").execute(db).await?;
+    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "sqlx hands the row over")]

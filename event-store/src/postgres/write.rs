@@ -10,68 +10,75 @@ use crate::Position;
 use crate::chain::{Body, timestamp};
 use crate::prepare::{Key, Prepared, PreparedClaim};
 
-const EVENTS: &str = "
-    insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data,
-                            metadata, hash)
-    select $4 + e.ord, e.stream_type, e.stream_id, e.version, e.event_type, e.schema_version, $3, e.data::json,
-           e.metadata::json, e.hash
-      from unnest($5::text[], $6::uuid[], $7::int[], $8::text[], $9::int[], $10::text[], $11::text[], $12::bytea[])
-           with ordinality e (stream_type, stream_id, version, event_type, schema_version, data, metadata, hash, ord)
-     where exists (select 1 from head)";
+/// The last part of the statement. The statement answers the time of the database, unless nothing was written.
+const EVENTS: &str = ",
+    recorded as (
+        insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at,
+                                data, metadata, hash)
+        select $4 + e.ord, e.stream_type, e.stream_id, e.version, e.event_type, e.schema_version, $3, e.data::json,
+               e.metadata::json, e.hash
+          from unnest($6::text[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::text[], $12::text[],
+                      $13::bytea[])
+               with ordinality e (stream_type, stream_id, version, event_type, schema_version, data, metadata, hash, ord)
+         where exists (select 1 from head))
+    select clock_timestamp() from head";
 
 /// The one event of a batch that holds nothing else. Without arrays to take apart, PostgreSQL needs less time for it, and a
 /// single caller is answered sooner.
 const ONE_EVENT: &str = "
     insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data,
                             metadata, hash)
-    select $1, $5::text, $6::uuid, $7::int, $8::text, $9::int, $3, $10::text::json, $11::text::json, $2 from head";
+    select $1, $6::text, $7::uuid, $8::int, $9::text, $10::int, $3, $11::text::json, $12::text::json, $2 from head
+    returning clock_timestamp()";
 
 /// Moves the head by compare-and-set. Nothing is written unless the head is at the position for which the batch was
-/// made.
+/// made, and nobody has raised the fence since.
 const HEAD: &str = "
-    with head as (update log.head set position = $1, hash = $2, recorded_at = $3 where position = $4 returning 1)";
+    with head as (
+        update log.head set position = $1, hash = $2, recorded_at = $3 where position = $4 and fence = $5 returning 1)";
 
 /// Deletes the claims that are given back before it inserts those that are taken, since a batch may give back and take
 /// the same key. The inserts read `gone`, which PostgreSQL computes only after the deletions.
 const CLAIMS: &str = ",
     released as (
-        delete from log.unique_claims c using unnest($13::text[], $14::bytea[], $15::uuid[]) r (scope, key, owner), head
+        delete from log.unique_claims c using unnest($14::text[], $15::bytea[], $16::uuid[]) r (scope, key, owner), head
          where c.scope = r.scope and c.key = r.key and c.owner = r.owner returning 1),
     unshared as (
-        delete from log.shared_claims c using unnest($16::text[], $17::bytea[], $18::uuid[]) r (scope, key, owner), head
+        delete from log.shared_claims c using unnest($17::text[], $18::bytea[], $19::uuid[]) r (scope, key, owner), head
          where c.scope = r.scope and c.key = r.key and c.owner = r.owner returning 1),
     unbooked as (
-        delete from log.booking_claims c using unnest($19::uuid[]) r (owner), head where c.owner = r.owner returning 1),
+        delete from log.booking_claims c using unnest($20::uuid[]) r (owner), head where c.owner = r.owner returning 1),
     gone as (
         select (select count(*) from released) + (select count(*) from unshared) + (select count(*) from unbooked) as n
           from head),
     taken as (
         insert into log.unique_claims (scope, key, owner)
         select t.scope, t.key, t.owner
-          from unnest($20::text[], $21::bytea[], $22::uuid[]) t (scope, key, owner), gone where gone.n >= 0
+          from unnest($21::text[], $22::bytea[], $23::uuid[]) t (scope, key, owner), gone where gone.n >= 0
          on conflict (scope, key) do update set owner = excluded.owner
             where log.refuse_unless(unique_claims.owner = excluded.owner)),
     shared as (
         insert into log.shared_claims (scope, key, owner)
         select t.scope, t.key, t.owner
-          from unnest($23::text[], $24::bytea[], $25::uuid[]) t (scope, key, owner), gone where gone.n >= 0
+          from unnest($24::text[], $25::bytea[], $26::uuid[]) t (scope, key, owner), gone where gone.n >= 0
          on conflict do nothing),
     booked as (
         insert into log.booking_claims (resource, during, owner)
         select b.resource, tstzrange(b.since, b.until), b.owner
-          from unnest($26::uuid[], $27::timestamptz[], $28::timestamptz[], $29::uuid[]) b (resource, since, until, owner),
+          from unnest($27::uuid[], $28::timestamptz[], $29::timestamptz[], $30::uuid[]) b (resource, since, until, owner),
                gone
          where gone.n >= 0),
     receipts as (
         insert into log.receipts (command_id, fingerprint, first_position, last_position, recorded_at)
         select r.command_id, r.fingerprint, r.first, r.last, $3
-          from unnest($30::uuid[], $31::bytea[], $32::bigint[], $33::bigint[]) r (command_id, fingerprint, first, last), head)";
+          from unnest($31::uuid[], $32::bytea[], $33::bigint[], $34::bigint[]) r (command_id, fingerprint, first, last), head)";
 
 /// A batch as one array per column, with positions, versions and hashes.
 pub(super) struct Columns<'a> {
     /// The end of the log once the batch is written.
     pub(super) head: Head,
     before: Position,
+    fence: i64,
     stream_types: Vec<&'a str>,
     stream_ids: Vec<Uuid>,
     versions: Vec<i32>,
@@ -161,8 +168,9 @@ impl<'a> Columns<'a> {
     ) -> Self {
         let last = hashes.last().copied().unwrap_or(after.hash);
         let mut columns = Self {
-            head: Head { position: after.position, hash: last, recorded_at },
+            head: Head { position: after.position, hash: last, recorded_at, fence: after.fence },
             before: after.position,
+            fence: after.fence,
             stream_types: Vec::with_capacity(hashes.len()),
             stream_ids: Vec::with_capacity(hashes.len()),
             versions: Vec::with_capacity(hashes.len()),
@@ -220,17 +228,19 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Writes the batch. Answers `false` when the head was at another position, so that nothing was written.
-    pub(super) async fn write(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    /// Writes the batch, and answers the time of the database. Answers `None` when the head was at another position, so
+    /// that nothing was written.
+    pub(super) async fn write(&self, db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         if self.claims.is_none() && self.hashes.len() == 1 {
             return self.write_one(db).await;
         }
         let sql = if self.claims.is_some() { [HEAD, CLAIMS, EVENTS].concat() } else { [HEAD, EVENTS].concat() };
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(self.head.position)
             .bind(self.head.hash.as_slice())
             .bind(self.head.recorded_at)
             .bind(self.before)
+            .bind(self.fence)
             .bind(&self.stream_types)
             .bind(&self.stream_ids)
             .bind(&self.versions)
@@ -253,16 +263,17 @@ impl<'a> Columns<'a> {
             query = query.bind(&receipts.commands).bind(&receipts.fingerprints);
             query = query.bind(&receipts.first).bind(&receipts.last);
         }
-        Ok(query.execute(db).await?.rows_affected() > 0)
+        query.fetch_optional(db).await
     }
 
     /// Writes a batch of one event without claims.
-    async fn write_one(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let written = sqlx::query(sqlx::AssertSqlSafe([HEAD, ONE_EVENT].concat()))
+    async fn write_one(&self, db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe([HEAD, ONE_EVENT].concat()))
             .bind(self.head.position)
             .bind(self.head.hash.as_slice())
             .bind(self.head.recorded_at)
             .bind(self.before)
+            .bind(self.fence)
             .bind(self.stream_types[0])
             .bind(self.stream_ids[0])
             .bind(self.versions[0])
@@ -270,8 +281,7 @@ impl<'a> Columns<'a> {
             .bind(self.schema_versions[0])
             .bind(self.data[0])
             .bind(self.metadata[0])
-            .execute(db)
-            .await?;
-        Ok(written.rows_affected() > 0)
+            .fetch_optional(db)
+            .await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
@@ -13,7 +14,7 @@ use super::batch::Batch;
 use super::feed::stopping;
 use super::read::Head;
 use crate::prepare::Prepared;
-use crate::{AppendError, Appended, Position, StoreError};
+use crate::{AppendError, Appended, LogClock, Position, StoreError};
 
 /// For how many batches the writer is careful after a constraint refused a batch or another process moved the head.
 const CAREFUL: u32 = 64;
@@ -41,6 +42,9 @@ pub(super) struct Writer {
     pub(super) connection: Option<PoolConnection<Postgres>>,
     pub(super) head: Head,
     pub(super) known_head: Arc<watch::Sender<Position>>,
+    pub(super) clock: Arc<LogClock>,
+    /// Whether another process has moved the head lately, for everybody to see.
+    pub(super) shared: Arc<AtomicBool>,
     pub(super) versions: Versions,
     /// For how many more batches everything is checked before writing, since a constraint refused a batch lately.
     pub(super) thorough: u32,
@@ -54,11 +58,25 @@ impl Writer {
         pool: PgPool,
         requests: mpsc::UnboundedReceiver<Pending>,
         head: Head,
-        known_head: Arc<watch::Sender<Position>>,
+        (known_head, clock, shared): (Arc<watch::Sender<Position>>, Arc<LogClock>, Arc<AtomicBool>),
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (waiting, connection, versions) = (VecDeque::new(), None, Versions::default());
-        Self { pool, requests, waiting, connection, head, known_head, versions, thorough: 0, contended: 0, stop }
+        let (thorough, contended) = (0, 0);
+        Self {
+            pool,
+            requests,
+            waiting,
+            connection,
+            head,
+            known_head,
+            clock,
+            shared,
+            versions,
+            thorough,
+            contended,
+            stop,
+        }
     }
 
     /// Writes batches until the event store shuts down and no append waits any more.
@@ -98,7 +116,11 @@ impl Writer {
         let started = Instant::now();
         let (mut violated, mut lost) = (false, Lost::default());
         loop {
-            match self.attempt(&mut batch, &lost.aims).await {
+            let outcome = match lost.unsettled {
+                Some(aim) => self.settle(&batch, aim).await,
+                None => self.attempt(&mut batch).await,
+            };
+            match outcome {
                 Outcome::Written(appended) => {
                     if !batch.requests.is_empty() {
                         metrics::histogram!("hims_append_batch_size").record(count(batch.requests.len()));
@@ -107,6 +129,12 @@ impl Writer {
                     return answer(batch, appended);
                 }
                 Outcome::HeadMoved => self.contended = CAREFUL,
+                Outcome::Settled => {
+                    if !lost.settled() {
+                        let reason = "the connection broke whenever the append was sent; nothing was recorded";
+                        return refuse(batch, &StoreError::Unavailable(reason.to_owned()).into());
+                    }
+                }
                 Outcome::Violated if !violated => {
                     violated = true;
                     self.thorough = CAREFUL;
@@ -114,9 +142,8 @@ impl Writer {
                 Outcome::Violated | Outcome::Failed(sqlx::Error::Database(_)) if batch.requests.len() > 1 => {
                     return self.record_one_by_one(batch).await;
                 }
-                Outcome::Violated => {
-                    return batch.requests.into_iter().for_each(|it| it.refuse(AppendError::GuardFailed));
-                }
+                Outcome::Violated => return refuse(batch, &AppendError::GuardFailed),
+                Outcome::Refused(refusal) => return refuse(batch, &refusal.into()),
                 Outcome::Failed(error) => return fail(batch, &error),
                 Outcome::Lost(error, aim) => {
                     tracing::warn!(%error, "lost the connection while writing a batch of appends");
@@ -152,6 +179,11 @@ fn fail(batch: Batch, error: &sqlx::Error) {
         }
         error => AppendError::Store(StoreError::Unavailable(error.to_string())),
     };
+    refuse(batch, &refusal);
+}
+
+/// Answers all requests of a batch with the same refusal.
+fn refuse(batch: Batch, refusal: &AppendError) {
     for request in batch.requests {
         request.refuse(refusal.clone());
     }

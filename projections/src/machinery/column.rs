@@ -84,7 +84,12 @@ pub struct Column {
     pub indexed: bool,
     /// Whether the audit shows changes of the column.
     pub(crate) audited: bool,
+    /// The closed set of codes of which the column holds one; `None` for any other column.
+    pub codes: Option<Codes>,
 }
+
+/// Gives the codes of a closed set.
+pub type Codes = fn() -> &'static [&'static str];
 
 /// The name of the key column of every table.
 const KEY: &str = "id";

@@ -37,6 +37,7 @@ const fn column<T: ColumnType>(name: &'static str, doc: &'static str) -> Column 
         hidden: false,
         indexed: false,
         audited: false,
+        codes: None,
     }
 }
 

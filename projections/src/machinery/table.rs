@@ -180,7 +180,8 @@ pub(crate) use or_else;
 ///
 /// A column's type is followed by the column's marks: `personal` (the audit masks the values), `hidden` (the column is
 /// left out of every answer, and its field out of streams and events; the migration calls `hims_identity.hide(…)`) and
-/// `indexed` (the column leads an index, so that lists can be filtered and sorted by the column).
+/// `indexed` (the column leads an index, so that lists can be filtered and sorted by the column). Behind the marks, `of
+/// CODES` names the closed set of codes of which the column holds one; a filter with another code is refused.
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
@@ -192,7 +193,7 @@ macro_rules! table {
         $(, search $search:literal $(found by $finder:literal)?)?
         $(, generated [$($(#[doc = $generated_doc:literal])* $generated:ident: $generated_type:ty),* $(,)?])?
         $(, indexes [$(($($led:ident),* $(,)?)),* $(,)?])? {
-            $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*])? ),* $(,)?
+            $( $(#[doc = $doc:literal])* $field:ident: $type:ty $([$($mark:ident),*] $(of $codes:expr)?)? ),* $(,)?
         }
     ) => {
         $(#[doc = $about])*
@@ -217,6 +218,7 @@ macro_rules! table {
                     hims_domain::described_has_word!("hidden" in $($($mark)*)?),
                     hims_domain::described_has_word!("personal" in $($($mark)*)?),
                 ),
+                codes: $crate::machinery::table::or_else!([$($(Some(|| $codes))?)?] [None]),
             } ),*];
             const STAMPS: usize = $crate::machinery::stamps::stored_stamps!($($stamped)?);
             const COLUMNS: [$crate::Column; Self::OWN.len() + Self::STAMPS] =
@@ -237,6 +239,7 @@ macro_rules! table {
                     hidden: false,
                     indexed: false,
                     audited: false,
+                    codes: None,
                 } ),*)?],
                 indexes: &[$($(&[$(stringify!($led)),*]),*)?],
                 readers: $crate::machinery::table::or_else!(

@@ -2,6 +2,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use hims_domain::Personal;
 use hims_domain::appointment::{Event, Slot, Status};
+use hims_domain::values::LongText;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -42,7 +43,7 @@ table! {
         /// When the appointment ends. The next appointment may begin at this time.
         ends_at: DateTime<Utc>,
         /// The status of the appointment.
-        status: String [indexed],
+        status: String [indexed] of hims_domain::appointment::Status::CODES,
         /// How urgent the appointment is.
         priority: String,
         /// The reason for the visit.
@@ -51,6 +52,8 @@ table! {
         special_instructions: Option<String> [personal],
         /// Whether the patient's insurance was verified.
         insurance_verified: bool,
+        /// Why the patient was checked in on another day than that of the appointment, if so.
+        other_day_reason: Option<String> [personal],
         /// When the appointment was cancelled.
         cancelled_at: Option<DateTime<Utc>>,
         /// The user who cancelled the appointment.
@@ -58,6 +61,10 @@ table! {
         /// The reason for the cancellation.
         cancellation_reason: Option<String> [personal],
     }
+}
+
+fn text(value: Option<&Personal<LongText>>) -> Option<String> {
+    value.and_then(Personal::known).map(|text| text.0.clone())
 }
 
 fn set_slot(row: &mut AppointmentRow, slot: Slot) {
@@ -76,9 +83,6 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
     let mut move_to = |status: Status| rows.change(event, move |row| row.status = status.to_string());
     match event.data {
         Event::Scheduled(it) => {
-            let text = |value: &Option<Personal<hims_domain::values::LongText>>| {
-                value.as_ref().and_then(Personal::known).map(|text| text.0.clone())
-            };
             let mut row = AppointmentRow {
                 id: event.stream_id,
                 patient_id: it.patient_id.into(),
@@ -94,9 +98,10 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
                 ends_at: it.slot.ends_at(),
                 status: Status::Scheduled.to_string(),
                 priority: it.priority.to_string(),
-                reason_for_visit: text(&it.reason_for_visit),
-                special_instructions: text(&it.special_instructions),
+                reason_for_visit: text(it.reason_for_visit.as_ref()),
+                special_instructions: text(it.special_instructions.as_ref()),
                 insurance_verified: it.insurance_verified,
+                other_day_reason: None,
                 cancelled_at: None,
                 cancelled_by: None,
                 cancellation_reason: None,
@@ -114,14 +119,21 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.status = Status::Scheduled.to_string();
         }),
         Event::Confirmed => move_to(Status::Confirmed),
-        Event::CheckedIn => move_to(Status::CheckedIn),
+        Event::CheckedIn { other_day_reason } => rows.change(event, move |row| {
+            row.status = Status::CheckedIn.to_string();
+            row.other_day_reason = text(other_day_reason.as_ref());
+        }),
+        Event::CheckInUndone { status, reason: _ } => rows.change(event, move |row| {
+            row.status = status.to_string();
+            row.other_day_reason = None;
+        }),
         Event::Started => move_to(Status::InProgress),
         Event::Completed => move_to(Status::Completed),
         Event::Cancelled { reason } => rows.change(event, move |row| {
             row.status = Status::Cancelled.to_string();
             row.cancelled_at = Some(at);
             row.cancelled_by = by;
-            row.cancellation_reason = reason.known().map(|it| it.0.clone());
+            row.cancellation_reason = text(Some(reason));
         }),
         Event::MarkedNoShow => move_to(Status::NoShow),
     }

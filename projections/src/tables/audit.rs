@@ -27,9 +27,9 @@ table! {
         /// The session of the user who caused the event.
         session_id: Option<Uuid>,
         /// The event type.
-        action: String [indexed],
+        action: String [indexed] of DomainEvent::types(),
         /// The kind of record that the event is about, such as `patient`.
-        resource_type: String [indexed],
+        resource_type: String [indexed] of DomainEvent::STREAMS,
         /// The id of the record that the event is about.
         resource_id: Option<Uuid> [indexed],
         /// The patient whose record the event is about.
@@ -106,6 +106,14 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
                 row.error_message = Some(format!("start-session: {code}"));
             }
             access::Event::ClaimsRebuilt => {}
+            access::Event::RefusalsLost { count } => {
+                row.error_message = Some(format!("{count} refused attempts were not recorded one by one"));
+            }
+            access::Event::Repeated { command, code, stream_type, stream_id, count } => {
+                row.resource_type.clone_from(stream_type);
+                row.resource_id = Some(*stream_id).filter(|it| !it.is_nil());
+                row.error_message = Some(format!("{command}: {code} ({count} more times)"));
+            }
         }
     }
     row

@@ -43,7 +43,7 @@ table! {
         /// The plan for treatment and follow-up.
         plan: Option<String> [personal],
         /// The status of the consultation.
-        status: String [indexed],
+        status: String [indexed] of hims_domain::consultation::Status::CODES,
         /// When the consultation began.
         started_at: DateTime<Utc> [indexed],
         /// When the consultation was completed.

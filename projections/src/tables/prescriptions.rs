@@ -25,7 +25,7 @@ table! {
         /// The number of the prescription, issued by this hospital.
         prescription_number: String [indexed],
         /// The status of the prescription.
-        status: String [indexed],
+        status: String [indexed] of hims_domain::prescription::Status::CODES,
         /// How urgent the prescription is.
         priority: String,
         /// Notes on the prescription.

@@ -52,7 +52,8 @@ pub(crate) fn project<'e>(
             sessions.insert(SessionRow {
                 id: event.stream_id,
                 user_id: (*user_id).into(),
-                token_hash: bytes(token_hash),
+                // The hash of an erased user is gone; the session's id takes its place, since the column is unique.
+                token_hash: token_hash.known().map_or_else(|| event.stream_id.as_bytes().to_vec(), |it| bytes(it)),
                 auth_method: "password".to_owned(),
                 ip_address: event.metadata.ip.map(IpNetwork::from),
                 user_agent: event.metadata.user_agent.clone(),

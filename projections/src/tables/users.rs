@@ -30,7 +30,7 @@ table! {
         role_id: Uuid [indexed],
         /// The department in which the user works.
         department_id: Option<Uuid> [indexed],
-        /// The patient who the user is, for a user of the patient portal.
+        /// The patient who the user is: a user of the patient portal, or a member of staff who is a patient as well.
         patient_id: Option<Uuid> [indexed],
         /// Whether the user is active. An inactive user can neither log in nor be booked.
         is_active: bool [indexed],
@@ -140,5 +140,6 @@ pub(crate) fn project<'e>(
             row.password_changed_at = Some(at);
         }),
         Event::LinkedToPatient { patient_id } => users.change(event, |row| row.patient_id = Some((*patient_id).into())),
+        Event::UnlinkedFromPatient => users.change(event, |row| row.patient_id = None),
     }
 }

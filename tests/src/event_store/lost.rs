@@ -10,7 +10,7 @@ use sqlx::{Executor, PgConnection};
 
 use super::fixture::{Log, at, begin, id, key};
 use super::queue::lock_head;
-use crate::support::{Proxy, pool_as};
+use crate::support::{Proxy, pool_as, until};
 
 /// Waits until a session waits for a lock, which is the lock on the head.
 async fn somebody_waits(superuser: &mut PgConnection) {
@@ -81,4 +81,32 @@ async fn a_session_that_the_server_ends_costs_nobody_an_append() {
         assert!(appended.iter().all(Result::is_ok), "{appended:?}");
         assert_eq!(log.proved_length().await, round * 10);
     }
+}
+
+#[tokio::test]
+async fn while_it_is_unknown_what_became_of_a_batch_nobody_is_refused() {
+    let (log, proxy) = behind_a_proxy().await;
+    let mut superuser = log.database().superuser().await;
+    let mut locked = lock_head(&log).await;
+    let appends = join_all((0..3).map(|_| log.append(begin(id()))));
+    let cut = async {
+        somebody_waits(&mut superuser).await;
+        // Further sessions give up at once while the first session waits for the head, so that what became of the
+        // batch cannot be found out yet.
+        let name = log.database().options.get_database().expect("a name");
+        let impatient = format!("alter database {name} set lock_timeout = '20ms'");
+        superuser.execute(sqlx::AssertSqlSafe(impatient)).await.expect("a setting");
+        proxy.cut();
+        let two_wait = "select count(*) = 2 from pg_stat_activity
+                         where datname = current_database() and wait_event_type = 'Lock'";
+        let one_waits = "select count(*) = 1 from pg_stat_activity
+                          where datname = current_database() and wait_event_type = 'Lock'";
+        until(&mut superuser, two_wait).await;
+        until(&mut superuser, one_waits).await;
+        locked.execute("rollback").await.expect("unlocked");
+    };
+    let (appended, ()) = futures::join!(appends, cut);
+    let last: Vec<_> = appended.into_iter().map(|answer| answer.expect("recorded").last).collect();
+    assert_eq!(last, [2, 3, 4]);
+    assert_eq!(log.proved_length().await, 4);
 }

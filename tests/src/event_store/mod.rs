@@ -19,9 +19,11 @@ mod snapshots;
 
 // Tests that run on PostgreSQL only.
 mod append_only;
+mod clocks;
 mod crash;
 mod lost;
 mod nodes;
 mod queue;
+mod standby;
 mod tampering;
 mod text;

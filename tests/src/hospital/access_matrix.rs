@@ -89,7 +89,7 @@ async fn fill(hospital: &Hospital) {
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.
 async fn coder(hospital: &Hospital) -> String {
     let admin = hospital.login("admin").await;
-    let permissions = json!({"read": ["all_patients", "clinical_records"]});
+    let permissions = json!({"create": ["consultations"], "read": ["all_patients", "clinical_records"]});
     let role = json!({"name": "coder", "display_name": "Coder", "permissions": permissions});
     let role_id = admin.did("define-role", role).await;
     let user = json!({"email": "coder@demo.hims", "first_name": "Cora", "last_name": "Der", "role_id": role_id,

@@ -113,7 +113,7 @@ async fn a_backup_as_documented_is_restored_as_documented_into_an_empty_cluster(
     // The restored hospital serves.
     let settings =
         hims_api::Settings { database_url: Some(server), master_key_file: Some(key), ..hospital.settings.clone() };
-    let node = super::fixture::Node::start(settings, false).await;
+    let node = super::fixture::Node::start(settings, hims_api::surroundings(), false).await;
     let reception = Client::new(node.base.clone(), Arc::default()).login("reception").await;
     let id = reception.did("register-patient", super::demo::person("Ottilie", "Nachtigall", 77)).await;
     assert_eq!(reception.row("patients", &id).await["first_name"], "Ottilie");

@@ -277,3 +277,25 @@ async fn with_another_master_key_nothing_is_opened_and_nothing_is_made() {
     let users: i64 = sqlx::query_scalar(users).fetch_one(hospital.owner()).await.expect("a number");
     assert_eq!(users, 7);
 }
+
+#[test]
+fn a_setting_for_the_administrator_that_cannot_be_used_is_named() {
+    let folder = scratch("administrator");
+    let serve = |settings: &[(&str, &str)]| {
+        let mut command = hims();
+        command.args(["serve", "--bind", "127.0.0.1:0", "--data-dir"]).arg(folder.path().join("data"));
+        command.env("RUST_LOG", "off").envs(settings.iter().copied()).stdin(Stdio::null());
+        command.output().expect("the program runs")
+    };
+    let password = ("HIMS_ADMIN_PASSWORD", "correct horse battery");
+    for (settings, named) in [
+        (&[("HIMS_ADMIN_EMAIL", "admin at example.org"), password][..], "HIMS_ADMIN_EMAIL"),
+        (&[("HIMS_ADMIN_PASSWORD", "password1234")], "HIMS_ADMIN_PASSWORD"),
+        (&[("HIMS_TRUSTED_PROXIES", "proxy.example")], "proxy.example"),
+    ] {
+        let output = serve(settings);
+        assert_failed(&output);
+        let said = text(&output.stderr);
+        assert!(said.contains(named) && !said.contains("password1234"), "{said}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::demo::{self, DOCTOR, NURSE, appointment, at, person, room, user};
+use super::demo::{self, DOCTOR, NURSE, appointment, at, early, person, room, user};
 use super::{Client, Hospital};
 
 /// The ids of the streams that began on this day.
@@ -20,7 +20,7 @@ async fn day(nobody: &Client) -> Day {
     let patient = reception.did("register-patient", person("Zuzanna", "Kowalczyk", 1)).await;
     let appointment = reception.did("schedule-appointment", appointment(&patient, at(5, 0))).await;
     reception.did("confirm-appointment", json!({"appointment_id": appointment})).await;
-    reception.did("check-in-appointment", json!({"appointment_id": appointment})).await;
+    reception.did("check-in-appointment", early(&appointment)).await;
     let started = json!({"patient_id": patient, "appointment_id": appointment, "chief_complaint": "Persistent cough"});
     let consultation = doctor.did("start-consultation", started).await;
     let measured = json!({

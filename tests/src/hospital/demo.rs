@@ -48,6 +48,11 @@ pub(crate) fn appointment(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
     })
 }
 
+/// The body of `check-in-appointment` for an appointment of another day.
+pub(crate) fn early(appointment_id: &str) -> Value {
+    json!({"appointment_id": appointment_id, "other_day_reason": "came early, and there was time"})
+}
+
 /// The body of `register-patient` for a person who is not registered in the demo hospital.
 pub(crate) fn person(first_name: &str, last_name: &str, number: u32) -> Value {
     // Each number has a birth date of its own, so that nobody is refused as a possible duplicate.
@@ -83,7 +88,7 @@ pub(crate) async fn busy_day(nobody: &Client) -> String {
                 let moved = json!({"appointment_id": appointment_id, "starts_at": at(6, 0), "duration_minutes": 45});
                 reception.did("reschedule-appointment", moved).await;
             }
-            _ => drop(reception.did("check-in-appointment", json!({"appointment_id": appointment_id})).await),
+            _ => drop(reception.did("check-in-appointment", early(&appointment_id)).await),
         }
         if number == 3 {
             let started =

@@ -5,7 +5,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::demo::{self, appointment, at, busy_day, department, medication, person, prescription};
+use super::demo::{self, DOCTOR, appointment, at, busy_day, department, early, medication, person, prescription, user};
 use super::{Client, Hospital};
 
 /// The commands that can be run only hours after others, so that their events are appended directly.
@@ -19,17 +19,20 @@ pub(crate) async fn everything(hospital: &Hospital) {
     places(&hospital.login("admin").await).await;
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
-    // These events come hours after the commands, so they are appended directly.
+    // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
     record(hospital, "appointment", &missed, "marked_no_show", json!({})).await;
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
+    let repeated = json!({"command": "schedule-appointment", "code": "double-booking", "count": 3,
+                          "stream_type": "appointment", "stream_id": missed});
+    record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "repeated", repeated).await;
     reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
+    // This event comes when thousands of refusals wait to be recorded.
+    record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
     // An operator has the claims rebuilt on the command line.
-    let rebuilt = NewEvent { event_type: "access.claims_rebuilt".to_owned(), data: json!({}) };
-    let rebuilt = Append::stream(StreamAppend::begin("access", Uuid::from_u128(0xc1a1), [rebuilt]));
-    hospital.node.store.append(rebuilt).await.expect("the event is recorded");
+    record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
 }
 
 async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {
@@ -73,7 +76,10 @@ async fn people(hospital: &Hospital) {
     let password = json!({"user_id": own, "current_password": "to be changed", "new_password": demo::PASSWORD});
     hospital.nobody().login_as("own@example.org", "to be changed").await.did("change-password", password).await;
     let whom = hospital.login("reception").await.did("register-patient", person("Oda", "Own", 55)).await;
-    admin.did("link-user-to-patient", json!({"user_id": own, "patient_id": whom})).await;
+    let linked = json!({"user_id": own, "patient_id": whom});
+    admin.did("link-user-to-patient", linked.clone()).await;
+    admin.did("unlink-user-from-patient", json!({"user_id": own})).await;
+    admin.did("link-user-to-patient", linked).await;
 }
 
 async fn places(admin: &Client) {
@@ -99,9 +105,15 @@ async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
     let moved = json!({"appointment_id": appointment_id, "starts_at": at(22, 0), "room_id": demo::room(2)});
     reception.did("reschedule-appointment", moved).await;
     let seen = reception.did("schedule-appointment", appointment(patient_id, at(23, 0))).await;
-    for command in ["check-in-appointment", "start-appointment", "complete-appointment"] {
+    reception.did("check-in-appointment", early(&seen)).await;
+    let mistaken = json!({"appointment_id": seen, "reason": "somebody else had come"});
+    reception.did("undo-appointment-check-in", mistaken).await;
+    reception.did("check-in-appointment", early(&seen)).await;
+    for command in ["start-appointment", "complete-appointment"] {
         reception.did(command, json!({"appointment_id": seen})).await;
     }
+    let here = json!({"patient_id": patient_id, "provider_id": user(DOCTOR), "appointment_type": "urgent"});
+    reception.did("check-in-walk-in", here).await;
     let started = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
     doctor.did("cancel-consultation", json!({"consultation_id": started, "reason": "called away"})).await;
     let allergy_id = Uuid::from_u128(0xa11e);

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use chrono::TimeDelta;
 use hims_api::Settings;
+use hims_commands::Surroundings;
 use hims_event_store::EventStore;
 use sqlx::{ConnectOptions as _, PgPool};
 use tempfile::TempDir;
@@ -39,13 +41,21 @@ impl Hospital {
             ..Settings::default()
         };
         change(&mut settings);
-        let node = Node::start(settings.clone(), true).await;
+        let node = Node::start(settings.clone(), hims_api::surroundings(), true).await;
         Self { node, database, settings, seen: Arc::default(), _folder: folder }
     }
 
     /// Starts another node on the same database.
     pub(crate) async fn another_node(&self) -> Node {
-        Node::start(self.settings.clone(), false).await
+        Node::start(self.settings.clone(), hims_api::surroundings(), false).await
+    }
+
+    /// Starts another node on the same database, whose clock is ahead by what `ahead` says, or behind.
+    pub(crate) async fn another_node_ahead_by(&self, ahead: Arc<Mutex<TimeDelta>>) -> Node {
+        let right = hims_api::surroundings();
+        let clock = right.clock.clone();
+        let clock = Arc::new(move || clock() + *ahead.lock().expect("a lock"));
+        Node::start(self.settings.clone(), Surroundings { clock, ..right }, false).await
     }
 
     /// A client that is not logged in.
@@ -89,12 +99,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) async fn start(settings: Settings, demo: bool) -> Self {
+    pub(super) async fn start(settings: Settings, surroundings: Surroundings, demo: bool) -> Self {
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let serve = async move || {
-            let hospital =
-                hims_api::Hospital::open(&settings, hims_api::Purpose::Serve).await.expect("the hospital opens");
+            let hospital = hims_api::Hospital::open_in(&settings, hims_api::Purpose::Serve, surroundings).await;
+            let hospital = hospital.expect("the hospital opens");
             if demo {
                 hospital.fill_with_demo().await.expect("the demo is made");
             }

@@ -1,10 +1,12 @@
-//! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, and a proxy that breaks
-//! connections.
+//! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, a proxy that breaks
+//! connections, and a standby.
 
 mod cluster;
 mod database;
 mod proxy;
+mod standby;
 
 pub(crate) use cluster::{cluster, scratch};
 pub(crate) use database::{TestDatabase, database, empty_database, pool_as};
 pub(crate) use proxy::Proxy;
+pub(crate) use standby::{Standby, until};

@@ -28,9 +28,14 @@ pub(crate) struct Captured {
 
 impl Proxy {
     pub(crate) async fn start() -> Self {
+        Self::before(&cluster().await.connect_options())
+    }
+
+    /// A proxy in front of the server that the options reach.
+    pub(crate) fn before(server: &PgConnectOptions) -> Self {
         let folder = scratch("proxy");
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
-        let upstream = cluster().await.connect_options().get_socket().expect("a socket").join(".s.PGSQL.5432");
+        let upstream = server.get_socket().expect("a socket").join(".s.PGSQL.5432");
         let (cut, trap) = (watch::Sender::new(()), Trap::default());
         let (links, traps) = (cut.clone(), trap.clone());
         tokio::spawn(async move {

@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -75,6 +76,8 @@ pub struct Login {
     executor: Arc<Executor>,
     limits: SessionLimits,
     known: moka::future::Cache<String, Known>,
+    /// How often the cache was emptied.
+    generation: AtomicU64,
 }
 
 /// A session and its caller, as they were last loaded.
@@ -82,10 +85,12 @@ pub struct Login {
 struct Known {
     caller: Arc<Caller>,
     session: Session,
+    /// Whether the session was renewed if a renewal was due. A look-up for a caller who only waits renews nothing.
+    renewed: bool,
 }
 
 /// Why a session is looked up.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     /// The caller sends a request, which makes the session last longer.
     Request,
@@ -100,7 +105,7 @@ impl Login {
     /// Creates logins that give their commands to an executor.
     pub fn new(executor: Arc<Executor>, limits: SessionLimits) -> Self {
         let known = moka::future::Cache::builder().max_capacity(100_000).time_to_live(KNOWN_FOR).build();
-        Self { executor, limits, known }
+        Self { executor, limits, known, generation: AtomicU64::new(0) }
     }
 
     /// Begins a session.
@@ -176,14 +181,13 @@ impl Login {
     async fn recognise(&self, token: &str, origin: Origin, used: Use) -> Result<Option<Caller>, Failure> {
         let hash = token_hash(token);
         let known = match self.known.get(&hash).await {
-            Some(known) => known,
-            None => match self.look_up(&hash, used).await? {
-                Some(known) => {
-                    self.known.insert(hash, known.clone()).await;
-                    known
-                }
-                None => return Ok(None),
-            },
+            Some(known) if known.renewed || used == Use::Waiting => known,
+            _ => {
+                let generation = self.generation.load(Ordering::SeqCst);
+                let Some(known) = self.look_up(&hash, used).await? else { return Ok(None) };
+                self.remember(hash, &known, generation).await;
+                known
+            }
         };
         if !known.session.is_open(self.executor.now()) {
             return Ok(None);
@@ -192,8 +196,21 @@ impl Login {
         Ok(Some(Caller { ip, user_agent, ..(*known.caller).clone() }))
     }
 
+    /// Puts a session into the cache, unless the cache was emptied since the session was looked up. A caller who must
+    /// change the password is not put there, so that the request after the change works at once, on every node.
+    async fn remember(&self, hash: String, known: &Known, generation: u64) {
+        if known.caller.must_change_password {
+            return;
+        }
+        self.known.insert(hash.clone(), known.clone()).await;
+        if self.generation.load(Ordering::SeqCst) != generation {
+            self.known.invalidate(&hash).await;
+        }
+    }
+
     /// Forgets all cached sessions, because an event changed a session, a user or a role.
     pub fn forget(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate_all();
     }
 
@@ -223,7 +240,7 @@ impl Login {
             Use::Request => self.renew_or_end(id, (*session).clone(), &caller).await,
             Use::Waiting => (*session).clone(),
         };
-        Ok(Some(Known { caller, session }))
+        Ok(Some(Known { caller, session, renewed: used == Use::Request }))
     }
 
     /// Renews a session when a quarter of its idle time is over, and records the end of a session that ran out. If the

@@ -5,7 +5,6 @@ use hims_domain::appointment::{self, Appointment};
 use hims_domain::consultation::{Consultation, Event, Findings, Started, Status, WorkflowType};
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
-use hims_domain::user::User;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{AppointmentId, ConsultationId, PatientId, Personal, UserId, described};
 use uuid::Uuid;
@@ -13,9 +12,9 @@ use uuid::Uuid;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
-use crate::user::acting;
+use crate::user::{acting, not_oneself, reads_named};
 use crate::{
-    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, refuse,
+    Claims, Command, Context, Decision, Found, Held, Kind, Patch, Permission, Reads, Refused, Registry, Target, refuse,
     scopes,
 };
 
@@ -31,12 +30,16 @@ refusals! {
     OtherPatient = Rule, "other-patient", "the appointment belongs to another patient";
     NotCheckedIn { status: appointment::Status } = Conflict, "wrong-status",
         "the appointment is {status}; check the patient in first";
+    NotOfThePatient = Rule, "other-patient", "the consultation belongs to another patient";
+    CancelledConsultation = Conflict, "consultation-cancelled",
+        "the consultation was cancelled; name another consultation, or none";
     InTheFuture = Rule, "in-the-future", "the time of completion lies in the future";
     EndsBeforeItStarts = Rule, "ends-before-it-starts", "the time of completion lies before the time of the start";
 }
 
 described! {
-    /// Starts a consultation, from an appointment or as a walk-in.
+    /// Starts a consultation, from an appointment or as a walk-in. If the provider has an open consultation with the
+    /// patient already, the command is refused as `already-open` with its id, unless the caller confirms.
     pub struct StartConsultation {
         /// The id of the new consultation; issued by the server if left out.
         pub id: Option<ConsultationId>,
@@ -54,9 +57,13 @@ described! {
         pub workflow_type: WorkflowType,
         /// Why the patient came, in the patient's words.
         pub chief_complaint: Option<Personal<LongText>>,
+        /// Confirms that the provider sees the patient in another consultation beside the open one.
+        #[serde(default)]
+        pub confirm_another: bool,
     }
 
-    /// Records the findings and conclusions of a consultation.
+    /// Records the findings and conclusions of a consultation. In `review_of_systems` and `physical_examination`, an
+    /// entry that is left out stays too, and null removes an entry.
     pub struct RecordFindings {
         /// Which consultation.
         pub consultation_id: ConsultationId,
@@ -88,8 +95,12 @@ steps! {
 }
 
 impl Claims for Consultation {
-    /// An appointment leads to at most one consultation. A cancelled consultation does not count.
+    /// An appointment leads to at most one consultation. A cancelled consultation does not count. Open consultations are
+    /// found by their patient.
     fn claims(&self, _: Uuid, held: &mut Held) {
+        if self.status == Status::InProgress {
+            held.share(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string());
+        }
         if self.status != Status::Cancelled {
             held.take_if(scopes::APPOINTMENT_CONSULTATION, self.appointment_id.map(|it| it.to_string()));
         }
@@ -102,6 +113,29 @@ fn standard_type() -> Text<50> {
 
 fn standard_workflow() -> WorkflowType {
     WorkflowType::Standard
+}
+
+/// Checks the consultation that a request names as the occasion of something else, such as a measurement: the
+/// consultation must be of the same patient, and must not have been cancelled.
+pub(crate) fn check_occasion(ctx: &Context<'_>, id: ConsultationId, patient_id: PatientId) -> Result<(), Refused> {
+    let consultation = ctx.named::<Consultation>(id, "/consultation_id")?;
+    match consultation.status {
+        _ if consultation.patient_id != patient_id => refuse(Refusal::NotOfThePatient),
+        Status::Cancelled => refuse(Refusal::CancelledConsultation),
+        Status::InProgress | Status::Completed => Ok(()),
+    }
+}
+
+/// Refuses a second open consultation of a patient with the same provider.
+fn check_no_other(ctx: &Context<'_>, patient_id: PatientId, provider_id: UserId) -> Result<(), Refused> {
+    let open = ctx.found.owners::<Consultation>(scopes::OPEN_CONSULTATIONS, patient_id.to_string());
+    let candidates: Vec<Uuid> = open.filter(|(_, it)| it.provider_id == provider_id).map(|(id, _)| id).collect();
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let detail = "the provider has an open consultation with the patient (see candidates); continue with it, or repeat \
+                  with confirm_another if the patient is seen in another consultation beside it";
+    Err(Refused { candidates, ..Refused::new(Kind::Conflict, "already-open", detail) })
 }
 
 fn in_progress(state: Option<&Consultation>) -> Result<&Consultation, Refused> {
@@ -122,16 +156,20 @@ impl Command for StartConsultation {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&Consultation>, _: &Found) -> Reads {
-        Reads::nothing()
-            .stream::<Patient>(self.patient_id)
-            .maybe::<User>(self.provider_id)
-            .maybe::<Appointment>(self.appointment_id)
+    fn reads(&self, _: Option<&Consultation>, found: &Found) -> Reads {
+        let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Appointment>(self.appointment_id);
+        let reads = reads_named(reads, self.provider_id, found);
+        if self.confirm_another {
+            reads
+        } else {
+            reads.owners::<Consultation>(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string())
+        }
     }
 
     fn decide(self, _: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        let provider_id = acting(ctx, self.provider_id, "/provider_id")?;
+        let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
+        check_no_other(ctx, self.patient_id, provider_id)?;
         let decision = Decision::event(Event::Started(Started {
             patient_id: self.patient_id,
             provider_id,
@@ -164,8 +202,9 @@ impl Command for RecordFindings {
         Target::existing(self.consultation_id)
     }
 
-    fn decide(self, state: Option<&Consultation>, _: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
+    fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         let consultation = in_progress(state)?;
+        not_oneself(ctx, consultation.patient_id)?;
         let findings = self.findings.apply(&consultation.findings)?;
         if findings == consultation.findings {
             return Ok(Decision::nothing());
@@ -192,6 +231,7 @@ impl Command for CompleteConsultation {
             return Ok(Decision::nothing());
         }
         let consultation = in_progress(state)?;
+        not_oneself(ctx, consultation.patient_id)?;
         let completed_at = self.completed_at.unwrap_or(ctx.now);
         if completed_at > ctx.now {
             return refuse(Refusal::InTheFuture);

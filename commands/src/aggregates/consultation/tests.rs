@@ -1,12 +1,18 @@
 use hims_domain::appointment::{Priority, Scheduled};
+use hims_domain::role::Role;
+use hims_domain::user::User;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::machinery::scopes::APPOINTMENT_CONSULTATION;
+use crate::machinery::scopes::{APPOINTMENT_CONSULTATION, OPEN_CONSULTATIONS};
+use crate::role_id;
 use crate::testing::samples::{
-    APPOINTMENT, CONSULTATION, DOCTOR, OTHER_PATIENT, PATIENT, ask, created, registered, said, slot, with,
+    APPOINTMENT, CONSULTATION, DOCTOR, OTHER_DOCTOR, OTHER_PATIENT, PATIENT, ask, created, created_with, defined,
+    registered, said, slot, with,
 };
-use crate::testing::{ASKING, Given, at, given, now, takes};
+use crate::testing::world::{somebody, user};
+use crate::testing::{ASKING, Claimed, Given, at, given, now, releases, shares, takes, unshares};
+use crate::{Caller, user::Refusal as NotTheirs};
 
 fn start(changes: Value) -> StartConsultation {
     ask(with(json!({"patient_id": PATIENT, "provider_id": DOCTOR, "chief_complaint": "cough"}), changes))
@@ -66,35 +72,46 @@ fn appointment(then: impl IntoIterator<Item = appointment::Event>) -> Vec<appoin
     std::iter::once(scheduled).chain(then).collect()
 }
 
+/// The patient has an open consultation.
+fn opens() -> Claimed {
+    shares(OPEN_CONSULTATIONS, PATIENT)
+}
+
+fn checked_in() -> appointment::Event {
+    appointment::Event::CheckedIn { other_day_reason: None }
+}
+
 fn given_consultation(events: impl IntoIterator<Item = Event>) -> Given<Consultation> {
     given(events)
         .and::<Patient>(PATIENT, [registered()])
         .and::<Patient>(OTHER_PATIENT, [registered()])
         .and::<User>(DOCTOR, [created()])
+        .and::<Role>(role_id("doctor"), [defined("doctor")])
+        .and::<Role>(role_id("nurse"), [defined("nurse")])
 }
 
 #[test]
 fn a_walk_in_needs_no_appointment() {
-    given_consultation([]).when(start(json!({}))).then([started(None)]).then_claims([]).then_nothing_else();
+    given_consultation([]).when(start(json!({}))).then([started(None)]).then_claims([opens()]).then_nothing_else();
 }
 
 #[test]
 fn a_consultation_starts_the_appointment_that_led_to_it() {
     given_consultation([])
-        .and::<Appointment>(APPOINTMENT, appointment([appointment::Event::CheckedIn]))
+        .and::<Appointment>(APPOINTMENT, appointment([checked_in()]))
         .when(start(json!({"appointment_id": APPOINTMENT})))
         .then([started(Some(APPOINTMENT))])
         .then_also::<Appointment>(APPOINTMENT, [appointment::Event::Started])
-        .then_claims([takes(APPOINTMENT_CONSULTATION, APPOINTMENT)]);
+        .then_claims([opens(), takes(APPOINTMENT_CONSULTATION, APPOINTMENT)]);
 }
 
 #[test]
 fn an_appointment_may_have_been_started_before() {
     given_consultation([])
-        .and::<Appointment>(APPOINTMENT, appointment([appointment::Event::CheckedIn, appointment::Event::Started]))
+        .and::<Appointment>(APPOINTMENT, appointment([checked_in(), appointment::Event::Started]))
         .when(start(json!({"appointment_id": APPOINTMENT})))
         .then([started(Some(APPOINTMENT))])
-        .then_claims([takes(APPOINTMENT_CONSULTATION, APPOINTMENT)])
+        .then_claims([opens(), takes(APPOINTMENT_CONSULTATION, APPOINTMENT)])
         .then_nothing_else();
 }
 
@@ -106,7 +123,7 @@ fn the_patient_is_checked_in_first() {
         (vec![Event::Confirmed], Status::Confirmed),
         (vec![Event::Cancelled { reason: said("ill") }], Status::Cancelled),
         (vec![Event::MarkedNoShow], Status::NoShow),
-        (vec![Event::CheckedIn, Event::Started, Event::Completed], Status::Completed),
+        (vec![checked_in(), Event::Started, Event::Completed], Status::Completed),
     ] {
         given_consultation([])
             .and::<Appointment>(APPOINTMENT, appointment(then))
@@ -118,7 +135,7 @@ fn the_patient_is_checked_in_first() {
 #[test]
 fn the_appointment_is_of_the_same_patient() {
     given_consultation([])
-        .and::<Appointment>(APPOINTMENT, appointment([appointment::Event::CheckedIn]))
+        .and::<Appointment>(APPOINTMENT, appointment([checked_in()]))
         .when(start(json!({"appointment_id": APPOINTMENT, "patient_id": OTHER_PATIENT})))
         .then_refused(Refusal::OtherPatient);
 }
@@ -136,6 +153,81 @@ fn a_part_of_the_system_names_who_sees_the_patient() {
         .by(crate::Caller::system("import"))
         .when(start(json!({"provider_id": null})))
         .then_field("who-did-it", "/provider_id");
+}
+
+#[test]
+fn only_who_may_see_patients_is_named() {
+    let named = |by: Caller| {
+        given_consultation([])
+            .and::<User>(DOCTOR, [created_with(json!({"role_id": role_id("nurse")}))])
+            .by(by)
+            .when(start(json!({})))
+    };
+    named(somebody("doctor")).then_field("not-entitled", "/provider_id");
+    // An import tells what was done elsewhere, by whoever had the right to do it there and then.
+    named(Caller::system("import")).then([started(None)]);
+}
+
+#[test]
+fn nobody_who_is_inactive_is_named() {
+    let left = || given_consultation([]).and::<User>(DOCTOR, [created(), hims_domain::user::Event::Deactivated]);
+    left().by(somebody("doctor")).when(start(json!({}))).then_refused(NotTheirs::NotActing);
+    left().by(Caller::system("import")).when(start(json!({}))).then([started(None)]);
+}
+
+#[test]
+fn nobody_treats_themselves() {
+    let as_patient = |patient_id| Caller { patient_id: Some(patient_id), ..user(OTHER_DOCTOR, "doctor") };
+    let linked = |patient_id| [created(), hims_domain::user::Event::LinkedToPatient { patient_id }];
+    let oneself = json!({"provider_id": null});
+    given_consultation([])
+        .by(as_patient(PATIENT))
+        .when(start(oneself.clone()))
+        .then_refused(NotTheirs::TreatsThemselves);
+    // Naming a colleague does not help, nor does being named by a colleague.
+    given_consultation([]).by(as_patient(PATIENT)).when(start(json!({}))).then_refused(NotTheirs::TreatsThemselves);
+    given_consultation([])
+        .and::<User>(DOCTOR, linked(PATIENT))
+        .by(somebody("doctor"))
+        .when(start(json!({})))
+        .then_refused(NotTheirs::TreatsThemselves);
+    given([started(None)])
+        .by(as_patient(PATIENT))
+        .when(record(json!({"plan": "rest"})))
+        .then_refused(NotTheirs::TreatsThemselves);
+    given([started(None)]).by(as_patient(PATIENT)).when(complete(None)).then_refused(NotTheirs::TreatsThemselves);
+    // Staff are patients too: they treat everybody else.
+    assert!(given_consultation([]).by(as_patient(OTHER_PATIENT)).when(start(oneself)).is_accepted());
+    assert!(
+        given_consultation([])
+            .and::<User>(DOCTOR, linked(OTHER_PATIENT))
+            .by(somebody("doctor"))
+            .when(start(json!({})))
+            .is_accepted()
+    );
+}
+
+#[test]
+fn a_second_open_consultation_with_the_provider_is_asked_back() {
+    let seen_by = |provider_id| {
+        let Event::Started(it) = started(None) else { panic!("started") };
+        given_consultation([])
+            .owner(OPEN_CONSULTATIONS, PATIENT, CONSULTATION)
+            .and::<Consultation>(CONSULTATION, [Event::Started(Started { provider_id, ..it })])
+    };
+    seen_by(DOCTOR).when(start(json!({}))).then_code("already-open");
+    seen_by(DOCTOR).when(start(json!({}))).then_candidates([CONSULTATION]);
+    assert!(seen_by(DOCTOR).when(start(json!({"confirm_another": true}))).is_accepted());
+    // Several doctors may see a patient at the same time.
+    assert!(seen_by(OTHER_DOCTOR).when(start(json!({}))).is_accepted());
+}
+
+#[test]
+fn a_consultation_is_open_until_it_ends() {
+    let of_appointment = || [started(Some(APPOINTMENT))];
+    let closes = || unshares(OPEN_CONSULTATIONS, PATIENT);
+    given(of_appointment()).when(complete(None)).then_claims([closes()]);
+    given(of_appointment()).when(cancel()).then_claims([closes(), releases(APPOINTMENT_CONSULTATION, APPOINTMENT)]);
 }
 
 #[test]
@@ -160,6 +252,24 @@ fn findings_keep_what_is_left_out() {
 #[test]
 fn null_empties_a_finding() {
     given([started(None)]).when(record(json!({"chief_complaint": null}))).then([recorded(json!({}))]);
+}
+
+#[test]
+fn a_finding_of_one_part_keeps_those_of_the_others() {
+    let examined = |parts: Value| recorded(json!({"chief_complaint": "cough", "physical_examination": parts}));
+    let both = || [started(None), examined(json!({"heart": "regular", "lungs": "wheezing"}))];
+    given(both())
+        .when(record(json!({"physical_examination": {"lungs": "clear"}})))
+        .then([examined(json!({"heart": "regular", "lungs": "clear"}))]);
+    given(both())
+        .when(record(json!({"physical_examination": {"lungs": null, "skin": "dry"}})))
+        .then([examined(json!({"heart": "regular", "skin": "dry"}))]);
+    given(both()).when(record(json!({"physical_examination": null}))).then([recorded(json!({
+        "chief_complaint": "cough",
+    }))]);
+    given([started(None)])
+        .when(record(json!({"physical_examination": {"lungs": null, "skin": "dry"}})))
+        .then([examined(json!({"skin": "dry"}))]);
 }
 
 #[test]
@@ -189,7 +299,7 @@ fn a_consultation_ends_now_unless_told() {
 #[test]
 fn with_a_consultation_its_appointment_ends() {
     given([started(Some(APPOINTMENT))])
-        .and::<Appointment>(APPOINTMENT, appointment([appointment::Event::CheckedIn, appointment::Event::Started]))
+        .and::<Appointment>(APPOINTMENT, appointment([checked_in(), appointment::Event::Started]))
         .when(complete(None))
         .then([completed("2026-11-23T10:00:00Z", 0)])
         .then_also::<Appointment>(APPOINTMENT, [appointment::Event::Completed]);
@@ -197,9 +307,9 @@ fn with_a_consultation_its_appointment_ends() {
 
 #[test]
 fn an_appointment_that_ended_before_is_left_alone() {
-    use appointment::Event::{CheckedIn, Completed, Started};
+    use appointment::Event::{Completed, Started};
     given([started(Some(APPOINTMENT))])
-        .and::<Appointment>(APPOINTMENT, appointment([CheckedIn, Started, Completed]))
+        .and::<Appointment>(APPOINTMENT, appointment([checked_in(), Started, Completed]))
         .when(complete(None))
         .then([completed("2026-11-23T10:00:00Z", 0)])
         .then_nothing_else();

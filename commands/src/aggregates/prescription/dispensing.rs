@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Refusal;
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
+use crate::user::not_oneself;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
@@ -60,6 +61,7 @@ impl Command for DispensePrescription {
         if !matches!(prescription.status, Status::SentToPharmacy | Status::Ready) {
             return Err(Refused::wrong_status::<Prescription>(prescription.status));
         }
+        not_oneself(ctx, prescription.patient_id)?;
         let mut dispensing = InHand::new(ctx);
         if self.items.is_empty() {
             for line in prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO) {

@@ -7,7 +7,6 @@ use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
 use hims_domain::prescription::{Dispensing, Event, Item, Order, Prescription, Priority, Status, Written};
-use hims_domain::user::User;
 use hims_domain::values::{LongText, PrescriptionNumber};
 use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, described};
 use rust_decimal::Decimal;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 pub use dispensing::{DispenseItem, DispensePrescription};
 
 use super::medication_lot::check_quantity;
-use super::user::acting;
+use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -141,11 +140,9 @@ impl Command for WritePrescription {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&Prescription>, _: &Found) -> Reads {
-        let reads = Reads::nothing()
-            .stream::<Patient>(self.patient_id)
-            .maybe::<User>(self.provider_id)
-            .maybe::<Consultation>(self.consultation_id);
+    fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
+        let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Consultation>(self.consultation_id);
+        let reads = reads_named(reads, self.provider_id, found);
         self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
 
@@ -154,7 +151,7 @@ impl Command for WritePrescription {
             return refuse(Refusal::Empty);
         }
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        let provider_id = acting(ctx, self.provider_id, "/provider_id")?;
+        let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id
             && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id
         {

@@ -2,12 +2,14 @@
 
 use hims_domain::permission::{Create, Update};
 use hims_domain::role::{Definition, Event, Permissions, Role};
-use hims_domain::{RoleId, described};
+use hims_domain::{Pointer, RoleId, described};
 use uuid::Uuid;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::{Claims, Command, Context, Decision, Held, Permission, Refused, Registry, Target, refuse, role_id, scopes};
+use crate::{
+    Claims, Command, Context, Decision, Held, Patch, Permission, Refused, Registry, Target, refuse, role_id, scopes,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<DefineRole>().add::<ChangeRolePermissions>();
@@ -27,12 +29,12 @@ described! {
         pub definition: Definition,
     }
 
-    /// Replaces the permissions of a role. The change applies at once to every user who has the role.
+    /// Changes the permissions of a role. The change applies at once to every user who has the role.
     pub struct ChangeRolePermissions {
         /// Which role.
         pub role_id: RoleId,
-        /// All permissions of the role from now on.
-        pub permissions: Permissions,
+        /// The words to change: all words of a verb from now on. A verb that is left out keeps its words.
+        pub permissions: Patch<Permissions>,
     }
 
     /// Offers permission words to a system role. The role gets the words that it was never offered before. A word that
@@ -78,14 +80,16 @@ impl Command for ChangeRolePermissions {
 
     fn decide(self, state: Option<&Role>, _: &Context<'_>) -> Result<Decision<Role>, Refused> {
         let role = existing(state)?;
-        if role.definition.permissions == self.permissions {
+        let at = Pointer::Field(&Pointer::Root, "permissions");
+        let permissions = self.permissions.apply_at(&role.definition.permissions, &at)?;
+        if permissions == role.definition.permissions {
             return Ok(Decision::nothing());
         }
-        let decides = |permissions: &Permissions| permissions.update.contains(Update::UserPermissions.as_str());
-        if self.role_id == role_id("administrator") && !decides(&self.permissions) {
+        let decides = permissions.update.contains(Update::UserPermissions.as_str());
+        if self.role_id == role_id("administrator") && !decides {
             return refuse(Refusal::NobodyLeft);
         }
-        Ok(Decision::event(Event::PermissionsChanged { permissions: self.permissions }))
+        Ok(Decision::event(Event::PermissionsChanged { permissions }))
     }
 }
 

@@ -72,7 +72,7 @@ impl Claims for Session {
     /// Until the session ends, it is found by the hash of its token, a unique key, and by its user, a shared key.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.ended.is_none() {
-            held.take(scopes::SESSION_TOKEN, self.token_hash.as_str())
+            held.take_if(scopes::SESSION_TOKEN, self.token_hash.known())
                 .share(scopes::USER_SESSIONS, self.user_id.to_string());
         }
     }
@@ -99,7 +99,7 @@ impl Command for StartSession {
         }
         let begun = Decision::event(Event::Started {
             user_id: self.user_id,
-            token_hash: self.token_hash.as_str().to_owned(),
+            token_hash: self.token_hash.as_str().to_owned().into(),
             idle_expires_at: self.idle_expires_at,
             absolute_expires_at: self.absolute_expires_at,
         });

@@ -39,7 +39,7 @@ fn started(idle: i64, absolute: i64) -> Event {
 fn started_with(token_hash: &str, idle: i64, absolute: i64) -> Event {
     Event::Started {
         user_id: DOCTOR,
-        token_hash: token_hash.to_owned(),
+        token_hash: token_hash.to_owned().into(),
         idle_expires_at: minutes(idle),
         absolute_expires_at: minutes(absolute),
     }

@@ -1,30 +1,35 @@
 //! Users: creating users, changing their profiles, roles, departments and passwords, and ending their access.
 
+mod acting;
 mod passwords;
+mod patients;
 mod roles;
 
 use std::collections::BTreeSet;
 
 use hims_domain::department::Department;
-use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Delete, Update};
 use hims_domain::session::EndReason;
 use hims_domain::user::{Created, Event, Profile, User};
 use hims_domain::values::Email;
-use hims_domain::{DepartmentId, PatientId, Personal, RoleId, UserId, described};
+use hims_domain::{DepartmentId, Personal, RoleId, UserId, described};
 use uuid::Uuid;
 
+pub(crate) use acting::{acting, check_provider, not_oneself, reads_named};
 pub use passwords::{ChangePassword, ResetPassword};
-pub use roles::ChangeUserRole;
+pub use patients::{LinkUserToPatient, UnlinkUserFromPatient};
+pub use roles::{ChangeUserRole, Roles};
 
-use self::passwords::{end_sessions, sessions_of};
-use self::roles::{administrators, check_not_above, check_roles, is_administrator, is_last_administrator, reads_roles};
+use self::passwords::{end_sessions, with_sessions_of};
+use self::roles::{
+    administrators, check_not_above, check_not_above_user, check_roles, is_administrator, is_last_administrator,
+    reads_roles, reads_roles_of,
+};
 use super::department::open_department;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::machinery::step::steps;
 use crate::{
-    Caller, Claims, Command, Context, Decision, Found, Held, Password, Passwords, Patch, Permission, Reads, Refused,
+    Caller, Claims, Command, Context, Decision, Found, Held, NewPassword, Passwords, Patch, Permission, Reads, Refused,
     Registry, Target, refuse, scopes,
 };
 
@@ -38,7 +43,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<ReactivateUser>()
         .add::<ChangePassword>()
         .add::<ResetPassword>()
-        .add::<LinkUserToPatient>();
+        .add::<LinkUserToPatient>()
+        .add::<UnlinkUserFromPatient>();
 }
 
 refusals! {
@@ -46,9 +52,10 @@ refusals! {
     SamePassword = Rule, "same-password", "choose a password that differs from the current one";
     LastAdministrator = Conflict, "last-administrator", "this is the last active administrator; make another one first";
     NotHashed = Conflict, "not-hashed", "the password could not be hashed; try again";
-    NotActing = Conflict, "inactive-provider", "the user is not active or is a patient's login; name a member of staff";
+    NotActing = Conflict, "inactive-provider", "the user is not active; name somebody who is";
+    TreatsThemselves = Rule, "treating-oneself", "nobody may treat themselves; somebody else must do this";
     NotAbove = Forbidden, "forbidden", "the roles allow more than the caller's own; this needs update:user_permissions";
-    LinkedAlready = Conflict, "linked-already", "the user is linked to another patient already";
+    LinkedAlready = Conflict, "linked-already", "the user is linked to another patient; unlink the user first";
 }
 
 described! {
@@ -68,8 +75,9 @@ described! {
         pub additional_role_ids: BTreeSet<RoleId>,
         /// The department in which the user works.
         pub department_id: Option<DepartmentId>,
-        /// The first password, to be changed at the first login. The user cannot log in without a password.
-        pub password: Option<Password>,
+        /// The first password, to be changed at the first login: 12 to 200 characters, none of the common ones, not the
+        /// e-mail address and not the name. The user cannot log in without a password.
+        pub password: Option<NewPassword>,
     }
 
     /// Changes a user's name, phone or picture. Users may change their own profile.
@@ -81,12 +89,19 @@ described! {
         pub changes: Patch<Profile>,
     }
 
+    /// Where a user works.
+    pub struct Workplace {
+        /// The department in which the user works; null for none.
+        pub department_id: Option<DepartmentId>,
+    }
+
     /// Moves a user to another department.
     pub struct ChangeUserDepartment {
         /// Which user.
         pub user_id: UserId,
-        /// The department in which the user works from now on; none if left out.
-        pub department_id: Option<DepartmentId>,
+        /// The new department; the same department if left out, none if null.
+        #[serde(flatten)]
+        pub changes: Patch<Workplace>,
     }
 
     /// Ends a user's access, and every session of the user.
@@ -95,34 +110,11 @@ described! {
         pub user_id: UserId,
     }
 
-    /// Links a user's login to a patient, who then sees the patient's own records.
-    pub struct LinkUserToPatient {
+    /// Gives a user access again.
+    pub struct ReactivateUser {
         /// Which user.
         pub user_id: UserId,
-        /// Which patient.
-        pub patient_id: PatientId,
     }
-}
-
-/// The user who treats or measures: the named user, or else the caller. The user must be active and must not be a
-/// patient's login, unless a part of the system such as an import names the user, who may have left since.
-pub(crate) fn acting(ctx: &Context<'_>, named: Option<UserId>, field: &str) -> Result<UserId, Refused> {
-    let may_act = match named {
-        Some(id) => {
-            let user = ctx.named::<User>(id, field)?;
-            user.is_active && user.patient_id.is_none()
-        }
-        None => ctx.caller.patient_id.is_none(),
-    };
-    if may_act || ctx.caller.is_system { ctx.user(named, field) } else { refuse(Refusal::NotActing) }
-}
-
-steps! {
-    User by user_id: UserId, "Which user.";
-
-    /// Gives a user access again.
-    ReactivateUser = "reactivate-user" needs Update::Users
-        moves is_active from [false] to [true] by Event::Reactivated, undone by DeactivateUser;
 }
 
 impl Claims for User {
@@ -152,7 +144,7 @@ impl Command for CreateUser {
     }
 
     fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
-        Passwords { set: self.password.as_ref(), compare: None }
+        Passwords { set: self.password.as_ref().map(NewPassword::password), compare: None }
     }
 
     fn decide(self, _: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
@@ -160,6 +152,9 @@ impl Command for CreateUser {
         check_not_above(ctx, [self.role_id].iter().chain(&self.additional_role_ids))?;
         if let Some(department) = self.department_id {
             open_department(ctx, department)?;
+        }
+        if let Some(password) = &self.password {
+            password.refuse_personal("/password", &self.email, &self.profile)?;
         }
         if self.password.is_some() && ctx.password_hash.is_none() {
             return refuse(Refusal::NotHashed);
@@ -190,13 +185,26 @@ impl Command for ChangeUserProfile {
         caller.may(Permission::Update(Update::OwnProfile)) && caller.user_id() == Some(self.user_id)
     }
 
-    fn decide(self, state: Option<&User>, _: &Context<'_>) -> Result<Decision<User>, Refused> {
+    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+        reads_roles_of(state)
+    }
+
+    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
+        check_not_above_user(ctx, user)?;
         let profile = self.changes.apply(&user.profile)?;
         if profile == user.profile {
             return Ok(Decision::nothing());
         }
         Ok(Decision::event(Event::ProfileChanged(profile)))
+    }
+}
+
+impl ChangeUserDepartment {
+    /// The department in which the user works after the change.
+    fn department(&self, user: &User) -> Result<Option<DepartmentId>, Refused> {
+        let before = Workplace { department_id: user.department_id };
+        self.changes.clone().apply(&before).map(|it| it.department_id)
     }
 }
 
@@ -210,18 +218,21 @@ impl Command for ChangeUserDepartment {
         Target::existing(self.user_id)
     }
 
-    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<Department>(self.department_id)
+    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+        reads_roles_of(state).maybe::<Department>(state.and_then(|user| self.department(user).ok().flatten()))
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        if existing(state)?.department_id == self.department_id {
+        let user = existing(state)?;
+        check_not_above_user(ctx, user)?;
+        let department_id = self.department(user)?;
+        if department_id == user.department_id {
             return Ok(Decision::nothing());
         }
-        if let Some(department) = self.department_id {
+        if let Some(department) = department_id {
             open_department(ctx, department)?;
         }
-        Ok(Decision::event(Event::DepartmentChanged { department_id: self.department_id }))
+        Ok(Decision::event(Event::DepartmentChanged { department_id }))
     }
 }
 
@@ -235,12 +246,13 @@ impl Command for DeactivateUser {
         Target::existing(self.user_id)
     }
 
-    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        administrators(sessions_of(self.user_id))
+    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+        administrators(with_sessions_of(reads_roles_of(state), self.user_id))
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
+        check_not_above_user(ctx, user)?;
         if !user.is_active {
             return Ok(Decision::nothing());
         }
@@ -251,26 +263,24 @@ impl Command for DeactivateUser {
     }
 }
 
-impl Command for LinkUserToPatient {
-    const NAME: &'static str = "link-user-to-patient";
+impl Command for ReactivateUser {
+    const NAME: &'static str = "reactivate-user";
     const PERMISSION: Permission = Permission::Update(Update::Users);
+    const REVERSED_BY: Option<&'static str> = Some(DeactivateUser::NAME);
     type Aggregate = User;
 
     fn target(&self) -> Target {
         Target::existing(self.user_id)
     }
 
-    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        Reads::nothing().stream::<Patient>(self.patient_id)
+    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+        reads_roles_of(state)
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        match existing(state)?.patient_id {
-            Some(linked) if linked == self.patient_id => Ok(Decision::nothing()),
-            Some(_) => refuse(Refusal::LinkedAlready),
-            None => Ok(Decision::event(Event::LinkedToPatient { patient_id: self.patient_id })),
-        }
+        let user = existing(state)?;
+        check_not_above_user(ctx, user)?;
+        if user.is_active { Ok(Decision::nothing()) } else { Ok(Decision::event(Event::Reactivated)) }
     }
 }
 

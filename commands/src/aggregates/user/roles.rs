@@ -9,18 +9,30 @@ use hims_domain::{RoleId, UserId, described};
 
 use super::Refusal;
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, role_id, scopes};
+use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Target, refuse, role_id, scopes};
 
 described! {
-    /// Replaces a user's roles.
+    /// The roles of a user.
+    pub struct Roles {
+        /// The primary role.
+        pub role_id: RoleId,
+        /// All roles in addition to the primary role.
+        pub additional_role_ids: BTreeSet<RoleId>,
+    }
+
+    /// Changes a user's roles.
     pub struct ChangeUserRole {
         /// Which user.
         pub user_id: UserId,
-        /// The primary role.
-        pub role_id: RoleId,
-        /// Roles in addition to the primary role.
-        #[serde(default)]
-        pub additional_role_ids: BTreeSet<RoleId>,
+        /// The fields to change; a field that is left out stays.
+        #[serde(flatten)]
+        pub changes: Patch<Roles>,
+    }
+}
+
+impl Roles {
+    fn of(user: &User) -> Self {
+        Self { role_id: user.role_id, additional_role_ids: user.additional_role_ids.clone() }
     }
 }
 
@@ -29,19 +41,26 @@ pub(super) fn reads_roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
     ids.into_iter().fold(Reads::nothing(), Reads::stream::<Role>)
 }
 
-/// Refuses roles that allow more than the caller's own roles, so that no caller gives or takes over rights that the
-/// caller does not have. Callers who may change permissions are exempt.
+/// Looks up the roles of a user.
+pub(super) fn reads_roles_of(user: Option<&User>) -> Reads {
+    reads_roles(user.into_iter().flat_map(User::role_ids))
+}
+
+/// Refuses to change a user whose roles allow more than the caller's own roles.
+pub(super) fn check_not_above_user(ctx: &Context<'_>, user: &User) -> Result<(), Refused> {
+    check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))
+}
+
+/// Refuses roles that allow more than the caller's own roles, so that no caller gives, takes over or takes away rights
+/// that the caller does not have. Callers who may change permissions are exempt: they can give themselves any right.
 pub(super) fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item = &'a RoleId>) -> Result<(), Refused> {
     let caller = ctx.caller;
     if caller.may(Permission::Update(Update::UserPermissions)) {
         return Ok(());
     }
-    for role in roles.filter_map(|it| ctx.found.get::<Role>(*it)) {
-        if !role.definition.permissions.is_within(&caller.permissions) {
-            return refuse(Refusal::NotAbove);
-        }
-    }
-    Ok(())
+    let is_within = |role: &Role| role.definition.permissions.is_within(&caller.permissions);
+    let mut roles = roles.map(|it| ctx.found.get::<Role>(*it));
+    if roles.all(|role| role.is_some_and(is_within)) { Ok(()) } else { refuse(Refusal::NotAbove) }
 }
 
 /// Checks that all roles which a request names exist.
@@ -79,21 +98,24 @@ impl Command for ChangeUserRole {
     }
 
     fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        let before = state.into_iter().flat_map(User::role_ids);
-        administrators(reads_roles(before.chain([self.role_id]).chain(self.additional_role_ids.iter().copied())))
+        let after = state.and_then(|user| self.changes.clone().apply(&Roles::of(user)).ok());
+        let named = after.into_iter().flat_map(|it| it.additional_role_ids.into_iter().chain([it.role_id]));
+        administrators(reads_roles(state.into_iter().flat_map(User::role_ids).chain(named)))
     }
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
-        if user.role_id == self.role_id && user.additional_role_ids == self.additional_role_ids {
+        let before = Roles::of(user);
+        let Roles { role_id, additional_role_ids } = self.changes.apply(&before)?;
+        if (role_id, &additional_role_ids) == (before.role_id, &before.additional_role_ids) {
             return Ok(Decision::nothing());
         }
-        check_roles(ctx, self.role_id, &self.additional_role_ids)?;
-        let mut after = self.additional_role_ids.iter().copied().chain([self.role_id]);
+        check_roles(ctx, role_id, &additional_role_ids)?;
+        let mut after = additional_role_ids.iter().copied().chain([role_id]);
         let loses_administrator = user.role_ids().any(is_administrator) && !after.any(is_administrator);
         if loses_administrator && is_last_administrator(ctx.found, self.user_id) {
             return refuse(Refusal::LastAdministrator);
         }
-        Ok(Decision::event(Event::RoleChanged { role_id: self.role_id, additional_role_ids: self.additional_role_ids }))
+        Ok(Decision::event(Event::RoleChanged { role_id, additional_role_ids }))
     }
 }

@@ -1,19 +1,19 @@
 //! Vital signs: recording vital signs, and marking wrong records as entered in error.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::consultation::Consultation;
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
-use hims_domain::user::User;
 use hims_domain::values::LongText;
 use hims_domain::vital_signs::{Event, Measurements, Recorded, Status, TemperatureUnit, VitalSigns};
-use hims_domain::{ConsultationId, Invalid, PatientId, Personal, UserId, VitalSignsId, described};
+use hims_domain::{ConsultationId, Invalid, PatientId, Personal, Pointer, UserId, VitalSignsId, described};
 use rust_decimal::{Decimal, RoundingStrategy, dec};
 
+use crate::consultation::check_occasion;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
-use crate::user::acting;
-use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
+use crate::user::{acting, not_oneself, reads_named};
+use crate::{Claims, Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<RecordVitalSigns>().add::<MarkVitalSignsEnteredInError>();
@@ -21,15 +21,17 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     Empty = Rule, "nothing-measured", "give at least one measurement";
-    OtherPatient = Rule, "other-patient", "the consultation or the correction belongs to another patient";
+    OtherPatient = Rule, "other-patient", "the correction belongs to another patient";
     InTheFuture = Rule, "in-the-future", "the time of measurement lies in the future";
+    BeforeBirth = Rule, "before-birth", "the time of measurement lies before the patient's birth; correct the time";
     CorrectsItself = Rule, "corrects-itself", "vital signs cannot be corrected by themselves; name another record";
+    NothingCorrected = Rule, "nothing-corrected", "the correction changes no value; give the right values or leave it out";
     TwoCorrections = Rule, "two-corrections", "give a correction or name a correcting record, not both";
 }
 
 described! {
-    /// Records vital signs. Values beyond clinical limits need `confirm_extreme`; values beyond what is physically
-    /// possible are refused.
+    /// Records vital signs. Values beyond clinical limits, a diastolic pressure that is not below the systolic pressure,
+    /// and a time more than 30 days ago need `confirm_extreme`; values beyond what is physically possible are refused.
     pub struct RecordVitalSigns {
         /// The id of the new vital signs; issued by the server if left out.
         pub id: Option<VitalSignsId>,
@@ -44,7 +46,7 @@ described! {
         /// The measured values.
         #[serde(flatten)]
         pub measurements: Measurements,
-        /// Confirms that values beyond clinical limits were checked and are right.
+        /// Confirms that the values named in the refusal `extreme-value` were checked and are right.
         #[serde(default)]
         pub confirm_extreme: bool,
     }
@@ -57,9 +59,10 @@ described! {
         pub reason: Personal<LongText>,
         /// The vital signs that were recorded in place of the wrong ones already.
         pub corrected_by: Option<VitalSignsId>,
-        /// The right values, to be recorded in place of the wrong ones.
-        pub correction: Option<Measurements>,
-        /// Confirms that values of the correction beyond clinical limits were checked and are right.
+        /// The right values, to be recorded in place of the wrong ones. A value that is left out stays as it was, null
+        /// leaves out a value that was not measured.
+        pub correction: Option<Patch<Measurements>>,
+        /// Confirms that the values named in the refusal `extreme-value` were checked and are right.
         #[serde(default)]
         pub confirm_extreme: bool,
     }
@@ -74,6 +77,13 @@ struct Range {
     physical: (Decimal, Decimal),
     /// The clinical limits: a value beyond them must be confirmed.
     clinical: (Decimal, Decimal),
+}
+
+impl Range {
+    /// Says which values are wanted.
+    fn wanted(&self, (low, high): (Decimal, Decimal)) -> String {
+        format!("give {low} to {high} {}", self.unit)
+    }
 }
 
 fn ranges(it: &Measurements) -> [Range; 10] {
@@ -144,41 +154,82 @@ pub fn is_possible(measurements: &Measurements) -> bool {
     ranges(&kept).iter().all(|range| range.value.is_none_or(|value| !beyond(value, range.physical)))
 }
 
-/// Checks measurements against their limits. Returns the rounded measurements and the names of the extreme fields.
-fn accept(measurements: Measurements, confirmed: bool) -> Result<(Measurements, Vec<String>), Refused> {
+/// Rounds measurements and checks that at least one was taken and that all are physically possible. `at` is their place
+/// in the request.
+fn possible(measurements: Measurements, at: &Pointer<'_>) -> Result<Measurements, Refused> {
     let measurements = rounded(measurements);
     let ranges = ranges(&measurements);
     if ranges.iter().all(|it| it.value.is_none()) {
         return refuse(Refusal::Empty);
     }
-    let invalid = |range: &Range, (low, high): (Decimal, Decimal)| Invalid {
-        pointer: format!("/{}", range.field),
-        message: format!("give {low} to {high} {}", range.unit),
-    };
     let mut impossible: Vec<Invalid> = ranges
         .iter()
         .filter(|range| range.value.is_some_and(|value| beyond(value, range.physical)))
-        .map(|range| invalid(range, range.physical))
+        .map(|range| Pointer::Field(at, range.field).invalid(range.wanted(range.physical)))
         .collect();
     if impossible.is_empty() && measurements.bmi().is_some_and(|it| it > BMI) {
-        impossible.push(Invalid {
-            pointer: "/height_cm".to_owned(),
-            message: "give a height that fits the weight: the body mass index exceeds 999.9".to_owned(),
-        });
+        let message = "give a height that fits the weight: the body mass index exceeds 999.9";
+        impossible.push(Pointer::Field(at, "height_cm").invalid(message));
     }
-    if !impossible.is_empty() {
-        return Err(Refused { code: "out-of-range", ..Refused::invalid(impossible) });
+    if measurements.oxygen_flow_rate.is_some_and(|it| it > Decimal::ZERO) && !measurements.oxygen_supplement {
+        let message = "give true, since an oxygen flow is given, or leave the flow out";
+        impossible.push(Pointer::Field(at, "oxygen_supplement").invalid(message));
     }
-    let extreme: Vec<&Range> =
-        ranges.iter().filter(|range| range.value.is_some_and(|value| beyond(value, range.clinical))).collect();
-    if !extreme.is_empty() && !confirmed {
-        let detail =
-            "some values are beyond clinical limits; check them, and repeat with confirm_extreme if they are right";
-        let errors = extreme.iter().map(|range| invalid(range, range.clinical)).collect();
-        return Err(Refused { code: "extreme-value", detail: detail.to_owned(), ..Refused::invalid(errors) });
+    if impossible.is_empty() {
+        Ok(measurements)
+    } else {
+        Err(Refused { code: "out-of-range", ..Refused::invalid(impossible) })
     }
-    let extreme = extreme.iter().map(|range| range.field.to_owned()).collect();
-    Ok((measurements, extreme))
+}
+
+/// A value that is possible but unlikely, so that somebody must confirm it.
+struct Extreme {
+    field: &'static str,
+    message: String,
+}
+
+/// The measurements beyond clinical limits, and a diastolic pressure that is not below the systolic pressure.
+fn extremes(measurements: &Measurements) -> Vec<Extreme> {
+    let mut extremes: Vec<Extreme> = ranges(measurements)
+        .iter()
+        .filter(|range| range.value.is_some_and(|value| beyond(value, range.clinical)))
+        .map(|range| Extreme { field: range.field, message: range.wanted(range.clinical) })
+        .collect();
+    let (systolic, diastolic) = (measurements.blood_pressure_systolic, measurements.blood_pressure_diastolic);
+    let is_swapped = systolic.zip(diastolic).is_some_and(|(systolic, diastolic)| diastolic >= systolic);
+    let field = "blood_pressure_diastolic";
+    if is_swapped && extremes.iter().all(|it| it.field != field) {
+        let message = "give a diastolic pressure below the systolic one; the two may have been exchanged".to_owned();
+        extremes.push(Extreme { field, message });
+    }
+    extremes
+}
+
+/// Refuses extreme values unless they are confirmed. Returns their names. `at` is their place in the request.
+fn confirm(extremes: Vec<Extreme>, confirmed: bool, at: &Pointer<'_>) -> Result<Vec<String>, Refused> {
+    if extremes.is_empty() || confirmed {
+        return Ok(extremes.into_iter().map(|it| it.field.to_owned()).collect());
+    }
+    let detail = "some values are unlikely; check them, and repeat with confirm_extreme if they are right";
+    let errors = extremes.into_iter().map(|it| Pointer::Field(at, it.field).invalid(it.message)).collect();
+    Err(Refused { code: "extreme-value", detail: detail.to_owned(), ..Refused::invalid(errors) })
+}
+
+/// How long ago vital signs were taken at most without being asked back.
+const LONG_AGO: TimeDelta = TimeDelta::days(30);
+
+/// Checks the time of measurement. A time long ago is answered as an extreme value.
+fn check_time(at: DateTime<Utc>, patient: &Patient, now: DateTime<Utc>) -> Result<Option<Extreme>, Refused> {
+    if at > now {
+        return refuse(Refusal::InTheFuture);
+    }
+    // Where the patient was born it may have been the next day already: time zones are up to 14 hours ahead of UTC.
+    let latest_day = (at + TimeDelta::hours(14)).date_naive();
+    if patient.demographics.date_of_birth.known().is_some_and(|born| latest_day < *born) {
+        return refuse(Refusal::BeforeBirth);
+    }
+    let long_ago = || Extreme { field: "recorded_at", message: "give a time of the last 30 days".to_owned() };
+    Ok((now - at > LONG_AGO).then(long_ago))
 }
 
 impl Claims for VitalSigns {}
@@ -193,26 +244,22 @@ impl Command for RecordVitalSigns {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&VitalSigns>, _: &Found) -> Reads {
-        Reads::nothing()
-            .stream::<Patient>(self.patient_id)
-            .maybe::<Consultation>(self.consultation_id)
-            .maybe::<User>(self.recorded_by)
+    fn reads(&self, _: Option<&VitalSigns>, found: &Found) -> Reads {
+        let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Consultation>(self.consultation_id);
+        reads_named(reads, self.recorded_by, found)
     }
 
     fn decide(self, _: Option<&VitalSigns>, ctx: &Context<'_>) -> Result<Decision<VitalSigns>, Refused> {
-        let (measurements, extreme) = accept(self.measurements, self.confirm_extreme)?;
-        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
-        let recorded_by = acting(ctx, self.recorded_by, "/recorded_by")?;
-        if let Some(id) = self.consultation_id
-            && ctx.named::<Consultation>(id, "/consultation_id")?.patient_id != self.patient_id
-        {
-            return refuse(Refusal::OtherPatient);
+        let measurements = possible(self.measurements, &Pointer::Root)?;
+        let patient = ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        let recorded_by = acting(ctx, self.recorded_by, "/recorded_by", self.patient_id, Self::PERMISSION)?;
+        if let Some(id) = self.consultation_id {
+            check_occasion(ctx, id, self.patient_id)?;
         }
         let recorded_at = self.recorded_at.unwrap_or(ctx.now);
-        if recorded_at > ctx.now {
-            return refuse(Refusal::InTheFuture);
-        }
+        let mut extremes = extremes(&measurements);
+        extremes.extend(check_time(recorded_at, patient, ctx.now)?);
+        let extreme = confirm(extremes, self.confirm_extreme, &Pointer::Root)?;
         Ok(Decision::event(Event::Recorded(Recorded {
             patient_id: self.patient_id,
             consultation_id: self.consultation_id,
@@ -240,6 +287,7 @@ impl Command for MarkVitalSignsEnteredInError {
 
     fn decide(self, state: Option<&VitalSigns>, ctx: &Context<'_>) -> Result<Decision<VitalSigns>, Refused> {
         let wrong = existing(state)?;
+        not_oneself(ctx, wrong.patient_id)?;
         if wrong.status == Status::EnteredInError {
             return Ok(Decision::nothing());
         }
@@ -258,12 +306,17 @@ impl Command for MarkVitalSignsEnteredInError {
             let corrected_by = self.corrected_by;
             return Ok(Decision::event(Event::MarkedEnteredInError { reason: self.reason, corrected_by }));
         };
-        let (measurements, extreme) = accept(correction, self.confirm_extreme)?;
+        let at = Pointer::Field(&Pointer::Root, "correction");
+        let measurements = possible(correction.apply_at(&wrong.measurements, &at)?, &at)?;
+        if measurements == wrong.measurements {
+            return refuse(Refusal::NothingCorrected);
+        }
+        let extreme = confirm(extremes(&measurements), self.confirm_extreme, &at)?;
         let id: VitalSignsId = ctx.new_id(1).into();
         let right = Recorded {
             patient_id: wrong.patient_id,
             consultation_id: wrong.consultation_id,
-            recorded_by: acting(ctx, None, "/recorded_by")?,
+            recorded_by: acting(ctx, None, "/recorded_by", wrong.patient_id, Self::PERMISSION)?,
             recorded_at: wrong.recorded_at,
             measurements,
             extreme,

@@ -17,10 +17,10 @@ impl Executor {
         &self,
         trial: &Trial<'_, C>,
         decision: &Decision<C::Aggregate>,
+        planned: Vec<Planned>,
     ) -> Result<Attempt, Failure> {
-        let Trial { request, id, loaded, found, now, entropy, .. } = trial;
+        let Trial { request, id, found, now, entropy, .. } = trial;
         let command_id = request.idempotency_key.unwrap_or_else(|| new_id(self.now(), *entropy, u64::MAX));
-        let planned = decision.plan(*id, loaded.version, loaded.state.as_deref(), found).map_err(malformed)?;
         let append = Append {
             streams: planned.iter().map(|it| it.append.clone()).collect(),
             guards: guards(found, &planned),
@@ -36,7 +36,7 @@ impl Executor {
             Err(AppendError::Conflict { .. } | AppendError::GuardFailed) => {
                 self.states.forget(*id);
                 found.streams.keys().for_each(|id| self.states.forget(*id));
-                Ok(Attempt::Again)
+                Ok(Attempt::Overtaken)
             }
             Err(AppendError::Taken { scope, .. }) if scopes::is_drawn(&scope) => Ok(Attempt::Again),
             Err(AppendError::Taken { scope, owner }) => {

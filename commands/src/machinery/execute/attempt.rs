@@ -1,12 +1,14 @@
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Utc};
-use hims_domain::Aggregate as _;
+use hims_domain::{Aggregate as _, derived};
 use uuid::Uuid;
 
-use super::{Attempt, Executor};
+use super::{Attempt, Executor, Turn};
 use crate::access::password;
 use crate::machinery::context::new_id;
+use crate::machinery::decision::Planned;
 use crate::{Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Request, Target};
 
 /// One attempt to carry out a command: what stays the same from loading to appending.
@@ -26,19 +28,24 @@ pub(super) struct Trial<'a, C: Command> {
 }
 
 impl Executor {
+    /// Attempts to carry out a command. `fresh` asks for states from the log instead of remembered ones. `careful` asks
+    /// for the turn at everything that the decision relies on, since something of it changed during an earlier attempt.
     pub(super) async fn attempt<C: Command>(
         &self,
         command: &C,
         request: &Request,
         fresh: bool,
+        careful: bool,
+        turn: &mut Turn,
     ) -> Result<Attempt, Failure> {
         let entropy = self.entropy();
-        let now = request.occurred_at.unwrap_or_else(|| self.now());
         let (id, loaded) = match command.target() {
             Target::New(None) => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
             Target::New(Some(id)) | Target::Existing(id) => (id, self.load(id, fresh).await?),
         };
         let found = self.find(command, loaded.state.as_deref(), fresh).await?;
+        // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
+        let now = request.occurred_at.unwrap_or_else(|| self.now());
         let trial = Trial { command, request, id, loaded, found, now, entropy };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
@@ -47,11 +54,20 @@ impl Executor {
             // A remembered state may be outdated, so a refusal or an empty decision is decided again on fresh states.
             return Ok(Attempt::Again);
         }
-        match decided {
-            Err(refused) => Err(refused.into()),
-            Ok(decision) if decision.is_nothing() => self.acknowledge(&trial).await,
-            Ok(decision) => self.append(&trial, &decision).await,
+        let decision = decided?;
+        if decision.is_nothing() {
+            return self.acknowledge(&trial).await;
         }
+        let Trial { loaded, found, .. } = &trial;
+        let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
+        let ids = queues(&planned, found, careful);
+        if !turn.covers(&ids) {
+            // A caller who has a turn already gives it back before waiting for more.
+            let taken = if turn.is_empty() { self.turns.try_take(&ids) } else { None };
+            let Some(taken) = taken else { return Ok(Attempt::Wait(ids)) };
+            *turn = taken;
+        }
+        self.append(&trial, &decision, planned).await
     }
 
     /// Looks up the streams and key owners that the command asks for, until the command asks for nothing new.
@@ -82,6 +98,15 @@ impl Executor {
             }
         }
     }
+}
+
+/// The queues in which a command waits for its turn: those of the existing streams that it writes, and for a `careful`
+/// command also those of the streams and keys that it relies on.
+fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
+    let read = found.streams.iter().map(|(id, it)| (*id, it.version)).filter(|_| careful);
+    let keys = found.owners.keys().map(|(scope, key)| derived("turn", &[scope, key])).filter(|_| careful);
+    let streams = planned.iter().map(Planned::at).chain(read);
+    streams.filter(|(_, version)| *version > 0).map(|(id, _)| id).chain(keys).collect()
 }
 
 /// Decides the command on the states that were found, after the checks that apply to every command.

@@ -2,31 +2,51 @@
 
 mod append;
 mod attempt;
+mod backlog;
 pub(crate) mod maintenance;
 mod record;
+mod repeats;
 mod replay;
+mod turns;
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::EventStore;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use self::backlog::Backlog;
+use self::turns::{Turn, Turns};
 use super::cache::StateCache;
 use super::load::load;
 use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, Refused, Request, Surroundings, Target};
 
-/// How often a command is decided before it is refused because other appends keep coming first.
-const ATTEMPTS: u32 = 20;
+/// How often a command is decided before it is refused because appends of other nodes keep coming first.
+const ATTEMPTS: u32 = 200;
+/// How long a command waits for its turn at the streams that it writes, and for an earlier request under its key.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// The longest pause before a command is decided again because another node came first. It is shorter than the pause
+/// in which the other node leaves the stream alone.
+const BREATH: Duration = Duration::from_millis(2);
 
 /// Carries out commands on an event log, and remembers the states of streams.
 pub struct Executor {
     store: Arc<dyn EventStore>,
     surroundings: Surroundings,
     states: StateCache,
+    /// Records refusals.
+    backlog: Arc<Backlog>,
+    /// The queues of the callers that write one stream.
+    turns: Turns,
+    /// The queues of the requests under one idempotency key.
+    repetitions: Turns,
+    repeats: repeats::Repeats,
 }
 
 /// The result of one attempt to carry out a command.
@@ -34,12 +54,26 @@ enum Attempt {
     Done(Outcome),
     /// A state may be outdated, or a drawn key was taken: decide again on fresh states from the log.
     Again,
+    /// Another append came first: decide again on fresh states from the log.
+    Overtaken,
+    /// Other callers write these streams: wait for the turn, and decide again.
+    Wait(BTreeSet<Uuid>),
 }
 
 impl Executor {
     /// Creates an executor that remembers no state yet.
     pub fn new(store: Arc<dyn EventStore>, surroundings: Surroundings) -> Self {
-        Self { store, surroundings, states: StateCache::new() }
+        let (turns, repetitions) = (Turns::default(), Turns::default());
+        let backlog = Backlog::new(Arc::clone(&store), surroundings.clone());
+        Self {
+            store,
+            surroundings,
+            states: StateCache::new(),
+            backlog,
+            turns,
+            repetitions,
+            repeats: repeats::Repeats::default(),
+        }
     }
 
     /// The event log.
@@ -115,34 +149,87 @@ impl Executor {
             Err(Failure::Refused(_)) => "refused",
             Err(Failure::Malformed(_)) => "malformed",
             Err(Failure::Overloaded) => "overloaded",
-            Err(Failure::Store(_)) => "failed",
+            Err(Failure::Mistake(_) | Failure::Store(_)) => "failed",
         };
         metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => label).increment(1);
         metrics::histogram!("hims_command_seconds", "command" => C::NAME).record(started.elapsed().as_secs_f64());
         outcome
     }
 
+    /// Carries out a command, or repeats the answer to an earlier request with the same idempotency key. A repetition
+    /// waits for a request that this node is carrying out; another node may be carrying out the same request, so a
+    /// refusal is answered only if there is no receipt after it either.
     async fn carry_out<C: Command>(&self, command: &C, request: &Request) -> Result<Outcome, Failure> {
-        self.authorise(command, request).await?;
-        let mut invalid = Vec::new();
-        command.check(&Pointer::Root, &mut invalid);
-        if !invalid.is_empty() {
-            return Err(Refused::invalid(invalid).into());
+        let deadline = Instant::now() + PATIENCE;
+        let Some(key) = request.idempotency_key else { return self.pursue(command, request, deadline).await };
+        let _turn = self.repetitions.take(&BTreeSet::from([key]), false, deadline).await?;
+        let receipt = self.store.receipt(key).await?;
+        if let Some(receipt) = receipt.as_ref().filter(|it| it.fingerprint == request.fingerprint) {
+            return self.replay::<C::Aggregate>(receipt, request).await;
         }
-        if let Some(key) = request.idempotency_key
-            && let Some(receipt) = self.store.receipt(key).await?
-        {
+        if let Some(receipt) = receipt {
+            self.allow(command, request).await?;
             return self.replay::<C::Aggregate>(&receipt, request).await;
         }
-        let mut fresh = false;
+        match self.pursue(command, request, deadline).await {
+            Err(Failure::Refused(refused)) => match self.store.receipt(key).await? {
+                Some(receipt) if receipt.fingerprint == request.fingerprint => {
+                    self.replay::<C::Aggregate>(&receipt, request).await
+                }
+                _ => Err(refused.into()),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Attempts to carry out a command until it succeeds or is refused.
+    async fn pursue<C: Command>(&self, command: &C, request: &Request, deadline: Instant) -> Result<Outcome, Failure> {
+        self.allow(command, request).await?;
+        let (mut turn, mut fresh, mut overtaken) = (Turn::default(), false, 0);
         for _ in 0..ATTEMPTS {
-            match self.attempt(command, request, fresh).await? {
-                Attempt::Done(outcome) => return Ok(outcome),
+            match self.attempt(command, request, fresh, overtaken > 0, &mut turn).await? {
+                Attempt::Done(outcome) => {
+                    turn.count();
+                    return Ok(outcome);
+                }
                 Attempt::Again => fresh = true,
+                Attempt::Overtaken => {
+                    turn.restart();
+                    fresh = true;
+                    overtaken += 1;
+                    if overtaken > 1 {
+                        sleep(self.breath()).await;
+                    }
+                }
+                Attempt::Wait(mut ids) => {
+                    ids.extend(turn.ids());
+                    // The turn is given back first, since the turns at several streams are taken in the order of their ids.
+                    drop(turn);
+                    turn = self.turns.take(&ids, self.store.is_shared(), deadline).await?;
+                    fresh = false;
+                }
+            }
+            if Instant::now() > deadline {
+                break;
             }
         }
         let detail = "other requests keep changing the records that the command relies on; try again";
         Err(Refused::new(Kind::Conflict, "version-conflict", detail).into())
+    }
+
+    /// A random pause, so that nodes which were overtaken together do not come back together.
+    fn breath(&self) -> Duration {
+        #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are as random as the others")]
+        let draw = self.entropy() as u32;
+        BREATH.mul_f64(f64::from(draw) / f64::from(u32::MAX))
+    }
+
+    /// Refuses a command that the caller may not give, or whose values break their rules.
+    async fn allow<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
+        self.authorise(command, request).await?;
+        let mut invalid = Vec::new();
+        command.check(&Pointer::Root, &mut invalid);
+        if invalid.is_empty() { Ok(()) } else { Err(Refused::invalid(invalid).into()) }
     }
 
     /// Refuses a command unless the caller's roles allow the command or the command concerns the caller's own record.

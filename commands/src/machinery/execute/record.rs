@@ -5,6 +5,7 @@ use hims_event_store::{Append, Metadata, NewEvent, StreamAppend};
 use uuid::Uuid;
 
 use super::Executor;
+use super::repeats::Attempt;
 use crate::machinery::context::new_id;
 use crate::machinery::decision::stored_subject;
 use crate::{Command, Found, Request, Target};
@@ -25,7 +26,8 @@ impl Executor {
         None
     }
 
-    /// Records a refused attempt for the audit. A failure to write the record is only logged, since nothing was done.
+    /// Records a refused attempt for the audit. An attempt that repeats one of the last minute is only counted: its
+    /// repetitions become one event ([`record_repeats`](Self::record_repeats)).
     pub(crate) async fn record_attempt(
         &self,
         command: &'static str,
@@ -33,20 +35,26 @@ impl Executor {
         event: &access::Event,
         patient: Option<Subject>,
     ) {
+        let attempt = Attempt { command, request: request.clone(), event: event.clone(), patient };
+        if !self.repeats.count(&attempt, self.now()) {
+            self.write_attempt(&attempt).await;
+        }
+    }
+
+    /// Writes a refused attempt into the log. A failure to write it is only logged, since nothing was done.
+    pub(super) async fn write_attempt(&self, attempt: &Attempt) {
+        let Attempt { command, request, event, patient } = attempt;
         let entropy = self.entropy();
         let now = self.now();
         let stream = NewEvent::new(access::Access::STREAM, event)
             .map(|event| StreamAppend::begin(access::Access::STREAM, new_id(now, entropy, 0), [event]))
             .map(|stream| StreamAppend { subject: patient.map(stored_subject), ..stream });
-        let recorded = match stream {
+        match stream {
             Ok(stream) => {
                 let metadata = metadata(command, new_id(now, entropy, 1), now, request);
-                self.store.append(Append { metadata, ..Append::stream(stream) }).await
+                self.backlog.record(Append { metadata, ..Append::stream(stream) }).await;
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = recorded {
-            tracing::error!(%error, command, "a refused attempt was not recorded for the audit");
+            Err(error) => tracing::error!(%error, command, "a refused attempt was not recorded for the audit"),
         }
     }
 }

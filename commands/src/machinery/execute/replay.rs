@@ -13,7 +13,10 @@ impl Executor {
         let Trial { request, id, loaded, .. } = trial;
         let (id, version) = (*id, loaded.version);
         let position = match request.idempotency_key {
-            None => *self.store.head().borrow(),
+            None => {
+                self.store.confirm().await?;
+                *self.store.head().borrow()
+            }
             Some(key) => {
                 let receipt = Receipt::new(key, request.fingerprint.clone());
                 match self.store.acknowledge(receipt, id, version).await? {
@@ -40,6 +43,7 @@ impl Executor {
             let detail = "the Idempotency-Key was used with another request; use a new key";
             return Err(Refused::new(Kind::Rule, "idempotency-key-reused", detail).into());
         }
+        self.store.confirm().await?;
         let changed = receipt.first <= receipt.last;
         let after = receipt.first.min(receipt.last) - 1;
         let mut events = self.store.read(after, receipt.last - after).await?;

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::user::User;
 use hims_domain::{MedicationLotId, PrescriptionItemId, medication};
 use hims_testing::sample_with;
 use rust_decimal::dec;

@@ -7,6 +7,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Prescription};
+use hims_domain::role::Role;
 use hims_domain::room::Room;
 use hims_domain::user::{self, User};
 use hims_domain::{AppointmentId, MedicationLotId, PatientId, Personal, PrescriptionId, fold};
@@ -23,14 +24,16 @@ use crate::prescription::DispensePrescription;
 use crate::room::SuspendRoom;
 use crate::testing::samples::{
     APPOINTMENT, DEPARTMENT, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_PATIENT, PATIENT, ROOM, added_medication,
-    added_room, ann, ask, cardiology, created, delivery, opened, registered, registered_as, said, with,
+    added_room, ann, ask, cardiology, created, defined, delivery, opened, registered, registered_as, said, with,
 };
 use crate::testing::world::{World, metadata, refused, somebody};
 use crate::testing::{ASKING, at, id, now};
 use crate::user::{ChangePassword, ChangeUserProfile};
-use crate::{Password, Registry};
+use crate::{NewPassword, Password, Registry, role_id};
 
 mod races;
+mod repeats;
+mod repetition;
 mod states;
 mod streams;
 
@@ -41,6 +44,7 @@ async fn hospital() -> World {
     let world = World::new();
     world.has::<Patient>(PATIENT, [registered()]).await;
     world.has::<User>(DOCTOR, [created()]).await;
+    world.has::<Role>(role_id("doctor"), [defined("doctor")]).await;
     world.has::<Department>(DEPARTMENT, [opened()]).await;
     world.has::<Room>(ROOM, [added_room()]).await;
     world.has::<Medication>(MEDICATION, [added_medication()]).await;
@@ -175,63 +179,7 @@ async fn several_streams_move_together() {
     assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(2));
 }
 
-// Repetition
-
-#[tokio::test]
-async fn the_same_request_under_the_same_key_has_the_same_answer() {
-    let world = World::new();
-    let first = send(&world, "open-department", cardiology()).await.unwrap();
-    let second = send(&world, "open-department", cardiology()).await.unwrap();
-    assert!(!first.replayed && second.replayed);
-    assert_eq!(Outcome { replayed: false, ..second }, first);
-    assert_eq!(world.count("department.opened").await, 1);
-}
-
-#[tokio::test]
-async fn that_nothing_had_to_be_done_is_answered_again_though_by_now_something_would() {
-    let world = hospital().await;
-    let reactivate = json!({"room_id": ROOM});
-    let first = send(&world, "reactivate-room", reactivate.clone()).await.unwrap();
-    assert_eq!((first.id, first.version, first.events.len(), first.replayed), (ROOM.0, 1, 0, false));
-    world.done(SuspendRoom { room_id: ROOM, reason: "painting".into() }).await;
-    let second = send(&world, "reactivate-room", reactivate).await.unwrap();
-    assert!(second.replayed);
-    assert_eq!(Outcome { replayed: false, ..second }, first);
-    assert_eq!(world.count("room.reactivated").await, 0);
-    let other_body = send(&world, "reactivate-room", json!({"room_id": id::<Uuid>(77)})).await;
-    assert_eq!(refused(other_body).code, "idempotency-key-reused");
-}
-
-#[tokio::test]
-async fn another_request_under_the_same_key_is_refused() {
-    let world = hospital().await;
-    send(&world, "open-department", with(cardiology(), json!({"code": "er"}))).await.unwrap();
-    let other_body = send(&world, "open-department", cardiology()).await;
-    assert_eq!(refused(other_body).code, "idempotency-key-reused");
-    let other_command = send(&world, "close-department", json!({"department_id": DEPARTMENT})).await;
-    assert_eq!(refused(other_command).code, "idempotency-key-reused");
-    assert_eq!(world.count("department.closed").await, 0);
-}
-
-#[tokio::test]
-async fn a_refused_request_may_be_sent_again_under_its_key() {
-    let world = hospital().await;
-    let lot = with(delivery(), json!({"location_id": id::<Uuid>(77)}));
-    assert_eq!(refused(send(&world, "receive-medication-lot", lot).await).code, "unknown-reference");
-    assert!(send(&world, "receive-medication-lot", delivery()).await.is_ok_and(|it| !it.replayed));
-}
-
-#[tokio::test]
-async fn an_answer_to_several_streams_is_given_again_whole() {
-    let world = hospital().await;
-    world.has::<Prescription>(id::<PrescriptionId>(100), one_tablet()).await;
-    world.done(receive(LOT, dec!(3))).await;
-    let body = json!({"prescription_id": id::<PrescriptionId>(100)});
-    let first = send(&world, "dispense-prescription", body.clone()).await.unwrap();
-    let second = send(&world, "dispense-prescription", body).await.unwrap();
-    assert_eq!(Outcome { replayed: false, ..second }, first);
-    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(2));
-}
+// Form
 
 #[tokio::test]
 async fn a_body_of_another_form_is_no_request() {
@@ -330,7 +278,7 @@ async fn with_a_password_of_somebody_elses_choice_nothing_is_allowed_but_to_chan
     let change = |user_id| ChangePassword {
         user_id,
         current_password: Password::new("correct horse battery"),
-        new_password: Password::new("staple horse battery"),
+        new_password: NewPassword::new("staple horse battery"),
     };
     let somebody_elses = world.executor.execute(change(id(77)), Request::of(rosa())).await;
     assert_eq!(refused(somebody_elses).code, "password-change-required");

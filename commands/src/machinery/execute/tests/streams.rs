@@ -4,6 +4,7 @@ use hims_domain::{RoomId, Subject, described};
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::machinery::decision::Mistake;
 use crate::{Claims, Context, Decision, Found, Held, Permission, Reads, Target};
 
 /// A table that can be reserved for an hour.
@@ -147,14 +148,21 @@ async fn what_is_to_begin_must_not_be_there() {
 }
 
 #[tokio::test]
-async fn a_decision_on_a_stream_that_was_not_looked_up_is_a_mistake_of_the_program() {
+async fn a_decision_that_no_append_can_follow_from_is_a_mistake_of_the_program() {
     let world = World::new();
     world.done(two([1, 2], 77)).await;
-    let careless = ReserveTwo { joined: Some(id(77)), looks_up: false, ..two([3, 4], 78) };
-    match world.execute(careless).await {
-        Err(Failure::Store(error)) => assert!(error.to_string().contains("did not look up"), "{error}"),
-        other => panic!("carried out, or refused: {other:?}"),
-    }
+    world.has::<Department>(DEPARTMENT, [opened()]).await;
+    let mistake = async |joined: u128, looks_up| {
+        let careless = ReserveTwo { joined: Some(id(joined)), looks_up, ..two([3, 4], 78) };
+        match world.execute(careless).await {
+            Err(Failure::Mistake(mistake)) => mistake,
+            other => panic!("carried out, or refused: {other:?}"),
+        }
+    };
+    assert_eq!(mistake(77, false).await, Mistake::NotLookedUp("reservation"));
+    assert_eq!(mistake(79, true).await, Mistake::NotThere("reservation"), "nothing begins with a further event");
+    assert_eq!(mistake(DEPARTMENT.0.as_u128(), true).await, Mistake::NotThere("reservation"), "it is a department");
+    assert_eq!(world.count("reservation.made").await, 2, "the mistakes left nothing behind");
 }
 
 #[tokio::test]

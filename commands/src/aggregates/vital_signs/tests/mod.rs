@@ -1,11 +1,18 @@
+mod together;
+
+use hims_domain::role::Role;
+use hims_domain::user::User;
 use hims_testing::sample_with;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::samples::{CONSULTATION, DOCTOR, OTHER_PATIENT, PATIENT, ask, created, registered, said, with};
-use crate::testing::world::{self, somebody};
+use crate::testing::samples::{
+    CONSULTATION, DOCTOR, OTHER_PATIENT, PATIENT, ask, created, created_with, defined, registered, registered_as, said,
+    with,
+};
+use crate::testing::world::somebody;
 use crate::testing::{ASKING, Given, at, given, id, now};
-use crate::{Caller, user};
+use crate::{Caller, consultation, role_id, user};
 
 const VITAL_SIGNS: VitalSignsId = VitalSignsId(uuid::Uuid::from_u128(30));
 const RIGHT: VitalSignsId = VitalSignsId(uuid::Uuid::from_u128(31));
@@ -35,7 +42,10 @@ fn marked(corrected_by: Option<VitalSignsId>) -> Event {
 }
 
 fn given_vital_signs(events: impl IntoIterator<Item = Event>) -> Given<VitalSigns> {
-    given(events).and::<Patient>(PATIENT, [registered()]).and::<User>(DOCTOR, [created()])
+    let given = given(events).and::<Patient>(PATIENT, [registered()]).and::<User>(DOCTOR, [created()]);
+    ["doctor", "nurse", "receptionist"]
+        .into_iter()
+        .fold(given, |given, name| given.and::<Role>(role_id(name), [defined(name)]))
 }
 
 fn taken(measurements: Value) -> Recorded {
@@ -143,27 +153,13 @@ fn a_heart_that_stands_still_can_be_recorded() {
 }
 
 #[test]
-fn weight_and_height_go_together() {
-    given_vital_signs([])
-        .when(record(json!({"weight_kg": "300", "height_cm": "10", "confirm_extreme": true})))
-        .then_field("out-of-range", "/height_cm");
-}
-
-#[test]
-fn vital_signs_are_not_of_the_future() {
-    given_vital_signs([])
-        .when(record(json!({"heart_rate": 72, "recorded_at": "2026-11-23T10:00:01Z"})))
-        .then_refused(Refusal::InTheFuture);
-}
-
-#[test]
 fn the_consultation_is_of_the_same_patient() {
     let started = |patient_id: PatientId| [sample_with::<Consultation>("started", json!({ "patient_id": patient_id }))];
     let command = || record(json!({"heart_rate": 72, "consultation_id": CONSULTATION}));
     let with_consultation_of =
         |patient_id| given_vital_signs([]).and::<Consultation>(CONSULTATION, started(patient_id)).when(command());
     assert!(with_consultation_of(PATIENT).is_accepted());
-    with_consultation_of(OTHER_PATIENT).then_refused(Refusal::OtherPatient);
+    with_consultation_of(OTHER_PATIENT).then_refused(consultation::Refusal::NotOfThePatient);
 }
 
 #[test]
@@ -224,11 +220,36 @@ fn what_is_right_may_be_recorded_with_the_mark() {
 }
 
 #[test]
+fn a_correction_keeps_what_it_does_not_name() {
+    let whole = json!({"heart_rate": 27, "temperature": "37.2", "temperature_unit": "C", "oxygen_supplement": true,
+                       "pain_scale": 3});
+    let corrected = |correction: Value| {
+        let Event::Recorded(before) = recorded(PATIENT) else { panic!("recorded") };
+        let before = Recorded { measurements: ask(whole.clone()), ..before };
+        let then = given([Event::Recorded(before)]).when(mark(json!({ "correction": correction })));
+        let [Event::MarkedEnteredInError { corrected_by: Some(new), .. }] = then.events()[..] else { panic!("marked") };
+        let [Event::Recorded(right)] = &then.events_of::<VitalSigns>(new)[..] else { panic!("recorded") };
+        right.measurements.clone()
+    };
+    assert_eq!(corrected(json!({"heart_rate": 72})), ask(with(whole.clone(), json!({"heart_rate": 72}))));
+    let without_pain = json!({"heart_rate": 72, "pain_scale": null, "oxygen_supplement": false});
+    assert_eq!(corrected(without_pain.clone()), ask(with(whole.clone(), without_pain)));
+}
+
+#[test]
 fn a_correction_keeps_the_same_limits() {
     let correction = |rate| json!({"correction": {"heart_rate": rate}});
-    given([recorded(PATIENT)]).when(mark(correction(400))).then_field("extreme-value", "/heart_rate");
-    given([recorded(PATIENT)]).when(mark(correction(501))).then_field("out-of-range", "/heart_rate");
-    given([recorded(PATIENT)]).when(mark(json!({"correction": {}}))).then_refused(Refusal::Empty);
+    given([recorded(PATIENT)]).when(mark(correction(400))).then_field("extreme-value", "/correction/heart_rate");
+    given([recorded(PATIENT)]).when(mark(correction(501))).then_field("out-of-range", "/correction/heart_rate");
+    let fat = json!({"correction": {"weight_kg": "300", "height_cm": "10"}});
+    given([recorded(PATIENT)]).when(mark(fat)).then_field("out-of-range", "/correction/height_cm");
+    let wordless = json!({"correction": {"heart_rate": 70, "notes": ""}});
+    given([recorded(PATIENT)]).when(mark(wordless)).then_field("invalid-fields", "/correction/notes");
+    let nothing_left = json!({"correction": {"heart_rate": null}});
+    given([recorded(PATIENT)]).when(mark(nothing_left)).then_refused(Refusal::Empty);
+    for same in [json!({}), json!({"heart_rate": "72.4"})] {
+        given([recorded(PATIENT)]).when(mark(json!({"correction": same}))).then_refused(Refusal::NothingCorrected);
+    }
     let confirmed = with(correction(400), json!({"confirm_extreme": true}));
     assert!(given([recorded(PATIENT)]).when(mark(confirmed)).is_accepted());
 }
@@ -256,18 +277,38 @@ fn a_measurement_does_not_correct_itself() {
 }
 
 #[test]
-fn whoever_logs_in_as_a_patient_measures_nobody_named_or_not() {
-    let linked = hims_domain::user::Event::LinkedToPatient { patient_id: OTHER_PATIENT };
-    let patients = [created(), linked];
+fn only_who_may_record_vital_signs_is_named() {
+    let command = || record(json!({"heart_rate": 72, "recorded_by": DOCTOR}));
+    let named = |role| {
+        let somebody_of = created_with(json!({"role_id": role_id(role)}));
+        given_vital_signs([]).and::<User>(DOCTOR, [somebody_of]).by(somebody("nurse"))
+    };
+    for role in ["nurse", "doctor"] {
+        assert!(named(role).when(command()).is_accepted(), "{role}");
+    }
+    named("receptionist").when(command()).then_field("not-entitled", "/recorded_by");
+    // An import tells what was done elsewhere, by whoever had the right to do it there and then.
+    assert!(named("receptionist").by(Caller::system("import")).when(command()).is_accepted());
+}
+
+#[test]
+fn nobody_measures_themselves() {
     let measured = json!({"heart_rate": 72});
-    given_vital_signs([])
-        .and::<User>(DOCTOR, patients)
-        .by(somebody("nurse"))
-        .when(record(with(measured.clone(), json!({"recorded_by": DOCTOR}))))
-        .then_refused(user::Refusal::NotActing);
-    let doctor = Caller { patient_id: Some(OTHER_PATIENT), ..world::user(DOCTOR, "doctor") };
-    given_vital_signs([]).by(doctor).when(record(measured.clone())).then_refused(user::Refusal::NotActing);
-    assert!(given_vital_signs([]).by(world::user(DOCTOR, "doctor")).when(record(measured)).is_accepted());
+    let by_named = || record(with(measured.clone(), json!({"recorded_by": DOCTOR})));
+    let linked = |patient_id| [created(), hims_domain::user::Event::LinkedToPatient { patient_id }];
+    let named = |patient_id| given_vital_signs([]).and::<User>(DOCTOR, linked(patient_id)).by(somebody("nurse"));
+    named(PATIENT).when(by_named()).then_refused(user::Refusal::TreatsThemselves);
+    assert!(named(OTHER_PATIENT).when(by_named()).is_accepted());
+    let as_patient = |patient_id| Caller { patient_id: Some(patient_id), ..somebody("nurse") };
+    for command in [record(measured.clone()), by_named()] {
+        given_vital_signs([]).by(as_patient(PATIENT)).when(command).then_refused(user::Refusal::TreatsThemselves);
+    }
+    given([recorded(PATIENT)])
+        .by(as_patient(PATIENT))
+        .when(mark(json!({})))
+        .then_refused(user::Refusal::TreatsThemselves);
+    // Staff are patients too: they measure everybody else.
+    assert!(given_vital_signs([]).by(as_patient(OTHER_PATIENT)).when(record(measured)).is_accepted());
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! HTTP/1 over a socket, below the routes. The protocol answers a head that it cannot read by itself, without a body; here
+//! such an answer becomes a problem like any other.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request, Response};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Extensions};
+use actix_web::http::StatusCode;
+use actix_web::rt::net::TcpStream;
+use actix_web::web::{Buf as _, Bytes};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+use crate::routes::security_headers;
+use crate::surroundings;
+
+/// How long the head of a request may take to arrive.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a connection that is being closed waits for the client.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves an application on a listener. `connected` is told of each new connection, with the address of the client.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub(crate) fn serve<I, S, B>(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    application: impl Fn() -> I + Clone + Send + 'static,
+    connected: impl Fn(IpAddr, &mut Extensions) + Clone + Send + 'static,
+) -> io::Result<Server>
+where
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<actix_web::Error> + 'static,
+    S::InitError: fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    S::Service: 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
+    let address = listener.local_addr()?;
+    let stopping = builder.graceful_shutdown_signal();
+    let builder = builder.listen("hims", listener, move || {
+        let (connected, stopping) = (connected.clone(), stopping.clone());
+        let service = application().into_factory().map_err(|error| error.into().error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(HEAD_DEADLINE)
+            .client_disconnect_timeout(FAREWELL)
+            .local_addr(address)
+            .on_connect_ext(move |socket: &Socket, data: &mut Extensions| {
+                if let Ok(peer) = socket.stream.peer_addr() {
+                    connected(peer.ip(), data);
+                }
+            })
+            .h1(map_config(service, |()| AppConfig::default()));
+        fn_service(|stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            std::future::ready(Ok::<_, DispatchError>((Socket::new(stream), peer)))
+        })
+        .and_then(http)
+    })?;
+    Ok(builder.run())
+}
+
+/// The socket of a client, which writes a problem in place of an answer without a body.
+struct Socket {
+    stream: TcpStream,
+    /// What is still to be written of a problem, and how many bytes of the bare answer it stands for.
+    problem: Option<(Bytes, usize)>,
+}
+
+impl Socket {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, problem: None }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.problem.is_none() {
+            match bare_answer(bytes) {
+                None => return Pin::new(&mut this.stream).poll_write(context, bytes),
+                Some((0, problem)) => this.problem = Some((problem, bytes.len())),
+                // Earlier answers of the connection are written first.
+                Some((before, _)) => return Pin::new(&mut this.stream).poll_write(context, &bytes[..before]),
+            }
+        }
+        if let Some((problem, _)) = &mut this.problem {
+            while problem.has_remaining() {
+                match ready!(Pin::new(&mut this.stream).poll_write(context, problem))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => problem.advance(written),
+                }
+            }
+        }
+        Poll::Ready(Ok(this.problem.take().map_or(0, |(_, stands_for)| stands_for)))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Where in the bytes an answer of the protocol itself begins, and the problem to write instead. Such an answer is the
+/// last one of its connection, is short, and has no body and no request id; every answer of a route has a request id.
+fn bare_answer(bytes: &[u8]) -> Option<(usize, Bytes)> {
+    /// The protocol's own answers are shorter than this; the answers of routes have longer heads.
+    const LONGEST: usize = 256;
+    const BEGINNING: &[u8] = b"HTTP/1.1 ";
+    let tail = bytes.len().saturating_sub(LONGEST);
+    let start = tail + bytes[tail..].windows(BEGINNING.len()).rposition(|it| it == BEGINNING)?;
+    let head = std::str::from_utf8(&bytes[start..]).ok()?;
+    if !head.ends_with("\r\n\r\n") || head.contains("x-request-id") || !head.contains("content-length: 0") {
+        return None;
+    }
+    let (status, code, detail) = match head.get(BEGINNING.len()..BEGINNING.len() + 3)? {
+        "400" => {
+            (StatusCode::BAD_REQUEST, "malformed-http", "the request is not HTTP/1.1: check its head and its chunks")
+        }
+        "408" => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "the head of the request did not arrive in time"),
+        "431" => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head-too-large",
+            "the head of a request may have 128 KiB and 96 headers at most, the address included",
+        ),
+        _ => return None,
+    };
+    Some((start, written(&Problem::new(status, code, detail))))
+}
+
+/// A problem as the last answer of a connection.
+fn written(problem: &Problem) -> Bytes {
+    let id = Uuid::from_u128((surroundings().entropy)());
+    let status = problem.status();
+    let mut body = problem.body();
+    (body["instance"], body["request_id"]) = (json!("/"), json!(id));
+    tracing::info!(status = status.as_u16(), code = body["code"].as_str(), request_id = %id, "refused");
+    let body = body.to_string();
+    let headers = security_headers("/").map(|(name, value)| [name.as_str(), ": ", value, "\r\n"].concat());
+    let headers = headers.collect::<String>();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let text = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         connection: close\r\nx-request-id: {id}\r\n{headers}\r\n{body}",
+        status.as_u16(),
+        body.len(),
+    );
+    Bytes::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BARE: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\
+                        date: Mon, 23 Nov 2026 10:00:00 GMT\r\n\r\n";
+
+    #[test]
+    fn a_bare_answer_is_found_behind_others() {
+        let (start, problem) = bare_answer(BARE.as_bytes()).expect("a bare answer");
+        assert_eq!(start, 0);
+        let problem = std::str::from_utf8(&problem).expect("UTF-8");
+        let (head, body) = problem.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 431 ") && head.contains("x-frame-options: DENY"), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((&body["code"], &body["status"]), (&json!("head-too-large"), &json!(431)));
+        let earlier = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok{BARE}");
+        assert_eq!(bare_answer(earlier.as_bytes()).map(|it| it.0), Some(earlier.len() - BARE.len()));
+    }
+
+    #[test]
+    fn an_answer_of_a_route_stays_as_it_is() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            BARE.replace("content-length: 0", "content-length: 0\r\nx-request-id: 1"),
+            BARE.replace("content-length: 0", "content-length: 4") + "text",
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "0\r\n\r\n".to_owned(),
+            String::new(),
+        ] {
+            assert!(bare_answer(answer.as_bytes()).is_none(), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who has come and who does not come: checking in, undoing a check-in, cancelling.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use hims_domain::appointment::{Appointment, Event, Status};
+use hims_domain::consultation::Consultation;
+use hims_domain::permission::Update;
+use hims_domain::values::LongText;
+use hims_domain::{AppointmentId, Personal, described};
+
+use super::Refusal;
+use crate::machinery::command::existing;
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+
+described! {
+    /// Records that the patient has arrived. An appointment of another day is refused as `not-today`, unless the caller
+    /// says why the patient is seen today.
+    pub struct CheckInAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why the patient is seen on another day than that of the appointment.
+        pub other_day_reason: Option<Personal<LongText>>,
+    }
+
+    /// Undoes a check-in that was a mistake. The patient is expected again.
+    pub struct UndoAppointmentCheckIn {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why the check-in is undone.
+        pub reason: Personal<LongText>,
+    }
+
+    /// Cancels an appointment that did not lead to a consultation, or only to a consultation that was cancelled. The
+    /// booked time is free again.
+    pub struct CancelAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why the appointment is cancelled.
+        pub reason: Personal<LongText>,
+    }
+}
+
+/// How long before its start and after its end an appointment counts as one of today although midnight lies between, so
+/// that nobody is asked for a reason at night.
+const NIGHT: TimeDelta = TimeDelta::hours(12);
+
+/// Whether it is the day of an appointment, in the time zone in which the appointment is kept, or the night beside it.
+fn is_day_of(appointment: &Appointment, now: DateTime<Utc>) -> bool {
+    // A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
+    let zone: Tz = appointment.time_zone.as_str().parse().unwrap_or(Tz::UTC);
+    let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
+    let slot = appointment.slot;
+    day(now) == day(slot.starts_at) || (slot.starts_at - NIGHT..=slot.ends_at() + NIGHT).contains(&now)
+}
+
+impl Command for CheckInAppointment {
+    const NAME: &'static str = "check-in-appointment";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(UndoAppointmentCheckIn::NAME);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let appointment = existing(state)?;
+        match appointment.status {
+            Status::CheckedIn => Ok(Decision::nothing()),
+            Status::Scheduled | Status::Confirmed => {
+                if self.other_day_reason.is_none() && !is_day_of(appointment, ctx.now) {
+                    return refuse(Refusal::NotToday);
+                }
+                Ok(Decision::event(Event::CheckedIn { other_day_reason: self.other_day_reason }))
+            }
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
+}
+
+impl Command for UndoAppointmentCheckIn {
+    const NAME: &'static str = "undo-appointment-check-in";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(CheckInAppointment::NAME);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let appointment = existing(state)?;
+        match appointment.status {
+            Status::Scheduled | Status::Confirmed => Ok(Decision::nothing()),
+            Status::CheckedIn => {
+                let status = if appointment.is_confirmed { Status::Confirmed } else { Status::Scheduled };
+                Ok(Decision::event(Event::CheckInUndone { status, reason: self.reason }))
+            }
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
+}
+
+impl Command for CancelAppointment {
+    const NAME: &'static str = "cancel-appointment";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    /// A consultation that was cancelled no longer holds the key, so it is not found.
+    fn reads(&self, state: Option<&Appointment>, _: &Found) -> Reads {
+        let may_have_led_on = state.is_some_and(|it| it.status == Status::InProgress);
+        let (scope, key) = (scopes::APPOINTMENT_CONSULTATION, self.appointment_id.to_string());
+        if may_have_led_on { Reads::nothing().owners::<Consultation>(scope, key) } else { Reads::nothing() }
+    }
+
+    fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let (scope, key) = (scopes::APPOINTMENT_CONSULTATION, self.appointment_id.to_string());
+        match existing(state)?.status {
+            Status::Cancelled => Ok(Decision::nothing()),
+            Status::InProgress if ctx.found.owners::<Consultation>(scope, key).next().is_some() => {
+                refuse(Refusal::ConsultationHolds)
+            }
+            Status::Scheduled | Status::Confirmed | Status::CheckedIn | Status::InProgress => {
+                Ok(Decision::event(Event::Cancelled { reason: self.reason }))
+            }
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
+}

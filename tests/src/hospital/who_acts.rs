@@ -1,0 +1,87 @@
+//! Who acts: providers hold the right to do what they are named for, staff are patients too, and nobody reaches up.
+
+use serde_json::{Value, json};
+
+use super::Hospital;
+use super::demo::{self, DOCTOR, NURSE, appointment, at, patient, user};
+
+/// The numbers of the administrator and the receptionist among the demo's users.
+const ADMIN: u16 = 1;
+const RECEPTION: u16 = 4;
+
+#[tokio::test]
+async fn only_who_may_do_it_is_named() {
+    let hospital = Hospital::start().await;
+    let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
+    let mut booked = appointment(&patient(5), at(4, 0));
+    booked["provider_id"] = json!(user(RECEPTION));
+    reception.command("schedule-appointment", booked).await.problem_at(422, "not-entitled", "/provider_id");
+    let mut written = demo::prescription(&patient(5), 2, "10", "tablet");
+    written["provider_id"] = json!(user(NURSE));
+    doctor.command("write-prescription", written).await.problem_at(422, "not-entitled", "/provider_id");
+    let seen = json!({"patient_id": patient(5), "provider_id": user(NURSE)});
+    doctor.command("start-consultation", seen).await.problem_at(422, "not-entitled", "/provider_id");
+    let measured = |by| json!({"patient_id": patient(5), "heart_rate": 72, "recorded_by": by});
+    let refused = doctor.command("record-vital-signs", measured(user(RECEPTION))).await;
+    refused.problem_at(422, "not-entitled", "/recorded_by");
+    doctor.did("record-vital-signs", measured(user(NURSE))).await;
+}
+
+#[tokio::test]
+async fn staff_are_patients_too() {
+    let hospital = Hospital::start().await;
+    let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
+    let linked = json!({"user_id": user(DOCTOR), "patient_id": patient(5)});
+    admin.did("link-user-to-patient", linked).await;
+    let doctor = hospital.login("doctor").await;
+    let seen = |number: u16| json!({ "patient_id": patient(number) });
+    let visit = doctor.did("start-consultation", seen(6)).await;
+    doctor.did("complete-consultation", json!({"consultation_id": visit})).await;
+    reception.did("schedule-appointment", appointment(&patient(6), at(4, 0))).await;
+    doctor.command("start-consultation", seen(5)).await.problem(422, "treating-oneself");
+    let mut written = demo::prescription(&patient(5), 2, "10", "tablet");
+    doctor.command("write-prescription", written.clone()).await.problem(422, "treating-oneself");
+    let oneself = reception.command("schedule-appointment", appointment(&patient(5), at(5, 0))).await;
+    oneself.problem(422, "treating-oneself");
+    // A link that was made by mistake is taken back.
+    admin.did("unlink-user-from-patient", json!({"user_id": user(DOCTOR)})).await;
+    assert_eq!(admin.row("users", &user(DOCTOR)).await["patient_id"], Value::Null);
+    reception.did("schedule-appointment", appointment(&patient(5), at(5, 0))).await;
+    written["provider_id"] = json!(user(DOCTOR));
+    hospital.login("doctor").await.did("write-prescription", written).await;
+}
+
+#[tokio::test]
+async fn nobody_changes_somebody_with_more_rights() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let permissions = json!({"update": ["users", "own_profile"], "delete": ["users"]});
+    let role = json!({"name": "clerk", "display_name": "Clerk", "permissions": permissions});
+    let role_id = admin.did("define-role", role).await;
+    let mut people = Vec::new();
+    for name in ["clerk", "colleague"] {
+        let person = json!({"email": format!("{name}@example.org"), "first_name": "C", "last_name": name,
+                            "role_id": role_id, "password": "to be changed"});
+        people.push(admin.did("create-user", person).await);
+    }
+    let clerk = hospital.nobody().login_as("clerk@example.org", "to be changed").await;
+    let password = json!({"user_id": people[0], "current_password": "to be changed", "new_password": demo::PASSWORD});
+    clerk.did("change-password", password).await;
+    let commands = [
+        ("change-user-profile", json!({"last_name": "Taken"})),
+        ("change-user-department", json!({"department_id": demo::department(1)})),
+        ("link-user-to-patient", json!({"patient_id": patient(7)})),
+        ("unlink-user-from-patient", json!({})),
+        ("reset-password", json!({"new_password": "chosen by somebody"})),
+        ("deactivate-user", json!({})),
+        ("reactivate-user", json!({})),
+    ];
+    for (command, body) in commands {
+        for above in [ADMIN, NURSE] {
+            let body = hims_testing::patched(json!({ "user_id": user(above) }), body.clone());
+            clerk.command(command, body).await.problem(403, "forbidden");
+        }
+        clerk.did(command, hims_testing::patched(json!({ "user_id": people[1] }), body)).await;
+    }
+    clerk.did("change-user-profile", json!({"user_id": people[0], "last_name": "Self"})).await;
+}
