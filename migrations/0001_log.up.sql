@@ -101,11 +101,13 @@ create table log.subject_keys (
 );
 
 -- Snapshots: the folded states of long streams, with personal values sealed as in the log. Snapshots may be deleted at
--- any time.
+-- any time. The code authenticates a snapshot (HMAC with a key that follows from the master key): it covers the stream,
+-- the version, the hash of the event at that version, and the state, as text. A snapshot with another code is not used.
 create table log.snapshots (
     stream_id     uuid    not null primary key,
     version       integer not null,
     state_version integer not null,
-    state         jsonb   not null,
-    subject_id    uuid
+    state         json    not null,
+    subject_id    uuid,
+    code          bytea   not null
 );

@@ -1,24 +1,8 @@
--- The roles of the server. The server logs in as one user and works as one of these roles, each on connections of its
--- own. None of these roles owns a table. Roles belong to the whole cluster, so another database may have made them
--- already.
-do $$
-declare
-    name text;
-begin
-    foreach name in array array['hims_writer', 'hims_projector', 'hims_reader'] loop
-        begin
-            execute format('create role %I nologin', name);
-        exception when duplicate_object or unique_violation then
-            null;
-        end;
-        begin
-            execute format('grant %I to %I', name, current_user);
-        exception when unique_violation then
-            null;  -- another database's migration granted the role at the same moment
-        end;
-    end loop;
-end $$;
-
+-- What the roles of the server may do with the log. The roles belong to the whole cluster; `hims migrate up` makes those
+-- that are missing before the first migration (projections/src/machinery/roles.sql).
+--
+-- The role hims_owner runs the migrations and owns the log. The server's login is not a member of that role: it cannot
+-- change what is recorded, and cannot switch off the triggers that refuse changes.
 grant usage on schema log to hims_writer, hims_projector, hims_reader;
 
 -- The writer appends events. The writer has no right to change or delete an event, even without the triggers.
@@ -26,10 +10,14 @@ grant select, insert on log.events to hims_writer;
 grant select, update on log.head to hims_writer;
 grant select, insert, update, delete on log.unique_claims, log.shared_claims, log.booking_claims to hims_writer;
 grant select, insert, delete on log.receipts to hims_writer;
-grant select, insert, update on log.subject_keys, log.snapshots to hims_writer;
+grant select, insert, update on log.subject_keys to hims_writer;
+grant select, insert, update, delete on log.snapshots to hims_writer;
 
 -- The projector reads the log and writes the read tables.
 grant select on log.events, log.head to hims_projector;
+
+-- The owner of the read tables sees which migrations were applied.
+grant select on public._sqlx_migrations to hims_tables;
 
 -- The caller's identity, from settings of the transaction. The functions return null unless the session is the server's
 -- own: a login that is not a member of hims_writer cannot take on an identity by making these settings.

@@ -36,6 +36,7 @@ $$;
 -- The applied migrations, under the table name that the schema document gives.
 create view public.schema_migrations as
 select version::text as version, description, installed_on as applied_at, success from public._sqlx_migrations;
+grant select on public.schema_migrations to hims_tables;
 
 -- The caller's department, if the caller may read the patients of that department.
 create function hims_identity.assigned_department_id() returns uuid language sql stable as $$
@@ -171,4 +172,18 @@ begin
     execute format('alter view %s owner to hims_projector', looking);
     execute format('revoke create on schema %s from hims_projector', home);
     execute format('grant select on %s to hims_reader', looking);
+end $$;
+
+-- The functions that search for readers work with the rights of the owner of the read tables, who sees all rows.
+do $$
+declare
+    searching regprocedure;
+begin
+    grant create on schema hims_identity to hims_tables;
+    for searching in
+        select oid from pg_proc where pronamespace = 'hims_identity'::regnamespace and prosecdef
+    loop
+        execute format('alter function %s owner to hims_tables', searching);
+    end loop;
+    revoke create on schema hims_identity from hims_tables;
 end $$;

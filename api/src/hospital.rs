@@ -6,15 +6,15 @@ use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters}
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
 use hims_projections::query::Shape;
-use hims_projections::{Runner, RunnerHandle, Standing, migrations, query};
+use hims_projections::{Runner, RunnerHandle, Standing, migrations, query, roles};
 use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::connections::{DatabaseError, Work, check, options_of, pool};
-use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
+use crate::connections::{DatabaseError, Work, pool};
+use crate::database::{Database, is_older};
+use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
 use crate::{Readers, Settings, surroundings};
@@ -37,9 +37,9 @@ pub enum HospitalError {
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
-    /// A migration failed.
+    /// A migration failed, or the login may not run migrations.
     #[error("the migrations of the database failed: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] migrations::MigrationError),
     /// The master key file cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -62,7 +62,10 @@ pub enum HospitalError {
     #[error("there is no hospital in {0}: name the --data-dir or the DATABASE_URL of a hospital")]
     Nothing(PathBuf),
     /// The database lacks migrations of this program.
-    #[error("the database is older than this program: run `hims migrate up` first")]
+    #[error(
+        "the database is older than this program: run `hims migrate up` first, with a login that may run migrations \
+         (HIMS_MIGRATION_URL)"
+    )]
     Older,
     /// `--demo` was given for a database that is not empty.
     #[error("the database is not empty, and --demo fills only an empty database: choose another --data-dir")]
@@ -78,60 +81,6 @@ pub enum Purpose {
     Work,
     /// To look at an existing hospital, beside a running server or without a server. Nothing is created or migrated.
     Inspect,
-}
-
-/// The PostgreSQL database: the embedded one, or one that an operator runs.
-pub(crate) struct Database {
-    options: PgConnectOptions,
-    embedded: Option<EmbeddedPostgres>,
-}
-
-impl Database {
-    /// Opens the database that `DATABASE_URL` names, or else the embedded PostgreSQL. The embedded PostgreSQL is
-    /// started, unless a running server has started it already.
-    ///
-    /// # Errors
-    /// When there is no database to open, or PostgreSQL does not start.
-    pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
-        if let Some(url) = &settings.database_url {
-            let options = options_of(url)?;
-            check(&options).await?;
-            return Ok(Self::named(options, None));
-        }
-        refuse_foreign(&settings.data_dir)?;
-        let mut options = EmbeddedOptions::new(&settings.data_dir);
-        options.binaries = settings.pg_bin.clone().or(options.binaries);
-        if purpose == Purpose::Inspect && !settings.has_data() {
-            return Err(HospitalError::Nothing(settings.data_dir.clone()));
-        }
-        if !settings.has_data() {
-            // The master key is created before the data, so that no data exist without a key.
-            key_of(settings, purpose)?;
-        }
-        match EmbeddedPostgres::start(options.clone()).await {
-            Ok(embedded) => Ok(Self::named(embedded.connect_options(), Some(embedded))),
-            Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
-                Ok(Self::named(EmbeddedPostgres::reach(&options)?, None))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn named(options: PgConnectOptions, embedded: Option<EmbeddedPostgres>) -> Self {
-        Self { options: options.application_name("hims"), embedded }
-    }
-
-    /// A pool of connections as the login itself, which owns the tables.
-    pub(crate) fn owner(&self) -> PgPool {
-        pool(self.options.clone(), 4, Work::Own)
-    }
-
-    /// Stops the embedded PostgreSQL, if this process has started one.
-    pub(crate) async fn close(self) {
-        if let Some(embedded) = self.embedded {
-            embedded.stop().await;
-        }
-    }
 }
 
 /// An open hospital: the log, the commands and the read tables.
@@ -153,7 +102,7 @@ pub struct Hospital {
     projectors: PgPool,
     /// Keeps the read tables up to date; `None` when the hospital was opened to inspect.
     pub runner: Option<RunnerHandle>,
-    /// Connections as the owner of the tables, such as for migrations and rebuilds.
+    /// Connections as the server's login, which is a member of the role that owns the read tables, such as for rebuilds.
     pub owner: PgPool,
     watcher: JoinHandle<()>,
     counter: JoinHandle<()>,
@@ -164,7 +113,7 @@ pub struct Hospital {
 
 /// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
 /// the key, an operator has to restore the key file.
-fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
+pub(crate) fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
     let key_file = match (&settings.master_key_file, &settings.database_url) {
         (Some(file), _) => file.clone(),
         (None, None) => settings.data_dir.join("master.key"),
@@ -201,14 +150,20 @@ impl Hospital {
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
         if purpose != Purpose::Inspect {
-            migrations::up(&owner).await?;
-        } else if migrations::status(&owner).await?.iter().any(|it| it.applied_at.is_none()) {
+            database.migrate().await?;
+        } else if is_older(&owner).await? {
             return Err(HospitalError::Older);
         }
-        let writers = pool(database.options.clone(), 12, Work::Write);
-        let projectors = pool(database.options.clone(), 5, Work::Project);
-        let readers = Readers::new(database.options.clone(), settings.read_connections_of_a_worker());
-        let history = pool(database.options.clone(), 4, Work::Write);
+        if purpose == Purpose::Serve && roles::may_migrate(&owner).await? {
+            tracing::warn!(
+                "the server's login may change what is recorded, since it is a member of hims_owner or may make itself \
+                 one: give the server a login of its own (docs/operators.md, \"Your own database\")"
+            );
+        }
+        let writers = pool(database.options().clone(), 12, Work::Write);
+        let projectors = pool(database.options().clone(), 5, Work::Project);
+        let readers = Readers::new(database.options().clone(), settings.read_connections_of_a_worker());
+        let history = pool(database.options().clone(), 4, Work::Write);
         let clock = NodeClock::new(move || clock());
         let options =
             PgOptions { queue: settings.queue, history: Some(history.clone()), clock, ..PgOptions::default() };
@@ -258,13 +213,7 @@ impl Hospital {
 
     /// Returns when the embedded PostgreSQL ends unexpectedly. For any other database, never returns.
     pub(crate) fn database_ended(&self) -> impl Future<Output = ()> + use<> {
-        let ended = self.database.embedded.as_ref().map(EmbeddedPostgres::ended);
-        async move {
-            match ended {
-                Some(ended) => ended.await,
-                None => std::future::pending().await,
-            }
-        }
+        self.database.ended()
     }
 
     /// Whether the living read tables have the columns that this program declares.

@@ -3,6 +3,7 @@
 mod bootstrap;
 pub mod cli;
 mod connections;
+mod database;
 mod demo;
 pub mod embedded;
 mod feed;

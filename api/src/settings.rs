@@ -19,6 +19,8 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// The URL of the database; the embedded PostgreSQL is used if left out.
     pub database_url: Option<String>,
+    /// The URL of the database with the login for migrations; the login of `database_url` if left out.
+    pub migration_url: Option<String>,
     /// The folder of the embedded PostgreSQL and its master key file.
     pub data_dir: PathBuf,
     /// The folder of PostgreSQL's programs; the usual folders are searched if left out.
@@ -75,6 +77,7 @@ impl Default for Settings {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
             database_url: None,
+            migration_url: None,
             data_dir: default_data_dir(),
             pg_bin: None,
             master_key_file: None,

@@ -46,9 +46,9 @@ impl Postgres {
         }
     }
 
-    /// Connections of the owner of the tables.
+    /// Connections of the login for migrations, which is a member of the roles that own the log and the read tables.
     pub(crate) fn owner(&self, connections: u32) -> PgPool {
-        PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.server.connect_options())
+        PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.server.migration_options())
     }
 
     /// Connections that row-level security does not hold back.

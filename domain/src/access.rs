@@ -1,16 +1,17 @@
-//! Refused attempts: refused commands and failed logins. Each attempt has a stream of its own, so that the audit shows
-//! refused attempts beside successful commands. What repeats an attempt within a minute is recorded as one event.
+//! What belongs to no record of the hospital: refused commands, failed logins, and work of operators on what lies beside
+//! the log. Each has a stream of its own, so that the audit shows it beside successful commands. What repeats an attempt
+//! within a minute is recorded as one event.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{Aggregate, Subject, UserId};
 
-/// A refused attempt.
+/// A refused attempt, or work of an operator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Access {}
 
-/// What was attempted and refused.
+/// What was attempted and refused, or what an operator did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -50,6 +51,8 @@ pub enum Event {
         /// How often the attempt was repeated after the one that was recorded by itself.
         count: u32,
     },
+    /// An operator had the claims (unique keys, bookings) rebuilt from the log.
+    ClaimsRebuilt,
 }
 
 impl Aggregate for Access {
@@ -61,7 +64,8 @@ impl Aggregate for Access {
             Event::CommandRefused { .. }
             | Event::LoginFailed { .. }
             | Event::Repeated { .. }
-            | Event::RefusalsLost { .. } => Some(Self {}),
+            | Event::RefusalsLost { .. }
+            | Event::ClaimsRebuilt => Some(Self {}),
         }
     }
 

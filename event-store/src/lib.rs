@@ -6,8 +6,8 @@
 //! - An [`Append`] is written as a whole or not at all: events of one or several streams, [`Claim`]s (unique keys,
 //!   shared keys, bookings), [`Guard`]s (what the decision relied on), and the [`Receipt`] that makes a command
 //!   idempotent.
-//! - [`chain`] defines how the hash of an event is computed, so that anybody can recompute it; [`verify`] checks the
-//!   hashes of a whole log.
+//! - [`chain`] defines how the hash of an event is computed, so that anybody can recompute it; [`verify`] checks a whole
+//!   log, and [`beside`] compares snapshots, receipts and keys with the log.
 //! - [`Vault`] encrypts the values that identify a person with that person's own key. Destroying the key makes the
 //!   values unreadable and leaves the log and its hash chain as they are.
 //! - [`Upcasters`] convert stored events of older schema versions to the current form when they are read.
@@ -26,6 +26,7 @@
 //! This crate deliberately knows nothing of the meaning of events, HTTP, permissions or read tables.
 
 mod append;
+pub mod beside;
 pub mod bounded;
 pub mod chain;
 mod clock;
@@ -36,6 +37,7 @@ mod postgres;
 mod prepare;
 mod recorded;
 mod recount;
+mod snapshot;
 mod store;
 mod upcast;
 mod vault;
@@ -46,7 +48,7 @@ pub use clock::{LogClock, NodeClock};
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
-pub use postgres::{PgEventStore, PgOptions};
+pub use postgres::{PgEventStore, PgLog, PgOptions};
 pub use recorded::{Opened, Position, Recorded};
 pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport};
 pub use store::{EventStore, Snapshot, Wanted};

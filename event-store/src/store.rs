@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::beside::ReceiptsReport;
 use crate::chain::Hash;
 use crate::recount::{ClaimsOf, ClaimsReport};
 use crate::{
@@ -91,13 +92,20 @@ pub trait EventStore: Send + Sync {
 
     /// Rebuilds the claims from the log while appends wait, for use after a restore or a manual change of the database.
     /// Reports the differences that remain, such as a unique key that follows from the events of two streams.
-    async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError>;
+    ///
+    /// `note` is an append that begins a stream and says that the claims were rebuilt. It is recorded together with the
+    /// new claims: the head moves, so that no decision that relied on the former claims can be written.
+    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError>;
 
-    /// The newest snapshot of a stream.
+    /// How many receipts name positions that the log does not have or that hold events of another command, and some of
+    /// these commands.
+    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError>;
+
+    /// The newest snapshot of a stream. `None` also when somebody else than this program wrote the stored snapshot.
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError>;
 
     /// Saves a snapshot of a stream and replaces an older one. `subject` is the person whose personal values the state
-    /// holds.
+    /// holds. A snapshot of a version that the stream does not have is not saved.
     async fn save_snapshot(
         &self,
         stream_type: &'static str,
@@ -106,14 +114,26 @@ pub trait EventStore: Send + Sync {
         snapshot: Snapshot,
     ) -> Result<(), StoreError>;
 
+    /// The streams that have a snapshot, in the order of their ids: at most `limit`, after the given id.
+    async fn snapshots(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError>;
+
+    /// Deletes all snapshots and answers how many there were.
+    async fn forget_snapshots(&self) -> Result<u64, StoreError>;
+
+    /// The streams that have at least this version, each with its type.
+    async fn streams_of_version(&self, version: i32) -> Result<Vec<(String, Uuid)>, StoreError>;
+
     /// The position of the newest event that this process knows of. The receiver is woken when the position grows.
     fn head(&self) -> watch::Receiver<Position>;
 
     /// Reads the position of the newest event from the log itself.
     async fn current_head(&self) -> Result<Position, StoreError>;
 
-    /// The hash of the newest event, as the head of the log keeps it beside the events.
-    async fn head_hash(&self) -> Result<Hash, StoreError>;
+    /// The position and the hash of the newest event, as the head of the log keeps them beside the events.
+    async fn end(&self) -> Result<(Position, Hash), StoreError>;
+
+    /// The first event, at a position or after it, whose version is not the next version of its stream.
+    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError>;
 
     /// Whether appends can be written, as far as is known. After a failure, writes something as a test and takes it back.
     async fn can_append(&self) -> Result<(), StoreError> {

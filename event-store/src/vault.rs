@@ -52,10 +52,11 @@ pub enum VaultError {
 pub struct MasterKey {
     wrap: Aes256GcmSiv,
     blind: Zeroizing<[u8; 32]>,
+    authenticate: Zeroizing<[u8; 32]>,
 }
 
 impl MasterKey {
-    /// Derives the wrapping key and the blinding key from 32 secret bytes.
+    /// Derives the keys that wrap subject keys, blind claims and authenticate snapshots from 32 secret bytes.
     ///
     /// # Errors
     /// Never in practice, since the lengths of the keys are fixed.
@@ -66,7 +67,11 @@ impl MasterKey {
             hkdf.expand(purpose, key.as_mut()).map(|()| key).map_err(|_| VaultError::Forged)
         };
         let wrap = derive(b"wrap subject keys")?;
-        Ok(Self { wrap: cipher(wrap.as_ref())?, blind: derive(b"blind claim keys")? })
+        Ok(Self {
+            wrap: cipher(wrap.as_ref())?,
+            blind: derive(b"blind claim keys")?,
+            authenticate: derive(b"authenticate snapshots")?,
+        })
     }
 
     /// A random master key, for tests and temporary stores.
@@ -91,6 +96,15 @@ pub trait KeyTable: Send + Sync {
     async fn destroy(&self, subject: Uuid) -> Result<(), VaultError>;
 }
 
+/// What is wrong with the stored key of a subject whose sealed values the log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    /// There is no key, although the key was not destroyed in the way in which keys are destroyed.
+    Missing,
+    /// Another master key wrapped the key, or somebody altered it.
+    Foreign,
+}
+
 /// The unwrapped key of a subject; `None` when the key was destroyed.
 pub(crate) type SubjectKey = Option<Arc<Aes256GcmSiv>>;
 
@@ -111,13 +125,42 @@ impl Vault {
     /// The blind index of a claim's key (HMAC-SHA-256). Equal keys in one scope give equal indexes; an index reveals
     /// nothing else about its key.
     pub fn blind(&self, scope: &str, key: &[u8]) -> Vec<u8> {
-        let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.master.blind.as_ref()) else {
-            unreachable!("HMAC takes a key of any length")
-        };
+        let mut mac = keyed(&self.master.blind);
         mac.update(scope.as_bytes());
         mac.update(&[0]);
         mac.update(key);
         mac.finalize().into_bytes().to_vec()
+    }
+
+    /// The authentication code of a message that consists of several parts (HMAC-SHA-256).
+    pub(crate) fn authenticate(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+        self.code(parts).finalize().into_bytes().to_vec()
+    }
+
+    /// Whether an authentication code is the one of a message.
+    pub(crate) fn is_authentic(&self, parts: &[Vec<u8>], code: &[u8]) -> bool {
+        self.code(parts).verify_slice(code).is_ok()
+    }
+
+    fn code(&self, parts: &[Vec<u8>]) -> Hmac<Sha256> {
+        let mut mac = keyed(&self.master.authenticate);
+        for part in parts {
+            // The length before each part makes sure that no two different messages are the same bytes.
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+
+    /// What is wrong with the stored keys of these subjects. A subject whose key is good or was destroyed is left out.
+    pub(crate) async fn faults(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, KeyFault)>, VaultError> {
+        let stored: HashMap<_, _> = self.keys.fetch(subjects).await?.into_iter().collect();
+        let fault = |subject: &Uuid| match stored.get(subject) {
+            None => Some(KeyFault::Missing),
+            Some(Some(wrapped)) if self.unwrap(*subject, wrapped).is_err() => Some(KeyFault::Foreign),
+            Some(_) => None,
+        };
+        Ok(subjects.iter().filter_map(|subject| Some((*subject, fault(subject)?))).collect())
     }
 
     /// Checks that the master key is the one that wrapped the subject keys.
@@ -279,6 +322,13 @@ fn replace(value: &mut Value, mark: &str, place: &mut String, with: Replacement<
         _ => {}
     }
     Ok(())
+}
+
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let Ok(mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else {
+        unreachable!("HMAC takes a key of any length")
+    };
+    mac
 }
 
 fn random<const N: usize>() -> Result<[u8; N], VaultError> {

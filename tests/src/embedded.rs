@@ -51,7 +51,7 @@ async fn it_is_durable_and_private() {
 async fn it_stops_in_good_order_and_keeps_its_data() {
     let folder = scratch("embedded");
     let server = start(folder.path()).await;
-    let mut connection = server.connect_options().connect().await.expect("a connection");
+    let mut connection = server.migration_options().connect().await.expect("a connection");
     connection.execute("create table kept as select 'here'::text as it").await.expect("a table");
     let pid = server.pid();
     server.stop().await;
@@ -59,7 +59,7 @@ async fn it_stops_in_good_order_and_keeps_its_data() {
     let log = std::fs::read_to_string(folder.path().join("postgres.log")).expect("a log");
     assert!(log.contains("database system is shut down"), "{log}");
     let server = start(folder.path()).await;
-    assert_eq!(ask(&server.connect_options(), "select it from kept").await, "here");
+    assert_eq!(ask(&server.migration_options(), "select it from kept").await, "here");
     server.stop().await;
 }
 

@@ -2,17 +2,13 @@
 
 use futures::future::{join, join_all};
 use hims_projections::Standing;
-use hims_projections::migrations::{down, standing, status, up};
+use hims_projections::migrations::{Loss, MigrationError, down, standing, status, up};
+use hims_projections::roles::may_migrate;
 use hims_testing::assert_same;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{Proxy, TestDatabase, database, empty_database};
-
-/// A new pool, as each node has one. Settings that a migration makes for the database take effect in new sessions only.
-fn node(database: &TestDatabase) -> PgPool {
-    PgPoolOptions::new().max_connections(2).connect_lazy_with(database.options.clone())
-}
 
 /// Whether each migration is applied.
 async fn applied(pool: &PgPool) -> Vec<bool> {
@@ -35,7 +31,7 @@ async fn things(pool: &PgPool) -> Vec<String> {
 async fn several_nodes_that_start_at_once_migrate_once() {
     let database = empty_database().await;
     assert!(applied(&database.owner).await.iter().all(|it| !it), "nothing is applied to an empty database");
-    let nodes: Vec<_> = (0..6).map(|_| node(&database)).collect();
+    let nodes: Vec<_> = (0..6).map(|_| database.migrator()).collect();
     for migrated in join_all(nodes.iter().map(up)).await {
         migrated.expect("every node comes up");
     }
@@ -45,25 +41,25 @@ async fn several_nodes_that_start_at_once_migrate_once() {
 #[tokio::test]
 async fn down_to_nothing_and_up_again_is_the_same() {
     let database = empty_database().await;
-    up(&node(&database)).await.expect("up");
-    let first = things(&node(&database)).await;
+    up(&database.migrator()).await.expect("up");
+    let first = things(&database.migrator()).await;
     assert!(first.contains(&"btree_gist in public".to_owned()) && first.contains(&"pg_trgm in public".to_owned()));
-    down(&node(&database), None).await.expect("down");
+    down(&database.migrator(), None, Loss::NoEvent).await.expect("down");
     let left = ["information_schema", "public", "public._sqlx_migrations", "public._sqlx_migrations_pkey"];
-    assert_same(things(&node(&database)).await, left.map(str::to_owned));
-    up(&node(&database)).await.expect("up again");
-    assert_same(things(&node(&database)).await, first);
+    assert_same(things(&database.migrator()).await, left.map(str::to_owned));
+    up(&database.migrator()).await.expect("up again");
+    assert_same(things(&database.migrator()).await, first);
 }
 
 #[tokio::test]
 async fn one_step_down_reverts_the_last_migration() {
     let database = database().await;
     let all = applied(&database.owner).await.len();
-    down(&database.owner, Some(1)).await.expect("down");
+    down(&database.migrator(), Some(1), Loss::NoEvent).await.expect("down");
     let left = applied(&database.owner).await;
     assert_eq!((left.len(), left.iter().filter(|it| **it).count()), (all, all - 1));
-    up(&database.owner).await.expect("up");
-    up(&database.owner).await.expect("up when there is nothing to do");
+    up(&database.migrator()).await.expect("up");
+    up(&database.migrator()).await.expect("up when there is nothing to do");
     assert!(applied(&database.owner).await.iter().all(|it| *it));
 }
 
@@ -83,9 +79,9 @@ async fn form(pool: &PgPool) -> String {
 #[tokio::test]
 async fn what_broke_off_anywhere_is_done_by_the_next() {
     let whole = empty_database().await;
-    up(&node(&whole)).await.expect("up");
-    let things_of_whole = things(&node(&whole)).await;
-    let form_of_whole = form(&node(&whole)).await;
+    up(&whole.migrator()).await.expect("up");
+    let things_of_whole = things(&whole.migrator()).await;
+    let form_of_whole = form(&whole.migrator()).await;
     let statements: [&[u8]; 6] = [
         b"create schema log",
         b"INSERT INTO public._sqlx_migrations",
@@ -97,12 +93,12 @@ async fn what_broke_off_anywhere_is_done_by_the_next() {
     for statement in statements {
         let (database, proxy) = (empty_database().await, Proxy::start().await);
         let captured = proxy.capture(statement);
-        let broken = PgPoolOptions::new().connect_lazy_with(proxy.options(&database.options));
+        let broken = PgPoolOptions::new().connect_lazy_with(proxy.options(&database.migrations));
         let (broken, ()) = join(up(&broken), async { drop(captured.await.expect("the statement is sent")) }).await;
         broken.expect_err(&String::from_utf8_lossy(statement));
-        up(&node(&database)).await.expect("the next start migrates");
-        assert_eq!(things(&node(&database)).await, things_of_whole);
-        assert_eq!(form(&node(&database)).await, form_of_whole);
+        up(&database.migrator()).await.expect("the next start migrates");
+        assert_eq!(things(&database.migrator()).await, things_of_whole);
+        assert_eq!(form(&database.migrator()).await, form_of_whole);
     }
 }
 
@@ -114,7 +110,7 @@ async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
             let sql = sqlx::query("update hims.projection_checkpoint set form = $1").bind(older);
             sql.execute(&database.owner).await.expect("an older release");
         }
-        down(&database.owner, Some(1)).await.expect("down");
+        down(&database.migrator(), Some(1), Loss::NoEvent).await.expect("down");
         assert_eq!(form(&database.owner).await, after);
         assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::TakenBack);
     }
@@ -123,12 +119,75 @@ async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
 #[tokio::test]
 async fn where_nothing_is_recorded_tables_of_another_form_are_replaced_at_once() {
     let database = database().await;
-    let whole = things(&node(&database)).await;
+    let whole = things(&database.migrator()).await;
     let older = "update hims.projection_checkpoint set form = '1.1.older'; drop table hims.medication_inventory;
                  alter table hims.patients drop column created_by";
     sqlx::raw_sql(older).execute(&database.owner).await.expect("an older release");
     assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::Due);
-    up(&node(&database)).await.expect("up");
+    up(&database.migrator()).await.expect("up");
     assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::Current);
-    assert_eq!(things(&node(&database)).await, whole);
+    assert_eq!(things(&database.migrator()).await, whole);
+}
+
+/// Records an event in a database that is only migrated.
+async fn record(database: &TestDatabase) {
+    let sql = "insert into log.events values (1, 'role', gen_random_uuid(), 1, 'role.defined', 1, now(), '{}', '{}',
+                   sha256('x'));
+               update log.head set position = 1";
+    sqlx::raw_sql(sql).execute(&database.owner).await.expect("an event");
+}
+
+#[tokio::test]
+async fn what_keeps_the_log_is_taken_back_only_if_all_events_may_be_lost() {
+    let database = database().await;
+    record(&database).await;
+    let all = applied(&database.owner).await.len();
+    for steps in [None, Some(all), Some(all + 1)] {
+        let refused = down(&database.migrator(), steps, Loss::NoEvent).await.expect_err("the log holds an event");
+        assert!(matches!(refused, MigrationError::HoldsEvents(1)), "{refused}");
+        assert!(applied(&database.owner).await.iter().all(|it| *it), "nothing is taken back");
+    }
+    // The migration refuses by itself as well, whatever program takes it back.
+    let file = include_str!("../../migrations/0001_log.down.sql");
+    let refused = sqlx::raw_sql(file).execute(&database.migrator()).await.expect_err("the log holds an event");
+    assert!(refused.to_string().contains("keeps the log"), "{refused}");
+    // Everything above the log may be taken back, and the event stays.
+    down(&database.migrator(), Some(all - 1), Loss::NoEvent).await.expect("down to the log");
+    let count = "select count(*) from log.events";
+    let count: i64 = sqlx::query_scalar(count).fetch_one(&database.migrator()).await.expect("a number");
+    assert_eq!(count, 1);
+    up(&database.migrator()).await.expect("up");
+    down(&database.migrator(), None, Loss::AllEvents).await.expect("down");
+    assert!(applied(&database.migrator()).await.iter().all(|it| !it));
+}
+
+#[tokio::test]
+async fn the_servers_login_runs_no_migration() {
+    let database = database().await;
+    for refused in [up(&database.owner).await, down(&database.owner, Some(1), Loss::NoEvent).await] {
+        let refused = refused.expect_err("the server's login does not own the log");
+        assert!(matches!(refused, MigrationError::NotTheOwner), "{refused}");
+        assert!(refused.to_string().contains("HIMS_MIGRATION_URL"), "{refused}");
+    }
+    assert!(!may_migrate(&database.owner).await.expect("an answer"));
+    assert!(may_migrate(&database.migrator()).await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn everything_belongs_to_the_roles_that_nobody_logs_in_with() {
+    let database = database().await;
+    let sql = "select distinct nspname || ' ' || owner::regrole from (
+                   select relnamespace, relowner from pg_class where relkind in ('r', 'p', 'v', 'S') union
+                   select pronamespace, proowner from pg_proc where prosecdef union select oid, nspowner from pg_namespace
+               ) as it (home, owner) join pg_namespace n on n.oid = home
+                where nspname in ('log', 'hims', 'hims_identity') order by 1";
+    let owners: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.owner).await.expect("owners");
+    let expected = [
+        "hims hims_projector",
+        "hims hims_tables",
+        "hims_identity hims_owner",
+        "hims_identity hims_tables",
+        "log hims_owner",
+    ];
+    assert_same(owners, expected.map(str::to_owned));
 }

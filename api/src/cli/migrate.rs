@@ -2,10 +2,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Subcommand;
-use hims_projections::{Standing, migrations};
+use hims_projections::Standing;
+use hims_projections::migrations::{self, Loss};
 
 use super::{Failure, say};
-use crate::hospital::Database;
+use crate::database::Database;
 use crate::{Purpose, Settings};
 
 #[derive(Debug, Subcommand)]
@@ -17,6 +18,9 @@ pub(super) enum Direction {
         /// How many migrations to take back, or `all`
         #[arg(default_value = "1")]
         steps: Steps,
+        /// Also take back the migrations that keep the log, which deletes every event for good
+        #[arg(long)]
+        delete_all_events: bool,
     },
     /// List the migrations
     Status,
@@ -41,13 +45,19 @@ pub(super) async fn migrate(settings: &Settings, direction: Direction) -> Result
     // Only `up` may create a database where there is none.
     let purpose = if matches!(direction, Direction::Up) { Purpose::Work } else { Purpose::Inspect };
     let database = Database::open(settings, purpose).await?;
-    let pool = database.owner();
-    match direction {
-        Direction::Up => migrations::up(&pool).await?,
-        Direction::Down { steps } => {
-            migrations::down(&pool, steps.0).await?;
+    let pool = database.migrator();
+    let done = match direction {
+        Direction::Up => migrations::up(&pool).await,
+        Direction::Down { steps, delete_all_events } => {
+            let loss = if delete_all_events { Loss::AllEvents } else { Loss::NoEvent };
+            migrations::down(&pool, steps.0, loss).await
         }
-        Direction::Status => {}
+        Direction::Status => Ok(()),
+    };
+    if let Err(error) = done {
+        pool.close().await;
+        database.close().await;
+        return Err(error.into());
     }
     for migration in migrations::status(&pool).await? {
         let applied =

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod import;
 mod log;
 mod migrate;
@@ -19,13 +20,14 @@ use clap::{Args, Parser, Subcommand};
 use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::doctor::examine;
 use self::import::{Format, import_fhir};
 use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
 use self::serve::serve;
 use self::user::{UserWork, add_user};
-use self::verify::{rebuild_claims, verify_log};
+use self::verify::{rebuild_beside, verify_log};
 use crate::Settings;
 
 /// An event-sourced backend for hospitals.
@@ -47,6 +49,9 @@ struct Common {
     /// The URL of your own PostgreSQL, 15 or later; the embedded PostgreSQL is used if left out [env: DATABASE_URL]
     #[arg(long, global = true, hide_env_values = true)]
     database_url: Option<String>,
+    /// The same database with the login for migrations [env: HIMS_MIGRATION_URL]
+    #[arg(long, global = true, hide_env_values = true)]
+    migration_url: Option<String>,
     /// The file with the master key, which encrypts the keys of personal values [env: HIMS_MASTER_KEY_FILE]
     #[arg(long, global = true)]
     master_key_file: Option<PathBuf>,
@@ -74,12 +79,13 @@ enum Command {
         #[command(subcommand)]
         format: Format,
     },
-    /// Check the log by recomputing its hash chain
+    /// Check the log: its hash chain, the versions of each stream and the times. Needs no master key
     Verify {
         /// The first position to check
         #[arg(long, default_value_t = 1)]
         from: i64,
-        /// Also compare every claim (unique keys, bookings) with the events of the log
+        /// Also compare with the log what lies beside it: claims (unique keys, bookings), snapshots, receipts and the
+        /// keys of people. Needs the master key
         #[arg(long)]
         deep: bool,
     },
@@ -95,7 +101,12 @@ enum Command {
         /// appends wait meanwhile
         #[arg(long, conflicts_with = "as_of")]
         claims: bool,
+        /// Rebuild the snapshots (saved states of long streams) instead of the read tables
+        #[arg(long, conflicts_with = "as_of")]
+        snapshots: bool,
     },
+    /// Check the configuration, the database and the machine, and say what to change
+    Doctor,
     /// Manage users
     User {
         #[command(subcommand)]
@@ -145,6 +156,11 @@ fn settings(common: &Common) -> Result<Settings, Failure> {
     if common.database_url.is_some() {
         settings.database_url.clone_from(&common.database_url);
     }
+    if common.migration_url.is_some() {
+        settings.migration_url.clone_from(&common.migration_url);
+    }
+    // The login for migrations alone is enough to migrate.
+    settings.database_url = settings.database_url.or_else(|| settings.migration_url.clone());
     if common.master_key_file.is_some() {
         settings.master_key_file.clone_from(&common.master_key_file);
     }
@@ -161,8 +177,9 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
             import_fhir(&settings, &paths, &crate::import::Settings { time_zone, server }).await
         }
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
-        Command::Rebuild { claims: true, .. } => rebuild_claims(&settings).await,
-        Command::Rebuild { as_of, into, claims: false } => rebuild(&settings, as_of, into).await,
+        Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
+        Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,
+        Command::Doctor => examine(&settings).await,
         Command::User { work } => add_user(&settings, work).await,
         Command::Openapi => {
             say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?;

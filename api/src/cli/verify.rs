@@ -1,46 +1,81 @@
 use std::process::ExitCode;
 
-use hims_commands::claims_of;
+use hims_commands::{claims_of, state_of};
+use hims_event_store::beside::{self, BesideReport};
 use hims_event_store::chain::hex;
-use hims_event_store::verify::{Verified, verify};
-use hims_event_store::{ClaimsReport, EventStore};
+use hims_event_store::verify::{Broken, Verified, verify};
+use hims_event_store::{ClaimsReport, PgLog};
+use sqlx::postgres::PgPoolOptions;
 
 use super::log::complain;
 use super::{Failure, bar, say};
+use crate::database::Database;
 use crate::{Hospital, Purpose, Settings};
 
-/// Recomputes the hash chain of the log. With `deep`, compares the claims with the log as well.
+/// Checks the log. With `deep`, compares with the log what lies beside it as well.
 pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Result<ExitCode, Failure> {
-    let hospital = Hospital::open(settings, Purpose::Inspect).await?;
-    let verified = check(hospital.store.as_ref(), from, deep).await;
-    hospital.close().await;
-    let (verified, claims) = verified?;
+    let verified = check_log(settings, from).await?;
     let hash = hex(&verified.hash);
-    say(format_args!("positions {} to {} hold; the last hash is {hash}", verified.first, verified.last))?;
-    let advice = "`hims rebuild --claims` rebuilds the claims from the log";
-    claims.map_or(Ok(ExitCode::SUCCESS), |report| tell(&report, advice))
-}
-
-async fn check(store: &dyn EventStore, from: i64, deep: bool) -> Result<(Verified, Option<ClaimsReport>), Failure> {
-    let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
-    let verified = verify(store, from, |position| bar.set_position(position.unsigned_abs())).await;
-    bar.finish_and_clear();
-    let verified = verified?;
-    let claims = if deep { Some(store.compare_claims(&claims_of).await?) } else { None };
-    Ok((verified, claims))
-}
-
-/// Rebuilds the claims from the log, and reports the differences that remain.
-pub(super) async fn rebuild_claims(settings: &Settings) -> Result<ExitCode, Failure> {
+    match (verified.first, verified.last) {
+        (1, 0) => say("the log is empty")?,
+        (first, last) if last < first => say(format_args!("the log ends at position {last}; the last hash is {hash}"))?,
+        (first, last) => say(format_args!("positions {first} to {last} hold; the last hash is {hash}"))?,
+    }
+    if !deep {
+        return Ok(ExitCode::SUCCESS);
+    }
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
-    let mended = hospital.store.mend_claims(&claims_of).await;
+    let store = hospital.store.as_ref();
+    let compared =
+        async { Ok::<_, Failure>((store.compare_claims(&claims_of).await?, beside::compare(store, &state_of).await?)) };
+    let compared = compared.await;
     hospital.close().await;
-    tell(&mended?, "two streams hold the same key or time according to the log; correct one of them by a command")
+    let (claims, beside) = compared?;
+    let claims = tell_claims(&claims, "`hims rebuild --claims` rebuilds the claims from the log")?;
+    Ok(tell_beside(&beside)?.unwrap_or(claims))
 }
 
-/// Prints how the claims compare with the log, and what to do about claims that differ. The exit code is that of a failure
-/// when they do.
-fn tell(report: &ClaimsReport, advice: &str) -> Result<ExitCode, Failure> {
+/// Checks the log with a login that may only read it, and without the master key.
+async fn check_log(settings: &Settings, from: i64) -> Result<Verified, Failure> {
+    let database = Database::open(settings, Purpose::Inspect).await?;
+    // The check of a long log takes longer than any time limit that the login may have.
+    let options = database.options().clone().options([("statement_timeout", "0")]);
+    let log = PgLog(PgPoolOptions::new().max_connections(1).connect_lazy_with(options));
+    let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
+    let verified = verify(&log, from, |position| bar.set_position(position.unsigned_abs())).await;
+    bar.finish_and_clear();
+    log.0.close().await;
+    database.close().await;
+    verified.map_err(|broken| match broken {
+        Broken::Store(error) => {
+            format!("{error}; the check needs a database with a log, and a login that may read log.events and log.head")
+                .into()
+        }
+        broken => broken.into(),
+    })
+}
+
+/// Rebuilds the claims, the snapshots or both from the log, and reports the differences that remain.
+pub(super) async fn rebuild_beside(settings: &Settings, claims: bool, snapshots: bool) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Inspect).await?;
+    let rebuilt = async {
+        let claims = if claims { Some(hospital.executor.rebuild_claims().await?) } else { None };
+        let snapshots = if snapshots { Some(hospital.executor.rebuild_snapshots().await?) } else { None };
+        Ok::<_, Failure>((claims, snapshots))
+    };
+    let rebuilt = rebuilt.await;
+    hospital.close().await;
+    let (claims, snapshots) = rebuilt?;
+    if let Some(count) = snapshots {
+        say(format_args!("the snapshots of {count} streams were made anew from the log"))?;
+    }
+    let advice = "two streams hold the same key or time according to the log; correct one of them by a command";
+    claims.map_or(Ok(ExitCode::SUCCESS), |report| tell_claims(&report, advice))
+}
+
+/// Prints how the claims compare with the log, and what to do about claims that differ. The exit code is that of a
+/// failure when they do.
+fn tell_claims(report: &ClaimsReport, advice: &str) -> Result<ExitCode, Failure> {
     let ClaimsReport { streams, skipped, differing, examples } = report;
     say(format_args!("the claims of {streams} streams were compared with the log, {differing} claims differ"))?;
     if *skipped > 0 {
@@ -56,4 +91,30 @@ fn tell(report: &ClaimsReport, advice: &str) -> Result<ExitCode, Failure> {
     }
     complain(format_args!("{differing} claims differ from the log; {advice}"));
     Ok(ExitCode::FAILURE)
+}
+
+/// Prints how snapshots, receipts and keys compare with the log. The exit code of a failure when something does not fit.
+fn tell_beside(report: &BesideReport) -> Result<Option<ExitCode>, Failure> {
+    let BesideReport { snapshots, skipped, receipts, subjects, faults, examples } = report;
+    say(format_args!(
+        "{snapshots} snapshots, {receipts} receipts and the keys of {subjects} people were compared with the log, \
+         {faults} do not fit"
+    ))?;
+    if *skipped > 0 {
+        say(format_args!(
+            "{skipped} snapshots were not compared: another release made them, one of the events cannot be read, or the \
+             person was erased"
+        ))?;
+    }
+    if *faults == 0 {
+        return Ok(None);
+    }
+    for example in examples {
+        eprintln!("hims: {example}");
+    }
+    eprintln!(
+        "hims: {faults} snapshots, receipts or keys do not fit the log; `hims rebuild --snapshots` makes the snapshots \
+         anew"
+    );
+    Ok(Some(ExitCode::FAILURE))
 }

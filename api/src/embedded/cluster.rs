@@ -77,10 +77,9 @@ impl Cluster {
         let mut single = self.account.command(&self.binaries.postgres);
         single.args(["--single", "-j", "-c", if options.durable { "fsync=on" } else { "fsync=off" }]);
         single.arg("-D").arg(aside).arg("template1");
+        let sql = format!("{}create database {DATABASE} owner hims_owner;\n", hims_projections::roles::ROLES);
         // In single-user mode with -j, a semicolon and an empty line end a command.
-        let sql =
-            format!("create role {DATABASE} login createrole;\n\ncreate database {DATABASE} owner {DATABASE};\n\n");
-        self.run(&mut single, &sql)?;
+        self.run(&mut single, &sql.replace(";\n", ";\n\n"))?;
         fs::rename(aside, &self.data).at(&self.data)?;
         let home = self.data.parent().unwrap_or(Path::new("/"));
         File::open(home).and_then(|it| it.sync_all()).at(home)

@@ -21,8 +21,10 @@ use tokio::sync::{oneshot, watch};
 use self::cluster::Cluster;
 pub use self::error::EmbeddedError;
 
-/// The name of the database, and of the user who owns it.
+/// The name of the database, and of the server's login.
 const DATABASE: &str = "hims";
+/// The login for migrations, a member of the role that owns the database and the log.
+const MIGRATOR: &str = "hims_migrator";
 const SUPERUSER: &str = "postgres";
 const PORT: &str = "5432";
 /// How long an orderly stop may last. After this time PostgreSQL is stopped at once, and the next start recovers.
@@ -54,7 +56,7 @@ impl EmbeddedOptions {
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
     pid: u32,
-    sockets: PathBuf,
+    sockets: Sockets,
     gone: watch::Receiver<bool>,
 }
 
@@ -72,7 +74,7 @@ impl EmbeddedPostgres {
             match Cluster::prepare(&options).and_then(|it| Ok((postmaster::start(&it, options.durable)?, it))) {
                 Err(error) => drop(ready.send(Err(error))),
                 Ok((mut child, cluster)) => {
-                    let server = Self { pid: child.id(), sockets: cluster.sockets.clone(), gone };
+                    let server = Self { pid: child.id(), sockets: Sockets(cluster.sockets.clone()), gone };
                     // If the caller no longer waits, the server is dropped here, and dropping stops it.
                     drop(ready.send(Ok(server)));
                     if let Err(error) = child.wait() {
@@ -91,22 +93,27 @@ impl EmbeddedPostgres {
         })
     }
 
-    /// Options to connect to the database of a server that another process runs on a data directory.
+    /// A server that another process runs on a data directory.
     ///
     /// # Errors
     /// When the data directory cannot be used.
-    pub fn reach(options: &EmbeddedOptions) -> Result<PgConnectOptions, EmbeddedError> {
-        Ok(options_for(&cluster::sockets_of(&options.data_dir)?, DATABASE).database(DATABASE))
+    pub fn reach(options: &EmbeddedOptions) -> Result<Sockets, EmbeddedError> {
+        cluster::sockets_of(&options.data_dir).map(Sockets)
     }
 
-    /// Options to connect to the database `hims` as its owner, the user `hims`.
+    /// Options to connect to the database `hims` with the server's login, the user `hims`.
     pub fn connect_options(&self) -> PgConnectOptions {
-        options_for(&self.sockets, DATABASE).database(DATABASE)
+        self.sockets.connect_options()
+    }
+
+    /// Options to connect to the database `hims` with the login for migrations.
+    pub fn migration_options(&self) -> PgConnectOptions {
+        self.sockets.migration_options()
     }
 
     /// Options to connect as the superuser, for what no other user may do, such as reading all statistics.
     pub fn superuser_options(&self) -> PgConnectOptions {
-        options_for(&self.sockets, SUPERUSER).database("postgres")
+        self.sockets.connect_options().username(SUPERUSER).database("postgres")
     }
 
     /// The process id of the server.
@@ -152,11 +159,24 @@ pub(crate) fn refuse_foreign(data_dir: &std::path::Path) -> Result<(), EmbeddedE
     account::Account::find()?.refuse_foreign(data_dir)
 }
 
-fn options_for(sockets: &std::path::Path, user: &str) -> PgConnectOptions {
-    PgConnectOptions::new_without_pgpass()
-        .socket(sockets)
-        .port(PORT.parse().unwrap_or_default())
-        .username(user)
-        .ssl_mode(PgSslMode::Disable)
-        .application_name("hims")
+/// The folder with the socket of a running server.
+#[derive(Debug, Clone)]
+pub struct Sockets(PathBuf);
+
+impl Sockets {
+    /// Options to connect to the database `hims` with the server's login, the user `hims`.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.0)
+            .port(PORT.parse().unwrap_or_default())
+            .username(DATABASE)
+            .database(DATABASE)
+            .ssl_mode(PgSslMode::Disable)
+            .application_name("hims")
+    }
+
+    /// Options to connect to the database `hims` with the login for migrations.
+    pub fn migration_options(&self) -> PgConnectOptions {
+        self.connect_options().username(MIGRATOR)
+    }
 }

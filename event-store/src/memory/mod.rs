@@ -1,7 +1,7 @@
 mod claimed;
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -9,9 +9,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::claimed::{Claimed, Recounted};
+use crate::beside::{self, ReceiptsReport};
 use crate::chain::{GENESIS, Hash};
-use crate::prepare::{Key, Prepared, claim, open_state, prepare, seal_state};
+use crate::prepare::{Key, Prepared, claim, prepare};
 use crate::recount::{ClaimsOf, ClaimsReport, recount};
+use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
     Append, AppendError, Appended, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
     Snapshot, StoreError, Upcasters, Vault, VaultError, Wanted,
@@ -33,7 +35,7 @@ struct Log {
     versions: HashMap<Uuid, i32>,
     claimed: Claimed,
     receipts: HashMap<Uuid, Receipt>,
-    snapshots: HashMap<Uuid, (Snapshot, Option<Uuid>)>,
+    snapshots: BTreeMap<Uuid, StoredSnapshot>,
 }
 
 impl MemoryEventStore {
@@ -70,6 +72,11 @@ impl MemoryEventStore {
 }
 
 impl Log {
+    /// The hash of the event at a version of a stream; `None` when the stream does not have the version.
+    fn hash_of(&self, stream_id: Uuid, version: i32) -> Option<Hash> {
+        self.events.iter().find(|event| event.stream_id == stream_id && event.version == version).map(|it| it.hash)
+    }
+
     fn check(&self, request: &Prepared) -> Result<(), AppendError> {
         if let Some(receipt) = request.receipt.as_ref().filter(|it| self.receipts.contains_key(&it.command_id)) {
             return Err(AppendError::Repeated { command_id: receipt.command_id });
@@ -192,18 +199,40 @@ impl EventStore for MemoryEventStore {
         Ok(recounted.compare(&self.log().claimed))
     }
 
-    async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
+    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError> {
         let recounted = self.recount(claims_of).await?;
-        let claimed = &mut self.log().claimed;
-        recounted.mend(claimed);
-        Ok(recounted.compare(claimed))
+        let report = {
+            let claimed = &mut self.log().claimed;
+            recounted.mend(claimed);
+            recounted.compare(claimed)
+        };
+        self.append(note).await?;
+        Ok(report)
+    }
+
+    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError> {
+        let log = self.log();
+        let is_founded = |receipt: &&Receipt| {
+            let of_command =
+                |event: &Recorded| event.circumstances().is_ok_and(|it| it.command_id == receipt.command_id);
+            let (first, last) = (receipt.first - 1, receipt.last);
+            let events = usize::try_from(first).ok().zip(usize::try_from(last).ok());
+            events.and_then(|(first, last)| log.events.get(first..last)).is_some_and(|it| it.iter().all(of_command))
+        };
+        let unfounded = log.receipts.values().filter(|receipt| !is_founded(receipt)).map(|it| it.command_id);
+        let mut examples: Vec<_> = unfounded.collect();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let (receipts, unfounded) = (count(log.receipts.len()), count(examples.len()));
+        examples.sort_unstable();
+        examples.truncate(beside::EXAMPLES);
+        Ok(ReceiptsReport { receipts, unfounded, examples })
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
         let found = self.log().snapshots.get(&stream_id).cloned();
-        let Some((mut snapshot, subject)) = found else { return Ok(None) };
-        open_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
-        Ok(Some(snapshot))
+        let Some(stored) = found else { return Ok(None) };
+        let hash = self.log().hash_of(stream_id, stored.version);
+        stored.open(&self.vault, (stream_type, stream_id), hash.as_ref()).await
     }
 
     async fn save_snapshot(
@@ -211,15 +240,35 @@ impl EventStore for MemoryEventStore {
         stream_type: &'static str,
         stream_id: Uuid,
         subject: Option<Uuid>,
-        mut snapshot: Snapshot,
+        snapshot: Snapshot,
     ) -> Result<(), StoreError> {
-        seal_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
-        let mut log = self.log();
-        let kept = log.snapshots.get(&stream_id).map(|(kept, _)| (kept.version, kept.state_version));
-        if kept.is_none_or(|(version, form)| version < snapshot.version || form != snapshot.state_version) {
-            log.snapshots.insert(stream_id, (snapshot, subject));
+        let hash = self.log().hash_of(stream_id, snapshot.version);
+        let Some(hash) = hash else { return Ok(()) };
+        if is_superfluous(&snapshot, self.snapshot(stream_type, stream_id).await?.as_ref()) {
+            return Ok(());
         }
+        let stored = StoredSnapshot::seal(&self.vault, (stream_type, stream_id), &hash, subject, snapshot).await?;
+        self.log().snapshots.insert(stream_id, stored);
         Ok(())
+    }
+
+    async fn snapshots(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let later = (Bound::Excluded(after), Bound::Unbounded);
+        Ok(self.log().snapshots.range(later).map(|(id, _)| *id).take(limit).collect())
+    }
+
+    async fn forget_snapshots(&self) -> Result<u64, StoreError> {
+        let forgotten = std::mem::take(&mut self.log().snapshots);
+        Ok(u64::try_from(forgotten.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn streams_of_version(&self, version: i32) -> Result<Vec<(String, Uuid)>, StoreError> {
+        let log = self.log();
+        let events = log.events.iter().filter(|event| event.version == version);
+        let mut streams: Vec<_> = events.map(|event| (event.stream_type.clone(), event.stream_id)).collect();
+        streams.sort_by_key(|(_, stream_id)| *stream_id);
+        Ok(streams)
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -230,8 +279,13 @@ impl EventStore for MemoryEventStore {
         Ok(*self.head.borrow())
     }
 
-    async fn head_hash(&self) -> Result<Hash, StoreError> {
-        Ok(self.log().events.last().map_or(GENESIS, |it| it.hash))
+    async fn end(&self) -> Result<(Position, Hash), StoreError> {
+        Ok(self.log().events.last().map_or((0, GENESIS), |it| (it.position, it.hash)))
+    }
+
+    async fn misplaced(&self, _: Position) -> Result<Option<Position>, StoreError> {
+        // Nobody can write this log in another way than by an append, which counts the versions.
+        Ok(None)
     }
 
     async fn confirm(&self) -> Result<(), StoreError> {

@@ -12,7 +12,8 @@ use super::read;
 use crate::bounded::{self, ANSWER, lend, within};
 use crate::{LogClock, Position};
 
-const CHANNEL: &str = "log_head";
+/// The channel on which processes notify each other of the position of the head.
+pub(super) const CHANNEL: &str = "log_head";
 /// Commits within this time are announced by one notification.
 const COALESCE: Duration = Duration::from_millis(20);
 

@@ -2,9 +2,11 @@
 
 mod attempt;
 mod batch;
+mod beside;
 mod check;
 mod feed;
 mod keys;
+mod log;
 mod read;
 mod recount;
 mod write;
@@ -20,10 +22,13 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+pub use self::log::PgLog;
 use self::writer::{Known, Pending, Writer};
+use crate::beside::ReceiptsReport;
 use crate::chain::Hash;
-use crate::prepare::{open_state, prepare, seal_state};
+use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport};
+use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
     Append, AppendError, Appended, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded, Snapshot,
     StoreError, Upcasters, Vault, Wanted,
@@ -121,6 +126,17 @@ impl PgEventStore {
     }
 }
 
+impl PgEventStore {
+    /// Checks that a master key is the one that wrapped the subject keys of a log.
+    ///
+    /// # Errors
+    /// When another master key wrapped the subject keys of the log ([`VaultError::Forged`](crate::VaultError::Forged)),
+    /// or the database does not answer.
+    pub async fn prove_key(pool: PgPool, master: MasterKey) -> Result<(), StoreError> {
+        Ok(Vault::new(master, Arc::new(keys::PgKeys(pool))).prove().await?)
+    }
+}
+
 #[async_trait]
 impl EventStore for PgEventStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
@@ -170,14 +186,20 @@ impl EventStore for PgEventStore {
         recount::compare(&self.pool, &self.vault, &self.upcasters, claims_of).await
     }
 
-    async fn mend_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
-        recount::mend(&self.pool, &self.vault, &self.upcasters, claims_of).await
+    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError> {
+        let note = prepare(note, &self.vault, &self.upcasters).await?;
+        recount::mend(&self.pool, &self.vault, &self.upcasters, claims_of, &note).await
+    }
+
+    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError> {
+        beside::unfounded_receipts(&self.pool).await
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
-        let Some((mut snapshot, subject)) = read::snapshot(&self.pool, stream_id).await? else { return Ok(None) };
-        open_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
-        Ok(Some(snapshot))
+        match beside::snapshot(&self.pool, stream_id).await? {
+            Some((stored, hash)) => stored.open(&self.vault, (stream_type, stream_id), hash.as_ref()).await,
+            None => Ok(None),
+        }
     }
 
     async fn save_snapshot(
@@ -185,10 +207,26 @@ impl EventStore for PgEventStore {
         stream_type: &'static str,
         stream_id: Uuid,
         subject: Option<Uuid>,
-        mut snapshot: Snapshot,
+        snapshot: Snapshot,
     ) -> Result<(), StoreError> {
-        seal_state(&self.vault, (stream_type, stream_id), subject, &mut snapshot.state).await?;
-        read::save_snapshot(&self.pool, stream_id, subject, &snapshot).await
+        let Some(hash) = beside::hash_of(&self.pool, stream_id, snapshot.version).await? else { return Ok(()) };
+        if is_superfluous(&snapshot, self.snapshot(stream_type, stream_id).await?.as_ref()) {
+            return Ok(());
+        }
+        let stored = StoredSnapshot::seal(&self.vault, (stream_type, stream_id), &hash, subject, snapshot).await?;
+        beside::save_snapshot(&self.pool, stream_id, stored).await
+    }
+
+    async fn snapshots(&self, after: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+        beside::snapshots(&self.pool, after, limit).await
+    }
+
+    async fn forget_snapshots(&self) -> Result<u64, StoreError> {
+        beside::forget_snapshots(&self.pool).await
+    }
+
+    async fn streams_of_version(&self, version: i32) -> Result<Vec<(String, Uuid)>, StoreError> {
+        beside::streams_of_version(&self.pool, version).await
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -199,8 +237,13 @@ impl EventStore for PgEventStore {
         Ok(read::head(&self.pool, &self.clock).await?.position)
     }
 
-    async fn head_hash(&self) -> Result<Hash, StoreError> {
-        Ok(read::head(&self.pool, &self.clock).await?.hash)
+    async fn end(&self) -> Result<(Position, Hash), StoreError> {
+        let head = read::head(&self.pool, &self.clock).await?;
+        Ok((head.position, head.hash))
+    }
+
+    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {
+        read::misplaced(&self.pool, from).await
     }
 
     async fn confirm(&self) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! The queries that read the log, and the writes of receipts and snapshots that no event belongs to.
+//! The queries that read the log, and the writes of receipts that no event belongs to.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::bounded::{ANSWER, LONG_ANSWER, lend, within};
 use crate::chain::Hash;
-use crate::{LogClock, Position, Receipt, Recorded, Snapshot, StoreError, Wanted};
+use crate::{LogClock, Position, Receipt, Recorded, StoreError, Wanted};
 
 /// Up to this number, events are read within [`ANSWER`].
 const FEW: i64 = 1_000;
@@ -107,6 +107,21 @@ pub(super) async fn load(pool: &PgPool, stream_id: Uuid, after: i32, limit: i32)
     .fetch_all(&mut *db);
     let events = within(ANSWER, events).await;
     Ok(db.back(events)?)
+}
+
+/// The first event, at a position or after it, whose version is not the next version of its stream. Only the streams
+/// that have an event there are looked at.
+pub(super) async fn misplaced(db: &PgPool, from: Position) -> Result<Option<Position>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select min(position)
+           from (select position, version, row_number() over (partition by stream_id order by position) as place
+                   from log.events
+                  where $1 <= 1 or stream_id in (select stream_id from log.events where position >= $1)) as numbered
+          where version <> place and position >= $1",
+    )
+    .bind(from)
+    .fetch_one(db)
+    .await?)
 }
 
 pub(super) async fn read(pool: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -224,44 +239,6 @@ pub(super) async fn acknowledge(
     .fetch_optional(&mut *db);
     let position = within(ANSWER, position).await;
     Ok(db.back(position)?)
-}
-
-pub(super) async fn snapshot(pool: &PgPool, stream_id: Uuid) -> Result<Option<(Snapshot, Option<Uuid>)>, StoreError> {
-    let mut db = lend(pool).await?;
-    let row = sqlx::query("select version, state_version, state, subject_id from log.snapshots where stream_id = $1")
-        .bind(stream_id)
-        .fetch_optional(&mut *db);
-    let row = within(ANSWER, row).await;
-    let snapshot = db.back(row)?.map(|row| {
-        let snapshot = Snapshot { version: row.try_get(0)?, state_version: row.try_get(1)?, state: row.try_get(2)? };
-        Ok::<_, sqlx::Error>((snapshot, row.try_get(3)?))
-    });
-    Ok(snapshot.transpose()?)
-}
-
-pub(super) async fn save_snapshot(
-    pool: &PgPool,
-    stream_id: Uuid,
-    subject: Option<Uuid>,
-    snapshot: &Snapshot,
-) -> Result<(), StoreError> {
-    let mut db = lend(pool).await?;
-    let saved = sqlx::query(
-        "insert into log.snapshots (stream_id, version, state_version, state, subject_id) values ($1, $2, $3, $4, $5)
-         on conflict (stream_id) do update
-            set version = excluded.version, state_version = excluded.state_version, state = excluded.state,
-                subject_id = excluded.subject_id
-          where log.snapshots.version < excluded.version or log.snapshots.state_version <> excluded.state_version",
-    )
-    .bind(stream_id)
-    .bind(snapshot.version)
-    .bind(snapshot.state_version)
-    .bind(&snapshot.state)
-    .bind(subject)
-    .execute(&mut *db);
-    let saved = within(ANSWER, saved).await;
-    db.back(saved)?;
-    Ok(())
 }
 
 /// Writes a receipt that is larger than any free page, so that the file of the table grows, and takes it back. Fails as

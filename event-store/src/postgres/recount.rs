@@ -5,10 +5,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use super::read;
-use crate::prepare::{self, Key, PreparedClaim};
+use super::feed::CHANNEL;
+use super::read::{self, Head};
+use crate::chain::{Body, timestamp};
+use crate::prepare::{self, Key, Prepared, PreparedClaim};
 use crate::recount::{ClaimDifference, ClaimsOf, ClaimsReport, EXAMPLES, recount};
-use crate::{Recorded, StoreError, Upcasters, Vault};
+use crate::{AppendError, Recorded, StoreError, Upcasters, Vault};
 
 /// How many events are fetched at a time.
 const PAGE: i64 = 5_000;
@@ -59,7 +61,8 @@ const MEND: [&str; 6] = [
 ];
 
 /// The bounds of a session while it goes through the whole log: a statement may take long, but not the pause after it.
-const UNHURRIED: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
+pub(super) const UNHURRIED: &str =
+    "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
 
 /// Compares the stored claims with the recomputed claims, as of one moment.
 pub(super) async fn compare(
@@ -74,23 +77,74 @@ pub(super) async fn compare(
     Ok(ClaimsReport { streams, skipped, ..differences(&mut transaction).await? })
 }
 
-/// Rebuilds the claims from the log while the locked head makes appends wait. Reports the differences that remain.
+/// Rebuilds the claims from the log while the locked head makes appends wait, and records the events of `note` behind
+/// the head. Reports the differences that remain.
 pub(super) async fn mend(
     pool: &PgPool,
     vault: &Vault,
     upcasters: &Upcasters,
     claims_of: &ClaimsOf,
-) -> Result<ClaimsReport, StoreError> {
-    let mut transaction = pool.begin().await?;
-    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
-    read::head_locked(&mut transaction).await?;
+    note: &Prepared,
+) -> Result<ClaimsReport, AppendError> {
+    let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await.map_err(StoreError::from)?;
+    let head = read::head_locked(&mut transaction).await.map_err(StoreError::from)?;
     let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
-    for statement in MEND {
-        sqlx::query(statement).execute(&mut *transaction).await?;
-    }
-    let left = differences(&mut transaction).await?;
-    transaction.commit().await?;
+    let left = async {
+        for statement in MEND {
+            sqlx::query(statement).execute(&mut *transaction).await?;
+        }
+        let left = differences(&mut transaction).await?;
+        record(&mut transaction, head, note).await?;
+        transaction.commit().await?;
+        Ok::<_, sqlx::Error>(left)
+    };
+    let left = left.await.map_err(StoreError::from)?;
     Ok(ClaimsReport { streams, skipped, ..left })
+}
+
+/// Records the events of new streams behind the locked head.
+async fn record(db: &mut PgConnection, mut head: Head, note: &Prepared) -> Result<(), sqlx::Error> {
+    let now = sqlx::query_scalar("select greatest(clock_timestamp(), $1)").bind(head.recorded_at);
+    head.recorded_at = now.fetch_one(&mut *db).await?;
+    for stream in &note.streams {
+        for (event, version) in stream.events.iter().zip(1..) {
+            head.position += 1;
+            let body = Body {
+                position: head.position,
+                stream_type: stream.stream_type,
+                stream_id: stream.stream_id,
+                version,
+                event_type: &event.event_type,
+                schema_version: event.schema_version,
+                recorded_at: &timestamp(head.recorded_at),
+                data: &event.data,
+                metadata: &stream.metadata,
+            };
+            head.hash = body.hash(&head.hash);
+            sqlx::query(
+                "insert into log.events (position, stream_type, stream_id, version, event_type, schema_version,
+                                         recorded_at, data, metadata, hash)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9::text::json, $10)",
+            )
+            .bind(body.position)
+            .bind(body.stream_type)
+            .bind(body.stream_id)
+            .bind(body.version)
+            .bind(body.event_type)
+            .bind(body.schema_version)
+            .bind(head.recorded_at)
+            .bind(body.data)
+            .bind(body.metadata)
+            .bind(head.hash)
+            .execute(&mut *db)
+            .await?;
+        }
+    }
+    let moved = sqlx::query("update log.head set position = $1, hash = $2, recorded_at = $3");
+    moved.bind(head.position).bind(head.hash).bind(head.recorded_at).execute(&mut *db).await?;
+    let told = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(head.position.to_string());
+    told.execute(db).await.map(drop)
 }
 
 /// Fills the temporary tables with recomputed claims. Tells how many streams were recomputed and how many could not be.

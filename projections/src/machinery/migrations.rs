@@ -1,8 +1,8 @@
 //! The migrations of the database, up and down: the files of `migrations/`, compiled in.
 //!
-//! Only one node runs migrations at a time, each migration in its own transaction. The session is closed afterwards,
-//! which releases the lock even when a migration fails. The session has a fixed search path, since a migration changes
-//! the search path of the database.
+//! Only one node runs migrations at a time, each migration in its own transaction, as the role `hims_owner`. The session
+//! is closed afterwards, which releases the lock even when a migration fails. The session has a fixed search path, since
+//! a migration changes the search path of the database.
 //!
 //! Migrations of the read tables are noted as applied, but not run one by one: all of them together make the read
 //! tables as a whole in a new schema. While the log is empty, this is done at once, in the schema `hims`. Where the log
@@ -13,13 +13,18 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::{MigrateError, Migration as File, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use thiserror::Error;
 
 use crate::READ_SCHEMA;
 use crate::machinery::form::{self, Standing};
 use crate::machinery::rebuild::{self, schema};
+use crate::machinery::roles;
 
 /// The prefix of the description of each migration that makes read tables.
 const READ: &str = "read ";
+
+/// The description of the migrations that keep the log: `log`, or a text that begins with this word.
+const LOG: &str = "log";
 
 /// The table of applied migrations, with its schema, so that the name does not depend on the search path.
 const TABLE: &str = "public._sqlx_migrations";
@@ -47,6 +52,10 @@ fn makes_read_tables(file: &File) -> bool {
     file.description.starts_with(READ)
 }
 
+fn keeps_the_log(file: &File) -> bool {
+    file.description.split(' ').next() == Some(LOG)
+}
+
 /// The number of the last migration that makes read tables.
 pub(crate) fn last_read() -> i64 {
     ups().filter(|file| makes_read_tables(file)).map(|file| file.version).max().unwrap_or(0)
@@ -63,14 +72,46 @@ pub struct Migration {
     pub applied_at: Option<DateTime<Utc>>,
 }
 
+/// Why migrations were not applied or taken back.
+#[derive(Debug, Error)]
+pub enum MigrationError {
+    /// The login has no right to run migrations.
+    #[error(
+        "the login may not run migrations: give HIMS_MIGRATION_URL, the URL of a login that is a member of hims_owner; if \
+         the roles do not exist yet, make them first (docs/operators.md, \"Your own database\")"
+    )]
+    NotTheOwner,
+    /// The migrations to take back include one that keeps the log, and events exist.
+    #[error(
+        "the log holds {0} events, and taking back these migrations would delete them for good: take back fewer, or \
+         give --delete-all-events to delete every event"
+    )]
+    HoldsEvents(i64),
+    /// A migration failed.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database does not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// What may be lost by taking migrations back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing but what follows from the log. Migrations that keep the log are not taken back while events exist.
+    NoEvent,
+    /// Every event of the log.
+    AllEvents,
+}
+
 /// Applies the pending migrations. When several nodes do this at once, one node applies the migrations and the others
 /// wait. Living read tables stay as they are and go on answering; [`Standing`](crate::Standing) says whether a rebuild
 /// is due.
 ///
 /// # Errors
-/// When the database does not answer, a migration fails (and leaves nothing behind), the file of an applied migration
-/// was altered, or a newer program applied a migration that this program does not know.
-pub async fn up(pool: &PgPool) -> Result<(), MigrateError> {
+/// When the database does not answer, the login may not run migrations, a migration fails (and leaves nothing behind),
+/// the file of an applied migration was altered, or a newer program applied a migration that this program does not know.
+pub async fn up(pool: &PgPool) -> Result<(), MigrationError> {
     in_session(pool, async |session| {
         let files: Vec<_> = ups().collect();
         for of_a_kind in files.chunk_by(|one, next| makes_read_tables(one) == makes_read_tables(next)) {
@@ -121,15 +162,22 @@ pub async fn standing(pool: &PgPool) -> Result<Standing, sqlx::Error> {
 }
 
 /// Reverts the last migrations: as many as `steps` says, or all. Everything that these migrations made is dropped with
-/// its contents, the log included. Waits for a running rebuild.
+/// its contents. Waits for a running rebuild.
 ///
 /// # Errors
-/// As [`up`].
-pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateError> {
+/// As [`up`]; also when events exist that would be deleted, unless `loss` allows this. Nothing is reverted then.
+pub async fn down(pool: &PgPool, steps: Option<usize>, loss: Loss) -> Result<(), MigrationError> {
     in_session(pool, async |session| {
         let mut applied: Vec<i64> = applied(session).await?.into_iter().map(|it| it.0).collect();
         let kept = applied.len().saturating_sub(steps.unwrap_or(usize::MAX));
         let taken_back = applied.split_off(kept);
+        if ups().any(|it| keeps_the_log(it) && taken_back.contains(&it.version)) {
+            match loss {
+                Loss::NoEvent => refuse_to_lose_events(session).await?,
+                // The migration itself refuses as well, since events may be recorded meanwhile.
+                Loss::AllEvents => session.execute("set hims.delete_all_events = 'yes'").await.map(drop)?,
+            }
+        }
         // Keeps rebuilds away: tables that are swapped in meanwhile would claim the form with the reverted migrations.
         sqlx::query("select pg_advisory_lock($1)").bind(rebuild::LOCK).execute(&mut *session).await?;
         let of_read_tables = ups().find(|it| makes_read_tables(it) && taken_back.contains(&it.version));
@@ -137,16 +185,21 @@ pub async fn down(pool: &PgPool, steps: Option<usize>) -> Result<(), MigrateErro
             // The form is cleared before anything is dropped, so that no program relies on incomplete tables.
             form::forget(session, first.version).await?;
         }
-        MIGRATOR.undo(session, applied.last().copied().unwrap_or(0)).await
+        Ok(MIGRATOR.undo(session, applied.last().copied().unwrap_or(0)).await?)
     })
     .await
+}
+
+async fn refuse_to_lose_events(session: &mut PgConnection) -> Result<(), MigrationError> {
+    let events: i64 = sqlx::query_scalar("select count(*) from log.events").fetch_one(session).await?;
+    if events > 0 { Err(MigrationError::HoldsEvents(events)) } else { Ok(()) }
 }
 
 /// Every migration, in order, and when it was applied.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, MigrateError> {
+pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, sqlx::Error> {
     let applied = applied(&mut *pool.acquire().await?).await?;
     let status = ups().map(|file| Migration {
         version: file.version,
@@ -166,13 +219,22 @@ async fn applied(session: &mut PgConnection) -> Result<Vec<(i64, DateTime<Utc>)>
     sqlx::query_as(sql).fetch_all(session).await
 }
 
+/// Does work in a session of its own, as the owner of the log.
 async fn in_session<T>(
     pool: &PgPool,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, MigrateError>,
-) -> Result<T, MigrateError> {
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, MigrationError>,
+) -> Result<T, MigrationError> {
+    /// The error code of PostgreSQL for a missing right.
+    const INSUFFICIENT_PRIVILEGE: &str = "42501";
     let mut session = pool.acquire().await?.detach();
     session.execute(SESSION).await?;
-    let done = work(&mut session).await;
+    let done = match roles::become_owner(&mut session).await {
+        Ok(()) => work(&mut session).await,
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
+            Err(MigrationError::NotTheOwner)
+        }
+        Err(error) => Err(error.into()),
+    };
     session.close().await?;
     done
 }

@@ -12,6 +12,7 @@ pub mod query;
 pub(crate) mod reason;
 pub(crate) mod rebuild;
 pub(crate) mod renewal;
+pub mod roles;
 pub(crate) mod runner;
 pub(crate) mod stamps;
 pub(crate) mod table;

@@ -93,7 +93,7 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         stamps: Stamps::new(stored.version, stored.recorded_at, user_id),
     };
     if let Some(DomainEvent::Access(event)) = event {
-        row.success = false;
+        row.success = *event == access::Event::ClaimsRebuilt;
         match event {
             access::Event::CommandRefused { command, code, stream_type, stream_id } => {
                 row.resource_type.clone_from(stream_type);
@@ -105,6 +105,7 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
                 row.resource_id = user_id.map(Uuid::from);
                 row.error_message = Some(format!("start-session: {code}"));
             }
+            access::Event::ClaimsRebuilt => {}
             access::Event::RefusalsLost { count } => {
                 row.error_message = Some(format!("{count} refused attempts were not recorded one by one"));
             }

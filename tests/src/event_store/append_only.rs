@@ -1,5 +1,5 @@
-//! Recorded events cannot be changed: neither by the role of the server, which lacks the rights, nor by the owner of
-//! the tables, whom triggers stop.
+//! Recorded events cannot be changed: neither by the login of the server and its roles, which lack the rights, nor by the
+//! owner of the log, whom triggers stop.
 
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
@@ -23,18 +23,38 @@ async fn refusal(pool: &PgPool, sql: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn the_servers_own_role_has_no_right_to_it() {
+async fn the_servers_own_login_and_role_have_no_right_to_it() {
     let log = log_of_two().await;
-    let writer = log.database().pool_as("hims_writer");
-    for sql in [
+    let statements = [
         "update log.events set data = '{}' where position = 1",
         "delete from log.events where position = 2",
         "truncate log.events",
         "delete from log.head",
+        "truncate log.head",
         "alter table log.events disable trigger all",
+        "alter table log.head disable trigger head_stays",
+        "drop trigger events_append_only on log.events",
+        "alter table log.events owner to hims",
+        "create or replace function log.refuse_change() returns trigger language plpgsql as 'begin return null; end'",
+        "create trigger another before insert on log.events execute function log.refuse_change()",
         "drop table log.events",
-    ] {
+        "drop schema log cascade",
+        "create table log.another ()",
+        "set session_replication_role = replica",
+    ];
+    let writer = log.database().pool_as("hims_writer");
+    for sql in statements {
         refusal(&writer, sql).await;
+    }
+    let becoming_owner = [
+        "set role hims_owner",
+        "set role hims_migrator",
+        "grant hims_owner to hims",
+        "alter role hims createrole",
+        "set session authorization hims_migrator",
+    ];
+    for sql in statements.into_iter().chain(becoming_owner) {
+        refusal(&log.database().owner, sql).await;
     }
     assert_eq!(log.proved_length().await, 2);
 }
@@ -50,7 +70,7 @@ async fn triggers_refuse_it_to_the_owner() {
         ("delete from log.head", "DELETE of head"),
         ("truncate log.head", "TRUNCATE of head"),
     ] {
-        let refused = refusal(&log.database().owner, sql).await;
+        let refused = refusal(&log.database().migrator(), sql).await;
         assert_eq!(refused, format!("the event log is append-only: {verb} is refused"));
     }
     assert_eq!(log.proved_length().await, 2);

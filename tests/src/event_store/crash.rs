@@ -36,7 +36,7 @@ async fn nothing_acknowledged_is_lost_and_the_store_goes_on() {
     let folder = scratch("crash");
     let start = async || EmbeddedPostgres::start(EmbeddedOptions::new(folder.path())).await.expect("PostgreSQL starts");
     let mut server = start().await;
-    migrations::up(&pool_as("hims", &server.connect_options())).await.expect("migrated");
+    migrations::up(&pool_as("hims_owner", &server.migration_options())).await.expect("migrated");
     let pool = pool_as("hims_writer", &server.connect_options());
     let store = PgEventStore::connect(pool, key(), Upcasters::default(), PgOptions::default()).await.expect("a store");
     let store: Arc<dyn EventStore> = Arc::new(store);

@@ -5,6 +5,7 @@ mod fixture;
 
 // Tests that run on the log in memory and on the log in PostgreSQL.
 mod appends;
+mod beside;
 mod bookings;
 mod claims;
 mod history;

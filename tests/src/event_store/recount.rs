@@ -31,6 +31,12 @@ fn held(key: &str, owner: Uuid) -> [Claim; 3] {
     ]
 }
 
+/// The append that is recorded when the claims are rebuilt.
+fn note() -> Append {
+    let event = NewEvent { event_type: "note.rebuilt".to_owned(), data: json!({}) };
+    Append::stream(StreamAppend::begin("note", id(), [event]))
+}
+
 /// Begins a stream whose event names a key, with the given claims instead of those that follow from the event.
 async fn named(log: &Log, key: &str, claims: impl IntoIterator<Item = Claim>) -> Result<Uuid, AppendError> {
     let owner = id();
@@ -74,8 +80,11 @@ async fn claims_are_made_anew_from_the_events(log: Log) {
     let [name, ..] = held("zz", Uuid::nil());
     named(&log, "bb", [name]).await.expect("another claim");
     assert_eq!(log.store().compare_claims(&claims_of).await.expect("compared").differing, 7);
-    let mended = log.store().mend_claims(&claims_of).await.expect("mended");
+    let mended = log.store().mend_claims(&claims_of, note()).await.expect("mended");
     assert_eq!((mended.streams, mended.differing), (2, 0), "{mended:?}");
+    // The head has moved, so that no append that relied on the former claims can be written.
+    assert_eq!(log.proved_length().await, 3);
+    assert_eq!(log.events().await.pop().expect("the note").event_type, "note.rebuilt");
     assert_eq!(log.store().owners("name", "a").await.expect("owners"), [none]);
     assert!(log.store().owners("name", "zz").await.expect("owners").is_empty());
     // The rebuilt claims are in force: the key and the minute are taken.
@@ -88,7 +97,7 @@ async fn claims_are_made_anew_from_the_events(log: Log) {
 
 async fn a_key_that_two_streams_hold_goes_to_one_of_them(log: Log) {
     let both = [named(&log, "a", []).await.expect("one"), named(&log, "a", []).await.expect("another")];
-    let mended = log.store().mend_claims(&claims_of).await.expect("mended");
+    let mended = log.store().mend_claims(&claims_of, note()).await.expect("mended");
     let owners = log.store().owners("name", "a").await.expect("owners");
     assert!(owners.len() == 1 && both.contains(&owners[0]), "{owners:?}");
     // The stream that came second lacks the unique key and the booked minute; the shared key is held by both streams.

@@ -15,7 +15,7 @@ use crate::support::{Proxy, Standby, pool_as, scratch, until};
 async fn what_is_found_in_the_log_after_a_lost_connection_waits_for_the_standby() {
     let folder = scratch("primary");
     let primary = EmbeddedPostgres::start(EmbeddedOptions::new(folder.path())).await.expect("a primary");
-    let owner = PgPoolOptions::new().connect_lazy_with(primary.connect_options());
+    let owner = PgPoolOptions::new().connect_lazy_with(primary.migration_options());
     migrations::up(&owner).await.expect("migrated");
     let mut standby = Standby::of(&primary).await;
     let proxy = Proxy::before(&primary.connect_options());

@@ -86,6 +86,49 @@ async fn an_event_that_no_append_recorded_is_found() {
     assert!(matches!(broken, Broken::Missing(6)), "{broken}");
 }
 
+/// Gives the head the hash of the last event, as somebody would who forges the end of the log.
+const REHEAD: &str = "update log.head set hash = (select hash from log.events order by position desc limit 1)";
+
+#[tokio::test]
+async fn versions_with_a_gap_and_times_that_go_back_are_found_behind_fitting_hashes() {
+    let broken = broken_by(&["update log.events set version = 7 where position = 5", REHASH, REHEAD]).await;
+    assert!(matches!(broken, Broken::Version(5)), "{broken}");
+    let earlier = "update log.events set recorded_at = recorded_at - interval '1 microsecond' where position = 5";
+    let broken = broken_by(&[earlier, REHASH, REHEAD]).await;
+    assert!(matches!(broken, Broken::Time(5)), "{broken}");
+}
+
+#[tokio::test]
+async fn a_check_from_a_position_on_also_knows_what_comes_before() {
+    let log = Log::in_postgres().await;
+    let (one, other) = (id(), id());
+    for (stream, version) in [(one, 0), (other, 0), (one, 1), (other, 1), (one, 2)] {
+        let stream = StreamAppend::at("account", stream, version, [credited(1)]);
+        log.append(Append::stream(stream)).await.expect("appended");
+    }
+    for from in [-1, 0, 1, 3, 5, 6] {
+        let verified = verify(log.store(), from, |_| {}).await.expect("the log is whole");
+        assert_eq!((verified.first, verified.last), (from.max(1), 5), "from {from}");
+    }
+    for from in [7, 100, i64::MAX] {
+        let refused = verify(log.store(), from, |_| {}).await.expect_err("the log is shorter");
+        assert!(matches!(refused, Broken::NothingThere(5)), "from {from}: {refused}");
+    }
+    let mut superuser: PgConnection = log.database().superuser().await;
+    for change in [
+        "set session_replication_role = replica",
+        "update log.events set version = 4 where position = 5",
+        REHASH,
+        REHEAD,
+    ] {
+        superuser.execute(change).await.expect("changed");
+    }
+    for from in [1, 4, 5] {
+        let broken = verify(log.store(), from, |_| {}).await.expect_err("a version is missing");
+        assert!(matches!(broken, Broken::Version(5)), "from {from}: {broken}");
+    }
+}
+
 #[tokio::test]
 async fn an_end_that_was_rewritten_with_fitting_hashes_is_found_by_what_is_noted_beside_the_log() {
     let change = r#"update log.events set data = '{"amount":1000}' where position = 5"#;

@@ -45,10 +45,10 @@ async fn work_until(client: &Client, kill: impl Fn()) -> BTreeMap<String, i64> {
     all
 }
 
-/// Connections of the owner to the embedded database of a running server.
+/// Connections of the server's login to the embedded database of a running server.
 fn owner(data_dir: &Path) -> PgPool {
-    let options = EmbeddedPostgres::reach(&EmbeddedOptions::new(data_dir)).expect("a running PostgreSQL");
-    PgPoolOptions::new().max_connections(2).connect_lazy_with(options)
+    let running = EmbeddedPostgres::reach(&EmbeddedOptions::new(data_dir)).expect("a running PostgreSQL");
+    PgPoolOptions::new().max_connections(2).connect_lazy_with(running.connect_options())
 }
 
 /// Checks that every acknowledged registration is in the log and in the tables, that the log has no gap and its hash

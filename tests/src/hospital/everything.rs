@@ -31,6 +31,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     reception.send(reception.request(reqwest::Method::DELETE, "/api/v1/sessions/current")).await;
     // This event comes when thousands of refusals wait to be recorded.
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
+    // An operator has the claims rebuilt on the command line.
+    record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
 }
 
 async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {

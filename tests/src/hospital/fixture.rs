@@ -99,7 +99,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    async fn start(settings: Settings, surroundings: Surroundings, demo: bool) -> Self {
+    pub(super) async fn start(settings: Settings, surroundings: Surroundings, demo: bool) -> Self {
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let serve = async move || {

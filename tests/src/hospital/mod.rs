@@ -3,6 +3,7 @@
 mod access;
 mod access_matrix;
 mod answer;
+mod backup;
 mod claims;
 mod client;
 mod clocks;
@@ -24,6 +25,7 @@ mod health;
 mod idempotency;
 mod import;
 mod nodes;
+mod operators;
 mod pages;
 mod parked;
 mod passwords;

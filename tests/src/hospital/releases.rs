@@ -290,6 +290,7 @@ async fn a_rebuild_that_breaks_off_anywhere_leaves_whole_tables() {
 fn program(hospital: &Hospital, arguments: &[&str]) -> Output {
     let mut command = hims();
     command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("RUST_LOG", "off");
+    command.env("HIMS_MIGRATION_URL", hospital.database.migrations.to_url_lossy().as_str());
     command.env("HIMS_MASTER_KEY_FILE", hospital.settings.master_key_file.as_ref().expect("a key"));
     let output = command.args(arguments).stdin(Stdio::null()).output().expect("the program runs");
     assert_eq!(output.status.code(), Some(0), "{output:?}");

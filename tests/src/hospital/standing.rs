@@ -1,5 +1,6 @@
 //! Read tables that do not fit this program or its log: of a newer release, beyond the log, dropped, or taken back.
 
+use hims_projections::migrations::Loss;
 use hims_projections::{Target, migrations};
 use serde_json::Value;
 
@@ -89,7 +90,7 @@ async fn tables_that_are_taken_back_come_back_whole() {
     let before = contents(hospital.owner(), "hims").await;
     let applied = migrations::status(hospital.owner()).await.expect("the migrations");
     let pharmacy = applied.iter().position(|it| it.description == "read pharmacy").expect("the pharmacy's migration");
-    migrations::down(hospital.owner(), Some(applied.len() - pharmacy)).await.expect("down");
+    migrations::down(&hospital.database.migrator(), Some(applied.len() - pharmacy), Loss::NoEvent).await.expect("down");
     until(async || ready(&admin).await.status == 503).await;
     assert_unfit(&admin, "migrations-not-applied").await;
     for table in ["audit-logs", "medications", "prescriptions"] {
@@ -99,7 +100,7 @@ async fn tables_that_are_taken_back_come_back_whole() {
     for table in ["departments", "rooms", "appointments"] {
         assert_eq!(count_of(&admin, table).await, before[table].len());
     }
-    migrations::up(hospital.owner()).await.expect("up");
+    migrations::up(&hospital.database.migrator()).await.expect("up");
     until_ready(&admin).await;
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
     assert_rebuilt(&hospital).await;

@@ -13,9 +13,11 @@ const TEMPLATE: &str = "template_hims";
 
 /// The database of one test. It is removed together with the cluster.
 pub(crate) struct TestDatabase {
-    /// The options to connect to the database as its owner.
+    /// The options to connect with the server's login.
     pub(crate) options: PgConnectOptions,
-    /// A pool of connections of the database's owner.
+    /// The options to connect with the login for migrations, which is a member of the role that owns the log.
+    pub(crate) migrations: PgConnectOptions,
+    /// A pool of connections of the server's login, which is a member of the role that owns the read tables.
     pub(crate) owner: PgPool,
     superuser: PgConnectOptions,
 }
@@ -26,9 +28,10 @@ pub(crate) async fn database() -> TestDatabase {
     let migrate = async || {
         create(TEMPLATE, "template1").await;
         let template = TestDatabase::named(TEMPLATE).await;
-        migrations::up(&template.owner).await.expect("the template is migrated");
+        let pool = template.migrator();
+        migrations::up(&pool).await.expect("the template is migrated");
         // PostgreSQL does not copy a template database while somebody is connected to it.
-        template.owner.close().await;
+        pool.close().await;
     };
     MIGRATED.get_or_init(migrate).await;
     make(TEMPLATE).await
@@ -48,11 +51,15 @@ async fn make(template: &str) -> TestDatabase {
 
 async fn create(name: &str, template: &str) {
     let mut superuser = cluster().await.superuser_options().connect().await.expect("a superuser's connection");
-    let sql = format!("create database {name} owner hims template {template} strategy file_copy");
+    let sql = format!("create database {name} owner hims_owner template {template} strategy file_copy");
     superuser.execute(AssertSqlSafe(sql)).await.expect("a database of its own");
-    // PostgreSQL does not copy the settings of a template database, so the search path is set here.
-    let sql = format!("alter database {name} set search_path = hims, log, public");
-    superuser.execute(AssertSqlSafe(sql)).await.expect("a search path");
+    // PostgreSQL does not copy the settings and privileges of a template database, so they are given here.
+    for sql in [
+        format!("alter database {name} set search_path = hims, log, public"),
+        format!("grant create on database {name} to hims_tables"),
+    ] {
+        superuser.execute(AssertSqlSafe(sql)).await.expect("settings and privileges");
+    }
 }
 
 /// A pool whose connections act as a database role.
@@ -69,9 +76,19 @@ pub(crate) fn pool_as(role: &'static str, options: &PgConnectOptions) -> PgPool 
 impl TestDatabase {
     async fn named(name: &str) -> Self {
         let cluster = cluster().await;
-        let (options, superuser) =
-            (cluster.connect_options().database(name), cluster.superuser_options().database(name));
-        Self { owner: PgPoolOptions::new().max_connections(5).connect_lazy_with(options.clone()), options, superuser }
+        let options = cluster.connect_options().database(name);
+        Self {
+            owner: PgPoolOptions::new().max_connections(5).connect_lazy_with(options.clone()),
+            options,
+            migrations: cluster.migration_options().database(name),
+            superuser: cluster.superuser_options().database(name),
+        }
+    }
+
+    /// A new pool of connections of the login for migrations. Settings that a migration makes for the database take
+    /// effect in new sessions only.
+    pub(crate) fn migrator(&self) -> PgPool {
+        PgPoolOptions::new().max_connections(2).connect_lazy_with(self.migrations.clone())
     }
 
     /// A pool of connections to the database that act as a database role, as those of the server do.

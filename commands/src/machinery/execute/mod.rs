@@ -3,6 +3,7 @@
 mod append;
 mod attempt;
 mod backlog;
+pub(crate) mod maintenance;
 mod probes;
 mod record;
 mod repeats;

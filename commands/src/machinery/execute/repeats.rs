@@ -59,7 +59,9 @@ impl Attempt {
                 let stream_id = user_id.map_or_else(Uuid::nil, Uuid::from);
                 access::Event::Repeated { command, code, stream_type: "user".to_owned(), stream_id, count }
             }
-            event @ (access::Event::Repeated { .. } | access::Event::RefusalsLost { .. }) => event,
+            event @ (access::Event::Repeated { .. }
+            | access::Event::RefusalsLost { .. }
+            | access::Event::ClaimsRebuilt) => event,
         }
     }
 }

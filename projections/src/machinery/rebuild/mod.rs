@@ -56,7 +56,10 @@ pub enum RebuildError {
     #[error("the log ends at position {0}; choose a position up to that")]
     Beyond(Position),
     /// Another process is making or dropping read tables.
-    #[error("another process is rebuilding the read tables already; wait until the rebuild is done")]
+    #[error(
+        "another process is making or dropping read tables: a rebuild, a server that makes the tables of a new release, \
+         or `hims migrate down`; wait until the other process is done"
+    )]
     Busy,
     /// The head of the log names a position beyond the last event.
     #[error("the log has no event after position {0}, although its head names a later one: run `hims verify`")]
@@ -93,7 +96,7 @@ impl From<ProjectError> for RebuildError {
 pub struct Rebuild {
     /// The log.
     pub store: Arc<dyn EventStore>,
-    /// The database. The connections of the pool must have the role that owns the read tables.
+    /// The database. The login of the pool must be a member of the role that owns the read tables.
     pub pool: PgPool,
 }
 

@@ -5,10 +5,13 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::{RebuildError, execute};
 use crate::machinery::form::FORM;
 use crate::machinery::migrations::READ_MIGRATIONS;
+use crate::machinery::roles::TABLES_OWNER;
 
 /// Makes the read tables in a new schema, by the read migrations and with this program's form, in the transaction of
-/// `db`. The checkpoint of the new tables is at the beginning of the log.
+/// `db`, which works as the owner of the read tables from then on. The checkpoint of the new tables is at the beginning
+/// of the log.
 pub(crate) async fn make(db: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    execute(db, &format!("set local role {TABLES_OWNER}")).await?;
     execute(db, &format!("create schema {schema}")).await?;
     execute(db, &format!("grant usage on schema {schema} to hims_projector, hims_reader")).await?;
     execute(db, &format!("set local hims.read_schema = '{schema}'")).await?;

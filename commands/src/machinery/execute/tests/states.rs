@@ -51,6 +51,28 @@ async fn a_snapshot_of_another_shape_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_snapshot_of_another_state_is_found_and_made_anew() {
+    let world = who_moved_often().await;
+    world.done(receive(LOT, dec!(20))).await;
+    for _ in 0..110 {
+        world.done(adjust(dec!(1))).await;
+    }
+    let compare = async || hims_event_store::beside::compare(world.store().as_ref(), &crate::state_of).await.unwrap();
+    let whole = compare().await;
+    assert_eq!((whole.snapshots, whole.skipped, whole.faults), (2, 0, 0), "{whole:?}");
+    let mut wrong = world.store().snapshot("medication_lot", LOT.0).await.unwrap().unwrap();
+    wrong.version = 110;
+    wrong.state["quantity_on_hand"] = json!("5000");
+    world.store().save_snapshot("medication_lot", LOT.0, None, wrong).await.unwrap();
+    let found = compare().await;
+    assert_eq!(found.examples, [hims_event_store::beside::Fault::OtherState(LOT.0)], "{found:?}");
+    assert_eq!(world.another_node().rebuild_snapshots().await.unwrap(), 2);
+    let mended = compare().await;
+    assert_eq!((mended.snapshots, mended.faults), (2, 0), "{mended:?}");
+    assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(130));
+}
+
+#[tokio::test]
 async fn a_long_stream_of_another_type_is_not_found() {
     let world = who_moved_often().await;
     let confirmed = world.execute(ConfirmAppointment { appointment_id: AppointmentId(PATIENT.0) }).await;

@@ -1,0 +1,156 @@
+//! `hims doctor`: looks at the configuration, the database and the machine, and says what to change. Nothing is changed.
+
+mod database;
+mod machine;
+
+use std::process::ExitCode;
+
+use super::{Failure, say};
+use crate::database::Database;
+use crate::hospital::key_of;
+use crate::{Purpose, Settings};
+
+/// What was found about one subject.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    /// As it should be.
+    Fine(String),
+    /// Works, but should be changed.
+    Advice(String),
+    /// Must be changed: something does not work, or is not safe.
+    Fault(String),
+}
+
+/// Everything that was found, in the order of the checks.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn fine(&mut self, found: impl Into<String>) {
+        self.0.push(Finding::Fine(found.into()));
+    }
+
+    fn advice(&mut self, found: impl Into<String>) {
+        self.0.push(Finding::Advice(found.into()));
+    }
+
+    fn fault(&mut self, found: impl Into<String>) {
+        self.0.push(Finding::Fault(found.into()));
+    }
+
+    /// Adds the faults, or `fine` if there is none.
+    fn faults_or(&mut self, faults: Vec<String>, fine: &str) {
+        if faults.is_empty() {
+            self.fine(fine);
+        }
+        self.0.extend(faults.into_iter().map(Finding::Fault));
+    }
+}
+
+/// Checks everything and prints what was found. The exit code is that of a failure when there is a fault.
+pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
+    let mut found = Findings::default();
+    configuration(settings, &mut found);
+    machine::disk(settings, &mut found);
+    let key = match key_of(settings, Purpose::Inspect) {
+        Ok((key, file)) => {
+            found.fine(format!("keys: {} holds a master key, which only its owner can read", file.display()));
+            Some(key)
+        }
+        Err(error) => {
+            found.fault(format!("keys: {error}"));
+            None
+        }
+    };
+    match Database::open(settings, Purpose::Inspect).await {
+        Ok(opened) => {
+            if settings.database_url.is_none()
+                && let Some(folder) = opened.options().get_socket()
+            {
+                let folder = folder.display();
+                found.fine(format!("database: while the server runs, reach it with `psql -h {folder} -U hims hims`"));
+            }
+            let pool = opened.owner();
+            if let Err(error) = database::examine(&pool, key, &mut found).await {
+                found.fault(format!("database: it does not answer: {error}"));
+            }
+            pool.close().await;
+            opened.close().await;
+        }
+        Err(error) => found.fault(format!("database: {error}")),
+    }
+    tell(&found)
+}
+
+fn tell(found: &Findings) -> Result<ExitCode, Failure> {
+    let (mut faults, mut advice) = (0, 0);
+    for finding in &found.0 {
+        match finding {
+            Finding::Fine(text) => say(format_args!("ok      {text}"))?,
+            Finding::Advice(text) => {
+                advice += 1;
+                say(format_args!("advice  {text}"))?;
+            }
+            Finding::Fault(text) => {
+                faults += 1;
+                say(format_args!("FAULT   {text}"))?;
+            }
+        }
+    }
+    say(format_args!("{} checks: {faults} faults, {advice} pieces of advice", found.0.len()))?;
+    if faults == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("hims: {faults} faults were found; each line that begins with FAULT says what to do");
+    Ok(ExitCode::FAILURE)
+}
+
+/// What the settings say. Values that may hold a password are not printed.
+fn configuration(settings: &Settings, found: &mut Findings) {
+    match settings.database_url {
+        None => found.fine(format!("configuration: the embedded PostgreSQL in {}", settings.data_dir.display())),
+        Some(_) => found.fine("configuration: your own PostgreSQL (DATABASE_URL)"),
+    }
+    if settings.database_url.is_some() && settings.migration_url.is_some() {
+        found.advice(
+            "configuration: HIMS_MIGRATION_URL is set: give it to `hims migrate up` only, and not to the server, which \
+             then cannot change what is recorded",
+        );
+    }
+    if settings.admin_password.is_some() {
+        found.advice("configuration: HIMS_ADMIN_PASSWORD is needed for the first start only: remove it afterwards");
+    }
+    if settings.bind.ip().is_loopback() {
+        found.fine(format!("configuration: the server listens on {}, for this machine alone", settings.bind));
+    } else {
+        found.advice(format!(
+            "configuration: the server listens on {} and speaks HTTP without encryption: let a proxy with TLS be the \
+             only one who reaches it",
+            settings.bind
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_should_be_changed_in_the_settings_is_said_and_no_password_is() {
+        let settings = Settings {
+            bind: ([0, 0, 0, 0], 80).into(),
+            database_url: Some("postgres://hims:sesame@db/hims".to_owned()),
+            migration_url: Some("postgres://hims_migrator:sesame@db/hims".to_owned()),
+            admin_password: Some("sesame".to_owned()),
+            ..Settings::default()
+        };
+        let mut found = Findings::default();
+        configuration(&settings, &mut found);
+        let advice = found.0.iter().filter(|it| matches!(it, Finding::Advice(_))).count();
+        assert_eq!(advice, 3, "{found:?}");
+        assert!(!format!("{found:?}").contains("sesame"), "{found:?}");
+        let mut found = Findings::default();
+        configuration(&Settings::default(), &mut found);
+        assert!(found.0.iter().all(|it| matches!(it, Finding::Fine(_))), "{found:?}");
+    }
+}

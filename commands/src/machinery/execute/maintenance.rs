@@ -1,0 +1,96 @@
+//! What operators do with what lies beside the log: rebuilding claims and snapshots.
+
+use hims_domain::access::{self, Access};
+use hims_domain::{Aggregate, for_each_aggregate};
+use hims_event_store::{Append, AppendError, ClaimsReport, EventStore, NewEvent, Opened, StoreError, StreamAppend};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Executor;
+use super::record::metadata;
+use crate::machinery::claims::claims_of;
+use crate::machinery::context::new_id;
+use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot, load};
+use crate::{Caller, Request};
+
+impl Executor {
+    /// Rebuilds the claims from the log, and records that this was done. Appends wait meanwhile; a decision that relied
+    /// on the former claims is made again. Reports the differences that remain.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn rebuild_claims(&self) -> Result<ClaimsReport, AppendError> {
+        let (now, entropy) = (self.now(), self.entropy());
+        let event = NewEvent::new(Access::STREAM, &access::Event::ClaimsRebuilt)?;
+        let stream = StreamAppend::begin(Access::STREAM, new_id(now, entropy, 0), [event]);
+        let operator = Request::of(Caller::system("command-line"));
+        let metadata = metadata("rebuild-claims", new_id(now, entropy, 1), now, &operator);
+        self.store.mend_claims(&claims_of, Append { metadata, ..Append::stream(stream) }).await
+    }
+
+    /// Deletes all snapshots and makes them anew from the log. Answers how many streams have a snapshot now.
+    ///
+    /// # Errors
+    /// When the log does not answer or an event of a long stream cannot be read.
+    pub async fn rebuild_snapshots(&self) -> Result<u64, StoreError> {
+        let store = self.store.as_ref();
+        store.forget_snapshots().await?;
+        for (stream_type, id) in store.streams_of_version(SNAPSHOT_EVERY).await? {
+            macro_rules! make_if {
+                ($aggregate:ty) => {
+                    if stream_type == <$aggregate as Aggregate>::STREAM {
+                        make_snapshot::<$aggregate>(store, id).await?;
+                    }
+                };
+            }
+            for_each_aggregate!(make_if);
+        }
+        count_snapshots(store).await
+    }
+}
+
+async fn make_snapshot<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Result<(), StoreError> {
+    let loaded = load::<A>(store, id).await?;
+    if let Some(state) = &loaded.state {
+        keep_snapshot(store, id, loaded.version, state.as_ref()).await;
+    }
+    Ok(())
+}
+
+async fn count_snapshots(store: &dyn EventStore) -> Result<u64, StoreError> {
+    const PAGE: i64 = 1_000;
+    let (mut count, mut after) = (0, Uuid::nil());
+    loop {
+        let page = store.snapshots(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after = *last;
+        count += u64::try_from(page.len()).unwrap_or_default();
+    }
+}
+
+/// The state of a stream of any aggregate after its first events, and the version of the form of the state. `None` for a
+/// stream without a state, or of a type that this release does not know.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn state_of(events: &[Opened]) -> Result<Option<(i32, Value)>, StoreError> {
+    fn state<A: Aggregate>(events: &[Opened]) -> Result<Option<(i32, Value)>, StoreError> {
+        let mut state = None;
+        for event in events {
+            state = A::evolve(state, &event.decode()?);
+        }
+        // A state that is no JSON is never saved as a snapshot, so there is nothing to compare.
+        Ok(state.and_then(|state| Some((A::STATE_VERSION, serde_json::to_value(&state).ok()?))))
+    }
+    let Some(first) = events.first() else { return Ok(None) };
+    let stream_type = first.recorded.stream_type.as_str();
+    macro_rules! state_if {
+        ($aggregate:ty) => {
+            if stream_type == <$aggregate as Aggregate>::STREAM {
+                return state::<$aggregate>(events);
+            }
+        };
+    }
+    for_each_aggregate!(state_if);
+    Ok(None)
+}
