@@ -150,7 +150,7 @@ fn send(followers: &mut Vec<mpsc::Sender<Batch>>, batch: &Batch) {
 
 #[cfg(test)]
 mod tests {
-    use hims_event_store::{Append, MasterKey, MemoryEventStore, Metadata, NewEvent, StreamAppend, Subject, Upcasters};
+    use hims_event_store::{Append, MasterKey, MemoryEventStore, NewEvent, StreamAppend, Subject, Upcasters};
     use serde_json::json;
 
     use super::*;
@@ -164,9 +164,8 @@ mod tests {
         let event = NewEvent { event_type: "appointment.confirmed".to_owned(), data: json!(null) };
         let id = Uuid::from_u128(u128::try_from(*log.head().borrow()).expect("positive") + 1_000);
         let subject = Subject { kind: "patient".to_owned(), id: Uuid::from_u128(patient) };
-        let metadata = Metadata { subject: Some(subject), ..Metadata::default() };
-        let append = Append { metadata, ..Append::stream(StreamAppend::begin("appointment", id, [event])) };
-        log.append(append).await.expect("recorded").last
+        let stream = StreamAppend { subject: Some(subject), ..StreamAppend::begin("appointment", id, [event]) };
+        log.append(Append::stream(stream)).await.expect("recorded").last
     }
 
     async fn positions(place: &mut Place, count: usize) -> Vec<Position> {
