@@ -91,10 +91,9 @@ create index idx_vital_signs_recorded_by on vital_signs (recorded_by, patient_id
 create or replace view assigned_patients as
     select patient_id from appointments
      where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
-       and starts_at >= (select (date_trunc('day', now() at time zone time_zone) - interval '1 day') at time zone time_zone
-                           from departments where id = hims_identity.assigned_department_id())
-       and starts_at < (select (date_trunc('day', now() at time zone time_zone) + interval '2 days') at time zone time_zone
-                          from departments where id = hims_identity.assigned_department_id())
+       and scheduled_date - (now() at time zone time_zone)::date between -1 and 1
+       -- No such visit is further away, not even where clocks change. The planner knows how many visits these bounds leave.
+       and starts_at > now() - interval '49 hours' and starts_at < now() + interval '49 hours'
     union all
     select c.patient_id from consultations c join users u on u.id = c.provider_id
      where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress'

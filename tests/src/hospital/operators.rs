@@ -57,7 +57,7 @@ async fn the_log_is_checked_without_the_master_key_by_a_login_that_may_only_read
 async fn busy_lot(hospital: &Hospital) -> String {
     let pharmacist = hospital.login("pharmacist").await;
     let received = json!({"medication_id": medication(1), "location_id": room(3), "lot_number": "S-1",
-                          "expiry_date": super::demo::at(400, 0).date_naive(), "quantity": "5", "unit": "tablet"});
+                          "expiry_date": super::demo::at(400, 0).date_naive(), "quantity": "5", "unit": "capsule"});
     let lot = pharmacist.did("receive-medication-lot", received).await;
     for nth in 0..120 {
         let change = if nth % 2 == 0 { "-1" } else { "1" };

@@ -78,7 +78,7 @@ async fn a_key_file_that_is_a_folder_is_named() {
     let folder = scratch("settings");
     let mut command = hims();
     command.env("DATABASE_URL", database().await.options.to_url_lossy().as_str());
-    command.env("HIMS_MASTER_KEY_FILE", folder.path()).arg("verify");
+    command.env("HIMS_MASTER_KEY_FILE", folder.path()).args(["verify", "--deep"]);
     let said = complaint(command).await;
     assert!(said.contains("is not a file") && !said.contains("chmod"), "{said}");
 }

@@ -97,18 +97,15 @@ async fn overtaken(world: &Arc<World>, name: &'static str, body: Value) -> (Outc
 
 #[tokio::test]
 async fn a_copy_that_another_node_overtook_gets_the_first_answer() {
+    let zelda = json!({"first_name": "Zelda", "last_name": "Young", "date_of_birth": "1950-01-01", "gender": "female"});
     let cases = [
-        ("register-patient", with(ann(), json!({"first_name": "Anne"})), "possible-duplicate"),
+        ("register-patient", zelda, "possible-duplicate"),
         ("open-department", with(cardiology(), json!({"id": id::<Uuid>(50)})), "already-exists"),
         ("dispense-prescription", json!({"prescription_id": id::<PrescriptionId>(100)}), "wrong-status"),
         ("reactivate-room", json!({"room_id": ROOM}), "nothing"),
     ];
     for (name, body, otherwise) in cases {
-        let world = Arc::new(World::new());
-        world.has::<User>(DOCTOR, [created()]).await;
-        world.has::<Department>(DEPARTMENT, [opened()]).await;
-        world.has::<Room>(ROOM, [added_room()]).await;
-        world.has::<Medication>(MEDICATION, [added_medication()]).await;
+        let world = Arc::new(hospital().await);
         world.has::<Prescription>(id::<PrescriptionId>(100), one_tablet()).await;
         world.done(receive(LOT, dec!(3))).await;
         let (first, second) = overtaken(&world, name, body).await;
