@@ -63,7 +63,7 @@ impl Subject {
     /// A patient who visits the department today: one of the first appointments of today, of which each department has
     /// every twentieth.
     pub(super) fn assigned_patient(self) -> Uuid {
-        let of_today = DEPARTMENTS * (self.nth / DEPARTMENTS % 20) + self.nth % DEPARTMENTS;
+        let of_today = DEPARTMENTS * (1 + self.nth / DEPARTMENTS % 20) + self.nth % DEPARTMENTS;
         let appointment = u64::from(self.patients * 4 + of_today);
         key(Kind::Patient, u32::try_from(appointment * 7919 % u64::from(self.patients)).unwrap_or_default())
     }
