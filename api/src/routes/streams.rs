@@ -19,7 +19,7 @@ pub(super) async fn state_of(
     path: web::Path<(String, Uuid)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, state(&request, &hospital, &path, &logged_in)).await
+    evenly(&logged_in, Box::pin(state(&request, &hospital, &path, &logged_in))).await
 }
 
 async fn state(

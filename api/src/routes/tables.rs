@@ -21,7 +21,7 @@ pub(super) async fn page_of(
     name: web::Path<String>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, page(&request, &hospital, &name, &logged_in)).await
+    evenly(&logged_in, Box::pin(page(&request, &hospital, &name, &logged_in))).await
 }
 
 async fn page(
@@ -54,7 +54,7 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, row(&request, &hospital, &path, &logged_in)).await
+    evenly(&logged_in, Box::pin(row(&request, &hospital, &path, &logged_in))).await
 }
 
 async fn row(

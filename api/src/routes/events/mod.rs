@@ -29,7 +29,7 @@ pub(super) async fn list(
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, page(&request, &hospital, &logged_in)).await
+    evenly(&logged_in, Box::pin(page(&request, &hospital, &logged_in))).await
 }
 
 async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) -> Result<HttpResponse, Problem> {
