@@ -200,7 +200,9 @@ async fn extensions(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Err
     {
         match is_there(&name) {
             true => found.fine(format!("extensions: {name} is there")),
-            false => found.fine(format!("extensions: {name} is not there (it {purpose}; a superuser may create it)")),
+            false => found.fine(format!(
+                "extensions: {name} is not installed, which is no fault (it {purpose}; a superuser may create it)"
+            )),
         }
     }
     Ok(())

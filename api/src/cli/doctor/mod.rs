@@ -97,11 +97,11 @@ fn tell(found: &Findings) -> Result<ExitCode, Failure> {
             }
         }
     }
-    say(format_args!("{} checks: {faults} faults, {advice} pieces of advice", found.0.len()))?;
+    say(format_args!("checks: {}, faults: {faults}, advice: {advice}", found.0.len()))?;
     if faults == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("hims: {faults} faults were found; each line that begins with FAULT says what to do");
+    eprintln!("hims: faults were found ({faults}); each line that begins with FAULT says what to do");
     Ok(ExitCode::FAILURE)
 }
 
@@ -121,10 +121,10 @@ fn configuration(settings: &Settings, found: &mut Findings) {
         found.advice("configuration: HIMS_ADMIN_PASSWORD is needed for the first start only: remove it afterwards");
     }
     if settings.bind.ip().is_loopback() {
-        found.fine(format!("configuration: the server listens on {}, for this machine alone", settings.bind));
+        found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind));
     } else {
         found.advice(format!(
-            "configuration: the server listens on {} and speaks HTTP without encryption: let a proxy with TLS be the \
+            "configuration: the server is to listen on {} and speaks HTTP without encryption: let a proxy with TLS be the \
              only one who reaches it",
             settings.bind
         ));
