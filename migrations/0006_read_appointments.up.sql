@@ -35,11 +35,12 @@ create table appointments (
     -- A second safeguard behind the booking claims. Deferred, since one batch may exchange the times of two
     -- appointments.
     constraint chk_no_double_booking exclude using gist (provider_id with =, tstzrange(starts_at, ends_at) with &&)
-        where (status not in ('cancelled', 'no_show')) deferrable initially deferred,
+        where (status not in ('completed', 'cancelled', 'no_show')) deferrable initially deferred,
     constraint chk_no_room_clash exclude using gist (room_id with =, tstzrange(starts_at, ends_at) with &&)
-        where (room_id is not null and status not in ('cancelled', 'no_show')) deferrable initially deferred,
+        where (room_id is not null and status not in ('completed', 'cancelled', 'no_show'))
+        deferrable initially deferred,
     constraint chk_no_patient_clash exclude using gist (patient_id with =, tstzrange(starts_at, ends_at) with &&)
-        where (status not in ('cancelled', 'no_show')) deferrable initially deferred
+        where (status not in ('completed', 'cancelled', 'no_show')) deferrable initially deferred
 );
 -- Indexes with starts_at, for lists of one patient, provider, day, status or department in the order of time.
 create index idx_appointments_patient on appointments (patient_id, starts_at);

@@ -331,8 +331,9 @@ fn only_who_is_expected_does_not_come() {
 }
 
 #[test]
-fn what_is_called_off_frees_its_time() {
+fn what_is_called_off_or_over_frees_its_time() {
     given([scheduled()]).when(cancel()).then_claims([unbooks()]);
+    given(until(Status::InProgress)).when(complete()).then_claims([unbooks()]);
     given([scheduled()]).at(noon().starts_at).when(no_show()).then_claims([unbooks()]);
 }
 
@@ -341,7 +342,6 @@ fn what_goes_on_keeps_its_time() {
     given([scheduled()]).when(confirm()).then_claims([]);
     given([scheduled()]).when(check_in()).then_claims([]);
     given(until(Status::CheckedIn)).when(start()).then_claims([]);
-    given(until(Status::InProgress)).when(complete()).then_claims([]);
 }
 
 #[test]
