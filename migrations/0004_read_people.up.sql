@@ -141,9 +141,10 @@ select hims_identity.readable('projection_failures', 'everybody');
 select hims_identity.readable('user_roles', 'everybody');
 select hims_identity.readable('departments', 'everybody');
 select hims_identity.readable('rooms', 'everybody');
--- Staff may be patients of their hospital, too. A user with the role of patients is no staff.
+-- Staff may be patients of their hospital, too. A patient whose role reads nothing but their own records is no staff.
 select hims_identity.readable('users', 'oneself by id', 'treating by id',
-    'staff where patient_id is null or role_id <> (select id from user_roles where name = ''patient'')');
+    'staff where patient_id is null or (select r.permissions -> ''read'' from user_roles r where r.id = role_id)
+        <> ''["own_records"]''');
 select hims_identity.hide('users', 'password_hash');
 select hims_identity.readable('user_role_assignments', 'oneself');
 select hims_identity.readable('user_sessions', 'oneself');

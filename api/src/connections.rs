@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(5);
 /// What a connection is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// To migrate and rebuild, as the login itself, which owns the tables.
+    /// To migrate and rebuild, as the login itself, which is a member of the role that owns the tables.
     Own,
     /// To append to the log and read it.
     Write,

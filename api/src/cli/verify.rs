@@ -110,11 +110,10 @@ fn tell_beside(report: &BesideReport) -> Result<Option<ExitCode>, Failure> {
         return Ok(None);
     }
     for example in examples {
-        eprintln!("hims: {example}");
+        complain(example);
     }
-    eprintln!(
-        "hims: {faults} snapshots, receipts or keys do not fit the log; `hims rebuild --snapshots` makes the snapshots \
-         anew"
-    );
+    complain(format_args!(
+        "{faults} snapshots, receipts or keys do not fit the log; `hims rebuild --snapshots` makes the snapshots anew"
+    ));
     Ok(Some(ExitCode::FAILURE))
 }

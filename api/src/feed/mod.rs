@@ -95,7 +95,7 @@ fn lock(followers: &Mutex<Followers>) -> MutexGuard<'_, Followers> {
     followers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads the new events of the log and hands them out, until the event store is dropped.
+/// Reads the new events of the log and hands them out, until the task is aborted.
 async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) {
     let mut head = store.head();
     let mut position = lock(&followers).position;

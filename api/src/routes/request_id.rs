@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use futures::future::{LocalBoxFuture, Ready, ready};
@@ -57,7 +58,10 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         if let Some(problem) = unacceptable(&request) {
-            let response = request.into_response(problem.error_response());
+            let mut response = problem.error_response();
+            // Neither a body that is not read nor a connection too many may go on.
+            response.head_mut().set_connection_type(ConnectionType::Close);
+            let response = request.into_response(response);
             return Box::pin(async move { Ok(complete(response).await) });
         }
         let called = self.service.call(request);

@@ -52,12 +52,12 @@ async fn state(
     }
     // A row of the read tables decides who may read the stream, so wait until the tables are as fresh as asked for.
     Freshness::of(request)?.wait(hospital).await?;
-    let events = hospital.store.load(id, 0, i32::MAX).await?;
-    if events.first().is_none_or(|it| it.stream_type != stream_type) {
-        return Err(Problem::not_found());
-    }
     let mut reading = Reading::new(hospital, logged_in);
     if !reading.may_read(&stream_type, id).await? {
+        return Err(Problem::not_found());
+    }
+    let events = hospital.store.load(id, 0, i32::MAX).await?;
+    if events.first().is_none_or(|it| it.stream_type != stream_type) {
         return Err(Problem::not_found());
     }
     let past = |event: &hims_event_store::Recorded| {

@@ -5,6 +5,7 @@ mod machine;
 
 use std::process::ExitCode;
 
+use super::log::complain;
 use super::{Failure, say};
 use crate::database::Database;
 use crate::hospital::key_of;
@@ -101,7 +102,7 @@ fn tell(found: &Findings) -> Result<ExitCode, Failure> {
     if faults == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("hims: faults were found ({faults}); each line that begins with FAULT says what to do");
+    complain(format_args!("faults were found ({faults}); each line that begins with FAULT says what to do"));
     Ok(ExitCode::FAILURE)
 }
 

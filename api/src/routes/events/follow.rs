@@ -16,6 +16,7 @@ use crate::Hospital;
 use crate::feed::{Fed, Place};
 use crate::problem::Problem;
 use crate::routes::caller::LoggedIn;
+use crate::routes::evenly::evenly;
 use crate::routes::limits::{Limits, OpenStream};
 use crate::routes::parameters::Parameters;
 
@@ -33,10 +34,10 @@ pub(crate) async fn follow(
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::of(&request)?;
-    let wanted = Filters::take(&mut parameters)?;
+    let mut wanted = Filters::take(&mut parameters)?;
     parameters.none_left()?;
-    authorise(&hospital, &logged_in, wanted.patient_id, false).await?;
-    let after = match (request.headers().get("last-event-id"), wanted.after) {
+    evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await?;
+    let after = match (request.headers().get("last-event-id"), wanted.after.take()) {
         (Some(last), _) => {
             let position = last.to_str().ok().and_then(|it| it.parse().ok());
             position.ok_or_else(|| Problem::parameter("Last-Event-ID", "must be a position"))?
@@ -145,8 +146,8 @@ impl Follower {
     /// The events as the caller may read them, as server-sent events. What one login is sent with the same filters is made
     /// once, however many event streams of the login there are.
     async fn frames(&self, events: &[Arc<Fed>]) -> Result<Arc<str>, Problem> {
-        let positions = (events.first().map(|it| it.event.position), events.last().map(|it| it.event.position));
-        let asked = format!("{:?} {:?} {positions:?}", self.logged_in.identity(), self.wanted);
+        let positions = [events.first(), events.last()].map(|event| event.map(|it| it.event.position));
+        let asked = format!("{:?} {:?} {positions:?} {}", self.logged_in.identity(), self.wanted, events.len());
         let make = async || {
             authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
             let events = events.iter().map(|it| it.event.clone()).collect();

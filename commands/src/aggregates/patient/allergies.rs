@@ -4,9 +4,10 @@ use hims_domain::patient::{Allergy, Event, Patient};
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::values::LongText;
-use hims_domain::{AllergyId, PatientId, Personal, described};
+use hims_domain::{AllergyId, PatientId, Personal, UserId, described};
 
 use super::{Refusal, not_erased};
+use crate::aggregates::user::{check_provider, reads_named};
 use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target, refuse};
 
 described! {
@@ -62,6 +63,15 @@ fn check_is_new(patient: &Patient, id: AllergyId, allergy: &Allergy) -> Result<(
     Err(Refused { candidates, ..Refused::new(Kind::Conflict, "possible-duplicate", detail) })
 }
 
+/// Checks the user who is named as reporting an allergy, since who reported an allergy may read the patient. An import
+/// may name anybody who exists.
+fn check_reporter(ctx: &Context<'_>, id: UserId, patient_id: PatientId) -> Result<(), Refused> {
+    if ctx.caller.is_system {
+        return ctx.named::<User>(id, "/reported_by").map(drop);
+    }
+    check_provider(ctx, id, "/reported_by", patient_id, RecordAllergy::PERMISSION)
+}
+
 impl Command for RecordAllergy {
     const NAME: &'static str = "record-allergy";
     const PERMISSION: Permission = Permission::Create(Create::Allergies);
@@ -72,8 +82,8 @@ impl Command for RecordAllergy {
         Target::existing(self.patient_id)
     }
 
-    fn reads(&self, _: Option<&Patient>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<User>(self.allergy.reported_by)
+    fn reads(&self, _: Option<&Patient>, found: &Found) -> Reads {
+        reads_named(Reads::nothing(), self.allergy.reported_by, found)
     }
 
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
@@ -86,7 +96,7 @@ impl Command for RecordAllergy {
             check_is_new(patient, allergy_id, &self.allergy)?;
         }
         if let Some(user) = self.allergy.reported_by {
-            ctx.named::<User>(user, "/reported_by")?;
+            check_reporter(ctx, user, self.patient_id)?;
         }
         self.allergy.reported_by = self.allergy.reported_by.or(ctx.caller.user_id());
         Ok(Decision::event(Event::AllergyRecorded { allergy_id, allergy: self.allergy }))
@@ -103,10 +113,10 @@ impl Command for ChangeAllergy {
         Target::existing(self.patient_id)
     }
 
-    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+    fn reads(&self, state: Option<&Patient>, found: &Found) -> Reads {
         let known = state.and_then(|patient| patient.allergies.get(&self.allergy_id));
         let changed = known.and_then(|known| self.changes.clone().apply(known).ok());
-        Reads::nothing().maybe::<User>(changed.and_then(|allergy| allergy.reported_by))
+        reads_named(Reads::nothing(), changed.and_then(|allergy| allergy.reported_by), found)
     }
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
@@ -119,7 +129,7 @@ impl Command for ChangeAllergy {
             return Ok(Decision::nothing());
         }
         if let Some(user) = allergy.reported_by.filter(|_| allergy.reported_by != known.reported_by) {
-            ctx.named::<User>(user, "/reported_by")?;
+            check_reporter(ctx, user, self.patient_id)?;
         }
         // A change of the severity alone makes no duplicate of an allergy that was confirmed to be another.
         if !allergy.is_to_the_same(known) && !self.confirm_not_duplicate {

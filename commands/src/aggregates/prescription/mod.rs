@@ -21,7 +21,7 @@ pub use dispensing::{DispenseItem, DispensePrescription};
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
-use super::user::{acting, reads_named};
+use super::user::{acting, not_oneself, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -212,8 +212,9 @@ impl Command for RecordExternalDispensing {
         Target::existing(self.prescription_id)
     }
 
-    fn decide(self, state: Option<&Prescription>, _: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
+    fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
+        not_oneself(ctx, prescription.patient_id)?;
         let open = prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO);
         let dispensed = open.map(|it| Dispensing { item_id: it.item.id, lot_id: None, quantity: it.outstanding() });
         match prescription.status {
