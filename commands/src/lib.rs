@@ -20,7 +20,7 @@ pub use aggregates::{
     user, vital_signs,
 };
 pub use machinery::{
-    Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, Loaded, Malformed,
-    Mistake, Outcome, Passwords, Patch, PhoneRegion, Reads, Refused, Registry, Request, Surroundings, Target,
-    claims_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, state_of, upcasters,
+    Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, LONGEST_LIST, Loaded,
+    Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Reads, Refused, Registry, Request, Surroundings,
+    Target, claims_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, state_of, upcasters,
 };

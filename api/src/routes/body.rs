@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpRequest, web};
 use futures::StreamExt as _;
+use hims_commands::LONGEST_LIST;
 use hims_domain::Invalid;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -81,7 +82,11 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
     let read = Unique::deserialize(&mut reader).and_then(|Unique(value)| reader.end().map(|()| value));
     read.map_err(|error| {
         let (code, detail) = match error.classify() {
-            // Every JSON value can be read, so the only fault of this kind is a key that stands twice.
+            // Every JSON value can be read, so the only faults of this kind are a list that is too long and a key that
+            // stands twice.
+            serde_json::error::Category::Data if error.to_string().starts_with(TOO_LONG) => {
+                ("list-too-long", "a list of the body has more than 1,000 elements: send several requests")
+            }
             serde_json::error::Category::Data => ("duplicate-key", "a key stands twice in an object of the body"),
             _ => ("not-json", "the body is not JSON"),
         };
@@ -91,7 +96,11 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// A JSON value in which no object has a key twice. Programs differ in which of two values they take.
+/// What the reader of a body says about a list with more than [`LONGEST_LIST`] elements.
+const TOO_LONG: &str = "a list is too long";
+
+/// A JSON value in which no object has a key twice, since programs differ in which of two values they take, and no list has
+/// more than [`LONGEST_LIST`] elements, since a command on many elements holds up other commands.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -131,6 +140,9 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
         while let Some(Unique(value)) = elements.next_element()? {
+            if values.len() == LONGEST_LIST {
+                return Err(A::Error::custom(TOO_LONG));
+            }
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -176,6 +188,14 @@ mod tests {
             assert!(problem.starts_with("not-json"), "{text}: {problem}");
         }
         assert!(parse("[".repeat(100_000).as_bytes()).is_err(), "a deep text does not overflow the stack");
+    }
+
+    #[test]
+    fn a_list_has_so_many_elements_and_no_more() {
+        let list = |length: usize| serde_json::to_vec(&vec![0; length]).expect("JSON");
+        assert!(parse(&list(LONGEST_LIST)).is_ok());
+        let problem = parse(&list(LONGEST_LIST + 1)).expect_err("a long list").to_string();
+        assert!(problem.starts_with("list-too-long"), "{problem}");
     }
 
     #[test]

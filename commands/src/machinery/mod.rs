@@ -31,5 +31,5 @@ pub use phone::{PhoneRegion, read_phone};
 pub use reads::Reads;
 pub use refusal::{Kind, Refused, refuse};
 pub use registry::{Entry, Registry};
-pub use schema::{Malformed, json_schema, json_schema_with, one_of, read};
+pub use schema::{LONGEST_LIST, Malformed, json_schema, json_schema_with, one_of, read};
 pub use upcasters::upcasters;

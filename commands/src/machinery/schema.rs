@@ -159,6 +159,9 @@ impl Findings {
     }
 }
 
+/// How many elements a list of a request has at most.
+pub const LONGEST_LIST: usize = 1_000;
+
 /// Whether a field of a request may be left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Presence {
@@ -236,7 +239,7 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
             json!({"type": "string", "minLength": min, "maxLength": max, "format": "password"})
         }
         Shape::OneOf { set, codes } => one_of(set, codes),
-        Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of)}),
+        Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of), "maxItems": LONGEST_LIST}),
         Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema_with(of, one_of)}),
         Shape::Optional(of) => json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]}),
         Shape::Object(_) | Shape::Patch(_) => {

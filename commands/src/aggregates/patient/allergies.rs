@@ -7,7 +7,7 @@ use hims_domain::values::LongText;
 use hims_domain::{AllergyId, PatientId, Personal, UserId, described};
 
 use super::{Refusal, not_erased};
-use crate::aggregates::user::{check_provider, reads_named};
+use crate::aggregates::user::{check_provider, not_oneself, reads_named};
 use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target, refuse};
 
 described! {
@@ -88,6 +88,7 @@ impl Command for RecordAllergy {
 
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
+        not_oneself(ctx, self.patient_id)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
         if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
             return Err(Refused::exists());
@@ -121,6 +122,7 @@ impl Command for ChangeAllergy {
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
+        not_oneself(ctx, self.patient_id)?;
         let Some(known) = patient.allergies.get(&self.allergy_id) else {
             return refuse(Refusal::NoSuchAllergy);
         };
@@ -148,7 +150,8 @@ impl Command for RetireAllergy {
         Target::existing(self.patient_id)
     }
 
-    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        not_oneself(ctx, self.patient_id)?;
         if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
             return refuse(Refusal::NoSuchAllergy);
         }
@@ -182,6 +185,15 @@ mod tests {
 
     fn change(changes: Value) -> ChangeAllergy {
         ask(with(json!({"patient_id": PATIENT, "allergy_id": OTHER}), changes))
+    }
+
+    #[test]
+    fn nobody_records_or_retires_their_own_allergies() {
+        let known = || given([registered(), recorded(OTHER, json!({}))]).by(as_patient(PATIENT));
+        let retire = RetireAllergy { patient_id: PATIENT, allergy_id: OTHER, reason: said("tested") };
+        given([registered()]).by(as_patient(PATIENT)).when(record(json!({}))).then_code("treating-oneself");
+        known().when(change(json!({"severity": "mild"}))).then_code("treating-oneself");
+        known().when(retire).then_code("treating-oneself");
     }
 
     #[test]
