@@ -26,9 +26,9 @@ use super::writer::UNDER_WAY;
 /// The system and the value of an identifier.
 type Key = (String, String);
 
-/// The key of an identifier; `None` if its system or its value is missing. Spaces around them do not count.
+/// The key of an identifier; `None` if its system or its value is missing or blank. Spaces around them do not count.
 pub(super) fn key(identifier: &Identifier) -> Option<Key> {
-    let trimmed = |text: &Option<String>| text.as_deref().map(|it| it.trim().to_owned());
+    let trimmed = |text: &Option<String>| text.as_deref().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned);
     Some((trimmed(&identifier.system)?, trimmed(&identifier.value)?))
 }
 

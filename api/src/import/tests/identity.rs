@@ -294,3 +294,12 @@ async fn an_identifier_with_spaces_around_it_is_the_same_identifier() {
     let summary = hospital.import_resources(files).await;
     assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");
 }
+
+#[tokio::test]
+async fn a_blank_identifier_makes_nobody_the_same_person() {
+    let blank = || json!({ "identifier": [{ "system": "urn:national", "value": " " }] });
+    let hospital = Hospital::empty().await;
+    let files = [SMALL, LARGE].map(|id| but(person(id, "Anna", "North", "1950-01-01"), blank()));
+    let summary = hospital.import_resources(files).await;
+    assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");
+}
