@@ -14,8 +14,9 @@ impl Allergy {
     /// Whether the allergy speaks against a product, because it has the RxNorm concept or the name of the product or of
     /// an ingredient. Allergies to food and to the environment do not count.
     ///
-    /// Names are compared word by word, without case and accents: `codeine` speaks against `Acetaminophen 300 MG /
-    /// Codeine 30 MG Oral Tablet`, and `allergy to amoxicillin` against a product whose generic name is `amoxicillin`.
+    /// Names are compared word by word, each word folded: `codeine` speaks against `Acetaminophen 300 MG / Codeine 30 MG
+    /// Oral Tablet`, `Östradiol` against `Oestradiol`, and `allergy to amoxicillin` against a product whose generic name
+    /// is `amoxicillin`.
     pub fn is_to(&self, product: &Details) -> bool {
         if matches!(self.allergen_type, AllergenType::Food | AllergenType::Environmental) {
             return false;
@@ -31,7 +32,7 @@ impl Allergy {
         concept(self).is_some_and(is_ingredient) || self.allergen_name.known().is_some_and(is_called)
     }
 
-    /// Whether two allergies are to the same substance: by RxNorm concept, or by name without case and accents.
+    /// Whether two allergies are to the same substance: by RxNorm concept, or by the folded words of the name.
     pub fn is_to_the_same(&self, other: &Self) -> bool {
         let names = self.allergen_name.known().zip(other.allergen_name.known());
         let is_same_name = |(one, two): (&Text<200>, &Text<200>)| words(one.as_str()) == words(two.as_str());
@@ -80,6 +81,17 @@ mod tests {
         let in_words = allergy(json!({"allergen_name": "Allergy to amoxicillin"}));
         assert!(in_words.is_to(&product(json!({"generic_name": "Amoxicillin"}))));
         assert!(!in_words.is_to(&product(json!({"name": "to"}))), "only substances are looked for in what is said");
+    }
+
+    #[test]
+    fn another_spelling_of_the_name_speaks_against_a_product() {
+        for (allergen, name) in
+            [("Östradiol", "Oestradiol"), ("Oestradiol", "Östradiol"), ("Süßholz", "Suessholz"), ("Grøn", "Gron")]
+        {
+            let (one, other) = (allergy(json!({"allergen_name": allergen})), allergy(json!({"allergen_name": name})));
+            assert!(one.is_to(&product(json!({"name": format!("{name} 2 mg")}))), "{allergen}, {name}");
+            assert!(one.is_to_the_same(&other), "{allergen}, {name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_commands::patient::{RecordAllergy, RetireAllergy};
-use hims_domain::patient::{AllergenType, Allergy, Patient, Severity};
+use hims_domain::patient::{AllergenType, Allergy, Severity};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{AllergyId, Personal};
@@ -28,8 +28,7 @@ pub(super) fn by_patient<'g>(
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for found in gathered.allergies.iter() {
         let patient = gathered.resolve("Patient", &found.origin, &found.resource.patient);
-        let recorded = patient.filter(|it| !writer.persons.are_strangers(*it)).map(|it| writer.persons.record(it));
-        groups.entry(recorded).or_default().push(found);
+        groups.entry(patient.and_then(|it| writer.persons.record(it))).or_default().push(found);
     }
     groups
 }
@@ -42,7 +41,7 @@ pub(super) async fn import(
     allergies: Vec<&Found<AllergyIntolerance>>,
 ) -> Step {
     let mut step = Step::with_capacity(allergies.len());
-    let patient = match writer.referred::<Patient>(patient).await {
+    let patient = match writer.recorded_patient(patient).await {
         Ok(patient) => patient,
         Err(Stop::Skip(reason)) => {
             return allergies.iter().map(|it| (it.copies, Err(reason.into()))).collect();

@@ -1,65 +1,43 @@
 //! Patient -> patient. The record cannot hold yet whether a patient is deceased.
 
 use chrono::NaiveTime;
+use hims_commands::PhoneRegion;
 use hims_commands::patient::RegisterPatient;
-use hims_commands::{PhoneRegion, scopes};
 use hims_domain::Personal;
-use hims_domain::patient::{Demographics, Gender, Identifier, Patient};
+use hims_domain::patient::{Demographics, Gender, Identifier};
 use hims_domain::values::{Country, Phone, Ssn, Text};
-use uuid::Uuid;
 
-use super::ImportError;
 use super::calendar::{Calendar, partial_date};
 use super::choice;
 use super::datatypes::{self, Extension, HumanName};
 use super::first_seen::FirstSeen;
 use super::gather::Found;
-use super::identity::Person;
 use super::kept::Kept;
 use super::persons::key;
-use super::reason::Reason;
 use super::resources::{self, Contact};
 use super::summary::Fate;
 use super::writer::{Stop, Writer};
 
-const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
+/// The system of social security numbers.
+pub(super) const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
 const RACE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race";
 const ETHNICITY: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-ethnicity";
 const LANGUAGES: &str = "urn:ietf:bcp:47";
 /// The code of an emergency contact (HL7 v2 table 0131).
 const EMERGENCY: &str = "C";
 
-/// Registers a patient at the time of the first mention in the files, but never before the patient was born.
+/// Registers a patient, unless the comparison of all patients settled otherwise, at the time of the first mention in the files, but never before the patient was born.
 pub(super) async fn import(
     writer: &Writer<'_>,
     seen: &FirstSeen,
     found: &Found<resources::Patient>,
 ) -> Result<Fate, Stop> {
-    writer.check_copies(found)?;
+    if let Some(fate) = writer.persons.settled(found.id) {
+        return Ok(fate);
+    }
     let patient = &found.resource;
-    if patient.link.iter().any(|it| it.kind == "replaced-by") {
-        return Err(writer.refuse(found.id, Reason::Replaced));
-    }
-    let person = Person::of(patient);
-    if let Some(there) = writer.existing::<Patient>(found.id).await? {
-        let recorded = Person::recorded(&there.demographics);
-        if !recorded.is_some_and(|it| it.is_like(&person, found.is_global)) {
-            return Err(writer.refuse(found.id, Reason::OtherRecord));
-        }
-        writer.persons.has_own_record(found.id);
-        return Ok(Fate::AlreadyThere);
-    }
-    if writer.persons.record(found.id) != found.id {
-        return Ok(Fate::Skipped(Reason::SamePerson));
-    }
     let mut kept = found.kept();
-    let identifiers = match claimable(writer, found, &person, &mut kept).await? {
-        Claimable::All(identifiers) => identifiers,
-        Claimable::SamePerson(recorded) => {
-            writer.persons.is_recorded_as(found.id, recorded);
-            return Ok(Fate::Skipped(Reason::SamePerson));
-        }
-    };
+    let identifiers = claimable(writer, patient, &mut kept);
     let demographics = demographics(patient, writer, &mut kept);
     let born = demographics.days_of_birth().map(|days| days.start().and_time(NaiveTime::MIN).and_utc());
     let command = RegisterPatient { id: Some(found.id.into()), demographics, identifiers, confirm_not_duplicate: true };
@@ -68,41 +46,18 @@ pub(super) async fn import(
     Ok(Fate::Imported(kept.left_out))
 }
 
-/// What the identifiers of a patient say.
-enum Claimable {
-    /// The identifiers that nobody else has.
-    All(Vec<Identifier>),
-    /// The record of the same person, which has one of the identifiers.
-    SamePerson(Uuid),
-}
-
 /// The identifiers that a patient can have in the record. An identifier of somebody else is left out.
-async fn claimable(
-    writer: &Writer<'_>,
-    found: &Found<resources::Patient>,
-    person: &Person,
-    kept: &mut Kept,
-) -> Result<Claimable, Stop> {
-    let mut claimed = Vec::new();
-    for identifier in identifiers(&found.resource.identifier, &writer.calendar, kept) {
+fn claimable(writer: &Writer<'_>, patient: &resources::Patient, kept: &mut Kept) -> Vec<Identifier> {
+    let mut claimable = identifiers(&patient.identifier, &writer.calendar, kept);
+    claimable.retain(|identifier| {
         let value = identifier.value.known().map(Text::as_str).unwrap_or_default();
-        let claim = scopes::key(&[identifier.system.as_str(), value]);
-        let owners = writer.executor.store().owners(scopes::PATIENT_IDENTIFIER, &claim).await;
-        let owner = owners.map_err(|error| ImportError::Log(error.into()))?.first().copied();
-        if let Some((owner, state)) = writer.referred::<Patient>(owner).await? {
-            if Person::recorded(&state.demographics).is_some_and(|it| it.is_same(person)) {
-                return Ok(Claimable::SamePerson(owner));
-            }
+        let is_taken = writer.persons.is_taken(&(identifier.system.as_str().to_owned(), value.to_owned()));
+        if is_taken {
             kept.leave_out("identifier");
-        } else if owner.is_some()
-            || writer.persons.is_shared(&(identifier.system.as_str().to_owned(), value.to_owned()))
-        {
-            kept.leave_out("identifier");
-        } else {
-            claimed.push(identifier);
         }
-    }
-    Ok(Claimable::All(claimed))
+        !is_taken
+    });
+    claimable
 }
 
 /// The demographics of a patient. A patient without a name is registered as one whose name is unknown.

@@ -65,7 +65,8 @@ pub async fn import_fhir(
     let mut summary = Summary::default();
     let gathered = gather(paths, settings, &mut summary, progress).await;
     let calendar = Calendar { zone: settings.time_zone, now: executor.now() };
-    let writer = Writer::new(executor, settings, calendar, Persons::of(&gathered, &calendar));
+    let persons = Persons::of(executor, &gathered, &calendar, progress).await?;
+    let writer = Writer::new(executor, settings, calendar, persons);
     write(&writer, &gathered, &mut summary, progress).await?;
     Ok(summary)
 }

@@ -45,7 +45,7 @@ pub struct Broken {
 }
 
 /// What became of a resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fate {
     /// The resource is in the record now, without the elements named here.
     Imported(Vec<Element>),

@@ -78,9 +78,8 @@ fn add(
     let mut kept = found.kept();
     kept.leave_out_all("component", measured.left_out);
     let patient = gathered.resolve("Patient", &found.origin, &observation.subject);
-    let patient = patient.filter(|it| !writer.persons.are_strangers(*it)).ok_or(Reason::NoPatient)?;
     let moment = Moment {
-        patient: writer.persons.record(patient),
+        patient: patient.and_then(|it| writer.persons.record(it)).ok_or(Reason::NoPatient)?,
         encounter: gathered.resolve("Encounter", &found.origin, &observation.encounter),
         at: writer.calendar.time(effective(observation, &mut kept)).ok_or(Reason::NoTime)?,
         performer: observation.performer.iter().find_map(|it| gathered.practitioner(&found.origin, it)),
@@ -187,7 +186,7 @@ async fn record(writer: &Writer<'_>, moment: Moment, row: Row) -> Result<Recorde
     if let Some(there) = writer.existing::<VitalSigns>(id).await? {
         return Ok(Recorded::Before(there));
     }
-    let (patient_id, _) = writer.patient(Some(patient)).await?;
+    let (patient_id, _) = writer.recorded_patient(Some(patient)).await?.ok_or(Reason::NoPatient)?;
     let consultation = writer.referred::<Consultation>(encounter).await?;
     let (recorded_by, is_named) = writer.practitioner(performer).await?;
     let mut kept = Kept::default();

@@ -24,7 +24,7 @@ use super::summary::{Fate, Summary};
 use super::{ImportError, Settings};
 
 /// How many steps run at the same time. The log writes events that arrive together in one batch.
-const UNDER_WAY: usize = 64;
+pub(super) const UNDER_WAY: usize = 64;
 
 /// Why the import of a resource stops.
 pub(super) enum Stop {
@@ -103,9 +103,14 @@ impl<'a> Writer<'a> {
 
     /// The patient whom another resource refers to, under the id of the record.
     pub(super) async fn patient(&self, id: Option<Uuid>) -> Result<(Uuid, Arc<Patient>), Stop> {
-        // An id that leads to nobody stays so, also if another id of the person leads to the record.
-        let id = id.filter(|it| !self.persons.are_strangers(*it)).map(|it| self.persons.record(it));
-        self.referred::<Patient>(id).await?.ok_or_else(|| Reason::NoPatient.into())
+        self.recorded_patient(id.and_then(|it| self.persons.record(it))).await?.ok_or_else(|| Reason::NoPatient.into())
+    }
+
+    /// The patient of a record, whomever the files mean by the id of the record; `None` when there is no such record.
+    pub(super) async fn recorded_patient(&self, record: Option<Uuid>) -> Result<Option<(Uuid, Arc<Patient>)>, Stop> {
+        let Some(id) = record else { return Ok(None) };
+        let loaded = self.executor.load::<Patient>(id, false).await.map_err(ImportError::Log)?;
+        Ok(loaded.state.map(|it| (id, it)))
     }
 
     /// The user of a practitioner, and whether the practitioner is known. Where nobody is named, or the practitioner is

@@ -201,3 +201,105 @@ async fn of_several_versions_the_newest_is_taken() {
         assert_eq!(patient.demographics.last_name.unwrap().known().unwrap().as_str(), "New");
     }
 }
+
+/// Ids that name one patient in the whole world, the smaller first.
+const SMALL: &str = "00000000-0000-4000-8000-00000000000a";
+const LARGE: &str = "00000000-0000-4000-8000-00000000000b";
+
+/// A patient with the number 42.
+fn numbered(id: &str, given: &str, family: &str, born: &str) -> Value {
+    but(person(id, given, family, born), json!({ "identifier": [{ "system": "urn:national", "value": "42" }] }))
+}
+
+fn allergy_of(patient: &str, allergen: &str) -> Value {
+    let subject = json!({ "reference": format!("Patient/{patient}") });
+    but(allergy(), json!({ "id": format!("a-{patient}"), "patient": subject, "code": { "text": allergen } }))
+}
+
+fn weight_of(patient: &str) -> Value {
+    let subject = json!({ "reference": format!("Patient/{patient}") });
+    but(observation(&format!("w-{patient}"), "29463-7", 92.0, "kg"), json!({ "subject": subject }))
+}
+
+#[tokio::test]
+async fn whoever_comes_first_a_stranger_under_an_id_keeps_nobody_from_the_record_with_the_id() {
+    for (record, other) in [(SMALL, LARGE), (LARGE, SMALL)] {
+        let hospital = Hospital::empty().await;
+        hospital.import_resources([numbered(record, "Anna", "North", "1950-01-01")]).await;
+        // Another export gives the id of Anna's record to Boris, and names Anna under an id of her own.
+        let mut files = vec![
+            person(record, "Boris", "South", "1999-12-31"),
+            numbered(other, "Anna", "North", "1950-01-01"),
+            allergy_of(record, "Latex"),
+            allergy_of(other, "Penicillin"),
+            weight_of(record),
+            weight_of(other),
+        ];
+        for _ in 0..2 {
+            let summary = hospital.import_resources(files.clone()).await;
+            let why = BTreeMap::from([(Reason::OtherRecord, 1), (Reason::SamePerson, 1)]);
+            assert_eq!(summary.of("Patient").skipped, why, "{record}");
+            let without = BTreeMap::from([(Reason::NoPatient, 1)]);
+            assert_eq!(summary.of("AllergyIntolerance").skipped, without, "{record}");
+            assert_eq!(summary.of("Observation").skipped, without, "{record}");
+            let anna = ("North".to_owned(), (vec!["Penicillin".to_owned()], vec![]));
+            assert_eq!(who_has_what(&hospital).await, BTreeMap::from([anna]), "{record}");
+            assert_eq!(hospital.only::<VitalSigns>().await.patient_id.0.to_string(), record);
+            files.reverse();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_patient_takes_no_other_patient_of_the_files_along() {
+    let replaced =
+        json!({ "active": false, "link": [{ "other": { "reference": "Patient/2" }, "type": "replaced-by" }] });
+    for (old, new) in [(SMALL, LARGE), (LARGE, SMALL)] {
+        let hospital = Hospital::empty().await;
+        let (gone, anna) = (numbered(old, "Anna", "North", "1950-01-01"), numbered(new, "Anna", "North", "1950-01-01"));
+        let files = [but(gone, replaced.clone()), anna, allergy_of(old, "Latex"), allergy_of(new, "Penicillin")];
+        let summary = hospital.import_resources(files).await;
+        assert_eq!(summary.of("Patient").skipped, BTreeMap::from([(Reason::Replaced, 1)]), "{new}");
+        let patient: Patient = hospital.state(new).await;
+        assert_eq!((patient.identifiers.len(), patient.allergies.len()), (1, 1), "{new}");
+        assert_eq!(hospital.streams::<Patient>().await.len(), 1, "{new}");
+    }
+}
+
+#[tokio::test]
+async fn one_person_goes_to_the_record_that_is_there_whichever_id_is_smaller() {
+    for (record, other) in [(SMALL, LARGE), (LARGE, SMALL)] {
+        let hospital = Hospital::empty().await;
+        hospital.import_resources([person(record, "Anna", "North", "1950-01-01")]).await;
+        // The files know a number since, which the record does not have.
+        let files = [
+            numbered(record, "Anna", "North", "1950-01-01"),
+            numbered(other, "Anna", "North", "1950-01-01"),
+            allergy_of(other, "Penicillin"),
+        ];
+        hospital.import_resources(files).await;
+        assert_eq!(hospital.only::<Patient>().await.allergies.len(), 1, "{record}");
+        assert!(hospital.streams::<Patient>().await.contains(&record.parse().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn an_identifier_with_spaces_around_it_is_the_same_identifier() {
+    let spaced = json!({ "identifier": [{ "system": "urn:national", "value": " 42 " }] });
+    let hospital = Hospital::empty().await;
+    let files = [
+        numbered(SMALL, "Mother", "Family", "1980-01-01"),
+        but(person(LARGE, "Child", "Family", "2010-02-02"), spaced),
+    ];
+    let summary = hospital.import_resources(files).await;
+    assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");
+}
+
+#[tokio::test]
+async fn a_blank_identifier_makes_nobody_the_same_person() {
+    let blank = || json!({ "identifier": [{ "system": "urn:national", "value": " " }] });
+    let hospital = Hospital::empty().await;
+    let files = [SMALL, LARGE].map(|id| but(person(id, "Anna", "North", "1950-01-01"), blank()));
+    let summary = hospital.import_resources(files).await;
+    assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");
+}
