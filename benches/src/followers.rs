@@ -47,14 +47,17 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
 /// Commands with so many event streams open, over commands without event streams. Each event stream follows one patient.
 async fn commands_beside(effort: Effort, server: &Server, streams: usize) -> Result<Compared, Failure> {
     let mut compared = Compared { rate: 0.0, floor: 0.0 };
-    let mut connections = callers(server, posts(server), 201).await?;
+    // Connections of their own for each turn: the server closes those that wait while the event streams are opened.
+    let commands = async || {
+        let connections = callers(server, posts(server), 201).await?;
+        Ok::<_, Failure>(rate(effort.time, connections, Caller::send).await?.0)
+    };
     // The first turn is to warm up. The best turn of each counts.
     for turn in 0..=effort.rounds {
-        let (alone, back) = rate(effort.time, connections, Caller::send).await?;
+        let alone = commands().await?;
         let followers = Followers::open(server, server.patients.iter().cycle().take(streams)).await?;
-        let (beside, back) = rate(effort.time, back, Caller::send).await?;
+        let beside = commands().await?;
         followers.close().await?;
-        connections = back;
         if turn > 0 {
             (compared.floor, compared.rate) = (compared.floor.max(alone), compared.rate.max(beside));
         }

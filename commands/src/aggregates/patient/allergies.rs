@@ -165,8 +165,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::Caller;
     use crate::testing::given;
     use crate::testing::samples::{PATIENT, ask, registered, said, with};
+    use crate::testing::world::somebody;
 
     const KNOWN: AllergyId = AllergyId(Uuid::from_u128(40));
     const OTHER: AllergyId = AllergyId(Uuid::from_u128(41));
@@ -187,11 +189,16 @@ mod tests {
         ask(with(json!({"patient_id": PATIENT, "allergy_id": OTHER}), changes))
     }
 
+    /// A doctor who is the patient.
+    fn as_patient() -> Caller {
+        Caller { patient_id: Some(PATIENT), ..somebody("doctor") }
+    }
+
     #[test]
     fn nobody_records_or_retires_their_own_allergies() {
-        let known = || given([registered(), recorded(OTHER, json!({}))]).by(as_patient(PATIENT));
+        let known = || given([registered(), recorded(OTHER, json!({}))]).by(as_patient());
         let retire = RetireAllergy { patient_id: PATIENT, allergy_id: OTHER, reason: said("tested") };
-        given([registered()]).by(as_patient(PATIENT)).when(record(json!({}))).then_code("treating-oneself");
+        given([registered()]).by(as_patient()).when(record(json!({}))).then_code("treating-oneself");
         known().when(change(json!({"severity": "mild"}))).then_code("treating-oneself");
         known().when(retire).then_code("treating-oneself");
     }
