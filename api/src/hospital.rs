@@ -244,7 +244,7 @@ impl Hospital {
     pub async fn close(self) {
         self.watcher.abort();
         self.counter.abort();
-        self.executor.record_repeats(true).await;
+        self.executor.finish_recording().await;
         self.feed.stop();
         self.store.shutdown().await;
         if let Some(runner) = self.runner {

@@ -113,7 +113,7 @@ impl Listening {
         match std::sync::Arc::try_unwrap(hospital.into_inner()) {
             Ok(hospital) => hospital.close().await,
             Err(hospital) => {
-                hospital.executor.record_repeats(true).await;
+                hospital.executor.finish_recording().await;
                 hospital.store.shutdown().await;
             }
         }

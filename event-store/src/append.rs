@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{AppendError, Metadata, Position, Subject};
@@ -18,6 +19,9 @@ pub struct Append {
     pub receipt: Option<Receipt>,
     /// The circumstances of the events; each stream adds its own subject.
     pub metadata: Metadata,
+    /// By when [`EventStore::append`](crate::EventStore::append) must have answered; if `None`, as late as the event
+    /// store ever answers. An append that was not sent to the database by then is not written.
+    pub until: Option<Instant>,
 }
 
 impl Append {

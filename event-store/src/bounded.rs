@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgListener;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
 /// How long to wait for the answer to a statement that touches few rows.
 pub const ANSWER: Duration = Duration::from_secs(4);
@@ -114,9 +114,11 @@ pub async fn end_stalled(db: &mut PgConnection, table: &'static str) -> Result<u
            and a.xact_start < clock_timestamp() - interval '2 seconds'
            and l.locktype = 'relation' and l.relation = to_regclass($1) and l.database = a.datid";
     let ended = async {
-        sqlx::raw_sql(AssertSqlSafe("begin; set local role none")).execute(&mut *db).await?;
-        let ended = sqlx::query(sql).bind(table).fetch_all(&mut *db).await?;
-        sqlx::raw_sql("commit").execute(&mut *db).await?;
+        // After an error the transaction rolls itself back, so that the session can be lent again.
+        let mut transaction = db.begin().await?;
+        sqlx::query("set local role none").execute(&mut *transaction).await?;
+        let ended = sqlx::query(sql).bind(table).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(ended.len() as u64)
     };
     within(ANSWER, ended).await

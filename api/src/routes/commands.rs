@@ -77,7 +77,7 @@ pub(super) async fn run(
     if let (Some(user), Some(_)) = (user, refused) {
         limits.refusals.count(user, Instant::now());
     }
-    let outcome = carried_out?;
+    let outcome = carried_out.map_err(Problem::of_command)?;
     if ACCESS.contains(&outcome.stream_type) {
         // What a caller may do, or has to do first, may be different from the next request on.
         hospital.login.forget();

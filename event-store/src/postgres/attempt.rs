@@ -7,7 +7,7 @@ use hashlink::LruCache;
 use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::{Acquire, PgConnection, Postgres};
-use tokio::time::sleep;
+use tokio::time::{self, sleep};
 use uuid::Uuid;
 
 use super::batch::Batch;
@@ -86,8 +86,8 @@ pub(super) struct Lost {
 
 impl Lost {
     /// Notes that the connection broke, and tells whether to go on, which is so up to the time `until`.
-    pub(super) async fn again(&mut self, aim: Option<Aim>, until: Instant) -> bool {
-        let goes_on = Instant::now() < until;
+    pub(super) async fn again(&mut self, aim: Option<Aim>, until: time::Instant) -> bool {
+        let goes_on = time::Instant::now() < until;
         if aim.is_some() {
             self.sent += 1;
             self.unsettled = aim;
@@ -107,7 +107,7 @@ impl Lost {
 
 impl Writer {
     /// Tries to write a batch. A connection that does not answer in time, or by `until`, counts as broken.
-    pub(super) async fn attempt(&mut self, batch: &mut Batch, until: Instant) -> Outcome {
+    pub(super) async fn attempt(&mut self, batch: &mut Batch, until: time::Instant) -> Outcome {
         let limit = patience(until);
         let mut connection = match self.connected(limit).await {
             Ok(connection) => connection,
@@ -149,7 +149,7 @@ impl Writer {
 
     /// Finds out whether a batch was recorded whose connection broke, and keeps the batch out of the log if it was not.
     /// While that cannot be found out, for whatever reason, the answer is that the connection is lost.
-    pub(super) async fn settle(&mut self, batch: &Batch, aim: Aim, until: Instant) -> Outcome {
+    pub(super) async fn settle(&mut self, batch: &Batch, aim: Aim, until: time::Instant) -> Outcome {
         let limit = patience(until);
         let mut connection = match self.connected(limit).await {
             Ok(connection) => connection,
@@ -259,8 +259,8 @@ impl Writer {
 }
 
 /// How long to wait for the next answer of the database, if everything must be over by `until`.
-fn patience(until: Instant) -> Duration {
-    ANSWER.min(until.saturating_duration_since(Instant::now()))
+fn patience(until: time::Instant) -> Duration {
+    ANSWER.min(until.saturating_duration_since(time::Instant::now()))
 }
 
 fn is_violation(refusal: &dyn DatabaseError) -> bool {

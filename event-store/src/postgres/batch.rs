@@ -1,8 +1,7 @@
 //! Chooses which of the waiting appends are written together.
 
 use std::collections::{HashSet, VecDeque};
-use std::time::Instant;
-
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::writer::Pending;
@@ -29,23 +28,23 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Takes the waiting appends that can be written together, in their order, and leaves the other appends waiting.
-    /// The batch is empty only when no append waits.
+    /// Leaves out the appends whose time is over. The batch is empty only when no append waits.
     pub(super) fn take(waiting: &mut VecDeque<Pending>) -> Self {
         let mut batch = Self::default();
         for _ in 0..waiting.len() {
             let Some(request) = waiting.pop_front() else { break };
-            if batch.admits(&request.prepared) {
-                batch.push(request);
-            } else {
+            if !batch.admits(&request.prepared) {
                 waiting.push_back(request);
+            } else if let Some(request) = request.take() {
+                batch.push(request);
             }
         }
         batch
     }
 
-    /// When the append that waits longest began to wait.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.requests.iter().map(|it| it.since).min()
+    /// When the last caller of the batch stops waiting.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.requests.iter().map(|it| it.until).max()
     }
 
     /// A batch of one append.

@@ -14,16 +14,17 @@ mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 pub use self::log::PgLog;
-use self::writer::{Known, Pending, Writer};
+use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
 use crate::beside::ReceiptsReport;
 use crate::chain::Hash;
 use crate::prepare::prepare;
@@ -142,11 +143,21 @@ impl EventStore for PgEventStore {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         // The permit comes before the sealing, so that refusing an append when the queue is full costs nothing.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
-        let prepared = prepare(append, &self.vault, &self.upcasters).await?;
+        let latest = Instant::now() + PATIENCE;
+        let until = append.until.map_or(latest, |it| it.min(latest));
+        let prepared =
+            timeout_at(until, prepare(append, &self.vault, &self.upcasters)).await.map_err(|_| not_sent())??;
         let (answer, answered) = oneshot::channel();
-        let since = Instant::now();
-        self.queue.send(Pending { prepared, answer, since, place }).map_err(|_| AppendError::Closed)?;
-        answered.await.unwrap_or(Err(AppendError::Closed))
+        let taken = Arc::new(AtomicBool::new(false));
+        let pending = Pending { prepared, answer, until, taken: Arc::clone(&taken), place };
+        self.queue.send(pending).map_err(|_| AppendError::Closed)?;
+        match timeout_at(until, answered).await {
+            Ok(answer) => answer.unwrap_or(Err(AppendError::Closed)),
+            Err(_) if taken.swap(true, Ordering::SeqCst) => {
+                Err(StoreError::Unsettled("the append was still being written".to_owned()).into())
+            }
+            Err(_) => Err(not_sent()),
+        }
     }
 
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
@@ -283,3 +294,6 @@ impl EventStore for PgEventStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,18 +2,19 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{Lost, Outcome, Versions};
 use super::batch::Batch;
 use super::feed::stopping;
 use super::read::Head;
-use crate::bounded::{end_stalled, lend};
+use crate::bounded::{end_stalled, lend, too_late};
 use crate::prepare::Prepared;
 use crate::{AppendError, Appended, LogClock, Position, StoreError};
 
@@ -21,20 +22,42 @@ use crate::{AppendError, Appended, LogClock, Position, StoreError};
 const CAREFUL: u32 = 64;
 
 /// How long an append waits for its answer at most, whatever happens to the database.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+/// How long before the last of its callers stops waiting a batch is given up, so that the caller is told what is known.
+const NOTICE: Duration = Duration::from_millis(500);
+
+/// How much time an append must have left when it is taken to be written.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The error of an append whose time was over before it was sent to the database.
+pub(super) fn not_sent() -> AppendError {
+    StoreError::Unavailable("the append could not be sent in time".to_owned()).into()
+}
 
 /// An append that waits for its answer.
 pub(super) struct Pending {
     pub(super) prepared: Prepared,
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
-    /// When the append began to wait.
-    pub(super) since: Instant,
+    /// When the caller stops waiting for the answer.
+    pub(super) until: Instant,
+    /// Whether the writer has taken the append, or the caller has taken it back, whichever came first.
+    pub(super) taken: Arc<AtomicBool>,
     /// The permit of the append, which is given back when the append is dropped.
     #[expect(dead_code, reason = "the permit is held until the append is answered")]
     pub(super) place: OwnedSemaphorePermit,
 }
 
 impl Pending {
+    /// Takes the append to write it. `None` when the caller has taken it back, or when too little time is left, which is
+    /// answered: an append whose time ends while it is being written would break the connection.
+    pub(super) fn take(self) -> Option<Self> {
+        if self.until < Instant::now() + LEAST {
+            self.refuse(not_sent());
+            return None;
+        }
+        (!self.taken.swap(true, Ordering::SeqCst)).then_some(self)
+    }
+
     /// Answers why nothing was written. The caller may no longer wait for the answer.
     pub(super) fn refuse(self, refusal: AppendError) {
         let _ = self.answer.send(Err(refusal));
@@ -100,7 +123,9 @@ impl Writer {
     pub(super) async fn run(mut self) {
         while self.gather().await {
             let batch = Batch::take(&mut self.waiting);
-            self.record(batch).await;
+            if !batch.requests.is_empty() {
+                self.record(batch).await;
+            }
         }
     }
 
@@ -131,7 +156,7 @@ impl Writer {
     /// Writes a batch, with further attempts if necessary, and answers every request of the batch.
     async fn record(&mut self, mut batch: Batch) {
         let started = Instant::now();
-        let until = batch.since().unwrap_or(started) + PATIENCE;
+        let until = batch.until().map_or(started, |it| it - NOTICE);
         let (mut violated, mut lost) = (false, Lost::default());
         loop {
             let outcome = match lost.unsettled {
@@ -160,7 +185,7 @@ impl Writer {
                 }
                 Outcome::Failed(error) if is_busy(&error) && Instant::now() < until => {
                     tracing::warn!(%error, "a lock kept appends waiting; trying again");
-                    self.free_head().await;
+                    self.free_head(until).await;
                 }
                 Outcome::Failed(error) if !may_be_the_requests_fault(&error) => return self.fail(batch, &error, &lost),
                 Outcome::Violated | Outcome::Failed(_) if batch.requests.len() > 1 => {
@@ -172,7 +197,7 @@ impl Writer {
                 Outcome::Lost(error, aim) => {
                     tracing::warn!(%error, "lost the connection while writing a batch of appends");
                     if is_busy(&error) {
-                        self.free_head().await;
+                        self.free_head(until).await;
                     }
                     if !lost.again(aim, until).await {
                         return self.fail(batch, &error, &lost);
@@ -209,14 +234,14 @@ impl Writer {
         refuse(batch, &refusal);
     }
 
-    /// Ends the sessions that keep the head of the log locked and will never go on.
-    async fn free_head(&self) {
+    /// Ends the sessions that keep the head of the log locked and will never go on. Tries it up to the time `until`.
+    async fn free_head(&self, until: Instant) {
         let freed = async {
             let mut db = lend(&self.pool).await?;
             let freed = end_stalled(&mut db, "log.head").await;
             db.back(freed)
         };
-        match freed.await {
+        match timeout_at(until, freed).await.unwrap_or_else(|_| Err(too_late())) {
             Ok(0) => {}
             Ok(sessions) => tracing::warn!(sessions, "ended sessions that kept the head of the log locked"),
             Err(error) => tracing::warn!(%error, "sessions that keep the head of the log locked were not ended"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use hims_event_store::bounded::{self, ANSWER, LONG_ANSWER, lend, within};
 use hims_event_store::{EventStore, Position};
 use sqlx::{Acquire, PgConnection, PgPool};
@@ -218,7 +218,7 @@ impl Runner {
             }
             position = next;
             self.known.raise(position);
-            observe(count, started, recorded_at, position);
+            observe(count, started, self.store.clock().now() - recorded_at, position);
             if *head.borrow() - position < BATCH.0 {
                 sleep(PACE.saturating_sub(started.elapsed())).await;
             }
@@ -278,9 +278,8 @@ impl RunnerHandle {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
-#[expect(clippy::disallowed_methods, reason = "the lag is measured against the wall clock")]
-fn observe(count: usize, started: Instant, recorded_at: DateTime<Utc>, position: Position) {
-    let lag = (Utc::now() - recorded_at).to_std().unwrap_or_default();
+fn observe(count: usize, started: Instant, lag: TimeDelta, position: Position) {
+    let lag = lag.to_std().unwrap_or_default();
     metrics::histogram!("hims_projection_batch_size").record(count as f64);
     metrics::histogram!("hims_projection_batch_seconds").record(started.elapsed().as_secs_f64());
     metrics::histogram!("hims_projection_lag_seconds").record(lag.as_secs_f64());

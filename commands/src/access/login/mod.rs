@@ -134,7 +134,7 @@ impl Login {
                     None => "unknown-user",
                 };
                 let failed = access::Event::LoginFailed { user_id: user.map(|(id, _)| id), code: code.to_owned() };
-                self.executor.record_attempt("start-session", &Request::of(caller), &failed, None).await;
+                self.executor.record_attempt("start-session", &Request::of(caller), &failed, None, None).await;
                 Err(LoginFailure::Wrong)
             }
         }

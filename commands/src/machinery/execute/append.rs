@@ -1,5 +1,6 @@
 use hims_domain::Aggregate;
 use hims_event_store::{Append, AppendError, Guard, Position, Receipt, StoreError, VaultError};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::attempt::Trial;
@@ -19,7 +20,7 @@ impl Executor {
         decision: &Decision<C::Aggregate>,
         planned: Vec<Planned>,
     ) -> Result<Attempt, Failure> {
-        let Trial { request, id, found, now, entropy, .. } = trial;
+        let Trial { request, course, id, found, now, entropy, .. } = trial;
         let command_id = request.idempotency_key.unwrap_or_else(|| new_id(self.now(), *entropy, u64::MAX));
         let append = Append {
             streams: planned.iter().map(|it| it.append.clone()).collect(),
@@ -27,9 +28,19 @@ impl Executor {
             claims: planned.iter().flat_map(Planned::claims).collect(),
             receipt: request.idempotency_key.map(|key| Receipt::new(key, request.fingerprint.clone())),
             metadata: metadata(C::NAME, command_id, *now, request),
+            until: Some(course.deadline),
         };
-        match self.store.append(append).await {
-            Ok(appended) => Ok(Attempt::Done(self.remember::<C::Aggregate>(*id, planned, appended.first).await)),
+        course.note(true);
+        let appended = self.store.append(append).await;
+        course.note(match &appended {
+            Ok(_) | Err(AppendError::Repeated { .. } | AppendError::Store(StoreError::Unsettled(_))) => true,
+            Err(_) => false,
+        });
+        match appended {
+            Ok(appended) => {
+                let remembered = self.remember::<C::Aggregate>(*id, planned, appended.first, course.deadline).await;
+                Ok(Attempt::Done(remembered))
+            }
             Err(AppendError::Conflict { stream_id }) if begins(decision, stream_id) => {
                 Err(Refused { candidates: vec![stream_id], ..Refused::exists() }.into())
             }
@@ -46,7 +57,9 @@ impl Executor {
                 Err(Refused { candidates: vec![owner], ..refused }.into())
             }
             Err(AppendError::DoubleBooked { resource, .. }) => Err(double_booking(&planned, resource).into()),
-            Err(AppendError::Repeated { command_id }) => self.repeated::<C::Aggregate>(command_id, request).await,
+            Err(AppendError::Repeated { command_id }) => {
+                self.repeated::<C::Aggregate>(command_id, request, course).await
+            }
             Err(AppendError::Overloaded | AppendError::Closed) => Err(Failure::Overloaded),
             Err(AppendError::Store(StoreError::Vault(VaultError::Erased))) => {
                 let detail = "the person was erased; nothing more can be recorded about them";
@@ -57,8 +70,14 @@ impl Executor {
         }
     }
 
-    /// Remembers the states after an append, and describes what was appended.
-    async fn remember<A: Aggregate>(&self, id: Uuid, planned: Vec<Planned>, first: Position) -> Outcome {
+    /// Remembers the states after an append, and describes what was appended. By the deadline at the latest.
+    async fn remember<A: Aggregate>(
+        &self,
+        id: Uuid,
+        planned: Vec<Planned>,
+        first: Position,
+        deadline: Instant,
+    ) -> Outcome {
         let mut outcome = Outcome {
             id,
             stream_type: A::STREAM,
@@ -83,7 +102,10 @@ impl Executor {
             if let Some(state) = state {
                 let has_grown = version / SNAPSHOT_EVERY > append.expected_version / SNAPSHOT_EVERY;
                 if let Some(state) = state.downcast_ref::<A>().filter(|_| is_own && has_grown) {
-                    keep_snapshot(self.store.as_ref(), id, version, state).await;
+                    let kept = timeout_at(deadline, keep_snapshot(self.store.as_ref(), id, version, state)).await;
+                    if kept.is_err() {
+                        tracing::warn!(stream = %id, "the snapshot was not stored in time; the next load reads more events");
+                    }
                 }
                 self.states.put(append.stream_id, version, state);
             }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate as _, derived};
 use uuid::Uuid;
 
-use super::{Attempt, Executor, Turn};
+use super::{Attempt, Course, Executor, Turn};
 use crate::access::password;
 use crate::machinery::context::new_id;
 use crate::machinery::decision::Planned;
@@ -15,6 +15,7 @@ use crate::{Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Ref
 pub(super) struct Trial<'a, C: Command> {
     pub(super) command: &'a C,
     pub(super) request: &'a Request,
+    pub(super) course: &'a Course,
     /// The id of the stream to which the command applies.
     pub(super) id: Uuid,
     /// The version and state of that stream.
@@ -32,8 +33,8 @@ impl Executor {
     /// for the turn at everything that the decision relies on, since something of it changed during an earlier attempt.
     pub(super) async fn attempt<C: Command>(
         &self,
-        command: &C,
-        request: &Request,
+        (command, request): (&C, &Request),
+        course: &Course,
         fresh: bool,
         careful: bool,
         turn: &mut Turn,
@@ -46,7 +47,7 @@ impl Executor {
         let found = self.find(command, loaded.state.as_deref(), fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
-        let trial = Trial { command, request, id, loaded, found, now, entropy };
+        let trial = Trial { command, request, course, id, loaded, found, now, entropy };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, Decision::is_nothing);
@@ -113,7 +114,7 @@ fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
 
 /// Decides the command on the states that were found, after the checks that apply to every command.
 async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
-    let Trial { command, request, id, loaded, found, now, entropy } = trial;
+    let Trial { command, request, id, loaded, found, now, entropy, .. } = trial;
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
         Target::Existing(_) if loaded.state.is_none() => return Ok(Err(Refused::missing(C::Aggregate::STREAM))),

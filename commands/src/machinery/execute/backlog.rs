@@ -11,7 +11,8 @@ use std::time::Duration;
 use hims_domain::Aggregate as _;
 use hims_domain::access::{Access, Event};
 use hims_event_store::{Append, AppendError, EventStore, Metadata, NewEvent, StreamAppend};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Surroundings;
 use crate::machinery::context::new_id;
@@ -20,12 +21,16 @@ use crate::machinery::context::new_id;
 const ROOM: usize = 4_096;
 /// The pause before the log is tried again.
 const BREATH: Duration = Duration::from_millis(100);
+/// How long a server that stops waits for the log to take the refusals that wait.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// Records refusals: at once, or as soon as the log takes them.
 pub(super) struct Backlog {
     store: Arc<dyn EventStore>,
     surroundings: Surroundings,
     waiting: Mutex<Waiting>,
+    /// Whether a task is recording what waits. It changes only while `waiting` is locked.
+    is_recording: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -33,8 +38,6 @@ struct Waiting {
     refusals: VecDeque<Append>,
     /// How many refusals found no room.
     lost: u32,
-    /// Whether a task is recording what waits.
-    is_recording: bool,
 }
 
 /// What is to be recorded next.
@@ -46,12 +49,12 @@ struct Next {
 
 impl Backlog {
     pub(super) fn new(store: Arc<dyn EventStore>, surroundings: Surroundings) -> Arc<Self> {
-        Arc::new(Self { store, surroundings, waiting: Mutex::default() })
+        Arc::new(Self { store, surroundings, waiting: Mutex::default(), is_recording: watch::Sender::new(false) })
     }
 
-    /// Records a refusal, or lets it wait.
-    pub(super) async fn record(self: &Arc<Self>, refusal: Append) {
-        let Err(error) = self.store.append(refusal.clone()).await else { return };
+    /// Records a refusal, or lets it wait when the log has not taken it by `until`, if a time is given.
+    pub(super) async fn record(self: &Arc<Self>, refusal: Append, until: Option<Instant>) {
+        let Err(error) = self.store.append(Append { until, ..refusal.clone() }).await else { return };
         if !may_pass(&error) {
             tracing::error!(%error, "a refused attempt was not recorded for the audit");
             metrics::counter!("hims_refusals_lost_total").increment(1);
@@ -66,7 +69,7 @@ impl Backlog {
                 metrics::counter!("hims_refusals_lost_total").increment(1);
             }
             measure(&waiting);
-            !std::mem::replace(&mut waiting.is_recording, true)
+            !self.is_recording.send_replace(true)
         };
         if begins {
             tracing::warn!(%error, "refused attempts cannot be recorded now; they are recorded when the log takes them");
@@ -82,15 +85,7 @@ impl Backlog {
                 Err(error) => Err(error),
             };
             match recorded {
-                Err(AppendError::Closed) => {
-                    let waiting = self.waiting();
-                    let left = waiting.refusals.len();
-                    return tracing::error!(
-                        left,
-                        lost = waiting.lost,
-                        "refused attempts were not recorded for the audit"
-                    );
-                }
+                Err(AppendError::Closed) => return self.give_up(),
                 Err(error) if may_pass(&error) => sleep(BREATH).await,
                 // A conflict means that an attempt whose answer was lost has recorded the refusal.
                 Ok(()) | Err(AppendError::Conflict { .. }) => self.done(counts),
@@ -103,10 +98,31 @@ impl Backlog {
         }
     }
 
-    fn next(&self) -> Option<Next> {
+    /// Waits for the log to take what waits, for a few seconds at most, before the log is closed.
+    pub(super) async fn finish(&self) {
+        let mut is_recording = self.is_recording.subscribe();
+        if timeout(LAST_CHANCE, is_recording.wait_for(|it| !it)).await.is_err() {
+            self.give_up();
+        }
+    }
+
+    /// Takes note that what waits will never be recorded. The refusals that found no room were counted when they came.
+    fn give_up(&self) {
         let mut waiting = self.waiting();
+        let Waiting { refusals, lost } = std::mem::take(&mut *waiting);
+        self.is_recording.send_replace(false);
+        measure(&waiting);
+        if !refusals.is_empty() || lost > 0 {
+            let left = refusals.len();
+            tracing::error!(left, lost, "refused attempts were not recorded for the audit");
+            metrics::counter!("hims_refusals_lost_total").increment(u64::try_from(left).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn next(&self) -> Option<Next> {
+        let waiting = self.waiting();
         let (first, lost) = (waiting.refusals.front().cloned(), waiting.lost);
-        waiting.is_recording = first.is_some() || lost > 0;
+        self.is_recording.send_replace(first.is_some() || lost > 0);
         match first {
             Some(refusal) => Some(Next { append: Ok(refusal), counts: 0 }),
             None if lost > 0 => Some(Next { append: self.count_of(lost), counts: lost }),

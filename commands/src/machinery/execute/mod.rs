@@ -3,6 +3,7 @@
 mod append;
 mod attempt;
 mod backlog;
+mod course;
 pub(crate) mod maintenance;
 mod probes;
 mod record;
@@ -18,10 +19,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::EventStore;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use self::backlog::Backlog;
+use self::course::Course;
 use self::turns::{Turn, Turns};
 use super::cache::StateCache;
 use super::load::load;
@@ -31,8 +33,11 @@ use probes::Probes;
 
 /// How often a command is decided before it is refused because appends of other nodes keep coming first.
 const ATTEMPTS: u32 = 200;
-/// How long a command waits for its turn at the streams that it writes, and for an earlier request under its key.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a command takes at most before its last answer: its waits for an earlier request under its key, for its turn
+/// at the streams that it writes and for its append, all together.
+const PATIENCE: Duration = Duration::from_millis(7_500);
+/// How long a command waits for its last answer after that, so that every command is over within eight seconds.
+const LAST: Duration = Duration::from_millis(500);
 /// The longest pause before a command is decided again because another node came first. It is shorter than the pause
 /// in which the other node leaves the stream alone.
 const BREATH: Duration = Duration::from_millis(2);
@@ -132,7 +137,8 @@ impl Executor {
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
         let probe = self.probes.begin(&command, &request)?;
-        let outcome = self.measured(&command, &request).await;
+        let deadline = Instant::now() + PATIENCE;
+        let outcome = self.measured(&command, &request, deadline).await;
         if let Some(probe) = probe {
             probe.settle(&outcome);
         }
@@ -146,8 +152,8 @@ impl Executor {
                     Target::New(None) => Uuid::nil(),
                 },
             };
-            let patient = self.patient_of(&command).await;
-            self.record_attempt(C::NAME, &request, &refusal, patient).await;
+            let patient = timeout_at(deadline + LAST, self.patient_of(&command)).await.unwrap_or_default();
+            self.record_attempt(C::NAME, &request, &refusal, patient, Some(deadline)).await;
         }
         outcome
     }
@@ -158,12 +164,18 @@ impl Executor {
     /// # Errors
     /// The refusal, or a failure of the log.
     pub async fn execute_unless_refused<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
-        self.measured(&command, &request).await
+        self.measured(&command, &request, Instant::now() + PATIENCE).await
     }
 
-    async fn measured<C: Command>(&self, command: &C, request: &Request) -> Result<Outcome, Failure> {
+    async fn measured<C: Command>(
+        &self,
+        command: &C,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
         let started = std::time::Instant::now();
-        let outcome = self.carry_out(command, request).await;
+        let course = Course::until(deadline);
+        let outcome = course.run(self.carry_out(command, request, &course)).await;
         let label = match &outcome {
             Ok(outcome) if outcome.replayed => "replayed",
             Ok(_) => "done",
@@ -180,11 +192,10 @@ impl Executor {
     /// Carries out a command, or repeats the answer to an earlier request with the same idempotency key. A repetition
     /// waits for a request that this node is carrying out; another node may be carrying out the same request, so a
     /// refusal is answered only if there is no receipt after it either.
-    async fn carry_out<C: Command>(&self, command: &C, request: &Request) -> Result<Outcome, Failure> {
-        let deadline = Instant::now() + PATIENCE;
-        let Some(key) = request.idempotency_key else { return self.pursue(command, request, deadline).await };
-        let _turn = self.repetitions.take(&BTreeSet::from([key]), false, deadline).await?;
-        let receipt = self.store.receipt(key).await?;
+    async fn carry_out<C: Command>(&self, command: &C, request: &Request, course: &Course) -> Result<Outcome, Failure> {
+        let Some(key) = request.idempotency_key else { return self.pursue(command, request, course).await };
+        let _turn = self.repetitions.take(&BTreeSet::from([key]), false, course.deadline).await?;
+        let receipt = self.receipt(key, course).await?;
         if let Some(receipt) = receipt.as_ref().filter(|it| it.fingerprint == request.fingerprint) {
             return self.replay::<C::Aggregate>(receipt, request).await;
         }
@@ -192,8 +203,8 @@ impl Executor {
             self.allow(command, request).await?;
             return self.replay::<C::Aggregate>(&receipt, request).await;
         }
-        match self.pursue(command, request, deadline).await {
-            Err(Failure::Refused(refused)) => match self.store.receipt(key).await? {
+        match self.pursue(command, request, course).await {
+            Err(Failure::Refused(refused)) => match self.receipt(key, course).await? {
                 Some(receipt) if receipt.fingerprint == request.fingerprint => {
                     self.replay::<C::Aggregate>(&receipt, request).await
                 }
@@ -204,11 +215,11 @@ impl Executor {
     }
 
     /// Attempts to carry out a command until it succeeds or is refused.
-    async fn pursue<C: Command>(&self, command: &C, request: &Request, deadline: Instant) -> Result<Outcome, Failure> {
+    async fn pursue<C: Command>(&self, command: &C, request: &Request, course: &Course) -> Result<Outcome, Failure> {
         self.allow(command, request).await?;
         let (mut turn, mut fresh, mut overtaken) = (Turn::default(), false, 0);
         for _ in 0..ATTEMPTS {
-            match self.attempt(command, request, fresh, overtaken > 0, &mut turn).await? {
+            match self.attempt((command, request), course, fresh, overtaken > 0, &mut turn).await? {
                 Attempt::Done(outcome) => {
                     turn.count();
                     return Ok(outcome);
@@ -226,11 +237,11 @@ impl Executor {
                     ids.extend(turn.ids());
                     // The turn is given back first, since the turns at several streams are taken in the order of their ids.
                     drop(turn);
-                    turn = self.turns.take(&ids, self.store.is_shared(), deadline).await?;
+                    turn = self.turns.take(&ids, self.store.is_shared(), course.deadline).await?;
                     fresh = false;
                 }
             }
-            if Instant::now() > deadline {
+            if Instant::now() > course.deadline {
                 break;
             }
         }

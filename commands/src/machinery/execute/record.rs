@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use hims_domain::patient::Patient;
 use hims_domain::{Aggregate, Subject, access};
 use hims_event_store::{Append, Metadata, NewEvent, StreamAppend};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Executor;
@@ -27,22 +28,24 @@ impl Executor {
     }
 
     /// Records a refused attempt for the audit. An attempt that repeats one of the last minute is only counted: its
-    /// repetitions become one event ([`record_repeats`](Self::record_repeats)).
+    /// repetitions become one event ([`record_repeats`](Self::record_repeats)). The caller does not wait longer than
+    /// `until` for the record, if a time is given.
     pub(crate) async fn record_attempt(
         &self,
         command: &'static str,
         request: &Request,
         event: &access::Event,
         patient: Option<Subject>,
+        until: Option<Instant>,
     ) {
         let attempt = Attempt { command, request: request.clone(), event: event.clone(), patient };
         if !self.repeats.count(&attempt, self.now()) {
-            self.write_attempt(&attempt).await;
+            self.write_attempt(&attempt, until).await;
         }
     }
 
     /// Writes a refused attempt into the log. A failure to write it is only logged, since nothing was done.
-    pub(super) async fn write_attempt(&self, attempt: &Attempt) {
+    pub(super) async fn write_attempt(&self, attempt: &Attempt, until: Option<Instant>) {
         let Attempt { command, request, event, patient } = attempt;
         let entropy = self.entropy();
         let now = self.now();
@@ -52,7 +55,7 @@ impl Executor {
         match stream {
             Ok(stream) => {
                 let metadata = metadata(command, new_id(now, entropy, 1), now, request);
-                self.backlog.record(Append { metadata, ..Append::stream(stream) }).await;
+                self.backlog.record(Append { metadata, ..Append::stream(stream) }, until).await;
             }
             Err(error) => tracing::error!(%error, command, "a refused attempt was not recorded for the audit"),
         }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::{Subject, access};
 use uuid::Uuid;
 
-use super::Executor;
+use super::{Executor, PATIENCE};
 use crate::Request;
 use crate::machinery::decision::stored_subject;
 
@@ -98,13 +98,21 @@ impl Executor {
         }
     }
 
-    /// Records the repetitions of refused attempts whose minute is over; with `all`, which is for a server that stops,
-    /// those of every attempt.
-    pub async fn record_repeats(&self, all: bool) {
+    /// Records the repetitions of refused attempts whose minute is over; with `all`, those of every attempt.
+    pub(super) async fn record_repeats(&self, all: bool) {
         let until = if all { DateTime::<Utc>::MAX_UTC } else { self.now() - FOLDED_FOR };
+        // One deadline for all of them: when the log does not answer, they wait for it in the backlog.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         for (attempt, count) in self.repeats.take(until) {
             let event = attempt.repeated(count);
-            self.write_attempt(&Attempt { event, ..attempt }).await;
+            self.write_attempt(&Attempt { event, ..attempt }, Some(deadline)).await;
         }
+    }
+
+    /// Records all that is still to be recorded about refused attempts, for a server that stops: their repetitions, and
+    /// those attempts that the log did not take at once. Waits a few seconds at most for a log that does not answer.
+    pub async fn finish_recording(&self) {
+        self.record_repeats(true).await;
+        self.backlog.finish().await;
     }
 }

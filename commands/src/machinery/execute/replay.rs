@@ -3,14 +3,14 @@ use hims_event_store::{Receipt, StoreError};
 use uuid::Uuid;
 
 use super::attempt::Trial;
-use super::{Attempt, Executor};
+use super::{Attempt, Course, Executor};
 use crate::{Command, EventRef, Failure, Kind, Outcome, Refused, Request};
 
 impl Executor {
     /// Answers that nothing had to be done. A receipt is stored, so that a repeated request gets the same answer even
     /// if the record has changed by then.
     pub(super) async fn acknowledge<C: Command>(&self, trial: &Trial<'_, C>) -> Result<Attempt, Failure> {
-        let Trial { request, id, loaded, .. } = trial;
+        let Trial { request, course, id, loaded, .. } = trial;
         let (id, version) = (*id, loaded.version);
         let position = match request.idempotency_key {
             None => {
@@ -21,7 +21,7 @@ impl Executor {
                 let receipt = Receipt::new(key, request.fingerprint.clone());
                 match self.store.acknowledge(receipt, id, version).await? {
                     Some(position) => position,
-                    None => return self.repeated::<C::Aggregate>(key, request).await,
+                    None => return self.repeated::<C::Aggregate>(key, request, course).await,
                 }
             }
         };
@@ -30,11 +30,25 @@ impl Executor {
     }
 
     /// Repeats the answer to another request with the same idempotency key, which was recorded meanwhile.
-    pub(super) async fn repeated<A: Aggregate>(&self, command_id: Uuid, request: &Request) -> Result<Attempt, Failure> {
-        match self.store.receipt(command_id).await? {
+    pub(super) async fn repeated<A: Aggregate>(
+        &self,
+        command_id: Uuid,
+        request: &Request,
+        course: &Course,
+    ) -> Result<Attempt, Failure> {
+        match self.receipt(command_id, course).await? {
             Some(receipt) => self.replay::<A>(&receipt, request).await.map(Attempt::Done),
             None => Ok(Attempt::Again),
         }
+    }
+
+    /// The receipt of an earlier request under the same key. Until the log says that there is none, the command may be
+    /// recorded.
+    pub(super) async fn receipt(&self, command_id: Uuid, course: &Course) -> Result<Option<Receipt>, Failure> {
+        course.note(true);
+        let receipt = self.store.receipt(command_id).await?;
+        course.note(receipt.is_some());
+        Ok(receipt)
     }
 
     /// Repeats the answer that belongs to a receipt, made from the events in the log.

@@ -31,6 +31,7 @@ use crate::testing::{ASKING, at, id, now};
 use crate::user::{ChangePassword, ChangeUserProfile};
 use crate::{NewPassword, Password, Registry, role_id};
 
+mod deadlines;
 mod races;
 mod repeats;
 mod repetition;
