@@ -7,8 +7,9 @@ use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::stream;
 use hims_domain::permission::Read;
-use hims_event_store::Position;
+use hims_event_store::{Position, Wanted};
 use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::filters::{Concerned, Filters};
 use super::{authorise, read_as};
@@ -46,7 +47,9 @@ pub(crate) async fn follow(
         (None, None) => *hospital.store.head().borrow(),
     };
     let open = limits.streams.open(logged_in.caller.session_id.unwrap_or_default())?;
-    let follower = Follower { hospital, logged_in, wanted, after, place: None, unsent: Vec::new(), _open: open };
+    let in_the_log = wanted.in_the_log(0);
+    let follower =
+        Follower { hospital, logged_in, wanted, in_the_log, after, place: None, unsent: Vec::new(), _open: open };
     let frames = stream::unfold(follower, |mut follower| async {
         match follower.next().await {
             Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
@@ -71,6 +74,8 @@ struct Follower {
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
     wanted: Filters,
+    /// Those of the filters that need nothing but the event.
+    in_the_log: Wanted,
     after: Position,
     /// The place among the followers of the feed; `None` before the first event and after the follower was too slow.
     place: Option<Place>,
@@ -99,7 +104,7 @@ impl Follower {
             return Ok(Some(STILL_HERE.to_owned()));
         };
         if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads(Read::AllData))
-            && tokio::time::timeout(HEARTBEAT, runner.reach(last)).await.is_err()
+            && timeout(HEARTBEAT, runner.reach(last)).await.is_err()
         {
             return Ok(Some(STILL_HERE.to_owned()));
         }
@@ -111,16 +116,17 @@ impl Follower {
 
     /// New events that meet the filters; none if there was none for a while.
     async fn new_events(&mut self) -> Result<Vec<Arc<Fed>>, Problem> {
+        let until = Instant::now() + HEARTBEAT;
         loop {
             let feed = &self.hospital.feed;
             let place = self.place.get_or_insert_with(|| feed.follow(self.wanted.patient_id));
-            let events = if self.after < place.from {
+            let events: Vec<_> = if self.after < place.from {
                 let read = self.hospital.store.read(self.after, BEHIND).await?;
                 self.after = read.last().map_or(place.from, |it| it.position);
                 let fed = |event| Arc::new(Fed { concerned: Concerned::of(&event), event });
                 read.into_iter().map(fed).filter(|it| self.is_wanted(it)).collect()
             } else {
-                match tokio::time::timeout(HEARTBEAT, place.events.recv()).await {
+                match timeout_at(until, place.events.recv()).await {
                     Ok(Some(batch)) => {
                         let is_new = |it: &&Arc<Fed>| it.event.position > self.after && self.is_wanted(it);
                         batch.iter().filter(is_new).cloned().collect()
@@ -132,15 +138,15 @@ impl Follower {
                     Err(_) => return Ok(Vec::new()),
                 }
             };
-            let events: Vec<_> = events;
-            if !events.is_empty() {
+            // Events that the client does not want give a sign of life, too, once it is time for one.
+            if !events.is_empty() || Instant::now() >= until {
                 return Ok(events);
             }
         }
     }
 
     fn is_wanted(&self, fed: &Fed) -> bool {
-        self.wanted.in_the_log(0).fits(&fed.event) && self.wanted.are_concerned(fed.concerned)
+        self.in_the_log.fits(&fed.event) && self.wanted.are_concerned(fed.concerned)
     }
 
     /// The events as the caller may read them, as server-sent events. What one login is sent with the same filters is made
