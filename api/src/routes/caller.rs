@@ -48,6 +48,11 @@ impl LoggedIn {
         self.caller.reads(word)
     }
 
+    /// Whether the caller's roles allow reading what at least one of the permission words names.
+    pub(crate) fn reads_any(&self, words: &[Read]) -> bool {
+        words.iter().any(|word| self.reads(*word))
+    }
+
     /// Refuses a caller who has to change their password first.
     pub(crate) fn may_read(&self) -> Result<(), Problem> {
         if self.caller.must_change_password {

@@ -15,7 +15,7 @@ const STEP: Duration = Duration::from_millis(5);
 pub(super) async fn evenly<T>(logged_in: &LoggedIn, answer: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let answer = answer.await;
-    if !logged_in.reads(Read::AllData) && !logged_in.reads(Read::AllPatients) {
+    if !logged_in.reads_any(&[Read::AllData, Read::AllPatients]) {
         tokio::time::sleep(until_next_step(started.elapsed())).await;
     }
     answer

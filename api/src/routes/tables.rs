@@ -127,9 +127,8 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
 /// order, would tell the values.
 fn may_select_by(table: &Table, wanted: &Wanted, logged_in: &LoggedIn) -> Result<(), Problem> {
     let mut columns = wanted.filters.iter().map(|filter| filter.column).chain(wanted.sort);
-    let refused = |column: &&Column| {
-        table.narrowed(column.name).is_some_and(|narrowed| !narrowed.readers.iter().any(|word| logged_in.reads(*word)))
-    };
+    let refused =
+        |column: &&Column| table.narrowed(column.name).is_some_and(|narrowed| !logged_in.reads_any(narrowed.readers));
     match columns.find(refused) {
         Some(column) => Err(Problem::forbidden(format!(
             "the caller's roles do not include reading {} of other people, so they cannot filter or sort by it",

@@ -53,17 +53,16 @@ const NORTH_AMERICA: i32 = 1;
 /// # Errors
 /// When the text is not a number that can be dialled: it is never made into another number.
 pub fn read_phone(text: &str, region: PhoneRegion) -> Result<Phone, &'static str> {
-    const RULE: &str = "give a phone number that exists, with its country if abroad, such as +1 555 415 3084";
     let text = text.trim();
     if !is_written_as_number(text) {
-        return Err(RULE);
+        return Err(Phone::RULE);
     }
     let number = PhoneNumber::parse(text, Some(region.0)).ok().filter(can_be_dialled).or_else(|| {
         // Where abroad is dialled with 011, the 00 of all other countries means the same: no number begins with it.
         let abroad = text.strip_prefix("00").filter(|_| region == PhoneRegion::default())?;
         PhoneNumber::parse(format!("+{abroad}"), None).ok().filter(can_be_dialled)
     });
-    let number = number.ok_or(RULE)?;
+    let number = number.ok_or(Phone::RULE)?;
     let e164 = number.format_as(PhoneNumberFormat::E164);
     match number.extension.as_deref().filter(|it| !it.is_empty()) {
         Some(extension) => Phone::parse(&format!("{e164};ext={extension}")),

@@ -42,20 +42,22 @@ impl Email {
 pub struct Phone(String);
 
 impl Phone {
+    /// What is said of a text that is no phone number.
+    pub const RULE: &str = "give a phone number that exists, with its country if abroad, such as +1 555 415 3084";
+
     /// Reads a phone number in this form. A number as people write it is read by the commands, which know the
     /// numbering plans of the countries.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const RULE: &str = "give a phone number that exists, with its country if abroad, such as +1 555 415 3084";
         let is_number = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
         let text = text.trim();
-        let digits = text.strip_prefix('+').ok_or(RULE)?;
+        let digits = text.strip_prefix('+').ok_or(Self::RULE)?;
         let (number, extension) = digits.split_once(";ext=").unwrap_or((digits, "0"));
         let ok = (8..=15).contains(&number.len())
             && (1..=11).contains(&extension.len())
             && is_number(number)
             && is_number(extension)
             && !number.starts_with('0');
-        if ok { Ok(Self(text.to_owned())) } else { Err(RULE) }
+        if ok { Ok(Self(text.to_owned())) } else { Err(Self::RULE) }
     }
 
     /// The number as text.

@@ -14,9 +14,9 @@ use sqlx::PgConnection;
 
 use crate::machinery::form::FORM;
 
-/// The assignment that extends the lease. Another process takes over within five seconds: four until the lease lapses,
+/// When a lease lapses that is extended now. Another process takes over within five seconds: four until the lease lapses,
 /// and the pause until that process asks for the lease.
-pub(crate) const EXTENDED: &str = "held_until = clock_timestamp() + interval '4 seconds'";
+pub(crate) const EXTENDED: &str = "clock_timestamp() + interval '4 seconds'";
 
 /// What the holder of the lease knows after a renewal.
 pub(crate) struct Held {
@@ -30,7 +30,7 @@ pub(crate) struct Held {
 /// row locked, in the middle of a batch, so nobody waits for the row.
 pub(crate) async fn take(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let sql = format!(
-        "update projection_checkpoint set held_by = pg_backend_pid(), {EXTENDED}
+        "update projection_checkpoint set held_by = pg_backend_pid(), held_until = {EXTENDED}
           where only_row in (
                 select only_row from projection_checkpoint
                  where form = $1 and (held_by is null or held_by = pg_backend_pid() or held_until < clock_timestamp()
@@ -47,14 +47,15 @@ pub(crate) async fn take(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Renews the lease of a session, unless events wait to be projected; `None` if the session does not hold the lease any
 /// more.
 pub(crate) async fn renew(db: &mut PgConnection) -> Result<Option<Held>, sqlx::Error> {
-    let sql = "
-        update projection_checkpoint c
-           set held_until = case when c.position >= h.position then clock_timestamp() + interval '4 seconds'
-                                 else c.held_until end
-          from log.head h
-         where c.held_by = pg_backend_pid() and c.form = $1
-        returning c.position, h.position";
-    let held: Option<(Position, Position)> = sqlx::query_as(sql).bind(FORM.as_str()).fetch_optional(db).await?;
+    let sql = format!(
+        "update projection_checkpoint c
+            set held_until = case when c.position >= h.position then {EXTENDED} else c.held_until end
+           from log.head h
+          where c.held_by = pg_backend_pid() and c.form = $1
+         returning c.position, h.position"
+    );
+    let held: Option<(Position, Position)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(FORM.as_str()).fetch_optional(db).await?;
     // A rebuild marks the checkpoint of tables that it has replaced by a negative position.
     Ok(held.filter(|it| it.0 >= 0).map(|(position, head)| Held { position, head }))
 }
