@@ -221,8 +221,9 @@ impl Writer {
             return Ok(Step::Written);
         }
         let recorded_at = self.clock.now().max(self.head.recorded_at);
-        let hashes = chain(batch, &self.head, recorded_at);
-        let columns = Columns::new(batch, &self.head, recorded_at, &hashes);
+        let requests: Vec<_> = batch.requests.iter().map(|it| &it.prepared).collect();
+        let hashes = chain(&requests, &self.head, recorded_at);
+        let columns = Columns::new(&requests, &self.head, recorded_at, &hashes);
         aim.head = columns.head;
         let sent = Instant::now();
         let Some(time) = columns.write(connection).await? else { return Ok(Step::HeadMoved) };

@@ -3,7 +3,7 @@
 use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
 
-use super::recount::UNHURRIED;
+use super::recount::unhurried;
 use crate::StoreError;
 use crate::beside::{EXAMPLES, ReceiptsReport};
 use crate::bounded::{ANSWER, lend, within};
@@ -76,8 +76,7 @@ pub(super) async fn forget_snapshots(db: &PgPool) -> Result<u64, StoreError> {
 }
 
 pub(super) async fn streams_of_version(pool: &PgPool, version: i32) -> Result<Vec<(String, Uuid)>, StoreError> {
-    let mut transaction = pool.begin().await?;
-    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
+    let mut transaction = unhurried(pool).await?;
     let sql = "select stream_type, stream_id from log.events where version = $1 order by stream_id";
     Ok(sqlx::query_as(sql).bind(version).fetch_all(&mut *transaction).await?)
 }
@@ -85,8 +84,7 @@ pub(super) async fn streams_of_version(pool: &PgPool, version: i32) -> Result<Ve
 /// Compares the receipts with the log, as of one moment. The metadata is searched as text, since PostgreSQL cannot read
 /// every text that JSON allows.
 pub(super) async fn unfounded_receipts(pool: &PgPool) -> Result<ReceiptsReport, StoreError> {
-    let mut transaction = pool.begin().await?;
-    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
+    let mut transaction = unhurried(pool).await?;
     let sql = format!(
         "with unfounded as materialized (
             select r.command_id from log.receipts r

@@ -2,12 +2,12 @@
 //! SQL.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{PgConnection, PgPool, Postgres, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::feed::CHANNEL;
 use super::read::{self, Head};
-use crate::chain::{Body, timestamp};
+use super::write::{Columns, chain};
 use crate::prepare::{self, Key, Prepared, PreparedClaim};
 use crate::recount::{ClaimDifference, ClaimsOf, ClaimsReport, EXAMPLES, recount};
 use crate::{AppendError, Recorded, StoreError, Upcasters, Vault};
@@ -61,8 +61,14 @@ const MEND: [&str; 6] = [
 ];
 
 /// The bounds of a session while it goes through the whole log: a statement may take long, but not the pause after it.
-pub(super) const UNHURRIED: &str =
-    "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
+const UNHURRIED: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
+
+/// Begins a transaction that may go through the whole log.
+pub(super) async fn unhurried(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
 
 /// Compares the stored claims with the recomputed claims, as of one moment.
 pub(super) async fn compare(
@@ -86,8 +92,7 @@ pub(super) async fn mend(
     claims_of: &ClaimsOf,
     note: &Prepared,
 ) -> Result<ClaimsReport, AppendError> {
-    let mut transaction = pool.begin().await.map_err(StoreError::from)?;
-    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await.map_err(StoreError::from)?;
+    let mut transaction = unhurried(pool).await.map_err(StoreError::from)?;
     let head = read::head_locked(&mut transaction).await.map_err(StoreError::from)?;
     let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
     let left = async {
@@ -104,46 +109,14 @@ pub(super) async fn mend(
 }
 
 /// Records the events of new streams behind the locked head.
-async fn record(db: &mut PgConnection, mut head: Head, note: &Prepared) -> Result<(), sqlx::Error> {
+async fn record(db: &mut PgConnection, head: Head, note: &Prepared) -> Result<(), sqlx::Error> {
     let now = sqlx::query_scalar("select greatest(clock_timestamp(), $1)").bind(head.recorded_at);
-    head.recorded_at = now.fetch_one(&mut *db).await?;
-    for stream in &note.streams {
-        for (event, version) in stream.events.iter().zip(1..) {
-            head.position += 1;
-            let body = Body {
-                position: head.position,
-                stream_type: stream.stream_type,
-                stream_id: stream.stream_id,
-                version,
-                event_type: &event.event_type,
-                schema_version: event.schema_version,
-                recorded_at: &timestamp(head.recorded_at),
-                data: &event.data,
-                metadata: &stream.metadata,
-            };
-            head.hash = body.hash(&head.hash);
-            sqlx::query(
-                "insert into log.events (position, stream_type, stream_id, version, event_type, schema_version,
-                                         recorded_at, data, metadata, hash)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9::text::json, $10)",
-            )
-            .bind(body.position)
-            .bind(body.stream_type)
-            .bind(body.stream_id)
-            .bind(body.version)
-            .bind(body.event_type)
-            .bind(body.schema_version)
-            .bind(head.recorded_at)
-            .bind(body.data)
-            .bind(body.metadata)
-            .bind(head.hash)
-            .execute(&mut *db)
-            .await?;
-        }
-    }
-    let moved = sqlx::query("update log.head set position = $1, hash = $2, recorded_at = $3");
-    moved.bind(head.position).bind(head.hash).bind(head.recorded_at).execute(&mut *db).await?;
-    let told = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(head.position.to_string());
+    let recorded_at = now.fetch_one(&mut *db).await?;
+    let hashes = chain(&[note], &head, recorded_at);
+    let columns = Columns::new(&[note], &head, recorded_at, &hashes);
+    // The head is locked, so nobody can have moved the head.
+    columns.write(db).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let told = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(columns.head.position.to_string());
     told.execute(db).await.map(drop)
 }
 

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::batch::Batch;
 use super::read::Head;
 use crate::Position;
 use crate::chain::{Body, timestamp};
@@ -132,13 +131,13 @@ struct Receipts<'a> {
     last: Vec<Position>,
 }
 
-/// Computes the hashes of a batch, in the order of its events. The caller keeps the hashes, so that the columns can
-/// borrow them.
-pub(super) fn chain(batch: &Batch, after: &Head, recorded_at: DateTime<Utc>) -> Vec<crate::chain::Hash> {
+/// Computes the hashes of the events of some requests, in their order. The caller keeps the hashes, so that the columns
+/// can borrow them.
+pub(super) fn chain(requests: &[&Prepared], after: &Head, recorded_at: DateTime<Utc>) -> Vec<crate::chain::Hash> {
     let recorded_at = timestamp(recorded_at);
     let (mut position, mut previous) = (after.position, after.hash);
     let mut hashes = Vec::new();
-    for stream in batch.requests.iter().flat_map(|it| &it.prepared.streams) {
+    for stream in requests.iter().flat_map(|it| &it.streams) {
         for (event, version) in stream.events.iter().zip(stream.expected_version + 1..) {
             position += 1;
             previous = Body {
@@ -161,7 +160,7 @@ pub(super) fn chain(batch: &Batch, after: &Head, recorded_at: DateTime<Utc>) -> 
 
 impl<'a> Columns<'a> {
     pub(super) fn new(
-        batch: &'a Batch,
+        requests: &[&'a Prepared],
         after: &Head,
         recorded_at: DateTime<Utc>,
         hashes: &'a [crate::chain::Hash],
@@ -181,9 +180,9 @@ impl<'a> Columns<'a> {
             hashes: hashes.iter().map(<[u8; 32]>::as_slice).collect(),
             claims: None,
         };
-        for request in &batch.requests {
+        for request in requests {
             let first = columns.head.position + 1;
-            for stream in &request.prepared.streams {
+            for stream in &request.streams {
                 for (event, version) in stream.events.iter().zip(stream.expected_version + 1..) {
                     columns.head.position += 1;
                     columns.stream_types.push(stream.stream_type);
@@ -195,7 +194,7 @@ impl<'a> Columns<'a> {
                     columns.metadata.push(&stream.metadata);
                 }
             }
-            columns.add_claims(&request.prepared, first);
+            columns.add_claims(request, first);
         }
         columns
     }

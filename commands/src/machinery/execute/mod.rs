@@ -195,12 +195,11 @@ impl Executor {
     async fn carry_out<C: Command>(&self, command: &C, request: &Request, course: &Course) -> Result<Outcome, Failure> {
         let Some(key) = request.idempotency_key else { return self.pursue(command, request, course).await };
         let _turn = self.repetitions.take(&BTreeSet::from([key]), false, course.deadline).await?;
-        let receipt = self.receipt(key, course).await?;
-        if let Some(receipt) = receipt.as_ref().filter(|it| it.fingerprint == request.fingerprint) {
-            return self.replay::<C::Aggregate>(receipt, request).await;
-        }
-        if let Some(receipt) = receipt {
-            self.allow(command, request).await?;
+        if let Some(receipt) = self.receipt(key, course).await? {
+            // Only a caller who may give the command learns that the key was used for another request.
+            if receipt.fingerprint != request.fingerprint {
+                self.allow(command, request).await?;
+            }
             return self.replay::<C::Aggregate>(&receipt, request).await;
         }
         match self.pursue(command, request, course).await {
