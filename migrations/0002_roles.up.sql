@@ -1,5 +1,5 @@
--- What the roles of the server may do with the log. The roles belong to the whole cluster; `hims migrate up` makes those
--- that are missing before the first migration (projections/src/machinery/roles.sql).
+-- What the roles of the server may do with the log. The roles belong to the whole cluster; `hims migrate up` makes
+-- those that are missing before the first migration (projections/src/machinery/roles.sql).
 --
 -- The role hims_owner runs the migrations and owns the log. The server's login is not a member of that role: it cannot
 -- change what is recorded, and cannot switch off the triggers that refuse changes.

@@ -130,7 +130,8 @@ create table rooms (
     unique (department_id, room_number) deferrable initially deferred
 );
 
--- The users who treat the patient who asks. The view is empty until later migrations make the tables that the view reads.
+-- The users who treat the patient who asks. The view is empty until later migrations make the tables that the view
+-- reads.
 create view treating_users as select null::uuid as user_id where false;
 select hims_identity.look_at_all_rows('treating_users');
 

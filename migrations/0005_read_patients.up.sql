@@ -95,8 +95,8 @@ create index idx_patient_allergies_allergen on patient_allergies (allergen_name)
 create index idx_patient_allergies_active on patient_allergies (is_active);
 create index idx_patient_allergies_reported_by on patient_allergies (reported_by, patient_id);
 
--- The patients of the caller's department, and the patients whose prescription was sent to the pharmacy. Both views are empty until later
--- migrations make the tables that the views read.
+-- The patients of the caller's department, and the patients whose prescription was sent to the pharmacy. Both views are
+-- empty until later migrations make the tables that the views read.
 create view assigned_patients as select null::uuid as patient_id where false;
 create view prescribed_patients as select null::uuid as patient_id where false;
 select hims_identity.look_at_all_rows('assigned_patients');

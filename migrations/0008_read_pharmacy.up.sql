@@ -118,8 +118,8 @@ create or replace view prescribed_patients as
     select patient_id from prescriptions
      where (select hims_identity.current_user_reads('prescriptions')) and status not in ('pending', 'cancelled');
 
--- The users who treat the patient who asks: providers of the patient's appointments, consultations and prescriptions, and
--- users who recorded vital signs of the patient.
+-- The users who treat the patient who asks: providers of the patient's appointments, consultations and prescriptions,
+-- and users who recorded vital signs of the patient.
 create or replace view treating_users as
     select provider_id as user_id from appointments where patient_id = (select hims_identity.own_patient_id())
     union all

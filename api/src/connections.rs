@@ -1,9 +1,9 @@
 //! Connections to PostgreSQL: what a connection is for, the settings of its session, and the pools.
 //!
 //! A process may be stopped, and a network may fall silent, in the middle of anything. Every session therefore has
-//! bounds of its own, whatever the settings of the role, the database or the server are: PostgreSQL gives up a statement
-//! that takes too long or waits too long for a lock, ends a session that idles in the middle of a transaction, and notices
-//! soon when the other host is gone. No stopped process keeps a lock that others need.
+//! bounds of its own, whatever the settings of the role, the database or the server are: PostgreSQL gives up a
+//! statement that takes too long or waits too long for a lock, ends a session that idles in the middle of a
+//! transaction, and notices soon when the other host is gone. No stopped process keeps a lock that others need.
 
 use std::time::Duration;
 

@@ -102,7 +102,8 @@ pub struct Hospital {
     projectors: PgPool,
     /// Keeps the read tables up to date; `None` when the hospital was opened to inspect.
     pub runner: Option<RunnerHandle>,
-    /// Connections as the server's login, which is a member of the role that owns the read tables, such as for rebuilds.
+    /// Connections as the server's login, which is a member of the role that owns the read tables, such as for
+    /// rebuilds.
     pub owner: PgPool,
     watcher: JoinHandle<()>,
     counter: JoinHandle<()>,

@@ -164,7 +164,8 @@ impl Problem {
     }
 }
 
-/// How many fields at fault an answer names at most, and how many bytes they take at most: an answer stays below 64 KiB.
+/// How many fields at fault an answer names at most, and how many bytes they take at most: an answer stays below 64
+/// KiB.
 const MOST_ERRORS: (usize, usize) = (100, 40 * 1024);
 /// How many ids of possible duplicates an answer names at most.
 const MOST_CANDIDATES: usize = 200;

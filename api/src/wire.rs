@@ -1,5 +1,5 @@
-//! HTTP/1 over a socket, below the routes. The protocol answers a head that it cannot read by itself, without a body; here
-//! such an answer becomes a problem like any other.
+//! HTTP/1 over a socket, below the routes. The protocol answers a head that it cannot read by itself, without a body;
+//! here such an answer becomes a problem like any other.
 
 use std::fmt;
 use std::io;

@@ -44,7 +44,8 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Commands with so many event streams open, over commands without event streams. Each event stream follows one patient.
+/// Commands with so many event streams open, over commands without event streams. Each event stream follows one
+/// patient.
 async fn commands_beside(effort: Effort, server: &Server, streams: usize) -> Result<Compared, Failure> {
     let mut compared = Compared { rate: 0.0, floor: 0.0 };
     // Connections of their own for each turn: the server closes those that wait while the event streams are opened.

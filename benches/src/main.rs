@@ -19,8 +19,8 @@
 //! | `daily-lists` | each list of the day at the document's volumes and a tenth, 99th percentile | under 50 ms |
 //! | `rebuild`, `rebuild-memory` | all tables from 1,000,000 events | 57,000 events/s, under 1 GiB |
 //!
-//! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on. What is due, is due at equal
-//! distances, and takes from then on, however late it begins.
+//! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on. What is due, is due at
+//! equal distances, and takes from then on, however late it begins.
 
 mod append;
 mod client;

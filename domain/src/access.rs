@@ -1,6 +1,6 @@
-//! What belongs to no record of the hospital: refused commands, failed logins, and work of operators on what lies beside
-//! the log. Each has a stream of its own, so that the audit shows it beside successful commands. What repeats an attempt
-//! within a minute is recorded as one event.
+//! What belongs to no record of the hospital: refused commands, failed logins, and work of operators on what lies
+//! beside the log. Each has a stream of its own, so that the audit shows it beside successful commands. What repeats an
+//! attempt within a minute is recorded as one event.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

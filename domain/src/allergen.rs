@@ -14,9 +14,9 @@ impl Allergy {
     /// Whether the allergy speaks against a product, because it has the RxNorm concept or the name of the product or of
     /// an ingredient. Allergies to food and to the environment do not count.
     ///
-    /// Names are compared word by word, each word folded: `codeine` speaks against `Acetaminophen 300 MG / Codeine 30 MG
-    /// Oral Tablet`, `Östradiol` against `Oestradiol`, and `allergy to amoxicillin` against a product whose generic name
-    /// is `amoxicillin`.
+    /// Names are compared word by word, each word folded: `codeine` speaks against `Acetaminophen 300 MG / Codeine 30
+    /// MG Oral Tablet`, `Östradiol` against `Oestradiol`, and `allergy to amoxicillin` against a product whose generic
+    /// name is `amoxicillin`.
     pub fn is_to(&self, product: &Details) -> bool {
         if matches!(self.allergen_type, AllergenType::Food | AllergenType::Environmental) {
             return false;

@@ -40,8 +40,8 @@ pub enum Event {
     Started {
         /// The user.
         user_id: UserId,
-        /// The SHA-256 hash of the bearer token in hexadecimal digits, sealed with the user's key: nobody is answered the
-        /// hash, not even an auditor who asks for the stored text. The token itself is stored nowhere.
+        /// The SHA-256 hash of the bearer token in hexadecimal digits, sealed with the user's key: nobody is answered
+        /// the hash, not even an auditor who asks for the stored text. The token itself is stored nowhere.
         token_hash: Personal<String>,
         /// When the session ends unless it is used.
         idle_expires_at: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! The shape of the workspace: which crates may depend on which others, read from their manifests, and how long a file may
-//! be.
+//! The shape of the workspace: which crates may depend on which others, read from their manifests, and how long a file
+//! may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

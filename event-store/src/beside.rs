@@ -1,5 +1,5 @@
-//! Compares what is stored beside the log with the log: snapshots, receipts and subject keys. The claims are compared by
-//! [`EventStore::compare_claims`].
+//! Compares what is stored beside the log with the log: snapshots, receipts and subject keys. The claims are compared
+//! by [`EventStore::compare_claims`].
 
 use std::collections::HashSet;
 
@@ -35,8 +35,8 @@ pub struct ReceiptsReport {
 pub struct BesideReport {
     /// How many snapshots there are.
     pub snapshots: u64,
-    /// How many snapshots were not compared with the events: the form of the state is of another release, an event cannot
-    /// be read, or the person was erased.
+    /// How many snapshots were not compared with the events: the form of the state is of another release, an event
+    /// cannot be read, or the person was erased.
     pub skipped: u64,
     /// How many receipts there are.
     pub receipts: u64,

@@ -42,8 +42,8 @@ impl StoredSnapshot {
         Ok(stored)
     }
 
-    /// Opens the snapshot; `None` when its code does not fit. `hash` is the hash of the event at the snapshot's version,
-    /// if the stream has that version.
+    /// Opens the snapshot; `None` when its code does not fit. `hash` is the hash of the event at the snapshot's
+    /// version, if the stream has that version.
     pub(crate) async fn open(
         self,
         vault: &Vault,

@@ -135,7 +135,8 @@ pub trait EventStore: Send + Sync {
     /// The first event, at a position or after it, whose version is not the next version of its stream.
     async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError>;
 
-    /// Whether appends can be written, as far as is known. After a failure, writes something as a test and takes it back.
+    /// Whether appends can be written, as far as is known. After a failure, writes something as a test and takes it
+    /// back.
     async fn can_append(&self) -> Result<(), StoreError> {
         Ok(())
     }

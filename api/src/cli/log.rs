@@ -33,8 +33,8 @@ pub(super) fn log_to_stderr(format: LogFormat) -> Result<WorkerGuard, Failure> {
     Ok(guard)
 }
 
-/// Reads what is to be logged. A single word must be a level or name a part of this program: a level with a typing error
-/// would otherwise be taken for the name of a part, and nothing would be logged.
+/// Reads what is to be logged. A single word must be a level or name a part of this program: a level with a typing
+/// error would otherwise be taken for the name of a part, and nothing would be logged.
 fn filter(wanted: Option<String>) -> Result<EnvFilter, Failure> {
     let wanted = wanted.filter(|it| !it.trim().is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
     let example = "give levels such as info, or info,sqlx=warn, or hims_api=debug";

@@ -93,7 +93,8 @@ fn tell_claims(report: &ClaimsReport, advice: &str) -> Result<ExitCode, Failure>
     Ok(ExitCode::FAILURE)
 }
 
-/// Prints how snapshots, receipts and keys compare with the log. The exit code of a failure when something does not fit.
+/// Prints how snapshots, receipts and keys compare with the log. The exit code of a failure when something does not
+/// fit.
 fn tell_beside(report: &BesideReport) -> Result<Option<ExitCode>, Failure> {
     let BesideReport { snapshots, skipped, receipts, subjects, faults, examples } = report;
     say(format_args!(

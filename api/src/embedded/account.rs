@@ -44,8 +44,9 @@ impl Account {
         }
     }
 
-    /// Refuses a data directory that belongs to somebody else, before anything in it is created or changed: neither this
-    /// process nor the account of PostgreSQL owns it. Another server may run there, and would find its files changed.
+    /// Refuses a data directory that belongs to somebody else, before anything in it is created or changed: neither
+    /// this process nor the account of PostgreSQL owns it. Another server may run there, and would find its files
+    /// changed.
     pub(super) fn refuse_foreign(self, home: &Path) -> Result<(), EmbeddedError> {
         let me = rustix::process::geteuid();
         refuse_foreign(home, me.is_root(), &[me.as_raw(), self.uid()])

@@ -26,8 +26,8 @@ impl Calendar {
         instant.filter(Described::is_valid).map(|it| it.trunc_subsecs(6))
     }
 
-    /// Reads the end of a period that began at `start`. An end without a time, on the day or in the month or year of the
-    /// start, is not known better than the start.
+    /// Reads the end of a period that began at `start`. An end without a time, on the day or in the month or year of
+    /// the start, is not known better than the start.
     pub(super) fn end(&self, text: Option<&str>, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let text = text?;
         let end = self.time(Some(text))?;

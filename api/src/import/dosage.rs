@@ -91,7 +91,8 @@ impl<'a> Fields<'a> {
         Self { dose, route: Some(dosage), frequency, as_needed, days, instructions }
     }
 
-    /// Several steps, or several dosages beside one another, stand in the instructions: no field holds only one of them.
+    /// Several steps, or several dosages beside one another, stand in the instructions: no field holds only one of
+    /// them.
     fn of_several(dosages: &[&'a Dosage]) -> Self {
         let step = |(index, dosage): (usize, &&Dosage)| format!("{}: {}", index + 1, regimen::whole(dosage));
         let as_needed = |it: &&Dosage| it.as_needed_boolean == Some(true) || it.as_needed_codeable_concept.is_some();

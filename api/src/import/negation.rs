@@ -70,8 +70,8 @@ const LAST: [&str; 3] = ["none", "no", "nil"];
 /// Whole texts that say that nothing is known. `Food, unknown` is an allergy.
 const WHOLE: [&str; 4] = ["unknown", "n a", "allergies unknown", "allergy status unknown"];
 
-/// Words that name no substance: they tell who denies an allergy, of whom and since when. After other words, a denial is
-/// about something else than the text: `Penicillin (no known reaction)`, `Peanut, NKDA`.
+/// Words that name no substance: they tell who denies an allergy, of whom and since when. After other words, a denial
+/// is about something else than the text: `Penicillin (no known reaction)`, `Peanut, NKDA`.
 const TELLING: [&str; 79] = [
     "a",
     "according",

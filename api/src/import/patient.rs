@@ -26,7 +26,8 @@ const LANGUAGES: &str = "urn:ietf:bcp:47";
 /// The code of an emergency contact (HL7 v2 table 0131).
 const EMERGENCY: &str = "C";
 
-/// Registers a patient, unless the comparison of all patients settled otherwise, at the time of the first mention in the files, but never before the patient was born.
+/// Registers a patient, unless the comparison of all patients settled otherwise, at the time of the first mention in
+/// the files, but never before the patient was born.
 pub(super) async fn import(
     writer: &Writer<'_>,
     seen: &FirstSeen,

@@ -74,8 +74,9 @@ enum Standing {
 }
 
 impl Persons {
-    /// Compares the patients of the files with the record, and with one another where they have an identifier in common.
-    /// Everybody is compared before anybody is registered, so that the result does not depend on who comes first.
+    /// Compares the patients of the files with the record, and with one another where they have an identifier in
+    /// common. Everybody is compared before anybody is registered, so that the result does not depend on who comes
+    /// first.
     ///
     /// # Errors
     /// When the log does not answer.
@@ -98,9 +99,9 @@ impl Persons {
     }
 
     /// Refused patients are compared with nobody. Of the others, patients with a common identifier, the same name and
-    /// the same date of birth are one person, who has one record: each patient's own, or else one that has an identifier
-    /// of the patient, or else the record of another patient of the person, or else the one that the import begins under
-    /// the smallest id. The identifier of different people is nobody's.
+    /// the same date of birth are one person, who has one record: each patient's own, or else one that has an
+    /// identifier of the patient, or else the record of another patient of the person, or else the one that the import
+    /// begins under the smallest id. The identifier of different people is nobody's.
     fn settle(compared: &[Compared<'_>]) -> Self {
         let mut persons = Self::default();
         let mut holders: BTreeMap<&Key, Vec<&Compared<'_>>> = BTreeMap::new();
@@ -151,8 +152,8 @@ impl Persons {
         self.settled.get(&id).cloned()
     }
 
-    /// The id under which a patient whom the files name is, or will be, in the record; `None` if the id of the files must
-    /// not lead to a record.
+    /// The id under which a patient whom the files name is, or will be, in the record; `None` if the id of the files
+    /// must not lead to a record.
     pub(super) fn record(&self, id: Uuid) -> Option<Uuid> {
         // An id that leads to nobody stays so, also if another id of the person leads to the record.
         (!self.are_strangers(id)).then(|| self.records.get(&id).copied().unwrap_or(id))

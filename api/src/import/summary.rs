@@ -66,8 +66,8 @@ impl Summary {
         self.resources.get(resource_type).cloned().unwrap_or_default()
     }
 
-    /// Counts the copies of a resource, of which only one can be imported newly. What was left out counts also where the
-    /// files hold no resource of the type, such as for a product that only a request names.
+    /// Counts the copies of a resource, of which only one can be imported newly. What was left out counts also where
+    /// the files hold no resource of the type, such as for a product that only a request names.
     pub(super) fn count(&mut self, resource_type: &str, copies: u64, fate: Fate) {
         let is_counted = copies > 0;
         match fate {

@@ -99,8 +99,8 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
 /// What the reader of a body says about a list with more than [`LONGEST_LIST`] elements.
 const TOO_LONG: &str = "a list is too long";
 
-/// A JSON value in which no object has a key twice, since programs differ in which of two values they take, and no list has
-/// more than [`LONGEST_LIST`] elements, since a command on many elements holds up other commands.
+/// A JSON value in which no object has a key twice, since programs differ in which of two values they take, and no list
+/// has more than [`LONGEST_LIST`] elements, since a command on many elements holds up other commands.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {

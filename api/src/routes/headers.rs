@@ -26,8 +26,8 @@ const ALWAYS: [(HeaderName, &str); 6] = [
 /// A browser that shows an answer of the API as a page loads nothing and runs nothing.
 const OF_THE_API: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// The page to browse the API on loads its own files and asks its own server. Swagger UI sets styles on elements and has
-/// pictures in its style sheet.
+/// The page to browse the API on loads its own files and asks its own server. Swagger UI sets styles on elements and
+/// has pictures in its style sheet.
 const OF_THE_DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                            img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
                            base-uri 'none'; form-action 'none'";

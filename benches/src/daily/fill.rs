@@ -2,8 +2,8 @@ use chrono::{Days, NaiveDate};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
-/// Fills the read tables of a hospital that has just been migrated: so many patients, a multiple of 800, and what belongs
-/// to them. Needs a superuser, since it writes past the constraints between tables.
+/// Fills the read tables of a hospital that has just been migrated: so many patients, a multiple of 800, and what
+/// belongs to them. Needs a superuser, since it writes past the constraints between tables.
 ///
 /// # Errors
 /// When the database does not answer, or its tables have other columns than are filled.

@@ -78,8 +78,8 @@ impl NewPassword {
         Ok(())
     }
 
-    /// Whether little is left of the password without these texts and the words in them. Of an e-mail address, the words
-    /// before the `@` count.
+    /// Whether little is left of the password without these texts and the words in them. Of an e-mail address, the
+    /// words before the `@` count.
     fn is_made_of(&self, personal: &[&str]) -> bool {
         /// How many letters and digits a password needs besides personal words.
         const OTHERS: usize = 8;

@@ -3,8 +3,8 @@
 //! Nodes that stamped events with clocks of their own would contradict each other, and a single event from a node whose
 //! clock is a month ahead would hold the time of all later events there, since the log's time never goes back. So a
 //! node measures the database's clock with every batch, and counts on from the last measurement with a clock that
-//! nobody can set (the monotonic clock). The node's own clock is only compared: a node whose clock is wrong says so, and
-//! records nothing while the difference is large.
+//! nobody can set (the monotonic clock). The node's own clock is only compared: a node whose clock is wrong says so,
+//! and records nothing while the difference is large.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -22,8 +22,8 @@ const EVENTS: &str = ",
          where exists (select 1 from head))
     select clock_timestamp() from head";
 
-/// The one event of a batch that holds nothing else. Without arrays to take apart, PostgreSQL needs less time for it, and a
-/// single caller is answered sooner.
+/// The one event of a batch that holds nothing else. Without arrays to take apart, PostgreSQL needs less time for it,
+/// and a single caller is answered sooner.
 const ONE_EVENT: &str = "
     insert into log.events (position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data,
                             metadata, hash)

@@ -48,8 +48,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Takes the append to write it. `None` when the caller has taken it back, or when too little time is left, which is
-    /// answered: an append whose time ends while it is being written would break the connection.
+    /// Takes the append to write it. `None` when the caller has taken it back, or when too little time is left, which
+    /// is answered: an append whose time ends while it is being written would break the connection.
     pub(super) fn take(self) -> Option<Self> {
         if self.until < Instant::now() + LEAST {
             self.refuse(not_sent());

@@ -231,8 +231,8 @@ async fn write(
 }
 
 /// Moves the checkpoint to the end of the batch, if the checkpoint is still at `from`, the tables are of this program's
-/// form, and no other session holds the lease. This is the first step of a batch: the lock on the checkpoint's row keeps
-/// other processes from writing the tables.
+/// form, and no other session holds the lease. This is the first step of a batch: the lock on the checkpoint's row
+/// keeps other processes from writing the tables.
 async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<(), ProjectError> {
     let sql = format!(
         "update projection_checkpoint set position = $2, hash = $3, held_until = {EXTENDED}

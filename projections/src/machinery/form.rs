@@ -56,7 +56,8 @@ pub enum Standing {
     /// The tables are of another form because a read migration of this program was reverted or is not applied yet.
     TakenBack,
     /// The tables do not fit the log: they show events that the log does not hold, or their checkpoint is not where
-    /// their rows end. The program never replaces such tables by itself, since they may be the only record of the events.
+    /// their rows end. The program never replaces such tables by itself, since they may be the only record of the
+    /// events.
     Beyond,
 }
 

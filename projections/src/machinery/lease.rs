@@ -14,8 +14,8 @@ use sqlx::PgConnection;
 
 use crate::machinery::form::FORM;
 
-/// When a lease lapses that is extended now. Another process takes over within five seconds: four until the lease lapses,
-/// and the pause until that process asks for the lease.
+/// When a lease lapses that is extended now. Another process takes over within five seconds: four until the lease
+/// lapses, and the pause until that process asks for the lease.
 pub(crate) const EXTENDED: &str = "clock_timestamp() + interval '4 seconds'";
 
 /// What the holder of the lease knows after a renewal.
@@ -60,8 +60,8 @@ pub(crate) async fn renew(db: &mut PgConnection) -> Result<Option<Held>, sqlx::E
     Ok(held.filter(|it| it.0 >= 0).map(|(position, head)| Held { position, head }))
 }
 
-/// Ends the session of a holder whose lease lapsed in the middle of a statement. Such a session keeps the row locked, so
-/// nobody else could take the lease.
+/// Ends the session of a holder whose lease lapsed in the middle of a statement. Such a session keeps the row locked,
+/// so nobody else could take the lease.
 async fn end_stalled_holder(db: &mut PgConnection) -> Result<(), sqlx::Error> {
     let sql = "select held_until < clock_timestamp() from projection_checkpoint";
     let has_lapsed: Option<Option<bool>> = sqlx::query_scalar(sql).fetch_optional(&mut *db).await?;

@@ -1,8 +1,8 @@
 //! The migrations of the database, up and down: the files of `migrations/`, compiled in.
 //!
-//! Only one node runs migrations at a time, each migration in its own transaction, as the role `hims_owner`. The session
-//! is closed afterwards, which releases the lock even when a migration fails. The session has a fixed search path, since
-//! a migration changes the search path of the database.
+//! Only one node runs migrations at a time, each migration in its own transaction, as the role `hims_owner`. The
+//! session is closed afterwards, which releases the lock even when a migration fails. The session has a fixed search
+//! path, since a migration changes the search path of the database.
 //!
 //! Migrations of the read tables are noted as applied, but not run one by one: all of them together make the read
 //! tables as a whole in a new schema. While the log is empty, this is done at once, in the schema `hims`. Where the log
@@ -29,8 +29,8 @@ const LOG: &str = "log";
 /// The table of applied migrations, with its schema, so that the name does not depend on the search path.
 const TABLE: &str = "public._sqlx_migrations";
 
-/// The settings of a session that migrates. A migration may take long, and so may the wait for the migrations of another
-/// node; but a session whose program was stopped ends, and with it the lock that makes the other nodes wait.
+/// The settings of a session that migrates. A migration may take long, and so may the wait for the migrations of
+/// another node; but a session whose program was stopped ends, and with it the lock that makes the other nodes wait.
 const SESSION: &str = "set search_path to public; set statement_timeout = 0; set lock_timeout = 0;
     set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = '30s'";
 

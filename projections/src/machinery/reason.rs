@@ -7,8 +7,8 @@ use sqlx::postgres::PgDatabaseError;
 /// The SQLSTATE of a text that is too long. PostgreSQL does not say for which column.
 const TOO_LONG: &str = "22001";
 
-/// Describes an error of SQLSTATE class 22 or 23. `written` is the table that was written, for errors that name none, and
-/// the length of each text in the rows.
+/// Describes an error of SQLSTATE class 22 or 23. `written` is the table that was written, for errors that name none,
+/// and the length of each text in the rows.
 pub(crate) async fn describe(
     db: &mut PgConnection,
     written: Option<(&'static str, &[(&'static str, usize)])>,

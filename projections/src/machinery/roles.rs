@@ -1,8 +1,8 @@
 //! The roles of the database: who owns what, and with which rights the server works.
 //!
 //! `hims_owner` owns the log and runs the migrations, `hims_tables` owns the read tables, and the server works as
-//! `hims_writer`, `hims_projector` and `hims_reader`. Nobody logs in with one of these roles. The login for migrations is
-//! a member of `hims_owner`; the login of the server is a member of the other roles, but not of `hims_owner`, so the
+//! `hims_writer`, `hims_projector` and `hims_reader`. Nobody logs in with one of these roles. The login for migrations
+//! is a member of `hims_owner`; the login of the server is a member of the other roles, but not of `hims_owner`, so the
 //! server cannot change what is recorded.
 
 use sqlx::{Executor as _, PgConnection, PgPool};

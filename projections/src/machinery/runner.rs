@@ -124,8 +124,8 @@ pub struct RunnerHandle {
 
 impl Runner {
     /// Starts projecting. The connections of `pool` need the rights of the role `hims_projector` and the schema `hims`
-    /// in their search path; the login of `owner` must be a member of the role that owns the tables. If `renews` is true,
-    /// this process rebuilds tables that are due; otherwise another process must.
+    /// in their search path; the login of `owner` must be a member of the role that owns the tables. If `renews` is
+    /// true, this process rebuilds tables that are due; otherwise another process must.
     ///
     /// # Errors
     /// When the database does not answer.

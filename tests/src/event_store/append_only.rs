@@ -1,5 +1,5 @@
-//! Recorded events cannot be changed: neither by the login of the server and its roles, which lack the rights, nor by the
-//! owner of the log, whom triggers stop.
+//! Recorded events cannot be changed: neither by the login of the server and its roles, which lack the rights, nor by
+//! the owner of the log, whom triggers stop.
 
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Executor, PgPool};

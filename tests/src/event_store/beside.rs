@@ -12,8 +12,8 @@ async fn compared(log: &Log) -> BesideReport {
     compare(log.store(), &|_| Ok(None)).await.expect("compared")
 }
 
-/// Records two commands with receipts, the second about a person, and a command that changed nothing. Answers the ids of
-/// the commands and of the person.
+/// Records two commands with receipts, the second about a person, and a command that changed nothing. Answers the ids
+/// of the commands and of the person.
 async fn record(log: &Log) -> ([Uuid; 3], Uuid) {
     let (commands, person, account) = ([id(), id(), id()], id(), id());
     for (command, mut append) in commands.into_iter().zip([begin(account), opened(id(), person, "Ann")]) {

@@ -28,8 +28,8 @@ const LOGINS: [(&str, &str); 8] = [
 /// another department, the consultation of patient 6 is not over, the prescription of patient 7 is not cancelled, and
 /// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
-/// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse recorded
-/// vital signs of 7. Patient 8 visits the department too, but only in five days.
+/// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse
+/// recorded vital signs of 7. Patient 8 visits the department too, but only in five days.
 const ASSIGNED: [u16; 6] = [1, 2, 3, 4, 6, 7];
 /// The patient whose prescription was not sent to the pharmacy.
 const PENDING: u16 = 5;

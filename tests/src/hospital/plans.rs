@@ -15,8 +15,8 @@ use crate::support::{TestDatabase, database};
 /// Enough patients for PostgreSQL to choose the plans of a large hospital.
 const PATIENTS: u32 = 4_000;
 
-/// How many rows PostgreSQL may look at for a page of fifty rows: those of three days of a department, whose visitors are
-/// the patients of its nurses, but no whole table.
+/// How many rows PostgreSQL may look at for a page of fifty rows: those of three days of a department, whose visitors
+/// are the patients of its nurses, but no whole table.
 const LOOKED_AT: i64 = 3_000;
 
 /// A hospital with years behind it, filled by the first test that asks for it. Nothing is changed in it.

@@ -195,7 +195,8 @@ async fn whatever_is_taken_from_the_protection_of_a_table_is_missed() {
             format!("revoke select on {table} from hims_reader"),
             format!("create table {table}_too (like {table})"),
         ] {
-            // The snapshot of the read tables has the condition of a table that is not public. The runner's tables have no `id`.
+            // The snapshot of the read tables has the condition of a table that is not public. The runner's tables have
+            // no `id`.
             let is_public = PUBLIC.iter().any(|it| it.0 == name);
             if change.contains("true is not null") && !is_public
                 || change.contains("(id)") && BOOKKEEPING.contains(&name.as_str())

@@ -1,4 +1,5 @@
-//! `hims doctor`: looks at the configuration, the database and the machine, and says what to change. Nothing is changed.
+//! `hims doctor`: looks at the configuration, the database and the machine, and says what to change. Nothing is
+//! changed.
 
 mod database;
 mod machine;

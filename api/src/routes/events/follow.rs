@@ -149,8 +149,8 @@ impl Follower {
         self.in_the_log.fits(&fed.event) && self.wanted.are_concerned(fed.concerned)
     }
 
-    /// The events as the caller may read them, as server-sent events. What one login is sent with the same filters is made
-    /// once, however many event streams of the login there are.
+    /// The events as the caller may read them, as server-sent events. What one login is sent with the same filters is
+    /// made once, however many event streams of the login there are.
     async fn frames(&self, events: &[Arc<Fed>]) -> Result<Arc<str>, Problem> {
         let positions = [events.first(), events.last()].map(|event| event.map(|it| it.event.position));
         let asked = format!("{:?} {:?} {positions:?} {}", self.logged_in.identity(), self.wanted, events.len());

@@ -67,8 +67,8 @@ steps! {
 }
 
 impl Claims for Appointment {
-    /// Books provider, patient and room for the slot, unless the appointment is over, was cancelled, or the patient did not
-    /// come. A visit that ends early gives the rest of its slot back.
+    /// Books provider, patient and room for the slot, unless the appointment is over, was cancelled, or the patient did
+    /// not come. A visit that ends early gives the rest of its slot back.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if !matches!(self.status, Status::Completed | Status::Cancelled | Status::NoShow) {
             held.book(self.provider_id, self.slot).book(self.patient_id, self.slot).book_if(self.room_id, self.slot);

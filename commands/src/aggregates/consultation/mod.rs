@@ -95,8 +95,8 @@ steps! {
 }
 
 impl Claims for Consultation {
-    /// An appointment leads to at most one consultation. A cancelled consultation does not count. Open consultations are
-    /// found by their patient.
+    /// An appointment leads to at most one consultation. A cancelled consultation does not count. Open consultations
+    /// are found by their patient.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.status == Status::InProgress {
             held.share(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string());

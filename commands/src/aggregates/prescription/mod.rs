@@ -54,8 +54,8 @@ refusals! {
 
 described! {
     /// Writes a prescription of one or more medications and issues its number. An item needs an `override_reason` if
-    /// the patient has an active allergy to the same ingredient or with the same name. A unit that no lot and no earlier
-    /// order of the medication has needs `confirm_unit`.
+    /// the patient has an active allergy to the same ingredient or with the same name. A unit that no lot and no
+    /// earlier order of the medication has needs `confirm_unit`.
     pub struct WritePrescription {
         /// The id of the new prescription; issued by the server if left out.
         pub id: Option<PrescriptionId>,

@@ -30,8 +30,9 @@ refusals! {
 }
 
 described! {
-    /// Records vital signs. Values beyond clinical limits, a diastolic pressure that is not below the systolic pressure,
-    /// and a time more than 30 days ago need `confirm_extreme`; values beyond what is physically possible are refused.
+    /// Records vital signs. Values beyond clinical limits, a diastolic pressure that is not below the systolic
+    /// pressure, and a time more than 30 days ago need `confirm_extreme`; values beyond what is physically possible are
+    /// refused.
     pub struct RecordVitalSigns {
         /// The id of the new vital signs; issued by the server if left out.
         pub id: Option<VitalSignsId>,

@@ -1,8 +1,8 @@
 //! Refusals that could not be recorded at once, because the queue of the log was full or the log did not answer.
 //!
-//! A refused command is answered whether or not its refusal is recorded. A refusal that was not recorded waits here until
-//! the log takes it. There is room for some thousands; beyond that, refusals are only counted, and the count is recorded
-//! as an event of its own.
+//! A refused command is answered whether or not its refusal is recorded. A refusal that was not recorded waits here
+//! until the log takes it. There is room for some thousands; beyond that, refusals are only counted, and the count is
+//! recorded as an event of its own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

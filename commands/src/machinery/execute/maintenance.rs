@@ -68,8 +68,8 @@ async fn count_snapshots(store: &dyn EventStore) -> Result<u64, StoreError> {
     }
 }
 
-/// The state of a stream of any aggregate after its first events, and the version of the form of the state. `None` for a
-/// stream without a state, or of a type that this release does not know.
+/// The state of a stream of any aggregate after its first events, and the version of the form of the state. `None` for
+/// a stream without a state, or of a type that this release does not know.
 ///
 /// # Errors
 /// When an event cannot be read.

@@ -33,8 +33,8 @@ use probes::Probes;
 
 /// How often a command is decided before it is refused because appends of other nodes keep coming first.
 const ATTEMPTS: u32 = 200;
-/// How long a command takes at most before its last answer: its waits for an earlier request under its key, for its turn
-/// at the streams that it writes and for its append, all together.
+/// How long a command takes at most before its last answer: its waits for an earlier request under its key, for its
+/// turn at the streams that it writes and for its append, all together.
 const PATIENCE: Duration = Duration::from_millis(7_500);
 /// How long a command waits for its last answer after that, so that every command is over within eight seconds.
 const LAST: Duration = Duration::from_millis(500);
@@ -234,7 +234,8 @@ impl Executor {
                 }
                 Attempt::Wait(mut ids) => {
                     ids.extend(turn.ids());
-                    // The turn is given back first, since the turns at several streams are taken in the order of their ids.
+                    // The turn is given back first, since the turns at several streams are taken in the order of their
+                    // ids.
                     drop(turn);
                     turn = self.turns.take(&ids, self.store.is_shared(), course.deadline).await?;
                     fresh = false;

@@ -222,9 +222,9 @@ async fn try_lock(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(db).await
 }
 
-/// Ends the sessions of a rebuild that has done nothing on any of its sessions for half a minute, because its process was
-/// stopped. Tells whether there was such a rebuild. The process that goes on again finds its sessions ended, and can do
-/// nothing to the tables of another rebuild.
+/// Ends the sessions of a rebuild that has done nothing on any of its sessions for half a minute, because its process
+/// was stopped. Tells whether there was such a rebuild. The process that goes on again finds its sessions ended, and
+/// can do nothing to the tables of another rebuild.
 async fn end_stopped_rebuild(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let sql = "
         with rebuilding as (
