@@ -96,4 +96,5 @@ aggregates! {
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,
+    ProcessFailure = process_failure,
 }

@@ -22,6 +22,7 @@ pub mod medication_lot;
 pub mod patient;
 pub mod permission;
 pub mod prescription;
+pub mod process_failure;
 pub mod role;
 pub mod room;
 pub mod session;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use chrono::{Months, NaiveDate};
+use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -145,6 +145,14 @@ described! {
         pub reported_by: Option<UserId>,
     }
 
+    /// The death of a patient.
+    pub struct Death {
+        /// When the patient died.
+        pub deceased_at: Personal<DateTime<Utc>>,
+        /// From where the death is known, such as `death_certificate`.
+        pub source: Option<Text<50>>,
+    }
+
     /// An identifier that another system gave the patient.
     #[derive(Eq)]
     pub struct Identifier {
@@ -191,6 +199,15 @@ pub struct Patient {
     pub retired_allergies: BTreeSet<AllergyId>,
     /// The identifiers that other systems gave the patient.
     pub identifiers: Vec<Identifier>,
+    /// The death of the patient, if the patient has died.
+    pub death: Option<Death>,
+}
+
+impl Patient {
+    /// Whether the patient was dead at a time. Of a patient who was erased, only that they have died is known.
+    pub fn is_deceased(&self, at: DateTime<Utc>) -> bool {
+        self.death.as_ref().is_some_and(|death| death.deceased_at.known().is_none_or(|it| *it <= at))
+    }
 }
 
 /// What can happen to a patient's record.
@@ -231,10 +248,18 @@ pub enum Event {
         /// The reason for retiring the allergy.
         reason: Personal<LongText>,
     },
+    /// It became known that the patient has died, or when.
+    DeathRecorded(Death),
+    /// The death of the patient had been recorded by mistake.
+    DeathRevoked {
+        /// The reason for revoking the death.
+        reason: Personal<LongText>,
+    },
 }
 
 impl Aggregate for Patient {
     const STREAM: &'static str = "patient";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -245,6 +270,7 @@ impl Aggregate for Patient {
                 allergies: BTreeMap::new(),
                 retired_allergies: BTreeSet::new(),
                 identifiers: identifiers.clone(),
+                death: None,
             }),
             Event::DemographicsChanged(demographics) => {
                 state.map(|it| Self { demographics: (**demographics).clone(), ..it })
@@ -263,6 +289,8 @@ impl Aggregate for Patient {
                 it.retired_allergies.insert(*allergy_id);
                 it
             }),
+            Event::DeathRecorded(death) => state.map(|it| Self { death: Some(death.clone()), ..it }),
+            Event::DeathRevoked { reason: _ } => state.map(|it| Self { death: None, ..it }),
         }
     }
 

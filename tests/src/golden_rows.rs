@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 13] = [
+const STREAMS: [(&str, &[&str]); 14] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -33,6 +33,7 @@ const STREAMS: [(&str, &[&str]); 13] = [
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
     ("access", &["login_failed"]),
+    ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.

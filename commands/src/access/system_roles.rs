@@ -67,6 +67,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         update: &[
             Update::ConsultationStatus,
             Update::TreatmentPlans,
+            Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
             Update::AppointmentStatus,

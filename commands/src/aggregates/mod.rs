@@ -7,6 +7,7 @@ pub mod medication;
 pub mod medication_lot;
 pub mod patient;
 pub mod prescription;
+pub(crate) mod process_failure;
 pub mod role;
 pub mod room;
 pub mod session;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::bounded::{ANSWER, LONG_ANSWER, lend, within};
 use crate::chain::Hash;
-use crate::{LogClock, Position, Receipt, Recorded, StoreError, Wanted};
+use crate::{Booked, LogClock, Position, Receipt, Recorded, Span, StoreError, Wanted};
 
 /// Up to this number, events are read within [`ANSWER`].
 const FEW: i64 = 1_000;
@@ -175,6 +175,12 @@ pub(super) async fn search(pool: &PgPool, wanted: &Wanted) -> Result<Vec<Recorde
     if let Some(it) = &wanted.event_type {
         query.push(" and event_type = ").push_bind(it);
     }
+    if let Some(it) = wanted.event_types {
+        query.push(" and event_type = any(").push_bind(it).push(")");
+    }
+    if let Some(it) = wanted.until {
+        query.push(" and position <= ").push_bind(it);
+    }
     if let Some(it) = wanted.from {
         query.push(" and recorded_at >= ").push_bind(it);
     }
@@ -201,6 +207,24 @@ pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec
     .fetch_all(&mut *db);
     let owners = within(ANSWER, owners).await;
     Ok(db.back(owners)?)
+}
+
+pub(super) async fn bookings(pool: &PgPool, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
+    let spans: Vec<_> = spans.iter().filter(|(_, from, until)| from < until).collect();
+    let mut db = lend(pool).await?;
+    let bookings = sqlx::query_as(
+        "select distinct c.resource, lower(c.during), upper(c.during), c.owner
+           from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) s (resource, since, until)
+           join log.booking_claims c on c.resource = s.resource and c.during && tstzrange(s.since, s.until)
+          order by 2, 1",
+    )
+    .bind(spans.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(spans.iter().map(|it| it.1).collect::<Vec<_>>())
+    .bind(spans.iter().map(|it| it.2).collect::<Vec<_>>())
+    .fetch_all(&mut *db);
+    let bookings: Result<Vec<(Uuid, DateTime<Utc>, DateTime<Utc>, Uuid)>, _> = within(ANSWER, bookings).await;
+    let booked = |(resource, from, until, owner)| Booked { resource, from, until, owner };
+    Ok(db.back(bookings)?.into_iter().map(booked).collect())
 }
 
 pub(super) async fn receipt(pool: &PgPool, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {

@@ -11,8 +11,8 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointments, consultations, departments, inventory, medications, patients, prescriptions, roles, rooms, sessions,
-    users, vital_signs,
+    appointments, consultations, departments, inventory, medications, patients, prescriptions, process_failures, roles,
+    rooms, sessions, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -83,6 +83,7 @@ aggregates! {
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
+    process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }
 
 impl<'e> AllChanges<'e> {

@@ -9,6 +9,7 @@ mod inventory;
 mod medications;
 mod patients;
 mod prescriptions;
+mod process_failures;
 mod roles;
 mod rooms;
 mod sessions;

@@ -13,6 +13,7 @@ use hims_domain::{AppointmentId, DepartmentId, PatientId, Personal, RoomId, User
 use super::{CancelAppointment, Refusal};
 use crate::department::open_department;
 use crate::machinery::command::existing;
+use crate::patient::check_alive;
 use crate::user::{check_provider, reads_named};
 use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Target, refuse};
 
@@ -140,7 +141,7 @@ impl Visit {
 
     fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
         check_duration(slot)?;
-        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        check_alive(ctx.named::<Patient>(self.patient_id, "/patient_id")?, ctx.now)?;
         check_provider(ctx, self.provider_id, "/provider_id", self.patient_id, SEES_PATIENTS)?;
         check_room(ctx, self.room_id)?;
         let department_id = self.department(ctx.found);
@@ -234,8 +235,10 @@ impl Command for RescheduleAppointment {
     fn reads(&self, state: Option<&Appointment>, found: &Found) -> Reads {
         let Some(appointment) = state else { return Reads::nothing() };
         let Ok(after) = self.changes.clone().apply(&Arrangement::of(appointment)) else { return Reads::nothing() };
-        let reads =
-            Reads::nothing().maybe::<Department>(after.department(appointment, found)).maybe::<Room>(after.room_id);
+        let reads = Reads::nothing()
+            .stream::<Patient>(appointment.patient_id)
+            .maybe::<Department>(after.department(appointment, found))
+            .maybe::<Room>(after.room_id);
         reads_named(reads, Some(after.provider_id), found)
     }
 
@@ -248,6 +251,9 @@ impl Command for RescheduleAppointment {
         let after = self.changes.apply(&before)?;
         if after == before {
             return Ok(Decision::nothing());
+        }
+        if let Some(patient) = ctx.found.get::<Patient>(appointment.patient_id) {
+            check_alive(patient, ctx.now)?;
         }
         let slot = after.slot();
         check_duration(slot)?;

@@ -1,6 +1,7 @@
 //! Patients: registering patients, and keeping their demographics, identifiers and allergies.
 
 mod allergies;
+mod death;
 mod demographics;
 mod duplicates;
 
@@ -13,6 +14,8 @@ use hims_domain::{PatientId, described};
 use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
+pub(crate) use death::check_alive;
+pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -28,12 +31,15 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<AddPatientIdentifier>()
         .add::<RecordAllergy>()
         .add::<ChangeAllergy>()
-        .add::<RetireAllergy>();
+        .add::<RetireAllergy>()
+        .add::<RecordPatientDeath>()
+        .add::<RevokePatientDeath>();
 }
 
 refusals! {
     NoSuchAllergy = Missing, "not-found", "the patient has no allergy with this id, or the allergy is retired";
     NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
+    Deceased = Conflict, "deceased", "the patient has died; if that is a mistake, have it revoked first";
     Erased = Conflict, "erased", "the patient's record was erased; nothing more can be recorded";
 }
 

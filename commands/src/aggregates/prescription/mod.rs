@@ -21,6 +21,7 @@ pub use dispensing::{DispenseItem, DispensePrescription};
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
+use super::patient::check_alive;
 use super::user::{acting, not_oneself, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -163,6 +164,7 @@ impl Command for WritePrescription {
             return Err(Refused::field("no-items", "/items", "give 1 to 50 items"));
         }
         let patient = ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        check_alive(patient, ctx.now)?;
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id {
             check_occasion(ctx, id, self.patient_id)?;

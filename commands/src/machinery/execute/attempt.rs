@@ -3,6 +3,7 @@ use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate as _, derived};
+use hims_event_store::Booked;
 use uuid::Uuid;
 
 use super::{Attempt, Course, Executor, Turn};
@@ -75,8 +76,19 @@ impl Executor {
     async fn find<C: Command>(&self, command: &C, state: Option<&C::Aggregate>, fresh: bool) -> Result<Found, Failure> {
         let mut found = Found::default();
         loop {
-            let Reads { streams, owners } = command.reads(state, &found);
+            let Reads { streams, owners, booked } = command.reads(state, &found);
             let mut is_new = false;
+            for (span, loader) in booked {
+                if found.booked.contains_key(&span) {
+                    continue;
+                }
+                is_new = true;
+                let bookings = self.store.bookings(&[span]).await?;
+                for Booked { owner, .. } in &bookings {
+                    found.streams.insert(*owner, loader(self, *owner, fresh).await?);
+                }
+                found.booked.insert(span, bookings);
+            }
             for (scope, key, loader) in owners {
                 if found.owners.contains_key(&(scope, key.clone())) {
                     continue;

@@ -74,7 +74,8 @@ pub(super) fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Ut
         command_id,
         command: command.to_owned(),
         correlation_id: request.correlation_id.unwrap_or(command_id),
-        causation_id: None,
+        causation_id: request.cause.map(|it| it.id),
+        reactions: request.cause.map_or(0, |it| it.reactions),
         occurred_at,
         subject: None,
     }
