@@ -57,7 +57,7 @@ impl Claimed {
 
 /// Whether a booking is of the resource and overlaps the time of a span.
 fn overlaps(booking: &Booked, (resource, from, until): &Span) -> bool {
-    booking.resource == *resource && booking.from < *until && *from < booking.until
+    booking.resource == *resource && from < until && booking.from < *until && *from < booking.until
 }
 
 /// The claims of all streams, recomputed from their events.
