@@ -212,7 +212,7 @@ pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec
 pub(super) async fn bookings(pool: &PgPool, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
     let spans: Vec<_> = spans.iter().filter(|(_, from, until)| from < until).collect();
     let mut db = lend(pool).await?;
-    let bookings = sqlx::query_as(
+    let bookings = sqlx::query(
         "select distinct c.resource, lower(c.during), upper(c.during), c.owner
            from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) s (resource, since, until)
            join log.booking_claims c on c.resource = s.resource and c.during && tstzrange(s.since, s.until)
@@ -221,10 +221,13 @@ pub(super) async fn bookings(pool: &PgPool, spans: &[Span]) -> Result<Vec<Booked
     .bind(spans.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(spans.iter().map(|it| it.1).collect::<Vec<_>>())
     .bind(spans.iter().map(|it| it.2).collect::<Vec<_>>())
+    .try_map(|row: PgRow| {
+        let (resource, from, until) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Booked { resource, from, until, owner: row.try_get(3)? })
+    })
     .fetch_all(&mut *db);
-    let bookings: Result<Vec<(Uuid, DateTime<Utc>, DateTime<Utc>, Uuid)>, _> = within(ANSWER, bookings).await;
-    let booked = |(resource, from, until, owner)| Booked { resource, from, until, owner };
-    Ok(db.back(bookings)?.into_iter().map(booked).collect())
+    let bookings = within(ANSWER, bookings).await;
+    Ok(db.back(bookings)?)
 }
 
 pub(super) async fn receipt(pool: &PgPool, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {

@@ -94,7 +94,7 @@ fn node(options: PgConnectOptions) -> Runtime {
     runtime
 }
 
-/// The next number of a sequence that looks random (SplitMix64).
+/// The next number of a sequence that looks random (`SplitMix64`).
 fn draw(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
