@@ -6,6 +6,7 @@ use hims_commands::system_roles;
 use hims_projections::TABLES;
 use serde_json::{Value, json};
 
+use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::{Client, Hospital};
 
@@ -92,6 +93,7 @@ async fn fill(hospital: &Hospital) {
                            "room_id": room(3), "appointment_type": "follow_up", "starts_at": at(4, 0),
                            "duration_minutes": 30});
     reception.did("schedule-appointment", elsewhere).await;
+    failure(hospital).await;
 }
 
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.

@@ -1,10 +1,12 @@
 //! The death of a patient, and what follows from it.
 
 use chrono::{DateTime, Utc};
+use hims_event_store::{Append, NewEvent, StreamAppend};
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::demo::{appointment, at, person, prescription};
+use super::demo::{appointment, at, patient, person, prescription};
 use super::frozen::another_process;
 use super::releases::{ask, until};
 use super::tables::count;
@@ -20,6 +22,16 @@ async fn cancelled(client: &Client, id: &str) -> Value {
     })
     .await;
     row
+}
+
+/// Records that a process could not do its work. The event is appended directly, since a process is refused only in a
+/// state that no test brings about at the right moment.
+pub(super) async fn failure(hospital: &Hospital) {
+    let failed = json!({"process": "after-death", "position": 1, "command": "cancel-appointments-of-deceased",
+                        "code": "erased", "resource_type": "patient", "resource_id": patient(1)});
+    let event = NewEvent { event_type: "process_failure.occurred".to_owned(), data: failed };
+    let stream = StreamAppend::begin("process_failure", Uuid::from_u128(0xfa11), [event]);
+    hospital.node.store.append(Append::stream(stream)).await.expect("the event is recorded");
 }
 
 /// Records the death of a patient with an open appointment, corrects and revokes it. Part of

@@ -5,7 +5,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::death::death;
+use super::death::{death, failure};
 use super::demo::{self, DOCTOR, appointment, at, busy_day, department, early, medication, person, prescription, user};
 use super::{Client, Hospital};
 
@@ -21,10 +21,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
-    // A process gives a command that is refused: it meets a state that no test brings about at the right moment.
-    let failed = json!({"process": "after-death", "position": 1, "command": "cancel-appointments-of-deceased",
-                        "code": "erased", "resource_type": "patient", "resource_id": patient_id});
-    record(hospital, "process_failure", &Uuid::from_u128(0xfa11).to_string(), "occurred", failed).await;
+    failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
