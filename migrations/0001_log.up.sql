@@ -112,8 +112,8 @@ create table log.snapshots (
     code          bytea   not null
 );
 
--- Processes: how far each process has reacted to the log, and which node runs it. The position moves by compare-and-set;
--- a node holds the lease as long as it extends it.
+-- Processes: how far each process has reacted to the log, and which node runs it. The position moves by
+-- compare-and-set; a node holds the lease of a process as long as it extends the lease.
 create table log.processes (
     name       text        not null primary key,
     position   bigint      not null,  -- of the last event that the process has reacted to

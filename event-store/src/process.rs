@@ -1,8 +1,8 @@
 //! What the log keeps for processes: how far each has followed the log, which node runs it, and its timers.
 //!
-//! A process reacts to events. Its position is moved behind the events by compare-and-set, together with the timers that
-//! the reactions set, once everything else that follows from them is recorded. The lease only saves work: what keeps two
-//! nodes from reacting to one event are the ids of the reactions' commands and the compare-and-set of the position.
+//! A process reacts to events. Its position is moved behind the events by compare-and-set, together with the timers
+//! that the reactions set, once everything else that follows from them is recorded. The lease only saves work: what
+//! keeps two nodes from reacting twice to one event are the ids of the reactions' commands and the compare-and-set.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

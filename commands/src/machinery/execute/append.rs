@@ -72,8 +72,8 @@ impl Executor {
         }
     }
 
-    /// Refuses a command that books what others have booked already. The refusal names every booking that stands against
-    /// the command; `owner` is the stream of one of them. A booking may name the code of the refusal.
+    /// Refuses a command that books what others have booked already. The refusal names every booking that stands
+    /// against the command; `owner` is the stream of one of them. A booking may name the code of the refusal.
     async fn double_booked(&self, planned: &[Planned], owner: Uuid) -> Result<Attempt, Failure> {
         let spans: Vec<_> = planned.iter().flat_map(|it| it.after.spans()).collect();
         let is_own = |id: Uuid| planned.iter().any(|it| it.append.stream_id == id);
