@@ -10,7 +10,7 @@ mod load;
 mod outcome;
 mod patch;
 mod phone;
-mod reads;
+pub(crate) mod reads;
 pub(crate) mod refusal;
 mod registry;
 mod schema;

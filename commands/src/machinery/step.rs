@@ -49,6 +49,10 @@ macro_rules! steps {
                     $crate::Target::existing(self.$id)
                 }
 
+                fn follows_on(state: &$aggregate) -> bool {
+                    matches!(state.$status, $from)
+                }
+
                 fn decide(
                     self,
                     state: Option<&$aggregate>,

@@ -25,8 +25,9 @@ use uuid::Uuid;
 use self::backlog::Backlog;
 use self::course::Course;
 use self::turns::{Turn, Turns};
-use super::cache::StateCache;
+use super::cache::{Cached, StateCache};
 use super::load::load;
+use super::reads::Need;
 use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
 use probes::Probes;
@@ -118,11 +119,17 @@ impl Executor {
     /// # Errors
     /// When the log does not answer or an event of the stream cannot be read.
     pub async fn load<A: Aggregate>(&self, id: Uuid, fresh: bool) -> Result<Loaded<A>, Failure> {
-        if !fresh
-            && let Some(cached) = self.states.get(id)
-            && let Ok(state) = cached.state.downcast::<A>()
+        self.load_as(id, if fresh { Need::Fresh } else { Need::Remembered }).await
+    }
+
+    /// Loads the state of a stream that is needed.
+    pub(crate) async fn load_as<A: Aggregate>(&self, id: Uuid, need: Need) -> Result<Loaded<A>, Failure> {
+        let is_current = |version| need == Need::At(version);
+        if let Some(Cached { version, state }) = self.states.get(id)
+            && (need == Need::Remembered || is_current(version))
+            && let Ok(state) = state.downcast::<A>()
         {
-            return Ok(Loaded { version: cached.version, state: Some(state), fresh: false });
+            return Ok(Loaded { version, state: Some(state), fresh: is_current(version) });
         }
         let loaded = load::<A>(self.store.as_ref(), id).await?;
         if let Some(state) = &loaded.state {
