@@ -15,6 +15,7 @@ pub(crate) mod refusal;
 mod registry;
 mod schema;
 pub mod scopes;
+pub(crate) mod sight;
 pub(crate) mod step;
 mod upcasters;
 
@@ -32,4 +33,5 @@ pub use reads::Reads;
 pub use refusal::{Kind, Refused, refuse};
 pub use registry::{Entry, Registry};
 pub use schema::{LONGEST_LIST, Malformed, json_schema, json_schema_with, one_of, read};
+pub use sight::Sight;
 pub use upcasters::upcasters;

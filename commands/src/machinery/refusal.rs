@@ -20,6 +20,10 @@ pub enum Kind {
     TooMany,
 }
 
+/// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
+const QUESTIONS: [&str; 6] =
+    ["already-open", "extreme-value", "needs-override", "not-today", "possible-duplicate", "unknown-unit"];
+
 /// Why a command is refused, in the form in which the caller is answered. Holds no personal value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
@@ -60,6 +64,11 @@ impl Refused {
     pub fn wrong_status<A: Aggregate>(status: impl Display) -> Self {
         let detail = format!("the {} is {status}, which does not allow the command", spoken(A::STREAM));
         Self { is_of_status: true, ..Self::new(Kind::Conflict, "wrong-status", detail) }
+    }
+
+    /// Whether the refusal is a question that the caller can answer.
+    pub(crate) fn is_question(&self) -> bool {
+        QUESTIONS.contains(&self.code)
     }
 
     /// The refusal, with the commands that the status of the record allows, if the status is at fault.

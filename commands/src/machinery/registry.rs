@@ -99,6 +99,8 @@ fn run<C: Command>(
 ) -> BoxFuture<'_, Result<Outcome, Failure>> {
     Box::pin(async move {
         let fingerprinted = request.idempotency_key.map(|_| fingerprinted(&request.caller.actor, C::NAME, &body));
+        let withheld = executor.sight().withheld(&request.caller, C::Aggregate::STREAM);
+        request.withheld = withheld.into_iter().filter(|name| body.get(name).is_some()).collect();
         read_phones(&C::SHAPE, &mut body, executor.phone_region());
         let command: C = schema::read(body).map_err(malformed::<C>)?;
         if let Some(text) = fingerprinted {

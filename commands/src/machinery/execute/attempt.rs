@@ -59,6 +59,10 @@ impl Executor {
         }
         let decision = decided?;
         if decision.is_nothing() {
+            // That a record is already as the caller wants it tells what is in the record.
+            if !self.sees(command, request).await? {
+                return Err(Refused::missing(C::Aggregate::STREAM).into());
+            }
             return self.acknowledge(&trial).await;
         }
         let Trial { loaded, found, .. } = &trial;
@@ -144,7 +148,6 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Target::New(_) | Target::Existing(_) => {}
     }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {
-        // The current version is not told: the caller may change the record without being allowed to read the record.
         let detail = "the record has changed since that version; read the record again";
         return Ok(Err(Refused::new(Kind::Stale, "stale-version", detail)));
     }
