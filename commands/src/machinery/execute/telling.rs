@@ -66,7 +66,7 @@ impl Executor {
         let candidates: Vec<_> = refused.candidates.iter().copied().filter(|id| seen.contains(id)).collect();
         if candidates.is_empty() {
             let detail = format!("{}; the caller may not read the candidates, so they are not named", refused.detail);
-            return Ok(Refused { candidates, detail, ..refused });
+            return Ok(Refused { detail, candidates, ..refused });
         }
         Ok(Refused { candidates, ..refused })
     }

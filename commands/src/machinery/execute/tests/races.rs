@@ -6,10 +6,11 @@ use futures::future::join_all;
 
 use hims_domain::ConsultationId;
 use hims_domain::patient::Event;
-use hims_event_store::{Append, NewEvent, StreamAppend};
+use hims_event_store::Append;
 
 use super::*;
 use crate::consultation::StartConsultation;
+use crate::machinery::decision::plan;
 
 const CALLERS: u128 = 16;
 
@@ -197,13 +198,13 @@ async fn sixteen_requests_under_one_key_happen_once() {
 
 /// A node on which something is appended to a stream whenever the clock is read, which also happens between loading and
 /// appending.
-fn always_overtaken<A: Aggregate>(world: &World, stream: Uuid, event: A::Event) -> Executor {
-    let store = Arc::clone(world.store());
+fn always_overtaken<A: crate::Claims>(world: &World, stream: Uuid, event: A::Event) -> Executor {
+    let other = Arc::clone(&world.executor);
     let overtaken = move || {
         futures::executor::block_on(async {
-            let version = store.versions(&[stream]).await.unwrap()[&stream];
-            let event = NewEvent::new(A::STREAM, &event).unwrap();
-            store.append(Append::stream(StreamAppend::at(A::STREAM, stream, version, [event]))).await.unwrap();
+            let loaded = other.load::<A>(stream, true).await.unwrap();
+            let planned = plan(stream, loaded.version, loaded.state.as_deref(), std::slice::from_ref(&event)).unwrap();
+            other.store().append(Append::stream(planned.append)).await.unwrap();
         });
         now()
     };
