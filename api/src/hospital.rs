@@ -17,6 +17,7 @@ use crate::database::{Database, is_older};
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
+use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
 /// How long [`Hospital::settle`] waits for the read tables to move on before it gives up.
@@ -94,7 +95,7 @@ pub struct Hospital {
     /// Begins and ends sessions, and finds the caller of a session.
     pub login: Arc<Login>,
     /// Connections that read under row-level security.
-    pub readers: Readers,
+    pub readers: Arc<Readers>,
     /// Hands new events to those who follow the log.
     pub(crate) feed: Arc<Feed>,
     writers: PgPool,
@@ -163,7 +164,7 @@ impl Hospital {
         }
         let writers = pool(database.options().clone(), 12, Work::Write);
         let projectors = pool(database.options().clone(), 5, Work::Project);
-        let readers = Readers::new(database.options().clone(), settings.read_connections_of_a_worker());
+        let readers = Arc::new(Readers::new(database.options().clone(), settings.read_connections_of_a_worker()));
         let history = pool(database.options().clone(), 4, Work::Write);
         let clock = NodeClock::new(move || clock());
         let options =
@@ -177,9 +178,6 @@ impl Hospital {
             })?);
         let log = Arc::clone(&store);
         let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
-        let executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
-        let executor = Arc::new(executor);
-        let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,
             // Only a server makes new read tables: a short command would end in the middle of the rebuild.
@@ -188,6 +186,13 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
+        let mut executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
+        if let Some(RunnerHandle { position, .. }) = &runner {
+            let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
+            executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
+        }
+        let executor = Arc::new(executor);
+        let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());

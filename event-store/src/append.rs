@@ -149,6 +149,19 @@ pub enum Claim {
     },
 }
 
+impl Claim {
+    /// The set and the key whose owners the claim changes; `None` for a booking.
+    pub fn key(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Take { scope, key, .. }
+            | Self::Release { scope, key, .. }
+            | Self::Share { scope, key, .. }
+            | Self::Unshare { scope, key, .. } => Some((scope, key)),
+            Self::Book { .. } | Self::Unbook { .. } => None,
+        }
+    }
+}
+
 /// A fact that the decision relied on and that must still be true when the append is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {

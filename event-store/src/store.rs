@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -64,6 +66,9 @@ pub trait EventStore: Send + Sync {
 
     /// At most `limit` events of a stream after a version, in order.
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// The versions of streams, asked all at once. A stream that does not exist is left out.
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError>;
 
     /// At most `limit` events after a position, in order and without a gap.
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError>;

@@ -97,12 +97,14 @@ pub(crate) struct FoundState {
     pub(crate) version: i32,
     pub(crate) state: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) fresh: bool,
+    /// Whether the decision relies on the version. If not, the stream was only looked at.
+    pub(crate) is_relied_on: bool,
 }
 
 impl FoundState {
     pub(crate) fn of<A: Aggregate>(loaded: Loaded<A>) -> Self {
         let state = loaded.state.map(|it| it as Arc<dyn Any + Send + Sync>);
-        Self { version: loaded.version, state, fresh: loaded.fresh }
+        Self { version: loaded.version, state, fresh: loaded.fresh, is_relied_on: true }
     }
 }
 
@@ -124,6 +126,11 @@ impl Found {
     /// The ids of the streams that own a key which was looked up.
     pub fn holders(&self, scope: &'static str, key: impl Into<String>) -> &[Uuid] {
         self.owners.get(&(scope, key.into())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The streams on whose versions the decision relies.
+    pub(crate) fn relied_on(&self) -> impl Iterator<Item = (Uuid, i32)> {
+        self.streams.iter().filter(|(_, it)| it.is_relied_on).map(|(id, it)| (*id, it.version))
     }
 
     pub(crate) fn all_fresh(&self) -> bool {

@@ -148,6 +148,9 @@ impl Findings {
                         self.check(of, entry, &Pointer::Field(&place, key));
                     }
                 }
+                (Some(Value::Null), Presence::Optional, _) if list_of(&field.shape).is_some() => {
+                    self.form.push(place.invalid("must be a list; leave the field out to give none"));
+                }
                 (Some(value), _, _) => self.check(&field.shape, value, &place),
                 (None, Presence::Optional | Presence::Changes, _) => {}
                 (None, Presence::Required, _) => self.form.push(Pointer::Field(at, field.name).invalid("is required")),
@@ -203,6 +206,15 @@ fn map_of(shape: &Shape) -> Option<&'static Shape> {
     }
 }
 
+/// The list itself, if the shape is a list that may be left out. A list that is left out may stand for everything, so
+/// null, which somebody may take for an empty list, is refused instead of being read as left out.
+fn list_of(shape: &Shape) -> Option<&'static Shape> {
+    match shape {
+        Shape::Optional(list @ Shape::List(_)) => Some(list),
+        _ => None,
+    }
+}
+
 /// Writes the schema of a set of codes, given the name of the set and its codes.
 type OneOf<'a> = &'a mut dyn FnMut(&'static str, &'static [&'static str]) -> Value;
 
@@ -246,12 +258,13 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
             let mut properties = Map::new();
             let mut required = Vec::new();
             for (field, presence) in fields(shape, false) {
-                let mut schema = match map_of(&field.shape).filter(|_| presence == Presence::Changes) {
-                    Some(of) => {
+                let mut schema = match (presence, map_of(&field.shape), list_of(&field.shape)) {
+                    (Presence::Changes, Some(of), _) => {
                         let entries = json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]});
                         json!({"anyOf": [{"type": "object", "additionalProperties": entries}, {"type": "null"}]})
                     }
-                    None => json_schema_with(&field.shape, one_of),
+                    (Presence::Optional, _, Some(list)) => json_schema_with(list, one_of),
+                    _ => json_schema_with(&field.shape, one_of),
                 };
                 schema["description"] = json!(field.doc.trim());
                 properties.insert(field.name.to_owned(), schema);
@@ -274,6 +287,7 @@ mod tests {
     use super::*;
     use crate::Registry;
     use crate::consultation::RecordFindings;
+    use crate::prescription::DispensePrescription;
 
     /// Collects the stream types of all ids in a shape, and whether each id identifies a part of the aggregate.
     fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
@@ -317,6 +331,51 @@ mod tests {
         }
         let schema = &json_schema(&RecordFindings::SHAPE)["properties"]["review_of_systems"]["anyOf"][0];
         assert_eq!(schema["additionalProperties"]["anyOf"][1], json!({"type": "null"}));
+    }
+
+    /// Every list of a request that may be left out, as a pointer with 0 for the place in a list.
+    fn optional_lists(shape: &Shape, at: &str, found: &mut Vec<String>) {
+        match shape {
+            Shape::List(of) => optional_lists(of, &format!("{at}/0"), found),
+            Shape::Optional(of) => optional_lists(of, at, found),
+            Shape::Object(_) => {
+                for (field, presence) in fields(shape, false) {
+                    let place = format!("{at}/{}", field.name);
+                    if presence == Presence::Optional && list_of(&field.shape).is_some() {
+                        found.push(place.clone());
+                    }
+                    optional_lists(&field.shape, &place, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A value with null at a pointer.
+    fn null_at(pointer: &str) -> Value {
+        pointer.rsplit('/').filter(|it| !it.is_empty()).fold(Value::Null, |value, name| match name {
+            "0" => json!([value]),
+            name => json!({ name: value }),
+        })
+    }
+
+    #[test]
+    fn null_is_no_list_that_was_left_out() {
+        let mut all = 0;
+        for command in Registry::hospital().iter() {
+            let mut found = Vec::new();
+            optional_lists(&command.shape, "", &mut found);
+            all += found.len();
+            for pointer in found {
+                let Err(Malformed::Form(errors)) = check(&command.shape, &null_at(&pointer)) else {
+                    panic!("{}: null is taken at {pointer}", command.name)
+                };
+                assert!(errors.iter().any(|it| it.pointer == pointer), "{}: {errors:?}", command.name);
+            }
+        }
+        assert!(all > 0, "at least the items to dispense may be left out");
+        let schema = &json_schema(&DispensePrescription::SHAPE)["properties"]["items"];
+        assert_eq!(schema["type"], "array", "the schema says so too: {schema}");
     }
 
     #[test]

@@ -49,6 +49,11 @@ macro_rules! steps {
                     $crate::Target::existing(self.$id)
                 }
 
+                #[allow(clippy::redundant_pattern_matching, reason = "a flag is a status with two values")]
+                fn follows_on(state: &$aggregate) -> bool {
+                    matches!(state.$status, $from)
+                }
+
                 fn decide(
                     self,
                     state: Option<&$aggregate>,

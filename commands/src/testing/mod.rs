@@ -68,7 +68,7 @@ impl<A: Aggregate> Given<A> {
         let events: Vec<_> = events.into_iter().collect();
         let state = fold::<B>(&events).map(|it| Arc::new(it) as _);
         let version = i32::try_from(events.len()).unwrap();
-        self.found.streams.insert(id.into(), FoundState { version, state, fresh: true });
+        self.found.streams.insert(id.into(), FoundState { version, state, fresh: true, is_relied_on: true });
         self
     }
 
@@ -138,8 +138,9 @@ impl<A: Aggregate> Given<A> {
 fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found) -> Found {
     let mut found = Found::default();
     loop {
-        let Reads { mut streams, owners } = command.reads(state, &found);
+        let Reads { mut streams, mut owners, candidates } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len();
+        owners.extend(candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader))));
         for (scope, key, loader) in owners {
             if let Some(ids) = all.owners.remove(&(scope, key.clone())) {
                 streams.extend(loader.iter().flat_map(|loader| ids.iter().map(|id| (*id, *loader))));

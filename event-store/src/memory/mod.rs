@@ -155,6 +155,11 @@ impl EventStore for MemoryEventStore {
         Ok(self.log().events.iter().filter(of_stream).take(limit).cloned().collect())
     }
 
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+        let log = self.log();
+        Ok(streams.iter().filter_map(|id| Some((*id, *log.versions.get(id)?))).collect())
+    }
+
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
         let (after, limit) = (usize::try_from(after).unwrap_or(0), usize::try_from(limit).unwrap_or(0));
         Ok(self.log().events.iter().skip(after).take(limit).cloned().collect())

@@ -12,6 +12,7 @@ mod recount;
 mod write;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -166,6 +167,10 @@ impl EventStore for PgEventStore {
             self.clock.reached(last.recorded_at);
         }
         Ok(events)
+    }
+
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+        read::versions(&self.pool, streams).await
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {

@@ -1,5 +1,6 @@
 //! The queries that read the log, and the writes of receipts that no event belongs to.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -187,6 +188,21 @@ pub(super) async fn search(pool: &PgPool, wanted: &Wanted) -> Result<Vec<Recorde
     query.push(" order by position limit ").push_bind(wanted.limit);
     let events = within(ANSWER, query.build().try_map(recorded).fetch_all(&mut *db)).await;
     Ok(db.back(events)?)
+}
+
+/// The versions of those of the streams that exist.
+pub(super) async fn versions(pool: &PgPool, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+    let mut db = lend(pool).await?;
+    let versions = sqlx::query_as(
+        "select s.id, e.version
+           from unnest($1::uuid[]) s (id)
+          cross join lateral (
+                select version from log.events where stream_id = s.id order by version desc limit 1) e",
+    )
+    .bind(streams)
+    .fetch_all(&mut *db);
+    let versions: Result<Vec<(Uuid, i32)>, _> = within(ANSWER, versions).await;
+    Ok(db.back(versions)?.into_iter().collect())
 }
 
 pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec<Uuid>, StoreError> {

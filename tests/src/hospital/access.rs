@@ -80,9 +80,12 @@ async fn when_somebody_logged_in_is_for_administrators_and_oneself() {
 async fn an_outdated_version_is_refused_without_telling_the_current_one() {
     let hospital = Hospital::start().await;
     let nurse = hospital.login("nurse").await;
-    let allergy = json!({"patient_id": patient(8), "allergen_type": "drug", "allergen_name": "Codeine"});
-    let refused = nurse.send(nurse.post("record-allergy", &allergy).header("if-match", "\"77\"")).await;
-    assert!(!refused.problem(412, "stale-version").to_string().contains("version 1"));
+    // The nurse reads patient 1, and learns nothing of patient 8.
+    for (number, status, code) in [(1, 412, "stale-version"), (8, 404, "not-found")] {
+        let allergy = json!({"patient_id": patient(number), "allergen_type": "drug", "allergen_name": "Codeine"});
+        let refused = nurse.send(nurse.post("record-allergy", &allergy).header("if-match", "\"77\"")).await;
+        assert!(!refused.problem(status, code).to_string().contains("version 1"));
+    }
 }
 
 #[tokio::test]

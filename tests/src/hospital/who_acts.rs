@@ -55,7 +55,8 @@ async fn staff_are_patients_too() {
 async fn nobody_changes_somebody_with_more_rights() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
-    let permissions = json!({"update": ["users", "own_profile"], "delete": ["users"]});
+    // Whoever links a login to a patient must be able to read patients.
+    let permissions = json!({"read": ["all_patients"], "update": ["users", "own_profile"], "delete": ["users"]});
     let role = json!({"name": "clerk", "display_name": "Clerk", "permissions": permissions});
     let role_id = admin.did("define-role", role).await;
     let mut people = Vec::new();

@@ -63,6 +63,10 @@ impl Command for CheckInAppointment {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed)
+    }
+
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         match appointment.status {
@@ -88,6 +92,10 @@ impl Command for UndoAppointmentCheckIn {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::CheckedIn)
+    }
+
     fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         match appointment.status {
@@ -108,6 +116,10 @@ impl Command for CancelAppointment {
 
     fn target(&self) -> Target {
         Target::existing(self.appointment_id)
+    }
+
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn | Status::InProgress)
     }
 
     /// A consultation that was cancelled no longer holds the key, so it is not found.

@@ -85,6 +85,10 @@ impl Command for MarkAppointmentNoShow {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed)
+    }
+
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         match appointment.status {

@@ -162,7 +162,7 @@ impl Command for StartConsultation {
         if self.confirm_another {
             reads
         } else {
-            reads.owners::<Consultation>(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string())
+            reads.candidates::<Consultation>(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string())
         }
     }
 
@@ -202,6 +202,10 @@ impl Command for RecordFindings {
         Target::existing(self.consultation_id)
     }
 
+    fn follows_on(state: &Consultation) -> bool {
+        matches!(state.status, Status::InProgress)
+    }
+
     fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         let consultation = in_progress(state)?;
         not_oneself(ctx, consultation.patient_id)?;
@@ -220,6 +224,10 @@ impl Command for CompleteConsultation {
 
     fn target(&self) -> Target {
         Target::existing(self.consultation_id)
+    }
+
+    fn follows_on(state: &Consultation) -> bool {
+        matches!(state.status, Status::InProgress)
     }
 
     fn reads(&self, state: Option<&Consultation>, _: &Found) -> Reads {

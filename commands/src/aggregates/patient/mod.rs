@@ -180,7 +180,8 @@ impl Command for ChangePatientDemographics {
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let (before, after) = self.before_and_after(not_erased(state)?)?;
-        if before == after {
+        // Nobody reads a social security number, so the answer to one that is given must not tell that it was known.
+        if before == after && !self.changes.mentions("ssn") {
             return Ok(Decision::nothing());
         }
         if !ctx.caller.may(Self::PERMISSION) && !demographics::only_reached_otherwise(&before, &after) {

@@ -93,6 +93,10 @@ impl Command for DispensePrescription {
         Target::existing(self.prescription_id)
     }
 
+    fn follows_on(state: &Prescription) -> bool {
+        matches!(state.status, Status::SentToPharmacy | Status::Ready)
+    }
+
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
         let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());

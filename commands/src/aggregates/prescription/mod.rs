@@ -212,6 +212,10 @@ impl Command for RecordExternalDispensing {
         Target::existing(self.prescription_id)
     }
 
+    fn follows_on(state: &Prescription) -> bool {
+        matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready)
+    }
+
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
         not_oneself(ctx, prescription.patient_id)?;

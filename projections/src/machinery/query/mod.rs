@@ -102,23 +102,21 @@ pub async fn find(
     Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
 }
 
-/// Which of the given keys belong to rows that the caller may read.
+/// Which of the given keys belong to rows of these tables, one table or more, that the caller may read.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn visible(
     db: &mut PgConnection,
-    table: &Table,
+    tables: &[&Table],
     ids: &[Uuid],
     who: &Identity,
 ) -> Result<HashSet<Uuid>, QueryError> {
-    let sql = format!(
-        "select r.id, who.position
-           from {SAID_AT}
-           left join lateral (
-                select id from {} where id = any($6) and who.said is not null offset 0) as r on true",
-        table.name,
-    );
+    let of_table = |table: &&Table| {
+        format!("(select id from {} where id = any($6) and who.said is not null offset 0)", table.name)
+    };
+    let rows = tables.iter().map(of_table).collect::<Vec<_>>().join(" union all ");
+    let sql = format!("select r.id, who.position from {SAID_AT} left join lateral ({rows}) as r on true");
     let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
     let mut visible = HashSet::new();
     for row in rows {

@@ -1,5 +1,7 @@
 //! A log that does not answer: every caller is told so within eight seconds, whatever the caller waits for.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use hims_event_store::beside::ReceiptsReport;
 use hims_event_store::chain::Hash;
@@ -61,6 +63,11 @@ impl EventStore for Pausable {
     async fn load(&self, stream_id: Uuid, after: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
         self.answers().await;
         self.log.load(stream_id, after, limit).await
+    }
+
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+        self.answers().await;
+        self.log.versions(streams).await
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {

@@ -32,6 +32,7 @@ use crate::user::{ChangePassword, ChangeUserProfile};
 use crate::{NewPassword, Password, Registry, role_id};
 
 mod deadlines;
+mod following;
 mod races;
 mod repeats;
 mod repetition;
