@@ -273,6 +273,7 @@ async fn a_method_that_a_route_does_not_take_is_405() {
         (Method::GET, "/api/v1/commands/register-patient", "POST"),
         (Method::PATCH, "/api/v1/sessions/current", "GET, DELETE"),
         (Method::POST, "/metrics", "GET, HEAD"),
+        (Method::POST, "/docs/", "GET"),
     ] {
         let answer = admin.send(admin.request(method, path)).await;
         answer.problem(405, "method-not-allowed");

@@ -122,7 +122,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Delays<K> {
             return Turn::Pause(pause);
         }
         // After a pause, one attempt at a time shows whether there is another failure.
-        if counts.under_way == 0 || counts.failed + counts.under_way < self.free {
+        if counts.under_way == 0 || counts.failed.saturating_add(counts.under_way) < self.free {
             return Turn::Begin(begin(attempts, &mut counts));
         }
         Turn::WaitForOthers
