@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_list_or_an_object_has_so_many_elements_and_no_more() {
         let list = |length: usize| Value::from(vec![0; length]);
-        let object = |length: usize| Value::from_iter((0..length).map(|it| (it.to_string(), Value::Null)));
+        let object = |length: usize| (0..length).map(|it| (it.to_string(), Value::Null)).collect::<Value>();
         let read = |value: Value| parse(value.to_string().as_bytes());
         for of in [&list as &dyn Fn(usize) -> Value, &object] {
             assert!(read(of(LONGEST_LIST)).is_ok());
