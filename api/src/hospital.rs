@@ -266,17 +266,17 @@ impl Hospital {
     }
 }
 
-/// Forgets the remembered sessions as soon as an event changes what a caller may do, whichever process recorded it.
+/// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it.
 async fn watch_access(feed: Arc<Feed>, login: Arc<Login>) {
     loop {
         let mut place = feed.follow(None);
         while let Some(events) = place.events.recv().await {
-            if events.iter().any(|it| changes_access(&it.event)) {
-                login.forget();
+            for changed in events.iter().filter(|it| changes_access(&it.event)) {
+                login.forget(changed.event.stream_id);
             }
         }
         // The feed let this task go for being too slow, so the task may have missed an event.
-        login.forget();
+        login.forget_all();
     }
 }
 

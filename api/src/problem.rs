@@ -126,6 +126,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", detail)
     }
 
+    /// The request needs something of HTTP that this server does not have.
+    pub(crate) fn not_implemented(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not-implemented", detail)
+    }
+
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -238,7 +243,7 @@ impl From<Failure> for Problem {
                 let hint = (refused.kind == Kind::TooMany).then_some(Hint::RetryAfter(AN_HOUR));
                 Self { candidates: refused.candidates, hint, ..problem }
             }
-            Failure::Overloaded => Self::unavailable("overloaded", "too many commands are waiting; try again"),
+            Failure::Overloaded => Self::unavailable("overloaded", "too many requests are waiting; try again"),
             Failure::Mistake(mistake) => {
                 tracing::error!(%mistake, "a command has a mistake in its program");
                 let detail = "the program has a mistake, so that the command cannot be carried out; tell an operator";
@@ -263,11 +268,6 @@ impl From<StoreError> for Problem {
         }
         tracing::error!(%error, "the log did not answer");
         match error {
-            StoreError::Unsettled(_) => Self::unavailable(
-                "outcome-unknown",
-                "the event log did not answer in time, so the command may have been recorded or not; repeat it with \
-                 the same Idempotency-Key, or read the record before you repeat it",
-            ),
             StoreError::DiskFull => {
                 Self::unavailable("unavailable", "the disk of the event log is full; tell an operator")
             }
@@ -276,20 +276,57 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl Problem {
-    /// A command that was not carried out. Unlike the problem of a read, the problem says that nothing was recorded, if
-    /// that is known.
-    pub(crate) fn of_command(failure: Failure) -> Self {
-        let detail = match &failure {
-            Failure::Store(StoreError::DiskFull) => {
-                "the disk of the event log is full, so nothing was recorded; tell an operator"
-            }
+/// What the problem of a request that records something says, depending on what is known.
+struct Advice {
+    disk_full: &'static str,
+    nothing_recorded: &'static str,
+    outcome_unknown: &'static str,
+}
+
+impl Advice {
+    const KEYED: Self = Self {
+        disk_full: "the disk of the event log is full, so nothing was recorded; tell an operator",
+        nothing_recorded: "the event log did not answer, and nothing was recorded; repeat with the same \
+                           Idempotency-Key",
+        outcome_unknown: "the event log did not answer in time, so the command may have been recorded or not; repeat \
+                          it with the same Idempotency-Key",
+    };
+    const UNKEYED: Self = Self {
+        nothing_recorded: "the event log did not answer, and nothing was recorded; try again",
+        outcome_unknown: "the event log did not answer in time, so the command may have been recorded or not; read \
+                          the record before you repeat it (with an Idempotency-Key, a command can be repeated safely)",
+        ..Self::KEYED
+    };
+    const OF_SESSIONS: Self = Self {
+        disk_full: "the disk of the event log is full, so that no session begins or ends; tell an operator",
+        nothing_recorded: "the event log did not answer, so no session has begun or ended; try again",
+        outcome_unknown: "the event log did not answer in time, so it is not known whether a session has begun or \
+                          ended; try again",
+    };
+
+    fn on(&self, failure: Failure) -> Problem {
+        let (code, detail) = match &failure {
+            Failure::Store(StoreError::DiskFull) => ("unavailable", self.disk_full),
             Failure::Store(StoreError::Unavailable(_) | StoreError::Vault(VaultError::Unavailable(_))) => {
-                "the event log did not answer, and nothing was recorded; repeat with the same Idempotency-Key"
+                ("unavailable", self.nothing_recorded)
             }
+            Failure::Store(StoreError::Unsettled(_)) => ("outcome-unknown", self.outcome_unknown),
             _ => return failure.into(),
         };
-        Self { detail: detail.to_owned(), ..failure.into() }
+        Problem { code, detail: detail.to_owned(), ..failure.into() }
+    }
+}
+
+impl Problem {
+    /// A command that was not carried out, with or without an idempotency key. Unlike the problem of a read, the problem
+    /// says what is known about the outcome.
+    pub(crate) fn of_command(failure: Failure, has_key: bool) -> Self {
+        if has_key { Advice::KEYED.on(failure) } else { Advice::UNKEYED.on(failure) }
+    }
+
+    /// A login or logout that failed.
+    pub(crate) fn of_session(failure: Failure) -> Self {
+        Advice::OF_SESSIONS.on(failure)
     }
 }
 
@@ -357,12 +394,33 @@ mod tests {
         assert_eq!(speaks(StoreError::DiskFull.into()), ("unavailable", false));
         let vault = StoreError::Vault(VaultError::Unavailable("down".to_owned()));
         for error in [down(), StoreError::DiskFull, vault] {
-            let problem = Problem::of_command(Failure::Store(error));
+            let problem = Problem::of_command(Failure::Store(error), true);
             assert!(problem.detail.contains("nothing was recorded"), "{problem}");
         }
-        let unknown = Problem::of_command(Failure::Store(StoreError::Unsettled("down".to_owned())));
+        let unknown = Problem::of_command(Failure::Store(unsettled()), true);
         assert_eq!(unknown.code, "outcome-unknown");
         assert!(!unknown.detail.contains("nothing was recorded"), "{unknown}");
+    }
+
+    fn unsettled() -> StoreError {
+        StoreError::Unsettled("down".to_owned())
+    }
+
+    #[test]
+    fn the_advice_fits_the_request() {
+        let down = || StoreError::Unavailable("down".to_owned());
+        for error in [down, || StoreError::DiskFull, unsettled] {
+            let key = |problem: &Problem| problem.detail.contains("the same Idempotency-Key");
+            let keyed = Problem::of_command(Failure::Store(error()), true);
+            let (unkeyed, session) =
+                (Problem::of_command(Failure::Store(error()), false), Problem::of_session(Failure::Store(error())));
+            assert!(key(&keyed) || matches!(error(), StoreError::DiskFull), "{keyed}");
+            assert!(!key(&unkeyed) && unkeyed.detail.contains("recorded"), "{unkeyed}");
+            assert!(!session.detail.contains("Idempotency-Key") && session.detail.contains("session"), "{session}");
+            let read = Problem::from(error());
+            assert!(!read.detail.contains("Idempotency-Key") && read.code == "unavailable", "{read}");
+            assert_eq!((keyed.code, keyed.code), (unkeyed.code, session.code));
+        }
     }
 
     #[test]

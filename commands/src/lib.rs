@@ -12,8 +12,8 @@ mod machinery;
 mod testing;
 
 pub use access::{
-    Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits, role_id,
-    system_roles,
+    Allowances, Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits,
+    Share, role_id, system_roles,
 };
 pub use aggregates::{
     appointment, consultation, department, medication, medication_lot, patient, prescription, role, room, session,

@@ -17,6 +17,20 @@ use crate::user::User;
 use crate::vital_signs::VitalSigns;
 use crate::{Aggregate, Described, Invalid, Pointer, Shape};
 
+/// What an id or a key must be that comes from outside.
+pub const ID_RULE: &str = "a UUID, and neither the nil nor the max UUID (all zeros, all ones)";
+
+/// Whether a UUID can be the id of something. The nil and the max UUID (RFC 9562) cannot: programs send them when they
+/// have no id.
+fn names_something(id: Uuid) -> bool {
+    !id.is_nil() && !id.is_max()
+}
+
+/// Reads an id or a key that comes from outside; `None` if the text is no UUID, or one that can be no id.
+pub fn read_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|it| names_something(*it))
+}
+
 /// Declares the ids, each with the aggregate that the id identifies: `PatientId: Patient;`. The id of a part of an
 /// aggregate names the part too: `AllergyId: Patient, "allergy";`.
 macro_rules! ids {
@@ -42,10 +56,10 @@ macro_rules! ids {
             const SHAPE: Shape =
                 Shape::Id { stream: <$aggregate as Aggregate>::STREAM, part: concat!($($part)?) };
 
-            /// Refuses the nil UUID, which programs send when they have no id.
+            /// Refuses what no record can have as its id.
             fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
-                if self.0.is_nil() {
-                    invalid.push(at.invalid("give an id other than the nil UUID"));
+                if !names_something(self.0) {
+                    invalid.push(at.invalid(format!("must be {ID_RULE}")));
                 }
             }
         }

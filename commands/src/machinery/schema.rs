@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound as _};
 use hims_domain::values::PartialDate;
-use hims_domain::{Described, Field, Invalid, Pointer, Shape};
+use hims_domain::{Described, Field, ID_RULE, Invalid, Pointer, Shape, read_id};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -90,7 +90,7 @@ impl Findings {
                     .is_some_and(|given| exact(&given.to_string()) || given.as_f64().is_some_and(|it| it.abs() < 1e15));
                 self.expect(number || text.is_some_and(exact), at, "a number, or a string of its digits");
             }
-            Shape::Id { .. } => self.expect(text.is_some_and(|it| uuid::Uuid::try_parse(it).is_ok()), at, "a UUID"),
+            Shape::Id { .. } => self.expect(text.and_then(read_id).is_some(), at, ID_RULE),
             Shape::Date => {
                 let date = text.is_some_and(|it| it.parse::<chrono::NaiveDate>().is_ok());
                 self.expect(date, at, "a date such as 2026-11-23");
@@ -162,7 +162,7 @@ impl Findings {
     }
 }
 
-/// How many elements a list of a request has at most.
+/// How many elements a list of a request has at most, and how many entries an object.
 pub const LONGEST_LIST: usize = 1_000;
 
 /// Whether a field of a request may be left out.
@@ -252,7 +252,7 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
         }
         Shape::OneOf { set, codes } => one_of(set, codes),
         Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of), "maxItems": LONGEST_LIST}),
-        Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema_with(of, one_of)}),
+        Shape::Map(of) => map_schema(&json_schema_with(of, one_of)),
         Shape::Optional(of) => json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]}),
         Shape::Object(_) | Shape::Patch(_) => {
             let mut properties = Map::new();
@@ -261,7 +261,7 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
                 let mut schema = match (presence, map_of(&field.shape), list_of(&field.shape)) {
                     (Presence::Changes, Some(of), _) => {
                         let entries = json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]});
-                        json!({"anyOf": [{"type": "object", "additionalProperties": entries}, {"type": "null"}]})
+                        json!({"anyOf": [map_schema(&entries), {"type": "null"}]})
                     }
                     (Presence::Optional, _, Some(list)) => json_schema_with(list, one_of),
                     _ => json_schema_with(&field.shape, one_of),
@@ -275,6 +275,11 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
             json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
         }
     }
+}
+
+/// The schema of a map, given the schema of its entries.
+fn map_schema(entries: &Value) -> Value {
+    json!({"type": "object", "additionalProperties": entries, "maxProperties": LONGEST_LIST})
 }
 
 #[cfg(test)]
@@ -322,7 +327,7 @@ mod tests {
     #[test]
     fn null_removes_an_entry_of_a_map_that_is_changed() {
         let of = |systems: Value| {
-            check(&RecordFindings::SHAPE, &json!({"consultation_id": Uuid::nil(), "review_of_systems": systems}))
+            check(&RecordFindings::SHAPE, &json!({"consultation_id": Uuid::from_u128(1), "review_of_systems": systems}))
         };
         assert_eq!(of(json!({"heart": null, "lungs": "clear"})), Ok(()));
         assert_eq!(of(json!(null)), Ok(()));

@@ -44,7 +44,7 @@ table! {
         /// E-mail address.
         email: Option<String> [personal, indexed],
         /// First phone number in E.164, followed by `;ext=` and the extension if there is one.
-        phone_primary: Option<String> [personal, indexed],
+        phone_primary: Option<String> [personal, indexed, phone],
         /// Second phone number, in the form of the first.
         phone_secondary: Option<String> [personal],
         /// Street and number.

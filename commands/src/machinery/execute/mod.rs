@@ -158,7 +158,7 @@ impl Executor {
     /// # Errors
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
-        let probe = self.probes.begin(&command, &request)?;
+        let probe = self.probes.begin(&command, &request, self.now())?;
         let deadline = Instant::now() + PATIENCE;
         let outcome = self.measured(&command, &request, deadline).await;
         if let Some(probe) = probe {

@@ -1,50 +1,51 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use moka::sync::Cache;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Command, Failure, Kind, Refused, Request};
+use crate::{Allowances, Command, Failure, Kind, Refused, Request, Share};
 
 /// How many conflicts that tell of a secret value a user gets within an hour.
 const PER_HOUR: u32 = 20;
 
-const HOUR: Duration = Duration::from_hours(1);
-
 /// Limits how often a user learns from a conflict whether a secret value, such as a social security number, is in a
 /// record: without a limit, the number of a certain patient could be found by trying. Parts of the system, such as the
 /// import, are not limited.
-pub(super) struct Probes(Cache<Uuid, Arc<AtomicU32>>);
+pub(super) struct Probes(Allowances<Uuid>);
 
 impl Probes {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(100_000).time_to_live(HOUR).build())
+        Self(Allowances::within(Duration::from_hours(1), PER_HOUR))
     }
 
-    /// Counts a command that probes a secret value as a conflict before the command is decided, so that commands at the
+    /// Takes a share for a command that probes a secret value before the command is decided, so that commands at the
     /// same time cannot exceed the limit.
-    pub(super) fn begin<C: Command>(&self, command: &C, request: &Request) -> Result<Option<Probe>, Failure> {
+    pub(super) fn begin<C: Command>(
+        &self,
+        command: &C,
+        request: &Request,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Probe>, Failure> {
         let Some(user) = request.caller.user_id().filter(|_| command.probes_a_secret()) else { return Ok(None) };
-        let conflicts = self.0.get_with(user.into(), Arc::default);
-        if conflicts.fetch_add(1, Ordering::Relaxed) < PER_HOUR {
-            return Ok(Some(Probe(conflicts)));
+        match self.0.take(user.into(), now) {
+            Ok(share) => Ok(Some(Probe(share))),
+            Err(_) => {
+                let detail = "too many requests with a social security number were refused as possible duplicates \
+                              within an hour; wait, leave the number out, or give confirm_not_duplicate";
+                Err(Refused::new(Kind::TooMany, "too-many-requests", detail).into())
+            }
         }
-        conflicts.fetch_sub(1, Ordering::Relaxed);
-        let detail = "too many requests with a social security number were refused as possible duplicates within an \
-                      hour; wait, leave the number out, or give confirm_not_duplicate";
-        Err(Refused::new(Kind::TooMany, "too-many-requests", detail).into())
     }
 }
 
-/// A command that is counted as a conflict until it is known to be none.
-pub(super) struct Probe(Arc<AtomicU32>);
+/// A command whose share is given back unless the command is refused because of a conflict.
+pub(super) struct Probe(Share<Uuid>);
 
 impl Probe {
-    /// No longer counts the command, unless it was refused because of a conflict.
+    /// Spends the share if the command was refused because of a conflict.
     pub(super) fn settle<T>(self, outcome: &Result<T, Failure>) {
-        if !matches!(outcome, Err(Failure::Refused(Refused { kind: Kind::Conflict, .. }))) {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+        if matches!(outcome, Err(Failure::Refused(Refused { kind: Kind::Conflict, .. }))) {
+            self.0.spend();
         }
     }
 }

@@ -11,9 +11,11 @@ mod wanted;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use hims_domain::permission::Read;
 use hims_event_store::Position;
 use sqlx::postgres::PgRow;
+use sqlx::types::ipnetwork::IpNetwork;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -171,6 +173,31 @@ pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
 /// When the database does not answer.
 pub async fn parked(db: &mut PgConnection) -> Result<i64, QueryError> {
     Ok(sqlx::query_scalar("select count(*) from projection_failures").fetch_one(db).await?)
+}
+
+/// Whether a user has begun a session from a network since an instant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_begun_session(
+    db: &mut PgConnection,
+    user_id: Uuid,
+    network: IpNetwork,
+    since: DateTime<Utc>,
+) -> Result<bool, QueryError> {
+    let user = Identity { user_id: Some(user_id), ..Identity::default() };
+    let sql = format!(
+        "select s.id is not null, who.position
+           from {SAID_AT}
+           left join lateral (
+                select id from user_sessions
+                 where user_id = $6 and ip_address <<= $7 and created_at >= $8 and who.said is not null
+                 limit 1 offset 0) as s on true",
+    );
+    let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), &user);
+    let row = query.bind(user_id).bind(network).bind(since).fetch_one(db).await?;
+    of_live_tables(row.try_get(1)?)?;
+    Ok(row.try_get(0)?)
 }
 
 /// The positions, after a position, of events about a patient or by a user, found through the audit log's indexes. The
