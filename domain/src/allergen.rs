@@ -3,7 +3,7 @@
 use crate::Personal;
 use crate::medication::Details;
 use crate::patient::{AllergenType, Allergy};
-use crate::values::{Text, holds_words, words};
+use crate::values::{Name, Text, holds_words, words};
 
 /// The RxNorm concept of an allergen, unless it is unknown or was erased.
 fn concept(allergy: &Allergy) -> Option<&Text<20>> {
@@ -23,7 +23,7 @@ impl Allergy {
         }
         let is_ingredient =
             |code: &Text<20>| product.ingredients.contains(code) || product.rxnorm_code.as_ref() == Some(code);
-        let is_called = |allergen: &Text<200>| {
+        let is_called = |allergen: &Name<200>| {
             let substances = [product.generic_name.as_ref(), product.brand_name.as_ref()].into_iter().flatten();
             let names = substances.clone().chain([&product.name]);
             names.into_iter().any(|it| holds_words(it.as_str(), allergen.as_str()))
@@ -35,7 +35,7 @@ impl Allergy {
     /// Whether two allergies are to the same substance: by RxNorm concept, or by the folded words of the name.
     pub fn is_to_the_same(&self, other: &Self) -> bool {
         let names = self.allergen_name.known().zip(other.allergen_name.known());
-        let is_same_name = |(one, two): (&Text<200>, &Text<200>)| words(one.as_str()) == words(two.as_str());
+        let is_same_name = |(one, two): (&Name<200>, &Name<200>)| words(one.as_str()) == words(two.as_str());
         concept(self).zip(concept(other)).is_some_and(|(one, two)| one == two) || names.is_some_and(is_same_name)
     }
 }

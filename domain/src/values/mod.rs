@@ -19,6 +19,6 @@ pub use date::PartialDate;
 pub use folded::folded;
 pub use number::{Mrn, PrescriptionNumber, Ssn};
 pub use reason::OverrideReason;
-pub use text::{Code, LongText, Text, is_blank};
-pub use unit::Unit;
+pub use text::{Code, LongText, Name, Reason, Text, is_blank};
+pub use unit::{Unit, measuring_unit};
 pub use words::{holds_words, words};

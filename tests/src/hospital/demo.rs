@@ -59,7 +59,7 @@ pub(crate) fn person(first_name: &str, last_name: &str, number: u32) -> Value {
     let born = NaiveDate::from_ymd_opt(1979, 4, 22).expect("a day") + Days::new(u64::from(number));
     json!({
         "first_name": first_name, "last_name": last_name, "date_of_birth": born, "gender": "female",
-        "ssn": format!("987-65-{number:04}"), "phone_primary": "555-415-3084", "city": "Hinterzarten",
+        "ssn": format!("123-65-{number:04}"), "phone_primary": "555-415-3084", "city": "Hinterzarten",
     })
 }
 
