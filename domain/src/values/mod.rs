@@ -21,4 +21,4 @@ pub use number::{Mrn, PrescriptionNumber, Ssn};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Name, Reason, Text, is_blank};
 pub use unit::{Unit, measuring_unit};
-pub use words::{holds_words, words};
+pub use words::{holds, words};
