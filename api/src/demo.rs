@@ -166,7 +166,7 @@ impl Hospital {
         for (number, (first, last, born, gender)) in (1..).zip(PATIENTS) {
             self.demo::<RegisterPatient>(json!({
                 "id": id(PATIENT, number), "first_name": first, "last_name": last, "date_of_birth": born,
-                "gender": gender, "ssn": format!("999-00-{number:04}"), "phone_primary": format!("+121255502{number:02}"),
+                "gender": gender, "ssn": format!("123-45-{number:04}"), "phone_primary": format!("+121255502{number:02}"),
                 "address_line_1": format!("{number} Example Street"), "city": "New York", "state": "NY",
                 "postal_code": "10001", "preferred_language": "en",
             }))

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text};
+use crate::values::{LongText, Reason, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoomId, Subject, UserId, described, terms};
 
 terms! {
@@ -97,14 +97,14 @@ pub enum Event {
     /// The patient has arrived.
     CheckedIn {
         /// Why the patient is seen on another day than that of the appointment, if so.
-        other_day_reason: Option<Personal<LongText>>,
+        other_day_reason: Option<Personal<Reason>>,
     },
     /// The patient had been checked in by mistake.
     CheckInUndone {
         /// The status that the appointment had before the patient was checked in.
         status: Status,
         /// The reason for undoing the check-in.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
     /// The patient is being seen.
     Started,
@@ -113,7 +113,7 @@ pub enum Event {
     /// The appointment was cancelled.
     Cancelled {
         /// The reason for the cancellation.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
     /// The patient did not come.
     MarkedNoShow,

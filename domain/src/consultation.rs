@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text};
+use crate::values::{LongText, Reason, Text};
 use crate::{Aggregate, AppointmentId, PatientId, Personal, Subject, UserId, described, terms};
 
 terms! {
@@ -78,7 +78,7 @@ pub enum Event {
     /// The consultation was broken off.
     Cancelled {
         /// The reason for breaking the consultation off.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
 }
 

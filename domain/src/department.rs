@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Phone, Text};
+use crate::values::{LongText, Name, Phone, Text};
 use crate::{Aggregate, DepartmentId, Subject, UserId, described};
 
 described! {
@@ -12,7 +12,7 @@ described! {
         /// The short code of the department, unique in the hospital.
         pub code: Text<20>,
         /// The name of the department.
-        pub name: Text<100>,
+        pub name: Name<100>,
         /// What the department does.
         pub description: Option<LongText>,
         /// The department of which this department is a part.

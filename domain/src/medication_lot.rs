@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text, Unit};
+use crate::values::{Reason, Text, Unit};
 use crate::{Aggregate, MedicationId, PrescriptionId, PrescriptionItemId, RoomId, Subject, described, terms};
 
 terms! {
@@ -69,20 +69,22 @@ pub enum Event {
     Adjusted {
         /// The change of the quantity; negative when there is less.
         change: Decimal,
+        /// The quantity in stock after the correction.
+        on_hand_after: Decimal,
         /// The reason for the correction.
-        reason: LongText,
+        reason: Reason,
     },
     /// The lot must not be dispensed for the time being.
     Quarantined {
         /// The reason for the quarantine.
-        reason: LongText,
+        reason: Reason,
     },
     /// The lot may be dispensed again.
     Released,
     /// The lot must never be dispensed again.
     Recalled {
         /// The reason for the recall.
-        reason: LongText,
+        reason: Reason,
     },
     /// A part of the lot was dispensed.
     Dispensed {
@@ -92,6 +94,8 @@ pub enum Event {
         item_id: PrescriptionItemId,
         /// The dispensed quantity; more than zero.
         quantity: Decimal,
+        /// The quantity that is left in stock.
+        on_hand_after: Decimal,
     },
 }
 
@@ -109,8 +113,7 @@ impl Status {
 }
 
 impl MedicationLot {
-    fn with(self, change: Decimal) -> Self {
-        let quantity_on_hand = self.quantity_on_hand + change;
+    fn with_stock(self, quantity_on_hand: Decimal) -> Self {
         Self { quantity_on_hand, status: self.status.with_stock(quantity_on_hand), ..self }
     }
 
@@ -136,11 +139,15 @@ impl Aggregate for MedicationLot {
                 unit: it.unit.clone(),
                 status: Status::Available,
             }),
-            Event::Adjusted { change, reason: _ } => state.map(|it| it.with(*change)),
+            Event::Adjusted { on_hand_after, .. } | Event::Dispensed { on_hand_after, .. } => {
+                state.map(|it| it.with_stock(*on_hand_after))
+            }
             Event::Quarantined { reason: _ } => state.map(|it| Self { status: Status::Quarantined, ..it }),
-            Event::Released => state.map(|it| Self { status: Status::Available, ..it }.with(Decimal::ZERO)),
+            Event::Released => state.map(|it| {
+                let on_hand = it.quantity_on_hand;
+                Self { status: Status::Available, ..it }.with_stock(on_hand)
+            }),
             Event::Recalled { reason: _ } => state.map(|it| Self { status: Status::Recalled, ..it }),
-            Event::Dispensed { quantity, .. } => state.map(|it| it.with(-quantity)),
         }
     }
 

@@ -8,7 +8,7 @@ use chrono::{Months, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{Country, Email, LongText, Mrn, PartialDate, Phone, Ssn, Text};
+use crate::values::{Country, Email, LongText, Mrn, Name, PartialDate, Phone, Reason, Ssn, Text};
 use crate::{Aggregate, AllergyId, Personal, Subject, UserId, described, terms};
 
 terms! {
@@ -65,11 +65,11 @@ described! {
     /// Who a patient is and how to reach them.
     pub struct Demographics {
         /// Given name of the patient; left out for a patient who has only one name, which is the family name.
-        pub first_name: Option<Personal<Text<100>>>,
+        pub first_name: Option<Personal<Name<100>>>,
         /// Family name of the patient; left out for a patient of whom only the given name is known.
-        pub last_name: Option<Personal<Text<100>>>,
+        pub last_name: Option<Personal<Name<100>>>,
         /// Middle name of the patient.
-        pub middle_name: Option<Personal<Text<100>>>,
+        pub middle_name: Option<Personal<Name<100>>>,
         /// Whether nobody knows the patient's name, such as in an emergency. A name that is given all the same is a
         /// placeholder, which is not compared with the names of other patients.
         #[serde(default)]
@@ -106,7 +106,7 @@ described! {
         /// Occupation.
         pub occupation: Option<Personal<Text<100>>>,
         /// The name of the person to call in an emergency.
-        pub emergency_contact_name: Option<Personal<Text<200>>>,
+        pub emergency_contact_name: Option<Personal<Name<200>>>,
         /// The relationship of the emergency contact to the patient, such as `spouse`.
         pub emergency_contact_relationship: Option<Personal<Text<50>>>,
         /// The phone number of the emergency contact; stored like the patient's.
@@ -132,7 +132,7 @@ described! {
         /// The kind of substance that causes the allergy.
         pub allergen_type: AllergenType,
         /// The substance that causes the allergy, such as `penicillin`.
-        pub allergen_name: Personal<Text<200>>,
+        pub allergen_name: Personal<Name<200>>,
         /// The RxNorm concept of the substance (RXCUI), with which the ingredients of products are compared.
         pub rxnorm_code: Option<Personal<Text<20>>>,
         /// The severity of the reaction.
@@ -229,7 +229,7 @@ pub enum Event {
         /// The id of the allergy.
         allergy_id: AllergyId,
         /// The reason for retiring the allergy.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
 }
 

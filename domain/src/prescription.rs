@@ -1,14 +1,15 @@
 //! Prescriptions: orders of medications, and what was dispensed for them (FHIR R4 `MedicationRequest`,
 //! `MedicationDispense`).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, OverrideReason, PrescriptionNumber, Text, Unit};
+use crate::patient::Severity;
+use crate::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Text, Unit};
 use crate::{
     Aggregate, AllergyId, ConsultationId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionItemId,
     Subject, UserId, described, terms,
@@ -67,6 +68,10 @@ described! {
     }
 }
 
+/// Allergies that somebody overrode, each with the severity that it had then. An allergy that has become more severe
+/// since then counts as not overridden.
+pub type OverriddenAllergies = BTreeMap<AllergyId, Option<Severity>>;
+
 fn yes() -> bool {
     true
 }
@@ -79,7 +84,7 @@ pub struct Item {
     /// The order.
     pub order: Order,
     /// The recorded allergies to the medication that the prescriber overrode.
-    pub overridden_allergies: BTreeSet<AllergyId>,
+    pub overridden_allergies: OverriddenAllergies,
 }
 
 /// A quantity that was dispensed for one line of a prescription.
@@ -91,16 +96,18 @@ pub struct Dispensing {
     pub lot_id: Option<MedicationLotId>,
     /// The quantity, in the unit of the line; more than zero.
     pub quantity: Decimal,
+    /// The quantity dispensed for the line so far, this one included.
+    pub dispensed_after: Decimal,
 }
 
 /// Why a line was dispensed in spite of allergies to the medication that nobody had overridden before, because they
-/// were recorded after the prescription was written.
+/// were recorded, or became more severe, after the prescription was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Override {
     /// The line of the prescription.
     pub item_id: PrescriptionItemId,
     /// The allergies.
-    pub allergies: BTreeSet<AllergyId>,
+    pub allergies: OverriddenAllergies,
     /// The reason that was given.
     pub reason: Personal<OverrideReason>,
 }
@@ -113,7 +120,7 @@ pub struct Line {
     /// The quantity dispensed so far.
     pub quantity_dispensed: Decimal,
     /// The allergies to the medication that somebody overrode, when writing or dispensing the line.
-    pub overridden_allergies: BTreeSet<AllergyId>,
+    pub overridden_allergies: OverriddenAllergies,
 }
 
 impl Line {
@@ -168,7 +175,7 @@ pub enum Event {
     /// The prescription was cancelled; nothing more may be dispensed.
     Cancelled {
         /// The reason for the cancellation.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
 }
 
@@ -193,7 +200,7 @@ pub struct Written {
 
 impl Aggregate for Prescription {
     const STREAM: &'static str = "prescription";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -210,7 +217,7 @@ impl Aggregate for Prescription {
             Event::Dispensed { dispensed, overrides, completes } => state.map(|mut prescription| {
                 for part in dispensed {
                     for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
-                        line.quantity_dispensed += part.quantity;
+                        line.quantity_dispensed = part.dispensed_after;
                     }
                 }
                 for given in overrides {

@@ -61,9 +61,14 @@ fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
         quantity().prop_map(|quantity| sample_with::<MedicationLot>("received", json!({ "quantity": quantity })));
     prop_oneof![
         1 => received,
-        3 => quantity().prop_map(|change| Event::Adjusted { change, reason: "counted".into() }),
-        3 => (id(), id(), quantity())
-            .prop_map(|(prescription_id, item_id, quantity)| Event::Dispensed { prescription_id, item_id, quantity }),
+        3 => (quantity(), quantity()).prop_map(|(change, on_hand_after)| Event::Adjusted {
+            change,
+            on_hand_after,
+            reason: "counted".into(),
+        }),
+        3 => (id(), id(), quantity(), quantity()).prop_map(|(prescription_id, item_id, quantity, on_hand_after)| {
+            Event::Dispensed { prescription_id, item_id, quantity, on_hand_after }
+        }),
         3 => prop::sample::select(["quarantined", "released", "recalled"].map(sample::<MedicationLot>).to_vec()),
     ]
 }
@@ -76,10 +81,12 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         let items: Vec<_> = items.into_iter().map(change).collect();
         sample_with::<Prescription>("written", json!({ "items": items }))
     });
-    let part = (id(), prop::option::of(id()), quantity()).prop_map(|(item_id, lot_id, quantity)| Dispensing {
+    let part = (id(), prop::option::of(id()), quantity(), quantity());
+    let part = part.prop_map(|(item_id, lot_id, quantity, dispensed_after)| Dispensing {
         item_id,
         lot_id,
         quantity,
+        dispensed_after,
     });
     let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
         .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, overrides: Vec::new(), completes });

@@ -22,12 +22,12 @@ pub(super) enum UserWork {
         /// The name of the user's role, such as doctor
         #[arg(long)]
         role: String,
-        /// The given name of the user
-        #[arg(long)]
-        first_name: String,
+        /// The given name of the user; a user may have one name only
+        #[arg(long, required_unless_present = "last_name")]
+        first_name: Option<String>,
         /// The family name of the user
         #[arg(long)]
-        last_name: String,
+        last_name: Option<String>,
     },
 }
 
@@ -45,8 +45,8 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
             id: None,
             email: Personal::Known(Email::parse(&email)?),
             profile: Profile {
-                first_name: Personal::Known(first_name.as_str().into()),
-                last_name: Personal::Known(last_name.as_str().into()),
+                first_name: first_name.map(|it| Personal::Known(it.as_str().into())),
+                last_name: last_name.map(|it| Personal::Known(it.as_str().into())),
                 phone: None,
                 avatar_url: None,
             },

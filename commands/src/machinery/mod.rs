@@ -8,6 +8,7 @@ pub(crate) mod decision;
 pub(crate) mod execute;
 mod load;
 mod outcome;
+pub(crate) mod own_record;
 mod patch;
 mod phone;
 pub(crate) mod reads;

@@ -84,7 +84,7 @@ impl Findings {
                 self.expect(value.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), at, "a whole number");
             }
             Shape::Decimal => {
-                let exact = |it: &str| it.parse::<rust_decimal::Decimal>().is_ok();
+                let exact = |it: &str| is_digits(it) && it.parse::<rust_decimal::Decimal>().is_ok();
                 let number = value
                     .as_number()
                     .is_some_and(|given| exact(&given.to_string()) || given.as_f64().is_some_and(|it| it.abs() < 1e15));
@@ -160,6 +160,14 @@ impl Findings {
             self.form.push(Pointer::Field(at, name).invalid("is not a field of this request"));
         }
     }
+}
+
+/// Whether a decimal is written in digits, with a point in between at most: no power of ten, no separators.
+fn is_digits(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    is_number(whole) && is_number(decimals)
 }
 
 /// How many elements a list of a request has at most, and how many entries an object.
@@ -321,6 +329,16 @@ mod tests {
             for (stream, _) in found {
                 assert!(DomainEvent::STREAMS.contains(&stream), "{}: {stream} is no stream type", command.name);
             }
+        }
+    }
+
+    #[test]
+    fn a_decimal_is_written_in_digits() {
+        for right in [json!("12"), json!("-0.50"), json!("007"), json!(1.5), json!(3)] {
+            assert_eq!(check(&Shape::Decimal, &right), Ok(()), "{right}");
+        }
+        for wrong in ["1e5", "1E-3", "1_000", "+5", ".5", "5.", "", "-", " 5", "٣", "1,5", "0x1f", "1.2.3", "--1"] {
+            assert!(check(&Shape::Decimal, &json!(wrong)).is_err(), "{wrong}");
         }
     }
 

@@ -10,7 +10,7 @@
 ///     /// Takes a room out of use. Existing bookings of the room stay.
 ///     SuspendRoom = "suspend-room" needs Update::Rooms
 ///         with { /// Why the room is taken out of use.
-///                reason: LongText }
+///                reason: Reason }
 ///         moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
 ///         undone by ReactivateRoom;
 /// }

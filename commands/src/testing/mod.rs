@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::machinery::context::{Found, FoundState};
 use crate::machinery::decision::{Other, Planned};
+use crate::machinery::own_record;
 use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused, Target};
 
 pub(crate) mod samples;
@@ -121,16 +122,23 @@ impl<A: Aggregate> Given<A> {
             entropy: 42,
             id,
         };
-        let decided = command.decide(state.as_ref(), &ctx);
-        let claims = match &decided {
-            Ok(decision) => {
-                let version = i32::try_from(self.events.len()).unwrap();
-                let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
-                planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect()
-            }
-            Err(_) => Vec::new(),
-        };
-        Then(decided, claims)
+        if state.as_ref().is_some_and(|it| it.is_hidden_from(&self.caller)) {
+            return Then(Err(Refused::missing(A::STREAM)), Vec::new());
+        }
+        let asked = command.clone();
+        let decided = own_record::check_existing(&asked, id, state.as_ref(), &self.caller)
+            .and_then(|()| command.decide(state.as_ref(), &ctx));
+        let planned = decided.and_then(|decision| {
+            let version = i32::try_from(self.events.len()).unwrap();
+            let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
+            own_record::check_planned(&asked, state.as_ref(), &planned, &self.caller)?;
+            let claims = planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect();
+            Ok((decision, claims))
+        });
+        match planned {
+            Ok((decision, claims)) => Then(Ok(decision), claims),
+            Err(refused) => Then(Err(refused), Vec::new()),
+        }
     }
 }
 

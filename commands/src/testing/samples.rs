@@ -50,7 +50,7 @@ pub(crate) fn with(mut body: Value, changes: Value) -> Value {
 }
 
 /// A personal text in plain.
-pub(crate) fn said<const MAX: usize>(text: &str) -> Personal<Text<MAX>> {
+pub(crate) fn said<const MAX: usize, const LETTERS: usize>(text: &str) -> Personal<Text<MAX, LETTERS>> {
     Personal::Known(text.into())
 }
 

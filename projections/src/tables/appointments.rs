@@ -2,7 +2,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use hims_domain::Personal;
 use hims_domain::appointment::{Event, Slot, Status};
-use hims_domain::values::LongText;
+use hims_domain::values::Text;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -63,7 +63,7 @@ table! {
     }
 }
 
-fn text(value: Option<&Personal<LongText>>) -> Option<String> {
+fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
     value.and_then(Personal::known).map(|text| text.0.clone())
 }
 

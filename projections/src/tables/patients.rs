@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
 use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
-use hims_domain::values::{Country, Email, PartialDate, Phone, Ssn, Text, folded};
+use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, Text, folded};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -136,7 +136,7 @@ table! {
 /// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
-fn text<const MAX: usize>(value: Option<&Personal<Text<MAX>>>) -> Option<String> {
+fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.0.clone())
 }
 
@@ -149,14 +149,14 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
 }
 
 /// A name of a patient; the mark of an erased name if the patient is erased.
-fn name(name: Option<&Personal<Text<100>>>) -> Option<String> {
+fn name(name: Option<&Personal<Name<100>>>) -> Option<String> {
     name.map(|it| it.known().map_or_else(|| ERASED.to_owned(), |it| it.0.clone()))
 }
 
 /// All names of a patient in one text, folded; empty if no name is known.
 fn folded_name(demographics: &Demographics) -> String {
     let names = [&demographics.first_name, &demographics.middle_name, &demographics.last_name];
-    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Text::as_str).collect();
+    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Name::as_str).collect();
     folded(&known.join(" "))
 }
 

@@ -78,8 +78,8 @@ table! {
         valid_until: Option<NaiveDate>,
         /// Why the item was prescribed in spite of a recorded allergy.
         override_reason: Option<String> [personal],
-        /// Why the item was dispensed in spite of an allergy that was recorded after the prescription was written; one
-        /// line for each dispensing that needed a reason.
+        /// Why the item was dispensed in spite of an allergy that was recorded, or became more severe, after the
+        /// prescription was written; one line for each dispensing that needed a reason.
         dispensing_override_reason: Option<String> [personal],
         /// The status of the item.
         status: String,
@@ -147,7 +147,7 @@ pub(crate) fn project<'e>(
             }
             for part in dispensed {
                 items.change_row(event, part.item_id, |row| {
-                    row.quantity_dispensed += part.quantity;
+                    row.quantity_dispensed = part.dispensed_after;
                     let is_done = row.quantity_dispensed >= row.quantity;
                     if is_done { "dispensed" } else { "partially_dispensed" }.clone_into(&mut row.status);
                 });

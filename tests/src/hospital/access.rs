@@ -120,7 +120,7 @@ async fn secrets_are_never_answered() {
     for table in hims_projections::TABLES {
         let answer = admin.get(&format!("{}?limit=500", table.name.replace('_', "-"))).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
-        for secret in ["$argon2", "999-00-00", "987-65-"] {
+        for secret in ["$argon2", "999-00-00", "123-65-"] {
             assert!(!answer.text.contains(secret), "{secret} in {}: {}", table.name, answer.text);
         }
         for row in answer.json()["items"].as_array().expect("items") {

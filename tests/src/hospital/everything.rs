@@ -155,12 +155,12 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     other["quantity_unit"] = json!("capsule");
     two["items"].as_array_mut().expect("items").push(other);
     let prescription_id = doctor.did("write-prescription", two).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     pharmacist.did("mark-prescription-ready", json!({"prescription_id": prescription_id})).await;
     doctor.did("cancel-prescription", json!({"prescription_id": prescription_id, "reason": "better"})).await;
     overriding(&doctor, &pharmacist, patient_id).await;
     let elsewhere = doctor.did("write-prescription", prescription(patient_id, 2, "5", "tablet")).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": elsewhere})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": elsewhere})).await;
     pharmacist.did("record-external-dispensing", json!({"prescription_id": elsewhere})).await;
 }
 
@@ -180,7 +180,7 @@ async fn overriding(doctor: &Client, pharmacist: &Client, patient_id: &str) {
     let mut written = prescription(patient_id, 2, "5", "Tablets");
     written["items"][0]["override_reason"] = json!("no other drug helps");
     let prescription_id = doctor.did("write-prescription", written).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     let lines = pharmacist.items(&format!("prescription-items?prescription_id={prescription_id}")).await;
     for (name, quantity) in [("Coumarins", "2"), ("Vitamin K antagonists", "3")] {
         allergies.push(allergic(name).await);

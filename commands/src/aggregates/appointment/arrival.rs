@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use hims_domain::appointment::{Appointment, Event, Status};
 use hims_domain::consultation::Consultation;
 use hims_domain::permission::Update;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use hims_domain::{AppointmentId, Personal, described};
 
 use super::Refusal;
@@ -19,7 +19,7 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the patient is seen on another day than that of the appointment.
-        pub other_day_reason: Option<Personal<LongText>>,
+        pub other_day_reason: Option<Personal<Reason>>,
     }
 
     /// Undoes a check-in that was a mistake. The patient is expected again.
@@ -27,7 +27,7 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the check-in is undone.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 
     /// Cancels an appointment that did not lead to a consultation, or only to a consultation that was cancelled. The
@@ -36,7 +36,7 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the appointment is cancelled.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 }
 

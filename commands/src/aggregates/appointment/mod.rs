@@ -4,7 +4,7 @@ mod arrival;
 mod scheduling;
 
 use hims_domain::appointment::{Appointment, Event, Status};
-use hims_domain::permission::Update;
+use hims_domain::permission::{Read, Update};
 use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, Schedule
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
-use crate::{Claims, Command, Context, Decision, Held, Permission, Refused, Registry, Target, refuse};
+use crate::{Caller, Claims, Command, Context, Decision, Held, Permission, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -73,6 +73,18 @@ impl Claims for Appointment {
         if !matches!(self.status, Status::Completed | Status::Cancelled | Status::NoShow) {
             held.book(self.provider_id, self.slot).book(self.patient_id, self.slot).book_if(self.room_id, self.slot);
         }
+    }
+
+    /// The readers of an appointment are those of its row in the read tables.
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        let of_department = self.department_id.is_some() && self.department_id == caller.department_id;
+        let of_provider = caller.user_id() == Some(self.provider_id);
+        let is_read = caller.reads(Read::AllData)
+            || caller.reads(Read::AllAppointments)
+            || (of_department && caller.reads(Read::AssignedPatients))
+            || (of_provider && caller.reads(Read::ClinicalRecords))
+            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
+        !is_read
     }
 }
 

@@ -4,7 +4,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
 use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
-use hims_domain::values::{LongText, Unit};
+use hims_domain::values::{Reason, Unit};
 use hims_domain::{Invalid, MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
@@ -53,7 +53,7 @@ described! {
         /// The difference to the recorded quantity: positive for more, negative for less, never zero.
         pub change: Decimal,
         /// Why the quantity is corrected.
-        pub reason: LongText,
+        pub reason: Reason,
     }
 
 }
@@ -65,7 +65,7 @@ steps! {
     QuarantineMedicationLot = "quarantine-medication-lot" needs Update::InventoryLevels
         with {
             /// Why the lot is put into quarantine.
-            reason: LongText,
+            reason: Reason,
         }
         moves status from [Status::Available | Status::Depleted] to [Status::Quarantined]
         by Event::Quarantined { reason }, undone by ReleaseMedicationLot;
@@ -79,7 +79,7 @@ steps! {
     RecallMedicationLot = "recall-medication-lot" needs Update::InventoryLevels
         with {
             /// Why the lot is recalled.
-            reason: LongText,
+            reason: Reason,
         }
         moves status from [Status::Available | Status::Depleted | Status::Quarantined] to [Status::Recalled]
         by Event::Recalled { reason };
@@ -174,7 +174,8 @@ impl Command for AdjustMedicationLot {
         if on_hand + self.change > MOST {
             return Err(Refused::field("out-of-range", "/change", "the lot would exceed 999999999.999"));
         }
-        Ok(Decision::event(Event::Adjusted { change: self.change, reason: self.reason }))
+        let on_hand_after = on_hand + self.change;
+        Ok(Decision::event(Event::Adjusted { change: self.change, on_hand_after, reason: self.reason }))
     }
 }
 

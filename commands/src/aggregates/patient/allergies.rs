@@ -3,11 +3,11 @@
 use hims_domain::patient::{Allergy, Event, Patient};
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use hims_domain::{AllergyId, PatientId, Personal, UserId, described};
 
 use super::{Refusal, not_erased};
-use crate::aggregates::user::{check_provider, not_oneself, reads_named};
+use crate::aggregates::user::{check_provider, reads_named};
 use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target, refuse};
 
 described! {
@@ -47,7 +47,7 @@ described! {
         /// Which allergy.
         pub allergy_id: AllergyId,
         /// Why the allergy is retired.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 }
 
@@ -88,7 +88,6 @@ impl Command for RecordAllergy {
 
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
-        not_oneself(ctx, self.patient_id)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
         if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
             return Err(Refused::exists());
@@ -122,7 +121,6 @@ impl Command for ChangeAllergy {
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
-        not_oneself(ctx, self.patient_id)?;
         let Some(known) = patient.allergies.get(&self.allergy_id) else {
             return refuse(Refusal::NoSuchAllergy);
         };
@@ -150,8 +148,7 @@ impl Command for RetireAllergy {
         Target::existing(self.patient_id)
     }
 
-    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        not_oneself(ctx, self.patient_id)?;
+    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
             return refuse(Refusal::NoSuchAllergy);
         }

@@ -3,14 +3,14 @@
 mod allergies;
 mod dispensing;
 
-use std::collections::BTreeSet;
-
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
-use hims_domain::permission::Create;
-use hims_domain::prescription::{Dispensing, Event, Item, Order, Prescription, Priority, Status, Written};
-use hims_domain::values::{LongText, PrescriptionNumber, Unit};
+use hims_domain::permission::{Create, Read};
+use hims_domain::prescription::{
+    Dispensing, Event, Item, Line, Order, OverriddenAllergies, Prescription, Priority, Status, Written,
+};
+use hims_domain::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Unit};
 use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -21,12 +21,13 @@ pub use dispensing::{DispenseItem, DispensePrescription};
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
-use super::user::{acting, not_oneself, reads_named};
+use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
 use crate::{
-    Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse, scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -77,10 +78,14 @@ described! {
         pub confirm_unit: bool,
     }
 
-    /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change.
+    /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change. An
+    /// `override_reason` is needed if the patient has an allergy to an outstanding item that nobody has overridden yet,
+    /// or that has become more severe since then.
     pub struct RecordExternalDispensing {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
+        /// Why the items were dispensed in spite of the allergies: 10 to 500 characters.
+        pub override_reason: Option<Personal<OverrideReason>>,
     }
 
 }
@@ -100,7 +105,7 @@ steps! {
     CancelPrescription = "cancel-prescription" needs Update::PrescriptionStatus
         with {
             /// Why the prescription is cancelled.
-            reason: Personal<LongText>,
+            reason: Personal<Reason>,
         }
         moves status from [Status::Pending | Status::SentToPharmacy | Status::Ready] to [Status::Cancelled]
         by Event::Cancelled { reason };
@@ -109,6 +114,16 @@ steps! {
 impl Claims for Prescription {
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take(scopes::PRESCRIPTION_NUMBER, self.number.0.as_str());
+    }
+
+    /// The readers of a prescription are those of its row in the read tables: a prescription that was not sent yet does
+    /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on visits,
+    /// which the prescription does not know.
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        let is_read = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients].iter().any(|it| caller.reads(*it))
+            || (self.status != Status::Pending && caller.reads(Read::Prescriptions))
+            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
+        !is_read
     }
 }
 
@@ -174,14 +189,14 @@ impl Command for WritePrescription {
         let mut items = Vec::with_capacity(self.items.len());
         for (index, (order, nth)) in self.items.into_iter().zip(1..).enumerate() {
             let medication = check_order(&order, index, ctx)?;
-            let mut overridden_allergies = BTreeSet::new();
+            let mut overridden_allergies = OverriddenAllergies::new();
             if is_asked {
                 let unit_field = format!("/items/{index}/quantity_unit");
                 new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
                 let allergies = against(patient, medication);
                 match order.override_reason {
                     Some(_) => overridden_allergies = allergies,
-                    None => alerts.add(&format!("/items/{index}"), medication, allergies),
+                    None => alerts.add(&format!("/items/{index}"), medication, &allergies),
                 }
             }
             items.push(Item { id: ctx.new_id(nth).into(), order, overridden_allergies });
@@ -216,20 +231,39 @@ impl Command for RecordExternalDispensing {
         matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready)
     }
 
+    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
+        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
+        state.into_iter().flat_map(outstanding).fold(reads, allergies::reads)
+    }
+
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
-        not_oneself(ctx, prescription.patient_id)?;
-        let open = prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO);
-        let dispensed = open.map(|it| Dispensing { item_id: it.item.id, lot_id: None, quantity: it.outstanding() });
         match prescription.status {
-            Status::Dispensed => Ok(Decision::nothing()),
-            Status::Pending | Status::SentToPharmacy | Status::Ready => {
-                let (dispensed, overrides) = (dispensed.collect(), Vec::new());
-                Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
-            }
-            status @ Status::Cancelled => Err(Refused::wrong_status::<Prescription>(status)),
+            Status::Dispensed => return Ok(Decision::nothing()),
+            Status::Pending | Status::SentToPharmacy | Status::Ready => {}
+            status @ Status::Cancelled => return Err(Refused::wrong_status::<Prescription>(status)),
         }
+        // An import records what was dispensed elsewhere long ago, so there is nobody to be asked.
+        let overrides = if ctx.caller.is_system {
+            Vec::new()
+        } else {
+            let at = |_: &Line| "/override_reason".to_owned();
+            allergies::overrides(prescription, outstanding(prescription), ctx, |_| self.override_reason.clone(), at)?
+        };
+        let whole = |it: &Line| Dispensing {
+            item_id: it.item.id,
+            lot_id: None,
+            quantity: it.outstanding(),
+            dispensed_after: it.item.order.quantity,
+        };
+        let dispensed = outstanding(prescription).map(whole).collect();
+        Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
     }
+}
+
+/// The lines of a prescription of which something is still to be dispensed.
+fn outstanding(prescription: &Prescription) -> impl Iterator<Item = &Line> {
+    prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO)
 }
 
 #[cfg(test)]

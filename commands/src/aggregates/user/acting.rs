@@ -16,7 +16,7 @@ pub(crate) fn reads_named(reads: Reads, named: Option<UserId>, found: &Found) ->
 /// The user who treats or measures a patient: the named user, or else the caller.
 ///
 /// A named user must be active, must have the permission that the act needs, and must not be the patient. The caller
-/// has the permission of the command, and must not be the patient either, whoever is named.
+/// has the permission of the command; that the caller is not the patient either is a rule of all commands.
 ///
 /// A part of the system, such as an import, may name anybody: it tells what was done in another system, perhaps years
 /// ago. Who acted then may have left or have another role today, and what was done stays done.
@@ -32,7 +32,6 @@ pub(crate) fn acting(
         Some(id) => check_provider(ctx, id, field, patient_id, needed)?,
         None => {}
     }
-    not_oneself(ctx, patient_id)?;
     ctx.user(named, field)
 }
 
@@ -57,9 +56,4 @@ pub(crate) fn check_provider(
     }
     let message = format!("the user's roles do not include {needed}, which this needs; name somebody else");
     Err(Refused::field("not-entitled", field, message))
-}
-
-/// Refuses a caller who is the patient: nobody treats themselves.
-pub(crate) fn not_oneself(ctx: &Context<'_>, patient_id: PatientId) -> Result<(), Refused> {
-    if ctx.caller.patient_id == Some(patient_id) { refuse(Refusal::TreatsThemselves) } else { Ok(()) }
 }

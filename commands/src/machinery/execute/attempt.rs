@@ -10,8 +10,11 @@ use super::{Attempt, Course, Executor, Turn};
 use crate::access::password;
 use crate::machinery::context::{FoundState, new_id};
 use crate::machinery::decision::Planned;
+use crate::machinery::own_record;
 use crate::machinery::reads::{Loader, Need};
-use crate::{Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target};
+use crate::{
+    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
+};
 
 /// One attempt to carry out a command: what stays the same from loading to appending.
 pub(super) struct Trial<'a, C: Command> {
@@ -67,6 +70,7 @@ impl Executor {
         }
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
+        own_record::check_planned(command, loaded.state.as_deref(), &planned, &request.caller)?;
         let ids = queues(&planned, found, careful);
         if !self.turns.try_extend(turn, &ids) {
             return Ok(Attempt::Wait(ids));
@@ -144,8 +148,13 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
     let Trial { command, request, id, loaded, found, now, entropy, .. } = trial;
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
-        Target::Existing(_) if loaded.state.is_none() => return Ok(Err(Refused::missing(C::Aggregate::STREAM))),
+        Target::Existing(_) if loaded.state.as_ref().is_none_or(|it| it.is_hidden_from(&request.caller)) => {
+            return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
+        }
         Target::New(_) | Target::Existing(_) => {}
+    }
+    if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), &request.caller) {
+        return Ok(Err(refused));
     }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {
         let detail = "the record has changed since that version; read the record again";

@@ -1,7 +1,7 @@
 //! Any commands in any order: stock never falls below zero, and nothing is lost between lots and patients.
 
 use hims_domain::fold;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use proptest::prelude::*;
 
 use super::*;
@@ -82,7 +82,7 @@ impl Pharmacy {
     }
 
     fn carry_out(&mut self, asked: &Asked) {
-        let reason = || LongText::from("because");
+        let reason = || Reason::from("because");
         match *asked {
             Asked::Adjust(lot, change) => {
                 let medication_lot_id = LOTS[lot];

@@ -94,7 +94,7 @@ async fn who_is_erased_leaves_a_state_that_can_be_read() {
         world.last_event::<appointment::Event>().await,
         appointment::Event::Cancelled { reason: Personal::Erased }
     );
-    assert_eq!(world.state::<User>(DOCTOR).await.profile.first_name, said("Rosa"));
+    assert_eq!(world.state::<User>(DOCTOR).await.profile.first_name, Some(said("Rosa")));
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn who_is_erased_is_nobodys_duplicate() {
 async fn nothing_personal_stands_in_the_log() {
     let world = World::new();
     world
-        .has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"ssn": "999-12-3456", "city": "Springfield"})))])
+        .has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"ssn": "123-12-3456", "city": "Springfield"})))])
         .await;
     world
         .has::<User>(
@@ -137,7 +137,7 @@ async fn nothing_personal_stands_in_the_log() {
         )
         .await;
     let stored: String = world.log().await.iter().flat_map(|it| [it.data.clone(), it.metadata.clone()]).collect();
-    for value in ["Ann", "Bell", "1980-05-17", "999-12-3456", "Springfield", "Rosa", "Luna", "rosa@example.org"] {
+    for value in ["Ann", "Bell", "1980-05-17", "123-12-3456", "Springfield", "Rosa", "Luna", "rosa@example.org"] {
         assert!(!stored.contains(value), "{value}");
     }
     assert!(stored.contains("$sealed"));

@@ -1,9 +1,12 @@
+mod words;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Text;
 use crate::{Described, Invalid, Pointer, Shape};
+use words::{MEASURES, UCUM, WORDS, Words};
 
 /// A unit in which medicines are counted or dosed: the UCUM code where UCUM has the unit (`mL`, `[iU]`), or else a word
 /// in the singular (`tablet`). The words that people write for a unit (`Tablets`, `tab.`) are read as the unit.
@@ -13,134 +16,49 @@ use crate::{Described, Invalid, Pointer, Shape};
 #[serde(transparent)]
 pub struct Unit(String);
 
-/// Units of UCUM, each with other words for it, in lower case and in the singular.
-const UCUM: &[(&str, &[&str])] = &[
-    ("kg", &["kilogram", "kilogramme", "kilo"]),
-    ("g", &["gram", "gramme", "gm", "grm"]),
-    ("mg", &["milligram", "milligramme"]),
-    ("ug", &["microgram", "microgramme", "mcg"]),
-    ("ng", &["nanogram", "nanogramme"]),
-    ("L", &["liter", "litre", "ltr"]),
-    ("dL", &["deciliter", "decilitre"]),
-    ("cL", &["centiliter", "centilitre"]),
-    ("mL", &["milliliter", "millilitre", "cc", "ccm"]),
-    ("uL", &["microliter", "microlitre"]),
-    ("mol", &["mole"]),
-    ("mmol", &["millimol", "millimole"]),
-    ("umol", &["micromol", "micromole"]),
-    ("meq", &["milliequivalent"]),
-    ("[iU]", &["iu", "i.u", "international unit", "ie", "i.e", "ui"]),
-    ("[USP'U]", &["usp unit"]),
-    ("[CFU]", &["cfu", "colony forming unit"]),
-    ("[drp]", &["drop", "gtt", "drp"]),
-    ("kBq", &["kilobecquerel"]),
-    ("MBq", &["megabecquerel"]),
-    ("GBq", &["gigabecquerel"]),
-    ("mCi", &["millicurie"]),
-    ("%", &["percent", "per cent"]),
-    ("mm", &["millimeter", "millimetre"]),
-    ("cm", &["centimeter", "centimetre"]),
-    ("min", &["minute"]),
-    ("h", &["hour", "hr"]),
-    ("d", &["day"]),
-    ("wk", &["week"]),
-    ("mo", &["month"]),
-];
-
-/// Units that UCUM does not have, each with other words for it, in lower case and in the singular. Among the other
-/// words are the codes of HL7 v3 for forms of drugs (`orderableDrugForm`), such as `tab`.
-const WORDS: &[(&str, &[&str])] = &[
-    ("actuation", &[]),
-    ("ampoule", &["amp", "ampul", "ampule"]),
-    ("applicatorful", &["applicator", "appful"]),
-    ("bag", &[]),
-    ("bar", &[]),
-    ("blister", &[]),
-    ("bottle", &["btl", "bot"]),
-    ("box", &["bx"]),
-    ("can", &[]),
-    ("canister", &[]),
-    ("caplet", &["cplt"]),
-    ("capsule", &["cap", "cps"]),
-    ("carton", &["ctn"]),
-    ("cartridge", &[]),
-    ("course", &[]),
-    ("device", &[]),
-    ("disk", &["disc"]),
-    ("dose", &[]),
-    ("each", &["ea", "piece", "pc", "item"]),
-    ("film", &[]),
-    ("fluid ounce", &["fl oz", "fl. oz", "floz"]),
-    ("gum", &["chewing gum"]),
-    ("implant", &[]),
-    ("inhalation", &[]),
-    ("inhaler", &["inh"]),
-    ("insert", &[]),
-    ("jar", &[]),
-    ("kit", &[]),
-    ("lozenge", &["loz"]),
-    ("nebule", &["neb", "respule"]),
-    ("ounce", &["oz"]),
-    ("pack", &["package", "pkg", "pk"]),
-    ("packet", &["pkt"]),
-    ("pad", &[]),
-    ("pastille", &[]),
-    ("patch", &[]),
-    ("pellet", &[]),
-    ("pen", &["prefilled pen", "pre-filled pen"]),
-    ("pessary", &[]),
-    ("pill", &[]),
-    ("pouch", &[]),
-    ("puff", &[]),
-    ("ring", &[]),
-    ("sachet", &[]),
-    ("scoop", &[]),
-    ("softgel", &["soft gel"]),
-    ("sponge", &[]),
-    ("spray", &["spry"]),
-    ("strip", &["test strip"]),
-    ("suppository", &["supp", "suppos"]),
-    ("swab", &[]),
-    ("syringe", &["syr", "prefilled syringe", "pre-filled syringe"]),
-    ("tablespoon", &["tablespoonful", "tbsp", "tbs"]),
-    ("tablet", &["tab", "tabl", "tbl"]),
-    ("teaspoon", &["teaspoonful", "tsp"]),
-    ("troche", &[]),
-    ("tube", &[]),
-    ("unit", &["u", "unt"]),
-    ("vial", &["vl"]),
-    ("wafer", &[]),
-];
-
 /// The longest text, in bytes, that is looked up. No longer text names a unit.
 const LONGEST: usize = 60;
 
 /// The unit for a word in lower case.
-fn listed(word: &str) -> Option<&'static str> {
+fn listed(word: &str, lists: [Words; 2]) -> Option<&'static str> {
     let is_named = |(unit, others): &&(&str, &[&str])| unit.eq_ignore_ascii_case(word) || others.contains(&word);
-    UCUM.iter().chain(WORDS).find(is_named).map(|(unit, _)| *unit)
+    lists.into_iter().flatten().find(is_named).map(|(unit, _)| *unit)
 }
 
 /// The unit for a word in lower case, in the singular or in the plural.
-fn listed_in_any_number(word: &str) -> Option<&'static str> {
+fn listed_in_any_number(word: &str, lists: [Words; 2]) -> Option<&'static str> {
     let singular = |ending: &str| word.strip_suffix(ending).filter(|it| it.chars().count() > 1);
-    listed(word)
-        .or_else(|| listed(singular("(s)")?))
-        .or_else(|| listed(singular("s")?))
-        .or_else(|| listed(singular("es")?))
-        .or_else(|| listed(&format!("{}y", singular("ies")?)))
+    listed(word, lists)
+        .or_else(|| listed(singular("(s)")?, lists))
+        .or_else(|| listed(singular("s")?, lists))
+        .or_else(|| listed(singular("es")?, lists))
+        .or_else(|| listed(&format!("{}y", singular("ies")?), lists))
 }
 
-/// The known unit that a text names, also as a rate such as `mg/hr`.
-fn known(text: &str) -> Option<String> {
+/// The unit of some lists that a text names, also as a rate such as `mg/hr`.
+fn known(text: &str, lists: [Words; 2]) -> Option<String> {
     if text.len() > LONGEST {
         return None;
     }
     // UCUM writes what is counted in braces, `{tablet}`, and the micro sign as `u`.
     let bare = text.strip_prefix('{').and_then(|it| it.strip_suffix('}')).unwrap_or(text);
-    let word = bare.to_lowercase().replace(['\u{b5}', '\u{3bc}'], "u");
-    let parts = word.split('/').map(|part| listed_in_any_number(part.trim().trim_end_matches('.')));
+    let word = bare.to_lowercase().replace(['\u{b5}', '\u{3bc}'], "u").replace(". ", " ");
+    if let Some(unit) = listed(&word, lists) {
+        return Some(unit.to_owned());
+    }
+    let parts = word.split('/').map(|part| listed_in_any_number(part.trim().trim_end_matches('.'), lists));
     parts.collect::<Option<Vec<_>>>().map(|it| it.join("/"))
+}
+
+/// The text with single spaces between its words.
+fn single_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The UCUM code of the unit of a measurement, such as `[lb_av]` for `pounds`, or `mm[Hg]`; `None` if the text names no
+/// unit in which people are measured.
+pub fn measuring_unit(text: &str) -> Option<String> {
+    known(&single_spaced(text), [UCUM, MEASURES])
 }
 
 impl Unit {
@@ -152,9 +70,9 @@ impl Unit {
 
 impl From<&str> for Unit {
     fn from(text: &str) -> Self {
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = single_spaced(text);
         let is_word = text.chars().all(|it| it.is_alphabetic() || matches!(it, ' ' | '-'));
-        Self(known(&text).unwrap_or_else(|| if is_word { text.to_lowercase() } else { text }))
+        Self(known(&text, [UCUM, WORDS]).unwrap_or_else(|| if is_word { text.to_lowercase() } else { text }))
     }
 }
 
@@ -180,7 +98,10 @@ impl Described for Unit {
     const SHAPE: Shape = Text::<20>::SHAPE;
 
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
-        Text::<20>(self.0.clone()).check(at, invalid);
+        // A listed unit may be a sign, such as `%`.
+        if known(&self.0, [UCUM, WORDS]).is_none() {
+            Text::<20>(self.0.clone()).check(at, invalid);
+        }
     }
 }
 
@@ -234,6 +155,23 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_of_signs_is_one_that_is_listed() {
+        assert!(Unit::from("%").is_valid());
+        for text in ["...", "-", "/", "{}", "\u{b0}"] {
+            assert!(!Unit::from(text).is_valid(), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_are_measured_in_units_that_count_no_medicine() {
+        for (text, code) in [("pounds", "[lb_av]"), ("deg. C", "Cel"), ("mm Hg", "mm[Hg]"), ("L / min", "L/min")] {
+            assert_eq!(measuring_unit(text).as_deref(), Some(code), "{text}");
+        }
+        assert_eq!(measuring_unit("tablet"), None);
+        assert_eq!(Unit::from("M").as_str(), "m", "a word that is not listed for medicines stays a word");
+    }
+
+    #[test]
     fn different_units_stay_different() {
         let units = ["tablet", "caplet", "capsule", "mg", "g", "ug", "mL", "L", "unit", "[iU]", "meq", "mmol", "dose"];
         assert_eq!(units.map(Unit::from).into_iter().collect::<BTreeSet<_>>().len(), units.len());
@@ -248,13 +186,17 @@ mod tests {
 
     #[test]
     fn each_word_is_listed_once_and_in_lower_case() {
-        let mut seen = BTreeSet::new();
-        for (unit, words) in UCUM.iter().chain(WORDS) {
-            for word in [unit.to_lowercase().as_str()].into_iter().chain(words.iter().copied()) {
-                assert_eq!(word, word.to_lowercase());
-                assert!(seen.insert(word.to_owned()), "{word} is listed twice");
-                assert_eq!(Unit::from(word).as_str(), *unit, "{word}");
+        for lists in [[UCUM, WORDS], [UCUM, MEASURES]] {
+            let mut seen = BTreeSet::new();
+            for (unit, words) in lists.into_iter().flatten() {
+                for word in [unit.to_lowercase().as_str()].into_iter().chain(words.iter().copied()) {
+                    assert_eq!(word, word.to_lowercase());
+                    assert!(seen.insert(word.to_owned()), "{word} is listed twice");
+                    assert_eq!(known(word, lists).as_deref(), Some(*unit), "{word}");
+                }
             }
+        }
+        for (unit, _) in UCUM.iter().chain(WORDS) {
             assert!(Unit::from(*unit).is_valid() && Unit::from(*unit).as_str() == *unit);
         }
     }
