@@ -108,6 +108,11 @@ pub enum Event {
     },
     /// The patient is being seen.
     Started,
+    /// The patient is not being seen: the start had been recorded by mistake.
+    StartUndone {
+        /// The reason for undoing the start.
+        reason: Personal<LongText>,
+    },
     /// The patient was seen.
     Completed,
     /// The appointment was cancelled.
@@ -178,6 +183,7 @@ impl Aggregate for Appointment {
             Event::CheckedIn { other_day_reason: _ } => state.map(moved_to(Status::CheckedIn)),
             Event::CheckInUndone { status, reason: _ } => state.map(moved_to(*status)),
             Event::Started => state.map(moved_to(Status::InProgress)),
+            Event::StartUndone { reason: _ } => state.map(moved_to(Status::CheckedIn)),
             Event::Completed => state.map(moved_to(Status::Completed)),
             Event::Cancelled { reason: _ } => state.map(moved_to(Status::Cancelled)),
             Event::MarkedNoShow => state.map(moved_to(Status::NoShow)),

@@ -93,6 +93,17 @@ pub enum Event {
         /// The dispensed quantity; more than zero.
         quantity: Decimal,
     },
+    /// Something that was dispensed never left the pharmacy, and was put back into the lot.
+    DispensingReversed {
+        /// The prescription.
+        prescription_id: PrescriptionId,
+        /// The line of the prescription.
+        item_id: PrescriptionItemId,
+        /// The quantity that was put back; more than zero.
+        quantity: Decimal,
+        /// The quantity in stock afterwards.
+        on_hand_after: Decimal,
+    },
 }
 
 impl Status {
@@ -141,6 +152,10 @@ impl Aggregate for MedicationLot {
             Event::Released => state.map(|it| Self { status: Status::Available, ..it }.with(Decimal::ZERO)),
             Event::Recalled { reason: _ } => state.map(|it| Self { status: Status::Recalled, ..it }),
             Event::Dispensed { quantity, .. } => state.map(|it| it.with(-quantity)),
+            Event::DispensingReversed { on_hand_after, .. } => state.map(|it| {
+                let change = on_hand_after - it.quantity_on_hand;
+                it.with(change)
+            }),
         }
     }
 

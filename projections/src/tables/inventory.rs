@@ -66,6 +66,10 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, I
             rows.change(event, |row| set_status(row, Status::Recalled, Some(reason.0.clone())));
         }
         Event::Dispensed { quantity, .. } => rows.change(event, |row| add(row, -*quantity)),
+        Event::DispensingReversed { on_hand_after, .. } => rows.change(event, move |row| {
+            let change = on_hand_after - row.quantity_on_hand;
+            add(row, change);
+        }),
     }
 }
 

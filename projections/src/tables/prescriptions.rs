@@ -139,6 +139,7 @@ pub(crate) fn project<'e>(
         }
         Event::SentToPharmacy => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),
+        Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
         Event::Dispensed { dispensed, overrides, completes } => {
             if *completes {
                 move_to(Status::Dispensed);
@@ -158,6 +159,21 @@ pub(crate) fn project<'e>(
                     let reasons: Vec<_> =
                         earlier.into_iter().chain(given.reason.known().map(|it| it.0.clone())).collect();
                     row.dispensing_override_reason = (!reasons.is_empty()).then(|| reasons.join("\n"));
+                });
+            }
+        }
+        Event::DispensingReversed { reversed, status, reason: _ } => {
+            move_to(*status);
+            for part in reversed {
+                items.change_row(event, part.item_id, |row| {
+                    row.quantity_dispensed = part.quantity_dispensed;
+                    let is_nothing_left = part.quantity_dispensed <= Decimal::ZERO;
+                    let new = match status {
+                        Status::Cancelled => "cancelled",
+                        _ if is_nothing_left => "active",
+                        _ => "partially_dispensed",
+                    };
+                    new.clone_into(&mut row.status);
                 });
             }
         }

@@ -109,6 +109,12 @@ async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
     let mistaken = json!({"appointment_id": seen, "reason": "somebody else had come"});
     reception.did("undo-appointment-check-in", mistaken).await;
     reception.did("check-in-appointment", early(&seen)).await;
+    reception.did("start-appointment", json!({"appointment_id": seen})).await;
+    let mistaken = json!({"appointment_id": seen, "reason": "still in the waiting room"});
+    reception.did("undo-appointment-start", mistaken).await;
+    let begun = doctor.did("start-consultation", json!({"patient_id": patient_id, "appointment_id": seen})).await;
+    let mistaken = json!({"consultation_id": begun, "reason": "the chart of another patient was open"});
+    doctor.did("undo-consultation-start", mistaken).await;
     for command in ["start-appointment", "complete-appointment"] {
         reception.did(command, json!({"appointment_id": seen})).await;
     }
@@ -157,6 +163,8 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     let prescription_id = doctor.did("write-prescription", two).await;
     pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     pharmacist.did("mark-prescription-ready", json!({"prescription_id": prescription_id})).await;
+    let mistaken = json!({"prescription_id": prescription_id, "reason": "a box is missing"});
+    pharmacist.did("undo-prescription-ready", mistaken).await;
     doctor.did("cancel-prescription", json!({"prescription_id": prescription_id, "reason": "better"})).await;
     overriding(&doctor, &pharmacist, patient_id).await;
     let elsewhere = doctor.did("write-prescription", prescription(patient_id, 2, "5", "tablet")).await;
@@ -187,6 +195,13 @@ async fn overriding(doctor: &Client, pharmacist: &Client, patient_id: &str) {
         let item = json!({"item_id": lines[0]["id"], "quantity": quantity, "override_reason": "the doctor was asked"});
         pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id, "items": [item]})).await;
     }
+    // A part is taken back and dispensed again, and then everything is taken back.
+    let taken_back =
+        |items: Value| json!({"prescription_id": prescription_id, "items": items, "reason": "not fetched"});
+    let part = json!([{"item_id": lines[0]["id"], "quantity": "1.5"}]);
+    pharmacist.did("reverse-dispensing", taken_back(part)).await;
+    pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id})).await;
+    pharmacist.did("reverse-dispensing", taken_back(Value::Null)).await;
     for allergy_id in allergies {
         let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": "tested"});
         doctor.did("retire-allergy", retired).await;

@@ -8,7 +8,7 @@ use hims_domain::permission::Update;
 use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
-pub use arrival::{CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn};
+pub use arrival::{CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn, UndoAppointmentStart};
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;
@@ -25,6 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<CheckInAppointment>()
         .add::<UndoAppointmentCheckIn>()
         .add::<StartAppointment>()
+        .add::<UndoAppointmentStart>()
         .add::<CompleteAppointment>()
         .add::<CancelAppointment>()
         .add::<MarkAppointmentNoShow>();
@@ -39,7 +40,7 @@ refusals! {
     NotToday = Rule, "not-today",
         "the appointment is on another day; choose today's, or repeat with other_day_reason if the patient is seen today";
     ConsultationHolds = Conflict, "wrong-status",
-        "the appointment has led to a consultation; cancel the consultation first";
+        "the appointment has led to a consultation; cancel the consultation, or undo its start, first";
 }
 
 described! {
@@ -59,7 +60,8 @@ steps! {
 
     /// Records that the patient is being seen.
     StartAppointment = "start-appointment" needs Update::AppointmentStatus
-        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started;
+        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started,
+        undone by UndoAppointmentStart;
 
     /// Records that the patient was seen.
     CompleteAppointment = "complete-appointment" needs Update::AppointmentStatus

@@ -13,8 +13,8 @@ use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId,
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::Refusal;
 use super::allergies::{Alerts, against};
+use super::{Refusal, ReverseDispensing};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
 use crate::user::not_oneself;
@@ -87,6 +87,7 @@ impl DispensePrescription {
 impl Command for DispensePrescription {
     const NAME: &'static str = "dispense-prescription";
     const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
+    const REVERSED_BY: Option<&'static str> = Some(ReverseDispensing::NAME);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
