@@ -122,6 +122,13 @@ pub enum Event {
     },
     /// The patient did not come.
     MarkedNoShow,
+    /// That the patient did not come had been recorded by mistake. The patient is expected again.
+    NoShowUndone {
+        /// The status that the appointment had before.
+        status: Status,
+        /// The reason for undoing it.
+        reason: Personal<LongText>,
+    },
 }
 
 /// The appointment as agreed.
@@ -181,7 +188,9 @@ impl Aggregate for Appointment {
             }),
             Event::Confirmed => state.map(|it| Self { status: Status::Confirmed, is_confirmed: true, ..it }),
             Event::CheckedIn { other_day_reason: _ } => state.map(moved_to(Status::CheckedIn)),
-            Event::CheckInUndone { status, reason: _ } => state.map(moved_to(*status)),
+            Event::CheckInUndone { status, reason: _ } | Event::NoShowUndone { status, reason: _ } => {
+                state.map(moved_to(*status))
+            }
             Event::Started => state.map(moved_to(Status::InProgress)),
             Event::StartUndone { reason: _ } => state.map(moved_to(Status::CheckedIn)),
             Event::Completed => state.map(moved_to(Status::Completed)),

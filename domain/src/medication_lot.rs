@@ -79,9 +79,14 @@ pub enum Event {
     },
     /// The lot may be dispensed again.
     Released,
-    /// The lot must never be dispensed again.
+    /// The lot must not be dispensed again.
     Recalled {
         /// The reason for the recall.
+        reason: LongText,
+    },
+    /// The recall was a mistake. The lot is in quarantine, from which it is released.
+    RecallRevoked {
+        /// The reason for revoking the recall.
         reason: LongText,
     },
     /// A part of the lot was dispensed.
@@ -148,7 +153,9 @@ impl Aggregate for MedicationLot {
                 status: Status::Available,
             }),
             Event::Adjusted { change, reason: _ } => state.map(|it| it.with(*change)),
-            Event::Quarantined { reason: _ } => state.map(|it| Self { status: Status::Quarantined, ..it }),
+            Event::Quarantined { reason: _ } | Event::RecallRevoked { reason: _ } => {
+                state.map(|it| Self { status: Status::Quarantined, ..it })
+            }
             Event::Released => state.map(|it| Self { status: Status::Available, ..it }.with(Decimal::ZERO)),
             Event::Recalled { reason: _ } => state.map(|it| Self { status: Status::Recalled, ..it }),
             Event::Dispensed { quantity, .. } => state.map(|it| it.with(-quantity)),

@@ -51,6 +51,7 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
             sample::<Appointment>("checked_in"),
             sample::<Appointment>("check_in_undone"),
             sample::<Appointment>("start_undone"),
+            sample::<Appointment>("no_show_undone"),
             sample::<Appointment>("cancelled"),
         ]),
     ]
@@ -66,7 +67,7 @@ fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
         3 => (id(), id(), quantity())
             .prop_map(|(prescription_id, item_id, quantity)| Event::Dispensed { prescription_id, item_id, quantity }),
         3 => prop::sample::select(
-            ["quarantined", "released", "recalled", "dispensing_reversed"].map(sample::<MedicationLot>).to_vec(),
+            ["quarantined", "released", "recalled", "recall_revoked", "dispensing_reversed"].map(sample::<MedicationLot>).to_vec(),
         ),
     ]
 }

@@ -137,5 +137,6 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.cancellation_reason = text(Some(reason));
         }),
         Event::MarkedNoShow => move_to(Status::NoShow),
+        Event::NoShowUndone { status, reason: _ } => move_to(*status),
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, I
             stamps: event.stamps(),
         }),
         Event::Adjusted { change, reason: _ } => rows.change(event, |row| add(row, *change)),
-        Event::Quarantined { reason } => {
+        Event::Quarantined { reason } | Event::RecallRevoked { reason } => {
             rows.change(event, |row| set_status(row, Status::Quarantined, Some(reason.0.clone())));
         }
         Event::Released => rows.change(event, |row| {

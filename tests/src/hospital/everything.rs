@@ -23,6 +23,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
     record(hospital, "appointment", &missed, "marked_no_show", json!({})).await;
+    let mistaken = json!({"appointment_id": missed, "reason": "sat in the other waiting room"});
+    reception.did("undo-appointment-no-show", mistaken).await;
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
     let repeated = json!({"command": "schedule-appointment", "code": "double-booking", "count": 3,
@@ -91,7 +93,9 @@ async fn places(admin: &Client) {
     admin.did("change-room", json!({"room_id": room_id, "name": "Magnet", "department_id": department(1)})).await;
     admin.did("suspend-room", json!({"room_id": room_id, "reason": "painted"})).await;
     admin.did("reactivate-room", json!({"room_id": room_id})).await;
-    admin.did("close-department", json!({"department_id": department_id})).await;
+    for command in ["close-department", "reopen-department", "close-department"] {
+        admin.did(command, json!({"department_id": department_id})).await;
+    }
 }
 
 async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
@@ -154,6 +158,8 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     let of_lot = json!({"medication_lot_id": lot_id, "reason": "a letter of the maker"});
     pharmacist.did("quarantine-medication-lot", of_lot.clone()).await;
     pharmacist.did("release-medication-lot", json!({"medication_lot_id": lot_id})).await;
+    pharmacist.did("recall-medication-lot", of_lot.clone()).await;
+    pharmacist.did("revoke-medication-lot-recall", of_lot.clone()).await;
     pharmacist.did("recall-medication-lot", of_lot).await;
     let mut two = prescription(patient_id, 2, "5", "tablet");
     let mut other = two["items"][0].clone();

@@ -50,6 +50,7 @@ mod summary;
 mod tables;
 mod unrecorded;
 mod visits;
+mod ways_back;
 mod who_acts;
 mod wrong_settings;
 

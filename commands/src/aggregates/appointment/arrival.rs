@@ -8,7 +8,7 @@ use hims_domain::permission::Update;
 use hims_domain::values::LongText;
 use hims_domain::{AppointmentId, Personal, described};
 
-use super::{Refusal, StartAppointment};
+use super::{MarkAppointmentNoShow, Refusal, StartAppointment};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -36,6 +36,15 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the start is undone.
+        pub reason: Personal<LongText>,
+    }
+
+    /// Undoes that a patient did not come. The patient is expected again, at the time that was booked: the command is
+    /// refused as `double-booking` if somebody else has taken the time meanwhile.
+    pub struct UndoAppointmentNoShow {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why it is undone.
         pub reason: Personal<LongText>,
     }
 
@@ -87,6 +96,33 @@ impl Command for CheckInAppointment {
     }
 }
 
+/// The status of an appointment whose patient is expected.
+fn expected(appointment: &Appointment) -> Status {
+    if appointment.is_confirmed { Status::Confirmed } else { Status::Scheduled }
+}
+
+impl Command for UndoAppointmentNoShow {
+    const NAME: &'static str = "undo-appointment-no-show";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(MarkAppointmentNoShow::NAME);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let appointment = existing(state)?;
+        match appointment.status {
+            Status::Scheduled | Status::Confirmed => Ok(Decision::nothing()),
+            Status::NoShow => {
+                Ok(Decision::event(Event::NoShowUndone { status: expected(appointment), reason: self.reason }))
+            }
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
+}
+
 impl Command for UndoAppointmentCheckIn {
     const NAME: &'static str = "undo-appointment-check-in";
     const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
@@ -102,8 +138,7 @@ impl Command for UndoAppointmentCheckIn {
         match appointment.status {
             Status::Scheduled | Status::Confirmed => Ok(Decision::nothing()),
             Status::CheckedIn => {
-                let status = if appointment.is_confirmed { Status::Confirmed } else { Status::Scheduled };
-                Ok(Decision::event(Event::CheckInUndone { status, reason: self.reason }))
+                Ok(Decision::event(Event::CheckInUndone { status: expected(appointment), reason: self.reason }))
             }
             status => Err(Refused::wrong_status::<Appointment>(status)),
         }

@@ -8,7 +8,9 @@ use hims_domain::permission::Update;
 use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
-pub use arrival::{CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn, UndoAppointmentStart};
+pub use arrival::{
+    CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow, UndoAppointmentStart,
+};
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;
@@ -28,7 +30,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<UndoAppointmentStart>()
         .add::<CompleteAppointment>()
         .add::<CancelAppointment>()
-        .add::<MarkAppointmentNoShow>();
+        .add::<MarkAppointmentNoShow>()
+        .add::<UndoAppointmentNoShow>();
 }
 
 refusals! {
@@ -81,6 +84,7 @@ impl Claims for Appointment {
 impl Command for MarkAppointmentNoShow {
     const NAME: &'static str = "mark-appointment-no-show";
     const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(UndoAppointmentNoShow::NAME);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
