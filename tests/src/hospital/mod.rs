@@ -24,6 +24,7 @@ mod frozen;
 mod health;
 mod idempotency;
 mod import;
+mod killed_renewal;
 mod nodes;
 mod operators;
 mod pages;
