@@ -104,7 +104,7 @@ async fn the_old_tables_answer_whenever_a_renewal_is_killed_and_the_next_start_f
     tell(&hospital, OLDER).await;
     hospital.node = hospital.another_node().await;
     until_ready(&admin.at(&hospital.node.base)).await;
-    assert_rebuilt(&hospital).await;
     assert_same_rows(&rows(&hospital).await, &before);
+    assert_rebuilt(&hospital).await;
     assert_eq!(count(hospital.owner(), "pg_namespace where nspname in ('hims_old', 'hims_rebuild')").await, 0);
 }

@@ -53,6 +53,7 @@ mod unrecorded;
 mod visits;
 mod ways_back;
 mod who_acts;
+mod written_commands;
 mod wrong_settings;
 
 pub(crate) use answer::Answer;

@@ -76,6 +76,24 @@ async fn a_snapshot_of_another_state_is_found_and_made_anew() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_longer_than_a_page_is_folded_to_its_end() {
+    let world = hospital().await;
+    world.done(receive(LOT, dec!(20))).await;
+    for _ in 0..2_150 {
+        world.done(adjust(dec!(1))).await;
+    }
+    let store = world.store();
+    assert_eq!(store.load_rest(LOT.0, 100).await.unwrap().len(), 2_051);
+    let snapshot = store.snapshot("medication_lot", LOT.0).await.unwrap().unwrap();
+    assert_eq!(snapshot.version, 2_100);
+    let report = hims_event_store::beside::compare(store.as_ref(), &crate::fold_of, &|_, _| {}).await.unwrap();
+    assert_eq!((report.snapshots, report.skipped, report.faults), (1, 0, 0), "{report:?}");
+    store.forget_snapshots().await.unwrap();
+    let state = world.another_node().load::<MedicationLot>(LOT.0, true).await.unwrap().state.unwrap();
+    assert_eq!(state.quantity_on_hand, dec!(2_170));
+}
+
+#[tokio::test]
 async fn a_long_stream_of_another_type_is_not_found() {
     let world = who_moved_often().await;
     let confirmed = world.execute(ConfirmAppointment { appointment_id: AppointmentId(PATIENT.0) }).await;
