@@ -187,12 +187,13 @@ impl Aggregate for Appointment {
                 ..it
             }),
             Event::Confirmed => state.map(|it| Self { status: Status::Confirmed, is_confirmed: true, ..it }),
-            Event::CheckedIn { other_day_reason: _ } => state.map(moved_to(Status::CheckedIn)),
+            Event::CheckedIn { other_day_reason: _ } | Event::StartUndone { reason: _ } => {
+                state.map(moved_to(Status::CheckedIn))
+            }
             Event::CheckInUndone { status, reason: _ } | Event::NoShowUndone { status, reason: _ } => {
                 state.map(moved_to(*status))
             }
             Event::Started => state.map(moved_to(Status::InProgress)),
-            Event::StartUndone { reason: _ } => state.map(moved_to(Status::CheckedIn)),
             Event::Completed => state.map(moved_to(Status::Completed)),
             Event::Cancelled { reason: _ } => state.map(moved_to(Status::Cancelled)),
             Event::MarkedNoShow => state.map(moved_to(Status::NoShow)),

@@ -274,7 +274,9 @@ impl Aggregate for Prescription {
                 Self { status, ..prescription }
             }),
             Event::DispensingReversed { reversed, status, reason: _ } => state.map(|mut prescription| {
-                reversed.iter().for_each(|part| prescription.take_back(part));
+                for part in reversed {
+                    prescription.take_back(part);
+                }
                 Self { status: *status, ..prescription }
             }),
             Event::Cancelled { reason: _ } => state.map(|it| Self { status: Status::Cancelled, ..it }),

@@ -129,7 +129,9 @@ async fn compare_receipts(
         let Some(last) = page.last else { return Ok(()) };
         after = last;
         report.receipts += page.receipts;
-        page.unfounded.into_iter().for_each(|command| report.add(Fault::Receipt(command)));
+        for command in page.unfounded {
+            report.add(Fault::Receipt(command));
+        }
         progress("receipts", report.receipts);
     }
 }

@@ -252,7 +252,7 @@ async fn in_session<T>(
     let mut session = pool.acquire().await?.detach();
     within(ANSWER, session.execute(SESSION)).await?;
     let id = session_of(&mut session).await?;
-    let working = async {
+    let working = Box::pin(async {
         match roles::become_owner(&mut session).await {
             Ok(()) => work(&mut session).await,
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
@@ -260,7 +260,7 @@ async fn in_session<T>(
             }
             Err(error) => Err(error.into()),
         }
-    };
+    });
     let done = while_it_lives(pool, id, "migrating, or waiting for another program that does", working).await;
     within(ANSWER, session.close()).await?;
     done

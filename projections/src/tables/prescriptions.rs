@@ -137,9 +137,8 @@ pub(crate) fn project<'e>(
                 items.insert(item_row(event, it.patient_id, item, line_number));
             }
         }
-        Event::SentToPharmacy => move_to(Status::SentToPharmacy),
+        Event::SentToPharmacy | Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),
-        Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
         Event::Dispensed { dispensed, overrides, completes } => {
             if *completes {
                 move_to(Status::Dispensed);

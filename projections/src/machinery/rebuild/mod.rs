@@ -116,7 +116,8 @@ impl Rebuild {
         }
         lock(&mut db).await?;
         let session = session_of(&mut db).await?;
-        let made = while_it_lives(&self.pool, session, WHAT, self.make(&mut db, target, progress)).await;
+        let making = Box::pin(self.make(&mut db, target, progress));
+        let made = while_it_lives(&self.pool, session, WHAT, making).await;
         close(db).await;
         made
     }
@@ -131,7 +132,7 @@ impl Rebuild {
         let session = session_of(&mut db).await?;
         let made = match within(LONG_ANSWER, form::look(&mut db)).await {
             Ok(living) if living.standing == Standing::Due => {
-                let making = self.make(&mut db, &Target::Swap, progress);
+                let making = Box::pin(self.make(&mut db, &Target::Swap, progress));
                 while_it_lives(&self.pool, session, WHAT, making).await.map(Some)
             }
             Ok(_) => Ok(None),
