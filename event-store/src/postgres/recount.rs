@@ -65,7 +65,7 @@ const MEND: [&str; 6] = [
 const UNHURRIED: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
 
 /// Begins a transaction that may go through the whole log. Answers its session too, for
-/// [`while_it_lives`](bounded::while_it_lives).
+/// [`while_it_lives`].
 pub(super) async fn unhurried(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, i32), sqlx::Error> {
     begin_unhurried(pool, "begin").await
 }
