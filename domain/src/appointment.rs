@@ -122,11 +122,11 @@ pub enum Event {
     },
     /// The patient did not come.
     MarkedNoShow,
-    /// That the patient did not come had been recorded by mistake. The patient is expected again.
+    /// The patient is expected again: the appointment had been marked as a no-show by mistake.
     NoShowUndone {
         /// The status that the appointment had before.
         status: Status,
-        /// The reason for undoing it.
+        /// The reason for undoing the no-show.
         reason: Personal<LongText>,
     },
 }

@@ -190,9 +190,9 @@ pub enum Event {
     SentToPharmacy,
     /// The medications are ready at the pharmacy.
     MarkedReady,
-    /// The medications are not ready: that they are had been recorded by mistake.
+    /// The medications are not ready at the pharmacy: they had been marked as ready by mistake.
     ReadyUndone {
-        /// The reason for undoing that they are ready.
+        /// Why the medications are not ready.
         reason: Personal<LongText>,
     },
     /// All or some of the prescribed medications were dispensed.
@@ -210,7 +210,7 @@ pub enum Event {
         reversed: Vec<Reversed>,
         /// The status of the prescription afterwards.
         status: Status,
-        /// The reason for taking them back.
+        /// The reason for taking the quantities back.
         reason: Personal<LongText>,
     },
     /// The prescription was cancelled; nothing more may be dispensed.
