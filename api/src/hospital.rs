@@ -5,6 +5,8 @@ use std::time::Duration;
 use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
+use hims_projections::migrations::MigrationError;
+use hims_projections::presence::Presence;
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, query, roles};
 use sqlx::PgPool;
@@ -108,6 +110,8 @@ pub struct Hospital {
     pub owner: PgPool,
     watcher: JoinHandle<()>,
     counter: JoinHandle<()>,
+    /// Says to `hims migrate down` that this program works with the database.
+    presence: Presence,
     database: Database,
     /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
     pub(crate) stopping: watch::Sender<bool>,
@@ -151,6 +155,10 @@ impl Hospital {
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
+        let presence = Presence::announce(owner.clone()).await.map_err(|error| match error {
+            MigrationError::Database(error) => HospitalError::Database(error),
+            error => error.into(),
+        })?;
         if purpose != Purpose::Inspect {
             database.migrate().await?;
         } else if is_older(&owner).await? {
@@ -212,6 +220,7 @@ impl Hospital {
             owner,
             watcher,
             counter,
+            presence,
             database,
             stopping,
         })
@@ -257,6 +266,7 @@ impl Hospital {
             runner.stop().await;
         }
         self.readers.close();
+        drop(self.presence);
         for pool in [self.projectors, self.writers, self.history, self.owner] {
             if tokio::time::timeout(LAST_ORDERS, pool.close()).await.is_err() {
                 tracing::warn!("a connection is still in use; it ends with the program");

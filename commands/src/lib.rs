@@ -22,5 +22,5 @@ pub use aggregates::{
 pub use machinery::{
     Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, LONGEST_LIST, Loaded,
     Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Reads, Refused, Registry, Request, Sight, Surroundings,
-    Target, claims_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, state_of, upcasters,
+    Target, claims_of, fold_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
 };

@@ -108,6 +108,11 @@ pub enum Event {
     },
     /// The patient is being seen.
     Started,
+    /// The patient is not being seen: the start had been recorded by mistake.
+    StartUndone {
+        /// The reason for undoing the start.
+        reason: Personal<Reason>,
+    },
     /// The patient was seen.
     Completed,
     /// The appointment was cancelled.
@@ -117,6 +122,13 @@ pub enum Event {
     },
     /// The patient did not come.
     MarkedNoShow,
+    /// The patient is expected again: the appointment had been marked as a no-show by mistake.
+    NoShowUndone {
+        /// The status that the appointment had before.
+        status: Status,
+        /// The reason for undoing the no-show.
+        reason: Personal<Reason>,
+    },
 }
 
 /// The appointment as agreed.
@@ -175,8 +187,12 @@ impl Aggregate for Appointment {
                 ..it
             }),
             Event::Confirmed => state.map(|it| Self { status: Status::Confirmed, is_confirmed: true, ..it }),
-            Event::CheckedIn { other_day_reason: _ } => state.map(moved_to(Status::CheckedIn)),
-            Event::CheckInUndone { status, reason: _ } => state.map(moved_to(*status)),
+            Event::CheckedIn { other_day_reason: _ } | Event::StartUndone { reason: _ } => {
+                state.map(moved_to(Status::CheckedIn))
+            }
+            Event::CheckInUndone { status, reason: _ } | Event::NoShowUndone { status, reason: _ } => {
+                state.map(moved_to(*status))
+            }
             Event::Started => state.map(moved_to(Status::InProgress)),
             Event::Completed => state.map(moved_to(Status::Completed)),
             Event::Cancelled { reason: _ } => state.map(moved_to(Status::Cancelled)),

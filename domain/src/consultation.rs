@@ -80,6 +80,11 @@ pub enum Event {
         /// The reason for breaking the consultation off.
         reason: Personal<Reason>,
     },
+    /// The consultation never took place: its start had been recorded by mistake.
+    StartUndone {
+        /// The reason for undoing the start.
+        reason: Personal<Reason>,
+    },
 }
 
 /// The consultation as it began.
@@ -117,7 +122,9 @@ impl Aggregate for Consultation {
             }),
             Event::FindingsRecorded(findings) => state.map(|it| Self { findings: (**findings).clone(), ..it }),
             Event::Completed { .. } => state.map(|it| Self { status: Status::Completed, ..it }),
-            Event::Cancelled { reason: _ } => state.map(|it| Self { status: Status::Cancelled, ..it }),
+            Event::Cancelled { reason: _ } | Event::StartUndone { reason: _ } => {
+                state.map(|it| Self { status: Status::Cancelled, ..it })
+            }
         }
     }
 

@@ -45,6 +45,8 @@ pub enum Event {
     Changed(Details),
     /// The department was closed.
     Closed,
+    /// The department was opened again.
+    Reopened,
 }
 
 impl Aggregate for Department {
@@ -56,6 +58,7 @@ impl Aggregate for Department {
             Event::Opened(details) => Some(Self { details: details.clone(), is_active: true }),
             Event::Changed(details) => state.map(|it| Self { details: details.clone(), ..it }),
             Event::Closed => state.map(|it| Self { is_active: false, ..it }),
+            Event::Reopened => state.map(|it| Self { is_active: true, ..it }),
         }
     }
 

@@ -81,9 +81,14 @@ pub enum Event {
     },
     /// The lot may be dispensed again.
     Released,
-    /// The lot must never be dispensed again.
+    /// The lot must not be dispensed again.
     Recalled {
         /// The reason for the recall.
+        reason: Reason,
+    },
+    /// The recall was a mistake. The lot is in quarantine, from which it is released.
+    RecallRevoked {
+        /// The reason for revoking the recall.
         reason: Reason,
     },
     /// A part of the lot was dispensed.
@@ -95,6 +100,17 @@ pub enum Event {
         /// The dispensed quantity; more than zero.
         quantity: Decimal,
         /// The quantity that is left in stock.
+        on_hand_after: Decimal,
+    },
+    /// Something that was dispensed never left the pharmacy, and was put back into the lot.
+    DispensingReversed {
+        /// The prescription.
+        prescription_id: PrescriptionId,
+        /// The line of the prescription.
+        item_id: PrescriptionItemId,
+        /// The quantity that was put back; more than zero.
+        quantity: Decimal,
+        /// The quantity in stock afterwards.
         on_hand_after: Decimal,
     },
 }
@@ -139,10 +155,12 @@ impl Aggregate for MedicationLot {
                 unit: it.unit.clone(),
                 status: Status::Available,
             }),
-            Event::Adjusted { on_hand_after, .. } | Event::Dispensed { on_hand_after, .. } => {
-                state.map(|it| it.with_stock(*on_hand_after))
+            Event::Adjusted { on_hand_after, .. }
+            | Event::Dispensed { on_hand_after, .. }
+            | Event::DispensingReversed { on_hand_after, .. } => state.map(|it| it.with_stock(*on_hand_after)),
+            Event::Quarantined { reason: _ } | Event::RecallRevoked { reason: _ } => {
+                state.map(|it| Self { status: Status::Quarantined, ..it })
             }
-            Event::Quarantined { reason: _ } => state.map(|it| Self { status: Status::Quarantined, ..it }),
             Event::Released => state.map(|it| {
                 let on_hand = it.quantity_on_hand;
                 Self { status: Status::Available, ..it }.with_stock(on_hand)

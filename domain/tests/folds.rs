@@ -3,8 +3,8 @@
 
 use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_lot::{self, MedicationLot};
-use hims_domain::prescription::{self, Dispensing, Prescription};
-use hims_domain::{Aggregate, PatientId, PrescriptionItemId, UserId, fold};
+use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
+use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -50,6 +50,8 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
             Event::MarkedNoShow,
             sample::<Appointment>("checked_in"),
             sample::<Appointment>("check_in_undone"),
+            sample::<Appointment>("start_undone"),
+            sample::<Appointment>("no_show_undone"),
             sample::<Appointment>("cancelled"),
         ]),
     ]
@@ -69,7 +71,9 @@ fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
         3 => (id(), id(), quantity(), quantity()).prop_map(|(prescription_id, item_id, quantity, on_hand_after)| {
             Event::Dispensed { prescription_id, item_id, quantity, on_hand_after }
         }),
-        3 => prop::sample::select(["quarantined", "released", "recalled"].map(sample::<MedicationLot>).to_vec()),
+        3 => prop::sample::select(
+            ["quarantined", "released", "recalled", "recall_revoked", "dispensing_reversed"].map(sample::<MedicationLot>).to_vec(),
+        ),
     ]
 }
 
@@ -90,12 +94,22 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
     });
     let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
         .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, overrides: Vec::new(), completes });
+    let back = (id(), prop::option::of(id()), quantity(), quantity()).prop_map(
+        |(item_id, lot_id, quantity, quantity_dispensed)| Reversed { item_id, lot_id, quantity, quantity_dispensed },
+    );
+    let reversed = prop::collection::vec(back, 0..4).prop_map(|reversed| Event::DispensingReversed {
+        reversed,
+        status: prescription::Status::SentToPharmacy,
+        reason: Personal::Known("not fetched".into()),
+    });
     prop_oneof![
         1 => written,
         4 => dispensed,
+        2 => reversed,
         4 => prop::sample::select(vec![
             Event::SentToPharmacy,
             Event::MarkedReady,
+            sample::<Prescription>("ready_undone"),
             sample::<Prescription>("cancelled"),
         ]),
     ]

@@ -1,3 +1,4 @@
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -40,6 +41,10 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
         let role_id =
             role_id.ok_or_else(|| format!("there is no role named {role}; give the name of an existing role"))?;
         let mut password = String::new();
+        if std::io::stdin().is_terminal() {
+            // Nobody may be able to read the question; the password is read all the same.
+            let _ = write!(std::io::stderr(), "the first password of the user: ");
+        }
         std::io::stdin().read_line(&mut password)?;
         let command = CreateUser {
             id: None,

@@ -55,7 +55,7 @@ async fn state(
     if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }
-    let events = hospital.store.load(id, 0, i32::MAX).await?;
+    let events = hospital.store.load_rest(id, 0).await?;
     if events.first().is_none_or(|it| it.stream_type != stream_type) {
         return Err(Problem::not_found());
     }

@@ -25,7 +25,7 @@ pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};
 pub use decision::{Decision, Mistake};
 pub use execute::Executor;
-pub use execute::maintenance::state_of;
+pub use execute::maintenance::fold_of;
 pub use load::Loaded;
 pub use outcome::{EventRef, Failure, Outcome, Request};
 pub use patch::Patch;

@@ -128,6 +128,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.other_day_reason = None;
         }),
         Event::Started => move_to(Status::InProgress),
+        Event::StartUndone { reason: _ } => move_to(Status::CheckedIn),
         Event::Completed => move_to(Status::Completed),
         Event::Cancelled { reason } => rows.change(event, move |row| {
             row.status = Status::Cancelled.to_string();
@@ -136,5 +137,6 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.cancellation_reason = text(Some(reason));
         }),
         Event::MarkedNoShow => move_to(Status::NoShow),
+        Event::NoShowUndone { status, reason: _ } => move_to(*status),
     }
 }

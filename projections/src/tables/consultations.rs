@@ -97,6 +97,8 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, C
             row.completed_at = Some(*completed_at);
             row.total_duration_minutes = Some(*total_duration_minutes);
         }),
-        Event::Cancelled { reason: _ } => rows.change(event, |row| row.status = Status::Cancelled.to_string()),
+        Event::Cancelled { reason: _ } | Event::StartUndone { reason: _ } => {
+            rows.change(event, |row| row.status = Status::Cancelled.to_string());
+        }
     }
 }

@@ -54,10 +54,10 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, I
             received_at: event.recorded_at,
             stamps: event.stamps(),
         }),
-        Event::Adjusted { on_hand_after, .. } | Event::Dispensed { on_hand_after, .. } => {
-            rows.change(event, |row| set_stock(row, *on_hand_after));
-        }
-        Event::Quarantined { reason } => {
+        Event::Adjusted { on_hand_after, .. }
+        | Event::Dispensed { on_hand_after, .. }
+        | Event::DispensingReversed { on_hand_after, .. } => rows.change(event, |row| set_stock(row, *on_hand_after)),
+        Event::Quarantined { reason } | Event::RecallRevoked { reason } => {
             rows.change(event, |row| set_status(row, Status::Quarantined, Some(reason.0.clone())));
         }
         Event::Released => rows.change(event, |row| {

@@ -26,6 +26,7 @@ mod health;
 mod idempotency;
 mod ids;
 mod import;
+mod killed_renewal;
 mod logins;
 mod nodes;
 mod operators;
@@ -54,7 +55,9 @@ mod tables;
 mod telling;
 mod unrecorded;
 mod visits;
+mod ways_back;
 mod who_acts;
+mod written_commands;
 mod wrong_settings;
 
 pub(crate) use answer::Answer;

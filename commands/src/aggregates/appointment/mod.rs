@@ -8,7 +8,9 @@ use hims_domain::permission::{Read, Update};
 use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
-pub use arrival::{CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn};
+pub use arrival::{
+    CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow, UndoAppointmentStart,
+};
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;
@@ -25,9 +27,11 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<CheckInAppointment>()
         .add::<UndoAppointmentCheckIn>()
         .add::<StartAppointment>()
+        .add::<UndoAppointmentStart>()
         .add::<CompleteAppointment>()
         .add::<CancelAppointment>()
-        .add::<MarkAppointmentNoShow>();
+        .add::<MarkAppointmentNoShow>()
+        .add::<UndoAppointmentNoShow>();
 }
 
 refusals! {
@@ -39,7 +43,7 @@ refusals! {
     NotToday = Rule, "not-today",
         "the appointment is on another day; choose today's, or repeat with other_day_reason if the patient is seen today";
     ConsultationHolds = Conflict, "wrong-status",
-        "the appointment has led to a consultation; cancel the consultation first";
+        "the appointment has led to a consultation; cancel the consultation, or undo its start, first";
 }
 
 described! {
@@ -59,7 +63,8 @@ steps! {
 
     /// Records that the patient is being seen.
     StartAppointment = "start-appointment" needs Update::AppointmentStatus
-        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started;
+        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started,
+        undone by UndoAppointmentStart;
 
     /// Records that the patient was seen.
     CompleteAppointment = "complete-appointment" needs Update::AppointmentStatus
@@ -91,6 +96,7 @@ impl Claims for Appointment {
 impl Command for MarkAppointmentNoShow {
     const NAME: &'static str = "mark-appointment-no-show";
     const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(UndoAppointmentNoShow::NAME);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {

@@ -23,7 +23,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<StartConsultation>()
         .add::<RecordFindings>()
         .add::<CompleteConsultation>()
-        .add::<CancelConsultation>();
+        .add::<CancelConsultation>()
+        .add::<UndoConsultationStart>();
 }
 
 refusals! {
@@ -33,6 +34,8 @@ refusals! {
     NotOfThePatient = Rule, "other-patient", "the consultation belongs to another patient";
     CancelledConsultation = Conflict, "consultation-cancelled",
         "the consultation was cancelled; name another consultation, or none";
+    HasFindings = Conflict, "has-findings",
+        "findings were recorded, so the consultation took place; complete it, or cancel it with a reason";
     InTheFuture = Rule, "in-the-future", "the time of completion lies in the future";
     EndsBeforeItStarts = Rule, "ends-before-it-starts", "the time of completion lies before the time of the start";
 }
@@ -80,6 +83,14 @@ described! {
         pub completed_at: Option<DateTime<Utc>>,
     }
 
+    /// Undoes a start that was a mistake, while no findings are recorded. The consultation is cancelled, and the patient
+    /// of its appointment is checked in and waits.
+    pub struct UndoConsultationStart {
+        /// Which consultation.
+        pub consultation_id: ConsultationId,
+        /// Why the start is undone.
+        pub reason: Personal<Reason>,
+    }
 }
 
 steps! {
@@ -149,7 +160,7 @@ fn in_progress(state: Option<&Consultation>) -> Result<&Consultation, Refused> {
 impl Command for StartConsultation {
     const NAME: &'static str = "start-consultation";
     const PERMISSION: Permission = Permission::Create(Create::Consultations);
-    const REVERSED_BY: Option<&'static str> = Some(CancelConsultation::NAME);
+    const REVERSED_BY: Option<&'static str> = Some(UndoConsultationStart::NAME);
     type Aggregate = Consultation;
 
     fn target(&self) -> Target {
@@ -188,6 +199,40 @@ impl Command for StartConsultation {
             appointment::Status::CheckedIn => Ok(decision.also::<Appointment>(id, appointment::Event::Started)),
             appointment::Status::InProgress => Ok(decision),
             status => refuse(Refusal::NotCheckedIn { status }),
+        }
+    }
+}
+
+impl Command for UndoConsultationStart {
+    const NAME: &'static str = "undo-consultation-start";
+    const PERMISSION: Permission = Permission::Update(Update::ConsultationStatus);
+    const REVERSED_BY: Option<&'static str> = Some(StartConsultation::NAME);
+    type Aggregate = Consultation;
+
+    fn target(&self) -> Target {
+        Target::existing(self.consultation_id)
+    }
+
+    fn reads(&self, state: Option<&Consultation>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<Appointment>(state.and_then(|it| it.appointment_id))
+    }
+
+    fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
+        if existing(state)?.status == Status::Cancelled {
+            return Ok(Decision::nothing());
+        }
+        let consultation = in_progress(state)?;
+        // The chief complaint is part of the start.
+        if (Findings { chief_complaint: None, ..consultation.findings.clone() }) != Findings::default() {
+            return refuse(Refusal::HasFindings);
+        }
+        let undone = appointment::Event::StartUndone { reason: self.reason.clone() };
+        let decision = Decision::event(Event::StartUndone { reason: self.reason });
+        match consultation.appointment_id.and_then(|id| Some((id, ctx.found.get::<Appointment>(id)?))) {
+            Some((id, appointment)) if appointment.status == appointment::Status::InProgress => {
+                Ok(decision.also::<Appointment>(id, undone))
+            }
+            _ => Ok(decision),
         }
     }
 }

@@ -23,7 +23,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<AdjustMedicationLot>()
         .add::<QuarantineMedicationLot>()
         .add::<ReleaseMedicationLot>()
-        .add::<RecallMedicationLot>();
+        .add::<RecallMedicationLot>()
+        .add::<RevokeMedicationLotRecall>();
 }
 
 refusals! {
@@ -75,14 +76,24 @@ steps! {
         moves status from [Status::Quarantined] to [Status::Available | Status::Depleted] by Event::Released,
         undone by QuarantineMedicationLot;
 
-    /// Recalls a lot: the lot is never dispensed again.
+    /// Recalls a lot: the lot is not dispensed again.
     RecallMedicationLot = "recall-medication-lot" needs Update::InventoryLevels
         with {
             /// Why the lot is recalled.
             reason: Reason,
         }
         moves status from [Status::Available | Status::Depleted | Status::Quarantined] to [Status::Recalled]
-        by Event::Recalled { reason };
+        by Event::Recalled { reason }, undone by RevokeMedicationLotRecall;
+
+    /// Revokes a recall that was a mistake, such as of another lot than the one named by the maker. The lot is in
+    /// quarantine until it is released.
+    RevokeMedicationLotRecall = "revoke-medication-lot-recall" needs Update::InventoryLevels
+        with {
+            /// Why the recall is revoked.
+            reason: Reason,
+        }
+        moves status from [Status::Recalled] to [Status::Quarantined] by Event::RecallRevoked { reason },
+        undone by RecallMedicationLot;
 }
 
 impl Claims for MedicationLot {

@@ -175,6 +175,16 @@ fn a_lot_is_recalled_whatever_its_status() {
 }
 
 #[test]
+fn the_recall_of_a_wrong_lot_is_revoked_into_quarantine() {
+    let revoke = || RevokeMedicationLotRecall { medication_lot_id: LOT, reason: "another lot is meant".into() };
+    let revoked = || Event::RecallRevoked { reason: "another lot is meant".into() };
+    given([received(), recalled()]).when(revoke()).then([revoked()]).then_claims([]);
+    given([received(), recalled(), revoked()]).when(release()).then([Event::Released]);
+    given([received(), recalled(), revoked()]).when(revoke()).then_nothing();
+    given([received()]).when(revoke()).then_refused(Refused::wrong_status::<MedicationLot>(Status::Available));
+}
+
+#[test]
 fn recalling_twice_is_quiet() {
     given([received(), recalled()]).when(recall()).then_nothing();
 }

@@ -12,7 +12,7 @@ use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId,
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{Refusal, allergies};
+use super::{Refusal, ReverseDispensing, allergies};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
@@ -75,6 +75,7 @@ impl DispensePrescription {
 impl Command for DispensePrescription {
     const NAME: &'static str = "dispense-prescription";
     const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
+    const REVERSED_BY: Option<&'static str> = Some(ReverseDispensing::NAME);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {

@@ -2,6 +2,7 @@
 
 mod allergies;
 mod dispensing;
+mod reversing;
 
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use allergies::{Alerts, against};
 pub use dispensing::{DispenseItem, DispensePrescription};
+pub use reversing::{ReverseDispensing, ReverseItem};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
@@ -35,8 +37,10 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<WritePrescription>()
         .add::<SendPrescriptionToPharmacy>()
         .add::<MarkPrescriptionReady>()
+        .add::<UndoPrescriptionReady>()
         .add::<DispensePrescription>()
         .add::<RecordExternalDispensing>()
+        .add::<ReverseDispensing>()
         .add::<CancelPrescription>();
 }
 
@@ -51,6 +55,9 @@ refusals! {
     TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} of the item are outstanding";
     Expired = Conflict, "prescription-expired", "an item is past its last day of validity; it needs a new prescription";
     NothingOutstanding = Conflict, "nothing-outstanding", "everything that is asked for was dispensed already";
+    NothingDispensed = Conflict, "nothing-dispensed", "nothing was dispensed that has not been taken back already";
+    NotDispensed { dispensed: Decimal } = Conflict, "too-much",
+        "only {dispensed} of the item were dispensed there and can be taken back";
 }
 
 described! {
@@ -99,7 +106,17 @@ steps! {
 
     /// Records that a prescription is ready to be fetched.
     MarkPrescriptionReady = "mark-prescription-ready" needs Create::MedicationDispensing
-        moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady;
+        moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady,
+        undone by UndoPrescriptionReady;
+
+    /// Undoes that a prescription is ready to be fetched. The pharmacy still has it.
+    UndoPrescriptionReady = "undo-prescription-ready" needs Create::MedicationDispensing
+        with {
+            /// Why the prescription is not ready.
+            reason: Personal<Reason>,
+        }
+        moves status from [Status::Ready] to [Status::SentToPharmacy] by Event::ReadyUndone { reason },
+        undone by MarkPrescriptionReady;
 
     /// Cancels a prescription, so that nothing more is dispensed.
     CancelPrescription = "cancel-prescription" needs Update::PrescriptionStatus
@@ -221,6 +238,7 @@ impl Command for WritePrescription {
 impl Command for RecordExternalDispensing {
     const NAME: &'static str = "record-external-dispensing";
     const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
+    const REVERSED_BY: Option<&'static str> = Some(ReverseDispensing::NAME);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {

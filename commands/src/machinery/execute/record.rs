@@ -77,5 +77,6 @@ pub(super) fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Ut
         causation_id: None,
         occurred_at,
         subject: None,
+        has_receipt: false,
     }
 }

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::prescription::Reversed;
 use hims_domain::user::User;
 use hims_domain::{MedicationLotId, PrescriptionItemId, medication};
 use hims_testing::sample_with;
@@ -18,6 +19,7 @@ use crate::{Caller, consultation};
 
 mod alerts;
 mod dispensing;
+mod reversing;
 mod stock;
 mod units;
 mod unsent;

@@ -57,7 +57,10 @@ async fn a_snapshot_of_another_state_is_found_and_made_anew() {
     for _ in 0..110 {
         world.done(adjust(dec!(1))).await;
     }
-    let compare = async || hims_event_store::beside::compare(world.store().as_ref(), &crate::state_of).await.unwrap();
+    let compare = async || {
+        let store = world.store();
+        hims_event_store::beside::compare(store.as_ref(), &crate::fold_of, &|_, _| {}).await.unwrap()
+    };
     let whole = compare().await;
     assert_eq!((whole.snapshots, whole.skipped, whole.faults), (2, 0, 0), "{whole:?}");
     let mut wrong = world.store().snapshot("medication_lot", LOT.0).await.unwrap().unwrap();
@@ -66,10 +69,28 @@ async fn a_snapshot_of_another_state_is_found_and_made_anew() {
     world.store().save_snapshot("medication_lot", LOT.0, None, wrong).await.unwrap();
     let found = compare().await;
     assert_eq!(found.examples, [hims_event_store::beside::Fault::OtherState(LOT.0)], "{found:?}");
-    assert_eq!(world.another_node().rebuild_snapshots().await.unwrap(), 2);
+    assert_eq!(world.another_node().rebuild_snapshots(&|_| {}).await.unwrap(), 2);
     let mended = compare().await;
     assert_eq!((mended.snapshots, mended.faults), (2, 0), "{mended:?}");
     assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(130));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_longer_than_a_page_is_folded_to_its_end() {
+    let world = hospital().await;
+    world.done(receive(LOT, dec!(20))).await;
+    for _ in 0..2_150 {
+        world.done(adjust(dec!(1))).await;
+    }
+    let store = world.store();
+    assert_eq!(store.load_rest(LOT.0, 100).await.unwrap().len(), 2_051);
+    let snapshot = store.snapshot("medication_lot", LOT.0).await.unwrap().unwrap();
+    assert_eq!(snapshot.version, 2_100);
+    let report = hims_event_store::beside::compare(store.as_ref(), &crate::fold_of, &|_, _| {}).await.unwrap();
+    assert_eq!((report.snapshots, report.skipped, report.faults), (1, 0, 0), "{report:?}");
+    store.forget_snapshots().await.unwrap();
+    let state = world.another_node().load::<MedicationLot>(LOT.0, true).await.unwrap().state.unwrap();
+    assert_eq!(state.quantity_on_hand, dec!(2_170));
 }
 
 #[tokio::test]
