@@ -47,8 +47,8 @@ impl Advice {
 }
 
 impl Problem {
-    /// A command that was not carried out, with or without an idempotency key. Unlike the problem of a read, the problem
-    /// says what is known about the outcome.
+    /// A command that was not carried out, with or without an idempotency key. Unlike the problem of a read, the
+    /// problem says what is known about the outcome.
     pub(crate) fn of_command(failure: Failure, has_key: bool) -> Self {
         if has_key { Advice::KEYED.on(failure) } else { Advice::UNKEYED.on(failure) }
     }
