@@ -37,8 +37,8 @@ pub struct Settings {
     pub session_hours: u64,
     /// How many appends may wait to be written.
     pub queue: usize,
-    /// How many wrong passwords are free for a network that logs in, for a login, and for a user who changes a password.
-    /// After each further one there is a pause, first for 5 seconds, at last for a minute.
+    /// How many wrong passwords are free for a network that logs in, for a login, and for a user who changes a
+    /// password. After each further one there is a pause, first for 5 seconds, at last for a minute.
     pub free_wrong_passwords: u32,
     /// How many commands of a user may be refused per minute. Further commands are answered 429.
     pub refusals_per_minute: u32,

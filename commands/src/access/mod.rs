@@ -1,5 +1,5 @@
-//! Who may do what, and how much of it: callers and their permissions, logins, passwords, allowances, and the roles that
-//! every hospital begins with.
+//! Who may do what, and how much of it: callers and their permissions, logins, passwords, allowances, and the roles
+//! that every hospital begins with.
 
 mod allowances;
 mod caller;

@@ -48,8 +48,8 @@ impl fmt::Display for PhoneRegion {
 const NORTH_AMERICA: i32 = 1;
 
 /// Reads a phone number as people write it: `(555) 415-3084`, `+44 (0)20 7946 0018`, `030 901820 ext. 21`. A number
-/// without a country code is a number of the region. Abroad is dialled as the region dials it, or with `00`, unless `00`
-/// means something else in the region.
+/// without a country code is a number of the region. Abroad is dialled as the region dials it, or with `00`, unless
+/// `00` means something else in the region.
 ///
 /// # Errors
 /// When the text is not a number that can be dialled, or may mean two numbers: it is never made into another number.

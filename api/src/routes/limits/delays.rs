@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Counts failures by key. The first failures cost nothing; after each further one, the key has to pause for twice as
 /// long as after the one before, up to a longest pause. No key is ever locked.
 ///
-/// An attempt that is under way may become a failure. So that attempts at the same time cannot exceed the limit, no more
-/// of them are under way than failures are free. Others wait for these: an attempt that does not fail costs nobody more
-/// than this wait.
+/// An attempt that is under way may become a failure. So that attempts at the same time cannot exceed the limit, no
+/// more of them are under way than failures are free. Others wait for these: an attempt that does not fail costs nobody
+/// more than this wait.
 pub(super) struct Delays<K> {
     keys: Cache<K, Arc<Attempts>>,
     free: u32,
@@ -74,8 +74,8 @@ impl<K: Hash + Eq + Send + Sync + 'static> Delays<K> {
         }
     }
 
-    /// Begins an attempt, after a wait for others of the key and for the end of its pause. The wait is never longer than
-    /// the longest pause.
+    /// Begins an attempt, after a wait for others of the key and for the end of its pause. The wait is never longer
+    /// than the longest pause.
     pub(super) async fn begin_later(&self, key: K) -> Attempt {
         let attempts = self.attempts(key);
         let until = Instant::now() + self.longest;

@@ -8,8 +8,8 @@ use uuid::Uuid;
 /// For how long a change is remembered: longer than a look-up takes and its result is kept, together.
 const REMEMBERED_FOR: Duration = Duration::from_mins(2);
 
-/// The changes of streams in the order in which this node learnt of them. What was looked up before a stream changed may
-/// be outdated; what rests on other streams is not.
+/// The changes of streams in the order in which this node learnt of them. What was looked up before a stream changed
+/// may be outdated; what rests on other streams is not.
 pub(super) struct Changes {
     /// How many changes there were.
     count: AtomicU64,
