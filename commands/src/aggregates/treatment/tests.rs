@@ -82,7 +82,7 @@ fn who_carries_a_treatment_out_is_active_and_not_the_patient() {
     let by_doctor = || plan(json!({"performed_by": DOCTOR}));
     let left = || given_consultation([]).and::<User>(DOCTOR, [created(), Deactivated]);
     assert!(given_consultation([]).when(by_doctor()).is_accepted());
-    left().when(by_doctor()).then_refused(NotTheirs::NotActing);
+    left().by(somebody("doctor")).when(by_doctor()).then_refused(NotTheirs::NotActing);
     // An import tells who treated the patient once.
     assert!(left().by(Caller::system("import")).when(by_doctor()).is_accepted());
     let patient = [created(), LinkedToPatient { patient_id: PATIENT }];
