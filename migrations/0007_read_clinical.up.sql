@@ -18,6 +18,8 @@ create table consultations (
     started_at                 timestamptz not null,
     completed_at               timestamptz,
     total_duration_minutes     integer     check (total_duration_minutes >= 0),
+    signed_at                  timestamptz,
+    signed_by                  uuid        references users (id) deferrable initially deferred,
     version                    integer     not null,
     created_at                 timestamptz not null,
     updated_at                 timestamptz not null,
@@ -33,6 +35,7 @@ create table consultations (
 create index idx_consultations_appointment on consultations (appointment_id);
 create index idx_consultations_patient on consultations (patient_id);
 create index idx_consultations_provider on consultations (provider_id, started_at);
+create index idx_consultations_signed_by on consultations (signed_by);
 create index idx_consultations_status on consultations (status);
 create index idx_consultations_date on consultations (started_at);
 create index idx_consultations_patient_date on consultations (patient_id, started_at desc);

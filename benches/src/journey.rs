@@ -109,6 +109,7 @@ impl Journeys {
             workflow_type: WorkflowType::Standard,
             chief_complaint: text("Cough for five days"),
             started_at: slot.starts_at,
+            steps: Vec::new(),
         };
         let findings = Findings {
             chief_complaint: text("Cough for five days"),

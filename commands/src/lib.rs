@@ -17,7 +17,7 @@ pub use access::{
 };
 pub use aggregates::{
     appointment, consultation, department, medication, medication_lot, patient, prescription, role, room, session,
-    user, vital_signs,
+    treatment, user, vital_signs,
 };
 pub use machinery::{
     Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, LONGEST_LIST, Loaded,

@@ -92,6 +92,7 @@ aggregates! {
     Patient = patient,
     Appointment = appointment,
     Consultation = consultation,
+    Treatment = treatment,
     VitalSigns = vital_signs,
     Medication = medication,
     MedicationLot = medication_lot,

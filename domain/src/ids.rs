@@ -13,6 +13,7 @@ use crate::prescription::Prescription;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
+use crate::treatment::Treatment;
 use crate::user::User;
 use crate::vital_signs::VitalSigns;
 use crate::{Aggregate, Described, Invalid, Pointer, Shape};
@@ -85,6 +86,16 @@ ids! {
     AppointmentId: Appointment;
     /// One encounter of a patient and a provider.
     ConsultationId: Consultation;
+    /// One step of a consultation.
+    ConsultationStepId: Consultation, "step";
+    /// One symptom of a consultation.
+    SymptomId: Consultation, "symptom";
+    /// One diagnosis of a consultation.
+    DiagnosisId: Consultation, "diagnosis";
+    /// One treatment of a patient.
+    TreatmentId: Treatment;
+    /// A plan to which several treatments belong.
+    CarePlanId: Treatment, "care plan";
     /// One set of vital signs, taken at one time.
     VitalSignsId: VitalSigns;
     /// A product of the medication catalogue.

@@ -25,6 +25,7 @@ pub mod prescription;
 pub mod role;
 pub mod room;
 pub mod session;
+pub mod treatment;
 pub mod user;
 pub mod vital_signs;
 

@@ -172,7 +172,7 @@ pub enum Guard {
         /// The version that the decision saw; 0 when the stream did not exist.
         version: i32,
     },
-    /// A shared key still has this many owners.
+    /// A unique or shared key still has this many owners.
     Owners {
         /// The set to which the key belongs.
         scope: &'static str,

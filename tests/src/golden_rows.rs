@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 13] = [
+const STREAMS: [(&str, &[&str]); 14] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -27,7 +27,8 @@ const STREAMS: [(&str, &[&str]); 13] = [
     ("patient", &["registered", "allergy_recorded"]),
     ("session", &["started"]),
     ("appointment", &["scheduled"]),
-    ("consultation", &["started"]),
+    ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
+    ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
@@ -36,7 +37,7 @@ const STREAMS: [(&str, &[&str]); 13] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 16] = [
+const REFERENCES: [(&str, &str); 19] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -45,6 +46,9 @@ const REFERENCES: [(&str, &str); 16] = [
     ("head_user_id", "user"),
     ("reported_by", "user"),
     ("recorded_by", "user"),
+    ("performed_by", "user"),
+    ("diagnosed_by", "user"),
+    ("signed_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),

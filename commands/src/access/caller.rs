@@ -41,11 +41,14 @@ impl Permission {
             Self::Create(word) => match word {
                 Create::Allergies
                 | Create::Consultations
+                | Create::Diagnoses
                 | Create::LabOrders
                 | Create::LabResults
                 | Create::MedicationDispensing
                 | Create::PatientNotes
                 | Create::Prescriptions
+                | Create::Symptoms
+                | Create::Treatments
                 | Create::VitalSigns => true,
                 Create::Appointments
                 | Create::Departments
@@ -59,6 +62,7 @@ impl Permission {
             Self::Update(word) => match word {
                 Update::Allergies
                 | Update::ConsultationStatus
+                | Update::ConsultationSteps
                 | Update::LabOrderStatus
                 | Update::PatientStatus
                 | Update::PrescriptionStatus

@@ -10,6 +10,7 @@ pub mod prescription;
 pub mod role;
 pub mod room;
 pub mod session;
+pub mod treatment;
 pub mod user;
 pub mod vital_signs;
 
@@ -29,6 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
     patient::register(registry);
     appointment::register(registry);
     consultation::register(registry);
+    treatment::register(registry);
     vital_signs::register(registry);
     medication::register(registry);
     medication_lot::register(registry);

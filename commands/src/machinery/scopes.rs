@@ -34,6 +34,10 @@ pub const PATIENT_SSN: &str = "patient.ssn";
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
 /// Shared: the consultations of a patient that are in progress, by patient id.
 pub const OPEN_CONSULTATIONS: &str = "consultation.open";
+/// Unique: the id of a step or symptom, across all consultations. Never given back.
+pub const CONSULTATION_PART: &str = "consultation.part";
+/// Unique: the id of a diagnosis, across all consultations. Never given back. Tells the consultation of a diagnosis.
+pub const DIAGNOSIS: &str = "consultation.diagnosis";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.

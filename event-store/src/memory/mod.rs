@@ -87,7 +87,10 @@ impl Log {
         if let Some(stream) = request.streams.iter().find(|it| version(&it.stream_id) != it.expected_version) {
             return Err(AppendError::Conflict { stream_id: stream.stream_id });
         }
-        let owners = |key: &Key| self.claimed.shared.get(key).map_or(0, BTreeSet::len);
+        let owners = |key: &Key| {
+            let shared = self.claimed.shared.get(key).map_or(0, BTreeSet::len);
+            shared + usize::from(self.claimed.unique.contains_key(key))
+        };
         let moved = request.versions.iter().any(|(id, expected)| version(id) != *expected);
         if moved || request.owner_counts.iter().any(|(key, count)| i64::try_from(owners(key)) != Ok(*count)) {
             return Err(AppendError::GuardFailed);

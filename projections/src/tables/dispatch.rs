@@ -12,7 +12,7 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointments, consultations, departments, inventory, medications, patients, prescriptions, roles, rooms, sessions,
-    users, vital_signs,
+    treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -78,7 +78,11 @@ aggregates! {
         patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow,
     },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
-    consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },
+    consultation::Consultation => consultations::project {
+        consultations: ConsultationRow (stream), steps: StepRow, symptoms: SymptomRow, diagnoses: DiagnosisRow,
+        amendments: AmendmentRow,
+    },
+    treatment::Treatment => treatments::project { treatments: TreatmentRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },

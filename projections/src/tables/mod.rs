@@ -12,5 +12,6 @@ mod prescriptions;
 mod roles;
 mod rooms;
 mod sessions;
+mod treatments;
 mod users;
 mod vital_signs;

@@ -70,9 +70,11 @@ async fn fill(hospital: &Hospital) {
         let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": reason});
         doctor.did("retire-allergy", retired).await;
         doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
-        let consultation_id = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
+        let consultation_id = consultation(&doctor, &patient_id).await;
         if number != 6 {
             doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
+            let amended = json!({"consultation_id": consultation_id, "reason": reason, "findings": {"plan": "Rest"}});
+            doctor.did("amend-consultation", amended).await;
         }
         let prescription_id =
             doctor.did("write-prescription", demo::prescription(&patient_id, 3, "10", "tablet")).await;
@@ -92,6 +94,22 @@ async fn fill(hospital: &Hospital) {
                            "room_id": room(3), "appointment_type": "follow_up", "starts_at": at(4, 0),
                            "duration_minutes": 30});
     reception.did("schedule-appointment", elsewhere).await;
+}
+
+/// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.
+async fn consultation(doctor: &Client, patient_id: &str) -> String {
+    let started = json!({"patient_id": patient_id, "steps": ["triage"]});
+    let consultation_id = doctor.did("start-consultation", started).await;
+    let steps = doctor.items(&format!("consultation-steps?consultation_id={consultation_id}")).await;
+    let done = json!({"consultation_id": consultation_id, "step_id": steps[0]["id"]});
+    doctor.did("complete-consultation-step", done).await;
+    doctor.did("record-symptom", json!({"consultation_id": consultation_id, "name": "Cough"})).await;
+    let diagnosis = json!({"consultation_id": consultation_id, "code": "J20.9", "description": "Acute bronchitis",
+                           "diagnosis_type": "final"});
+    doctor.did("record-diagnosis", diagnosis).await;
+    let treatment = json!({"consultation_id": consultation_id, "treatment_type": "diet", "description": "Less salt"});
+    doctor.did("plan-treatment", treatment).await;
+    consultation_id
 }
 
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.

@@ -5,6 +5,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::consultations::every_part;
 use super::demo::{self, DOCTOR, appointment, at, busy_day, department, early, medication, person, prescription, user};
 use super::{Client, Hospital};
 
@@ -18,6 +19,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     people(hospital).await;
     places(&hospital.login("admin").await).await;
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
+    every_part(&hospital.login("doctor").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;

@@ -8,6 +8,7 @@ mod claims;
 mod client;
 mod clocks;
 mod command_line;
+mod consultations;
 mod contention;
 mod crash;
 mod crowds;

@@ -1,13 +1,24 @@
 //! Consultations: starting consultations, recording findings, completing and cancelling consultations.
 
+mod diagnoses;
+mod signing;
+mod steps;
+mod symptoms;
+
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::{self, Appointment};
-use hims_domain::consultation::{Consultation, Event, Findings, Started, Status, WorkflowType};
+use hims_domain::consultation::{Consultation, Event, Findings, Started, Status, StepStatus, StepType, WorkflowType};
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::{LongText, Reason, Text};
 use hims_domain::{AppointmentId, ConsultationId, PatientId, Personal, UserId, described};
 use uuid::Uuid;
+
+pub use diagnoses::{ChangeDiagnosis, RecordDiagnosis};
+pub use signing::{AmendConsultation, SignConsultation};
+pub use steps::{AddConsultationStep, CompleteConsultationStep, SkipConsultationStep, StartConsultationStep};
+use steps::{check_none_open, first_steps};
+pub use symptoms::{RecordSymptom, RetractSymptom};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -24,7 +35,17 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<RecordFindings>()
         .add::<CompleteConsultation>()
         .add::<CancelConsultation>()
-        .add::<UndoConsultationStart>();
+        .add::<UndoConsultationStart>()
+        .add::<AddConsultationStep>()
+        .add::<StartConsultationStep>()
+        .add::<CompleteConsultationStep>()
+        .add::<SkipConsultationStep>()
+        .add::<RecordSymptom>()
+        .add::<RetractSymptom>()
+        .add::<RecordDiagnosis>()
+        .add::<ChangeDiagnosis>()
+        .add::<SignConsultation>()
+        .add::<AmendConsultation>();
 }
 
 refusals! {
@@ -36,6 +57,22 @@ refusals! {
         "the consultation was cancelled; name another consultation, or none";
     HasFindings = Conflict, "has-findings",
         "findings were recorded, so the consultation took place; complete it, or cancel it with a reason";
+    SignedConsultation = Conflict, "signed",
+        "the consultation is signed, so nothing new may name it; its provider may amend what was recorded";
+    FixedWorkflow = Conflict, "fixed-workflow", "the steps of a consultation with a standard workflow are fixed";
+    TooManySteps = Conflict, "too-many-steps", "a consultation has at most 100 steps";
+    NoSuchStep = Rule, "no-such-step", "the consultation has no step with this id";
+    StepIsOver { status: StepStatus } = Conflict, "wrong-status", "the step is {status}, and nothing follows";
+    OpenSteps { steps: String } = Conflict, "open-steps",
+        "complete or skip the open steps first (see candidates): {steps}";
+    NoSuchSymptom = Rule, "no-such-symptom", "the consultation has no symptom with this id";
+    TooManyDiagnoses = Conflict, "too-many-diagnoses", "a consultation has at most 100 diagnoses";
+    NoSuchDiagnosis = Rule, "no-such-diagnosis", "the consultation has no diagnosis with this id";
+    DiagnosisInError = Conflict, "wrong-status", "the diagnosis was entered in error, and nothing follows";
+    DuplicateDiagnosis = Conflict, "duplicate-diagnosis",
+        "the consultation has a diagnosis of this type with this code (see candidates); change that one";
+    OtherProvider = Forbidden, "other-provider", "only the provider of the consultation can sign it";
+    NotCompleted = Conflict, "not-completed", "complete the consultation first; until then record-findings changes it";
     InTheFuture = Rule, "in-the-future", "the time of completion lies in the future";
     EndsBeforeItStarts = Rule, "ends-before-it-starts", "the time of completion lies before the time of the start";
 }
@@ -60,6 +97,9 @@ described! {
         pub workflow_type: WorkflowType,
         /// Why the patient came, in the patient's words.
         pub chief_complaint: Option<Personal<LongText>>,
+        /// The steps in their order, at most 20; none if left out. Only an adaptive workflow gets further steps.
+        #[serde(default)]
+        pub steps: Vec<StepType>,
         /// Confirms that the provider sees the patient in another consultation beside the open one.
         #[serde(default)]
         pub confirm_another: bool,
@@ -107,13 +147,21 @@ steps! {
 
 impl Claims for Consultation {
     /// An appointment leads to at most one consultation. A cancelled consultation does not count. Open consultations
-    /// are found by their patient.
+    /// are found by their patient, and each consultation by its diagnoses. No two parts have the same id.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.status == Status::InProgress {
             held.share(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string());
         }
         if self.status != Status::Cancelled {
             held.take_if(scopes::APPOINTMENT_CONSULTATION, self.appointment_id.map(|it| it.to_string()));
+        }
+        let steps = self.steps.iter().map(|it| it.step.id.to_string());
+        let symptoms = self.symptoms.keys().map(ToString::to_string);
+        for part in steps.chain(symptoms) {
+            held.take(scopes::CONSULTATION_PART, part);
+        }
+        for diagnosis in self.diagnoses.keys() {
+            held.take(scopes::DIAGNOSIS, diagnosis.to_string());
         }
     }
 }
@@ -133,8 +181,26 @@ pub(crate) fn check_occasion(ctx: &Context<'_>, id: ConsultationId, patient_id: 
     match consultation.status {
         _ if consultation.patient_id != patient_id => refuse(Refusal::NotOfThePatient),
         Status::Cancelled => refuse(Refusal::CancelledConsultation),
-        Status::InProgress | Status::Completed => Ok(()),
+        Status::InProgress | Status::Completed => check_unsigned(consultation).map(drop),
     }
+}
+
+/// Refuses what would be new in a consultation that is signed.
+fn check_unsigned(consultation: &Consultation) -> Result<&Consultation, Refused> {
+    if consultation.is_signed { refuse(Refusal::SignedConsultation) } else { Ok(consultation) }
+}
+
+/// A consultation that was not broken off.
+fn not_cancelled(consultation: &Consultation) -> Result<&Consultation, Refused> {
+    match consultation.status {
+        status @ Status::Cancelled => Err(Refused::wrong_status::<Consultation>(status)),
+        Status::InProgress | Status::Completed => Ok(consultation),
+    }
+}
+
+/// A consultation to which something new may be added: neither broken off nor signed.
+fn unsigned(state: Option<&Consultation>) -> Result<&Consultation, Refused> {
+    check_unsigned(not_cancelled(existing(state)?)?)
 }
 
 /// Refuses a second open consultation of a patient with the same provider.
@@ -189,6 +255,7 @@ impl Command for StartConsultation {
             workflow_type: self.workflow_type,
             chief_complaint: self.chief_complaint,
             started_at: ctx.now,
+            steps: first_steps(self.steps, ctx)?,
         }));
         let Some(id) = self.appointment_id else { return Ok(decision) };
         let appointment = ctx.named::<Appointment>(id, "/appointment_id")?;
@@ -283,6 +350,7 @@ impl Command for CompleteConsultation {
             return Ok(Decision::nothing());
         }
         let consultation = in_progress(state)?;
+        check_none_open(consultation)?;
         let completed_at = self.completed_at.unwrap_or(ctx.now);
         if completed_at > ctx.now {
             return refuse(Refusal::InTheFuture);

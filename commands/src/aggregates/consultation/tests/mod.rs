@@ -1,3 +1,8 @@
+mod diagnoses;
+mod signing;
+mod steps;
+mod symptoms;
+
 use hims_domain::appointment::{Priority, Scheduled};
 use hims_domain::role::Role;
 use hims_domain::user::User;
@@ -27,6 +32,7 @@ fn started(appointment_id: Option<AppointmentId>) -> Event {
         workflow_type: WorkflowType::Standard,
         chief_complaint: Some(said("cough")),
         started_at: now(),
+        steps: Vec::new(),
     })
 }
 
