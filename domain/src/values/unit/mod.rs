@@ -76,12 +76,6 @@ impl From<&str> for Unit {
     }
 }
 
-impl From<Text<20>> for Unit {
-    fn from(text: Text<20>) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
