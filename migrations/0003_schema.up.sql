@@ -66,7 +66,7 @@ end $$;
 --     everybody          every caller; for tables that say nothing about a person
 --     clinical_records   callers whose role has this word in its permission to read; likewise any other such word
 -- These classes read some rows, whatever else the caller may read:
---     own                patients with the word own_records: the rows about themselves
+--     own                patients with the word own_records: the rows about themselves, also under a merged record
 --     oneself            users: the rows about themselves
 --     provider           providers: the rows that name them as the provider
 --     department         callers with the word assigned_patients: the rows of their department
@@ -99,7 +99,7 @@ begin
         part := regexp_match(class, '^(with )?(\w+)(?: by (\w+))?(?: where (.+))?$');
         select * into known from (values
             ('everybody', 'everybody', 'id', false, 'true'),
-            ('own', 'own_records', 'patient_id', false, '%2$I = (select hims_identity.own_patient_id())'),
+            ('own', 'own_records', 'patient_id', false, '%2$I = any (array(select patient_id from own_patients))'),
             ('oneself', 'everybody', 'user_id', false, '%2$I = (select hims_identity.current_user_id())'),
             ('provider', 'clinical_records', 'provider_id', false, '%2$I = (select hims_identity.current_user_id())'),
             ('department', 'assigned_patients', 'department_id', false,

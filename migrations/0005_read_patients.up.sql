@@ -95,6 +95,27 @@ create index idx_patient_allergies_allergen on patient_allergies (allergen_name)
 create index idx_patient_allergies_active on patient_allergies (is_active);
 create index idx_patient_allergies_reported_by on patient_allergies (reported_by, patient_id);
 
+-- The records that were merged into other records of the same persons. The event of the merge holds its reason.
+create table patient_links (
+    id             uuid        not null primary key, -- the duplicate
+    duplicate_id   uuid        not null unique references patients (id) deferrable initially deferred,
+    patient_id     uuid        not null references patients (id) deferrable initially deferred, -- the survivor
+    merged_into_id uuid        not null references patients (id) deferrable initially deferred,
+    version        integer     not null,
+    created_at     timestamptz not null,
+    updated_at     timestamptz not null,
+    constraint chk_duplicate_is_another check (duplicate_id = id and duplicate_id <> patient_id)
+);
+create index idx_patient_links_patient on patient_links (patient_id);
+create index idx_patient_links_merged_into on patient_links (merged_into_id);
+
+-- The records of the patient who asks: the record to which the login is linked, and the records merged into it.
+create view own_patients as
+    select hims_identity.own_patient_id() as patient_id
+    union all
+    select duplicate_id from patient_links where patient_id = (select hims_identity.own_patient_id());
+select hims_identity.look_at_all_rows('own_patients');
+
 -- The patients of the caller's department, and the patients whose prescription was sent to the pharmacy. Both views are
 -- empty until later migrations make the tables that the views read.
 create view assigned_patients as select null::uuid as patient_id where false;
@@ -106,3 +127,6 @@ select hims_identity.readable('patients', 'all_patients', 'assigned by id', 'pre
 select hims_identity.hide('patients', 'ssn', 'ssn_blind_index');
 select hims_identity.readable('patient_identifiers', 'all_patients', 'assigned', 'own');
 select hims_identity.readable('patient_allergies', 'clinical_records', 'assigned', 'prescribed', 'own');
+-- Everybody who reads something about patients finds all records of a patient.
+select hims_identity.readable('patient_links', 'all_patients', 'all_appointments', 'assigned_patients', 'audit_logs',
+    'billing', 'clinical_records', 'lab_orders', 'prescriptions', 'own');

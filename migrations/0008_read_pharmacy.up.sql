@@ -121,13 +121,13 @@ create or replace view prescribed_patients as
 -- The users who treat the patient who asks: providers of the patient's appointments, consultations and prescriptions,
 -- and users who recorded vital signs of the patient.
 create or replace view treating_users as
-    select provider_id as user_id from appointments where patient_id = (select hims_identity.own_patient_id())
+    select provider_id as user_id from appointments where patient_id = any (array(select patient_id from own_patients))
     union all
-    select provider_id from consultations where patient_id = (select hims_identity.own_patient_id())
+    select provider_id from consultations where patient_id = any (array(select patient_id from own_patients))
     union all
-    select provider_id from prescriptions where patient_id = (select hims_identity.own_patient_id())
+    select provider_id from prescriptions where patient_id = any (array(select patient_id from own_patients))
     union all
-    select recorded_by from vital_signs where patient_id = (select hims_identity.own_patient_id());
+    select recorded_by from vital_signs where patient_id = any (array(select patient_id from own_patients));
 
 select hims_identity.readable('medications', 'everybody');
 select hims_identity.readable('medication_ingredients', 'everybody');

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hims_commands::system_roles;
 use hims_projections::TABLES;
+use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, appointment, at, department, patient, room, user};
@@ -35,6 +36,9 @@ const ASSIGNED: [u16; 6] = [1, 2, 3, 4, 6, 7];
 const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
 const PRESCRIBED: [u16; 2] = [1, 7];
+
+/// The id of a second record of patient 1, which is merged into the first.
+const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
 
 /// Reads the agreed words of the matrix, by table and role.
 fn agreed() -> BTreeMap<(String, String), Vec<String>> {
@@ -83,6 +87,10 @@ async fn fill(hospital: &Hospital) {
             doctor.did("cancel-prescription", over).await;
         }
     }
+    // The second record of the patient who has a login.
+    let twice = patched(demo::person("Paula", "Reyes", 99), json!({"id": TWICE, "confirm_not_duplicate": true}));
+    reception.did("register-patient", twice).await;
+    super::merging::merge(hospital, &patient(1), TWICE).await.done();
     let nurse = hospital.login("nurse").await;
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
     reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
@@ -142,7 +150,7 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "none" => false,
         "assigned" => about(&ASSIGNED),
         "prescribed" => about(&PRESCRIBED),
-        "own" => about(&[1]),
+        "own" => about(&[1]) || table == "patients" && text(row, "id") == TWICE,
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
         "department" => text(row, "department_id") == department(1),
         "provider" => text(row, "provider_id") == reader,

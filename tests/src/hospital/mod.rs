@@ -24,6 +24,8 @@ mod frozen;
 mod health;
 mod idempotency;
 mod import;
+mod insurance;
+mod merging;
 mod nodes;
 mod operators;
 mod pages;

@@ -8,10 +8,10 @@ use hims_domain::{AllergyId, Invalid};
 
 use crate::{Kind, Refused};
 
-/// The active allergies of a patient that speak against a medication.
-pub(super) fn against(patient: &Patient, medication: &Medication) -> BTreeSet<AllergyId> {
-    let speaking = patient.allergies.iter().filter(|(_, allergy)| allergy.is_to(&medication.details));
-    speaking.map(|(id, _)| *id).collect()
+/// The active allergies in all records of a person that speak against a medication.
+pub(super) fn against(person: &[&Patient], medication: &Medication) -> BTreeSet<AllergyId> {
+    let known = person.iter().flat_map(|record| &record.allergies);
+    known.filter(|(_, allergy)| allergy.is_to(&medication.details)).map(|(id, _)| *id).collect()
 }
 
 /// Allergies that speak against items of a request which give no reason to override them.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
-use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
 use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Status};
 use hims_domain::values::OverrideReason;
@@ -17,6 +16,7 @@ use super::Refusal;
 use super::allergies::{Alerts, against};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
+use crate::patient::{person, reads_person};
 use crate::user::not_oneself;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -61,12 +61,12 @@ impl DispensePrescription {
     /// # Errors
     /// A refusal with every allergy for which the command gives no reason.
     fn overrides(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<Vec<Override>, Refused> {
-        let patient = ctx.named::<Patient>(prescription.patient_id, "/prescription_id")?;
+        let person = person(prescription.patient_id, ctx.found);
         let (mut alerts, mut overrides) = (Alerts::default(), Vec::new());
         for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
             let medication = ctx.named::<Medication>(line.item.order.medication_id, "/prescription_id")?;
             let allergies: BTreeSet<_> =
-                against(patient, medication).difference(&line.overridden_allergies).copied().collect();
+                against(&person, medication).difference(&line.overridden_allergies).copied().collect();
             if allergies.is_empty() {
                 continue;
             }
@@ -93,8 +93,8 @@ impl Command for DispensePrescription {
         Target::existing(self.prescription_id)
     }
 
-    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
-        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
+    fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
+        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
         lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
             let medication_id = line.item.order.medication_id;

@@ -21,6 +21,7 @@ pub use dispensing::{DispenseItem, DispensePrescription};
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
+use super::patient::{person, reads_person};
 use super::user::{acting, not_oneself, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -153,7 +154,8 @@ impl Command for WritePrescription {
     }
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
-        let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Consultation>(self.consultation_id);
+        let reads = Reads::nothing().maybe::<Consultation>(self.consultation_id);
+        let reads = reads_person(reads, self.patient_id, found);
         let reads = reads_named(reads, self.provider_id, found);
         self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
@@ -162,7 +164,8 @@ impl Command for WritePrescription {
         if !(1..=ITEMS).contains(&self.items.len()) {
             return Err(Refused::field("no-items", "/items", "give 1 to 50 items"));
         }
-        let patient = ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        let person = person(self.patient_id, ctx.found);
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id {
             check_occasion(ctx, id, self.patient_id)?;
@@ -178,7 +181,7 @@ impl Command for WritePrescription {
             if is_asked {
                 let unit_field = format!("/items/{index}/quantity_unit");
                 new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
-                let allergies = against(patient, medication);
+                let allergies = against(&person, medication);
                 match order.override_reason {
                     Some(_) => overridden_allergies = allergies,
                     None => alerts.add(&format!("/items/{index}"), medication, allergies),

@@ -55,7 +55,10 @@ impl Executor {
             // A remembered state may be outdated, so a refusal or an empty decision is decided again on fresh states.
             return Ok(Attempt::Again);
         }
-        let decision = decided?;
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(refused) => return Err(self.naming_survivors(refused).await?.into()),
+        };
         if decision.is_nothing() {
             return self.acknowledge(&trial).await;
         }

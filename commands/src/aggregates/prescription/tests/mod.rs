@@ -18,6 +18,7 @@ use crate::{Caller, consultation};
 
 mod alerts;
 mod dispensing;
+mod merged;
 mod stock;
 mod units;
 
