@@ -71,7 +71,7 @@ end $$;
 --     provider           providers: the rows that name them as the provider
 --     department         callers with the word assigned_patients: the rows of their department
 --     assigned           callers with the word assigned_patients: the rows about patients who visit their department from
---                        yesterday to tomorrow, or for whom they recorded something
+--                        yesterday to tomorrow, or for whom they recorded something, by any of the patients' records
 --     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
 --                        sent to the pharmacy
 --     treating           patients with the word own_records: the users who treat them

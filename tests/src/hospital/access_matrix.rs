@@ -39,6 +39,8 @@ const PRESCRIBED: [u16; 2] = [1, 7];
 
 /// The id of a second record of patient 1, which is merged into the first.
 const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
+/// The number of the demo's second record of patient 4.
+const DUPLICATE: u16 = 9;
 
 /// Reads the agreed words of the matrix, by table and role.
 fn agreed() -> BTreeMap<(String, String), Vec<String>> {
@@ -142,7 +144,13 @@ fn text(row: &Value, column: &str) -> String {
 /// the policies of the table.
 fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
     let about = |numbers: &[u16]| {
-        let patient_id = text(row, if table == "patients" { "id" } else { "patient_id" });
+        let mut patient_id = text(row, if table == "patients" { "id" } else { "patient_id" });
+        // Whoever is meant by one record is meant by the other records, too.
+        for (record, of) in [(TWICE.to_owned(), 1), (patient(DUPLICATE), 4)] {
+            if patient_id == record {
+                patient_id = patient(of);
+            }
+        }
         numbers.iter().any(|it| patient(*it) == patient_id)
     };
     match word {
@@ -150,7 +158,7 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "none" => false,
         "assigned" => about(&ASSIGNED),
         "prescribed" => about(&PRESCRIBED),
-        "own" => about(&[1]) || table == "patients" && text(row, "id") == TWICE,
+        "own" => about(&[1]),
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
         "department" => text(row, "department_id") == department(1),
         "provider" => text(row, "provider_id") == reader,

@@ -201,3 +201,30 @@ async fn only_administrators_merge_and_they_type_both_numbers() {
     let merged = admin.items(&format!("events?patient_id={other}")).await;
     assert!(merged.iter().any(|it| it["type"] == "patient.merged_into"), "{merged:?}");
 }
+
+#[tokio::test]
+async fn whoever_reads_one_record_of_a_patient_reads_the_others() {
+    let hospital = Hospital::start().await;
+    let (reception, nurse) = (hospital.login("reception").await, hospital.login("nurse").await);
+    let (doctor, pharmacist) = (hospital.login("doctor").await, hospital.login("pharmacist").await);
+    let [first, second, third] = patients(&hospital).await;
+    for (number, record) in (0_u128..).zip([&first, &third]) {
+        let allergy = json!({"patient_id": record, "allergy_id": uuid::Uuid::from_u128(0xa11e + number),
+                             "allergen_type": "drug", "allergen_name": "Codeine"});
+        doctor.did("record-allergy", allergy).await;
+    }
+    // The nurse and the pharmacist meet the patient under the second record only.
+    reception.did("schedule-appointment", appointment(&second, at(1, 60))).await;
+    let prescribed = doctor.did("write-prescription", prescription(&second, 3, "10", "tablet")).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescribed})).await;
+    merge(&hospital, &first, &second).await.done();
+    merge(&hospital, &first, &third).await.done();
+    for reader in [&nurse, &pharmacist] {
+        for record in [&first, &second, &third] {
+            assert_eq!(reader.row("patients", record).await["last_name"], "Merz");
+        }
+        let path = format!("patient-allergies?patient_id={first}");
+        assert_eq!(listed(reader, &path, "patient_id").await, sorted([&first, &third]));
+    }
+    assert!(listed(&nurse, "patients", "id").await.contains(&third), "in a list without a filter, too");
+}
