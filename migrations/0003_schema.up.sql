@@ -22,9 +22,14 @@ set local check_function_bodies = off;
 -- The program folds the text that is searched in patients, as it folds their names.
 create function hims_identity.patients_found_by(folded text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
-    select id from patients
-     where (select pg_has_role(session_user, 'hims_writer', 'member'))
-       and (search @@ websearch_to_tsquery('simple', folded) or folded <% name_folded)
+    with found as (
+        select id from patients
+         where (select pg_has_role(session_user, 'hims_writer', 'member'))
+           and (search @@ websearch_to_tsquery('simple', folded) or folded <% name_folded))
+    select id from found
+    union
+    -- The name and the number of a record that was merged also find the record that survives.
+    select patient_id from patient_links where duplicate_id in (select id from found)
 $$;
 create function hims_identity.consultations_found_by(q text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$

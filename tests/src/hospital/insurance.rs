@@ -90,7 +90,9 @@ async fn one_of_sixteen_policies_of_a_priority_is_verified() {
     let answers =
         join_all(drafts.iter().map(|it| reception.command("verify-insurance-policy", verification(it)))).await;
     let refused: Vec<_> = answers.iter().filter(|it| it.status != 200).collect();
-    refused.iter().for_each(|it| drop(it.problem(409, "coverage-overlap")));
+    for answer in &refused {
+        answer.problem(409, "coverage-overlap");
+    }
     assert_eq!(refused.len(), 15);
     let listed = reception.items(&format!("insurance-policies?patient_id={}", patient(2))).await;
     assert_eq!(listed.iter().filter(|row| row["status"] == "active").count(), 1);
