@@ -116,7 +116,7 @@ async fn the_rows_of_all_records_are_listed_and_a_reversal_leaves_the_tables_as_
         let found = listed(&reception, &format!("patients?mrn={}", number.as_str().expect("a number")), "id").await;
         assert_eq!(found, sorted([&third]));
     }
-    assert_eq!(listed(&reception, "patients?q=Bruno Merz", "id").await, sorted([&second, &third]), "a name, too");
+    assert_eq!(listed(&reception, "patients?q=Bruno", "id").await, sorted([&second, &third]), "a name, too");
     let identifier = json!({"identifiers": [{"system": "urn:other", "value": "M-1"}]});
     let again = reception.command("register-patient", patched(person("Dora", "Kern", 80), identifier)).await;
     assert_eq!(again.problem(409, "already-taken")["candidates"], json!([third]));
