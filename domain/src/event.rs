@@ -97,4 +97,6 @@ aggregates! {
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,
+    Payer = payer,
+    InsurancePolicy = insurance_policy,
 }

@@ -6,9 +6,11 @@ use uuid::Uuid;
 use crate::appointment::Appointment;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::insurance_policy::InsurancePolicy;
 use crate::medication::Medication;
 use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
+use crate::payer::Payer;
 use crate::prescription::Prescription;
 use crate::role::Role;
 use crate::room::Room;
@@ -106,4 +108,8 @@ ids! {
     PrescriptionId: Prescription;
     /// One line of a prescription.
     PrescriptionItemId: Prescription, "item";
+    /// An insurer, or another organisation that pays for patients.
+    PayerId: Payer;
+    /// One insurance policy of a patient.
+    InsurancePolicyId: InsurancePolicy;
 }

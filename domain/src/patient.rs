@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::values::{Country, Email, LongText, Mrn, Name, PartialDate, Phone, Reason, Ssn, Text};
-use crate::{Aggregate, AllergyId, Personal, Subject, UserId, described, terms};
+use crate::{Aggregate, AllergyId, PatientId, Personal, Subject, UserId, described, terms};
 
 terms! {
     /// Administrative gender (FHIR `administrative-gender`).
@@ -191,6 +191,10 @@ pub struct Patient {
     pub retired_allergies: BTreeSet<AllergyId>,
     /// The identifiers that other systems gave the patient.
     pub identifiers: Vec<Identifier>,
+    /// The record into which this record was merged, as a duplicate of that record.
+    pub merged_into: Option<PatientId>,
+    /// The records that were merged into this record, and those that had been merged into these.
+    pub duplicates: BTreeSet<PatientId>,
 }
 
 /// What can happen to a patient's record.
@@ -231,10 +235,43 @@ pub enum Event {
         /// The reason for retiring the allergy.
         reason: Personal<Reason>,
     },
+    /// Another record of the same person was merged into this record.
+    DuplicateMerged {
+        /// The other record, which is the duplicate.
+        duplicate_id: PatientId,
+        /// The records that had been merged into the duplicate.
+        brought: BTreeSet<PatientId>,
+        /// The reason for the merge.
+        reason: Personal<Reason>,
+    },
+    /// This record was merged into another record of the same person, as a duplicate.
+    MergedInto {
+        /// The other record, which survives.
+        patient_id: PatientId,
+        /// The reason for the merge.
+        reason: Personal<Reason>,
+    },
+    /// The merge of another record into this record was reversed.
+    DuplicateUnmerged {
+        /// The other record.
+        duplicate_id: PatientId,
+        /// The records that are merged into the other record.
+        taken_along: BTreeSet<PatientId>,
+        /// The reason for the reversal.
+        reason: Personal<Reason>,
+    },
+    /// The merge of this record into another record was reversed.
+    Unmerged {
+        /// The other record.
+        patient_id: PatientId,
+        /// The reason for the reversal.
+        reason: Personal<Reason>,
+    },
 }
 
 impl Aggregate for Patient {
     const STREAM: &'static str = "patient";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -245,6 +282,8 @@ impl Aggregate for Patient {
                 allergies: BTreeMap::new(),
                 retired_allergies: BTreeSet::new(),
                 identifiers: identifiers.clone(),
+                merged_into: None,
+                duplicates: BTreeSet::new(),
             }),
             Event::DemographicsChanged(demographics) => {
                 state.map(|it| Self { demographics: (**demographics).clone(), ..it })
@@ -263,6 +302,20 @@ impl Aggregate for Patient {
                 it.retired_allergies.insert(*allergy_id);
                 it
             }),
+            Event::DuplicateMerged { duplicate_id, brought, reason: _ } => state.map(|mut it| {
+                it.duplicates.insert(*duplicate_id);
+                it.duplicates.extend(brought);
+                it
+            }),
+            Event::MergedInto { patient_id, reason: _ } => {
+                state.map(|it| Self { merged_into: Some(*patient_id), ..it })
+            }
+            Event::DuplicateUnmerged { duplicate_id, taken_along, reason: _ } => state.map(|mut it| {
+                it.duplicates.remove(duplicate_id);
+                it.duplicates.retain(|id| !taken_along.contains(id));
+                it
+            }),
+            Event::Unmerged { patient_id: _, reason: _ } => state.map(|it| Self { merged_into: None, ..it }),
         }
     }
 

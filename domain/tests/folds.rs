@@ -3,6 +3,7 @@
 
 use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
 use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
@@ -115,6 +116,24 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
     ]
 }
 
+fn patient_event() -> impl Strategy<Value = patient::Event> {
+    let ids = || prop::collection::vec(id::<PatientId>(), 0..3);
+    let merged = (id::<PatientId>(), ids()).prop_map(|(duplicate_id, brought)| {
+        sample_with::<Patient>("duplicate_merged", json!({"duplicate_id": duplicate_id, "brought": brought}))
+    });
+    let unmerged = (id::<PatientId>(), ids()).prop_map(|(duplicate_id, taken_along)| {
+        sample_with::<Patient>("duplicate_unmerged", json!({"duplicate_id": duplicate_id, "taken_along": taken_along}))
+    });
+    prop_oneof![
+        1 => Just(sample::<Patient>("registered")),
+        6 => merged,
+        4 => unmerged,
+        4 => prop::sample::select(
+            ["merged_into", "unmerged", "allergy_recorded", "allergy_retired"].map(sample::<Patient>).to_vec()
+        ),
+    ]
+}
+
 /// The state after it was stored as a snapshot and read again.
 fn stored<A: Aggregate>(state: Option<A>) -> Option<A> {
     state.map(|it| from(serde_json::to_value(it).unwrap()))
@@ -144,6 +163,11 @@ proptest! {
     #[test]
     fn a_prescription_folds_alike(history in prop::collection::vec(prescription_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<Prescription>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_patient_folds_alike(history in prop::collection::vec(patient_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Patient>(&history, batch)?;
     }
 
     #[test]

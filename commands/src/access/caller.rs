@@ -52,9 +52,11 @@ impl Permission {
                 | Create::VitalSigns => true,
                 Create::Appointments
                 | Create::Departments
+                | Create::InsurancePolicies
                 | Create::Inventory
                 | Create::Medications
                 | Create::Patients
+                | Create::Payers
                 | Create::Roles
                 | Create::Rooms
                 | Create::Users => false,
@@ -72,10 +74,13 @@ impl Permission {
                 Update::AppointmentStatus
                 | Update::Appointments
                 | Update::Departments
+                | Update::InsurancePolicies
                 | Update::InventoryLevels
                 | Update::Medications
                 | Update::OwnProfile
                 | Update::PatientDemographics
+                | Update::PatientMerges
+                | Update::Payers
                 | Update::Rooms
                 | Update::SystemSettings
                 | Update::UserPermissions

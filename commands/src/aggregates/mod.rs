@@ -3,9 +3,11 @@
 pub mod appointment;
 pub mod consultation;
 pub mod department;
+pub mod insurance_policy;
 pub mod medication;
 pub mod medication_lot;
 pub mod patient;
+pub mod payer;
 pub mod prescription;
 pub mod role;
 pub mod room;
@@ -35,4 +37,6 @@ pub(crate) fn register(registry: &mut Registry) {
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
+    payer::register(registry);
+    insurance_policy::register(registry);
 }

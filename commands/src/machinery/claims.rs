@@ -26,6 +26,11 @@ pub trait Claims: Aggregate {
         let _ = caller;
         false
     }
+
+    /// The stream into which this stream was merged as a duplicate. A request that names this stream is refused then.
+    fn merged_into(&self) -> Option<Uuid> {
+        None
+    }
 }
 
 /// The time for which a stream has booked a resource, such as a room.

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::{Aggregate, UserId};
 use uuid::Uuid;
 
-use crate::{Caller, Kind, Loaded, Refused};
+use crate::{Caller, Claims, Kind, Loaded, Refused};
 
 /// The clock and the source of randomness, given once by the program, so that tests can set them.
 #[derive(Clone)]
@@ -56,9 +56,13 @@ impl Context<'_> {
     /// The state of a stream that the request names in a field.
     ///
     /// # Errors
-    /// A refusal that names the field, when the stream does not exist.
-    pub fn named<A: Aggregate>(&self, id: impl Into<Uuid>, field: &str) -> Result<&A, Refused> {
-        self.found.get(id.into()).ok_or_else(|| unknown::<A>(field))
+    /// A refusal that names the field, when the stream does not exist; another, when it was merged into a stream.
+    pub fn named<A: Claims>(&self, id: impl Into<Uuid>, field: &str) -> Result<&A, Refused> {
+        let state: &A = self.found.get(id.into()).ok_or_else(|| unknown::<A>(field))?;
+        match state.merged_into() {
+            Some(survivor) => Err(Refused::merged(A::STREAM, survivor)),
+            None => Ok(state),
+        }
     }
 
     /// The user who did something: the named user, or else the caller.

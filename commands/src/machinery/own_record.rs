@@ -3,12 +3,16 @@
 //! The rule needs nothing of a command but the permission that the command has anyway, and nothing of an aggregate but
 //! the person whom the aggregate is about.
 
-use hims_domain::{Aggregate, Subject};
+use std::any::Any;
+
+use hims_domain::patient::Patient;
+use hims_domain::{Aggregate, PatientId, Subject};
 use uuid::Uuid;
 
 use super::decision::{Planned, stored_subject};
+use crate::patient::records_of;
 use crate::user::Refusal;
-use crate::{Caller, Command, Refused};
+use crate::{Caller, Command, Found, Refused};
 
 /// Refuses a command with which the caller would treat themselves by changing the record `id`, which exists already.
 /// What patients may do with their own records themselves is no treatment (see [`Command::is_own`]).
@@ -16,10 +20,11 @@ pub(crate) fn check_existing<C: Command>(
     command: &C,
     id: Uuid,
     state: Option<&C::Aggregate>,
+    found: &Found,
     caller: &Caller,
 ) -> Result<(), Refused> {
     let subject = state.and_then(|it| it.subject(id)).map(stored_subject);
-    check(command, state, subject.as_ref(), caller)
+    check(command, state, subject.as_ref(), found, caller)
 }
 
 /// Refuses a command with which the caller would treat themselves by what the command is about to record, in whichever
@@ -28,23 +33,32 @@ pub(crate) fn check_planned<C: Command>(
     command: &C,
     state: Option<&C::Aggregate>,
     planned: &[Planned],
+    found: &Found,
     caller: &Caller,
 ) -> Result<(), Refused> {
-    planned.iter().try_for_each(|it| check(command, state, it.append.subject.as_ref(), caller))
+    planned.iter().try_for_each(|it| check(command, state, it.append.subject.as_ref(), found, caller))
 }
 
 fn check<C: Command>(
     command: &C,
     state: Option<&C::Aggregate>,
     subject: Option<&hims_event_store::Subject>,
+    found: &Found,
     caller: &Caller,
 ) -> Result<(), Refused> {
-    let oneself = caller.patient_id.map(|it| stored_subject(Subject::Patient(it.0)));
-    let is_about_oneself = oneself.is_some() && subject == oneself.as_ref();
-    if C::PERMISSION.treats() && is_about_oneself && !command.is_own(state, caller) {
+    let is_of = |record: PatientId| subject == Some(&stored_subject(Subject::Patient(record.0)));
+    // The caller's record may have been merged with others.
+    let is_treated = |own| records_of(own, found).into_iter().any(is_of) || is_merged_into(own, state);
+    if C::PERMISSION.treats() && caller.patient_id.is_some_and(is_treated) && !command.is_own(state, caller) {
         return Err(Refusal::TreatsThemselves.into());
     }
     Ok(())
+}
+
+/// Whether a record was merged as a duplicate into the patient whom the command changes.
+fn is_merged_into<A: Aggregate>(own: PatientId, state: Option<&A>) -> bool {
+    let changed = state.and_then(|it| (it as &dyn Any).downcast_ref::<Patient>());
+    changed.is_some_and(|patient| patient.duplicates.contains(&own))
 }
 
 #[cfg(test)]

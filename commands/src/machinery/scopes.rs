@@ -46,6 +46,10 @@ pub const LOT_NUMBER: &str = "medication_lot.number";
 pub const LOTS_OF_MEDICATION: &str = "medication_lot.medication";
 /// Unique: the number of a prescription, issued by the server.
 pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
+/// Unique: the code of a payer.
+pub const PAYER_CODE: &str = "payer.code";
+/// Shared: the insurance policies of a patient, by patient id.
+pub const POLICY_PATIENT: &str = "policy.patient";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {

@@ -126,12 +126,12 @@ impl<A: Aggregate> Given<A> {
             return Then(Err(Refused::missing(A::STREAM)), Vec::new());
         }
         let asked = command.clone();
-        let decided = own_record::check_existing(&asked, id, state.as_ref(), &self.caller)
+        let decided = own_record::check_existing(&asked, id, state.as_ref(), &found, &self.caller)
             .and_then(|()| command.decide(state.as_ref(), &ctx));
         let planned = decided.and_then(|decision| {
             let version = i32::try_from(self.events.len()).unwrap();
             let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
-            own_record::check_planned(&asked, state.as_ref(), &planned, &self.caller)?;
+            own_record::check_planned(&asked, state.as_ref(), &planned, &found, &self.caller)?;
             let claims = planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect();
             Ok((decision, claims))
         });

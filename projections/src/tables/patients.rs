@@ -133,6 +133,26 @@ table! {
     }
 }
 
+table! {
+    /// One row per record that was merged into another record of the same person.
+    LinkRow in "patient_links",
+    readers [
+        AllPatients, AllAppointments, AssignedPatients, AuditLogs, Billing, ClinicalRecords, LabOrders, Prescriptions,
+        OwnRecords,
+    ],
+    stamped {
+        /// The record that was merged; the same as `duplicate_id`.
+        id: Uuid [indexed],
+        /// The record that was merged, as a duplicate.
+        duplicate_id: Uuid [indexed],
+        /// The record that survives: commands about the person name it, and lists of it also answer the rows of the
+        /// duplicate.
+        patient_id: Uuid [indexed],
+        /// The record into which the duplicate was merged; another than `patient_id` if that record was merged later.
+        merged_into_id: Uuid [indexed],
+    }
+}
+
 /// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
@@ -236,6 +256,7 @@ pub(crate) fn project<'e>(
     patients: &mut Changes<'e, PatientRow>,
     identifiers: &mut Changes<'e, IdentifierRow>,
     allergies: &mut Changes<'e, AllergyRow>,
+    links: &mut Changes<'e, LinkRow>,
 ) {
     match event.data {
         Event::Registered { mrn, demographics, identifiers: known } => {
@@ -268,6 +289,30 @@ pub(crate) fn project<'e>(
             patients.touch(event);
             allergies.change_row(event, *allergy_id, |row| row.is_active = false);
         }
+        Event::DuplicateMerged { duplicate_id, brought, reason: _ } => {
+            let survivor = event.stream_id;
+            patients.touch(event);
+            links.insert(LinkRow {
+                id: (*duplicate_id).into(),
+                duplicate_id: (*duplicate_id).into(),
+                patient_id: survivor,
+                merged_into_id: survivor,
+                stamps: event.stamps(),
+            });
+            for id in brought {
+                links.change_row(event, *id, move |row| row.patient_id = survivor);
+            }
+        }
+        Event::DuplicateUnmerged { duplicate_id, taken_along, reason: _ } => {
+            let survivor = Uuid::from(*duplicate_id);
+            patients.touch(event);
+            links.remove(*duplicate_id);
+            for id in taken_along {
+                links.change_row(event, *id, move |row| row.patient_id = survivor);
+            }
+        }
+        // The event of the survivor changes the links.
+        Event::MergedInto { .. } | Event::Unmerged { .. } => patients.touch(event),
     }
 }
 

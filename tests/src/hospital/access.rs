@@ -99,7 +99,7 @@ async fn what_a_role_may_do_changes_at_once() {
     // The server learns of the changed role from the log, which may take a moment: the test asks until it is so.
     assert!(changed.position() > 0);
     let answer = lab.get_until("patients", 200).await;
-    assert_eq!(answer.done()["items"].as_array().expect("items").len(), 8);
+    assert_eq!(answer.done()["items"].as_array().expect("items").len(), 9);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hims_commands::system_roles;
 use hims_projections::TABLES;
+use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, appointment, at, department, patient, room, user};
@@ -35,6 +36,11 @@ const ASSIGNED: [u16; 6] = [1, 2, 3, 4, 6, 7];
 const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
 const PRESCRIBED: [u16; 2] = [1, 7];
+
+/// The id of a second record of patient 1, which is merged into the first.
+const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
+/// The number of the demo's second record of patient 4.
+const DUPLICATE: u16 = 9;
 
 /// Reads the agreed words of the matrix, by table and role.
 fn agreed() -> BTreeMap<(String, String), Vec<String>> {
@@ -85,6 +91,10 @@ async fn fill(hospital: &Hospital) {
             doctor.did("cancel-prescription", over).await;
         }
     }
+    // The second record of the patient who has a login.
+    let twice = patched(demo::person("Paula", "Reyes", 99), json!({"id": TWICE, "confirm_not_duplicate": true}));
+    reception.did("register-patient", twice).await;
+    super::merging::merge(hospital, &patient(1), TWICE).await.done();
     let nurse = hospital.login("nurse").await;
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
     reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
@@ -152,7 +162,13 @@ fn text(row: &Value, column: &str) -> String {
 /// the policies of the table.
 fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
     let about = |numbers: &[u16]| {
-        let patient_id = text(row, if table == "patients" { "id" } else { "patient_id" });
+        let mut patient_id = text(row, if table == "patients" { "id" } else { "patient_id" });
+        // Whoever is meant by one record is meant by the other records, too.
+        for (record, of) in [(TWICE.to_owned(), 1), (patient(DUPLICATE), 4)] {
+            if patient_id == record {
+                patient_id = patient(of);
+            }
+        }
         numbers.iter().any(|it| patient(*it) == patient_id)
     };
     match word {

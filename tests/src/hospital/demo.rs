@@ -8,7 +8,7 @@ use super::Client;
 pub(crate) const PASSWORD: &str = "demo-hims-2026";
 
 fn id(kind: u16, number: u16) -> String {
-    format!("de30000{kind}-0000-8000-8000-{number:012x}")
+    format!("de30{kind:04x}-0000-8000-8000-{number:012x}")
 }
 
 pub(crate) fn department(number: u16) -> String {
@@ -28,6 +28,10 @@ pub(crate) fn medication(number: u16) -> String {
 }
 pub(crate) fn lot(medication: u16, nth: u16) -> String {
     id(6, medication * 10 + nth)
+}
+
+pub(crate) fn payer(number: u16) -> String {
+    id(0x20, number)
 }
 
 /// The numbers of the doctor and the nurse among the demo's users, for [`user`].

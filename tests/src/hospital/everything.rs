@@ -21,6 +21,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     every_part(&hospital.login("doctor").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
+    super::insurance::everything(hospital, &patient_id).await;
+    super::merging::everything(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;

@@ -5,6 +5,8 @@ mod signing;
 mod steps;
 mod symptoms;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::{self, Appointment};
 use hims_domain::consultation::{Consultation, Event, Findings, Started, Status, StepStatus, StepType, WorkflowType};
@@ -20,6 +22,7 @@ pub use steps::{AddConsultationStep, CompleteConsultationStep, SkipConsultationS
 use steps::{check_none_open, first_steps};
 pub use symptoms::{RecordSymptom, RetractSymptom};
 
+use crate::aggregates::patient::records_of;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -175,11 +178,11 @@ fn standard_workflow() -> WorkflowType {
 }
 
 /// Checks the consultation that a request names as the occasion of something else, such as a measurement: the
-/// consultation must be of the same patient, and must not have been cancelled.
+/// consultation must be of the same patient, by any of the patient's records, and must not have been cancelled.
 pub(crate) fn check_occasion(ctx: &Context<'_>, id: ConsultationId, patient_id: PatientId) -> Result<(), Refused> {
     let consultation = ctx.named::<Consultation>(id, "/consultation_id")?;
     match consultation.status {
-        _ if consultation.patient_id != patient_id => refuse(Refusal::NotOfThePatient),
+        _ if !records_of(patient_id, ctx.found).contains(&consultation.patient_id) => refuse(Refusal::NotOfThePatient),
         Status::Cancelled => refuse(Refusal::CancelledConsultation),
         Status::InProgress | Status::Completed => check_unsigned(consultation).map(drop),
     }
@@ -205,7 +208,8 @@ fn unsigned(state: Option<&Consultation>) -> Result<&Consultation, Refused> {
 
 /// Refuses a second open consultation of a patient with the same provider.
 fn check_no_other(ctx: &Context<'_>, patient_id: PatientId, provider_id: UserId) -> Result<(), Refused> {
-    let open = ctx.found.owners::<Consultation>(scopes::OPEN_CONSULTATIONS, patient_id.to_string());
+    let records = records_of(patient_id, ctx.found).into_iter();
+    let open = records.flat_map(|it| ctx.found.owners::<Consultation>(scopes::OPEN_CONSULTATIONS, it.to_string()));
     let candidates: Vec<Uuid> = open.filter(|(_, it)| it.provider_id == provider_id).map(|(id, _)| id).collect();
     if candidates.is_empty() {
         return Ok(());
@@ -236,11 +240,9 @@ impl Command for StartConsultation {
     fn reads(&self, _: Option<&Consultation>, found: &Found) -> Reads {
         let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Appointment>(self.appointment_id);
         let reads = reads_named(reads, self.provider_id, found);
-        if self.confirm_another {
-            reads
-        } else {
-            reads.candidates::<Consultation>(scopes::OPEN_CONSULTATIONS, self.patient_id.to_string())
-        }
+        let records = if self.confirm_another { BTreeSet::new() } else { records_of(self.patient_id, found) };
+        let key = scopes::OPEN_CONSULTATIONS;
+        records.into_iter().fold(reads, |reads, it| reads.candidates::<Consultation>(key, it.to_string()))
     }
 
     fn decide(self, _: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
@@ -259,7 +261,7 @@ impl Command for StartConsultation {
         }));
         let Some(id) = self.appointment_id else { return Ok(decision) };
         let appointment = ctx.named::<Appointment>(id, "/appointment_id")?;
-        if appointment.patient_id != self.patient_id {
+        if !records_of(self.patient_id, ctx.found).contains(&appointment.patient_id) {
             return refuse(Refusal::OtherPatient);
         }
         match appointment.status {

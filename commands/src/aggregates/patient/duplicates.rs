@@ -3,9 +3,11 @@
 //! The answer never says by which rule somebody matched, and the work is the same whether or not a social security
 //! number is in the record: only the ids of its holders are looked up, and the candidates are told in one list.
 
-use hims_domain::Personal;
+use std::collections::BTreeSet;
+
 use hims_domain::patient::{Demographics, Patient};
 use hims_domain::values::{Name, folded};
+use hims_domain::{PatientId, Personal};
 use uuid::Uuid;
 
 use crate::{Context, Held, Kind, Reads, Refused, scopes};
@@ -112,13 +114,14 @@ pub(super) fn reads(demographics: &Demographics, before: Option<&Demographics>) 
 }
 
 /// Refuses demographics that may belong to another patient. A patient who may have been the same before the change was
-/// looked at then, and is not named again.
+/// looked at then, and is not named again; nor are the `merged` records, which are known to be of the same patient.
 ///
 /// # Errors
 /// The refusal with the ids of the other patients.
 pub(super) fn check(
     demographics: &Demographics,
     before: Option<&Demographics>,
+    merged: &BTreeSet<PatientId>,
     ctx: &Context<'_>,
 ) -> Result<(), Refused> {
     let was_one = |other: &Demographics| before.is_some_and(|before| may_be_same(before, other));
@@ -130,7 +133,8 @@ pub(super) fn check(
         .map(|(id, _)| id);
     let number = ssn(demographics).filter(|number| before.and_then(ssn) != Some(*number));
     let holders = number.into_iter().flat_map(|number| ctx.found.holders(scopes::PATIENT_SSN, number));
-    let mut candidates: Vec<Uuid> = namesakes.chain(holders.copied()).filter(|id| *id != ctx.id).collect();
+    let is_other = |id: &Uuid| *id != ctx.id && !merged.contains(&PatientId(*id));
+    let mut candidates: Vec<Uuid> = namesakes.chain(holders.copied()).filter(is_other).collect();
     candidates.sort_unstable();
     candidates.dedup();
     if candidates.is_empty() {

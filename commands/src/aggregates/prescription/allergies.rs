@@ -8,11 +8,13 @@ use hims_domain::prescription::{Line, OverriddenAllergies, Override, Prescriptio
 use hims_domain::values::OverrideReason;
 use hims_domain::{AllergyId, Invalid, Personal};
 
+use crate::patient::person;
 use crate::{Context, Kind, Reads, Refused};
 
-/// The active allergies of a patient that speak against a medication, with their severity.
-pub(super) fn against(patient: &Patient, medication: &Medication) -> OverriddenAllergies {
-    let speaking = patient.allergies.iter().filter(|(_, allergy)| allergy.is_to(&medication.details));
+/// The active allergies in all records of a person that speak against a medication, with their severity.
+pub(super) fn against(person: &[&Patient], medication: &Medication) -> OverriddenAllergies {
+    let known = person.iter().flat_map(|record| &record.allergies);
+    let speaking = known.filter(|(_, allergy)| allergy.is_to(&medication.details));
     speaking.map(|(id, allergy)| (*id, allergy.severity)).collect()
 }
 
@@ -34,11 +36,11 @@ pub(super) fn overrides<'a>(
     reason: impl Fn(&Line) -> Option<Personal<OverrideReason>>,
     at: impl Fn(&Line) -> String,
 ) -> Result<Vec<Override>, Refused> {
-    let patient = ctx.named::<Patient>(prescription.patient_id, "/prescription_id")?;
+    let person = person(prescription.patient_id, ctx.found);
     let (mut alerts, mut overrides) = (Alerts::default(), Vec::new());
     for line in lines {
         let medication = ctx.named::<Medication>(line.item.order.medication_id, "/prescription_id")?;
-        let mut allergies = against(patient, medication);
+        let mut allergies = against(&person, medication);
         allergies.retain(|id, severity| line.overridden_allergies.get(id).is_none_or(|then| *severity > *then));
         if allergies.is_empty() {
             continue;

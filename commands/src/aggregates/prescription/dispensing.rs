@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use hims_domain::medication_lot::{self, MedicationLot};
-use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
 use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Status};
 use hims_domain::values::OverrideReason;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 use super::{Refusal, ReverseDispensing, allergies};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
+use crate::patient::reads_person;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
@@ -86,8 +86,8 @@ impl Command for DispensePrescription {
         matches!(state.status, Status::SentToPharmacy | Status::Ready)
     }
 
-    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
-        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
+    fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
+        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
         lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
             let medication_id = line.item.order.medication_id.to_string();

@@ -23,6 +23,7 @@ pub use reversing::{ReverseDispensing, ReverseItem};
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
+use super::patient::{person, reads_person};
 use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -185,7 +186,8 @@ impl Command for WritePrescription {
     }
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
-        let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Consultation>(self.consultation_id);
+        let reads = Reads::nothing().maybe::<Consultation>(self.consultation_id);
+        let reads = reads_person(reads, self.patient_id, found);
         let reads = reads_named(reads, self.provider_id, found);
         self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
@@ -194,7 +196,8 @@ impl Command for WritePrescription {
         if !(1..=ITEMS).contains(&self.items.len()) {
             return Err(Refused::field("no-items", "/items", "give 1 to 50 items"));
         }
-        let patient = ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        let person = person(self.patient_id, ctx.found);
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id {
             check_occasion(ctx, id, self.patient_id)?;
@@ -210,7 +213,7 @@ impl Command for WritePrescription {
             if is_asked {
                 let unit_field = format!("/items/{index}/quantity_unit");
                 new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
-                let allergies = against(patient, medication);
+                let allergies = against(&person, medication);
                 match order.override_reason {
                     Some(_) => overridden_allergies = allergies,
                     None => alerts.add(&format!("/items/{index}"), medication, &allergies),
@@ -249,8 +252,8 @@ impl Command for RecordExternalDispensing {
         matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready)
     }
 
-    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
-        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
+    fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
+        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
         state.into_iter().flat_map(outstanding).fold(reads, allergies::reads)
     }
 

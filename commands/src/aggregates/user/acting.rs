@@ -5,6 +5,7 @@ use hims_domain::user::User;
 use hims_domain::{PatientId, UserId};
 
 use super::Refusal;
+use crate::aggregates::patient::records_of;
 use crate::{Context, Found, Permission, Reads, Refused, refuse};
 
 /// Also looks up a user whom a request names, and the user's roles.
@@ -47,7 +48,7 @@ pub(crate) fn check_provider(
     if !user.is_active {
         return refuse(Refusal::NotActing);
     }
-    if user.patient_id == Some(patient_id) {
+    if user.patient_id.is_some_and(|own| records_of(patient_id, ctx.found).contains(&own)) {
         return refuse(Refusal::TreatsThemselves);
     }
     let mut roles = user.role_ids().filter_map(|role| ctx.found.get::<Role>(role));

@@ -54,7 +54,8 @@ impl Executor {
                 let key = refusal::spoken(&scope.replace('.', "_"));
                 let detail = format!("this {key} belongs to another record (see candidates); give another");
                 let refused = Refused::new(Kind::Conflict, "already-taken", detail);
-                Err(Refused { candidates: vec![owner], ..refused }.into())
+                let refused = Refused { candidates: vec![owner], ..refused };
+                Err(self.naming_survivors(refused).await?.into())
             }
             Err(AppendError::DoubleBooked { resource, .. }) => Err(double_booking(&planned, resource).into()),
             Err(AppendError::Repeated { command_id }) => {
@@ -140,6 +141,11 @@ fn begins<C: crate::Claims>(decision: &Decision<C>, stream_id: Uuid) -> bool {
 /// The refusal of a command that books a resource at an overlapping time. The booking may name the code of the refusal.
 fn double_booking(planned: &[Planned], resource: Uuid) -> Refused {
     let code = planned.iter().find_map(|it| it.after.refusal_of(resource)).unwrap_or("double-booking");
-    let detail = "the provider, the room or the patient is booked at an overlapping time; choose another time";
+    let detail = match code {
+        "double-booking" => {
+            "the provider, the room or the patient is booked at an overlapping time; choose another time"
+        }
+        _ => "another record holds the same place at an overlapping time; choose another time",
+    };
     Refused { candidates: vec![resource], ..Refused::new(Kind::Conflict, code, detail) }
 }

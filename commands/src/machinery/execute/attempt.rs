@@ -60,7 +60,10 @@ impl Executor {
             // A remembered state may be outdated, so a refusal or an empty decision is decided again on fresh states.
             return Ok(Attempt::Again);
         }
-        let decision = decided?;
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(refused) => return Err(self.naming_survivors(refused).await?.into()),
+        };
         if decision.is_nothing() {
             // That a record is already as the caller wants it tells what is in the record.
             if !self.sees(command, request).await? {
@@ -70,7 +73,7 @@ impl Executor {
         }
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
-        own_record::check_planned(command, loaded.state.as_deref(), &planned, &request.caller)?;
+        own_record::check_planned(command, loaded.state.as_deref(), &planned, found, &request.caller)?;
         let ids = queues(&planned, found, careful);
         if !self.turns.try_extend(turn, &ids) {
             return Ok(Attempt::Wait(ids));
@@ -153,7 +156,7 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         }
         Target::New(_) | Target::Existing(_) => {}
     }
-    if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), &request.caller) {
+    if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), found, &request.caller) {
         return Ok(Err(refused));
     }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {

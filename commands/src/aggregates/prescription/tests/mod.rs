@@ -19,6 +19,7 @@ use crate::{Caller, consultation};
 
 mod alerts;
 mod dispensing;
+mod merged;
 mod reversing;
 mod stock;
 mod units;
