@@ -13,17 +13,17 @@ mod processes;
 mod testing;
 
 pub use access::{
-    Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits, role_id,
-    system_roles,
+    Allowances, Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits,
+    Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, consultation, department, medication, medication_lot, patient, prescription, role, room, session,
-    user, vital_signs,
+    appointment, consultation, department, insurance_policy, medication, medication_lot, patient, payer, prescription,
+    role, room, session, treatment, user, vital_signs,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Happened, Held, Kind,
     LONGEST_LIST, Loaded, Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Process, Processes, Reaction,
-    Reads, Refused, Registry, Request, Surroundings, Target, claims_of, json_schema, json_schema_with, one_of, read,
-    read_phone, refuse, scopes, state_of, upcasters,
+    Reads, Refused, Registry, Request, Sight, Surroundings, Target, claims_of, fold_of, json_schema, json_schema_with,
+    one_of, read, read_phone, refuse, scopes, upcasters,
 };
 pub use processes::start_processes;

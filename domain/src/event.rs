@@ -92,9 +92,12 @@ aggregates! {
     Patient = patient,
     Appointment = appointment,
     Consultation = consultation,
+    Treatment = treatment,
     VitalSigns = vital_signs,
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,
+    Payer = payer,
+    InsurancePolicy = insurance_policy,
     ProcessFailure = process_failure,
 }

@@ -17,15 +17,18 @@ pub mod access;
 pub mod appointment;
 pub mod consultation;
 pub mod department;
+pub mod insurance_policy;
 pub mod medication;
 pub mod medication_lot;
 pub mod patient;
+pub mod payer;
 pub mod permission;
 pub mod prescription;
 pub mod process_failure;
 pub mod role;
 pub mod room;
 pub mod session;
+pub mod treatment;
 pub mod user;
 pub mod vital_signs;
 

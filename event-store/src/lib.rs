@@ -52,7 +52,7 @@ pub use metadata::{Actor, Metadata, Subject};
 pub use postgres::{PgEventStore, PgLog, PgOptions};
 pub use process::{Leading, ProcessStore, Timer};
 pub use recorded::{Opened, Position, Recorded};
-pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport};
+pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport, Progress};
 pub use store::{Booked, EventStore, Snapshot, Span, Wanted};
 pub use upcast::{Upcast, Upcasters};
 pub use vault::{KeyTable, MasterKey, Vault, VaultError, reveal};

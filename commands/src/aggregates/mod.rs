@@ -3,14 +3,17 @@
 pub mod appointment;
 pub mod consultation;
 pub mod department;
+pub mod insurance_policy;
 pub mod medication;
 pub mod medication_lot;
 pub mod patient;
+pub mod payer;
 pub mod prescription;
 pub(crate) mod process_failure;
 pub mod role;
 pub mod room;
 pub mod session;
+pub mod treatment;
 pub mod user;
 pub mod vital_signs;
 
@@ -30,8 +33,11 @@ pub(crate) fn register(registry: &mut Registry) {
     patient::register(registry);
     appointment::register(registry);
     consultation::register(registry);
+    treatment::register(registry);
     vital_signs::register(registry);
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
+    payer::register(registry);
+    insurance_policy::register(registry);
 }

@@ -1,12 +1,13 @@
 use crate::patient::CancelAppointmentsOfDeceased;
 use crate::{Failure, Happened, Process, Reaction};
 
-/// Cancels the open appointments of a patient who has died.
+/// Cancels the open appointments of a person who has died. A merge may tell that a person has died whose appointments
+/// are in the other record.
 pub(super) struct AfterDeath;
 
 impl Process for AfterDeath {
     const NAME: &'static str = "after-death";
-    const ON: &'static [&'static str] = &["patient.death_recorded"];
+    const ON: &'static [&'static str] = &["patient.death_recorded", "patient.duplicate_merged"];
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
         let patient_id = happened.stream_id.into();

@@ -13,7 +13,7 @@ use hims_domain::{AppointmentId, DepartmentId, PatientId, Personal, RoomId, User
 use super::{CancelAppointment, Refusal};
 use crate::department::open_department;
 use crate::machinery::command::existing;
-use crate::patient::check_alive;
+use crate::patient::{check_alive, reads_person};
 use crate::user::{check_provider, reads_named};
 use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Target, refuse};
 
@@ -132,16 +132,15 @@ impl Visit {
     }
 
     fn reads(&self, found: &Found) -> Reads {
-        let reads = Reads::nothing()
-            .stream::<Patient>(self.patient_id)
-            .maybe::<Room>(self.room_id)
-            .maybe::<Department>(self.department(found));
+        let reads = Reads::nothing().maybe::<Room>(self.room_id).maybe::<Department>(self.department(found));
+        let reads = reads_person(reads, self.patient_id, found);
         reads_named(reads, Some(self.provider_id), found)
     }
 
     fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
         check_duration(slot)?;
-        check_alive(ctx.named::<Patient>(self.patient_id, "/patient_id")?, ctx.now)?;
+        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        check_alive(self.patient_id, ctx)?;
         check_provider(ctx, self.provider_id, "/provider_id", self.patient_id, SEES_PATIENTS)?;
         check_room(ctx, self.room_id)?;
         let department_id = self.department(ctx.found);
@@ -232,13 +231,16 @@ impl Command for RescheduleAppointment {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed)
+    }
+
     fn reads(&self, state: Option<&Appointment>, found: &Found) -> Reads {
         let Some(appointment) = state else { return Reads::nothing() };
         let Ok(after) = self.changes.clone().apply(&Arrangement::of(appointment)) else { return Reads::nothing() };
-        let reads = Reads::nothing()
-            .stream::<Patient>(appointment.patient_id)
-            .maybe::<Department>(after.department(appointment, found))
-            .maybe::<Room>(after.room_id);
+        let reads =
+            Reads::nothing().maybe::<Department>(after.department(appointment, found)).maybe::<Room>(after.room_id);
+        let reads = reads_person(reads, appointment.patient_id, found);
         reads_named(reads, Some(after.provider_id), found)
     }
 
@@ -252,9 +254,7 @@ impl Command for RescheduleAppointment {
         if after == before {
             return Ok(Decision::nothing());
         }
-        if let Some(patient) = ctx.found.get::<Patient>(appointment.patient_id) {
-            check_alive(patient, ctx.now)?;
-        }
+        check_alive(appointment.patient_id, ctx)?;
         let slot = after.slot();
         check_duration(slot)?;
         if after.starts_at != before.starts_at {

@@ -55,7 +55,7 @@ impl Process for Rooms {
             department::Event::Changed(_) => {
                 vec![Reaction::command(ConfirmAppointment { appointment_id: id(404) })]
             }
-            department::Event::Closed => Vec::new(),
+            department::Event::Closed | department::Event::Reopened => Vec::new(),
         })
     }
 

@@ -1,4 +1,5 @@
 mod arrival;
+mod hidden;
 mod rescheduling;
 
 use hims_domain::appointment::{Priority, Scheduled, Slot};

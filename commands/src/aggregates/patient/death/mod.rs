@@ -4,11 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Status};
 use hims_domain::patient::{Death, Event, Patient};
 use hims_domain::permission::Update;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use hims_domain::{PatientId, Personal, described};
 
-use super::{Refusal, not_erased};
-use crate::machinery::command::existing;
+use super::{Refusal, not_erased, person, reads_person, records_of};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
@@ -22,29 +21,32 @@ described! {
         pub death: Death,
     }
 
-    /// Revokes a death that was recorded by mistake. Appointments that were cancelled because of the death stay
-    /// cancelled.
+    /// Revokes a death that was recorded by mistake, in every record of the person. Appointments that were cancelled
+    /// because of the death stay cancelled.
     pub struct RevokePatientDeath {
         /// Which patient.
         pub patient_id: PatientId,
         /// Why the death is revoked.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 
-    /// Cancels the open appointments of a patient who has died, from the time of the death on. Does nothing if the
-    /// death was revoked. The process `after-death` gives the command.
+    /// Cancels the open appointments of a person who has died, from the time of the death on, in whichever record of the
+    /// person they are. Does nothing if nobody has died or the death was revoked. The process `after-death` gives the
+    /// command.
     pub struct CancelAppointmentsOfDeceased {
-        /// Which patient.
+        /// Which patient; any record of the person.
         pub patient_id: PatientId,
     }
 }
 
-/// Refuses what is not done for a patient who has died.
+/// Refuses what is not done for a person who has died, given a record of the person. The command looks up the records
+/// with [`reads_person`].
 ///
 /// # Errors
-/// When the patient was dead at the time.
-pub(crate) fn check_alive(patient: &Patient, at: DateTime<Utc>) -> Result<(), Refused> {
-    if patient.is_deceased(at) { refuse(Refusal::Deceased) } else { Ok(()) }
+/// When the person was dead at the time of the command.
+pub(crate) fn check_alive(id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
+    let is_dead = person(id, ctx.found).iter().any(|it| it.is_deceased(ctx.now));
+    if is_dead { refuse(Refusal::Deceased) } else { Ok(()) }
 }
 
 impl Command for RecordPatientDeath {
@@ -87,19 +89,27 @@ impl Command for RevokePatientDeath {
         Target::existing(self.patient_id)
     }
 
-    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        match not_erased(state)?.death {
-            Some(_) => Ok(Decision::event(Event::DeathRevoked { reason: self.reason })),
-            None => Ok(Decision::nothing()),
-        }
+    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+        let duplicates = state.into_iter().flat_map(|it| it.duplicates.iter().copied());
+        duplicates.fold(Reads::nothing(), Reads::stream::<Patient>)
+    }
+
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        let revoked = || Event::DeathRevoked { reason: self.reason.clone() };
+        let own = patient.death.as_ref().map_or_else(Decision::nothing, |_| Decision::event(revoked()));
+        let is_dead = |id: &PatientId| ctx.found.get::<Patient>(*id).is_some_and(|it| it.death.is_some());
+        let duplicates = patient.duplicates.iter().copied().filter(is_dead);
+        Ok(duplicates.fold(own, |decision, id| decision.also::<Patient>(id, revoked())))
     }
 }
 
-/// The time in which appointments of a patient may lie that the patient's death has made pointless: from the death on,
-/// for longer than anybody schedules ahead. `None` for a patient who has not died or was erased.
-fn after_death(patient: &Patient) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+/// The time in which appointments of a person may lie that the person's death has made pointless: from the death on, for
+/// longer than anybody schedules ahead. `None` for a person who has not died or was erased.
+fn after_death(id: PatientId, found: &Found) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     const LONGER_THAN_ANYBODY_SCHEDULES: TimeDelta = TimeDelta::days(200 * 365);
-    let deceased_at = *patient.death.as_ref()?.deceased_at.known()?;
+    let deaths = person(id, found).into_iter().filter_map(|it| it.death.as_ref()?.deceased_at.known().copied());
+    let deceased_at = deaths.min()?;
     Some((deceased_at, deceased_at + LONGER_THAN_ANYBODY_SCHEDULES))
 }
 
@@ -112,16 +122,17 @@ impl Command for CancelAppointmentsOfDeceased {
         Target::existing(self.patient_id)
     }
 
-    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
-        match state.and_then(after_death) {
-            Some((from, until)) => Reads::nothing().booked::<Appointment>(self.patient_id, from, until),
-            None => Reads::nothing(),
-        }
+    fn reads(&self, _: Option<&Patient>, found: &Found) -> Reads {
+        let reads = reads_person(Reads::nothing(), self.patient_id, found);
+        let Some((from, until)) = after_death(self.patient_id, found) else { return reads };
+        let records = records_of(self.patient_id, found).into_iter();
+        records.fold(reads, |reads, id| reads.booked::<Appointment>(id, from, until))
     }
 
-    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let Some((from, until)) = after_death(existing(state)?) else { return Ok(Decision::nothing()) };
-        let bookings = ctx.found.booked::<Appointment>(self.patient_id, from, until);
+    fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let Some((from, until)) = after_death(self.patient_id, ctx.found) else { return Ok(Decision::nothing()) };
+        let records = records_of(self.patient_id, ctx.found).into_iter();
+        let bookings = records.flat_map(|id| ctx.found.booked::<Appointment>(id, from, until));
         let open = bookings
             .filter(|(_, it)| matches!(it.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn))
             .map(|(booking, _)| booking.owner);
