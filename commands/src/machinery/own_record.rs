@@ -72,8 +72,9 @@ mod tests {
     use hims_domain::patient::Patient;
     use hims_domain::prescription::Prescription;
     use hims_domain::role::Permissions;
+    use hims_domain::treatment::Treatment;
     use hims_domain::vital_signs::VitalSigns;
-    use hims_testing::sample_with;
+    use hims_testing::{patched, sample_with};
     use serde_json::{Value, json};
 
     use crate::testing::samples::{
@@ -84,6 +85,11 @@ mod tests {
 
     const ALLERGY: u128 = 40;
     const VITAL_SIGNS: u128 = 41;
+    const TREATMENT: u128 = 42;
+    // The parts of the consultation, as its golden events name them.
+    const STEP: u128 = 0x51;
+    const SYMPTOM: u128 = 0x61;
+    const DIAGNOSIS: u128 = 0x71;
 
     fn id(number: u128) -> Value {
         json!(uuid::Uuid::from_u128(number))
@@ -101,7 +107,13 @@ mod tests {
         world.has::<Patient>(PATIENT, [registered(), allergic]).await;
         world.has::<Medication>(MEDICATION, [added_medication()]).await;
         let started = json!({"patient_id": PATIENT, "started_at": "2026-11-23T09:00:00Z", "appointment_id": null});
-        world.has::<Consultation>(CONSULTATION, [sample_with::<Consultation>("started", started)]).await;
+        let started = sample_with::<Consultation>("started", started);
+        let [symptom, diagnosis] = ["symptom_recorded", "diagnosis_recorded"]
+            .map(|event| sample_with::<Consultation>(event, of_patient.clone()));
+        world.has::<Consultation>(CONSULTATION, [started, symptom, diagnosis]).await;
+        let planned =
+            sample_with::<Treatment>("planned", json!({"patient_id": PATIENT, "consultation_id": CONSULTATION}));
+        world.has::<Treatment>(uuid::Uuid::from_u128(TREATMENT), [planned]).await;
         let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
         world.has::<VitalSigns>(uuid::Uuid::from_u128(VITAL_SIGNS), measured).await;
         world.has::<Prescription>(PRESCRIPTION, [written, sent]).await;
@@ -112,24 +124,55 @@ mod tests {
     fn requests() -> BTreeMap<&'static str, Value> {
         let of_consultation = json!({"consultation_id": CONSULTATION, "plan": "rest"});
         let of_prescription = || json!({"prescription_id": PRESCRIPTION});
+        let of_step = || json!({"consultation_id": CONSULTATION, "step_id": id(STEP)});
+        let of_treatment = || json!({"treatment_id": id(TREATMENT)});
+        let with_reason = |of: Value| patched(of, json!({"reason": "mistaken"}));
+        let diagnosis = json!({"consultation_id": CONSULTATION, "code": "J06.9", "description": "Cold",
+                               "diagnosis_type": "final"});
+        let treatment = json!({"consultation_id": CONSULTATION, "treatment_type": "procedure", "description": "Rest"});
+        let symptom = json!({"consultation_id": CONSULTATION, "name": "Cough"});
+        let retracted = json!({"consultation_id": CONSULTATION, "symptom_id": id(SYMPTOM), "reason": "mistaken"});
+        let amended = json!({"consultation_id": CONSULTATION, "reason": "mistaken", "findings": {"plan": "rest"}});
+        let changed = json!({"consultation_id": CONSULTATION, "diagnosis_id": id(DIAGNOSIS), "notes": "fever"});
         let order = json!({"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"});
         BTreeMap::from([
+            ("add-consultation-step", json!({"consultation_id": CONSULTATION, "step_type": "vitals"})),
+            ("amend-consultation", amended),
             ("cancel-consultation", json!({"consultation_id": CONSULTATION, "reason": "left"})),
             ("cancel-prescription", json!({"prescription_id": PRESCRIPTION, "reason": "left"})),
             ("change-allergy", json!({"patient_id": PATIENT, "allergy_id": id(ALLERGY), "severity": "mild"})),
+            ("change-diagnosis", changed),
             ("complete-consultation", json!({"consultation_id": CONSULTATION})),
+            ("complete-consultation-step", of_step()),
+            ("complete-treatment", of_treatment()),
             ("dispense-prescription", of_prescription()),
+            ("hold-treatment", of_treatment()),
             ("mark-prescription-ready", of_prescription()),
+            ("mark-treatment-entered-in-error", with_reason(of_treatment())),
+            ("mark-treatment-not-done", with_reason(of_treatment())),
             ("mark-vital-signs-entered-in-error", json!({"vital_signs_id": id(VITAL_SIGNS), "reason": "mistyped"})),
+            ("plan-treatment", treatment),
             ("record-allergy", json!({"patient_id": PATIENT, "allergen_type": "food", "allergen_name": "Nuts"})),
+            ("record-diagnosis", diagnosis),
             ("record-external-dispensing", of_prescription()),
             ("record-patient-death", json!({"patient_id": PATIENT, "deceased_at": "2026-11-22T20:00:00Z"})),
             ("record-findings", of_consultation),
+            ("record-symptom", symptom),
             ("record-vital-signs", json!({"patient_id": PATIENT, "heart_rate": 60})),
+            ("resume-treatment", of_treatment()),
             ("retire-allergy", json!({"patient_id": PATIENT, "allergy_id": id(ALLERGY), "reason": "tested"})),
             ("revoke-patient-death", json!({"patient_id": PATIENT, "reason": "a namesake"})),
+            ("retract-symptom", retracted),
+            ("reverse-dispensing", with_reason(of_prescription())),
             ("send-prescription-to-pharmacy", of_prescription()),
+            ("sign-consultation", json!({"consultation_id": CONSULTATION})),
+            ("skip-consultation-step", with_reason(of_step())),
             ("start-consultation", json!({"patient_id": PATIENT})),
+            ("start-consultation-step", of_step()),
+            ("start-treatment", of_treatment()),
+            ("stop-treatment", with_reason(of_treatment())),
+            ("undo-consultation-start", json!({"consultation_id": CONSULTATION, "reason": "mistaken"})),
+            ("undo-prescription-ready", with_reason(of_prescription())),
             ("write-prescription", json!({"patient_id": PATIENT, "items": [order], "confirm_unit": true})),
         ])
     }
@@ -168,8 +211,16 @@ mod tests {
                 Failure::Refused(refused) => refused.code,
                 other => panic!("{name}: {other}"),
             });
-            // The prescription was sent already, and there is no stock.
-            let expected = if name == "dispense-prescription" { Some("insufficient-stock") } else { None };
+            // What these commands need besides a patient who is somebody else is not there.
+            let expected = match name {
+                "amend-consultation" => Some("not-completed"),
+                "complete-consultation" => Some("open-steps"),
+                "dispense-prescription" => Some("insufficient-stock"),
+                "hold-treatment" | "resume-treatment" | "stop-treatment" => Some("wrong-status"),
+                "reverse-dispensing" => Some("nothing-dispensed"),
+                "sign-consultation" => Some("other-provider"),
+                _ => None,
+            };
             assert_eq!(code, expected, "{name}");
         }
     }
