@@ -93,7 +93,9 @@ aggregates! {
     Appointment = appointment,
     Consultation = consultation,
     VitalSigns = vital_signs,
+    MedicalHistory = medical_history,
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,
+    MedicationList = medication_list,
 }

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 13] = [
+const STREAMS: [(&str, &[&str]); 15] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -29,14 +29,16 @@ const STREAMS: [(&str, &[&str]); 13] = [
     ("appointment", &["scheduled"]),
     ("consultation", &["started"]),
     ("vital_signs", &["recorded"]),
+    ("medical_history", &["recorded"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
+    ("medication_list", &["prescribed", "added"]),
     ("access", &["login_failed"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 16] = [
+const REFERENCES: [(&str, &str); 17] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -45,6 +47,7 @@ const REFERENCES: [(&str, &str); 16] = [
     ("head_user_id", "user"),
     ("reported_by", "user"),
     ("recorded_by", "user"),
+    ("reconciled_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),

@@ -36,6 +36,13 @@ impl FirstSeen {
             see(written, gathered.resolve("Patient", origin, &request.subject));
             see(written, gathered.practitioner(origin, &request.requester));
         }
+        for found in gathered.immunizations.iter() {
+            let given = found.resource.occurrence_date_time.as_deref();
+            see(given, gathered.resolve("Patient", &found.origin, &found.resource.patient));
+            for performer in &found.resource.performer {
+                see(given, gathered.practitioner(&found.origin, &performer.actor));
+            }
+        }
         for found in gathered.allergies.iter() {
             let recorded = found.resource.recorded_date.as_deref();
             see(recorded, gathered.resolve("Patient", &found.origin, &found.resource.patient));

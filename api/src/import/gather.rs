@@ -18,8 +18,8 @@ use super::meaning;
 use super::reason::Reason;
 use super::references::{self, Identity, Origin, References, derived, identity};
 use super::resources::{
-    AllergyIntolerance, Encounter, Head, Medication, MedicationRequest, Names, Observation, Organization, Patient,
-    Practitioner, PractitionerRole,
+    AllergyIntolerance, Encounter, Head, Immunization, Medication, MedicationRequest, Names, Observation, Organization,
+    Patient, Practitioner, PractitionerRole,
 };
 use super::summary::{Fate, Summary};
 use super::unread;
@@ -155,6 +155,7 @@ pub(super) struct Gathered {
     pub(super) allergies: Resources<AllergyIntolerance>,
     pub(super) encounters: Resources<Encounter>,
     pub(super) observations: Resources<Observation>,
+    pub(super) immunizations: Resources<Immunization>,
     pub(super) medications: Resources<Medication>,
     pub(super) medication_requests: Resources<MedicationRequest>,
     references: References,
@@ -232,6 +233,7 @@ impl Gathered {
             "AllergyIntolerance" => self.allergies.add(read, paths),
             "Encounter" => self.encounters.add(read, paths),
             "Observation" => self.observations.add(read, paths),
+            "Immunization" => self.immunizations.add(read, paths),
             "Medication" => self.medications.add(read, paths),
             "MedicationRequest" => self.medication_requests.add(read, paths),
             _ => Err(Reason::NotPartOfTheRecord),
@@ -292,6 +294,7 @@ fn is_read(kind: &str) -> bool {
         "AllergyIntolerance",
         "Encounter",
         "Observation",
+        "Immunization",
         "Medication",
         "MedicationRequest",
         "MedicationOrder",

@@ -6,7 +6,8 @@
 //! - `gather` holds each resource once, with the `references` between the resources. `identity` and `persons` tell who
 //!   is the same; `choice` takes what is current, `calendar` reads times.
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
-//!   `vital_signs` (with `measurement` and `units`), `medication`, `medication_request` (with `dosage` and `regimen`).
+//!   `vital_signs` (with `measurement` and `units`), `history` (immunizations and tobacco), `medication`,
+//!   `medication_request` (with `dosage` and `regimen`).
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
 //!
@@ -24,6 +25,7 @@ mod encounter;
 mod files;
 mod first_seen;
 mod gather;
+mod history;
 mod identity;
 mod kept;
 mod meaning;

@@ -41,12 +41,14 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "nurse",
         display_name: "Nurse",
         description: "Clinical support staff",
-        create: &[Create::VitalSigns, Create::PatientNotes, Create::Allergies],
+        create: &[Create::VitalSigns, Create::PatientNotes, Create::Allergies, Create::MedicalHistory],
         read: &[Read::AssignedPatients, Read::Staff],
         update: &[
             Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
+            Update::MedicalHistory,
+            Update::MedicationList,
             Update::AppointmentStatus,
             Update::OwnProfile,
         ],
@@ -62,6 +64,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::LabOrders,
             Create::VitalSigns,
             Create::Allergies,
+            Create::MedicalHistory,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[
@@ -69,6 +72,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::TreatmentPlans,
             Update::VitalSigns,
             Update::Allergies,
+            Update::MedicalHistory,
+            Update::MedicationList,
             Update::AppointmentStatus,
             Update::PrescriptionStatus,
             Update::OwnProfile,
@@ -81,7 +86,13 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         description: "Medication dispensing",
         create: &[Create::MedicationDispensing, Create::Inventory, Create::Medications],
         read: &[Read::Prescriptions, Read::Inventory, Read::Staff],
-        update: &[Update::PrescriptionStatus, Update::InventoryLevels, Update::Medications, Update::OwnProfile],
+        update: &[
+            Update::PrescriptionStatus,
+            Update::InventoryLevels,
+            Update::Medications,
+            Update::MedicationList,
+            Update::OwnProfile,
+        ],
         ..NOTHING
     },
     SystemRole {

@@ -3,7 +3,9 @@
 pub mod appointment;
 pub mod consultation;
 pub mod department;
+pub mod medical_history;
 pub mod medication;
+pub mod medication_list;
 pub mod medication_lot;
 pub mod patient;
 pub mod prescription;
@@ -30,7 +32,9 @@ pub(crate) fn register(registry: &mut Registry) {
     appointment::register(registry);
     consultation::register(registry);
     vital_signs::register(registry);
+    medical_history::register(registry);
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
+    medication_list::register(registry);
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 pub(crate) mod claims;
+pub(crate) mod coding;
 pub(crate) mod command;
 pub(crate) mod context;
 pub(crate) mod decision;

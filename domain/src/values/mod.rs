@@ -3,6 +3,7 @@
 //! Reading a value normalises the value where possible (an e-mail address to lower case, a country to its code) and
 //! never fails because of a rule. [`Described::check`](crate::Described::check) reports a value that breaks its rule.
 
+pub mod coding;
 mod contact;
 mod country;
 mod date;

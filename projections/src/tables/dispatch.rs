@@ -11,8 +11,8 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointments, consultations, departments, inventory, medications, patients, prescriptions, roles, rooms, sessions,
-    users, vital_signs,
+    appointments, consultations, departments, inventory, medical_history, medications, patient_medications, patients,
+    prescriptions, roles, rooms, sessions, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -75,14 +75,16 @@ aggregates! {
     session::Session => sessions::project { sessions: SessionRow (stream), users },
     room::Room => rooms::project { rooms: RoomRow (stream) },
     patient::Patient => patients::project {
-        patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow,
+        patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow, contacts: ContactRow,
     },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
     consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
+    medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
+    medication_list::MedicationList => patient_medications::project { taken: PatientMedicationRow },
 }
 
 impl<'e> AllChanges<'e> {

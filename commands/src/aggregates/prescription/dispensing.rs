@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Refusal;
 use super::allergies::{Alerts, against};
+use crate::aggregates::medication_list::{after_dispensing, check_dispensable, reads_list};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
 use crate::user::not_oneself;
@@ -94,7 +95,8 @@ impl Command for DispensePrescription {
     }
 
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
-        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
+        let patient_id = state.map(|it| it.patient_id);
+        let reads = reads_list(Reads::nothing().maybe::<Patient>(patient_id), patient_id);
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
         lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
             let medication_id = line.item.order.medication_id;
@@ -115,9 +117,11 @@ impl Command for DispensePrescription {
             return Err(Refused::wrong_status::<Prescription>(prescription.status));
         }
         not_oneself(ctx, prescription.patient_id)?;
+        let asked_for = || prescription.lines.iter().filter(|line| self.asks_for(line));
+        check_dispensable(ctx, prescription.patient_id, asked_for())?;
         let mut dispensing = InHand::new(ctx);
         if self.items.is_none() {
-            for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
+            for line in asked_for() {
                 dispensing.give(line, line.outstanding(), None)?;
             }
         }
@@ -130,7 +134,8 @@ impl Command for DispensePrescription {
             let outstanding = dispensing.outstanding(line);
             dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
         }
-        dispensing.decide(prescription, self.overrides(prescription, ctx)?)
+        let decision = dispensing.decide(prescription, self.overrides(prescription, ctx)?)?;
+        Ok(after_dispensing(decision, ctx, prescription.patient_id, asked_for()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
-use hims_domain::permission::Create;
+use hims_domain::permission::{Create, Update};
 use hims_domain::prescription::{Dispensing, Event, Item, Order, Prescription, Priority, Status, Written};
 use hims_domain::values::{LongText, PrescriptionNumber, Unit};
 use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, described};
@@ -20,6 +20,7 @@ pub use dispensing::{DispenseItem, DispensePrescription};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
+use super::medication_list::{after_cancelling, after_dispensing, after_writing, reads_list};
 use super::medication_lot::check_quantity;
 use super::user::{acting, not_oneself, reads_named};
 use crate::machinery::command::existing;
@@ -83,6 +84,14 @@ described! {
         pub prescription_id: PrescriptionId,
     }
 
+    /// Cancels a prescription, so that nothing more is dispensed. On the patient's medication list, what was not
+    /// dispensed is stopped.
+    pub struct CancelPrescription {
+        /// Which prescription.
+        pub prescription_id: PrescriptionId,
+        /// Why the prescription is cancelled.
+        pub reason: Personal<LongText>,
+    }
 }
 
 steps! {
@@ -95,15 +104,6 @@ steps! {
     /// Records that a prescription is ready to be fetched.
     MarkPrescriptionReady = "mark-prescription-ready" needs Create::MedicationDispensing
         moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady;
-
-    /// Cancels a prescription, so that nothing more is dispensed.
-    CancelPrescription = "cancel-prescription" needs Update::PrescriptionStatus
-        with {
-            /// Why the prescription is cancelled.
-            reason: Personal<LongText>,
-        }
-        moves status from [Status::Pending | Status::SentToPharmacy | Status::Ready] to [Status::Cancelled]
-        by Event::Cancelled { reason };
 }
 
 impl Claims for Prescription {
@@ -154,7 +154,7 @@ impl Command for WritePrescription {
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
         let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Consultation>(self.consultation_id);
-        let reads = reads_named(reads, self.provider_id, found);
+        let reads = reads_list(reads_named(reads, self.provider_id, found), Some(self.patient_id));
         self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
 
@@ -199,7 +199,35 @@ impl Command for WritePrescription {
             notes: self.notes,
             items,
         };
-        Ok(new_units.introduce(Decision::event(Event::Written(written))))
+        let items = written.items.clone();
+        let decision = new_units.introduce(Decision::event(Event::Written(written)));
+        after_writing(decision, ctx, (ctx.id.into(), self.patient_id), &items)
+    }
+}
+
+impl Command for CancelPrescription {
+    const NAME: &'static str = "cancel-prescription";
+    const PERMISSION: Permission = Permission::Update(Update::PrescriptionStatus);
+    type Aggregate = Prescription;
+
+    fn target(&self) -> Target {
+        Target::existing(self.prescription_id)
+    }
+
+    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
+        reads_list(Reads::nothing(), state.map(|it| it.patient_id))
+    }
+
+    fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
+        let prescription = existing(state)?;
+        match prescription.status {
+            Status::Cancelled => Ok(Decision::nothing()),
+            Status::Pending | Status::SentToPharmacy | Status::Ready => {
+                let decision = Decision::event(Event::Cancelled { reason: self.reason.clone() });
+                Ok(after_cancelling(decision, ctx, prescription, self.reason))
+            }
+            status @ Status::Dispensed => Err(Refused::wrong_status::<Prescription>(status)),
+        }
     }
 }
 
@@ -212,16 +240,21 @@ impl Command for RecordExternalDispensing {
         Target::existing(self.prescription_id)
     }
 
+    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
+        reads_list(Reads::nothing(), state.map(|it| it.patient_id))
+    }
+
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
         not_oneself(ctx, prescription.patient_id)?;
-        let open = prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO);
-        let dispensed = open.map(|it| Dispensing { item_id: it.item.id, lot_id: None, quantity: it.outstanding() });
+        let open = || prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO);
+        let dispensed = open().map(|it| Dispensing { item_id: it.item.id, lot_id: None, quantity: it.outstanding() });
         match prescription.status {
             Status::Dispensed => Ok(Decision::nothing()),
             Status::Pending | Status::SentToPharmacy | Status::Ready => {
                 let (dispensed, overrides) = (dispensed.collect(), Vec::new());
-                Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
+                let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes: true });
+                Ok(after_dispensing(decision, ctx, prescription.patient_id, open()))
             }
             status @ Status::Cancelled => Err(Refused::wrong_status::<Prescription>(status)),
         }
