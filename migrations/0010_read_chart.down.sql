@@ -8,4 +8,4 @@ begin
         create or replace view assigned_patients as select null::uuid as patient_id where false;
     end if;
 end $$;
-drop table if exists patient_medications, medical_history, emergency_contacts;
+drop table if exists patient_medications, medication_lists, medical_history, emergency_contacts;

@@ -54,8 +54,21 @@ create index idx_medical_history_type on medical_history (history_type);
 create index idx_medical_history_code on medical_history (code);
 create index idx_medical_history_recorded_by on medical_history (recorded_by, patient_id);
 
+create table medication_lists (
+    id            uuid        not null primary key,
+    patient_id    uuid        not null references patients (id) deferrable initially deferred,
+    reconciled_at timestamptz,
+    reconciled_by uuid        references users (id) deferrable initially deferred,
+    version       integer     not null,
+    created_at    timestamptz not null,
+    updated_at    timestamptz not null,
+    unique (patient_id) deferrable initially deferred
+);
+create index idx_medication_lists_reconciled_by on medication_lists (reconciled_by);
+
 create table patient_medications (
     id                   uuid        not null primary key,
+    medication_list_id   uuid        not null references medication_lists (id) deferrable initially deferred,
     patient_id           uuid        not null references patients (id) deferrable initially deferred,
     medication_id        uuid        references medications (id) deferrable initially deferred,
     prescription_item_id uuid        references prescription_items (id) deferrable initially deferred,
@@ -81,6 +94,7 @@ create table patient_medications (
     check (num_nonnulls(medication_id, medication_name) = 1),
     check ((source = 'prescribed_here') = (prescription_item_id is not null))
 );
+create index idx_patient_medications_list on patient_medications (medication_list_id);
 create index idx_patient_medications_patient on patient_medications (patient_id, status);
 create index idx_patient_medications_status on patient_medications (status);
 create index idx_patient_medications_medication on patient_medications (medication_id);
@@ -109,4 +123,5 @@ create or replace view assigned_patients as
 select hims_identity.readable('emergency_contacts', 'all_patients', 'assigned', 'own');
 -- Patients do not see what was entered about them in error.
 select hims_identity.readable('medical_history', 'clinical_records', 'assigned', 'own where status = ''recorded''');
+select hims_identity.readable('medication_lists', 'clinical_records', 'assigned', 'prescribed', 'own');
 select hims_identity.readable('patient_medications', 'clinical_records', 'assigned', 'prescribed', 'own');

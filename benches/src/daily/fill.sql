@@ -142,9 +142,13 @@ select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 %
        pg_temp.key(11, n % 2000), false, 20, 'tablet', true, 'active', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 
-insert into patient_medications (id, patient_id, medication_id, prescription_item_id, status, source, version,
-                                 created_at, updated_at)
-select pg_temp.key(17, n), pg_temp.key(5, n / 2 * 7919 % {patients}), pg_temp.key(11, n % 2000), pg_temp.key(12, n),
+insert into medication_lists (id, patient_id, version, created_at, updated_at)
+select pg_temp.key(18, n), pg_temp.key(5, n), 1, now(), now() from generate_series(0::bigint, {patients} - 1) n;
+
+insert into patient_medications (id, medication_list_id, patient_id, medication_id, prescription_item_id, status, source,
+                                 version, created_at, updated_at)
+select pg_temp.key(17, n), pg_temp.key(18, n / 2 * 7919 % {patients}), pg_temp.key(5, n / 2 * 7919 % {patients}),
+       pg_temp.key(11, n % 2000), pg_temp.key(12, n),
        (array['completed', 'active', 'completed', 'stopped'])[n % 4 + 1], 'prescribed_here', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 

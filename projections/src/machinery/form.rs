@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["2e40a9874ed0ab2c16fec79e48e948c6cc8eea3435b09850bdbc120b3e6305fc"];
+pub const GOLDEN_ROWS: &[&str] = &["7ff3f17c4af74433d9bd1ec1ada0269499eb312288acf56a9195c757fc43f701"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =

@@ -84,7 +84,9 @@ aggregates! {
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
-    medication_list::MedicationList => patient_medications::project { taken: PatientMedicationRow },
+    medication_list::MedicationList => patient_medications::project {
+        medication_lists: MedicationListRow (stream), taken: PatientMedicationRow,
+    },
 }
 
 impl<'e> AllChanges<'e> {

@@ -10,6 +10,22 @@ use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 
 table! {
+    /// One row per medication list: that of a patient for whom something was prescribed, or who takes something else.
+    MedicationListRow in "medication_lists",
+    readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
+    stamped {
+        /// The list.
+        id: Uuid [indexed],
+        /// The patient.
+        patient_id: Uuid [indexed],
+        /// When somebody last went through the list with the patient.
+        reconciled_at: Option<DateTime<Utc>>,
+        /// The user who went through the list then.
+        reconciled_by: Option<Uuid> [indexed],
+    }
+}
+
+table! {
     /// One row per medication that a patient takes or took.
     PatientMedicationRow in "patient_medications",
     readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
@@ -17,6 +33,8 @@ table! {
     indexes [(patient_id, status)] {
         /// The entry of the patient's medication list.
         id: Uuid [indexed],
+        /// The patient's medication list.
+        medication_list_id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
         /// The product of the catalogue; null if the catalogue does not have the medication.
@@ -81,6 +99,7 @@ fn new_row(
 ) -> PatientMedicationRow {
     let mut row = PatientMedicationRow {
         id: entry_id.into(),
+        medication_list_id: event.stream_id,
         patient_id: patient_id.into(),
         medication_id: None,
         prescription_item_id: origin.item_id().map(Uuid::from),
@@ -104,7 +123,41 @@ fn new_row(
     row
 }
 
-pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, PatientMedicationRow>) {
+/// What an event does to the row of the list, which begins with the first entry.
+fn project_list<'e>(event: &Projected<'e, Event>, lists: &mut Changes<'e, MedicationListRow>) {
+    match event.data {
+        Event::Prescribed { patient_id, .. } | Event::Added { patient_id, .. } if event.version == 1 => {
+            lists.insert(MedicationListRow {
+                id: event.stream_id,
+                patient_id: (*patient_id).into(),
+                reconciled_at: None,
+                reconciled_by: None,
+                stamps: event.stamps(),
+            });
+        }
+        Event::Reconciled { reconciled_by, reconciled_at, .. } => lists.change(event, |row| {
+            row.reconciled_at = Some(*reconciled_at);
+            row.reconciled_by = reconciled_by.map(Uuid::from);
+        }),
+        Event::Prescribed { .. }
+        | Event::Dispensed { .. }
+        | Event::PrescriptionCancelled { .. }
+        | Event::Added { .. }
+        | Event::Changed { .. }
+        | Event::Held { .. }
+        | Event::Resumed { .. }
+        | Event::Stopped { .. }
+        | Event::Completed { .. }
+        | Event::MarkedEnteredInError { .. } => lists.touch(event),
+    }
+}
+
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    lists: &mut Changes<'e, MedicationListRow>,
+    rows: &mut Changes<'e, PatientMedicationRow>,
+) {
+    project_list(event, lists);
     let mut move_to = |id: MedicationEntryId, status: Status, reason: Option<&'e Personal<LongText>>| {
         rows.change_row(event, id, move |row| {
             row.status = status.to_string();

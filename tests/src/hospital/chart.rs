@@ -279,6 +279,12 @@ async fn a_reconciliation_forgets_nothing_and_is_seen_on_the_list() {
     assert_eq!((&of(&ids[0])["status"], &of(&ids[1])["status"]), (&json!("active"), &json!("stopped")));
     assert_eq!(of(&ids[1])["stop_reason"], "interacts");
     assert!(rows.iter().all(|it| it["reconciled_by"] == json!(demo::user(demo::DOCTOR))));
+    let list = doctor.row("medication-lists", &begun.id()).await;
+    assert_eq!((&list["reconciled_by"], &list["version"]), (&json!(demo::user(demo::DOCTOR)), &json!(3)));
+    // The history of the list is read like the list.
+    let history = doctor.items(&format!("events?stream_id={}", begun.id())).await;
+    assert_eq!(history.len(), 3);
+    assert_eq!(history[0]["data"]["taken"]["dose"], "one cup");
 }
 
 /// A patient whose key is destroyed keeps a list, in which no name can be read.
