@@ -107,7 +107,9 @@ impl EmergencyContacts {
     /// Adds a contact, or replaces the contact with the same id, and brings all contacts into an order.
     pub(crate) fn put(&mut self, id: EmergencyContactId, contact: EmergencyContact, order: &[EmergencyContactId]) {
         // The contact that came with demographics has the one id of the order that no other contact has.
-        order.iter().filter(|other| **other != id).for_each(|other| self.name(*other));
+        for other in order.iter().filter(|other| **other != id) {
+            self.name(*other);
+        }
         self.0.retain(|it| it.id != Some(id));
         self.0.push(Listed { id: Some(id), contact });
         self.arrange(order);
@@ -115,7 +117,9 @@ impl EmergencyContacts {
 
     /// Brings the contacts into an order. A contact that is not in the order goes.
     pub(crate) fn arrange(&mut self, order: &[EmergencyContactId]) {
-        order.iter().for_each(|id| self.name(*id));
+        for id in order {
+            self.name(*id);
+        }
         let place = |it: &Listed| order.iter().position(|id| it.id == Some(*id));
         self.0.retain(|it| place(it).is_some());
         self.0.sort_by_key(place);

@@ -15,7 +15,9 @@ impl FirstSeen {
     pub(super) fn of(gathered: &Gathered, calendar: &Calendar) -> Self {
         let mut seen = Self::default();
         let mut see = |at: Option<&str>, mentioned: Option<Uuid>| {
-            if let (Some(at), Some(id)) = (calendar.time(at), mentioned) {
+            // A mention in the future is a mistake of that resource, for which the others are not refused.
+            let at = calendar.time(at).filter(|it| *it <= calendar.now);
+            if let (Some(at), Some(id)) = (at, mentioned) {
                 let first = seen.0.entry(id).or_insert(at);
                 *first = at.min(*first);
             }

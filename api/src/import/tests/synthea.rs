@@ -28,7 +28,6 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
         ("department", 102),
         ("medical_history", 239),
         ("medication", 25),
-        ("medication_list", 10),
         ("patient", 12),
         ("prescription", 60),
         ("user", 103),
