@@ -65,13 +65,21 @@ const HISTORY_ENTRIES: [(u128, &str, &str, &str, &str, &str); 5] = [
     (8, "family", "Myocardial infarction", "http://snomed.info/sct", "22298006", "1970"),
 ];
 
-/// What patients take that was not prescribed here: number of the patient, name, number of the medication, dose, who told
-/// of it. A name or a number is given.
-const TAKEN_ELSEWHERE: [(u128, Option<&str>, Option<u128>, &str, &str); 3] = [
-    (3, Some("Metformin 500 mg oral tablet"), None, "500 mg", "external"),
-    (4, None, Some(4), "20 mg", "external"),
-    (8, Some("Fish oil"), None, "1 capsule", "otc"),
+/// What patients take that was not prescribed here: number of the patient, medication, dose, who told of it.
+const TAKEN_ELSEWHERE: [(u128, Named, &str, &str); 3] = [
+    (3, Named::InWords("Metformin 500 mg oral tablet"), "500 mg", "external"),
+    (4, Named::InCatalogue(4), "20 mg", "external"),
+    (8, Named::InWords("Fish oil"), "1 capsule", "otc"),
 ];
+
+/// How a medication is named.
+#[derive(Clone, Copy)]
+enum Named {
+    /// By its name.
+    InWords(&'static str),
+    /// By its number in the catalogue of the demo.
+    InCatalogue(u128),
+}
 
 /// The medications: name, generic name, strength, form, RxNorm product, RxNorm ingredient.
 const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
@@ -257,10 +265,14 @@ impl Hospital {
             }))
             .await?;
         }
-        for (number, (patient, name, medication, dose, source)) in (1..).zip(TAKEN_ELSEWHERE) {
+        for (number, (patient, named, dose, source)) in (1..).zip(TAKEN_ELSEWHERE) {
+            let (name, medication_id) = match named {
+                Named::InWords(name) => (Some(name), None),
+                Named::InCatalogue(number) => (None, Some(id(MEDICATION, number))),
+            };
             self.demo::<AddPatientMedication>(json!({
                 "patient_id": id(PATIENT, patient), "entry_id": id(TAKEN, number), "medication_name": name,
-                "medication_id": medication.map(|number| id(MEDICATION, number)), "dose": dose, "source": source,
+                "medication_id": medication_id, "dose": dose, "source": source,
             }))
             .await?;
         }

@@ -74,7 +74,9 @@ fn follow(rows: &mut Vec<ContactRow>, told: Option<ContactRow>) {
         (Some(told), None) => rows.push(ContactRow { priority: 1, ..told }),
         (None, _) => {
             rows.retain(|it| it.priority > 1);
-            rows.iter_mut().for_each(|it| it.priority -= 1);
+            for row in rows {
+                row.priority -= 1;
+            }
         }
     }
 }

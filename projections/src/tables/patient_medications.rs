@@ -184,7 +184,9 @@ pub(crate) fn project<'e>(
             }
         }
         Event::PrescriptionCancelled { entries, reason } => {
-            entries.iter().for_each(|id| move_to(*id, Status::Stopped, Some(reason)));
+            for id in entries {
+                move_to(*id, Status::Stopped, Some(reason));
+            }
         }
         Event::Changed { entry_id, taken } => rows.change_row(event, *entry_id, |row| set_taken(row, taken)),
         Event::Held { entry_id, reason } => move_to(*entry_id, Status::OnHold, Some(reason)),
@@ -194,7 +196,11 @@ pub(crate) fn project<'e>(
             move_to(*entry_id, Status::Stopped, Some(reason));
             rows.change_row(event, *entry_id, |row| row.end_date = Some(*end_date));
         }
-        Event::Completed { entries } => entries.iter().for_each(|id| move_to(*id, Status::Completed, None)),
+        Event::Completed { entries } => {
+            for id in entries {
+                move_to(*id, Status::Completed, None);
+            }
+        }
         Event::Reconciled { entries, reconciled_by, reconciled_at } => {
             for it in entries {
                 rows.change_row(event, it.entry_id, |row| {
