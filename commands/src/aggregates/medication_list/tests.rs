@@ -76,6 +76,7 @@ fn wrong(entry_id: MedicationEntryId) -> Event {
     Event::MarkedEnteredInError { entry_id, reason: said("of another") }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tests read better without ampersands")]
 fn reconcile(decisions: Value) -> ReconcileMedicationList {
     ask(json!({"patient_id": PATIENT, "decisions": decisions}))
 }
