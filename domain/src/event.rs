@@ -94,9 +94,11 @@ aggregates! {
     Consultation = consultation,
     Treatment = treatment,
     VitalSigns = vital_signs,
+    MedicalHistory = medical_history,
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,
     Payer = payer,
     InsurancePolicy = insurance_policy,
+    MedicationList = medication_list,
 }

@@ -7,7 +7,9 @@ use crate::appointment::Appointment;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
+use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
+use crate::medication_list::MedicationList;
 use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
 use crate::payer::Payer;
@@ -84,6 +86,10 @@ ids! {
     PatientId: Patient;
     /// One allergy or intolerance of a patient.
     AllergyId: Patient, "allergy";
+    /// A person to call when something happens to a patient.
+    EmergencyContactId: Patient, "emergency_contact";
+    /// One entry of a patient's medical history.
+    MedicalHistoryId: MedicalHistory;
     /// An agreed meeting of a patient and a provider.
     AppointmentId: Appointment;
     /// One encounter of a patient and a provider.
@@ -104,6 +110,10 @@ ids! {
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.
     MedicationLotId: MedicationLot;
+    /// What a patient takes: one list for each patient.
+    MedicationListId: MedicationList;
+    /// One medication that a patient takes or took.
+    MedicationEntryId: MedicationList, "entry";
     /// One prescription of one or more medications for a patient.
     PrescriptionId: Prescription;
     /// One line of a prescription.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a value that cannot be read fails the test")]
 
 use hims_domain::appointment::{self, Appointment, Slot};
+use hims_domain::medication_list::{self, MedicationList};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
@@ -134,6 +135,46 @@ fn patient_event() -> impl Strategy<Value = patient::Event> {
     ]
 }
 
+fn list_event() -> impl Strategy<Value = medication_list::Event> {
+    // Entries come and go under a few ids, so that most events meet an entry.
+    let names = [
+        "prescribed",
+        "dispensed",
+        "prescription_cancelled",
+        "added",
+        "changed",
+        "held",
+        "resumed",
+        "stopped",
+        "completed",
+        "reconciled",
+        "marked_entered_in_error",
+    ];
+    (prop::sample::select(names.to_vec()), 0_u128..3).prop_map(|(name, nth)| {
+        let id = Uuid::from_u128(nth);
+        let entry = |of: Value| patched(of, json!({ "entry_id": id }));
+        let changes = match name {
+            "prescribed" | "dispensed" | "reconciled" => {
+                json!({"entries": [entry(fields::<MedicationList>(name)["entries"][0].take())]})
+            }
+            "prescription_cancelled" | "completed" => json!({ "entries": [id] }),
+            _ => json!({ "entry_id": id }),
+        };
+        sample_with::<MedicationList>(name, changes)
+    })
+}
+
+fn contact_event() -> impl Strategy<Value = patient::Event> {
+    let contact = (0_u128..4, prop::sample::subsequence(vec![0_u128, 1, 2, 3], 0..=4), any::<bool>());
+    let changed = contact.prop_map(|(nth, order, is_removed)| {
+        let order: Vec<_> = order.into_iter().map(Uuid::from_u128).collect();
+        let name = if is_removed { "emergency_contact_removed" } else { "emergency_contact_added" };
+        sample_with::<Patient>(name, json!({"contact_id": Uuid::from_u128(nth), "order": order}))
+    });
+    let others = ["registered", "demographics_changed"].map(sample::<Patient>).to_vec();
+    prop_oneof![1 => prop::sample::select(others), 4 => changed]
+}
+
 /// The state after it was stored as a snapshot and read again.
 fn stored<A: Aggregate>(state: Option<A>) -> Option<A> {
     state.map(|it| from(serde_json::to_value(it).unwrap()))
@@ -166,7 +207,17 @@ proptest! {
     }
 
     #[test]
+    fn a_medication_list_folds_alike(history in prop::collection::vec(list_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<MedicationList>(&history, batch)?;
+    }
+
+    #[test]
     fn a_patient_folds_alike(history in prop::collection::vec(patient_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Patient>(&history, batch)?;
+    }
+
+    #[test]
+    fn emergency_contacts_fold_alike(history in prop::collection::vec(contact_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<Patient>(&history, batch)?;
     }
 

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 16] = [
+const STREAMS: [(&str, &[&str]); 18] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -30,16 +30,18 @@ const STREAMS: [(&str, &[&str]); 16] = [
     ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
+    ("medical_history", &["recorded"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
+    ("medication_list", &["prescribed", "added"]),
     ("access", &["login_failed"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 20] = [
+const REFERENCES: [(&str, &str); 21] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -51,6 +53,7 @@ const REFERENCES: [(&str, &str); 20] = [
     ("performed_by", "user"),
     ("diagnosed_by", "user"),
     ("signed_by", "user"),
+    ("reconciled_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),

@@ -44,6 +44,7 @@ impl Permission {
                 | Create::Diagnoses
                 | Create::LabOrders
                 | Create::LabResults
+                | Create::MedicalHistory
                 | Create::MedicationDispensing
                 | Create::PatientNotes
                 | Create::Prescriptions
@@ -66,6 +67,8 @@ impl Permission {
                 | Update::ConsultationStatus
                 | Update::ConsultationSteps
                 | Update::LabOrderStatus
+                | Update::MedicalHistory
+                | Update::MedicationList
                 | Update::PatientStatus
                 | Update::PrescriptionStatus
                 | Update::ResultStatus

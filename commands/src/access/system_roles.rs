@@ -47,12 +47,20 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "nurse",
         display_name: "Nurse",
         description: "Clinical support staff",
-        create: &[Create::VitalSigns, Create::PatientNotes, Create::Allergies, Create::Symptoms],
+        create: &[
+            Create::VitalSigns,
+            Create::PatientNotes,
+            Create::Allergies,
+            Create::Symptoms,
+            Create::MedicalHistory,
+        ],
         read: &[Read::AssignedPatients, Read::Staff],
         update: &[
             Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
+            Update::MedicalHistory,
+            Update::MedicationList,
             Update::AppointmentStatus,
             Update::ConsultationSteps,
             Update::OwnProfile,
@@ -72,6 +80,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Symptoms,
             Create::Diagnoses,
             Create::Treatments,
+            Create::MedicalHistory,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[
@@ -80,6 +89,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::TreatmentPlans,
             Update::VitalSigns,
             Update::Allergies,
+            Update::MedicalHistory,
+            Update::MedicationList,
             Update::AppointmentStatus,
             Update::PrescriptionStatus,
             Update::OwnProfile,
@@ -92,7 +103,13 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         description: "Medication dispensing",
         create: &[Create::MedicationDispensing, Create::Inventory, Create::Medications],
         read: &[Read::Prescriptions, Read::Inventory, Read::Staff],
-        update: &[Update::PrescriptionStatus, Update::InventoryLevels, Update::Medications, Update::OwnProfile],
+        update: &[
+            Update::PrescriptionStatus,
+            Update::InventoryLevels,
+            Update::Medications,
+            Update::MedicationList,
+            Update::OwnProfile,
+        ],
         ..NOTHING
     },
     SystemRole {

@@ -4,7 +4,9 @@ pub mod appointment;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod medical_history;
 pub mod medication;
+pub mod medication_list;
 pub mod medication_lot;
 pub mod patient;
 pub mod payer;
@@ -34,9 +36,11 @@ pub(crate) fn register(registry: &mut Registry) {
     consultation::register(registry);
     treatment::register(registry);
     vital_signs::register(registry);
+    medical_history::register(registry);
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
     payer::register(registry);
     insurance_policy::register(registry);
+    medication_list::register(registry);
 }

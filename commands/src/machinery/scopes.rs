@@ -22,6 +22,8 @@ pub const PATIENT_MRN: &str = "patient.mrn";
 pub const PATIENT_IDENTIFIER: &str = "patient.identifier";
 /// Unique: the id of an allergy, across all patients. Never given back, even when the allergy is retired.
 pub const PATIENT_ALLERGY: &str = "patient.allergy";
+/// Unique: the id of an emergency contact, across all patients.
+pub const PATIENT_EMERGENCY_CONTACT: &str = "patient.emergency_contact";
 /// Shared: the patients with a name, which is folded.
 pub const PATIENT_NAME: &str = "patient.name";
 /// Shared: the patients with a name whose birthday is not known exactly.
@@ -38,6 +40,10 @@ pub const OPEN_CONSULTATIONS: &str = "consultation.open";
 pub const CONSULTATION_PART: &str = "consultation.part";
 /// Unique: the id of a diagnosis, across all consultations. Never given back. Tells the consultation of a diagnosis.
 pub const DIAGNOSIS: &str = "consultation.diagnosis";
+/// Shared: the entries about one vaccine that a patient got on one day, by patient, CVX code and day.
+pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
+/// Unique: the id of an entry of a medication list, across all patients. Never given back.
+pub const MEDICATION_ENTRY: &str = "medication_list.entry";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.

@@ -75,6 +75,7 @@ async fn fill(hospital: &Hospital) {
         doctor.did("record-allergy", allergy).await;
         let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": reason});
         doctor.did("retire-allergy", retired).await;
+        chart(&reception, &doctor, &patient_id).await;
         doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
         let consultation_id = consultation(&doctor, &patient_id).await;
         if number != 6 {
@@ -120,6 +121,19 @@ async fn consultation(doctor: &Client, patient_id: &str) -> String {
     let treatment = json!({"consultation_id": consultation_id, "treatment_type": "diet", "description": "Less salt"});
     doctor.did("plan-treatment", treatment).await;
     consultation_id
+}
+
+/// Records an emergency contact of a patient, and two entries of the medical history, of which one is wrong.
+async fn chart(reception: &Client, doctor: &Client, patient_id: &str) {
+    let contact = json!({"patient_id": patient_id, "name": "Clara Bell", "relationship": "sister",
+                         "phone_primary": "555-415-3087"});
+    reception.did("add-emergency-contact", contact).await;
+    let entry = json!({"patient_id": patient_id, "history_type": "social", "description": "Never smoked",
+                       "source": "patient"});
+    doctor.did("record-medical-history", entry.clone()).await;
+    let wrong = doctor.did("record-medical-history", entry).await;
+    let marked = json!({"medical_history_id": wrong, "reason": "of another patient"});
+    doctor.did("mark-medical-history-entered-in-error", marked).await;
 }
 
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.
@@ -177,6 +191,7 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "assigned" => about(&ASSIGNED),
         "prescribed" => about(&PRESCRIBED),
         "own" => about(&[1]),
+        "valid" => about(&[1]) && text(row, "status") != "entered_in_error",
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
         "department" => text(row, "department_id") == department(1),
         "provider" => text(row, "provider_id") == reader,

@@ -45,9 +45,9 @@ impl Executor {
         turn: &mut Turn,
     ) -> Result<Attempt, Failure> {
         let entropy = self.entropy();
-        let (id, loaded) = match command.target() {
-            Target::New(None) => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
-            Target::New(Some(id)) | Target::Existing(id) => (id, self.load(id, fresh).await?),
+        let (id, loaded) = match command.target().id() {
+            None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
+            Some(id) => (id, self.load(id, fresh).await?),
         };
         let found = self.find(command, loaded.state.as_deref(), fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
@@ -154,7 +154,9 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Target::Existing(_) if loaded.state.as_ref().is_none_or(|it| it.is_hidden_from(&request.caller)) => {
             return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
         }
-        Target::New(_) | Target::Existing(_) => {}
+        // A stream of another type has the id.
+        Target::Either(_) if loaded.version > 0 && loaded.state.is_none() => return Ok(Err(Refused::exists())),
+        Target::New(_) | Target::Existing(_) | Target::Either(_) => {}
     }
     if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), found, &request.caller) {
         return Ok(Err(refused));

@@ -169,10 +169,7 @@ impl Executor {
                 command: C::NAME.to_owned(),
                 code: refused.code.to_owned(),
                 stream_type: C::Aggregate::STREAM.to_owned(),
-                stream_id: match command.target() {
-                    Target::Existing(id) | Target::New(Some(id)) => id,
-                    Target::New(None) => Uuid::nil(),
-                },
+                stream_id: command.target().id().unwrap_or_default(),
             };
             let patient = timeout_at(deadline + LAST, self.patient_of(&command)).await.unwrap_or_default();
             self.record_attempt(C::NAME, &request, &refusal, patient, Some(deadline)).await;
@@ -299,7 +296,7 @@ impl Executor {
         let caller = &request.caller;
         let may = caller.may(C::PERMISSION);
         let is_own = async || match command.target() {
-            Target::Existing(id) => {
+            Target::Existing(id) | Target::Either(id) => {
                 let loaded = self.load::<C::Aggregate>(id, true).await?;
                 Ok::<_, Failure>(command.is_own(loaded.state.as_deref(), caller))
             }

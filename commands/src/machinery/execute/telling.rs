@@ -34,11 +34,13 @@ impl Executor {
     /// Whether the caller may read the record to which the command applies. A new record is the caller's own.
     pub(super) async fn sees<C: Command>(&self, command: &C, request: &Request) -> Result<bool, Failure> {
         match command.target() {
-            Target::Existing(id) if !request.caller.is_system => {
+            Target::New(_) => Ok(true),
+            _ if request.caller.is_system => Ok(true),
+            Target::Either(id) if self.store.versions(&[id]).await?.is_empty() => Ok(true),
+            Target::Existing(id) | Target::Either(id) => {
                 let seen = self.sight.seen(&request.caller, Some(C::Aggregate::STREAM), &[id]).await?;
                 Ok(seen.contains(&id))
             }
-            Target::Existing(_) | Target::New(_) => Ok(true),
         }
     }
 
