@@ -282,7 +282,7 @@ async fn a_reconciliation_forgets_nothing_and_is_seen_on_the_list() {
     let list = doctor.row("medication-lists", &begun.id()).await;
     assert_eq!((&list["reconciled_by"], &list["version"]), (&json!(demo::user(demo::DOCTOR)), &json!(3)));
     // The history of the list is read like the list.
-    let history = doctor.items(&format!("events?stream_id={}", begun.id())).await;
+    let history = doctor.items(&format!("events?patient_id={patient_id}&stream_id={}", begun.id())).await;
     assert_eq!(history.len(), 3);
     assert_eq!(history[0]["data"]["taken"]["dose"], "one cup");
 }
