@@ -27,7 +27,7 @@ use self::backlog::Backlog;
 use self::course::Course;
 use self::turns::{Turn, Turns};
 use super::cache::{Cached, StateCache};
-use super::load::load;
+use super::load::{folded, load};
 use super::reads::Need;
 use super::sight::{Sight, Unlimited};
 use crate::aggregates::user::ChangePassword;
@@ -139,14 +139,19 @@ impl Executor {
 
     /// Loads the state of a stream that is needed.
     pub(crate) async fn load_as<A: Aggregate>(&self, id: Uuid, need: Need) -> Result<Loaded<A>, Failure> {
-        let is_current = |version| need == Need::At(version);
-        if let Some(Cached { version, state }) = self.states.get(id)
-            && (need == Need::Remembered || is_current(version))
-            && let Ok(state) = state.downcast::<A>()
-        {
-            return Ok(Loaded { version, state: Some(state), fresh: is_current(version) });
-        }
-        let loaded = load::<A>(self.store.as_ref(), id).await?;
+        let at = if let Need::At(version) = need { Some(version) } else { None };
+        let loaded = match need {
+            Need::Of(events) => folded((0, None), &events)?,
+            Need::Remembered | Need::Fresh | Need::At(_) => {
+                if let Some(Cached { version, state }) = self.states.get(id)
+                    && (matches!(need, Need::Remembered) || at == Some(version))
+                    && let Ok(state) = state.downcast::<A>()
+                {
+                    return Ok(Loaded { version, state: Some(state), fresh: at.is_some() });
+                }
+                load::<A>(self.store.as_ref(), id).await?
+            }
+        };
         if let Some(state) = &loaded.state {
             self.states.put(id, loaded.version, Arc::clone(state) as Arc<dyn Any + Send + Sync>);
         }
