@@ -135,8 +135,8 @@ impl Claims for Prescription {
     }
 
     /// The readers of a prescription are those of its row in the read tables: a prescription that was not sent yet does
-    /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on visits,
-    /// which the prescription does not know.
+    /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on
+    /// visits, which the prescription does not know.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
         let is_read = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients].iter().any(|it| caller.reads(*it))
             || (self.status != Status::Pending && caller.reads(Read::Prescriptions))
