@@ -9,6 +9,7 @@ use hims_commands::department::OpenDepartment;
 use hims_commands::medication::AddMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;
 use hims_commands::patient::{RecordAllergy, RegisterPatient};
+use hims_commands::provider_schedule::{AddProviderLeave, SetProviderHours, SetScheduleException};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
 use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, role_id};
@@ -68,6 +69,7 @@ const MEDICATION: u16 = 5;
 const LOT: u16 = 6;
 const APPOINTMENT: u16 = 7;
 const ALLERGY: u16 = 8;
+const LEAVE: u16 = 9;
 
 /// The number of the appointment that is scheduled last. Once it exists, the demo is complete.
 const LAST_APPOINTMENT: u128 = 4;
@@ -97,6 +99,7 @@ impl Hospital {
         self.staff().await?;
         self.patients().await?;
         self.pharmacy().await?;
+        self.schedules().await?;
         self.appointments().await
     }
 
@@ -206,6 +209,39 @@ impl Hospital {
             }
         }
         Ok(())
+    }
+
+    /// Sets when the doctor reviews medications in the pharmacy. In internal medicine, the doctor may be booked at any
+    /// time, since nothing is said about the hours there.
+    async fn schedules(&self) -> Result<(), HospitalError> {
+        let today = self.executor.now().with_timezone(&New_York).date_naive();
+        let of_doctor = |more: Value| {
+            let mut body = json!({"provider_id": id(USER, 2), "department_id": id(DEPARTMENT, 2)});
+            if let (Value::Object(fields), Value::Object(more)) = (&mut body, more) {
+                fields.extend(more);
+            }
+            body
+        };
+        let block = |weekday: u8| {
+            json!({"weekday": weekday, "from": "14:00", "until": "17:00", "room_id": id(ROOM, 3),
+                   "appointment_types": ["medication_review"]})
+        };
+        self.demo::<SetProviderHours>(of_doctor(json!({
+            "effective_from": today, "weekly": [block(1), block(4)], "slot_minutes": 20, "minimum_notice_minutes": 120,
+            "horizon_days": 365,
+        })))
+        .await?;
+        self.demo::<SetScheduleException>(of_doctor(json!({
+            "date": today + Days::new(21), "hours": [{"from": "09:00", "until": "11:00"}],
+            "reason": "In the morning of this day",
+        })))
+        .await?;
+        let vacation = self.executor.now() + chrono::TimeDelta::days(200);
+        self.demo::<AddProviderLeave>(json!({
+            "provider_id": id(USER, 2), "leave_id": id(LEAVE, 1), "kind": "vacation", "from": vacation,
+            "until": vacation + chrono::TimeDelta::days(7),
+        }))
+        .await
     }
 
     /// Schedules an appointment tomorrow for each of the first patients.

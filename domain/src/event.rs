@@ -90,6 +90,7 @@ aggregates! {
     Department = department,
     Room = room,
     Patient = patient,
+    ProviderSchedule = provider_schedule,
     Appointment = appointment,
     Consultation = consultation,
     VitalSigns = vital_signs,

@@ -10,6 +10,7 @@ use crate::medication::Medication;
 use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
 use crate::prescription::Prescription;
+use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
@@ -67,6 +68,8 @@ ids! {
     PatientId: Patient;
     /// One allergy or intolerance of a patient.
     AllergyId: Patient, "allergy";
+    /// A time in which a provider is away.
+    LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.
     AppointmentId: Appointment;
     /// One encounter of a patient and a provider.

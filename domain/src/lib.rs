@@ -22,11 +22,13 @@ pub mod medication_lot;
 pub mod patient;
 pub mod permission;
 pub mod prescription;
+pub mod provider_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
 pub mod user;
 pub mod vital_signs;
+pub mod wall_clock;
 
 pub use aggregate::{Aggregate, Subject, fold};
 pub use derived::derived;

@@ -19,13 +19,14 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 13] = [
+const STREAMS: [(&str, &[&str]); 14] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
     ("room", &["added"]),
     ("patient", &["registered", "allergy_recorded"]),
     ("session", &["started"]),
+    ("provider_schedule", &["hours_set", "exception_set", "leave_added"]),
     ("appointment", &["scheduled"]),
     ("consultation", &["started"]),
     ("vital_signs", &["recorded"]),

@@ -32,9 +32,15 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "receptionist",
         display_name: "Receptionist",
         description: "Front desk operations",
-        create: &[Create::Patients, Create::Appointments],
+        create: &[Create::Patients, Create::Appointments, Create::ProviderSchedules],
         read: &[Read::AllPatients, Read::AllAppointments, Read::Staff],
-        update: &[Update::PatientDemographics, Update::AppointmentStatus, Update::Appointments, Update::OwnProfile],
+        update: &[
+            Update::PatientDemographics,
+            Update::AppointmentStatus,
+            Update::Appointments,
+            Update::ProviderSchedules,
+            Update::OwnProfile,
+        ],
         ..NOTHING
     },
     SystemRole {
@@ -97,7 +103,14 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "administrator",
         display_name: "Administrator",
         description: "System administration",
-        create: &[Create::Users, Create::Departments, Create::Roles, Create::Rooms, Create::Medications],
+        create: &[
+            Create::Users,
+            Create::Departments,
+            Create::Roles,
+            Create::Rooms,
+            Create::Medications,
+            Create::ProviderSchedules,
+        ],
         read: &[Read::AllData],
         update: &[
             Update::SystemSettings,
@@ -106,6 +119,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Departments,
             Update::Rooms,
             Update::Medications,
+            Update::ProviderSchedules,
             Update::OwnProfile,
         ],
         delete: &[Delete::Users, Delete::Records],

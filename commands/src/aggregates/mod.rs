@@ -7,6 +7,7 @@ pub mod medication;
 pub mod medication_lot;
 pub mod patient;
 pub mod prescription;
+pub mod provider_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
@@ -27,6 +28,7 @@ pub(crate) fn register(registry: &mut Registry) {
     department::register(registry);
     room::register(registry);
     patient::register(registry);
+    provider_schedule::register(registry);
     appointment::register(registry);
     consultation::register(registry);
     vital_signs::register(registry);

@@ -12,6 +12,9 @@ pub enum Target {
     New(Option<Uuid>),
     /// A stream that must exist.
     Existing(Uuid),
+    /// A stream that begins with the command, unless the stream exists already. For streams that stand for a relation,
+    /// whose id is derived.
+    Either(Uuid),
 }
 
 impl Target {
@@ -23,6 +26,11 @@ impl Target {
     /// A stream that must exist.
     pub fn existing(id: impl Into<Uuid>) -> Self {
         Self::Existing(id.into())
+    }
+
+    /// A stream that begins with the command, unless the stream exists already.
+    pub fn either(id: impl Into<Uuid>) -> Self {
+        Self::Either(id.into())
     }
 }
 
@@ -78,7 +86,8 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     }
 
     /// Decides which events follow from the command. `state` is `Some` for an [existing](Target::Existing) stream and
-    /// `None` for a [new](Target::New) one; the executor checks this before.
+    /// `None` for a [new](Target::New) one; the executor checks this before. For [either](Target::Either), `state` says
+    /// whether the stream exists.
     ///
     /// # Errors
     /// The refusal, when a rule does not allow the command.

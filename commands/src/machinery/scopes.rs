@@ -12,6 +12,8 @@ pub const USER_SESSIONS: &str = "user.sessions";
 pub const USERS_WITH_ROLE: &str = "user.role";
 /// Unique: the hash of a session's token.
 pub const SESSION_TOKEN: &str = "session.token";
+/// Unique: the id of a provider's leave, across all providers. Never given back, even when the leave is cancelled.
+pub const PROVIDER_LEAVE: &str = "provider.leave";
 /// Unique: the code of a department.
 pub const DEPARTMENT_CODE: &str = "department.code";
 /// Unique: the number of a room in its department.

@@ -108,7 +108,7 @@ impl<A: Aggregate> Given<A> {
         }
         let state = fold::<A>(&self.events);
         let id = match command.target() {
-            Target::Existing(id) | Target::New(Some(id)) => id,
+            Target::Existing(id) | Target::Either(id) | Target::New(Some(id)) => id,
             Target::New(None) => ISSUED,
         };
         let found = looked_up(&command, state.as_ref(), self.found);

@@ -10,6 +10,7 @@ mod folded;
 mod number;
 mod reason;
 mod text;
+mod time_of_day;
 mod unit;
 mod words;
 
@@ -20,5 +21,6 @@ pub use folded::folded;
 pub use number::{Mrn, PrescriptionNumber, Ssn};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Text, is_blank};
+pub use time_of_day::TimeOfDay;
 pub use unit::Unit;
 pub use words::{holds_words, words};

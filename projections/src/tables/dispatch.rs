@@ -11,8 +11,8 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointments, consultations, departments, inventory, medications, patients, prescriptions, roles, rooms, sessions,
-    users, vital_signs,
+    appointments, consultations, departments, inventory, medications, patients, prescriptions, provider_schedules,
+    roles, rooms, sessions, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -76,6 +76,9 @@ aggregates! {
     room::Room => rooms::project { rooms: RoomRow (stream) },
     patient::Patient => patients::project {
         patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow,
+    },
+    provider_schedule::ProviderSchedule => provider_schedules::project {
+        hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
     },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
     consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },

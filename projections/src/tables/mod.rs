@@ -9,6 +9,7 @@ mod inventory;
 mod medications;
 mod patients;
 mod prescriptions;
+mod provider_schedules;
 mod roles;
 mod rooms;
 mod sessions;

@@ -19,6 +19,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     places(&hospital.login("admin").await).await;
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
+    super::scheduling::everything(hospital, &patient_id).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;

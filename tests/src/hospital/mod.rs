@@ -41,6 +41,7 @@ mod reader_roles;
 mod refusals;
 mod releases;
 mod roles;
+mod scheduling;
 mod secrecy;
 mod silent;
 mod standing;

@@ -42,7 +42,7 @@ impl Executor {
         let entropy = self.entropy();
         let (id, loaded) = match command.target() {
             Target::New(None) => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
-            Target::New(Some(id)) | Target::Existing(id) => (id, self.load(id, fresh).await?),
+            Target::New(Some(id)) | Target::Existing(id) | Target::Either(id) => (id, self.load(id, fresh).await?),
         };
         let found = self.find(command, loaded.state.as_deref(), fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
@@ -118,7 +118,9 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
         Target::Existing(_) if loaded.state.is_none() => return Ok(Err(Refused::missing(C::Aggregate::STREAM))),
-        Target::New(_) | Target::Existing(_) => {}
+        // A stream of another type has the id.
+        Target::Either(_) if loaded.version > 0 && loaded.state.is_none() => return Ok(Err(Refused::exists())),
+        Target::New(_) | Target::Existing(_) | Target::Either(_) => {}
     }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {
         // The current version is not told: the caller may change the record without being allowed to read the record.

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use self::backlog::Backlog;
 use self::course::Course;
 use self::turns::{Turn, Turns};
-use super::cache::StateCache;
+use super::cache::{Cached, StateCache};
 use super::load::load;
 use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
@@ -118,15 +118,17 @@ impl Executor {
     /// # Errors
     /// When the log does not answer or an event of the stream cannot be read.
     pub async fn load<A: Aggregate>(&self, id: Uuid, fresh: bool) -> Result<Loaded<A>, Failure> {
-        if !fresh
-            && let Some(cached) = self.states.get(id)
-            && let Ok(state) = cached.state.downcast::<A>()
-        {
-            return Ok(Loaded { version: cached.version, state: Some(state), fresh: false });
+        if !fresh && let Some(Cached { version, state }) = self.states.get(id) {
+            match state.map(Arc::downcast::<A>) {
+                Some(Ok(state)) => return Ok(Loaded { version, state: Some(state), fresh: false }),
+                None => return Ok(Loaded { version, state: None, fresh: false }),
+                Some(Err(_)) => {}
+            }
         }
         let loaded = load::<A>(self.store.as_ref(), id).await?;
-        if let Some(state) = &loaded.state {
-            self.states.put(id, loaded.version, Arc::clone(state) as Arc<dyn Any + Send + Sync>);
+        if loaded.state.is_some() || loaded.version == 0 {
+            let state = loaded.state.clone().map(|state| state as Arc<dyn Any + Send + Sync>);
+            self.states.put(id, loaded.version, state);
         }
         Ok(loaded)
     }
@@ -148,7 +150,7 @@ impl Executor {
                 code: refused.code.to_owned(),
                 stream_type: C::Aggregate::STREAM.to_owned(),
                 stream_id: match command.target() {
-                    Target::Existing(id) | Target::New(Some(id)) => id,
+                    Target::Existing(id) | Target::Either(id) | Target::New(Some(id)) => id,
                     Target::New(None) => Uuid::nil(),
                 },
             };
@@ -269,7 +271,7 @@ impl Executor {
         let caller = &request.caller;
         let may = caller.may(C::PERMISSION);
         let is_own = async || match command.target() {
-            Target::Existing(id) => {
+            Target::Existing(id) | Target::Either(id) => {
                 let loaded = self.load::<C::Aggregate>(id, true).await?;
                 Ok::<_, Failure>(command.is_own(loaded.state.as_deref(), caller))
             }

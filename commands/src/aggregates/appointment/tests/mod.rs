@@ -1,4 +1,5 @@
 mod arrival;
+mod hours;
 mod rescheduling;
 
 use hims_domain::appointment::{Priority, Scheduled, Slot};
@@ -52,6 +53,7 @@ fn scheduled_in(department_id: Option<DepartmentId>, time_zone: &str) -> Event {
         reason_for_visit: None,
         special_instructions: None,
         insurance_verified: false,
+        outside_hours: false,
     })
 }
 
@@ -70,7 +72,7 @@ fn rescheduled_to(provider_id: UserId, room_id: RoomId) -> Event {
 
 fn moved_to(slot: Slot, provider_id: UserId, room_id: Option<RoomId>) -> Event {
     let (department_id, time_zone) = (Some(DEPARTMENT), "America/New_York".into());
-    Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone }
+    Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours: false }
 }
 
 fn checked_in() -> Event {

@@ -1,0 +1,55 @@
+-- The tables are made in the schema hims, or in the schema that the setting hims.read_schema names in a rebuild.
+select set_config('search_path', coalesce(nullif(current_setting('hims.read_schema', true), ''), 'hims') || ', public', true);
+
+create table provider_schedules (
+    id                     uuid        not null primary key,
+    provider_id            uuid        not null references users (id) deferrable initially deferred,
+    department_id          uuid        not null references departments (id) deferrable initially deferred,
+    effective_from         date        not null,
+    effective_to           date        check (effective_to >= effective_from),
+    weekly                 jsonb       not null,  -- [{weekday, from, until, room_id, appointment_types}]
+    slot_minutes           integer     not null check (slot_minutes between 5 and 240),
+    minimum_notice_minutes integer     not null check (minimum_notice_minutes between 0 and 10080),
+    horizon_days           integer     not null check (horizon_days between 1 and 730),
+    version                integer     not null,
+    created_at             timestamptz not null,
+    updated_at             timestamptz not null,
+    unique (provider_id, department_id, effective_from) deferrable initially deferred
+);
+create index idx_provider_schedules_department on provider_schedules (department_id, effective_from);
+
+create table schedule_exceptions (
+    id            uuid         not null primary key,
+    provider_id   uuid         not null references users (id) deferrable initially deferred,
+    department_id uuid         not null references departments (id) deferrable initially deferred,
+    date          date         not null,
+    hours         jsonb        not null,  -- [{from, until}]; empty: the provider does not work
+    reason        varchar(200),
+    status        varchar(20)  not null check (status in ('active', 'removed')),
+    version       integer      not null,
+    created_at    timestamptz  not null,
+    updated_at    timestamptz  not null,
+    unique (provider_id, department_id, date) deferrable initially deferred
+);
+create index idx_schedule_exceptions_department on schedule_exceptions (department_id, date);
+create index idx_schedule_exceptions_date on schedule_exceptions (date);
+
+create table provider_leaves (
+    id          uuid        not null primary key,
+    provider_id uuid        not null references users (id) deferrable initially deferred,
+    starts_at   timestamptz not null,
+    ends_at     timestamptz not null check (ends_at > starts_at),
+    kind        varchar(20) not null check (kind in ('vacation', 'sick', 'training', 'other')),
+    reason      text,
+    status      varchar(20) not null check (status in ('active', 'cancelled')),
+    version     integer     not null,
+    created_at  timestamptz not null,
+    updated_at  timestamptz not null
+);
+create index idx_provider_leaves_provider on provider_leaves (provider_id, starts_at);
+create index idx_provider_leaves_starts_at on provider_leaves (starts_at);
+
+select hims_identity.readable('provider_schedules', 'everybody');
+select hims_identity.readable('schedule_exceptions', 'everybody');
+select hims_identity.readable('provider_leaves', 'everybody');
+select hims_identity.hide('provider_leaves', 'reason');
