@@ -22,7 +22,7 @@ create table appointments (
     reason_for_visit     text,
     special_instructions text,
     insurance_verified   boolean     not null default false,
-    outside_hours        boolean     not null,  -- accepted: outside the provider's hours or in their leave
+    outside_hours        boolean     not null default false,  -- accepted: outside the provider's hours or in their leave
     other_day_reason     text,
     version              integer     not null,
     created_at           timestamptz not null,

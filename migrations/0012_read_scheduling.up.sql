@@ -49,7 +49,34 @@ create table provider_leaves (
 create index idx_provider_leaves_provider on provider_leaves (provider_id, starts_at);
 create index idx_provider_leaves_starts_at on provider_leaves (starts_at);
 
+create table appointment_notes (
+    id                 uuid        not null primary key,
+    appointment_id     uuid        not null references appointments (id) deferrable initially deferred,
+    patient_id         uuid        not null references patients (id) deferrable initially deferred,
+    author_id          uuid        references users (id) deferrable initially deferred,
+    note_type          varchar(30) not null
+                       check (note_type in ('general', 'scheduling', 'clinical', 'billing', 'call_log')),
+    body               text,
+    is_patient_visible boolean     not null,
+    amends_id          uuid        unique references appointment_notes (id) deferrable initially deferred,
+    reason             text,
+    amended_by_id      uuid        unique references appointment_notes (id) deferrable initially deferred,
+    version            integer     not null,
+    created_at         timestamptz not null
+);
+create index idx_appointment_notes_appointment on appointment_notes (appointment_id, created_at);
+create index idx_appointment_notes_patient on appointment_notes (patient_id, created_at);
+create index idx_appointment_notes_author on appointment_notes (author_id);
+create index idx_appointment_notes_created_at on appointment_notes (created_at);
+
 select hims_identity.readable('provider_schedules', 'everybody');
 select hims_identity.readable('schedule_exceptions', 'everybody');
 select hims_identity.readable('provider_leaves', 'everybody');
 select hims_identity.hide('provider_leaves', 'reason');
+-- Whoever reads an appointment reads the notes on it, but a clinical note only if they read what was found, and a note
+-- on an appointment of their own only if it is for the patient.
+select hims_identity.readable('appointment_notes', 'all_appointments where note_type <> ''clinical''',
+    'clinical_records where note_type = ''clinical''', 'own where is_patient_visible',
+    'assigned where note_type = ''clinical''',
+    'with appointments by appointment_id where note_type <> ''clinical''
+        and patient_id is distinct from (select hims_identity.own_patient_id())');

@@ -92,6 +92,7 @@ aggregates! {
     Patient = patient,
     ProviderSchedule = provider_schedule,
     Appointment = appointment,
+    AppointmentNote = appointment_note,
     Consultation = consultation,
     VitalSigns = vital_signs,
     Medication = medication,

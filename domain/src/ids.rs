@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::appointment::Appointment;
+use crate::appointment_note::AppointmentNote;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::medication::Medication;
@@ -72,6 +73,8 @@ ids! {
     LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.
     AppointmentId: Appointment;
+    /// A note on an appointment.
+    AppointmentNoteId: AppointmentNote;
     /// One encounter of a patient and a provider.
     ConsultationId: Consultation;
     /// One set of vital signs, taken at one time.

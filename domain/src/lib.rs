@@ -15,6 +15,7 @@ pub mod values;
 
 pub mod access;
 pub mod appointment;
+pub mod appointment_note;
 pub mod consultation;
 pub mod department;
 pub mod medication;

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 14] = [
+const STREAMS: [(&str, &[&str]); 15] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -28,6 +28,7 @@ const STREAMS: [(&str, &[&str]); 14] = [
     ("session", &["started"]),
     ("provider_schedule", &["hours_set", "exception_set", "leave_added"]),
     ("appointment", &["scheduled"]),
+    ("appointment_note", &["added"]),
     ("consultation", &["started"]),
     ("vital_signs", &["recorded"]),
     ("medication", &["added"]),
@@ -37,7 +38,7 @@ const STREAMS: [(&str, &[&str]); 14] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 16] = [
+const REFERENCES: [(&str, &str); 18] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -46,10 +47,12 @@ const REFERENCES: [(&str, &str); 16] = [
     ("head_user_id", "user"),
     ("reported_by", "user"),
     ("recorded_by", "user"),
+    ("author_id", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),
     ("appointment_id", "appointment"),
+    ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),

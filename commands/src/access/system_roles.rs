@@ -32,7 +32,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "receptionist",
         display_name: "Receptionist",
         description: "Front desk operations",
-        create: &[Create::Patients, Create::Appointments, Create::ProviderSchedules],
+        create: &[Create::Patients, Create::Appointments, Create::ProviderSchedules, Create::PatientNotes],
         read: &[Read::AllPatients, Read::AllAppointments, Read::Staff],
         update: &[
             Update::PatientDemographics,
@@ -68,6 +68,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::LabOrders,
             Create::VitalSigns,
             Create::Allergies,
+            Create::PatientNotes,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[

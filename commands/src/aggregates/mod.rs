@@ -1,6 +1,7 @@
 //! The commands of each aggregate, with their refusals and their tests.
 
 pub mod appointment;
+pub mod appointment_note;
 pub mod consultation;
 pub mod department;
 pub mod medication;
@@ -30,6 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
     patient::register(registry);
     provider_schedule::register(registry);
     appointment::register(registry);
+    appointment_note::register(registry);
     consultation::register(registry);
     vital_signs::register(registry);
     medication::register(registry);

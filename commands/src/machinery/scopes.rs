@@ -32,6 +32,8 @@ pub const PATIENT_NAME_WITHOUT_BIRTHDAY: &str = "patient.name_without_birthday";
 pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 /// Shared: the patients with a social security number.
 pub const PATIENT_SSN: &str = "patient.ssn";
+/// Unique: the note on an appointment that another note amends.
+pub const NOTE_AMENDS: &str = "note.amends";
 /// Unique: the appointment that led to a consultation.
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
 /// Shared: the consultations of a patient that are in progress, by patient id.

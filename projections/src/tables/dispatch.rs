@@ -11,8 +11,8 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointments, consultations, departments, inventory, medications, patients, prescriptions, provider_schedules,
-    roles, rooms, sessions, users, vital_signs,
+    appointment_notes, appointments, consultations, departments, inventory, medications, patients, prescriptions,
+    provider_schedules, roles, rooms, sessions, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -81,6 +81,7 @@ aggregates! {
         hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
     },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
+    appointment_note::AppointmentNote => appointment_notes::project { notes: NoteRow (stream) },
     consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },

@@ -1,5 +1,6 @@
 //! The read tables: one file for each group of tables, and `dispatch`, which sends events to the tables.
 
+mod appointment_notes;
 mod appointments;
 pub(crate) mod audit;
 mod consultations;

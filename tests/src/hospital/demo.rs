@@ -30,6 +30,11 @@ pub(crate) fn lot(medication: u16, nth: u16) -> String {
     id(6, medication * 10 + nth)
 }
 
+/// The demo's appointment with a patient, 1 to 4.
+pub(crate) fn visit(patient: u16) -> String {
+    id(7, patient)
+}
+
 /// The numbers of the doctor and the nurse among the demo's users, for [`user`].
 pub(crate) const DOCTOR: u16 = 2;
 pub(crate) const NURSE: u16 = 3;

@@ -33,16 +33,17 @@ pub(crate) async fn everything(hospital: &Hospital, patient_id: &str) {
     reception.did("schedule-appointment", booked).await;
     let cancelled = json!({"provider_id": user(DOCTOR), "leave_id": leave_id});
     doctor.did("cancel-provider-leave", cancelled).await;
+    super::notes::notes(&reception, &doctor, &demo::visit(1)).await;
 }
 
 /// The first Monday that is at least so many days from today.
-fn monday_after(days: i64) -> NaiveDate {
+pub(crate) fn monday_after(days: i64) -> NaiveDate {
     let day = at(days, 0).date_naive();
     day + Days::new(u64::from(7 - day.weekday().num_days_from_monday()) % 7)
 }
 
 /// A time of a day in New York.
-fn in_new_york(day: NaiveDate, hour: u32, minute: u32) -> DateTime<Utc> {
+pub(crate) fn in_new_york(day: NaiveDate, hour: u32, minute: u32) -> DateTime<Utc> {
     let wall = day.and_hms_opt(hour, minute, 0).expect("a time");
     wall.and_local_timezone(New_York).earliest().expect("an instant").to_utc()
 }
