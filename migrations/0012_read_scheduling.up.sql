@@ -49,6 +49,34 @@ create table provider_leaves (
 create index idx_provider_leaves_provider on provider_leaves (provider_id, starts_at);
 create index idx_provider_leaves_starts_at on provider_leaves (starts_at);
 
+create table appointment_series (
+    id                  uuid         not null primary key,
+    patient_id          uuid         not null references patients (id) deferrable initially deferred,
+    provider_id         uuid         not null references users (id) deferrable initially deferred,
+    department_id       uuid         references departments (id) deferrable initially deferred,
+    rrule               varchar(200) not null,  -- RFC 5545
+    exclude_dates       jsonb        not null,  -- days of the rule without an appointment
+    time_zone           varchar(64)  not null,
+    occurrences         integer      not null check (occurrences > 0),
+    first_day           date         not null,
+    last_day            date         not null check (last_day >= first_day),
+    cancelled_from      date,
+    cancellation_reason text,
+    version             integer      not null,
+    created_at          timestamptz  not null,
+    updated_at          timestamptz  not null,
+    created_by          uuid         references users (id) deferrable initially deferred,
+    updated_by          uuid         references users (id) deferrable initially deferred
+);
+create index idx_appointment_series_patient on appointment_series (patient_id, first_day);
+create index idx_appointment_series_provider on appointment_series (provider_id, first_day);
+create index idx_appointment_series_department on appointment_series (department_id, first_day);
+create index idx_appointment_series_created_at on appointment_series (created_at);
+create index idx_appointment_series_created_by on appointment_series (created_by);
+create index idx_appointment_series_updated_by on appointment_series (updated_by);
+alter table appointments add constraint appointments_series_id_fkey
+    foreign key (series_id) references appointment_series (id) deferrable initially deferred;
+
 create table appointment_notes (
     id                 uuid        not null primary key,
     appointment_id     uuid        not null references appointments (id) deferrable initially deferred,
@@ -73,6 +101,7 @@ select hims_identity.readable('provider_schedules', 'everybody');
 select hims_identity.readable('schedule_exceptions', 'everybody');
 select hims_identity.readable('provider_leaves', 'everybody');
 select hims_identity.hide('provider_leaves', 'reason');
+select hims_identity.readable('appointment_series', 'all_appointments', 'department', 'provider', 'own');
 -- Whoever reads an appointment reads the notes on it, but a clinical note only if they read what was found, and a note
 -- on an appointment of their own only if it is for the patient.
 select hims_identity.readable('appointment_notes', 'all_appointments where note_type <> ''clinical''',

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, Utc, Weekday};
 use chrono_tz::America::New_York;
 use hims_commands::appointment::ScheduleAppointment;
+use hims_commands::appointment_note::AddAppointmentNote;
+use hims_commands::appointment_series::ScheduleAppointmentSeries;
 use hims_commands::department::OpenDepartment;
 use hims_commands::medication::AddMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;
@@ -15,6 +17,7 @@ use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
 use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, role_id};
 use hims_domain::appointment::Appointment;
 use hims_domain::role::Role;
+use hims_domain::wall_clock::{Bound, instant_of};
 use hims_domain::{Aggregate as _, UserId};
 use hims_event_store::{Actor, Recorded};
 use serde_json::{Value, json};
@@ -70,6 +73,8 @@ const LOT: u16 = 6;
 const APPOINTMENT: u16 = 7;
 const ALLERGY: u16 = 8;
 const LEAVE: u16 = 9;
+const SERIES: u16 = 10;
+const NOTE: u16 = 11;
 
 /// The number of the appointment that is scheduled last. Once it exists, the demo is complete.
 const LAST_APPOINTMENT: u128 = 4;
@@ -232,7 +237,7 @@ impl Hospital {
         })))
         .await?;
         self.demo::<SetScheduleException>(of_doctor(json!({
-            "date": today + Days::new(21), "hours": [{"from": "09:00", "until": "11:00"}],
+            "date": next(Weekday::Mon, today + Days::new(14)), "hours": [{"from": "09:00", "until": "11:00"}],
             "reason": "In the morning of this day",
         })))
         .await?;
@@ -241,29 +246,47 @@ impl Hospital {
             "provider_id": id(USER, 2), "leave_id": id(LEAVE, 1), "kind": "vacation", "from": vacation,
             "until": vacation + chrono::TimeDelta::days(7),
         }))
+        .await?;
+        let thursday = next(Weekday::Thu, today + Days::new(7));
+        self.demo::<ScheduleAppointmentSeries>(of_doctor(json!({
+            "id": id(SERIES, 1), "patient_id": id(PATIENT, 8), "room_id": id(ROOM, 3),
+            "appointment_type": "medication_review", "starts_at": in_new_york(thursday, 14), "duration_minutes": 20,
+            "rrule": "FREQ=WEEKLY;COUNT=4",
+        })))
         .await
     }
 
     /// Schedules an appointment tomorrow for each of the first patients.
     async fn appointments(&self) -> Result<(), HospitalError> {
-        let day = tomorrow_morning(self.executor.now());
+        let tomorrow = self.executor.now().with_timezone(&New_York).date_naive() + Days::new(1);
+        let morning = in_new_york(tomorrow, 9);
         for number in 1..=LAST_APPOINTMENT {
-            let starts_at = day + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
+            let starts_at = morning + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
             self.demo::<ScheduleAppointment>(json!({
                 "id": id(APPOINTMENT, number), "patient_id": id(PATIENT, number), "provider_id": UserId(id(USER, 2)),
                 "room_id": id(ROOM, 1), "appointment_type": "follow_up", "starts_at": starts_at,
                 "duration_minutes": 30, "reason_for_visit": "Follow-up",
             }))
             .await?;
+            if number == 1 {
+                self.demo::<AddAppointmentNote>(json!({
+                    "id": id(NOTE, 1), "appointment_id": id(APPOINTMENT, 1), "note_type": "call_log",
+                    "body": "Called to say that she may be ten minutes late",
+                }))
+                .await?;
+            }
         }
         Ok(())
     }
 }
 
-/// Nine in the morning of tomorrow in New York, where the demo's departments are.
-fn tomorrow_morning(now: DateTime<Utc>) -> DateTime<Utc> {
-    let tomorrow = now.with_timezone(&New_York).date_naive() + Days::new(1);
-    let morning = tomorrow.and_time(NaiveTime::from_hms_opt(9, 0, 0).unwrap_or_default());
-    // Clocks change at night, so there is nine in the morning on every day.
-    morning.and_local_timezone(New_York).earliest().map_or(now, |it| it.to_utc())
+/// An hour of a day in New York, where the demo's departments are.
+fn in_new_york(day: NaiveDate, hour: u32) -> DateTime<Utc> {
+    let wall = day.and_time(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
+    instant_of(wall, &New_York, Bound::Start)
+}
+
+/// The first day of the week with this name, from a day on.
+fn next(weekday: Weekday, from: NaiveDate) -> NaiveDate {
+    from + Days::new(u64::from(weekday.days_since(from.weekday())))
 }

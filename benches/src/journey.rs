@@ -95,6 +95,7 @@ impl Journeys {
             special_instructions: None,
             insurance_verified: true,
             outside_hours: false,
+            series: None,
         };
         [Scheduled(scheduled), Confirmed, CheckedIn { other_day_reason: None }, Started, Completed]
     }

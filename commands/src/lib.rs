@@ -16,8 +16,8 @@ pub use access::{
     system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, consultation, department, medication, medication_lot, patient, prescription,
-    provider_schedule, role, room, session, user, vital_signs,
+    appointment, appointment_note, appointment_series, consultation, department, medication, medication_lot, patient,
+    prescription, provider_schedule, role, room, session, user, vital_signs,
 };
 pub use machinery::{
     Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, LONGEST_LIST, Loaded,

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::appointment_series::SeriesPlace;
 use crate::values::{LongText, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoomId, Subject, UserId, described, terms};
 
@@ -150,6 +151,8 @@ pub struct Scheduled {
     pub insurance_verified: bool,
     /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
     pub outside_hours: bool,
+    /// The series that the appointment belongs to.
+    pub series: Option<SeriesPlace>,
 }
 
 impl Aggregate for Appointment {

@@ -91,6 +91,7 @@ aggregates! {
     Room = room,
     Patient = patient,
     ProviderSchedule = provider_schedule,
+    AppointmentSeries = appointment_series,
     Appointment = appointment,
     AppointmentNote = appointment_note,
     Consultation = consultation,

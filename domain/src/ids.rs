@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::appointment::Appointment;
 use crate::appointment_note::AppointmentNote;
+use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::medication::Medication;
@@ -73,6 +74,8 @@ ids! {
     LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.
     AppointmentId: Appointment;
+    /// A series of appointments that are agreed together.
+    AppointmentSeriesId: AppointmentSeries;
     /// A note on an appointment.
     AppointmentNoteId: AppointmentNote;
     /// One encounter of a patient and a provider.

@@ -16,6 +16,7 @@ pub mod values;
 pub mod access;
 pub mod appointment;
 pub mod appointment_note;
+pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod medication;

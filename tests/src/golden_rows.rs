@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 15] = [
+const STREAMS: [(&str, &[&str]); 16] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -27,6 +27,7 @@ const STREAMS: [(&str, &[&str]); 15] = [
     ("patient", &["registered", "allergy_recorded"]),
     ("session", &["started"]),
     ("provider_schedule", &["hours_set", "exception_set", "leave_added"]),
+    ("appointment_series", &["scheduled"]),
     ("appointment", &["scheduled"]),
     ("appointment_note", &["added"]),
     ("consultation", &["started"]),
@@ -38,7 +39,7 @@ const STREAMS: [(&str, &[&str]); 15] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 18] = [
+const REFERENCES: [(&str, &str); 19] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -52,6 +53,7 @@ const REFERENCES: [(&str, &str); 18] = [
     ("location_id", "room"),
     ("patient_id", "patient"),
     ("appointment_id", "appointment"),
+    ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
     ("medication_id", "medication"),

@@ -2,6 +2,7 @@
 
 pub mod appointment;
 pub mod appointment_note;
+pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod medication;
@@ -31,6 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
     patient::register(registry);
     provider_schedule::register(registry);
     appointment::register(registry);
+    appointment_series::register(registry);
     appointment_note::register(registry);
     consultation::register(registry);
     vital_signs::register(registry);

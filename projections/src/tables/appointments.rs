@@ -16,7 +16,7 @@ table! {
     stamped by,
     indexes [
         (patient_id, starts_at), (provider_id, starts_at), (department_id, starts_at), (status, starts_at),
-        (scheduled_date, starts_at),
+        (scheduled_date, starts_at), (series_id, starts_at),
     ] {
         /// The appointment.
         id: Uuid [indexed],
@@ -54,6 +54,10 @@ table! {
         insurance_verified: bool,
         /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
         outside_hours: bool,
+        /// The series that the appointment belongs to.
+        series_id: Option<Uuid> [indexed],
+        /// The place of the appointment in the series, from 1.
+        series_index: Option<i32>,
         /// Why the patient was checked in on another day than that of the appointment, if so.
         other_day_reason: Option<String> [personal],
         /// When the appointment was cancelled.
@@ -104,6 +108,8 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
                 special_instructions: text(it.special_instructions.as_ref()),
                 insurance_verified: it.insurance_verified,
                 outside_hours: it.outside_hours,
+                series_id: it.series.map(|series| series.series_id.into()),
+                series_index: it.series.map(|series| series.index),
                 other_day_reason: None,
                 cancelled_at: None,
                 cancelled_by: None,

@@ -11,8 +11,8 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointments, consultations, departments, inventory, medications, patients, prescriptions,
-    provider_schedules, roles, rooms, sessions, users, vital_signs,
+    appointment_notes, appointment_series, appointments, consultations, departments, inventory, medications, patients,
+    prescriptions, provider_schedules, roles, rooms, sessions, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -80,6 +80,7 @@ aggregates! {
     provider_schedule::ProviderSchedule => provider_schedules::project {
         hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
     },
+    appointment_series::AppointmentSeries => appointment_series::project { series: SeriesRow (stream) },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
     appointment_note::AppointmentNote => appointment_notes::project { notes: NoteRow (stream) },
     consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },

@@ -1,6 +1,7 @@
 //! The read tables: one file for each group of tables, and `dispatch`, which sends events to the tables.
 
 mod appointment_notes;
+mod appointment_series;
 mod appointments;
 pub(crate) mod audit;
 mod consultations;

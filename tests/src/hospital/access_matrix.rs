@@ -93,6 +93,13 @@ async fn fill(hospital: &Hospital) {
                            "room_id": room(3), "appointment_type": "follow_up", "starts_at": at(4, 0),
                            "duration_minutes": 30});
     let elsewhere = reception.did("schedule-appointment", elsewhere).await;
+    // Series of the patients 1 and 5, beside that of patient 8.
+    let of_coder = json!({"provider_id": coder, "department_id": department(2), "room_id": null});
+    for (number, of) in [(1, json!({})), (5, of_coder)] {
+        let body = hims_testing::patched(appointment(&patient(number), at(12, 0)), of);
+        let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=2"});
+        reception.did("schedule-appointment-series", hims_testing::patched(body, rule)).await;
+    }
     // Notes on appointments of the patients 1, 5 and 8.
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;

@@ -3,9 +3,11 @@
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use chrono_tz::America::New_York;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Hospital;
 use super::demo::{self, DOCTOR, appointment, at, department, patient, room, user};
+use super::tables::count;
 
 /// Runs every command about scheduling that [`everything`](super::everything) does not run itself.
 pub(crate) async fn everything(hospital: &Hospital, patient_id: &str) {
@@ -23,7 +25,7 @@ pub(crate) async fn everything(hospital: &Hospital, patient_id: &str) {
         reception.did("set-schedule-exception", of_doctor(json!({"date": day, "hours": hours}))).await;
         reception.did("remove-schedule-exception", of_doctor(json!({"date": day}))).await;
     }
-    let leave_id = uuid::Uuid::from_u128(0x1ea5e);
+    let leave_id = Uuid::from_u128(0x1ea5e);
     let away = json!({"provider_id": user(DOCTOR), "leave_id": leave_id, "kind": "sick", "from": at(44, 0),
                       "until": at(46, 0), "reason": "a broken ankle"});
     doctor.did("add-provider-leave", away).await;
@@ -33,6 +35,13 @@ pub(crate) async fn everything(hospital: &Hospital, patient_id: &str) {
     reception.did("schedule-appointment", booked).await;
     let cancelled = json!({"provider_id": user(DOCTOR), "leave_id": leave_id});
     doctor.did("cancel-provider-leave", cancelled).await;
+    let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=3", "exclude_dates": [at(57, 0).date_naive()]});
+    let series = hims_testing::patched(appointment(patient_id, at(50, 60)), rule);
+    let series_id = reception.did("schedule-appointment-series", series).await;
+    for from in [at(60, 0), at(50, 0)] {
+        let cancelled = json!({"series_id": series_id, "from": from.date_naive(), "reason": "moved away"});
+        reception.did("cancel-appointment-series", cancelled).await;
+    }
     super::notes::notes(&reception, &doctor, &demo::visit(1)).await;
 }
 
@@ -108,4 +117,52 @@ async fn leave_and_a_booking_in_it_do_not_pass_each_other_unseen() {
             _ => drop(answer.problem(409, "on-leave")),
         }
     }
+}
+
+#[tokio::test]
+async fn a_series_is_booked_as_a_whole_or_not_at_all() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    // An appointment on the 51st of 52 days.
+    let taken = reception.did("schedule-appointment", appointment(&patient(6), at(60, 10))).await;
+    let series = |id: Uuid| {
+        let rule = json!({"id": id, "rrule": "FREQ=DAILY;COUNT=52", "room_id": null});
+        hims_testing::patched(appointment(&patient(5), at(10, 0)), rule)
+    };
+    let refused = reception.command("schedule-appointment-series", series(Uuid::from_u128(1))).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    hospital.settle().await;
+    let of_patient = format!("appointments where patient_id = '{}'", patient(5));
+    assert_eq!(count(hospital.owner(), &of_patient).await, 0, "nobody sees the first fifty");
+    reception.did("cancel-appointment", json!({"appointment_id": taken, "reason": "ill"})).await;
+    let id = reception.did("schedule-appointment-series", series(Uuid::from_u128(2))).await;
+    let rows = reception.items(&format!("appointments?series_id={id}&sort=starts_at&limit=100")).await;
+    let places: Vec<_> = rows.iter().map(|it| it["series_index"].as_i64().expect("a place")).collect();
+    assert_eq!(places, (1..=52).collect::<Vec<i64>>());
+    // One is moved, and stays in the series; one is done with. The others from its day on are cancelled.
+    let moved = json!({"appointment_id": rows[2]["id"], "starts_at": at(100, 0)});
+    reception.did("reschedule-appointment", moved).await;
+    let appointment_id = rows[1]["id"].as_str().expect("an id");
+    reception.did("check-in-appointment", demo::early(appointment_id)).await;
+    let from = at(11, 0).date_naive();
+    let cancel = json!({"series_id": id, "from": from, "reason": "moved away"});
+    reception.did("cancel-appointment-series", cancel.clone()).await;
+    let rows = reception.items(&format!("appointments?series_id={id}&sort=starts_at&limit=100")).await;
+    let status = |place: usize| rows[place]["status"].as_str().expect("a status");
+    assert_eq!([status(0), status(1), status(2), status(51)], ["scheduled", "checked_in", "cancelled", "cancelled"]);
+    let row = reception.row("appointment-series", &id).await;
+    assert_eq!((&row["occurrences"], &row["cancelled_from"]), (&json!(52), &json!(from)));
+    assert_eq!(reception.command("cancel-appointment-series", cancel).await.done()["events"], json!([]));
+    let late = json!({"rrule": "FREQ=MONTHLY;BYMONTHDAY=31;COUNT=3"});
+    let refused = hims_testing::patched(series(Uuid::from_u128(3)), late);
+    reception.command("schedule-appointment-series", refused).await.problem_at(422, "unsupported-rule", "/rrule");
+    // Who is away for a day of the series is named with the day.
+    let doctor = hospital.login("doctor").await;
+    let away = json!({"provider_id": user(DOCTOR), "kind": "sick", "from": at(12, -60), "until": at(13, 60)});
+    doctor.did("add-provider-leave", away).await;
+    let refused = reception.command("schedule-appointment-series", series(Uuid::from_u128(4))).await;
+    let errors = refused.problem(409, "series-conflict")["errors"].as_array().expect("errors").clone();
+    let days: Vec<_> = errors.iter().map(|it| it["message"].as_str().expect("a message")[..22].to_owned()).collect();
+    let expected = [12, 13].map(|day| format!("{}: on-leave:", at(day, 0).date_naive()));
+    assert_eq!(days, expected.map(|it| it[..22].to_owned()));
 }

@@ -9,6 +9,7 @@ use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
 pub use arrival::{CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn};
+pub(crate) use scheduling::check_start;
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;

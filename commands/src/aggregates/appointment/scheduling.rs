@@ -105,7 +105,8 @@ fn check_duration(slot: Slot) -> Result<(), Refused> {
     if (1..=480).contains(&slot.duration_minutes) { Ok(()) } else { refuse(Refusal::Duration) }
 }
 
-fn check_start(slot: Slot, now: DateTime<Utc>) -> Result<(), Refused> {
+/// Refuses a slot that has begun.
+pub(crate) fn check_start(slot: Slot, now: DateTime<Utc>) -> Result<(), Refused> {
     if slot.starts_at > now { Ok(()) } else { refuse(Refusal::InThePast) }
 }
 
@@ -133,7 +134,8 @@ impl Visit {
         self.department_id.or_else(of_room).or_else(of_provider)
     }
 
-    fn reads(&self, found: &Found) -> Reads {
+    /// Looks up the patient, the provider, the room and the department.
+    pub(crate) fn reads(&self, found: &Found) -> Reads {
         let reads = Reads::nothing()
             .stream::<Patient>(self.patient_id)
             .maybe::<Room>(self.room_id)
@@ -141,7 +143,8 @@ impl Visit {
         reads_named(reads, Some(self.provider_id), found)
     }
 
-    fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
+    /// The visit at a slot, if all who are named can be booked. Whether the provider works then is not looked at.
+    pub(crate) fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
         check_duration(slot)?;
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         check_provider(ctx, self.provider_id, "/provider_id", self.patient_id, SEES_PATIENTS)?;
@@ -161,6 +164,7 @@ impl Visit {
             special_instructions: self.special_instructions,
             insurance_verified: self.insurance_verified,
             outside_hours: false,
+            series: None,
         })
     }
 }

@@ -69,6 +69,7 @@ fn appointment(then: impl IntoIterator<Item = appointment::Event>) -> Vec<appoin
         special_instructions: None,
         insurance_verified: false,
         outside_hours: false,
+        series: None,
     });
     std::iter::once(scheduled).chain(then).collect()
 }

@@ -54,6 +54,7 @@ fn scheduled_in(department_id: Option<DepartmentId>, time_zone: &str) -> Event {
         special_instructions: None,
         insurance_verified: false,
         outside_hours: false,
+        series: None,
     })
 }
 
