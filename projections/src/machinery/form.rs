@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["97a46b467c6288555a82b774214d7b19cb66effa177515825f8afc6f9d567b2b"];
+pub const GOLDEN_ROWS: &[&str] = &["141caafc5237cf3cc98ef749469349bde71c0b271c744241c968f23b707d1bb5"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =

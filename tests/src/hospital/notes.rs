@@ -22,15 +22,15 @@ pub(crate) async fn notes(reception: &Client, doctor: &Client, appointment_id: &
 async fn a_note_is_amended_once_and_both_stay() {
     let hospital = Hospital::start().await;
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
-    let before = reception.row("appointments", &visit(1)).await;
-    let note = json!({"appointment_id": visit(1), "note_type": "call_log", "body": "Nobody answered"});
+    let before = reception.row("appointments", &visit(2)).await;
+    let note = json!({"appointment_id": visit(2), "note_type": "call_log", "body": "Nobody answered"});
     let first = reception.did("add-appointment-note", note.clone()).await;
     let amend = |id: &str| json!({"note_id": id, "body": "The son answered", "reason": "mistyped"});
     let second = reception.did("amend-appointment-note", amend(&first)).await;
     let refused = doctor.command("amend-appointment-note", amend(&first)).await.problem(409, "already-amended");
     assert_eq!(refused["candidates"], json!([second]));
     let third = doctor.did("amend-appointment-note", amend(&second)).await;
-    let path = format!("appointment-notes?appointment_id={}&sort=created_at", visit(1));
+    let path = format!("appointment-notes?appointment_id={}&sort=created_at", visit(2));
     let rows = reception.items(&path).await;
     let links: Vec<_> = rows.iter().map(|it| (&it["amends_id"], &it["amended_by_id"])).collect();
     let (one, two, three) = (json!(first), json!(second), json!(third));
@@ -47,7 +47,7 @@ async fn a_note_is_amended_once_and_both_stay() {
     let mut statuses = [both.0.status, both.1.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409]);
-    assert_eq!(reception.row("appointments", &visit(1)).await["version"], before["version"]);
+    assert_eq!(reception.row("appointments", &visit(2)).await["version"], before["version"]);
 }
 
 #[tokio::test]

@@ -27,8 +27,8 @@ async fn opened(admin: &Client, code: &str, zone: &str, slot_minutes: i32, block
 /// database finds them for a reader at the beginning of 2026.
 async fn found(pool: &PgPool, department: &str, days: (&str, &str), minutes: Option<i32>) -> Vec<(String, String)> {
     let sql = "select to_char(starts_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), to_char(local_start, 'HH24:MI')
-                 from hims_identity.free_slots(null, $1::text::uuid, $2::text::date, null, $3::text::date, null, $4, null,
-                                               null, '2026-01-01 00:00:00+00', 100)";
+                 from hims_identity.free_slots(null, $1::text::uuid, $2::text::date, null, $3::text::date, null,
+                                               $4, null, null, '2026-01-01 00:00:00+00', 100)";
     let rows = sqlx::query_as(sql).bind(department).bind(days.0).bind(days.1).bind(minutes).fetch_all(pool).await;
     rows.expect("slots")
 }
@@ -200,7 +200,8 @@ async fn days_of_their_own_notice_horizon_and_kinds_count() {
     let hospital = Hospital::start().await;
     let reception = hospital.login("reception").await;
     let monday = monday_after(14);
-    let day = |hours: Value| json!({"provider_id": user(DOCTOR), "department_id": department(1), "date": monday, "hours": hours});
+    let of_doctor = json!({"provider_id": user(DOCTOR), "department_id": department(1), "date": monday});
+    let day = |hours: Value| hims_testing::patched(of_doctor.clone(), json!({ "hours": hours }));
     from_eight_to_ten(&reception, json!({})).await;
     reception.did("set-schedule-exception", day(json!([{"from": "13:00", "until": "14:00"}]))).await;
     assert_eq!(on_monday(&reception, monday, "").await, ["13:00", "13:30"]);
@@ -209,13 +210,15 @@ async fn days_of_their_own_notice_horizon_and_kinds_count() {
     reception.did("remove-schedule-exception", hims_testing::patched(day(json!([])), json!({"hours": null}))).await;
     let all = ["08:00", "08:30", "09:00", "09:30"];
     assert_eq!(on_monday(&reception, monday, "").await, all);
-    let instants = format!(
-        "slots?provider_id={}&from={}&to={}",
+    let instant = |hour, minute| in_new_york(monday, hour, minute).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let between = format!(
+        "slots?provider_id={}&department_id={}&from={}&to={}",
         user(DOCTOR),
-        in_new_york(monday, 8, 10).format("%Y-%m-%dT%H:%M:%SZ"),
-        in_new_york(monday, 9, 30).format("%Y-%m-%dT%H:%M:%SZ")
+        department(1),
+        instant(8, 10),
+        instant(9, 30)
     );
-    assert_eq!(reception.items(&instants).await.len(), 2, "from the first to before the last");
+    assert_eq!(reception.items(&between).await.len(), 2, "from the first to before the last");
     // With a notice of seven days, nothing of the next days is offered.
     from_eight_to_ten(&reception, json!({"minimum_notice_minutes": 10_080})).await;
     assert_eq!(on_monday(&reception, monday, "").await, all);

@@ -27,7 +27,7 @@ refusals! {
     NoSuchLocalTime = Rule, "no-such-local-time",
         "clocks skip that time on a day of the series (see errors); choose another time, or exclude the day";
     SeriesConflict = Conflict, "series-conflict",
-        "some appointments of the series cannot be booked (see errors), so none is; choose another time, or exclude the days";
+        "some days cannot be booked (see errors), so none is; choose another time, or exclude these days";
 }
 
 described! {
