@@ -20,15 +20,15 @@ fn hours(effective_from: &str, effective_to: Option<&str>, blocks: &[(i32, &str,
     sample_with::<ProviderSchedule>("hours_set", json!({ "hours": hours }))
 }
 
-fn exception(date: &str, hours: Value) -> Event {
+fn exception(date: &str, hours: &Value) -> Event {
     sample_with::<ProviderSchedule>("exception_set", json!({"exception": {"date": date, "hours": hours}}))
 }
 
 /// A schedule, with the zone of the department.
 struct Kept(ProviderSchedule, Tz);
 
-fn kept<const N: usize>(zone: &str, events: [Event; N]) -> Kept {
-    Kept(fold::<ProviderSchedule>(&events).unwrap(), zone.parse().unwrap())
+fn kept(zone: &str, events: &[Event]) -> Kept {
+    Kept(fold::<ProviderSchedule>(events).unwrap(), zone.parse().unwrap())
 }
 
 impl Kept {
@@ -45,7 +45,7 @@ impl Kept {
 #[test]
 fn a_slot_is_wholly_within_the_hours_or_outside() {
     // The 23rd of November 2026 is a Monday. New York is five hours behind UTC.
-    let kept = kept("America/New_York", [hours("2026-11-01", None, &[(1, "08:00", "12:00"), (1, "12:00", "19:30")])]);
+    let kept = kept("America/New_York", &[hours("2026-11-01", None, &[(1, "08:00", "12:00"), (1, "12:00", "19:30")])]);
     for (starts_at, minutes, is_outside) in [
         ("2026-11-23T13:00:00Z", 30, false),
         ("2026-11-23T12:59:00Z", 30, true),
@@ -64,7 +64,7 @@ fn a_slot_is_wholly_within_the_hours_or_outside() {
 
 #[test]
 fn hours_until_the_end_of_the_day_go_on_the_next_day() {
-    let kept = kept("UTC", [hours("2026-11-01", None, &[(1, "22:00", "24:00"), (2, "00:00", "06:00")])]);
+    let kept = kept("UTC", &[hours("2026-11-01", None, &[(1, "22:00", "24:00"), (2, "00:00", "06:00")])]);
     assert!(!kept.is_outside("2026-11-23T23:30:00Z", 60));
     assert!(kept.is_outside("2026-11-24T05:30:00Z", 60));
     assert!(kept.is_outside("2026-11-24T23:30:00Z", 15));
@@ -96,23 +96,23 @@ fn of_hours_that_count_on_a_day_those_that_begin_last_do() {
 #[test]
 fn a_day_with_hours_of_its_own_has_no_others() {
     let usual = || hours("2026-01-01", None, &[(1, "08:00", "12:00")]);
-    let closed = || exception("2026-11-23", json!([]));
+    let closed = || exception("2026-11-23", &json!([]));
     let removed = sample_with::<ProviderSchedule>("exception_removed", json!({"date": "2026-11-23"}));
     let at_nine = |kept: &Kept, day: &str| kept.is_outside(&format!("2026-11-{day}T09:00:00Z"), 15);
-    let closed_kept = kept("UTC", [usual(), closed()]);
+    let closed_kept = kept("UTC", &[usual(), closed()]);
     assert!(at_nine(&closed_kept, "23") && !at_nine(&closed_kept, "30"));
-    let other = kept("UTC", [usual(), exception("2026-11-23", json!([{"from": "14:00", "until": "15:00"}]))]);
+    let other = kept("UTC", &[usual(), exception("2026-11-23", &json!([{"from": "14:00", "until": "15:00"}]))]);
     assert!(at_nine(&other, "23") && !other.is_outside("2026-11-23T14:45:00Z", 15));
-    assert!(!at_nine(&kept("UTC", [usual(), closed(), removed]), "23"));
+    assert!(!at_nine(&kept("UTC", &[usual(), closed(), removed]), "23"));
     // A day may have hours although there are no weekly ones.
-    let alone = kept("UTC", [exception("2026-11-23", json!([{"from": "14:00", "until": "15:00"}]))]);
+    let alone = kept("UTC", &[exception("2026-11-23", &json!([{"from": "14:00", "until": "15:00"}]))]);
     assert!(at_nine(&alone, "23") && !at_nine(&alone, "24"));
 }
 
 #[test]
 fn a_night_in_which_clocks_change_is_shorter_or_longer() {
     let sunday = |blocks: &[(i32, &str, &str)]| hours("2026-01-01", None, blocks);
-    let new_york = |blocks: &[(i32, &str, &str)]| kept("America/New_York", [sunday(blocks)]);
+    let new_york = |blocks: &[(i32, &str, &str)]| kept("America/New_York", &[sunday(blocks)]);
     // On the 14th of March 2027, clocks skip the hour from two to three: there is no such time.
     let skipped = new_york(&[(7, "02:00", "03:00")]);
     assert!(skipped.is_outside("2027-03-14T07:00:00Z", 1) && skipped.is_outside("2027-03-14T06:59:00Z", 1));
@@ -121,11 +121,11 @@ fn a_night_in_which_clocks_change_is_shorter_or_longer() {
     assert!(!twice.is_outside("2026-11-01T05:00:00Z", 180));
     assert!(twice.is_outside("2026-11-01T04:59:00Z", 10) && twice.is_outside("2026-11-01T07:59:00Z", 2));
     // On Lord Howe it is half an hour.
-    let lord_howe = kept("Australia/Lord_Howe", [sunday(&[(7, "01:30", "02:30")])]);
+    let lord_howe = kept("Australia/Lord_Howe", &[sunday(&[(7, "01:30", "02:30")])]);
     assert!(!lord_howe.is_outside("2026-04-04T14:30:00Z", 90), "half an hour comes twice");
     assert!(!lord_howe.is_outside("2026-10-03T15:00:00Z", 30) && lord_howe.is_outside("2026-10-03T15:00:00Z", 31));
     // In Cairo, the 24th of April 2026 (a Friday) begins at one: clocks skip the first hour.
-    let cairo = kept("Africa/Cairo", [sunday(&[(4, "23:00", "24:00"), (5, "00:00", "02:00")])]);
+    let cairo = kept("Africa/Cairo", &[sunday(&[(4, "23:00", "24:00"), (5, "00:00", "02:00")])]);
     assert!(!cairo.is_outside("2026-04-23T21:00:00Z", 120), "one hour of Thursday and one of Friday");
     assert!(cairo.is_outside("2026-04-23T21:00:00Z", 121));
 }
@@ -134,7 +134,7 @@ fn a_night_in_which_clocks_change_is_shorter_or_longer() {
 fn leave_counts_until_it_is_cancelled() {
     let slot = |starts_at: &str| Slot { starts_at: starts_at.parse().unwrap(), duration_minutes: 30 };
     let added = || sample::<ProviderSchedule>("leave_added");
-    let away = kept("UTC", [added()]);
+    let away = kept("UTC", &[added()]);
     for (starts_at, is_on_leave) in [
         ("2026-12-24T10:30:00Z", false),
         ("2026-12-24T10:31:00Z", true),
@@ -144,6 +144,6 @@ fn leave_counts_until_it_is_cancelled() {
     ] {
         assert_eq!(away.0.is_on_leave(slot(starts_at)), is_on_leave, "{starts_at}");
     }
-    let back = kept("UTC", [added(), sample::<ProviderSchedule>("leave_cancelled")]);
+    let back = kept("UTC", &[added(), sample::<ProviderSchedule>("leave_cancelled")]);
     assert!(!back.0.is_on_leave(slot("2026-12-31T10:30:00Z")));
 }

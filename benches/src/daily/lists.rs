@@ -49,7 +49,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("patient's appointments", format!("appointments?patient_id={patient}&sort=-starts_at")),
         reception.list(
             "notes of a visit",
-            format!("appointment_notes?appointment_id={}&sort=created_at", about.appointment()),
+            format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
         ),
         reception.list("patients by name", format!("patients?last_name={family}&sort=last_name")),
         reception.list("patients in order", "patients?sort=last_name"),
@@ -74,7 +74,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
         nurse.list(
             "notes of a visit",
-            format!("appointment_notes?appointment_id={}&sort=created_at", about.appointment()),
+            format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
         ),
         nurse.list("vital signs", format!("vital_signs?patient_id={assigned}&sort=-recorded_at")),
         nurse.list("allergies", format!("patient_allergies?patient_id={assigned}")),

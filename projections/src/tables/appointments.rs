@@ -128,7 +128,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
                 row.provider_id = (*provider_id).into();
                 row.room_id = room_id.map(Uuid::from);
                 row.status = Status::Scheduled.to_string();
-            })
+            });
         }
         Event::Confirmed => move_to(Status::Confirmed),
         Event::CheckedIn { other_day_reason } => rows.change(event, move |row| {

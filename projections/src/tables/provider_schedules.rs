@@ -1,6 +1,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
-use hims_domain::Personal;
 use hims_domain::provider_schedule::{Event, Exception, ExceptionStatus, Hours, LeaveStatus};
+use hims_domain::{DepartmentId, Personal};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ fn hours_id(stream: Uuid, hours: &Hours) -> Uuid {
     derived_id(stream, &["hours", &hours.department_id.to_string(), &hours.effective_from.to_string()])
 }
 
-fn exception_id(stream: Uuid, department_id: impl ToString, date: NaiveDate) -> Uuid {
+fn exception_id(stream: Uuid, department_id: DepartmentId, date: NaiveDate) -> Uuid {
     derived_id(stream, &["exception", &department_id.to_string(), &date.to_string()])
 }
 
@@ -142,7 +142,7 @@ pub(crate) fn project<'e>(
             exceptions.insert(row);
         }
         Event::ExceptionRemoved { department_id, date } => {
-            let id = exception_id(event.stream_id, department_id, *date);
+            let id = exception_id(event.stream_id, *department_id, *date);
             exceptions.change_row(event, id, |row| row.status = ExceptionStatus::Removed.to_string());
         }
         Event::LeaveAdded { provider_id, leave_id, leave } => leaves.insert(LeaveRow {

@@ -28,7 +28,7 @@ pub(super) fn days(rule: &str, first: NaiveDate) -> Result<Vec<NaiveDate>, Refus
     // The crate is given days as times in UTC: its expansion in time zones with changing clocks has a known defect.
     let set: Result<RRuleSet, _> = format!("DTSTART:{}T000000Z\nRRULE:{rule}", first.format("%Y%m%d")).parse();
     let found = set.map(|set| set.all(MOST_DAYS).dates).unwrap_or_default();
-    let days: Vec<_> = found.iter().map(|it| it.date_naive()).collect();
+    let days: Vec<_> = found.iter().map(chrono::DateTime::date_naive).collect();
     if days.first() == Some(&first) {
         return Ok(days);
     }

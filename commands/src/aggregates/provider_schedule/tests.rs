@@ -6,12 +6,12 @@ use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::role_id;
 use crate::testing::samples::{
     DEPARTMENT, DOCTOR, PATIENT, ROOM, added_room, ask, created, created_with, defined, opened, with,
 };
 use crate::testing::world::user;
 use crate::testing::{Given, given, takes};
+use crate::{Command as _, role_id};
 
 const LEAVE: LeaveId = LeaveId(Uuid::from_u128(0x51));
 
@@ -160,7 +160,6 @@ fn leave_is_added_once_and_cancelled_once() {
 #[test]
 fn the_leave_of_oneself_is_ones_own() {
     let (own, other) = (user(DOCTOR, "doctor"), user(UserId(Uuid::from_u128(77)), "doctor"));
-    use crate::Command as _;
     assert!(leave(json!({})).is_own(None, &own) && !leave(json!({})).is_own(None, &other));
     assert!(cancel(LEAVE).is_own(None, &own) && !cancel(LEAVE).is_own(None, &other));
     assert!(!set(json!({})).is_own(None, &own) && !except(json!({})).is_own(None, &own));
