@@ -1,7 +1,7 @@
 # scripts/setup.sh first installs missing programs, where apt may be used without a password.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fmt setup
+.PHONY: help build run test lint bench fmt setup
 
 TOOLS := $(CURDIR)/target/tools/bin
 
@@ -10,6 +10,9 @@ help: ## List the targets
 
 setup: ## Install what building and running need
 	@scripts/setup.sh
+
+build: setup ## Build the program, target/release/hims
+	cargo build --release --bin hims
 
 run: setup ## Start a demo hospital on http://127.0.0.1:8080
 	cargo run --release --bin hims -- serve --demo

@@ -22,9 +22,14 @@ set local check_function_bodies = off;
 -- The program folds the text that is searched in patients, as it folds their names.
 create function hims_identity.patients_found_by(folded text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
-    select id from patients
-     where (select pg_has_role(session_user, 'hims_writer', 'member'))
-       and (search @@ websearch_to_tsquery('simple', folded) or folded <% name_folded)
+    with found as (
+        select id from patients
+         where (select pg_has_role(session_user, 'hims_writer', 'member'))
+           and (search @@ websearch_to_tsquery('simple', folded) or folded <% name_folded))
+    select id from found
+    union
+    -- The name and the number of a record that was merged also find the record that survives.
+    select patient_id from patient_links where duplicate_id in (select id from found)
 $$;
 create function hims_identity.consultations_found_by(q text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
@@ -222,12 +227,12 @@ end $$;
 --     everybody          every caller; for tables that say nothing about a person
 --     clinical_records   callers whose role has this word in its permission to read; likewise any other such word
 -- These classes read some rows, whatever else the caller may read:
---     own                patients with the word own_records: the rows about themselves
+--     own                patients with the word own_records: the rows about themselves, also under a merged record
 --     oneself            users: the rows about themselves
 --     provider           providers: the rows that name them as the provider
 --     department         callers with the word assigned_patients: the rows of their department
 --     assigned           callers with the word assigned_patients: the rows about patients who visit their department from
---                        yesterday to tomorrow, or for whom they recorded something
+--                        yesterday to tomorrow, or for whom they recorded something, by any of the patients' records
 --     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
 --                        sent to the pharmacy
 --     treating           patients with the word own_records: the users who treat them
@@ -255,7 +260,7 @@ begin
         part := regexp_match(class, '^(with )?(\w+)(?: by (\w+))?(?: where (.+))?$');
         select * into known from (values
             ('everybody', 'everybody', 'id', false, 'true'),
-            ('own', 'own_records', 'patient_id', false, '%2$I = (select hims_identity.own_patient_id())'),
+            ('own', 'own_records', 'patient_id', false, '%2$I = any (array(select patient_id from own_patients))'),
             ('oneself', 'everybody', 'user_id', false, '%2$I = (select hims_identity.current_user_id())'),
             ('provider', 'clinical_records', 'provider_id', false, '%2$I = (select hims_identity.current_user_id())'),
             ('department', 'assigned_patients', 'department_id', false,

@@ -57,8 +57,8 @@ create table users (
     id                   uuid         not null primary key,
     email                varchar(255) not null unique,  -- lower case
     password_hash        varchar(255) not null,         -- Argon2id; ! if the user cannot log in
-    first_name           varchar(100) not null,
-    last_name            varchar(100) not null,
+    first_name           varchar(100),  -- some people have one name only
+    last_name            varchar(100),
     phone                varchar(40),                    -- E.164, and the extension after ;ext= (RFC 3966)
     avatar_url           varchar(500),
     role_id              uuid         not null references user_roles (id) deferrable initially deferred,

@@ -95,14 +95,58 @@ create index idx_patient_allergies_allergen on patient_allergies (allergen_name)
 create index idx_patient_allergies_active on patient_allergies (is_active);
 create index idx_patient_allergies_reported_by on patient_allergies (reported_by, patient_id);
 
--- The patients of the caller's department, and the patients whose prescription was sent to the pharmacy. Both views are
--- empty until later migrations make the tables that the views read.
-create view assigned_patients as select null::uuid as patient_id where false;
+-- The records that were merged into other records of the same persons. The event of the merge holds its reason.
+create table patient_links (
+    id             uuid        not null primary key, -- the duplicate
+    duplicate_id   uuid        not null unique references patients (id) deferrable initially deferred,
+    patient_id     uuid        not null references patients (id) deferrable initially deferred, -- the survivor
+    merged_into_id uuid        not null references patients (id) deferrable initially deferred,
+    version        integer     not null,
+    created_at     timestamptz not null,
+    updated_at     timestamptz not null,
+    constraint chk_duplicate_is_another check (duplicate_id = id and duplicate_id <> patient_id)
+);
+create index idx_patient_links_patient on patient_links (patient_id);
+create index idx_patient_links_merged_into on patient_links (merged_into_id);
+
+-- The records of the patient who asks: the record to which the login is linked, and the records merged into it.
+create view own_patients as
+    select hims_identity.own_patient_id() as patient_id
+    union all
+    select duplicate_id from patient_links where patient_id = (select hims_identity.own_patient_id());
+select hims_identity.look_at_all_rows('own_patients');
+
+-- The other records of a person, by each of the records.
+create view other_records as
+    select patient_id, duplicate_id as record_id from patient_links
+     where (select hims_identity.current_user_reads('assigned_patients', 'prescriptions'))
+    union all
+    select duplicate_id, patient_id from patient_links
+     where (select hims_identity.current_user_reads('assigned_patients', 'prescriptions'))
+    union all
+    select one.duplicate_id, other.duplicate_id
+      from patient_links one join patient_links other on other.patient_id = one.patient_id and other.id <> one.id
+     where (select hims_identity.current_user_reads('assigned_patients', 'prescriptions'));
+select hims_identity.look_at_all_rows('other_records');
+
+-- The patients who visit the caller's department, and the patients whose prescription was sent to the pharmacy. Both
+-- views are empty until later migrations make the tables that the views read.
+create view visiting_patients as select null::uuid as patient_id where false;
 create view prescribed_patients as select null::uuid as patient_id where false;
-select hims_identity.look_at_all_rows('assigned_patients');
+select hims_identity.look_at_all_rows('visiting_patients');
 select hims_identity.look_at_all_rows('prescribed_patients');
+
+-- The patients of the caller's department: those who visit it, by any of their records.
+create view assigned_patients as
+    select patient_id from visiting_patients
+    union all
+    select other.record_id from other_records other join visiting_patients v on v.patient_id = other.patient_id;
+select hims_identity.look_at_all_rows('assigned_patients');
 
 select hims_identity.readable('patients', 'all_patients', 'assigned by id', 'prescribed by id', 'own by id');
 select hims_identity.hide('patients', 'ssn', 'ssn_blind_index');
 select hims_identity.readable('patient_identifiers', 'all_patients', 'assigned', 'own');
 select hims_identity.readable('patient_allergies', 'clinical_records', 'assigned', 'prescribed', 'own');
+-- Everybody who reads something about patients finds all records of a patient.
+select hims_identity.readable('patient_links', 'all_patients', 'all_appointments', 'assigned_patients', 'audit_logs',
+    'billing', 'clinical_records', 'lab_orders', 'prescriptions', 'own');

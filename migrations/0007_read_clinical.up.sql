@@ -18,6 +18,8 @@ create table consultations (
     started_at                 timestamptz not null,
     completed_at               timestamptz,
     total_duration_minutes     integer     check (total_duration_minutes >= 0),
+    signed_at                  timestamptz,
+    signed_by                  uuid        references users (id) deferrable initially deferred,
     version                    integer     not null,
     created_at                 timestamptz not null,
     updated_at                 timestamptz not null,
@@ -33,6 +35,7 @@ create table consultations (
 create index idx_consultations_appointment on consultations (appointment_id);
 create index idx_consultations_patient on consultations (patient_id);
 create index idx_consultations_provider on consultations (provider_id, started_at);
+create index idx_consultations_signed_by on consultations (signed_by);
 create index idx_consultations_status on consultations (status);
 create index idx_consultations_date on consultations (started_at);
 create index idx_consultations_patient_date on consultations (patient_id, started_at desc);
@@ -85,10 +88,10 @@ create index idx_vital_signs_consultation on vital_signs (consultation_id);
 create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
 create index idx_vital_signs_recorded_by on vital_signs (recorded_by, patient_id);
 
--- The patients of the caller's department: those who visit the department from yesterday to tomorrow, in the days of
--- the department's time zone, those with a consultation in progress by one of the department's providers, and those for
--- whom the caller recorded something.
-create or replace view assigned_patients as
+-- The patients who visit the caller's department from yesterday to tomorrow, in the days of the department's time zone,
+-- those with a consultation in progress by one of the department's providers, and those for whom the caller recorded
+-- something.
+create or replace view visiting_patients as
     select patient_id from appointments
      where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
        and scheduled_date - (now() at time zone time_zone)::date between -1 and 1

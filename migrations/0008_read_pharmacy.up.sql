@@ -113,21 +113,24 @@ create table prescription_items (
 create index idx_prescription_items_patient on prescription_items (patient_id);
 create index idx_prescription_items_medication on prescription_items (medication_id);
 
--- The patients whose prescription was sent to the pharmacy.
+-- The patients whose prescription was sent to the pharmacy, by any of their records.
 create or replace view prescribed_patients as
     select patient_id from prescriptions
-     where (select hims_identity.current_user_reads('prescriptions')) and status not in ('pending', 'cancelled');
+     where (select hims_identity.current_user_reads('prescriptions')) and status not in ('pending', 'cancelled')
+    union all
+    select other.record_id from other_records other join prescriptions p on p.patient_id = other.patient_id
+     where (select hims_identity.current_user_reads('prescriptions')) and p.status not in ('pending', 'cancelled');
 
 -- The users who treat the patient who asks: providers of the patient's appointments, consultations and prescriptions,
 -- and users who recorded vital signs of the patient.
 create or replace view treating_users as
-    select provider_id as user_id from appointments where patient_id = (select hims_identity.own_patient_id())
+    select provider_id as user_id from appointments where patient_id = any (array(select patient_id from own_patients))
     union all
-    select provider_id from consultations where patient_id = (select hims_identity.own_patient_id())
+    select provider_id from consultations where patient_id = any (array(select patient_id from own_patients))
     union all
-    select provider_id from prescriptions where patient_id = (select hims_identity.own_patient_id())
+    select provider_id from prescriptions where patient_id = any (array(select patient_id from own_patients))
     union all
-    select recorded_by from vital_signs where patient_id = (select hims_identity.own_patient_id());
+    select recorded_by from vital_signs where patient_id = any (array(select patient_id from own_patients));
 
 select hims_identity.readable('medications', 'everybody');
 select hims_identity.readable('medication_ingredients', 'everybody');

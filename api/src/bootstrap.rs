@@ -78,8 +78,8 @@ fn administrator(email: &str, password: &str) -> Result<CreateUser, String> {
         id: None,
         email: Personal::Known(Email::parse(email).map_err(|rule| format!("HIMS_ADMIN_EMAIL: {rule}"))?),
         profile: Profile {
-            first_name: Personal::Known("System".into()),
-            last_name: Personal::Known("Administrator".into()),
+            first_name: Some(Personal::Known("System".into())),
+            last_name: Some(Personal::Known("Administrator".into())),
             phone: None,
             avatar_url: None,
         },

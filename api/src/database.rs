@@ -64,7 +64,7 @@ impl Database {
 
     /// A pool of connections as the login for migrations, which is a member of the role that owns the log.
     pub(crate) fn migrator(&self) -> PgPool {
-        pool(self.migrations.clone(), 2, Work::Own)
+        pool(self.migrations.clone(), 3, Work::Own)
     }
 
     /// Applies pending migrations, if a login is known that may do so.

@@ -8,14 +8,17 @@ use hims_commands::appointment::ScheduleAppointment;
 use hims_commands::appointment_note::AddAppointmentNote;
 use hims_commands::appointment_series::ScheduleAppointmentSeries;
 use hims_commands::department::OpenDepartment;
+use hims_commands::insurance_policy::{AddInsurancePolicy, VerifyInsurancePolicy};
 use hims_commands::medication::AddMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;
-use hims_commands::patient::{RecordAllergy, RegisterPatient};
+use hims_commands::patient::{MergePatients, RecordAllergy, RegisterPatient};
+use hims_commands::payer::AddPayer;
 use hims_commands::provider_schedule::{AddProviderLeave, SetProviderHours, SetScheduleException};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
 use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, role_id};
 use hims_domain::appointment::Appointment;
+use hims_domain::patient::Patient;
 use hims_domain::role::Role;
 use hims_domain::wall_clock::{Bound, instant_of};
 use hims_domain::{Aggregate as _, UserId};
@@ -58,6 +61,23 @@ const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
     ("Simvastatin 20 mg oral tablet", "simvastatin", "20 mg", "tablet", "312961", "36567"),
 ];
 
+/// The payers: code, name, id in electronic claims, kind of insurance in claims, days in which claims are taken.
+const PAYERS: [(&str, &str, &str, &str, i32); 3] = [
+    ("MEDICARE", "Medicare", "00831", "MB", 365),
+    ("AETNA", "Aetna", "60054", "CI", 90),
+    ("CIGNA", "Cigna Health", "62308", "CI", 90),
+];
+
+/// The policies: number of the patient, number of the payer, priority, plan, relationship to the subscriber, whether
+/// somebody has verified the policy.
+const POLICIES: [(u128, u128, i32, &str, &str, bool); 5] = [
+    (1, 2, 1, "Open Access", "self", true),
+    (3, 1, 1, "Part B", "self", true),
+    (3, 3, 2, "Supplement", "self", true),
+    (5, 3, 1, "Family", "child", true),
+    (7, 2, 1, "Student", "self", false),
+];
+
 /// An id of the demo hospital, made from a kind and a number, so that every demo has the same ids.
 fn id(kind: u16, number: u128) -> Uuid {
     uuid::Builder::from_custom_bytes(((0xDE30_u128 << 112) | (u128::from(kind) << 96) | number).to_be_bytes())
@@ -75,6 +95,11 @@ const ALLERGY: u16 = 8;
 const LEAVE: u16 = 9;
 const SERIES: u16 = 10;
 const NOTE: u16 = 11;
+const PAYER: u16 = 0x20;
+const POLICY: u16 = 0x21;
+
+/// The number of a patient who was registered twice: the second record was merged into that of patient 4.
+const DUPLICATE: u128 = 9;
 
 /// The number of the appointment that is scheduled last. Once it exists, the demo is complete.
 const LAST_APPOINTMENT: u128 = 4;
@@ -103,6 +128,8 @@ impl Hospital {
         self.places().await?;
         self.staff().await?;
         self.patients().await?;
+        self.merged().await?;
+        self.insurance().await?;
         self.pharmacy().await?;
         self.schedules().await?;
         self.appointments().await
@@ -174,7 +201,7 @@ impl Hospital {
         for (number, (first, last, born, gender)) in (1..).zip(PATIENTS) {
             self.demo::<RegisterPatient>(json!({
                 "id": id(PATIENT, number), "first_name": first, "last_name": last, "date_of_birth": born,
-                "gender": gender, "ssn": format!("999-00-{number:04}"), "phone_primary": format!("+121255502{number:02}"),
+                "gender": gender, "ssn": format!("123-45-{number:04}"), "phone_primary": format!("+121255502{number:02}"),
                 "address_line_1": format!("{number} Example Street"), "city": "New York", "state": "NY",
                 "postal_code": "10001", "preferred_language": "en",
             }))
@@ -193,6 +220,53 @@ impl Hospital {
             .await?;
         }
         self.demo::<LinkUserToPatient>(json!({"user_id": id(USER, 7), "patient_id": id(PATIENT, 1)})).await
+    }
+
+    /// Registers a patient a second time, in another spelling, and merges the second record into the first.
+    async fn merged(&self) -> Result<(), HospitalError> {
+        let (duplicate, survivor) = (id(PATIENT, DUPLICATE), id(PATIENT, 4));
+        self.demo::<RegisterPatient>(json!({
+            "id": duplicate, "first_name": "Juergen", "last_name": "Weiss", "date_of_birth": "1949-01-17",
+            "gender": "male", "phone_primary": "+12125550204", "confirm_not_duplicate": true,
+        }))
+        .await?;
+        let mrn = async |patient| {
+            let state = self.executor.load::<Patient>(patient, true).await?.state;
+            let known = state.and_then(|it| it.mrn.known().map(|it| it.0.clone()));
+            Ok::<_, HospitalError>(known.unwrap_or_default())
+        };
+        self.demo::<MergePatients>(json!({
+            "patient_id": survivor, "duplicate_id": duplicate, "mrn": mrn(survivor).await?,
+            "duplicate_mrn": mrn(duplicate).await?, "reason": "Registered twice, in two spellings",
+        }))
+        .await
+    }
+
+    async fn insurance(&self) -> Result<(), HospitalError> {
+        for (number, (code, name, electronic, indicator, days)) in (1..).zip(PAYERS) {
+            self.demo::<AddPayer>(json!({
+                "id": id(PAYER, number), "code": code, "name": name, "electronic_payer_id": electronic,
+                "claim_filing_indicator": indicator, "timely_filing_days": days, "phone": "+18005550123",
+            }))
+            .await?;
+        }
+        let begins = self.executor.now().date_naive() - Days::new(200);
+        for (number, (patient, payer, priority, plan, relationship, is_verified)) in (1..).zip(POLICIES) {
+            let is_own = relationship == "self";
+            self.demo::<AddInsurancePolicy>(json!({
+                "id": id(POLICY, number), "patient_id": id(PATIENT, patient), "payer_id": id(PAYER, payer),
+                "member_id": format!("W{:09}", number * 1_001), "plan_name": plan, "priority": priority,
+                "relationship_to_subscriber": relationship, "effective_from": begins, "copay_amount": "25.00",
+                "subscriber_name": (!is_own).then_some("Chidi Nwosu"),
+                "subscriber_birth_date": (!is_own).then_some("1988-04-02"), "coinsurance_percent": "20",
+            }))
+            .await?;
+            if is_verified {
+                let verified = json!({"insurance_policy_id": id(POLICY, number), "method": "card"});
+                self.demo::<VerifyInsurancePolicy>(verified).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn pharmacy(&self) -> Result<(), HospitalError> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
+use hims_projections::migrations::MigrationError;
+use hims_projections::presence::Presence;
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, query, roles};
 use sqlx::PgPool;
@@ -17,6 +19,7 @@ use crate::database::{Database, is_older};
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
+use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
 /// How long [`Hospital::settle`] waits for the read tables to move on before it gives up.
@@ -94,7 +97,7 @@ pub struct Hospital {
     /// Begins and ends sessions, and finds the caller of a session.
     pub login: Arc<Login>,
     /// Connections that read under row-level security.
-    pub readers: Readers,
+    pub readers: Arc<Readers>,
     /// Hands new events to those who follow the log.
     pub(crate) feed: Arc<Feed>,
     writers: PgPool,
@@ -107,6 +110,8 @@ pub struct Hospital {
     pub owner: PgPool,
     watcher: JoinHandle<()>,
     counter: JoinHandle<()>,
+    /// Says to `hims migrate down` that this program works with the database.
+    presence: Presence,
     database: Database,
     /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
     pub(crate) stopping: watch::Sender<bool>,
@@ -150,6 +155,10 @@ impl Hospital {
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
+        let presence = Presence::announce(owner.clone()).await.map_err(|error| match error {
+            MigrationError::Database(error) => HospitalError::Database(error),
+            error => error.into(),
+        })?;
         if purpose != Purpose::Inspect {
             database.migrate().await?;
         } else if is_older(&owner).await? {
@@ -163,7 +172,7 @@ impl Hospital {
         }
         let writers = pool(database.options().clone(), 12, Work::Write);
         let projectors = pool(database.options().clone(), 5, Work::Project);
-        let readers = Readers::new(database.options().clone(), settings.read_connections_of_a_worker());
+        let readers = Arc::new(Readers::new(database.options().clone(), settings.read_connections_of_a_worker()));
         let history = pool(database.options().clone(), 4, Work::Write);
         let clock = NodeClock::new(move || clock());
         let options =
@@ -177,9 +186,6 @@ impl Hospital {
             })?);
         let log = Arc::clone(&store);
         let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
-        let executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
-        let executor = Arc::new(executor);
-        let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let runner = match purpose {
             Purpose::Inspect => None,
             // Only a server makes new read tables: a short command would end in the middle of the rebuild.
@@ -188,6 +194,13 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
+        let mut executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
+        if let Some(RunnerHandle { position, .. }) = &runner {
+            let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
+            executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
+        }
+        let executor = Arc::new(executor);
+        let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
@@ -207,6 +220,7 @@ impl Hospital {
             owner,
             watcher,
             counter,
+            presence,
             database,
             stopping,
         })
@@ -252,6 +266,7 @@ impl Hospital {
             runner.stop().await;
         }
         self.readers.close();
+        drop(self.presence);
         for pool in [self.projectors, self.writers, self.history, self.owner] {
             if tokio::time::timeout(LAST_ORDERS, pool.close()).await.is_err() {
                 tracing::warn!("a connection is still in use; it ends with the program");
@@ -261,17 +276,17 @@ impl Hospital {
     }
 }
 
-/// Forgets the remembered sessions as soon as an event changes what a caller may do, whichever process recorded it.
+/// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it.
 async fn watch_access(feed: Arc<Feed>, login: Arc<Login>) {
     loop {
         let mut place = feed.follow(None);
         while let Some(events) = place.events.recv().await {
-            if events.iter().any(|it| changes_access(&it.event)) {
-                login.forget();
+            for changed in events.iter().filter(|it| changes_access(&it.event)) {
+                login.forget(changed.event.stream_id);
             }
         }
         // The feed let this task go for being too slow, so the task may have missed an event.
-        login.forget();
+        login.forget_all();
     }
 }
 

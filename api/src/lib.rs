@@ -16,6 +16,7 @@ mod readers;
 mod routes;
 pub mod server;
 mod settings;
+mod sight;
 mod surroundings;
 mod wire;
 

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -6,9 +6,11 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
 use hims_event_store::bounded::too_late;
-use hims_projections::query::QueryError;
+use hims_projections::Table;
+use hims_projections::query::{self, Identity, QueryError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
 
 use crate::connections::{IDLE, PATIENCE, Work};
 
@@ -53,6 +55,25 @@ impl Manager for Opener {
 /// unanswered.
 struct Lent(Option<Object<Opener>>);
 
+impl Lent {
+    fn connection(&mut self) -> Result<&mut PgConnection, QueryError> {
+        self.0.as_deref_mut().ok_or(QueryError::Database(sqlx::Error::PoolClosed))
+    }
+
+    /// Gives the connection back to its pool, unless the database did not answer as it should.
+    fn back<T>(mut self, read: Result<T, QueryError>) -> Result<T, QueryError> {
+        if !matches!(read, Err(QueryError::Database(_))) {
+            drop(self.0.take());
+        }
+        read
+    }
+}
+
+/// What was read, or an error when the database did not answer in time.
+async fn in_time<T>(reading: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+    tokio::time::timeout(READING, reading).await.unwrap_or_else(|_| Err(QueryError::Database(too_late())))
+}
+
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
@@ -77,6 +98,40 @@ impl Readers {
         &self,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
+        let mut lent = self.lend().await?;
+        let connection = lent.connection()?;
+        let reading = async {
+            match reading(connection).await {
+                Err(QueryError::Swapped) => reading(connection).await,
+                read => read,
+            }
+        };
+        let read = in_time(reading).await;
+        lent.back(read)
+    }
+
+    /// Which of the ids belong to rows of the tables that a reader may read, as [`query::visible`] says. Unlike `read`,
+    /// this can be awaited on any thread.
+    pub(crate) async fn visible(
+        &self,
+        tables: &[&'static Table],
+        ids: &[Uuid],
+        who: &Identity,
+    ) -> Result<HashSet<Uuid>, QueryError> {
+        let mut lent = self.lend().await?;
+        let connection = lent.connection()?;
+        let looking = async {
+            match query::visible(connection, tables, ids, who).await {
+                Err(QueryError::Swapped) => query::visible(connection, tables, ids, who).await,
+                visible => visible,
+            }
+        };
+        let visible = in_time(looking).await;
+        lent.back(visible)
+    }
+
+    /// Lends a connection of this thread.
+    async fn lend(&self) -> Result<Lent, QueryError> {
         let pool = self.pool()?;
         let found = tokio::time::timeout(PATIENCE, pool.get()).await;
         let found = found.map_err(|_| QueryError::Database(sqlx::Error::PoolTimedOut))?;
@@ -84,21 +139,7 @@ impl Readers {
             PoolError::Backend(error) => QueryError::Database(error),
             _ => QueryError::Database(sqlx::Error::PoolTimedOut),
         })?;
-        let mut lent = Lent(Some(connection));
-        let Some(connection) = &mut lent.0 else { return Err(QueryError::Database(sqlx::Error::PoolClosed)) };
-        let reading = async {
-            match reading(connection).await {
-                Err(QueryError::Swapped) => reading(connection).await,
-                read => read,
-            }
-        };
-        let read = tokio::time::timeout(READING, reading).await;
-        let read = read.unwrap_or_else(|_| Err(QueryError::Database(too_late())));
-        if !matches!(read, Err(QueryError::Database(_))) {
-            // The connection goes back to its pool.
-            drop(lent.0.take());
-        }
-        read
+        Ok(Lent(Some(connection)))
     }
 
     /// How many connections are open, and how many of these are idle.

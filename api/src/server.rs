@@ -59,7 +59,8 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)
     };
-    let connected = move |client, data: &mut Extensions| drop(data.insert(connections.open(client)));
+    let executor = Arc::clone(&hospital.executor);
+    let connected = move |client, data: &mut Extensions| drop(data.insert(connections.open(client, executor.now())));
     let listener = TcpListener::bind(settings.bind)?;
     let address = listener.local_addr()?;
     let builder = actix_server::Server::build()

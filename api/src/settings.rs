@@ -37,17 +37,17 @@ pub struct Settings {
     pub session_hours: u64,
     /// How many appends may wait to be written.
     pub queue: usize,
-    /// How many wrong passwords are free for a network that logs in, and for a user who changes a password. After each
-    /// further one they have to pause, first for 5 seconds, at last for a minute.
-    pub logins_per_minute: u32,
+    /// How many wrong passwords are free for a network that logs in, for a login, and for a user who changes a
+    /// password. After each further one there is a pause, first for 5 seconds, at last for a minute.
+    pub free_wrong_passwords: u32,
     /// How many commands of a user may be refused per minute. Further commands are answered 429.
     pub refusals_per_minute: u32,
     /// How many event streams a session may have open on this node.
-    pub streams_per_session: usize,
+    pub streams_per_session: u32,
     /// How many connections this node accepts.
     pub connections: usize,
     /// How many connections one address, or one /64 network of IPv6, may have open.
-    pub connections_per_address: usize,
+    pub connections_per_address: u32,
     /// How many seconds the body of a request may take to arrive.
     pub body_seconds: u64,
     /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is; addresses and networks.
@@ -86,7 +86,7 @@ impl Default for Settings {
             session_idle_minutes: 30,
             session_hours: 12,
             queue: 4096,
-            logins_per_minute: 20,
+            free_wrong_passwords: 20,
             refusals_per_minute: 600,
             streams_per_session: 20,
             connections: 10_000,
@@ -118,7 +118,7 @@ impl Settings {
             ("read_connections", settings.read_connections == 0),
             ("session_idle_minutes", settings.session_idle_minutes == 0),
             ("session_hours", settings.session_hours == 0),
-            ("logins_per_minute", settings.logins_per_minute == 0),
+            ("free_wrong_passwords", settings.free_wrong_passwords == 0),
             ("refusals_per_minute", settings.refusals_per_minute == 0),
             ("streams_per_session", settings.streams_per_session == 0),
             ("connections", settings.connections == 0),

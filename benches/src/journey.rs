@@ -1,6 +1,6 @@
 //! What happens to a patient: registered, seen twice, measured, prescribed something. Twenty-five events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Priority, Slot};
@@ -111,6 +111,7 @@ impl Journeys {
             workflow_type: WorkflowType::Standard,
             chief_complaint: text("Cough for five days"),
             started_at: slot.starts_at,
+            steps: Vec::new(),
         };
         let findings = Findings {
             chief_complaint: text("Cough for five days"),
@@ -176,7 +177,11 @@ impl Journeys {
             provider_id: self.provider,
             priority: prescription::Priority::Normal,
             notes: None,
-            items: vec![Item { id: new_id().into(), order, overridden_allergies: BTreeSet::new() }],
+            items: vec![Item {
+                id: new_id().into(),
+                order,
+                overridden_allergies: prescription::OverriddenAllergies::new(),
+            }],
         };
         [Written(written), SentToPharmacy, MarkedReady]
     }

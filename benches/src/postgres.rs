@@ -41,7 +41,7 @@ impl Postgres {
             bind: ([127, 0, 0, 1], 0).into(),
             data_dir: self.folder.path().to_owned(),
             master_key_file: Some(self.folder.path().join(MASTER_KEY)),
-            logins_per_minute: 1_000,
+            free_wrong_passwords: 1_000,
             ..Settings::default()
         }
     }

@@ -12,15 +12,15 @@ mod machinery;
 mod testing;
 
 pub use access::{
-    Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits, role_id,
-    system_roles,
+    Allowances, Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits,
+    Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, consultation, department, medication, medication_lot, patient,
-    prescription, provider_schedule, role, room, session, user, vital_signs,
+    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, medication,
+    medication_lot, patient, payer, prescription, provider_schedule, role, room, session, treatment, user, vital_signs,
 };
 pub use machinery::{
     Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, LONGEST_LIST, Loaded,
-    Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Reads, Refused, Registry, Request, Surroundings,
-    Target, claims_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, state_of, upcasters,
+    Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Reads, Refused, Registry, Request, Sight, Surroundings,
+    Target, claims_of, fold_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
 };

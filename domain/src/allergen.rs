@@ -3,11 +3,21 @@
 use crate::Personal;
 use crate::medication::Details;
 use crate::patient::{AllergenType, Allergy};
-use crate::values::{Text, holds_words, words};
+use crate::values::{Name, Text, holds, words};
 
 /// The RxNorm concept of an allergen, unless it is unknown or was erased.
 fn concept(allergy: &Allergy) -> Option<&Text<20>> {
     allergy.rxnorm_code.as_ref().and_then(Personal::known)
+}
+
+/// The words for the substance in the words of an allergen: `aspirin` in `allergy to aspirin` and `aspirin allergy`.
+fn substance(words: &[String]) -> &[String] {
+    const KINDS: [&str; 5] = ["allergy", "allergic", "hypersensitivity", "intolerance", "intolerant"];
+    match words {
+        [kind, to, rest @ ..] if KINDS.contains(&kind.as_str()) && to == "to" && !rest.is_empty() => rest,
+        [rest @ .., kind] if KINDS.contains(&kind.as_str()) && !rest.is_empty() => rest,
+        _ => words,
+    }
 }
 
 impl Allergy {
@@ -15,19 +25,20 @@ impl Allergy {
     /// an ingredient. Allergies to food and to the environment do not count.
     ///
     /// Names are compared word by word, each word folded: `codeine` speaks against `Acetaminophen 300 MG / Codeine 30
-    /// MG Oral Tablet`, `Östradiol` against `Oestradiol`, and `allergy to amoxicillin` against a product whose generic
-    /// name is `amoxicillin`.
+    /// MG Oral Tablet`, `Östradiol` against `Oestradiol`, `allergy to aspirin` against `Aspirin 81 MG`, and what was
+    /// recorded about amoxicillin against a product whose generic name is `amoxicillin`.
     pub fn is_to(&self, product: &Details) -> bool {
         if matches!(self.allergen_type, AllergenType::Food | AllergenType::Environmental) {
             return false;
         }
         let is_ingredient =
             |code: &Text<20>| product.ingredients.contains(code) || product.rxnorm_code.as_ref() == Some(code);
-        let is_called = |allergen: &Text<200>| {
+        let is_called = |allergen: &Name<200>| {
+            let allergen = words(allergen.as_str());
             let substances = [product.generic_name.as_ref(), product.brand_name.as_ref()].into_iter().flatten();
-            let names = substances.clone().chain([&product.name]);
-            names.into_iter().any(|it| holds_words(it.as_str(), allergen.as_str()))
-                || substances.into_iter().any(|it| holds_words(allergen.as_str(), it.as_str()))
+            let mut names = substances.clone().chain([&product.name]);
+            names.any(|it| holds(&words(it.as_str()), substance(&allergen)))
+                || substances.into_iter().any(|it| holds(&allergen, &words(it.as_str())))
         };
         concept(self).is_some_and(is_ingredient) || self.allergen_name.known().is_some_and(is_called)
     }
@@ -35,7 +46,8 @@ impl Allergy {
     /// Whether two allergies are to the same substance: by RxNorm concept, or by the folded words of the name.
     pub fn is_to_the_same(&self, other: &Self) -> bool {
         let names = self.allergen_name.known().zip(other.allergen_name.known());
-        let is_same_name = |(one, two): (&Text<200>, &Text<200>)| words(one.as_str()) == words(two.as_str());
+        let is_same_name =
+            |(one, two): (&Name<200>, &Name<200>)| substance(&words(one.as_str())) == substance(&words(two.as_str()));
         concept(self).zip(concept(other)).is_some_and(|(one, two)| one == two) || names.is_some_and(is_same_name)
     }
 }
@@ -81,6 +93,13 @@ mod tests {
         let in_words = allergy(json!({"allergen_name": "Allergy to amoxicillin"}));
         assert!(in_words.is_to(&product(json!({"generic_name": "Amoxicillin"}))));
         assert!(!in_words.is_to(&product(json!({"name": "to"}))), "only substances are looked for in what is said");
+        for words in ["Allergy to aspirin", "aspirin allergy", "Hypersensitivity to Aspirin", "allergic to ASPIRIN"] {
+            let aspirin = allergy(json!({ "allergen_name": words }));
+            assert!(aspirin.is_to(&product(json!({"name": "Aspirin 81 MG Oral Tablet"}))), "{words}");
+            assert!(!aspirin.is_to(&product(json!({"name": "Allergy relief 10 MG"}))), "{words}");
+            assert!(aspirin.is_to_the_same(&allergy(json!({"allergen_name": "Aspirin"}))), "{words}");
+        }
+        assert!(!allergy(json!({"allergen_name": "allergy"})).is_to(&product(json!({"name": "Aspirin"}))));
     }
 
     #[test]

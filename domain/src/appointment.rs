@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::appointment_series::SeriesPlace;
-use crate::values::{LongText, Text};
+use crate::values::{LongText, Reason, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoomId, Subject, UserId, described, terms};
 
 terms! {
@@ -102,26 +102,38 @@ pub enum Event {
     /// The patient has arrived.
     CheckedIn {
         /// Why the patient is seen on another day than that of the appointment, if so.
-        other_day_reason: Option<Personal<LongText>>,
+        other_day_reason: Option<Personal<Reason>>,
     },
     /// The patient had been checked in by mistake.
     CheckInUndone {
         /// The status that the appointment had before the patient was checked in.
         status: Status,
         /// The reason for undoing the check-in.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
     /// The patient is being seen.
     Started,
+    /// The patient is not being seen: the start had been recorded by mistake.
+    StartUndone {
+        /// The reason for undoing the start.
+        reason: Personal<Reason>,
+    },
     /// The patient was seen.
     Completed,
     /// The appointment was cancelled.
     Cancelled {
         /// The reason for the cancellation.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
     /// The patient did not come.
     MarkedNoShow,
+    /// The patient is expected again: the appointment had been marked as a no-show by mistake.
+    NoShowUndone {
+        /// The status that the appointment had before.
+        status: Status,
+        /// The reason for undoing the no-show.
+        reason: Personal<Reason>,
+    },
 }
 
 /// The appointment as agreed.
@@ -188,8 +200,12 @@ impl Aggregate for Appointment {
                 })
             }
             Event::Confirmed => state.map(|it| Self { status: Status::Confirmed, is_confirmed: true, ..it }),
-            Event::CheckedIn { other_day_reason: _ } => state.map(moved_to(Status::CheckedIn)),
-            Event::CheckInUndone { status, reason: _ } => state.map(moved_to(*status)),
+            Event::CheckedIn { other_day_reason: _ } | Event::StartUndone { reason: _ } => {
+                state.map(moved_to(Status::CheckedIn))
+            }
+            Event::CheckInUndone { status, reason: _ } | Event::NoShowUndone { status, reason: _ } => {
+                state.map(moved_to(*status))
+            }
             Event::Started => state.map(moved_to(Status::InProgress)),
             Event::Completed => state.map(moved_to(Status::Completed)),
             Event::Cancelled { reason: _ } => state.map(moved_to(Status::Cancelled)),

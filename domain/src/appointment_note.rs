@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::LongText;
+use crate::values::{LongText, Reason};
 use crate::{Aggregate, AppointmentId, AppointmentNoteId, PatientId, Personal, Subject, UserId, terms};
 
 terms! {
@@ -53,7 +53,7 @@ pub enum Event {
         /// The note that this note amends.
         amends_id: Option<AppointmentNoteId>,
         /// Why the other note is amended.
-        reason: Option<Personal<LongText>>,
+        reason: Option<Personal<Reason>>,
     },
 }
 

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text};
+use crate::values::{Reason, Text};
 use crate::{
     Aggregate, AppointmentId, AppointmentSeriesId, DepartmentId, PatientId, Personal, Subject, UserId, derived,
 };
@@ -51,7 +51,7 @@ pub enum Event {
         /// The first day, in the time zone of the series.
         from: NaiveDate,
         /// The reason for the cancellation.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Phone, Text};
+use crate::values::{LongText, Name, Phone, Text};
 use crate::{Aggregate, DepartmentId, Subject, UserId, described};
 
 described! {
@@ -12,7 +12,7 @@ described! {
         /// The short code of the department, unique in the hospital.
         pub code: Text<20>,
         /// The name of the department.
-        pub name: Text<100>,
+        pub name: Name<100>,
         /// What the department does.
         pub description: Option<LongText>,
         /// The department of which this department is a part.
@@ -45,6 +45,8 @@ pub enum Event {
     Changed(Details),
     /// The department was closed.
     Closed,
+    /// The department was opened again.
+    Reopened,
 }
 
 impl Aggregate for Department {
@@ -56,6 +58,7 @@ impl Aggregate for Department {
             Event::Opened(details) => Some(Self { details: details.clone(), is_active: true }),
             Event::Changed(details) => state.map(|it| Self { details: details.clone(), ..it }),
             Event::Closed => state.map(|it| Self { is_active: false, ..it }),
+            Event::Reopened => state.map(|it| Self { is_active: true, ..it }),
         }
     }
 

@@ -203,8 +203,8 @@ impl<T: Described> Described for BTreeMap<String, T> {
     const SHAPE: Shape = Shape::Map(&T::SHAPE);
     fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
         for (key, value) in self {
-            if key.is_empty() || key.len() > 100 || key.chars().any(char::is_control) {
-                invalid.push(at.invalid("use keys of 1 to 100 printable characters"));
+            if key.len() > 100 || key.chars().any(char::is_control) || !key.chars().any(char::is_alphanumeric) {
+                invalid.push(at.invalid("use keys of 1 to 100 printable characters, with a letter or digit"));
             }
             value.check(&Pointer::Field(at, key), invalid);
         }

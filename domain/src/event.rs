@@ -95,8 +95,11 @@ aggregates! {
     Appointment = appointment,
     AppointmentNote = appointment_note,
     Consultation = consultation,
+    Treatment = treatment,
     VitalSigns = vital_signs,
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,
+    Payer = payer,
+    InsurancePolicy = insurance_policy,
 }

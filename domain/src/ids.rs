@@ -8,17 +8,34 @@ use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::insurance_policy::InsurancePolicy;
 use crate::medication::Medication;
 use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
+use crate::payer::Payer;
 use crate::prescription::Prescription;
 use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
+use crate::treatment::Treatment;
 use crate::user::User;
 use crate::vital_signs::VitalSigns;
 use crate::{Aggregate, Described, Invalid, Pointer, Shape};
+
+/// What an id or a key must be that comes from outside.
+pub const ID_RULE: &str = "a UUID, and neither the nil nor the max UUID (all zeros, all ones)";
+
+/// Whether a UUID can be the id of something. The nil and the max UUID (RFC 9562) cannot: programs send them when they
+/// have no id.
+fn names_something(id: Uuid) -> bool {
+    !id.is_nil() && !id.is_max()
+}
+
+/// Reads an id or a key that comes from outside; `None` if the text is no UUID, or one that can be no id.
+pub fn read_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|it| names_something(*it))
+}
 
 /// Declares the ids, each with the aggregate that the id identifies: `PatientId: Patient;`. The id of a part of an
 /// aggregate names the part too: `AllergyId: Patient, "allergy";`.
@@ -45,10 +62,10 @@ macro_rules! ids {
             const SHAPE: Shape =
                 Shape::Id { stream: <$aggregate as Aggregate>::STREAM, part: concat!($($part)?) };
 
-            /// Refuses the nil UUID, which programs send when they have no id.
+            /// Refuses what no record can have as its id.
             fn check(&self, at: &Pointer<'_>, invalid: &mut Vec<Invalid>) {
-                if self.0.is_nil() {
-                    invalid.push(at.invalid("give an id other than the nil UUID"));
+                if !names_something(self.0) {
+                    invalid.push(at.invalid(format!("must be {ID_RULE}")));
                 }
             }
         }
@@ -80,6 +97,16 @@ ids! {
     AppointmentNoteId: AppointmentNote;
     /// One encounter of a patient and a provider.
     ConsultationId: Consultation;
+    /// One step of a consultation.
+    ConsultationStepId: Consultation, "step";
+    /// One symptom of a consultation.
+    SymptomId: Consultation, "symptom";
+    /// One diagnosis of a consultation.
+    DiagnosisId: Consultation, "diagnosis";
+    /// One treatment of a patient.
+    TreatmentId: Treatment;
+    /// A plan to which several treatments belong.
+    CarePlanId: Treatment, "care plan";
     /// One set of vital signs, taken at one time.
     VitalSignsId: VitalSigns;
     /// A product of the medication catalogue.
@@ -90,4 +117,8 @@ ids! {
     PrescriptionId: Prescription;
     /// One line of a prescription.
     PrescriptionItemId: Prescription, "item";
+    /// An insurer, or another organisation that pays for patients.
+    PayerId: Payer;
+    /// One insurance policy of a patient.
+    InsurancePolicyId: InsurancePolicy;
 }

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{Text, Unit};
+use crate::values::{Name, Text, Unit};
 use crate::{Aggregate, Subject, described};
 
 described! {
     /// The description of a product in the medication catalogue.
     pub struct Details {
         /// The full name of the product.
-        pub name: Text<200>,
+        pub name: Name<200>,
         /// The generic name: the name of the substance.
-        pub generic_name: Option<Text<200>>,
+        pub generic_name: Option<Name<200>>,
         /// The brand name that the manufacturer gave the product.
-        pub brand_name: Option<Text<200>>,
+        pub brand_name: Option<Name<200>>,
         /// The amount of the substance in one unit, such as `500 mg`.
         pub strength: Option<Text<50>>,
         /// The dose form, such as `tablet`.

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text, Unit};
+use crate::values::{Reason, Text, Unit};
 use crate::{Aggregate, MedicationId, PrescriptionId, PrescriptionItemId, RoomId, Subject, described, terms};
 
 terms! {
@@ -69,20 +69,27 @@ pub enum Event {
     Adjusted {
         /// The change of the quantity; negative when there is less.
         change: Decimal,
+        /// The quantity in stock after the correction.
+        on_hand_after: Decimal,
         /// The reason for the correction.
-        reason: LongText,
+        reason: Reason,
     },
     /// The lot must not be dispensed for the time being.
     Quarantined {
         /// The reason for the quarantine.
-        reason: LongText,
+        reason: Reason,
     },
     /// The lot may be dispensed again.
     Released,
-    /// The lot must never be dispensed again.
+    /// The lot must not be dispensed again.
     Recalled {
         /// The reason for the recall.
-        reason: LongText,
+        reason: Reason,
+    },
+    /// The recall was a mistake. The lot is in quarantine, from which it is released.
+    RecallRevoked {
+        /// The reason for revoking the recall.
+        reason: Reason,
     },
     /// A part of the lot was dispensed.
     Dispensed {
@@ -92,6 +99,19 @@ pub enum Event {
         item_id: PrescriptionItemId,
         /// The dispensed quantity; more than zero.
         quantity: Decimal,
+        /// The quantity that is left in stock.
+        on_hand_after: Decimal,
+    },
+    /// Something that was dispensed never left the pharmacy, and was put back into the lot.
+    DispensingReversed {
+        /// The prescription.
+        prescription_id: PrescriptionId,
+        /// The line of the prescription.
+        item_id: PrescriptionItemId,
+        /// The quantity that was put back; more than zero.
+        quantity: Decimal,
+        /// The quantity in stock afterwards.
+        on_hand_after: Decimal,
     },
 }
 
@@ -109,8 +129,7 @@ impl Status {
 }
 
 impl MedicationLot {
-    fn with(self, change: Decimal) -> Self {
-        let quantity_on_hand = self.quantity_on_hand + change;
+    fn with_stock(self, quantity_on_hand: Decimal) -> Self {
         Self { quantity_on_hand, status: self.status.with_stock(quantity_on_hand), ..self }
     }
 
@@ -136,11 +155,17 @@ impl Aggregate for MedicationLot {
                 unit: it.unit.clone(),
                 status: Status::Available,
             }),
-            Event::Adjusted { change, reason: _ } => state.map(|it| it.with(*change)),
-            Event::Quarantined { reason: _ } => state.map(|it| Self { status: Status::Quarantined, ..it }),
-            Event::Released => state.map(|it| Self { status: Status::Available, ..it }.with(Decimal::ZERO)),
+            Event::Adjusted { on_hand_after, .. }
+            | Event::Dispensed { on_hand_after, .. }
+            | Event::DispensingReversed { on_hand_after, .. } => state.map(|it| it.with_stock(*on_hand_after)),
+            Event::Quarantined { reason: _ } | Event::RecallRevoked { reason: _ } => {
+                state.map(|it| Self { status: Status::Quarantined, ..it })
+            }
+            Event::Released => state.map(|it| {
+                let on_hand = it.quantity_on_hand;
+                Self { status: Status::Available, ..it }.with_stock(on_hand)
+            }),
             Event::Recalled { reason: _ } => state.map(|it| Self { status: Status::Recalled, ..it }),
-            Event::Dispensed { quantity, .. } => state.map(|it| it.with(-quantity)),
         }
     }
 

@@ -8,8 +8,8 @@ use chrono::{Months, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{Country, Email, LongText, Mrn, PartialDate, Phone, Ssn, Text};
-use crate::{Aggregate, AllergyId, Personal, Subject, UserId, described, terms};
+use crate::values::{Country, Email, LongText, Mrn, Name, PartialDate, Phone, Reason, Ssn, Text};
+use crate::{Aggregate, AllergyId, PatientId, Personal, Subject, UserId, described, terms};
 
 terms! {
     /// Administrative gender (FHIR `administrative-gender`).
@@ -65,11 +65,11 @@ described! {
     /// Who a patient is and how to reach them.
     pub struct Demographics {
         /// Given name of the patient; left out for a patient who has only one name, which is the family name.
-        pub first_name: Option<Personal<Text<100>>>,
+        pub first_name: Option<Personal<Name<100>>>,
         /// Family name of the patient; left out for a patient of whom only the given name is known.
-        pub last_name: Option<Personal<Text<100>>>,
+        pub last_name: Option<Personal<Name<100>>>,
         /// Middle name of the patient.
-        pub middle_name: Option<Personal<Text<100>>>,
+        pub middle_name: Option<Personal<Name<100>>>,
         /// Whether nobody knows the patient's name, such as in an emergency. A name that is given all the same is a
         /// placeholder, which is not compared with the names of other patients.
         #[serde(default)]
@@ -106,7 +106,7 @@ described! {
         /// Occupation.
         pub occupation: Option<Personal<Text<100>>>,
         /// The name of the person to call in an emergency.
-        pub emergency_contact_name: Option<Personal<Text<200>>>,
+        pub emergency_contact_name: Option<Personal<Name<200>>>,
         /// The relationship of the emergency contact to the patient, such as `spouse`.
         pub emergency_contact_relationship: Option<Personal<Text<50>>>,
         /// The phone number of the emergency contact; stored like the patient's.
@@ -132,7 +132,7 @@ described! {
         /// The kind of substance that causes the allergy.
         pub allergen_type: AllergenType,
         /// The substance that causes the allergy, such as `penicillin`.
-        pub allergen_name: Personal<Text<200>>,
+        pub allergen_name: Personal<Name<200>>,
         /// The RxNorm concept of the substance (RXCUI), with which the ingredients of products are compared.
         pub rxnorm_code: Option<Personal<Text<20>>>,
         /// The severity of the reaction.
@@ -191,6 +191,10 @@ pub struct Patient {
     pub retired_allergies: BTreeSet<AllergyId>,
     /// The identifiers that other systems gave the patient.
     pub identifiers: Vec<Identifier>,
+    /// The record into which this record was merged, as a duplicate of that record.
+    pub merged_into: Option<PatientId>,
+    /// The records that were merged into this record, and those that had been merged into these.
+    pub duplicates: BTreeSet<PatientId>,
 }
 
 /// What can happen to a patient's record.
@@ -229,12 +233,45 @@ pub enum Event {
         /// The id of the allergy.
         allergy_id: AllergyId,
         /// The reason for retiring the allergy.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
+    },
+    /// Another record of the same person was merged into this record.
+    DuplicateMerged {
+        /// The other record, which is the duplicate.
+        duplicate_id: PatientId,
+        /// The records that had been merged into the duplicate.
+        brought: BTreeSet<PatientId>,
+        /// The reason for the merge.
+        reason: Personal<Reason>,
+    },
+    /// This record was merged into another record of the same person, as a duplicate.
+    MergedInto {
+        /// The other record, which survives.
+        patient_id: PatientId,
+        /// The reason for the merge.
+        reason: Personal<Reason>,
+    },
+    /// The merge of another record into this record was reversed.
+    DuplicateUnmerged {
+        /// The other record.
+        duplicate_id: PatientId,
+        /// The records that are merged into the other record.
+        taken_along: BTreeSet<PatientId>,
+        /// The reason for the reversal.
+        reason: Personal<Reason>,
+    },
+    /// The merge of this record into another record was reversed.
+    Unmerged {
+        /// The other record.
+        patient_id: PatientId,
+        /// The reason for the reversal.
+        reason: Personal<Reason>,
     },
 }
 
 impl Aggregate for Patient {
     const STREAM: &'static str = "patient";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -245,6 +282,8 @@ impl Aggregate for Patient {
                 allergies: BTreeMap::new(),
                 retired_allergies: BTreeSet::new(),
                 identifiers: identifiers.clone(),
+                merged_into: None,
+                duplicates: BTreeSet::new(),
             }),
             Event::DemographicsChanged(demographics) => {
                 state.map(|it| Self { demographics: (**demographics).clone(), ..it })
@@ -263,6 +302,20 @@ impl Aggregate for Patient {
                 it.retired_allergies.insert(*allergy_id);
                 it
             }),
+            Event::DuplicateMerged { duplicate_id, brought, reason: _ } => state.map(|mut it| {
+                it.duplicates.insert(*duplicate_id);
+                it.duplicates.extend(brought);
+                it
+            }),
+            Event::MergedInto { patient_id, reason: _ } => {
+                state.map(|it| Self { merged_into: Some(*patient_id), ..it })
+            }
+            Event::DuplicateUnmerged { duplicate_id, taken_along, reason: _ } => state.map(|mut it| {
+                it.duplicates.remove(duplicate_id);
+                it.duplicates.retain(|id| !taken_along.contains(id));
+                it
+            }),
+            Event::Unmerged { patient_id: _, reason: _ } => state.map(|it| Self { merged_into: None, ..it }),
         }
     }
 

@@ -1,14 +1,15 @@
 //! Prescriptions: orders of medications, and what was dispensed for them (FHIR R4 `MedicationRequest`,
 //! `MedicationDispense`).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, OverrideReason, PrescriptionNumber, Text, Unit};
+use crate::patient::Severity;
+use crate::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Text, Unit};
 use crate::{
     Aggregate, AllergyId, ConsultationId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionItemId,
     Subject, UserId, described, terms,
@@ -67,6 +68,10 @@ described! {
     }
 }
 
+/// Allergies that somebody overrode, each with the severity that it had then. An allergy that has become more severe
+/// since then counts as not overridden.
+pub type OverriddenAllergies = BTreeMap<AllergyId, Option<Severity>>;
+
 fn yes() -> bool {
     true
 }
@@ -79,7 +84,7 @@ pub struct Item {
     /// The order.
     pub order: Order,
     /// The recorded allergies to the medication that the prescriber overrode.
-    pub overridden_allergies: BTreeSet<AllergyId>,
+    pub overridden_allergies: OverriddenAllergies,
 }
 
 /// A quantity that was dispensed for one line of a prescription.
@@ -91,16 +96,31 @@ pub struct Dispensing {
     pub lot_id: Option<MedicationLotId>,
     /// The quantity, in the unit of the line; more than zero.
     pub quantity: Decimal,
+    /// The quantity dispensed for the line so far, this one included.
+    pub dispensed_after: Decimal,
+}
+
+/// A dispensed quantity that was taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reversed {
+    /// The line of the prescription.
+    pub item_id: PrescriptionItemId,
+    /// The lot into which the quantity was put back; `None` when another pharmacy had dispensed it.
+    pub lot_id: Option<MedicationLotId>,
+    /// The quantity, in the unit of the line; more than zero.
+    pub quantity: Decimal,
+    /// What is dispensed of the line afterwards.
+    pub quantity_dispensed: Decimal,
 }
 
 /// Why a line was dispensed in spite of allergies to the medication that nobody had overridden before, because they
-/// were recorded after the prescription was written.
+/// were recorded, or became more severe, after the prescription was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Override {
     /// The line of the prescription.
     pub item_id: PrescriptionItemId,
     /// The allergies.
-    pub allergies: BTreeSet<AllergyId>,
+    pub allergies: OverriddenAllergies,
     /// The reason that was given.
     pub reason: Personal<OverrideReason>,
 }
@@ -113,7 +133,7 @@ pub struct Line {
     /// The quantity dispensed so far.
     pub quantity_dispensed: Decimal,
     /// The allergies to the medication that somebody overrode, when writing or dispensing the line.
-    pub overridden_allergies: BTreeSet<AllergyId>,
+    pub overridden_allergies: OverriddenAllergies,
 }
 
 impl Line {
@@ -142,8 +162,29 @@ pub struct Prescription {
     pub number: PrescriptionNumber,
     /// The lines, one for each ordered medication.
     pub lines: Vec<Line>,
+    /// What was dispensed from which lot and not taken back, in the order of dispensing.
+    pub given: Vec<Dispensing>,
+    /// Whether the prescription was sent to the pharmacy.
+    pub is_sent: bool,
     /// The status of the prescription.
     pub status: Status,
+}
+
+impl Prescription {
+    /// Takes a quantity of a line back from what was dispensed, beginning with what was dispensed last.
+    fn take_back(&mut self, reversed: &Reversed) {
+        let mut quantity = reversed.quantity;
+        let is_of = |it: &Dispensing| (it.item_id, it.lot_id) == (reversed.item_id, reversed.lot_id);
+        for part in self.given.iter_mut().rev().filter(|it| is_of(it)) {
+            let taken = quantity.min(part.quantity);
+            part.quantity -= taken;
+            quantity -= taken;
+        }
+        self.given.retain(|it| !it.quantity.is_zero());
+        for line in self.lines.iter_mut().filter(|line| line.item.id == reversed.item_id) {
+            line.quantity_dispensed = reversed.quantity_dispensed;
+        }
+    }
 }
 
 /// What can happen to a prescription.
@@ -156,6 +197,11 @@ pub enum Event {
     SentToPharmacy,
     /// The medications are ready at the pharmacy.
     MarkedReady,
+    /// The medications are not ready at the pharmacy: they had been marked as ready by mistake.
+    ReadyUndone {
+        /// Why the medications are not ready.
+        reason: Personal<Reason>,
+    },
     /// All or some of the prescribed medications were dispensed.
     Dispensed {
         /// The dispensed quantities, by line and lot.
@@ -165,10 +211,19 @@ pub enum Event {
         /// Whether nothing more may be dispensed for the prescription.
         completes: bool,
     },
+    /// What was dispensed never left the pharmacy, and was taken back.
+    DispensingReversed {
+        /// The quantities that were taken back, by line and lot.
+        reversed: Vec<Reversed>,
+        /// The status of the prescription afterwards.
+        status: Status,
+        /// The reason for taking the quantities back.
+        reason: Personal<Reason>,
+    },
     /// The prescription was cancelled; nothing more may be dispensed.
     Cancelled {
         /// The reason for the cancellation.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
     },
 }
 
@@ -193,7 +248,7 @@ pub struct Written {
 
 impl Aggregate for Prescription {
     const STREAM: &'static str = "prescription";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -203,14 +258,17 @@ impl Aggregate for Prescription {
                 provider_id: it.provider_id,
                 number: it.number.clone(),
                 lines: it.items.iter().map(Line::new).collect(),
+                given: Vec::new(),
+                is_sent: false,
                 status: Status::Pending,
             }),
-            Event::SentToPharmacy => state.map(|it| Self { status: Status::SentToPharmacy, ..it }),
+            Event::SentToPharmacy => state.map(|it| Self { status: Status::SentToPharmacy, is_sent: true, ..it }),
             Event::MarkedReady => state.map(|it| Self { status: Status::Ready, ..it }),
+            Event::ReadyUndone { reason: _ } => state.map(|it| Self { status: Status::SentToPharmacy, ..it }),
             Event::Dispensed { dispensed, overrides, completes } => state.map(|mut prescription| {
                 for part in dispensed {
                     for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
-                        line.quantity_dispensed += part.quantity;
+                        line.quantity_dispensed = part.dispensed_after;
                     }
                 }
                 for given in overrides {
@@ -218,8 +276,15 @@ impl Aggregate for Prescription {
                         line.overridden_allergies.extend(&given.allergies);
                     }
                 }
+                prescription.given.extend(dispensed.iter().cloned());
                 let status = if *completes { Status::Dispensed } else { prescription.status };
                 Self { status, ..prescription }
+            }),
+            Event::DispensingReversed { reversed, status, reason: _ } => state.map(|mut prescription| {
+                for part in reversed {
+                    prescription.take_back(part);
+                }
+                Self { status: *status, ..prescription }
             }),
             Event::Cancelled { reason: _ } => state.map(|it| Self { status: Status::Cancelled, ..it }),
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::appointment::Slot;
-use crate::values::{LongText, Text, TimeOfDay};
+use crate::values::{Reason, Text, TimeOfDay};
 use crate::wall_clock::{Bound, instant_of};
 use crate::{Aggregate, DepartmentId, LeaveId, Personal, RoomId, Subject, UserId, derived, described, terms};
 
@@ -92,7 +92,7 @@ described! {
         /// Why the provider is away.
         pub kind: LeaveKind,
         /// What else is to be said about the reason.
-        pub reason: Option<Personal<LongText>>,
+        pub reason: Option<Personal<Reason>>,
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::permission::{Create, Delete, Read, Update, Word};
-use crate::values::{LongText, Text};
+use crate::values::{LongText, Name};
 use crate::{Aggregate, Subject, described};
 
 described! {
@@ -31,9 +31,9 @@ described! {
     /// The definition of a role.
     pub struct Definition {
         /// The unique name of the role, such as `nurse`.
-        pub name: Text<50>,
+        pub name: Name<50>,
         /// The name of the role as it is displayed.
-        pub display_name: Text<100>,
+        pub display_name: Name<100>,
         /// What the role is for.
         pub description: Option<LongText>,
         /// What the role may do.

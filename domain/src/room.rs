@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{LongText, Text};
+use crate::values::{Reason, Text};
 use crate::{Aggregate, DepartmentId, Subject, described, terms};
 
 terms! {
@@ -68,7 +68,7 @@ pub enum Event {
     /// The room cannot be used for the time being.
     Suspended {
         /// The reason for suspending the room.
-        reason: LongText,
+        reason: Reason,
     },
     /// The room can be used again.
     Reactivated,

@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-use crate::values::{Email, Phone, Text};
+use crate::values::{Email, Name, Phone, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoleId, Subject, described};
 
 described! {
     /// The name of a user and how to reach them.
     pub struct Profile {
-        /// Given name of the user.
-        pub first_name: Personal<Text<100>>,
-        /// Family name of the user.
-        pub last_name: Personal<Text<100>>,
+        /// Given name of the user; left out for a user who has only one name, which is the family name.
+        pub first_name: Option<Personal<Name<100>>>,
+        /// Family name of the user; left out for a user of whom only the given name is known.
+        pub last_name: Option<Personal<Name<100>>>,
         /// Phone number; stored in E.164.
         pub phone: Option<Personal<Phone>>,
         /// The URL of a picture of the user.

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::LongText;
+use crate::values::{LongText, Reason};
 use crate::{Aggregate, ConsultationId, PatientId, Personal, Subject, UserId, VitalSignsId, described, terms};
 
 terms! {
@@ -91,7 +91,7 @@ pub enum Event {
     /// The vital signs turned out to be wrong.
     MarkedEnteredInError {
         /// What was wrong.
-        reason: Personal<LongText>,
+        reason: Personal<Reason>,
         /// The vital signs that replace the wrong ones, if the right values are known.
         corrected_by: Option<VitalSignsId>,
     },

@@ -1,6 +1,9 @@
 //! What structs declared with `described!` say about themselves.
 
-use hims_domain::{__has_word as has_word, Described, Field, Invalid, Pointer, Shape, described, values::Text};
+use std::collections::BTreeMap;
+
+use hims_domain::values::{LongText, Text};
+use hims_domain::{__has_word as has_word, Described, Field, Invalid, Pointer, Shape, described};
 use proptest::prelude::*;
 
 described! {
@@ -85,5 +88,16 @@ proptest! {
     fn a_word_is_found_between_others(before in ".{0,20}", word in "[a-z]{1,8}", after in ".{0,20}") {
         let text = format!("{before}{word}{after}");
         prop_assert!(has_word(&text, &word));
+    }
+}
+
+#[test]
+fn a_key_of_a_map_says_something() {
+    let with_key = |key: &str| BTreeMap::from([(key.to_owned(), LongText::from("clear"))]).is_valid();
+    for key in ["heart", "7", "ear, nose and throat"] {
+        assert!(with_key(key), "{key}");
+    }
+    for key in ["", " ", "...", "a\nb", &"x".repeat(101)] {
+        assert!(!with_key(key), "{key}");
     }
 }

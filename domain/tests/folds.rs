@@ -3,9 +3,10 @@
 
 use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_lot::{self, MedicationLot};
-use hims_domain::prescription::{self, Dispensing, Prescription};
+use hims_domain::patient::{self, Patient};
+use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
 use hims_domain::provider_schedule::{self, ProviderSchedule};
-use hims_domain::{Aggregate, PatientId, PrescriptionItemId, UserId, fold};
+use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -52,6 +53,8 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
             Event::MarkedNoShow,
             sample::<Appointment>("checked_in"),
             sample::<Appointment>("check_in_undone"),
+            sample::<Appointment>("start_undone"),
+            sample::<Appointment>("no_show_undone"),
             sample::<Appointment>("cancelled"),
         ]),
     ]
@@ -63,10 +66,17 @@ fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
         quantity().prop_map(|quantity| sample_with::<MedicationLot>("received", json!({ "quantity": quantity })));
     prop_oneof![
         1 => received,
-        3 => quantity().prop_map(|change| Event::Adjusted { change, reason: "counted".into() }),
-        3 => (id(), id(), quantity())
-            .prop_map(|(prescription_id, item_id, quantity)| Event::Dispensed { prescription_id, item_id, quantity }),
-        3 => prop::sample::select(["quarantined", "released", "recalled"].map(sample::<MedicationLot>).to_vec()),
+        3 => (quantity(), quantity()).prop_map(|(change, on_hand_after)| Event::Adjusted {
+            change,
+            on_hand_after,
+            reason: "counted".into(),
+        }),
+        3 => (id(), id(), quantity(), quantity()).prop_map(|(prescription_id, item_id, quantity, on_hand_after)| {
+            Event::Dispensed { prescription_id, item_id, quantity, on_hand_after }
+        }),
+        3 => prop::sample::select(
+            ["quarantined", "released", "recalled", "recall_revoked", "dispensing_reversed"].map(sample::<MedicationLot>).to_vec(),
+        ),
     ]
 }
 
@@ -78,19 +88,31 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         let items: Vec<_> = items.into_iter().map(change).collect();
         sample_with::<Prescription>("written", json!({ "items": items }))
     });
-    let part = (id(), prop::option::of(id()), quantity()).prop_map(|(item_id, lot_id, quantity)| Dispensing {
+    let part = (id(), prop::option::of(id()), quantity(), quantity());
+    let part = part.prop_map(|(item_id, lot_id, quantity, dispensed_after)| Dispensing {
         item_id,
         lot_id,
         quantity,
+        dispensed_after,
     });
     let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
         .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, overrides: Vec::new(), completes });
+    let back = (id(), prop::option::of(id()), quantity(), quantity()).prop_map(
+        |(item_id, lot_id, quantity, quantity_dispensed)| Reversed { item_id, lot_id, quantity, quantity_dispensed },
+    );
+    let reversed = prop::collection::vec(back, 0..4).prop_map(|reversed| Event::DispensingReversed {
+        reversed,
+        status: prescription::Status::SentToPharmacy,
+        reason: Personal::Known("not fetched".into()),
+    });
     prop_oneof![
         1 => written,
         4 => dispensed,
+        2 => reversed,
         4 => prop::sample::select(vec![
             Event::SentToPharmacy,
             Event::MarkedReady,
+            sample::<Prescription>("ready_undone"),
             sample::<Prescription>("cancelled"),
         ]),
     ]
@@ -107,6 +129,24 @@ fn schedule_event() -> impl Strategy<Value = provider_schedule::Event> {
     let added = id::<Uuid>().prop_map(|id| sample_with::<ProviderSchedule>("leave_added", json!({"leave_id": id})));
     let cancelled = id().prop_map(|leave_id| Event::LeaveCancelled { leave_id });
     prop_oneof![set, exception, removed, added, cancelled]
+}
+
+fn patient_event() -> impl Strategy<Value = patient::Event> {
+    let ids = || prop::collection::vec(id::<PatientId>(), 0..3);
+    let merged = (id::<PatientId>(), ids()).prop_map(|(duplicate_id, brought)| {
+        sample_with::<Patient>("duplicate_merged", json!({"duplicate_id": duplicate_id, "brought": brought}))
+    });
+    let unmerged = (id::<PatientId>(), ids()).prop_map(|(duplicate_id, taken_along)| {
+        sample_with::<Patient>("duplicate_unmerged", json!({"duplicate_id": duplicate_id, "taken_along": taken_along}))
+    });
+    prop_oneof![
+        1 => Just(sample::<Patient>("registered")),
+        6 => merged,
+        4 => unmerged,
+        4 => prop::sample::select(
+            ["merged_into", "unmerged", "allergy_recorded", "allergy_retired"].map(sample::<Patient>).to_vec()
+        ),
+    ]
 }
 
 /// The state after it was stored as a snapshot and read again.
@@ -143,6 +183,11 @@ proptest! {
     #[test]
     fn a_schedule_folds_alike(history in prop::collection::vec(schedule_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<ProviderSchedule>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_patient_folds_alike(history in prop::collection::vec(patient_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Patient>(&history, batch)?;
     }
 
     #[test]

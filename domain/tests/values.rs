@@ -41,9 +41,15 @@ fn only_a_long_text_has_several_lines() {
 }
 
 #[test]
-fn the_nil_uuid_is_no_id() {
-    assert!(!is_accepted(&PatientId(uuid::Uuid::nil())) && !is_accepted(&AllergyId(uuid::Uuid::nil())));
-    assert!(is_accepted(&PatientId(uuid::Uuid::from_u128(1))));
+fn neither_the_nil_uuid_nor_the_max_uuid_is_an_id() {
+    for none in [uuid::Uuid::nil(), uuid::Uuid::max()] {
+        assert!(!is_accepted(&PatientId(none)) && !is_accepted(&AllergyId(none)));
+        assert_eq!(hims_domain::read_id(&none.to_string()), None);
+    }
+    let one = uuid::Uuid::from_u128(1);
+    assert!(is_accepted(&PatientId(one)));
+    assert_eq!(hims_domain::read_id(&one.to_string()), Some(one));
+    assert_eq!(hims_domain::read_id("1"), None);
 }
 
 proptest! {

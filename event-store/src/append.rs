@@ -149,6 +149,19 @@ pub enum Claim {
     },
 }
 
+impl Claim {
+    /// The set and the key whose owners the claim changes; `None` for a booking.
+    pub fn key(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Take { scope, key, .. }
+            | Self::Release { scope, key, .. }
+            | Self::Share { scope, key, .. }
+            | Self::Unshare { scope, key, .. } => Some((scope, key)),
+            Self::Book { .. } | Self::Unbook { .. } => None,
+        }
+    }
+}
+
 /// A fact that the decision relied on and that must still be true when the append is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {
@@ -159,7 +172,7 @@ pub enum Guard {
         /// The version that the decision saw; 0 when the stream did not exist.
         version: i32,
     },
-    /// A shared key still has this many owners.
+    /// A unique or shared key still has this many owners.
     Owners {
         /// The set to which the key belongs.
         scope: &'static str,

@@ -13,6 +13,12 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 pub const ANSWER: Duration = Duration::from_secs(4);
 /// How long to wait for the answer to a statement that touches thousands of rows.
 pub const LONG_ANSWER: Duration = Duration::from_secs(10);
+/// How long to wait for the answer to a statement that looks up thousands of rows one by one, from a slow disk.
+pub const SLOW_ANSWER: Duration = Duration::from_mins(1);
+/// How often to ask whether a session still works on something that takes long.
+const LOOK: Duration = Duration::from_secs(10);
+/// How many times in a row the database may leave the question unanswered.
+const SILENCES: u32 = 3;
 /// How long the test of a connection may take.
 const TEST: Duration = Duration::from_secs(1);
 
@@ -25,6 +31,68 @@ pub async fn within<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+/// Waits for work on a session that takes as long as it takes, such as a comparison of everything that is claimed. The
+/// work is not cut while the session lives: every ten seconds another connection asks whether it does. `what` names the
+/// work in the log.
+///
+/// # Errors
+/// The error of the work; an I/O error of the kind `TimedOut` when the session is gone, or when the database has not
+/// answered for half a minute.
+pub async fn while_it_lives<T, E: From<sqlx::Error>>(
+    pool: &PgPool,
+    session: i32,
+    what: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    watched(|| is_there(pool.clone(), session), what, work).await
+}
+
+/// Whether the database has a session.
+async fn is_there(pool: PgPool, session: i32) -> Result<bool, sqlx::Error> {
+    let mut db = lend(&pool).await?;
+    let sql = "select exists (select from pg_stat_get_activity($1))";
+    let is_there = within(ANSWER, sqlx::query_scalar(sql).bind(session).fetch_one(&mut *db)).await;
+    db.back(is_there)
+}
+
+/// Waits for work, and asks from time to time whether its session is still there.
+async fn watched<T, E, A>(
+    mut is_there: impl FnMut() -> A,
+    what: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    E: From<sqlx::Error>,
+    A: Future<Output = Result<bool, sqlx::Error>>,
+{
+    let watching = async {
+        let mut silences = 0;
+        while silences < SILENCES {
+            tokio::time::sleep(LOOK).await;
+            match is_there().await {
+                Ok(true) => {
+                    silences = 0;
+                    tracing::info!(what, "this takes long, and goes on");
+                }
+                Ok(false) => return,
+                Err(_) => silences += 1,
+            }
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = watching => Err(too_late().into()),
+    }
+}
+
+/// The process id of the session of a connection, by which other sessions know it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn session_of(db: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    within(ANSWER, sqlx::query_scalar("select pg_backend_pid()").fetch_one(db)).await
 }
 
 /// The error of an answer that did not come in time.
@@ -122,4 +190,42 @@ pub async fn end_stalled(db: &mut PgConnection, table: &'static str) -> Result<u
         Ok(ended.len() as u64)
     };
     within(ANSWER, ended).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    /// Work that lasts for a time.
+    async fn work(lasts: Duration) -> Result<u8, sqlx::Error> {
+        tokio::time::sleep(lasts).await;
+        Ok(7)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_work_is_not_cut_while_its_session_lives() {
+        let done = watched(|| ready(Ok(true)), "a test", work(Duration::from_hours(9))).await;
+        assert_eq!(done.expect("the work is done"), 7);
+        // Two questions without an answer are no proof.
+        let mut asked = 0;
+        let answers_sometimes = || {
+            asked += 1;
+            ready(if asked % 3 == 0 { Ok(true) } else { Err(too_late()) })
+        };
+        assert_eq!(watched(answers_sometimes, "a test", work(Duration::from_hours(1))).await.expect("done"), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_given_up_when_its_session_is_gone_or_the_database_is_silent() {
+        let started = tokio::time::Instant::now();
+        let gone = watched(|| ready(Ok(false)), "a test", work(Duration::from_hours(1))).await;
+        assert!(matches!(gone, Err(sqlx::Error::Io(_))), "{gone:?}");
+        assert_eq!(started.elapsed(), LOOK);
+        let started = tokio::time::Instant::now();
+        let silent = watched(|| ready(Err(too_late())), "a test", work(Duration::from_hours(1))).await;
+        assert!(matches!(silent, Err(sqlx::Error::Io(_))), "{silent:?}");
+        assert_eq!(started.elapsed(), LOOK * SILENCES);
+    }
 }

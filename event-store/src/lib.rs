@@ -50,7 +50,7 @@ pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
 pub use postgres::{PgEventStore, PgLog, PgOptions};
 pub use recorded::{Opened, Position, Recorded};
-pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport};
+pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport, Progress};
 pub use store::{EventStore, Snapshot, Wanted};
 pub use upcast::{Upcast, Upcasters};
 pub use vault::{KeyTable, MasterKey, Vault, VaultError, reveal};

@@ -67,4 +67,8 @@ pub struct Metadata {
     /// The person whose personal values the event holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
+    /// Whether the command left a receipt beside the log, by which a repetition of the command is recognised. The event
+    /// store sets this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_receipt: bool,
 }

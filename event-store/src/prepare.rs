@@ -64,6 +64,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
     let mut streams: Vec<PreparedStream> = Vec::with_capacity(append.streams.len());
     let (mut versions, mut owner_counts) = (Vec::new(), Vec::new());
     let (mut metadata, mut ids) = (append.metadata, HashSet::new());
+    metadata.has_receipt = append.receipt.is_some();
     for stream in append.streams {
         if !ids.insert(stream.stream_id) {
             return Err(AppendError::Malformed("an append must name each stream once".to_owned()));

@@ -9,6 +9,9 @@ use crate::{Claim, Opened, StoreError};
 /// [`Claim::Share`] and [`Claim::Book`], with the stream as their owner.
 pub type ClaimsOf = dyn Fn(&[Opened]) -> Result<Vec<Claim>, StoreError> + Send + Sync;
 
+/// Is told how many events long work on the whole log has gone through so far.
+pub type Progress = dyn Fn(u64) + Send + Sync;
+
 /// The result of comparing the stored claims with the claims recomputed from the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClaimsReport {

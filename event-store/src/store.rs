@@ -1,12 +1,14 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::beside::ReceiptsReport;
+use crate::beside::ReceiptsPage;
 use crate::chain::Hash;
-use crate::recount::{ClaimsOf, ClaimsReport};
+use crate::recount::{ClaimsOf, ClaimsReport, Progress};
 use crate::{
     Append, AppendError, Appended, LogClock, Opened, Position, Receipt, Recorded, StoreError, Upcasters, Vault,
 };
@@ -65,6 +67,25 @@ pub trait EventStore: Send + Sync {
     /// At most `limit` events of a stream after a version, in order.
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError>;
 
+    /// The versions of streams, asked all at once. A stream that does not exist is left out.
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError>;
+
+    /// Every event of a stream after a version, in order. The events are read in pages, so that the time of a read does
+    /// not grow with the stream.
+    async fn load_rest(&self, stream_id: Uuid, after_version: i32) -> Result<Vec<Recorded>, StoreError> {
+        const PAGE: i32 = 1_000;
+        let mut events = Vec::new();
+        loop {
+            let after = events.last().map_or(after_version, |last: &Recorded| last.version);
+            let page = self.load(stream_id, after, PAGE).await?;
+            let is_last = i32::try_from(page.len()).is_ok_and(|it| it < PAGE);
+            events.extend(page);
+            if is_last {
+                return Ok(events);
+            }
+        }
+    }
+
     /// At most `limit` events after a position, in order and without a gap.
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError>;
 
@@ -87,19 +108,30 @@ pub trait EventStore: Send + Sync {
         version: i32,
     ) -> Result<Option<Position>, StoreError>;
 
-    /// Compares the stored claims with the claims that follow from the events of each stream, as of one moment.
-    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError>;
+    /// Compares the stored claims with the claims that follow from the events of each stream, as of one moment. Takes as
+    /// long as the log is, and calls `progress` on the way.
+    async fn compare_claims(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<ClaimsReport, StoreError>;
 
     /// Rebuilds the claims from the log while appends wait, for use after a restore or a manual change of the database.
     /// Reports the differences that remain, such as a unique key that follows from the events of two streams.
     ///
     /// `note` is an append that begins a stream and says that the claims were rebuilt. It is recorded together with the
     /// new claims: the head moves, so that no decision that relied on the former claims can be written.
-    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError>;
+    async fn mend_claims(
+        &self,
+        claims_of: &ClaimsOf,
+        note: Append,
+        progress: &Progress,
+    ) -> Result<ClaimsReport, AppendError>;
 
-    /// How many receipts name positions that the log does not have or that hold events of another command, and some of
-    /// these commands.
-    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError>;
+    /// Compares receipts with the log, in the order of their commands: at most `limit`, after the given command.
+    async fn compare_receipts(&self, after: Uuid, limit: i64) -> Result<ReceiptsPage, StoreError>;
+
+    /// Which of some commands have no receipt.
+    async fn without_receipt(&self, commands: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
+
+    /// Since when receipts are kept: an older receipt may have been deleted because of its age.
+    fn receipts_kept_since(&self) -> DateTime<Utc>;
 
     /// The newest snapshot of a stream. `None` also when somebody else than this program wrote the stored snapshot.
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError>;
@@ -132,8 +164,9 @@ pub trait EventStore: Send + Sync {
     /// The position and the hash of the newest event, as the head of the log keeps them beside the events.
     async fn end(&self) -> Result<(Position, Hash), StoreError>;
 
-    /// The first event, at a position or after it, whose version is not the next version of its stream.
-    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError>;
+    /// The first event, after one position and up to another, that does not follow the event with the previous version
+    /// of its stream, or has a version that an earlier event has too.
+    async fn misplaced(&self, after: Position, last: Position) -> Result<Option<Position>, StoreError>;
 
     /// Whether appends can be written, as far as is known. After a failure, writes something as a test and takes it
     /// back.

@@ -20,8 +20,9 @@ pub trait Chained: Send + Sync {
     /// The position and the hash of the newest event, as the head of the log keeps them beside the events.
     async fn end(&self) -> Result<(Position, Hash), StoreError>;
 
-    /// The first event, at a position or after it, whose version is not the next version of its stream.
-    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError>;
+    /// The first event, after one position and up to another, that does not follow the event with the previous version
+    /// of its stream, or has a version that an earlier event has too.
+    async fn misplaced(&self, after: Position, last: Position) -> Result<Option<Position>, StoreError>;
 }
 
 #[async_trait]
@@ -34,8 +35,8 @@ impl<S: EventStore + ?Sized> Chained for S {
         EventStore::end(self).await
     }
 
-    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {
-        EventStore::misplaced(self, from).await
+    async fn misplaced(&self, after: Position, last: Position) -> Result<Option<Position>, StoreError> {
+        EventStore::misplaced(self, after, last).await
     }
 }
 
@@ -104,6 +105,7 @@ pub async fn verify<L: Chained + ?Sized>(
         if events.is_empty() {
             break;
         }
+        let before = last;
         for event in events {
             if event.position != last + 1 {
                 return Err(Broken::Missing(last + 1));
@@ -116,6 +118,9 @@ pub async fn verify<L: Chained + ?Sized>(
             }
             (previous, time) = (event.hash, Some(event.recorded_at));
             last = event.position;
+        }
+        if let Some(position) = log.misplaced(before, last).await? {
+            return Err(Broken::Version(position));
         }
         progress(last);
     }
@@ -132,8 +137,5 @@ pub async fn verify<L: Chained + ?Sized>(
     if last == head && hash != previous {
         return Err(Broken::Hash(last));
     }
-    match log.misplaced(first).await? {
-        Some(position) => Err(Broken::Version(position)),
-        None => Ok(Verified { first, last, hash: previous }),
-    }
+    Ok(Verified { first, last, hash: previous })
 }

@@ -19,27 +19,30 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 16] = [
+const STREAMS: [(&str, &[&str]); 19] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
     ("room", &["added"]),
-    ("patient", &["registered", "allergy_recorded"]),
+    ("patient", &["registered", "allergy_recorded", "duplicate_merged"]),
     ("session", &["started"]),
     ("provider_schedule", &["hours_set", "exception_set", "leave_added"]),
     ("appointment_series", &["scheduled"]),
     ("appointment", &["scheduled"]),
     ("appointment_note", &["added"]),
-    ("consultation", &["started"]),
+    ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
+    ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
+    ("payer", &["added"]),
+    ("insurance_policy", &["added"]),
     ("access", &["login_failed"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 19] = [
+const REFERENCES: [(&str, &str); 23] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -49,6 +52,9 @@ const REFERENCES: [(&str, &str); 19] = [
     ("reported_by", "user"),
     ("recorded_by", "user"),
     ("author_id", "user"),
+    ("performed_by", "user"),
+    ("diagnosed_by", "user"),
+    ("signed_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),
@@ -59,6 +65,7 @@ const REFERENCES: [(&str, &str); 19] = [
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
+    ("payer_id", "payer"),
 ];
 
 /// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.
@@ -66,6 +73,8 @@ const SEALED: [(&str, &str); 1] = [("patients", "ssn")];
 
 /// The additional role of a user.
 const OTHER_ROLE: Uuid = Uuid::from_u128(0xFF);
+/// A duplicate of the patient, and a record that was merged into the duplicate before.
+const DUPLICATES: [Uuid; 2] = [Uuid::from_u128(0xFD), Uuid::from_u128(0xFE)];
 
 fn stream_id(stream_type: &str) -> Uuid {
     let place = STREAMS.iter().position(|it| it.0 == stream_type).expect("a stream of the history");
@@ -111,6 +120,8 @@ fn refer(data: &mut Value) {
                 match REFERENCES.iter().find(|it| it.0 == name) {
                     Some((_, stream_type)) if value.is_string() => *value = json!(stream_id(stream_type)),
                     _ if name == "additional_role_ids" => *value = json!([OTHER_ROLE]),
+                    _ if name == "duplicate_id" => *value = json!(DUPLICATES[0]),
+                    _ if name == "brought" || name == "taken_along" => *value = json!([DUPLICATES[1]]),
                     _ if name == "corrects" || name == "corrected_by" => *value = json!(stream_id("vital_signs")),
                     _ => refer(value),
                 }
@@ -126,7 +137,8 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
     let mut versions: Vec<(Position, i32)> = Vec::new();
     let append = async |stream_type: &'static str, stream_id, version, event_type: &str, data: Value| {
         let kind = if stream_type == "user" { "user" } else { "patient" };
-        let subject = Subject { kind: kind.to_owned(), id: self::stream_id(kind) };
+        let subject_id = if stream_type == "patient" { stream_id } else { self::stream_id(kind) };
+        let subject = Subject { kind: kind.to_owned(), id: subject_id };
         let event = NewEvent { event_type: event_type.to_owned(), data };
         let personal = event.data.to_string().contains("$personal");
         let stream = StreamAppend::at(stream_type, stream_id, version, [event]);
@@ -139,6 +151,15 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
             if golden.event_type == "patient.identifier_added" {
                 // A patient cannot have the same identifier twice.
                 golden.data["value"] = json!("another");
+            }
+            if golden.event_type == "patient.registered" {
+                for (nth, duplicate) in DUPLICATES.into_iter().enumerate() {
+                    let other = json!({"mrn": {"$personal": format!("MRN-{nth}")}, "identifiers": []});
+                    let other = hims_testing::patched(golden.data.clone(), other);
+                    append(stream_type, duplicate, 0, &golden.event_type, other).await;
+                }
+                let merged = json!({"duplicate_id": DUPLICATES[1], "brought": [], "reason": {"$personal": "twice"}});
+                append(stream_type, DUPLICATES[0], 1, "patient.duplicate_merged", merged).await;
             }
             if golden.event_type == "role.defined" {
                 let mut other = golden.data.clone();

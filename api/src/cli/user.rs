@@ -1,3 +1,4 @@
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,12 +23,12 @@ pub(super) enum UserWork {
         /// The name of the user's role, such as doctor
         #[arg(long)]
         role: String,
-        /// The given name of the user
-        #[arg(long)]
-        first_name: String,
+        /// The given name of the user; a user may have one name only
+        #[arg(long, required_unless_present = "last_name")]
+        first_name: Option<String>,
         /// The family name of the user
         #[arg(long)]
-        last_name: String,
+        last_name: Option<String>,
     },
 }
 
@@ -40,13 +41,17 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
         let role_id =
             role_id.ok_or_else(|| format!("there is no role named {role}; give the name of an existing role"))?;
         let mut password = String::new();
+        if std::io::stdin().is_terminal() {
+            // Nobody may be able to read the question; the password is read all the same.
+            let _ = write!(std::io::stderr(), "the first password of the user: ");
+        }
         std::io::stdin().read_line(&mut password)?;
         let command = CreateUser {
             id: None,
             email: Personal::Known(Email::parse(&email)?),
             profile: Profile {
-                first_name: Personal::Known(first_name.as_str().into()),
-                last_name: Personal::Known(last_name.as_str().into()),
+                first_name: first_name.map(|it| Personal::Known(it.as_str().into())),
+                last_name: last_name.map(|it| Personal::Known(it.as_str().into())),
                 phone: None,
                 avatar_url: None,
             },

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
+use std::time::Duration;
 
-use hims_commands::{claims_of, state_of};
+use hims_commands::{claims_of, fold_of};
 use hims_event_store::beside::{self, BesideReport};
 use hims_event_store::chain::hex;
 use hims_event_store::verify::{Broken, Verified, verify};
@@ -11,6 +12,11 @@ use super::log::complain;
 use super::{Failure, bar, say};
 use crate::database::Database;
 use crate::{Hospital, Purpose, Settings};
+
+/// How long to wait for a connection to check the log.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How the progress of a comparison is shown: how many of what.
+const COMPARED: &str = "{spinner} {pos} {msg}";
 
 /// Checks the log. With `deep`, compares with the log what lies beside it as well.
 pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Result<ExitCode, Failure> {
@@ -26,9 +32,20 @@ pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Re
     }
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
     let store = hospital.store.as_ref();
-    let compared =
-        async { Ok::<_, Failure>((store.compare_claims(&claims_of).await?, beside::compare(store, &state_of).await?)) };
+    let bar = bar(None, COMPARED);
+    bar.set_message("events for their claims");
+    let compared = async {
+        let shown = bar.clone();
+        let claims = store.compare_claims(&claims_of, &move |events| shown.set_position(events)).await?;
+        let shown = bar.clone();
+        let progress = move |what, count| {
+            shown.set_message(what);
+            shown.set_position(count);
+        };
+        Ok::<_, Failure>((claims, beside::compare(store, &fold_of, &progress).await?))
+    };
     let compared = compared.await;
+    bar.finish_and_clear();
     hospital.close().await;
     let (claims, beside) = compared?;
     let claims = tell_claims(&claims, "`hims rebuild --claims` rebuilds the claims from the log")?;
@@ -38,9 +55,10 @@ pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Re
 /// Checks the log with a login that may only read it, and without the master key.
 async fn check_log(settings: &Settings, from: i64) -> Result<Verified, Failure> {
     let database = Database::open(settings, Purpose::Inspect).await?;
-    // The check of a long log takes longer than any time limit that the login may have.
+    // The login may have a time limit that is shorter than a page of the log needs. Each page has a bound of its own.
     let options = database.options().clone().options([("statement_timeout", "0")]);
-    let log = PgLog(PgPoolOptions::new().max_connections(1).connect_lazy_with(options));
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
+    let log = PgLog(pool.connect_lazy_with(options));
     let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");
     let verified = verify(&log, from, |position| bar.set_position(position.unsigned_abs())).await;
     bar.finish_and_clear();
@@ -58,12 +76,18 @@ async fn check_log(settings: &Settings, from: i64) -> Result<Verified, Failure> 
 /// Rebuilds the claims, the snapshots or both from the log, and reports the differences that remain.
 pub(super) async fn rebuild_beside(settings: &Settings, claims: bool, snapshots: bool) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Inspect).await?;
+    let bar = bar(None, COMPARED);
+    let shown = bar.clone();
+    let progress = move |count| shown.set_position(count);
     let rebuilt = async {
-        let claims = if claims { Some(hospital.executor.rebuild_claims().await?) } else { None };
-        let snapshots = if snapshots { Some(hospital.executor.rebuild_snapshots().await?) } else { None };
+        bar.set_message("events for their claims");
+        let claims = if claims { Some(hospital.executor.rebuild_claims(&progress).await?) } else { None };
+        bar.set_message("streams for their snapshots");
+        let snapshots = if snapshots { Some(hospital.executor.rebuild_snapshots(&progress).await?) } else { None };
         Ok::<_, Failure>((claims, snapshots))
     };
     let rebuilt = rebuilt.await;
+    bar.finish_and_clear();
     hospital.close().await;
     let (claims, snapshots) = rebuilt?;
     if let Some(count) = snapshots {
@@ -114,7 +138,8 @@ fn tell_beside(report: &BesideReport) -> Result<Option<ExitCode>, Failure> {
         complain(example);
     }
     complain(format_args!(
-        "{faults} snapshots, receipts or keys do not fit the log; `hims rebuild --snapshots` makes the snapshots anew"
+        "{faults} snapshots, receipts or keys do not fit the log; `hims rebuild --snapshots` makes the snapshots anew, and \
+         docs/operators.md says what to do about the others"
     ));
     Ok(Some(ExitCode::FAILURE))
 }

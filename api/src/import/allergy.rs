@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use hims_commands::patient::{RecordAllergy, RetireAllergy};
 use hims_domain::patient::{AllergenType, Allergy, Severity};
 use hims_domain::user::User;
-use hims_domain::values::{LongText, Text};
+use hims_domain::values::Text;
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -146,7 +146,7 @@ async fn retire(writer: &Writer<'_>, patient: Uuid, found: &Found<AllergyIntoler
     let has = |code: &&str| resource.clinical_status.as_ref().is_some_and(|it| has_status(it, code));
     let Some(status) = ["inactive", "resolved"].into_iter().find(has) else { return Ok(()) };
     let (patient_id, allergy_id) = (patient.into(), AllergyId(found.id));
-    let reason = Personal::Known(LongText::from(status));
+    let reason = Personal::Known(Text::from(status));
     let command = RetireAllergy { patient_id, allergy_id, reason };
     writer.execute(command, recorded_at(writer, resource)).await
 }

@@ -1,9 +1,9 @@
 //! The dosage of a prescribed medication. A single dosage goes into the fields of the prescription as far as the fields
 //! hold it exactly; whatever else there is, and a dosage of several steps, is written out in the instructions.
 
-use hims_domain::MedicationId;
 use hims_domain::prescription::Order;
 use hims_domain::values::{Text, Unit};
+use hims_domain::{Described as _, MedicationId};
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, dec};
 
@@ -36,13 +36,13 @@ pub(super) fn order(request: &MedicationRequest, medication_id: MedicationId, ke
     Order {
         medication_id,
         dose_quantity: fields.dose.as_ref().map(|(value, _)| *value),
-        dose_unit: fields.dose.and_then(|(_, unit)| unit).map(Unit::from),
+        dose_unit: fields.dose.and_then(|(_, unit)| unit),
         route: kept.text("dosageInstruction.route", route),
         frequency: fields.frequency,
         as_needed: fields.as_needed,
         duration_days,
         quantity,
-        quantity_unit: quantity_unit.into(),
+        quantity_unit,
         substitution_allowed: substitution_allowed(request, kept),
         instructions: kept.joined("dosageInstruction", fields.instructions.iter().map(String::as_str)),
         valid_until: until,
@@ -53,7 +53,7 @@ pub(super) fn order(request: &MedicationRequest, medication_id: MedicationId, ke
 /// What the fields of a prescription hold of a dosage.
 #[derive(Default)]
 struct Fields<'a> {
-    dose: Option<(Decimal, Option<Text<20>>)>,
+    dose: Option<(Decimal, Option<Unit>)>,
     /// The dosage whose route is that of the prescription.
     route: Option<&'a Dosage>,
     frequency: Option<Text<50>>,
@@ -75,7 +75,7 @@ impl<'a> Fields<'a> {
         }
         let timing = &dosage.timing;
         let words = regimen::frequency(timing);
-        let frequency = words.as_deref().filter(|it| it.chars().count() <= 50).map(Text::from);
+        let frequency = words.as_deref().map(Text::from).filter(Text::is_valid);
         if frequency.is_none() {
             instructions.extend(words);
         }
@@ -105,24 +105,24 @@ impl<'a> Fields<'a> {
 }
 
 /// An amount that the record holds exactly: more than zero, at most a million, of at most three decimals, and in a unit
-/// of at most 20 characters.
-fn exact(quantity: &Quantity) -> Option<(Decimal, Option<Text<20>>)> {
+/// that the record can hold.
+fn exact(quantity: &Quantity) -> Option<(Decimal, Option<Unit>)> {
     let value = quantity.value?.normalize();
     let fits = value > Decimal::ZERO && value <= dec!(1_000_000) && value.scale() <= 3;
-    let unit = regimen::unit(quantity);
-    (fits && unit.is_none_or(|it| it.chars().count() <= 20)).then(|| (value, unit.map(Text::from)))
+    let unit = regimen::unit(quantity).map(Unit::from);
+    (fits && unit.as_ref().is_none_or(Unit::is_valid)).then_some((value, unit))
 }
 
 /// How much to dispense.
-fn quantity(request: &MedicationRequest, kept: &mut Kept) -> (Decimal, Text<20>) {
+fn quantity(request: &MedicationRequest, kept: &mut Kept) -> (Decimal, Unit) {
     let given = request.dispense_request.quantity.as_ref();
     let exact = given.and_then(exact);
     if given.is_some() && exact.is_none() {
         kept.leave_out("dispenseRequest.quantity");
     }
     match exact {
-        Some((amount, unit)) => (amount, unit.unwrap_or_else(|| Text::from("unit"))),
-        None => (Decimal::ONE, Text::from("course")),
+        Some((amount, unit)) => (amount, unit.unwrap_or_else(|| Unit::from("unit"))),
+        None => (Decimal::ONE, Unit::from("course")),
     }
 }
 

@@ -64,6 +64,7 @@ pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, found: &Fou
         chief_complaint: kept.joined("reasonCode", reasons),
         // What the other system recorded has happened, also if encounters overlap.
         confirm_another: true,
+        steps: Vec::new(),
     };
     writer.execute(start_consultation, Some(start)).await?;
     if let Some(end) = end {

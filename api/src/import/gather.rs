@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::datatypes::Reference;
 use super::documents::{Documents, Entry};
 use super::identity::Alike;
+use super::insurance::Payment;
 use super::kept::Kept;
 use super::meaning;
 use super::reason::Reason;
@@ -157,6 +158,8 @@ pub(super) struct Gathered {
     pub(super) observations: Resources<Observation>,
     pub(super) medications: Resources<Medication>,
     pub(super) medication_requests: Resources<MedicationRequest>,
+    /// Who paid for whom, as claims say.
+    pub(super) payments: Vec<Payment>,
     references: References,
     contained: Vec<Contained>,
     /// The server of resources that name none, as the operator said.
@@ -198,6 +201,9 @@ impl Gathered {
         let identity = identity(kind, id, full_url, server.as_deref(), text);
         let bundle = entry.bundle.map(|it| it + self.bundles);
         let origin = Origin { server, bundle, stream: identity.stream };
+        if kind == "Claim" && meaning::check(kind, text).is_ok() {
+            self.payments.extend(Payment::read(text, &origin));
+        }
         if !is_read(kind) {
             return Err(Reason::NotPartOfTheRecord);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hims_domain::Personal;
 use hims_domain::patient::Demographics;
 use hims_domain::user::Profile;
-use hims_domain::values::{Text, folded};
+use hims_domain::values::{Name, folded};
 
 use super::datatypes::{HumanName, NameParts, Reference};
 use super::resources::{
@@ -46,7 +46,7 @@ impl Person {
 
     /// The person of a record; `None` if the person was erased.
     pub(super) fn recorded(demographics: &Demographics) -> Option<Self> {
-        let known = |name: &Option<Personal<Text<100>>>| match name {
+        let known = |name: &Option<Personal<Name<100>>>| match name {
             Some(name) => name.known().map(|it| Some(it.as_str().to_owned())),
             None => Some(None),
         };
@@ -110,11 +110,17 @@ fn names(names: &[HumanName]) -> BTreeSet<String> {
 
 /// Whether a practitioner can be the user with a profile. Under a global id, one of the two names may have changed.
 pub(super) fn is_user(practitioner: &Practitioner, profile: &Profile, is_global: bool) -> bool {
-    let (Some(first), Some(last)) = (profile.first_name.known(), profile.last_name.known()) else { return false };
-    let is = |name: Option<&str>, recorded: &str| name.is_some_and(|it| comparable(it) == comparable(recorded));
+    let (first, last) = (profile.first_name.as_ref(), profile.last_name.as_ref());
+    if [first, last].into_iter().flatten().any(|it| it.known().is_none()) {
+        return false;
+    }
+    let recorded =
+        |name: Option<&Personal<Name<100>>>| name.and_then(Personal::known).map(|it| comparable(it.as_str()));
+    let (first, last) = (recorded(first), recorded(last));
     practitioner.name.iter().map(HumanName::parts).any(|name| {
-        let (has_first, has_last) = (is(name.first, first.as_str()), is(name.family, last.as_str()));
-        has_first && has_last || is_global && (has_first || has_last)
+        let (given, family) = (name.first.map(comparable), name.family.map(comparable));
+        let has_one = given.is_some() && given == first || family.is_some() && family == last;
+        (&given, &family) == (&first, &last) || is_global && has_one
     })
 }
 

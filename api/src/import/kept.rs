@@ -34,16 +34,20 @@ impl Kept {
     }
 
     /// A text; a blank text counts as none.
-    pub(super) fn text<const MAX: usize>(&mut self, element: &'static str, text: Option<&str>) -> Option<Text<MAX>> {
+    pub(super) fn text<const MAX: usize, const LETTERS: usize>(
+        &mut self,
+        element: &'static str,
+        text: Option<&str>,
+    ) -> Option<Text<MAX, LETTERS>> {
         self.value(element, text.filter(|it| !it.trim().is_empty()).map(Text::from))
     }
 
     /// A text about a person.
-    pub(super) fn personal<const MAX: usize>(
+    pub(super) fn personal<const MAX: usize, const LETTERS: usize>(
         &mut self,
         element: &'static str,
         text: Option<&str>,
-    ) -> Option<Personal<Text<MAX>>> {
+    ) -> Option<Personal<Text<MAX, LETTERS>>> {
         self.text(element, text).map(Personal::Known)
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hims_commands::prescription::{CancelPrescription, RecordExternalDispensing, WritePrescription};
 use hims_domain::consultation::Consultation;
 use hims_domain::prescription::{Prescription, Priority, Status};
-use hims_domain::values::LongText;
+use hims_domain::values::Text;
 use hims_domain::{Personal, PrescriptionId};
 use uuid::Uuid;
 
@@ -124,10 +124,12 @@ async fn close(
     at: DateTime<Utc>,
 ) -> Result<(), Stop> {
     match request.status.as_str() {
-        "completed" => writer.execute(RecordExternalDispensing { prescription_id }, Some(at)).await,
+        "completed" => {
+            writer.execute(RecordExternalDispensing { prescription_id, override_reason: None }, Some(at)).await
+        }
         status @ ("stopped" | "cancelled") => {
             let told = request.status_reason.as_ref().and_then(|it| it.words());
-            let reason = Kept::default().text("statusReason", told).unwrap_or_else(|| LongText::from(status));
+            let reason = Kept::default().text("statusReason", told).unwrap_or_else(|| Text::from(status));
             let reason = Personal::Known(reason);
             writer.execute(CancelPrescription { prescription_id, reason }, Some(at)).await
         }

@@ -1,6 +1,6 @@
 //! Organization -> department.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hims_commands::department::{CloseDepartment, OpenDepartment};
 use hims_domain::department::{Department, Details};
@@ -24,16 +24,33 @@ pub(super) fn by_depth(gathered: &Gathered) -> impl Iterator<Item = Vec<&Found<O
     let mut levels: BTreeMap<usize, Vec<&Found<Organization>>> = BTreeMap::new();
     for found in gathered.organizations.iter() {
         let above = std::iter::successors(Some(found), |it| gathered.organizations.get(whole(gathered, it)?));
-        // The limit ends a circle of organizations. Then one of them is opened before its parent, and without the
-        // parent.
-        levels.entry(above.take(gathered.organizations.iter().len()).count()).or_default().push(found);
+        levels.entry(above.count()).or_default().push(found);
     }
     levels.into_values()
 }
 
-/// The organization that an organization is part of.
+/// The organization that an organization is part of. Organizations that are part of each other in a circle are part of
+/// none: nobody knows which of them is the whole.
 fn whole(gathered: &Gathered, found: &Found<Organization>) -> Option<Uuid> {
+    named_whole(gathered, found).filter(|_| !is_in_circle(gathered, found))
+}
+
+/// The organization that an organization says it is part of.
+fn named_whole(gathered: &Gathered, found: &Found<Organization>) -> Option<Uuid> {
     gathered.resolve("Organization", &found.origin, found.resource.part_of.as_ref()?)
+}
+
+/// Whether an organization says that it is part of itself, or of one of its parts.
+fn is_in_circle(gathered: &Gathered, found: &Found<Organization>) -> bool {
+    let mut passed = BTreeSet::new();
+    let mut next = named_whole(gathered, found);
+    while let Some(id) = next.filter(|id| passed.insert(*id)) {
+        if id == found.id {
+            return true;
+        }
+        next = gathered.organizations.get(id).and_then(|it| named_whole(gathered, it));
+    }
+    false
 }
 
 /// Opens the department of an organization.
@@ -64,7 +81,9 @@ pub(super) async fn import(
     kept.leave_out_all("type", organization.kind.len());
     let name = kept.text("name", organization.name.as_deref()).ok_or(Reason::NoName)?;
     let parent = writer.referred::<Department>(whole(gathered, found)).await?;
-    if organization.part_of.is_some() && parent.is_none() {
+    if is_in_circle(gathered, found) {
+        kept.leave_out("partOf (in a circle)");
+    } else if organization.part_of.is_some() && parent.is_none() {
         kept.leave_out("partOf");
     }
     let phones = choice::contacts(&writer.calendar, &organization.telecom, "phone");

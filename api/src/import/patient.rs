@@ -5,7 +5,7 @@ use hims_commands::PhoneRegion;
 use hims_commands::patient::RegisterPatient;
 use hims_domain::Personal;
 use hims_domain::patient::{Demographics, Gender, Identifier};
-use hims_domain::values::{Country, Phone, Ssn, Text};
+use hims_domain::values::{Country, Name, Phone, Ssn, Text};
 
 use super::calendar::{Calendar, partial_date};
 use super::choice;
@@ -137,7 +137,7 @@ fn leave_out_the_rest(patient: &resources::Patient, kept: &mut Kept) {
 /// Whom to call in an emergency.
 #[derive(Default)]
 struct Emergency {
-    name: Option<Personal<Text<200>>>,
+    name: Option<Personal<Name<200>>>,
     relationship: Option<Personal<Text<50>>>,
     phone: Option<Personal<Phone>>,
 }

@@ -69,9 +69,13 @@ pub(super) async fn import(
     let is_own = addresses.get(&found.id) == Some(&email);
     let used = usize::from(!phones.is_empty()) + usize::from(is_own);
     kept.leave_out_all("telecom", practitioner.telecom.len().saturating_sub(used));
+    let (first_name, last_name) = (kept.personal("name", name.first), kept.personal("name", name.family));
+    if first_name.is_none() && last_name.is_none() {
+        return Err(Reason::NoName.into());
+    }
     let profile = Profile {
-        first_name: kept.personal("name", name.first).ok_or(Reason::NoName)?,
-        last_name: kept.personal("name", name.family).ok_or(Reason::NoName)?,
+        first_name,
+        last_name,
         phone: kept.phone("telecom", phones.first().copied(), writer.executor.phone_region()).map(Personal::Known),
         avatar_url: None,
     };
@@ -109,8 +113,8 @@ pub(super) async fn nobody(writer: &Writer<'_>) -> Result<Uuid, Stop> {
     let id = derived("practitioner|unknown");
     if writer.existing::<User>(id).await?.is_none() {
         let profile = Profile {
-            first_name: Personal::Known("Unknown".into()),
-            last_name: Personal::Known("Practitioner".into()),
+            first_name: Some(Personal::Known("Unknown".into())),
+            last_name: Some(Personal::Known("Practitioner".into())),
             phone: None,
             avatar_url: None,
         };

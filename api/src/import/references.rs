@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use hims_domain::read_id;
 use uuid::Uuid;
 
 use super::datatypes::{Identifier, Reference};
@@ -52,7 +53,7 @@ pub(super) fn identity(
     text: &str,
 ) -> Identity {
     let of_url = |url: &str| of_urn(url).unwrap_or_else(|| derived(&address(url)));
-    if let Some(id) = id.and_then(uuid) {
+    if let Some(id) = id.and_then(read_id) {
         return Identity::global(id);
     }
     match (full_url.filter(|it| is_absolute(it)), server, id) {
@@ -70,13 +71,8 @@ pub(super) fn server<'a>(kind: &str, full_url: &'a str) -> Option<&'a str> {
     (!id.is_empty() && server.contains("://")).then_some(server)
 }
 
-/// An id that is a UUID; not the nil UUID, which names nothing.
-fn uuid(id: &str) -> Option<Uuid> {
-    Uuid::parse_str(id).ok().filter(|it| !it.is_nil())
-}
-
 fn of_urn(url: &str) -> Option<Uuid> {
-    uuid(url.strip_prefix("urn:uuid:")?)
+    read_id(url.strip_prefix("urn:uuid:")?)
 }
 
 fn is_absolute(url: &str) -> bool {
@@ -208,8 +204,8 @@ impl References {
         }
         match origin.bundle {
             // Outside of bundles, the resources that name no server are taken as those of one server.
-            None => self.entered(kind, text).or_else(|| uuid(id)),
-            Some(_) => uuid(id),
+            None => self.entered(kind, text).or_else(|| read_id(id)),
+            Some(_) => read_id(id),
         }
     }
 

@@ -17,7 +17,8 @@ use super::reason::Reason;
 use super::summary::{Fate, Summary};
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
-    allergy, encounter, files, medication, medication_request, organization, patient, practitioner, vital_signs,
+    allergy, encounter, files, insurance, medication, medication_request, organization, patient, practitioner,
+    vital_signs,
 };
 
 /// What an import needs to know and the files do not contain.
@@ -130,7 +131,13 @@ async fn write(
     writer.take("Medication", Box::new(steps), (summary, progress)).await?;
     let steps =
         one_each(gathered.medication_requests.all(), |it| medication_request::import(writer, gathered, it).boxed());
-    writer.take("MedicationRequest", steps, (summary, progress)).await
+    writer.take("MedicationRequest", steps, (summary, progress)).await?;
+    let runs = insurance::runs(gathered, &writer.calendar);
+    let payers: Vec<_> = insurance::payers(&runs).into_values().collect();
+    let steps = payers.iter().map(|(name, since)| insurance::import_payer(writer, name, *since).boxed());
+    writer.take("Payer", Box::new(steps), (summary, progress)).await?;
+    let steps = runs.into_iter().map(|(patient, runs)| insurance::import_policies(writer, patient, runs).boxed());
+    writer.take("Coverage", Box::new(steps), (summary, progress)).await
 }
 
 /// One step for each resource.

@@ -1,5 +1,6 @@
-//! Units as UCUM writes them, and as people and devices do, in the units of the record.
+//! The units of vital signs, and how many units of the record they are.
 
+use hims_domain::values::measuring_unit;
 use hims_domain::vital_signs::TemperatureUnit;
 use rust_decimal::{Decimal, dec};
 
@@ -40,33 +41,31 @@ pub(super) fn unit(quantity: &Quantity) -> Option<Unit> {
     }
 }
 
-/// The unit with a name. Codes of UCUM are read as they are, words without regard to case.
+/// The unit with a name. The names of units are those of the record (`hims_domain::values::measuring_unit`).
 fn named(name: &str) -> Option<Unit> {
-    let name = name.trim();
-    let words = name.to_lowercase().replace('.', "").split_whitespace().collect::<Vec<_>>().join(" ");
-    Some(match words.as_str() {
-        "kg" | "kgs" | "kilogram" | "kilograms" => Unit::Mass(Decimal::ONE),
-        "g" | "gram" | "grams" => Unit::Mass(dec!(0.001)),
-        "[lb_av]" | "lb" | "lbs" | "pound" | "pounds" => Unit::Mass(dec!(0.45359237)),
-        "[oz_av]" | "oz" | "ounce" | "ounces" => Unit::Mass(dec!(0.028349523125)),
-        "cm" | "centimeter" | "centimeters" | "centimetre" | "centimetres" => Unit::Length(Decimal::ONE),
-        "mm" | "millimeter" | "millimeters" | "millimetre" | "millimetres" => Unit::Length(dec!(0.1)),
-        "m" | "meter" | "meters" | "metre" | "metres" => Unit::Length(dec!(100)),
-        "[in_i]" | "[in_us]" | "in" | "inch" | "inches" => Unit::Length(dec!(2.54)),
-        "[ft_i]" | "[ft_us]" | "ft" | "foot" | "feet" => Unit::Length(dec!(30.48)),
-        "cel" | "c" | "°c" | "degc" | "deg c" | "celsius" | "degree celsius" | "degrees celsius" | "degrees c" => {
-            Unit::Temperature(TemperatureUnit::Celsius)
-        }
-        "[degf]" | "f" | "°f" | "degf" | "deg f" | "fahrenheit" | "degree fahrenheit" | "degrees fahrenheit"
-        | "degrees f" => Unit::Temperature(TemperatureUnit::Fahrenheit),
-        "mm[hg]" | "mmhg" | "mm hg" | "millimeter of mercury" | "millimeters of mercury" => Unit::Pressure,
-        "/min" | "1/min" | "min-1" | "per minute" | "/minute" | "bpm" | "beats/min" | "beats/minute"
-        | "beats per minute" | "breaths/min" | "breaths/minute" | "breaths per minute" | "count/min" => Unit::PerMinute,
-        "%" | "percent" => Unit::Percent,
-        "l/min" | "l/minute" | "lpm" | "litres per minute" | "liters per minute" => Unit::LitresPerMinute,
-        "{score}" | "score" | "1" | "{nrs}" => Unit::Score,
+    let Some(code) = measuring_unit(name) else {
+        let name = name.trim().to_lowercase();
         // An annotation in braces does not change a unit of UCUM.
-        annotated if annotated.starts_with('{') && annotated.ends_with("}/min") => Unit::PerMinute,
+        let is_rate = name.starts_with('{') && name.ends_with("}/min");
+        let is_score = matches!(name.as_str(), "{score}" | "score" | "1" | "{nrs}");
+        return if is_rate { Some(Unit::PerMinute) } else { is_score.then_some(Unit::Score) };
+    };
+    Some(match code.as_str() {
+        "kg" => Unit::Mass(Decimal::ONE),
+        "g" => Unit::Mass(dec!(0.001)),
+        "[lb_av]" => Unit::Mass(dec!(0.45359237)),
+        "[oz_av]" => Unit::Mass(dec!(0.028349523125)),
+        "cm" => Unit::Length(Decimal::ONE),
+        "mm" => Unit::Length(dec!(0.1)),
+        "m" => Unit::Length(dec!(100)),
+        "[in_i]" => Unit::Length(dec!(2.54)),
+        "[ft_i]" => Unit::Length(dec!(30.48)),
+        "Cel" => Unit::Temperature(TemperatureUnit::Celsius),
+        "[degF]" => Unit::Temperature(TemperatureUnit::Fahrenheit),
+        "mm[Hg]" => Unit::Pressure,
+        "/min" => Unit::PerMinute,
+        "%" => Unit::Percent,
+        "L/min" => Unit::LitresPerMinute,
         _ => return None,
     })
 }

@@ -82,10 +82,11 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
     let read = Unique::deserialize(&mut reader).and_then(|Unique(value)| reader.end().map(|()| value));
     read.map_err(|error| {
         let (code, detail) = match error.classify() {
-            // Every JSON value can be read, so the only faults of this kind are a list that is too long and a key that
-            // stands twice.
+            // Every JSON value can be read, so the only faults of this kind are a list or an object that is too long
+            // and a key that stands twice.
             serde_json::error::Category::Data if error.to_string().starts_with(TOO_LONG) => {
-                ("list-too-long", "a list of the body has more than 1,000 elements: send several requests")
+                let detail = "a list or an object of the body has more than 1,000 elements: send several requests";
+                ("list-too-long", detail)
             }
             serde_json::error::Category::Data => ("duplicate-key", "a key stands twice in an object of the body"),
             _ => ("not-json", "the body is not JSON"),
@@ -96,11 +97,11 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// What the reader of a body says about a list with more than [`LONGEST_LIST`] elements.
-const TOO_LONG: &str = "a list is too long";
+/// What the reader of a body says about a list or an object with more than [`LONGEST_LIST`] elements.
+const TOO_LONG: &str = "a list or an object is too long";
 
 /// A JSON value in which no object has a key twice, since programs differ in which of two values they take, and no list
-/// has more than [`LONGEST_LIST`] elements, since a command on many elements holds up other commands.
+/// or object has more than [`LONGEST_LIST`] elements, since a command on many elements holds up other commands.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -154,6 +155,9 @@ impl<'de> Visitor<'de> for AnyValue {
             if object.contains_key(&key) {
                 return Err(A::Error::custom("a key stands twice"));
             }
+            if object.len() == LONGEST_LIST {
+                return Err(A::Error::custom(TOO_LONG));
+            }
             let Unique(value) = entries.next_value()?;
             object.insert(key, value);
         }
@@ -191,11 +195,27 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_so_many_elements_and_no_more() {
-        let list = |length: usize| serde_json::to_vec(&vec![0; length]).expect("JSON");
-        assert!(parse(&list(LONGEST_LIST)).is_ok());
-        let problem = parse(&list(LONGEST_LIST + 1)).expect_err("a long list").to_string();
-        assert!(problem.starts_with("list-too-long"), "{problem}");
+    fn a_list_or_an_object_has_so_many_elements_and_no_more() {
+        let list = |length: usize| Value::from(vec![0; length]);
+        let object = |length: usize| (0..length).map(|it| (it.to_string(), Value::Null)).collect::<Value>();
+        let read = |value: Value| parse(value.to_string().as_bytes());
+        for of in [&list as &dyn Fn(usize) -> Value, &object] {
+            assert!(read(of(LONGEST_LIST)).is_ok());
+            for value in [of(LONGEST_LIST + 1), Value::from(vec![of(LONGEST_LIST + 1)])] {
+                let problem = read(value).expect_err("too long").to_string();
+                assert!(problem.starts_with("list-too-long"), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_is_nested_so_deep_and_no_deeper() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(parse(nested(100).as_bytes()).is_ok());
+        for deep in [nested(200), r#"{"a":"#.repeat(200) + "1" + &"}".repeat(200)] {
+            let problem = parse(deep.as_bytes()).expect_err("too deep").to_string();
+            assert!(problem.starts_with("not-json"), "{problem}");
+        }
     }
 
     #[test]

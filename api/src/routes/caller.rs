@@ -4,13 +4,12 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
 use hims_commands::Caller;
-use hims_domain::permission::{Read, Word};
+use hims_domain::permission::Read;
 use hims_projections::query::Identity;
-use uuid::Uuid;
 
 use super::origin::origin;
-use crate::Hospital;
 use crate::problem::Problem;
+use crate::{Hospital, sight};
 
 /// The caller who sent the request, found by the bearer token. A handler takes this extractor to know the caller.
 pub(crate) struct LoggedIn {
@@ -50,7 +49,7 @@ impl LoggedIn {
 
     /// Whether the caller's roles allow reading what at least one of the permission words names.
     pub(crate) fn reads_any(&self, words: &[Read]) -> bool {
-        words.iter().any(|word| self.reads(*word))
+        sight::reads_any(&self.caller, words)
     }
 
     /// Refuses a caller who has to change their password first.
@@ -64,12 +63,6 @@ impl LoggedIn {
 
     /// The caller as row-level security sees them.
     pub(crate) fn identity(&self) -> Identity {
-        Identity {
-            user_id: self.caller.user_id().map(Uuid::from),
-            role: self.caller.role.clone(),
-            patient_id: self.caller.patient_id.map(Uuid::from),
-            department_id: self.caller.department_id.map(Uuid::from),
-            reads: self.caller.permissions.read.iter().map(Word::as_str).collect::<Vec<_>>().join(","),
-        }
+        sight::identity(&self.caller)
     }
 }

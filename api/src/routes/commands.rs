@@ -1,10 +1,8 @@
-use std::time::Instant;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{Failure, Request, json_schema};
-use hims_domain::Aggregate as _;
+use hims_domain::{Aggregate as _, ID_RULE, read_id};
 use hims_domain::{department::Department, role::Role, user::User};
 use serde_json::json;
 use uuid::Uuid;
@@ -59,7 +57,7 @@ pub(super) async fn run(
     })?;
     let user = logged_in.caller.user_id().map(Uuid::from);
     if let Some(user) = user {
-        limits.refusals.check(user, Instant::now())?;
+        limits.refusals.check(user, hospital.executor.now())?;
     }
     let body = body::json(&request, body, LARGEST).await?;
     let context = Request {
@@ -67,7 +65,11 @@ pub(super) async fn run(
         expected_version: if_match(&request)?,
         ..Request::of(logged_in.caller)
     };
-    let guess = user.filter(|_| command.compares_password).map(|it| limits.guesses.begin_for(it)).transpose()?;
+    let keyed = context.idempotency_key.is_some();
+    let guess = match user.filter(|_| command.compares_password) {
+        Some(user) => Some(limits.guesses.begin_for(user).await?),
+        None => None,
+    };
     let carried_out = command.run(&hospital.executor, body, context).await;
     let refused = if let Err(Failure::Refused(refused)) = &carried_out { Some(refused.code) } else { None };
     if refused != Some(WRONG_PASSWORD) {
@@ -75,12 +77,12 @@ pub(super) async fn run(
         guess.into_iter().for_each(Guess::forgive);
     }
     if let (Some(user), Some(_)) = (user, refused) {
-        limits.refusals.count(user, Instant::now());
+        limits.refusals.spend(user, hospital.executor.now());
     }
-    let outcome = carried_out.map_err(Problem::of_command)?;
+    let outcome = carried_out.map_err(|it| Problem::of_command(it, keyed))?;
     if ACCESS.contains(&outcome.stream_type) {
         // What a caller may do, or has to do first, may be different from the next request on.
-        hospital.login.forget();
+        hospital.login.forget(outcome.id);
     }
     tracing::Span::current().record("stream", tracing::field::display(outcome.id)).record("position", outcome.position);
     let status = if outcome.began { StatusCode::CREATED } else { StatusCode::OK };
@@ -89,8 +91,8 @@ pub(super) async fn run(
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<Uuid>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().and_then(|it| Uuid::try_parse(it.trim().trim_matches('"')).ok());
-    key.map(Some).ok_or_else(|| Problem::parameter("Idempotency-Key", "must be a UUID"))
+    let key = value.to_str().ok().and_then(|it| read_id(it.trim().trim_matches('"')));
+    key.map(Some).ok_or_else(|| Problem::parameter("Idempotency-Key", format!("must be {ID_RULE}")))
 }
 
 fn if_match(request: &HttpRequest) -> Result<Option<i32>, Problem> {

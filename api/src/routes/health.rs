@@ -4,7 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_event_store::{Position, StoreError};
 use hims_projections::query::{self, QueryError};
-use hims_projections::{RunnerHandle, Standing};
+use hims_projections::{RunnerHandle, Standing, migrations};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
@@ -13,6 +13,9 @@ use crate::problem::Problem;
 
 /// How long the server looks at the database before it says that the database does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the server looks for what the database lacks, once it knows that something is wrong.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// Answers as long as the process lives.
 pub(super) async fn live() -> HttpResponse {
@@ -54,6 +57,13 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
             ("down", Some("database-down"), head, read)
         }
     };
+    // A database that lacks migrations may be unable to answer anything else.
+    let missing = match reason {
+        Some("database-down" | "migrations-not-applied") => pending(&hospital).await,
+        _ => Vec::new(),
+    };
+    let (database, reason) =
+        if missing.is_empty() { (database, reason) } else { ("up", Some("migrations-not-applied")) };
     let reason = reason.or_else(|| hospital.store.clock().check().err().map(|_| "node-clock-wrong"));
     let offset = hospital.store.clock().lead().as_seconds_f64();
     let mut told = json!({
@@ -63,9 +73,18 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     if let Some(reason) = reason {
         (told["status"], told["reason"]) = ("unavailable".into(), reason.into());
+        if !missing.is_empty() {
+            told["missing"] = missing.into();
+        }
         answer = HttpResponse::ServiceUnavailable();
     }
     answer.insert_header((CACHE_CONTROL, "no-store")).json(told)
+}
+
+/// The migrations that the database lacks, as far as it says so in time.
+async fn pending(hospital: &Hospital) -> Vec<String> {
+    let pending = tokio::time::timeout(LAST_LOOK, migrations::pending(&hospital.owner)).await;
+    pending.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// The reason why appends cannot be written.

@@ -51,6 +51,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/metrics", health::metrics))
         .service(web::redirect("/docs", "/docs/"))
         .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")))
+        .service(other("/docs/{_:.*}", "GET"))
         .service(api)
         .default_service(web::to(|| async { Err::<String, _>(Problem::not_found()) }));
 }

@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
 use hims_domain::instant::{instant, up_to};
+use hims_domain::{ID_RULE, read_id};
+use uuid::Uuid;
 
 use crate::problem::Problem;
 
@@ -52,6 +54,11 @@ impl Parameters {
             None => Ok(()),
         }
     }
+}
+
+/// The id in the path of a request.
+pub(super) fn id_of_path(text: &str) -> Result<Uuid, Problem> {
+    read_id(text).ok_or_else(|| Problem::parameter("id", format!("must be {ID_RULE}")))
 }
 
 impl IntoIterator for Parameters {

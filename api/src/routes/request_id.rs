@@ -3,8 +3,8 @@ use std::sync::LazyLock;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use futures::future::{LocalBoxFuture, Ready, ready};
 use hims_commands::Registry;
@@ -18,7 +18,8 @@ use super::limits::Connection;
 use crate::problem::Problem;
 
 /// Middleware that adds the path and the id of the request to problem details, and the id to the headers of every
-/// answer. Refuses what no route may read: a body with a `Content-Encoding`, and requests on a connection too many.
+/// answer. Refuses what no route may read: a body with a `Content-Encoding`, a method that HTTP does not know, and
+/// requests on a connection too many.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestIds;
 
@@ -74,9 +75,24 @@ fn unacceptable(request: &ServiceRequest) -> Option<Problem> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Some(Problem::encoded());
     }
-    let connection = request.conn_data::<Connection>();
-    connection.is_some_and(|it| it.is_one_too_many).then(Connection::refused)
+    if !METHODS.contains(request.method()) {
+        return Some(Problem::not_implemented("no route of this server knows the method of the request"));
+    }
+    request.conn_data::<Connection>().and_then(Connection::refused)
 }
+
+/// The methods that HTTP knows (RFC 9110, RFC 5789). A route answers 405 to those that it does not take.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::CONNECT,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
 
 /// The words in the paths of routes: what stands in them for good, and the names of tables, streams and commands.
 static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {

@@ -1,10 +1,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{Credentials, Failure, LoginFailure};
+use hims_projections::query;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::body::{self, LARGEST_LOGIN};
 use super::caller::LoggedIn;
-use super::limits::Limits;
+use super::limits::{KNOWN_FOR, Limits, Network};
 use super::origin::origin;
 use crate::Hospital;
 use crate::problem::Problem;
@@ -20,7 +22,8 @@ pub(super) async fn start(
     let body = body::json(&request, body, LARGEST_LOGIN).await?;
     let credentials: Credentials = hims_commands::read(body).map_err(Failure::Malformed)?;
     let (ip, agent) = origin(&request);
-    let guess = limits.guesses.begin(credentials.email.as_str(), ip).await?;
+    let has_logged_in_from = async |network| has_logged_in_from(&hospital, credentials.email.as_str(), network).await;
+    let guess = limits.guesses.begin(credentials.email.as_str(), ip, has_logged_in_from).await?;
     let started = hospital.login.start(credentials.email.as_str(), &credentials.password, (ip, agent)).await;
     match &started {
         Ok(_) => guess.was_right(),
@@ -37,8 +40,21 @@ pub(super) async fn start(
             let detail = "the e-mail address or the password is wrong";
             Err(Problem::unauthorized("wrong-credentials", detail))
         }
-        Err(LoginFailure::Failure(failure)) => Err(failure.into()),
+        Err(LoginFailure::Failure(failure)) => Err(Problem::of_session(failure)),
     }
+}
+
+/// Whether the user who has an e-mail address has logged in from a network before, as the sessions of the last weeks
+/// say. An address that nobody has costs the same work, so that the time of the answer does not tell who has one.
+async fn has_logged_in_from(hospital: &Hospital, email: &str, network: Network) -> bool {
+    let Ok(user) = hospital.login.user_with(email).await else { return false };
+    let (user, since) = (user.map_or_else(Uuid::nil, Uuid::from), hospital.executor.now() - KNOWN_FOR);
+    let addresses = network.addresses();
+    let sessions = async |db: &mut _| query::has_begun_session(db, user, addresses, since).await;
+    hospital.readers.read(sessions).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the sessions could not be read, so that a user counts as a stranger");
+        false
+    })
 }
 
 /// Answers who the caller is.
@@ -65,6 +81,6 @@ pub(super) async fn end(
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
-    hospital.login.end(&logged_in.token, logged_in.caller).await?;
+    hospital.login.end(&logged_in.token, logged_in.caller).await.map_err(Problem::of_session)?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,12 +2,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Opened, Position, StoreError, reveal};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::access::Reading;
 use super::caller::LoggedIn;
 use super::evenly::evenly;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, id_of_path};
 use super::position::Freshness;
 use crate::Hospital;
 use crate::problem::Problem;
@@ -16,7 +15,7 @@ use crate::problem::Problem;
 pub(super) async fn state_of(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
-    path: web::Path<(String, Uuid)>,
+    path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     evenly(&logged_in, Box::pin(state(&request, &hospital, &path, &logged_in))).await
@@ -25,11 +24,11 @@ pub(super) async fn state_of(
 async fn state(
     request: &HttpRequest,
     hospital: &Hospital,
-    path: &(String, Uuid),
+    path: &(String, String),
     logged_in: &LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
-    let (stream_type, id) = (&path.0, path.1);
+    let (stream_type, id) = (&path.0, id_of_path(&path.1)?);
     // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
     let stream_type = stream_type.replace('-', "_");
     let mut parameters = Parameters::of(request)?;
@@ -56,7 +55,7 @@ async fn state(
     if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }
-    let events = hospital.store.load(id, 0, i32::MAX).await?;
+    let events = hospital.store.load_rest(id, 0).await?;
     if events.first().is_none_or(|it| it.stream_type != stream_type) {
         return Err(Problem::not_found());
     }

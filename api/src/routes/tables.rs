@@ -1,15 +1,15 @@
-use actix_web::http::header::{CONTENT_TYPE, ETAG};
-use actix_web::{HttpRequest, HttpResponse, web};
-use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
-use hims_projections::{Column, TABLES, Table};
-use uuid::Uuid;
-
 use super::caller::LoggedIn;
 use super::evenly::evenly;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, id_of_path};
 use super::position::{Freshness, POSITION};
 use crate::Hospital;
 use crate::problem::Problem;
+use actix_web::http::header::{CONTENT_TYPE, ETAG};
+use actix_web::{HttpRequest, HttpResponse, web};
+use hims_commands::{PhoneRegion, read_phone};
+use hims_domain::ID_RULE;
+use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
+use hims_projections::{Column, Kind, TABLES, Table};
 
 /// How many rows a page has by default, and at most.
 const LIMIT: (usize, usize) = (50, 500);
@@ -31,7 +31,7 @@ async fn page(
     logged_in: &LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let table = table(name, logged_in)?;
-    let wanted = wanted(table, Parameters::of(request)?)?;
+    let wanted = wanted(table, Parameters::of(request)?, hospital.executor.phone_region())?;
     may_select_by(table, &wanted, logged_in)?;
     let freshness = Freshness::of(request)?;
     freshness.wait(hospital).await?;
@@ -65,7 +65,7 @@ async fn row(
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(request)?;
     let table = table(name, logged_in)?;
-    let id = Uuid::try_parse(id).map_err(|_| Problem::parameter("id", "must be a UUID"))?;
+    let id = id_of_path(id)?;
     let freshness = Freshness::of(request)?;
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
@@ -92,7 +92,7 @@ fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
 }
 
 /// Reads from the query parameters which page is wanted.
-fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Problem> {
+fn wanted(table: &'static Table, parameters: Parameters, region: PhoneRegion) -> Result<Wanted, Problem> {
     let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
     let other_page = || Problem::parameter("cursor", "must be the `next` of a page with the same parameters");
     for (name, value) in parameters {
@@ -117,7 +117,7 @@ fn wanted(table: &'static Table, parameters: Parameters) -> Result<Wanted, Probl
                 }
                 wanted.search = Some(value);
             }
-            _ => wanted.filters.push(filter(table, &name, &value)?),
+            _ => wanted.filters.push(filter(table, &name, &value, region)?),
         }
     }
     if wanted.goes_on(table) { Ok(wanted) } else { Err(other_page()) }
@@ -154,8 +154,8 @@ fn filterable(table: &Table) -> String {
 }
 
 /// Reads a filter: `column` asks for equality on an indexed column, `column_from` and `column_to` ask for a range on a
-/// column of dates or times.
-fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Problem> {
+/// column of dates or times. A phone number is read as the commands read it.
+fn filter(table: &'static Table, name: &str, text: &str, region: PhoneRegion) -> Result<Filter, Problem> {
     let range = |suffix, comparison| {
         let column = table.column(name.strip_suffix(suffix)?).filter(|it| it.kind.has_range())?;
         Some((column, comparison))
@@ -166,7 +166,18 @@ fn filter(table: &'static Table, name: &str, text: &str) -> Result<Filter, Probl
     if let Some(codes) = column.codes.map(|codes| codes()).filter(|it| !it.contains(&text)) {
         return Err(Problem::parameter(name, format!("must be one of {}", codes.join(", "))));
     }
-    let value = query::bound(column.kind, comparison, text)
-        .ok_or_else(|| Problem::parameter(name, format!("must be a value of type {}", column.kind.sql())))?;
+    if column.phone {
+        // In a query, a plus that is not written as %2B means a space.
+        let text = text.strip_prefix(' ').map_or_else(|| text.to_owned(), |it| format!("+{it}"));
+        let phone = read_phone(&text, region).map_err(|rule| Problem::parameter(name, rule))?;
+        return Ok(Filter { column, comparison, value: phone.as_str().to_owned() });
+    }
+    let value = query::bound(column.kind, comparison, text).ok_or_else(|| {
+        let rule = match column.kind {
+            Kind::Uuid => format!("must be {ID_RULE}"),
+            kind => format!("must be a value of type {}", kind.sql()),
+        };
+        Problem::parameter(name, rule)
+    })?;
     Ok(Filter { column, comparison, value })
 }

@@ -145,6 +145,20 @@ select pg_temp.key(13, n), pg_temp.key(11, n % 2000), pg_temp.key(4, n % 200), '
        current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now(), now()
   from generate_series(0::bigint, {patients} / 5 - 1) n;
 
+insert into payers (id, code, name, is_active, version, created_at, updated_at)
+select pg_temp.key(15, n), 'PAYER-' || n, 'Payer ' || n, true, 1, now(), now() from generate_series(0::bigint, 19) n;
+
+insert into insurance_policies (id, patient_id, payer_id, priority, member_id, relationship_to_subscriber,
+                                effective_from, status, verification_method, version, created_at, updated_at)
+select pg_temp.key(16, n), pg_temp.key(5, n / 2), pg_temp.key(15, n % 20), n % 2 + 1, 'M-' || n, 'self', '2020-01-01',
+       'active', 'card', 1, now(), now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+
+-- One patient in two hundred has a second record.
+insert into patient_links (id, duplicate_id, patient_id, merged_into_id, version, created_at, updated_at)
+select pg_temp.key(5, n), pg_temp.key(5, n), pg_temp.key(5, n + 1), pg_temp.key(5, n + 1), 1, now(), now()
+  from generate_series(0::bigint, {patients} - 2, 200) n;
+
 -- A year of the audit log, up to this month.
 select create_monthly_partition('audit_logs', (now() - month * interval '1 month')::date)
   from generate_series(0, 12) month;

@@ -56,6 +56,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("patients by text", format!("patients?q={given} {family}")),
         reception.list("patient by phone", format!("patients?phone_primary={}", about.phone())),
         reception.list("patients by birth", format!("patients?date_of_birth={}", about.date_of_birth())),
+        reception.list("insurance policies", format!("insurance_policies?patient_id={patient}")),
         // A doctor: the day, and the patient who sits there.
         doctor.list("my appointments", format!("appointments?provider_id={provider}&sort=starts_at")),
         doctor.list("from today", format!("appointments?provider_id={provider}&starts_at_from={today}&sort=starts_at")),
@@ -105,6 +106,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),
         own.list("allergies", "patient_allergies"),
+        own.list("insurance policies", "insurance_policies"),
     ]
     .into_iter()
     .collect()

@@ -33,6 +33,67 @@ impl Permission {
             Self::Own | Self::System => false,
         }
     }
+
+    /// Whether the permission is to treat: to examine, to decide on, to give or to record what concerns a patient's
+    /// health. Nobody uses such a permission on their own record.
+    pub fn treats(self) -> bool {
+        match self {
+            Self::Create(word) => match word {
+                Create::Allergies
+                | Create::Consultations
+                | Create::Diagnoses
+                | Create::LabOrders
+                | Create::LabResults
+                | Create::MedicationDispensing
+                | Create::PatientNotes
+                | Create::Prescriptions
+                | Create::Symptoms
+                | Create::Treatments
+                | Create::VitalSigns => true,
+                Create::Appointments
+                | Create::Departments
+                | Create::InsurancePolicies
+                | Create::Inventory
+                | Create::Medications
+                | Create::Patients
+                | Create::Payers
+                | Create::ProviderSchedules
+                | Create::Roles
+                | Create::Rooms
+                | Create::Users => false,
+            },
+            Self::Update(word) => match word {
+                Update::Allergies
+                | Update::ConsultationStatus
+                | Update::ConsultationSteps
+                | Update::LabOrderStatus
+                | Update::PatientStatus
+                | Update::PrescriptionStatus
+                | Update::ResultStatus
+                | Update::TreatmentPlans
+                | Update::VitalSigns => true,
+                Update::AppointmentStatus
+                | Update::Appointments
+                | Update::Departments
+                | Update::InsurancePolicies
+                | Update::InventoryLevels
+                | Update::Medications
+                | Update::OwnProfile
+                | Update::PatientDemographics
+                | Update::PatientMerges
+                | Update::Payers
+                | Update::ProviderSchedules
+                | Update::Rooms
+                | Update::SystemSettings
+                | Update::UserPermissions
+                | Update::Users => false,
+            },
+            Self::Delete(word) => match word {
+                Delete::Records | Delete::Users => false,
+            },
+            Self::Own | Self::System => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Permission {

@@ -1,10 +1,13 @@
-//! Who may do what: callers and their permissions, logins, passwords, and the roles that every hospital begins with.
+//! Who may do what, and how much of it: callers and their permissions, logins, passwords, allowances, and the roles
+//! that every hospital begins with.
 
+mod allowances;
 mod caller;
 mod login;
 pub(crate) mod password;
 mod system_roles;
 
+pub use allowances::{Allowances, Share};
 pub use caller::{Caller, Permission};
 pub use login::{Credentials, LoggedIn, Login, LoginFailure, SessionLimits};
 pub use password::{NewPassword, Password};

@@ -1,7 +1,7 @@
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
 use hims_domain::user::Profile;
-use hims_domain::values::{Email, Text, is_blank};
+use hims_domain::values::{Email, Name, is_blank};
 use hims_domain::{Described, Invalid, Personal, Pointer, Shape};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -69,7 +69,7 @@ impl NewPassword {
         profile: &Profile,
     ) -> Result<(), Refused> {
         let names = [&profile.first_name, &profile.last_name];
-        let names = names.into_iter().filter_map(Personal::known).map(Text::as_str);
+        let names = names.into_iter().flatten().filter_map(Personal::known).map(Name::as_str);
         let personal: Vec<_> = email.known().map(Email::as_str).into_iter().chain(names).collect();
         if self.is_made_of(&personal) {
             let message = "the password consists of the e-mail address or the name of its user; choose another";

@@ -5,14 +5,17 @@ pub mod appointment_note;
 pub mod appointment_series;
 pub mod consultation;
 pub mod department;
+pub mod insurance_policy;
 pub mod medication;
 pub mod medication_lot;
 pub mod patient;
+pub mod payer;
 pub mod prescription;
 pub mod provider_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
+pub mod treatment;
 pub mod user;
 pub mod vital_signs;
 
@@ -35,8 +38,11 @@ pub(crate) fn register(registry: &mut Registry) {
     appointment_series::register(registry);
     appointment_note::register(registry);
     consultation::register(registry);
+    treatment::register(registry);
     vital_signs::register(registry);
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
+    payer::register(registry);
+    insurance_policy::register(registry);
 }

@@ -6,6 +6,8 @@ use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Claim, Opened, StoreError};
 use uuid::Uuid;
 
+use crate::Caller;
+
 /// The keys and times that a stream holds, so that other streams cannot have them: a pure function of the state.
 ///
 /// The executor compares what a stream holds before and after its new events, and takes and gives back the difference
@@ -15,6 +17,19 @@ pub trait Claims: Aggregate {
     /// Adds the keys and times that the stream `id` holds in this state to `held`. By default a stream holds nothing.
     fn claims(&self, id: Uuid, held: &mut Held) {
         let _ = (id, held);
+    }
+
+    /// Whether the caller may not read the record in this state, as far as state and caller tell. A command on a hidden
+    /// record is answered as if there were no such record, whatever the permissions of the caller. By default nothing
+    /// is hidden.
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        let _ = caller;
+        false
+    }
+
+    /// The stream into which this stream was merged as a duplicate. A request that names this stream is refused then.
+    fn merged_into(&self) -> Option<Uuid> {
+        None
     }
 }
 

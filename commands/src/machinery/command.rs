@@ -73,6 +73,14 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
         false
     }
 
+    /// Whether the status of the record demands nothing else before this command. When a command is refused because of
+    /// the status, the refusal names the commands of the same aggregate that follow on the status. `false` for a command
+    /// that demands no status.
+    fn follows_on(state: &Self::Aggregate) -> bool {
+        let _ = state;
+        false
+    }
+
     /// Passwords to be hashed or compared before `decide` is called.
     fn passwords<'a>(&'a self, state: Option<&'a Self::Aggregate>) -> Passwords<'a> {
         let _ = state;

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::{Aggregate, UserId};
 use uuid::Uuid;
 
-use crate::{Caller, Kind, Loaded, Refused};
+use crate::{Caller, Claims, Kind, Loaded, Refused};
 
 /// The clock and the source of randomness, given once by the program, so that tests can set them.
 #[derive(Clone)]
@@ -56,9 +56,13 @@ impl Context<'_> {
     /// The state of a stream that the request names in a field.
     ///
     /// # Errors
-    /// A refusal that names the field, when the stream does not exist.
-    pub fn named<A: Aggregate>(&self, id: impl Into<Uuid>, field: &str) -> Result<&A, Refused> {
-        self.found.get(id.into()).ok_or_else(|| unknown::<A>(field))
+    /// A refusal that names the field, when the stream does not exist; another, when it was merged into a stream.
+    pub fn named<A: Claims>(&self, id: impl Into<Uuid>, field: &str) -> Result<&A, Refused> {
+        let state: &A = self.found.get(id.into()).ok_or_else(|| unknown::<A>(field))?;
+        match state.merged_into() {
+            Some(survivor) => Err(Refused::merged(A::STREAM, survivor)),
+            None => Ok(state),
+        }
     }
 
     /// The user who did something: the named user, or else the caller.
@@ -97,12 +101,14 @@ pub(crate) struct FoundState {
     pub(crate) version: i32,
     pub(crate) state: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) fresh: bool,
+    /// Whether the decision relies on the version. If not, the stream was only looked at.
+    pub(crate) is_relied_on: bool,
 }
 
 impl FoundState {
     pub(crate) fn of<A: Aggregate>(loaded: Loaded<A>) -> Self {
         let state = loaded.state.map(|it| it as Arc<dyn Any + Send + Sync>);
-        Self { version: loaded.version, state, fresh: loaded.fresh }
+        Self { version: loaded.version, state, fresh: loaded.fresh, is_relied_on: true }
     }
 }
 
@@ -124,6 +130,11 @@ impl Found {
     /// The ids of the streams that own a key which was looked up.
     pub fn holders(&self, scope: &'static str, key: impl Into<String>) -> &[Uuid] {
         self.owners.get(&(scope, key.into())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The streams on whose versions the decision relies.
+    pub(crate) fn relied_on(&self) -> impl Iterator<Item = (Uuid, i32)> {
+        self.streams.iter().filter(|(_, it)| it.is_relied_on).map(|(id, it)| (*id, it.version))
     }
 
     pub(crate) fn all_fresh(&self) -> bool {

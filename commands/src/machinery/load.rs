@@ -33,7 +33,7 @@ pub(crate) async fn load<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Resu
     }
     if is_long {
         let after = events.last().map_or(version, |it| it.version);
-        events.extend(store.load(id, after, i32::MAX).await?);
+        events.extend(store.load_rest(id, after).await?);
     }
     for event in store.open(events).await? {
         if event.recorded.stream_type != A::STREAM {

@@ -2,19 +2,22 @@
 
 mod cache;
 pub(crate) mod claims;
+pub(crate) mod coding;
 pub(crate) mod command;
 pub(crate) mod context;
 pub(crate) mod decision;
 pub(crate) mod execute;
 mod load;
 mod outcome;
+pub(crate) mod own_record;
 mod patch;
 mod phone;
-mod reads;
+pub(crate) mod reads;
 pub(crate) mod refusal;
 mod registry;
 mod schema;
 pub mod scopes;
+pub(crate) mod sight;
 pub(crate) mod step;
 mod upcasters;
 
@@ -23,7 +26,7 @@ pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};
 pub use decision::{Decision, Mistake};
 pub use execute::Executor;
-pub use execute::maintenance::state_of;
+pub use execute::maintenance::fold_of;
 pub use load::Loaded;
 pub use outcome::{EventRef, Failure, Outcome, Request};
 pub use patch::Patch;
@@ -32,4 +35,5 @@ pub use reads::Reads;
 pub use refusal::{Kind, Refused, refuse};
 pub use registry::{Entry, Registry};
 pub use schema::{LONGEST_LIST, Malformed, json_schema, json_schema_with, one_of, read};
+pub use sight::Sight;
 pub use upcasters::upcasters;

@@ -21,6 +21,8 @@ pub struct Request {
     pub fingerprint: Vec<u8>,
     /// The version of the stream that the caller saw; any version if `None`.
     pub expected_version: Option<i32>,
+    /// The fields of the request that the caller does not read in records about other people.
+    pub withheld: Vec<&'static str>,
     /// When an imported fact happened; now if `None`.
     pub occurred_at: Option<DateTime<Utc>>,
     /// The id of the wider operation to which the command belongs; the command id if `None`.
@@ -35,6 +37,7 @@ impl Request {
             idempotency_key: None,
             fingerprint: Vec::new(),
             expected_version: None,
+            withheld: Vec::new(),
             occurred_at: None,
             correlation_id: None,
         }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use hims_domain::Shape;
 use hims_domain::values::Phone;
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, Region};
+use rlibphonenumber::{CountryCodeSource, NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, Region};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -48,26 +48,66 @@ impl fmt::Display for PhoneRegion {
 const NORTH_AMERICA: i32 = 1;
 
 /// Reads a phone number as people write it: `(555) 415-3084`, `+44 (0)20 7946 0018`, `030 901820 ext. 21`. A number
-/// without a country code is a number of the region.
+/// without a country code is a number of the region. Abroad is dialled as the region dials it, or with `00`, unless
+/// `00` means something else in the region.
 ///
 /// # Errors
-/// When the text is not a number that can be dialled: it is never made into another number.
+/// When the text is not a number that can be dialled, or may mean two numbers: it is never made into another number.
 pub fn read_phone(text: &str, region: PhoneRegion) -> Result<Phone, &'static str> {
     let text = text.trim();
     if !is_written_as_number(text) {
         return Err(Phone::RULE);
     }
-    let number = PhoneNumber::parse(text, Some(region.0)).ok().filter(can_be_dialled).or_else(|| {
-        // Where abroad is dialled with 011, the 00 of all other countries means the same: no number begins with it.
-        let abroad = text.strip_prefix("00").filter(|_| region == PhoneRegion::default())?;
-        PhoneNumber::parse(format!("+{abroad}"), None).ok().filter(can_be_dialled)
-    });
-    let number = number.ok_or(Phone::RULE)?;
+    let of_region = dialled(text, Some(region.0));
+    let Some(abroad) = text.strip_prefix('(').unwrap_or(text).strip_prefix("00") else {
+        return stored(&of_region.ok_or(Phone::RULE)?);
+    };
+    // Most countries dial abroad with 00, and people write 00 for the plus in all countries.
+    let of_abroad = dialled(&format!("+{abroad}"), None);
+    match (of_region, of_abroad) {
+        (Some(number), None) => stored(&number),
+        (Some(number), Some(other)) if number == other || !is_meant(abroad, &other) => stored(&number),
+        (None, Some(number)) if !begins_call_abroad(text, region) => stored(&number),
+        // The region's plan gives the digits after 00 a meaning of their own, such as a carrier.
+        _ => Err(Phone::RULE),
+    }
+}
+
+/// The number that a text means with the numbering plan of a region, or with a country code of its own.
+fn dialled(text: &str, region: Option<Region>) -> Option<PhoneNumber> {
+    PhoneNumber::parse(text, region).ok().filter(can_be_dialled)
+}
+
+fn stored(number: &PhoneNumber) -> Result<Phone, &'static str> {
     let e164 = number.format_as(PhoneNumberFormat::E164);
     match number.extension.as_deref().filter(|it| !it.is_empty()) {
         Some(extension) => Phone::parse(&format!("{e164};ext={extension}")),
         None => Phone::parse(&e164),
     }
+}
+
+/// Whether a text that can be read in two ways may well mean this number: the country gives out such numbers, and the
+/// text has the digits of the number and no others, such as those that are dialled only within a country.
+fn is_meant(text: &str, number: &PhoneNumber) -> bool {
+    let digits = |text: &str| PHONE_NUMBER_UTIL.normalize_digits_only(text);
+    number.is_valid() && stored(number).is_ok_and(|it| digits(it.as_str()) == digits(text))
+}
+
+/// Whether a text that begins with `00` begins with more digits that dial abroad from a region. The library keeps the
+/// prefixes of the regions to itself, so that the way to find one is to dial a number with it.
+fn begins_call_abroad(text: &str, region: PhoneRegion) -> bool {
+    /// The most digits that any region dials before the code of a country.
+    const LONGEST: usize = 6;
+    const NUMBER: &str = "4930901820";
+    let digits = PHONE_NUMBER_UTIL.normalize_digits_only(text);
+    (3..=LONGEST.min(digits.len())).any(|length| {
+        let number = format!("{}{NUMBER}", &digits[..length]);
+        let number = PHONE_NUMBER_UTIL.parse_and_keep_raw_input(number, Some(region.0)).ok();
+        number.is_some_and(|it| {
+            it.country_code_source() == CountryCodeSource::FromNumberWithIdd
+                && it.format_as(PhoneNumberFormat::E164).strip_prefix('+') == Some(NUMBER)
+        })
+    })
 }
 
 /// Whether a text has nothing but a phone number: digits, the signs between them, and the words for an extension. The
@@ -156,6 +196,51 @@ mod tests {
     }
 
     #[test]
+    fn abroad_is_dialled_as_the_region_dials_it_or_with_two_zeros() {
+        for (region, given, stored) in [
+            ("AU", "0011 49 30 901820", "+4930901820"),
+            ("AU", "0011 47 2212 3456", "+4722123456"),
+            ("AU", "0049 30 901820", "+4930901820"),
+            ("JP", "010 49 30 901820", "+4930901820"),
+            ("JP", "0049 30 901820", "+4930901820"),
+            ("RU", "8~10 49 30 901820", "+4930901820"),
+            ("RU", "810 49 30 901820", "+4930901820"),
+            ("RU", "0049 30 901820", "+4930901820"),
+            ("CA", "(0049) 30 901820 ext. 7", "+4930901820;ext=7"),
+            ("US", "00 1 555 415 3084", "+15554153084"),
+            ("NG", "009 49 30 901820", "+4930901820"),
+            ("NG", "0044 (0)20 7946 0018", "+442079460018"),
+            ("KE", "000 49 30 901820", "+4930901820"),
+            ("BR", "0015 49 30 901820", "+4930901820"),
+            ("BR", "0049 30 901820", "+4930901820"),
+            ("HK", "001 49 30 901820", "+4930901820"),
+            ("HK", "0049 30 901820", "+4930901820"),
+            ("KR", "001 49 30 901820", "+4930901820"),
+            ("KR", "0049 30 901820", "+4930901820"),
+            ("IT", "0049 30 901820", "+4930901820"),
+            ("SG", "001 49 30 901820", "+4930901820"),
+        ] {
+            assert_eq!(read(given, region).as_deref(), Ok(stored), "{given} in {region}");
+        }
+    }
+
+    #[test]
+    fn two_zeros_that_mean_something_else_in_the_region_are_refused() {
+        // In Singapore and Thailand a digit after 00 chooses the carrier; in Brazil 41 does.
+        for (region, given) in [
+            ("SG", "0049 1512 3456789"),
+            ("SG", "0049 30 901820"),
+            ("TH", "0049 30 901820"),
+            ("HK", "0066 2 123 4567"),
+            ("BR", "0041 44 668 18 00"),
+            ("US", "0000 49 30 901820"),
+            ("DE", "00 030 901820"),
+        ] {
+            assert!(read(given, region).is_err(), "{given} in {region}: {:?}", read(given, region));
+        }
+    }
+
+    #[test]
     fn an_extension_stays_with_its_number() {
         for given in ["555-415-3084 ext 21", "(555) 415-3084 x21", "tel:+1-555-415-3084;ext=21", "+15554153084;ext=21"]
         {
@@ -212,7 +297,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_read_once_reads_the_same_again(text in r"(\PC{0,40}|[+]?[0-9 ().+/-]{0,24}( ?(ext|x)[0-9]{0,9})?)") {
-            for region in ["US", "DE", "IT", "BY"] {
+            for region in ["US", "DE", "IT", "BY", "SG", "BR"] {
                 if let Ok(phone) = read(&text, region) {
                     prop_assert_eq!(read(&phone, "US"), Ok(phone.clone()));
                     prop_assert!(Phone::parse(&phone).is_ok());

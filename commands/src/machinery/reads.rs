@@ -6,8 +6,19 @@ use crate::machinery::context::FoundState;
 use crate::machinery::execute::Executor;
 use crate::machinery::outcome::Failure;
 
-/// Loads a stream as a certain aggregate; the flag asks for a fresh state from the log.
-pub(crate) type Loader = for<'a> fn(&'a Executor, Uuid, bool) -> BoxFuture<'a, Result<FoundState, Failure>>;
+/// Loads a stream as a certain aggregate.
+pub(crate) type Loader = for<'a> fn(&'a Executor, Uuid, Need) -> BoxFuture<'a, Result<FoundState, Failure>>;
+
+/// Which state of a stream is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A remembered state will do.
+    Remembered,
+    /// The state as it is in the log.
+    Fresh,
+    /// The state at this version, which the stream has in the log. A remembered state of the version is as good.
+    At(i32),
+}
 
 /// The other streams and key owners that a decision needs to know.
 #[derive(Default)]
@@ -15,6 +26,8 @@ pub struct Reads {
     pub(crate) streams: Vec<(Uuid, Loader)>,
     /// The scopes and keys whose owners are looked up, with the loader of the owners' streams, if these are needed.
     pub(crate) owners: Vec<(&'static str, String, Option<Loader>)>,
+    /// The scopes and keys whose owners are only looked at.
+    pub(crate) candidates: Vec<(&'static str, String, Loader)>,
 }
 
 impl Reads {
@@ -47,6 +60,14 @@ impl Reads {
         self
     }
 
+    /// Looks at every stream that owns a key, as something to compare with. The append fails if the owners have changed
+    /// by then, but a further event of an owner does not matter, so that nobody waits for those who write the owners.
+    #[must_use]
+    pub fn candidates<A: Aggregate>(mut self, scope: &'static str, key: impl Into<String>) -> Self {
+        self.candidates.push((scope, key.into(), load::<A>));
+        self
+    }
+
     /// Looks up the ids of the streams that own a key, without the streams: the work is the same whether or not there
     /// is an owner. The append fails if the owners have changed by then.
     #[must_use]
@@ -56,6 +77,6 @@ impl Reads {
     }
 }
 
-fn load<A: Aggregate>(executor: &Executor, id: Uuid, fresh: bool) -> BoxFuture<'_, Result<FoundState, Failure>> {
-    Box::pin(async move { executor.load::<A>(id, fresh).await.map(FoundState::of) })
+fn load<A: Aggregate>(executor: &Executor, id: Uuid, need: Need) -> BoxFuture<'_, Result<FoundState, Failure>> {
+    Box::pin(async move { executor.load_as::<A>(id, need).await.map(FoundState::of) })
 }

@@ -20,6 +20,10 @@ pub enum Kind {
     TooMany,
 }
 
+/// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
+const QUESTIONS: [&str; 6] =
+    ["already-open", "extreme-value", "needs-override", "not-today", "possible-duplicate", "unknown-unit"];
+
 /// Why a command is refused, in the form in which the caller is answered. Holds no personal value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
@@ -33,12 +37,15 @@ pub struct Refused {
     pub errors: Vec<Invalid>,
     /// The ids of other records that the caller should look at, such as possible duplicates.
     pub candidates: Vec<Uuid>,
+    /// Whether the status of the record is at fault. The answer then names the commands that follow on the status.
+    pub is_of_status: bool,
 }
 
 impl Refused {
     /// A refusal that names no fields.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, code, detail: detail.into(), errors: Vec::new(), candidates: Vec::new() }
+        let (errors, candidates) = (Vec::new(), Vec::new());
+        Self { kind, code, detail: detail.into(), errors, candidates, is_of_status: false }
     }
 
     /// A refusal because fields break their rules.
@@ -56,12 +63,39 @@ impl Refused {
     /// A refusal because the status of the record does not allow the command.
     pub fn wrong_status<A: Aggregate>(status: impl Display) -> Self {
         let detail = format!("the {} is {status}, which does not allow the command", spoken(A::STREAM));
-        Self::new(Kind::Conflict, "wrong-status", detail)
+        Self { is_of_status: true, ..Self::new(Kind::Conflict, "wrong-status", detail) }
+    }
+
+    /// Whether the refusal is a question that the caller can answer.
+    pub(crate) fn is_question(&self) -> bool {
+        QUESTIONS.contains(&self.code)
+    }
+
+    /// The refusal, with the commands that the status of the record allows, if the status is at fault.
+    #[must_use]
+    pub(crate) fn followed_by(self, commands: impl FnOnce() -> Vec<&'static str>) -> Self {
+        if !self.is_of_status {
+            return self;
+        }
+        let commands = commands();
+        let follows = if commands.is_empty() {
+            "no command follows".to_owned()
+        } else {
+            format!("possible now: {}", commands.join(", "))
+        };
+        Self { detail: format!("{}; {follows}", self.detail), ..self }
     }
 
     /// A refusal because no record of the type has the id.
     pub fn missing(stream_type: &str) -> Self {
         Self::new(Kind::Missing, "not-found", format!("there is no {} with this id", spoken(stream_type)))
+    }
+
+    /// A refusal because the named record is a duplicate that was merged into another. The executor names the record that
+    /// survives, if the other was merged into a third.
+    pub fn merged(stream_type: &str, into: Uuid) -> Self {
+        let detail = format!("the {} was merged into another (see candidates); name that one", spoken(stream_type));
+        Self { candidates: vec![into], ..Self::new(Kind::Conflict, "merged", detail) }
     }
 
     /// A refusal because a record with the id exists already.

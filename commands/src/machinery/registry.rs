@@ -1,4 +1,6 @@
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use futures::future::BoxFuture;
 use hims_domain::{Aggregate, Shape};
@@ -31,6 +33,7 @@ pub struct Entry {
     /// The type of the stream to which the command applies.
     pub stream_type: &'static str,
     run: Run,
+    follows_on: fn(&dyn Any) -> bool,
 }
 
 impl Entry {
@@ -65,6 +68,7 @@ impl Registry {
             shape: C::SHAPE,
             stream_type: C::Aggregate::STREAM,
             run: run::<C>,
+            follows_on: |state| state.downcast_ref().is_some_and(C::follows_on),
         };
         self.0.insert(C::NAME, entry);
         self
@@ -73,6 +77,13 @@ impl Registry {
     /// The command with a name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)
+    }
+
+    /// The names of the commands of an aggregate that its status allows in this state, in the order of the alphabet.
+    pub(crate) fn following<A: Aggregate>(state: &A) -> Vec<&'static str> {
+        static HOSPITAL: LazyLock<Registry> = LazyLock::new(Registry::hospital);
+        let of_aggregate = HOSPITAL.iter().filter(|it| it.stream_type == A::STREAM);
+        of_aggregate.filter(|it| (it.follows_on)(state)).map(|it| it.name).collect()
     }
 
     /// Every command, ordered by name.
@@ -88,6 +99,8 @@ fn run<C: Command>(
 ) -> BoxFuture<'_, Result<Outcome, Failure>> {
     Box::pin(async move {
         let fingerprinted = request.idempotency_key.map(|_| fingerprinted(&request.caller.actor, C::NAME, &body));
+        let withheld = executor.sight().withheld(&request.caller, C::Aggregate::STREAM);
+        request.withheld = withheld.into_iter().filter(|name| body.get(name).is_some()).collect();
         read_phones(&C::SHAPE, &mut body, executor.phone_region());
         let command: C = schema::read(body).map_err(malformed::<C>)?;
         if let Some(text) = fingerprinted {

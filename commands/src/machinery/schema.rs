@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound as _};
 use hims_domain::values::PartialDate;
-use hims_domain::{Described, Field, Invalid, Pointer, Shape};
+use hims_domain::{Described, Field, ID_RULE, Invalid, Pointer, Shape, read_id};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -84,13 +84,13 @@ impl Findings {
                 self.expect(value.as_i64().is_some_and(|it| i32::try_from(it).is_ok()), at, "a whole number");
             }
             Shape::Decimal => {
-                let exact = |it: &str| it.parse::<rust_decimal::Decimal>().is_ok();
+                let exact = |it: &str| is_digits(it) && it.parse::<rust_decimal::Decimal>().is_ok();
                 let number = value
                     .as_number()
                     .is_some_and(|given| exact(&given.to_string()) || given.as_f64().is_some_and(|it| it.abs() < 1e15));
                 self.expect(number || text.is_some_and(exact), at, "a number, or a string of its digits");
             }
-            Shape::Id { .. } => self.expect(text.is_some_and(|it| uuid::Uuid::try_parse(it).is_ok()), at, "a UUID"),
+            Shape::Id { .. } => self.expect(text.and_then(read_id).is_some(), at, ID_RULE),
             Shape::Date => {
                 let date = text.is_some_and(|it| it.parse::<chrono::NaiveDate>().is_ok());
                 self.expect(date, at, "a date such as 2026-11-23");
@@ -148,6 +148,9 @@ impl Findings {
                         self.check(of, entry, &Pointer::Field(&place, key));
                     }
                 }
+                (Some(Value::Null), Presence::Optional, _) if list_of(&field.shape).is_some() => {
+                    self.form.push(place.invalid("must be a list; leave the field out to give none"));
+                }
                 (Some(value), _, _) => self.check(&field.shape, value, &place),
                 (None, Presence::Optional | Presence::Changes, _) => {}
                 (None, Presence::Required, _) => self.form.push(Pointer::Field(at, field.name).invalid("is required")),
@@ -159,7 +162,15 @@ impl Findings {
     }
 }
 
-/// How many elements a list of a request has at most.
+/// Whether a decimal is written in digits, with a point in between at most: no power of ten, no separators.
+fn is_digits(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    is_number(whole) && is_number(decimals)
+}
+
+/// How many elements a list of a request has at most, and how many entries an object.
 pub const LONGEST_LIST: usize = 1_000;
 
 /// Whether a field of a request may be left out.
@@ -203,6 +214,15 @@ fn map_of(shape: &Shape) -> Option<&'static Shape> {
     }
 }
 
+/// The list itself, if the shape is a list that may be left out. A list that is left out may stand for everything, so
+/// null, which somebody may take for an empty list, is refused instead of being read as left out.
+fn list_of(shape: &Shape) -> Option<&'static Shape> {
+    match shape {
+        Shape::Optional(list @ Shape::List(_)) => Some(list),
+        _ => None,
+    }
+}
+
 /// Writes the schema of a set of codes, given the name of the set and its codes.
 type OneOf<'a> = &'a mut dyn FnMut(&'static str, &'static [&'static str]) -> Value;
 
@@ -240,18 +260,19 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
         }
         Shape::OneOf { set, codes } => one_of(set, codes),
         Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of), "maxItems": LONGEST_LIST}),
-        Shape::Map(of) => json!({"type": "object", "additionalProperties": json_schema_with(of, one_of)}),
+        Shape::Map(of) => map_schema(&json_schema_with(of, one_of)),
         Shape::Optional(of) => json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]}),
         Shape::Object(_) | Shape::Patch(_) => {
             let mut properties = Map::new();
             let mut required = Vec::new();
             for (field, presence) in fields(shape, false) {
-                let mut schema = match map_of(&field.shape).filter(|_| presence == Presence::Changes) {
-                    Some(of) => {
+                let mut schema = match (presence, map_of(&field.shape), list_of(&field.shape)) {
+                    (Presence::Changes, Some(of), _) => {
                         let entries = json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]});
-                        json!({"anyOf": [{"type": "object", "additionalProperties": entries}, {"type": "null"}]})
+                        json!({"anyOf": [map_schema(&entries), {"type": "null"}]})
                     }
-                    None => json_schema_with(&field.shape, one_of),
+                    (Presence::Optional, _, Some(list)) => json_schema_with(list, one_of),
+                    _ => json_schema_with(&field.shape, one_of),
                 };
                 schema["description"] = json!(field.doc.trim());
                 properties.insert(field.name.to_owned(), schema);
@@ -264,6 +285,11 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
     }
 }
 
+/// The schema of a map, given the schema of its entries.
+fn map_schema(entries: &Value) -> Value {
+    json!({"type": "object", "additionalProperties": entries, "maxProperties": LONGEST_LIST})
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -274,6 +300,7 @@ mod tests {
     use super::*;
     use crate::Registry;
     use crate::consultation::RecordFindings;
+    use crate::prescription::DispensePrescription;
 
     /// Collects the stream types of all ids in a shape, and whether each id identifies a part of the aggregate.
     fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
@@ -312,9 +339,19 @@ mod tests {
     }
 
     #[test]
+    fn a_decimal_is_written_in_digits() {
+        for right in [json!("12"), json!("-0.50"), json!("007"), json!(1.5), json!(3)] {
+            assert_eq!(check(&Shape::Decimal, &right), Ok(()), "{right}");
+        }
+        for wrong in ["1e5", "1E-3", "1_000", "+5", ".5", "5.", "", "-", " 5", "٣", "1,5", "0x1f", "1.2.3", "--1"] {
+            assert!(check(&Shape::Decimal, &json!(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn null_removes_an_entry_of_a_map_that_is_changed() {
         let of = |systems: Value| {
-            check(&RecordFindings::SHAPE, &json!({"consultation_id": Uuid::nil(), "review_of_systems": systems}))
+            check(&RecordFindings::SHAPE, &json!({"consultation_id": Uuid::from_u128(1), "review_of_systems": systems}))
         };
         assert_eq!(of(json!({"heart": null, "lungs": "clear"})), Ok(()));
         assert_eq!(of(json!(null)), Ok(()));
@@ -323,6 +360,51 @@ mod tests {
         }
         let schema = &json_schema(&RecordFindings::SHAPE)["properties"]["review_of_systems"]["anyOf"][0];
         assert_eq!(schema["additionalProperties"]["anyOf"][1], json!({"type": "null"}));
+    }
+
+    /// Every list of a request that may be left out, as a pointer with 0 for the place in a list.
+    fn optional_lists(shape: &Shape, at: &str, found: &mut Vec<String>) {
+        match shape {
+            Shape::List(of) => optional_lists(of, &format!("{at}/0"), found),
+            Shape::Optional(of) => optional_lists(of, at, found),
+            Shape::Object(_) => {
+                for (field, presence) in fields(shape, false) {
+                    let place = format!("{at}/{}", field.name);
+                    if presence == Presence::Optional && list_of(&field.shape).is_some() {
+                        found.push(place.clone());
+                    }
+                    optional_lists(&field.shape, &place, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A value with null at a pointer.
+    fn null_at(pointer: &str) -> Value {
+        pointer.rsplit('/').filter(|it| !it.is_empty()).fold(Value::Null, |value, name| match name {
+            "0" => json!([value]),
+            name => json!({ name: value }),
+        })
+    }
+
+    #[test]
+    fn null_is_no_list_that_was_left_out() {
+        let mut all = 0;
+        for command in Registry::hospital().iter() {
+            let mut found = Vec::new();
+            optional_lists(&command.shape, "", &mut found);
+            all += found.len();
+            for pointer in found {
+                let Err(Malformed::Form(errors)) = check(&command.shape, &null_at(&pointer)) else {
+                    panic!("{}: null is taken at {pointer}", command.name)
+                };
+                assert!(errors.iter().any(|it| it.pointer == pointer), "{}: {errors:?}", command.name);
+            }
+        }
+        assert!(all > 0, "at least the items to dispense may be left out");
+        let schema = &json_schema(&DispensePrescription::SHAPE)["properties"]["items"];
+        assert_eq!(schema["type"], "array", "the schema says so too: {schema}");
     }
 
     #[test]

@@ -38,6 +38,10 @@ pub const NOTE_AMENDS: &str = "note.amends";
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
 /// Shared: the consultations of a patient that are in progress, by patient id.
 pub const OPEN_CONSULTATIONS: &str = "consultation.open";
+/// Unique: the id of a step or symptom, across all consultations. Never given back.
+pub const CONSULTATION_PART: &str = "consultation.part";
+/// Unique: the id of a diagnosis, across all consultations. Never given back. Tells the consultation of a diagnosis.
+pub const DIAGNOSIS: &str = "consultation.diagnosis";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.
@@ -46,6 +50,10 @@ pub const LOT_NUMBER: &str = "medication_lot.number";
 pub const LOTS_OF_MEDICATION: &str = "medication_lot.medication";
 /// Unique: the number of a prescription, issued by the server.
 pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
+/// Unique: the code of a payer.
+pub const PAYER_CODE: &str = "payer.code";
+/// Shared: the insurance policies of a patient, by patient id.
+pub const POLICY_PATIENT: &str = "policy.patient";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {

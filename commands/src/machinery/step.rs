@@ -10,7 +10,7 @@
 ///     /// Takes a room out of use. Existing bookings of the room stay.
 ///     SuspendRoom = "suspend-room" needs Update::Rooms
 ///         with { /// Why the room is taken out of use.
-///                reason: LongText }
+///                reason: Reason }
 ///         moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
 ///         undone by ReactivateRoom;
 /// }
@@ -47,6 +47,11 @@ macro_rules! steps {
 
                 fn target(&self) -> $crate::Target {
                     $crate::Target::existing(self.$id)
+                }
+
+                #[allow(clippy::redundant_pattern_matching, reason = "a flag is a status with two values")]
+                fn follows_on(state: &$aggregate) -> bool {
+                    matches!(state.$status, $from)
                 }
 
                 fn decide(

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::machinery::context::{Found, FoundState};
 use crate::machinery::decision::{Other, Planned};
+use crate::machinery::own_record;
 use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused, Target};
 
 pub(crate) mod samples;
@@ -68,7 +69,7 @@ impl<A: Aggregate> Given<A> {
         let events: Vec<_> = events.into_iter().collect();
         let state = fold::<B>(&events).map(|it| Arc::new(it) as _);
         let version = i32::try_from(events.len()).unwrap();
-        self.found.streams.insert(id.into(), FoundState { version, state, fresh: true });
+        self.found.streams.insert(id.into(), FoundState { version, state, fresh: true, is_relied_on: true });
         self
     }
 
@@ -121,16 +122,23 @@ impl<A: Aggregate> Given<A> {
             entropy: 42,
             id,
         };
-        let decided = command.decide(state.as_ref(), &ctx);
-        let claims = match &decided {
-            Ok(decision) => {
-                let version = i32::try_from(self.events.len()).unwrap();
-                let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
-                planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect()
-            }
-            Err(_) => Vec::new(),
-        };
-        Then(decided, claims)
+        if state.as_ref().is_some_and(|it| it.is_hidden_from(&self.caller)) {
+            return Then(Err(Refused::missing(A::STREAM)), Vec::new());
+        }
+        let asked = command.clone();
+        let decided = own_record::check_existing(&asked, id, state.as_ref(), &found, &self.caller)
+            .and_then(|()| command.decide(state.as_ref(), &ctx));
+        let planned = decided.and_then(|decision| {
+            let version = i32::try_from(self.events.len()).unwrap();
+            let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
+            own_record::check_planned(&asked, state.as_ref(), &planned, &found, &self.caller)?;
+            let claims = planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect();
+            Ok((decision, claims))
+        });
+        match planned {
+            Ok((decision, claims)) => Then(Ok(decision), claims),
+            Err(refused) => Then(Err(refused), Vec::new()),
+        }
     }
 }
 
@@ -138,8 +146,9 @@ impl<A: Aggregate> Given<A> {
 fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found) -> Found {
     let mut found = Found::default();
     loop {
-        let Reads { mut streams, owners } = command.reads(state, &found);
+        let Reads { mut streams, mut owners, candidates } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len();
+        owners.extend(candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader))));
         for (scope, key, loader) in owners {
             if let Some(ids) = all.owners.remove(&(scope, key.clone())) {
                 streams.extend(loader.iter().flat_map(|loader| ids.iter().map(|id| (*id, *loader))));

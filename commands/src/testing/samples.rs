@@ -9,8 +9,8 @@ use hims_domain::room::{self, Room};
 use hims_domain::user::{self, User};
 use hims_domain::values::Text;
 use hims_domain::{
-    AppointmentId, ConsultationId, DepartmentId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionId,
-    RoomId, UserId, role,
+    AppointmentId, ConsultationId, DepartmentId, InsurancePolicyId, MedicationId, MedicationLotId, PatientId, PayerId,
+    Personal, PrescriptionId, RoomId, UserId, role,
 };
 use hims_testing::{fields, only, sample};
 use serde::de::DeserializeOwned;
@@ -35,6 +35,10 @@ pub(crate) const OTHER_MEDICATION: MedicationId = MedicationId(Uuid::from_u128(1
 pub(crate) const LOT: MedicationLotId = MedicationLotId(Uuid::from_u128(13));
 pub(crate) const LATER_LOT: MedicationLotId = MedicationLotId(Uuid::from_u128(14));
 pub(crate) const PRESCRIPTION: PrescriptionId = PrescriptionId(Uuid::from_u128(15));
+pub(crate) const PAYER: PayerId = PayerId(Uuid::from_u128(16));
+pub(crate) const OTHER_PAYER: PayerId = PayerId(Uuid::from_u128(17));
+pub(crate) const POLICY: InsurancePolicyId = InsurancePolicyId(Uuid::from_u128(18));
+pub(crate) const OTHER_POLICY: InsurancePolicyId = InsurancePolicyId(Uuid::from_u128(19));
 
 /// Reads a request from JSON.
 #[track_caller]
@@ -50,7 +54,7 @@ pub(crate) fn with(mut body: Value, changes: Value) -> Value {
 }
 
 /// A personal text in plain.
-pub(crate) fn said<const MAX: usize>(text: &str) -> Personal<Text<MAX>> {
+pub(crate) fn said<const MAX: usize, const LETTERS: usize>(text: &str) -> Personal<Text<MAX, LETTERS>> {
     Personal::Known(text.into())
 }
 

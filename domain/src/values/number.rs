@@ -62,14 +62,18 @@ issued! {
 pub struct Ssn(String);
 
 impl Ssn {
-    /// Reads a social security number of nine digits, with or without hyphens.
+    /// Reads a social security number of nine digits, with or without hyphens. The Social Security Administration never
+    /// issues a number that begins with 000, 666 or 9, or that has only zeros in its second or third part.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let digits: String = text.chars().filter(|it| *it != '-').collect();
-        if digits.len() == 9 && digits.bytes().all(|it| it.is_ascii_digit()) {
-            Ok(Self(format!("{}-{}-{}", &digits[..3], &digits[3..5], &digits[5..])))
-        } else {
-            Err("give nine digits, such as 999-12-3456")
+        if digits.len() != 9 || !digits.bytes().all(|it| it.is_ascii_digit()) {
+            return Err("give nine digits, such as 123-45-6789");
         }
+        let (area, group, serial) = (&digits[..3], &digits[3..5], &digits[5..]);
+        if matches!(area, "000" | "666") || area.starts_with('9') || group == "00" || serial == "0000" {
+            return Err("give a number that can exist: none begins with 000, 666 or 9, or has a part of zeros only");
+        }
+        Ok(Self(format!("{area}-{group}-{serial}")))
     }
 
     /// The number as text.
@@ -93,8 +97,19 @@ mod tests {
 
     #[test]
     fn a_social_security_number_is_nine_digits() {
-        assert_eq!(Ssn::parse("999123456").map(|it| it.0), Ok("999-12-3456".to_owned()));
-        assert!(Ssn::parse("99-12-3456").is_err());
-        assert!(Ssn::parse("999-12-345é").is_err());
+        assert_eq!(Ssn::parse("123456789").map(|it| it.0), Ok("123-45-6789".to_owned()));
+        for given in ["23-45-6789", "123-45-678é", "1234567890", ""] {
+            assert!(Ssn::parse(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_social_security_number_that_is_never_issued_is_refused() {
+        for given in ["000-12-3456", "666-12-3456", "900-12-3456", "999-12-3456", "123-00-4567", "123-45-0000"] {
+            assert!(Ssn::parse(given).is_err(), "{given}");
+        }
+        for given in ["001-01-0001", "665-12-3456", "667-12-3456", "899-99-9999"] {
+            assert!(Ssn::parse(given).is_ok(), "{given}");
+        }
     }
 }

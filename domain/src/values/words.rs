@@ -15,15 +15,18 @@ pub fn words(text: &str) -> Vec<String> {
     .collect()
 }
 
-/// Whether a text holds the words of another text, one directly after the other.
-pub fn holds_words(text: &str, part: &str) -> bool {
-    let (text, part) = (words(text), words(part));
-    !part.is_empty() && text.windows(part.len()).any(|it| *it == *part)
+/// Whether words hold other words, one directly after the other.
+pub fn holds(words: &[String], part: &[String]) -> bool {
+    !part.is_empty() && words.windows(part.len()).any(|it| *it == *part)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn holds_words(text: &str, part: &str) -> bool {
+        holds(&words(text), &words(part))
+    }
 
     #[test]
     fn words_are_compared_without_case_accents_and_punctuation() {

@@ -1,18 +1,19 @@
 mod claimed;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::claimed::{Claimed, Recounted};
-use crate::beside::{self, ReceiptsReport};
+use crate::beside::ReceiptsPage;
 use crate::chain::{GENESIS, Hash};
 use crate::prepare::{Key, Prepared, claim, prepare};
-use crate::recount::{ClaimsOf, ClaimsReport, recount};
+use crate::recount::{ClaimsOf, ClaimsReport, Progress, recount};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
     Append, AppendError, Appended, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
@@ -34,7 +35,7 @@ struct Log {
     events: Vec<Recorded>,
     versions: HashMap<Uuid, i32>,
     claimed: Claimed,
-    receipts: HashMap<Uuid, Receipt>,
+    receipts: BTreeMap<Uuid, Receipt>,
     snapshots: BTreeMap<Uuid, StoredSnapshot>,
 }
 
@@ -52,8 +53,9 @@ impl MemoryEventStore {
     }
 
     /// Recomputes the claims of every stream from its events.
-    async fn recount(&self, claims_of: &ClaimsOf) -> Result<Recounted, StoreError> {
+    async fn recount(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<Recounted, StoreError> {
         let mut events = self.log().events.clone();
+        progress(events.len() as u64);
         events.sort_by_key(|event| (event.stream_id, event.version));
         let mut recounted = Recounted::default();
         let opened = self.open(events).await?;
@@ -85,7 +87,10 @@ impl Log {
         if let Some(stream) = request.streams.iter().find(|it| version(&it.stream_id) != it.expected_version) {
             return Err(AppendError::Conflict { stream_id: stream.stream_id });
         }
-        let owners = |key: &Key| self.claimed.shared.get(key).map_or(0, BTreeSet::len);
+        let owners = |key: &Key| {
+            let shared = self.claimed.shared.get(key).map_or(0, BTreeSet::len);
+            shared + usize::from(self.claimed.unique.contains_key(key))
+        };
         let moved = request.versions.iter().any(|(id, expected)| version(id) != *expected);
         if moved || request.owner_counts.iter().any(|(key, count)| i64::try_from(owners(key)) != Ok(*count)) {
             return Err(AppendError::GuardFailed);
@@ -155,6 +160,11 @@ impl EventStore for MemoryEventStore {
         Ok(self.log().events.iter().filter(of_stream).take(limit).cloned().collect())
     }
 
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+        let log = self.log();
+        Ok(streams.iter().filter_map(|id| Some((*id, *log.versions.get(id)?))).collect())
+    }
+
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
         let (after, limit) = (usize::try_from(after).unwrap_or(0), usize::try_from(limit).unwrap_or(0));
         Ok(self.log().events.iter().skip(after).take(limit).cloned().collect())
@@ -194,13 +204,18 @@ impl EventStore for MemoryEventStore {
         }
     }
 
-    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
-        let recounted = self.recount(claims_of).await?;
+    async fn compare_claims(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<ClaimsReport, StoreError> {
+        let recounted = self.recount(claims_of, progress).await?;
         Ok(recounted.compare(&self.log().claimed))
     }
 
-    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError> {
-        let recounted = self.recount(claims_of).await?;
+    async fn mend_claims(
+        &self,
+        claims_of: &ClaimsOf,
+        note: Append,
+        progress: &Progress,
+    ) -> Result<ClaimsReport, AppendError> {
+        let recounted = self.recount(claims_of, progress).await?;
         let report = {
             let claimed = &mut self.log().claimed;
             recounted.mend(claimed);
@@ -210,7 +225,7 @@ impl EventStore for MemoryEventStore {
         Ok(report)
     }
 
-    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError> {
+    async fn compare_receipts(&self, after: Uuid, limit: i64) -> Result<ReceiptsPage, StoreError> {
         let log = self.log();
         let is_founded = |receipt: &&Receipt| {
             let of_command =
@@ -219,13 +234,21 @@ impl EventStore for MemoryEventStore {
             let events = usize::try_from(first).ok().zip(usize::try_from(last).ok());
             events.and_then(|(first, last)| log.events.get(first..last)).is_some_and(|it| it.iter().all(of_command))
         };
-        let unfounded = log.receipts.values().filter(|receipt| !is_founded(receipt)).map(|it| it.command_id);
-        let mut examples: Vec<_> = unfounded.collect();
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let (receipts, unfounded) = (count(log.receipts.len()), count(examples.len()));
-        examples.sort_unstable();
-        examples.truncate(beside::EXAMPLES);
-        Ok(ReceiptsReport { receipts, unfounded, examples })
+        let later = (Bound::Excluded(after), Bound::Unbounded);
+        let page = log.receipts.range(later).map(|(_, receipt)| receipt).take(usize::try_from(limit).unwrap_or(0));
+        let page: Vec<_> = page.collect();
+        let unfounded = page.iter().copied().filter(|receipt| !is_founded(receipt)).map(|it| it.command_id).collect();
+        let receipts = u64::try_from(page.len()).unwrap_or(u64::MAX);
+        Ok(ReceiptsPage { receipts, last: page.last().map(|it| it.command_id), unfounded })
+    }
+
+    async fn without_receipt(&self, commands: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let log = self.log();
+        Ok(commands.iter().filter(|command| !log.receipts.contains_key(command)).copied().collect())
+    }
+
+    fn receipts_kept_since(&self) -> DateTime<Utc> {
+        DateTime::<Utc>::MIN_UTC
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
@@ -283,7 +306,7 @@ impl EventStore for MemoryEventStore {
         Ok(self.log().events.last().map_or((0, GENESIS), |it| (it.position, it.hash)))
     }
 
-    async fn misplaced(&self, _: Position) -> Result<Option<Position>, StoreError> {
+    async fn misplaced(&self, _: Position, _: Position) -> Result<Option<Position>, StoreError> {
         // Nobody can write this log in another way than by an append, which counts the versions.
         Ok(None)
     }

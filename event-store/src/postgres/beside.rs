@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::recount::unhurried;
 use crate::StoreError;
-use crate::beside::{EXAMPLES, ReceiptsReport};
-use crate::bounded::{ANSWER, lend, within};
+use crate::beside::ReceiptsPage;
+use crate::bounded::{ANSWER, LONG_ANSWER, lend, while_it_lives, within};
 use crate::chain::Hash;
 use crate::snapshot::StoredSnapshot;
 
@@ -66,40 +66,61 @@ pub(super) async fn save_snapshot(pool: &PgPool, stream_id: Uuid, snapshot: Stor
     Ok(())
 }
 
-pub(super) async fn snapshots(db: &PgPool, after: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+pub(super) async fn snapshots(pool: &PgPool, after: Uuid, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+    let mut db = lend(pool).await?;
     let sql = "select stream_id from log.snapshots where stream_id > $1 order by stream_id limit $2";
-    Ok(sqlx::query_scalar(sql).bind(after).bind(limit).fetch_all(db).await?)
+    let streams = within(ANSWER, sqlx::query_scalar(sql).bind(after).bind(limit).fetch_all(&mut *db)).await;
+    Ok(db.back(streams)?)
 }
 
-pub(super) async fn forget_snapshots(db: &PgPool) -> Result<u64, StoreError> {
-    Ok(sqlx::query("delete from log.snapshots").execute(db).await?.rows_affected())
+pub(super) async fn forget_snapshots(pool: &PgPool) -> Result<u64, StoreError> {
+    let (mut transaction, session) = unhurried(pool).await?;
+    let forgetting = async {
+        let forgotten = sqlx::query("delete from log.snapshots").execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(forgotten)
+    };
+    while_it_lives(pool, session, "deleting the snapshots", forgetting).await
 }
 
 pub(super) async fn streams_of_version(pool: &PgPool, version: i32) -> Result<Vec<(String, Uuid)>, StoreError> {
-    let mut transaction = unhurried(pool).await?;
+    let (mut transaction, session) = unhurried(pool).await?;
     let sql = "select stream_type, stream_id from log.events where version = $1 order by stream_id";
-    Ok(sqlx::query_as(sql).bind(version).fetch_all(&mut *transaction).await?)
+    let finding = async { Ok(sqlx::query_as(sql).bind(version).fetch_all(&mut *transaction).await?) };
+    while_it_lives(pool, session, "looking for long streams", finding).await
 }
 
-/// Compares the receipts with the log, as of one moment. The metadata is searched as text, since PostgreSQL cannot read
-/// every text that JSON allows.
-pub(super) async fn unfounded_receipts(pool: &PgPool) -> Result<ReceiptsReport, StoreError> {
-    let mut transaction = unhurried(pool).await?;
-    let sql = format!(
-        "with unfounded as materialized (
-            select r.command_id from log.receipts r
-             where r.first_position < 1 or r.last_position < r.first_position - 1
-                or r.last_position > (select position from log.head)
-                or exists (select from log.events e
-                            where e.position between r.first_position and r.last_position
-                              and position('\"command_id\":\"' || r.command_id || '\"' in e.metadata::text) = 0))
-         select (select count(*) from log.receipts), (select count(*) from unfounded),
-                array(select command_id from unfounded order by 1 limit {EXAMPLES})"
-    );
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
-    Ok(ReceiptsReport {
+/// Compares receipts with the log, in the order of their commands. The metadata is searched as text, since PostgreSQL
+/// cannot read every text that JSON allows.
+pub(super) async fn compare_receipts(pool: &PgPool, after: Uuid, limit: i64) -> Result<ReceiptsPage, StoreError> {
+    let mut db = lend(pool).await?;
+    let compared = sqlx::query(
+        "with page as materialized (
+            select * from log.receipts where command_id > $1 order by command_id limit $2)
+         select (select count(*) from page), (select command_id from page order by command_id desc limit 1),
+                array(select r.command_id from page r
+                       where r.first_position < 1 or r.last_position < r.first_position - 1
+                          or r.last_position > (select position from log.head)
+                          or exists (select from log.events e
+                                      where e.position between r.first_position and r.last_position
+                                        and position('\"command_id\":\"' || r.command_id || '\"' in e.metadata::text) = 0)
+                       order by 1)",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_one(&mut *db);
+    let row = within(LONG_ANSWER, compared).await;
+    let row = db.back(row)?;
+    Ok(ReceiptsPage {
         receipts: row.try_get::<i64, _>(0)?.unsigned_abs(),
-        unfounded: row.try_get::<i64, _>(1)?.unsigned_abs(),
-        examples: row.try_get(2)?,
+        last: row.try_get(1)?,
+        unfounded: row.try_get(2)?,
     })
+}
+
+pub(super) async fn without_receipt(pool: &PgPool, commands: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    let mut db = lend(pool).await?;
+    let sql = "select c from unnest($1::uuid[]) c where not exists (select from log.receipts where command_id = c)";
+    let without = within(LONG_ANSWER, sqlx::query_scalar(sql).bind(commands).fetch_all(&mut *db)).await;
+    Ok(db.back(without)?)
 }

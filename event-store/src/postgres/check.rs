@@ -121,6 +121,7 @@ impl<'a> Questions<'a> {
               join log.unique_claims c on c.scope = k.scope and c.key = k.key
             union all
             select 2, k.ord, null, (select count(*) from log.shared_claims c where c.scope = k.scope and c.key = k.key)
+                                 + (select count(*) from log.unique_claims c where c.scope = k.scope and c.key = k.key)
               from unnest($4::text[], $5::bytea[]) with ordinality k (scope, key, ord)
             union all
             select 3, b.ord, c.owner, 0

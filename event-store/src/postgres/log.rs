@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::read;
+use crate::bounded::{LONG_ANSWER, lend, within};
 use crate::chain::Hash;
 use crate::verify::Chained;
 use crate::{Position, Recorded, StoreError};
@@ -17,10 +18,12 @@ impl Chained for PgLog {
     }
 
     async fn end(&self) -> Result<(Position, Hash), StoreError> {
-        Ok(sqlx::query_as("select position, hash from log.head").fetch_one(&self.0).await?)
+        let mut db = lend(&self.0).await?;
+        let end = within(LONG_ANSWER, sqlx::query_as("select position, hash from log.head").fetch_one(&mut *db)).await;
+        Ok(db.back(end)?)
     }
 
-    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {
-        read::misplaced(&self.0, from).await
+    async fn misplaced(&self, after: Position, last: Position) -> Result<Option<Position>, StoreError> {
+        read::misplaced(&self.0, after, last).await
     }
 }

@@ -12,11 +12,13 @@ mod recount;
 mod write;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,11 +26,12 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 pub use self::log::PgLog;
+use self::recount::Recounting;
 use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
-use crate::beside::ReceiptsReport;
+use crate::beside::ReceiptsPage;
 use crate::chain::Hash;
 use crate::prepare::prepare;
-use crate::recount::{ClaimsOf, ClaimsReport};
+use crate::recount::{ClaimsOf, ClaimsReport, Progress};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
     Append, AppendError, Appended, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded, Snapshot,
@@ -77,6 +80,7 @@ pub struct PgEventStore {
     clock: Arc<LogClock>,
     /// Whether another process has appended to the log lately.
     shared: Arc<AtomicBool>,
+    receipt_retention: Duration,
     vault: Vault,
     upcasters: Upcasters,
     stop: watch::Sender<bool>,
@@ -120,10 +124,29 @@ impl PgEventStore {
             tokio::spawn(feed::listen(pool.clone(), head_sender, Arc::clone(&clock), options.poll, stopped.clone())),
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
+        let receipt_retention = options.receipt_retention;
         let places = Arc::new(Semaphore::new(options.queue));
         let history = options.history.unwrap_or_else(|| pool.clone());
         let tasks = Mutex::new(tasks);
-        Ok(Self { pool, history, queue, places, head, trouble, clock, shared, vault, upcasters, stop, tasks })
+        Ok(Self {
+            pool,
+            history,
+            queue,
+            places,
+            head,
+            trouble,
+            clock,
+            shared,
+            receipt_retention,
+            vault,
+            upcasters,
+            stop,
+            tasks,
+        })
+    }
+
+    fn recounting<'a>(&'a self, claims_of: &'a ClaimsOf, progress: &'a Progress) -> Recounting<'a> {
+        Recounting { vault: &self.vault, upcasters: &self.upcasters, claims_of, progress }
     }
 }
 
@@ -168,6 +191,10 @@ impl EventStore for PgEventStore {
         Ok(events)
     }
 
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+        read::versions(&self.pool, streams).await
+    }
+
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
         read::read(&self.history, after, limit).await
     }
@@ -193,17 +220,30 @@ impl EventStore for PgEventStore {
         read::acknowledge(&self.pool, &receipt, stream_id, version).await
     }
 
-    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
-        recount::compare(&self.pool, &self.vault, &self.upcasters, claims_of).await
+    async fn compare_claims(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<ClaimsReport, StoreError> {
+        recount::compare(&self.pool, &self.recounting(claims_of, progress)).await
     }
 
-    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError> {
+    async fn mend_claims(
+        &self,
+        claims_of: &ClaimsOf,
+        note: Append,
+        progress: &Progress,
+    ) -> Result<ClaimsReport, AppendError> {
         let note = prepare(note, &self.vault, &self.upcasters).await?;
-        recount::mend(&self.pool, &self.vault, &self.upcasters, claims_of, &note).await
+        Ok(recount::mend(&self.pool, &self.recounting(claims_of, progress), &note).await?)
     }
 
-    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError> {
-        beside::unfounded_receipts(&self.pool).await
+    async fn compare_receipts(&self, after: Uuid, limit: i64) -> Result<ReceiptsPage, StoreError> {
+        beside::compare_receipts(&self.pool, after, limit).await
+    }
+
+    async fn without_receipt(&self, commands: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        beside::without_receipt(&self.pool, commands).await
+    }
+
+    fn receipts_kept_since(&self) -> DateTime<Utc> {
+        self.clock.now() - self.receipt_retention
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
@@ -253,8 +293,8 @@ impl EventStore for PgEventStore {
         Ok((head.position, head.hash))
     }
 
-    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {
-        read::misplaced(&self.pool, from).await
+    async fn misplaced(&self, after: Position, last: Position) -> Result<Option<Position>, StoreError> {
+        read::misplaced(&self.pool, after, last).await
     }
 
     async fn confirm(&self) -> Result<(), StoreError> {

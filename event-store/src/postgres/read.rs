@@ -1,5 +1,6 @@
 //! The queries that read the log, and the writes of receipts that no event belongs to.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Acquire as _, PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
-use crate::bounded::{ANSWER, LONG_ANSWER, lend, within};
+use crate::bounded::{ANSWER, LONG_ANSWER, SLOW_ANSWER, lend, within};
 use crate::chain::Hash;
 use crate::{LogClock, Position, Receipt, Recorded, StoreError, Wanted};
 
@@ -109,19 +110,28 @@ pub(super) async fn load(pool: &PgPool, stream_id: Uuid, after: i32, limit: i32)
     Ok(db.back(events)?)
 }
 
-/// The first event, at a position or after it, whose version is not the next version of its stream. Only the streams
-/// that have an event there are looked at.
-pub(super) async fn misplaced(db: &PgPool, from: Position) -> Result<Option<Position>, StoreError> {
-    Ok(sqlx::query_scalar(
+/// The first event, after one position and up to another, that does not follow the event with the previous version of
+/// its stream, or has a version that an earlier event has too. Where this holds for no event of a log, the versions of
+/// each stream are 1, 2, 3 … in the order of the positions.
+pub(super) async fn misplaced(pool: &PgPool, after: Position, last: Position) -> Result<Option<Position>, StoreError> {
+    let mut db = lend(pool).await?;
+    let misplaced = sqlx::query_scalar(
         "select min(position)
-           from (select position, version, row_number() over (partition by stream_id order by position) as place
-                   from log.events
-                  where $1 <= 1 or stream_id in (select stream_id from log.events where position >= $1)) as numbered
-          where version <> place and position >= $1",
+           from log.events e
+          where position > $1 and position <= $2
+            and (version < 1
+                 or version > 1 and not exists (
+                    select from log.events p
+                     where (p.stream_id, p.version) = (e.stream_id, e.version - 1) and p.position < e.position)
+                 or exists (
+                    select from log.events p
+                     where (p.stream_id, p.version) = (e.stream_id, e.version) and p.position < e.position))",
     )
-    .bind(from)
-    .fetch_one(db)
-    .await?)
+    .bind(after)
+    .bind(last)
+    .fetch_one(&mut *db);
+    let misplaced = within(SLOW_ANSWER, misplaced).await;
+    Ok(db.back(misplaced)?)
 }
 
 pub(super) async fn read(pool: &PgPool, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -187,6 +197,21 @@ pub(super) async fn search(pool: &PgPool, wanted: &Wanted) -> Result<Vec<Recorde
     query.push(" order by position limit ").push_bind(wanted.limit);
     let events = within(ANSWER, query.build().try_map(recorded).fetch_all(&mut *db)).await;
     Ok(db.back(events)?)
+}
+
+/// The versions of those of the streams that exist.
+pub(super) async fn versions(pool: &PgPool, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+    let mut db = lend(pool).await?;
+    let versions = sqlx::query_as(
+        "select s.id, e.version
+           from unnest($1::uuid[]) s (id)
+          cross join lateral (
+                select version from log.events where stream_id = s.id order by version desc limit 1) e",
+    )
+    .bind(streams)
+    .fetch_all(&mut *db);
+    let versions: Result<Vec<(Uuid, i32)>, _> = within(ANSWER, versions).await;
+    Ok(db.back(versions)?.into_iter().collect())
 }
 
 pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec<Uuid>, StoreError> {

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::feed::CHANNEL;
 use super::read::{self, Head};
 use super::write::{Columns, chain};
+use crate::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
 use crate::prepare::{self, Key, Prepared, PreparedClaim};
-use crate::recount::{ClaimDifference, ClaimsOf, ClaimsReport, EXAMPLES, recount};
-use crate::{AppendError, Recorded, StoreError, Upcasters, Vault};
+use crate::recount::{ClaimDifference, ClaimsOf, ClaimsReport, EXAMPLES, Progress, recount};
+use crate::{Recorded, StoreError, Upcasters, Vault};
 
 /// How many events are fetched at a time.
 const PAGE: i64 = 5_000;
@@ -63,49 +64,61 @@ const MEND: [&str; 6] = [
 /// The bounds of a session while it goes through the whole log: a statement may take long, but not the pause after it.
 const UNHURRIED: &str = "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = '30s'";
 
-/// Begins a transaction that may go through the whole log.
-pub(super) async fn unhurried(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
-    Ok(transaction)
+/// Begins a transaction that may go through the whole log. Answers its session too, for
+/// [`while_it_lives`].
+pub(super) async fn unhurried(pool: &PgPool) -> Result<(Transaction<'static, Postgres>, i32), sqlx::Error> {
+    begin_unhurried(pool, "begin").await
+}
+
+async fn begin_unhurried(
+    pool: &PgPool,
+    begin: &'static str,
+) -> Result<(Transaction<'static, Postgres>, i32), sqlx::Error> {
+    let mut transaction = within(LONG_ANSWER, pool.begin_with(begin)).await?;
+    within(ANSWER, sqlx::raw_sql(UNHURRIED).execute(&mut *transaction)).await?;
+    let session = session_of(&mut transaction).await?;
+    Ok((transaction, session))
+}
+
+/// What recomputing claims needs to know.
+pub(super) struct Recounting<'a> {
+    pub(super) vault: &'a Vault,
+    pub(super) upcasters: &'a Upcasters,
+    pub(super) claims_of: &'a ClaimsOf,
+    /// Is told how many events were read so far.
+    pub(super) progress: &'a Progress,
 }
 
 /// Compares the stored claims with the recomputed claims, as of one moment.
-pub(super) async fn compare(
-    pool: &PgPool,
-    vault: &Vault,
-    upcasters: &Upcasters,
-    claims_of: &ClaimsOf,
-) -> Result<ClaimsReport, StoreError> {
-    let mut transaction = pool.begin_with("begin isolation level repeatable read").await?;
-    sqlx::raw_sql(UNHURRIED).execute(&mut *transaction).await?;
-    let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
-    Ok(ClaimsReport { streams, skipped, ..differences(&mut transaction).await? })
+pub(super) async fn compare(pool: &PgPool, recounting: &Recounting<'_>) -> Result<ClaimsReport, StoreError> {
+    let (mut transaction, session) = begin_unhurried(pool, "begin isolation level repeatable read").await?;
+    let comparing = async {
+        let (streams, skipped) = recompute(&mut transaction, recounting).await?;
+        Ok(ClaimsReport { streams, skipped, ..differences(&mut transaction).await? })
+    };
+    while_it_lives(pool, session, "comparing the claims with the log", comparing).await
 }
 
 /// Rebuilds the claims from the log while the locked head makes appends wait, and records the events of `note` behind
 /// the head. Reports the differences that remain.
 pub(super) async fn mend(
     pool: &PgPool,
-    vault: &Vault,
-    upcasters: &Upcasters,
-    claims_of: &ClaimsOf,
+    recounting: &Recounting<'_>,
     note: &Prepared,
-) -> Result<ClaimsReport, AppendError> {
-    let mut transaction = unhurried(pool).await.map_err(StoreError::from)?;
-    let head = read::head_locked(&mut transaction).await.map_err(StoreError::from)?;
-    let (streams, skipped) = recompute(&mut transaction, vault, upcasters, claims_of).await?;
-    let left = async {
+) -> Result<ClaimsReport, StoreError> {
+    let (mut transaction, session) = unhurried(pool).await?;
+    let mending = async {
+        let head = read::head_locked(&mut transaction).await?;
+        let (streams, skipped) = recompute(&mut transaction, recounting).await?;
         for statement in MEND {
             sqlx::query(statement).execute(&mut *transaction).await?;
         }
         let left = differences(&mut transaction).await?;
         record(&mut transaction, head, note).await?;
         transaction.commit().await?;
-        Ok::<_, sqlx::Error>(left)
+        Ok(ClaimsReport { streams, skipped, ..left })
     };
-    let left = left.await.map_err(StoreError::from)?;
-    Ok(ClaimsReport { streams, skipped, ..left })
+    while_it_lives(pool, session, "rebuilding the claims from the log", mending).await
 }
 
 /// Records the events of new streams behind the locked head.
@@ -121,18 +134,16 @@ async fn record(db: &mut PgConnection, head: Head, note: &Prepared) -> Result<()
 }
 
 /// Fills the temporary tables with recomputed claims. Tells how many streams were recomputed and how many could not be.
-async fn recompute(
-    db: &mut PgConnection,
-    vault: &Vault,
-    upcasters: &Upcasters,
-    claims_of: &ClaimsOf,
-) -> Result<(u64, u64), StoreError> {
+async fn recompute(db: &mut PgConnection, recounting: &Recounting<'_>) -> Result<(u64, u64), StoreError> {
+    let Recounting { vault, upcasters, claims_of, progress } = *recounting;
     sqlx::raw_sql(TABLES).execute(&mut *db).await?;
-    let (mut streams, mut skipped, mut held) = (0, 0, HeldClaims::default());
+    let (mut streams, mut skipped, mut read_events, mut held) = (0, 0, 0, HeldClaims::default());
     let (mut unfinished, mut after) = (Vec::<Recorded>::new(), (Uuid::nil(), 0));
     loop {
         let page = read::by_stream(&mut *db, after, PAGE).await?;
         let is_end = page.is_empty();
+        read_events += page.len() as u64;
+        progress(read_events);
         after = page.last().map_or(after, |last| (last.stream_id, last.version));
         let mut whole = std::mem::take(&mut unfinished);
         whole.extend(page);

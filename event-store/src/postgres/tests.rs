@@ -28,8 +28,22 @@ async fn silent() -> (TcpListener, PgEventStore) {
     let tasks = Mutex::new(vec![tokio::spawn(Writer::new(pool.clone(), requests, start, known, stopped).run())]);
     let vault = Vault::new(MasterKey::generate().unwrap(), Arc::new(keys::PgKeys(pool.clone())));
     let (history, places, upcasters) = (pool.clone(), Arc::new(Semaphore::new(64)), Upcasters::default());
-    let store =
-        PgEventStore { pool, history, queue, places, head, trouble, clock, shared, vault, upcasters, stop, tasks };
+    let receipt_retention = Duration::from_hours(1);
+    let store = PgEventStore {
+        pool,
+        history,
+        queue,
+        places,
+        head,
+        trouble,
+        clock,
+        shared,
+        receipt_retention,
+        vault,
+        upcasters,
+        stop,
+        tasks,
+    };
     (listener, store)
 }
 

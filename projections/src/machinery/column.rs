@@ -86,6 +86,8 @@ pub struct Column {
     pub(crate) audited: bool,
     /// The closed set of codes of which the column holds one; `None` for any other column.
     pub codes: Option<Codes>,
+    /// Whether the column holds phone numbers, so that a filter is read as a phone number.
+    pub phone: bool,
 }
 
 /// Gives the codes of a closed set.

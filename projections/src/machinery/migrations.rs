@@ -11,6 +11,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
+use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
 use sqlx::migrate::{MigrateError, Migration as File, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
@@ -31,6 +32,7 @@ const TABLE: &str = "public._sqlx_migrations";
 
 /// The settings of a session that migrates. A migration may take long, and so may the wait for the migrations of
 /// another node; but a session whose program was stopped ends, and with it the lock that makes the other nodes wait.
+/// The program itself waits as long as the session lives ([`while_it_lives`]).
 const SESSION: &str = "set search_path to public; set statement_timeout = 0; set lock_timeout = 0;
     set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = '30s'";
 
@@ -87,6 +89,15 @@ pub enum MigrationError {
          give --delete-all-events to delete every event"
     )]
     HoldsEvents(i64),
+    /// Other programs work with the database, and would find their tables gone.
+    #[error(
+        "other programs of hims work with this database ({0}), such as a server, an import or a rebuild: stop them, then \
+         take the migrations back"
+    )]
+    Connected(i64),
+    /// Migrations are being taken back, so no other program may work with the database.
+    #[error("migrations of this database are being taken back: start again when `hims migrate down` is done")]
+    TakingBack,
     /// A migration failed.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -158,11 +169,13 @@ pub(crate) async fn are_applied(session: &mut PgConnection) -> Result<bool, sqlx
 /// # Errors
 /// When the database does not answer.
 pub async fn standing(pool: &PgPool) -> Result<Standing, sqlx::Error> {
-    Ok(form::look(&mut *pool.acquire().await?).await?.standing)
+    let mut db = pool.acquire().await?;
+    Ok(within(LONG_ANSWER, form::look(&mut db)).await?.standing)
 }
 
 /// Reverts the last migrations: as many as `steps` says, or all. Everything that these migrations made is dropped with
-/// its contents. Waits for a running rebuild.
+/// its contents. Waits for a running rebuild. Programs that work with the database would find their tables gone:
+/// [`Alone`](crate::presence::Alone) tells whether there are any.
 ///
 /// # Errors
 /// As [`up`]; also when events exist that would be deleted, unless `loss` allows this. Nothing is reverted then.
@@ -195,12 +208,22 @@ async fn refuse_to_lose_events(session: &mut PgConnection) -> Result<(), Migrati
     if events > 0 { Err(MigrationError::HoldsEvents(events)) } else { Ok(()) }
 }
 
+/// The migrations that are not applied, each by its number and its description.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pending(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    let pending = status(pool).await?.into_iter().filter(|it| it.applied_at.is_none());
+    Ok(pending.map(|it| format!("{:04} {}", it.version, it.description)).collect())
+}
+
 /// Every migration, in order, and when it was applied.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, sqlx::Error> {
-    let applied = applied(&mut *pool.acquire().await?).await?;
+    let mut db = pool.acquire().await?;
+    let applied = within(LONG_ANSWER, applied(&mut db)).await?;
     let status = ups().map(|file| Migration {
         version: file.version,
         description: file.description.to_string(),
@@ -227,14 +250,18 @@ async fn in_session<T>(
     /// The error code of PostgreSQL for a missing right.
     const INSUFFICIENT_PRIVILEGE: &str = "42501";
     let mut session = pool.acquire().await?.detach();
-    session.execute(SESSION).await?;
-    let done = match roles::become_owner(&mut session).await {
-        Ok(()) => work(&mut session).await,
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
-            Err(MigrationError::NotTheOwner)
+    within(ANSWER, session.execute(SESSION)).await?;
+    let id = session_of(&mut session).await?;
+    let working = Box::pin(async {
+        match roles::become_owner(&mut session).await {
+            Ok(()) => work(&mut session).await,
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
+                Err(MigrationError::NotTheOwner)
+            }
+            Err(error) => Err(error.into()),
         }
-        Err(error) => Err(error.into()),
-    };
-    session.close().await?;
+    });
+    let done = while_it_lives(pool, id, "migrating, or waiting for another program that does", working).await;
+    within(ANSWER, session.close()).await?;
     done
 }

@@ -8,6 +8,7 @@ pub(crate) mod form;
 pub(crate) mod lease;
 pub(crate) mod living;
 pub mod migrations;
+pub mod presence;
 pub mod query;
 pub(crate) mod reason;
 pub(crate) mod rebuild;

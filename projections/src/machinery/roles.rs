@@ -5,6 +5,7 @@
 //! is a member of `hims_owner`; the login of the server is a member of the other roles, but not of `hims_owner`, so the
 //! server cannot change what is recorded.
 
+use hims_event_store::bounded::{LONG_ANSWER, lend, within};
 use sqlx::{Executor as _, PgConnection, PgPool};
 
 /// The statements with which a superuser makes the roles and both logins, once in a cluster. The logins have no
@@ -74,5 +75,7 @@ pub async fn may_migrate(pool: &PgPool) -> Result<bool, sqlx::Error> {
                       or exists (select from pg_roles owner
                                   where owner.rolname = 'hims_owner' and pg_has_role(session_user, owner.oid, 'member'))
                  from pg_roles login where login.rolname = session_user";
-    sqlx::query_scalar(sql).fetch_one(pool).await
+    let mut db = lend(pool).await?;
+    let may = within(LONG_ANSWER, sqlx::query_scalar(sql).fetch_one(&mut *db)).await;
+    db.back(may)
 }

@@ -38,6 +38,7 @@ const fn column<T: ColumnType>(name: &'static str, doc: &'static str) -> Column 
         indexed: false,
         audited: false,
         codes: None,
+        phone: false,
     }
 }
 

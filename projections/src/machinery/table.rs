@@ -202,9 +202,10 @@ pub(crate) use or_else;
 ///   first column of a group and sorted by the last.
 ///
 /// A column's type is followed by the column's marks: `personal` (the audit masks the values), `hidden` (the column is
-/// left out of every answer, and its field out of streams and events; the migration calls `hims_identity.hide(…)`) and
-/// `indexed` (the column leads an index, so that lists can be filtered and sorted by the column). Behind the marks, `of
-/// CODES` names the closed set of codes of which the column holds one; a filter with another code is refused.
+/// left out of every answer, and its field out of streams and events; the migration calls `hims_identity.hide(…)`),
+/// `indexed` (the column leads an index, so that lists can be filtered and sorted by the column) and `phone` (a filter
+/// is read as a phone number, as people write it). Behind the marks, `of CODES` names the closed set of codes of which
+/// the column holds one; a filter with another code is refused.
 macro_rules! table {
     (
         $(#[doc = $about:literal])*
@@ -243,6 +244,7 @@ macro_rules! table {
                     hims_domain::described_has_word!("personal" in $($($mark)*)?),
                 ),
                 codes: $crate::machinery::table::or_else!([$($(Some(|| $codes))?)?] [None]),
+                phone: hims_domain::described_has_word!("phone" in $($($mark)*)?),
             } ),*];
             const STAMPS: usize = $crate::machinery::stamps::stored_stamps!($($stamped)?);
             const COLUMNS: [$crate::Column; Self::OWN.len() + Self::STAMPS] =
@@ -264,6 +266,7 @@ macro_rules! table {
                     indexed: false,
                     audited: false,
                     codes: None,
+                    phone: false,
                 } ),*)?],
                 indexes: &[$($(&[$(stringify!($led)),*]),*)?],
                 readers: $crate::machinery::table::or_else!(

@@ -1,6 +1,6 @@
 use hims_domain::Personal;
 use hims_domain::appointment_note::Event;
-use hims_domain::values::LongText;
+use hims_domain::values::Text;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -36,7 +36,7 @@ table! {
     }
 }
 
-fn text(value: &Personal<LongText>) -> Option<String> {
+fn text<const MAX: usize, const LETTERS: usize>(value: &Personal<Text<MAX, LETTERS>>) -> Option<String> {
     value.known().map(|text| text.0.clone())
 }
 

@@ -2,7 +2,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use hims_domain::Personal;
 use hims_domain::appointment::{Event, Slot, Status};
-use hims_domain::values::LongText;
+use hims_domain::values::Text;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -69,7 +69,7 @@ table! {
     }
 }
 
-fn text(value: Option<&Personal<LongText>>) -> Option<String> {
+fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
     value.and_then(Personal::known).map(|text| text.0.clone())
 }
 
@@ -140,6 +140,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.other_day_reason = None;
         }),
         Event::Started => move_to(Status::InProgress),
+        Event::StartUndone { reason: _ } => move_to(Status::CheckedIn),
         Event::Completed => move_to(Status::Completed),
         Event::Cancelled { reason } => rows.change(event, move |row| {
             row.status = Status::Cancelled.to_string();
@@ -148,5 +149,6 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.cancellation_reason = text(Some(reason));
         }),
         Event::MarkedNoShow => move_to(Status::NoShow),
+        Event::NoShowUndone { status, reason: _ } => move_to(*status),
     }
 }

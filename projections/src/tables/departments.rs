@@ -59,5 +59,6 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, D
         }
         Event::Changed(details) => rows.change(event, |row| set_details(row, details)),
         Event::Closed => rows.change(event, |row| row.is_active = false),
+        Event::Reopened => rows.change(event, |row| row.is_active = true),
     }
 }

@@ -11,8 +11,9 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointment_series, appointments, consultations, departments, inventory, medications, patients,
-    prescriptions, provider_schedules, roles, rooms, sessions, users, vital_signs,
+    appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
+    medications, patients, payers, prescriptions, provider_schedules, roles, rooms, sessions, treatments, users,
+    vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -75,7 +76,7 @@ aggregates! {
     session::Session => sessions::project { sessions: SessionRow (stream), users },
     room::Room => rooms::project { rooms: RoomRow (stream) },
     patient::Patient => patients::project {
-        patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow,
+        patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow, links: LinkRow,
     },
     provider_schedule::ProviderSchedule => provider_schedules::project {
         hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
@@ -83,11 +84,17 @@ aggregates! {
     appointment_series::AppointmentSeries => appointment_series::project { series: SeriesRow (stream) },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
     appointment_note::AppointmentNote => appointment_notes::project { notes: NoteRow (stream) },
-    consultation::Consultation => consultations::project { consultations: ConsultationRow (stream) },
+    consultation::Consultation => consultations::project {
+        consultations: ConsultationRow (stream), steps: StepRow, symptoms: SymptomRow, diagnoses: DiagnosisRow,
+        amendments: AmendmentRow,
+    },
+    treatment::Treatment => treatments::project { treatments: TreatmentRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
+    payer::Payer => payers::project { payers: PayerRow (stream) },
+    insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
 }
 
 impl<'e> AllChanges<'e> {

@@ -54,18 +54,19 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, I
             received_at: event.recorded_at,
             stamps: event.stamps(),
         }),
-        Event::Adjusted { change, reason: _ } => rows.change(event, |row| add(row, *change)),
-        Event::Quarantined { reason } => {
+        Event::Adjusted { on_hand_after, .. }
+        | Event::Dispensed { on_hand_after, .. }
+        | Event::DispensingReversed { on_hand_after, .. } => rows.change(event, |row| set_stock(row, *on_hand_after)),
+        Event::Quarantined { reason } | Event::RecallRevoked { reason } => {
             rows.change(event, |row| set_status(row, Status::Quarantined, Some(reason.0.clone())));
         }
         Event::Released => rows.change(event, |row| {
             set_status(row, Status::Available, None);
-            add(row, Decimal::ZERO);
+            set_stock(row, row.quantity_on_hand);
         }),
         Event::Recalled { reason } => {
             rows.change(event, |row| set_status(row, Status::Recalled, Some(reason.0.clone())));
         }
-        Event::Dispensed { quantity, .. } => rows.change(event, |row| add(row, -*quantity)),
     }
 }
 
@@ -74,8 +75,8 @@ fn set_status(row: &mut InventoryRow, status: Status, reason: Option<String>) {
     row.status_reason = reason;
 }
 
-fn add(row: &mut InventoryRow, change: Decimal) {
-    row.quantity_on_hand += change;
+fn set_stock(row: &mut InventoryRow, on_hand: Decimal) {
+    row.quantity_on_hand = on_hand;
     if let Some(status) = Status::parse(&row.status) {
         row.status = status.with_stock(row.quantity_on_hand).to_string();
     }

@@ -1,4 +1,5 @@
 use hims_domain::medication::{Details, Event};
+use hims_domain::values::Text;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -53,7 +54,7 @@ table! {
 }
 
 fn set_details(row: &mut MedicationRow, details: &Details) {
-    fn text<const MAX: usize>(value: Option<&hims_domain::values::Text<MAX>>) -> Option<String> {
+    fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Text<MAX, LETTERS>>) -> Option<String> {
         value.map(|text| text.0.clone())
     }
     row.name.clone_from(&details.name.0);
@@ -70,7 +71,7 @@ fn set_details(row: &mut MedicationRow, details: &Details) {
 }
 
 fn ingredients(event: &Projected<'_, Event>, details: &Details) -> Vec<IngredientRow> {
-    let row = |code: &hims_domain::values::Text<20>| IngredientRow {
+    let row = |code: &Text<20>| IngredientRow {
         id: derived_id(event.stream_id, &[code.as_str()]),
         medication_id: event.stream_id,
         rxnorm_ingredient: code.0.clone(),

@@ -1,6 +1,6 @@
 use chrono::NaiveDate;
 use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
-use hims_domain::values::{Country, Email, PartialDate, Phone, Ssn, Text, folded};
+use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, Text, folded};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ table! {
         /// E-mail address.
         email: Option<String> [personal, indexed],
         /// First phone number in E.164, followed by `;ext=` and the extension if there is one.
-        phone_primary: Option<String> [personal, indexed],
+        phone_primary: Option<String> [personal, indexed, phone],
         /// Second phone number, in the form of the first.
         phone_secondary: Option<String> [personal],
         /// Street and number.
@@ -133,10 +133,30 @@ table! {
     }
 }
 
+table! {
+    /// One row per record that was merged into another record of the same person.
+    LinkRow in "patient_links",
+    readers [
+        AllPatients, AllAppointments, AssignedPatients, AuditLogs, Billing, ClinicalRecords, LabOrders, Prescriptions,
+        OwnRecords,
+    ],
+    stamped {
+        /// The record that was merged; the same as `duplicate_id`.
+        id: Uuid [indexed],
+        /// The record that was merged, as a duplicate.
+        duplicate_id: Uuid [indexed],
+        /// The record that survives: commands about the person name it, and lists of it also answer the rows of the
+        /// duplicate.
+        patient_id: Uuid [indexed],
+        /// The record into which the duplicate was merged; another than `patient_id` if that record was merged later.
+        merged_into_id: Uuid [indexed],
+    }
+}
+
 /// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
-fn text<const MAX: usize>(value: Option<&Personal<Text<MAX>>>) -> Option<String> {
+fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.0.clone())
 }
 
@@ -149,14 +169,14 @@ fn email(value: Option<&Personal<Email>>) -> Option<String> {
 }
 
 /// A name of a patient; the mark of an erased name if the patient is erased.
-fn name(name: Option<&Personal<Text<100>>>) -> Option<String> {
+fn name(name: Option<&Personal<Name<100>>>) -> Option<String> {
     name.map(|it| it.known().map_or_else(|| ERASED.to_owned(), |it| it.0.clone()))
 }
 
 /// All names of a patient in one text, folded; empty if no name is known.
 fn folded_name(demographics: &Demographics) -> String {
     let names = [&demographics.first_name, &demographics.middle_name, &demographics.last_name];
-    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Text::as_str).collect();
+    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Name::as_str).collect();
     folded(&known.join(" "))
 }
 
@@ -236,6 +256,7 @@ pub(crate) fn project<'e>(
     patients: &mut Changes<'e, PatientRow>,
     identifiers: &mut Changes<'e, IdentifierRow>,
     allergies: &mut Changes<'e, AllergyRow>,
+    links: &mut Changes<'e, LinkRow>,
 ) {
     match event.data {
         Event::Registered { mrn, demographics, identifiers: known } => {
@@ -268,6 +289,30 @@ pub(crate) fn project<'e>(
             patients.touch(event);
             allergies.change_row(event, *allergy_id, |row| row.is_active = false);
         }
+        Event::DuplicateMerged { duplicate_id, brought, reason: _ } => {
+            let survivor = event.stream_id;
+            patients.touch(event);
+            links.insert(LinkRow {
+                id: (*duplicate_id).into(),
+                duplicate_id: (*duplicate_id).into(),
+                patient_id: survivor,
+                merged_into_id: survivor,
+                stamps: event.stamps(),
+            });
+            for id in brought {
+                links.change_row(event, *id, move |row| row.patient_id = survivor);
+            }
+        }
+        Event::DuplicateUnmerged { duplicate_id, taken_along, reason: _ } => {
+            let survivor = Uuid::from(*duplicate_id);
+            patients.touch(event);
+            links.remove(*duplicate_id);
+            for id in taken_along {
+                links.change_row(event, *id, move |row| row.patient_id = survivor);
+            }
+        }
+        // The event of the survivor changes the links.
+        Event::MergedInto { .. } | Event::Unmerged { .. } => patients.touch(event),
     }
 }
 

@@ -78,8 +78,8 @@ table! {
         valid_until: Option<NaiveDate>,
         /// Why the item was prescribed in spite of a recorded allergy.
         override_reason: Option<String> [personal],
-        /// Why the item was dispensed in spite of an allergy that was recorded after the prescription was written; one
-        /// line for each dispensing that needed a reason.
+        /// Why the item was dispensed in spite of an allergy that was recorded, or became more severe, after the
+        /// prescription was written; one line for each dispensing that needed a reason.
         dispensing_override_reason: Option<String> [personal],
         /// The status of the item.
         status: String,
@@ -137,7 +137,7 @@ pub(crate) fn project<'e>(
                 items.insert(item_row(event, it.patient_id, item, line_number));
             }
         }
-        Event::SentToPharmacy => move_to(Status::SentToPharmacy),
+        Event::SentToPharmacy | Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),
         Event::Dispensed { dispensed, overrides, completes } => {
             if *completes {
@@ -147,7 +147,7 @@ pub(crate) fn project<'e>(
             }
             for part in dispensed {
                 items.change_row(event, part.item_id, |row| {
-                    row.quantity_dispensed += part.quantity;
+                    row.quantity_dispensed = part.dispensed_after;
                     let is_done = row.quantity_dispensed >= row.quantity;
                     if is_done { "dispensed" } else { "partially_dispensed" }.clone_into(&mut row.status);
                 });
@@ -158,6 +158,21 @@ pub(crate) fn project<'e>(
                     let reasons: Vec<_> =
                         earlier.into_iter().chain(given.reason.known().map(|it| it.0.clone())).collect();
                     row.dispensing_override_reason = (!reasons.is_empty()).then(|| reasons.join("\n"));
+                });
+            }
+        }
+        Event::DispensingReversed { reversed, status, reason: _ } => {
+            move_to(*status);
+            for part in reversed {
+                items.change_row(event, part.item_id, |row| {
+                    row.quantity_dispensed = part.quantity_dispensed;
+                    let is_nothing_left = part.quantity_dispensed <= Decimal::ZERO;
+                    let new = match status {
+                        Status::Cancelled => "cancelled",
+                        _ if is_nothing_left => "active",
+                        _ => "partially_dispensed",
+                    };
+                    new.clone_into(&mut row.status);
                 });
             }
         }

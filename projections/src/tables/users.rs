@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use hims_domain::user::{Event, PasswordHash, Profile};
+use hims_domain::values::Name;
 use hims_domain::{Personal, RoleId};
 use uuid::Uuid;
 
@@ -22,10 +23,10 @@ table! {
         email: String [personal, indexed],
         /// The Argon2id hash of the password; `!` if the user cannot log in.
         password_hash: String [hidden],
-        /// Given name of the user.
-        first_name: String [personal],
-        /// Family name of the user.
-        last_name: String [personal, indexed],
+        /// Given name of the user; null for a user who has only one name.
+        first_name: Option<String> [personal],
+        /// Family name of the user; null for a user of whom only the given name is known.
+        last_name: Option<String> [personal, indexed],
         /// Phone number in E.164.
         phone: Option<String> [personal],
         /// The URL of a picture of the user.
@@ -63,14 +64,13 @@ table! {
     }
 }
 
-/// The text that replaces an erased name, which cannot be null in the table.
+/// The text that replaces an erased name; no name at all is null.
 const ERASED: &str = "[erased]";
 
 fn set_profile(row: &mut UserRow, profile: &Profile) {
-    let text =
-        |name: &Personal<hims_domain::values::Text<100>>| name.known().map_or(ERASED, |it| it.as_str()).to_owned();
-    row.first_name = text(&profile.first_name);
-    row.last_name = text(&profile.last_name);
+    let text = |name: &Personal<Name<100>>| name.known().map_or(ERASED, Name::as_str).to_owned();
+    row.first_name = profile.first_name.as_ref().map(text);
+    row.last_name = profile.last_name.as_ref().map(text);
     row.phone = profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
     row.avatar_url = profile.avatar_url.as_ref().and_then(Personal::known).map(|it| it.0.clone());
 }
@@ -110,8 +110,8 @@ pub(crate) fn project<'e>(
                     .known()
                     .map_or_else(|| format!("{}@erased.invalid", event.stream_id), |email| email.as_str().to_owned()),
                 password_hash: hash(it.password_hash.as_ref()),
-                first_name: String::new(),
-                last_name: String::new(),
+                first_name: None,
+                last_name: None,
                 phone: None,
                 avatar_url: None,
                 role_id: it.role_id.into(),

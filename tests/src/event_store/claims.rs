@@ -14,6 +14,7 @@ on_every_log!(
     a_refused_claim_leaves_nothing,
     a_shared_key_has_any_number_of_owners,
     the_number_of_owners_is_guarded,
+    the_owner_of_a_unique_key_is_guarded,
     scopes_are_apart,
 );
 
@@ -115,6 +116,20 @@ async fn the_number_of_owners_is_guarded(log: Log) {
     log.append(relying(1)).await.expect("one");
     assert!(matches!(log.append(relying(1)).await, Err(AppendError::GuardFailed)));
     assert_eq!(owners(&log, "birth-date", "1980").await.len(), 2);
+}
+
+async fn the_owner_of_a_unique_key_is_guarded(log: Log) {
+    let (ann, ben) = (id(), id());
+    let relying = |count| {
+        let guard = Guard::Owners { scope: "email", key: "a".to_owned(), count };
+        Append { guards: vec![guard], ..claiming(id(), []) }
+    };
+    log.append(relying(0)).await.expect("nobody yet");
+    log.append(claiming(ann, [take("a", ann)])).await.expect("taken");
+    assert!(matches!(log.append(relying(0)).await, Err(AppendError::GuardFailed)));
+    log.append(relying(1)).await.expect("one");
+    log.append(claiming(ben, [share("1980", ben)])).await.expect("another key");
+    log.append(relying(1)).await.expect("still one");
 }
 
 async fn scopes_are_apart(log: Log) {

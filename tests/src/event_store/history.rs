@@ -2,14 +2,25 @@ use hims_event_store::verify::{Broken, verify};
 use hims_event_store::{Append, NewEvent, StoreError, StreamAppend, Upcasters};
 use serde_json::{Value, json};
 
-use super::fixture::{Event, Log, begin, event, id, on_every_log};
+use super::fixture::{Event, Log, at, begin, event, id, on_every_log};
 
 on_every_log!(
     the_chain_is_checked_from_any_position_on,
     an_unknown_event_type_is_readable_as_it_stands,
     an_event_without_content_is_an_empty_object,
     the_circumstances_are_kept,
+    the_versions_of_streams_are_asked_at_once,
 );
+
+async fn the_versions_of_streams_are_asked_at_once(log: Log) {
+    let (one, two, nothing) = (id(), id(), id());
+    log.append(begin(one)).await.expect("appended");
+    log.append(begin(two)).await.expect("appended");
+    log.append(at(two, 1)).await.expect("appended");
+    let versions = log.store().versions(&[two, nothing, one, two]).await.expect("versions");
+    assert_eq!(versions, [(one, 1), (two, 2)].into());
+    assert!(log.store().versions(&[]).await.expect("versions").is_empty());
+}
 
 async fn the_chain_is_checked_from_any_position_on(log: Log) {
     for _ in 0..10 {

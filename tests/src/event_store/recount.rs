@@ -59,7 +59,7 @@ async fn claims_that_are_as_the_events_say_do_not_differ(log: Log) {
     for key in ["a", "bb", "ccc"] {
         named(&log, key, held(key, Uuid::nil())).await.expect("claimed");
     }
-    let report = log.store().compare_claims(&claims_of).await.expect("compared");
+    let report = log.store().compare_claims(&claims_of, &|_| {}).await.expect("compared");
     assert_eq!((report.streams, report.skipped, report.differing), (3, 0, 0), "{report:?}");
 }
 
@@ -68,7 +68,7 @@ async fn what_is_missing_and_what_is_too_much_is_found(log: Log) {
     let lacking = named(&log, "a", [letter, time]).await.expect("claimed");
     let [_, letter, time] = held("bb", Uuid::nil());
     let greedy = named(&log, "bb", [name, letter, time]).await.expect("claimed");
-    let report = log.store().compare_claims(&claims_of).await.expect("compared");
+    let report = log.store().compare_claims(&claims_of, &|_| {}).await.expect("compared");
     let difference = |owner, is_missing| ClaimDifference { set: "name".to_owned(), owner, is_missing };
     let mut expected = [difference(lacking, true), difference(greedy, true), difference(greedy, false)];
     expected.sort();
@@ -79,8 +79,8 @@ async fn claims_are_made_anew_from_the_events(log: Log) {
     let none = named(&log, "a", []).await.expect("no claim");
     let [name, ..] = held("zz", Uuid::nil());
     named(&log, "bb", [name]).await.expect("another claim");
-    assert_eq!(log.store().compare_claims(&claims_of).await.expect("compared").differing, 7);
-    let mended = log.store().mend_claims(&claims_of, note()).await.expect("mended");
+    assert_eq!(log.store().compare_claims(&claims_of, &|_| {}).await.expect("compared").differing, 7);
+    let mended = log.store().mend_claims(&claims_of, note(), &|_| {}).await.expect("mended");
     assert_eq!((mended.streams, mended.differing), (2, 0), "{mended:?}");
     // The head has moved, so that no append that relied on the former claims can be written.
     assert_eq!(log.proved_length().await, 3);
@@ -97,7 +97,7 @@ async fn claims_are_made_anew_from_the_events(log: Log) {
 
 async fn a_key_that_two_streams_hold_goes_to_one_of_them(log: Log) {
     let both = [named(&log, "a", []).await.expect("one"), named(&log, "a", []).await.expect("another")];
-    let mended = log.store().mend_claims(&claims_of, note()).await.expect("mended");
+    let mended = log.store().mend_claims(&claims_of, note(), &|_| {}).await.expect("mended");
     let owners = log.store().owners("name", "a").await.expect("owners");
     assert!(owners.len() == 1 && both.contains(&owners[0]), "{owners:?}");
     // The stream that came second lacks the unique key and the booked minute; the shared key is held by both streams.

@@ -16,7 +16,7 @@ use super::process::hims;
 async fn after_every_command_the_claims_are_as_the_log_says() {
     let hospital = Hospital::start().await;
     everything(&hospital).await;
-    let report = hospital.node.store.compare_claims(&claims_of).await.expect("compared");
+    let report = hospital.node.store.compare_claims(&claims_of, &|_| {}).await.expect("compared");
     assert!(report.streams > 50, "{report:?}");
     assert_eq!((report.skipped, report.differing), (0, 0), "{report:?}");
 }

@@ -8,7 +8,7 @@ use super::Client;
 pub(crate) const PASSWORD: &str = "demo-hims-2026";
 
 fn id(kind: u16, number: u16) -> String {
-    format!("de30000{kind}-0000-8000-8000-{number:012x}")
+    format!("de30{kind:04x}-0000-8000-8000-{number:012x}")
 }
 
 pub(crate) fn department(number: u16) -> String {
@@ -33,6 +33,10 @@ pub(crate) fn lot(medication: u16, nth: u16) -> String {
 /// The demo's appointment with a patient, 1 to 4.
 pub(crate) fn visit(patient: u16) -> String {
     id(7, patient)
+}
+
+pub(crate) fn payer(number: u16) -> String {
+    id(0x20, number)
 }
 
 /// The numbers of the doctor and the nurse among the demo's users, for [`user`].
@@ -64,7 +68,7 @@ pub(crate) fn person(first_name: &str, last_name: &str, number: u32) -> Value {
     let born = NaiveDate::from_ymd_opt(1979, 4, 22).expect("a day") + Days::new(u64::from(number));
     json!({
         "first_name": first_name, "last_name": last_name, "date_of_birth": born, "gender": "female",
-        "ssn": format!("987-65-{number:04}"), "phone_primary": "555-415-3084", "city": "Hinterzarten",
+        "ssn": format!("123-65-{:04}", number + 1), "phone_primary": "555-415-3084", "city": "Hinterzarten",
     })
 }
 
@@ -115,7 +119,7 @@ pub(crate) async fn busy_day(nobody: &Client) -> String {
         json!({"patient_id": patient_id, "allergen_type": "drug", "allergen_name": "Codeine", "severity": "mild"});
     doctor.did("record-allergy", allergy).await;
     let prescription_id = doctor.did("write-prescription", prescription(&patient_id, 2, "12.5", "tablet")).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id})).await;
     let changed = json!({"patient_id": patient_id, "city": "Freiburg", "email": "zuzanna@example.org"});
     reception.did("change-patient-demographics", changed).await;

@@ -85,10 +85,17 @@ async fn a_body_that_does_not_arrive_is_408() {
 async fn a_head_that_cannot_be_read_is_a_problem_too() {
     let hospital = Hospital::start().await;
     let many = "x: y\r\n".repeat(100);
+    let post = "POST /api/v1/sessions HTTP/1.1\r\nhost: hims\r\n";
     for (head, status, code) in [
         ("NONSENSE\r\n\r\n".to_owned(), 400, "malformed-http"),
         ("GET /health/live HTTP/1.1\r\nhost: hims\r\nb\u{1}d: x\r\n\r\n".to_owned(), 400, "malformed-http"),
         (format!("GET /health/live HTTP/1.1\r\nhost: hims\r\n{many}\r\n"), 431, "head-too-large"),
+        (format!("GET /{} HTTP/1.1\r\nhost: hims\r\n\r\n", "a".repeat(70_000)), 414, "address-too-long"),
+        (format!("GET /{}", "a".repeat(140_000)), 414, "address-too-long"),
+        ("GET /health/live HTTP/2.0\r\nhost: hims\r\n\r\n".to_owned(), 505, "http-version-not-supported"),
+        (format!("{post}transfer-encoding: gzip, chunked\r\n\r\n"), 501, "not-implemented"),
+        ("BREW /health/live HTTP/1.1\r\nhost: hims\r\n\r\n".to_owned(), 501, "not-implemented"),
+        (format!("{post}connection: close\r\n\r\n").replace("POST", "PUT"), 405, "method-not-allowed"),
     ] {
         let answer = exchange(&hospital, &head).await;
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
@@ -113,10 +120,14 @@ async fn a_login_has_a_small_body() {
 async fn an_error_is_short_and_repeats_no_value() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
-    let many: Map<String, Value> = (0..30_000).map(|number| (format!("unknown_{number}"), json!(1))).collect();
-    let answer = admin.command("register-patient", Value::Object(many)).await;
+    let many = |count| (0..count).map(|number| (format!("unknown_{number}"), json!(1))).collect::<Map<_, _>>();
+    let answer = admin.command("register-patient", Value::Object(many(1_000))).await;
     answer.problem(400, "malformed-request");
     assert!(answer.text.len() < 64 * 1024, "{}", answer.text.len());
+    let findings = json!({"consultation_id": uuid::Uuid::from_u128(1), "review_of_systems": many(1_001)});
+    for body in [findings, Value::Object(many(30_000))] {
+        admin.command("record-findings", body).await.problem(400, "list-too-long");
+    }
     let named = admin.command("register-patient", json!({"Zuzanna Kowalczyk": "Zuzanna"})).await;
     named.problem(400, "malformed-request");
     let asked = admin.get("patients?Zuzanna%20Kowalczyk=1").await;
@@ -254,7 +265,7 @@ async fn a_user_whose_commands_are_refused_too_often_is_429() {
 
 #[tokio::test]
 async fn only_a_password_that_was_compared_counts_as_a_guess() {
-    let hospital = Hospital::start_with(|settings| settings.logins_per_minute = 1).await;
+    let hospital = Hospital::start_with(|settings| settings.free_wrong_passwords = 1).await;
     let nobody = hospital.nobody();
     for body in ["{}", "not json", r#"{"email": 1, "password": "x"}"#] {
         assert_eq!(send(&nobody, "/api/v1/sessions", &[JSON], body).await.status, 400);
@@ -299,7 +310,7 @@ async fn a_proxy_is_believed_only_if_it_is_trusted() {
 #[tokio::test]
 async fn clients_behind_a_trusted_proxy_are_limited_one_by_one() {
     let hospital = Hospital::start_with(|settings| {
-        settings.logins_per_minute = 2;
+        settings.free_wrong_passwords = 2;
         settings.trusted_proxies = "127.0.0.0/8".parse().expect("a network");
     })
     .await;

@@ -5,6 +5,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::consultations::every_part;
 use super::demo::{self, DOCTOR, appointment, at, busy_day, department, early, medication, person, prescription, user};
 use super::{Client, Hospital};
 
@@ -18,12 +19,17 @@ pub(crate) async fn everything(hospital: &Hospital) {
     people(hospital).await;
     places(&hospital.login("admin").await).await;
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
+    every_part(&hospital.login("doctor").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
     super::scheduling::everything(hospital, &patient_id).await;
+    super::insurance::everything(hospital, &patient_id).await;
+    super::merging::everything(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;
     record(hospital, "appointment", &missed, "marked_no_show", json!({})).await;
+    let mistaken = json!({"appointment_id": missed, "reason": "sat in the other waiting room"});
+    reception.did("undo-appointment-no-show", mistaken).await;
     let session = reception.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     record(hospital, "session", &session, "renewed", json!({"idle_expires_at": at(1, 0)})).await;
     let repeated = json!({"command": "schedule-appointment", "code": "double-booking", "count": 3,
@@ -92,7 +98,9 @@ async fn places(admin: &Client) {
     admin.did("change-room", json!({"room_id": room_id, "name": "Magnet", "department_id": department(1)})).await;
     admin.did("suspend-room", json!({"room_id": room_id, "reason": "painted"})).await;
     admin.did("reactivate-room", json!({"room_id": room_id})).await;
-    admin.did("close-department", json!({"department_id": department_id})).await;
+    for command in ["close-department", "reopen-department", "close-department"] {
+        admin.did(command, json!({"department_id": department_id})).await;
+    }
 }
 
 async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
@@ -110,6 +118,12 @@ async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
     let mistaken = json!({"appointment_id": seen, "reason": "somebody else had come"});
     reception.did("undo-appointment-check-in", mistaken).await;
     reception.did("check-in-appointment", early(&seen)).await;
+    reception.did("start-appointment", json!({"appointment_id": seen})).await;
+    let mistaken = json!({"appointment_id": seen, "reason": "still in the waiting room"});
+    reception.did("undo-appointment-start", mistaken).await;
+    let begun = doctor.did("start-consultation", json!({"patient_id": patient_id, "appointment_id": seen})).await;
+    let mistaken = json!({"consultation_id": begun, "reason": "the chart of another patient was open"});
+    doctor.did("undo-consultation-start", mistaken).await;
     for command in ["start-appointment", "complete-appointment"] {
         reception.did(command, json!({"appointment_id": seen})).await;
     }
@@ -149,6 +163,8 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     let of_lot = json!({"medication_lot_id": lot_id, "reason": "a letter of the maker"});
     pharmacist.did("quarantine-medication-lot", of_lot.clone()).await;
     pharmacist.did("release-medication-lot", json!({"medication_lot_id": lot_id})).await;
+    pharmacist.did("recall-medication-lot", of_lot.clone()).await;
+    pharmacist.did("revoke-medication-lot-recall", of_lot.clone()).await;
     pharmacist.did("recall-medication-lot", of_lot).await;
     let mut two = prescription(patient_id, 2, "5", "tablet");
     let mut other = two["items"][0].clone();
@@ -156,12 +172,14 @@ async fn pharmacy(hospital: &Hospital, patient_id: &str) {
     other["quantity_unit"] = json!("capsule");
     two["items"].as_array_mut().expect("items").push(other);
     let prescription_id = doctor.did("write-prescription", two).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     pharmacist.did("mark-prescription-ready", json!({"prescription_id": prescription_id})).await;
+    let mistaken = json!({"prescription_id": prescription_id, "reason": "a box is missing"});
+    pharmacist.did("undo-prescription-ready", mistaken).await;
     doctor.did("cancel-prescription", json!({"prescription_id": prescription_id, "reason": "better"})).await;
     overriding(&doctor, &pharmacist, patient_id).await;
     let elsewhere = doctor.did("write-prescription", prescription(patient_id, 2, "5", "tablet")).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": elsewhere})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": elsewhere})).await;
     pharmacist.did("record-external-dispensing", json!({"prescription_id": elsewhere})).await;
 }
 
@@ -181,13 +199,20 @@ async fn overriding(doctor: &Client, pharmacist: &Client, patient_id: &str) {
     let mut written = prescription(patient_id, 2, "5", "Tablets");
     written["items"][0]["override_reason"] = json!("no other drug helps");
     let prescription_id = doctor.did("write-prescription", written).await;
-    pharmacist.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescription_id})).await;
     let lines = pharmacist.items(&format!("prescription-items?prescription_id={prescription_id}")).await;
     for (name, quantity) in [("Coumarins", "2"), ("Vitamin K antagonists", "3")] {
         allergies.push(allergic(name).await);
         let item = json!({"item_id": lines[0]["id"], "quantity": quantity, "override_reason": "the doctor was asked"});
         pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id, "items": [item]})).await;
     }
+    // A part is taken back and dispensed again, and then everything is taken back.
+    let taken_back =
+        |items: Value| json!({"prescription_id": prescription_id, "items": items, "reason": "not fetched"});
+    let part = json!([{"item_id": lines[0]["id"], "quantity": "1.5"}]);
+    pharmacist.did("reverse-dispensing", taken_back(part)).await;
+    pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id})).await;
+    pharmacist.did("reverse-dispensing", taken_back(Value::Null)).await;
     for allergy_id in allergies {
         let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": "tested"});
         doctor.did("retire-allergy", retired).await;

@@ -35,7 +35,7 @@ impl Hospital {
             bind: ([127, 0, 0, 1], 0).into(),
             database_url: Some(database.options.to_url_lossy().into()),
             master_key_file: Some(key_file(&folder)),
-            logins_per_minute: 10_000,
+            free_wrong_passwords: 10_000,
             read_connections: 6,
             workers: Some(2),
             ..Settings::default()

@@ -203,6 +203,8 @@ async fn a_paused_database_gives_everybody_an_answer_within_ten_seconds() {
     // A command says what is known: that it was not recorded, or that nobody knows.
     let told = answers[0].0.json();
     assert!(["unavailable", "outcome-unknown"].contains(&told["code"].as_str().expect("a code")), "{told}");
+    let login = &answers[7].0;
+    assert!(!login.text.contains("Idempotency-Key") && login.text.contains("session"), "{login:?}");
     live(&reception).await;
     drop(paused);
     until_ready(&reception).await;

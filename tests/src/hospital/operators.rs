@@ -3,6 +3,8 @@
 
 use std::process::Output;
 
+use hims_projections::migrations::{self, Loss};
+use hims_projections::presence::Alone;
 use serde_json::json;
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -115,14 +117,15 @@ async fn a_forged_snapshot_is_not_used_and_what_is_forged_beside_the_log_is_foun
 
 #[tokio::test]
 async fn the_log_is_not_taken_back_while_it_holds_events() {
-    let hospital = Hospital::start().await;
+    let mut hospital = Hospital::start().await;
+    hospital.node.end();
     for steps in ["all", "1000"] {
         let refused = hims_on(&hospital, &["migrate", "down", steps]);
         assert_failed(&refused);
         assert!(text(&refused.stderr).contains("--delete-all-events"), "{refused:?}");
     }
-    let head = hospital.node.store.current_head().await.expect("the log is there");
-    assert!(head > 0);
+    let events = super::tables::count(hospital.owner(), "log.events").await;
+    assert!(events > 0);
     let database = empty_database().await;
     let folder = scratch("operators");
     let migrate = |arguments: &[&str]| {
@@ -132,6 +135,60 @@ async fn the_log_is_not_taken_back_while_it_holds_events() {
     migrate(&["up"]);
     migrate(&["down", "all", "--delete-all-events"]);
 }
+
+#[tokio::test]
+async fn no_migration_is_taken_back_beside_a_server() {
+    let mut hospital = Hospital::start().await;
+    hospital.settle().await;
+    let other = hospital.another_node().await;
+    for (running, ends) in [(2, Some(other)), (1, None)] {
+        for steps in ["1", "all"] {
+            let refused = hims_on(&hospital, &["migrate", "down", steps, "--delete-all-events"]);
+            assert_failed(&refused);
+            let told = format!("other programs of hims work with this database ({running})");
+            assert!(text(&refused.stderr).contains(&told), "{refused:?}");
+        }
+        drop(ends);
+    }
+    assert_eq!(super::releases::ready(&hospital.nobody()).await.status, 200, "nothing was taken back");
+    hospital.node.end();
+    let down = hims_on(&hospital, &["migrate", "down", "2"]);
+    assert_eq!(down.status.code(), Some(0), "{down:?}");
+}
+
+#[tokio::test]
+async fn no_program_starts_while_migrations_are_taken_back() {
+    let mut hospital = Hospital::start().await;
+    hospital.node.end();
+    let alone = Alone::claim(&hospital.database.migrator()).await.expect("nobody else is there");
+    let started = hospital.another_node();
+    tokio::pin!(started);
+    tokio::select! {
+        biased;
+        _ = &mut started => panic!("the node started"),
+        () = super::releases::until(async || super::releases::ask::<i64>(&hospital, WAITING).await > 0) => {}
+    }
+    alone.end().await;
+    let node = started.await;
+    assert!(Alone::claim(&hospital.database.migrator()).await.is_err(), "the node works with the database");
+    drop(node);
+    Alone::claim(&hospital.database.migrator()).await.expect("the node is gone").end().await;
+}
+
+#[tokio::test]
+async fn a_server_without_its_migrations_names_what_is_missing() {
+    let hospital = Hospital::start().await;
+    hospital.settle().await;
+    // Somebody takes back everything in another way than by the program.
+    migrations::down(&hospital.database.migrator(), None, Loss::AllEvents).await.expect("down");
+    let told = super::releases::assert_unfit(&hospital.nobody(), "migrations-not-applied").await;
+    let missing: Vec<_> = told["missing"].as_array().expect("a list").iter().filter_map(|it| it.as_str()).collect();
+    assert!(missing.contains(&"0001 log") && missing.contains(&"0008 read pharmacy"), "{missing:?}");
+}
+
+/// The programs that have asked for the lock of all programs, and do not have it.
+const WAITING: &str = "select count(*) from pg_stat_activity
+    where datname = current_database() and query like '%pg_try_advisory_lock_shared%' and pid <> pg_backend_pid()";
 
 #[tokio::test]
 async fn the_server_starts_only_on_a_migrated_database_when_its_login_may_not_migrate() {

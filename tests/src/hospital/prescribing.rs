@@ -109,6 +109,31 @@ async fn an_allergy_that_becomes_known_later_stops_the_pharmacy() {
     assert_eq!((&row["status"], &row["dispensing_override_reason"]), (&json!("dispensed"), &json!(REASON)));
 }
 
+#[tokio::test]
+async fn an_allergy_that_has_become_more_severe_is_asked_about_again() {
+    let ward = Ward::open().await;
+    let mild = hims_testing::patched(ward.allergy("Warfarin"), json!({"severity": "mild"}));
+    ward.doctor.did("record-allergy", mild).await;
+    let silent = overriding(&ward.patient_id, 2, "tablet");
+    let silent = hims_testing::patched(silent["items"][0].clone(), json!({"override_reason": ". . . . . . ."}));
+    let body = json!({"patient_id": ward.patient_id, "items": [silent]});
+    let refused = ward.doctor.command("write-prescription", body).await;
+    refused.problem_at(422, "invalid-fields", "/items/0/override_reason");
+    let prescription_id = ward.prescribed(overriding(&ward.patient_id, 2, "tablet")).await;
+    let allergies = ward.doctor.items(&format!("patient-allergies?patient_id={}", ward.patient_id)).await;
+    let severe = json!({"patient_id": ward.patient_id, "allergy_id": allergies[0]["id"], "severity": "severe"});
+    ward.doctor.did("change-allergy", severe).await;
+    let body = json!({ "prescription_id": prescription_id });
+    for command in ["dispense-prescription", "record-external-dispensing"] {
+        let refused = ward.pharmacist.command(command, body.clone()).await;
+        refused.problem_at(409, "needs-override", "/override_reason");
+    }
+    let reasoned = hims_testing::patched(body, json!({ "override_reason": REASON }));
+    ward.pharmacist.did("record-external-dispensing", reasoned).await;
+    let row = &ward.items(&prescription_id).await[0];
+    assert_eq!((&row["status"], &row["dispensing_override_reason"]), (&json!("dispensed"), &json!(REASON)));
+}
+
 /// Whoever comes first: a prescription that was written after the allergy was recorded would have been refused.
 #[tokio::test]
 async fn an_allergy_that_is_recorded_at_the_same_moment_is_not_missed() {
@@ -187,7 +212,11 @@ async fn an_empty_list_gives_out_nothing() {
     assert_eq!(ward.items(&prescription_id).await[0]["quantity_dispensed"], 0.0);
     let nobody = json!({"patient_id": ward.patient_id, "items": []});
     ward.doctor.command("write-prescription", nobody).await.problem_at(422, "no-items", "/items");
-    ward.pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id, "items": null})).await;
+    // Somebody may take null for an empty list, and an absent list stands for everything.
+    let null = json!({"prescription_id": prescription_id, "items": null});
+    ward.pharmacist.command("dispense-prescription", null).await.problem_at(400, "malformed-request", "/items");
+    assert_eq!(ward.items(&prescription_id).await[0]["quantity_dispensed"], 0.0);
+    ward.pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id})).await;
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ impl Process {
     pub(crate) fn start_with(data_dir: &Path, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let mut command = hims();
         command.args(["serve", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(arguments);
-        command.env("HIMS_LOGINS_PER_MINUTE", "10000").env("RUST_LOG", "off");
+        command.env("HIMS_FREE_WRONG_PASSWORDS", "10000").env("RUST_LOG", "off");
         change(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stdout.take().expect("standard output")).lines();

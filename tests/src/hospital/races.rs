@@ -144,7 +144,7 @@ async fn one_of_sixteen_gets_the_record_number_and_the_others_get_others() {
     }
     assert!(draws.load(Ordering::SeqCst) > u64::from(SAME), "no caller had to draw again");
     hospital.settle().await;
-    assert_eq!(count(hospital.owner(), "(select distinct mrn from patients) as numbers").await, 8 + 16);
+    assert_eq!(count(hospital.owner(), "(select distinct mrn from patients) as numbers").await, 9 + 16);
 }
 
 #[tokio::test]

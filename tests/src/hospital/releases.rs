@@ -21,7 +21,7 @@ use crate::support::{Proxy, pool_as, scratch};
 /// Turns the read tables into those of an older release, without vital signs and without who entered a patient. The
 /// views of the policies do not look at vital signs either.
 const OLDER: &str = "update hims.projection_checkpoint set form = '1.1.older';
-    create or replace view hims.assigned_patients as select null::uuid as patient_id where false;
+    create or replace view hims.visiting_patients as select null::uuid as patient_id where false;
     create or replace view hims.treating_users as select null::uuid as user_id where false;
     drop table hims.vital_signs; alter table hims.patients drop column created_by";
 

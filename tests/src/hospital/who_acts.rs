@@ -51,11 +51,57 @@ async fn staff_are_patients_too() {
     hospital.login("doctor").await.did("write-prescription", written).await;
 }
 
+/// Commands that only move a status treat as well.
+#[tokio::test]
+async fn nobody_moves_their_own_treatment() {
+    let hospital = Hospital::start().await;
+    let (admin, doctor) = (hospital.login("admin").await, hospital.login("doctor").await);
+    let visit = doctor.did("start-consultation", json!({"patient_id": patient(5)})).await;
+    let written = doctor.did("write-prescription", demo::prescription(&patient(5), 2, "10", "tablet")).await;
+    admin.did("link-user-to-patient", json!({"user_id": user(DOCTOR), "patient_id": patient(5)})).await;
+    let doctor = hospital.login("doctor").await;
+    let moves = [
+        ("send-prescription-to-pharmacy", json!({ "prescription_id": written })),
+        ("cancel-prescription", json!({"prescription_id": written, "reason": "not needed"})),
+        ("cancel-consultation", json!({"consultation_id": visit, "reason": "called away"})),
+        ("complete-consultation", json!({ "consultation_id": visit })),
+    ];
+    for (command, body) in moves.clone() {
+        doctor.command(command, body).await.problem(422, "treating-oneself");
+    }
+    admin.did("unlink-user-from-patient", json!({"user_id": user(DOCTOR)})).await;
+    let doctor = hospital.login("doctor").await;
+    for (command, body) in moves.into_iter().take(3) {
+        doctor.did(command, body).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_sent_does_not_concern_the_pharmacy() {
+    let hospital = Hospital::start().await;
+    let (doctor, pharmacist) = (hospital.login("doctor").await, hospital.login("pharmacist").await);
+    let written = doctor.did("write-prescription", demo::prescription(&patient(6), 2, "10", "tablet")).await;
+    let of_prescription = json!({ "prescription_id": written });
+    let cancel = json!({"prescription_id": written, "reason": "not needed"});
+    for (command, body) in [
+        ("send-prescription-to-pharmacy", of_prescription.clone()),
+        ("mark-prescription-ready", of_prescription.clone()),
+        ("dispense-prescription", of_prescription.clone()),
+        ("record-external-dispensing", of_prescription.clone()),
+        ("cancel-prescription", cancel.clone()),
+    ] {
+        pharmacist.command(command, body).await.problem(404, "not-found");
+    }
+    doctor.did("send-prescription-to-pharmacy", of_prescription).await;
+    pharmacist.did("cancel-prescription", cancel).await;
+}
+
 #[tokio::test]
 async fn nobody_changes_somebody_with_more_rights() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
-    let permissions = json!({"update": ["users", "own_profile"], "delete": ["users"]});
+    // Whoever links a login to a patient must be able to read patients.
+    let permissions = json!({"read": ["all_patients"], "update": ["users", "own_profile"], "delete": ["users"]});
     let role = json!({"name": "clerk", "display_name": "Clerk", "permissions": permissions});
     let role_id = admin.did("define-role", role).await;
     let mut people = Vec::new();

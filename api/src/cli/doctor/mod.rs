@@ -5,12 +5,18 @@ mod database;
 mod machine;
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+use hims_event_store::bounded::within;
 
 use super::log::complain;
 use super::{Failure, say};
 use crate::database::Database;
 use crate::hospital::key_of;
 use crate::{Purpose, Settings};
+
+/// How long looking at the database may take: catalogues and settings, no table as a whole.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// What was found about one subject.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +79,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
                 found.fine(format!("database: while the server runs, reach it with `psql -h {folder} -U hims hims`"));
             }
             let pool = opened.owner();
-            if let Err(error) = database::examine(&pool, key, &mut found).await {
+            if let Err(error) = within(LOOK, database::examine(&pool, key, &mut found)).await {
                 found.fault(format!("database: it does not answer: {error}"));
             }
             pool.close().await;

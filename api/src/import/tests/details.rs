@@ -53,6 +53,33 @@ async fn one_of_each_stands_in_the_record_as_it_was() {
 }
 
 #[tokio::test]
+async fn organizations_that_are_part_of_each_other_are_part_of_none() {
+    let part_of = |id: &str, whole: &str| {
+        let whole = json!({ "reference": format!("Organization/{whole}") });
+        json!({ "resourceType": "Organization", "id": id, "name": format!("Ward {id}"), "partOf": whole })
+    };
+    let mut organizations = vec![
+        part_of("a", "b"),
+        part_of("b", "c"),
+        part_of("c", "a"),
+        part_of("d", "a"),
+        part_of("e", "d"),
+        part_of("f", "f"),
+    ];
+    for _ in 0..3 {
+        let hospital = Hospital::empty().await;
+        let summary = hospital.import_resources(organizations.clone()).await;
+        assert_eq!((summary.of("Organization").imported, summary.of("Organization").skipped()), (6, 0));
+        assert_eq!(summary.left_out, BTreeMap::from([("Organization.partOf (in a circle)".to_owned(), 4)]));
+        for (id, whole) in [("a", None), ("b", None), ("c", None), ("d", Some("a")), ("e", Some("d")), ("f", None)] {
+            let ward: Department = hospital.state(&id_of("Organization", id).to_string()).await;
+            assert_eq!(ward.details.parent_id.map(|it| it.0), whole.map(|it| id_of("Organization", it)), "{id}");
+        }
+        organizations.rotate_left(2);
+    }
+}
+
+#[tokio::test]
 async fn observations_of_one_moment_are_one_row_and_fractions_are_rounded_half_to_even() {
     let hospital = Hospital::empty().await;
     let measured = [

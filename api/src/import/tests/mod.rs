@@ -17,6 +17,7 @@ mod details;
 mod drugs;
 mod forms;
 mod identity;
+mod insurance;
 mod loss;
 mod meaning;
 mod names;

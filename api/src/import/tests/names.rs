@@ -2,7 +2,8 @@
 
 use hims_domain::Personal;
 use hims_domain::patient::{BirthDatePrecision, Demographics, Patient};
-use hims_domain::values::Text;
+use hims_domain::user::User;
+use hims_domain::values::Name;
 
 use super::*;
 
@@ -13,7 +14,7 @@ async fn imported(changes: Value) -> (Demographics, Summary) {
     (hospital.only::<Patient>().await.demographics, summary)
 }
 
-fn text<const MAX: usize>(name: Option<Personal<Text<MAX>>>) -> Option<String> {
+fn text(name: Option<Personal<Name<100>>>) -> Option<String> {
     name.map(|it| it.known().unwrap().as_str().to_owned())
 }
 
@@ -42,6 +43,33 @@ async fn a_whole_name_wins_over_an_official_name_of_one_part() {
         json!([{ "use": "official", "given": ["Kenzi"] }, { "use": "usual", "given": ["Ken"], "family": "Smith" }]);
     let (it, _) = imported(json!({ "name": names })).await;
     assert_eq!((text(it.first_name), text(it.last_name)), (Some("Ken".to_owned()), Some("Smith".to_owned())));
+}
+
+#[tokio::test]
+async fn a_practitioner_may_have_one_name_and_stays_the_same_user() {
+    for (name, first, last) in
+        [(json!({ "text": "Suharto" }), None, Some("Suharto")), (json!({ "given": ["Ann"] }), Some("Ann"), None)]
+    {
+        let hospital = Hospital::empty().await;
+        let of_one_name = but(practitioner(), json!({ "name": [name] }));
+        assert_eq!(hospital.import_resources([of_one_name.clone()]).await.of("Practitioner").imported, 1, "{name}");
+        let profile = hospital.only::<User>().await.profile;
+        let owned = |name: Option<&str>| name.map(str::to_owned);
+        assert_eq!((text(profile.first_name), text(profile.last_name)), (owned(first), owned(last)), "{name}");
+        assert_eq!(hospital.import_resources([of_one_name]).await.of("Practitioner").already_there, 1, "{name}");
+        let somebody_else = but(practitioner(), json!({ "name": [{ "family": "Bono" }] }));
+        assert_eq!(hospital.import_resources([somebody_else]).await.of("Practitioner").skipped(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_is_never_issued_is_no_social_security_number() {
+    let with =
+        |number: &str| json!({ "identifier": [{ "system": "http://hl7.org/fhir/sid/us-ssn", "value": number }] });
+    let (it, summary) = imported(with("123-45-6789")).await;
+    assert!(it.ssn.is_some() && summary.left_out.is_empty());
+    let (it, summary) = imported(with("999-45-6789")).await;
+    assert_eq!((it.ssn, summary.left_out.get("Patient.identifier")), (None, Some(&1)));
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn a_contained_practitioner_is_a_user_or_the_practitioner_with_the_same_id
     let hospital = Hospital::empty().await;
     hospital.import_resources([patient(), but(encounter(), inside(&json!([])))]).await;
     let user: User = hospital.only().await;
-    assert_eq!(user.profile.last_name.known().unwrap().as_str(), "Inside");
+    assert_eq!(user.profile.last_name.unwrap().known().unwrap().as_str(), "Inside");
     let known = but(practitioner(), json!({ "identifier": number }));
     assert_eq!(seen_by(vec![patient(), known, but(encounter(), inside(&number))]).await.0, house());
 }

@@ -23,8 +23,10 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
     let expected = [
         ("consultation", 217),
         ("department", 102),
+        ("insurance_policy", 14),
         ("medication", 25),
         ("patient", 12),
+        ("payer", 3),
         ("prescription", 60),
         ("user", 103),
         ("vital_signs", 109),
@@ -66,6 +68,7 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
     assert_eq!(count("patient.allergy_recorded"), 12);
     assert_eq!(count("consultation.completed"), 217);
     assert_eq!(count("prescription.cancelled"), 46);
+    assert_eq!(count("insurance_policy.verified"), 14);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use hims_domain::patient::Patient;
-use hims_domain::{Aggregate as _, DomainEvent};
+use hims_domain::{Aggregate as _, DomainEvent, ID_RULE, read_id};
 use hims_event_store::{Actor, Position, Recorded, Wanted};
 use uuid::Uuid;
 
@@ -41,19 +41,18 @@ impl Concerned {
 
 impl Filters {
     pub(super) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let uuid = |text: &str| Uuid::try_parse(text).ok();
         let one_of = |codes: &[&str]| format!("one of {}", codes.join(", "));
         let (streams, types) = (DomainEvent::STREAMS, DomainEvent::types());
         Ok(Self {
             after: parameters.take("after", "a position", |it| it.parse().ok())?,
-            stream_id: parameters.take("stream_id", "a UUID", uuid)?,
+            stream_id: parameters.take("stream_id", ID_RULE, read_id)?,
             // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
             stream_type: parameters.take("stream_type", &one_of(streams), |it| {
                 Some(it.replace('-', "_")).filter(|it| streams.contains(&it.as_str()))
             })?,
             event_type: parameters.take("type", &one_of(types), |it| types.contains(&it).then(|| it.to_owned()))?,
-            patient_id: parameters.take("patient_id", "a UUID", uuid)?,
-            actor_id: parameters.take("actor_id", "a UUID", uuid)?,
+            patient_id: parameters.take("patient_id", ID_RULE, read_id)?,
+            actor_id: parameters.take("actor_id", ID_RULE, read_id)?,
             from: parameters.take_instant("from")?,
             to: parameters.take_up_to("to")?,
         })

@@ -6,10 +6,12 @@ use std::time::Duration;
 use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::stream;
+use hims_commands::Share;
 use hims_domain::permission::Read;
 use hims_event_store::{Position, Wanted};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use super::filters::{Concerned, Filters};
 use super::{authorise, read_as};
@@ -18,7 +20,7 @@ use crate::feed::{Fed, Place};
 use crate::problem::Problem;
 use crate::routes::caller::LoggedIn;
 use crate::routes::evenly::evenly;
-use crate::routes::limits::{Limits, OpenStream};
+use crate::routes::limits::Limits;
 use crate::routes::parameters::Parameters;
 
 /// How often an event stream without new events sends a sign of life.
@@ -46,10 +48,10 @@ pub(crate) async fn follow(
         (None, Some(after)) => after,
         (None, None) => *hospital.store.head().borrow(),
     };
-    let open = limits.streams.open(logged_in.caller.session_id.unwrap_or_default())?;
+    let share = limits.streams.take(logged_in.caller.session_id.unwrap_or_default(), hospital.executor.now())?;
     let in_the_log = wanted.in_the_log(0);
     let follower =
-        Follower { hospital, logged_in, wanted, in_the_log, after, place: None, unsent: Vec::new(), _open: open };
+        Follower { hospital, logged_in, wanted, in_the_log, after, place: None, unsent: Vec::new(), _share: share };
     let frames = stream::unfold(follower, |mut follower| async {
         match follower.next().await {
             Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
@@ -81,7 +83,8 @@ struct Follower {
     place: Option<Place>,
     /// Events that wait until the read tables, which decide who may read the events, have reached them.
     unsent: Vec<Arc<Fed>>,
-    _open: OpenStream,
+    /// The share of the event streams that the session may have open.
+    _share: Share<Uuid>,
 }
 
 impl Follower {

@@ -1,94 +1,179 @@
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// After how long without a failure the failures of a key are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(15);
 
+/// How long an attempt waits for others of its key that are under way.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Counts failures by key. The first failures cost nothing; after each further one, the key has to pause for twice as
 /// long as after the one before, up to a longest pause. No key is ever locked.
+///
+/// An attempt that is under way may become a failure. So that attempts at the same time cannot exceed the limit, no
+/// more of them are under way than failures are free. Others wait for these: an attempt that does not fail costs nobody
+/// more than this wait.
 pub(super) struct Delays<K> {
-    failures: Cache<K, Arc<Mutex<Failures>>>,
+    keys: Cache<K, Arc<Attempts>>,
     free: u32,
     first: Duration,
     longest: Duration,
 }
 
-/// The failures of a key.
-#[derive(Debug, Clone, Copy)]
-struct Failures {
-    count: u32,
-    last: Instant,
+/// The attempts of a key.
+struct Attempts {
+    counts: Mutex<Counts>,
+    /// Wakes those who wait for the attempts that are under way.
+    settled: Notify,
 }
 
-/// An attempt, which counts as a failure until it is forgiven: attempts at the same time cannot exceed the limit.
+struct Counts {
+    failed: u32,
+    last_failure: Instant,
+    under_way: u32,
+}
+
+/// An attempt that is under way. It has failed when it is dropped, unless it is forgiven.
 pub(super) struct Attempt {
-    failures: Arc<Mutex<Failures>>,
-    before: Failures,
-    /// How long the key would have had to pause before this attempt.
-    pub(super) pause: Duration,
+    attempts: Arc<Attempts>,
+    has_failed: bool,
+}
+
+/// What an attempt has to do before it begins.
+enum Turn {
+    Begin(Attempt),
+    Pause(Duration),
+    WaitForOthers,
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static> Delays<K> {
     pub(super) fn new(free: u32, first: Duration, longest: Duration) -> Self {
-        let failures = Cache::builder().max_capacity(100_000).time_to_idle(FORGOTTEN_AFTER).build();
-        Self { failures, free, first, longest }
+        let keys = Cache::builder().max_capacity(100_000).time_to_idle(FORGOTTEN_AFTER).build();
+        Self { keys, free: free.max(1), first, longest }
     }
 
-    /// Begins an attempt; an error with the rest of the pause while the key has to pause.
-    pub(super) fn begin(&self, key: K, now: Instant) -> Result<Attempt, Duration> {
-        let attempt = self.count(key, now);
-        if attempt.pause.is_zero() {
-            return Ok(attempt);
+    /// Begins an attempt, after a wait for others of the key; an error with the rest of the pause while the key has to
+    /// pause.
+    pub(super) async fn begin(&self, key: K) -> Result<Attempt, Duration> {
+        let attempts = self.attempts(key);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut settled = pin!(attempts.settled.notified());
+            settled.as_mut().enable();
+            match self.turn(&attempts) {
+                Turn::Begin(attempt) => return Ok(attempt),
+                Turn::Pause(pause) => return Err(pause),
+                Turn::WaitForOthers => timeout_at(until, settled).await.map_err(|_| self.first)?,
+            }
         }
-        let pause = attempt.pause;
-        attempt.forgive();
-        Err(pause)
     }
 
-    /// Begins an attempt even while the key has to pause: the caller lets the attempt wait for the pause.
-    pub(super) fn count(&self, key: K, now: Instant) -> Attempt {
-        let failures = self.failures.get_with(key, || Arc::new(Mutex::new(Failures { count: 0, last: now })));
-        let mut entry = failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(entry.last) > FORGOTTEN_AFTER {
-            entry.count = 0;
+    /// Begins an attempt, after a wait for others of the key and for the end of its pause. The wait is never longer
+    /// than the longest pause.
+    pub(super) async fn begin_later(&self, key: K) -> Attempt {
+        let attempts = self.attempts(key);
+        let until = Instant::now() + self.longest;
+        while Instant::now() < until {
+            let mut settled = pin!(attempts.settled.notified());
+            settled.as_mut().enable();
+            match self.turn(&attempts) {
+                Turn::Begin(attempt) => return attempt,
+                Turn::Pause(pause) => sleep_until(until.min(Instant::now() + pause)).await,
+                // When the time is over, the attempt begins all the same.
+                Turn::WaitForOthers => drop(timeout_at(until, settled).await),
+            }
         }
-        let before = *entry;
-        let pause = self.pause(before.count).saturating_sub(now.saturating_duration_since(before.last));
-        *entry = Failures { count: before.count.saturating_add(1), last: now };
-        drop(entry);
-        Attempt { failures, before, pause }
+        begin(&attempts, &mut attempts.lock())
+    }
+
+    /// How long a key has to pause.
+    pub(super) fn pause(&self, key: &K) -> Duration {
+        self.keys.get(key).map_or(Duration::ZERO, |it| self.pause_of(&it.lock(), Instant::now()))
     }
 
     /// Forgets the failures of a key.
     pub(super) fn clear(&self, key: &K) {
-        self.failures.invalidate(key);
+        if let Some(attempts) = self.keys.get(key) {
+            attempts.lock().failed = 0;
+            attempts.settled.notify_waiters();
+        }
     }
 
-    /// How long a key has to pause after so many failures.
-    fn pause(&self, failures: u32) -> Duration {
-        match failures.checked_sub(self.free) {
+    fn attempts(&self, key: K) -> Arc<Attempts> {
+        self.keys.get_with(key, || {
+            let counts = Counts { failed: 0, last_failure: Instant::now(), under_way: 0 };
+            Arc::new(Attempts { counts: Mutex::new(counts), settled: Notify::new() })
+        })
+    }
+
+    fn turn(&self, attempts: &Arc<Attempts>) -> Turn {
+        let (mut counts, now) = (attempts.lock(), Instant::now());
+        if now.saturating_duration_since(counts.last_failure) > FORGOTTEN_AFTER {
+            counts.failed = 0;
+        }
+        let pause = self.pause_of(&counts, now);
+        if !pause.is_zero() {
+            return Turn::Pause(pause);
+        }
+        // After a pause, one attempt at a time shows whether there is another failure.
+        if counts.under_way == 0 || counts.failed.saturating_add(counts.under_way) < self.free {
+            return Turn::Begin(begin(attempts, &mut counts));
+        }
+        Turn::WaitForOthers
+    }
+
+    /// How long the key of these counts has to pause.
+    fn pause_of(&self, counts: &Counts, now: Instant) -> Duration {
+        let pause = match counts.failed.checked_sub(self.free) {
             None => Duration::ZERO,
             Some(over) => self.first.saturating_mul(1 << over.min(16)).min(self.longest),
-        }
+        };
+        pause.saturating_sub(now.saturating_duration_since(counts.last_failure))
+    }
+}
+
+fn begin(attempts: &Arc<Attempts>, counts: &mut Counts) -> Attempt {
+    counts.under_way += 1;
+    Attempt { attempts: Arc::clone(attempts), has_failed: true }
+}
+
+impl Attempts {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Attempt {
-    /// No longer counts the attempt as a failure.
-    pub(super) fn forgive(self) {
-        let mut entry = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        entry.count = entry.count.saturating_sub(1);
-        if entry.count == self.before.count {
-            entry.last = self.before.last;
+    /// Ends an attempt that has not failed.
+    pub(super) fn forgive(mut self) {
+        self.has_failed = false;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let mut counts = self.attempts.lock();
+        counts.under_way = counts.under_way.saturating_sub(1);
+        if self.has_failed {
+            counts.failed = counts.failed.saturating_add(1);
+            counts.last_failure = Instant::now();
         }
+        drop(counts);
+        self.attempts.settled.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::future::join_all;
+    use tokio::time::{advance, sleep};
+
     use super::*;
 
     fn seconds(seconds: u64) -> Duration {
@@ -99,54 +184,98 @@ mod tests {
         Delays::new(3, seconds(5), seconds(60))
     }
 
-    #[test]
-    fn the_pause_grows_and_never_becomes_a_lock() {
-        let (delays, mut now) = (delays(), Instant::now());
+    async fn fails(delays: &Delays<&'static str>, key: &'static str) -> Result<(), Duration> {
+        delays.begin(key).await.map(drop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pause_grows_and_never_becomes_a_lock() {
+        let delays = delays();
         for _ in 0..3 {
-            assert!(delays.begin("a", now).is_ok());
+            assert_eq!(fails(&delays, "a").await, Ok(()));
         }
         for pause in [5, 10, 20, 40, 60, 60, 60] {
-            assert_eq!(delays.begin("a", now).err(), Some(seconds(pause)));
-            assert_eq!(delays.begin("a", now + seconds(pause - 1)).err(), Some(seconds(1)));
-            now += seconds(pause);
-            assert!(delays.begin("a", now).is_ok(), "after {pause} s");
+            assert_eq!(fails(&delays, "a").await, Err(seconds(pause)));
+            advance(seconds(pause - 1)).await;
+            assert_eq!((fails(&delays, "a").await, delays.pause(&"a")), (Err(seconds(1)), seconds(1)));
+            advance(seconds(1)).await;
+            assert_eq!(fails(&delays, "a").await, Ok(()), "after {pause} s");
         }
-        assert!(delays.begin("b", now).is_ok(), "another key does not pause");
+        assert_eq!(fails(&delays, "b").await, Ok(()), "another key does not pause");
     }
 
-    #[test]
-    fn an_attempt_that_is_forgiven_was_none() {
-        let (delays, now) = (delays(), Instant::now());
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_is_forgiven_was_none() {
+        let delays = delays();
         for _ in 0..10 {
-            delays.begin("a", now).expect("nothing failed").forgive();
+            delays.begin("a").await.expect("nothing failed").forgive();
         }
         for _ in 0..3 {
-            assert!(delays.begin("a", now).is_ok());
+            assert_eq!(fails(&delays, "a").await, Ok(()));
         }
-        let later = now + seconds(5);
-        delays.begin("a", later).expect("the pause is over").forgive();
-        assert!(delays.begin("a", later).is_ok(), "the forgiven attempt began no pause");
+        advance(seconds(5)).await;
+        delays.begin("a").await.expect("the pause is over").forgive();
+        assert_eq!(fails(&delays, "a").await, Ok(()), "the forgiven attempt began no pause");
     }
 
-    #[test]
-    fn attempts_at_the_same_time_count_before_they_fail() {
-        let (delays, now) = (delays(), Instant::now());
-        let begun: Vec<_> = (0..10).map(|_| delays.begin("a", now)).collect();
-        assert_eq!(begun.iter().filter(|it| it.is_ok()).count(), 3);
+    #[tokio::test(start_paused = true)]
+    async fn attempts_at_the_same_time_wait_for_each_other_and_none_is_refused_that_does_not_fail() {
+        let delays = delays();
+        let right = async || {
+            let attempt = delays.begin("a").await?;
+            sleep(Duration::from_millis(75)).await;
+            attempt.forgive();
+            Ok::<_, Duration>(())
+        };
+        let done = join_all((0..60).map(|_| right())).await;
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+        // Of wrong ones, no more get through than are free.
+        let wrong = async || {
+            let attempt = delays.begin("a").await?;
+            sleep(Duration::from_millis(75)).await;
+            drop(attempt);
+            Ok::<_, Duration>(())
+        };
+        let done = join_all((0..60).map(|_| wrong())).await;
+        assert_eq!(done.iter().filter(|it| it.is_ok()).count(), 3);
     }
 
-    #[test]
-    fn failures_are_forgotten() {
-        let (delays, now) = (delays(), Instant::now());
+    #[tokio::test(start_paused = true)]
+    async fn no_wait_for_others_is_endless() {
+        let delays = delays();
+        let mut under_way = Vec::new();
         for _ in 0..3 {
-            assert!(delays.begin("a", now).is_ok());
+            under_way.push(delays.begin("a").await);
         }
-        assert!(delays.begin("a", now).is_err());
-        let later = now + FORGOTTEN_AFTER + seconds(1);
+        assert_eq!(fails(&delays, "a").await, Err(seconds(5)));
+        let began = Instant::now();
+        delays.begin_later("a").await.forgive();
+        assert_eq!(began.elapsed(), seconds(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_begin_later_wait_for_the_pause_but_never_longer_than_the_longest() {
+        let delays = delays();
         for _ in 0..3 {
-            assert!(delays.begin("a", later).is_ok());
+            drop(delays.begin_later("a").await);
+        }
+        let began = Instant::now();
+        join_all((0..20).map(|_| async { drop(delays.begin_later("a").await) })).await;
+        assert!(began.elapsed() >= seconds(5) && began.elapsed() <= seconds(60), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_forgotten() {
+        let delays = delays();
+        for _ in 0..3 {
+            assert_eq!(fails(&delays, "a").await, Ok(()));
+        }
+        assert!(fails(&delays, "a").await.is_err());
+        advance(FORGOTTEN_AFTER + seconds(1)).await;
+        for _ in 0..3 {
+            assert_eq!(fails(&delays, "a").await, Ok(()));
         }
         delays.clear(&"a");
-        assert!(delays.begin("a", later).is_ok());
+        assert_eq!(fails(&delays, "a").await, Ok(()));
     }
 }

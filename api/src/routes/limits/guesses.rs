@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +14,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_min
 /// How long an attempt from elsewhere waits at first, and at most, after too many wrong passwords for a login.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// For how long a network counts as a place from where a user logs in.
-const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
+pub(crate) const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
 
 /// The hash of an e-mail address, whether or not a user has the address.
 type Login = [u8; 32];
@@ -25,14 +25,19 @@ type Login = [u8; 32];
 /// time for longer. A login that was right from a network before is counted by itself there, so that others in the same
 /// network cannot make its user pause. Wrong passwords from elsewhere are also counted for the login: attempts for this
 /// login from elsewhere then wait a little before the password is compared, but none is refused. So a stranger can
-/// neither lock a user out nor guess fast from many networks at once.
+/// neither lock a user out nor guess fast from many networks at once. Right passwords are not counted: attempts at the
+/// same time wait for each other until it is known which of them are wrong.
 pub(crate) struct Guesses {
     networks: Delays<Network>,
     logins: Delays<Login>,
-    at_home: Delays<(Login, Network)>,
+    at_home: Delays<Home>,
     users: Delays<Uuid>,
-    homes: Cache<(Login, Network), ()>,
+    /// The places that this node has seen or looked up. The sessions tell of all others.
+    homes: Cache<Home, ()>,
 }
+
+/// A login in a network from where its user logs in.
+type Home = (Login, Network);
 
 impl Guesses {
     /// Allows so many wrong passwords before the pauses begin.
@@ -47,26 +52,37 @@ impl Guesses {
         }
     }
 
-    /// Begins a login. Counts as wrong until the login is [right](Guess::was_right) or [forgiven](Guess::forgive).
-    pub(crate) async fn begin(&self, email: &str, address: Option<IpAddr>) -> Result<Guess<'_>, Problem> {
+    /// Begins a login. Counts as wrong unless the login is [right](Guess::was_right) or [forgiven](Guess::forgive).
+    /// `has_logged_in_from` looks up whether the user has logged in from a network before. It is asked only for those
+    /// who would have to pause or to wait.
+    pub(crate) async fn begin(
+        &self,
+        email: &str,
+        address: Option<IpAddr>,
+        has_logged_in_from: impl AsyncFnOnce(Network) -> bool,
+    ) -> Result<Guess<'_>, Problem> {
         let login: Login = Sha256::digest(email.trim().to_lowercase().as_bytes()).into();
         let Some(network) = address.map(Network::of) else { return Ok(Guess { place: None, attempts: Vec::new() }) };
-        let (place, now) = (Some((self, login, network)), Instant::now());
-        if self.homes.contains_key(&(login, network)) {
-            let attempt = self.at_home.begin((login, network), now).map_err(too_many)?;
-            return Ok(Guess { place, attempts: vec![attempt] });
+        let home = (login, network);
+        let place = Some((self, home));
+        if !self.homes.contains_key(&home) {
+            let from_network = self.networks.begin(network).await;
+            let is_hindered = from_network.is_err() || !self.logins.pause(&login).is_zero();
+            if !is_hindered || !has_logged_in_from(network).await {
+                let from_network = from_network.map_err(too_many)?;
+                let for_login = self.logins.begin_later(login).await;
+                return Ok(Guess { place, attempts: vec![from_network, for_login] });
+            }
+            from_network.into_iter().for_each(Attempt::forgive);
+            self.homes.insert(home, ());
         }
-        let from_network = self.networks.begin(network, now).map_err(too_many)?;
-        let for_login = self.logins.count(login, now);
-        let wait = for_login.pause;
-        let guess = Guess { place, attempts: vec![from_network, for_login] };
-        tokio::time::sleep(wait).await;
-        Ok(guess)
+        let attempt = self.at_home.begin(home).await.map_err(too_many)?;
+        Ok(Guess { place, attempts: vec![attempt] })
     }
 
     /// Begins an attempt of a user who is logged in and gives the current password again.
-    pub(crate) fn begin_for(&self, user: Uuid) -> Result<Guess<'_>, Problem> {
-        let attempt = self.users.begin(user, Instant::now()).map_err(too_many)?;
+    pub(crate) async fn begin_for(&self, user: Uuid) -> Result<Guess<'_>, Problem> {
+        let attempt = self.users.begin(user).await.map_err(too_many)?;
         Ok(Guess { place: None, attempts: vec![attempt] })
     }
 }
@@ -77,18 +93,18 @@ fn too_many(pause: Duration) -> Problem {
     Problem::too_many(pause, detail)
 }
 
-/// An attempt that counts as wrong until it is right or forgiven.
+/// An attempt that counts as wrong unless it is right or forgiven.
 pub(crate) struct Guess<'a> {
-    place: Option<(&'a Guesses, Login, Network)>,
+    place: Option<(&'a Guesses, Home)>,
     attempts: Vec<Attempt>,
 }
 
 impl Guess<'_> {
     /// The password was right: the network is a place from where this user logs in.
     pub(crate) fn was_right(self) {
-        if let Some((guesses, login, network)) = self.place {
-            guesses.homes.insert((login, network), ());
-            guesses.at_home.clear(&(login, network));
+        if let Some((guesses, home)) = self.place {
+            guesses.homes.insert(home, ());
+            guesses.at_home.clear(&home);
         }
         self.forgive();
     }
@@ -101,6 +117,8 @@ impl Guess<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures::future::join_all;
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {
@@ -108,13 +126,19 @@ mod tests {
     }
 
     async fn guess_wrong(guesses: &Guesses, email: &str, from: &str) -> bool {
-        guesses.begin(email, Some(address(from))).await.is_ok()
+        guesses.begin(email, Some(address(from)), async |_| false).await.is_ok()
+    }
+
+    /// A login with the right password from a network that the log does not know.
+    async fn log_in(guesses: &Guesses, email: &str, from: &str) {
+        let guess = guesses.begin(email, Some(address(from)), async |_| false).await;
+        guess.expect("nothing keeps the user out").was_right();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stranger_locks_nobody_out() {
         let guesses = Guesses::new(3);
-        guesses.begin("rosa@example.org", Some(address("192.0.2.1"))).await.expect("nothing was wrong").was_right();
+        log_in(&guesses, "rosa@example.org", "192.0.2.1").await;
         for _ in 0..3 {
             assert!(guess_wrong(&guesses, "rosa@example.org", "203.0.113.9").await);
         }
@@ -122,7 +146,7 @@ mod tests {
         assert!(!guess_wrong(&guesses, "ivan@example.org", "203.0.113.9").await, "the network pauses");
         // Rosa logs in from where she always does without a wait, and from elsewhere after a short one.
         let asked = tokio::time::Instant::now();
-        guesses.begin("Rosa@example.org ", Some(address("192.0.2.1"))).await.expect("she is at home").was_right();
+        log_in(&guesses, "Rosa@example.org ", "192.0.2.1").await;
         assert_eq!(asked.elapsed(), Duration::ZERO);
         assert!(guess_wrong(&guesses, "rosa@example.org", "198.51.100.1").await);
         assert!(asked.elapsed() > Duration::ZERO && asked.elapsed() <= WAITS.1, "{:?}", asked.elapsed());
@@ -144,7 +168,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn others_in_the_same_network_make_nobody_pause_who_logged_in_there() {
         let guesses = Guesses::new(3);
-        guesses.begin("rosa@example.org", Some(address("192.0.2.1"))).await.expect("nothing was wrong").was_right();
+        log_in(&guesses, "rosa@example.org", "192.0.2.1").await;
         for _ in 0..4 {
             guess_wrong(&guesses, "ivan@example.org", "192.0.2.1").await;
         }
@@ -165,14 +189,59 @@ mod tests {
         assert!(guess_wrong(&guesses, "rosa@example.org", "2001:db8:0:1::1").await);
     }
 
-    #[test]
-    fn a_user_who_gives_the_current_password_again_pauses_alone() {
+    #[tokio::test(start_paused = true)]
+    async fn whoever_logged_in_from_a_network_before_is_at_home_there_also_after_a_restart() {
+        let guesses = Guesses::new(3);
+        for _ in 0..4 {
+            guess_wrong(&guesses, "ivan@example.org", "192.0.2.1").await;
+        }
+        assert!(!guess_wrong(&guesses, "rosa@example.org", "192.0.2.1").await);
+        // The log knows that Rosa was here, and that she was elsewhere too.
+        let asked = tokio::time::Instant::now();
+        for from in ["192.0.2.1", "198.51.100.1"] {
+            for _ in 0..4 {
+                guess_wrong(&guesses, "rosa@example.org", "203.0.113.9").await;
+            }
+            let guess = guesses.begin("rosa@example.org", Some(address(from)), async |_| true).await;
+            guess.expect("she is at home").was_right();
+        }
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        assert!(guess_wrong(&guesses, "rosa@example.org", "192.0.2.1").await, "the node remembers what it looked up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_looked_up_for_whom_nothing_hinders() {
+        let guesses = Guesses::new(3);
+        for _ in 0..3 {
+            let asked = async |_| -> bool { panic!("nobody has to pause yet") };
+            let guess = guesses.begin("rosa@example.org", Some(address("192.0.2.1")), asked).await;
+            assert!(guess.is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn right_passwords_at_the_same_time_are_all_compared() {
+        let guesses = Guesses::new(20);
+        let right = async |from: String| {
+            let guess = guesses.begin("rosa@example.org", Some(address(&from)), async |_| false).await?;
+            tokio::time::sleep(Duration::from_millis(75)).await;
+            guess.was_right();
+            Ok::<_, Problem>(())
+        };
+        let done = join_all((0..60).map(|_| right("192.0.2.1".to_owned()))).await;
+        assert!(done.iter().all(Result::is_ok));
+        let done = join_all((0..60).map(|number| right(format!("198.51.{number}.1")))).await;
+        assert!(done.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn a_user_who_gives_the_current_password_again_pauses_alone() {
         let guesses = Guesses::new(2);
         let (rosa, ivan) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        guesses.begin_for(rosa).expect("nothing was wrong").forgive();
+        guesses.begin_for(rosa).await.expect("nothing was wrong").forgive();
         for _ in 0..2 {
-            assert!(guesses.begin_for(rosa).is_ok());
+            assert!(guesses.begin_for(rosa).await.is_ok());
         }
-        assert!(guesses.begin_for(rosa).is_err() && guesses.begin_for(ivan).is_ok());
+        assert!(guesses.begin_for(rosa).await.is_err() && guesses.begin_for(ivan).await.is_ok());
     }
 }

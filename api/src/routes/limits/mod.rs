@@ -3,36 +3,78 @@
 mod connections;
 mod delays;
 mod guesses;
-mod refusals;
-mod streams;
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hims_commands::{Allowances, Share};
+use sqlx::types::ipnetwork::IpNetwork;
+use uuid::Uuid;
 
 pub(crate) use connections::{Connection, Connections};
-pub(crate) use guesses::{Guess, Guesses};
-pub(crate) use refusals::Refusals;
-pub(crate) use streams::{OpenStream, OpenStreams};
+pub(crate) use guesses::{Guess, Guesses, KNOWN_FOR};
 
 use crate::Settings;
+use crate::problem::Problem;
 
 /// The limits of a server.
 pub(crate) struct Limits {
     /// How fast passwords may be guessed.
     pub(crate) guesses: Guesses,
-    /// How many commands of a user may be refused.
-    pub(crate) refusals: Refusals,
+    /// How many commands of a user may be refused, since each refusal is an event and stays in the log for good.
+    pub(crate) refusals: Limit<Uuid>,
     /// How many event streams a session may have open.
-    pub(crate) streams: OpenStreams,
+    pub(crate) streams: Limit<Uuid>,
 }
 
 impl Limits {
     /// The limits that the settings name.
     pub(crate) fn new(settings: &Settings) -> Self {
+        let streams = settings.streams_per_session;
         Self {
-            guesses: Guesses::new(settings.logins_per_minute.max(1)),
-            refusals: Refusals::new(settings.refusals_per_minute),
-            streams: OpenStreams::new(settings.streams_per_session),
+            guesses: Guesses::new(settings.free_wrong_passwords),
+            refusals: Limit {
+                name: "refusals",
+                detail: "too many commands of this user were refused; wait as long as Retry-After says".to_owned(),
+                allowances: Allowances::within(Duration::from_mins(1), settings.refusals_per_minute),
+            },
+            streams: Limit {
+                name: "streams",
+                detail: format!("a session may have {streams} event streams open; close one of them"),
+                allowances: Allowances::at_once(streams),
+            },
         }
+    }
+}
+
+/// A limit of what each key may use: its name in the metrics, what is said to those whom it refuses, and what is used.
+pub(crate) struct Limit<K> {
+    name: &'static str,
+    detail: String,
+    allowances: Allowances<K>,
+}
+
+impl<K: Copy + Eq + Hash> Limit<K> {
+    /// Refuses a key that has no share left.
+    pub(crate) fn check(&self, key: K, now: DateTime<Utc>) -> Result<(), Problem> {
+        self.allowances.check(key, now).map_err(|wait| self.refused(wait))
+    }
+
+    /// Takes a share of a key until the share is dropped, or refuses a key that has none left.
+    pub(crate) fn take(&self, key: K, now: DateTime<Utc>) -> Result<Share<K>, Problem> {
+        self.allowances.take(key, now).map_err(|wait| self.refused(wait))
+    }
+
+    /// Spends a share of a key, which comes back with time.
+    pub(crate) fn spend(&self, key: K, now: DateTime<Utc>) {
+        self.allowances.spend(key, now);
+    }
+
+    fn refused(&self, wait: Duration) -> Problem {
+        limited(self.name);
+        Problem::too_many(wait, self.detail.clone())
     }
 }
 
@@ -49,9 +91,30 @@ impl Network {
             v4 @ IpAddr::V4(_) => v4,
         })
     }
+
+    /// All addresses of the network.
+    pub(crate) fn addresses(self) -> IpNetwork {
+        let bits = if self.0.is_ipv4() { 32 } else { 64 };
+        IpNetwork::new(self.0, bits).unwrap_or_else(|_| IpNetwork::from(self.0))
+    }
 }
 
 /// Counts a request that a limit refused.
 fn limited(limit: &'static str) {
     metrics::counter!("hims_limited_total", "limit" => limit).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_all_its_addresses() {
+        for (address, network) in
+            [("192.0.2.7", "192.0.2.7/32"), ("::ffff:192.0.2.7", "192.0.2.7/32"), ("2001:db8::7", "2001:db8::/64")]
+        {
+            let address = address.parse().expect("an address");
+            assert_eq!(Network::of(address).addresses(), network.parse().expect("a network"));
+        }
+    }
 }

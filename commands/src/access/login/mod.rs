@@ -1,6 +1,7 @@
+mod changes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +18,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
+use self::changes::Changes;
+use super::allowances::Allowances;
 use super::password;
 use crate::machinery::execute::Executor;
 use crate::session::{EndSession, Ending, RenewSession, StartSession};
@@ -76,8 +79,9 @@ pub struct Login {
     executor: Arc<Executor>,
     limits: SessionLimits,
     known: moka::future::Cache<String, Known>,
-    /// How often the cache was emptied.
-    generation: AtomicU64,
+    changes: Changes,
+    /// How often the renewal or the end of a session is tried, by session.
+    renewals: Allowances<Uuid>,
 }
 
 /// A session and its caller, as they were last loaded.
@@ -87,6 +91,10 @@ struct Known {
     session: Session,
     /// Whether the session was renewed if a renewal was due. A look-up for a caller who only waits renews nothing.
     renewed: bool,
+    /// The streams that say what the caller may do: the session, the user, the user's roles and department.
+    rests_on: Vec<Uuid>,
+    /// How many changes there were before the look-up.
+    changes: u64,
 }
 
 /// Why a session is looked up.
@@ -105,7 +113,10 @@ impl Login {
     /// Creates logins that give their commands to an executor.
     pub fn new(executor: Arc<Executor>, limits: SessionLimits) -> Self {
         let known = moka::future::Cache::builder().max_capacity(100_000).time_to_live(KNOWN_FOR).build();
-        Self { executor, limits, known, generation: AtomicU64::new(0) }
+        // A renewal is due when a quarter of the idle time is over. One that fails is tried again soon enough, but not
+        // with every request: requests that come together renew a session once.
+        let renewals = Allowances::within(limits.idle / 8, 1);
+        Self { executor, limits, known, changes: Changes::new(), renewals }
     }
 
     /// Begins a session.
@@ -180,12 +191,11 @@ impl Login {
 
     async fn recognise(&self, token: &str, origin: Origin, used: Use) -> Result<Option<Caller>, Failure> {
         let hash = token_hash(token);
-        let known = match self.known.get(&hash).await {
+        let known = match self.remembered(&hash).await {
             Some(known) if known.renewed || used == Use::Waiting => known,
             _ => {
-                let generation = self.generation.load(Ordering::SeqCst);
                 let Some(known) = self.look_up(&hash, used).await? else { return Ok(None) };
-                self.remember(hash, &known, generation).await;
+                self.remember(hash, &known).await;
                 known
             }
         };
@@ -196,25 +206,32 @@ impl Login {
         Ok(Some(Caller { ip, user_agent, ..(*known.caller).clone() }))
     }
 
-    /// Puts a session into the cache, unless the cache was emptied since the session was looked up. A caller who must
-    /// change the password is not put there, so that the request after the change works at once, on every node.
-    async fn remember(&self, hash: String, known: &Known, generation: u64) {
-        if known.caller.must_change_password {
-            return;
-        }
-        self.known.insert(hash.clone(), known.clone()).await;
-        if self.generation.load(Ordering::SeqCst) != generation {
-            self.known.invalidate(&hash).await;
+    /// The session in the cache, unless something that it rests on has changed since the session was looked up.
+    async fn remembered(&self, hash: &str) -> Option<Known> {
+        self.known.get(hash).await.filter(|it| !self.changes.since(it.changes, &it.rests_on))
+    }
+
+    /// Puts a session into the cache. A caller who must change the password is not put there, so that the request after
+    /// the change works at once, on every node.
+    async fn remember(&self, hash: String, known: &Known) {
+        if !known.caller.must_change_password {
+            self.known.insert(hash, known.clone()).await;
         }
     }
 
-    /// Forgets all cached sessions, because an event changed a session, a user or a role.
-    pub fn forget(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
+    /// Forgets the cached sessions that rest on a session, a user, a role or a department, because an event changed it.
+    pub fn forget(&self, stream: Uuid) {
+        self.changes.note(stream);
+    }
+
+    /// Forgets all cached sessions, because events may have been missed.
+    pub fn forget_all(&self) {
+        self.changes.note_everything();
         self.known.invalidate_all();
     }
 
     async fn look_up(&self, hash: &str, used: Use) -> Result<Option<Known>, Failure> {
+        let changes = self.changes.so_far();
         let Some(id) = self.executor.store().owners(scopes::SESSION_TOKEN, hash).await?.pop() else { return Ok(None) };
         let Some(session) = self.executor.load::<Session>(id, true).await?.state else { return Ok(None) };
         let Some(user) = self.executor.load::<User>(session.user_id.0, true).await?.state else { return Ok(None) };
@@ -240,11 +257,14 @@ impl Login {
             Use::Request => self.renew_or_end(id, (*session).clone(), &caller).await,
             Use::Waiting => (*session).clone(),
         };
-        Ok(Some(Known { caller, session, renewed: used == Use::Request }))
+        let mut rests_on = vec![id, session.user_id.0];
+        rests_on.extend(user.role_ids().map(|it| it.0));
+        rests_on.extend(user.department_id.map(|it| it.0));
+        Ok(Some(Known { caller, session, renewed: used == Use::Request, rests_on, changes }))
     }
 
     /// Renews a session when a quarter of its idle time is over, and records the end of a session that ran out. If the
-    /// append fails, the next use of the session tries again, since the caller is known without the event.
+    /// append fails, a later use of the session tries again, since the caller is known without the event.
     async fn renew_or_end(&self, id: Uuid, session: Session, caller: &Arc<Caller>) -> Session {
         let now = self.executor.now();
         let is_open = session.is_open(now);
@@ -252,6 +272,8 @@ impl Login {
         if is_open && session.idle_expires_at - now > fresh {
             return session;
         }
+        let Ok(share) = self.renewals.take(id, now) else { return session };
+        share.spend();
         // A session is renewed and ended even if the caller must change the password first.
         let request = Request::of(Caller { must_change_password: false, ..(**caller).clone() });
         let (session_id, idle_expires_at) = (SessionId(id), now + self.limits.idle);
@@ -285,12 +307,18 @@ impl Login {
         Ok(())
     }
 
-    async fn find_user(&self, email: &str) -> Result<Option<(UserId, Arc<User>)>, Failure> {
+    /// The id of the user who has an e-mail address.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn user_with(&self, email: &str) -> Result<Option<UserId>, Failure> {
         let Ok(email) = Email::parse(email) else { return Ok(None) };
-        let Some(id) = self.executor.store().owners(scopes::USER_EMAIL, email.as_str()).await?.pop() else {
-            return Ok(None);
-        };
-        Ok(self.executor.load::<User>(id, true).await?.state.map(|user| (UserId(id), user)))
+        Ok(self.executor.store().owners(scopes::USER_EMAIL, email.as_str()).await?.pop().map(UserId))
+    }
+
+    async fn find_user(&self, email: &str) -> Result<Option<(UserId, Arc<User>)>, Failure> {
+        let Some(id) = self.user_with(email).await? else { return Ok(None) };
+        Ok(self.executor.load::<User>(id.0, true).await?.state.map(|user| (id, user)))
     }
 
     /// The time zone of the user's department; UTC for a user without a department.

@@ -1,14 +1,14 @@
-//! Who comes and who does not: confirming, checking in, undoing a check-in, cancelling.
+//! Who comes and who does not: confirming, checking in, undoing a check-in or a start, cancelling.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use hims_domain::appointment::{Appointment, Event, Status};
 use hims_domain::consultation::Consultation;
 use hims_domain::permission::Update;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use hims_domain::{AppointmentId, Personal, described};
 
-use super::Refusal;
+use super::{MarkAppointmentNoShow, Refusal, StartAppointment};
 use crate::machinery::command::existing;
 use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -19,7 +19,7 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the patient is seen on another day than that of the appointment.
-        pub other_day_reason: Option<Personal<LongText>>,
+        pub other_day_reason: Option<Personal<Reason>>,
     }
 
     /// Undoes a check-in that was a mistake. The patient is expected again.
@@ -27,7 +27,25 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the check-in is undone.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
+    }
+
+    /// Undoes a start that was a mistake. The patient is checked in and waits. What a consultation has started is undone
+    /// with `undo-consultation-start`.
+    pub struct UndoAppointmentStart {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why the start is undone.
+        pub reason: Personal<Reason>,
+    }
+
+    /// Undoes that a patient did not come. The patient is expected again, at the time that was booked: the command is
+    /// refused as `double-booking` if somebody else has taken the time meanwhile.
+    pub struct UndoAppointmentNoShow {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+        /// Why it is undone.
+        pub reason: Personal<Reason>,
     }
 
     /// Records that the patient has confirmed the appointment. Patients may confirm their own appointments.
@@ -42,7 +60,7 @@ described! {
         /// Which appointment.
         pub appointment_id: AppointmentId,
         /// Why the appointment is cancelled.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 }
 
@@ -80,6 +98,10 @@ impl Command for ConfirmAppointment {
         is_of(state, caller)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled)
+    }
+
     fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         match existing(state)?.status {
             Status::Confirmed => Ok(Decision::nothing()),
@@ -99,6 +121,10 @@ impl Command for CheckInAppointment {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed)
+    }
+
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         match appointment.status {
@@ -108,6 +134,33 @@ impl Command for CheckInAppointment {
                     return refuse(Refusal::NotToday);
                 }
                 Ok(Decision::event(Event::CheckedIn { other_day_reason: self.other_day_reason }))
+            }
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
+}
+
+/// The status of an appointment whose patient is expected.
+fn expected(appointment: &Appointment) -> Status {
+    if appointment.is_confirmed { Status::Confirmed } else { Status::Scheduled }
+}
+
+impl Command for UndoAppointmentNoShow {
+    const NAME: &'static str = "undo-appointment-no-show";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(MarkAppointmentNoShow::NAME);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        let appointment = existing(state)?;
+        match appointment.status {
+            Status::Scheduled | Status::Confirmed => Ok(Decision::nothing()),
+            Status::NoShow => {
+                Ok(Decision::event(Event::NoShowUndone { status: expected(appointment), reason: self.reason }))
             }
             status => Err(Refused::wrong_status::<Appointment>(status)),
         }
@@ -124,14 +177,54 @@ impl Command for UndoAppointmentCheckIn {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::CheckedIn)
+    }
+
     fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         match appointment.status {
             Status::Scheduled | Status::Confirmed => Ok(Decision::nothing()),
             Status::CheckedIn => {
-                let status = if appointment.is_confirmed { Status::Confirmed } else { Status::Scheduled };
-                Ok(Decision::event(Event::CheckInUndone { status, reason: self.reason }))
+                Ok(Decision::event(Event::CheckInUndone { status: expected(appointment), reason: self.reason }))
             }
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
+}
+
+/// Looks up the consultation to which an appointment may have led. A consultation that was cancelled no longer holds the
+/// key, so it is not found.
+fn reads_consultation(id: AppointmentId, state: Option<&Appointment>) -> Reads {
+    let may_have_led_on = state.is_some_and(|it| it.status == Status::InProgress);
+    let (scope, key) = (scopes::APPOINTMENT_CONSULTATION, id.to_string());
+    if may_have_led_on { Reads::nothing().owners::<Consultation>(scope, key) } else { Reads::nothing() }
+}
+
+/// Whether the appointment has led to a consultation that was not cancelled.
+fn has_led_on(id: AppointmentId, ctx: &Context<'_>) -> bool {
+    ctx.found.owners::<Consultation>(scopes::APPOINTMENT_CONSULTATION, id.to_string()).next().is_some()
+}
+
+impl Command for UndoAppointmentStart {
+    const NAME: &'static str = "undo-appointment-start";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(StartAppointment::NAME);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn reads(&self, state: Option<&Appointment>, _: &Found) -> Reads {
+        reads_consultation(self.appointment_id, state)
+    }
+
+    fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        match existing(state)?.status {
+            Status::CheckedIn => Ok(Decision::nothing()),
+            Status::InProgress if has_led_on(self.appointment_id, ctx) => refuse(Refusal::ConsultationHolds),
+            Status::InProgress => Ok(Decision::event(Event::StartUndone { reason: self.reason })),
             status => Err(Refused::wrong_status::<Appointment>(status)),
         }
     }
@@ -150,23 +243,21 @@ impl Command for CancelAppointment {
         is_of(state, caller)
     }
 
-    /// A consultation that was cancelled no longer holds the key, so it is not found.
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn | Status::InProgress)
+    }
+
     fn reads(&self, state: Option<&Appointment>, _: &Found) -> Reads {
-        let may_have_led_on = state.is_some_and(|it| it.status == Status::InProgress);
-        let (scope, key) = (scopes::APPOINTMENT_CONSULTATION, self.appointment_id.to_string());
-        if may_have_led_on { Reads::nothing().owners::<Consultation>(scope, key) } else { Reads::nothing() }
+        reads_consultation(self.appointment_id, state)
     }
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        let (scope, key) = (scopes::APPOINTMENT_CONSULTATION, self.appointment_id.to_string());
         let appointment = existing(state)?;
         let is_close = ctx.now > appointment.slot.starts_at - UNTIL;
         match appointment.status {
             Status::Cancelled => Ok(Decision::nothing()),
             _ if is_close && !ctx.caller.may(Self::PERMISSION) => refuse(Refusal::TooLate),
-            Status::InProgress if ctx.found.owners::<Consultation>(scope, key).next().is_some() => {
-                refuse(Refusal::ConsultationHolds)
-            }
+            Status::InProgress if has_led_on(self.appointment_id, ctx) => refuse(Refusal::ConsultationHolds),
             Status::Scheduled | Status::Confirmed | Status::CheckedIn | Status::InProgress => {
                 Ok(Decision::event(Event::Cancelled { reason: self.reason }))
             }

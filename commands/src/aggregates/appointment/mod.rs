@@ -4,18 +4,21 @@ mod arrival;
 mod scheduling;
 
 use hims_domain::appointment::{Appointment, Event, Status};
-use hims_domain::permission::Update;
+use hims_domain::permission::{Read, Update};
 use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
-pub use arrival::{CancelAppointment, CheckInAppointment, ConfirmAppointment, UndoAppointmentCheckIn};
+pub use arrival::{
+    CancelAppointment, CheckInAppointment, ConfirmAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow,
+    UndoAppointmentStart,
+};
 pub(crate) use scheduling::check_start;
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
-use crate::{Claims, Command, Context, Decision, Held, Permission, Refused, Registry, Target, refuse};
+use crate::{Caller, Claims, Command, Context, Decision, Held, Permission, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -26,9 +29,11 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<CheckInAppointment>()
         .add::<UndoAppointmentCheckIn>()
         .add::<StartAppointment>()
+        .add::<UndoAppointmentStart>()
         .add::<CompleteAppointment>()
         .add::<CancelAppointment>()
-        .add::<MarkAppointmentNoShow>();
+        .add::<MarkAppointmentNoShow>()
+        .add::<UndoAppointmentNoShow>();
 }
 
 refusals! {
@@ -42,7 +47,7 @@ refusals! {
     TooLate = Conflict, "too-late",
         "the appointment begins within 24 hours, so that only the hospital can cancel it; call the front desk";
     ConsultationHolds = Conflict, "wrong-status",
-        "the appointment has led to a consultation; cancel the consultation first";
+        "the appointment has led to a consultation; cancel the consultation, or undo its start, first";
 }
 
 described! {
@@ -58,7 +63,8 @@ steps! {
 
     /// Records that the patient is being seen.
     StartAppointment = "start-appointment" needs Update::AppointmentStatus
-        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started;
+        moves status from [Status::CheckedIn] to [Status::InProgress] by Event::Started,
+        undone by UndoAppointmentStart;
 
     /// Records that the patient was seen.
     CompleteAppointment = "complete-appointment" needs Update::AppointmentStatus
@@ -73,15 +79,32 @@ impl Claims for Appointment {
             held.book(self.provider_id, self.slot).book(self.patient_id, self.slot).book_if(self.room_id, self.slot);
         }
     }
+
+    /// The readers of an appointment are those of its row in the read tables.
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        let of_department = self.department_id.is_some() && self.department_id == caller.department_id;
+        let of_provider = caller.user_id() == Some(self.provider_id);
+        let is_read = caller.reads(Read::AllData)
+            || caller.reads(Read::AllAppointments)
+            || (of_department && caller.reads(Read::AssignedPatients))
+            || (of_provider && caller.reads(Read::ClinicalRecords))
+            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
+        !is_read
+    }
 }
 
 impl Command for MarkAppointmentNoShow {
     const NAME: &'static str = "mark-appointment-no-show";
     const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    const REVERSED_BY: Option<&'static str> = Some(UndoAppointmentNoShow::NAME);
     type Aggregate = Appointment;
 
     fn target(&self) -> Target {
         Target::existing(self.appointment_id)
+    }
+
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed)
     }
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {

@@ -242,6 +242,10 @@ impl Command for RescheduleAppointment {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled | Status::Confirmed)
+    }
+
     fn reads(&self, state: Option<&Appointment>, found: &Found) -> Reads {
         let Some(appointment) = state else { return Reads::nothing() };
         let Ok(after) = self.changes.clone().apply(&Arrangement::of(appointment)) else { return Reads::nothing() };

@@ -4,7 +4,7 @@
 use hims_domain::appointment::Appointment;
 use hims_domain::appointment_note::{AppointmentNote, Event, NoteType};
 use hims_domain::permission::{Create, Read};
-use hims_domain::values::LongText;
+use hims_domain::values::{LongText, Reason};
 use hims_domain::{AppointmentId, AppointmentNoteId, Personal, described};
 use uuid::Uuid;
 
@@ -49,7 +49,7 @@ described! {
         /// The text of the new note.
         pub body: Personal<LongText>,
         /// Why the note is amended.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 }
 

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use hims_domain::appointment::{self, Appointment, Slot, Status};
 use hims_domain::appointment_series::{AppointmentSeries, Event, Occurrence, Scheduled, SeriesPlace};
 use hims_domain::permission::{Create, Update};
-use hims_domain::values::{LongText, Text};
+use hims_domain::values::{Reason, Text};
 use hims_domain::wall_clock::{Bound, instant_of, is_shown};
 use hims_domain::{AppointmentSeriesId, Invalid, Personal, described};
 
@@ -60,7 +60,7 @@ described! {
         /// The first day, in the time zone of the series; today if left out.
         pub from: Option<NaiveDate>,
         /// Why the appointments are cancelled.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 }
 

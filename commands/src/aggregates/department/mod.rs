@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add::<OpenDepartment>().add::<ChangeDepartment>().add::<CloseDepartment>();
+    registry.add::<OpenDepartment>().add::<ChangeDepartment>().add::<CloseDepartment>().add::<ReopenDepartment>();
 }
 
 refusals! {
@@ -49,7 +49,11 @@ steps! {
 
     /// Closes a department: the department takes no new appointments, rooms or staff.
     CloseDepartment = "close-department" needs Update::Departments
-        moves is_active from [true] to [false] by Event::Closed;
+        moves is_active from [true] to [false] by Event::Closed, undone by ReopenDepartment;
+
+    /// Opens a closed department again.
+    ReopenDepartment = "reopen-department" needs Update::Departments
+        moves is_active from [false] to [true] by Event::Reopened, undone by CloseDepartment;
 }
 
 impl Claims for Department {
@@ -97,6 +101,7 @@ fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
 impl Command for OpenDepartment {
     const NAME: &'static str = "open-department";
     const PERMISSION: Permission = Permission::Create(Create::Departments);
+    const REVERSED_BY: Option<&'static str> = Some(CloseDepartment::NAME);
     type Aggregate = Department;
 
     fn target(&self) -> Target {

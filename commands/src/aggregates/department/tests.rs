@@ -116,3 +116,11 @@ fn closing_a_department_keeps_its_code() {
 fn closing_twice_is_quiet() {
     given([opened(), Event::Closed]).when(close()).then_nothing();
 }
+
+#[test]
+fn a_closed_department_is_opened_again() {
+    let reopen = || ReopenDepartment { department_id: DEPARTMENT };
+    given([opened(), Event::Closed]).when(reopen()).then([Event::Reopened]).then_claims([]);
+    given([opened()]).when(reopen()).then_nothing();
+    given([opened(), Event::Closed, Event::Reopened]).when(close()).then([Event::Closed]);
+}

@@ -4,7 +4,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
 use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
-use hims_domain::values::{LongText, Unit};
+use hims_domain::values::{Reason, Unit};
 use hims_domain::{Invalid, MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
@@ -23,7 +23,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<AdjustMedicationLot>()
         .add::<QuarantineMedicationLot>()
         .add::<ReleaseMedicationLot>()
-        .add::<RecallMedicationLot>();
+        .add::<RecallMedicationLot>()
+        .add::<RevokeMedicationLotRecall>();
 }
 
 refusals! {
@@ -53,7 +54,7 @@ described! {
         /// The difference to the recorded quantity: positive for more, negative for less, never zero.
         pub change: Decimal,
         /// Why the quantity is corrected.
-        pub reason: LongText,
+        pub reason: Reason,
     }
 
 }
@@ -65,7 +66,7 @@ steps! {
     QuarantineMedicationLot = "quarantine-medication-lot" needs Update::InventoryLevels
         with {
             /// Why the lot is put into quarantine.
-            reason: LongText,
+            reason: Reason,
         }
         moves status from [Status::Available | Status::Depleted] to [Status::Quarantined]
         by Event::Quarantined { reason }, undone by ReleaseMedicationLot;
@@ -75,14 +76,24 @@ steps! {
         moves status from [Status::Quarantined] to [Status::Available | Status::Depleted] by Event::Released,
         undone by QuarantineMedicationLot;
 
-    /// Recalls a lot: the lot is never dispensed again.
+    /// Recalls a lot: the lot is not dispensed again.
     RecallMedicationLot = "recall-medication-lot" needs Update::InventoryLevels
         with {
             /// Why the lot is recalled.
-            reason: LongText,
+            reason: Reason,
         }
         moves status from [Status::Available | Status::Depleted | Status::Quarantined] to [Status::Recalled]
-        by Event::Recalled { reason };
+        by Event::Recalled { reason }, undone by RevokeMedicationLotRecall;
+
+    /// Revokes a recall that was a mistake, such as of another lot than the one named by the maker. The lot is in
+    /// quarantine until it is released.
+    RevokeMedicationLotRecall = "revoke-medication-lot-recall" needs Update::InventoryLevels
+        with {
+            /// Why the recall is revoked.
+            reason: Reason,
+        }
+        moves status from [Status::Recalled] to [Status::Quarantined] by Event::RecallRevoked { reason },
+        undone by RecallMedicationLot;
 }
 
 impl Claims for MedicationLot {
@@ -174,7 +185,8 @@ impl Command for AdjustMedicationLot {
         if on_hand + self.change > MOST {
             return Err(Refused::field("out-of-range", "/change", "the lot would exceed 999999999.999"));
         }
-        Ok(Decision::event(Event::Adjusted { change: self.change, reason: self.reason }))
+        let on_hand_after = on_hand + self.change;
+        Ok(Decision::event(Event::Adjusted { change: self.change, on_hand_after, reason: self.reason }))
     }
 }
 

@@ -19,8 +19,8 @@ fn adjust(change: Decimal) -> AdjustMedicationLot {
     AdjustMedicationLot { medication_lot_id: LOT, change, reason: "counted".into() }
 }
 
-fn adjusted(change: Decimal) -> Event {
-    Event::Adjusted { change, reason: "counted".into() }
+fn adjusted(change: Decimal, on_hand_after: Decimal) -> Event {
+    Event::Adjusted { change, on_hand_after, reason: "counted".into() }
 }
 
 fn quarantine() -> QuarantineMedicationLot {
@@ -43,8 +43,10 @@ fn recalled() -> Event {
     Event::Recalled { reason: "impure".into() }
 }
 
+/// A quantity of the twenty tablets of a new lot was dispensed.
 fn dispensed(quantity: Decimal) -> Event {
-    Event::Dispensed { prescription_id: id::<PrescriptionId>(1), item_id: id::<PrescriptionItemId>(2), quantity }
+    let (prescription_id, item_id) = (id::<PrescriptionId>(1), id::<PrescriptionItemId>(2));
+    Event::Dispensed { prescription_id, item_id, quantity, on_hand_after: dec!(20) - quantity }
 }
 
 /// No lot yet, in a hospital with metformin in the catalogue and a room for the lot.
@@ -111,8 +113,8 @@ fn a_cost_is_zero_or_more_with_four_decimals() {
 
 #[test]
 fn a_count_finds_more_or_less() {
-    given([received()]).when(adjust(dec!(2.5))).then([adjusted(dec!(2.5))]).then_claims([]);
-    given([received()]).when(adjust(dec!(-20))).then([adjusted(dec!(-20))]).then_claims([]);
+    given([received()]).when(adjust(dec!(2.5))).then([adjusted(dec!(2.5), dec!(22.5))]).then_claims([]);
+    given([received()]).when(adjust(dec!(-20))).then([adjusted(dec!(-20), dec!(0))]).then_claims([]);
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn a_count_that_finds_no_difference_is_no_adjustment() {
 #[test]
 fn there_is_never_less_than_nothing() {
     given([received()]).when(adjust(dec!(-20.001))).then_field("insufficient-stock", "/change");
-    given([received(), dispensed(dec!(19.000)), adjusted(dec!(-0.5))])
+    given([received(), dispensed(dec!(19.000)), adjusted(dec!(-0.5), dec!(0.500))])
         .when(adjust(dec!(-0.6)))
         .then_says("the lot holds 0.5 tablet, and the change would leave less than nothing; take away 0.5 at most");
 }
@@ -173,6 +175,16 @@ fn a_lot_is_recalled_whatever_its_status() {
 }
 
 #[test]
+fn the_recall_of_a_wrong_lot_is_revoked_into_quarantine() {
+    let revoke = || RevokeMedicationLotRecall { medication_lot_id: LOT, reason: "another lot is meant".into() };
+    let revoked = || Event::RecallRevoked { reason: "another lot is meant".into() };
+    given([received(), recalled()]).when(revoke()).then([revoked()]).then_claims([]);
+    given([received(), recalled(), revoked()]).when(release()).then([Event::Released]);
+    given([received(), recalled(), revoked()]).when(revoke()).then_nothing();
+    given([received()]).when(revoke()).then_refused(Refused::wrong_status::<MedicationLot>(Status::Available));
+}
+
+#[test]
 fn recalling_twice_is_quiet() {
     given([received(), recalled()]).when(recall()).then_nothing();
 }
@@ -188,8 +200,11 @@ fn a_recalled_lot_is_not_set_aside() {
 fn what_is_left_decides_whether_a_lot_is_used_up() {
     let status = |events: &[Event]| hims_domain::fold::<MedicationLot>(events).map(|lot| lot.status);
     assert_eq!(status(&[received(), dispensed(dec!(20))]), Some(Status::Depleted));
-    assert_eq!(status(&[received(), dispensed(dec!(20)), adjusted(dec!(1))]), Some(Status::Available));
-    assert_eq!(status(&[received(), quarantined(), adjusted(dec!(-20))]), Some(Status::Quarantined));
-    assert_eq!(status(&[received(), quarantined(), adjusted(dec!(-20)), Event::Released]), Some(Status::Depleted));
-    assert_eq!(status(&[received(), recalled(), adjusted(dec!(-20))]), Some(Status::Recalled));
+    assert_eq!(status(&[received(), dispensed(dec!(20)), adjusted(dec!(1), dec!(1))]), Some(Status::Available));
+    assert_eq!(status(&[received(), quarantined(), adjusted(dec!(-20), dec!(0))]), Some(Status::Quarantined));
+    assert_eq!(
+        status(&[received(), quarantined(), adjusted(dec!(-20), dec!(0)), Event::Released]),
+        Some(Status::Depleted)
+    );
+    assert_eq!(status(&[received(), recalled(), adjusted(dec!(-20), dec!(0))]), Some(Status::Recalled));
 }

@@ -3,12 +3,12 @@
 use hims_domain::patient::{Allergy, Event, Patient};
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use hims_domain::{AllergyId, PatientId, Personal, UserId, described};
 
 use super::{Refusal, not_erased};
-use crate::aggregates::user::{check_provider, not_oneself, reads_named};
-use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target, refuse};
+use crate::aggregates::user::{check_provider, reads_named};
+use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target};
 
 described! {
     /// Records an allergy or intolerance. If the patient has an active allergy to the same substance, the command is
@@ -47,13 +47,39 @@ described! {
         /// Which allergy.
         pub allergy_id: AllergyId,
         /// Why the allergy is retired.
-        pub reason: Personal<LongText>,
+        pub reason: Personal<Reason>,
     }
 }
 
+/// Also looks up the duplicates that were merged into a patient.
+fn reads_duplicates(reads: Reads, state: Option<&Patient>) -> Reads {
+    state.into_iter().flat_map(|patient| patient.duplicates.iter().copied()).fold(reads, Reads::stream::<Patient>)
+}
+
+/// The record of a patient, and the duplicates that were merged into it, each with its id.
+fn records<'a>(patient: &'a Patient, ctx: &'a Context<'_>) -> impl Iterator<Item = (PatientId, &'a Patient)> {
+    let duplicates = patient.duplicates.iter().filter_map(|id| Some((*id, ctx.found.get::<Patient>(*id)?)));
+    duplicates.chain([(ctx.id.into(), patient)])
+}
+
+/// An active allergy of a patient, and the record that holds the allergy: that of the patient or of a duplicate.
+fn active<'a>(patient: &'a Patient, id: AllergyId, ctx: &'a Context<'_>) -> Result<(PatientId, &'a Allergy), Refused> {
+    let found = records(patient, ctx).find_map(|(record, it)| Some((record, it.allergies.get(&id)?)));
+    found.ok_or_else(|| Refusal::NoSuchAllergy.into())
+}
+
+/// The decision that an event happens to a record of the patient: that of the patient or of a duplicate.
+fn happens(event: Event, record: PatientId, ctx: &Context<'_>) -> Decision<Patient> {
+    if record.0 == ctx.id {
+        return Decision::event(event);
+    }
+    Decision::nothing().also::<Patient>(record, event)
+}
+
 /// Refuses an allergy to a substance to which the patient has another active allergy.
-fn check_is_new(patient: &Patient, id: AllergyId, allergy: &Allergy) -> Result<(), Refused> {
-    let others = patient.allergies.iter().filter(|(other, known)| **other != id && known.is_to_the_same(allergy));
+fn check_is_new(patient: &Patient, id: AllergyId, allergy: &Allergy, ctx: &Context<'_>) -> Result<(), Refused> {
+    let known = records(patient, ctx).flat_map(|(_, record)| &record.allergies);
+    let others = known.filter(|(other, known)| **other != id && known.is_to_the_same(allergy));
     let candidates: Vec<_> = others.map(|(other, _)| other.0).collect();
     if candidates.is_empty() {
         return Ok(());
@@ -82,19 +108,18 @@ impl Command for RecordAllergy {
         Target::existing(self.patient_id)
     }
 
-    fn reads(&self, _: Option<&Patient>, found: &Found) -> Reads {
-        reads_named(Reads::nothing(), self.allergy.reported_by, found)
+    fn reads(&self, state: Option<&Patient>, found: &Found) -> Reads {
+        reads_named(reads_duplicates(Reads::nothing(), state), self.allergy.reported_by, found)
     }
 
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
-        not_oneself(ctx, self.patient_id)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
         if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
             return Err(Refused::exists());
         }
         if !self.confirm_not_duplicate {
-            check_is_new(patient, allergy_id, &self.allergy)?;
+            check_is_new(patient, allergy_id, &self.allergy, ctx)?;
         }
         if let Some(user) = self.allergy.reported_by {
             check_reporter(ctx, user, self.patient_id)?;
@@ -115,17 +140,16 @@ impl Command for ChangeAllergy {
     }
 
     fn reads(&self, state: Option<&Patient>, found: &Found) -> Reads {
-        let known = state.and_then(|patient| patient.allergies.get(&self.allergy_id));
+        let of_duplicates = state.into_iter().flat_map(|it| &it.duplicates).filter_map(|id| found.get::<Patient>(*id));
+        let known = of_duplicates.chain(state).find_map(|patient| patient.allergies.get(&self.allergy_id));
         let changed = known.and_then(|known| self.changes.clone().apply(known).ok());
-        reads_named(Reads::nothing(), changed.and_then(|allergy| allergy.reported_by), found)
+        let reads = reads_duplicates(Reads::nothing(), state);
+        reads_named(reads, changed.and_then(|allergy| allergy.reported_by), found)
     }
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
-        not_oneself(ctx, self.patient_id)?;
-        let Some(known) = patient.allergies.get(&self.allergy_id) else {
-            return refuse(Refusal::NoSuchAllergy);
-        };
+        let (record, known) = active(patient, self.allergy_id, ctx)?;
         let allergy = self.changes.apply(known)?;
         if allergy == *known {
             return Ok(Decision::nothing());
@@ -135,9 +159,9 @@ impl Command for ChangeAllergy {
         }
         // A change of the severity alone makes no duplicate of an allergy that was confirmed to be another.
         if !allergy.is_to_the_same(known) && !self.confirm_not_duplicate {
-            check_is_new(patient, self.allergy_id, &allergy)?;
+            check_is_new(patient, self.allergy_id, &allergy, ctx)?;
         }
-        Ok(Decision::event(Event::AllergyChanged { allergy_id: self.allergy_id, allergy }))
+        Ok(happens(Event::AllergyChanged { allergy_id: self.allergy_id, allergy }, record, ctx))
     }
 }
 
@@ -150,12 +174,14 @@ impl Command for RetireAllergy {
         Target::existing(self.patient_id)
     }
 
+    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+        reads_duplicates(Reads::nothing(), state)
+    }
+
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        not_oneself(ctx, self.patient_id)?;
-        if !not_erased(state)?.allergies.contains_key(&self.allergy_id) {
-            return refuse(Refusal::NoSuchAllergy);
-        }
-        Ok(Decision::event(Event::AllergyRetired { allergy_id: self.allergy_id, reason: self.reason }))
+        let patient = not_erased(state)?;
+        let (record, _) = active(patient, self.allergy_id, ctx)?;
+        Ok(happens(Event::AllergyRetired { allergy_id: self.allergy_id, reason: self.reason }, record, ctx))
     }
 }
 

@@ -3,9 +3,11 @@
 //! The answer never says by which rule somebody matched, and the work is the same whether or not a social security
 //! number is in the record: only the ids of its holders are looked up, and the candidates are told in one list.
 
-use hims_domain::Personal;
+use std::collections::BTreeSet;
+
 use hims_domain::patient::{Demographics, Patient};
-use hims_domain::values::{Text, folded};
+use hims_domain::values::{Name, folded};
+use hims_domain::{PatientId, Personal};
 use uuid::Uuid;
 
 use crate::{Context, Held, Kind, Reads, Refused, scopes};
@@ -28,7 +30,7 @@ fn ssn(demographics: &Demographics) -> Option<&str> {
 
 /// Given and family name, folded; `None` if nobody knows the name, or the patient is erased.
 fn names(demographics: &Demographics) -> Option<[String; 2]> {
-    let folded = |name: &Option<Personal<Text<100>>>| {
+    let folded = |name: &Option<Personal<Name<100>>>| {
         let known = name.as_ref().and_then(Personal::known);
         known.map(|it| folded(it.as_str())).unwrap_or_default()
     };
@@ -90,6 +92,9 @@ fn places(demographics: &Demographics) -> Vec<(&'static str, String)> {
 
 /// What must be looked up to tell whether somebody with these demographics is in the record already. `before` holds
 /// the demographics of a patient before a change; a change of anything else than the identity looks up nothing.
+///
+/// The patients are only looked at: what happens to them meanwhile does not hold this command up. If somebody else is
+/// registered with the birthday, or is given the same name, at the same moment, the command is decided again.
 pub(super) fn reads(demographics: &Demographics, before: Option<&Demographics>) -> Reads {
     let identity = |it: &Demographics| (names(it), it.days_of_birth(), ssn(it).map(str::to_owned));
     let mut reads = Reads::nothing();
@@ -97,7 +102,10 @@ pub(super) fn reads(demographics: &Demographics, before: Option<&Demographics>) 
         return reads;
     }
     for (scope, key) in places(demographics) {
-        reads = reads.owners::<Patient>(scope, key);
+        reads = reads.candidates::<Patient>(scope, key);
+    }
+    if let Some(name) = name_key(demographics).filter(|_| birth_date(demographics).is_some()) {
+        reads = reads.holders(scopes::PATIENT_NAME, name);
     }
     match ssn(demographics) {
         Some(number) => reads.holders(scopes::PATIENT_SSN, number),
@@ -106,13 +114,14 @@ pub(super) fn reads(demographics: &Demographics, before: Option<&Demographics>) 
 }
 
 /// Refuses demographics that may belong to another patient. A patient who may have been the same before the change was
-/// looked at then, and is not named again.
+/// looked at then, and is not named again; nor are the `merged` records, which are known to be of the same patient.
 ///
 /// # Errors
 /// The refusal with the ids of the other patients.
 pub(super) fn check(
     demographics: &Demographics,
     before: Option<&Demographics>,
+    merged: &BTreeSet<PatientId>,
     ctx: &Context<'_>,
 ) -> Result<(), Refused> {
     let was_one = |other: &Demographics| before.is_some_and(|before| may_be_same(before, other));
@@ -124,7 +133,8 @@ pub(super) fn check(
         .map(|(id, _)| id);
     let number = ssn(demographics).filter(|number| before.and_then(ssn) != Some(*number));
     let holders = number.into_iter().flat_map(|number| ctx.found.holders(scopes::PATIENT_SSN, number));
-    let mut candidates: Vec<Uuid> = namesakes.chain(holders.copied()).filter(|id| *id != ctx.id).collect();
+    let is_other = |id: &Uuid| *id != ctx.id && !merged.contains(&PatientId(*id));
+    let mut candidates: Vec<Uuid> = namesakes.chain(holders.copied()).filter(is_other).collect();
     candidates.sort_unstable();
     candidates.dedup();
     if candidates.is_empty() {
@@ -214,21 +224,23 @@ mod tests {
 
     #[test]
     fn who_matches_by_name_and_who_matches_by_number_are_told_alike() {
-        let new = || jose(json!({"ssn": "999-12-3456"}));
+        let new = || jose(json!({"ssn": "123-12-3456"}));
         let told = Refused {
             candidates: vec![OTHER_PATIENT.0],
             ..Refused::new(Kind::Conflict, "possible-duplicate", POSSIBLE_DUPLICATE)
         };
         let stranger = with(ann(), json!({"date_of_birth": "1950-01-01"}));
-        register(stranger, &[(PATIENT_SSN, "999-12-3456")], new()).then_refused(told.clone());
+        register(stranger, &[(PATIENT_SSN, "123-12-3456")], new()).then_refused(told.clone());
         register(jose(json!({})), &[BORN], new()).then_refused(told);
     }
 
     #[test]
     fn the_holder_of_a_number_is_not_loaded() {
-        let reads = reads(&ask(jose(json!({"ssn": "999-12-3456"}))), None);
-        let loads: Vec<_> = reads.owners.iter().map(|(scope, _, loader)| (*scope, loader.is_some())).collect();
-        assert_eq!(loads, [(PATIENT_BIRTH_DATE, true), (PATIENT_NAME_WITHOUT_BIRTHDAY, true), (PATIENT_SSN, false)]);
+        let reads = reads(&ask(jose(json!({"ssn": "123-12-3456"}))), None);
+        let looked_at: Vec<_> = reads.candidates.iter().map(|(scope, ..)| *scope).collect();
+        assert_eq!(looked_at, [PATIENT_BIRTH_DATE, PATIENT_NAME_WITHOUT_BIRTHDAY]);
+        let held: Vec<_> = reads.owners.iter().map(|(scope, _, loader)| (*scope, loader.is_some())).collect();
+        assert_eq!(held, [(PATIENT_NAME, false), (PATIENT_SSN, false)], "nobody is loaded, and nobody relied on");
     }
 
     fn change(other: Value, keys: &[(&'static str, &str)], changes: Value) -> Then<Patient> {
@@ -242,8 +254,8 @@ mod tests {
         change(jose(json!({})), &[BORN], renamed.clone()).then_candidates([OTHER_PATIENT]);
         let confirmed = with(renamed, json!({"confirm_not_duplicate": true}));
         assert!(change(jose(json!({})), &[BORN], confirmed).is_accepted());
-        let number = json!({"ssn": "999-12-3456"});
-        change(jose(json!({})), &[(PATIENT_SSN, "999-12-3456")], number).then_candidates([OTHER_PATIENT]);
+        let number = json!({"ssn": "123-12-3456"});
+        change(jose(json!({})), &[(PATIENT_SSN, "123-12-3456")], number).then_candidates([OTHER_PATIENT]);
     }
 
     #[test]

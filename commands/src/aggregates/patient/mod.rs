@@ -3,16 +3,19 @@
 mod allergies;
 mod demographics;
 mod duplicates;
+mod merging;
 
 use std::collections::BTreeSet;
 
 use hims_domain::patient::{Demographics, Event, Identifier, Patient};
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::Mrn;
-use hims_domain::{PatientId, described};
+use hims_domain::{Aggregate as _, PatientId, described};
 use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
+pub use merging::{MergePatients, UnmergePatients};
+pub(crate) use merging::{person, reads_person, records_of};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -28,13 +31,18 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<AddPatientIdentifier>()
         .add::<RecordAllergy>()
         .add::<ChangeAllergy>()
-        .add::<RetireAllergy>();
+        .add::<RetireAllergy>()
+        .add::<MergePatients>()
+        .add::<UnmergePatients>();
 }
 
 refusals! {
     NoSuchAllergy = Missing, "not-found", "the patient has no allergy with this id, or the allergy is retired";
     NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
     Erased = Conflict, "erased", "the patient's record was erased; nothing more can be recorded";
+    InACircle = Rule, "merges-in-a-circle", "a record cannot be merged into itself or into one of its own duplicates";
+    MergedIntoAnother = Conflict, "merged-into-another",
+        "the duplicate was not merged into this record itself, but into another (see candidates); unmerge it from there";
 }
 
 described! {
@@ -78,9 +86,13 @@ described! {
     }
 }
 
-/// The state of a patient; refused once the patient is erased, since nothing more can be recorded then.
+/// The state of a patient; refused once the patient is erased, since nothing more can be recorded then, and while the
+/// record is merged into another, since everything is recorded there.
 fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
     let patient = existing(state)?;
+    if let Some(survivor) = patient.merged_into() {
+        return Err(Refused::merged(Patient::STREAM, survivor));
+    }
     if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(patient) }
 }
 
@@ -101,6 +113,10 @@ impl Claims for Patient {
         for allergy in self.allergies.keys().chain(&self.retired_allergies) {
             held.take(scopes::PATIENT_ALLERGY, allergy.to_string());
         }
+    }
+
+    fn merged_into(&self) -> Option<Uuid> {
+        self.merged_into.map(Uuid::from)
     }
 }
 
@@ -129,7 +145,7 @@ impl Command for RegisterPatient {
         let demographics = demographics::completed(self.demographics)?;
         demographics::check(&demographics, ctx.now)?;
         if !self.confirm_not_duplicate {
-            duplicates::check(&demographics, None, ctx)?;
+            duplicates::check(&demographics, None, &BTreeSet::new(), ctx)?;
         }
         let mut known = BTreeSet::new();
         let identifiers = self.identifiers.into_iter().filter(|it| known.insert(identifier_key(it))).collect();
@@ -179,8 +195,10 @@ impl Command for ChangePatientDemographics {
     }
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let (before, after) = self.before_and_after(not_erased(state)?)?;
-        if before == after {
+        let patient = not_erased(state)?;
+        let (before, after) = self.before_and_after(patient)?;
+        // Nobody reads a social security number, so the answer to one that is given must not tell that it was known.
+        if before == after && !self.changes.mentions("ssn") {
             return Ok(Decision::nothing());
         }
         if !ctx.caller.may(Self::PERMISSION) && !demographics::only_reached_otherwise(&before, &after) {
@@ -188,7 +206,7 @@ impl Command for ChangePatientDemographics {
         }
         demographics::check(&after, ctx.now)?;
         if !self.confirm_not_duplicate {
-            duplicates::check(&after, Some(&before), ctx)?;
+            duplicates::check(&after, Some(&before), &patient.duplicates, ctx)?;
         }
         Ok(Decision::event(Event::DemographicsChanged(Box::new(after))))
     }
@@ -203,9 +221,17 @@ impl Command for AddPatientIdentifier {
         Target::existing(self.patient_id)
     }
 
-    fn decide(self, state: Option<&Patient>, _: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+        let duplicates = state.into_iter().flat_map(|it| it.duplicates.iter().copied());
+        duplicates.fold(Reads::nothing(), Reads::stream::<Patient>)
+    }
+
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let key = identifier_key(&self.identifier);
-        if not_erased(state)?.identifiers.iter().any(|it| identifier_key(it) == key) {
+        let patient = not_erased(state)?;
+        let duplicates = patient.duplicates.iter().filter_map(|it| ctx.found.get::<Patient>(*it));
+        let mut identifiers = duplicates.chain([patient]).flat_map(|it| &it.identifiers);
+        if identifiers.any(|it| identifier_key(it) == key) {
             return Ok(Decision::nothing());
         }
         Ok(Decision::event(Event::IdentifierAdded(self.identifier)))

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
-use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
 use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Status};
 use hims_domain::values::OverrideReason;
@@ -13,11 +11,10 @@ use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId,
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::Refusal;
-use super::allergies::{Alerts, against};
+use super::{Refusal, ReverseDispensing, allergies};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
-use crate::user::not_oneself;
+use crate::patient::reads_person;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
@@ -29,13 +26,14 @@ described! {
         pub quantity: Option<Decimal>,
         /// The lot to dispense from; the lots that expire first if left out.
         pub lot_id: Option<MedicationLotId>,
-        /// Why the item is dispensed in spite of an allergy that was recorded after the prescription was written: 10 to
-        /// 500 characters.
+        /// Why the item is dispensed in spite of an allergy that was recorded, or became more severe, after the
+        /// prescription was written: 10 to 500 characters.
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
     /// Dispenses a prescription, or a part of it, and takes the quantities from stock. An item needs an
-    /// `override_reason` if the patient has an allergy to it that nobody has overridden yet.
+    /// `override_reason` if the patient has an allergy to it that nobody has overridden yet, or that has become more
+    /// severe since then.
     pub struct DispensePrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
@@ -55,52 +53,45 @@ impl DispensePrescription {
         }
     }
 
-    /// The overrides of allergies to the lines that are to be dispensed. An allergy that was overridden when the
-    /// prescription was written, or in an earlier dispensing, needs no other reason.
-    ///
-    /// # Errors
-    /// A refusal with every allergy for which the command gives no reason.
+    /// The overrides of allergies to the lines that are to be dispensed.
     fn overrides(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<Vec<Override>, Refused> {
-        let patient = ctx.named::<Patient>(prescription.patient_id, "/prescription_id")?;
-        let (mut alerts, mut overrides) = (Alerts::default(), Vec::new());
-        for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
-            let medication = ctx.named::<Medication>(line.item.order.medication_id, "/prescription_id")?;
-            let allergies: BTreeSet<_> =
-                against(patient, medication).difference(&line.overridden_allergies).copied().collect();
-            if allergies.is_empty() {
-                continue;
-            }
-            let of_line = || self.items.iter().flatten().enumerate().filter(|(_, item)| item.item_id == line.item.id);
-            let own_reason = of_line().find_map(|(_, item)| item.override_reason.clone());
-            match own_reason.or_else(|| self.override_reason.clone()) {
-                Some(reason) => overrides.push(Override { item_id: line.item.id, allergies, reason }),
-                None => {
-                    let nth = of_line().next().map(|(nth, _)| format!("/items/{nth}"));
-                    alerts.add(&nth.unwrap_or_else(|| "/override_reason".to_owned()), medication, allergies);
-                }
-            }
-        }
-        alerts.none().map(|()| overrides)
+        let lines = prescription.lines.iter().filter(|line| self.asks_for(line));
+        let asked = |line: &Line| {
+            let item_id = line.item.id;
+            self.items.iter().flatten().enumerate().filter(move |(_, item)| item.item_id == item_id)
+        };
+        let reason = |line: &Line| {
+            let own = asked(line).find_map(|(_, item)| item.override_reason.clone());
+            own.or_else(|| self.override_reason.clone())
+        };
+        let at = |line: &Line| {
+            let nth = asked(line).next().map(|(nth, _)| format!("/items/{nth}"));
+            nth.unwrap_or_else(|| "/override_reason".to_owned())
+        };
+        allergies::overrides(prescription, lines, ctx, reason, at)
     }
 }
 
 impl Command for DispensePrescription {
     const NAME: &'static str = "dispense-prescription";
     const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
+    const REVERSED_BY: Option<&'static str> = Some(ReverseDispensing::NAME);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
         Target::existing(self.prescription_id)
     }
 
-    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
-        let reads = Reads::nothing().maybe::<Patient>(state.map(|it| it.patient_id));
+    fn follows_on(state: &Prescription) -> bool {
+        matches!(state.status, Status::SentToPharmacy | Status::Ready)
+    }
+
+    fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
+        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
         lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
-            let medication_id = line.item.order.medication_id;
-            reads
-                .stream::<Medication>(medication_id)
-                .owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication_id.to_string())
+            let medication_id = line.item.order.medication_id.to_string();
+            allergies::reads(reads, line).owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication_id)
         })
     }
 
@@ -114,7 +105,6 @@ impl Command for DispensePrescription {
         if !matches!(prescription.status, Status::SentToPharmacy | Status::Ready) {
             return Err(Refused::wrong_status::<Prescription>(prescription.status));
         }
-        not_oneself(ctx, prescription.patient_id)?;
         let mut dispensing = InHand::new(ctx);
         if self.items.is_none() {
             for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
@@ -134,6 +124,17 @@ impl Command for DispensePrescription {
     }
 }
 
+/// What is taken from a lot for a line.
+struct Taken {
+    item_id: PrescriptionItemId,
+    lot_id: Uuid,
+    quantity: Decimal,
+    /// The quantity dispensed for the line so far, this one included.
+    dispensed_after: Decimal,
+    /// The quantity that is left in the lot.
+    on_hand_after: Decimal,
+}
+
 /// A dispensing in preparation: the quantities that are taken from each lot for each line.
 struct InHand<'a> {
     prescription_id: PrescriptionId,
@@ -141,19 +142,23 @@ struct InHand<'a> {
     found: &'a Found,
     /// The quantities that are left in the lots from which something was taken.
     left: BTreeMap<Uuid, Decimal>,
-    given: Vec<Dispensing>,
+    taken: Vec<Taken>,
 }
 
 impl<'a> InHand<'a> {
     fn new(ctx: &'a Context<'_>) -> Self {
-        let (left, given) = (BTreeMap::new(), Vec::new());
-        Self { prescription_id: ctx.id.into(), today: ctx.today(), found: ctx.found, left, given }
+        let (left, taken) = (BTreeMap::new(), Vec::new());
+        Self { prescription_id: ctx.id.into(), today: ctx.today(), found: ctx.found, left, taken }
+    }
+
+    /// The quantity dispensed for a line so far, what is taken for it now included.
+    fn dispensed(&self, line: &Line) -> Decimal {
+        let taken = self.taken.iter().filter(|part| part.item_id == line.item.id).map(|part| part.quantity);
+        line.quantity_dispensed + taken.sum::<Decimal>()
     }
 
     fn outstanding(&self, line: &Line) -> Decimal {
-        let given =
-            self.given.iter().filter(|part| part.item_id == line.item.id).map(|part| part.quantity).sum::<Decimal>();
-        line.outstanding() - given
+        line.item.order.quantity - self.dispensed(line)
     }
 
     /// Dispenses a quantity of a line: from the named lot, or else from the lots that expire first.
@@ -187,36 +192,39 @@ impl<'a> InHand<'a> {
         }
         lots.retain(|(_, lot)| lot.unit == order.quantity_unit);
         lots.sort_by_key(|(id, lot)| (lot.expiry_date, *id));
-        let mut missing = quantity;
-        for (id, lot) in lots {
-            let left = self.left.entry(id).or_insert(lot.quantity_on_hand);
-            let part = missing.min(*left);
-            if part > Decimal::ZERO {
-                *left -= part;
-                missing -= part;
-                self.given.push(Dispensing { item_id: line.item.id, lot_id: Some(id.into()), quantity: part });
+        let (mut missing, mut dispensed_after) = (quantity, self.dispensed(line));
+        for (lot_id, lot) in lots {
+            let left = self.left.entry(lot_id).or_insert(lot.quantity_on_hand);
+            let quantity = missing.min(*left);
+            if quantity > Decimal::ZERO {
+                *left -= quantity;
+                missing -= quantity;
+                dispensed_after += quantity;
+                let (item_id, on_hand_after) = (line.item.id, *left);
+                self.taken.push(Taken { item_id, lot_id, quantity, dispensed_after, on_hand_after });
             }
         }
         if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(()) }
     }
 
     fn decide(self, prescription: &Prescription, overrides: Vec<Override>) -> Result<Decision<Prescription>, Refused> {
-        if self.given.is_empty() {
+        if self.taken.is_empty() {
             return refuse(Refusal::NothingOutstanding);
         }
         let completes = prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
-        let event = Event::Dispensed { dispensed: self.given.clone(), overrides, completes };
-        let prescription_id = self.prescription_id;
-        Ok(self.given.iter().filter_map(|part| Some((part.lot_id?, part))).fold(
-            Decision::event(event),
-            |decision, (lot, part)| {
-                let taken = medication_lot::Event::Dispensed {
-                    prescription_id,
-                    item_id: part.item_id,
-                    quantity: part.quantity,
-                };
-                decision.also::<MedicationLot>(lot, taken)
-            },
-        ))
+        let part = |it: &Taken| Dispensing {
+            item_id: it.item_id,
+            lot_id: Some(it.lot_id.into()),
+            quantity: it.quantity,
+            dispensed_after: it.dispensed_after,
+        };
+        let dispensed = self.taken.iter().map(part).collect();
+        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes });
+        Ok(self.taken.into_iter().fold(decision, |decision, it| {
+            let Taken { item_id, lot_id, quantity, on_hand_after, .. } = it;
+            let prescription_id = self.prescription_id;
+            let taken = medication_lot::Event::Dispensed { prescription_id, item_id, quantity, on_hand_after };
+            decision.also::<MedicationLot>(lot_id, taken)
+        }))
     }
 }

@@ -2,31 +2,35 @@
 
 mod allergies;
 mod dispensing;
-
-use std::collections::BTreeSet;
+mod reversing;
 
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
-use hims_domain::permission::Create;
-use hims_domain::prescription::{Dispensing, Event, Item, Order, Prescription, Priority, Status, Written};
-use hims_domain::values::{LongText, PrescriptionNumber, Unit};
+use hims_domain::permission::{Create, Read};
+use hims_domain::prescription::{
+    Dispensing, Event, Item, Line, Order, OverriddenAllergies, Prescription, Priority, Status, Written,
+};
+use hims_domain::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Unit};
 use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use allergies::{Alerts, against};
 pub use dispensing::{DispenseItem, DispensePrescription};
+pub use reversing::{ReverseDispensing, ReverseItem};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_lot::check_quantity;
-use super::user::{acting, not_oneself, reads_named};
+use super::patient::{person, reads_person};
+use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
 use crate::{
-    Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse, scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -34,8 +38,10 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<WritePrescription>()
         .add::<SendPrescriptionToPharmacy>()
         .add::<MarkPrescriptionReady>()
+        .add::<UndoPrescriptionReady>()
         .add::<DispensePrescription>()
         .add::<RecordExternalDispensing>()
+        .add::<ReverseDispensing>()
         .add::<CancelPrescription>();
 }
 
@@ -50,6 +56,9 @@ refusals! {
     TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} of the item are outstanding";
     Expired = Conflict, "prescription-expired", "an item is past its last day of validity; it needs a new prescription";
     NothingOutstanding = Conflict, "nothing-outstanding", "everything that is asked for was dispensed already";
+    NothingDispensed = Conflict, "nothing-dispensed", "nothing was dispensed that has not been taken back already";
+    NotDispensed { dispensed: Decimal } = Conflict, "too-much",
+        "only {dispensed} of the item were dispensed there and can be taken back";
 }
 
 described! {
@@ -77,10 +86,14 @@ described! {
         pub confirm_unit: bool,
     }
 
-    /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change.
+    /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change. An
+    /// `override_reason` is needed if the patient has an allergy to an outstanding item that nobody has overridden yet,
+    /// or that has become more severe since then.
     pub struct RecordExternalDispensing {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
+        /// Why the items were dispensed in spite of the allergies: 10 to 500 characters.
+        pub override_reason: Option<Personal<OverrideReason>>,
     }
 
 }
@@ -94,13 +107,23 @@ steps! {
 
     /// Records that a prescription is ready to be fetched.
     MarkPrescriptionReady = "mark-prescription-ready" needs Create::MedicationDispensing
-        moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady;
+        moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady,
+        undone by UndoPrescriptionReady;
+
+    /// Undoes that a prescription is ready to be fetched. The pharmacy still has it.
+    UndoPrescriptionReady = "undo-prescription-ready" needs Create::MedicationDispensing
+        with {
+            /// Why the prescription is not ready.
+            reason: Personal<Reason>,
+        }
+        moves status from [Status::Ready] to [Status::SentToPharmacy] by Event::ReadyUndone { reason },
+        undone by MarkPrescriptionReady;
 
     /// Cancels a prescription, so that nothing more is dispensed.
     CancelPrescription = "cancel-prescription" needs Update::PrescriptionStatus
         with {
             /// Why the prescription is cancelled.
-            reason: Personal<LongText>,
+            reason: Personal<Reason>,
         }
         moves status from [Status::Pending | Status::SentToPharmacy | Status::Ready] to [Status::Cancelled]
         by Event::Cancelled { reason };
@@ -109,6 +132,16 @@ steps! {
 impl Claims for Prescription {
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take(scopes::PRESCRIPTION_NUMBER, self.number.0.as_str());
+    }
+
+    /// The readers of a prescription are those of its row in the read tables: a prescription that was not sent yet does
+    /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on visits,
+    /// which the prescription does not know.
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        let is_read = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients].iter().any(|it| caller.reads(*it))
+            || (self.status != Status::Pending && caller.reads(Read::Prescriptions))
+            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
+        !is_read
     }
 }
 
@@ -153,7 +186,8 @@ impl Command for WritePrescription {
     }
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
-        let reads = Reads::nothing().stream::<Patient>(self.patient_id).maybe::<Consultation>(self.consultation_id);
+        let reads = Reads::nothing().maybe::<Consultation>(self.consultation_id);
+        let reads = reads_person(reads, self.patient_id, found);
         let reads = reads_named(reads, self.provider_id, found);
         self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
@@ -162,7 +196,8 @@ impl Command for WritePrescription {
         if !(1..=ITEMS).contains(&self.items.len()) {
             return Err(Refused::field("no-items", "/items", "give 1 to 50 items"));
         }
-        let patient = ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        let person = person(self.patient_id, ctx.found);
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id {
             check_occasion(ctx, id, self.patient_id)?;
@@ -174,14 +209,14 @@ impl Command for WritePrescription {
         let mut items = Vec::with_capacity(self.items.len());
         for (index, (order, nth)) in self.items.into_iter().zip(1..).enumerate() {
             let medication = check_order(&order, index, ctx)?;
-            let mut overridden_allergies = BTreeSet::new();
+            let mut overridden_allergies = OverriddenAllergies::new();
             if is_asked {
                 let unit_field = format!("/items/{index}/quantity_unit");
                 new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
-                let allergies = against(patient, medication);
+                let allergies = against(&person, medication);
                 match order.override_reason {
                     Some(_) => overridden_allergies = allergies,
-                    None => alerts.add(&format!("/items/{index}"), medication, allergies),
+                    None => alerts.add(&format!("/items/{index}"), medication, &allergies),
                 }
             }
             items.push(Item { id: ctx.new_id(nth).into(), order, overridden_allergies });
@@ -206,26 +241,50 @@ impl Command for WritePrescription {
 impl Command for RecordExternalDispensing {
     const NAME: &'static str = "record-external-dispensing";
     const PERMISSION: Permission = Permission::Create(Create::MedicationDispensing);
+    const REVERSED_BY: Option<&'static str> = Some(ReverseDispensing::NAME);
     type Aggregate = Prescription;
 
     fn target(&self) -> Target {
         Target::existing(self.prescription_id)
     }
 
+    fn follows_on(state: &Prescription) -> bool {
+        matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready)
+    }
+
+    fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
+        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
+        state.into_iter().flat_map(outstanding).fold(reads, allergies::reads)
+    }
+
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
-        not_oneself(ctx, prescription.patient_id)?;
-        let open = prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO);
-        let dispensed = open.map(|it| Dispensing { item_id: it.item.id, lot_id: None, quantity: it.outstanding() });
         match prescription.status {
-            Status::Dispensed => Ok(Decision::nothing()),
-            Status::Pending | Status::SentToPharmacy | Status::Ready => {
-                let (dispensed, overrides) = (dispensed.collect(), Vec::new());
-                Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
-            }
-            status @ Status::Cancelled => Err(Refused::wrong_status::<Prescription>(status)),
+            Status::Dispensed => return Ok(Decision::nothing()),
+            Status::Pending | Status::SentToPharmacy | Status::Ready => {}
+            status @ Status::Cancelled => return Err(Refused::wrong_status::<Prescription>(status)),
         }
+        // An import records what was dispensed elsewhere long ago, so there is nobody to be asked.
+        let overrides = if ctx.caller.is_system {
+            Vec::new()
+        } else {
+            let at = |_: &Line| "/override_reason".to_owned();
+            allergies::overrides(prescription, outstanding(prescription), ctx, |_| self.override_reason.clone(), at)?
+        };
+        let whole = |it: &Line| Dispensing {
+            item_id: it.item.id,
+            lot_id: None,
+            quantity: it.outstanding(),
+            dispensed_after: it.item.order.quantity,
+        };
+        let dispensed = outstanding(prescription).map(whole).collect();
+        Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
     }
+}
+
+/// The lines of a prescription of which something is still to be dispensed.
+fn outstanding(prescription: &Prescription) -> impl Iterator<Item = &Line> {
+    prescription.lines.iter().filter(|it| it.outstanding() > Decimal::ZERO)
 }
 
 #[cfg(test)]

@@ -170,7 +170,8 @@ fn against(events: &[Event], starts_at: &str, accepted: bool) -> Result<bool, Ve
     let schedule = hims_domain::fold::<ProviderSchedule>(events).unwrap();
     let mut found = Found::default();
     let state = std::sync::Arc::new(schedule) as _;
-    let state = crate::machinery::context::FoundState { version: 1, state: Some(state), fresh: true };
+    let state =
+        crate::machinery::context::FoundState { version: 1, state: Some(state), fresh: true, is_relied_on: true };
     found.streams.insert(ProviderSchedule::stream_of(DOCTOR), state);
     let caller = crate::Caller::system("test");
     let (password_hash, password_matches) = (None, false);

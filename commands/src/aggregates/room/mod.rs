@@ -3,7 +3,7 @@
 use hims_domain::department::Department;
 use hims_domain::permission::{Create, Update};
 use hims_domain::room::{Details, Event, Room, RoomStatus};
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use hims_domain::{RoomId, described};
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ steps! {
     SuspendRoom = "suspend-room" needs Update::Rooms
         with {
             /// Why the room is taken out of use.
-            reason: LongText,
+            reason: Reason,
         }
         moves status from [RoomStatus::Active] to [RoomStatus::Suspended] by Event::Suspended { reason },
         undone by ReactivateRoom;

@@ -5,6 +5,7 @@ use hims_domain::user::User;
 use hims_domain::{PatientId, UserId};
 
 use super::Refusal;
+use crate::aggregates::patient::records_of;
 use crate::{Context, Found, Permission, Reads, Refused, refuse};
 
 /// Also looks up a user whom a request names, and the user's roles.
@@ -16,7 +17,7 @@ pub(crate) fn reads_named(reads: Reads, named: Option<UserId>, found: &Found) ->
 /// The user who treats or measures a patient: the named user, or else the caller.
 ///
 /// A named user must be active, must have the permission that the act needs, and must not be the patient. The caller
-/// has the permission of the command, and must not be the patient either, whoever is named.
+/// has the permission of the command; that the caller is not the patient either is a rule of all commands.
 ///
 /// A part of the system, such as an import, may name anybody: it tells what was done in another system, perhaps years
 /// ago. Who acted then may have left or have another role today, and what was done stays done.
@@ -32,7 +33,6 @@ pub(crate) fn acting(
         Some(id) => check_provider(ctx, id, field, patient_id, needed)?,
         None => {}
     }
-    not_oneself(ctx, patient_id)?;
     ctx.user(named, field)
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn check_provider(
     if !user.is_active {
         return refuse(Refusal::NotActing);
     }
-    if user.patient_id == Some(patient_id) {
+    if user.patient_id.is_some_and(|own| records_of(patient_id, ctx.found).contains(&own)) {
         return refuse(Refusal::TreatsThemselves);
     }
     let mut roles = user.role_ids().filter_map(|role| ctx.found.get::<Role>(role));
@@ -57,9 +57,4 @@ pub(crate) fn check_provider(
     }
     let message = format!("the user's roles do not include {needed}, which this needs; name somebody else");
     Err(Refused::field("not-entitled", field, message))
-}
-
-/// Refuses a caller who is the patient: nobody treats themselves.
-pub(crate) fn not_oneself(ctx: &Context<'_>, patient_id: PatientId) -> Result<(), Refused> {
-    if ctx.caller.patient_id == Some(patient_id) { refuse(Refusal::TreatsThemselves) } else { Ok(()) }
 }

@@ -15,7 +15,7 @@ use hims_domain::values::Email;
 use hims_domain::{DepartmentId, Personal, RoleId, UserId, described};
 use uuid::Uuid;
 
-pub(crate) use acting::{acting, check_provider, not_oneself, reads_named};
+pub(crate) use acting::{acting, check_provider, reads_named};
 pub use passwords::{ChangePassword, ResetPassword};
 pub use patients::{LinkUserToPatient, UnlinkUserFromPatient};
 pub use roles::{ChangeUserRole, Roles};
@@ -117,6 +117,14 @@ described! {
     }
 }
 
+/// Checks that a user has a name; one is enough.
+fn check_name(profile: &Profile) -> Result<(), Refused> {
+    if profile.first_name.is_none() && profile.last_name.is_none() {
+        return Err(Refused::field("no-name", "/last_name", "give at least one name"));
+    }
+    Ok(())
+}
+
 impl Claims for User {
     /// The e-mail address and the linked patient are unique keys; the roles are shared keys, by which users are found.
     fn claims(&self, _: Uuid, held: &mut Held) {
@@ -148,6 +156,7 @@ impl Command for CreateUser {
     }
 
     fn decide(self, _: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
+        check_name(&self.profile)?;
         check_roles(ctx, self.role_id, &self.additional_role_ids)?;
         check_not_above(ctx, [self.role_id].iter().chain(&self.additional_role_ids))?;
         if let Some(department) = self.department_id {
@@ -196,6 +205,7 @@ impl Command for ChangeUserProfile {
         if profile == user.profile {
             return Ok(Decision::nothing());
         }
+        check_name(&profile)?;
         Ok(Decision::event(Event::ProfileChanged(profile)))
     }
 }

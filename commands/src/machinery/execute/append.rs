@@ -46,7 +46,7 @@ impl Executor {
             }
             Err(AppendError::Conflict { .. } | AppendError::GuardFailed) => {
                 self.states.forget(*id);
-                found.streams.keys().for_each(|id| self.states.forget(*id));
+                found.relied_on().for_each(|(id, _)| self.states.forget(id));
                 Ok(Attempt::Overtaken)
             }
             Err(AppendError::Taken { scope, .. }) if scopes::is_drawn(&scope) => Ok(Attempt::Again),
@@ -54,7 +54,8 @@ impl Executor {
                 let key = refusal::spoken(&scope.replace('.', "_"));
                 let detail = format!("this {key} belongs to another record (see candidates); give another");
                 let refused = Refused::new(Kind::Conflict, "already-taken", detail);
-                Err(Refused { candidates: vec![owner], ..refused }.into())
+                let refused = Refused { candidates: vec![owner], ..refused };
+                Err(self.naming_survivors(refused).await?.into())
             }
             Err(AppendError::DoubleBooked { resource, .. }) => Err(double_booking(&planned, resource).into()),
             Err(AppendError::Repeated { command_id }) => {
@@ -119,17 +120,17 @@ fn malformed(error: AppendError) -> Failure {
     Failure::Store(StoreError::Unavailable(error.to_string()))
 }
 
-/// Guards for the streams and key owners that were looked up. A stream that is written needs no guard, since its append
-/// has an expected version.
+/// Guards for the streams and key owners on which the decision relies. A stream that is written needs no guard, since
+/// its append has an expected version.
 fn guards(found: &Found, planned: &[Planned]) -> Vec<Guard> {
     let is_written = |id: &Uuid| planned.iter().any(|plan| plan.append.stream_id == *id);
-    let versions = found.streams.iter().filter(|(id, _)| !is_written(id));
+    let versions = found.relied_on().filter(|(id, _)| !is_written(id));
     let owners = found.owners.iter().map(|((scope, key), owners)| Guard::Owners {
         scope,
         key: key.clone(),
         count: i64::try_from(owners.len()).unwrap_or(i64::MAX),
     });
-    versions.map(|(id, state)| Guard::Version { stream_id: *id, version: state.version }).chain(owners).collect()
+    versions.map(|(stream_id, version)| Guard::Version { stream_id, version }).chain(owners).collect()
 }
 
 /// Whether a decision begins the given stream, in addition to the command's own stream.
@@ -140,6 +141,11 @@ fn begins<C: crate::Claims>(decision: &Decision<C>, stream_id: Uuid) -> bool {
 /// The refusal of a command that books a resource at an overlapping time. The booking may name the code of the refusal.
 fn double_booking(planned: &[Planned], resource: Uuid) -> Refused {
     let code = planned.iter().find_map(|it| it.after.refusal_of(resource)).unwrap_or("double-booking");
-    let detail = "the provider, the room or the patient is booked at an overlapping time; choose another time";
+    let detail = match code {
+        "double-booking" => {
+            "the provider, the room or the patient is booked at an overlapping time; choose another time"
+        }
+        _ => "another record holds the same place at an overlapping time; choose another time",
+    };
     Refused { candidates: vec![resource], ..Refused::new(Kind::Conflict, code, detail) }
 }

@@ -1,15 +1,20 @@
-use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate as _, derived};
+use hims_event_store::Claim;
 use uuid::Uuid;
 
 use super::{Attempt, Course, Executor, Turn};
 use crate::access::password;
-use crate::machinery::context::new_id;
+use crate::machinery::context::{FoundState, new_id};
 use crate::machinery::decision::Planned;
-use crate::{Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Request, Target};
+use crate::machinery::own_record;
+use crate::machinery::reads::{Loader, Need};
+use crate::{
+    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
+};
 
 /// One attempt to carry out a command: what stays the same from loading to appending.
 pub(super) struct Trial<'a, C: Command> {
@@ -55,18 +60,23 @@ impl Executor {
             // A remembered state may be outdated, so a refusal or an empty decision is decided again on fresh states.
             return Ok(Attempt::Again);
         }
-        let decision = decided?;
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(refused) => return Err(self.naming_survivors(refused).await?.into()),
+        };
         if decision.is_nothing() {
+            // That a record is already as the caller wants it tells what is in the record.
+            if !self.sees(command, request).await? {
+                return Err(Refused::missing(C::Aggregate::STREAM).into());
+            }
             return self.acknowledge(&trial).await;
         }
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
+        own_record::check_planned(command, loaded.state.as_deref(), &planned, found, &request.caller)?;
         let ids = queues(&planned, found, careful);
-        if !turn.covers(&ids) {
-            // A caller who has a turn already gives it back before waiting for more.
-            let taken = if turn.is_empty() { self.turns.try_take(&ids) } else { None };
-            let Some(taken) = taken else { return Ok(Attempt::Wait(ids)) };
-            *turn = taken;
+        if !self.turns.try_extend(turn, &ids) {
+            return Ok(Attempt::Wait(ids));
         }
         self.append(&trial, &decision, planned).await
     }
@@ -75,40 +85,64 @@ impl Executor {
     async fn find<C: Command>(&self, command: &C, state: Option<&C::Aggregate>, fresh: bool) -> Result<Found, Failure> {
         let mut found = Found::default();
         loop {
-            let Reads { streams, owners } = command.reads(state, &found);
+            let Reads { streams, owners, candidates } = command.reads(state, &found);
             let mut is_new = false;
-            for (scope, key, loader) in owners {
-                if found.owners.contains_key(&(scope, key.clone())) {
-                    continue;
-                }
+            // The streams to be loaded, and whether the decision relies on their versions.
+            let mut wanted: Vec<(Uuid, Loader, bool)> = streams.into_iter().map(|(id, it)| (id, it, true)).collect();
+            let owners = owners.into_iter().map(|(scope, key, loader)| (scope, key, loader, true));
+            let candidates = candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader), false));
+            for (scope, key, loader, is_relied_on) in owners.chain(candidates) {
+                let Entry::Vacant(unknown) = found.owners.entry((scope, key)) else { continue };
                 is_new = true;
-                let ids = self.store.owners(scope, &key).await?;
-                if let Some(loader) = loader {
-                    for id in &ids {
-                        found.streams.insert(*id, loader(self, *id, fresh).await?);
-                    }
-                }
-                found.owners.insert((scope, key), ids);
+                let ids = self.store.owners(scope, &unknown.key().1).await?;
+                wanted.extend(loader.iter().flat_map(|it| ids.iter().map(|id| (*id, *it, is_relied_on))));
+                unknown.insert(ids);
             }
-            for (id, loader) in streams {
-                if let Entry::Vacant(unknown) = found.streams.entry(id) {
-                    is_new = true;
-                    unknown.insert(loader(self, id, fresh).await?);
-                }
-            }
+            is_new |= self.load_wanted(wanted, fresh, &mut found).await?;
             if !is_new {
                 return Ok(found);
             }
         }
     }
+
+    /// Loads the streams that were not found yet. Answers whether there was such a stream. Of the streams that this
+    /// process remembers, one question to the log tells which are still as they are remembered.
+    async fn load_wanted(
+        &self,
+        wanted: Vec<(Uuid, Loader, bool)>,
+        fresh: bool,
+        found: &mut Found,
+    ) -> Result<bool, Failure> {
+        let is_asked = |id: &Uuid| fresh && !found.streams.contains_key(id) && self.states.get(*id).is_some();
+        let asked: Vec<_> = wanted.iter().map(|(id, ..)| *id).filter(is_asked).collect();
+        let versions = if asked.is_empty() { HashMap::new() } else { self.store.versions(&asked).await? };
+        let mut is_new = false;
+        for (id, loader, is_relied_on) in wanted {
+            let need = match versions.get(&id) {
+                Some(version) => Need::At(*version),
+                None if fresh => Need::Fresh,
+                None => Need::Remembered,
+            };
+            match found.streams.entry(id) {
+                Entry::Occupied(mut known) => known.get_mut().is_relied_on |= is_relied_on,
+                Entry::Vacant(unknown) => {
+                    is_new = true;
+                    unknown.insert(FoundState { is_relied_on, ..loader(self, id, need).await? });
+                }
+            }
+        }
+        Ok(is_new)
+    }
 }
 
-/// The queues in which a command waits for its turn: those of the existing streams that it writes, and for a `careful`
-/// command also those of the streams and keys that it relies on.
+/// The queues in which a command waits for its turn: those of the existing streams that it writes, and of the keys that
+/// it looks up and whose owners it changes. For a `careful` command also those of the streams and keys that it relies on.
 fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
-    let read = found.streams.iter().map(|(id, it)| (*id, it.version)).filter(|_| careful);
-    let keys = found.owners.keys().map(|(scope, key)| derived("turn", &[scope, key])).filter(|_| careful);
-    let streams = planned.iter().map(Planned::at).chain(read);
+    let claims: Vec<_> = planned.iter().flat_map(Planned::claims).collect();
+    let changed: BTreeSet<_> = claims.iter().filter_map(Claim::key).collect();
+    let keys = found.owners.keys().filter(|(scope, key)| careful || changed.contains(&(*scope, key.as_str())));
+    let keys = keys.map(|(scope, key)| derived("turn", &[scope, key]));
+    let streams = planned.iter().map(Planned::at).chain(found.relied_on().filter(|_| careful));
     streams.filter(|(_, version)| *version > 0).map(|(id, _)| id).chain(keys).collect()
 }
 
@@ -117,13 +151,20 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
     let Trial { command, request, id, loaded, found, now, entropy, .. } = trial;
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
-        Target::Existing(_) if loaded.state.is_none() => return Ok(Err(Refused::missing(C::Aggregate::STREAM))),
+        Target::Existing(_) if loaded.state.as_ref().is_none_or(|it| it.is_hidden_from(&request.caller)) => {
+            return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
+        }
         // A stream of another type has the id.
         Target::Either(_) if loaded.version > 0 && loaded.state.is_none() => return Ok(Err(Refused::exists())),
+        Target::Either(_) if loaded.state.as_ref().is_some_and(|it| it.is_hidden_from(&request.caller)) => {
+            return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
+        }
         Target::New(_) | Target::Existing(_) | Target::Either(_) => {}
     }
+    if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), found, &request.caller) {
+        return Ok(Err(refused));
+    }
     if request.expected_version.is_some_and(|expected| expected != loaded.version) {
-        // The current version is not told: the caller may change the record without being allowed to read the record.
         let detail = "the record has changed since that version; read the record again";
         return Ok(Err(Refused::new(Kind::Stale, "stale-version", detail)));
     }
@@ -139,5 +180,6 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
     };
     let (now, entropy, id) = (*now, *entropy, *id);
     let ctx = Context { now, caller: &request.caller, found, password_hash, password_matches, entropy, id };
-    Ok((*command).clone().decide(state, &ctx))
+    let decided = (*command).clone().decide(state, &ctx);
+    Ok(decided.map_err(|refused| refused.followed_by(|| state.map(Registry::following).unwrap_or_default())))
 }

@@ -2,7 +2,10 @@
 
 use hims_domain::access::{self, Access};
 use hims_domain::{Aggregate, for_each_aggregate};
-use hims_event_store::{Append, AppendError, ClaimsReport, EventStore, NewEvent, Opened, StoreError, StreamAppend};
+use hims_event_store::beside::Fold;
+use hims_event_store::{
+    Append, AppendError, ClaimsReport, EventStore, NewEvent, Opened, Progress, StoreError, StreamAppend,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -14,28 +17,30 @@ use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot, load};
 use crate::{Caller, Request};
 
 impl Executor {
-    /// Rebuilds the claims from the log, and records that this was done. Appends wait meanwhile; a decision that relied
+    /// Rebuilds the claims from the log, and records that this was done. Tells `progress` how many events were read.
+    /// Appends wait meanwhile; a decision that relied
     /// on the former claims is made again. Reports the differences that remain.
     ///
     /// # Errors
     /// When the log does not answer.
-    pub async fn rebuild_claims(&self) -> Result<ClaimsReport, AppendError> {
+    pub async fn rebuild_claims(&self, progress: &Progress) -> Result<ClaimsReport, AppendError> {
         let (now, entropy) = (self.now(), self.entropy());
         let event = NewEvent::new(Access::STREAM, &access::Event::ClaimsRebuilt)?;
         let stream = StreamAppend::begin(Access::STREAM, new_id(now, entropy, 0), [event]);
         let operator = Request::of(Caller::system("command-line"));
         let metadata = metadata("rebuild-claims", new_id(now, entropy, 1), now, &operator);
-        self.store.mend_claims(&claims_of, Append { metadata, ..Append::stream(stream) }).await
+        self.store.mend_claims(&claims_of, Append { metadata, ..Append::stream(stream) }, progress).await
     }
 
-    /// Deletes all snapshots and makes them anew from the log. Answers how many streams have a snapshot now.
+    /// Deletes all snapshots and makes them anew from the log. Tells `progress` how many streams were read. Answers how
+    /// many streams have a snapshot now.
     ///
     /// # Errors
     /// When the log does not answer or an event of a long stream cannot be read.
-    pub async fn rebuild_snapshots(&self) -> Result<u64, StoreError> {
+    pub async fn rebuild_snapshots(&self, progress: &Progress) -> Result<u64, StoreError> {
         let store = self.store.as_ref();
         store.forget_snapshots().await?;
-        for (stream_type, id) in store.streams_of_version(SNAPSHOT_EVERY).await? {
+        for ((stream_type, id), nth) in store.streams_of_version(SNAPSHOT_EVERY).await?.into_iter().zip(1..) {
             macro_rules! make_if {
                 ($aggregate:ty) => {
                     if stream_type == <$aggregate as Aggregate>::STREAM {
@@ -44,6 +49,7 @@ impl Executor {
                 };
             }
             for_each_aggregate!(make_if);
+            progress(nth);
         }
         count_snapshots(store).await
     }
@@ -68,29 +74,32 @@ async fn count_snapshots(store: &dyn EventStore) -> Result<u64, StoreError> {
     }
 }
 
-/// The state of a stream of any aggregate after its first events, and the version of the form of the state. `None` for
-/// a stream without a state, or of a type that this release does not know.
-///
-/// # Errors
-/// When an event cannot be read.
-pub fn state_of(events: &[Opened]) -> Result<Option<(i32, Value)>, StoreError> {
-    fn state<A: Aggregate>(events: &[Opened]) -> Result<Option<(i32, Value)>, StoreError> {
-        let mut state = None;
-        for event in events {
-            state = A::evolve(state, &event.decode()?);
-        }
-        // A state that is no JSON is never saved as a snapshot, so there is nothing to compare.
-        Ok(state.and_then(|state| Some((A::STATE_VERSION, serde_json::to_value(&state).ok()?))))
-    }
-    let Some(first) = events.first() else { return Ok(None) };
-    let stream_type = first.recorded.stream_type.as_str();
-    macro_rules! state_if {
+/// Begins to fold a stream of any aggregate; `None` for a stream of a type that this release does not know.
+pub fn fold_of(stream_type: &str) -> Option<Box<dyn Fold>> {
+    macro_rules! fold_if {
         ($aggregate:ty) => {
             if stream_type == <$aggregate as Aggregate>::STREAM {
-                return state::<$aggregate>(events);
+                return Some(Box::new(Folded::<$aggregate>(None)));
             }
         };
     }
-    for_each_aggregate!(state_if);
-    Ok(None)
+    for_each_aggregate!(fold_if);
+    None
+}
+
+/// The state of a stream after the events so far.
+struct Folded<A>(Option<A>);
+
+impl<A: Aggregate> Fold for Folded<A> {
+    fn add(&mut self, events: &[Opened]) -> Result<(), StoreError> {
+        for event in events {
+            self.0 = A::evolve(self.0.take(), &event.decode()?);
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Option<(i32, Value)> {
+        // A state that is no JSON is never saved as a snapshot, so there is nothing to compare.
+        Some((A::STATE_VERSION, serde_json::to_value(self.0.as_ref()?).ok()?))
+    }
 }

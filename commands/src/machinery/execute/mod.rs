@@ -9,6 +9,7 @@ mod probes;
 mod record;
 mod repeats;
 mod replay;
+mod telling;
 mod turns;
 
 use std::any::Any;
@@ -27,6 +28,8 @@ use self::course::Course;
 use self::turns::{Turn, Turns};
 use super::cache::{Cached, StateCache};
 use super::load::load;
+use super::reads::Need;
+use super::sight::{Sight, Unlimited};
 use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
 use probes::Probes;
@@ -56,6 +59,7 @@ pub struct Executor {
     repeats: repeats::Repeats,
     probes: Probes,
     phone_region: PhoneRegion,
+    sight: Arc<dyn Sight>,
 }
 
 /// The result of one attempt to carry out a command.
@@ -84,6 +88,7 @@ impl Executor {
             repeats: repeats::Repeats::default(),
             probes: Probes::new(),
             phone_region: PhoneRegion::default(),
+            sight: Arc::new(Unlimited),
         }
     }
 
@@ -91,6 +96,17 @@ impl Executor {
     #[must_use]
     pub fn in_phone_region(self, phone_region: PhoneRegion) -> Self {
         Self { phone_region, ..self }
+    }
+
+    /// The executor, which tells callers only of records that they may read.
+    #[must_use]
+    pub fn with_sight(self, sight: Arc<dyn Sight>) -> Self {
+        Self { sight, ..self }
+    }
+
+    /// Which records callers may read.
+    pub(crate) fn sight(&self) -> &dyn Sight {
+        self.sight.as_ref()
     }
 
     /// The region of phone numbers without a country code.
@@ -118,10 +134,19 @@ impl Executor {
     /// # Errors
     /// When the log does not answer or an event of the stream cannot be read.
     pub async fn load<A: Aggregate>(&self, id: Uuid, fresh: bool) -> Result<Loaded<A>, Failure> {
-        if !fresh && let Some(Cached { version, state }) = self.states.get(id) {
+        self.load_as(id, if fresh { Need::Fresh } else { Need::Remembered }).await
+    }
+
+    /// Loads the state of a stream that is needed.
+    pub(crate) async fn load_as<A: Aggregate>(&self, id: Uuid, need: Need) -> Result<Loaded<A>, Failure> {
+        let is_current = |version| need == Need::At(version);
+        if let Some(Cached { version, state }) = self.states.get(id)
+            && (need == Need::Remembered || is_current(version))
+        {
+            let fresh = is_current(version);
             match state.map(Arc::downcast::<A>) {
-                Some(Ok(state)) => return Ok(Loaded { version, state: Some(state), fresh: false }),
-                None => return Ok(Loaded { version, state: None, fresh: false }),
+                Some(Ok(state)) => return Ok(Loaded { version, state: Some(state), fresh }),
+                None => return Ok(Loaded { version, state: None, fresh }),
                 Some(Err(_)) => {}
             }
         }
@@ -138,7 +163,7 @@ impl Executor {
     /// # Errors
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
-        let probe = self.probes.begin(&command, &request)?;
+        let probe = self.probes.begin(&command, &request, self.now())?;
         let deadline = Instant::now() + PATIENCE;
         let outcome = self.measured(&command, &request, deadline).await;
         if let Some(probe) = probe {
@@ -218,9 +243,17 @@ impl Executor {
     /// Attempts to carry out a command until it succeeds or is refused.
     async fn pursue<C: Command>(&self, command: &C, request: &Request, course: &Course) -> Result<Outcome, Failure> {
         self.allow(command, request).await?;
+        self.allow_to_compare(command, request).await?;
         let (mut turn, mut fresh, mut overtaken) = (Turn::default(), false, 0);
         for _ in 0..ATTEMPTS {
-            match self.attempt((command, request), course, fresh, overtaken > 0, &mut turn).await? {
+            let attempt = match self.attempt((command, request), course, fresh, overtaken > 0, &mut turn).await {
+                Err(Failure::Refused(refused)) => {
+                    drop(turn);
+                    return Err(self.as_told(command, request, refused).await?.into());
+                }
+                attempt => attempt?,
+            };
+            match attempt {
                 Attempt::Done(outcome) => {
                     turn.count();
                     return Ok(outcome);

@@ -1,50 +1,51 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use moka::sync::Cache;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Command, Failure, Kind, Refused, Request};
+use crate::{Allowances, Command, Failure, Kind, Refused, Request, Share};
 
 /// How many conflicts that tell of a secret value a user gets within an hour.
 const PER_HOUR: u32 = 20;
 
-const HOUR: Duration = Duration::from_hours(1);
-
 /// Limits how often a user learns from a conflict whether a secret value, such as a social security number, is in a
 /// record: without a limit, the number of a certain patient could be found by trying. Parts of the system, such as the
 /// import, are not limited.
-pub(super) struct Probes(Cache<Uuid, Arc<AtomicU32>>);
+pub(super) struct Probes(Allowances<Uuid>);
 
 impl Probes {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(100_000).time_to_live(HOUR).build())
+        Self(Allowances::within(Duration::from_hours(1), PER_HOUR))
     }
 
-    /// Counts a command that probes a secret value as a conflict before the command is decided, so that commands at the
+    /// Takes a share for a command that probes a secret value before the command is decided, so that commands at the
     /// same time cannot exceed the limit.
-    pub(super) fn begin<C: Command>(&self, command: &C, request: &Request) -> Result<Option<Probe>, Failure> {
+    pub(super) fn begin<C: Command>(
+        &self,
+        command: &C,
+        request: &Request,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Probe>, Failure> {
         let Some(user) = request.caller.user_id().filter(|_| command.probes_a_secret()) else { return Ok(None) };
-        let conflicts = self.0.get_with(user.into(), Arc::default);
-        if conflicts.fetch_add(1, Ordering::Relaxed) < PER_HOUR {
-            return Ok(Some(Probe(conflicts)));
+        match self.0.take(user.into(), now) {
+            Ok(share) => Ok(Some(Probe(share))),
+            Err(_) => {
+                let detail = "too many requests with a social security number were refused as possible duplicates \
+                              within an hour; wait, leave the number out, or give confirm_not_duplicate";
+                Err(Refused::new(Kind::TooMany, "too-many-requests", detail).into())
+            }
         }
-        conflicts.fetch_sub(1, Ordering::Relaxed);
-        let detail = "too many requests with a social security number were refused as possible duplicates within an \
-                      hour; wait, leave the number out, or give confirm_not_duplicate";
-        Err(Refused::new(Kind::TooMany, "too-many-requests", detail).into())
     }
 }
 
-/// A command that is counted as a conflict until it is known to be none.
-pub(super) struct Probe(Arc<AtomicU32>);
+/// A command whose share is given back unless the command is refused because of a conflict.
+pub(super) struct Probe(Share<Uuid>);
 
 impl Probe {
-    /// No longer counts the command, unless it was refused because of a conflict.
+    /// Spends the share if the command was refused because of a conflict.
     pub(super) fn settle<T>(self, outcome: &Result<T, Failure>) {
-        if !matches!(outcome, Err(Failure::Refused(Refused { kind: Kind::Conflict, .. }))) {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+        if matches!(outcome, Err(Failure::Refused(Refused { kind: Kind::Conflict, .. }))) {
+            self.0.spend();
         }
     }
 }
@@ -75,19 +76,19 @@ mod tests {
     #[tokio::test]
     async fn a_number_cannot_be_found_by_trying() {
         let world = World::new();
-        world.done(person(0, "999-12-3456")).await;
+        world.done(person(0, "123-12-3456")).await;
         let (clerk, other) = (id(70), id(71));
         for nth in 1..=PER_HOUR {
-            let refusal = refused(register(&world, clerk, person(nth, "999-12-3456")).await);
+            let refusal = refused(register(&world, clerk, person(nth, "123-12-3456")).await);
             assert_eq!(refusal.code, "possible-duplicate", "{nth}");
         }
         let before = world.log().await.len();
-        for number in ["999-12-3456", "999-65-4321"] {
+        for number in ["123-12-3456", "123-65-4321"] {
             let refusal = refused(register(&world, clerk, person(50, number)).await);
             assert_eq!((refusal.kind, refusal.code), (Kind::TooMany, "too-many-requests"), "{number}");
         }
         assert_eq!(world.log().await.len(), before, "what is not looked at is not recorded");
-        let refusal = refused(register(&world, other, person(51, "999-12-3456")).await);
+        let refusal = refused(register(&world, other, person(51, "123-12-3456")).await);
         assert_eq!(refusal.code, "possible-duplicate", "nobody else is limited");
         let without = ask(with(ann(), json!({"first_name": "Zoe", "date_of_birth": "1999-01-01"})));
         assert!(register(&world, clerk, without).await.is_ok(), "without a number the user goes on");
@@ -97,7 +98,7 @@ mod tests {
     async fn what_is_no_conflict_does_not_count() {
         let world = World::new();
         for nth in 0..PER_HOUR + 5 {
-            assert!(register(&world, id(70), person(nth, &format!("999-12-{nth:04}"))).await.is_ok(), "{nth}");
+            assert!(register(&world, id(70), person(nth, &format!("123-12-{:04}", nth + 1))).await.is_ok(), "{nth}");
         }
     }
 }

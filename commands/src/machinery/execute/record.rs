@@ -9,7 +9,7 @@ use super::Executor;
 use super::repeats::Attempt;
 use crate::machinery::context::new_id;
 use crate::machinery::decision::stored_subject;
-use crate::{Command, Found, Request, Target};
+use crate::{Command, Failure, Found, Refused, Request, Target};
 
 impl Executor {
     /// The patient whom a command concerns: the subject of the command's stream, or a patient whom the command reads.
@@ -25,6 +25,24 @@ impl Executor {
             }
         }
         None
+    }
+
+    /// Replaces patients among the candidates of a refusal, who were merged into others, by those who survive. Only
+    /// refusals that may name such a patient are looked at.
+    pub(super) async fn naming_survivors(&self, refused: Refused) -> Result<Refused, Failure> {
+        if !["merged", "possible-duplicate", "already-taken"].contains(&refused.code) {
+            return Ok(refused);
+        }
+        let mut candidates: Vec<Uuid> = Vec::with_capacity(refused.candidates.len());
+        for mut id in refused.candidates {
+            while let Some(into) = self.load::<Patient>(id, true).await?.state.and_then(|it| it.merged_into) {
+                id = into.into();
+            }
+            if !candidates.contains(&id) {
+                candidates.push(id);
+            }
+        }
+        Ok(Refused { candidates, ..refused })
     }
 
     /// Records a refused attempt for the audit. An attempt that repeats one of the last minute is only counted: its
@@ -77,5 +95,6 @@ pub(super) fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Ut
         causation_id: None,
         occurred_at,
         subject: None,
+        has_receipt: false,
     }
 }

@@ -46,15 +46,19 @@ struct Place {
 }
 
 impl Turns {
-    /// Takes the turn at all streams, if nobody else has it at any of them.
-    pub(super) fn try_take(&self, ids: &BTreeSet<Uuid>) -> Option<Turn> {
-        let mut turn = Turn::default();
-        for id in ids {
+    /// Takes the turn at those of the streams at which the caller does not have it yet, unless somebody else has it at
+    /// one of them: then the turn stays as it was, and the answer is `false`. Nobody waits here, so two callers who
+    /// extend their turns never wait for each other.
+    pub(super) fn try_extend(&self, turn: &mut Turn, ids: &BTreeSet<Uuid>) -> bool {
+        let mut more = Vec::new();
+        for id in ids.iter().filter(|id| !turn.0.iter().any(|place| place.id == **id)) {
             let (mut place, lock) = self.join(*id);
-            place.lock = Some(lock.try_lock_owned().ok()?);
-            turn.0.push(place);
+            let Ok(lock) = lock.try_lock_owned() else { return false };
+            place.lock = Some(lock);
+            more.push(place);
         }
-        Some(turn)
+        turn.0.extend(more);
+        true
     }
 
     /// Waits for the turn at all streams. The streams are taken in the order of their ids, so that two callers never
@@ -86,16 +90,6 @@ impl Turns {
 }
 
 impl Turn {
-    /// Whether this is the turn at all of the streams.
-    pub(super) fn covers(&self, ids: &BTreeSet<Uuid>) -> bool {
-        ids.iter().all(|id| self.0.iter().any(|place| place.id == *id))
-    }
-
-    /// Whether this is the turn at no stream.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The streams of this turn.
     pub(super) fn ids(&self) -> impl Iterator<Item = Uuid> {
         self.0.iter().map(|place| place.id)
@@ -152,6 +146,12 @@ mod tests {
         ids.into_iter().map(Uuid::from_u128).collect()
     }
 
+    /// The turn at some streams, if nobody has it at any of them.
+    fn try_take(turns: &Turns, ids: &BTreeSet<Uuid>) -> Option<Turn> {
+        let mut turn = Turn::default();
+        turns.try_extend(&mut turn, ids).then_some(turn)
+    }
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_mins(1)
     }
@@ -159,9 +159,9 @@ mod tests {
     #[tokio::test]
     async fn callers_of_one_stream_have_their_turns_in_order() {
         let turns = Turns::default();
-        let first = turns.try_take(&ids([1, 2])).unwrap();
-        assert!(turns.try_take(&ids([2, 3])).is_none());
-        assert!(turns.try_take(&ids([3])).is_some(), "a caller in vain leaves no lock behind");
+        let first = try_take(&turns, &ids([1, 2])).unwrap();
+        assert!(try_take(&turns, &ids([2, 3])).is_none());
+        assert!(try_take(&turns, &ids([3])).is_some(), "a caller in vain leaves no lock behind");
         let streams = ids([2]);
         let mut second = Box::pin(turns.take(&streams, false, soon()));
         let mut third = Box::pin(turns.take(&streams, false, soon()));
@@ -169,17 +169,31 @@ mod tests {
         drop(first);
         assert!((&mut third).now_or_never().is_none(), "it is the second caller's turn");
         let second = second.await.unwrap();
-        assert!(turns.try_take(&streams).is_none(), "nobody passes the third caller");
+        assert!(try_take(&turns, &streams).is_none(), "nobody passes the third caller");
         drop(second);
         drop(third.await.unwrap());
         assert!(locked(&turns.0).is_empty(), "queues without callers are removed");
     }
 
     #[tokio::test]
+    async fn a_turn_is_extended_unless_somebody_else_has_the_turn_there() {
+        let turns = Turns::default();
+        let mut one = try_take(&turns, &ids([1])).unwrap();
+        assert!(turns.try_extend(&mut one, &ids([1, 2])));
+        let other = try_take(&turns, &ids([3])).unwrap();
+        assert!(!turns.try_extend(&mut one, &ids([1, 2, 3, 4])));
+        assert_eq!(one.ids().collect::<BTreeSet<_>>(), ids([1, 2]), "a turn that cannot be extended stays as it was");
+        drop(other);
+        assert!(turns.try_extend(&mut one, &ids([1, 2, 3, 4])));
+        drop(one);
+        assert!(locked(&turns.0).is_empty());
+    }
+
+    #[tokio::test]
     async fn who_stops_waiting_lets_the_next_have_the_turn() {
         let turns = Turns::default();
         let streams = ids([1]);
-        let first = turns.try_take(&streams).unwrap();
+        let first = try_take(&turns, &streams).unwrap();
         let mut gone = Box::pin(turns.take(&streams, false, soon()));
         let mut next = Box::pin(turns.take(&streams, false, soon()));
         assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
@@ -191,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_longer_than_the_deadline() {
         let turns = Turns::default();
-        let held = turns.try_take(&ids([1])).unwrap();
+        let held = try_take(&turns, &ids([1])).unwrap();
         let refused = turns.take(&ids([1]), false, Instant::now()).await;
         assert!(matches!(refused, Err(Failure::Overloaded)));
         drop(held);

@@ -121,7 +121,6 @@ impl<'e, R: Row> Changes<'e, R> {
     }
 
     /// Deletes a row, which must exist.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no event deletes a row by its id so far"))]
     pub(crate) fn remove(&mut self, id: impl Into<Uuid>) {
         self.add(Change::Remove(id.into()));
     }

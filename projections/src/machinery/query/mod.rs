@@ -12,9 +12,11 @@ mod wanted;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use hims_domain::permission::Read;
 use hims_event_store::Position;
 use sqlx::postgres::PgRow;
+use sqlx::types::ipnetwork::IpNetwork;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -104,23 +106,21 @@ pub async fn find(
     Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
 }
 
-/// Which of the given keys belong to rows that the caller may read.
+/// Which of the given keys belong to rows of these tables, one table or more, that the caller may read.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn visible(
     db: &mut PgConnection,
-    table: &Table,
+    tables: &[&Table],
     ids: &[Uuid],
     who: &Identity,
 ) -> Result<HashSet<Uuid>, QueryError> {
-    let sql = format!(
-        "select r.id, who.position
-           from {SAID_AT}
-           left join lateral (
-                select id from {} where id = any($6) and who.said is not null offset 0) as r on true",
-        table.name,
-    );
+    let of_table = |table: &&Table| {
+        format!("(select id from {} where id = any($6) and who.said is not null offset 0)", table.name)
+    };
+    let rows = tables.iter().map(of_table).collect::<Vec<_>>().join(" union all ");
+    let sql = format!("select r.id, who.position from {SAID_AT} left join lateral ({rows}) as r on true");
     let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
     let mut visible = HashSet::new();
     for row in rows {
@@ -175,6 +175,31 @@ pub async fn position(db: &mut PgConnection) -> Result<Position, QueryError> {
 /// When the database does not answer.
 pub async fn parked(db: &mut PgConnection) -> Result<i64, QueryError> {
     Ok(sqlx::query_scalar("select count(*) from projection_failures").fetch_one(db).await?)
+}
+
+/// Whether a user has begun a session from a network since an instant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_begun_session(
+    db: &mut PgConnection,
+    user_id: Uuid,
+    network: IpNetwork,
+    since: DateTime<Utc>,
+) -> Result<bool, QueryError> {
+    let user = Identity { user_id: Some(user_id), ..Identity::default() };
+    let sql = format!(
+        "select s.id is not null, who.position
+           from {SAID_AT}
+           left join lateral (
+                select id from user_sessions
+                 where user_id = $6 and ip_address <<= $7 and created_at >= $8 and who.said is not null
+                 limit 1 offset 0) as s on true",
+    );
+    let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), &user);
+    let row = query.bind(user_id).bind(network).bind(since).fetch_one(db).await?;
+    of_live_tables(row.try_get(1)?)?;
+    Ok(row.try_get(0)?)
 }
 
 /// The positions, after a position, of events about a patient or by a user, found through the audit log's indexes. The

@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use super::{Identity, Wanted};
+use super::{Comparison, Filter, Identity, Wanted};
 use crate::machinery::living::{Shape, absent};
 use crate::{Column, Table};
 
@@ -19,6 +19,9 @@ pub(super) const SAID_AT: &str =
                set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
                set_config('hims.reads', $5, true)
           from projection_checkpoint) as who";
+
+/// The ids of the records of the patient who the caller is, as an array in SQL.
+const OWN_RECORDS: &str = "array(select patient_id from own_patients)";
 
 /// The number of parameters that hold the caller's identity.
 const OF_IDENTITY: usize = 5;
@@ -45,7 +48,7 @@ fn columns(table: &Table, who: &Identity) -> String {
         match table.narrowed(name) {
             Some(narrowed) if !who.reads_any(narrowed.readers) => {
                 format!(
-                    "case when id in (nullif($1, '')::uuid, nullif($3, '')::uuid) then \"{name}\" end as \"{name}\""
+                    "case when id = nullif($1, '')::uuid or id = any ({OWN_RECORDS}) then \"{name}\" end as \"{name}\""
                 )
             }
             _ => format!("\"{name}\""),
@@ -98,9 +101,13 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let mut places = Places::default();
     let mut conditions = vec!["who.said is not null".to_owned()];
     conditions.extend(of_few_patients(table, who));
+    let mut sources = vec![Source { records: None, conditions: Vec::new() }];
     for filter in &wanted.filters {
         let value = places.typed(filter.column, &filter.value);
-        conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator()));
+        match Source::of_person(table, filter, &value) {
+            Some(of_person) => sources = of_person.to_vec(),
+            None => conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator())),
+        }
     }
     let order = Order::of(table, wanted);
     let (found, by_text) = searched(table, wanted, &mut places);
@@ -108,9 +115,17 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let limit = format!("{}::text::bigint", places.place(&(wanted.limit + 1).to_string()));
     let mut parts = Vec::new();
     for (text, value) in by_text.iter().flat_map(|text| by_value.iter().map(move |value| (text, value))) {
-        let conditions = [conditions.as_slice(), text, value].concat().join(" and ");
-        let (columns, table, order) = (columns(table, who), table.name, order.sql(""));
-        parts.push(format!("(select {columns} from {table} where {conditions} order by {order} limit {limit})"));
+        for source in &sources {
+            let conditions = [conditions.as_slice(), &source.conditions, text, value].concat().join(" and ");
+            let (columns, table, order) = (columns(table, who), table.name, order.sql(""));
+            let part = format!("(select {columns} from {table} where {conditions} order by {order} limit {limit})");
+            parts.push(match &source.records {
+                Some(records) => {
+                    format!("(select part.* from ({records}) as record cross join lateral {part} as part)")
+                }
+                None => part,
+            });
+        }
     }
     // The order of all parts together. Nulls come last in both directions.
     let order_of_all = order.sql(" nulls last");
@@ -139,12 +154,59 @@ fn of_few_patients(table: &Table, who: &Identity) -> Option<String> {
     match (word, another) {
         (Some(Read::OwnRecords), None) => {
             let patient = if is_of_patients { "id" } else { table.column("patient_id")?.name };
-            Some(format!("\"{patient}\" = nullif($3, '')::uuid"))
+            Some(format!("\"{patient}\" = any ({OWN_RECORDS})"))
         }
         (Some(Read::AssignedPatients), None) if is_of_patients => {
             Some("id in (select patient_id from assigned_patients)".to_owned())
         }
         _ => None,
+    }
+}
+
+/// Where the rows of a part of a page come from. Rows about one person are read record by record, since a person may
+/// have several records, and PostgreSQL can read the rows of each record as a range of an index.
+#[derive(Clone)]
+struct Source {
+    /// A query for the records, each as `record.id`; `None` if the conditions name one record.
+    records: Option<String>,
+    conditions: Conditions,
+}
+
+impl Source {
+    /// The rows that a filter by a patient or by a medical record number asks for; `None` for any other filter. The
+    /// rows about a patient are those of the record, and those of the records that were merged into it. The number of
+    /// a merged record finds the record that survives.
+    fn of_person(table: &Table, filter: &Filter, value: &str) -> Option<[Self; 2]> {
+        if filter.comparison != Comparison::Equal {
+            return None;
+        }
+        match (table.name, filter.column.name) {
+            (_, "patient_id") => Some([
+                Self { records: None, conditions: vec![format!("patient_id = {value}")] },
+                Self {
+                    records: Some(format!("select duplicate_id as id from patient_links where patient_id = {value}")),
+                    conditions: vec!["patient_id = record.id".to_owned()],
+                },
+            ]),
+            ("patients", "mrn") => Some([
+                Self {
+                    records: None,
+                    conditions: vec![
+                        format!("mrn = {value}"),
+                        "not exists (select from patient_links as link where link.duplicate_id = patients.id)"
+                            .to_owned(),
+                    ],
+                },
+                Self {
+                    records: Some(format!(
+                        "select link.patient_id as id from patient_links as link
+                           join patients as duplicate on duplicate.id = link.duplicate_id where duplicate.mrn = {value}"
+                    )),
+                    conditions: vec!["id = record.id".to_owned()],
+                },
+            ]),
+            _ => None,
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 //! into its own log.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use hims_domain::Described;
 use hims_domain::instant::{instant, up_to};
-use uuid::Uuid;
+use hims_domain::{Described, read_id};
 
 use super::Comparison;
 use crate::Kind;
@@ -20,7 +19,7 @@ pub fn bound(kind: Kind, comparison: Comparison, text: &str) -> Option<String> {
 /// The value of a column from a text, as PostgreSQL writes the value; `None` if the text is not of the column's kind.
 pub fn value(kind: Kind, text: &str) -> Option<String> {
     Some(match kind {
-        Kind::Uuid => Uuid::try_parse(text).ok()?.to_string(),
+        Kind::Uuid => read_id(text)?.to_string(),
         Kind::Boolean => text.parse::<bool>().ok()?.to_string(),
         Kind::Integer => text.parse::<i32>().ok()?.to_string(),
         Kind::Long => text.parse::<i64>().ok()?.to_string(),
@@ -63,6 +62,8 @@ mod tests {
             (Kind::Boolean, "yes"),
             (Kind::Text, "a\0b"),
             (Kind::Json, "{}"),
+            (Kind::Uuid, "00000000-0000-0000-0000-000000000000"),
+            (Kind::Uuid, "ffffffff-ffff-ffff-ffff-ffffffffffff"),
         ] {
             assert_eq!(value(kind, text), None, "{text:?}");
             assert_eq!(bound(kind, Comparison::To, text), None, "{text:?}");

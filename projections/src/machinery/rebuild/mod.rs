@@ -9,6 +9,7 @@ mod swap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
 use hims_event_store::{EventStore, Position, StoreError};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use thiserror::Error;
@@ -23,6 +24,9 @@ pub(crate) const LOCK: i64 = 0x6869_6d72;
 
 /// The name of the sessions of a rebuild, as PostgreSQL lists them.
 const NAME: &str = "hims rebuild";
+
+/// What a rebuild does, in words for the log.
+const WHAT: &str = "rebuilding the read tables";
 
 /// Which tables a rebuild makes.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +115,9 @@ impl Rebuild {
             schema::check_name(&mut db, schema).await?;
         }
         lock(&mut db).await?;
-        let made = self.make(&mut db, target, progress).await;
+        let session = session_of(&mut db).await?;
+        let making = Box::pin(self.make(&mut db, target, progress));
+        let made = while_it_lives(&self.pool, session, WHAT, making).await;
         close(db).await;
         made
     }
@@ -123,9 +129,11 @@ impl Rebuild {
     pub async fn run_if_due(&self, progress: impl FnMut(Position) + Send) -> Result<Option<Rebuilt>, RebuildError> {
         let mut db = self.pool.acquire().await?.detach();
         lock(&mut db).await?;
-        let made = match form::look(&mut db).await {
+        let session = session_of(&mut db).await?;
+        let made = match within(LONG_ANSWER, form::look(&mut db)).await {
             Ok(living) if living.standing == Standing::Due => {
-                self.make(&mut db, &Target::Swap, progress).await.map(Some)
+                let making = Box::pin(self.make(&mut db, &Target::Swap, progress));
+                while_it_lives(&self.pool, session, WHAT, making).await.map(Some)
             }
             Ok(_) => Ok(None),
             Err(error) => Err(error.into()),
@@ -246,8 +254,8 @@ async fn end_stopped_rebuild(db: &mut PgConnection) -> Result<bool, sqlx::Error>
 
 /// Releases the lock and closes the connection. Closing alone would release the lock only a moment later.
 async fn close(mut db: PgConnection) {
-    execute(&mut db, "select pg_advisory_unlock_all()").await.ok();
-    db.close().await.ok();
+    within(ANSWER, execute(&mut db, "select pg_advisory_unlock_all()")).await.ok();
+    within(ANSWER, db.close()).await.ok();
 }
 
 async fn execute(db: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {

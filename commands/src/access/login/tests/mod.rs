@@ -54,7 +54,7 @@ impl Door {
 
     /// The caller to whom a token belongs, according to the log rather than to the cache.
     async fn who(&self, token: &str) -> Option<Caller> {
-        self.login.forget();
+        self.login.forget_all();
         self.login.authenticate(token, (None, None)).await.unwrap()
     }
 
@@ -189,7 +189,7 @@ async fn who_only_waits_for_news_does_not_use_the_session() {
     let token = door.log_in().await;
     let is_still = async |minutes_later| {
         door.world.after(minutes(minutes_later));
-        door.login.forget();
+        door.login.forget_all();
         door.login.is_still(&token, (None, None)).await.unwrap().is_some()
     };
     assert!(is_still(20).await);

@@ -104,6 +104,44 @@ fn an_appointment_is_cancelled_after_its_consultation_was_not_before() {
     started().and::<Consultation>(CONSULTATION, broken_off).when(cancel()).then([cancelled()]).then_claims([unbooks()]);
 }
 
+fn undo_start() -> UndoAppointmentStart {
+    UndoAppointmentStart { appointment_id: APPOINTMENT, reason: said("still in the waiting room") }
+}
+
+#[test]
+fn a_start_is_undone_and_the_patient_waits_again() {
+    let undone = || Event::StartUndone { reason: said("still in the waiting room") };
+    goes(&undo_start(), &[Status::InProgress], Status::CheckedIn, &undone());
+    let events = || until(Status::InProgress).into_iter().chain([undone()]);
+    given(events()).when(start()).then([Event::Started]);
+    given(events()).when(undo_start()).then_nothing();
+}
+
+#[test]
+fn the_start_of_a_visit_with_a_consultation_is_undone_by_the_consultation() {
+    given(until(Status::InProgress))
+        .owner(APPOINTMENT_CONSULTATION, APPOINTMENT, CONSULTATION)
+        .and::<Consultation>(CONSULTATION, [sample::<Consultation>("started")])
+        .when(undo_start())
+        .then_refused(Refusal::ConsultationHolds);
+}
+
+#[test]
+fn who_was_here_after_all_is_expected_again_at_the_same_time() {
+    let undo = || UndoAppointmentNoShow { appointment_id: APPOINTMENT, reason: said("sat in the other waiting room") };
+    let undone = |status| Event::NoShowUndone { status, reason: said("sat in the other waiting room") };
+    given([scheduled(), Event::MarkedNoShow]).when(undo()).then([undone(Status::Scheduled)]).then_claims([
+        books(DOCTOR, noon()),
+        books(PATIENT, noon()),
+        books(ROOM, noon()),
+    ]);
+    given([scheduled(), Event::Confirmed, Event::MarkedNoShow]).when(undo()).then([undone(Status::Confirmed)]);
+    given([scheduled(), Event::MarkedNoShow, undone(Status::Scheduled)]).when(undo()).then_nothing();
+    for status in [Status::CheckedIn, Status::InProgress, Status::Completed, Status::Cancelled] {
+        given(until(status)).when(undo()).then_refused(Refused::wrong_status::<Appointment>(status));
+    }
+}
+
 fn walk_in(changes: Value) -> CheckInWalkIn {
     let body = json!({"patient_id": PATIENT, "provider_id": DOCTOR, "room_id": ROOM, "appointment_type": "follow_up",
                       "duration_minutes": 30});

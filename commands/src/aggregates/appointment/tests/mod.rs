@@ -1,4 +1,5 @@
 mod arrival;
+mod hidden;
 mod hours;
 mod rescheduling;
 

@@ -1,6 +1,8 @@
 //! Allergies of the patient to what is prescribed and dispensed.
 
-use hims_domain::patient::{self, Allergy};
+use std::collections::BTreeMap;
+
+use hims_domain::patient::{self, Allergy, Severity};
 use hims_domain::prescription::Override;
 use hims_domain::{AllergyId, values::OverrideReason};
 
@@ -34,7 +36,7 @@ fn with_allergies(events: impl IntoIterator<Item = patient::Event>) -> Given<Pre
 fn overridden_before(events: impl IntoIterator<Item = patient::Event>) -> Given<Prescription> {
     let mut written = written();
     let Event::Written(it) = &mut written else { panic!("written") };
-    it.items[0].overridden_allergies.insert(ALLERGY);
+    it.items[0].overridden_allergies.insert(ALLERGY, Some(Severity::Moderate));
     it.items[0].order.override_reason = Some(reason(REASON));
     let events: Vec<_> = [registered()].into_iter().chain(events).collect();
     let given = at_the_counter([written, Event::SentToPharmacy]).and::<Patient>(PATIENT, events);
@@ -51,7 +53,7 @@ fn an_item_against_an_allergy_needs_a_reason() {
         .then_field("invalid-fields", "/items/0/override_reason");
     let then = allergic().when(write_order(json!({ "override_reason": REASON })));
     let Event::Written(written) = then.then_event() else { panic!("written") };
-    assert_eq!(written.items[0].overridden_allergies, BTreeSet::from([ALLERGY]));
+    assert_eq!(written.items[0].overridden_allergies, BTreeMap::from([(ALLERGY, None)]));
     assert_eq!(written.items[0].order.override_reason, Some(reason(REASON)));
 }
 
@@ -89,7 +91,7 @@ fn an_import_is_not_asked_for_a_reason() {
     let events = [registered(), known(ALLERGY, json!({}))];
     let then = given_prescription([]).and::<Patient>(PATIENT, events).when(write(json!({})));
     let Event::Written(written) = then.then_event() else { panic!("written") };
-    assert_eq!(written.items[0].overridden_allergies, BTreeSet::new());
+    assert_eq!(written.items[0].overridden_allergies, OverriddenAllergies::new());
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn an_allergy_that_was_recorded_since_needs_a_reason_of_the_pharmacy() {
     let of_all = ask::<DispensePrescription>(json!({"prescription_id": PRESCRIPTION, "override_reason": REASON}));
     for command in [of_all, dispense_item(json!({ "override_reason": REASON }))] {
         let Event::Dispensed { overrides, .. } = later().when(command).then_event() else { panic!("dispensed") };
-        let allergies = BTreeSet::from([LATER_ALLERGY]);
+        let allergies = BTreeMap::from([(LATER_ALLERGY, None)]);
         assert_eq!(overrides, [Override { item_id: ITEM, allergies, reason: reason(REASON) }]);
     }
 }
@@ -115,12 +117,13 @@ fn an_allergy_that_was_recorded_since_needs_a_reason_of_the_pharmacy() {
 #[test]
 fn the_pharmacy_gives_its_reason_once() {
     let allergic = [registered(), known(ALLERGY, json!({}))];
-    let overrides = vec![Override { item_id: ITEM, allergies: BTreeSet::from([ALLERGY]), reason: reason(REASON) }];
+    let overrides =
+        vec![Override { item_id: ITEM, allergies: BTreeMap::from([(ALLERGY, None)]), reason: reason(REASON) }];
     let first = Event::Dispensed { dispensed: vec![from_lot(ITEM, LOT, dec!(4))], overrides, completes: false };
     let given = at_the_counter([written(), Event::SentToPharmacy, first]).and::<Patient>(PATIENT, allergic);
     with_lots(given, [(LOT, vec![received()])])
         .when(dispense_all())
-        .then([dispensed([from_lot(ITEM, LOT, dec!(6))], true)]);
+        .then([dispensed([the_rest(ITEM, LOT, dec!(6))], true)]);
 }
 
 #[test]
@@ -132,4 +135,36 @@ fn only_what_is_dispensed_needs_a_reason() {
         .and::<Medication>(OTHER_MEDICATION, [product])
         .and::<Patient>(PATIENT, [registered(), codeine]);
     assert!(with_lots(given, [(LOT, vec![received()])]).when(dispense_item(json!({}))).is_accepted());
+}
+
+#[test]
+fn an_allergy_that_has_become_more_severe_is_asked_about_again() {
+    let now = |severity| overridden_before([known(ALLERGY, json!({ "severity": severity }))]);
+    for severity in [json!("severe"), json!("life_threatening")] {
+        now(severity).when(dispense_all()).then_field("needs-override", "/override_reason");
+    }
+    for severity in [json!("moderate"), json!("mild"), json!(null)] {
+        assert!(now(severity.clone()).when(dispense_all()).is_accepted(), "{severity}");
+    }
+    let again = dispense_item(json!({"quantity": "4", "override_reason": REASON}));
+    let then = now(json!("severe")).when(again);
+    let [Event::Dispensed { overrides, .. }] = &then.events()[..] else { panic!("dispensed") };
+    assert_eq!(overrides[0].allergies, BTreeMap::from([(ALLERGY, Some(Severity::Severe))]));
+}
+
+#[test]
+fn another_pharmacy_looks_at_allergies_as_well() {
+    let elsewhere =
+        |changes: Value| -> RecordExternalDispensing { ask(with(json!({"prescription_id": PRESCRIPTION}), changes)) };
+    let later =
+        || overridden_before([known(ALLERGY, json!({})), known(LATER_ALLERGY, json!({}))]).by(somebody("pharmacist"));
+    later().when(elsewhere(json!({}))).then_field("needs-override", "/override_reason");
+    later().when(elsewhere(json!({}))).then_candidates([LATER_ALLERGY]);
+    later().when(elsewhere(json!({"override_reason": ".........."}))).then_field("invalid-fields", "/override_reason");
+    let then = later().when(elsewhere(json!({ "override_reason": REASON })));
+    let Event::Dispensed { overrides, completes: true, .. } = then.then_event() else { panic!("dispensed") };
+    let allergies = BTreeMap::from([(LATER_ALLERGY, None)]);
+    assert_eq!(overrides, [Override { item_id: ITEM, allergies, reason: reason(REASON) }]);
+    let imported = overridden_before([known(LATER_ALLERGY, json!({}))]).by(Caller::system("import"));
+    assert!(imported.when(elsewhere(json!({}))).is_accepted(), "an import is not asked");
 }

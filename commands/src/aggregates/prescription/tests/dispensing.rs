@@ -5,7 +5,7 @@ fn dispensing_takes_everything_from_stock() {
     dispensing_from([received()])
         .when(dispense_all())
         .then([dispensed([from_lot(ITEM, LOT, dec!(10))], true)])
-        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10))])
+        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10), dec!(10))])
         .then_claims([]);
 }
 
@@ -29,9 +29,9 @@ fn what_expires_first_is_given_first() {
     let few = json!({"quantity": "4", "expiry_date": "2026-12-01"});
     with_lots(at_the_counter(ready(json!({}))), [(LATER_LOT, vec![received()]), (LOT, vec![received_with(few)])])
         .when(dispense_all())
-        .then([dispensed([from_lot(ITEM, LOT, dec!(4)), from_lot(ITEM, LATER_LOT, dec!(6))], true)])
-        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(4))])
-        .then_also::<MedicationLot>(LATER_LOT, [taken(ITEM, dec!(6))]);
+        .then([dispensed([from_lot(ITEM, LOT, dec!(4)), the_rest(ITEM, LATER_LOT, dec!(6))], true)])
+        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(4), dec!(0))])
+        .then_also::<MedicationLot>(LATER_LOT, [taken(ITEM, dec!(6), dec!(14))]);
 }
 
 #[test]
@@ -70,9 +70,9 @@ fn a_part_leaves_the_rest_outstanding() {
         .when(dispense_item(json!({"quantity": "4"})))
         .then([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
     let rest = ready(json!({})).into_iter().chain([dispensed([from_lot(ITEM, LOT, dec!(4))], false)]);
-    with_lots(at_the_counter(rest), [(LOT, vec![received(), taken(ITEM, dec!(4))])])
+    with_lots(at_the_counter(rest), [(LOT, vec![received(), taken(ITEM, dec!(4), dec!(16))])])
         .when(dispense_all())
-        .then([dispensed([from_lot(ITEM, LOT, dec!(6))], true)]);
+        .then([dispensed([the_rest(ITEM, LOT, dec!(6))], true)]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn one_item_may_come_from_two_named_lots() {
     ]));
     with_lots(at_the_counter(ready(json!({}))), [(LOT, vec![received()]), (LATER_LOT, vec![received()])])
         .when(command)
-        .then([dispensed([from_lot(ITEM, LOT, dec!(4)), from_lot(ITEM, LATER_LOT, dec!(6))], true)]);
+        .then([dispensed([from_lot(ITEM, LOT, dec!(4)), the_rest(ITEM, LATER_LOT, dec!(6))], true)]);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn two_items_share_what_is_in_stock() {
     with_lots(at_the_counter(both.clone()), [(LOT, vec![received()])])
         .when(dispense_all())
         .then([dispensed([from_lot(ITEM, LOT, dec!(10)), from_lot(OTHER_ITEM, LOT, dec!(10))], true)])
-        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10)), taken(OTHER_ITEM, dec!(10))]);
+        .then_also::<MedicationLot>(LOT, [taken(ITEM, dec!(10), dec!(10)), taken(OTHER_ITEM, dec!(10), dec!(0))]);
     with_lots(at_the_counter(both), [(LOT, vec![received_with(json!({"quantity": "19"}))])])
         .when(dispense_all())
         .then_refused(Refusal::InsufficientStock);
@@ -145,7 +145,7 @@ fn what_must_not_be_dispensed_is_passed_over_and_refused_by_name() {
         vec![received_with(json!({"expiry_date": "2026-11-22"}))],
         vec![received(), Quarantined { reason: "warm".into() }],
         vec![received(), Recalled { reason: "impure".into() }],
-        vec![received(), taken(ITEM, dec!(20))],
+        vec![received(), taken(ITEM, dec!(20), dec!(0))],
     ] {
         let with_another =
             || with_lots(at_the_counter(ready(json!({}))), [(LOT, lot.clone()), (LATER_LOT, vec![received()])]);

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::prescription::Reversed;
 use hims_domain::user::User;
 use hims_domain::{MedicationLotId, PrescriptionItemId, medication};
 use hims_testing::sample_with;
@@ -18,8 +19,11 @@ use crate::{Caller, consultation};
 
 mod alerts;
 mod dispensing;
+mod merged;
+mod reversing;
 mod stock;
 mod units;
+mod unsent;
 
 const ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(20));
 const OTHER_ITEM: PrescriptionItemId = PrescriptionItemId(Uuid::from_u128(21));
@@ -47,7 +51,7 @@ fn written_with(items: impl IntoIterator<Item = (PrescriptionItemId, Value)>) ->
         notes: None,
         items: items
             .into_iter()
-            .map(|(id, order)| Item { id, order: ask(order), overridden_allergies: BTreeSet::new() })
+            .map(|(id, order)| Item { id, order: ask(order), overridden_allergies: OverriddenAllergies::new() })
             .collect(),
     })
 }
@@ -75,16 +79,21 @@ fn dispense_item(changes: Value) -> DispensePrescription {
 }
 
 fn from_lot(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Decimal) -> Dispensing {
-    Dispensing { item_id, lot_id: Some(lot_id), quantity }
+    Dispensing { item_id, lot_id: Some(lot_id), quantity, dispensed_after: quantity }
+}
+
+/// A quantity from a lot, with which all ten tablets of an item are dispensed.
+fn the_rest(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Decimal) -> Dispensing {
+    Dispensing { item_id, lot_id: Some(lot_id), quantity, dispensed_after: dec!(10) }
 }
 
 fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -> Event {
     Event::Dispensed { dispensed: dispensed.into_iter().collect(), overrides: Vec::new(), completes }
 }
 
-/// The event by which a lot records that a quantity was dispensed for an item.
-fn taken(item_id: PrescriptionItemId, quantity: Decimal) -> medication_lot::Event {
-    medication_lot::Event::Dispensed { prescription_id: PRESCRIPTION, item_id, quantity }
+/// The event by which a lot records that a quantity was dispensed for an item, and what is left.
+fn taken(item_id: PrescriptionItemId, quantity: Decimal, on_hand_after: Decimal) -> medication_lot::Event {
+    medication_lot::Event::Dispensed { prescription_id: PRESCRIPTION, item_id, quantity, on_hand_after }
 }
 
 fn cancel() -> CancelPrescription {
@@ -104,11 +113,11 @@ fn mark_ready() -> MarkPrescriptionReady {
 }
 
 fn dispense_elsewhere() -> RecordExternalDispensing {
-    RecordExternalDispensing { prescription_id: PRESCRIPTION }
+    RecordExternalDispensing { prescription_id: PRESCRIPTION, override_reason: None }
 }
 
 fn dispensed_elsewhere(quantity: Decimal) -> Event {
-    dispensed([Dispensing { item_id: ITEM, lot_id: None, quantity }], true)
+    dispensed([Dispensing { item_id: ITEM, lot_id: None, quantity, dispensed_after: dec!(10) }], true)
 }
 
 /// The event by which a product has a unit from now on.

@@ -1,7 +1,7 @@
 //! Any commands in any order: stock never falls below zero, and nothing is lost between lots and patients.
 
 use hims_domain::fold;
-use hims_domain::values::LongText;
+use hims_domain::values::Reason;
 use proptest::prelude::*;
 
 use super::*;
@@ -18,6 +18,7 @@ enum Asked {
     Recall(usize),
     DispenseAll,
     Dispense { quantity: Option<Decimal>, lot: Option<usize> },
+    Reverse { quantity: Option<Decimal>, lot: Option<usize> },
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -31,6 +32,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         3 => Just(Asked::DispenseAll),
         6 => (prop::option::of(quantity()), prop::option::of(lot()))
             .prop_map(|(quantity, lot)| Asked::Dispense { quantity, lot }),
+        3 => (prop::option::of(quantity()), prop::option::of(lot()))
+            .prop_map(|(quantity, lot)| Asked::Reverse { quantity, lot }),
     ]
 }
 
@@ -60,7 +63,14 @@ impl Pharmacy {
         }
     }
 
-    fn dispense(&mut self, command: DispensePrescription) {
+    /// Begins the next prescription if everything of this one is dispensed.
+    fn next(&mut self) {
+        if fold::<Prescription>(&self.prescription).is_some_and(|it| it.status == Status::Dispensed) {
+            self.prescription = new_prescription();
+        }
+    }
+
+    fn at_the_counter<C: Command<Aggregate = Prescription>>(&mut self, command: C) {
         let [first, second] = self.lots.clone();
         let then =
             with_lots(at_the_counter(self.prescription.clone()), [(LOT, first), (LATER_LOT, second)]).when(command);
@@ -74,15 +84,15 @@ impl Pharmacy {
             if let Event::Dispensed { dispensed, .. } = &event {
                 self.given_out += dispensed.iter().map(|it| it.quantity).sum::<Decimal>();
             }
+            if let Event::DispensingReversed { reversed, .. } = &event {
+                self.given_out -= reversed.iter().map(|it| it.quantity).sum::<Decimal>();
+            }
             self.prescription.push(event);
-        }
-        if fold::<Prescription>(&self.prescription).is_some_and(|it| it.status == Status::Dispensed) {
-            self.prescription = new_prescription();
         }
     }
 
     fn carry_out(&mut self, asked: &Asked) {
-        let reason = || LongText::from("because");
+        let reason = || Reason::from("because");
         match *asked {
             Asked::Adjust(lot, change) => {
                 let medication_lot_id = LOTS[lot];
@@ -95,10 +105,19 @@ impl Pharmacy {
             Asked::Recall(lot) => {
                 self.change_lot(lot, RecallMedicationLot { medication_lot_id: LOTS[lot], reason: reason() });
             }
-            Asked::DispenseAll => self.dispense(dispense_all()),
+            Asked::DispenseAll => {
+                self.next();
+                self.at_the_counter(dispense_all());
+            }
             Asked::Dispense { quantity, lot } => {
+                self.next();
                 let lot_id = lot.map(|it| LOTS[it]);
-                self.dispense(dispense_item(json!({"quantity": quantity, "lot_id": lot_id})));
+                self.at_the_counter(dispense_item(json!({"quantity": quantity, "lot_id": lot_id})));
+            }
+            Asked::Reverse { quantity, lot } => {
+                let item = json!({"item_id": ITEM, "quantity": quantity, "lot_id": lot.map(|it| LOTS[it])});
+                let body = json!({"prescription_id": PRESCRIPTION, "items": [item], "reason": "not fetched"});
+                self.at_the_counter(ask::<ReverseDispensing>(body));
             }
         }
     }

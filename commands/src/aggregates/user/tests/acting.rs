@@ -1,11 +1,12 @@
 //! Who may prescribe and dispense. The tests of the other acts stand with their aggregates.
 
+use hims_domain::medication::{self, Medication};
 use hims_domain::prescription::Prescription;
 use hims_testing::sample_with;
 
 use super::*;
 use crate::prescription::{DispensePrescription, WritePrescription};
-use crate::testing::samples::{MEDICATION, PRESCRIPTION};
+use crate::testing::samples::{MEDICATION, PRESCRIPTION, added_medication};
 
 /// A caller with a system role who is also a patient.
 fn as_patient(role: &str) -> Caller {
@@ -17,6 +18,8 @@ fn prescribed(by: Caller, doctor: impl IntoIterator<Item = Event>) -> crate::tes
     let order = json!({"medication_id": MEDICATION, "quantity": "10", "quantity_unit": "tablet"});
     let written = json!({"patient_id": PATIENT, "provider_id": DOCTOR, "items": [order]});
     let mut given = given::<Prescription>([]).and::<Patient>(PATIENT, [registered()]).and::<User>(DOCTOR, doctor);
+    let tablets = medication::Event::UnitIntroduced { unit: "tablet".into() };
+    given = given.and::<Medication>(MEDICATION, [added_medication(), tablets]);
     for name in ["doctor", "nurse"] {
         given = given.and::<Role>(role_id(name), [defined(name)]);
     }

@@ -180,6 +180,18 @@ fn a_user_is_reached_otherwise() {
 }
 
 #[test]
+fn one_name_is_enough() {
+    for name in ["first_name", "last_name"] {
+        assert!(given_user([]).when(create(json!({ name: null }))).is_accepted(), "{name}");
+        assert!(given_user([created()]).when(change_profile(json!({ name: null }))).is_accepted(), "{name}");
+        given_user([]).when(create(json!({ name: "..." }))).then_field("invalid-fields", &format!("/{name}"));
+    }
+    let nameless = json!({"first_name": null, "last_name": null});
+    given_user([]).when(create(nameless.clone())).then_field("no-name", "/last_name");
+    given_user([created()]).when(change_profile(nameless)).then_field("no-name", "/last_name");
+}
+
+#[test]
 fn the_same_profile_again_is_quiet() {
     given_user([created()]).when(change_profile(json!({"first_name": "Rosa"}))).then_nothing();
 }

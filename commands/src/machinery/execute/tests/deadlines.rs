@@ -1,11 +1,14 @@
 //! A log that does not answer: every caller is told so within eight seconds, whatever the caller waits for.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
-use hims_event_store::beside::ReceiptsReport;
+use chrono::{DateTime, Utc};
+use hims_event_store::beside::ReceiptsPage;
 use hims_event_store::chain::Hash;
 use hims_event_store::{
-    Append, AppendError, Appended, ClaimsOf, ClaimsReport, LogClock, MasterKey, MemoryEventStore, Position, Receipt,
-    Recorded, Snapshot, StoreError, Upcasters, Vault, Wanted,
+    Append, AppendError, Appended, ClaimsOf, ClaimsReport, LogClock, MasterKey, MemoryEventStore, Position, Progress,
+    Receipt, Recorded, Snapshot, StoreError, Upcasters, Vault, Wanted,
 };
 use tokio::sync::watch;
 use tokio::time::sleep_until;
@@ -63,6 +66,11 @@ impl EventStore for Pausable {
         self.log.load(stream_id, after, limit).await
     }
 
+    async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
+        self.answers().await;
+        self.log.versions(streams).await
+    }
+
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
         self.answers().await;
         self.log.read(after, limit).await
@@ -88,16 +96,29 @@ impl EventStore for Pausable {
         self.log.acknowledge(receipt, id, version).await
     }
 
-    async fn compare_claims(&self, claims_of: &ClaimsOf) -> Result<ClaimsReport, StoreError> {
-        self.log.compare_claims(claims_of).await
+    async fn compare_claims(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<ClaimsReport, StoreError> {
+        self.log.compare_claims(claims_of, progress).await
     }
 
-    async fn mend_claims(&self, claims_of: &ClaimsOf, note: Append) -> Result<ClaimsReport, AppendError> {
-        self.log.mend_claims(claims_of, note).await
+    async fn mend_claims(
+        &self,
+        claims_of: &ClaimsOf,
+        note: Append,
+        progress: &Progress,
+    ) -> Result<ClaimsReport, AppendError> {
+        self.log.mend_claims(claims_of, note, progress).await
     }
 
-    async fn unfounded_receipts(&self) -> Result<ReceiptsReport, StoreError> {
-        self.log.unfounded_receipts().await
+    async fn compare_receipts(&self, after: Uuid, limit: i64) -> Result<ReceiptsPage, StoreError> {
+        self.log.compare_receipts(after, limit).await
+    }
+
+    async fn without_receipt(&self, commands: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        self.log.without_receipt(commands).await
+    }
+
+    fn receipts_kept_since(&self) -> DateTime<Utc> {
+        self.log.receipts_kept_since()
     }
 
     async fn snapshot(&self, stream_type: &str, stream_id: Uuid) -> Result<Option<Snapshot>, StoreError> {
@@ -140,8 +161,8 @@ impl EventStore for Pausable {
         self.log.end().await
     }
 
-    async fn misplaced(&self, from: Position) -> Result<Option<Position>, StoreError> {
-        self.log.misplaced(from).await
+    async fn misplaced(&self, after: Position, last: Position) -> Result<Option<Position>, StoreError> {
+        self.log.misplaced(after, last).await
     }
 
     async fn confirm(&self) -> Result<(), StoreError> {

@@ -33,6 +33,7 @@ use crate::user::{ChangePassword, ChangeUserProfile};
 use crate::{NewPassword, Password, Registry, role_id};
 
 mod deadlines;
+mod following;
 mod races;
 mod repeats;
 mod repetition;
@@ -82,7 +83,7 @@ fn one_tablet() -> [prescription::Event; 2] {
     let item = json!({
         "id": id::<PrescriptionId>(1),
         "order": {"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"},
-        "overridden_allergies": [],
+        "overridden_allergies": {},
     });
     let written = json!({
         "number": "RX-1", "patient_id": PATIENT, "provider_id": DOCTOR, "priority": "normal", "items": [item],

@@ -5,10 +5,12 @@ use std::future::Future;
 use futures::future::join_all;
 
 use hims_domain::ConsultationId;
-use hims_event_store::{Append, NewEvent, StreamAppend};
+use hims_domain::patient::Event;
+use hims_event_store::Append;
 
 use super::*;
 use crate::consultation::StartConsultation;
+use crate::machinery::decision::plan;
 
 const CALLERS: u128 = 16;
 
@@ -194,23 +196,40 @@ async fn sixteen_requests_under_one_key_happen_once() {
     assert_eq!(world.log().await.len(), 1);
 }
 
-#[tokio::test]
-async fn whoever_is_always_overtaken_gives_up() {
-    let world = hospital().await;
-    let store = Arc::clone(world.store());
-    // The department is changed whenever the clock is read, which also happens between loading and appending.
+/// A node on which something is appended to a stream whenever the clock is read, which also happens between loading and
+/// appending.
+fn always_overtaken<A: crate::Claims>(world: &World, stream: Uuid, event: A::Event) -> Executor {
+    let other = Arc::clone(&world.executor);
     let overtaken = move || {
         futures::executor::block_on(async {
-            let version = i32::try_from(store.load(DEPARTMENT.0, 0, i32::MAX).await.unwrap().len()).unwrap();
-            let changed = department::Event::Changed(ask(cardiology()));
-            let changed = NewEvent::new(Department::STREAM, &changed).unwrap();
-            let append = Append::stream(StreamAppend::at(Department::STREAM, DEPARTMENT.0, version, [changed]));
-            store.append(append).await.unwrap();
+            let loaded = other.load::<A>(stream, true).await.unwrap();
+            let planned = plan(stream, loaded.version, loaded.state.as_deref(), std::slice::from_ref(&event)).unwrap();
+            other.store().append(Append::stream(planned.append)).await.unwrap();
         });
         now()
     };
     let surroundings = Surroundings { clock: Arc::new(overtaken), ..world.surroundings.clone() };
-    let slow = Executor::new(Arc::clone(world.store()), surroundings);
+    Executor::new(Arc::clone(world.store()), surroundings)
+}
+
+#[tokio::test]
+async fn who_is_only_compared_may_change_meanwhile() {
+    let world = hospital().await;
+    let born_that_day =
+        |name: &str| ask::<RegisterPatient>(with(ann(), json!({"first_name": name, "last_name": name})));
+    let known = world.done(born_that_day("Boris")).await.id;
+    let marked = Event::AllergyRetired { allergy_id: id(77), reason: said("tested") };
+    let slow = always_overtaken::<Patient>(&world, known, marked);
+    let outcome = slow.execute(born_that_day("Zoe"), Request::of(Caller::system("test"))).await.unwrap();
+    assert_eq!(outcome.version, 1);
+    let outcome = slow.execute(born_that_day("Boriss"), Request::of(Caller::system("test"))).await;
+    assert_eq!(refused(outcome).candidates, [known], "and is compared as ever");
+}
+
+#[tokio::test]
+async fn whoever_is_always_overtaken_gives_up() {
+    let world = hospital().await;
+    let slow = always_overtaken::<Department>(&world, DEPARTMENT.0, department::Event::Changed(ask(cardiology())));
     let close = CloseDepartment { department_id: DEPARTMENT };
     let outcome = slow.execute(close, Request::of(Caller::system("test"))).await;
     assert_eq!(refused(outcome).code, "version-conflict");

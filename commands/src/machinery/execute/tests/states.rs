@@ -57,7 +57,10 @@ async fn a_snapshot_of_another_state_is_found_and_made_anew() {
     for _ in 0..110 {
         world.done(adjust(dec!(1))).await;
     }
-    let compare = async || hims_event_store::beside::compare(world.store().as_ref(), &crate::state_of).await.unwrap();
+    let compare = async || {
+        let store = world.store();
+        hims_event_store::beside::compare(store.as_ref(), &crate::fold_of, &|_, _| {}).await.unwrap()
+    };
     let whole = compare().await;
     assert_eq!((whole.snapshots, whole.skipped, whole.faults), (2, 0, 0), "{whole:?}");
     let mut wrong = world.store().snapshot("medication_lot", LOT.0).await.unwrap().unwrap();
@@ -66,10 +69,28 @@ async fn a_snapshot_of_another_state_is_found_and_made_anew() {
     world.store().save_snapshot("medication_lot", LOT.0, None, wrong).await.unwrap();
     let found = compare().await;
     assert_eq!(found.examples, [hims_event_store::beside::Fault::OtherState(LOT.0)], "{found:?}");
-    assert_eq!(world.another_node().rebuild_snapshots().await.unwrap(), 2);
+    assert_eq!(world.another_node().rebuild_snapshots(&|_| {}).await.unwrap(), 2);
     let mended = compare().await;
     assert_eq!((mended.snapshots, mended.faults), (2, 0), "{mended:?}");
     assert_eq!(world.state::<MedicationLot>(LOT).await.quantity_on_hand, dec!(130));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_longer_than_a_page_is_folded_to_its_end() {
+    let world = hospital().await;
+    world.done(receive(LOT, dec!(20))).await;
+    for _ in 0..2_150 {
+        world.done(adjust(dec!(1))).await;
+    }
+    let store = world.store();
+    assert_eq!(store.load_rest(LOT.0, 100).await.unwrap().len(), 2_051);
+    let snapshot = store.snapshot("medication_lot", LOT.0).await.unwrap().unwrap();
+    assert_eq!(snapshot.version, 2_100);
+    let report = hims_event_store::beside::compare(store.as_ref(), &crate::fold_of, &|_, _| {}).await.unwrap();
+    assert_eq!((report.snapshots, report.skipped, report.faults), (1, 0, 0), "{report:?}");
+    store.forget_snapshots().await.unwrap();
+    let state = world.another_node().load::<MedicationLot>(LOT.0, true).await.unwrap().state.unwrap();
+    assert_eq!(state.quantity_on_hand, dec!(2_170));
 }
 
 #[tokio::test]
@@ -94,7 +115,7 @@ async fn who_is_erased_leaves_a_state_that_can_be_read() {
         world.last_event::<appointment::Event>().await,
         appointment::Event::Cancelled { reason: Personal::Erased }
     );
-    assert_eq!(world.state::<User>(DOCTOR).await.profile.first_name, said("Rosa"));
+    assert_eq!(world.state::<User>(DOCTOR).await.profile.first_name, Some(said("Rosa")));
 }
 
 #[tokio::test]
@@ -128,7 +149,7 @@ async fn who_is_erased_is_nobodys_duplicate() {
 async fn nothing_personal_stands_in_the_log() {
     let world = World::new();
     world
-        .has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"ssn": "999-12-3456", "city": "Springfield"})))])
+        .has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"ssn": "123-12-3456", "city": "Springfield"})))])
         .await;
     world
         .has::<User>(
@@ -137,7 +158,7 @@ async fn nothing_personal_stands_in_the_log() {
         )
         .await;
     let stored: String = world.log().await.iter().flat_map(|it| [it.data.clone(), it.metadata.clone()]).collect();
-    for value in ["Ann", "Bell", "1980-05-17", "999-12-3456", "Springfield", "Rosa", "Luna", "rosa@example.org"] {
+    for value in ["Ann", "Bell", "1980-05-17", "123-12-3456", "Springfield", "Rosa", "Luna", "rosa@example.org"] {
         assert!(!stored.contains(value), "{value}");
     }
     assert!(stored.contains("$sealed"));

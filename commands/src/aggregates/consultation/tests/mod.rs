@@ -1,3 +1,8 @@
+mod diagnoses;
+mod signing;
+mod steps;
+mod symptoms;
+
 use hims_domain::appointment::{Priority, Scheduled};
 use hims_domain::role::Role;
 use hims_domain::user::User;
@@ -27,6 +32,7 @@ fn started(appointment_id: Option<AppointmentId>) -> Event {
         workflow_type: WorkflowType::Standard,
         chief_complaint: Some(said("cough")),
         started_at: now(),
+        steps: Vec::new(),
     })
 }
 
@@ -347,4 +353,32 @@ fn what_is_over_stays_as_it_is() {
     let note = || record(json!({"plan": "rest"}));
     given(over()).when(note()).then_refused(Refused::wrong_status::<Consultation>(Status::Completed));
     given(broken_off()).when(note()).then_refused(Refused::wrong_status::<Consultation>(Status::Cancelled));
+}
+
+fn undo() -> UndoConsultationStart {
+    UndoConsultationStart { consultation_id: CONSULTATION, reason: said("another patient's chart") }
+}
+
+#[test]
+fn a_start_is_undone_and_the_patient_waits_again() {
+    let reason = || said("another patient's chart");
+    given([started(Some(APPOINTMENT))])
+        .and::<Appointment>(APPOINTMENT, appointment([checked_in(), appointment::Event::Started]))
+        .when(undo())
+        .then([Event::StartUndone { reason: reason() }])
+        .then_also::<Appointment>(APPOINTMENT, [appointment::Event::StartUndone { reason: reason() }])
+        .then_claims([unshares(OPEN_CONSULTATIONS, PATIENT), releases(APPOINTMENT_CONSULTATION, APPOINTMENT)]);
+    given([started(None)]).when(undo()).then([Event::StartUndone { reason: reason() }]).then_nothing_else();
+    given([started(None), Event::StartUndone { reason: reason() }]).when(undo()).then_nothing();
+}
+
+#[test]
+fn the_start_of_what_took_place_is_not_undone() {
+    let found = recorded(json!({"chief_complaint": "cough", "plan": "rest"}));
+    given([started(None), found]).when(undo()).then_refused(Refusal::HasFindings);
+    given([started(None), recorded(json!({"chief_complaint": "headache"}))])
+        .when(undo())
+        .then([Event::StartUndone { reason: said("another patient's chart") }]);
+    let over = [started(None), completed("2026-11-23T10:10:00Z", 10)];
+    given(over).when(undo()).then_refused(Refused::wrong_status::<Consultation>(Status::Completed));
 }

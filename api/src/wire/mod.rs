@@ -1,6 +1,8 @@
 //! HTTP/1 over a socket, below the routes. The protocol answers a head that it cannot read by itself, without a body;
 //! here such an answer becomes a problem like any other.
 
+mod asked;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -14,13 +16,13 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Extensions};
-use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Buf as _, Bytes};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
+use self::asked::Asked;
 use crate::problem::Problem;
 use crate::routes::security_headers;
 use crate::surroundings;
@@ -81,13 +83,15 @@ where
 /// The socket of a client, which writes a problem in place of an answer without a body.
 struct Socket {
     stream: TcpStream,
+    /// The head of the request, which says why the protocol cannot read it.
+    asked: Asked,
     /// What is still to be written of a problem, and how many bytes of the bare answer it stands for.
     problem: Option<(Bytes, usize)>,
 }
 
 impl Socket {
     fn new(stream: TcpStream) -> Self {
-        Self { stream, problem: None }
+        Self { stream, asked: Asked::default(), problem: None }
     }
 }
 
@@ -97,7 +101,12 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some(bytes) = buffer.filled().get(before..).filter(|it| !it.is_empty()) {
+            self.asked.read(bytes);
+        }
+        read
     }
 }
 
@@ -105,8 +114,11 @@ impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.problem.is_none() {
-            match bare_answer(bytes) {
-                None => return Pin::new(&mut this.stream).poll_write(context, bytes),
+            match bare_answer(bytes, &this.asked) {
+                None => {
+                    this.asked.answered(bytes);
+                    return Pin::new(&mut this.stream).poll_write(context, bytes);
+                }
                 Some((0, problem)) => this.problem = Some((problem, bytes.len())),
                 // Earlier answers of the connection are written first.
                 Some((before, _)) => return Pin::new(&mut this.stream).poll_write(context, &bytes[..before]),
@@ -134,7 +146,8 @@ impl AsyncWrite for Socket {
 
 /// Where in the bytes an answer of the protocol itself begins, and the problem to write instead. Such an answer is the
 /// last one of its connection, is short, and has no body and no request id; every answer of a route has a request id.
-fn bare_answer(bytes: &[u8]) -> Option<(usize, Bytes)> {
+/// `asked` says why the protocol cannot read the request.
+fn bare_answer(bytes: &[u8], asked: &Asked) -> Option<(usize, Bytes)> {
     /// The protocol's own answers are shorter than this; the answers of routes have longer heads.
     const LONGEST: usize = 256;
     const BEGINNING: &[u8] = b"HTTP/1.1 ";
@@ -144,19 +157,8 @@ fn bare_answer(bytes: &[u8]) -> Option<(usize, Bytes)> {
     if !head.ends_with("\r\n\r\n") || head.contains("x-request-id") || !head.contains("content-length: 0") {
         return None;
     }
-    let (status, code, detail) = match head.get(BEGINNING.len()..BEGINNING.len() + 3)? {
-        "400" => {
-            (StatusCode::BAD_REQUEST, "malformed-http", "the request is not HTTP/1.1: check its head and its chunks")
-        }
-        "408" => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "the head of the request did not arrive in time"),
-        "431" => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "head-too-large",
-            "the head of a request may have 128 KiB and 96 headers at most, the address included",
-        ),
-        _ => return None,
-    };
-    Some((start, written(&Problem::new(status, code, detail))))
+    let problem = asked.problem(head.get(BEGINNING.len()..BEGINNING.len() + 3)?)?;
+    Some((start, written(&problem)))
 }
 
 /// A problem as the last answer of a connection.
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_bare_answer_is_found_behind_others() {
-        let (start, problem) = bare_answer(BARE.as_bytes()).expect("a bare answer");
+        let (start, problem) = bare_answer(BARE.as_bytes(), &Asked::default()).expect("a bare answer");
         assert_eq!(start, 0);
         let problem = std::str::from_utf8(&problem).expect("UTF-8");
         let (head, body) = problem.split_once("\r\n\r\n").expect("a head and a body");
@@ -197,7 +199,7 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!((&body["code"], &body["status"]), (&json!("head-too-large"), &json!(431)));
         let earlier = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok{BARE}");
-        assert_eq!(bare_answer(earlier.as_bytes()).map(|it| it.0), Some(earlier.len() - BARE.len()));
+        assert_eq!(bare_answer(earlier.as_bytes(), &Asked::default()).map(|it| it.0), Some(earlier.len() - BARE.len()));
     }
 
     #[test]
@@ -210,7 +212,7 @@ mod tests {
             "0\r\n\r\n".to_owned(),
             String::new(),
         ] {
-            assert!(bare_answer(answer.as_bytes()).is_none(), "{answer}");
+            assert!(bare_answer(answer.as_bytes(), &Asked::default()).is_none(), "{answer}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Errors as problem details (RFC 9457). Never a stack trace, never a personal value.
 
+mod advice;
+
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -7,7 +9,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use hims_commands::{Failure, Kind};
 use hims_domain::Invalid;
-use hims_event_store::{StoreError, VaultError};
+use hims_event_store::StoreError;
 use hims_projections::query::QueryError;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -126,6 +128,11 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", detail)
     }
 
+    /// The request needs something of HTTP that this server does not have.
+    pub(crate) fn not_implemented(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not-implemented", detail)
+    }
+
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -238,7 +245,7 @@ impl From<Failure> for Problem {
                 let hint = (refused.kind == Kind::TooMany).then_some(Hint::RetryAfter(AN_HOUR));
                 Self { candidates: refused.candidates, hint, ..problem }
             }
-            Failure::Overloaded => Self::unavailable("overloaded", "too many commands are waiting; try again"),
+            Failure::Overloaded => Self::unavailable("overloaded", "too many requests are waiting; try again"),
             Failure::Mistake(mistake) => {
                 tracing::error!(%mistake, "a command has a mistake in its program");
                 let detail = "the program has a mistake, so that the command cannot be carried out; tell an operator";
@@ -263,33 +270,11 @@ impl From<StoreError> for Problem {
         }
         tracing::error!(%error, "the log did not answer");
         match error {
-            StoreError::Unsettled(_) => Self::unavailable(
-                "outcome-unknown",
-                "the event log did not answer in time, so the command may have been recorded or not; repeat it with \
-                 the same Idempotency-Key, or read the record before you repeat it",
-            ),
             StoreError::DiskFull => {
                 Self::unavailable("unavailable", "the disk of the event log is full; tell an operator")
             }
             _ => Self::unavailable("unavailable", "the event log did not answer; try again"),
         }
-    }
-}
-
-impl Problem {
-    /// A command that was not carried out. Unlike the problem of a read, the problem says that nothing was recorded, if
-    /// that is known.
-    pub(crate) fn of_command(failure: Failure) -> Self {
-        let detail = match &failure {
-            Failure::Store(StoreError::DiskFull) => {
-                "the disk of the event log is full, so nothing was recorded; tell an operator"
-            }
-            Failure::Store(StoreError::Unavailable(_) | StoreError::Vault(VaultError::Unavailable(_))) => {
-                "the event log did not answer, and nothing was recorded; repeat with the same Idempotency-Key"
-            }
-            _ => return failure.into(),
-        };
-        Self { detail: detail.to_owned(), ..failure.into() }
     }
 }
 
@@ -346,23 +331,6 @@ mod tests {
         let (length, body) = body(&Problem { candidates, ..problem.with((0..100).map(error).collect()) });
         assert!(length < 64 * 1024, "{length}");
         assert!(body["errors"].as_array().is_some_and(|it| it.len() > 1));
-    }
-
-    #[test]
-    fn only_a_command_that_is_known_to_have_failed_is_told_that_nothing_was_recorded() {
-        let speaks = |problem: Problem| (problem.code, problem.detail.contains("recorded"));
-        let down = || StoreError::Unavailable("down".to_owned());
-        assert_eq!(speaks(down().into()), ("unavailable", false), "a read records nothing anyway");
-        assert_eq!(speaks(Failure::Store(down()).into()), ("unavailable", false), "the session was not found out");
-        assert_eq!(speaks(StoreError::DiskFull.into()), ("unavailable", false));
-        let vault = StoreError::Vault(VaultError::Unavailable("down".to_owned()));
-        for error in [down(), StoreError::DiskFull, vault] {
-            let problem = Problem::of_command(Failure::Store(error));
-            assert!(problem.detail.contains("nothing was recorded"), "{problem}");
-        }
-        let unknown = Problem::of_command(Failure::Store(StoreError::Unsettled("down".to_owned())));
-        assert_eq!(unknown.code, "outcome-unknown");
-        assert!(!unknown.detail.contains("nothing was recorded"), "{unknown}");
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies. Claims themselves are
+//! not part of the record yet.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use hims_commands::insurance_policy::{AddInsurancePolicy, VerifyInsurancePolicy};
+use hims_commands::payer::AddPayer;
+use hims_commands::scopes;
+use hims_domain::insurance_policy::{Coverage, InsurancePolicy, Relationship, VerificationMethod};
+use hims_domain::payer::Details;
+use hims_domain::values::{Text, folded};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::ImportError;
+use super::calendar::Calendar;
+use super::datatypes::{Period, Reference};
+use super::gather::Gathered;
+use super::references::{Origin, derived};
+use super::summary::Fate;
+use super::writer::{Step, Stop, Writer};
+
+/// The elements of a claim that say who pays for whom and when.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claim {
+    status: String,
+    patient: Reference,
+    billable_period: Period,
+    #[serde(default)]
+    insurance: Vec<Insurance>,
+}
+
+#[derive(Deserialize)]
+struct Insurance {
+    coverage: Named,
+}
+
+/// A reference that says in words what it refers to.
+#[derive(Deserialize)]
+struct Named {
+    display: Option<String>,
+}
+
+/// That a payer paid for a patient at some time, as a claim says.
+pub(super) struct Payment {
+    origin: Origin,
+    patient: Reference,
+    payer: String,
+    start: String,
+}
+
+impl Payment {
+    /// Reads who pays from an active claim; `None` if the claim does not say that in words.
+    pub(super) fn read(claim: &str, origin: &Origin) -> Option<Self> {
+        let Claim { status, patient, billable_period, insurance } = serde_json::from_str(claim).ok()?;
+        if status != "active" {
+            return None;
+        }
+        let payer = insurance.into_iter().next()?.coverage.display?;
+        let payer = Some(payer.trim()).filter(|it| !it.is_empty())?.to_owned();
+        Some(Self { origin: origin.clone(), patient, payer, start: billable_period.start? })
+    }
+}
+
+/// The time in which all claims of a patient went to one payer.
+pub(super) struct Run {
+    payer: String,
+    since: DateTime<Utc>,
+    from: NaiveDate,
+    /// The day before the next run; `None` for the last run.
+    to: Option<NaiveDate>,
+}
+
+/// The runs of claims of each patient, in the order of time. A run that begins on the day of the next is left out, since
+/// a policy holds for whole days.
+pub(super) fn runs(gathered: &Gathered, calendar: &Calendar) -> BTreeMap<Uuid, Vec<Run>> {
+    let mut of_patients: BTreeMap<Uuid, Vec<(DateTime<Utc>, &str)>> = BTreeMap::new();
+    for payment in &gathered.payments {
+        let patient = gathered.resolve("Patient", &payment.origin, &payment.patient);
+        if let (Some(patient), Some(start)) = (patient, calendar.time(Some(&payment.start))) {
+            of_patients.entry(patient).or_default().push((start, &payment.payer));
+        }
+    }
+    let in_order = |mut payments: Vec<(DateTime<Utc>, &str)>| {
+        payments.sort_unstable();
+        payments.dedup_by(|later, earlier| folded(later.1) == folded(earlier.1));
+        let day = |at: DateTime<Utc>| at.with_timezone(&calendar.zone).date_naive();
+        let mut runs: Vec<Run> = Vec::new();
+        for (since, payer) in payments {
+            let from = day(since);
+            if runs.last().is_some_and(|run| run.from == from) {
+                runs.pop();
+            }
+            if let Some(before) = runs.last_mut() {
+                before.to = from.pred_opt();
+            }
+            runs.push(Run { payer: payer.to_owned(), since, from, to: None });
+        }
+        runs
+    };
+    of_patients.into_iter().map(|(patient, payments)| (patient, in_order(payments))).collect()
+}
+
+/// Every payer of the runs once, under its folded name, with the name as it is written first and the time of the first
+/// run.
+pub(super) fn payers(runs: &BTreeMap<Uuid, Vec<Run>>) -> BTreeMap<String, (String, DateTime<Utc>)> {
+    let mut payers: BTreeMap<String, (String, DateTime<Utc>)> = BTreeMap::new();
+    for run in runs.values().flatten() {
+        let (name, since) = payers.entry(folded(&run.payer)).or_insert_with(|| (run.payer.clone(), run.since));
+        *since = run.since.min(*since);
+        if run.payer < *name {
+            name.clone_from(&run.payer);
+        }
+    }
+    payers
+}
+
+/// The code of a payer: the beginning of its name, in upper case.
+fn code(name: &str) -> Text<20> {
+    Text::from(name.chars().take(20).collect::<String>().to_uppercase().as_str())
+}
+
+/// The payer with a name: imported earlier, or added by a user with the same code.
+async fn recorded(writer: &Writer<'_>, name: &str) -> Result<Option<Uuid>, Stop> {
+    let code = code(name);
+    let owners = writer.executor.store().owners(scopes::PAYER_CODE, code.as_str()).await;
+    Ok(owners.map_err(|error| ImportError::Log(error.into()))?.first().copied())
+}
+
+/// Adds a payer that the record does not have.
+pub(super) async fn import_payer(writer: &Writer<'_>, name: &str, since: DateTime<Utc>) -> Step {
+    let adding = async {
+        if recorded(writer, name).await?.is_some() {
+            return Ok(Fate::AlreadyThere);
+        }
+        let details = Details {
+            code: code(name),
+            name: Text::from(name.chars().take(200).collect::<String>().as_str()),
+            electronic_payer_id: None,
+            claim_filing_indicator: None,
+            price_list: None,
+            timely_filing_days: None,
+            phone: None,
+            address: None,
+        };
+        let id = derived(&format!("payer|{}", folded(name)));
+        writer.execute(AddPayer { id: Some(id.into()), details }, Some(since)).await?;
+        Ok(Fate::Imported(Vec::new()))
+    };
+    vec![(0, adding.await)]
+}
+
+/// Adds the policies of a patient. Each run of claims is a policy that the payer has honoured, so it counts as verified.
+pub(super) async fn import_policies(writer: &Writer<'_>, patient: Uuid, runs: Vec<Run>) -> Step {
+    let adding = async {
+        let (patient_id, _) = writer.patient(Some(patient)).await?;
+        for run in runs {
+            add(writer, patient_id, run).await?;
+        }
+        Ok(Fate::Imported(Vec::new()))
+    };
+    vec![(0, adding.await)]
+}
+
+async fn add(writer: &Writer<'_>, patient_id: Uuid, run: Run) -> Result<(), Stop> {
+    let id = derived(&format!("policy|{patient_id}|{}|{}", folded(&run.payer), run.from));
+    let Some(payer_id) = recorded(writer, &run.payer).await? else { return Ok(()) };
+    if writer.existing::<InsurancePolicy>(id).await?.is_none() {
+        let coverage = Coverage {
+            payer_id: payer_id.into(),
+            member_id: None,
+            group_number: None,
+            plan_name: None,
+            plan_type: None,
+            relationship_to_subscriber: Relationship::Own,
+            subscriber_name: None,
+            subscriber_birth_date: None,
+            priority: 1,
+            effective_from: run.from,
+            effective_to: run.to,
+            copay_amount: None,
+            deductible_amount: None,
+            coinsurance_percent: None,
+        };
+        let adding = AddInsurancePolicy { id: Some(id.into()), patient_id: patient_id.into(), coverage };
+        writer.execute(adding, Some(run.since)).await?;
+    } else if !writer.has_only_begun::<InsurancePolicy>(id).await? {
+        return Ok(());
+    }
+    let reference = Some("claims of another system".into());
+    let verifying =
+        VerifyInsurancePolicy { insurance_policy_id: id.into(), method: VerificationMethod::Portal, reference };
+    writer.execute(verifying, Some(run.since)).await
+}

@@ -1,0 +1,70 @@
+//! What must hold for a coverage, by itself and among the other policies of the patient.
+
+use chrono::{Datelike as _, NaiveDate};
+use hims_domain::PatientId;
+use hims_domain::insurance_policy::{Coverage, InsurancePolicy, Relationship, Status};
+use uuid::Uuid;
+
+use super::Refusal;
+use crate::{Context, Kind, Reads, Refused, refuse, scopes};
+
+/// The refusal code for a policy of a priority that the patient has on one of its days already.
+pub(super) const OVERLAP: &str = "coverage-overlap";
+
+/// The years in which a coverage may begin.
+const YEARS: std::ops::RangeInclusive<i32> = 1900..=2999;
+
+/// Checks a coverage by itself.
+///
+/// # Errors
+/// The rule that the coverage breaks.
+pub(super) fn check(coverage: &Coverage, ctx: &Context<'_>) -> Result<(), Refused> {
+    let refused = |code, field, message: &str| Err(Refused::field(code, field, message));
+    if !(1..=9).contains(&coverage.priority) {
+        return refused("out-of-range", "/priority", "give a priority of 1 to 9");
+    }
+    if !YEARS.contains(&coverage.effective_from.year()) {
+        return refused("out-of-range", "/effective_from", "give a date in the years 1900 to 2999");
+    }
+    if coverage.effective_to.is_some_and(|last: NaiveDate| last < coverage.effective_from) {
+        return refuse(Refusal::EndsBeforeItStarts);
+    }
+    // Another system may not have known the member and the subscriber, and there is nobody to be asked.
+    if ctx.caller.is_system {
+        return Ok(());
+    }
+    if coverage.member_id.is_none() {
+        return refused("invalid-fields", "/member_id", "give the number under which the payer knows the member");
+    }
+    let is_subscriber_known = coverage.subscriber_name.is_some() && coverage.subscriber_birth_date.is_some();
+    if coverage.relationship_to_subscriber != Relationship::Own && !is_subscriber_known {
+        return refuse(Refusal::SubscriberMissing);
+    }
+    Ok(())
+}
+
+/// Looks up the policies of a patient.
+pub(super) fn reads_others(patient_id: PatientId) -> Reads {
+    Reads::nothing().owners::<InsurancePolicy>(scopes::POLICY_PATIENT, patient_id.to_string())
+}
+
+/// Refuses a coverage that has a day and the priority in common with another active policy of the patient.
+///
+/// # Errors
+/// The refusal with the ids of the other policies.
+pub(super) fn check_no_other(patient_id: PatientId, coverage: &Coverage, ctx: &Context<'_>) -> Result<(), Refused> {
+    let policies = ctx.found.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, patient_id.to_string());
+    let overlapping = policies.filter(|(id, other)| {
+        *id != ctx.id
+            && other.status == Status::Active
+            && other.coverage.priority == coverage.priority
+            && other.coverage.overlaps(coverage)
+    });
+    let candidates: Vec<Uuid> = overlapping.map(|(id, _)| id).collect();
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let detail = "the patient has an active policy of this priority on the same days (see candidates); end or cancel \
+                  that policy, or change the priority or the dates";
+    Err(Refused { candidates, ..Refused::new(Kind::Conflict, OVERLAP, detail) })
+}

@@ -1,0 +1,148 @@
+//! Treatments: planning treatments in a consultation, and following them afterwards.
+
+use hims_domain::consultation::Consultation;
+use hims_domain::permission::Create;
+use hims_domain::treatment::{Event, Order, Planned, Status, Treatment};
+use hims_domain::user::User;
+use hims_domain::values::{LongText, Reason};
+use hims_domain::{PatientId, Personal, TreatmentId, UserId, described};
+
+use super::consultation::check_occasion;
+use crate::machinery::coding::coded;
+use crate::machinery::refusal::refusals;
+use crate::machinery::step::steps;
+use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse, scopes};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry
+        .add::<PlanTreatment>()
+        .add::<StartTreatment>()
+        .add::<HoldTreatment>()
+        .add::<ResumeTreatment>()
+        .add::<CompleteTreatment>()
+        .add::<StopTreatment>()
+        .add::<MarkTreatmentNotDone>()
+        .add::<MarkTreatmentEnteredInError>();
+}
+
+refusals! {
+    OtherDiagnosis = Rule, "other-patient", "the diagnosis is of another patient";
+}
+
+described! {
+    /// Plans a treatment in a consultation.
+    pub struct PlanTreatment {
+        /// The id of the new treatment; issued by the server if left out.
+        pub id: Option<TreatmentId>,
+        /// What is to be done.
+        #[serde(flatten)]
+        pub order: Order,
+    }
+}
+
+steps! {
+    Treatment by treatment_id: TreatmentId, "Which treatment.";
+
+    /// Starts a treatment that was planned.
+    StartTreatment = "start-treatment" needs Update::TreatmentPlans
+        moves status from [Status::Planned] to [Status::InProgress] by Event::Started;
+
+    /// Interrupts a treatment.
+    HoldTreatment = "hold-treatment" needs Update::TreatmentPlans
+        moves status from [Status::InProgress] to [Status::OnHold] by Event::Held,
+        undone by ResumeTreatment;
+
+    /// Goes on with a treatment after an interruption.
+    ResumeTreatment = "resume-treatment" needs Update::TreatmentPlans
+        moves status from [Status::OnHold] to [Status::InProgress] by Event::Resumed,
+        undone by HoldTreatment;
+
+    /// Completes a treatment.
+    CompleteTreatment = "complete-treatment" needs Update::TreatmentPlans
+        with {
+            /// What came of the treatment.
+            outcome: Option<Personal<LongText>>,
+        }
+        moves status from [Status::Planned | Status::InProgress] to [Status::Completed]
+        by Event::Completed { outcome };
+
+    /// Breaks a treatment off.
+    StopTreatment = "stop-treatment" needs Update::TreatmentPlans
+        with {
+            /// Why the treatment is broken off.
+            reason: Personal<Reason>,
+        }
+        moves status from [Status::InProgress | Status::OnHold] to [Status::Stopped] by Event::Stopped { reason };
+
+    /// Gives a treatment up that has not begun.
+    MarkTreatmentNotDone = "mark-treatment-not-done" needs Update::TreatmentPlans
+        with {
+            /// Why the treatment is given up.
+            reason: Personal<Reason>,
+        }
+        moves status from [Status::Planned] to [Status::NotDone] by Event::MarkedNotDone { reason };
+
+    /// Marks the record of a treatment as wrong.
+    MarkTreatmentEnteredInError = "mark-treatment-entered-in-error" needs Update::TreatmentPlans
+        with {
+            /// Why the record is wrong.
+            reason: Personal<Reason>,
+        }
+        moves status from [_] to [Status::EnteredInError] by Event::MarkedEnteredInError { reason };
+}
+
+impl Claims for Treatment {}
+
+/// Checks that a diagnosis exists and is of the patient.
+fn check_diagnosis(order: &Order, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
+    let Some(id) = order.diagnosis_id else { return Ok(()) };
+    match ctx.found.owners::<Consultation>(scopes::DIAGNOSIS, id.to_string()).next() {
+        Some((_, consultation)) if consultation.patient_id == patient_id => Ok(()),
+        Some(_) => refuse(Refusal::OtherDiagnosis),
+        None => Err(Refused::field("unknown-reference", "/diagnosis_id", "there is no diagnosis with this id")),
+    }
+}
+
+/// Checks the user who is to carry a treatment out.
+fn check_performer(performer: Option<UserId>, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
+    let Some(id) = performer else { return Ok(()) };
+    let user = ctx.named::<User>(id, "/performed_by")?;
+    if user.patient_id == Some(patient_id) {
+        return refuse(super::user::Refusal::TreatsThemselves);
+    }
+    // An import tells who treated the patient once, and may have left by now.
+    if user.is_active || ctx.caller.is_system { Ok(()) } else { refuse(super::user::Refusal::NotActing) }
+}
+
+impl Command for PlanTreatment {
+    const NAME: &'static str = "plan-treatment";
+    const PERMISSION: Permission = Permission::Create(Create::Treatments);
+    const REVERSED_BY: Option<&'static str> = Some(MarkTreatmentEnteredInError::NAME);
+    type Aggregate = Treatment;
+
+    fn target(&self) -> Target {
+        Target::new(self.id)
+    }
+
+    fn reads(&self, _: Option<&Treatment>, _: &Found) -> Reads {
+        let reads = Reads::nothing().stream::<Consultation>(self.order.consultation_id);
+        let reads = reads.maybe::<User>(self.order.performed_by);
+        match self.order.diagnosis_id {
+            Some(id) => reads.owners::<Consultation>(scopes::DIAGNOSIS, id.to_string()),
+            None => reads,
+        }
+    }
+
+    fn decide(mut self, _: Option<&Treatment>, ctx: &Context<'_>) -> Result<Decision<Treatment>, Refused> {
+        let id = self.order.consultation_id;
+        let patient_id = ctx.named::<Consultation>(id, "/consultation_id")?.patient_id;
+        check_occasion(ctx, id, patient_id)?;
+        check_diagnosis(&self.order, patient_id, ctx)?;
+        check_performer(self.order.performed_by, patient_id, ctx)?;
+        self.order.code = coded(self.order.code_system.as_ref(), self.order.code)?;
+        Ok(Decision::event(Event::Planned(Box::new(Planned { patient_id, order: self.order }))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! What a caller is told of a record. Whoever may not read a record learns of a command on it only that it was done: to
+//! them, every refusal that depends on the record, and the answer that nothing had to be done, say that there is no such
+//! record. Questions are asked nevertheless, since the caller can answer them.
+
+use std::collections::HashSet;
+
+use hims_domain::{Aggregate as _, Invalid};
+use uuid::Uuid;
+
+use super::Executor;
+use crate::{Caller, Command, Failure, Kind, Refused, Request, Target};
+
+impl Executor {
+    /// Refuses a request that compares the record with something that the caller may not read: with a version, or with
+    /// values of fields. Otherwise, the answer would tell whether the caller has guessed them.
+    pub(super) async fn allow_to_compare<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
+        let (Target::Existing(id) | Target::Either(id)) = command.target() else { return Ok(()) };
+        if !request.withheld.is_empty() && !is_about(id, &request.caller) {
+            let detail =
+                "the caller's roles do not include reading the fields in errors of other people; leave them out";
+            let errors = request.withheld.iter().map(|name| Invalid {
+                pointer: format!("/{name}"),
+                message: "may only be given by somebody who may read it".to_owned(),
+            });
+            let errors = errors.collect();
+            return Err(Refused { errors, ..Refused::new(Kind::Forbidden, "forbidden", detail) }.into());
+        }
+        if request.expected_version.is_some() && !self.sees(command, request).await? {
+            return Err(Refused::missing(C::Aggregate::STREAM).into());
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may read the record to which the command applies. A new record is the caller's own.
+    pub(super) async fn sees<C: Command>(&self, command: &C, request: &Request) -> Result<bool, Failure> {
+        let id = match command.target() {
+            Target::New(_) => return Ok(true),
+            Target::Either(id) if self.load::<C::Aggregate>(id, false).await?.version == 0 => return Ok(true),
+            Target::Existing(id) | Target::Either(id) => id,
+        };
+        if request.caller.is_system {
+            return Ok(true);
+        }
+        Ok(self.sight.seen(&request.caller, Some(C::Aggregate::STREAM), &[id]).await?.contains(&id))
+    }
+
+    /// The refusal as the caller may be told.
+    pub(super) async fn as_told<C: Command>(
+        &self,
+        command: &C,
+        request: &Request,
+        refused: Refused,
+    ) -> Result<Refused, Failure> {
+        if request.caller.is_system {
+            return Ok(refused);
+        }
+        let is_about_the_caller = refused.kind == Kind::Forbidden;
+        if !refused.is_question() && !is_about_the_caller && !self.sees(command, request).await? {
+            return Ok(Refused::missing(C::Aggregate::STREAM));
+        }
+        if refused.candidates.is_empty() {
+            return Ok(refused);
+        }
+        let seen = self.sight.seen(&request.caller, None, &refused.candidates).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "candidates are not named, since it is not known whether the caller may read them");
+            HashSet::new()
+        });
+        let candidates: Vec<_> = refused.candidates.iter().copied().filter(|id| seen.contains(id)).collect();
+        if candidates.is_empty() {
+            let detail = format!("{}; the caller may not read the candidates, so they are not named", refused.detail);
+            return Ok(Refused { detail, candidates, ..refused });
+        }
+        Ok(Refused { candidates, ..refused })
+    }
+}
+
+/// Whether a record is that of the calling user, or of the patient who the caller is.
+fn is_about(id: Uuid, caller: &Caller) -> bool {
+    [caller.user_id().map(Uuid::from), caller.patient_id.map(Uuid::from)].contains(&Some(id))
+}

@@ -1,0 +1,174 @@
+//! Nobody treats themselves: one rule for all commands, so that no command can forget it.
+//!
+//! The rule needs nothing of a command but the permission that the command has anyway, and nothing of an aggregate but
+//! the person whom the aggregate is about.
+
+use std::any::Any;
+
+use hims_domain::patient::Patient;
+use hims_domain::{Aggregate, PatientId, Subject};
+use uuid::Uuid;
+
+use super::decision::{Planned, stored_subject};
+use crate::patient::records_of;
+use crate::user::Refusal;
+use crate::{Caller, Command, Found, Refused};
+
+/// Refuses a command with which the caller would treat themselves by changing the record `id`, which exists already.
+/// What patients may do with their own records themselves is no treatment (see [`Command::is_own`]).
+pub(crate) fn check_existing<C: Command>(
+    command: &C,
+    id: Uuid,
+    state: Option<&C::Aggregate>,
+    found: &Found,
+    caller: &Caller,
+) -> Result<(), Refused> {
+    let subject = state.and_then(|it| it.subject(id)).map(stored_subject);
+    check(command, state, subject.as_ref(), found, caller)
+}
+
+/// Refuses a command with which the caller would treat themselves by what the command is about to record, in whichever
+/// streams.
+pub(crate) fn check_planned<C: Command>(
+    command: &C,
+    state: Option<&C::Aggregate>,
+    planned: &[Planned],
+    found: &Found,
+    caller: &Caller,
+) -> Result<(), Refused> {
+    planned.iter().try_for_each(|it| check(command, state, it.append.subject.as_ref(), found, caller))
+}
+
+fn check<C: Command>(
+    command: &C,
+    state: Option<&C::Aggregate>,
+    subject: Option<&hims_event_store::Subject>,
+    found: &Found,
+    caller: &Caller,
+) -> Result<(), Refused> {
+    let is_of = |record: PatientId| subject == Some(&stored_subject(Subject::Patient(record.0)));
+    // The caller's record may have been merged with others.
+    let is_treated = |own| records_of(own, found).into_iter().any(is_of) || is_merged_into(own, state);
+    if C::PERMISSION.treats() && caller.patient_id.is_some_and(is_treated) && !command.is_own(state, caller) {
+        return Err(Refusal::TreatsThemselves.into());
+    }
+    Ok(())
+}
+
+/// Whether a record was merged as a duplicate into the patient whom the command changes.
+fn is_merged_into<A: Aggregate>(own: PatientId, state: Option<&A>) -> bool {
+    let changed = state.and_then(|it| (it as &dyn Any).downcast_ref::<Patient>());
+    changed.is_some_and(|patient| patient.duplicates.contains(&own))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use hims_domain::PatientId;
+    use hims_domain::consultation::Consultation;
+    use hims_domain::medication::Medication;
+    use hims_domain::patient::Patient;
+    use hims_domain::prescription::Prescription;
+    use hims_domain::role::Permissions;
+    use hims_domain::vital_signs::VitalSigns;
+    use hims_testing::sample_with;
+    use serde_json::{Value, json};
+
+    use crate::testing::samples::{
+        CONSULTATION, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION, added_medication, registered,
+    };
+    use crate::testing::world::{World, refused, somebody};
+    use crate::{Caller, Failure, Registry, Request, system_roles};
+
+    const ALLERGY: u128 = 40;
+    const VITAL_SIGNS: u128 = 41;
+
+    fn id(number: u128) -> Value {
+        json!(uuid::Uuid::from_u128(number))
+    }
+
+    /// A hospital where a patient has a record of every kind.
+    async fn hospital() -> World {
+        let world = World::new();
+        let of_patient = json!({"patient_id": PATIENT});
+        let allergic = sample_with::<Patient>("allergy_recorded", json!({"allergy_id": id(ALLERGY)}));
+        let (written, sent) = (
+            sample_with::<Prescription>("written", of_patient.clone()),
+            sample_with::<Prescription>("sent_to_pharmacy", json!({})),
+        );
+        world.has::<Patient>(PATIENT, [registered(), allergic]).await;
+        world.has::<Medication>(MEDICATION, [added_medication()]).await;
+        let started = json!({"patient_id": PATIENT, "started_at": "2026-11-23T09:00:00Z", "appointment_id": null});
+        world.has::<Consultation>(CONSULTATION, [sample_with::<Consultation>("started", started)]).await;
+        let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
+        world.has::<VitalSigns>(uuid::Uuid::from_u128(VITAL_SIGNS), measured).await;
+        world.has::<Prescription>(PRESCRIPTION, [written, sent]).await;
+        world
+    }
+
+    /// A request for every command that treats, each about the same patient.
+    fn requests() -> BTreeMap<&'static str, Value> {
+        let of_consultation = json!({"consultation_id": CONSULTATION, "plan": "rest"});
+        let of_prescription = || json!({"prescription_id": PRESCRIPTION});
+        let order = json!({"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"});
+        BTreeMap::from([
+            ("cancel-consultation", json!({"consultation_id": CONSULTATION, "reason": "left"})),
+            ("cancel-prescription", json!({"prescription_id": PRESCRIPTION, "reason": "left"})),
+            ("change-allergy", json!({"patient_id": PATIENT, "allergy_id": id(ALLERGY), "severity": "mild"})),
+            ("complete-consultation", json!({"consultation_id": CONSULTATION})),
+            ("dispense-prescription", of_prescription()),
+            ("mark-prescription-ready", of_prescription()),
+            ("mark-vital-signs-entered-in-error", json!({"vital_signs_id": id(VITAL_SIGNS), "reason": "mistyped"})),
+            ("record-allergy", json!({"patient_id": PATIENT, "allergen_type": "food", "allergen_name": "Nuts"})),
+            ("record-external-dispensing", of_prescription()),
+            ("record-findings", of_consultation),
+            ("record-vital-signs", json!({"patient_id": PATIENT, "heart_rate": 60})),
+            ("retire-allergy", json!({"patient_id": PATIENT, "allergy_id": id(ALLERGY), "reason": "tested"})),
+            ("send-prescription-to-pharmacy", of_prescription()),
+            ("start-consultation", json!({"patient_id": PATIENT})),
+            ("write-prescription", json!({"patient_id": PATIENT, "items": [order], "confirm_unit": true})),
+        ])
+    }
+
+    /// A user with the words of all system roles, who is a patient as well.
+    fn who_is(patient_id: PatientId) -> Caller {
+        let all = Permissions::default();
+        let all = system_roles().iter().fold(all, |all, (_, role)| all.with(&role.permissions));
+        Caller { patient_id: Some(patient_id), permissions: Arc::new(all), ..somebody("doctor") }
+    }
+
+    #[tokio::test]
+    async fn nobody_gives_a_command_that_treats_on_their_own_record() {
+        let world = hospital().await;
+        let mut requests = requests();
+        let events = world.log().await.len();
+        for command in Registry::hospital().iter().filter(|it| it.permission.treats()) {
+            let name = command.name;
+            let body =
+                requests.remove(name).unwrap_or_else(|| panic!("{name} treats: add a request of it to this test"));
+            let refusal = refused(command.run(&world.executor, body, Request::of(who_is(PATIENT))).await);
+            assert_eq!(refusal.code, "treating-oneself", "{name}: {refusal:?}");
+        }
+        assert!(requests.is_empty(), "no commands that treat: {:?}", requests.keys());
+        let refusals = world.count("access.command_refused").await + world.count("access.repeated").await;
+        assert_eq!(world.log().await.len(), events + refusals, "nothing but the refusals is recorded");
+    }
+
+    #[tokio::test]
+    async fn staff_who_are_patients_treat_others() {
+        for (name, body) in requests() {
+            let world = hospital().await;
+            let command = *Registry::hospital().get(name).unwrap();
+            let outcome = command.run(&world.executor, body, Request::of(who_is(OTHER_PATIENT))).await;
+            let code = outcome.err().map(|it| match it {
+                Failure::Refused(refused) => refused.code,
+                other => panic!("{name}: {other}"),
+            });
+            // The prescription was sent already, and there is no stock.
+            let expected = if name == "dispense-prescription" { Some("insufficient-stock") } else { None };
+            assert_eq!(code, expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Which programs work with a database: each holds a shared advisory lock for as long as it works. Whoever takes
+//! migrations back, and with them what these programs work with, needs the lock alone.
+
+use std::time::Duration;
+
+use hims_event_store::bounded::{ANSWER, within};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::machinery::migrations::MigrationError;
+
+/// The advisory lock that every program shares which works with the log or the read tables ("himp" in ASCII).
+const LOCK: i64 = 0x6869_6d70;
+/// How long a program that starts waits for migrations to be taken back.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long taking migrations back waits for programs that are just ending.
+const ENDING: Duration = Duration::from_secs(2);
+/// The pause between two attempts to get the lock.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a program tests the connection that holds its lock.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Announces that this program works with the database, until it is ended or dropped.
+pub struct Presence(JoinHandle<()>);
+
+impl Presence {
+    /// Announces this program. A connection of its own keeps the announcement; when the connection is lost, another one
+    /// takes its place.
+    ///
+    /// # Errors
+    /// [`MigrationError::TakingBack`] while migrations are taken back; also when the database does not answer.
+    pub async fn announce(pool: PgPool) -> Result<Self, MigrationError> {
+        let mut held = hold(&pool).await?;
+        Ok(Self(tokio::spawn(async move {
+            loop {
+                sleep(LOOK).await;
+                if within(ANSWER, held.ping()).await.is_ok() {
+                    continue;
+                }
+                match hold(&pool).await {
+                    Ok(another) => held = another,
+                    Err(error) => tracing::warn!(%error, "this program cannot announce itself; trying again"),
+                }
+            }
+        })))
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        // With the task ends the connection, and with the connection the lock.
+        self.0.abort();
+    }
+}
+
+/// Takes the shared lock on a connection of its own.
+async fn hold(pool: &PgPool) -> Result<PgConnection, MigrationError> {
+    let mut db = pool.acquire().await?.detach();
+    within(ANSWER, db.execute("set idle_session_timeout = 0")).await?;
+    if try_until(&mut db, "select pg_try_advisory_lock_shared($1)", PATIENCE).await? {
+        Ok(db)
+    } else {
+        Err(MigrationError::TakingBack)
+    }
+}
+
+/// The lock of all programs, held alone: no other program works with the database until this value is dropped.
+pub struct Alone(PgConnection);
+
+impl Alone {
+    /// Makes sure that no other program works with the database, and keeps others from starting.
+    ///
+    /// # Errors
+    /// [`MigrationError::Connected`] while another program works with the database; also when the database does not
+    /// answer.
+    pub async fn claim(pool: &PgPool) -> Result<Self, MigrationError> {
+        let mut db = pool.acquire().await?.detach();
+        if try_until(&mut db, "select pg_try_advisory_lock($1)", ENDING).await? {
+            return Ok(Self(db));
+        }
+        let sql = "select count(*) from pg_locks
+                    where locktype = 'advisory' and classid = 0 and objid = $1 and objsubid = 1 and granted
+                      and database = (select oid from pg_database where datname = current_database())";
+        let programs = within(ANSWER, sqlx::query_scalar(sql).bind(LOCK).fetch_one(&mut db)).await?;
+        Err(MigrationError::Connected(programs))
+    }
+
+    /// Lets other programs work with the database again.
+    pub async fn end(mut self) {
+        // Closing alone would release the lock only a moment later.
+        let _ = within(ANSWER, self.0.execute("select pg_advisory_unlock_all()")).await;
+        let _ = within(ANSWER, self.0.close()).await;
+    }
+}
+
+async fn try_until(db: &mut PgConnection, sql: &'static str, patience: Duration) -> Result<bool, sqlx::Error> {
+    let until = Instant::now() + patience;
+    loop {
+        if within(ANSWER, sqlx::query_scalar(sql).bind(LOCK).fetch_one(&mut *db)).await? {
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        sleep(PAUSE).await;
+    }
+}
