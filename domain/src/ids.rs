@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::appointment::Appointment;
+use crate::appointment_note::AppointmentNote;
+use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
@@ -14,6 +16,7 @@ use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
+use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
@@ -90,8 +93,14 @@ ids! {
     EmergencyContactId: Patient, "emergency_contact";
     /// One entry of a patient's medical history.
     MedicalHistoryId: MedicalHistory;
+    /// A time in which a provider is away.
+    LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.
     AppointmentId: Appointment;
+    /// A series of appointments that are agreed together.
+    AppointmentSeriesId: AppointmentSeries;
+    /// A note on an appointment.
+    AppointmentNoteId: AppointmentNote;
     /// One encounter of a patient and a provider.
     ConsultationId: Consultation;
     /// One step of a consultation.

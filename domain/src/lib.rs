@@ -16,6 +16,8 @@ pub mod values;
 
 pub mod access;
 pub mod appointment;
+pub mod appointment_note;
+pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
@@ -27,12 +29,14 @@ pub mod patient;
 pub mod payer;
 pub mod permission;
 pub mod prescription;
+pub mod provider_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
 pub mod treatment;
 pub mod user;
 pub mod vital_signs;
+pub mod wall_clock;
 
 pub use aggregate::{Aggregate, Subject, fold};
 pub use derived::derived;

@@ -6,6 +6,7 @@ use hims_domain::medication_list::{self, MedicationList};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
+use hims_domain::provider_schedule::{self, ProviderSchedule};
 use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
 use proptest::prelude::*;
@@ -40,7 +41,8 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
         sample_with::<Appointment>("scheduled", changes)
     });
     let rescheduled = (slot(), id(), prop::option::of(id())).prop_map(|(slot, provider_id, room_id)| {
-        Event::Rescheduled { slot, provider_id, room_id, department_id: None, time_zone: "UTC".into() }
+        let (department_id, time_zone, outside_hours) = (None, "UTC".into(), false);
+        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours }
     });
     prop_oneof![
         2 => scheduled,
@@ -115,6 +117,19 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
             sample::<Prescription>("cancelled"),
         ]),
     ]
+}
+
+fn schedule_event() -> impl Strategy<Value = provider_schedule::Event> {
+    use provider_schedule::Event;
+    let day = || (1_i32..4).prop_map(|day| format!("2026-11-{day:02}"));
+    let set =
+        day().prop_map(|day| sample_with::<ProviderSchedule>("hours_set", json!({"hours": {"effective_from": day}})));
+    let exception =
+        day().prop_map(|day| sample_with::<ProviderSchedule>("exception_set", json!({"exception": {"date": day}})));
+    let removed = day().prop_map(|day| sample_with::<ProviderSchedule>("exception_removed", json!({"date": day})));
+    let added = id::<Uuid>().prop_map(|id| sample_with::<ProviderSchedule>("leave_added", json!({"leave_id": id})));
+    let cancelled = id().prop_map(|leave_id| Event::LeaveCancelled { leave_id });
+    prop_oneof![set, exception, removed, added, cancelled]
 }
 
 fn patient_event() -> impl Strategy<Value = patient::Event> {
@@ -209,6 +224,11 @@ proptest! {
     #[test]
     fn a_medication_list_folds_alike(history in prop::collection::vec(list_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<MedicationList>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_schedule_folds_alike(history in prop::collection::vec(schedule_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<ProviderSchedule>(&history, batch)?;
     }
 
     #[test]

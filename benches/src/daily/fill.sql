@@ -104,6 +104,14 @@ select pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, 
        lateral (select current_date - ({patients} / 800)::integer + (slot / 16)::integer
                      + time '08:00' + slot % 16 * interval '20 minutes' as starts_at) t;
 
+-- A note on one of five appointments: the first ones.
+insert into appointment_notes (id, appointment_id, patient_id, author_id, note_type, body, is_patient_visible, version,
+                               created_at)
+select pg_temp.key(15, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
+       (array['general', 'scheduling', 'clinical', 'billing', 'call_log'])[n % 5 + 1], 'Will come', n % 3 = 0, 1,
+       now() - ({patients} - n) * interval '5 minutes'
+  from generate_series(0::bigint, {patients} - 1) n;
+
 -- Three of five appointments led to a consultation.
 insert into consultations (id, appointment_id, patient_id, provider_id, consultation_type, workflow_type,
                            chief_complaint, assessment, status, started_at, version, created_at, updated_at)

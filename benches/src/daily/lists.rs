@@ -47,6 +47,10 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("what is scheduled", "appointments?status=scheduled&sort=starts_at"),
         reception.list("newest appointments", "appointments?sort=-starts_at"),
         reception.list("patient's appointments", format!("appointments?patient_id={patient}&sort=-starts_at")),
+        reception.list(
+            "notes of a visit",
+            format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
+        ),
         reception.list("patients by name", format!("patients?last_name={family}&sort=last_name")),
         reception.list("patients in order", "patients?sort=last_name"),
         reception.list("patients by text", format!("patients?q={given} {family}")),
@@ -73,6 +77,10 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
+        nurse.list(
+            "notes of a visit",
+            format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
+        ),
         nurse.list("vital signs", format!("vital_signs?patient_id={assigned}&sort=-recorded_at")),
         nurse.list("allergies", format!("patient_allergies?patient_id={assigned}")),
         nurse.list("medical history", format!("medical_history?patient_id={assigned}")),
@@ -100,6 +108,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         // A patient: what row-level security leaves of everything.
         own.list("data", "patients"),
         own.list("appointments", "appointments?sort=-starts_at"),
+        own.list("notes", "appointment_notes?sort=-created_at"),
         own.list("consultations", "consultations?sort=-started_at"),
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),

@@ -58,6 +58,7 @@ impl Permission {
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
+                | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
                 | Create::Users => false,
@@ -84,6 +85,7 @@ impl Permission {
                 | Update::PatientDemographics
                 | Update::PatientMerges
                 | Update::Payers
+                | Update::ProviderSchedules
                 | Update::Rooms
                 | Update::SystemSettings
                 | Update::UserPermissions

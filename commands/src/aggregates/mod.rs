@@ -1,6 +1,8 @@
 //! The commands of each aggregate, with their refusals and their tests.
 
 pub mod appointment;
+pub mod appointment_note;
+pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
@@ -11,6 +13,7 @@ pub mod medication_lot;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
+pub mod provider_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
@@ -32,7 +35,10 @@ pub(crate) fn register(registry: &mut Registry) {
     department::register(registry);
     room::register(registry);
     patient::register(registry);
+    provider_schedule::register(registry);
     appointment::register(registry);
+    appointment_series::register(registry);
+    appointment_note::register(registry);
     consultation::register(registry);
     treatment::register(registry);
     vital_signs::register(registry);

@@ -322,7 +322,7 @@ mod tests {
 
     /// The streams whose id is derived from that of another stream, with the type of the other: a command names the
     /// other.
-    const DERIVED: [(&str, &str); 1] = [("medication_list", "patient")];
+    const DERIVED: [(&str, &str); 2] = [("medication_list", "patient"), ("provider_schedule", "user")];
 
     #[test]
     fn every_id_of_a_command_names_an_aggregate_and_one_of_them_its_own() {

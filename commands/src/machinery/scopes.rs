@@ -12,6 +12,8 @@ pub const USER_SESSIONS: &str = "user.sessions";
 pub const USERS_WITH_ROLE: &str = "user.role";
 /// Unique: the hash of a session's token.
 pub const SESSION_TOKEN: &str = "session.token";
+/// Unique: the id of a provider's leave, across all providers. Never given back, even when the leave is cancelled.
+pub const PROVIDER_LEAVE: &str = "provider.leave";
 /// Unique: the code of a department.
 pub const DEPARTMENT_CODE: &str = "department.code";
 /// Unique: the number of a room in its department.
@@ -32,6 +34,8 @@ pub const PATIENT_NAME_WITHOUT_BIRTHDAY: &str = "patient.name_without_birthday";
 pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 /// Shared: the patients with a social security number.
 pub const PATIENT_SSN: &str = "patient.ssn";
+/// Unique: the note on an appointment that another note amends.
+pub const NOTE_AMENDS: &str = "note.amends";
 /// Unique: the appointment that led to a consultation.
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
 /// Shared: the consultations of a patient that are in progress, by patient id.

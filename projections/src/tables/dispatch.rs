@@ -11,8 +11,9 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointments, consultations, departments, insurance_policies, inventory, medical_history, medications,
-    patient_medications, patients, payers, prescriptions, roles, rooms, sessions, treatments, users, vital_signs,
+    appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
+    medical_history, medications, patient_medications, patients, payers, prescriptions, provider_schedules, roles,
+    rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -78,7 +79,12 @@ aggregates! {
         patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow, links: LinkRow,
         contacts: ContactRow,
     },
+    provider_schedule::ProviderSchedule => provider_schedules::project {
+        hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
+    },
+    appointment_series::AppointmentSeries => appointment_series::project { series: SeriesRow (stream) },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
+    appointment_note::AppointmentNote => appointment_notes::project { notes: NoteRow (stream) },
     consultation::Consultation => consultations::project {
         consultations: ConsultationRow (stream), steps: StepRow, symptoms: SymptomRow, diagnoses: DiagnosisRow,
         amendments: AmendmentRow,

@@ -1,5 +1,7 @@
 //! The read tables: one file for each group of tables, and `dispatch`, which sends events to the tables.
 
+mod appointment_notes;
+mod appointment_series;
 mod appointments;
 pub(crate) mod audit;
 mod consultations;
@@ -14,6 +16,7 @@ mod patient_medications;
 mod patients;
 mod payers;
 mod prescriptions;
+mod provider_schedules;
 mod roles;
 mod rooms;
 mod sessions;

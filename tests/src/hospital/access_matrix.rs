@@ -8,6 +8,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, appointment, at, department, patient, room, user};
+use super::notes::notes;
 use super::{Client, Hospital};
 
 /// The agreed matrix, in a form that people can read.
@@ -98,13 +99,24 @@ async fn fill(hospital: &Hospital) {
     super::merging::merge(hospital, &patient(1), TWICE).await.done();
     let nurse = hospital.login("nurse").await;
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
-    reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
+    let later = reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
     let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved away"})).await;
     let elsewhere = json!({"patient_id": patient(5), "provider_id": coder, "department_id": department(2),
                            "room_id": room(3), "appointment_type": "follow_up", "starts_at": at(4, 0),
                            "duration_minutes": 30});
-    reception.did("schedule-appointment", elsewhere).await;
+    let elsewhere = reception.did("schedule-appointment", elsewhere).await;
+    // Series of the patients 1 and 5, beside that of patient 8.
+    let of_coder = json!({"provider_id": coder, "department_id": department(2), "room_id": null});
+    for (number, of) in [(1, json!({})), (5, of_coder)] {
+        let body = hims_testing::patched(appointment(&patient(number), at(12, 0)), of);
+        let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=2"});
+        reception.did("schedule-appointment-series", hims_testing::patched(body, rule)).await;
+    }
+    // Notes on appointments of the patients 1, 5 and 8.
+    for appointment_id in [demo::visit(1), elsewhere, later] {
+        notes(&reception, &doctor, &appointment_id).await;
+    }
 }
 
 /// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.
@@ -198,6 +210,12 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "sent" => !about(&[PENDING]),
         "treating" => text(row, "id") == user(demo::DOCTOR),
         "staff" => row["patient_id"].is_null(),
+        "clinical" => row["note_type"] == "clinical",
+        "desk" => row["note_type"] != "clinical",
+        "shown" => about(&[1]) && row["is_patient_visible"] == true,
+        "here" => about(&[1, 8]) && row["note_type"] != "clinical",
+        "treated" => about(&[1]) && row["note_type"] == "clinical",
+        "coded" => about(&[5]) && row["note_type"] != "clinical",
         _ => panic!("{word} is no word of the matrix"),
     }
 }

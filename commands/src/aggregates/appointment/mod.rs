@@ -9,8 +9,10 @@ use hims_domain::{AppointmentId, described};
 use uuid::Uuid;
 
 pub use arrival::{
-    CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow, UndoAppointmentStart,
+    CancelAppointment, CheckInAppointment, ConfirmAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow,
+    UndoAppointmentStart,
 };
+pub(crate) use scheduling::check_start;
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;
@@ -42,6 +44,8 @@ refusals! {
     NotBegun = Rule, "not-begun", "the slot has not begun yet, so the patient can still come";
     NotToday = Rule, "not-today",
         "the appointment is on another day; choose today's, or repeat with other_day_reason if the patient is seen today";
+    TooLate = Conflict, "too-late",
+        "the appointment begins within 24 hours, so that only the hospital can cancel it; call the front desk";
     ConsultationHolds = Conflict, "wrong-status",
         "the appointment has led to a consultation; cancel the consultation, or undo its start, first";
 }
@@ -56,10 +60,6 @@ described! {
 
 steps! {
     Appointment by appointment_id: AppointmentId, "Which appointment.";
-
-    /// Records that the patient has confirmed the appointment.
-    ConfirmAppointment = "confirm-appointment" needs Update::AppointmentStatus
-        moves status from [Status::Scheduled] to [Status::Confirmed] by Event::Confirmed;
 
     /// Records that the patient is being seen.
     StartAppointment = "start-appointment" needs Update::AppointmentStatus

@@ -108,7 +108,7 @@ impl Executor {
                         tracing::warn!(stream = %id, "the snapshot was not stored in time; the next load reads more events");
                     }
                 }
-                self.states.put(append.stream_id, version, state);
+                self.states.put(append.stream_id, version, Some(state));
             }
         }
         outcome

@@ -178,6 +178,9 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         }
         // A stream of another type has the id.
         Target::Either(_) if loaded.version > 0 && loaded.state.is_none() => return Ok(Err(Refused::exists())),
+        Target::Either(_) if loaded.state.as_ref().is_some_and(|it| it.is_hidden_from(&request.caller)) => {
+            return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
+        }
         Target::New(_) | Target::Existing(_) | Target::Either(_) => {}
     }
     if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), found, &request.caller) {

@@ -145,15 +145,20 @@ impl Executor {
             Need::Remembered | Need::Fresh | Need::At(_) => {
                 if let Some(Cached { version, state }) = self.states.get(id)
                     && (matches!(need, Need::Remembered) || at == Some(version))
-                    && let Ok(state) = state.downcast::<A>()
                 {
-                    return Ok(Loaded { version, state: Some(state), fresh: at.is_some() });
+                    let fresh = at.is_some();
+                    match state.map(Arc::downcast::<A>) {
+                        Some(Ok(state)) => return Ok(Loaded { version, state: Some(state), fresh }),
+                        None => return Ok(Loaded { version, state: None, fresh }),
+                        Some(Err(_)) => {}
+                    }
                 }
                 load::<A>(self.store.as_ref(), id).await?
             }
         };
-        if let Some(state) = &loaded.state {
-            self.states.put(id, loaded.version, Arc::clone(state) as Arc<dyn Any + Send + Sync>);
+        if loaded.state.is_some() || loaded.version == 0 {
+            let state = loaded.state.clone().map(|state| state as Arc<dyn Any + Send + Sync>);
+            self.states.put(id, loaded.version, state);
         }
         Ok(loaded)
     }
