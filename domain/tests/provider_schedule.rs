@@ -75,7 +75,7 @@ fn of_hours_that_count_on_a_day_those_that_begin_last_do() {
     let (usual, summer) = ([(1, "08:00", "12:00")], [(1, "06:00", "10:00")]);
     let kept = kept(
         "UTC",
-        [
+        &[
             hours("2026-01-01", None, &usual),
             hours("2026-06-01", Some("2026-08-31"), &summer),
             hours("2027-01-01", None, &[]),
