@@ -1,7 +1,7 @@
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use hims_domain::Described as _;
+use hims_domain::Described;
 use hims_projections::query::{self, Moment, SlotsWanted};
 use hims_projections::{TABLES, Table};
 use uuid::Uuid;
@@ -57,8 +57,8 @@ fn patients() -> Result<&'static Table, Problem> {
 
 /// A day, or an instant.
 fn moment(text: &str) -> Option<Moment> {
-    let day = || text.parse::<NaiveDate>().ok().filter(|it| it.is_valid()).map(Moment::Day);
-    let instant = DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc()).filter(|it| it.is_valid());
+    let day = || text.parse::<NaiveDate>().ok().filter(Described::is_valid).map(Moment::Day);
+    let instant = DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc()).filter(Described::is_valid);
     instant.map(Moment::At).or_else(day)
 }
 
