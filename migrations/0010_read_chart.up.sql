@@ -103,7 +103,7 @@ create index idx_patient_medications_recorded_by on patient_medications (recorde
 create index idx_patient_medications_reconciled_by on patient_medications (reconciled_by);
 
 -- The patients of the caller's department, as before, and those of whom the caller recorded medical history.
-create or replace view assigned_patients as
+create or replace view visiting_patients as
     select patient_id from appointments
      where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
        and scheduled_date - (now() at time zone time_zone)::date between -1 and 1
