@@ -111,3 +111,25 @@ create table log.snapshots (
     subject_id    uuid,
     code          bytea   not null
 );
+
+-- Processes: how far each process has reacted to the log, and which node runs it. The position moves by
+-- compare-and-set; a node holds the lease of a process as long as it extends the lease.
+create table log.processes (
+    name       text        not null primary key,
+    position   bigint      not null,  -- of the last event that the process has reacted to
+    held_by    uuid,                  -- the node that runs the process, drawn at its start
+    held_until timestamptz,           -- when the lease lapses, unless it is extended
+    check ((held_by is null) = (held_until is null))
+) with (fillfactor = 10);
+
+-- Timers of processes: each fires once, at its time or as soon as possible afterwards. A payload names ids and codes,
+-- and never a personal value.
+create table log.timers (
+    id      uuid        not null primary key,
+    process text        not null references log.processes (name),
+    key     text        not null,  -- what the timer stands for; a new timer with the same key replaces the old one
+    due_at  timestamptz not null,
+    payload json        not null,
+    constraint timers_process_key unique (process, key)
+);
+create index timers_due on log.timers (process, due_at);

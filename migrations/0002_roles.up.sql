@@ -12,6 +12,8 @@ grant select, insert, update, delete on log.unique_claims, log.shared_claims, lo
 grant select, insert, delete on log.receipts to hims_writer;
 grant select, insert, update on log.subject_keys to hims_writer;
 grant select, insert, update, delete on log.snapshots to hims_writer;
+grant select, insert, update on log.processes to hims_writer;
+grant select, insert, update, delete on log.timers to hims_writer;
 
 -- The projector reads the log and writes the read tables.
 grant select on log.events, log.head to hims_projector;

@@ -35,6 +35,7 @@ create table patients (
     blood_type                     varchar(10),
     organ_donor                    boolean      not null default false,
     advance_directive              boolean      not null default false,
+    deceased_at                    timestamptz, -- null while the patient lives, or after the patient was erased
     version                        integer      not null,
     created_at                     timestamptz  not null,
     updated_at                     timestamptz  not null,

@@ -2,4 +2,5 @@
 select set_config('search_path', 'hims, public', true);
 
 drop table if exists audit_logs;
+drop table if exists process_failures;
 drop function if exists create_monthly_partition(regclass, date);

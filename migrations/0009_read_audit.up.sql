@@ -48,4 +48,23 @@ end $$;
 revoke all on function create_monthly_partition(regclass, date) from public;
 grant execute on function create_monthly_partition(regclass, date) to hims_projector;
 
+-- One row per failure of a process: what the process should have done and what was refused. Administrators look at the
+-- rows and do by hand what is still to be done.
+create table process_failures (
+    id            uuid         not null primary key,
+    process       varchar(50)  not null,
+    position      bigint,                 -- of the event to which the process reacted; null for a timer
+    timer_id      uuid,                   -- the timer to which the process reacted; null for an event
+    command       varchar(100),           -- null if the event could not be read
+    code          varchar(100) not null,
+    resource_type varchar(50)  not null,
+    resource_id   uuid,
+    version       integer      not null,
+    created_at    timestamptz  not null,
+    check ((position is null) <> (timer_id is null))
+);
+create index idx_process_failures_process on process_failures (process, created_at);
+create index idx_process_failures_resource on process_failures (resource_id);
+
 select hims_identity.readable('audit_logs', 'audit_logs');
+select hims_identity.readable('process_failures', 'audit_logs');

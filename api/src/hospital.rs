@@ -2,9 +2,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hims_commands::{Executor, Failure, Login, Registry, Surroundings, upcasters};
+use hims_commands::{Executor, Failure, Login, Processes, Registry, Surroundings, start_processes, upcasters};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::{EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, Recorded, StoreError, VaultError};
+use hims_event_store::{
+    EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, ProcessStore, Recorded, StoreError, VaultError,
+};
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::Presence;
 use hims_projections::query::Shape;
@@ -90,6 +92,10 @@ pub enum Purpose {
 pub struct Hospital {
     /// The event log.
     pub store: Arc<dyn EventStore>,
+    /// What the log keeps for processes.
+    pub(crate) process_store: Arc<dyn ProcessStore>,
+    /// The processes that this node runs; `None` unless the hospital was opened to serve requests.
+    processes: Option<Processes>,
     /// Carries out commands.
     pub executor: Arc<Executor>,
     /// Every command by name.
@@ -177,14 +183,14 @@ impl Hospital {
         let clock = NodeClock::new(move || clock());
         let options =
             PgOptions { queue: settings.queue, history: Some(history.clone()), clock, ..PgOptions::default() };
-        let store: Arc<dyn EventStore> =
+        let log =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
                 match error {
                     StoreError::Vault(VaultError::Forged) => HospitalError::OtherKey(key_file),
                     error => error.into(),
                 }
             })?);
-        let log = Arc::clone(&store);
+        let (store, process_store): (Arc<dyn EventStore>, Arc<dyn ProcessStore>) = (log.clone(), log.clone());
         let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
         let runner = match purpose {
             Purpose::Inspect => None,
@@ -201,6 +207,11 @@ impl Hospital {
         }
         let executor = Arc::new(executor);
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
+        // Only a server runs processes: a short command would end in the middle of what follows.
+        let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
+            let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
+            start_processes(Processes::new(executor, store, runner.position.clone()))
+        });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
@@ -208,6 +219,8 @@ impl Hospital {
         let stopping = watch::channel(false).0;
         Ok(Self {
             store,
+            process_store,
+            processes,
             executor,
             registry,
             login,
@@ -259,6 +272,9 @@ impl Hospital {
     pub async fn close(self) {
         self.watcher.abort();
         self.counter.abort();
+        if let Some(processes) = self.processes {
+            processes.stop().await;
+        }
         self.executor.finish_recording().await;
         self.feed.stop();
         self.store.shutdown().await;
@@ -306,6 +322,15 @@ impl Hospital {
             gauge("hims_read_position", read);
             gauge("hims_read_lag_events", (head - read).max(0));
         }
+        match self.process_store.processes().await {
+            Ok(processes) => {
+                for (name, position) in processes {
+                    process_gauge("hims_process_position", &name, position);
+                    process_gauge("hims_process_lag_events", &name, (head - position).max(0));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the positions of the processes could not be read"),
+        }
         let (readers, idle_readers) = self.readers.count();
         connections("readers", readers, idle_readers);
         for (name, pool) in [("writers", &self.writers), ("history", &self.history), ("projectors", &self.projectors)] {
@@ -323,6 +348,11 @@ fn connections(pool: &'static str, all: usize, idle: usize) {
     let count = |it| f64::from(u32::try_from(it).unwrap_or(u32::MAX));
     metrics::gauge!("hims_connections", "pool" => pool).set(count(all));
     metrics::gauge!("hims_connections_idle", "pool" => pool).set(count(idle));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
+fn process_gauge(name: &'static str, process: &str, value: i64) {
+    metrics::gauge!(name, "process" => process.to_owned()).set(value as f64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]

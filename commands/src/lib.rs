@@ -7,6 +7,7 @@
 mod access;
 mod aggregates;
 mod machinery;
+mod processes;
 
 #[cfg(test)]
 mod testing;
@@ -21,7 +22,9 @@ pub use aggregates::{
     treatment, user, vital_signs,
 };
 pub use machinery::{
-    Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Held, Kind, LONGEST_LIST, Loaded,
-    Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Reads, Refused, Registry, Request, Sight, Surroundings,
-    Target, claims_of, fold_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
+    Cause, Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Happened, Held, Kind,
+    LONGEST_LIST, Loaded, Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Process, Processes, Reaction,
+    Reads, Refused, Registry, Request, Sight, Surroundings, Target, claims_of, fold_of, json_schema, json_schema_with,
+    one_of, read, read_phone, refuse, scopes, upcasters,
 };
+pub use processes::start_processes;

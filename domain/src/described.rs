@@ -107,6 +107,15 @@ pub struct Invalid {
     pub pointer: String,
     /// What is wrong, or what to give instead.
     pub message: String,
+    /// The stable code of the rule, where a refusal names several rules or records.
+    pub code: Option<&'static str>,
+}
+
+impl Invalid {
+    /// A rule that has no code of its own.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into(), code: None }
+    }
 }
 
 /// A place in a request. The text of the pointer is allocated only if the value at the place breaks a rule.
@@ -123,7 +132,7 @@ pub enum Pointer<'a> {
 impl Pointer<'_> {
     /// Reports that the value at this place is invalid.
     pub fn invalid(&self, message: impl Into<String>) -> Invalid {
-        Invalid { pointer: self.to_string(), message: message.into() }
+        Invalid::new(self.to_string(), message)
     }
 }
 

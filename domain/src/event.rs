@@ -104,4 +104,5 @@ aggregates! {
     Payer = payer,
     InsurancePolicy = insurance_policy,
     MedicationList = medication_list,
+    ProcessFailure = process_failure,
 }

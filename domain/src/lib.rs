@@ -29,6 +29,7 @@ pub mod patient;
 pub mod payer;
 pub mod permission;
 pub mod prescription;
+pub mod process_failure;
 pub mod provider_schedule;
 pub mod role;
 pub mod room;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use chrono::{Months, NaiveDate};
+use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -146,6 +146,14 @@ described! {
         pub reported_by: Option<UserId>,
     }
 
+    /// The death of a patient.
+    pub struct Death {
+        /// When the patient died.
+        pub deceased_at: Personal<DateTime<Utc>>,
+        /// From where the death is known, such as `death_certificate`.
+        pub source: Option<Text<50>>,
+    }
+
     /// An identifier that another system gave the patient.
     #[derive(Eq)]
     pub struct Identifier {
@@ -205,6 +213,15 @@ pub struct Patient {
     pub duplicates: BTreeSet<PatientId>,
     /// The people to call in an emergency. The demographics hold the main fields of the first.
     pub emergency_contacts: EmergencyContacts,
+    /// The death of the patient, if the patient has died.
+    pub death: Option<Death>,
+}
+
+impl Patient {
+    /// Whether the patient was dead at a time. Of a patient who was erased, only that they have died is known.
+    pub fn is_deceased(&self, at: DateTime<Utc>) -> bool {
+        self.death.as_ref().is_some_and(|death| death.deceased_at.known().is_none_or(|it| *it <= at))
+    }
 }
 
 /// What can happen to a patient's record.
@@ -277,6 +294,13 @@ pub enum Event {
         /// The reason for the reversal.
         reason: Personal<Reason>,
     },
+    /// It became known that the patient has died, or when.
+    DeathRecorded(Death),
+    /// The death of the patient had been recorded by mistake.
+    DeathRevoked {
+        /// The reason for revoking the death.
+        reason: Personal<Reason>,
+    },
     /// A person to call in an emergency became known.
     EmergencyContactAdded {
         /// The id of the contact.
@@ -332,6 +356,7 @@ impl Aggregate for Patient {
                 allergies: BTreeMap::new(),
                 retired_allergies: BTreeSet::new(),
                 identifiers: identifiers.clone(),
+                death: None,
                 merged_into: None,
                 duplicates: BTreeSet::new(),
                 emergency_contacts: EmergencyContacts::of_demographics(demographics),
@@ -354,6 +379,8 @@ impl Aggregate for Patient {
                 it.retired_allergies.insert(*allergy_id);
                 it
             }),
+            Event::DeathRecorded(death) => state.map(|it| Self { death: Some(death.clone()), ..it }),
+            Event::DeathRevoked { reason: _ } => state.map(|it| Self { death: None, ..it }),
             Event::DuplicateMerged { duplicate_id, brought, reason: _ } => state.map(|mut it| {
                 it.duplicates.insert(*duplicate_id);
                 it.duplicates.extend(brought);

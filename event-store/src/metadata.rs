@@ -59,9 +59,12 @@ pub struct Metadata {
     pub command: String,
     /// An id that all events which follow from one request have in common.
     pub correlation_id: Uuid,
-    /// The event or command that caused the command.
+    /// The command or the timer that caused the command, if a process gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
+    /// How many reactions of processes led to the command, one after the other; 0 if the actor gave it unasked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reactions: u32,
     /// When the event happened, which may be earlier than when it was recorded.
     pub occurred_at: DateTime<Utc>,
     /// The person whose personal values the event holds.
@@ -71,4 +74,9 @@ pub struct Metadata {
     /// store sets this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_receipt: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -24,6 +24,22 @@ pub struct Snapshot {
     pub state: Value,
 }
 
+/// The time for which a stream has booked a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booked {
+    /// The resource, such as a provider, a room or a patient.
+    pub resource: Uuid,
+    /// When the booking begins.
+    pub from: DateTime<Utc>,
+    /// When the booking ends.
+    pub until: DateTime<Utc>,
+    /// The stream that has the booking.
+    pub owner: Uuid,
+}
+
+/// A resource and a span of time from one instant up to, but not including, another.
+pub type Span = (Uuid, DateTime<Utc>, DateTime<Utc>);
+
 /// Which events to search for. A criterion that is `None` admits every event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
@@ -37,6 +53,10 @@ pub struct Wanted {
     pub stream_type: Option<String>,
     /// Only events of this type.
     pub event_type: Option<String>,
+    /// Only events of these types.
+    pub event_types: Option<&'static [&'static str]>,
+    /// Only events at this position or before.
+    pub until: Option<Position>,
     /// Only events recorded at this time or later.
     pub from: Option<DateTime<Utc>>,
     /// Only events recorded at this time or earlier.
@@ -52,6 +72,8 @@ impl Wanted {
             && self.stream_id.is_none_or(|it| it == event.stream_id)
             && self.stream_type.as_ref().is_none_or(|it| *it == event.stream_type)
             && self.event_type.as_ref().is_none_or(|it| *it == event.event_type)
+            && self.event_types.is_none_or(|it| it.contains(&event.event_type.as_str()))
+            && self.until.is_none_or(|it| it >= event.position)
             && self.from.is_none_or(|it| it <= event.recorded_at)
             && self.to.is_none_or(|it| it >= event.recorded_at)
             && self.positions.as_ref().is_none_or(|it| it.contains(&event.position))
@@ -97,6 +119,9 @@ pub trait EventStore: Send + Sync {
 
     /// The streams that have a shared key, or the one stream that has a unique key.
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError>;
+
+    /// The bookings that overlap any of these spans, in the order of their beginnings.
+    async fn bookings(&self, spans: &[Span]) -> Result<Vec<Booked>, StoreError>;
 
     /// The receipt of an earlier command; `None` when the log keeps no receipt of the command.
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError>;

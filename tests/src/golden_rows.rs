@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 21] = [
+const STREAMS: [(&str, &[&str]); 22] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -41,6 +41,7 @@ const STREAMS: [(&str, &[&str]); 21] = [
     ("insurance_policy", &["added"]),
     ("medication_list", &["prescribed", "added"]),
     ("access", &["login_failed"]),
+    ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.

@@ -166,7 +166,10 @@ pub(super) fn responses() -> Map<String, Value> {
 /// The schemas that come neither from the registry nor from the declaration of a table.
 pub(super) fn schemas() -> Map<String, Value> {
     let integer = json!({"type": "integer"});
-    let errors = json!({"type": "array", "items": object(json!({"pointer": text(), "message": text()}))});
+    let mut error = object(json!({"pointer": text(), "message": text()}));
+    let code = "The code of this fault, where the problem names faults of several kinds or several records.";
+    error["properties"]["code"] = json!({"type": "string", "description": code});
+    let errors = json!({"type": "array", "items": error});
     let mut problem = object(json!({
         "type": text(), "title": text(), "status": integer, "detail": text(), "instance": text(), "code": text(),
         "request_id": text(),
@@ -193,6 +196,11 @@ pub(super) fn schemas() -> Map<String, Value> {
         "clock_offset_seconds": {
             "type": "number",
             "description": "By how much the clock of this server is ahead of the database's; negative when it is behind.",
+        },
+        "processes": {
+            "type": "object",
+            "additionalProperties": position(),
+            "description": "The position up to which each process has reacted to the log, by its name.",
         },
     }));
     let reason = "Why the server is not ready, such as `read-tables-rebuilding`; absent when the server is ready.";

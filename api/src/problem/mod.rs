@@ -65,7 +65,7 @@ impl Problem {
 
     /// A parameter of the request that cannot be used.
     pub(crate) fn parameter(name: &str, message: impl Into<String>) -> Self {
-        let error = Invalid { pointer: format!("/{name}"), message: message.into() };
+        let error = Invalid::new(format!("/{name}"), message);
         Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "a parameter cannot be used; see errors")
             .with(vec![error])
     }
@@ -151,12 +151,15 @@ impl Problem {
             let mut listed = Vec::new();
             let mut bytes = 0;
             for error in self.errors.iter().take(MOST_ERRORS.0) {
-                let error = json!({"pointer": answered(&error.pointer), "message": error.message});
-                bytes += error.to_string().len();
+                let mut told = json!({"pointer": answered(&error.pointer), "message": error.message});
+                if let Some(code) = error.code {
+                    told["code"] = json!(code);
+                }
+                bytes += told.to_string().len();
                 if bytes > MOST_ERRORS.1 {
                     break;
                 }
-                listed.push(error);
+                listed.push(told);
             }
             let more = self.errors.len() - listed.len();
             if more > 0 {
@@ -312,9 +315,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_short_however_many_fields_are_at_fault() {
-        let error = |number: usize| Invalid {
-            pointer: format!("/items/{number}/{}", "long_name_".repeat(20)),
-            message: "is not a field of this request".repeat(10),
+        let error = |number: usize| {
+            let pointer = format!("/items/{number}/{}", "long_name_".repeat(20));
+            Invalid::new(pointer, "is not a field of this request".repeat(10))
         };
         let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed-request", "see errors");
         let (length, body) = body(&problem.with((0..60_000).map(error).collect()));
@@ -325,7 +328,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_short_however_long_the_messages_are() {
-        let error = |_| Invalid { pointer: "/code".to_owned(), message: "one of these, ".repeat(500) };
+        let error = |_| Invalid::new("/code", "one of these, ".repeat(500));
         let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed-request", "see errors");
         let candidates = vec![Uuid::nil(); 10_000];
         let (length, body) = body(&Problem { candidates, ..problem.with((0..100).map(error).collect()) });

@@ -92,7 +92,7 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
             _ => ("not-json", "the body is not JSON"),
         };
         let message = format!("see line {}, column {}", error.line(), error.column());
-        let error = Invalid { pointer: String::new(), message };
+        let error = Invalid::new("", message);
         Problem::new(StatusCode::BAD_REQUEST, code, detail).with(vec![error])
     })
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::header::CACHE_CONTROL;
@@ -23,17 +24,22 @@ pub(super) async fn live() -> HttpResponse {
 }
 
 /// Says whether the log and the read tables answer, whether appends can be written, whether the tables show everything
-/// that was recorded before this start of the server and move on with the log, and by how much the clock of this node
-/// differs from the clock of the log.
+/// that was recorded before this start of the server and move on with the log, by how much the clock of this node
+/// differs from the clock of the log, and up to which position each process has reacted to the log.
 pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let runner = hospital.runner.as_ref();
     let known = runner.map_or(0, |it| *it.position.borrow());
     let looking = async {
         // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
         let read = hospital.readers.read(async |db| query::position(db).await).await;
-        (read, hospital.store.current_head().await, hospital.store.can_append().await)
+        let processes = hospital.process_store.processes().await.unwrap_or_default();
+        (read, hospital.store.current_head().await, hospital.store.can_append().await, processes)
     };
     let looked = tokio::time::timeout(PATIENCE, looking).await;
+    let (looked, processes) = match looked {
+        Ok((read, head, appends, processes)) => (Ok((read, head, appends)), processes),
+        Err(late) => (Err(late), Vec::new()),
+    };
     let (database, reason, head, read) = match looked {
         Ok((Ok(read), Ok(head), appends)) => {
             let reason = appends.err().map(unwritable);
@@ -68,7 +74,7 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let offset = hospital.store.clock().lead().as_seconds_f64();
     let mut told = json!({
         "status": "ready", "database": database, "head_position": head, "read_position": read,
-        "clock_offset_seconds": offset,
+        "clock_offset_seconds": offset, "processes": processes.into_iter().collect::<BTreeMap<_, _>>(),
     });
     let mut answer = HttpResponse::Ok();
     if let Some(reason) = reason {

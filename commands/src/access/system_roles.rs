@@ -95,6 +95,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::ConsultationStatus,
             Update::ConsultationSteps,
             Update::TreatmentPlans,
+            Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
             Update::MedicalHistory,

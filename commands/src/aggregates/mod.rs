@@ -13,6 +13,7 @@ pub mod medication_lot;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
+pub(crate) mod process_failure;
 pub mod provider_schedule;
 pub mod role;
 pub mod room;

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use hims_domain::appointment::Slot;
-use hims_domain::{Aggregate, for_each_aggregate};
-use hims_event_store::{Claim, Opened, StoreError};
+use hims_domain::{Aggregate, Invalid, for_each_aggregate};
+use hims_event_store::{Booked, Claim, Opened, Span, StoreError};
 use uuid::Uuid;
 
 use crate::Caller;
@@ -41,6 +41,8 @@ struct Booking {
     until: DateTime<Utc>,
     /// The refusal code for another command that books the resource at an overlapping time.
     refusal: &'static str,
+    /// The field of commands that names the resource, as a JSON pointer; empty if no field does.
+    field: &'static str,
 }
 
 /// The keys and times that a stream holds.
@@ -93,17 +95,9 @@ impl Held {
         self.book_span(resource, slot.starts_at, slot.ends_at())
     }
 
-    /// Books a resource for the time of a slot, if there is a resource.
-    pub fn book_if(&mut self, resource: Option<impl Into<Uuid>>, slot: Slot) -> &mut Self {
-        match resource {
-            Some(resource) => self.book(resource, slot),
-            None => self,
-        }
-    }
-
     /// Books a resource from an instant up to, but not including, another instant.
     pub fn book_span(&mut self, resource: impl Into<Uuid>, from: DateTime<Utc>, until: DateTime<Utc>) -> &mut Self {
-        self.booked.push(Booking { resource: resource.into(), from, until, refusal: DOUBLE_BOOKING });
+        self.booked.push(Booking { resource: resource.into(), from, until, refusal: DOUBLE_BOOKING, field: "" });
         self
     }
 
@@ -115,9 +109,34 @@ impl Held {
         self
     }
 
-    /// The refusal code for a command that cannot book a resource, because another stream has booked it already.
-    pub(crate) fn refusal_of(&self, resource: Uuid) -> Option<&'static str> {
-        self.booked.iter().find(|booking| booking.resource == resource).map(|booking| booking.refusal)
+    /// Sets the field that names the resource of the booking that was added last, as a JSON pointer. A refusal points
+    /// to the field.
+    pub fn named_by(&mut self, field: &'static str) -> &mut Self {
+        if let Some(last) = self.booked.last_mut() {
+            last.field = field;
+        }
+        self
+    }
+
+    /// The times for which resources are booked.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
+        self.booked.iter().map(|it| (it.resource, it.from, it.until))
+    }
+
+    /// The faults of a command that cannot book what is booked by others already: one for each of these bookings.
+    pub(crate) fn faults(&self, others: &[Booked]) -> Vec<Invalid> {
+        let fault = |wanted: &Booking, other: &Booked| {
+            let [from, until] = [other.from, other.until].map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
+            let message = format!("booked already from {from} to {until}; see candidates");
+            Invalid { code: Some(wanted.refusal), ..Invalid::new(wanted.field, message) }
+        };
+        let overlapping = |wanted: &Booking, other: &Booked| {
+            wanted.resource == other.resource && wanted.from < other.until && other.from < wanted.until
+        };
+        let faults = self.booked.iter().flat_map(|wanted| {
+            others.iter().filter(|other| overlapping(wanted, other)).map(|other| fault(wanted, other))
+        });
+        faults.collect()
     }
 
     /// The claims that the owner gives back and takes in order to hold `after` instead of `self`.

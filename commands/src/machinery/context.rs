@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::{Aggregate, UserId};
+use hims_event_store::{Booked, Span};
 use uuid::Uuid;
 
 use crate::{Caller, Claims, Kind, Loaded, Refused};
@@ -94,6 +95,7 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
 pub struct Found {
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
+    pub(crate) booked: HashMap<Span, Vec<Booked>>,
 }
 
 /// The version and state of a stream that was looked up.
@@ -130,6 +132,18 @@ impl Found {
     /// The ids of the streams that own a key which was looked up.
     pub fn holders(&self, scope: &'static str, key: impl Into<String>) -> &[Uuid] {
         self.owners.get(&(scope, key.into())).map_or(&[], Vec::as_slice)
+    }
+
+    /// The bookings that overlap a time which was looked up, in the order of their beginnings, each with the state of
+    /// the stream that has booked the resource. Bookings of streams of another type are left out.
+    pub fn booked<A: Aggregate>(
+        &self,
+        resource: impl Into<Uuid>,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> impl Iterator<Item = (&Booked, &A)> {
+        let bookings = self.booked.get(&(resource.into(), from, until));
+        bookings.into_iter().flatten().filter_map(|it| Some((it, self.get(it.owner)?)))
     }
 
     /// The streams on whose versions the decision relies.

@@ -27,6 +27,17 @@ pub struct Request {
     pub occurred_at: Option<DateTime<Utc>>,
     /// The id of the wider operation to which the command belongs; the command id if `None`.
     pub correlation_id: Option<Uuid>,
+    /// To what the command reacts, if a process gives it.
+    pub cause: Option<Cause>,
+}
+
+/// To what a command of a process reacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// The command whose event, or the timer, to which the command reacts.
+    pub id: Uuid,
+    /// How many reactions of processes led here, one after the other, this command included.
+    pub reactions: u32,
 }
 
 impl Request {
@@ -40,6 +51,7 @@ impl Request {
             withheld: Vec::new(),
             occurred_at: None,
             correlation_id: None,
+            cause: None,
         }
     }
 }

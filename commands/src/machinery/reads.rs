@@ -1,6 +1,7 @@
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use hims_domain::Aggregate;
-use hims_event_store::Opened;
+use hims_event_store::{Opened, Span};
 use uuid::Uuid;
 
 use crate::machinery::context::FoundState;
@@ -30,6 +31,8 @@ pub struct Reads {
     pub(crate) owners: Vec<(&'static str, String, Option<Loader>)>,
     /// The scopes and keys whose owners are only looked at.
     pub(crate) candidates: Vec<(&'static str, String, Loader)>,
+    /// The resources and times whose bookings are looked up, with the loader of the streams that have booked them.
+    pub(crate) booked: Vec<(Span, Loader)>,
 }
 
 impl Reads {
@@ -75,6 +78,20 @@ impl Reads {
     #[must_use]
     pub fn holders(mut self, scope: &'static str, key: impl Into<String>) -> Self {
         self.owners.push((scope, key.into(), None));
+        self
+    }
+
+    /// Looks up who has booked a resource at a time that overlaps the given one, with the streams of the bookings. The
+    /// append does not fail if a booking is added or given back meanwhile: what must not overlap is guarded by the
+    /// claims, and what follows from a stream that was found by the version of that stream.
+    #[must_use]
+    pub fn booked<A: Aggregate>(
+        mut self,
+        resource: impl Into<Uuid>,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Self {
+        self.booked.push(((resource.into(), from, until), load::<A>));
         self
     }
 }

@@ -56,7 +56,7 @@ impl Refused {
     /// A refusal because one field breaks a rule.
     pub fn field(code: &'static str, pointer: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        let error = Invalid { pointer: pointer.to_owned(), message: message.clone() };
+        let error = Invalid::new(pointer, message.clone());
         Self { errors: vec![error], ..Self::new(Kind::Rule, code, message) }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::Slot;
 use hims_domain::{Aggregate, Pointer, fold};
-use hims_event_store::{Actor, Claim};
+use hims_event_store::{Actor, Booked, Claim};
 use uuid::Uuid;
 
 use crate::machinery::context::{Found, FoundState};
@@ -45,6 +45,7 @@ pub(crate) const HASH: &str = "$argon2id$test";
 pub(crate) struct Given<A: Aggregate> {
     events: Vec<A::Event>,
     found: Found,
+    bookings: Vec<Booked>,
     now: DateTime<Utc>,
     caller: Caller,
     hash: Option<String>,
@@ -56,6 +57,7 @@ pub(crate) fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) ->
     Given {
         events: events.into_iter().collect(),
         found: Found::default(),
+        bookings: Vec::new(),
         now: now(),
         caller: Caller { actor: Actor::User { id: ASKING }, ..Caller::system("test") },
         hash: Some(HASH.to_owned()),
@@ -76,6 +78,13 @@ impl<A: Aggregate> Given<A> {
     /// Adds an owner of a key.
     pub(crate) fn owner(mut self, scope: &'static str, key: impl ToString, owner: impl Into<Uuid>) -> Self {
         self.found.owners.entry((scope, key.to_string())).or_default().push(owner.into());
+        self
+    }
+
+    /// Adds the booking of a resource by a stream, which is added by [`and`](Self::and).
+    pub(crate) fn booked(mut self, resource: impl Into<Uuid>, slot: Slot, owner: impl Into<Uuid>) -> Self {
+        let (resource, owner) = (resource.into(), owner.into());
+        self.bookings.push(Booked { resource, from: slot.starts_at, until: slot.ends_at(), owner });
         self
     }
 
@@ -109,7 +118,7 @@ impl<A: Aggregate> Given<A> {
         }
         let state = fold::<A>(&self.events);
         let id = command.target().id().unwrap_or(ISSUED);
-        let found = looked_up(&command, state.as_ref(), self.found);
+        let found = looked_up(&command, state.as_ref(), self.found, &self.bookings);
         let ctx = Context {
             now: self.now,
             caller: &self.caller,
@@ -139,13 +148,20 @@ impl<A: Aggregate> Given<A> {
     }
 }
 
-/// The streams and key owners that the command asks for. A decision does not find a stream that `reads` does not name.
-fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found) -> Found {
+/// What the command asks for. A decision does not find a stream that `reads` does not name.
+fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found, bookings: &[Booked]) -> Found {
     let mut found = Found::default();
     loop {
-        let Reads { mut streams, mut owners, candidates } = command.reads(state, &found);
-        let before = found.streams.len() + found.owners.len();
+        let Reads { mut streams, mut owners, candidates, booked } = command.reads(state, &found);
+        let before = found.streams.len() + found.owners.len() + found.booked.len();
         owners.extend(candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader))));
+        for (span, loader) in booked {
+            let (resource, from, until) = span;
+            let overlaps = |it: &&Booked| it.resource == resource && it.from < until && from < it.until;
+            let of_span: Vec<_> = bookings.iter().filter(overlaps).cloned().collect();
+            streams.extend(of_span.iter().map(|it| (it.owner, loader)));
+            found.booked.insert(span, of_span);
+        }
         for (scope, key, loader) in owners {
             if let Some(ids) = all.owners.remove(&(scope, key.clone())) {
                 streams.extend(loader.iter().flat_map(|loader| ids.iter().map(|id| (*id, *loader))));
@@ -155,7 +171,7 @@ fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Fou
         for (id, _) in streams {
             found.streams.extend(all.streams.remove(&id).map(|it| (id, it)));
         }
-        if found.streams.len() + found.owners.len() == before {
+        if found.streams.len() + found.owners.len() + found.booked.len() == before {
             return found;
         }
     }

@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct World {
     pub(crate) executor: Arc<Executor>,
     pub(crate) surroundings: Surroundings,
+    pub(crate) log: Arc<MemoryEventStore>,
     clock: Arc<Mutex<DateTime<Utc>>>,
 }
 
@@ -36,8 +37,9 @@ impl World {
         let clock = Arc::new(Mutex::new(now()));
         let hands = Arc::clone(&clock);
         let surroundings = Surroundings { clock: Arc::new(move || *hands.lock().unwrap()), entropy: Arc::new(entropy) };
-        let store = Arc::new(MemoryEventStore::new(MasterKey::generate().unwrap(), upcasters()));
-        Self { executor: Arc::new(Executor::new(store, surroundings.clone())), surroundings, clock }
+        let log = Arc::new(MemoryEventStore::new(MasterKey::generate().unwrap(), upcasters()));
+        let executor = Arc::new(Executor::new(Arc::clone(&log) as _, surroundings.clone()));
+        Self { executor, surroundings, log, clock }
     }
 
     /// Another node on the same log, which remembers no states yet.

@@ -3,16 +3,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::AppendError;
 use crate::prepare::{Key, PreparedClaim};
 use crate::recount::{ClaimDifference, ClaimsReport, EXAMPLES};
+use crate::{AppendError, Booked, Span};
 
 /// Which stream has which unique keys, shared keys and bookings.
 #[derive(Clone, Default)]
 pub(super) struct Claimed {
     pub(super) unique: HashMap<Key, Uuid>,
     pub(super) shared: HashMap<Key, BTreeSet<Uuid>>,
-    pub(super) bookings: Vec<Booking>,
+    pub(super) bookings: Vec<Booked>,
 }
 
 impl Claimed {
@@ -23,6 +23,14 @@ impl Claimed {
             PreparedClaim::Unbook { owner } => self.bookings.retain(|booking| booking.owner != *owner),
             _ => {}
         }
+    }
+
+    /// The bookings that overlap any of the spans, in the order of their beginnings.
+    pub(super) fn booked(&self, spans: &[Span]) -> Vec<Booked> {
+        let is_asked = |booking: &&Booked| spans.iter().any(|span| overlaps(booking, span));
+        let mut found: Vec<_> = self.bookings.iter().filter(is_asked).cloned().collect();
+        found.sort_by_key(|it| (it.from, it.resource));
+        found
     }
 
     pub(super) fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
@@ -36,12 +44,10 @@ impl Claimed {
                 Ok(())
             }
             PreparedClaim::Book { resource, from, until, owner } => {
-                let overlaps =
-                    |other: &&Booking| other.resource == *resource && other.from < *until && *from < other.until;
-                if let Some(other) = self.bookings.iter().find(overlaps) {
+                if let Some(other) = self.bookings.iter().find(|it| overlaps(it, &(*resource, *from, *until))) {
                     return Err(AppendError::DoubleBooked { resource: *resource, owner: other.owner });
                 }
-                self.bookings.push(Booking { resource: *resource, from: *from, until: *until, owner: *owner });
+                self.bookings.push(Booked { resource: *resource, from: *from, until: *until, owner: *owner });
                 Ok(())
             }
             PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => Ok(()),
@@ -49,13 +55,9 @@ impl Claimed {
     }
 }
 
-/// The booking of a resource from one time up to, but not including, another.
-#[derive(Clone)]
-pub(super) struct Booking {
-    resource: Uuid,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-    owner: Uuid,
+/// Whether a booking is of the resource and overlaps the time of a span.
+fn overlaps(booking: &Booked, (resource, from, until): &Span) -> bool {
+    booking.resource == *resource && from < until && booking.from < *until && *from < booking.until
 }
 
 /// The claims of all streams, recomputed from their events.

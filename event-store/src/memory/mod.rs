@@ -1,4 +1,5 @@
 mod claimed;
+mod processes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 use std::ops::Bound;
@@ -10,14 +11,15 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::claimed::{Claimed, Recounted};
+use self::processes::Processes;
 use crate::beside::ReceiptsPage;
 use crate::chain::{GENESIS, Hash};
 use crate::prepare::{Key, Prepared, claim, prepare};
 use crate::recount::{ClaimsOf, ClaimsReport, Progress, recount};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
-    Snapshot, StoreError, Upcasters, Vault, VaultError, Wanted,
+    Append, AppendError, Appended, Booked, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt,
+    Recorded, Snapshot, Span, StoreError, Upcasters, Vault, VaultError, Wanted,
 };
 
 /// An event log in memory for tests. It keeps every promise of [`EventStore`] except durability.
@@ -25,6 +27,7 @@ pub struct MemoryEventStore {
     log: Mutex<Log>,
     closed: watch::Sender<bool>,
     head: watch::Sender<Position>,
+    processes: Mutex<Processes>,
     clock: LogClock,
     vault: Vault,
     upcasters: Upcasters,
@@ -46,6 +49,7 @@ impl MemoryEventStore {
             log: Mutex::default(),
             closed: watch::Sender::new(false),
             head: watch::Sender::new(0),
+            processes: Mutex::default(),
             clock: LogClock::new(NodeClock::default()),
             vault: Vault::new(master, Arc::new(MemoryKeys::default())),
             upcasters,
@@ -185,6 +189,10 @@ impl EventStore for MemoryEventStore {
         let claimed = &self.log().claimed;
         let shared = claimed.shared.get(&key).into_iter().flatten();
         Ok(claimed.unique.get(&key).into_iter().chain(shared).copied().collect())
+    }
+
+    async fn bookings(&self, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
+        Ok(self.log().claimed.booked(spans))
     }
 
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {

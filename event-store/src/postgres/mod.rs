@@ -7,6 +7,7 @@ mod check;
 mod feed;
 mod keys;
 mod log;
+mod processes;
 mod read;
 mod recount;
 mod write;
@@ -34,8 +35,8 @@ use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport, Progress};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded, Snapshot,
-    StoreError, Upcasters, Vault, Wanted,
+    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
+    Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
 };
 
 /// The settings of a [`PgEventStore`].
@@ -213,6 +214,10 @@ impl EventStore for PgEventStore {
 
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {
         read::owners(&self.pool, scope, &self.vault.blind(scope, key.as_bytes())).await
+    }
+
+    async fn bookings(&self, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
+        read::bookings(&self.pool, spans).await
     }
 
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::bounded::{ANSWER, LONG_ANSWER, SLOW_ANSWER, lend, within};
 use crate::chain::Hash;
-use crate::{LogClock, Position, Receipt, Recorded, StoreError, Wanted};
+use crate::{Booked, LogClock, Position, Receipt, Recorded, Span, StoreError, Wanted};
 
 /// Up to this number, events are read within [`ANSWER`].
 const FEW: i64 = 1_000;
@@ -185,6 +185,12 @@ pub(super) async fn search(pool: &PgPool, wanted: &Wanted) -> Result<Vec<Recorde
     if let Some(it) = &wanted.event_type {
         query.push(" and event_type = ").push_bind(it);
     }
+    if let Some(it) = wanted.event_types {
+        query.push(" and event_type = any(").push_bind(it).push(")");
+    }
+    if let Some(it) = wanted.until {
+        query.push(" and position <= ").push_bind(it);
+    }
     if let Some(it) = wanted.from {
         query.push(" and recorded_at >= ").push_bind(it);
     }
@@ -242,6 +248,27 @@ pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec
     .fetch_all(&mut *db);
     let owners = within(ANSWER, owners).await;
     Ok(db.back(owners)?)
+}
+
+pub(super) async fn bookings(pool: &PgPool, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
+    let spans: Vec<_> = spans.iter().filter(|(_, from, until)| from < until).collect();
+    let mut db = lend(pool).await?;
+    let bookings = sqlx::query(
+        "select distinct c.resource, lower(c.during), upper(c.during), c.owner
+           from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) s (resource, since, until)
+           join log.booking_claims c on c.resource = s.resource and c.during && tstzrange(s.since, s.until)
+          order by 2, 1",
+    )
+    .bind(spans.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(spans.iter().map(|it| it.1).collect::<Vec<_>>())
+    .bind(spans.iter().map(|it| it.2).collect::<Vec<_>>())
+    .try_map(|row: PgRow| {
+        let (resource, from, until) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Booked { resource, from, until, owner: row.try_get(3)? })
+    })
+    .fetch_all(&mut *db);
+    let bookings = within(ANSWER, bookings).await;
+    Ok(db.back(bookings)?)
 }
 
 pub(super) async fn receipt(pool: &PgPool, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use hims_domain::{DomainEvent, access};
+use hims_domain::{DomainEvent, access, process_failure};
 use hims_event_store::{Actor, Metadata, Position, Recorded};
 use sqlx::types::ipnetwork::IpNetwork;
 use uuid::Uuid;
@@ -92,6 +92,12 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         error_message: None,
         stamps: Stamps::new(stored.version, stored.recorded_at, user_id),
     };
+    if let Some(DomainEvent::ProcessFailure(process_failure::Event::Occurred(failed))) = event {
+        row.success = false;
+        row.resource_type.clone_from(&failed.resource_type);
+        row.resource_id = failed.resource_id;
+        row.error_message = Some(format!("{}: {}", failed.command.as_deref().unwrap_or(&failed.process), failed.code));
+    }
     if let Some(DomainEvent::Access(event)) = event {
         row.success = *event == access::Event::ClaimsRebuilt;
         match event {

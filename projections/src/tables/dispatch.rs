@@ -12,8 +12,8 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, provider_schedules, roles,
-    rooms, sessions, treatments, users, vital_signs,
+    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
+    provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -100,6 +100,7 @@ aggregates! {
     medication_list::MedicationList => patient_medications::project {
         medication_lists: MedicationListRow (stream), taken: PatientMedicationRow,
     },
+    process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }
 
 impl<'e> AllChanges<'e> {

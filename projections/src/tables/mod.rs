@@ -16,6 +16,7 @@ mod patient_medications;
 mod patients;
 mod payers;
 mod prescriptions;
+mod process_failures;
 mod provider_schedules;
 mod roles;
 mod rooms;

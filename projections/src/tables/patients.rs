@@ -1,4 +1,4 @@
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
 use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, Text, folded};
 use hims_domain::{AllergyId, Personal};
@@ -83,6 +83,8 @@ table! {
         organ_donor: bool,
         /// Whether the patient has an advance directive.
         advance_directive: bool,
+        /// When the patient died; null while the patient lives.
+        deceased_at: Option<DateTime<Utc>> [personal],
     }
 }
 
@@ -222,6 +224,7 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
         blood_type: blood_type.map(ToString::to_string),
         organ_donor: demographics.organ_donor,
         advance_directive: demographics.advance_directive,
+        deceased_at: None,
         stamps: event.stamps(),
     }
 }
@@ -275,7 +278,8 @@ pub(crate) fn project<'e>(
         Event::DemographicsChanged(demographics) => {
             let changed = patient_row(event, String::new(), demographics);
             patients.change(event, move |row| {
-                *row = PatientRow { mrn: std::mem::take(&mut row.mrn), stamps: row.stamps, ..changed };
+                let (mrn, deceased_at, stamps) = (std::mem::take(&mut row.mrn), row.deceased_at, row.stamps);
+                *row = PatientRow { mrn, deceased_at, stamps, ..changed };
             });
             project_demographics(event, demographics, contacts);
         }
@@ -296,6 +300,11 @@ pub(crate) fn project<'e>(
             patients.touch(event);
             allergies.change_row(event, *allergy_id, |row| row.is_active = false);
         }
+        Event::DeathRecorded(death) => {
+            let deceased_at = death.deceased_at.known().copied();
+            patients.change(event, move |row| row.deceased_at = deceased_at);
+        }
+        Event::DeathRevoked { reason: _ } => patients.change(event, |row| row.deceased_at = None),
         Event::DuplicateMerged { duplicate_id, brought, reason: _ } => {
             let survivor = event.stream_id;
             patients.touch(event);

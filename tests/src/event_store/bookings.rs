@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use hims_event_store::{AppendError, Claim};
+use hims_event_store::{AppendError, Booked, Claim};
 use uuid::Uuid;
 
 use super::fixture::{Log, book, claiming, hour, id, on_every_log};
@@ -13,6 +13,7 @@ on_every_log!(
     nobody_overlaps_with_oneself,
     a_booking_ends_after_it_begins,
     several_resources_are_booked_together_or_not_at_all,
+    who_has_booked_what_is_found_by_resource_and_time,
 );
 
 async fn is_refused(log: &Log, claims: impl Into<Vec<Claim>>, by: Uuid) {
@@ -93,4 +94,26 @@ async fn several_resources_are_booked_together_or_not_at_all(log: Log) {
     let second = id();
     is_refused(&log, [book(doctor, 11, 12, second), book(room, 11, 12, second)], first).await;
     log.append(claiming(second, [book(doctor, 11, 12, second)])).await.expect("the doctor is still free");
+}
+
+async fn who_has_booked_what_is_found_by_resource_and_time(log: Log) {
+    let (doctor, room, other) = (id(), id(), id());
+    let (first, second, third) = (id(), id(), id());
+    log.append(claiming(first, [book(doctor, 12, 14, first), book(room, 12, 14, first)])).await.expect("booked");
+    log.append(claiming(second, [book(doctor, 10, 12, second)])).await.expect("booked");
+    log.append(claiming(third, [book(other, 10, 20, third)])).await.expect("booked");
+    let found = async |spans: &[(Uuid, i64, i64)]| {
+        let spans: Vec<_> = spans.iter().map(|(it, from, until)| (*it, hour(*from), hour(*until))).collect();
+        log.store().bookings(&spans).await.expect("an answer")
+    };
+    let booked = |resource, from, until, owner| Booked { resource, from: hour(from), until: hour(until), owner };
+    let expected = [booked(doctor, 10, 12, second), booked(doctor, 12, 14, first)];
+    assert_eq!(found(&[(doctor, 0, 100)]).await, expected);
+    // What ends or begins at the limits does not overlap, and what several spans find is found once.
+    assert_eq!(found(&[(doctor, 12, 13), (doctor, 13, 14)]).await, expected[1..]);
+    assert_eq!(found(&[(doctor, 14, 20), (room, 0, 12), (id(), 0, 100)]).await, []);
+    assert_eq!(found(&[(doctor, 11, 11), (doctor, 13, 11)]).await, [], "a span that ends before it begins is empty");
+    assert_eq!(found(&[]).await, []);
+    let both: Vec<_> = found(&[(doctor, 13, 20), (room, 13, 20)]).await.iter().map(|it| it.owner).collect();
+    assert_eq!(both, [first, first]);
 }

@@ -10,6 +10,7 @@ mod bookings;
 mod claims;
 mod history;
 mod personal;
+mod processes;
 mod properties;
 mod races;
 mod receipts;

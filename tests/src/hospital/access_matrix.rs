@@ -7,6 +7,7 @@ use hims_projections::TABLES;
 use hims_testing::patched;
 use serde_json::{Value, json};
 
+use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::notes::notes;
 use super::{Client, Hospital};
@@ -117,6 +118,7 @@ async fn fill(hospital: &Hospital) {
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;
     }
+    failure(hospital).await;
 }
 
 /// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.

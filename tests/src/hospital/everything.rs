@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::consultations::every_part;
+use super::death::{death, failure};
 use super::demo::{self, DOCTOR, appointment, at, busy_day, department, early, medication, person, prescription, user};
 use super::{Client, Hospital};
 
@@ -25,6 +26,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::insurance::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;
+    death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
+    failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
     let reception = hospital.login("reception").await;
     let missed = reception.did("schedule-appointment", appointment(&patient_id, at(20, 0))).await;

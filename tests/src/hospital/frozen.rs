@@ -19,7 +19,7 @@ use crate::support::scratch;
 const SOON: Duration = Duration::from_secs(8);
 
 /// Starts the real program as another node of a hospital.
-fn another_process(hospital: &Hospital, folder: &Path) -> Process {
+pub(super) fn another_process(hospital: &Hospital, folder: &Path) -> Process {
     Process::start_with(folder, &[], |command| {
         command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str());
         command.env("HIMS_MASTER_KEY_FILE", hospital.settings.master_key_file.as_ref().expect("a key"));

@@ -68,7 +68,7 @@ impl Filters {
             event_type: self.event_type.clone(),
             from: self.from,
             to: self.to,
-            positions: None,
+            ..Wanted::default()
         }
     }
 

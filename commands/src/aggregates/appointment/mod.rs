@@ -76,7 +76,11 @@ impl Claims for Appointment {
     /// not come. A visit that ends early gives the rest of its slot back.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if !matches!(self.status, Status::Completed | Status::Cancelled | Status::NoShow) {
-            held.book(self.provider_id, self.slot).book(self.patient_id, self.slot).book_if(self.room_id, self.slot);
+            held.book(self.provider_id, self.slot).named_by("/provider_id");
+            held.book(self.patient_id, self.slot).named_by("/patient_id");
+            if let Some(room_id) = self.room_id {
+                held.book(room_id, self.slot).named_by("/room_id");
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use hims_domain::{AppointmentId, DepartmentId, PatientId, Personal, RoomId, User
 use super::{CancelAppointment, Refusal};
 use crate::department::open_department;
 use crate::machinery::command::existing;
+use crate::patient::{check_alive, reads_person};
 use crate::provider_schedule::{SEES_PATIENTS, check_hours, reads_schedule};
 use crate::user::{check_provider, reads_named};
 use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Target, refuse};
@@ -136,10 +137,8 @@ impl Visit {
 
     /// Looks up the patient, the provider, the room and the department.
     pub(crate) fn reads(&self, found: &Found) -> Reads {
-        let reads = Reads::nothing()
-            .stream::<Patient>(self.patient_id)
-            .maybe::<Room>(self.room_id)
-            .maybe::<Department>(self.department(found));
+        let reads = Reads::nothing().maybe::<Room>(self.room_id).maybe::<Department>(self.department(found));
+        let reads = reads_person(reads, self.patient_id, found);
         reads_named(reads, Some(self.provider_id), found)
     }
 
@@ -147,6 +146,7 @@ impl Visit {
     pub(crate) fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
         check_duration(slot)?;
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        check_alive(self.patient_id, ctx)?;
         check_provider(ctx, self.provider_id, "/provider_id", self.patient_id, SEES_PATIENTS)?;
         check_room(ctx, self.room_id)?;
         let department_id = self.department(ctx.found);
@@ -251,6 +251,7 @@ impl Command for RescheduleAppointment {
         let Ok(after) = self.changes.clone().apply(&Arrangement::of(appointment)) else { return Reads::nothing() };
         let reads =
             Reads::nothing().maybe::<Department>(after.department(appointment, found)).maybe::<Room>(after.room_id);
+        let reads = reads_person(reads, appointment.patient_id, found);
         reads_schedule(reads_named(reads, Some(after.provider_id), found), after.provider_id)
     }
 
@@ -264,6 +265,7 @@ impl Command for RescheduleAppointment {
         if after == before {
             return Ok(Decision::nothing());
         }
+        check_alive(appointment.patient_id, ctx)?;
         let slot = after.slot();
         check_duration(slot)?;
         if after.starts_at != before.starts_at {

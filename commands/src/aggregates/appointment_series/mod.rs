@@ -74,7 +74,7 @@ fn zone_of(time_zone: &Text<64>) -> Tz {
 
 /// What stands against an appointment of a series, with its day.
 fn against(day: NaiveDate, refused: &Refused) -> Invalid {
-    Invalid { pointer: "/starts_at".to_owned(), message: format!("{day}: {}: {}", refused.code, refused.detail) }
+    Invalid::new("/starts_at", format!("{day}: {}: {}", refused.code, refused.detail))
 }
 
 impl ScheduleAppointmentSeries {

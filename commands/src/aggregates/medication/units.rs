@@ -26,7 +26,7 @@ impl NewUnits {
             let known = known.iter().map(Unit::as_str).collect::<Vec<_>>().join(", ");
             format!("give a unit of {name} ({known}), or confirm_unit")
         };
-        self.errors.push(Invalid { pointer: field, message });
+        self.errors.push(Invalid::new(field, message));
         let new = (id, unit.clone());
         if !self.introduced.contains(&new) {
             self.introduced.push(new);

@@ -65,10 +65,7 @@ impl Command for ReconcileMedicationList {
         let mut named = BTreeSet::new();
         let twice = self.decisions.iter().enumerate().filter(|(_, it)| !named.insert(it.entry_id));
         let twice: Vec<_> = twice
-            .map(|(nth, _)| Invalid {
-                pointer: format!("/decisions/{nth}/entry_id"),
-                message: "decide on each entry once".to_owned(),
-            })
+            .map(|(nth, _)| Invalid::new(format!("/decisions/{nth}/entry_id"), "decide on each entry once".to_owned()))
             .collect();
         if !twice.is_empty() {
             return Err(Refused::invalid(twice));

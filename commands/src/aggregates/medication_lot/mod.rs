@@ -179,7 +179,7 @@ impl Command for AdjustMedicationLot {
         }
         if on_hand + self.change < Decimal::ZERO {
             let refused = Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize(), unit: lot.unit.clone() });
-            let error = Invalid { pointer: "/change".to_owned(), message: refused.detail.clone() };
+            let error = Invalid::new("/change", refused.detail.clone());
             return Err(Refused { errors: vec![error], ..refused });
         }
         if on_hand + self.change > MOST {

@@ -2,6 +2,7 @@
 
 mod allergies;
 mod contacts;
+mod death;
 mod demographics;
 mod duplicates;
 mod merging;
@@ -16,6 +17,8 @@ use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
 pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyContact};
+pub(crate) use death::check_alive;
+pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
 pub use merging::{MergePatients, UnmergePatients};
 pub(crate) use merging::{person, reads_person, records_of};
 
@@ -38,7 +41,9 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<UnmergePatients>()
         .add::<AddEmergencyContact>()
         .add::<ChangeEmergencyContact>()
-        .add::<RemoveEmergencyContact>();
+        .add::<RemoveEmergencyContact>()
+        .add::<RecordPatientDeath>()
+        .add::<RevokePatientDeath>();
 }
 
 refusals! {
@@ -46,6 +51,7 @@ refusals! {
     NoSuchContact = Missing, "not-found", "the patient has no emergency contact with this id";
     TooManyContacts = Conflict, "too-many-contacts", "the patient has 10 emergency contacts already; remove one first";
     NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
+    Deceased = Conflict, "deceased", "the patient has died; if that is a mistake, have it revoked first";
     Erased = Conflict, "erased", "the patient's record was erased; nothing more can be recorded";
     InACircle = Rule, "merges-in-a-circle", "a record cannot be merged into itself or into one of its own duplicates";
     MergedIntoAnother = Conflict, "merged-into-another",

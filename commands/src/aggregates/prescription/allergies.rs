@@ -66,7 +66,7 @@ impl Alerts {
     pub(super) fn add(&mut self, pointer: &str, medication: &Medication, allergies: &OverriddenAllergies) {
         let name = medication.details.name.as_str();
         let message = format!("the patient has a recorded allergy to {name}; choose another, or give override_reason");
-        let alert = Invalid { pointer: pointer.to_owned(), message };
+        let alert = Invalid::new(pointer, message);
         self.errors.extend(allergies.iter().map(|_| alert.clone()));
         self.allergies.extend(allergies.keys());
     }

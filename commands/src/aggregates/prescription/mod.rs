@@ -24,7 +24,7 @@ use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_list::{after_cancelling, after_dispensing, after_writing, reads_list};
 use super::medication_lot::check_quantity;
-use super::patient::{person, reads_person};
+use super::patient::{check_alive, person, reads_person};
 use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -197,6 +197,7 @@ impl Command for WritePrescription {
             return Err(Refused::field("no-items", "/items", "give 1 to 50 items"));
         }
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
+        check_alive(self.patient_id, ctx)?;
         let person = person(self.patient_id, ctx.found);
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id {

@@ -83,7 +83,7 @@ fn check_range(value: i32, range: &RangeInclusive<i32>, pointer: &str) -> Result
 fn check_spans(spans: &[(i32, &DaySpan, String)]) -> Result<(), Refused> {
     let at = |refusal: Refusal, pointer: &str| {
         let refused = Refused::from(refusal);
-        let error = Invalid { pointer: pointer.to_owned(), message: refused.detail.clone() };
+        let error = Invalid::new(pointer, refused.detail.clone());
         Err(Refused { errors: vec![error], ..refused })
     };
     for (index, (day, span, pointer)) in spans.iter().enumerate() {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use hims_domain::Aggregate;
 use hims_event_store::{Append, AppendError, Guard, Position, Receipt, StoreError, VaultError};
 use tokio::time::{Instant, timeout_at};
@@ -57,7 +59,7 @@ impl Executor {
                 let refused = Refused { candidates: vec![owner], ..refused };
                 Err(self.naming_survivors(refused).await?.into())
             }
-            Err(AppendError::DoubleBooked { resource, .. }) => Err(double_booking(&planned, resource).into()),
+            Err(AppendError::DoubleBooked { owner, .. }) => self.double_booked(&planned, owner).await,
             Err(AppendError::Repeated { command_id }) => {
                 self.repeated::<C::Aggregate>(command_id, request, course).await
             }
@@ -69,6 +71,26 @@ impl Executor {
             Err(AppendError::Store(error)) => Err(Failure::Store(error)),
             Err(error @ AppendError::Malformed(_)) => Err(malformed(error)),
         }
+    }
+
+    /// Refuses a command that books what others have booked already. The refusal names every booking that stands
+    /// against the command; `owner` is the stream of one of them. A booking may name the code of the refusal.
+    async fn double_booked(&self, planned: &[Planned], owner: Uuid) -> Result<Attempt, Failure> {
+        let spans: Vec<_> = planned.iter().flat_map(|it| it.after.spans()).collect();
+        let is_own = |id: Uuid| planned.iter().any(|it| it.append.stream_id == id);
+        let mut others = self.store.bookings(&spans).await?;
+        others.retain(|it| !is_own(it.owner));
+        let errors: Vec<_> = planned.iter().flat_map(|it| it.after.faults(&others)).collect();
+        let Some(code) = errors.iter().find_map(|it| it.code) else {
+            // What stood against the command was given back meanwhile.
+            return Ok(Attempt::Overtaken);
+        };
+        let mut known = BTreeSet::from([owner]);
+        let more = others.iter().map(|it| it.owner).filter(|it| known.insert(*it));
+        let candidates = std::iter::once(owner).chain(more).collect();
+        let detail =
+            "what is asked for is booked at an overlapping time (see errors and candidates); choose another time";
+        Err(Refused { errors, candidates, ..Refused::new(Kind::Conflict, code, detail) }.into())
     }
 
     /// Remembers the states after an append, and describes what was appended. By the deadline at the latest.
@@ -137,16 +159,4 @@ fn guards(found: &Found, planned: &[Planned]) -> Vec<Guard> {
 /// that looked the stream up decides again when somebody else has begun it.
 fn begins<C: crate::Claims>(decision: &Decision<C>, found: &Found, stream_id: Uuid) -> bool {
     !found.streams.contains_key(&stream_id) && decision.others.iter().any(|it| it.begins() && it.id() == stream_id)
-}
-
-/// The refusal of a command that books a resource at an overlapping time. The booking may name the code of the refusal.
-fn double_booking(planned: &[Planned], resource: Uuid) -> Refused {
-    let code = planned.iter().find_map(|it| it.after.refusal_of(resource)).unwrap_or("double-booking");
-    let detail = match code {
-        "double-booking" => {
-            "the provider, the room or the patient is booked at an overlapping time; choose another time"
-        }
-        _ => "another record holds the same place at an overlapping time; choose another time",
-    };
-    Refused { candidates: vec![resource], ..Refused::new(Kind::Conflict, code, detail) }
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use hims_domain::{Aggregate as _, derived};
-use hims_event_store::Claim;
+use hims_event_store::{Booked, Claim};
 use uuid::Uuid;
 
 use super::{Attempt, Course, Executor, Turn};
@@ -89,10 +89,17 @@ impl Executor {
     async fn find<C: Command>(&self, command: &C, state: Option<&C::Aggregate>, fresh: bool) -> Result<Found, Failure> {
         let mut found = Found::default();
         loop {
-            let Reads { streams, owners, candidates } = command.reads(state, &found);
+            let Reads { streams, owners, candidates, booked } = command.reads(state, &found);
             let mut is_new = false;
             // The streams to be loaded, and whether the decision relies on their versions.
             let mut wanted: Vec<(Uuid, Loader, bool)> = streams.into_iter().map(|(id, it)| (id, it, true)).collect();
+            for (span, loader) in booked {
+                let Entry::Vacant(unknown) = found.booked.entry(span) else { continue };
+                is_new = true;
+                let bookings = self.store.bookings(&[span]).await?;
+                wanted.extend(bookings.iter().map(|Booked { owner, .. }| (*owner, loader, true)));
+                unknown.insert(bookings);
+            }
             let owners = owners.into_iter().map(|(scope, key, loader)| (scope, key, loader, true));
             let candidates = candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader), false));
             for (scope, key, loader, is_relied_on) in owners.chain(candidates) {

@@ -18,10 +18,10 @@ impl Executor {
         if !request.withheld.is_empty() && !is_about(id, &request.caller) {
             let detail =
                 "the caller's roles do not include reading the fields in errors of other people; leave them out";
-            let errors = request.withheld.iter().map(|name| Invalid {
-                pointer: format!("/{name}"),
-                message: "may only be given by somebody who may read it".to_owned(),
-            });
+            let errors = request
+                .withheld
+                .iter()
+                .map(|name| Invalid::new(format!("/{name}"), "may only be given by somebody who may read it"));
             let errors = errors.collect();
             return Err(Refused { errors, ..Refused::new(Kind::Forbidden, "forbidden", detail) }.into());
         }

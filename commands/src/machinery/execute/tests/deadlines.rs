@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use hims_event_store::beside::ReceiptsPage;
 use hims_event_store::chain::Hash;
 use hims_event_store::{
-    Append, AppendError, Appended, ClaimsOf, ClaimsReport, LogClock, MasterKey, MemoryEventStore, Position, Progress,
-    Receipt, Recorded, Snapshot, StoreError, Upcasters, Vault, Wanted,
+    Append, AppendError, Appended, Booked, ClaimsOf, ClaimsReport, LogClock, MasterKey, MemoryEventStore, Position,
+    Progress, Receipt, Recorded, Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
 };
 use tokio::sync::watch;
 use tokio::time::sleep_until;
@@ -89,6 +89,11 @@ impl EventStore for Pausable {
     async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, StoreError> {
         self.answers().await;
         self.log.owners(scope, key).await
+    }
+
+    async fn bookings(&self, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
+        self.answers().await;
+        self.log.bookings(spans).await
     }
 
     async fn receipt(&self, command_id: Uuid) -> Result<Option<Receipt>, StoreError> {

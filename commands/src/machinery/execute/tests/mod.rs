@@ -339,7 +339,12 @@ async fn a_booked_time_is_refused_until_it_is_free_again() {
     world.done(schedule(json!({}))).await;
     let second = |starts_at: &str| schedule(json!({"id": id::<AppointmentId>(200), "starts_at": starts_at}));
     let refusal = refused(world.execute(second("2026-11-23T12:29:00Z")).await);
-    assert_eq!((refusal.code, refusal.candidates.len()), ("double-booking", 1));
+    assert_eq!((refusal.code, refusal.candidates), ("double-booking", vec![APPOINTMENT.0]));
+    let told: Vec<_> = refusal.errors.iter().map(|it| (it.pointer.as_str(), it.code)).collect();
+    let expected = ["/provider_id", "/patient_id", "/room_id"].map(|it| (it, Some("double-booking")));
+    assert_eq!(told, expected);
+    let message = "booked already from 2026-11-23T12:00:00Z to 2026-11-23T12:30:00Z; see candidates";
+    assert_eq!(refusal.errors[0].message, message);
     world.done(second("2026-11-23T12:30:00Z")).await;
     let onto_the_first = ask::<RescheduleAppointment>(json!({
         "appointment_id": id::<AppointmentId>(200), "starts_at": "2026-11-23T12:10:00Z", "duration_minutes": 30,

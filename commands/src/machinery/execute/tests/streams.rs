@@ -131,10 +131,15 @@ async fn further_streams_are_begun_and_go_on_in_the_same_append() {
 #[tokio::test]
 async fn every_stream_of_an_append_holds_what_its_state_says() {
     let world = World::new();
-    world.done(two([1, 2], 77)).await;
-    for (tables, taken) in [([1, 5], 1), ([5, 2], 2)] {
+    let made = world.done(two([1, 2], 77)).await.id;
+    for (tables, holders) in [([1, 5], vec![made]), ([5, 2], vec![id(77)]), ([1, 2], vec![made, id(77)])] {
         let refused = refused(world.execute(two(tables, 78)).await);
-        assert_eq!((refused.code, refused.candidates), ("table-taken", vec![id::<Uuid>(taken)]));
+        assert_eq!(refused.code, "table-taken");
+        let mut candidates = refused.candidates;
+        candidates.sort_unstable_by_key(|it| *it == id::<Uuid>(77));
+        assert_eq!(candidates, holders);
+        assert!(refused.errors.iter().all(|it| it.code == Some("table-taken")));
+        assert_eq!(refused.errors.len(), holders.len());
     }
     assert_eq!(world.count("reservation.made").await, 2, "all or nothing");
 }

@@ -1,0 +1,147 @@
+//! The death of a patient: recording and revoking it, and what follows for the patient's appointments.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hims_domain::appointment::{self, Appointment, Status};
+use hims_domain::patient::{Death, Event, Patient};
+use hims_domain::permission::Update;
+use hims_domain::values::Reason;
+use hims_domain::{PatientId, Personal, described};
+
+use super::{Refusal, not_erased, person, reads_person, records_of};
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
+
+described! {
+    /// Records that a patient has died, or corrects when. The patient's open appointments are cancelled shortly
+    /// afterwards, and nothing new is scheduled or prescribed.
+    pub struct RecordPatientDeath {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// When the patient died, and from where that is known.
+        #[serde(flatten)]
+        pub death: Death,
+    }
+
+    /// Revokes a death that was recorded by mistake, in every record of the person. Appointments that were cancelled
+    /// because of the death stay cancelled.
+    pub struct RevokePatientDeath {
+        /// Which patient.
+        pub patient_id: PatientId,
+        /// Why the death is revoked.
+        pub reason: Personal<Reason>,
+    }
+
+    /// Cancels the open appointments of a person who has died, from the time of the death on, in whichever record of the
+    /// person they are. Does nothing if nobody has died or the death was revoked. The process `after-death` gives the
+    /// command.
+    pub struct CancelAppointmentsOfDeceased {
+        /// Which patient; any record of the person.
+        pub patient_id: PatientId,
+    }
+}
+
+/// Refuses what is not done for a person who has died, given a record of the person. The command looks up the records
+/// with [`reads_person`].
+///
+/// # Errors
+/// When the person was dead at the time of the command.
+pub(crate) fn check_alive(id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
+    let is_dead = person(id, ctx.found).iter().any(|it| it.is_deceased(ctx.now));
+    if is_dead { refuse(Refusal::Deceased) } else { Ok(()) }
+}
+
+impl Command for RecordPatientDeath {
+    const NAME: &'static str = "record-patient-death";
+    const PERMISSION: Permission = Permission::Update(Update::PatientStatus);
+    const REVERSED_BY: Option<&'static str> = Some(RevokePatientDeath::NAME);
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        if patient.death.as_ref() == Some(&self.death) {
+            return Ok(Decision::nothing());
+        }
+        let deceased_at = self.death.deceased_at.known().copied();
+        if deceased_at.is_none_or(|it| it > ctx.now) {
+            let message = "give a time that is not in the future";
+            return Err(Refused::field("in-the-future", "/deceased_at", message));
+        }
+        let first_day = patient.demographics.days_of_birth().map(|days| *days.start());
+        // Where the patient was born it may have been the next day already: time zones are up to 14 hours ahead of UTC.
+        let last_day = deceased_at.map(|it| (it + TimeDelta::hours(14)).date_naive());
+        if last_day.zip(first_day).is_some_and(|(died, born)| died < born) {
+            return Err(Refused::field("before-birth", "/deceased_at", "give a time after the patient's birth"));
+        }
+        Ok(Decision::event(Event::DeathRecorded(self.death)))
+    }
+}
+
+impl Command for RevokePatientDeath {
+    const NAME: &'static str = "revoke-patient-death";
+    const PERMISSION: Permission = Permission::Update(Update::PatientStatus);
+    const REVERSED_BY: Option<&'static str> = Some(RecordPatientDeath::NAME);
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
+        let duplicates = state.into_iter().flat_map(|it| it.duplicates.iter().copied());
+        duplicates.fold(Reads::nothing(), Reads::stream::<Patient>)
+    }
+
+    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let patient = not_erased(state)?;
+        let revoked = || Event::DeathRevoked { reason: self.reason.clone() };
+        let own = patient.death.as_ref().map_or_else(Decision::nothing, |_| Decision::event(revoked()));
+        let is_dead = |id: &PatientId| ctx.found.get::<Patient>(*id).is_some_and(|it| it.death.is_some());
+        let duplicates = patient.duplicates.iter().copied().filter(is_dead);
+        Ok(duplicates.fold(own, |decision, id| decision.also::<Patient>(id, revoked())))
+    }
+}
+
+/// The time in which appointments of a person may lie that the person's death has made pointless: from the death on, for
+/// longer than anybody schedules ahead. `None` for a person who has not died or was erased.
+fn after_death(id: PatientId, found: &Found) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    const LONGER_THAN_ANYBODY_SCHEDULES: TimeDelta = TimeDelta::days(200 * 365);
+    let deaths = person(id, found).into_iter().filter_map(|it| it.death.as_ref()?.deceased_at.known().copied());
+    let deceased_at = deaths.min()?;
+    Some((deceased_at, deceased_at + LONGER_THAN_ANYBODY_SCHEDULES))
+}
+
+impl Command for CancelAppointmentsOfDeceased {
+    const NAME: &'static str = "cancel-appointments-of-deceased";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Patient;
+
+    fn target(&self) -> Target {
+        Target::existing(self.patient_id)
+    }
+
+    fn reads(&self, _: Option<&Patient>, found: &Found) -> Reads {
+        let reads = reads_person(Reads::nothing(), self.patient_id, found);
+        let Some((from, until)) = after_death(self.patient_id, found) else { return reads };
+        let records = records_of(self.patient_id, found).into_iter();
+        records.fold(reads, |reads, id| reads.booked::<Appointment>(id, from, until))
+    }
+
+    fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
+        let Some((from, until)) = after_death(self.patient_id, ctx.found) else { return Ok(Decision::nothing()) };
+        let records = records_of(self.patient_id, ctx.found).into_iter();
+        let bookings = records.flat_map(|id| ctx.found.booked::<Appointment>(id, from, until));
+        let open = bookings
+            .filter(|(_, it)| matches!(it.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn))
+            .map(|(booking, _)| booking.owner);
+        Ok(open.fold(Decision::nothing(), |decision, id| {
+            let reason = Personal::Known("deceased".into());
+            decision.also::<Appointment>(id, appointment::Event::Cancelled { reason })
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+use hims_domain::fold;
+use hims_domain::patient::{Event, Patient};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::appointment::{CheckInWalkIn, RescheduleAppointment, ScheduleAppointment};
+use crate::prescription::WritePrescription;
+use crate::testing::samples::{
+    APPOINTMENT, DOCTOR, MEDICATION, PATIENT, added_medication, ask, registered, said, slot, with,
+};
+use crate::testing::{at, given, id, unbooks};
+
+/// The time of the death in these tests: the evening before.
+const EVENING: &str = "2026-11-22T20:00:00Z";
+
+fn death(deceased_at: &str) -> Death {
+    Death { deceased_at: Personal::Known(at(deceased_at)), source: None }
+}
+
+fn record(deceased_at: &str) -> RecordPatientDeath {
+    RecordPatientDeath { patient_id: PATIENT, death: death(deceased_at) }
+}
+
+fn revoke() -> RevokePatientDeath {
+    RevokePatientDeath { patient_id: PATIENT, reason: said("a namesake") }
+}
+
+fn died() -> [Event; 2] {
+    [registered(), Event::DeathRecorded(death(EVENING))]
+}
+
+#[test]
+fn a_death_is_recorded_corrected_and_revoked() {
+    given([registered()]).when(record(EVENING)).then([Event::DeathRecorded(death(EVENING))]);
+    given(died()).when(record(EVENING)).then_nothing();
+    let corrected = "2026-11-22T19:30:00Z";
+    given(died()).when(record(corrected)).then([Event::DeathRecorded(death(corrected))]);
+    given(died()).when(revoke()).then([Event::DeathRevoked { reason: said("a namesake") }]);
+    let [first, second] = died();
+    given([first, second, Event::DeathRevoked { reason: said("a namesake") }]).when(revoke()).then_nothing();
+}
+
+#[test]
+fn nobody_dies_in_the_future_or_before_their_birth() {
+    given([registered()]).when(record("2026-11-23T10:00:01Z")).then_field("in-the-future", "/deceased_at");
+    given([registered()]).when(record("1900-01-01T00:00:00Z")).then_field("before-birth", "/deceased_at");
+}
+
+#[test]
+fn of_an_erased_patient_only_that_they_died_is_known() {
+    let erased = Event::DeathRecorded(Death { deceased_at: Personal::Erased, source: None });
+    let erased = fold::<Patient>(&[registered(), erased]);
+    assert!(erased.is_some_and(|it| it.is_deceased(at("1900-01-01T00:00:00Z"))));
+}
+
+/// A visit tomorrow.
+fn visit() -> Value {
+    json!({"patient_id": PATIENT, "provider_id": DOCTOR, "appointment_type": "new"})
+}
+
+fn scheduled(starts_at: &str) -> appointment::Event {
+    let more = json!({
+        "starts_at": starts_at, "duration_minutes": 30, "slot": {"starts_at": starts_at, "duration_minutes": 30},
+        "time_zone": "UTC", "priority": "normal", "insurance_verified": false,
+    });
+    appointment::Event::Scheduled(ask(with(visit(), more)))
+}
+
+#[test]
+fn nothing_is_scheduled_or_prescribed_for_the_dead() {
+    let tomorrow = json!({"starts_at": "2026-11-24T10:00:00Z"});
+    let schedule: ScheduleAppointment = ask(with(visit(), tomorrow.clone()));
+    given([]).and::<Patient>(PATIENT, died()).when(schedule).then_refused(Refusal::Deceased);
+    let walk_in: CheckInWalkIn = ask(visit());
+    given([]).and::<Patient>(PATIENT, died()).when(walk_in).then_refused(Refusal::Deceased);
+    let reschedule: RescheduleAppointment = ask(with(tomorrow, json!({"appointment_id": APPOINTMENT})));
+    given([scheduled("2026-11-25T10:00:00Z")])
+        .and::<Patient>(PATIENT, died())
+        .when(reschedule)
+        .then_refused(Refusal::Deceased);
+    let item = json!({"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"});
+    let write: WritePrescription = ask(json!({"patient_id": PATIENT, "provider_id": DOCTOR, "items": [item]}));
+    given([])
+        .and::<Patient>(PATIENT, died())
+        .and::<hims_domain::medication::Medication>(MEDICATION, [added_medication()])
+        .when(write)
+        .then_refused(Refusal::Deceased);
+}
+
+#[test]
+fn what_an_import_tells_of_the_time_before_the_death_is_recorded() {
+    let patient = fold::<Patient>(&died()).unwrap();
+    assert!(!patient.is_deceased(at("2026-11-22T19:59:59Z")) && patient.is_deceased(at(EVENING)));
+}
+
+const LATER: Uuid = Uuid::from_u128(501);
+const OVER: Uuid = Uuid::from_u128(502);
+
+#[test]
+fn the_open_appointments_after_the_death_are_cancelled() {
+    let cancel = || CancelAppointmentsOfDeceased { patient_id: PATIENT };
+    let booked = |starts_at: &str| slot(starts_at, 30);
+    let [tomorrow, later] = ["2026-11-24T10:00:00Z", "2027-02-01T10:00:00Z"];
+    let cancelled = || appointment::Event::Cancelled { reason: said("deceased") };
+    let with_appointments = |events: Vec<Event>| {
+        given(events)
+            .and::<Appointment>(APPOINTMENT, [scheduled(tomorrow), appointment::Event::Confirmed])
+            .and::<Appointment>(LATER, [scheduled(later)])
+            .and::<Appointment>(OVER, [scheduled("2026-11-22T10:00:00Z")])
+            .booked(PATIENT, booked("2026-11-22T10:00:00Z"), OVER)
+            .booked(PATIENT, booked(tomorrow), APPOINTMENT)
+            .booked(PATIENT, booked(later), LATER)
+    };
+    with_appointments(died().to_vec())
+        .when(cancel())
+        .then([])
+        .then_also::<Appointment>(APPOINTMENT, [cancelled()])
+        .then_also::<Appointment>(LATER, [cancelled()])
+        .then_also::<Appointment>(OVER, [])
+        .then_claims([crate::testing::of(APPOINTMENT, unbooks()), crate::testing::of(LATER, unbooks())]);
+    // The death was revoked meanwhile, or the appointments are cancelled already.
+    let [first, second] = died();
+    let revoked = Event::DeathRevoked { reason: said("a namesake") };
+    with_appointments(vec![first, second, revoked]).when(cancel()).then_nothing();
+    given(died()).when(cancel()).then_nothing();
+}
+
+#[test]
+fn a_visit_that_has_begun_is_left_to_those_who_are_there() {
+    let tomorrow = "2026-11-24T10:00:00Z";
+    let begun =
+        [scheduled(tomorrow), appointment::Event::CheckedIn { other_day_reason: None }, appointment::Event::Started];
+    given(died())
+        .and::<Appointment>(id::<Uuid>(500), begun)
+        .booked(PATIENT, slot(tomorrow, 30), id::<Uuid>(500))
+        .when(CancelAppointmentsOfDeceased { patient_id: PATIENT })
+        .then_nothing();
+}

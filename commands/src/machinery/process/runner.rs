@@ -1,0 +1,208 @@
+//! Runs processes: one task for each, which follows the log while its node holds the lease of the process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hims_event_store::{Position, ProcessStore, Timer, Wanted};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use super::Process;
+use super::react::Reacting;
+use crate::machinery::context::new_id;
+use crate::{Caller, Executor, Failure};
+
+/// How many positions of the log are looked at in one turn, and how many events are reacted to.
+const STEP: (Position, i64) = (20_000, 200);
+/// How many timers are fired in one turn.
+const TIMERS: i64 = 100;
+/// After this time a turn ends, so that the lease is extended before it lapses.
+const TURN: Duration = Duration::from_secs(1);
+/// How long to wait for new events before the lease is extended.
+const POLL: Duration = Duration::from_secs(1);
+/// The least time between two turns without a backlog, so that events of this time are looked at together.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// How long to wait after a failure, or while another node runs the process.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a node that stops waits for the database to take a lease back.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The processes that a node runs.
+pub struct Processes {
+    executor: Arc<Executor>,
+    store: Arc<dyn ProcessStore>,
+    /// The position of the read tables.
+    tables: watch::Receiver<Position>,
+    /// This node, as the leases name it.
+    node: Uuid,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// How a turn ended.
+#[derive(Debug, PartialEq)]
+enum Turn {
+    /// More waits to be done.
+    Unfinished,
+    /// Everything is done, up to the time of the next timer.
+    Done(Option<DateTime<Utc>>),
+    /// Another node runs the process.
+    Elsewhere,
+}
+
+impl Processes {
+    /// Runs no process yet. `tables` is the position of the read tables, for processes that read them.
+    pub fn new(executor: Arc<Executor>, store: Arc<dyn ProcessStore>, tables: watch::Receiver<Position>) -> Self {
+        let node = new_id(executor.now(), executor.entropy(), 0);
+        Self { executor, store, tables, node, stop: watch::Sender::new(false), tasks: Vec::new() }
+    }
+
+    /// Starts a process.
+    #[must_use]
+    pub fn start<P: Process>(mut self, process: P) -> Self {
+        let reacting = Reacting {
+            process,
+            executor: Arc::clone(&self.executor),
+            store: Arc::clone(&self.store),
+            caller: Arc::new(Caller::system(&format!("process:{}", P::NAME))),
+        };
+        let end = if P::READS_TABLES { self.tables.clone() } else { self.executor.store().head() };
+        let runner = Runner { reacting, node: self.node, end };
+        self.tasks.push(tokio::spawn(runner.run(self.stop.subscribe())));
+        self
+    }
+
+    /// Stops all processes. What a process was about to do is done after the next start, or by another node.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the task of a process failed");
+            }
+        }
+    }
+}
+
+/// Runs one process.
+struct Runner<P> {
+    reacting: Reacting<P>,
+    node: Uuid,
+    /// The position up to which the process may react to the log.
+    end: watch::Receiver<Position>,
+}
+
+impl<P: Process> Runner<P> {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        tokio::select! {
+            // Waiting fails only when the sender was dropped, which also means to stop.
+            _ = stop.wait_for(|it| *it) => {}
+            () = self.follow() => {}
+        }
+        if timeout(FAREWELL, self.reacting.store.resign(P::NAME, self.node)).await.is_err() {
+            tracing::warn!(process = P::NAME, "the lease of a process was not given back; it lapses in a few seconds");
+        }
+    }
+
+    async fn follow(&mut self) {
+        loop {
+            match self.turn().await {
+                Ok(Turn::Unfinished) => {}
+                Ok(Turn::Done(next_timer)) => {
+                    sleep(TOGETHER).await;
+                    self.wait(next_timer).await;
+                }
+                Ok(Turn::Elsewhere) => sleep(PAUSE).await,
+                Err(error) => {
+                    metrics::counter!("hims_process_interruptions_total", "process" => P::NAME).increment(1);
+                    tracing::warn!(process = P::NAME, %error, "a process was interrupted; trying again");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a new event, for the next timer, or for the time to extend the lease.
+    async fn wait(&mut self, next_timer: Option<DateTime<Utc>>) {
+        let until_timer = next_timer.map(|it| (it - self.reacting.executor.now()).to_std().unwrap_or_default());
+        let patience = until_timer.map_or(POLL, |it| it.min(POLL));
+        // Waiting fails only when the log is closed; the next turn finds that.
+        let _ = timeout(patience, self.end.changed()).await;
+    }
+
+    /// Extends the lease, reacts to some new events, and fires some timers that are due.
+    async fn turn(&mut self) -> Result<Turn, Failure> {
+        let Some(leading) = self.reacting.store.lead(P::NAME, self.node).await? else { return Ok(Turn::Elsewhere) };
+        let end = *self.end.borrow_and_update();
+        if end > leading.position {
+            let until = end.min(leading.position + STEP.0);
+            match self.react(leading.position, until).await? {
+                Some(reached) if reached == end => {}
+                Some(_) => return Ok(Turn::Unfinished),
+                None => return Ok(Turn::Elsewhere),
+            }
+        }
+        let now = self.reacting.executor.now();
+        if leading.next_timer.is_some_and(|it| it <= now) {
+            self.fire().await?;
+            return Ok(Turn::Unfinished);
+        }
+        // After reactions, which may have set timers, the next turn asks at once for the time of the next timer.
+        Ok(Turn::Done(if end > leading.position { Some(now) } else { leading.next_timer }))
+    }
+
+    /// Reacts to the events after a position, up to another. Returns the position that was reached; `None` if another
+    /// node has moved the process meanwhile.
+    async fn react(&self, from: Position, until: Position) -> Result<Option<Position>, Failure> {
+        let began = Instant::now();
+        let log = self.reacting.executor.store();
+        let event_types = Some(P::ON);
+        let wanted = Wanted { after: from, until: Some(until), event_types, limit: STEP.1, ..Wanted::default() };
+        let events = log.search(&wanted).await?;
+        let is_full = i64::try_from(events.len()) == Ok(STEP.1);
+        let mut reached = events.last().filter(|_| is_full).map_or(until, |it| it.position);
+        let mut timers = BTreeMap::new();
+        let mut trouble = None;
+        for event in log.open(events).await? {
+            match self.reacting.to_event(&event).await {
+                Ok(set) => timers.extend(set.into_iter().map(|it| (it.key.clone(), it))),
+                Err(failure) => {
+                    reached = event.recorded.position - 1;
+                    trouble = Some(failure);
+                    break;
+                }
+            }
+            if began.elapsed() > TURN {
+                reached = event.recorded.position;
+                break;
+            }
+        }
+        let timers: Vec<Timer> = timers.into_values().collect();
+        let has_moved = reached == from || self.reacting.store.advance(P::NAME, from, reached, &timers).await?;
+        match trouble {
+            Some(failure) => Err(failure),
+            None => Ok(has_moved.then_some(reached)),
+        }
+    }
+
+    /// Fires timers that are due, the earliest first.
+    async fn fire(&self) -> Result<(), Failure> {
+        let began = Instant::now();
+        let Reacting { store, executor, .. } = &self.reacting;
+        for timer in store.due_timers(P::NAME, executor.now(), TIMERS).await? {
+            let mut following = BTreeMap::new();
+            for set in self.reacting.to_timer(&timer).await? {
+                following.insert(set.key.clone(), set);
+            }
+            let following: Vec<Timer> = following.into_values().collect();
+            store.end_timer(P::NAME, timer.id, &following).await?;
+            if began.elapsed() > TURN {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! The processes of a hospital, one file each.
+
+use crate::Processes;
+
+/// Lists the processes, each with its file.
+macro_rules! processes {
+    ($($file:ident::$process:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// Starts every process of a hospital.
+        #[must_use]
+        pub fn start_processes(processes: Processes) -> Processes {
+            processes$(.start($file::$process))*
+        }
+
+        /// The name of each process, with the types of the events to which it reacts.
+        #[cfg(test)]
+        const ALL: &[(&str, &[&str])] = &[$((
+            <$file::$process as crate::Process>::NAME,
+            <$file::$process as crate::Process>::ON,
+        )),*];
+    };
+}
+
+processes! {
+    after_death::AfterDeath,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hims_domain::DomainEvent;
+
+    use super::ALL;
+
+    #[test]
+    fn every_process_has_a_name_of_its_own_and_reacts_to_events_that_exist() {
+        let names: BTreeSet<_> = ALL.iter().map(|it| it.0).collect();
+        assert_eq!(names.len(), ALL.len(), "two processes have one name");
+        for (name, event_types) in ALL {
+            for event_type in *event_types {
+                assert!(DomainEvent::types().contains(event_type), "{name}: there is no event {event_type}");
+            }
+        }
+    }
+}
