@@ -7,7 +7,7 @@ use super::*;
 use crate::appointment::{CheckInWalkIn, RescheduleAppointment, ScheduleAppointment};
 use crate::prescription::WritePrescription;
 use crate::testing::samples::{
-    APPOINTMENT, DOCTOR, MEDICATION, PATIENT, added_medication, ask, registered, said, slot, with,
+    APPOINTMENT, DOCTOR, MEDICATION, OTHER_PATIENT, PATIENT, added_medication, ask, registered, said, slot, with,
 };
 use crate::testing::{at, given, id, unbooks};
 
@@ -104,7 +104,8 @@ fn the_open_appointments_after_the_death_are_cancelled() {
     let [tomorrow, later] = ["2026-11-24T10:00:00Z", "2027-02-01T10:00:00Z"];
     let cancelled = || appointment::Event::Cancelled { reason: said("deceased") };
     let with_appointments = |events: Vec<Event>| {
-        given(events)
+        given(events.clone())
+            .and::<Patient>(PATIENT, events)
             .and::<Appointment>(APPOINTMENT, [scheduled(tomorrow), appointment::Event::Confirmed])
             .and::<Appointment>(LATER, [scheduled(later)])
             .and::<Appointment>(OVER, [scheduled("2026-11-22T10:00:00Z")])
@@ -123,7 +124,7 @@ fn the_open_appointments_after_the_death_are_cancelled() {
     let [first, second] = died();
     let revoked = Event::DeathRevoked { reason: said("a namesake") };
     with_appointments(vec![first, second, revoked]).when(cancel()).then_nothing();
-    given(died()).when(cancel()).then_nothing();
+    given(died()).and::<Patient>(PATIENT, died()).when(cancel()).then_nothing();
 }
 
 #[test]
@@ -132,8 +133,40 @@ fn a_visit_that_has_begun_is_left_to_those_who_are_there() {
     let begun =
         [scheduled(tomorrow), appointment::Event::CheckedIn { other_day_reason: None }, appointment::Event::Started];
     given(died())
+        .and::<Patient>(PATIENT, died())
         .and::<Appointment>(id::<Uuid>(500), begun)
         .booked(PATIENT, slot(tomorrow, 30), id::<Uuid>(500))
         .when(CancelAppointmentsOfDeceased { patient_id: PATIENT })
         .then_nothing();
+}
+
+/// Two records of one person, of which the second was merged into the first, each with further events.
+fn merged(survivor: &[Event], duplicate: &[Event]) -> [Vec<Event>; 2] {
+    let merged = Event::DuplicateMerged { duplicate_id: OTHER_PATIENT, brought: [].into(), reason: said("a namesake") };
+    let into = Event::MergedInto { patient_id: PATIENT, reason: said("a namesake") };
+    [[&[registered()], survivor, &[merged]].concat(), [&[registered()], duplicate, &[into]].concat()]
+}
+
+#[test]
+fn a_death_in_one_record_counts_in_every_record_of_the_person() {
+    let [survivor, duplicate] = merged(&[], &died()[1..]);
+    let tomorrow = "2026-11-24T10:00:00Z";
+    let schedule: ScheduleAppointment = ask(with(visit(), json!({"starts_at": tomorrow})));
+    given([])
+        .and::<Patient>(PATIENT, survivor.clone())
+        .and::<Patient>(OTHER_PATIENT, duplicate.clone())
+        .when(schedule)
+        .then_refused(Refusal::Deceased);
+    given(survivor.clone())
+        .and::<Patient>(PATIENT, survivor.clone())
+        .and::<Patient>(OTHER_PATIENT, duplicate.clone())
+        .and::<Appointment>(APPOINTMENT, [scheduled(tomorrow)])
+        .booked(PATIENT, slot(tomorrow, 30), APPOINTMENT)
+        .when(CancelAppointmentsOfDeceased { patient_id: PATIENT })
+        .then_also::<Appointment>(APPOINTMENT, [appointment::Event::Cancelled { reason: said("deceased") }]);
+    given(survivor)
+        .and::<Patient>(OTHER_PATIENT, duplicate)
+        .when(revoke())
+        .then([])
+        .then_also::<Patient>(OTHER_PATIENT, [Event::DeathRevoked { reason: said("a namesake") }]);
 }
