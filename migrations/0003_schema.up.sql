@@ -164,10 +164,15 @@ begin
                       and a.room_id is not null and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
              group by r.room_id
         ), taken_patient as (
-            select range_agg(tstzrange(a.starts_at, a.ends_at)) as spans
-              from appointments a
-             where a.patient_id = of_patient and tstzrange(a.starts_at, a.ends_at) && wide
-               and a.status not in ('completed', 'cancelled', 'no_show')
+            -- Also by the records that were merged into that of the patient.
+            select range_agg(b.span) as spans
+              from (select of_patient as id
+                    union all
+                    select l.duplicate_id from patient_links l where l.patient_id = of_patient) as r
+             cross join lateral (
+                   select tstzrange(a.starts_at, a.ends_at) as span from appointments a
+                    where a.patient_id = r.id and tstzrange(a.starts_at, a.ends_at) && wide
+                      and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
         ), free as materialized (
             select b.*, make_interval(mins => coalesce(minutes, b.slot_minutes)) as lasts,
                    w.spans - coalesce(t.spans, '{}') - coalesce(r.spans, '{}')

@@ -108,4 +108,4 @@ select hims_identity.readable('appointment_notes', 'all_appointments where note_
     'clinical_records where note_type = ''clinical''', 'own where is_patient_visible',
     'assigned where note_type = ''clinical''',
     'with appointments by appointment_id where note_type <> ''clinical''
-        and patient_id is distinct from (select hims_identity.own_patient_id())');
+        and not coalesce(patient_id = any (array(select patient_id from own_patients)), false)');

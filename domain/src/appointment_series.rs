@@ -34,6 +34,10 @@ pub struct SeriesPlace {
 pub struct AppointmentSeries {
     /// The patient.
     pub patient_id: PatientId,
+    /// The provider, as it was agreed.
+    pub provider_id: UserId,
+    /// The department, as it was agreed.
+    pub department_id: Option<DepartmentId>,
     /// The time zone in which the series is kept.
     pub time_zone: Text<64>,
     /// The appointments of the series.
@@ -89,6 +93,8 @@ impl Aggregate for AppointmentSeries {
         match event {
             Event::Scheduled(it) => Some(Self {
                 patient_id: it.patient_id,
+                provider_id: it.provider_id,
+                department_id: it.department_id,
                 time_zone: it.time_zone.clone(),
                 occurrences: it.occurrences.clone(),
             }),

@@ -67,6 +67,8 @@ mod tests {
     use std::sync::Arc;
 
     use hims_domain::PatientId;
+    use hims_domain::appointment::Appointment;
+    use hims_domain::appointment_note::AppointmentNote;
     use hims_domain::consultation::Consultation;
     use hims_domain::medication::Medication;
     use hims_domain::patient::Patient;
@@ -77,13 +79,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::testing::samples::{
-        CONSULTATION, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION, added_medication, registered,
+        APPOINTMENT, CONSULTATION, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION, added_medication, registered,
     };
     use crate::testing::world::{World, refused, somebody};
     use crate::{Caller, Failure, Registry, Request, system_roles};
 
     const ALLERGY: u128 = 40;
     const VITAL_SIGNS: u128 = 41;
+    const NOTE: u128 = 42;
 
     fn id(number: u128) -> Value {
         json!(uuid::Uuid::from_u128(number))
@@ -102,6 +105,10 @@ mod tests {
         world.has::<Medication>(MEDICATION, [added_medication()]).await;
         let started = json!({"patient_id": PATIENT, "started_at": "2026-11-23T09:00:00Z", "appointment_id": null});
         world.has::<Consultation>(CONSULTATION, [sample_with::<Consultation>("started", started)]).await;
+        let scheduled = [sample_with::<Appointment>("scheduled", of_patient.clone())];
+        world.has::<Appointment>(APPOINTMENT, scheduled).await;
+        let noted = [sample_with::<AppointmentNote>("added", of_patient.clone())];
+        world.has::<AppointmentNote>(uuid::Uuid::from_u128(NOTE), noted).await;
         let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
         world.has::<VitalSigns>(uuid::Uuid::from_u128(VITAL_SIGNS), measured).await;
         world.has::<Prescription>(PRESCRIPTION, [written, sent]).await;
@@ -114,6 +121,8 @@ mod tests {
         let of_prescription = || json!({"prescription_id": PRESCRIPTION});
         let order = json!({"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"});
         BTreeMap::from([
+            ("add-appointment-note", json!({"appointment_id": APPOINTMENT, "note_type": "general", "body": "Called"})),
+            ("amend-appointment-note", json!({"note_id": id(NOTE), "body": "Did not call", "reason": "mistaken"})),
             ("cancel-consultation", json!({"consultation_id": CONSULTATION, "reason": "left"})),
             ("cancel-prescription", json!({"prescription_id": PRESCRIPTION, "reason": "left"})),
             ("change-allergy", json!({"patient_id": PATIENT, "allergy_id": id(ALLERGY), "severity": "mild"})),

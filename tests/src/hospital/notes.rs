@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::demo::{DOCTOR, NURSE, patient, user, visit};
+use super::demo::{self, DOCTOR, NURSE, patient, user, visit};
+use super::merging::merge;
 use super::{Client, Hospital};
 
 /// Adds a clinical note to an appointment, one of the desk and one that the patient may read, which is amended.
@@ -71,4 +72,20 @@ async fn who_may_write_and_read_which_notes() {
     assert_eq!(seen.iter().map(|it| &it["id"]).collect::<Vec<_>>(), [&json!(shown)]);
     own.get(&format!("events?patient_id={}&stream_id={hidden}", patient(1))).await.done();
     own.get(&format!("streams/appointment_note/{hidden}")).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn after_a_merge_the_patient_reads_only_the_notes_for_them() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let twin = reception.did("register-patient", demo::person("Paulina", "Rey", 71)).await;
+    let booked = reception.did("schedule-appointment", demo::appointment(&twin, demo::at(40, 15))).await;
+    let note = |is_patient_visible: bool| json!({"appointment_id": booked, "note_type": "billing", "body": "Owes", "is_patient_visible": is_patient_visible});
+    reception.did("add-appointment-note", note(false)).await;
+    let shown = reception.did("add-appointment-note", note(true)).await;
+    merge(&hospital, &patient(1), &twin).await.done();
+    let own = hospital.login("patient").await;
+    assert_eq!(own.row("appointments", &booked).await["patient_id"], json!(twin));
+    let seen = own.items(&format!("appointment-notes?appointment_id={booked}")).await;
+    assert_eq!(seen.iter().map(|it| &it["id"]).collect::<Vec<_>>(), [&json!(shown)]);
 }

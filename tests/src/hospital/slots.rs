@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::demo::{DOCTOR, NURSE, department, patient, room, user};
+use super::demo::{DOCTOR, NURSE, department, patient, person, room, user};
+use super::merging::merge;
 use super::scheduling::{in_new_york, monday_after};
 use super::{Client, Hospital};
 
@@ -193,6 +194,26 @@ async fn what_is_booked_is_not_free() {
         .did("schedule-appointment", book(patient(8), 8, 30, json!({"duration_minutes": 90, "room_id": room(2)})))
         .await;
     assert_eq!(on_monday(&reception, monday, "").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_patient_is_also_booked_by_a_record_that_was_merged_into_theirs() {
+    let hospital = Hospital::start().await;
+    let (reception, monday) = (hospital.login("reception").await, monday_after(14));
+    from_eight_to_ten(&reception, json!({})).await;
+    let twin = reception.did("register-patient", person("Paulina", "Rey", 71)).await;
+    // With another provider, so that only the patient is taken.
+    let (role_id, other) = (hims_commands::role_id("doctor"), user(1));
+    let roles = json!({"user_id": other, "role_id": hims_commands::role_id("administrator"),
+                       "additional_role_ids": [role_id]});
+    hospital.login("admin").await.did("change-user-role", roles).await;
+    let visit = json!({"patient_id": twin, "provider_id": other, "department_id": department(1),
+                       "appointment_type": "new", "starts_at": in_new_york(monday, 8, 30), "duration_minutes": 30});
+    reception.did("schedule-appointment", visit).await;
+    let of_patient = format!("&patient_id={}", patient(6));
+    assert_eq!(on_monday(&reception, monday, &of_patient).await, ["08:00", "08:30", "09:00", "09:30"]);
+    merge(&hospital, &patient(6), &twin).await.done();
+    assert_eq!(on_monday(&reception, monday, &of_patient).await, ["08:00", "09:00", "09:30"]);
 }
 
 #[tokio::test]

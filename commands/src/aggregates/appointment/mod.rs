@@ -5,7 +5,7 @@ mod scheduling;
 
 use hims_domain::appointment::{Appointment, Event, Status};
 use hims_domain::permission::{Read, Update};
-use hims_domain::{AppointmentId, described};
+use hims_domain::{AppointmentId, DepartmentId, PatientId, UserId, described};
 use uuid::Uuid;
 
 pub use arrival::{
@@ -84,17 +84,27 @@ impl Claims for Appointment {
         }
     }
 
-    /// The readers of an appointment are those of its row in the read tables.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        let of_department = self.department_id.is_some() && self.department_id == caller.department_id;
-        let of_provider = caller.user_id() == Some(self.provider_id);
-        let is_read = caller.reads(Read::AllData)
-            || caller.reads(Read::AllAppointments)
-            || (of_department && caller.reads(Read::AssignedPatients))
-            || (of_provider && caller.reads(Read::ClinicalRecords))
-            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
-        !is_read
+        is_hidden(self.patient_id, self.provider_id, self.department_id, caller)
     }
+}
+
+/// Whether a caller may not read the appointments of a patient with a provider in a department. The readers are those of
+/// the rows in the read tables.
+pub(crate) fn is_hidden(
+    patient_id: PatientId,
+    provider_id: UserId,
+    department_id: Option<DepartmentId>,
+    caller: &Caller,
+) -> bool {
+    let of_department = department_id.is_some() && department_id == caller.department_id;
+    let of_provider = caller.user_id() == Some(provider_id);
+    let is_read = caller.reads(Read::AllData)
+        || caller.reads(Read::AllAppointments)
+        || (of_department && caller.reads(Read::AssignedPatients))
+        || (of_provider && caller.reads(Read::ClinicalRecords))
+        || (caller.patient_id == Some(patient_id) && caller.reads(Read::OwnRecords));
+    !is_read
 }
 
 impl Command for MarkAppointmentNoShow {

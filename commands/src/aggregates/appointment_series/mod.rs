@@ -11,11 +11,11 @@ use hims_domain::values::{Reason, Text};
 use hims_domain::wall_clock::{Bound, instant_of, is_shown};
 use hims_domain::{AppointmentSeriesId, Invalid, Personal, described};
 
-use crate::appointment::{Visit, check_start};
+use crate::appointment::{Visit, check_start, is_hidden};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::provider_schedule::{check_hours, reads_schedule};
-use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
+use crate::{Caller, Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<ScheduleAppointmentSeries>().add::<CancelAppointmentSeries>();
@@ -65,7 +65,11 @@ described! {
 }
 
 /// The appointments hold the bookings, not the series.
-impl Claims for AppointmentSeries {}
+impl Claims for AppointmentSeries {
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        is_hidden(self.patient_id, self.provider_id, self.department_id, caller)
+    }
+}
 
 /// A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
 fn zone_of(time_zone: &Text<64>) -> Tz {
@@ -74,7 +78,8 @@ fn zone_of(time_zone: &Text<64>) -> Tz {
 
 /// What stands against an appointment of a series, with its day.
 fn against(day: NaiveDate, refused: &Refused) -> Invalid {
-    Invalid::new("/starts_at", format!("{day}: {}: {}", refused.code, refused.detail))
+    let message = format!("{day}: {}", refused.detail);
+    Invalid { code: Some(refused.code), ..Invalid::new("/starts_at", message) }
 }
 
 impl ScheduleAppointmentSeries {

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::role_id;
 use crate::testing::samples::{
-    DEPARTMENT, DOCTOR, PATIENT, ROOM, added_room, ask, created, defined, opened, registered, said, slot, with,
+    DEPARTMENT, DOCTOR, OTHER_DEPARTMENT, PATIENT, ROOM, added_room, ask, created, defined, opened, registered, said,
+    slot, with,
 };
+use crate::testing::world::somebody;
 use crate::testing::{Given, ISSUED, at, books, given, of};
 
 /// The past events of a series, in a hospital with a patient, a doctor and a room of cardiology, in New York.
@@ -177,4 +179,8 @@ fn what_is_open_from_a_day_on_is_cancelled() {
         .then_also::<Appointment>(ids[1], [])
         .then_also::<Appointment>(ids[2], [cancelled()]);
     known().when(cancel(Some("2027-01-01"))).then_nothing();
+    // Who may not read the series cannot cancel it.
+    let nurse_of = |department_id| Caller { department_id, ..somebody("nurse") };
+    known().by(nurse_of(Some(OTHER_DEPARTMENT))).when(cancel(None)).then_code("not-found");
+    assert!(known().by(nurse_of(Some(DEPARTMENT))).when(cancel(None)).is_accepted());
 }
