@@ -38,6 +38,167 @@ create function hims_identity.consultations_found_by(q text) returns setof uuid
        and search @@ websearch_to_tsquery('simple', q)
 $$;
 
+-- The instant at which a clock on the wall of a time zone shows a time: a time that clocks skip means the first instant
+-- after the gap; a time that they show twice means the earlier instant, or for the end of a span the later one. The
+-- function wall_clock::instant_of of the program keeps the same rule.
+create function hims_identity.instant_of(wall timestamp, zone text, is_end boolean) returns timestamptz
+    language plpgsql immutable as $$
+declare
+    -- PostgreSQL reads a skipped time by the clock before the gap, and a time that comes twice as the later instant.
+    later   timestamptz := wall at time zone zone;
+    shown   timestamp   := later at time zone zone;
+    before  timestamptz := later - interval '24 hours';
+    -- The instant at which clocks show the time if they go as a day before.
+    earlier timestamptz := (wall - ((before at time zone zone) - (before at time zone 'UTC'))) at time zone 'UTC';
+begin
+    if shown <> wall then
+        return (select min(it) from generate_series(later - (shown - wall), later, interval '1 minute') as it
+                 where it at time zone zone > wall);
+    elsif not is_end and earlier < later and earlier at time zone zone = wall then
+        return earlier;
+    end if;
+    return later;
+end $$;
+
+-- The free slots of providers, of whom or of whose department the caller names at least one: where a provider works, is
+-- not on leave, and has no appointment. A slot says nothing about anybody but the provider. Days are those of the
+-- department's time zone; a span that is asked for begins and ends with an instant, or with a whole day.
+create function hims_identity.free_slots(
+    of_provider uuid, of_department uuid, from_day date, from_at timestamptz, to_day date, to_at timestamptz,
+    minutes integer, of_type text, of_patient uuid, asked_at timestamptz, most integer
+) returns table (
+    provider_id uuid, department_id uuid, room_id uuid, starts_at timestamptz, ends_at timestamptz,
+    local_start timestamp, time_zone text
+) language plpgsql stable security definer rows 100
+    -- PostgreSQL overestimates the rows of functions, and would compile the query, which takes longer than to run it.
+    set jit = off set plan_cache_mode = force_generic_plan set search_path = hims, public, pg_temp as $$
+#variable_conflict use_column
+declare
+    -- No day begins more than a day before that of UTC, and none ends more than a day after.
+    reached timestamptz := greatest(coalesce(from_at, (from_day - 1)::timestamp at time zone 'UTC'), asked_at);
+    bounded timestamptz := coalesce(to_at, (to_day + 2)::timestamp at time zone 'UTC');
+    week    tstzrange;
+    wide    tstzrange;  -- the week, and the longest slot that begins in the week
+    found   integer := 0;
+    added   integer;
+begin
+    if not pg_has_role(session_user, 'hims_writer', 'member') then
+        return;
+    end if;
+    -- Week by week, since the first slots are usually enough. A slot takes eight hours at most.
+    while reached < bounded and found < most loop
+        week := tstzrange(reached, least(reached + interval '7 days', bounded));
+        wide := tstzrange(lower(week), upper(week) + interval '8 hours');
+        return query
+        with places as (
+            select it.provider_id, it.department_id, d.time_zone
+              from (select s.provider_id, s.department_id from provider_schedules s
+                     where coalesce(s.provider_id = of_provider, true)
+                       and coalesce(s.department_id = of_department, true)
+                    union
+                    select e.provider_id, e.department_id from schedule_exceptions e
+                     where coalesce(e.provider_id = of_provider, true)
+                       and coalesce(e.department_id = of_department, true)
+                   ) as it
+              join users u on u.id = it.provider_id and u.is_active
+              join departments d on d.id = it.department_id and d.is_active
+        ), days as (
+            select p.*, day::date as day
+              from places p,
+                   generate_series((lower(week) at time zone p.time_zone)::date::timestamp,
+                                   upper(wide) at time zone p.time_zone, '1 day') as day
+        ), blocks as (
+            -- What is said about a day: hours of its own, or else those of the week.
+            select d.provider_id, d.department_id, d.time_zone, it.room_id,
+                   coalesce(s.slot_minutes, 15) as slot_minutes,
+                   asked_at + make_interval(mins => coalesce(s.minimum_notice_minutes, 0)) as earliest,
+                   (asked_at at time zone d.time_zone)::date + coalesce(s.horizon_days, 180) as last_day,
+                   hims_identity.instant_of(d.day + it."from"::interval, d.time_zone, false) as opens,
+                   hims_identity.instant_of(d.day + it.until::interval, d.time_zone, true) as closes
+              from days d
+              left join lateral (
+                   select * from provider_schedules s
+                    where s.provider_id = d.provider_id and s.department_id = d.department_id
+                      and s.effective_from <= d.day and coalesce(s.effective_to >= d.day, true)
+                    order by s.effective_from desc limit 1) as s on true
+              left join schedule_exceptions e on e.provider_id = d.provider_id and e.department_id = d.department_id
+                                             and e.date = d.day and e.status = 'active'
+             cross join lateral (
+                   select b."from", b.until, b.room_id, b.appointment_types
+                     from jsonb_to_recordset(s.weekly)
+                          as b (weekday integer, "from" text, until text, room_id uuid, appointment_types jsonb)
+                    where e.id is null and b.weekday = extract(isodow from d.day)
+                   union all
+                   select h."from", h.until, null, null
+                     from jsonb_to_recordset(e.hours) as h ("from" text, until text)) as it
+              left join rooms r on r.id = it.room_id
+             where (it.room_id is null or r.status = 'active')
+               and (of_type is null or coalesce(jsonb_typeof(it.appointment_types), 'null') = 'null'
+                    or it.appointment_types ? of_type)
+        ), worked as (
+            select b.provider_id, b.department_id, range_agg(tstzrange(b.opens, b.closes)) as spans
+              from blocks b where b.opens < b.closes group by b.provider_id, b.department_id
+        ), taken as (
+            -- The condition on the status is that of the exclusion constraints, whose indexes find the appointments;
+            -- `offset 0` has them searched provider by provider and room by room.
+            select it.provider_id, range_agg(it.span) as spans
+              from (select l.provider_id, tstzrange(l.starts_at, l.ends_at) as span
+                      from provider_leaves l
+                     where l.provider_id in (select p.provider_id from places p) and l.status = 'active'
+                       and l.starts_at < upper(wide) and l.ends_at > lower(wide)
+                    union all
+                    select p.provider_id, b.span
+                      from (select distinct p.provider_id from places p) as p
+                     cross join lateral (
+                           select tstzrange(a.starts_at, a.ends_at) as span from appointments a
+                            where a.provider_id = p.provider_id
+                              and tstzrange(a.starts_at, a.ends_at) && wide
+                              and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b) as it
+             group by it.provider_id
+        ), taken_rooms as (
+            select r.room_id, range_agg(b.span) as spans
+              from (select distinct b.room_id from blocks b where b.room_id is not null) as r
+             cross join lateral (
+                   select tstzrange(a.starts_at, a.ends_at) as span from appointments a
+                    where a.room_id = r.room_id and tstzrange(a.starts_at, a.ends_at) && wide
+                      and a.room_id is not null and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
+             group by r.room_id
+        ), taken_patient as (
+            -- Also by the records that were merged into that of the patient.
+            select range_agg(b.span) as spans
+              from (select of_patient as id
+                    union all
+                    select l.duplicate_id from patient_links l where l.patient_id = of_patient) as r
+             cross join lateral (
+                   select tstzrange(a.starts_at, a.ends_at) as span from appointments a
+                    where a.patient_id = r.id and tstzrange(a.starts_at, a.ends_at) && wide
+                      and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
+        ), free as materialized (
+            select b.*, make_interval(mins => coalesce(minutes, b.slot_minutes)) as lasts,
+                   w.spans - coalesce(t.spans, '{}') - coalesce(r.spans, '{}')
+                           - coalesce((select p.spans from taken_patient p), '{}') as spans
+              from blocks b
+              join worked w on w.provider_id = b.provider_id and w.department_id = b.department_id
+              left join taken t on t.provider_id = b.provider_id
+              left join taken_rooms r on r.room_id = b.room_id
+             where b.opens < b.closes
+        )
+        select distinct f.provider_id, f.department_id, f.room_id, slot, slot + f.lasts, slot at time zone f.time_zone,
+               f.time_zone::text
+          from free f,
+               generate_series(f.opens, f.closes - interval '1 second', make_interval(mins => f.slot_minutes)) as slot
+         where slot <@ week and slot >= f.earliest and tstzrange(slot, slot + f.lasts) <@ f.spans
+           and (slot at time zone f.time_zone)::date >= coalesce(from_day, '-infinity')
+           and (slot at time zone f.time_zone)::date <= coalesce(to_day, 'infinity')
+           and (slot at time zone f.time_zone)::date <= f.last_day
+         order by slot, f.provider_id, f.department_id, f.room_id
+         limit most - found;
+        get diagnostics added = row_count;
+        found := found + added;
+        reached := upper(week);
+    end loop;
+end $$;
+
 -- The applied migrations, under the table name that the schema document gives.
 create view public.schema_migrations as
 select version::text as version, description, installed_on as applied_at, success from public._sqlx_migrations;

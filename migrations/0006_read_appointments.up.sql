@@ -22,6 +22,9 @@ create table appointments (
     reason_for_visit     text,
     special_instructions text,
     insurance_verified   boolean     not null default false,
+    outside_hours        boolean     not null default false,  -- accepted: outside the provider's hours or in their leave
+    series_id            uuid,     -- the foreign key is made after the table that it refers to
+    series_index         integer  check (series_index > 0),
     other_day_reason     text,
     version              integer     not null,
     created_at           timestamptz not null,
@@ -56,6 +59,7 @@ create index idx_appointments_provider_schedule on appointments (provider_id, sc
 create index idx_appointments_patient_history on appointments (patient_id, scheduled_date desc);
 -- For the view assigned_patients, which policies query: the visits of a patient to a department.
 create index idx_visits on appointments (department_id, patient_id, starts_at) where status <> 'cancelled';
+create index idx_appointments_series on appointments (series_id, starts_at);
 create index idx_active_appointments on appointments (scheduled_date, scheduled_time)
     where status in ('scheduled', 'confirmed');
 

@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, Utc, Weekday};
 use chrono_tz::America::New_York;
 use hims_commands::appointment::ScheduleAppointment;
+use hims_commands::appointment_note::AddAppointmentNote;
+use hims_commands::appointment_series::ScheduleAppointmentSeries;
 use hims_commands::department::OpenDepartment;
 use hims_commands::insurance_policy::{AddInsurancePolicy, VerifyInsurancePolicy};
+use hims_commands::medical_history::RecordMedicalHistory;
 use hims_commands::medication::AddMedication;
+use hims_commands::medication_list::AddPatientMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;
-use hims_commands::patient::{MergePatients, RecordAllergy, RegisterPatient};
+use hims_commands::patient::{AddEmergencyContact, MergePatients, RecordAllergy, RegisterPatient};
 use hims_commands::payer::AddPayer;
+use hims_commands::provider_schedule::{AddProviderLeave, SetProviderHours, SetScheduleException};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
 use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, role_id};
 use hims_domain::appointment::Appointment;
 use hims_domain::patient::Patient;
 use hims_domain::role::Role;
+use hims_domain::wall_clock::{Bound, instant_of};
 use hims_domain::{Aggregate as _, UserId};
 use hims_event_store::{Actor, Recorded};
 use serde_json::{Value, json};
@@ -48,6 +54,39 @@ const PATIENTS: [(&str, &str, &str, &str); 8] = [
     ("Leila", "Haddad", "2001-12-03", "female"),
     ("Tomás", "Silva", "1938-02-27", "male"),
 ];
+
+/// The emergency contacts: number of the patient, name, relationship, last digits of the phone number.
+const CONTACTS: [(u128, &str, &str, &str); 4] = [
+    (1, "Mateo Reyes", "husband", "01"),
+    (1, "Lucía Reyes", "mother", "02"),
+    (5, "Chidi Nwosu", "father", "03"),
+    (8, "Inês Silva", "daughter", "04"),
+];
+
+/// The medical history: number of the patient, type, description, system of the code, code, day or year of the onset.
+const HISTORY_ENTRIES: [(u128, &str, &str, &str, &str, &str); 5] = [
+    (1, "immunization", "Influenza, seasonal, injectable", "http://hl7.org/fhir/sid/cvx", "141", "2025-10-14"),
+    (3, "condition", "Type 2 diabetes mellitus", "http://hl7.org/fhir/sid/icd-10-cm", "E11.9", "2009"),
+    (4, "surgery", "Appendectomy", "http://snomed.info/sct", "80146002", "1961"),
+    (4, "social", "Ex-smoker", "http://snomed.info/sct", "8517006", "1999"),
+    (8, "family", "Myocardial infarction", "http://snomed.info/sct", "22298006", "1970"),
+];
+
+/// What patients take that was not prescribed here: number of the patient, medication, dose, who told of it.
+const TAKEN_ELSEWHERE: [(u128, Named, &str, &str); 3] = [
+    (3, Named::InWords("Metformin 500 mg oral tablet"), "500 mg", "external"),
+    (4, Named::InCatalogue(4), "20 mg", "external"),
+    (8, Named::InWords("Fish oil"), "1 capsule", "otc"),
+];
+
+/// How a medication is named.
+#[derive(Clone, Copy)]
+enum Named {
+    /// By its name.
+    InWords(&'static str),
+    /// By its number in the catalogue of the demo.
+    InCatalogue(u128),
+}
 
 /// The medications: name, generic name, strength, form, RxNorm product, RxNorm ingredient.
 const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
@@ -88,6 +127,12 @@ const MEDICATION: u16 = 5;
 const LOT: u16 = 6;
 const APPOINTMENT: u16 = 7;
 const ALLERGY: u16 = 8;
+const CONTACT: u16 = 9;
+const HISTORY: u16 = 10;
+const TAKEN: u16 = 11;
+const LEAVE: u16 = 12;
+const SERIES: u16 = 13;
+const NOTE: u16 = 14;
 const PAYER: u16 = 0x20;
 const POLICY: u16 = 0x21;
 
@@ -124,6 +169,8 @@ impl Hospital {
         self.merged().await?;
         self.insurance().await?;
         self.pharmacy().await?;
+        self.charts().await?;
+        self.schedules().await?;
         self.appointments().await
     }
 
@@ -282,26 +329,109 @@ impl Hospital {
         Ok(())
     }
 
+    /// Records whom to call, what patients had, and what they take.
+    async fn charts(&self) -> Result<(), HospitalError> {
+        for (number, (patient, name, relationship, phone)) in (1..).zip(CONTACTS) {
+            self.demo::<AddEmergencyContact>(json!({
+                "patient_id": id(PATIENT, patient), "contact_id": id(CONTACT, number), "name": name,
+                "relationship": relationship, "phone_primary": format!("+121255503{phone}"),
+            }))
+            .await?;
+        }
+        for (number, (patient, kind, description, system, code, onset)) in (1..).zip(HISTORY_ENTRIES) {
+            self.demo::<RecordMedicalHistory>(json!({
+                "id": id(HISTORY, number), "patient_id": id(PATIENT, patient), "history_type": kind,
+                "description": description, "code_system": system, "code": code, "onset_date": onset,
+                "family_relationship": (kind == "family").then_some("father"), "source": "patient",
+                "recorded_by": id(USER, 2),
+            }))
+            .await?;
+        }
+        for (number, (patient, named, dose, source)) in (1..).zip(TAKEN_ELSEWHERE) {
+            let (name, medication_id) = match named {
+                Named::InWords(name) => (Some(name), None),
+                Named::InCatalogue(number) => (None, Some(id(MEDICATION, number))),
+            };
+            self.demo::<AddPatientMedication>(json!({
+                "patient_id": id(PATIENT, patient), "entry_id": id(TAKEN, number), "medication_name": name,
+                "medication_id": medication_id, "dose": dose, "source": source,
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Sets when the doctor reviews medications in the pharmacy. In internal medicine, the doctor may be booked at any
+    /// time, since nothing is said about the hours there.
+    async fn schedules(&self) -> Result<(), HospitalError> {
+        let today = self.executor.now().with_timezone(&New_York).date_naive();
+        let of_doctor = |more: Value| {
+            let mut body = json!({"provider_id": id(USER, 2), "department_id": id(DEPARTMENT, 2)});
+            if let (Value::Object(fields), Value::Object(more)) = (&mut body, more) {
+                fields.extend(more);
+            }
+            body
+        };
+        let block = |weekday: u8| {
+            json!({"weekday": weekday, "from": "14:00", "until": "17:00", "room_id": id(ROOM, 3),
+                   "appointment_types": ["medication_review"]})
+        };
+        self.demo::<SetProviderHours>(of_doctor(json!({
+            "effective_from": today, "weekly": [block(1), block(4)], "slot_minutes": 20, "minimum_notice_minutes": 120,
+            "horizon_days": 365,
+        })))
+        .await?;
+        self.demo::<SetScheduleException>(of_doctor(json!({
+            "date": next(Weekday::Mon, today + Days::new(14)), "hours": [{"from": "09:00", "until": "11:00"}],
+            "reason": "In the morning of this day",
+        })))
+        .await?;
+        let vacation = self.executor.now() + chrono::TimeDelta::days(200);
+        self.demo::<AddProviderLeave>(json!({
+            "provider_id": id(USER, 2), "leave_id": id(LEAVE, 1), "kind": "vacation", "from": vacation,
+            "until": vacation + chrono::TimeDelta::days(7),
+        }))
+        .await?;
+        let thursday = next(Weekday::Thu, today + Days::new(7));
+        self.demo::<ScheduleAppointmentSeries>(of_doctor(json!({
+            "id": id(SERIES, 1), "patient_id": id(PATIENT, 8), "room_id": id(ROOM, 3),
+            "appointment_type": "medication_review", "starts_at": in_new_york(thursday, 14), "duration_minutes": 20,
+            "rrule": "FREQ=WEEKLY;COUNT=4",
+        })))
+        .await
+    }
+
     /// Schedules an appointment tomorrow for each of the first patients.
     async fn appointments(&self) -> Result<(), HospitalError> {
-        let day = tomorrow_morning(self.executor.now());
+        let tomorrow = self.executor.now().with_timezone(&New_York).date_naive() + Days::new(1);
+        let morning = in_new_york(tomorrow, 9);
         for number in 1..=LAST_APPOINTMENT {
-            let starts_at = day + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
+            let starts_at = morning + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
             self.demo::<ScheduleAppointment>(json!({
                 "id": id(APPOINTMENT, number), "patient_id": id(PATIENT, number), "provider_id": UserId(id(USER, 2)),
                 "room_id": id(ROOM, 1), "appointment_type": "follow_up", "starts_at": starts_at,
                 "duration_minutes": 30, "reason_for_visit": "Follow-up",
             }))
             .await?;
+            if number == 1 {
+                self.demo::<AddAppointmentNote>(json!({
+                    "id": id(NOTE, 1), "appointment_id": id(APPOINTMENT, 1), "note_type": "call_log",
+                    "body": "Called to say that she may be ten minutes late",
+                }))
+                .await?;
+            }
         }
         Ok(())
     }
 }
 
-/// Nine in the morning of tomorrow in New York, where the demo's departments are.
-fn tomorrow_morning(now: DateTime<Utc>) -> DateTime<Utc> {
-    let tomorrow = now.with_timezone(&New_York).date_naive() + Days::new(1);
-    let morning = tomorrow.and_time(NaiveTime::from_hms_opt(9, 0, 0).unwrap_or_default());
-    // Clocks change at night, so there is nine in the morning on every day.
-    morning.and_local_timezone(New_York).earliest().map_or(now, |it| it.to_utc())
+/// An hour of a day in New York, where the demo's departments are.
+fn in_new_york(day: NaiveDate, hour: u32) -> DateTime<Utc> {
+    let wall = day.and_time(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
+    instant_of(wall, &New_York, Bound::Start)
+}
+
+/// The first day of the week with this name, from a day on.
+fn next(weekday: Weekday, from: NaiveDate) -> NaiveDate {
+    from + Days::new(u64::from(weekday.days_since(from.weekday())))
 }

@@ -94,6 +94,8 @@ impl Journeys {
             reason_for_visit: Some(Text::from("Follow-up").into()),
             special_instructions: None,
             insurance_verified: true,
+            outside_hours: false,
+            series: None,
         };
         [Scheduled(scheduled), Confirmed, CheckedIn { other_day_reason: None }, Started, Completed]
     }

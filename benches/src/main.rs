@@ -17,6 +17,7 @@
 //! | `followers-1000`, `-5000` | `record-vital-signs` beside so many event streams | 0.9 and 0.75 of none |
 //! | `read-beside-500` | a patient beside 500 event streams of the patient, 99th percentile | under 50 ms |
 //! | `daily-lists` | each list of the day at the document's volumes and a tenth, 99th percentile | under 50 ms |
+//! | `slots` | free slots over a year of bookings, 99th percentile | under 20 ms |
 //! | `rebuild`, `rebuild-memory` | all tables from 1,000,000 events | 57,000 events/s, under 1 GiB |
 //!
 //! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on. What is due, is due at
@@ -34,6 +35,7 @@ mod postgres;
 mod rebuild;
 mod report;
 mod server;
+mod slots;
 mod workload;
 
 use std::process::ExitCode;
@@ -102,6 +104,9 @@ async fn run(effort: Effort, report: Report) -> Result<(), Failure> {
     }
     if report.wants(&lists::NAMES) {
         lists::run(effort, &report).await?;
+    }
+    if report.wants(&slots::NAMES) {
+        slots::run(effort, &report).await?;
     }
     if report.wants(&rebuild::NAMES) {
         rebuild::run(effort, &report).await?;

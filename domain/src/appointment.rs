@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::appointment_series::SeriesPlace;
 use crate::values::{LongText, Reason, Text};
 use crate::{Aggregate, DepartmentId, PatientId, Personal, RoomId, Subject, UserId, described, terms};
 
@@ -71,6 +72,8 @@ pub struct Appointment {
     pub status: Status,
     /// Whether the patient confirmed that they will come at the time of the appointment.
     pub is_confirmed: bool,
+    /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
+    pub outside_hours: bool,
 }
 
 /// What can happen to an appointment.
@@ -91,6 +94,8 @@ pub enum Event {
         department_id: Option<DepartmentId>,
         /// The time zone in which the appointment is kept.
         time_zone: Text<64>,
+        /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
+        outside_hours: bool,
     },
     /// The patient confirmed that they will come.
     Confirmed,
@@ -156,11 +161,15 @@ pub struct Scheduled {
     pub special_instructions: Option<Personal<LongText>>,
     /// Whether the patient's insurance was verified.
     pub insurance_verified: bool,
+    /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
+    pub outside_hours: bool,
+    /// The series that the appointment belongs to.
+    pub series: Option<SeriesPlace>,
 }
 
 impl Aggregate for Appointment {
     const STREAM: &'static str = "appointment";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -175,17 +184,21 @@ impl Aggregate for Appointment {
                 time_zone: it.time_zone.clone(),
                 status: Status::Scheduled,
                 is_confirmed: false,
+                outside_hours: it.outside_hours,
             }),
-            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone } => state.map(|it| Self {
-                slot: *slot,
-                provider_id: *provider_id,
-                room_id: *room_id,
-                department_id: *department_id,
-                time_zone: time_zone.clone(),
-                status: Status::Scheduled,
-                is_confirmed: false,
-                ..it
-            }),
+            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours } => {
+                state.map(|it| Self {
+                    slot: *slot,
+                    provider_id: *provider_id,
+                    room_id: *room_id,
+                    department_id: *department_id,
+                    time_zone: time_zone.clone(),
+                    status: Status::Scheduled,
+                    is_confirmed: false,
+                    outside_hours: *outside_hours,
+                    ..it
+                })
+            }
             Event::Confirmed => state.map(|it| Self { status: Status::Confirmed, is_confirmed: true, ..it }),
             Event::CheckedIn { other_day_reason: _ } | Event::StartUndone { reason: _ } => {
                 state.map(moved_to(Status::CheckedIn))

@@ -4,14 +4,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::appointment::Appointment;
+use crate::appointment_note::AppointmentNote;
+use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
+use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
+use crate::medication_list::MedicationList;
 use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
+use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
@@ -84,8 +89,18 @@ ids! {
     PatientId: Patient;
     /// One allergy or intolerance of a patient.
     AllergyId: Patient, "allergy";
+    /// A person to call when something happens to a patient.
+    EmergencyContactId: Patient, "emergency_contact";
+    /// One entry of a patient's medical history.
+    MedicalHistoryId: MedicalHistory;
+    /// A time in which a provider is away.
+    LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.
     AppointmentId: Appointment;
+    /// A series of appointments that are agreed together.
+    AppointmentSeriesId: AppointmentSeries;
+    /// A note on an appointment.
+    AppointmentNoteId: AppointmentNote;
     /// One encounter of a patient and a provider.
     ConsultationId: Consultation;
     /// One step of a consultation.
@@ -104,6 +119,10 @@ ids! {
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.
     MedicationLotId: MedicationLot;
+    /// What a patient takes: one list for each patient.
+    MedicationListId: MedicationList;
+    /// One medication that a patient takes or took.
+    MedicationEntryId: MedicationList, "entry";
     /// One prescription of one or more medications for a patient.
     PrescriptionId: Prescription;
     /// One line of a prescription.

@@ -8,8 +8,9 @@ use chrono::{DateTime, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use crate::emergency_contacts::{EmergencyContact, EmergencyContacts, contact_of_demographics};
 use crate::values::{Country, Email, LongText, Mrn, Name, PartialDate, Phone, Reason, Ssn, Text};
-use crate::{Aggregate, AllergyId, PatientId, Personal, Subject, UserId, described, terms};
+use crate::{Aggregate, AllergyId, EmergencyContactId, PatientId, Personal, Subject, UserId, described, terms};
 
 terms! {
     /// Administrative gender (FHIR `administrative-gender`).
@@ -105,11 +106,11 @@ described! {
         pub marital_status: Option<Personal<Text<20>>>,
         /// Occupation.
         pub occupation: Option<Personal<Text<100>>>,
-        /// The name of the person to call in an emergency.
+        /// The name of the first emergency contact. Demographics that hold nothing of a contact have none.
         pub emergency_contact_name: Option<Personal<Name<200>>>,
-        /// The relationship of the emergency contact to the patient, such as `spouse`.
+        /// The relationship of the first emergency contact to the patient, such as `spouse`.
         pub emergency_contact_relationship: Option<Personal<Text<50>>>,
-        /// The phone number of the emergency contact; stored like the patient's.
+        /// The first phone number of the first emergency contact; stored like the patient's.
         pub emergency_contact_phone: Option<Personal<Phone>>,
         /// Preferred language (BCP 47); `en` if left out.
         pub preferred_language: Option<Personal<Text<50>>>,
@@ -169,6 +170,13 @@ described! {
 const ESTIMATE: Months = Months::new(5 * 12);
 
 impl Demographics {
+    /// Shows the main fields of an emergency contact, or none.
+    pub fn show_contact(&mut self, contact: Option<&EmergencyContact>) {
+        self.emergency_contact_name = contact.and_then(|it| it.name.clone());
+        self.emergency_contact_relationship = contact.and_then(|it| it.relationship.clone());
+        self.emergency_contact_phone = contact.and_then(|it| it.phone_primary.clone());
+    }
+
     /// The days on which the patient may have been born; `None` if the date of birth is not known.
     pub fn days_of_birth(&self) -> Option<RangeInclusive<NaiveDate>> {
         let date = self.date_of_birth.as_ref()?.known()?;
@@ -203,6 +211,8 @@ pub struct Patient {
     pub merged_into: Option<PatientId>,
     /// The records that were merged into this record, and those that had been merged into these.
     pub duplicates: BTreeSet<PatientId>,
+    /// The people to call in an emergency. The demographics hold the main fields of the first.
+    pub emergency_contacts: EmergencyContacts,
     /// The death of the patient, if the patient has died.
     pub death: Option<Death>,
 }
@@ -291,6 +301,46 @@ pub enum Event {
         /// The reason for revoking the death.
         reason: Personal<Reason>,
     },
+    /// A person to call in an emergency became known.
+    EmergencyContactAdded {
+        /// The id of the contact.
+        contact_id: EmergencyContactId,
+        /// The contact.
+        contact: EmergencyContact,
+        /// The ids of all contacts, in the order in which they are called.
+        order: Vec<EmergencyContactId>,
+        /// Who is called first now.
+        first: Option<EmergencyContact>,
+    },
+    /// What is known of an emergency contact changed, or the order of the contacts. The event holds all that is known.
+    EmergencyContactChanged {
+        /// The id of the contact.
+        contact_id: EmergencyContactId,
+        /// The contact.
+        contact: EmergencyContact,
+        /// The ids of all contacts, in the order in which they are called.
+        order: Vec<EmergencyContactId>,
+        /// Who is called first now.
+        first: Option<EmergencyContact>,
+    },
+    /// An emergency contact is no longer to be called.
+    EmergencyContactRemoved {
+        /// The id of the contact.
+        contact_id: EmergencyContactId,
+        /// The ids of the other contacts, in the order in which they are called.
+        order: Vec<EmergencyContactId>,
+        /// Who is called first now.
+        first: Option<EmergencyContact>,
+    },
+}
+
+impl Patient {
+    /// The patient, with the main fields of the first emergency contact in the demographics.
+    fn showing_first_contact(self) -> Self {
+        let Self { mut demographics, .. } = self;
+        demographics.show_contact(self.emergency_contacts.first());
+        Self { demographics, ..self }
+    }
 }
 
 impl Aggregate for Patient {
@@ -309,10 +359,12 @@ impl Aggregate for Patient {
                 death: None,
                 merged_into: None,
                 duplicates: BTreeSet::new(),
+                emergency_contacts: EmergencyContacts::of_demographics(demographics),
             }),
-            Event::DemographicsChanged(demographics) => {
-                state.map(|it| Self { demographics: (**demographics).clone(), ..it })
-            }
+            Event::DemographicsChanged(demographics) => state.map(|mut it| {
+                it.emergency_contacts.follow(demographics);
+                Self { demographics: (**demographics).clone(), ..it }.showing_first_contact()
+            }),
             Event::IdentifierAdded(identifier) => state.map(|mut it| {
                 it.identifiers.push(identifier.clone());
                 it
@@ -343,6 +395,15 @@ impl Aggregate for Patient {
                 it
             }),
             Event::Unmerged { patient_id: _, reason: _ } => state.map(|it| Self { merged_into: None, ..it }),
+            Event::EmergencyContactAdded { contact_id, contact, order, first: _ }
+            | Event::EmergencyContactChanged { contact_id, contact, order, first: _ } => state.map(|mut it| {
+                it.emergency_contacts.put(*contact_id, contact.clone(), order);
+                it.showing_first_contact()
+            }),
+            Event::EmergencyContactRemoved { contact_id: _, order, first: _ } => state.map(|mut it| {
+                it.emergency_contacts.arrange(order);
+                it.showing_first_contact()
+            }),
         }
     }
 

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a value that cannot be read fails the test")]
 
 use hims_domain::appointment::{self, Appointment, Slot};
+use hims_domain::medication_list::{self, MedicationList};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
+use hims_domain::provider_schedule::{self, ProviderSchedule};
 use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
 use proptest::prelude::*;
@@ -39,7 +41,8 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
         sample_with::<Appointment>("scheduled", changes)
     });
     let rescheduled = (slot(), id(), prop::option::of(id())).prop_map(|(slot, provider_id, room_id)| {
-        Event::Rescheduled { slot, provider_id, room_id, department_id: None, time_zone: "UTC".into() }
+        let (department_id, time_zone, outside_hours) = (None, "UTC".into(), false);
+        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours }
     });
     prop_oneof![
         2 => scheduled,
@@ -116,6 +119,19 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
     ]
 }
 
+fn schedule_event() -> impl Strategy<Value = provider_schedule::Event> {
+    use provider_schedule::Event;
+    let day = || (1_i32..4).prop_map(|day| format!("2026-11-{day:02}"));
+    let set =
+        day().prop_map(|day| sample_with::<ProviderSchedule>("hours_set", json!({"hours": {"effective_from": day}})));
+    let exception =
+        day().prop_map(|day| sample_with::<ProviderSchedule>("exception_set", json!({"exception": {"date": day}})));
+    let removed = day().prop_map(|day| sample_with::<ProviderSchedule>("exception_removed", json!({"date": day})));
+    let added = id::<Uuid>().prop_map(|id| sample_with::<ProviderSchedule>("leave_added", json!({"leave_id": id})));
+    let cancelled = id().prop_map(|leave_id| Event::LeaveCancelled { leave_id });
+    prop_oneof![set, exception, removed, added, cancelled]
+}
+
 fn patient_event() -> impl Strategy<Value = patient::Event> {
     let ids = || prop::collection::vec(id::<PatientId>(), 0..3);
     let merged = (id::<PatientId>(), ids()).prop_map(|(duplicate_id, brought)| {
@@ -132,6 +148,46 @@ fn patient_event() -> impl Strategy<Value = patient::Event> {
             ["merged_into", "unmerged", "allergy_recorded", "allergy_retired"].map(sample::<Patient>).to_vec()
         ),
     ]
+}
+
+fn list_event() -> impl Strategy<Value = medication_list::Event> {
+    // Entries come and go under a few ids, so that most events meet an entry.
+    let names = [
+        "prescribed",
+        "dispensed",
+        "prescription_cancelled",
+        "added",
+        "changed",
+        "held",
+        "resumed",
+        "stopped",
+        "completed",
+        "reconciled",
+        "marked_entered_in_error",
+    ];
+    (prop::sample::select(names.to_vec()), 0_u128..3).prop_map(|(name, nth)| {
+        let id = Uuid::from_u128(nth);
+        let entry = |of: Value| patched(of, json!({ "entry_id": id }));
+        let changes = match name {
+            "prescribed" | "dispensed" | "reconciled" => {
+                json!({"entries": [entry(fields::<MedicationList>(name)["entries"][0].take())]})
+            }
+            "prescription_cancelled" | "completed" => json!({ "entries": [id] }),
+            _ => json!({ "entry_id": id }),
+        };
+        sample_with::<MedicationList>(name, changes)
+    })
+}
+
+fn contact_event() -> impl Strategy<Value = patient::Event> {
+    let contact = (0_u128..4, prop::sample::subsequence(vec![0_u128, 1, 2, 3], 0..=4), any::<bool>());
+    let changed = contact.prop_map(|(nth, order, is_removed)| {
+        let order: Vec<_> = order.into_iter().map(Uuid::from_u128).collect();
+        let name = if is_removed { "emergency_contact_removed" } else { "emergency_contact_added" };
+        sample_with::<Patient>(name, json!({"contact_id": Uuid::from_u128(nth), "order": order}))
+    });
+    let others = ["registered", "demographics_changed"].map(sample::<Patient>).to_vec();
+    prop_oneof![1 => prop::sample::select(others), 4 => changed]
 }
 
 /// The state after it was stored as a snapshot and read again.
@@ -166,7 +222,22 @@ proptest! {
     }
 
     #[test]
+    fn a_medication_list_folds_alike(history in prop::collection::vec(list_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<MedicationList>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_schedule_folds_alike(history in prop::collection::vec(schedule_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<ProviderSchedule>(&history, batch)?;
+    }
+
+    #[test]
     fn a_patient_folds_alike(history in prop::collection::vec(patient_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Patient>(&history, batch)?;
+    }
+
+    #[test]
+    fn emergency_contacts_fold_alike(history in prop::collection::vec(contact_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<Patient>(&history, batch)?;
     }
 

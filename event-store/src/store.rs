@@ -89,6 +89,9 @@ pub trait EventStore: Send + Sync {
     /// At most `limit` events of a stream after a version, in order.
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError>;
 
+    /// The first events of several streams, asked all at once: at most `limit` of each stream, those of a stream in order.
+    async fn load_all(&self, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError>;
+
     /// The versions of streams, asked all at once. A stream that does not exist is left out.
     async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError>;
 

@@ -19,28 +19,33 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 17] = [
+const STREAMS: [(&str, &[&str]); 22] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
     ("room", &["added"]),
     ("patient", &["registered", "allergy_recorded", "duplicate_merged"]),
     ("session", &["started"]),
+    ("provider_schedule", &["hours_set", "exception_set", "leave_added"]),
+    ("appointment_series", &["scheduled"]),
     ("appointment", &["scheduled"]),
+    ("appointment_note", &["added"]),
     ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
+    ("medical_history", &["recorded"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
+    ("medication_list", &["prescribed", "added"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 20] = [
+const REFERENCES: [(&str, &str); 24] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -49,13 +54,17 @@ const REFERENCES: [(&str, &str); 20] = [
     ("head_user_id", "user"),
     ("reported_by", "user"),
     ("recorded_by", "user"),
+    ("author_id", "user"),
     ("performed_by", "user"),
     ("diagnosed_by", "user"),
     ("signed_by", "user"),
+    ("reconciled_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),
     ("appointment_id", "appointment"),
+    ("series_id", "appointment_series"),
+    ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),

@@ -7,13 +7,13 @@ use hims_commands::patient::{RecordAllergy, RetireAllergy};
 use hims_domain::patient::{AllergenType, Allergy, Severity};
 use hims_domain::user::User;
 use hims_domain::values::Text;
+use hims_domain::values::coding::RXNORM;
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
 use super::calendar::date;
 use super::datatypes::CodeableConcept;
 use super::gather::{Found, Gathered};
-use super::medication::RXNORM;
 use super::negation::is_absence;
 use super::reason::Reason;
 use super::resources::AllergyIntolerance;

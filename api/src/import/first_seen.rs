@@ -15,7 +15,9 @@ impl FirstSeen {
     pub(super) fn of(gathered: &Gathered, calendar: &Calendar) -> Self {
         let mut seen = Self::default();
         let mut see = |at: Option<&str>, mentioned: Option<Uuid>| {
-            if let (Some(at), Some(id)) = (calendar.time(at), mentioned) {
+            // A mention in the future is a mistake of that resource, for which the others are not refused.
+            let at = calendar.time(at).filter(|it| *it <= calendar.now);
+            if let (Some(at), Some(id)) = (at, mentioned) {
                 let first = seen.0.entry(id).or_insert(at);
                 *first = at.min(*first);
             }
@@ -35,6 +37,13 @@ impl FirstSeen {
             let written = request.authored_on.as_deref();
             see(written, gathered.resolve("Patient", origin, &request.subject));
             see(written, gathered.practitioner(origin, &request.requester));
+        }
+        for found in gathered.immunizations.iter() {
+            let given = found.resource.occurrence_date_time.as_deref();
+            see(given, gathered.resolve("Patient", &found.origin, &found.resource.patient));
+            for performer in &found.resource.performer {
+                see(given, gathered.practitioner(&found.origin, &performer.actor));
+            }
         }
         for found in gathered.allergies.iter() {
             let recorded = found.resource.recorded_date.as_deref();

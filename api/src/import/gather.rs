@@ -19,8 +19,8 @@ use super::meaning;
 use super::reason::Reason;
 use super::references::{self, Identity, Origin, References, derived, identity};
 use super::resources::{
-    AllergyIntolerance, Encounter, Head, Medication, MedicationRequest, Names, Observation, Organization, Patient,
-    Practitioner, PractitionerRole,
+    AllergyIntolerance, Encounter, Head, Immunization, Medication, MedicationRequest, Names, Observation, Organization,
+    Patient, Practitioner, PractitionerRole,
 };
 use super::summary::{Fate, Summary};
 use super::unread;
@@ -156,6 +156,7 @@ pub(super) struct Gathered {
     pub(super) allergies: Resources<AllergyIntolerance>,
     pub(super) encounters: Resources<Encounter>,
     pub(super) observations: Resources<Observation>,
+    pub(super) immunizations: Resources<Immunization>,
     pub(super) medications: Resources<Medication>,
     pub(super) medication_requests: Resources<MedicationRequest>,
     /// Who paid for whom, as claims say.
@@ -238,6 +239,7 @@ impl Gathered {
             "AllergyIntolerance" => self.allergies.add(read, paths),
             "Encounter" => self.encounters.add(read, paths),
             "Observation" => self.observations.add(read, paths),
+            "Immunization" => self.immunizations.add(read, paths),
             "Medication" => self.medications.add(read, paths),
             "MedicationRequest" => self.medication_requests.add(read, paths),
             _ => Err(Reason::NotPartOfTheRecord),
@@ -298,6 +300,7 @@ fn is_read(kind: &str) -> bool {
         "AllergyIntolerance",
         "Encounter",
         "Observation",
+        "Immunization",
         "Medication",
         "MedicationRequest",
         "MedicationOrder",

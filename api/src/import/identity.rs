@@ -9,8 +9,8 @@ use hims_domain::values::{Name, folded};
 
 use super::datatypes::{HumanName, NameParts, Reference};
 use super::resources::{
-    AllergyIntolerance, Encounter, Medication, MedicationRequest, Observation, Organization, Patient, Practitioner,
-    PractitionerRole,
+    AllergyIntolerance, Encounter, Immunization, Medication, MedicationRequest, Observation, Organization, Patient,
+    Practitioner, PractitionerRole,
 };
 
 /// A resource of which several copies may be found under one id.
@@ -175,6 +175,16 @@ impl Alike for Observation {
     fn is_like(&self, other: &Self, is_global: bool) -> bool {
         let at = |it: &Self| [it.effective_date_time.clone(), it.effective_instant.clone(), it.issued.clone()];
         is_global || same_target(&self.subject, &other.subject) && at(self) == at(other)
+    }
+}
+
+impl Alike for Immunization {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        let at = |it: &Self| (it.occurrence_date_time.clone(), it.occurrence_string.clone());
+        is_global
+            || same_target(&self.patient, &other.patient)
+                && at(self) == at(other)
+                && self.vaccine_code.words() == other.vaccine_code.words()
     }
 }
 

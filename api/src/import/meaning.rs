@@ -60,6 +60,8 @@ fn other_version(kind: &str, resource: &Map<String, Value>) -> Option<&'static s
         "Encounter" if is("class", Value::is_array) || has("actualPeriod") => Some(R5),
         "Observation" if has("context") => Some(STU3),
         "Observation" if has("comments") => Some(DSTU2),
+        "Immunization" if has("wasNotGiven") || has("reported") => Some(DSTU2),
+        "Immunization" if has("notGiven") || has("date") => Some(STU3),
         "MedicationRequest" if has("context") || dosage_has("doseQuantity") || dosage_has("doseRange") => Some(STU3),
         "MedicationRequest" if resource.get("requester").is_some_and(|it| it.get("agent").is_some()) => Some(STU3),
         "MedicationRequest" if has("medication") => Some(R5),
@@ -85,6 +87,8 @@ mod tests {
             (json!({ "resourceType": "Encounter", "class": "inpatient" }), "FHIR DSTU2"),
             (json!({ "resourceType": "Encounter", "class": [{}] }), "FHIR R5"),
             (json!({ "resourceType": "Observation", "context": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "Immunization", "wasNotGiven": false }), "FHIR DSTU2"),
+            (json!({ "resourceType": "Immunization", "notGiven": false }), "FHIR STU3"),
             (json!({ "resourceType": "MedicationRequest", "requester": { "agent": {} } }), "FHIR STU3"),
             (json!({ "resourceType": "MedicationRequest", "medication": { "concept": {} } }), "FHIR R5"),
         ] {

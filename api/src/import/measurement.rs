@@ -2,6 +2,7 @@
 
 use std::mem::discriminant;
 
+use hims_domain::values::coding::LOINC;
 use hims_domain::vital_signs::{Measurements, TemperatureUnit};
 use rust_decimal::Decimal;
 
@@ -10,7 +11,6 @@ use super::reason::Reason;
 use super::resources::Observation;
 use super::units::{Unit, unit};
 
-const LOINC: &str = "http://loinc.org";
 /// The body mass index.
 const BMI: &str = "39156-5";
 

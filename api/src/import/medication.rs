@@ -7,6 +7,7 @@ use hims_commands::medication::AddMedication;
 use hims_commands::scopes;
 use hims_domain::medication::{Details, Medication};
 use hims_domain::values::Text;
+use hims_domain::values::coding::RXNORM;
 use uuid::Uuid;
 
 use super::ImportError;
@@ -19,8 +20,6 @@ use super::resources::{self, MedicationRequest};
 use super::summary::{Fate, Summary};
 use super::unread;
 use super::writer::{Step, Stop, Writer};
-
-pub(super) const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
 
 /// A medication as the files name it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

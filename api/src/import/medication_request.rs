@@ -1,4 +1,7 @@
-//! `MedicationRequest` -> prescription of one item, brought to the status of the request.
+//! `MedicationRequest` -> prescription of one item, brought to the status of the request. The prescription puts the
+//! medication on the patient's medication list.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use hims_commands::prescription::{CancelPrescription, RecordExternalDispensing, WritePrescription};
@@ -16,15 +19,37 @@ use super::medication::{Product, contained};
 use super::reason::Reason;
 use super::resources::MedicationRequest;
 use super::summary::Fate;
-use super::writer::{Stop, Writer};
+use super::writer::{Step, Stop, Writer};
+
+/// The requests by patient, each patient's in the order of time. The prescriptions of one patient share the patient's
+/// medication list, so they are written one after the other.
+pub(super) fn by_patient<'g>(
+    writer: &Writer<'_>,
+    gathered: &'g Gathered,
+) -> BTreeMap<Option<Uuid>, Vec<&'g Found<MedicationRequest>>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for found in gathered.medication_requests.iter() {
+        let patient = gathered.resolve("Patient", &found.origin, &found.resource.subject);
+        groups.entry(patient.and_then(|it| writer.persons.record(it))).or_default().push(found);
+    }
+    for requests in groups.values_mut() {
+        requests.sort_by_key(|it| (writer.calendar.time(it.resource.authored_on.as_deref()), it.id));
+    }
+    groups
+}
+
+/// Writes the prescriptions of a patient.
+pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, requests: Vec<&Found<MedicationRequest>>) -> Step {
+    let mut step = Step::with_capacity(requests.len());
+    for found in requests {
+        step.push((found.copies, write(writer, gathered, found).await));
+    }
+    step
+}
 
 /// Writes a prescription. A prescription that an earlier import wrote is brought to the request's present status, as
 /// long as the prescription is still pending.
-pub(super) async fn import(
-    writer: &Writer<'_>,
-    gathered: &Gathered,
-    found: &Found<MedicationRequest>,
-) -> Result<Fate, Stop> {
+async fn write(writer: &Writer<'_>, gathered: &Gathered, found: &Found<MedicationRequest>) -> Result<Fate, Stop> {
     writer.check_copies(found)?;
     let request = &found.resource;
     check(request)?;

@@ -6,8 +6,8 @@
 //! - `gather` holds each resource once, with the `references` between the resources. `identity` and `persons` tell who
 //!   is the same; `choice` takes what is current, `calendar` reads times.
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
-//!   `vital_signs` (with `measurement` and `units`), `medication`, `medication_request` (with `dosage` and `regimen`);
-//!   `insurance` reads from claims which payer paid for whom.
+//!   `vital_signs` (with `measurement` and `units`), `history` (immunizations and tobacco), `medication`,
+//!   `medication_request` (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
 //!
@@ -25,6 +25,7 @@ mod encounter;
 mod files;
 mod first_seen;
 mod gather;
+mod history;
 mod identity;
 mod insurance;
 mod kept;

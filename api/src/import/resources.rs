@@ -191,6 +191,7 @@ pub(super) struct Observation {
     pub(super) code: CodeableConcept,
     pub(super) value_quantity: Option<Quantity>,
     pub(super) value_integer: Option<i32>,
+    pub(super) value_codeable_concept: Option<CodeableConcept>,
     #[serde(default)]
     pub(super) component: Vec<Component>,
     #[serde(default)]
@@ -202,6 +203,42 @@ pub(super) struct Observation {
 pub(super) struct Component {
     pub(super) code: CodeableConcept,
     pub(super) value_quantity: Option<Quantity>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Immunization {
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) vaccine_code: CodeableConcept,
+    #[serde(default)]
+    pub(super) patient: Reference,
+    pub(super) occurrence_date_time: Option<String>,
+    pub(super) occurrence_string: Option<String>,
+    pub(super) lot_number: Option<String>,
+    pub(super) site: Option<CodeableConcept>,
+    pub(super) route: Option<CodeableConcept>,
+    #[serde(default)]
+    pub(super) performer: Vec<Vaccinator>,
+    pub(super) is_subpotent: Option<bool>,
+    #[serde(default)]
+    pub(super) protocol_applied: Vec<Protocol>,
+    #[serde(default)]
+    pub(super) note: Vec<Annotation>,
+}
+
+/// Somebody who took part in an immunization.
+#[derive(Deserialize)]
+pub(super) struct Vaccinator {
+    #[serde(default)]
+    pub(super) actor: Reference,
+}
+
+/// The series to which an immunization belongs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Protocol {
+    pub(super) dose_number_positive_int: Option<i32>,
 }
 
 /// A medication: a resource of its own, or contained in a `MedicationRequest`.

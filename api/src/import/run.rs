@@ -17,7 +17,7 @@ use super::reason::Reason;
 use super::summary::{Fate, Summary};
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
-    allergy, encounter, files, insurance, medication, medication_request, organization, patient, practitioner,
+    allergy, encounter, files, history, insurance, medication, medication_request, organization, patient, practitioner,
     vital_signs,
 };
 
@@ -126,12 +126,17 @@ async fn write(
     let rows = vital_signs::by_moment(writer, gathered, summary).into_iter();
     let steps = rows.map(|(moment, row)| vital_signs::import(writer, moment, row).boxed());
     writer.take("Observation", Box::new(steps), (summary, progress)).await?;
+    let tobacco = gathered.observations.iter().filter(|it| history::is_about_tobacco(&it.resource)).collect();
+    let steps = one_each(tobacco, |it| history::tobacco(writer, gathered, it).boxed());
+    writer.take("Observation", steps, (summary, progress)).await?;
+    let steps = one_each(gathered.immunizations.all(), |it| history::immunization(writer, gathered, it).boxed());
+    writer.take("Immunization", steps, (summary, progress)).await?;
     let products = medication::products(gathered, summary).into_values();
     let steps = products.map(|product| medication::import(writer, product).boxed());
     writer.take("Medication", Box::new(steps), (summary, progress)).await?;
-    let steps =
-        one_each(gathered.medication_requests.all(), |it| medication_request::import(writer, gathered, it).boxed());
-    writer.take("MedicationRequest", steps, (summary, progress)).await?;
+    let groups = medication_request::by_patient(writer, gathered).into_values();
+    let steps = groups.map(|requests| medication_request::import(writer, gathered, requests).boxed());
+    writer.take("MedicationRequest", Box::new(steps), (summary, progress)).await?;
     let runs = insurance::runs(gathered, &writer.calendar);
     let payers: Vec<_> = insurance::payers(&runs).into_values().collect();
     let steps = payers.iter().map(|(name, since)| insurance::import_payer(writer, name, *since).boxed());

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::calendar::is_partial;
 use super::datatypes::Reference;
 use super::gather::{Found, Gathered};
+use super::history::is_about_tobacco;
 use super::kept::{Element, Kept};
 use super::measurement::{Sign, read};
 use super::reason::Reason;
@@ -47,10 +48,10 @@ struct Part {
     left_out: Vec<Element>,
 }
 
-/// The observations that can be imported, by moment; the others are counted as skipped.
+/// The observations of vital signs that can be imported, by moment; the others are counted as skipped.
 pub(super) fn by_moment(writer: &Writer<'_>, gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Moment, Row> {
     let mut rows = BTreeMap::new();
-    for found in gathered.observations.iter() {
+    for found in gathered.observations.iter().filter(|it| !is_about_tobacco(&it.resource)) {
         if let Err(reason) = add(writer, gathered, found, &mut rows) {
             summary.count("Observation", found.copies, Fate::Skipped(reason));
         }
@@ -77,6 +78,9 @@ fn add(
     }
     let mut kept = found.kept();
     kept.leave_out_all("component", measured.left_out);
+    if observation.value_codeable_concept.is_some() {
+        kept.leave_out("valueCodeableConcept");
+    }
     let patient = gathered.resolve("Patient", &found.origin, &observation.subject);
     let moment = Moment {
         patient: patient.and_then(|it| writer.persons.record(it)).ok_or(Reason::NoPatient)?,
@@ -99,7 +103,7 @@ fn add(
 }
 
 /// Checks that an observation was made, and that it is about the patient.
-fn check_status(observation: &Observation) -> Result<(), Reason> {
+pub(super) fn check_status(observation: &Observation) -> Result<(), Reason> {
     match observation.status.as_str() {
         _ if !observation.focus.is_empty() => Err(Reason::OtherFocus),
         "final" | "amended" | "corrected" | "preliminary" => Ok(()),
@@ -110,7 +114,7 @@ fn check_status(observation: &Observation) -> Result<(), Reason> {
 }
 
 /// The time of a measurement, or else the time at which the observation was issued.
-fn effective<'a>(observation: &'a Observation, kept: &mut Kept) -> Option<&'a str> {
+pub(super) fn effective<'a>(observation: &'a Observation, kept: &mut Kept) -> Option<&'a str> {
     let period = &observation.effective_period;
     let times = [&observation.effective_date_time, &observation.effective_instant, &period.start];
     let time = times.into_iter().find_map(Option::as_deref);
@@ -128,7 +132,7 @@ fn effective<'a>(observation: &'a Observation, kept: &mut Kept) -> Option<&'a st
 
 /// What the record says about a measurement in words: the notes, that the measurement is preliminary, and who measured
 /// if not a practitioner. Performers who have no place are left out.
-fn notes(gathered: &Gathered, found: &Found<Observation>, kept: &mut Kept) -> Vec<String> {
+pub(super) fn notes(gathered: &Gathered, found: &Found<Observation>, kept: &mut Kept) -> Vec<String> {
     let observation = &found.resource;
     let mut notes: Vec<String> = observation.note.iter().filter_map(|it| it.text.clone()).collect();
     if observation.status == "preliminary" {

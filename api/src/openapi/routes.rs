@@ -33,7 +33,8 @@ impl Get {
 
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
-    let all = [open(), vec![sessions(), current_session(), commands(), events(), followed_events(), stream()]];
+    let sessions = vec![sessions(), current_session()];
+    let all = [open(), sessions, vec![commands(), events(), followed_events(), stream(), slots()]];
     all.into_iter().flatten().collect()
 }
 
@@ -176,4 +177,37 @@ fn stream() -> (String, Value) {
             with_header(answer("The state of the aggregate.", &state), "ETag"),
             &[400, 401, 403, 404, 500, 503],
         )
+}
+
+fn slots() -> (String, Value) {
+    let (or_no_id, text) = (json!({"type": ["string", "null"], "format": "uuid"}), text());
+    let slot = object(json!({
+        "provider_id": uuid(), "department_id": uuid(), "room_id": or_no_id, "starts_at": instant(), "ends_at": instant(),
+        "local_start": {"type": "string", "description": "The beginning by the clocks of the department."},
+        "time_zone": text,
+    }));
+    let items = json!({"type": "array", "items": slot});
+    let listed = object(json!({"items": items, "next": {"type": "null"}, "position": position()}));
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 100});
+    let moment = json!({"type": "string", "description": "A day of the department, or an instant."});
+    let mut parameters = fresh_parameters();
+    parameters.extend([
+        query("provider_id", &uuid(), "Only slots of this provider; this or `department_id` must be given."),
+        query("department_id", &uuid(), "Only slots in this department."),
+        query("from", &moment, "The first day, or the instant at which the first slot may begin; must be given."),
+        query("to", &moment, "The last day, or the instant before which slots begin; must be given. At most 62 days."),
+        query(
+            "duration",
+            &json!({"type": "integer", "minimum": 1, "maximum": 480}),
+            "How many minutes a slot lasts; as long as the provider's steps if left out.",
+        ),
+        query("appointment_type", &text, "Only slots that are offered for this kind of appointment."),
+        query("patient_id", &uuid(), "Only slots at which this patient is free; a patient whom the caller may read."),
+        query("limit", &limit, "How many slots are answered at most."),
+    ]);
+    Get("/api/v1/slots", "tables", "list-slots", "Free times of providers; booking decides").answers(
+        &parameters,
+        with_header(answer("The first free slots, in the order of time.", &listed), "Hims-Position"),
+        &[400, 401, 403, 503],
+    )
 }

@@ -14,6 +14,7 @@ mod parameters;
 mod position;
 mod request_id;
 mod sessions;
+mod slots;
 mod streams;
 mod tables;
 
@@ -41,6 +42,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(other("/events/stream", "GET").get(events::follow))
         .service(read("/events", events::list))
         .service(read("/streams/{type}/{id}", streams::state_of))
+        .service(read("/slots", slots::list))
         .service(read("/{table}", tables::page_of))
         .service(read("/{table}/{id}", tables::row_of));
     service

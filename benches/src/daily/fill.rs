@@ -73,6 +73,11 @@ impl Subject {
         key(Kind::Appointment, self.nth % self.patients * 4)
     }
 
+    /// An appointment of the department, on which there is a note.
+    pub(super) fn noted_appointment(self) -> Uuid {
+        key(Kind::Appointment, self.nth % self.patients)
+    }
+
     pub(super) fn prescription(self) -> Uuid {
         key(Kind::Prescription, self.nth % (self.patients * 3))
     }

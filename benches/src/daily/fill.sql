@@ -76,6 +76,17 @@ insert into patient_allergies (id, patient_id, allergen_type, allergen_name, sev
 select pg_temp.key(6, n), pg_temp.key(5, n / 2), 'drug', 'Allergen ' || n % 300, 'mild', n % 5 <> 0, 1, now(), now()
   from generate_series(0::bigint, {patients} - 1) n;
 
+insert into emergency_contacts (id, patient_id, name, phone_primary, priority, version, created_at, updated_at)
+select pg_temp.key(15, n), pg_temp.key(5, n), 'Contact ' || n, '+1212' || lpad(n::text, 7, '0'), 1, 1, now(), now()
+  from generate_series(0::bigint, {patients} - 1) n;
+
+insert into medical_history (id, patient_id, history_type, code_system, code, description, source, recorded_by, status,
+                             version, created_at, updated_at)
+select pg_temp.key(16, n), pg_temp.key(5, n / 3), (array['condition', 'surgery', 'immunization'])[n % 3 + 1],
+       'http://snomed.info/sct', 100000 + n % 500, 'Entry ' || n % 500, 'patient', pg_temp.key(3, n % 200),
+       case n % 50 when 0 then 'entered_in_error' else 'recorded' end, 1, now(), now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
 -- Each provider sees sixteen patients a day, one after the other; four fifths of the days are over.
 insert into appointments (id, patient_id, provider_id, department_id, room_id, appointment_type, scheduled_date,
                           scheduled_time, duration_minutes, time_zone, starts_at, ends_at, status, priority, version,
@@ -92,6 +103,14 @@ select pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, 
        lateral (select n / 200 as slot) s,
        lateral (select current_date - ({patients} / 800)::integer + (slot / 16)::integer
                      + time '08:00' + slot % 16 * interval '20 minutes' as starts_at) t;
+
+-- A note on one of five appointments: the first ones.
+insert into appointment_notes (id, appointment_id, patient_id, author_id, note_type, body, is_patient_visible, version,
+                               created_at)
+select pg_temp.key(15, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
+       (array['general', 'scheduling', 'clinical', 'billing', 'call_log'])[n % 5 + 1], 'Will come', n % 3 = 0, 1,
+       now() - ({patients} - n) * interval '5 minutes'
+  from generate_series(0::bigint, {patients} - 1) n;
 
 -- Three of five appointments led to a consultation.
 insert into consultations (id, appointment_id, patient_id, provider_id, consultation_type, workflow_type,
@@ -129,6 +148,16 @@ insert into prescription_items (id, prescription_id, patient_id, line_number, me
                                 quantity_unit, substitution_allowed, status, version, created_at, updated_at)
 select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1,
        pg_temp.key(11, n % 2000), false, 20, 'tablet', true, 'active', 1, now(), now()
+  from generate_series(0::bigint, 6 * {patients} - 1) n;
+
+insert into medication_lists (id, patient_id, version, created_at, updated_at)
+select pg_temp.key(18, n), pg_temp.key(5, n), 1, now(), now() from generate_series(0::bigint, {patients} - 1) n;
+
+insert into patient_medications (id, medication_list_id, patient_id, medication_id, prescription_item_id, status, source,
+                                 version, created_at, updated_at)
+select pg_temp.key(17, n), pg_temp.key(18, n / 2 * 7919 % {patients}), pg_temp.key(5, n / 2 * 7919 % {patients}),
+       pg_temp.key(11, n % 2000), pg_temp.key(12, n),
+       (array['completed', 'active', 'completed', 'stopped'])[n % 4 + 1], 'prescribed_here', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 
 insert into medication_inventory (id, medication_id, location_id, lot_number, expiry_date, quantity_on_hand, unit,

@@ -47,12 +47,17 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("what is scheduled", "appointments?status=scheduled&sort=starts_at"),
         reception.list("newest appointments", "appointments?sort=-starts_at"),
         reception.list("patient's appointments", format!("appointments?patient_id={patient}&sort=-starts_at")),
+        reception.list(
+            "notes of a visit",
+            format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
+        ),
         reception.list("patients by name", format!("patients?last_name={family}&sort=last_name")),
         reception.list("patients in order", "patients?sort=last_name"),
         reception.list("patients by text", format!("patients?q={given} {family}")),
         reception.list("patient by phone", format!("patients?phone_primary={}", about.phone())),
         reception.list("patients by birth", format!("patients?date_of_birth={}", about.date_of_birth())),
         reception.list("insurance policies", format!("insurance_policies?patient_id={patient}")),
+        reception.list("emergency contacts", format!("emergency_contacts?patient_id={patient}")),
         // A doctor: the day, and the patient who sits there.
         doctor.list("my appointments", format!("appointments?provider_id={provider}&sort=starts_at")),
         doctor.list("from today", format!("appointments?provider_id={provider}&starts_at_from={today}&sort=starts_at")),
@@ -66,16 +71,26 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("vital signs", format!("vital_signs?patient_id={patient}&sort=-recorded_at")),
         doctor.list("prescriptions", format!("prescriptions?patient_id={patient}&sort=-created_at")),
         doctor.list("allergies", format!("patient_allergies?patient_id={patient}&is_active=true")),
+        doctor.list("medical history", format!("medical_history?patient_id={patient}")),
+        doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
+        doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
+        nurse.list(
+            "notes of a visit",
+            format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
+        ),
         nurse.list("vital signs", format!("vital_signs?patient_id={assigned}&sort=-recorded_at")),
         nurse.list("allergies", format!("patient_allergies?patient_id={assigned}")),
+        nurse.list("medical history", format!("medical_history?patient_id={assigned}")),
+        nurse.list("medications", format!("patient_medications?patient_id={assigned}")),
         // A pharmacist: what is to be dispensed, to whom, from which lot.
         pharmacist.list("what was sent", "prescriptions?status=sent_to_pharmacy&sort=created_at"),
         pharmacist.list("items", format!("prescription_items?prescription_id={}", about.prescription())),
         pharmacist.list("patient", format!("patients?id={patient}")),
         pharmacist.list("allergies", format!("patient_allergies?patient_id={patient}")),
+        pharmacist.list("medications", format!("patient_medications?patient_id={patient}")),
         pharmacist.list(
             "lots by expiry",
             format!("medication_inventory?medication_id={}&sort=expiry_date", about.medication()),
@@ -93,11 +108,15 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         // A patient: what row-level security leaves of everything.
         own.list("data", "patients"),
         own.list("appointments", "appointments?sort=-starts_at"),
+        own.list("notes", "appointment_notes?sort=-created_at"),
         own.list("consultations", "consultations?sort=-started_at"),
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
+        own.list("emergency contacts", "emergency_contacts"),
+        own.list("medical history", "medical_history"),
+        own.list("medications", "patient_medications"),
     ]
     .into_iter()
     .collect()

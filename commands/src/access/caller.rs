@@ -44,6 +44,7 @@ impl Permission {
                 | Create::Diagnoses
                 | Create::LabOrders
                 | Create::LabResults
+                | Create::MedicalHistory
                 | Create::MedicationDispensing
                 | Create::PatientNotes
                 | Create::Prescriptions
@@ -57,6 +58,7 @@ impl Permission {
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
+                | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
                 | Create::Users => false,
@@ -66,6 +68,8 @@ impl Permission {
                 | Update::ConsultationStatus
                 | Update::ConsultationSteps
                 | Update::LabOrderStatus
+                | Update::MedicalHistory
+                | Update::MedicationList
                 | Update::PatientStatus
                 | Update::PrescriptionStatus
                 | Update::ResultStatus
@@ -81,6 +85,7 @@ impl Permission {
                 | Update::PatientDemographics
                 | Update::PatientMerges
                 | Update::Payers
+                | Update::ProviderSchedules
                 | Update::Rooms
                 | Update::SystemSettings
                 | Update::UserPermissions

@@ -1,15 +1,20 @@
 //! The commands of each aggregate, with their refusals and their tests.
 
 pub mod appointment;
+pub mod appointment_note;
+pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod medical_history;
 pub mod medication;
+pub mod medication_list;
 pub mod medication_lot;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
 pub(crate) mod process_failure;
+pub mod provider_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
@@ -31,13 +36,18 @@ pub(crate) fn register(registry: &mut Registry) {
     department::register(registry);
     room::register(registry);
     patient::register(registry);
+    provider_schedule::register(registry);
     appointment::register(registry);
+    appointment_series::register(registry);
+    appointment_note::register(registry);
     consultation::register(registry);
     treatment::register(registry);
     vital_signs::register(registry);
+    medical_history::register(registry);
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
     payer::register(registry);
     insurance_policy::register(registry);
+    medication_list::register(registry);
 }

@@ -9,8 +9,10 @@ const STATES: u64 = 100_000;
 /// The version and state of a stream as this process last saw them.
 #[derive(Clone)]
 pub(crate) struct Cached {
+    /// The version of the stream; 0 when the stream did not exist.
     pub(crate) version: i32,
-    pub(crate) state: Arc<dyn Any + Send + Sync>,
+    /// The state of the stream; `None` when the stream did not exist.
+    pub(crate) state: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// States that this process remembers. A remembered state may be outdated, so an append checks the version, and a
@@ -26,7 +28,7 @@ impl StateCache {
         self.0.get(&id)
     }
 
-    pub(crate) fn put(&self, id: Uuid, version: i32, state: Arc<dyn Any + Send + Sync>) {
+    pub(crate) fn put(&self, id: Uuid, version: i32, state: Option<Arc<dyn Any + Send + Sync>>) {
         // Two appends to one stream may finish here in either order, so the state of the higher version is kept.
         self.0.entry(id).and_upsert_with(|entry| match entry.map(moka::Entry::into_value) {
             Some(cached) if cached.version > version => cached,

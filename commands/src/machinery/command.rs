@@ -12,6 +12,9 @@ pub enum Target {
     New(Option<Uuid>),
     /// A stream that must exist.
     Existing(Uuid),
+    /// A stream that the command begins if it does not exist yet, such as the medication list of a patient. Its id is
+    /// derived from what it stands for.
+    Either(Uuid),
 }
 
 impl Target {
@@ -23,6 +26,19 @@ impl Target {
     /// A stream that must exist.
     pub fn existing(id: impl Into<Uuid>) -> Self {
         Self::Existing(id.into())
+    }
+
+    /// A stream that the command begins if it does not exist yet.
+    pub fn either(id: impl Into<Uuid>) -> Self {
+        Self::Either(id.into())
+    }
+
+    /// The id of the stream, unless the server is to issue it.
+    pub(crate) fn id(self) -> Option<Uuid> {
+        match self {
+            Self::New(id) => id,
+            Self::Existing(id) | Self::Either(id) => Some(id),
+        }
     }
 }
 
@@ -86,7 +102,8 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     }
 
     /// Decides which events follow from the command. `state` is `Some` for an [existing](Target::Existing) stream and
-    /// `None` for a [new](Target::New) one; the executor checks this before.
+    /// `None` for a [new](Target::New) one; the executor checks this before. For [either](Target::Either), it may be
+    /// both.
     ///
     /// # Errors
     /// The refusal, when a rule does not allow the command.

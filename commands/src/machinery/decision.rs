@@ -48,6 +48,14 @@ impl<A: Claims> Decision<A> {
         self
     }
 
+    /// Adds an event to another stream, which begins with the event if it does not exist yet. The decision must have
+    /// looked the stream up.
+    #[must_use]
+    pub fn begin_or_also<B: Claims>(self, id: impl Into<Uuid>, event: B::Event, found: &Found) -> Self {
+        let id = id.into();
+        if found.get::<B>(id).is_some() { self.also::<B>(id, event) } else { self.begin::<B>(id, event) }
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         self.events.is_empty() && self.others.is_empty()
     }

@@ -1,7 +1,8 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hims_domain::Aggregate;
-use hims_event_store::{EventStore, Snapshot, StoreError};
+use hims_event_store::{EventStore, Opened, Snapshot, StoreError};
 use uuid::Uuid;
 
 /// The number of events after which a snapshot of a stream is kept.
@@ -35,7 +36,15 @@ pub(crate) async fn load<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Resu
         let after = events.last().map_or(version, |it| it.version);
         events.extend(store.load_rest(id, after).await?);
     }
-    for event in store.open(events).await? {
+    folded((version, state), &store.open(events).await?)
+}
+
+/// The version and state of a stream after these events, which follow on a version and state.
+pub(crate) fn folded<A: Aggregate>(
+    (mut version, mut state): (i32, Option<A>),
+    events: &[Opened],
+) -> Result<Loaded<A>, StoreError> {
+    for event in events {
         if event.recorded.stream_type != A::STREAM {
             return Ok(Loaded { version: event.recorded.version, state: None, fresh: true });
         }
@@ -43,6 +52,20 @@ pub(crate) async fn load<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Resu
         version = event.recorded.version;
     }
     Ok(Loaded { version, state: state.map(Arc::new), fresh: true })
+}
+
+/// The events of several streams, opened, of each stream all of them; a long stream, which may have a snapshot, is left
+/// out. Two questions to the log instead of two for each stream.
+pub(crate) async fn load_short(
+    store: &dyn EventStore,
+    streams: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<Opened>>, StoreError> {
+    let mut short: HashMap<Uuid, Vec<Opened>> = streams.iter().map(|id| (*id, Vec::new())).collect();
+    for event in store.open(store.load_all(streams, SNAPSHOT_EVERY).await?).await? {
+        short.entry(event.recorded.stream_id).or_default().push(event);
+    }
+    short.retain(|_, events| i32::try_from(events.len()).is_ok_and(|it| it < SNAPSHOT_EVERY));
+    Ok(short)
 }
 
 async fn usable_snapshot<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Result<Option<(i32, A)>, StoreError> {

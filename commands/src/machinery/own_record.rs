@@ -67,6 +67,8 @@ mod tests {
     use std::sync::Arc;
 
     use hims_domain::PatientId;
+    use hims_domain::appointment::Appointment;
+    use hims_domain::appointment_note::AppointmentNote;
     use hims_domain::consultation::Consultation;
     use hims_domain::medication::Medication;
     use hims_domain::patient::Patient;
@@ -78,7 +80,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::testing::samples::{
-        CONSULTATION, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION, added_medication, registered,
+        APPOINTMENT, CONSULTATION, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION, added_medication, registered,
     };
     use crate::testing::world::{World, refused, somebody};
     use crate::{Caller, Failure, Registry, Request, system_roles};
@@ -86,6 +88,7 @@ mod tests {
     const ALLERGY: u128 = 40;
     const VITAL_SIGNS: u128 = 41;
     const TREATMENT: u128 = 42;
+    const NOTE: u128 = 43;
     // The parts of the consultation, as its golden events name them.
     const STEP: u128 = 0x51;
     const SYMPTOM: u128 = 0x61;
@@ -114,6 +117,10 @@ mod tests {
         let planned =
             sample_with::<Treatment>("planned", json!({"patient_id": PATIENT, "consultation_id": CONSULTATION}));
         world.has::<Treatment>(uuid::Uuid::from_u128(TREATMENT), [planned]).await;
+        let scheduled = [sample_with::<Appointment>("scheduled", of_patient.clone())];
+        world.has::<Appointment>(APPOINTMENT, scheduled).await;
+        let noted = [sample_with::<AppointmentNote>("added", of_patient.clone())];
+        world.has::<AppointmentNote>(uuid::Uuid::from_u128(NOTE), noted).await;
         let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
         world.has::<VitalSigns>(uuid::Uuid::from_u128(VITAL_SIGNS), measured).await;
         world.has::<Prescription>(PRESCRIPTION, [written, sent]).await;
@@ -136,8 +143,10 @@ mod tests {
         let changed = json!({"consultation_id": CONSULTATION, "diagnosis_id": id(DIAGNOSIS), "notes": "fever"});
         let order = json!({"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"});
         BTreeMap::from([
+            ("add-appointment-note", json!({"appointment_id": APPOINTMENT, "note_type": "general", "body": "Called"})),
             ("add-consultation-step", json!({"consultation_id": CONSULTATION, "step_type": "vitals"})),
             ("amend-consultation", amended),
+            ("amend-appointment-note", json!({"note_id": id(NOTE), "body": "Did not call", "reason": "mistaken"})),
             ("cancel-consultation", json!({"consultation_id": CONSULTATION, "reason": "left"})),
             ("cancel-prescription", json!({"prescription_id": PRESCRIPTION, "reason": "left"})),
             ("change-allergy", json!({"patient_id": PATIENT, "allergy_id": id(ALLERGY), "severity": "mild"})),

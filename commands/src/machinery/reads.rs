@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use hims_domain::Aggregate;
-use hims_event_store::Span;
+use hims_event_store::{Opened, Span};
 use uuid::Uuid;
 
 use crate::machinery::context::FoundState;
@@ -12,7 +12,6 @@ use crate::machinery::outcome::Failure;
 pub(crate) type Loader = for<'a> fn(&'a Executor, Uuid, Need) -> BoxFuture<'a, Result<FoundState, Failure>>;
 
 /// Which state of a stream is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// A remembered state will do.
     Remembered,
@@ -20,6 +19,8 @@ pub(crate) enum Need {
     Fresh,
     /// The state at this version, which the stream has in the log. A remembered state of the version is as good.
     At(i32),
+    /// The state that follows from all events of the stream, which are these.
+    Of(Vec<Opened>),
 }
 
 /// The other streams and key owners that a decision needs to know.

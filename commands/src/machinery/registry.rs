@@ -123,6 +123,8 @@ fn malformed<C: Command>(malformed: schema::Malformed) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use hims_domain::Field;
+
     use super::*;
 
     /// Adds the fields of a request that have a default, except for those of changes (merge patches) and confirmations.
@@ -145,7 +147,8 @@ mod tests {
     fn in_no_command_that_changes_something_does_a_default_stand_for_what_was_not_said() {
         // The request may give an id to what it begins: a record, or a part of one such as a diagnosis.
         let is_part = |shape: &Shape| matches!(shape, Shape::Optional(Shape::Id { part, .. }) if !part.is_empty());
-        let begins = |shape: &Shape| matches!(shape, Shape::Object(of) if of.iter().any(|it| it.name == "id" || is_part(&it.shape)));
+        let is_new = |field: &Field| field.name == "id" || is_part(&field.shape);
+        let begins = |shape: &Shape| matches!(shape, Shape::Object(of) if of.iter().any(is_new));
         for command in Registry::hospital().iter().filter(|it| !begins(&it.shape)) {
             let mut found = Vec::new();
             defaults(&command.shape, &mut found);

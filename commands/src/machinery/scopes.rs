@@ -12,6 +12,8 @@ pub const USER_SESSIONS: &str = "user.sessions";
 pub const USERS_WITH_ROLE: &str = "user.role";
 /// Unique: the hash of a session's token.
 pub const SESSION_TOKEN: &str = "session.token";
+/// Unique: the id of a provider's leave, across all providers. Never given back, even when the leave is cancelled.
+pub const PROVIDER_LEAVE: &str = "provider.leave";
 /// Unique: the code of a department.
 pub const DEPARTMENT_CODE: &str = "department.code";
 /// Unique: the number of a room in its department.
@@ -22,6 +24,8 @@ pub const PATIENT_MRN: &str = "patient.mrn";
 pub const PATIENT_IDENTIFIER: &str = "patient.identifier";
 /// Unique: the id of an allergy, across all patients. Never given back, even when the allergy is retired.
 pub const PATIENT_ALLERGY: &str = "patient.allergy";
+/// Unique: the id of an emergency contact, across all patients.
+pub const PATIENT_EMERGENCY_CONTACT: &str = "patient.emergency_contact";
 /// Shared: the patients with a name, which is folded.
 pub const PATIENT_NAME: &str = "patient.name";
 /// Shared: the patients with a name whose birthday is not known exactly.
@@ -30,6 +34,8 @@ pub const PATIENT_NAME_WITHOUT_BIRTHDAY: &str = "patient.name_without_birthday";
 pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 /// Shared: the patients with a social security number.
 pub const PATIENT_SSN: &str = "patient.ssn";
+/// Unique: the note on an appointment that another note amends.
+pub const NOTE_AMENDS: &str = "note.amends";
 /// Unique: the appointment that led to a consultation.
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
 /// Shared: the consultations of a patient that are in progress, by patient id.
@@ -38,6 +44,10 @@ pub const OPEN_CONSULTATIONS: &str = "consultation.open";
 pub const CONSULTATION_PART: &str = "consultation.part";
 /// Unique: the id of a diagnosis, across all consultations. Never given back. Tells the consultation of a diagnosis.
 pub const DIAGNOSIS: &str = "consultation.diagnosis";
+/// Shared: the entries about one vaccine that a patient got on one day, by patient, CVX code and day.
+pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
+/// Unique: the id of an entry of a medication list, across all patients. Never given back.
+pub const MEDICATION_ENTRY: &str = "medication_list.entry";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::machinery::context::{Found, FoundState};
 use crate::machinery::decision::{Other, Planned};
 use crate::machinery::own_record;
-use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused, Target};
+use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused};
 
 pub(crate) mod samples;
 pub(crate) mod world;
@@ -117,10 +117,7 @@ impl<A: Aggregate> Given<A> {
             return Then(Err(Refused::invalid(invalid)), Vec::new());
         }
         let state = fold::<A>(&self.events);
-        let id = match command.target() {
-            Target::Existing(id) | Target::New(Some(id)) => id,
-            Target::New(None) => ISSUED,
-        };
+        let id = command.target().id().unwrap_or(ISSUED);
         let found = looked_up(&command, state.as_ref(), self.found, &self.bookings);
         let ctx = Context {
             now: self.now,

@@ -12,6 +12,7 @@ mod money;
 mod number;
 mod reason;
 mod text;
+mod time_of_day;
 mod unit;
 mod words;
 
@@ -23,5 +24,6 @@ pub use money::{Money, Percent};
 pub use number::{Mrn, PrescriptionNumber, Ssn};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Name, Reason, Text, is_blank};
+pub use time_of_day::TimeOfDay;
 pub use unit::{Unit, measuring_unit};
 pub use words::{holds, words};

@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{Described, Invalid, Pointer, Shape};
 
 /// Text of 1 to `MAX` characters in one line, without control characters, with at least one letter or digit and with at
-/// least `LETTERS` different letters. Only a [`LongText`] may hold line breaks and tabs, or consist of signs. White space
-/// at the beginning and end is removed when a text is read.
+/// least `LETTERS` different letters. Only a [`LongText`] may hold line breaks and tabs, or consist of signs. White
+/// space at the beginning and end is removed when a text is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MAX: usize, const LETTERS: usize = 0>(pub String);

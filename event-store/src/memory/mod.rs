@@ -164,6 +164,11 @@ impl EventStore for MemoryEventStore {
         Ok(self.log().events.iter().filter(of_stream).take(limit).cloned().collect())
     }
 
+    async fn load_all(&self, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError> {
+        let is_wanted = |event: &&Recorded| streams.contains(&event.stream_id) && event.version <= limit;
+        Ok(self.log().events.iter().filter(is_wanted).cloned().collect())
+    }
+
     async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
         let log = self.log();
         Ok(streams.iter().filter_map(|id| Some((*id, *log.versions.get(id)?))).collect())

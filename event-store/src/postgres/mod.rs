@@ -192,6 +192,14 @@ impl EventStore for PgEventStore {
         Ok(events)
     }
 
+    async fn load_all(&self, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError> {
+        let events = read::load_all(&self.pool, streams, limit).await?;
+        if let Some(last) = events.iter().map(|it| it.recorded_at).max() {
+            self.clock.reached(last);
+        }
+        Ok(events)
+    }
+
     async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
         read::versions(&self.pool, streams).await
     }

@@ -205,6 +205,22 @@ pub(super) async fn search(pool: &PgPool, wanted: &Wanted) -> Result<Vec<Recorde
     Ok(db.back(events)?)
 }
 
+/// The first events of several streams: at most `limit` of each.
+pub(super) async fn load_all(pool: &PgPool, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError> {
+    let mut db = lend(pool).await?;
+    let events = sqlx::query(
+        "select position, stream_type, stream_id, version, event_type, schema_version, recorded_at, data::text,
+                metadata::text, hash
+           from log.events where stream_id = any($1) and version <= $2 order by stream_id, version",
+    )
+    .bind(streams)
+    .bind(limit)
+    .try_map(recorded)
+    .fetch_all(&mut *db);
+    let events = within(ANSWER, events).await;
+    Ok(db.back(events)?)
+}
+
 /// The versions of those of the streams that exist.
 pub(super) async fn versions(pool: &PgPool, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
     let mut db = lend(pool).await?;

@@ -16,7 +16,7 @@ table! {
     stamped by,
     indexes [
         (patient_id, starts_at), (provider_id, starts_at), (department_id, starts_at), (status, starts_at),
-        (scheduled_date, starts_at),
+        (scheduled_date, starts_at), (series_id, starts_at),
     ] {
         /// The appointment.
         id: Uuid [indexed],
@@ -52,6 +52,12 @@ table! {
         special_instructions: Option<String> [personal],
         /// Whether the patient's insurance was verified.
         insurance_verified: bool,
+        /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
+        outside_hours: bool,
+        /// The series that the appointment belongs to.
+        series_id: Option<Uuid> [indexed],
+        /// The place of the appointment in the series, from 1.
+        series_index: Option<i32>,
         /// Why the patient was checked in on another day than that of the appointment, if so.
         other_day_reason: Option<String> [personal],
         /// When the appointment was cancelled.
@@ -101,6 +107,9 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
                 reason_for_visit: text(it.reason_for_visit.as_ref()),
                 special_instructions: text(it.special_instructions.as_ref()),
                 insurance_verified: it.insurance_verified,
+                outside_hours: it.outside_hours,
+                series_id: it.series.map(|series| series.series_id.into()),
+                series_index: it.series.map(|series| series.index),
                 other_day_reason: None,
                 cancelled_at: None,
                 cancelled_by: None,
@@ -110,14 +119,17 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             set_slot(&mut row, it.slot);
             rows.insert(row);
         }
-        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone } => rows.change(event, |row| {
-            row.department_id = department_id.map(Uuid::from);
-            row.time_zone.clone_from(&time_zone.0);
-            set_slot(row, *slot);
-            row.provider_id = (*provider_id).into();
-            row.room_id = room_id.map(Uuid::from);
-            row.status = Status::Scheduled.to_string();
-        }),
+        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours } => {
+            rows.change(event, |row| {
+                row.outside_hours = *outside_hours;
+                row.department_id = department_id.map(Uuid::from);
+                row.time_zone.clone_from(&time_zone.0);
+                set_slot(row, *slot);
+                row.provider_id = (*provider_id).into();
+                row.room_id = room_id.map(Uuid::from);
+                row.status = Status::Scheduled.to_string();
+            });
+        }
         Event::Confirmed => move_to(Status::Confirmed),
         Event::CheckedIn { other_day_reason } => rows.change(event, move |row| {
             row.status = Status::CheckedIn.to_string();

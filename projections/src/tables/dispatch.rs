@@ -11,8 +11,9 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointments, consultations, departments, insurance_policies, inventory, medications, patients, payers,
-    prescriptions, process_failures, roles, rooms, sessions, treatments, users, vital_signs,
+    appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
+    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
+    provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -76,19 +77,29 @@ aggregates! {
     room::Room => rooms::project { rooms: RoomRow (stream) },
     patient::Patient => patients::project {
         patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow, links: LinkRow,
+        contacts: ContactRow,
     },
+    provider_schedule::ProviderSchedule => provider_schedules::project {
+        hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
+    },
+    appointment_series::AppointmentSeries => appointment_series::project { series: SeriesRow (stream) },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
+    appointment_note::AppointmentNote => appointment_notes::project { notes: NoteRow (stream) },
     consultation::Consultation => consultations::project {
         consultations: ConsultationRow (stream), steps: StepRow, symptoms: SymptomRow, diagnoses: DiagnosisRow,
         amendments: AmendmentRow,
     },
     treatment::Treatment => treatments::project { treatments: TreatmentRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
+    medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
     payer::Payer => payers::project { payers: PayerRow (stream) },
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
+    medication_list::MedicationList => patient_medications::project {
+        medication_lists: MedicationListRow (stream), taken: PatientMedicationRow,
+    },
     process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }
 

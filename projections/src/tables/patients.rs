@@ -4,6 +4,8 @@ use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, Text, f
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
+pub(crate) use super::emergency_contacts::ContactRow;
+use super::emergency_contacts::{project_contact, project_demographics, project_order, show_first};
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
@@ -63,11 +65,11 @@ table! {
         marital_status: Option<String> [personal],
         /// Occupation.
         occupation: Option<String> [personal],
-        /// The name of the person to call in an emergency.
+        /// The name of the first emergency contact.
         emergency_contact_name: Option<String> [personal],
-        /// The relationship of the emergency contact to the patient, such as `spouse`.
+        /// The relationship of the first emergency contact to the patient, such as `spouse`.
         emergency_contact_relationship: Option<String> [personal],
-        /// The phone number of the emergency contact, in the form of the patient's.
+        /// The first phone number of the first emergency contact, in the form of the patient's.
         emergency_contact_phone: Option<String> [personal],
         /// Preferred language (BCP 47).
         preferred_language: String [personal],
@@ -158,15 +160,17 @@ table! {
 /// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
-fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
+pub(super) fn text<const MAX: usize, const LETTERS: usize>(
+    value: Option<&Personal<Text<MAX, LETTERS>>>,
+) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.0.clone())
 }
 
-fn phone(value: Option<&Personal<Phone>>) -> Option<String> {
+pub(super) fn phone(value: Option<&Personal<Phone>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
-fn email(value: Option<&Personal<Email>>) -> Option<String> {
+pub(super) fn email(value: Option<&Personal<Email>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
@@ -260,6 +264,7 @@ pub(crate) fn project<'e>(
     identifiers: &mut Changes<'e, IdentifierRow>,
     allergies: &mut Changes<'e, AllergyRow>,
     links: &mut Changes<'e, LinkRow>,
+    contacts: &mut Changes<'e, ContactRow>,
 ) {
     match event.data {
         Event::Registered { mrn, demographics, identifiers: known } => {
@@ -268,6 +273,7 @@ pub(crate) fn project<'e>(
             for (place, identifier) in known.iter().enumerate() {
                 identifiers.insert(identifier_row(event, place, identifier));
             }
+            project_demographics(event, demographics, contacts);
         }
         Event::DemographicsChanged(demographics) => {
             let changed = patient_row(event, String::new(), demographics);
@@ -275,6 +281,7 @@ pub(crate) fn project<'e>(
                 let (mrn, deceased_at, stamps) = (std::mem::take(&mut row.mrn), row.deceased_at, row.stamps);
                 *row = PatientRow { mrn, deceased_at, stamps, ..changed };
             });
+            project_demographics(event, demographics, contacts);
         }
         Event::IdentifierAdded(identifier) => {
             patients.touch(event);
@@ -322,6 +329,15 @@ pub(crate) fn project<'e>(
         }
         // The event of the survivor changes the links.
         Event::MergedInto { .. } | Event::Unmerged { .. } => patients.touch(event),
+        Event::EmergencyContactAdded { contact_id, contact, order, first }
+        | Event::EmergencyContactChanged { contact_id, contact, order, first } => {
+            show_first(event, first.as_ref(), patients);
+            project_contact(event, (*contact_id, contact), order, contacts);
+        }
+        Event::EmergencyContactRemoved { contact_id: _, order, first } => {
+            show_first(event, first.as_ref(), patients);
+            project_order(event, order, contacts);
+        }
     }
 }
 

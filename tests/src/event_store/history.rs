@@ -10,7 +10,19 @@ on_every_log!(
     an_event_without_content_is_an_empty_object,
     the_circumstances_are_kept,
     the_versions_of_streams_are_asked_at_once,
+    the_first_events_of_streams_are_asked_at_once,
 );
+
+async fn the_first_events_of_streams_are_asked_at_once(log: Log) {
+    let (one, two, other) = (id(), id(), id());
+    for append in [begin(one), begin(two), begin(other), at(two, 1), at(one, 1), at(two, 2)] {
+        log.append(append).await.expect("appended");
+    }
+    let events = log.store().load_all(&[two, one, id()], 2).await.expect("events");
+    let versions = |stream| events.iter().filter(|it| it.stream_id == stream).map(|it| it.version).collect::<Vec<_>>();
+    assert_eq!((versions(one), versions(two), events.len()), (vec![1, 2], vec![1, 2], 4));
+    assert!(log.store().load_all(&[], 2).await.expect("events").is_empty());
+}
 
 async fn the_versions_of_streams_are_asked_at_once(log: Log) {
     let (one, two, nothing) = (id(), id(), id());

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
+use super::notes::notes;
 use super::{Client, Hospital};
 
 /// The agreed matrix, in a form that people can read.
@@ -76,6 +77,7 @@ async fn fill(hospital: &Hospital) {
         doctor.did("record-allergy", allergy).await;
         let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": reason});
         doctor.did("retire-allergy", retired).await;
+        chart(&reception, &doctor, &patient_id).await;
         doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
         let consultation_id = consultation(&doctor, &patient_id).await;
         if number != 6 {
@@ -98,13 +100,24 @@ async fn fill(hospital: &Hospital) {
     super::merging::merge(hospital, &patient(1), TWICE).await.done();
     let nurse = hospital.login("nurse").await;
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
-    reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
+    let later = reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
     let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved away"})).await;
     let elsewhere = json!({"patient_id": patient(5), "provider_id": coder, "department_id": department(2),
                            "room_id": room(3), "appointment_type": "follow_up", "starts_at": at(4, 0),
                            "duration_minutes": 30});
-    reception.did("schedule-appointment", elsewhere).await;
+    let elsewhere = reception.did("schedule-appointment", elsewhere).await;
+    // Series of the patients 1 and 5, beside that of patient 8.
+    let of_coder = json!({"provider_id": coder, "department_id": department(2), "room_id": null});
+    for (number, of) in [(1, json!({})), (5, of_coder)] {
+        let body = hims_testing::patched(appointment(&patient(number), at(12, 0)), of);
+        let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=2"});
+        reception.did("schedule-appointment-series", hims_testing::patched(body, rule)).await;
+    }
+    // Notes on appointments of the patients 1, 5 and 8.
+    for appointment_id in [demo::visit(1), elsewhere, later] {
+        notes(&reception, &doctor, &appointment_id).await;
+    }
     failure(hospital).await;
 }
 
@@ -122,6 +135,19 @@ async fn consultation(doctor: &Client, patient_id: &str) -> String {
     let treatment = json!({"consultation_id": consultation_id, "treatment_type": "diet", "description": "Less salt"});
     doctor.did("plan-treatment", treatment).await;
     consultation_id
+}
+
+/// Records an emergency contact of a patient, and two entries of the medical history, of which one is wrong.
+async fn chart(reception: &Client, doctor: &Client, patient_id: &str) {
+    let contact = json!({"patient_id": patient_id, "name": "Clara Bell", "relationship": "sister",
+                         "phone_primary": "555-415-3087"});
+    reception.did("add-emergency-contact", contact).await;
+    let entry = json!({"patient_id": patient_id, "history_type": "social", "description": "Never smoked",
+                       "source": "patient"});
+    doctor.did("record-medical-history", entry.clone()).await;
+    let wrong = doctor.did("record-medical-history", entry).await;
+    let marked = json!({"medical_history_id": wrong, "reason": "of another patient"});
+    doctor.did("mark-medical-history-entered-in-error", marked).await;
 }
 
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.
@@ -179,12 +205,19 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "assigned" => about(&ASSIGNED),
         "prescribed" => about(&PRESCRIBED),
         "own" => about(&[1]),
+        "valid" => about(&[1]) && text(row, "status") != "entered_in_error",
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
         "department" => text(row, "department_id") == department(1),
         "provider" => text(row, "provider_id") == reader,
         "sent" => !about(&[PENDING]),
         "treating" => text(row, "id") == user(demo::DOCTOR),
         "staff" => row["patient_id"].is_null(),
+        "clinical" => row["note_type"] == "clinical",
+        "desk" => row["note_type"] != "clinical",
+        "shown" => about(&[1]) && row["is_patient_visible"] == true,
+        "here" => about(&[1, 8]) && row["note_type"] != "clinical",
+        "treated" => about(&[1]) && row["note_type"] == "clinical",
+        "coded" => about(&[5]) && row["note_type"] != "clinical",
         _ => panic!("{word} is no word of the matrix"),
     }
 }

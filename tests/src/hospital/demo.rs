@@ -30,6 +30,11 @@ pub(crate) fn lot(medication: u16, nth: u16) -> String {
     id(6, medication * 10 + nth)
 }
 
+/// The demo's appointment with a patient, 1 to 4.
+pub(crate) fn visit(patient: u16) -> String {
+    id(7, patient)
+}
+
 pub(crate) fn payer(number: u16) -> String {
     id(0x20, number)
 }

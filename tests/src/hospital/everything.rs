@@ -22,8 +22,10 @@ pub(crate) async fn everything(hospital: &Hospital) {
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     every_part(&hospital.login("doctor").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
+    super::scheduling::everything(hospital, &patient_id).await;
     super::insurance::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
+    super::chart::everything(hospital, &patient_id).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
@@ -44,7 +46,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
 }
 
-async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {
+/// Appends an event directly, at the end of its stream.
+pub(crate) async fn record(hospital: &Hospital, stream_type: &'static str, id: &str, event: &str, data: Value) {
     let stream_id: Uuid = id.parse().expect("an id");
     let version = hospital.node.store.load(stream_id, 0, i32::MAX).await.expect("the events are read").len();
     let event = NewEvent { event_type: format!("{stream_type}.{event}"), data };

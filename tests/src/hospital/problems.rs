@@ -1,5 +1,7 @@
 //! Every way in which a request can fail, as problem details.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -152,10 +154,20 @@ async fn what_is_not_there_is_404() {
 async fn what_somebody_else_has_is_409() {
     let hospital = Hospital::start().await;
     let (reception, admin) = (hospital.login("reception").await, hospital.login("admin").await);
-    reception.did("schedule-appointment", appointment(&demo::patient(5), at(4, 0))).await;
+    let first = reception.did("schedule-appointment", appointment(&demo::patient(5), at(4, 0))).await;
     let overlapping = reception.command("schedule-appointment", appointment(&demo::patient(6), at(4, 29))).await;
-    overlapping.problem(409, "double-booking");
-    reception.did("schedule-appointment", appointment(&demo::patient(6), at(4, 30))).await;
+    let problem = overlapping.problem(409, "double-booking");
+    assert_eq!(problem["candidates"], json!([first]));
+    let pointers: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
+    assert_eq!(pointers, ["/provider_id", "/room_id"]);
+    assert_eq!(problem["errors"][0]["code"], "double-booking");
+    let second = reception.did("schedule-appointment", appointment(&demo::patient(6), at(4, 30))).await;
+    // Both appointments stand against one that reaches into the other, and all are named in one answer.
+    let between = reception.command("schedule-appointment", appointment(&demo::patient(7), at(4, 15))).await;
+    let problem = between.problem(409, "double-booking");
+    let named: BTreeSet<_> = problem["candidates"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
+    assert_eq!(named, BTreeSet::from([first.as_str(), second.as_str()]));
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(4));
     let user = json!({"email": "Doctor@Demo.hims", "first_name": "A", "last_name": "B", "role_id": role("nurse")});
     admin.command("create-user", user).await.problem(409, "already-taken");
     let mut twin = person("Paula", "Reyes", 1);

@@ -132,6 +132,8 @@ async fn a_poison_event_parks_its_stream_and_no_other() {
         data[field] = json!(value);
     }
     data["insurance_verified"] = json!(false);
+    data["outside_hours"] = json!(false);
+    data["series"] = Value::Null;
     data["slot"] = json!({"starts_at": at(9, 0), "duration_minutes": 30});
     data["reason_for_visit"] = Value::Null;
     poison(&hospital, orphan, 0, data).await;

@@ -13,12 +13,15 @@ use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
-pub(super) const PUBLIC: [(&str, &str); 8] = [
+pub(super) const PUBLIC: [(&str, &str); 11] = [
     ("projection_checkpoint", "every reader is told the position of what they read"),
     ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
     ("user_roles", "what roles may do, but not which user has a role"),
     ("departments", "names and phone numbers of departments"),
     ("rooms", "numbers and names of rooms"),
+    ("provider_schedules", "when providers work"),
+    ("schedule_exceptions", "when providers work on single days"),
+    ("provider_leaves", "when providers are away; the reason is hidden"),
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
     ("payers", "names, codes and addresses of insurers"),

@@ -38,8 +38,12 @@ async fn one_of_sixteen_gets_the_slot() {
     assert_eq!(statuses(&answers), BTreeMap::from([(201, 1), (409, 15)]));
     answers.iter().filter(|it| it.status == 409).for_each(|it| drop(it.problem(409, "double-booking")));
     hospital.settle().await;
-    let booked =
-        format!("appointments where starts_at >= '{}' and provider_id = '{}'", at(4, 0), demo::user(demo::DOCTOR));
+    let booked = format!(
+        "appointments where starts_at between '{}' and '{}' and provider_id = '{}'",
+        at(4, 0),
+        at(4, 15),
+        demo::user(demo::DOCTOR)
+    );
     assert_eq!(count(hospital.owner(), &booked).await, 1);
     let claims = "log.booking_claims where owner in (select id from appointments)";
     assert_eq!(count(hospital.owner(), claims).await, 3 * count(hospital.owner(), "appointments").await);

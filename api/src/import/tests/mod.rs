@@ -16,6 +16,7 @@ use super::*;
 mod details;
 mod drugs;
 mod forms;
+mod history;
 mod identity;
 mod insurance;
 mod loss;

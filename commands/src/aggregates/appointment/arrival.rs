@@ -1,4 +1,4 @@
-//! Who has come and who does not come: checking in, undoing a check-in or a start, cancelling.
+//! Who comes and who does not: confirming, checking in, undoing a check-in or a start, cancelling.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -10,7 +10,7 @@ use hims_domain::{AppointmentId, Personal, described};
 
 use super::{MarkAppointmentNoShow, Refusal, StartAppointment};
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
     /// Records that the patient has arrived. An appointment of another day is refused as `not-today`, unless the caller
@@ -48,8 +48,14 @@ described! {
         pub reason: Personal<Reason>,
     }
 
+    /// Records that the patient has confirmed the appointment. Patients may confirm their own appointments.
+    pub struct ConfirmAppointment {
+        /// Which appointment.
+        pub appointment_id: AppointmentId,
+    }
+
     /// Cancels an appointment that did not lead to a consultation, or only to a consultation that was cancelled. The
-    /// booked time is free again.
+    /// booked time is free again. Patients may cancel their own appointments until 24 hours before.
     pub struct CancelAppointment {
         /// Which appointment.
         pub appointment_id: AppointmentId,
@@ -69,6 +75,40 @@ fn is_day_of(appointment: &Appointment, now: DateTime<Utc>) -> bool {
     let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
     let slot = appointment.slot;
     day(now) == day(slot.starts_at) || (slot.starts_at - NIGHT..=slot.ends_at() + NIGHT).contains(&now)
+}
+
+/// How long before its start a patient may cancel an appointment.
+const UNTIL: TimeDelta = TimeDelta::hours(24);
+
+/// Whether an appointment is one of the caller's own as a patient.
+fn is_of(appointment: Option<&Appointment>, caller: &Caller) -> bool {
+    appointment.is_some_and(|it| caller.patient_id == Some(it.patient_id))
+}
+
+impl Command for ConfirmAppointment {
+    const NAME: &'static str = "confirm-appointment";
+    const PERMISSION: Permission = Permission::Update(Update::AppointmentStatus);
+    type Aggregate = Appointment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.appointment_id)
+    }
+
+    fn is_own(&self, state: Option<&Appointment>, caller: &Caller) -> bool {
+        is_of(state, caller)
+    }
+
+    fn follows_on(state: &Appointment) -> bool {
+        matches!(state.status, Status::Scheduled)
+    }
+
+    fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
+        match existing(state)?.status {
+            Status::Confirmed => Ok(Decision::nothing()),
+            Status::Scheduled => Ok(Decision::event(Event::Confirmed)),
+            status => Err(Refused::wrong_status::<Appointment>(status)),
+        }
+    }
 }
 
 impl Command for CheckInAppointment {
@@ -199,6 +239,10 @@ impl Command for CancelAppointment {
         Target::existing(self.appointment_id)
     }
 
+    fn is_own(&self, state: Option<&Appointment>, caller: &Caller) -> bool {
+        is_of(state, caller)
+    }
+
     fn follows_on(state: &Appointment) -> bool {
         matches!(state.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn | Status::InProgress)
     }
@@ -208,8 +252,11 @@ impl Command for CancelAppointment {
     }
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
-        match existing(state)?.status {
+        let appointment = existing(state)?;
+        let is_close = ctx.now > appointment.slot.starts_at - UNTIL;
+        match appointment.status {
             Status::Cancelled => Ok(Decision::nothing()),
+            _ if is_close && !ctx.caller.may(Self::PERMISSION) => refuse(Refusal::TooLate),
             Status::InProgress if has_led_on(self.appointment_id, ctx) => refuse(Refusal::ConsultationHolds),
             Status::Scheduled | Status::Confirmed | Status::CheckedIn | Status::InProgress => {
                 Ok(Decision::event(Event::Cancelled { reason: self.reason }))

@@ -5,12 +5,14 @@ mod scheduling;
 
 use hims_domain::appointment::{Appointment, Event, Status};
 use hims_domain::permission::{Read, Update};
-use hims_domain::{AppointmentId, described};
+use hims_domain::{AppointmentId, DepartmentId, PatientId, UserId, described};
 use uuid::Uuid;
 
 pub use arrival::{
-    CancelAppointment, CheckInAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow, UndoAppointmentStart,
+    CancelAppointment, CheckInAppointment, ConfirmAppointment, UndoAppointmentCheckIn, UndoAppointmentNoShow,
+    UndoAppointmentStart,
 };
+pub(crate) use scheduling::check_start;
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
 
 use crate::machinery::command::existing;
@@ -42,6 +44,8 @@ refusals! {
     NotBegun = Rule, "not-begun", "the slot has not begun yet, so the patient can still come";
     NotToday = Rule, "not-today",
         "the appointment is on another day; choose today's, or repeat with other_day_reason if the patient is seen today";
+    TooLate = Conflict, "too-late",
+        "the appointment begins within 24 hours, so that only the hospital can cancel it; call the front desk";
     ConsultationHolds = Conflict, "wrong-status",
         "the appointment has led to a consultation; cancel the consultation, or undo its start, first";
 }
@@ -56,10 +60,6 @@ described! {
 
 steps! {
     Appointment by appointment_id: AppointmentId, "Which appointment.";
-
-    /// Records that the patient has confirmed the appointment.
-    ConfirmAppointment = "confirm-appointment" needs Update::AppointmentStatus
-        moves status from [Status::Scheduled] to [Status::Confirmed] by Event::Confirmed;
 
     /// Records that the patient is being seen.
     StartAppointment = "start-appointment" needs Update::AppointmentStatus
@@ -84,17 +84,27 @@ impl Claims for Appointment {
         }
     }
 
-    /// The readers of an appointment are those of its row in the read tables.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        let of_department = self.department_id.is_some() && self.department_id == caller.department_id;
-        let of_provider = caller.user_id() == Some(self.provider_id);
-        let is_read = caller.reads(Read::AllData)
-            || caller.reads(Read::AllAppointments)
-            || (of_department && caller.reads(Read::AssignedPatients))
-            || (of_provider && caller.reads(Read::ClinicalRecords))
-            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
-        !is_read
+        is_hidden(self.patient_id, self.provider_id, self.department_id, caller)
     }
+}
+
+/// Whether a caller may not read the appointments of a patient with a provider in a department. The readers are those of
+/// the rows in the read tables.
+pub(crate) fn is_hidden(
+    patient_id: PatientId,
+    provider_id: UserId,
+    department_id: Option<DepartmentId>,
+    caller: &Caller,
+) -> bool {
+    let of_department = department_id.is_some() && department_id == caller.department_id;
+    let of_provider = caller.user_id() == Some(provider_id);
+    let is_read = caller.reads(Read::AllData)
+        || caller.reads(Read::AllAppointments)
+        || (of_department && caller.reads(Read::AssignedPatients))
+        || (of_provider && caller.reads(Read::ClinicalRecords))
+        || (caller.patient_id == Some(patient_id) && caller.reads(Read::OwnRecords));
+    !is_read
 }
 
 impl Command for MarkAppointmentNoShow {

@@ -14,6 +14,7 @@ use super::{CancelAppointment, Refusal};
 use crate::department::open_department;
 use crate::machinery::command::existing;
 use crate::patient::{check_alive, reads_person};
+use crate::provider_schedule::{SEES_PATIENTS, check_hours, reads_schedule};
 use crate::user::{check_provider, reads_named};
 use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Target, refuse};
 
@@ -52,6 +53,9 @@ described! {
         /// The start and duration of the appointment.
         #[serde(flatten)]
         pub slot: Slot,
+        /// Whether the appointment may be outside the provider's hours or in their leave.
+        #[serde(default)]
+        pub outside_hours: bool,
     }
 
     /// Checks in a patient who has come without an appointment: books a provider, a room and the patient from now on.
@@ -85,6 +89,8 @@ described! {
         /// The fields to change; a field that is left out stays.
         #[serde(flatten)]
         pub changes: Patch<Arrangement>,
+        /// Whether the new time may be outside the provider's hours or in their leave; false if left out.
+        pub outside_hours: Option<bool>,
     }
 }
 
@@ -96,14 +102,12 @@ fn quarter_of_an_hour() -> i32 {
     15
 }
 
-/// What the provider of a visit must be able to do.
-const SEES_PATIENTS: Permission = Permission::Create(Create::Consultations);
-
 fn check_duration(slot: Slot) -> Result<(), Refused> {
     if (1..=480).contains(&slot.duration_minutes) { Ok(()) } else { refuse(Refusal::Duration) }
 }
 
-fn check_start(slot: Slot, now: DateTime<Utc>) -> Result<(), Refused> {
+/// Refuses a slot that has begun.
+pub(crate) fn check_start(slot: Slot, now: DateTime<Utc>) -> Result<(), Refused> {
     if slot.starts_at > now { Ok(()) } else { refuse(Refusal::InThePast) }
 }
 
@@ -131,13 +135,15 @@ impl Visit {
         self.department_id.or_else(of_room).or_else(of_provider)
     }
 
-    fn reads(&self, found: &Found) -> Reads {
+    /// Looks up the patient, the provider, the room and the department.
+    pub(crate) fn reads(&self, found: &Found) -> Reads {
         let reads = Reads::nothing().maybe::<Room>(self.room_id).maybe::<Department>(self.department(found));
         let reads = reads_person(reads, self.patient_id, found);
         reads_named(reads, Some(self.provider_id), found)
     }
 
-    fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
+    /// The visit at a slot, if all who are named can be booked. Whether the provider works then is not looked at.
+    pub(crate) fn schedule(self, slot: Slot, ctx: &Context<'_>) -> Result<Scheduled, Refused> {
         check_duration(slot)?;
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         check_alive(self.patient_id, ctx)?;
@@ -157,6 +163,8 @@ impl Visit {
             reason_for_visit: self.reason_for_visit,
             special_instructions: self.special_instructions,
             insurance_verified: self.insurance_verified,
+            outside_hours: false,
+            series: None,
         })
     }
 }
@@ -172,12 +180,15 @@ impl Command for ScheduleAppointment {
     }
 
     fn reads(&self, _: Option<&Appointment>, found: &Found) -> Reads {
-        self.visit.reads(found)
+        reads_schedule(self.visit.reads(found), self.visit.provider_id)
     }
 
     fn decide(self, _: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         check_start(self.slot, ctx.now)?;
-        Ok(Decision::event(Event::Scheduled(self.visit.schedule(self.slot, ctx)?)))
+        let it = self.visit.schedule(self.slot, ctx)?;
+        let at = (it.slot, &it.time_zone);
+        let outside_hours = check_hours(ctx, it.provider_id, it.department_id, at, self.outside_hours)?;
+        Ok(Decision::event(Event::Scheduled(Scheduled { outside_hours, ..it })))
     }
 }
 
@@ -241,7 +252,7 @@ impl Command for RescheduleAppointment {
         let reads =
             Reads::nothing().maybe::<Department>(after.department(appointment, found)).maybe::<Room>(after.room_id);
         let reads = reads_person(reads, appointment.patient_id, found);
-        reads_named(reads, Some(after.provider_id), found)
+        reads_schedule(reads_named(reads, Some(after.provider_id), found), after.provider_id)
     }
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
@@ -265,6 +276,13 @@ impl Command for RescheduleAppointment {
         let department_id = after.department(appointment, ctx.found);
         let time_zone = time_zone(ctx, department_id)?;
         let Arrangement { provider_id, room_id, .. } = after;
-        Ok(Decision::event(Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone }))
+        let is_moved = (slot, provider_id, department_id)
+            != (appointment.slot, appointment.provider_id, appointment.department_id);
+        let outside_hours = if is_moved {
+            check_hours(ctx, provider_id, department_id, (slot, &time_zone), self.outside_hours == Some(true))?
+        } else {
+            appointment.outside_hours
+        };
+        Ok(Decision::event(Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours }))
     }
 }

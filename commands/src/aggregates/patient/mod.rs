@@ -1,6 +1,7 @@
 //! Patients: registering patients, and keeping their demographics, identifiers and allergies.
 
 mod allergies;
+mod contacts;
 mod death;
 mod demographics;
 mod duplicates;
@@ -8,13 +9,14 @@ mod merging;
 
 use std::collections::BTreeSet;
 
-use hims_domain::patient::{Demographics, Event, Identifier, Patient};
+use hims_domain::patient::{Demographics, EmergencyContact, Event, Identifier, Patient};
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::Mrn;
 use hims_domain::{Aggregate as _, PatientId, described};
 use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
+pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyContact};
 pub(crate) use death::check_alive;
 pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
 pub use merging::{MergePatients, UnmergePatients};
@@ -37,12 +39,17 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<RetireAllergy>()
         .add::<MergePatients>()
         .add::<UnmergePatients>()
+        .add::<AddEmergencyContact>()
+        .add::<ChangeEmergencyContact>()
+        .add::<RemoveEmergencyContact>()
         .add::<RecordPatientDeath>()
         .add::<RevokePatientDeath>();
 }
 
 refusals! {
     NoSuchAllergy = Missing, "not-found", "the patient has no allergy with this id, or the allergy is retired";
+    NoSuchContact = Missing, "not-found", "the patient has no emergency contact with this id";
+    TooManyContacts = Conflict, "too-many-contacts", "the patient has 10 emergency contacts already; remove one first";
     NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
     Deceased = Conflict, "deceased", "the patient has died; if that is a mistake, have it revoked first";
     Erased = Conflict, "erased", "the patient's record was erased; nothing more can be recorded";
@@ -68,7 +75,8 @@ described! {
         pub confirm_not_duplicate: bool,
     }
 
-    /// Changes a patient's demographics. Patients may change their own contact data. A new name, date of birth or
+    /// Changes a patient's demographics. Patients may change their own contact data. The fields of the emergency contact
+    /// are those of the first contact, who is removed if all of them are emptied. A new name, date of birth or
     /// social security number that may belong to another patient is refused with the ids of the candidates, unless the
     /// caller confirms that the patient is none of them.
     pub struct ChangePatientDemographics {
@@ -99,7 +107,12 @@ fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
     if let Some(survivor) = patient.merged_into() {
         return Err(Refused::merged(Patient::STREAM, survivor));
     }
-    if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(patient) }
+    check_not_erased(patient).map(|()| patient)
+}
+
+/// Refuses an erased patient, about whom nothing more can be recorded.
+pub(crate) fn check_not_erased(patient: &Patient) -> Result<(), Refused> {
+    if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(()) }
 }
 
 /// The key of an identifier: its system and value. `None` for an erased patient, whose value is no longer known.
@@ -108,13 +121,16 @@ fn identifier_key(identifier: &Identifier) -> Option<String> {
 }
 
 impl Claims for Patient {
-    /// Record number, identifiers and allergy ids are unique keys. Name, birth date and social security number are
+    /// Record number, identifiers and the ids of allergies and contacts are unique keys. Name, birth date and social security number are
     /// shared keys, by which possible duplicates are found.
-    fn claims(&self, _: Uuid, held: &mut Held) {
+    fn claims(&self, id: Uuid, held: &mut Held) {
         held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()));
         duplicates::share(&self.demographics, held);
         for identifier in &self.identifiers {
             held.take_if(scopes::PATIENT_IDENTIFIER, identifier_key(identifier));
+        }
+        for (contact, _) in self.emergency_contacts.of(id.into()) {
+            held.take(scopes::PATIENT_EMERGENCY_CONTACT, contact.to_string());
         }
         for allergy in self.allergies.keys().chain(&self.retired_allergies) {
             held.take(scopes::PATIENT_ALLERGY, allergy.to_string());
@@ -202,7 +218,7 @@ impl Command for ChangePatientDemographics {
 
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
-        let (before, after) = self.before_and_after(patient)?;
+        let (before, mut after) = self.before_and_after(patient)?;
         // Nobody reads a social security number, so the answer to one that is given must not tell that it was known.
         if before == after && !self.changes.mentions("ssn") {
             return Ok(Decision::nothing());
@@ -214,7 +230,21 @@ impl Command for ChangePatientDemographics {
         if !self.confirm_not_duplicate {
             duplicates::check(&after, Some(&before), &patient.duplicates, ctx)?;
         }
-        Ok(Decision::event(Event::DemographicsChanged(Box::new(after))))
+        let first = patient.emergency_contacts.of(self.patient_id).next();
+        let Some((contact, _)) = first.filter(|_| EmergencyContact::of(&after).is_none()) else {
+            return Ok(Decision::event(Event::DemographicsChanged(Box::new(after))));
+        };
+        // Who is called next takes the place of the contact that is removed, in the demographics too.
+        let next = patient.emergency_contacts.of(self.patient_id).nth(1);
+        let removed = Decision::event(contacts::removal(patient, self.patient_id, contact));
+        let mut otherwise_unchanged = before;
+        for demographics in [&mut after, &mut otherwise_unchanged] {
+            demographics.show_contact(next.map(|(_, it)| it));
+        }
+        if after == otherwise_unchanged {
+            return Ok(removed);
+        }
+        Ok(removed.followed_by(Event::DemographicsChanged(Box::new(after))))
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) fn reads(reads: Reads, line: &Line) -> Reads {
     reads.stream::<Medication>(line.item.order.medication_id)
 }
 
-/// The overrides of allergies to the lines of a prescription that are dispensed. An allergy that was overridden when the
-/// prescription was written, or in an earlier dispensing, needs no other reason unless it has become more severe.
+/// The overrides of allergies to the lines of a prescription that are dispensed. An allergy that was overridden when
+/// the prescription was written, or in an earlier dispensing, needs no other reason unless it has become more severe.
 /// `reason` is the reason that the request gives for a line, `at` the place of the line in the request.
 ///
 /// # Errors

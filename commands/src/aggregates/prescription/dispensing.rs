@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{Refusal, ReverseDispensing, allergies};
+use crate::aggregates::medication_list::{after_dispensing, check_dispensable, reads_list};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
 use crate::patient::reads_person;
@@ -87,7 +88,9 @@ impl Command for DispensePrescription {
     }
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
-        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
+        let patient_id = state.map(|it| it.patient_id);
+        let reads = reads_list(Reads::nothing(), patient_id);
+        let reads = patient_id.into_iter().fold(reads, |reads, id| reads_person(reads, id, found));
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
         lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
             let medication_id = line.item.order.medication_id.to_string();
@@ -105,9 +108,11 @@ impl Command for DispensePrescription {
         if !matches!(prescription.status, Status::SentToPharmacy | Status::Ready) {
             return Err(Refused::wrong_status::<Prescription>(prescription.status));
         }
+        let asked_for = || prescription.lines.iter().filter(|line| self.asks_for(line));
+        check_dispensable(ctx, prescription.patient_id, asked_for())?;
         let mut dispensing = InHand::new(ctx);
         if self.items.is_none() {
-            for line in prescription.lines.iter().filter(|line| self.asks_for(line)) {
+            for line in asked_for() {
                 dispensing.give(line, line.outstanding(), None)?;
             }
         }
@@ -120,7 +125,8 @@ impl Command for DispensePrescription {
             let outstanding = dispensing.outstanding(line);
             dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
         }
-        dispensing.decide(prescription, self.overrides(prescription, ctx)?)
+        let decision = dispensing.decide(prescription, self.overrides(prescription, ctx)?)?;
+        Ok(after_dispensing(decision, ctx, prescription.patient_id, asked_for()))
     }
 }
 

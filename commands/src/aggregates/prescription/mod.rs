@@ -7,7 +7,7 @@ mod reversing;
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
-use hims_domain::permission::{Create, Read};
+use hims_domain::permission::{Create, Read, Update};
 use hims_domain::prescription::{
     Dispensing, Event, Item, Line, Order, OverriddenAllergies, Prescription, Priority, Status, Written,
 };
@@ -22,6 +22,7 @@ pub use reversing::{ReverseDispensing, ReverseItem};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
+use super::medication_list::{after_cancelling, after_dispensing, after_writing, reads_list};
 use super::medication_lot::check_quantity;
 use super::patient::{check_alive, person, reads_person};
 use super::user::{acting, reads_named};
@@ -96,6 +97,14 @@ described! {
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
+    /// Cancels a prescription, so that nothing more is dispensed. On the patient's medication list, what was not
+    /// dispensed is stopped.
+    pub struct CancelPrescription {
+        /// Which prescription.
+        pub prescription_id: PrescriptionId,
+        /// Why the prescription is cancelled.
+        pub reason: Personal<Reason>,
+    }
 }
 
 steps! {
@@ -118,15 +127,6 @@ steps! {
         }
         moves status from [Status::Ready] to [Status::SentToPharmacy] by Event::ReadyUndone { reason },
         undone by MarkPrescriptionReady;
-
-    /// Cancels a prescription, so that nothing more is dispensed.
-    CancelPrescription = "cancel-prescription" needs Update::PrescriptionStatus
-        with {
-            /// Why the prescription is cancelled.
-            reason: Personal<Reason>,
-        }
-        moves status from [Status::Pending | Status::SentToPharmacy | Status::Ready] to [Status::Cancelled]
-        by Event::Cancelled { reason };
 }
 
 impl Claims for Prescription {
@@ -135,8 +135,8 @@ impl Claims for Prescription {
     }
 
     /// The readers of a prescription are those of its row in the read tables: a prescription that was not sent yet does
-    /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on visits,
-    /// which the prescription does not know.
+    /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on
+    /// visits, which the prescription does not know.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
         let is_read = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients].iter().any(|it| caller.reads(*it))
             || (self.status != Status::Pending && caller.reads(Read::Prescriptions))
@@ -188,7 +188,7 @@ impl Command for WritePrescription {
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
         let reads = Reads::nothing().maybe::<Consultation>(self.consultation_id);
         let reads = reads_person(reads, self.patient_id, found);
-        let reads = reads_named(reads, self.provider_id, found);
+        let reads = reads_list(reads_named(reads, self.provider_id, found), Some(self.patient_id));
         self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
     }
 
@@ -235,7 +235,39 @@ impl Command for WritePrescription {
             notes: self.notes,
             items,
         };
-        Ok(new_units.introduce(Decision::event(Event::Written(written))))
+        let items = written.items.clone();
+        let decision = new_units.introduce(Decision::event(Event::Written(written)));
+        after_writing(decision, ctx, (ctx.id.into(), self.patient_id), &items)
+    }
+}
+
+impl Command for CancelPrescription {
+    const NAME: &'static str = "cancel-prescription";
+    const PERMISSION: Permission = Permission::Update(Update::PrescriptionStatus);
+    type Aggregate = Prescription;
+
+    fn target(&self) -> Target {
+        Target::existing(self.prescription_id)
+    }
+
+    fn follows_on(state: &Prescription) -> bool {
+        matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready)
+    }
+
+    fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
+        reads_list(Reads::nothing(), state.map(|it| it.patient_id))
+    }
+
+    fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
+        let prescription = existing(state)?;
+        match prescription.status {
+            Status::Cancelled => Ok(Decision::nothing()),
+            Status::Pending | Status::SentToPharmacy | Status::Ready => {
+                let decision = Decision::event(Event::Cancelled { reason: self.reason.clone() });
+                Ok(after_cancelling(decision, ctx, prescription, self.reason))
+            }
+            status @ Status::Dispensed => Err(Refused::wrong_status::<Prescription>(status)),
+        }
     }
 }
 
@@ -255,6 +287,7 @@ impl Command for RecordExternalDispensing {
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
         let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
+        let reads = reads_list(reads, state.map(|it| it.patient_id));
         state.into_iter().flat_map(outstanding).fold(reads, allergies::reads)
     }
 
@@ -279,7 +312,8 @@ impl Command for RecordExternalDispensing {
             dispensed_after: it.item.order.quantity,
         };
         let dispensed = outstanding(prescription).map(whole).collect();
-        Ok(Decision::event(Event::Dispensed { dispensed, overrides, completes: true }))
+        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes: true });
+        Ok(after_dispensing(decision, ctx, prescription.patient_id, outstanding(prescription)))
     }
 }
 

@@ -43,7 +43,7 @@ impl Executor {
                 let remembered = self.remember::<C::Aggregate>(*id, planned, appended.first, course.deadline).await;
                 Ok(Attempt::Done(remembered))
             }
-            Err(AppendError::Conflict { stream_id }) if begins(decision, stream_id) => {
+            Err(AppendError::Conflict { stream_id }) if begins(decision, found, stream_id) => {
                 Err(Refused { candidates: vec![stream_id], ..Refused::exists() }.into())
             }
             Err(AppendError::Conflict { .. } | AppendError::GuardFailed) => {
@@ -130,7 +130,7 @@ impl Executor {
                         tracing::warn!(stream = %id, "the snapshot was not stored in time; the next load reads more events");
                     }
                 }
-                self.states.put(append.stream_id, version, state);
+                self.states.put(append.stream_id, version, Some(state));
             }
         }
         outcome
@@ -155,7 +155,8 @@ fn guards(found: &Found, planned: &[Planned]) -> Vec<Guard> {
     versions.map(|(stream_id, version)| Guard::Version { stream_id, version }).chain(owners).collect()
 }
 
-/// Whether a decision begins the given stream, in addition to the command's own stream.
-fn begins<C: crate::Claims>(decision: &Decision<C>, stream_id: Uuid) -> bool {
-    decision.others.iter().any(|it| it.begins() && it.id() == stream_id)
+/// Whether a decision begins the given stream, in addition to the command's own stream, whatever there is. A decision
+/// that looked the stream up decides again when somebody else has begun it.
+fn begins<C: crate::Claims>(decision: &Decision<C>, found: &Found, stream_id: Uuid) -> bool {
+    !found.streams.contains_key(&stream_id) && decision.others.iter().any(|it| it.begins() && it.id() == stream_id)
 }

@@ -10,11 +10,15 @@ use super::{Attempt, Course, Executor, Turn};
 use crate::access::password;
 use crate::machinery::context::{FoundState, new_id};
 use crate::machinery::decision::Planned;
+use crate::machinery::load::load_short;
 use crate::machinery::own_record;
 use crate::machinery::reads::{Loader, Need};
 use crate::{
     Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
 };
+
+/// How many streams are read together at most.
+const TOGETHER: usize = 64;
 
 /// One attempt to carry out a command: what stays the same from loading to appending.
 pub(super) struct Trial<'a, C: Command> {
@@ -45,9 +49,9 @@ impl Executor {
         turn: &mut Turn,
     ) -> Result<Attempt, Failure> {
         let entropy = self.entropy();
-        let (id, loaded) = match command.target() {
-            Target::New(None) => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
-            Target::New(Some(id)) | Target::Existing(id) => (id, self.load(id, fresh).await?),
+        let (id, loaded) = match command.target().id() {
+            None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
+            Some(id) => (id, self.load(id, fresh).await?),
         };
         let found = self.find(command, loaded.state.as_deref(), fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
@@ -113,22 +117,40 @@ impl Executor {
     }
 
     /// Loads the streams that were not found yet. Answers whether there was such a stream. Of the streams that this
-    /// process remembers, one question to the log tells which are still as they are remembered.
+    /// process remembers, one question to the log tells which are still as they are remembered; all others are read
+    /// together, so that many streams cost hardly more time than one.
     async fn load_wanted(
         &self,
         wanted: Vec<(Uuid, Loader, bool)>,
         fresh: bool,
         found: &mut Found,
     ) -> Result<bool, Failure> {
-        let is_asked = |id: &Uuid| fresh && !found.streams.contains_key(id) && self.states.get(*id).is_some();
-        let asked: Vec<_> = wanted.iter().map(|(id, ..)| *id).filter(is_asked).collect();
-        let versions = if asked.is_empty() { HashMap::new() } else { self.store.versions(&asked).await? };
+        let (mut remembered, mut missing) = (HashMap::new(), BTreeSet::new());
+        for (id, ..) in wanted.iter().filter(|(id, ..)| !found.streams.contains_key(id)) {
+            match self.states.get(*id) {
+                Some(state) => drop(remembered.insert(*id, state.version)),
+                None => drop(missing.insert(*id)),
+            }
+        }
+        let mut versions = HashMap::new();
+        if fresh && !remembered.is_empty() {
+            versions = self.store.versions(&remembered.keys().copied().collect::<Vec<_>>()).await?;
+            missing.extend(remembered.iter().filter(|(id, it)| versions.get(id) != Some(it)).map(|(id, _)| *id));
+        }
+        let missing: Vec<_> = missing.into_iter().collect();
+        let mut events = HashMap::new();
+        if missing.len() > 1 {
+            for some in missing.chunks(TOGETHER) {
+                events.extend(load_short(self.store.as_ref(), some).await?);
+            }
+        }
         let mut is_new = false;
         for (id, loader, is_relied_on) in wanted {
-            let need = match versions.get(&id) {
-                Some(version) => Need::At(*version),
-                None if fresh => Need::Fresh,
-                None => Need::Remembered,
+            let need = match (events.remove(&id), versions.get(&id)) {
+                (Some(events), _) => Need::Of(events),
+                (None, Some(version)) => Need::At(*version),
+                (None, None) if fresh => Need::Fresh,
+                (None, None) => Need::Remembered,
             };
             match found.streams.entry(id) {
                 Entry::Occupied(mut known) => known.get_mut().is_relied_on |= is_relied_on,
@@ -161,7 +183,12 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Target::Existing(_) if loaded.state.as_ref().is_none_or(|it| it.is_hidden_from(&request.caller)) => {
             return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
         }
-        Target::New(_) | Target::Existing(_) => {}
+        // A stream of another type has the id.
+        Target::Either(_) if loaded.version > 0 && loaded.state.is_none() => return Ok(Err(Refused::exists())),
+        Target::Either(_) if loaded.state.as_ref().is_some_and(|it| it.is_hidden_from(&request.caller)) => {
+            return Ok(Err(Refused::missing(C::Aggregate::STREAM)));
+        }
+        Target::New(_) | Target::Existing(_) | Target::Either(_) => {}
     }
     if let Err(refused) = own_record::check_existing(*command, *id, loaded.state.as_deref(), found, &request.caller) {
         return Ok(Err(refused));

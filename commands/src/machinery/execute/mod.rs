@@ -27,7 +27,7 @@ use self::backlog::Backlog;
 use self::course::Course;
 use self::turns::{Turn, Turns};
 use super::cache::{Cached, StateCache};
-use super::load::load;
+use super::load::{folded, load};
 use super::reads::Need;
 use super::sight::{Sight, Unlimited};
 use crate::aggregates::user::ChangePassword;
@@ -139,16 +139,26 @@ impl Executor {
 
     /// Loads the state of a stream that is needed.
     pub(crate) async fn load_as<A: Aggregate>(&self, id: Uuid, need: Need) -> Result<Loaded<A>, Failure> {
-        let is_current = |version| need == Need::At(version);
-        if let Some(Cached { version, state }) = self.states.get(id)
-            && (need == Need::Remembered || is_current(version))
-            && let Ok(state) = state.downcast::<A>()
-        {
-            return Ok(Loaded { version, state: Some(state), fresh: is_current(version) });
-        }
-        let loaded = load::<A>(self.store.as_ref(), id).await?;
-        if let Some(state) = &loaded.state {
-            self.states.put(id, loaded.version, Arc::clone(state) as Arc<dyn Any + Send + Sync>);
+        let at = if let Need::At(version) = need { Some(version) } else { None };
+        let loaded = match need {
+            Need::Of(events) => folded((0, None), &events)?,
+            Need::Remembered | Need::Fresh | Need::At(_) => {
+                if let Some(Cached { version, state }) = self.states.get(id)
+                    && (matches!(need, Need::Remembered) || at == Some(version))
+                {
+                    let fresh = at.is_some();
+                    match state.map(Arc::downcast::<A>) {
+                        Some(Ok(state)) => return Ok(Loaded { version, state: Some(state), fresh }),
+                        None => return Ok(Loaded { version, state: None, fresh }),
+                        Some(Err(_)) => {}
+                    }
+                }
+                load::<A>(self.store.as_ref(), id).await?
+            }
+        };
+        if loaded.state.is_some() || loaded.version == 0 {
+            let state = loaded.state.clone().map(|state| state as Arc<dyn Any + Send + Sync>);
+            self.states.put(id, loaded.version, state);
         }
         Ok(loaded)
     }
@@ -169,10 +179,7 @@ impl Executor {
                 command: C::NAME.to_owned(),
                 code: refused.code.to_owned(),
                 stream_type: C::Aggregate::STREAM.to_owned(),
-                stream_id: match command.target() {
-                    Target::Existing(id) | Target::New(Some(id)) => id,
-                    Target::New(None) => Uuid::nil(),
-                },
+                stream_id: command.target().id().unwrap_or_default(),
             };
             let patient = timeout_at(deadline + LAST, self.patient_of(&command)).await.unwrap_or_default();
             self.record_attempt(C::NAME, &request, &refusal, patient, Some(deadline)).await;
@@ -299,7 +306,7 @@ impl Executor {
         let caller = &request.caller;
         let may = caller.may(C::PERMISSION);
         let is_own = async || match command.target() {
-            Target::Existing(id) => {
+            Target::Existing(id) | Target::Either(id) => {
                 let loaded = self.load::<C::Aggregate>(id, true).await?;
                 Ok::<_, Failure>(command.is_own(loaded.state.as_deref(), caller))
             }

@@ -15,8 +15,9 @@ impl Executor {
     /// The patient whom a command concerns: the subject of the command's stream, or a patient whom the command reads.
     pub(super) async fn patient_of<C: Command>(&self, command: &C) -> Option<Subject> {
         let is_patient = |subject: &Subject| matches!(subject, Subject::Patient(_));
-        if let Target::Existing(id) = command.target() {
-            let state = self.load::<C::Aggregate>(id, false).await.ok()?.state?;
+        if let Target::Existing(id) | Target::Either(id) = command.target()
+            && let Some(state) = self.load::<C::Aggregate>(id, false).await.ok()?.state
+        {
             return state.subject(id).filter(is_patient);
         }
         for (id, _) in command.reads(None, &Found::default()).streams {

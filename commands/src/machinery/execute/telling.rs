@@ -14,7 +14,7 @@ impl Executor {
     /// Refuses a request that compares the record with something that the caller may not read: with a version, or with
     /// values of fields. Otherwise, the answer would tell whether the caller has guessed them.
     pub(super) async fn allow_to_compare<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
-        let Target::Existing(id) = command.target() else { return Ok(()) };
+        let (Target::Existing(id) | Target::Either(id)) = command.target() else { return Ok(()) };
         if !request.withheld.is_empty() && !is_about(id, &request.caller) {
             let detail =
                 "the caller's roles do not include reading the fields in errors of other people; leave them out";
@@ -33,13 +33,15 @@ impl Executor {
 
     /// Whether the caller may read the record to which the command applies. A new record is the caller's own.
     pub(super) async fn sees<C: Command>(&self, command: &C, request: &Request) -> Result<bool, Failure> {
-        match command.target() {
-            Target::Existing(id) if !request.caller.is_system => {
-                let seen = self.sight.seen(&request.caller, Some(C::Aggregate::STREAM), &[id]).await?;
-                Ok(seen.contains(&id))
-            }
-            Target::Existing(_) | Target::New(_) => Ok(true),
+        let id = match command.target() {
+            Target::New(_) => return Ok(true),
+            Target::Either(id) if self.load::<C::Aggregate>(id, false).await?.version == 0 => return Ok(true),
+            Target::Existing(id) | Target::Either(id) => id,
+        };
+        if request.caller.is_system {
+            return Ok(true);
         }
+        Ok(self.sight.seen(&request.caller, Some(C::Aggregate::STREAM), &[id]).await?.contains(&id))
     }
 
     /// The refusal as the caller may be told.

@@ -26,6 +26,7 @@ use crate::machinery::table::{delete, fetch, insert, replace};
 /// | [`change_row`](Self::change_row) | changes another row of the stream, such as an item |
 /// | [`change_children`](Self::change_children) | changes every child of a row |
 /// | [`replace`](Self::replace) | replaces all children of a row |
+/// | [`change_list`](Self::change_list) | changes, adds and removes children of a row, seen as a list |
 /// | [`remove`](Self::remove) | deletes a row |
 /// | [`change_foreign`](Self::change_foreign) | changes a row of another stream |
 ///
@@ -41,11 +42,15 @@ type ChangeOnce<'e, R> = Box<dyn FnOnce(&mut R) + Send + 'e>;
 /// A closure that changes each of several rows.
 type ChangeEach<'e, R> = Box<dyn Fn(&mut R) + Send + 'e>;
 
+/// A closure that changes a list of rows.
+type ChangeList<'e, R> = Box<dyn FnOnce(&mut Vec<R>) + Send + 'e>;
+
 /// A change to a table. Without stamps (`None`), a changed row keeps the stamps that it has.
 enum Change<'e, R> {
     Insert(Box<R>),
     One(Uuid, Option<Stamps>, ChangeOnce<'e, R>),
     Children(Uuid, Stamps, ChangeEach<'e, R>),
+    List(Uuid, Stamps, ChangeList<'e, R>),
     Replace(Uuid, Vec<R>),
     Remove(Uuid),
 }
@@ -120,6 +125,17 @@ impl<'e, R: Row> Changes<'e, R> {
         self.add(Change::Replace(parent, rows));
     }
 
+    /// Changes the children of a row as a list: the closure changes, adds and removes rows. A child that the change
+    /// leaves as it was keeps its stamps.
+    pub(crate) fn change_list<E>(
+        &mut self,
+        event: &Projected<'_, E>,
+        parent: Uuid,
+        change: impl FnOnce(&mut Vec<R>) + Send + 'e,
+    ) {
+        self.add(Change::List(parent, event.stamps(), Box::new(change)));
+    }
+
     /// Deletes a row, which must exist.
     pub(crate) fn remove(&mut self, id: impl Into<Uuid>) {
         self.add(Change::Remove(id.into()));
@@ -167,7 +183,7 @@ impl<'e, R: Row> Changes<'e, R> {
                         keys.insert(*id);
                     }
                 }
-                Change::Children(parent, ..) => drop(parents.insert(*parent)),
+                Change::Children(parent, ..) | Change::List(parent, ..) => drop(parents.insert(*parent)),
                 Change::Replace(parent, children) => {
                     parents.insert(*parent);
                     made.extend(children.iter().map(Row::id));
@@ -212,6 +228,24 @@ impl<'e, R: Row> Changes<'e, R> {
                         if rows.get(row.id()).is_none_or(|it| !row.shown(Some(it)).is_empty()) {
                             differs(rows.get(row.id()), Some(&row));
                             rows.put(row);
+                        }
+                    }
+                }
+                Change::List(parent, stamps, change) => {
+                    let before = rows.children_of(parent);
+                    let mut list: Vec<R> = before.iter().filter_map(|id| rows.get(*id).cloned()).collect();
+                    change(&mut list);
+                    let kept: HashSet<Uuid> = list.iter().map(Row::id).collect();
+                    for id in before.into_iter().filter(|it| !kept.contains(it)) {
+                        differs(rows.remove(id).as_ref(), None);
+                    }
+                    for row in list {
+                        let (id, stamps) = (row.id(), |before: &R, after: &R| (before != after).then_some(stamps));
+                        if rows.get(id).is_none() {
+                            differs(None, Some(&row));
+                            rows.insert(row);
+                        } else if let Some((before, after)) = rows.change(id, |it| *it = row, stamps) {
+                            differs(Some(&before), Some(after));
                         }
                     }
                 }

@@ -120,6 +120,25 @@ fn a_child_that_moves_to_another_parent_is_a_child_of_that() {
 }
 
 #[test]
+fn a_list_of_children_loses_keeps_changes_and_gains_rows() {
+    let table = vec![line(10, "goes", 1), line(11, "stays", 1), line(12, "changes", 1)];
+    let mut changes = Changes::default();
+    changes.add(Change::List(
+        LISTS[0],
+        stamps(2),
+        Box::new(|list: &mut Vec<LineRow>| {
+            list.retain(|it| it.text != "goes");
+            list.iter_mut().filter(|it| it.text == "changes").for_each(|it| "changed".clone_into(&mut it.text));
+            list.push(line(13, "comes", 2));
+        }),
+    ));
+    assert_eq!(changes.needs(), (vec![], vec![LISTS[0]]));
+    let (written, differences) = write(table, changes).expect("every row is there");
+    assert_eq!(written, (vec![id(10)], vec![line(13, "comes", 2)], vec![changed_line(12, "changed", 1, 2)]));
+    assert_eq!(differences.iter().filter(|it| !it.old.is_empty() || !it.new.is_empty()).count(), 3);
+}
+
+#[test]
 fn replaced_children_go_stay_change_and_come() {
     let table = vec![line(10, "goes", 1), line(11, "stays", 1), line(12, "changes", 1)];
     let mut changes = Changes::default();

@@ -170,3 +170,30 @@ fn a_walk_in_keeps_the_rules_of_a_booking() {
         .when(walk_in(json!({})))
         .then_field("not-entitled", "/provider_id");
 }
+
+/// The patient of the appointment, who has no permission of staff.
+fn oneself() -> crate::Caller {
+    crate::Caller { patient_id: Some(PATIENT), ..crate::testing::world::somebody("patient") }
+}
+
+#[test]
+fn patients_confirm_and_cancel_what_is_their_own() {
+    let appointment = hims_domain::fold::<Appointment>(&[scheduled()]).unwrap();
+    let stranger = crate::Caller { patient_id: Some(OTHER_PATIENT), ..oneself() };
+    for (caller, is_own) in [(oneself(), true), (stranger, false)] {
+        assert_eq!(confirm().is_own(Some(&appointment), &caller), is_own);
+        assert_eq!(cancel().is_own(Some(&appointment), &caller), is_own);
+    }
+    assert!(!confirm().is_own(None, &oneself()) && !cancel().is_own(None, &oneself()));
+    given([scheduled()]).by(oneself()).when(confirm()).then([Event::Confirmed]);
+}
+
+#[test]
+fn a_patient_cancels_until_a_day_before_and_the_desk_whenever() {
+    for (when, code) in [("2026-11-22T12:00:00Z", None), ("2026-11-22T12:00:01Z", Some("too-late"))] {
+        assert_eq!(given([scheduled()]).at(at(when)).by(oneself()).when(cancel()).code(), code, "{when}");
+        let desk = crate::testing::world::somebody("receptionist");
+        assert_eq!(given([scheduled()]).at(at(when)).by(desk).when(cancel()).code(), None, "{when}");
+    }
+    given([scheduled(), cancelled()]).at(noon().starts_at).by(oneself()).when(cancel()).then_nothing();
+}

@@ -1,5 +1,6 @@
 mod arrival;
 mod hidden;
+mod hours;
 mod rescheduling;
 
 use hims_domain::appointment::{Priority, Scheduled, Slot};
@@ -53,6 +54,8 @@ fn scheduled_in(department_id: Option<DepartmentId>, time_zone: &str) -> Event {
         reason_for_visit: None,
         special_instructions: None,
         insurance_verified: false,
+        outside_hours: false,
+        series: None,
     })
 }
 
@@ -71,7 +74,7 @@ fn rescheduled_to(provider_id: UserId, room_id: RoomId) -> Event {
 
 fn moved_to(slot: Slot, provider_id: UserId, room_id: Option<RoomId>) -> Event {
     let (department_id, time_zone) = (Some(DEPARTMENT), "America/New_York".into());
-    Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone }
+    Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours: false }
 }
 
 fn checked_in() -> Event {

@@ -74,6 +74,8 @@ fn appointment(then: impl IntoIterator<Item = appointment::Event>) -> Vec<appoin
         reason_for_visit: None,
         special_instructions: None,
         insurance_verified: false,
+        outside_hours: false,
+        series: None,
     });
     std::iter::once(scheduled).chain(then).collect()
 }

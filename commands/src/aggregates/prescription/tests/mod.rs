@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use hims_domain::medication_list::{self, MedicationList, entry_of, list_of};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::prescription::Reversed;
 use hims_domain::user::User;
@@ -8,17 +9,18 @@ use rust_decimal::dec;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::machinery::scopes::{LOTS_OF_MEDICATION, PRESCRIPTION_NUMBER};
+use crate::machinery::scopes::{LOTS_OF_MEDICATION, MEDICATION_ENTRY, PRESCRIPTION_NUMBER};
 use crate::testing::samples::{
     CONSULTATION, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION,
     added_medication, ask, created, received, received_with, registered, said, with,
 };
 use crate::testing::world::somebody;
-use crate::testing::{ASKING, Given, Then, at, given, takes};
+use crate::testing::{ASKING, Given, Then, at, given, of, takes};
 use crate::{Caller, consultation};
 
 mod alerts;
 mod dispensing;
+mod list;
 mod merged;
 mod reversing;
 mod stock;
@@ -194,7 +196,9 @@ fn a_prescription_takes_the_number_that_is_issued() {
     assert_ne!(it.items[0].id, it.items[1].id);
     assert_eq!(it.items[0].order, ask(order()));
     let number = it.number.clone();
-    then.then_claims([takes(PRESCRIPTION_NUMBER, number)]);
+    let entry = |nth: usize| of(list_of(PATIENT), takes(MEDICATION_ENTRY, entry_of(it.items[nth].id)));
+    let entries = [entry(0), entry(1)];
+    then.then_claims([takes(PRESCRIPTION_NUMBER, number)].into_iter().chain(entries));
 }
 
 #[test]

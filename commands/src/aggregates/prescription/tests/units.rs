@@ -9,7 +9,7 @@ fn asked() -> Given<Prescription> {
 #[test]
 fn a_known_unit_is_taken_in_any_words() {
     for unit in ["tablet", "Tablets", "TAB"] {
-        let then = asked().when(write_order(json!({"quantity_unit": unit}))).then_nothing_else();
+        let then = asked().when(write_order(json!({"quantity_unit": unit}))).then_also::<Medication>(MEDICATION, []);
         let Event::Written(written) = then.then_event() else { panic!("written") };
         assert_eq!(written.items[0].order.quantity_unit.as_str(), "tablet");
     }
@@ -49,5 +49,5 @@ fn no_unit_is_known_of_a_product_without_lots_and_orders() {
 #[test]
 fn an_import_is_not_asked_back_and_makes_no_unit_known() {
     let then = given_prescription([]).when(write_order(json!({"quantity_unit": "course"})));
-    assert_eq!(then.then_nothing_else().events().len(), 1);
+    assert_eq!(then.then_also::<Medication>(MEDICATION, []).events().len(), 1);
 }

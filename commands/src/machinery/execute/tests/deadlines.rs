@@ -66,6 +66,11 @@ impl EventStore for Pausable {
         self.log.load(stream_id, after, limit).await
     }
 
+    async fn load_all(&self, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError> {
+        self.answers().await;
+        self.log.load_all(streams, limit).await
+    }
+
     async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
         self.answers().await;
         self.log.versions(streams).await

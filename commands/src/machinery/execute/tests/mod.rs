@@ -21,6 +21,7 @@ use crate::department::{ChangeDepartment, CloseDepartment, OpenDepartment};
 use crate::medication_lot::{AdjustMedicationLot, ReceiveMedicationLot};
 use crate::patient::{ChangePatientDemographics, RegisterPatient};
 use crate::prescription::DispensePrescription;
+use crate::provider_schedule::AddProviderLeave;
 use crate::room::SuspendRoom;
 use crate::testing::samples::{
     APPOINTMENT, DEPARTMENT, DOCTOR, LATER_LOT, LOT, MEDICATION, OTHER_PATIENT, PATIENT, ROOM, added_medication,

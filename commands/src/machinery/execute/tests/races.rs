@@ -5,12 +5,14 @@ use std::future::Future;
 use futures::future::join_all;
 
 use hims_domain::ConsultationId;
+use hims_domain::medication_list::{MedicationList, list_of};
 use hims_domain::patient::Event;
 use hims_event_store::Append;
 
 use super::*;
 use crate::consultation::StartConsultation;
 use crate::machinery::decision::plan;
+use crate::prescription::WritePrescription;
 
 const CALLERS: u128 = 16;
 
@@ -234,4 +236,18 @@ async fn whoever_is_always_overtaken_gives_up() {
     let outcome = slow.execute(close, Request::of(Caller::system("test"))).await;
     assert_eq!(refused(outcome).code, "version-conflict");
     assert_eq!(world.count("department.closed").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_callers_begin_one_medication_list() {
+    let world = Arc::new(hospital().await);
+    let outcomes = race(|nth| {
+        let world = Arc::clone(&world);
+        let item = json!({"medication_id": MEDICATION, "quantity": "10", "quantity_unit": "tablet"});
+        let body = json!({"id": id::<PrescriptionId>(400 + nth), "patient_id": PATIENT, "provider_id": DOCTOR, "items": [item]});
+        async move { world.execute(ask::<WritePrescription>(body)).await }
+    });
+    assert!(outcomes.await.iter().all(Result::is_ok));
+    let list = world.state::<MedicationList>(list_of(PATIENT)).await;
+    assert_eq!(list.entries.len(), 16);
 }

@@ -163,3 +163,20 @@ async fn nothing_personal_stands_in_the_log() {
     }
     assert!(stored.contains("$sealed"));
 }
+
+#[tokio::test]
+async fn a_stream_that_another_node_begins_is_not_taken_for_absent() {
+    let (world, leave) = (hospital().await, Uuid::from_u128(0x51));
+    world.done(schedule(json!({}))).await;
+    // This node remembers now that the doctor has no schedule. Another node records that the doctor is away.
+    let away = json!({"provider_id": DOCTOR, "leave_id": leave, "kind": "sick", "from": "2026-11-24T00:00:00Z",
+                      "until": "2026-11-25T00:00:00Z"});
+    let other = world.another_node();
+    let request = || Request::of(Caller::system("test"));
+    other.execute(ask::<AddProviderLeave>(away.clone()), request()).await.unwrap();
+    let tomorrow = json!({"id": id::<AppointmentId>(0x77), "starts_at": "2026-11-24T12:00:00Z"});
+    assert_eq!(refused(world.execute(schedule(tomorrow)).await).code, "on-leave");
+    // Whoever takes the schedule for absent goes on with it all the same.
+    let again = with(away, json!({"leave_id": id::<Uuid>(0x52)}));
+    assert_eq!(world.done(ask::<AddProviderLeave>(again)).await.version, 2);
+}

@@ -1,0 +1,124 @@
+//! What follows for the list from writing, dispensing and cancelling a prescription, in the same append.
+
+use std::collections::BTreeSet;
+
+use chrono::{Days, NaiveDate};
+use hims_domain::medication::Medication;
+use hims_domain::medication_list::{Dispensed, Event, MedicationList, Prescribed, Status, Taken, entry_of, list_of};
+use hims_domain::prescription::{Item, Line, Order, Prescription};
+use hims_domain::values::{Reason, Text};
+use hims_domain::{PatientId, Personal, PrescriptionId};
+
+use super::Refusal;
+use crate::{Context, Decision, Reads, Refused, refuse};
+
+/// Also looks up the list of a patient.
+pub(crate) fn reads_list(reads: Reads, patient_id: Option<PatientId>) -> Reads {
+    reads.maybe::<MedicationList>(patient_id.map(list_of))
+}
+
+/// The dose of an order in words, such as `1 tablet`.
+fn dose(order: &Order) -> Option<Personal<Text<50>>> {
+    let quantity = order.dose_quantity?.normalize();
+    let dose = match &order.dose_unit {
+        Some(unit) => format!("{quantity} {unit}"),
+        None => quantity.to_string(),
+    };
+    Some(Personal::Known(Text(dose)))
+}
+
+/// Adds the entries of a new prescription to the patient's list.
+///
+/// What a part of the system writes was prescribed elsewhere long ago: the patient takes it since then.
+pub(crate) fn after_writing(
+    decision: Decision<Prescription>,
+    ctx: &Context<'_>,
+    (prescription_id, patient_id): (PrescriptionId, PatientId),
+    items: &[Item],
+) -> Result<Decision<Prescription>, Refused> {
+    let (status, start_date) =
+        if ctx.caller.is_system { (Status::Active, Some(ctx.today())) } else { (Status::Intended, None) };
+    let mut entries = Vec::with_capacity(items.len());
+    for item in items {
+        let order = &item.order;
+        let details = &ctx.named::<Medication>(order.medication_id, "/items")?.details;
+        let taken = Taken {
+            medication_id: Some(order.medication_id),
+            medication_name: None,
+            rxnorm_code: details.rxnorm_code.clone(),
+            ingredients: Some(&details.ingredients).filter(|it| !it.is_empty()).cloned(),
+            dose: dose(order),
+            route: order.route.clone(),
+            frequency: order.frequency.clone(),
+            start_date,
+            end_date: None,
+        };
+        entries.push(Prescribed { entry_id: entry_of(item.id), item_id: item.id, taken, status });
+    }
+    let event = Event::Prescribed { patient_id, prescription_id, entries };
+    Ok(decision.begin_or_also::<MedicationList>(list_of(patient_id), event, ctx.found))
+}
+
+/// The last day on which what is dispensed on a day is taken, if the order says for how long.
+fn end_of(order: &Order, day: NaiveDate) -> Option<NaiveDate> {
+    let days = u64::try_from(order.duration_days?).ok()?;
+    day.checked_add_days(Days::new(days))
+}
+
+/// Refuses lines whose medication somebody has stopped, put on hold or marked as entered in error.
+pub(crate) fn check_dispensable<'l>(
+    ctx: &Context<'_>,
+    patient_id: PatientId,
+    mut lines: impl Iterator<Item = &'l Line>,
+) -> Result<(), Refused> {
+    let Some(list) = ctx.found.get::<MedicationList>(list_of(patient_id)) else { return Ok(()) };
+    let is_not_taken = |line: &Line| {
+        let entry = list.entries.get(&entry_of(line.item.id));
+        entry.is_some_and(|it| matches!(it.status, Status::Stopped | Status::OnHold | Status::EnteredInError))
+    };
+    if lines.any(is_not_taken) { refuse(Refusal::NotTaken) } else { Ok(()) }
+}
+
+/// The patient takes what is dispensed, from today. What a part of the system says was dispensed elsewhere is over.
+pub(crate) fn after_dispensing<'l>(
+    decision: Decision<Prescription>,
+    ctx: &Context<'_>,
+    patient_id: PatientId,
+    lines: impl Iterator<Item = &'l Line>,
+) -> Decision<Prescription> {
+    let id = list_of(patient_id);
+    let Some(list) = ctx.found.get::<MedicationList>(id) else { return decision };
+    let today = ctx.today();
+    let entries: Vec<_> = lines
+        .filter_map(|line| {
+            let (entry_id, order) = (entry_of(line.item.id), &line.item.order);
+            let entry = list.entries.get(&entry_id)?;
+            let start_date = entry.taken.start_date.unwrap_or(today);
+            Some(Dispensed { entry_id, start_date, end_date: end_of(order, today) })
+        })
+        .collect();
+    if entries.is_empty() {
+        return decision;
+    }
+    let over: BTreeSet<_> = entries.iter().map(|it| it.entry_id).filter(|_| ctx.caller.is_system).collect();
+    let decision = decision.also::<MedicationList>(id, Event::Dispensed { entries });
+    if over.is_empty() { decision } else { decision.also::<MedicationList>(id, Event::Completed { entries: over }) }
+}
+
+/// The patient does not take the medications of a cancelled prescription of which nothing was dispensed.
+pub(crate) fn after_cancelling(
+    decision: Decision<Prescription>,
+    ctx: &Context<'_>,
+    prescription: &Prescription,
+    reason: Personal<Reason>,
+) -> Decision<Prescription> {
+    let id = list_of(prescription.patient_id);
+    let Some(list) = ctx.found.get::<MedicationList>(id) else { return decision };
+    let untouched = prescription.lines.iter().filter(|it| it.quantity_dispensed.is_zero());
+    let is_open = |it: &_| list.entries.get(it).is_some_and(|entry| entry.status.is_open());
+    let entries: BTreeSet<_> = untouched.map(|it| entry_of(it.item.id)).filter(is_open).collect();
+    if entries.is_empty() {
+        return decision;
+    }
+    decision.also::<MedicationList>(id, Event::PrescriptionCancelled { entries, reason })
+}
