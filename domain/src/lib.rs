@@ -7,7 +7,6 @@ mod aggregate;
 mod allergen;
 mod derived;
 mod described;
-mod emergency_contacts;
 mod event;
 mod ids;
 pub mod instant;

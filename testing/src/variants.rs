@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_enum_tells_the_names_under_which_its_variants_are_stored() {
-        assert_eq!(variants::<hims_domain::department::Event>(), ["opened", "changed", "closed"]);
+        assert_eq!(variants::<hims_domain::department::Event>(), ["opened", "changed", "closed", "reopened"]);
         assert!(event_types().contains("medication_lot.received"));
     }
 

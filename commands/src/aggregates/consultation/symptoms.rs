@@ -3,12 +3,13 @@
 use hims_domain::consultation::{Consultation, Event, RecordStatus, Symptom, SymptomRecorded};
 use hims_domain::permission::Create;
 use hims_domain::values::Reason;
-use hims_domain::{ConsultationId, Personal, SymptomId, described};
+use hims_domain::{ConsultationId, Personal, SymptomId, UserId, described};
 
 use super::{Refusal, unsigned};
 use crate::machinery::coding::coded;
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Permission, Refused, Target, refuse};
+use crate::user::{acting, reads_named};
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
     /// Records a symptom that the patient has, or was asked about and does not have.
@@ -20,6 +21,8 @@ described! {
         /// The symptom.
         #[serde(flatten)]
         pub symptom: Symptom,
+        /// The user who asked for the symptom; the caller if left out.
+        pub recorded_by: Option<UserId>,
     }
 
     /// Marks a symptom as entered in error.
@@ -59,6 +62,10 @@ impl Command for RecordSymptom {
         Target::existing(self.consultation_id)
     }
 
+    fn reads(&self, _: Option<&Consultation>, found: &Found) -> Reads {
+        reads_named(Reads::nothing(), self.recorded_by, found)
+    }
+
     fn follows_on(state: &Consultation) -> bool {
         unsigned(Some(state)).is_ok()
     }
@@ -72,7 +79,7 @@ impl Command for RecordSymptom {
         Ok(Decision::event(Event::SymptomRecorded(Box::new(SymptomRecorded {
             symptom_id,
             patient_id: consultation.patient_id,
-            recorded_by: ctx.user(None, "")?,
+            recorded_by: acting(ctx, self.recorded_by, "/recorded_by", consultation.patient_id, Self::PERMISSION)?,
             recorded_at: ctx.now,
             symptom: checked(self.symptom, ctx)?,
         }))))

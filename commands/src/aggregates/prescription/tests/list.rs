@@ -100,7 +100,7 @@ fn what_somebody_stopped_is_not_dispensed() {
 
 #[test]
 fn what_another_pharmacy_dispensed_is_taken_whatever_was_said_before() {
-    let given = listed(at_the_counter([written()]), [stopped()]);
+    let given = listed(at_the_counter([written(), Event::SentToPharmacy]), [stopped()]);
     given
         .by(somebody("pharmacist"))
         .when(dispense_elsewhere())
@@ -132,5 +132,8 @@ fn what_was_not_dispensed_ends_with_its_prescription() {
     listed(at_the_counter([both()]), [stopped()])
         .when(cancel())
         .then_also::<MedicationList>(list_of(PATIENT), [ended(&[OTHER_ITEM])]);
-    listed(at_the_counter([written()]), [stopped()]).when(cancel()).then([cancelled()]).then_nothing_else();
+    listed(at_the_counter([written(), Event::SentToPharmacy]), [stopped()])
+        .when(cancel())
+        .then([cancelled()])
+        .then_nothing_else();
 }

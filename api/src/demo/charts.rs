@@ -1,0 +1,80 @@
+//! What the demo's patients had, what they take, and whom to call.
+
+use hims_commands::medical_history::RecordMedicalHistory;
+use hims_commands::medication_list::AddPatientMedication;
+use hims_commands::patient::AddEmergencyContact;
+use serde_json::json;
+
+use super::{MEDICATION, PATIENT, USER, id};
+use crate::{Hospital, HospitalError};
+
+const CONTACT: u16 = 9;
+const HISTORY: u16 = 10;
+const TAKEN: u16 = 11;
+
+/// The emergency contacts: number of the patient, name, relationship, last digits of the phone number.
+const CONTACTS: [(u128, &str, &str, &str); 4] = [
+    (1, "Mateo Reyes", "husband", "01"),
+    (1, "Lucía Reyes", "mother", "02"),
+    (5, "Chidi Nwosu", "father", "03"),
+    (8, "Inês Silva", "daughter", "04"),
+];
+
+/// The medical history: number of the patient, type, description, system of the code, code, day or year of the onset.
+const HISTORY_ENTRIES: [(u128, &str, &str, &str, &str, &str); 5] = [
+    (1, "immunization", "Influenza, seasonal, injectable", "http://hl7.org/fhir/sid/cvx", "141", "2025-10-14"),
+    (3, "condition", "Type 2 diabetes mellitus", "http://hl7.org/fhir/sid/icd-10-cm", "E11.9", "2009"),
+    (4, "surgery", "Appendectomy", "http://snomed.info/sct", "80146002", "1961"),
+    (4, "social", "Ex-smoker", "http://snomed.info/sct", "8517006", "1999"),
+    (8, "family", "Myocardial infarction", "http://snomed.info/sct", "22298006", "1970"),
+];
+
+/// What patients take that was not prescribed here: number of the patient, medication, dose, who told of it.
+const TAKEN_ELSEWHERE: [(u128, Named, &str, &str); 3] = [
+    (3, Named::InWords("Metformin 500 mg oral tablet"), "500 mg", "external"),
+    (4, Named::InCatalogue(4), "20 mg", "external"),
+    (8, Named::InWords("Fish oil"), "1 capsule", "otc"),
+];
+
+/// How a medication is named.
+#[derive(Clone, Copy)]
+enum Named {
+    /// By its name.
+    InWords(&'static str),
+    /// By its number in the catalogue of the demo.
+    InCatalogue(u128),
+}
+
+impl Hospital {
+    /// Records whom to call, what patients had, and what they take.
+    pub(super) async fn charts(&self) -> Result<(), HospitalError> {
+        for (number, (patient, name, relationship, phone)) in (1..).zip(CONTACTS) {
+            self.demo::<AddEmergencyContact>(json!({
+                "patient_id": id(PATIENT, patient), "contact_id": id(CONTACT, number), "name": name,
+                "relationship": relationship, "phone_primary": format!("+121255503{phone}"),
+            }))
+            .await?;
+        }
+        for (number, (patient, kind, description, system, code, onset)) in (1..).zip(HISTORY_ENTRIES) {
+            self.demo::<RecordMedicalHistory>(json!({
+                "id": id(HISTORY, number), "patient_id": id(PATIENT, patient), "history_type": kind,
+                "description": description, "code_system": system, "code": code, "onset_date": onset,
+                "family_relationship": (kind == "family").then_some("father"), "source": "patient",
+                "recorded_by": id(USER, 2),
+            }))
+            .await?;
+        }
+        for (number, (patient, named, dose, source)) in (1..).zip(TAKEN_ELSEWHERE) {
+            let (name, medication_id) = match named {
+                Named::InWords(name) => (Some(name), None),
+                Named::InCatalogue(number) => (None, Some(id(MEDICATION, number))),
+            };
+            self.demo::<AddPatientMedication>(json!({
+                "patient_id": id(PATIENT, patient), "entry_id": id(TAKEN, number), "medication_name": name,
+                "medication_id": medication_id, "dose": dose, "source": source,
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+}
