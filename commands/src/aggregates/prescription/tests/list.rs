@@ -100,7 +100,7 @@ fn what_somebody_stopped_is_not_dispensed() {
 
 #[test]
 fn what_another_pharmacy_dispensed_is_taken_whatever_was_said_before() {
-    let given = listed(at_the_counter([written()]), [stopped()]);
+    let given = listed(at_the_counter([written(), Event::SentToPharmacy]), [stopped()]);
     given
         .by(somebody("pharmacist"))
         .when(dispense_elsewhere())

@@ -88,7 +88,7 @@ fn what_follows_is_named_for_every_status() {
         assert_eq!(follow(over), [""; 0], "{over}");
     }
     let follow = |status| Registry::following(&with_status("received", |it: &mut MedicationLot| it.status = status));
-    assert_eq!(follow(medication_lot::Status::Recalled), [""; 0]);
+    assert_eq!(follow(medication_lot::Status::Recalled), ["revoke-medication-lot-recall"]);
     let quarantined = ["recall-medication-lot", "release-medication-lot"];
     assert_eq!(follow(medication_lot::Status::Quarantined), quarantined);
 }
