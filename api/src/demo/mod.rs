@@ -2,28 +2,23 @@
 
 mod charts;
 mod insurance;
+mod scheduling;
 mod visits;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, Utc, Weekday};
-use chrono_tz::America::New_York;
-use hims_commands::appointment::ScheduleAppointment;
-use hims_commands::appointment_note::AddAppointmentNote;
-use hims_commands::appointment_series::ScheduleAppointmentSeries;
+use chrono::Days;
 use hims_commands::department::OpenDepartment;
 use hims_commands::medication::AddMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;
 use hims_commands::patient::{MergePatients, RecordAllergy, RegisterPatient};
-use hims_commands::provider_schedule::{AddProviderLeave, SetProviderHours, SetScheduleException};
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser, LinkUserToPatient};
 use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, role_id};
+use hims_domain::Aggregate as _;
 use hims_domain::appointment::Appointment;
 use hims_domain::patient::Patient;
 use hims_domain::role::Role;
-use hims_domain::wall_clock::{Bound, instant_of};
-use hims_domain::{Aggregate as _, UserId};
 use hims_event_store::{Actor, Recorded};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -88,6 +83,145 @@ const DUPLICATE: u128 = 9;
 const LAST_APPOINTMENT: u128 = 4;
 
 impl Hospital {
+    /// Fills an empty log with the made-up hospital. Does nothing if the log holds the complete demo already.
+    ///
+    /// # Errors
+    /// When the log holds events of another hospital, or does not answer.
+    pub async fn fill_with_demo(&self) -> Result<(), HospitalError> {
+        if self.executor.load::<Appointment>(id(APPOINTMENT, LAST_APPOINTMENT), true).await?.version > 0 {
+            return Ok(());
+        }
+        // An interrupted demo is completed. A log that holds any other event is left as it is.
+        let begun = self.store.read(0, 1_000).await?;
+        let is_ours = |event: &Recorded| {
+            event.circumstances().is_ok_and(|circumstances| match circumstances.actor {
+                Actor::System { name } => name == "demo" || (name == "set-up" && event.stream_type == Role::STREAM),
+                Actor::User { .. } => false,
+            })
+        };
+        if !begun.iter().all(is_ours) {
+            return Err(HospitalError::NotEmpty);
+        }
+        self.define_roles().await?;
+        self.places().await?;
+        self.staff().await?;
+        self.patients().await?;
+        self.merged().await?;
+        self.insurance().await?;
+        self.pharmacy().await?;
+        self.charts().await?;
+        self.visits().await?;
+        self.schedules().await?;
+        self.appointments().await
+    }
+
+    /// Carries out a command, given as its request body.
+    async fn demo<C: Command>(&self, body: Value) -> Result<(), HospitalError> {
+        let command: C = serde_json::from_value(body).map_err(|error| {
+            hims_event_store::StoreError::Unavailable(format!("the demo's command {} is malformed: {error}", C::NAME))
+        })?;
+        self.once(command).await
+    }
+
+    /// Carries out a command. The refusal of a command that an earlier run carried out already is no error.
+    async fn once<C: Command>(&self, command: C) -> Result<(), HospitalError> {
+        match self.executor.execute_unless_refused(command, Request::of(Caller::system("demo"))).await {
+            Ok(_) | Err(Failure::Refused(Refused { code: "already-exists" | "double-booking", .. })) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn places(&self) -> Result<(), HospitalError> {
+        for (number, code, name) in [(1, "MED", "Internal medicine"), (2, "PHA", "Pharmacy"), (3, "LAB", "Laboratory")]
+        {
+            self.demo::<OpenDepartment>(json!({
+                "id": id(DEPARTMENT, number), "code": code, "name": name, "time_zone": "America/New_York",
+                "phone": format!("+1212555010{number}"),
+            }))
+            .await?;
+        }
+        for (number, department, room, kind) in [(1, 1, "101", "exam"), (2, 1, "102", "exam"), (3, 2, "P1", "pharmacy")]
+        {
+            self.demo::<AddRoom>(json!({
+                "id": id(ROOM, number), "department_id": id(DEPARTMENT, department), "room_number": room,
+                "room_type": kind,
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn staff(&self) -> Result<(), HospitalError> {
+        let created = STAFF.iter().map(|(number, login, role, first, last)| {
+            let command = serde_json::from_value::<CreateUser>(json!({
+                "id": id(USER, *number), "email": format!("{login}@demo.hims"), "first_name": first,
+                "last_name": last, "role_id": role_id(role), "password": NewPassword::new(PASSWORD),
+            }));
+            async move {
+                let command = command.map_err(|error| {
+                    hims_event_store::StoreError::Unavailable(format!("the demo's staff is malformed: {error}"))
+                })?;
+                self.once(command).await
+            }
+        });
+        // The users are created one after the other, so that the log of a demo is the same every time.
+        for creating in created {
+            creating.await?;
+        }
+        for (number, department) in [(2, 1), (3, 1), (4, 1), (5, 2), (6, 3)] {
+            self.demo::<ChangeUserDepartment>(json!({
+                "user_id": id(USER, number), "department_id": id(DEPARTMENT, department),
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn patients(&self) -> Result<(), HospitalError> {
+        for (number, (first, last, born, gender)) in (1..).zip(PATIENTS) {
+            self.demo::<RegisterPatient>(json!({
+                "id": id(PATIENT, number), "first_name": first, "last_name": last, "date_of_birth": born,
+                "gender": gender, "ssn": format!("123-45-{number:04}"), "phone_primary": format!("+121255502{number:02}"),
+                "address_line_1": format!("{number} Example Street"), "city": "New York", "state": "NY",
+                "postal_code": "10001", "preferred_language": "en",
+            }))
+            .await?;
+        }
+        let reactions = BTreeMap::from([
+            (1, ("Penicillin", "severe", "Hives")),
+            (3, ("Peanut", "life_threatening", "Anaphylaxis")),
+        ]);
+        for (number, (allergen, severity, reaction)) in reactions {
+            let kind = if allergen == "Peanut" { "food" } else { "drug" };
+            self.demo::<RecordAllergy>(json!({
+                "patient_id": id(PATIENT, number), "allergy_id": id(ALLERGY, number), "allergen_type": kind, "allergen_name": allergen,
+                "severity": severity, "reaction_description": reaction, "reported_by": id(USER, 3),
+            }))
+            .await?;
+        }
+        self.demo::<LinkUserToPatient>(json!({"user_id": id(USER, 7), "patient_id": id(PATIENT, 1)})).await
+    }
+
+    /// Registers a patient a second time, in another spelling, and merges the second record into the first.
+    async fn merged(&self) -> Result<(), HospitalError> {
+        let (duplicate, survivor) = (id(PATIENT, DUPLICATE), id(PATIENT, 4));
+        self.demo::<RegisterPatient>(json!({
+            "id": duplicate, "first_name": "Juergen", "last_name": "Weiss", "date_of_birth": "1949-01-17",
+            "gender": "male", "phone_primary": "+12125550204", "confirm_not_duplicate": true,
+        }))
+        .await?;
+        let mrn = async |patient| {
+            let state = self.executor.load::<Patient>(patient, true).await?.state;
+            let known = state.and_then(|it| it.mrn.known().map(|it| it.0.clone()));
+            Ok::<_, HospitalError>(known.unwrap_or_default())
+        };
+        self.demo::<MergePatients>(json!({
+            "patient_id": survivor, "duplicate_id": duplicate, "mrn": mrn(survivor).await?,
+            "duplicate_mrn": mrn(duplicate).await?, "reason": "Registered twice, in two spellings",
+        }))
+        .await
+    }
+
     async fn pharmacy(&self) -> Result<(), HospitalError> {
         let today = self.executor.now().date_naive();
         for (number, (name, generic, strength, form, product, ingredient)) in (1..).zip(MEDICATIONS) {
@@ -108,78 +242,4 @@ impl Hospital {
         }
         Ok(())
     }
-
-    /// Sets when the doctor reviews medications in the pharmacy. In internal medicine, the doctor may be booked at any
-    /// time, since nothing is said about the hours there.
-    async fn schedules(&self) -> Result<(), HospitalError> {
-        let today = self.executor.now().with_timezone(&New_York).date_naive();
-        let of_doctor = |more: Value| {
-            let mut body = json!({"provider_id": id(USER, 2), "department_id": id(DEPARTMENT, 2)});
-            if let (Value::Object(fields), Value::Object(more)) = (&mut body, more) {
-                fields.extend(more);
-            }
-            body
-        };
-        let block = |weekday: u8| {
-            json!({"weekday": weekday, "from": "14:00", "until": "17:00", "room_id": id(ROOM, 3),
-                   "appointment_types": ["medication_review"]})
-        };
-        self.demo::<SetProviderHours>(of_doctor(json!({
-            "effective_from": today, "weekly": [block(1), block(4)], "slot_minutes": 20, "minimum_notice_minutes": 120,
-            "horizon_days": 365,
-        })))
-        .await?;
-        self.demo::<SetScheduleException>(of_doctor(json!({
-            "date": next(Weekday::Mon, today + Days::new(14)), "hours": [{"from": "09:00", "until": "11:00"}],
-            "reason": "In the morning of this day",
-        })))
-        .await?;
-        let vacation = self.executor.now() + chrono::TimeDelta::days(200);
-        self.demo::<AddProviderLeave>(json!({
-            "provider_id": id(USER, 2), "leave_id": id(LEAVE, 1), "kind": "vacation", "from": vacation,
-            "until": vacation + chrono::TimeDelta::days(7),
-        }))
-        .await?;
-        let thursday = next(Weekday::Thu, today + Days::new(7));
-        self.demo::<ScheduleAppointmentSeries>(of_doctor(json!({
-            "id": id(SERIES, 1), "patient_id": id(PATIENT, 8), "room_id": id(ROOM, 3),
-            "appointment_type": "medication_review", "starts_at": in_new_york(thursday, 14), "duration_minutes": 20,
-            "rrule": "FREQ=WEEKLY;COUNT=4",
-        })))
-        .await
-    }
-
-    /// Schedules an appointment tomorrow for each of the first patients.
-    async fn appointments(&self) -> Result<(), HospitalError> {
-        let tomorrow = self.executor.now().with_timezone(&New_York).date_naive() + Days::new(1);
-        let morning = in_new_york(tomorrow, 9);
-        for number in 1..=LAST_APPOINTMENT {
-            let starts_at = morning + chrono::TimeDelta::minutes(30 * i64::try_from(number).unwrap_or(0));
-            self.demo::<ScheduleAppointment>(json!({
-                "id": id(APPOINTMENT, number), "patient_id": id(PATIENT, number), "provider_id": UserId(id(USER, 2)),
-                "room_id": id(ROOM, 1), "appointment_type": "follow_up", "starts_at": starts_at,
-                "duration_minutes": 30, "reason_for_visit": "Follow-up",
-            }))
-            .await?;
-            if number == 1 {
-                self.demo::<AddAppointmentNote>(json!({
-                    "id": id(NOTE, 1), "appointment_id": id(APPOINTMENT, 1), "note_type": "call_log",
-                    "body": "Called to say that she may be ten minutes late",
-                }))
-                .await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An hour of a day in New York, where the demo's departments are.
-fn in_new_york(day: NaiveDate, hour: u32) -> DateTime<Utc> {
-    let wall = day.and_time(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
-    instant_of(wall, &New_York, Bound::Start)
-}
-
-/// The first day of the week with this name, from a day on.
-fn next(weekday: Weekday, from: NaiveDate) -> NaiveDate {
-    from + Days::new(u64::from(weekday.days_since(from.weekday())))
 }

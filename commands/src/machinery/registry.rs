@@ -145,9 +145,11 @@ mod tests {
 
     #[test]
     fn in_no_command_that_changes_something_does_a_default_stand_for_what_was_not_said() {
-        // The request may give an id to what it begins: a record, or a part of one such as a diagnosis.
-        let is_part = |shape: &Shape| matches!(shape, Shape::Optional(Shape::Id { part, .. }) if !part.is_empty());
-        let is_new = |field: &Field| field.name == "id" || is_part(&field.shape);
+        // A command that begins a record, or a part of a record, takes the id of what begins, and may leave it out.
+        let is_new = |field: &Field| {
+            let is_of_part = matches!(&field.shape, Shape::Optional(Shape::Id { part, .. }) if !part.is_empty());
+            field.name == "id" || is_of_part
+        };
         let begins = |shape: &Shape| matches!(shape, Shape::Object(of) if of.iter().any(is_new));
         for command in Registry::hospital().iter().filter(|it| !begins(&it.shape)) {
             let mut found = Vec::new();

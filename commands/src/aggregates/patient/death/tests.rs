@@ -62,8 +62,7 @@ fn visit() -> Value {
 fn scheduled(starts_at: &str) -> appointment::Event {
     let more = json!({
         "starts_at": starts_at, "duration_minutes": 30, "slot": {"starts_at": starts_at, "duration_minutes": 30},
-        "time_zone": "UTC", "priority": "normal", "insurance_verified": false,
-        "outside_hours": false,
+        "time_zone": "UTC", "priority": "normal", "insurance_verified": false, "outside_hours": false,
     });
     appointment::Event::Scheduled(ask(with(visit(), more)))
 }
