@@ -1,5 +1,6 @@
 //! The payers of the demo, and the policies of its patients.
 
+use chrono::Days;
 use hims_commands::insurance_policy::{AddInsurancePolicy, VerifyInsurancePolicy};
 use hims_commands::payer::AddPayer;
 use serde_json::json;

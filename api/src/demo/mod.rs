@@ -7,7 +7,6 @@ mod visits;
 
 use std::collections::BTreeMap;
 
-use chrono::Days;
 use hims_commands::department::OpenDepartment;
 use hims_commands::medication::AddMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;

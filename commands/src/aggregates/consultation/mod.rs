@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::{self, Appointment};
-use hims_domain::consultation::{Consultation, Event, Findings, Started, Status, StepStatus, StepType, WorkflowType};
+use hims_domain::consultation::{
+    Consultation, Event, Findings, Started, Status, StepSoFar, StepStatus, StepType, WorkflowType,
+};
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::{LongText, Reason, Text};
@@ -188,6 +190,16 @@ pub(crate) fn check_occasion(ctx: &Context<'_>, id: ConsultationId, patient_id: 
     }
 }
 
+/// Whether something was found or done in a consultation. The chief complaint and the planned steps are part of the start.
+fn took_place(consultation: &Consultation) -> bool {
+    let findings = Findings { chief_complaint: None, ..consultation.findings.clone() };
+    let has_begun = |step: &StepSoFar| step.status != StepStatus::Pending;
+    findings != Findings::default()
+        || !consultation.symptoms.is_empty()
+        || !consultation.diagnoses.is_empty()
+        || consultation.steps.iter().any(has_begun)
+}
+
 /// Refuses what would be new in a consultation that is signed.
 fn check_unsigned(consultation: &Consultation) -> Result<&Consultation, Refused> {
     if consultation.is_signed { refuse(Refusal::SignedConsultation) } else { Ok(consultation) }
@@ -291,8 +303,7 @@ impl Command for UndoConsultationStart {
             return Ok(Decision::nothing());
         }
         let consultation = in_progress(state)?;
-        // The chief complaint is part of the start.
-        if (Findings { chief_complaint: None, ..consultation.findings.clone() }) != Findings::default() {
+        if took_place(consultation) {
             return refuse(Refusal::HasFindings);
         }
         let undone = appointment::Event::StartUndone { reason: self.reason.clone() };
