@@ -179,7 +179,10 @@ mod tests {
             ("record-diagnosis", consultation(diagnosis)),
             ("record-external-dispensing", prescription(nothing())),
             ("record-findings", consultation(json!({"plan": "rest"}))),
-            ("record-medical-history", patient(json!({"history_type": "condition", "description": "Asthma"}))),
+            (
+                "record-medical-history",
+                patient(json!({"history_type": "condition", "description": "Asthma", "source": "patient"})),
+            ),
             ("record-patient-death", patient(json!({"deceased_at": "2026-11-22T20:00:00Z"}))),
             ("record-symptom", consultation(json!({"name": "Cough"}))),
             ("record-vital-signs", patient(json!({"heart_rate": 60}))),
@@ -203,8 +206,18 @@ mod tests {
         ])
     }
 
-    /// The commands among them that the status of what they are about refuses, and how.
-    const REFUSED: [(&str, &str); 1] = [("dispense-prescription", "insufficient-stock")];
+    /// The commands among them that are refused in this hospital whoever gives them, and how.
+    const REFUSED: [(&str, &str); 9] = [
+        ("amend-consultation", "not-completed"),
+        ("complete-consultation", "open-steps"),
+        ("dispense-prescription", "insufficient-stock"),
+        ("hold-treatment", "wrong-status"),
+        ("resume-treatment", "wrong-status"),
+        ("reverse-dispensing", "nothing-dispensed"),
+        ("sign-consultation", "other-provider"),
+        ("stop-treatment", "wrong-status"),
+        ("undo-consultation-start", "has-findings"),
+    ];
 
     /// A user with the words of all system roles, who is a patient as well.
     fn who_is(patient_id: PatientId) -> Caller {
