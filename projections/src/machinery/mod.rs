@@ -17,3 +17,4 @@ pub mod roles;
 pub(crate) mod runner;
 pub(crate) mod stamps;
 pub(crate) mod table;
+pub(crate) mod text;

@@ -1,11 +1,10 @@
-use hims_domain::Personal;
 use hims_domain::appointment_note::Event;
-use hims_domain::values::Text;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per note on an appointment. A note never changes; an amendment is a note that names the amended one.
@@ -36,10 +35,6 @@ table! {
     }
 }
 
-fn text<const MAX: usize, const LETTERS: usize>(value: &Personal<Text<MAX, LETTERS>>) -> Option<String> {
-    value.known().map(|text| text.0.clone())
-}
-
 pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, NoteRow>) {
     match event.data {
         Event::Added {
@@ -58,10 +53,10 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, N
                 patient_id: (*patient_id).into(),
                 author_id: author_id.map(Uuid::from),
                 note_type: note_type.to_string(),
-                body: text(body),
+                body: known_text(Some(&body)),
                 is_patient_visible: *is_patient_visible,
                 amends_id: amends_id.map(Uuid::from),
-                reason: reason.as_ref().and_then(text),
+                reason: known_text(reason.as_ref()),
                 amended_by_id: None,
                 stamps: event.stamps(),
             });

@@ -1,13 +1,12 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
-use hims_domain::Personal;
 use hims_domain::appointment::{Event, Slot, Status};
-use hims_domain::values::Text;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per appointment, whatever its status.
@@ -69,10 +68,6 @@ table! {
     }
 }
 
-fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
-    value.and_then(Personal::known).map(|text| text.0.clone())
-}
-
 fn set_slot(row: &mut AppointmentRow, slot: Slot) {
     // A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
     let zone: Tz = row.time_zone.parse().unwrap_or(Tz::UTC);
@@ -104,8 +99,8 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
                 ends_at: it.slot.ends_at(),
                 status: Status::Scheduled.to_string(),
                 priority: it.priority.to_string(),
-                reason_for_visit: text(it.reason_for_visit.as_ref()),
-                special_instructions: text(it.special_instructions.as_ref()),
+                reason_for_visit: known_text(it.reason_for_visit.as_ref()),
+                special_instructions: known_text(it.special_instructions.as_ref()),
                 insurance_verified: it.insurance_verified,
                 outside_hours: it.outside_hours,
                 series_id: it.series.map(|series| series.series_id.into()),
@@ -133,7 +128,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
         Event::Confirmed => move_to(Status::Confirmed),
         Event::CheckedIn { other_day_reason } => rows.change(event, move |row| {
             row.status = Status::CheckedIn.to_string();
-            row.other_day_reason = text(other_day_reason.as_ref());
+            row.other_day_reason = known_text(other_day_reason.as_ref());
         }),
         Event::CheckInUndone { status, reason: _ } => rows.change(event, move |row| {
             row.status = status.to_string();
@@ -146,7 +141,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             row.status = Status::Cancelled.to_string();
             row.cancelled_at = Some(at);
             row.cancelled_by = by;
-            row.cancellation_reason = text(Some(reason));
+            row.cancellation_reason = known_text(Some(reason));
         }),
         Event::MarkedNoShow => move_to(Status::NoShow),
         Event::NoShowUndone { status, reason: _ } => move_to(*status),

@@ -2,10 +2,11 @@ use hims_domain::patient::{Demographics, EmergencyContact, Event, contact_of_dem
 use hims_domain::{EmergencyContactId, PatientId};
 use uuid::Uuid;
 
-use super::patients::{PatientRow, email, phone, text};
+use super::patients::{PatientRow, email, phone};
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per person to call when something happens to a patient.
@@ -43,12 +44,12 @@ fn contact_row(event: &Projected<'_, Event>, id: EmergencyContactId, contact: &E
     ContactRow {
         id: id.into(),
         patient_id: event.stream_id,
-        name: text(contact.name.as_ref()),
-        relationship: text(contact.relationship.as_ref()),
+        name: known_text(contact.name.as_ref()),
+        relationship: known_text(contact.relationship.as_ref()),
         phone_primary: phone(contact.phone_primary.as_ref()),
         phone_secondary: phone(contact.phone_secondary.as_ref()),
         email: email(contact.email.as_ref()),
-        address: text(contact.address.as_ref()),
+        address: known_text(contact.address.as_ref()),
         priority: i32::MAX,
         is_legal_guardian: contact.is_legal_guardian,
         stamps: event.stamps(),
@@ -125,8 +126,8 @@ pub(super) fn show_first<'e>(
     patients: &mut Changes<'e, PatientRow>,
 ) {
     patients.change(event, move |row| {
-        row.emergency_contact_name = text(first.and_then(|it| it.name.as_ref()));
-        row.emergency_contact_relationship = text(first.and_then(|it| it.relationship.as_ref()));
+        row.emergency_contact_name = known_text(first.and_then(|it| it.name.as_ref()));
+        row.emergency_contact_relationship = known_text(first.and_then(|it| it.relationship.as_ref()));
         row.emergency_contact_phone = phone(first.and_then(|it| it.phone_primary.as_ref()));
     });
 }

@@ -1,13 +1,14 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::Personal;
 use hims_domain::insurance_policy::{Coverage, Event, Status};
-use hims_domain::values::{Money, Percent, Text};
+use hims_domain::values::{Money, Percent};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per insurance policy of a patient.
@@ -62,20 +63,16 @@ table! {
     }
 }
 
-fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
-    value.and_then(Personal::known).map(|it| it.0.clone())
-}
-
 /// Writes what the policy says into its row.
 fn set_coverage(row: &mut PolicyRow, coverage: &Coverage) {
     row.payer_id = coverage.payer_id.into();
     row.priority = coverage.priority;
     row.plan_name = coverage.plan_name.as_ref().map(|it| it.0.clone());
     row.plan_type = coverage.plan_type.as_ref().map(|it| it.0.clone());
-    row.member_id = text(coverage.member_id.as_ref());
-    row.group_number = text(coverage.group_number.as_ref());
+    row.member_id = known_text(coverage.member_id.as_ref());
+    row.group_number = known_text(coverage.group_number.as_ref());
     coverage.relationship_to_subscriber.as_str().clone_into(&mut row.relationship_to_subscriber);
-    row.subscriber_name = text(coverage.subscriber_name.as_ref());
+    row.subscriber_name = known_text(coverage.subscriber_name.as_ref());
     row.subscriber_birth_date = coverage.subscriber_birth_date.as_ref().and_then(Personal::known).copied();
     row.effective_from = coverage.effective_from;
     row.effective_to = coverage.effective_to;
@@ -98,7 +95,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, P
     let mut end_as = |status: Status, reason: &'e Personal<_>| {
         rows.change(event, move |row| {
             row.status = status.to_string();
-            row.status_reason = text(Some(reason));
+            row.status_reason = known_text(Some(reason));
         });
     };
     match event.data {

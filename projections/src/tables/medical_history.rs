@@ -1,12 +1,13 @@
 use chrono::NaiveDate;
 use hims_domain::Personal;
 use hims_domain::medical_history::{Entry, Event, HistoryType, Status};
-use hims_domain::values::{PartialDate, Text};
+use hims_domain::values::PartialDate;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per entry of a patient's medical history.
@@ -59,10 +60,6 @@ table! {
 
 /// The text that replaces an erased description, which cannot be null in the table.
 const ERASED: &str = "[erased]";
-
-fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Text<MAX, LETTERS>>) -> Option<String> {
-    value.map(|it| it.0.clone())
-}
 
 /// The row of an entry after an event.
 fn row(event: &Projected<'_, Event>, (patient_id, recorded_by): (Uuid, Uuid), entry: &Entry) -> MedicalHistoryRow {

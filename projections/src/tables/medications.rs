@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per product of the catalogue.
@@ -54,9 +55,6 @@ table! {
 }
 
 fn set_details(row: &mut MedicationRow, details: &Details) {
-    fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Text<MAX, LETTERS>>) -> Option<String> {
-        value.map(|text| text.0.clone())
-    }
     row.name.clone_from(&details.name.0);
     row.generic_name = text(details.generic_name.as_ref());
     row.brand_name = text(details.brand_name.as_ref());

@@ -1,6 +1,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
-use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, Text, folded};
+use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, folded};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::emergency_contacts::{project_contact, project_demographics, project_o
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per patient.
@@ -160,12 +161,6 @@ table! {
 /// The text that replaces an erased name, which cannot be null in the table.
 const ERASED: &str = "[erased]";
 
-pub(super) fn text<const MAX: usize, const LETTERS: usize>(
-    value: Option<&Personal<Text<MAX, LETTERS>>>,
-) -> Option<String> {
-    value.and_then(Personal::known).map(|it| it.0.clone())
-}
-
 pub(super) fn phone(value: Option<&Personal<Phone>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
@@ -196,7 +191,7 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
         mrn,
         first_name: name(demographics.first_name.as_ref()),
         last_name: name(demographics.last_name.as_ref()),
-        middle_name: text(demographics.middle_name.as_ref()),
+        middle_name: known_text(demographics.middle_name.as_ref()),
         name_folded: folded_name(demographics),
         name_unknown: demographics.name_unknown,
         date_of_birth: demographics.date_of_birth.as_ref().and_then(Personal::known).and_then(PartialDate::first_day),
@@ -207,20 +202,20 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
         email: email(demographics.email.as_ref()),
         phone_primary: phone(demographics.phone_primary.as_ref()),
         phone_secondary: phone(demographics.phone_secondary.as_ref()),
-        address_line_1: text(demographics.address_line_1.as_ref()),
-        address_line_2: text(demographics.address_line_2.as_ref()),
-        city: text(demographics.city.as_ref()),
-        state: text(demographics.state.as_ref()),
-        postal_code: text(demographics.postal_code.as_ref()),
+        address_line_1: known_text(demographics.address_line_1.as_ref()),
+        address_line_2: known_text(demographics.address_line_2.as_ref()),
+        city: known_text(demographics.city.as_ref()),
+        state: known_text(demographics.state.as_ref()),
+        postal_code: known_text(demographics.postal_code.as_ref()),
         country: country.map_or("US", Country::as_str).to_owned(),
-        marital_status: text(demographics.marital_status.as_ref()),
-        occupation: text(demographics.occupation.as_ref()),
-        emergency_contact_name: text(demographics.emergency_contact_name.as_ref()),
-        emergency_contact_relationship: text(demographics.emergency_contact_relationship.as_ref()),
+        marital_status: known_text(demographics.marital_status.as_ref()),
+        occupation: known_text(demographics.occupation.as_ref()),
+        emergency_contact_name: known_text(demographics.emergency_contact_name.as_ref()),
+        emergency_contact_relationship: known_text(demographics.emergency_contact_relationship.as_ref()),
         emergency_contact_phone: phone(demographics.emergency_contact_phone.as_ref()),
-        preferred_language: text(demographics.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
-        ethnicity: text(demographics.ethnicity.as_ref()),
-        race: text(demographics.race.as_ref()),
+        preferred_language: known_text(demographics.preferred_language.as_ref()).unwrap_or_else(|| "en".to_owned()),
+        ethnicity: known_text(demographics.ethnicity.as_ref()),
+        race: known_text(demographics.race.as_ref()),
         blood_type: blood_type.map(ToString::to_string),
         organ_donor: demographics.organ_donor,
         advance_directive: demographics.advance_directive,
@@ -236,7 +231,7 @@ fn identifier_row(event: &Projected<'_, Event>, place: usize, identifier: &Ident
         id: derived_id(event.stream_id, &["identifier", &event.version.to_string(), &place.to_string()]),
         patient_id: event.stream_id,
         system: identifier.system.0.clone(),
-        value: text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned()),
+        value: known_text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned()),
         type_code: identifier.type_code.as_ref().map(|code| code.0.clone()),
         stamps: event.stamps(),
     }
@@ -247,10 +242,10 @@ fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, allergy: &Allergy) -
         id: id.into(),
         patient_id: event.stream_id,
         allergen_type: allergy.allergen_type.to_string(),
-        allergen_name: text(Some(&allergy.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
-        rxnorm_code: text(allergy.rxnorm_code.as_ref()),
+        allergen_name: known_text(Some(&allergy.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
+        rxnorm_code: known_text(allergy.rxnorm_code.as_ref()),
         severity: allergy.severity.map(|severity| severity.to_string()),
-        reaction_description: text(allergy.reaction_description.as_ref()),
+        reaction_description: known_text(allergy.reaction_description.as_ref()),
         onset_date: allergy.onset_date.as_ref().and_then(Personal::known).copied(),
         reported_by: allergy.reported_by.map(Uuid::from),
         is_active: true,

@@ -1,12 +1,13 @@
 use chrono::{DateTime, Utc};
 use hims_domain::Personal;
 use hims_domain::treatment::{Event, Planned, Status};
-use hims_domain::values::{Reason, Text};
+use hims_domain::values::Reason;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per treatment of a patient.
@@ -51,10 +52,6 @@ table! {
         /// What came of the treatment.
         outcome: Option<String> [personal],
     }
-}
-
-fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Text<MAX, LETTERS>>) -> Option<String> {
-    value.map(|it| it.0.clone())
 }
 
 fn row(event: &Projected<'_, Event>, it: &Planned) -> TreatmentRow {

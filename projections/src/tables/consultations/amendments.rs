@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per amendment of a completed consultation.
@@ -72,7 +73,7 @@ fn row(
         patient_id: patient_id.into(),
         number,
         diagnosis_id: None,
-        reason: super::text(reason),
+        reason: known_text(reason),
         changes,
         amended_by: event.user_id(),
         amended_at: event.metadata.occurred_at,

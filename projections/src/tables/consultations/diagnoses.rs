@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per diagnosis of a consultation.
@@ -60,7 +61,7 @@ fn set(row: &mut DiagnosisRow, diagnosis: &Diagnosis, rank: i32) {
     row.clinical_status = diagnosis.clinical_status.map(|it| it.to_string());
     row.onset_date = day(diagnosis.onset_date.as_ref());
     row.abatement_date = day(diagnosis.abatement_date.as_ref());
-    row.notes = super::text(diagnosis.notes.as_ref());
+    row.notes = known_text(diagnosis.notes.as_ref());
 }
 
 fn move_down<'e>(event: &Projected<'e, Event>, moved: &'e [Rank], diagnoses: &mut Changes<'e, DiagnosisRow>) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use hims_domain::Personal;
 use hims_domain::consultation::{Event, Findings, Started, Status};
-use hims_domain::values::{LongText, Text};
+use hims_domain::values::LongText;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ pub(crate) use self::symptoms::SymptomRow;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per consultation.
@@ -66,21 +67,17 @@ table! {
     }
 }
 
-fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Personal<Text<MAX, LETTERS>>>) -> Option<String> {
-    value.and_then(Personal::known).map(|text| text.0.clone())
-}
-
 fn map(value: Option<&Personal<BTreeMap<String, LongText>>>) -> Option<Value> {
     value.and_then(Personal::known).map(|texts| json!(texts))
 }
 
 fn set_findings(row: &mut ConsultationRow, findings: &Findings) {
-    row.chief_complaint = text(findings.chief_complaint.as_ref());
-    row.history_of_present_illness = text(findings.history_of_present_illness.as_ref());
+    row.chief_complaint = known_text(findings.chief_complaint.as_ref());
+    row.history_of_present_illness = known_text(findings.history_of_present_illness.as_ref());
     row.review_of_systems = map(findings.review_of_systems.as_ref());
     row.physical_examination = map(findings.physical_examination.as_ref());
-    row.assessment = text(findings.assessment.as_ref());
-    row.plan = text(findings.plan.as_ref());
+    row.assessment = known_text(findings.assessment.as_ref());
+    row.plan = known_text(findings.plan.as_ref());
 }
 
 /// The consultation counts as unsigned again.
@@ -154,7 +151,7 @@ fn started(event: &Projected<'_, Event>, it: &Started) -> ConsultationRow {
         provider_id: it.provider_id.into(),
         consultation_type: it.consultation_type.0.clone(),
         workflow_type: it.workflow_type.to_string(),
-        chief_complaint: text(it.chief_complaint.as_ref()),
+        chief_complaint: known_text(it.chief_complaint.as_ref()),
         history_of_present_illness: None,
         review_of_systems: None,
         physical_examination: None,

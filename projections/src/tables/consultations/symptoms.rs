@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per symptom that was recorded in a consultation.
@@ -63,7 +64,7 @@ pub(super) fn row(event: &Projected<'_, Event>, it: &SymptomRecorded) -> Symptom
         duration_value: symptom.duration_value,
         duration_unit: symptom.duration_unit.map(|it| it.to_string()),
         is_negated: symptom.is_negated,
-        notes: super::text(symptom.notes.as_ref()),
+        notes: known_text(symptom.notes.as_ref()),
         status: RecordStatus::Recorded.to_string(),
         recorded_by: it.recorded_by.into(),
         recorded_at: it.recorded_at,
