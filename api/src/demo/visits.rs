@@ -26,7 +26,7 @@ impl Hospital {
     /// Records the consultations, each by the doctor.
     pub(super) async fn visits(&self) -> Result<(), HospitalError> {
         for (number, patient, complaint) in
-            [(1, 5, "Fever since yesterday"), (2, 6, "Cough for a week"), (3, 7, "Headache")]
+            [(1, 3, "Fever since yesterday"), (2, 6, "Cough for a week"), (3, 7, "Headache")]
         {
             self.demo::<StartConsultation>(json!({
                 "id": id(CONSULTATION, number), "patient_id": id(PATIENT, patient), "provider_id": id(USER, 2),
@@ -38,7 +38,7 @@ impl Hospital {
             let step = json!({"step_id": id(STEP, number), "step_type": step});
             self.demo::<AddConsultationStep>(of(1, step)).await?;
         }
-        let arrival = json!({"step_id": id(STEP, 1), "data": {"arrival": "with the father"}});
+        let arrival = json!({"step_id": id(STEP, 1), "data": {"arrival": "with her daughter"}});
         self.demo::<CompleteConsultationStep>(of(1, arrival)).await?;
         for (number, consultation, symptom) in [
             (1, 1, json!({"name": "Fever", "severity": "moderate", "duration_value": 1, "duration_unit": "d"})),

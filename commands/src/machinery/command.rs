@@ -89,6 +89,12 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
         false
     }
 
+    /// The refusal of a command because others have booked what the command books. The errors of the given refusal name
+    /// every booking that stands against the command.
+    fn when_booked(refused: Refused) -> Refused {
+        refused
+    }
+
     /// Passwords to be hashed or compared before `decide` is called.
     fn passwords<'a>(&'a self, state: Option<&'a Self::Aggregate>) -> Passwords<'a> {
         let _ = state;

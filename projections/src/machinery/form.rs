@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["529d6a9c7348ac741d026406f43bbeaf8283ec20f4b6cb649ff2c7659c5a5cf8"];
+pub const GOLDEN_ROWS: &[&str] = &["8a282b55d4760e2b6ddd091da9197a9177b04c0b3f7bad01c2ad840d4542e2c0"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =

@@ -212,12 +212,11 @@ async fn overriding(doctor: &Client, pharmacist: &Client, patient_id: &str) {
         pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id, "items": [item]})).await;
     }
     // A part is taken back and dispensed again, and then everything is taken back.
-    let taken_back =
-        |items: Value| json!({"prescription_id": prescription_id, "items": items, "reason": "not fetched"});
+    let whole = json!({"prescription_id": prescription_id, "reason": "not fetched"});
     let part = json!([{"item_id": lines[0]["id"], "quantity": "1.5"}]);
-    pharmacist.did("reverse-dispensing", taken_back(part)).await;
+    pharmacist.did("reverse-dispensing", patched(whole.clone(), json!({ "items": part }))).await;
     pharmacist.did("dispense-prescription", json!({"prescription_id": prescription_id})).await;
-    pharmacist.did("reverse-dispensing", taken_back(Value::Null)).await;
+    pharmacist.did("reverse-dispensing", whole).await;
     for allergy_id in allergies {
         let retired = json!({"patient_id": patient_id, "allergy_id": allergy_id, "reason": "tested"});
         doctor.did("retire-allergy", retired).await;

@@ -36,6 +36,20 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved to another town"})).await;
     let visit = doctor.did("start-consultation", json!({"patient_id": patient_id})).await;
     doctor.did("complete-consultation", json!({"consultation_id": visit})).await;
+    let planned = json!({"consultation_id": visit, "treatment_type": "diet", "description": "Less salt"});
+    let planned = doctor.did("plan-treatment", planned).await;
+    doctor.did("mark-treatment-not-done", json!({"treatment_id": planned, "reason": "declined"})).await;
+    let history = json!({"patient_id": patient_id, "history_type": "social", "description": "Never smoked",
+                         "source": "patient"});
+    let history = doctor.did("record-medical-history", history).await;
+    let of_another = json!({"medical_history_id": history, "reason": "of another patient"});
+    doctor.did("mark-medical-history-entered-in-error", of_another).await;
+    let note = json!({"appointment_id": booked, "note_type": "call_log", "body": "Called twice"});
+    let note = reception.did("add-appointment-note", note).await;
+    let series = hims_testing::patched(appointment(&patient_id, at(30, 0)), json!({"rrule": "FREQ=DAILY;COUNT=2"}));
+    let series = reception.did("schedule-appointment-series", series).await;
+    let policy = reception.items(&format!("insurance-policies?patient_id={}", patient(7))).await[0]["id"].clone();
+    let policy = policy.as_str().expect("an id").to_owned();
     let measured = doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
     let mistaken = json!({"vital_signs_id": measured, "reason": "measured on somebody else"});
     doctor.did("mark-vital-signs-entered-in-error", mistaken).await;
@@ -57,6 +71,11 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("patient", patient_id),
         ("appointment", booked),
         ("consultation", visit),
+        ("treatment", planned),
+        ("medical_history", history),
+        ("appointment_note", note),
+        ("appointment_series", series),
+        ("insurance_policy", policy),
         ("vital_signs", measured),
         ("prescription", prescribed),
         ("medication_lot", lot),
@@ -110,11 +129,13 @@ fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
 }
 
 /// The types of records that every user reads.
-const PUBLIC: [&str; 4] = ["role", "department", "room", "medication"];
+const PUBLIC: [&str; 6] = ["role", "department", "room", "medication", "payer", "provider_schedule"];
 
 /// The commands on existing records of a type that not everybody reads, each with the field that names the record.
 fn commands_on_records() -> Vec<(Entry, &'static str)> {
-    let is_private = |entry: &&Entry| !PUBLIC.contains(&entry.stream_type);
+    // A command that may give an id begins a record, such as a note that amends another.
+    let begins = |entry: &Entry| fields(&entry.shape, false).iter().any(|(field, _)| field.name == "id");
+    let is_private = |entry: &&Entry| !PUBLIC.contains(&entry.stream_type) && !begins(entry);
     let target = |entry: &Entry| {
         let mut ids = fields(&entry.shape, false).into_iter().filter(|(field, is_needed)| {
             *is_needed && matches!(field.shape, Shape::Id { stream, part: "" } if stream == entry.stream_type)

@@ -128,10 +128,15 @@ impl Command for ScheduleAppointmentSeries {
         reads_schedule(self.visit.reads(found), self.visit.provider_id)
     }
 
+    fn when_booked(refused: Refused) -> Refused {
+        let Refused { errors, candidates, .. } = refused;
+        Refused { errors, candidates, ..Refusal::SeriesConflict.into() }
+    }
+
     fn decide(self, _: Option<&AppointmentSeries>, ctx: &Context<'_>) -> Result<Decision<AppointmentSeries>, Refused> {
         check_start(self.slot, ctx.now)?;
         let first = self.visit.clone().schedule(self.slot, ctx)?;
-        let (series_id, mut errors, mut candidates) = (AppointmentSeriesId(ctx.id), Vec::new(), Vec::new());
+        let (series_id, mut errors) = (AppointmentSeriesId(ctx.id), Vec::new());
         let mut booked: Vec<(NaiveDate, appointment::Scheduled)> = Vec::new();
         for ((day, slot), index) in self.slots(zone_of(&first.time_zone))?.into_iter().zip(1..) {
             let at = (slot, &first.time_zone);
@@ -140,14 +145,11 @@ impl Command for ScheduleAppointmentSeries {
                     let series = Some(SeriesPlace { series_id, index });
                     booked.push((day, appointment::Scheduled { slot, outside_hours, series, ..first.clone() }));
                 }
-                Err(refused) => {
-                    errors.push(against(day, &refused));
-                    candidates = refused.candidates;
-                }
+                Err(refused) => errors.push(against(day, &refused)),
             }
         }
         if !errors.is_empty() {
-            return refuse(Refused { errors, candidates, ..Refusal::SeriesConflict.into() });
+            return refuse(Refused { errors, ..Refusal::SeriesConflict.into() });
         }
         let occurrences = booked.iter().zip(1..).map(|((day, _), index)| Occurrence {
             index,

@@ -95,7 +95,7 @@ pub(crate) fn check_hours(
     });
     let errors = errors.collect();
     match against.into_iter().next() {
-        Some(first) if !accepted => Err(Refused { errors, candidates: vec![stream], ..first }),
+        Some(first) if !accepted => Err(Refused { errors, ..first }),
         first => Ok(first.is_some()),
     }
 }

@@ -59,7 +59,7 @@ impl Executor {
                 let refused = Refused { candidates: vec![owner], ..refused };
                 Err(self.naming_survivors(refused).await?.into())
             }
-            Err(AppendError::DoubleBooked { owner, .. }) => self.double_booked(&planned, owner).await,
+            Err(AppendError::DoubleBooked { owner, .. }) => self.double_booked::<C>(&planned, owner).await,
             Err(AppendError::Repeated { command_id }) => {
                 self.repeated::<C::Aggregate>(command_id, request, course).await
             }
@@ -75,7 +75,7 @@ impl Executor {
 
     /// Refuses a command that books what others have booked already. The refusal names every booking that stands
     /// against the command; `owner` is the stream of one of them. A booking may name the code of the refusal.
-    async fn double_booked(&self, planned: &[Planned], owner: Uuid) -> Result<Attempt, Failure> {
+    async fn double_booked<C: Command>(&self, planned: &[Planned], owner: Uuid) -> Result<Attempt, Failure> {
         let spans: Vec<_> = planned.iter().flat_map(|it| it.after.spans()).collect();
         let is_own = |id: Uuid| planned.iter().any(|it| it.append.stream_id == id);
         let mut others = self.store.bookings(&spans).await?;
@@ -90,7 +90,8 @@ impl Executor {
         let candidates = std::iter::once(owner).chain(more).collect();
         let detail =
             "what is asked for is booked at an overlapping time (see errors and candidates); choose another time";
-        Err(Refused { errors, candidates, ..Refused::new(Kind::Conflict, code, detail) }.into())
+        let refused = Refused { errors, candidates, ..Refused::new(Kind::Conflict, code, detail) };
+        Err(C::when_booked(refused).into())
     }
 
     /// Remembers the states after an append, and describes what was appended. By the deadline at the latest.

@@ -1,0 +1,16 @@
+//! Texts of events as columns hold them.
+
+use hims_domain::Personal;
+use hims_domain::values::Text;
+
+/// The text of a value, if there is one.
+pub(crate) fn text<const MAX: usize, const LETTERS: usize>(value: Option<&Text<MAX, LETTERS>>) -> Option<String> {
+    value.map(|it| it.0.clone())
+}
+
+/// The text of a personal value; `None` if there is none, or if it was erased.
+pub(crate) fn known_text<const MAX: usize, const LETTERS: usize>(
+    value: Option<&Personal<Text<MAX, LETTERS>>>,
+) -> Option<String> {
+    text(value.and_then(Personal::known))
+}
