@@ -71,7 +71,7 @@ impl World {
     /// Executes a command of the system, which must succeed.
     #[track_caller]
     pub(crate) fn done<C: Command>(&self, command: C) -> impl Future<Output = Outcome> {
-        let carried_out = self.execute(command);
+        let carried_out = Box::pin(self.execute(command));
         async move { carried_out.await.unwrap() }
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, N
                 patient_id: (*patient_id).into(),
                 author_id: author_id.map(Uuid::from),
                 note_type: note_type.to_string(),
-                body: known_text(Some(&body)),
+                body: known_text(Some(body)),
                 is_patient_visible: *is_patient_visible,
                 amends_id: amends_id.map(Uuid::from),
                 reason: known_text(reason.as_ref()),

@@ -248,7 +248,9 @@ impl Executor {
         self.allow_to_compare(command, request).await?;
         let (mut turn, mut fresh, mut overtaken) = (Turn::default(), false, 0);
         for _ in 0..ATTEMPTS {
-            let attempt = match self.attempt((command, request), course, fresh, overtaken > 0, &mut turn).await {
+            // The attempt is on the heap, so that the futures of all who carry commands out stay small.
+            let attempt = Box::pin(self.attempt((command, request), course, fresh, overtaken > 0, &mut turn));
+            let attempt = match attempt.await {
                 Err(Failure::Refused(refused)) => {
                     drop(turn);
                     return Err(self.as_told(command, request, refused).await?.into());
