@@ -40,7 +40,7 @@ create table provider_leaves (
     starts_at   timestamptz not null,
     ends_at     timestamptz not null check (ends_at > starts_at),
     kind        varchar(20) not null check (kind in ('vacation', 'sick', 'training', 'other')),
-    reason      text,
+    remarks     text,
     status      varchar(20) not null check (status in ('active', 'cancelled')),
     version     integer     not null,
     created_at  timestamptz not null,
@@ -100,7 +100,7 @@ create index idx_appointment_notes_created_at on appointment_notes (created_at);
 select hims_identity.readable('provider_schedules', 'everybody');
 select hims_identity.readable('schedule_exceptions', 'everybody');
 select hims_identity.readable('provider_leaves', 'everybody');
-select hims_identity.hide('provider_leaves', 'reason');
+select hims_identity.hide('provider_leaves', 'remarks');
 select hims_identity.readable('appointment_series', 'all_appointments', 'department', 'provider', 'own');
 -- Whoever reads an appointment reads the notes on it, but a clinical note only if they read what was found, and a note
 -- on an appointment of their own only if it is for the patient.

@@ -21,8 +21,19 @@ pub enum Kind {
 }
 
 /// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
-const QUESTIONS: [&str; 6] =
-    ["already-open", "extreme-value", "needs-override", "not-today", "possible-duplicate", "unknown-unit"];
+const QUESTIONS: [&str; 8] = [
+    "already-open",
+    "extreme-value",
+    "needs-override",
+    "not-today",
+    "on-leave",
+    "outside-hours",
+    "possible-duplicate",
+    "unknown-unit",
+];
+
+/// The codes of refusals that forbid something to the caller because of what is in the record.
+const OF_THE_RECORD: [&str; 1] = ["other-provider"];
 
 /// Why a command is refused, in the form in which the caller is answered. Holds no personal value.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +80,11 @@ impl Refused {
     /// Whether the refusal is a question that the caller can answer.
     pub(crate) fn is_question(&self) -> bool {
         QUESTIONS.contains(&self.code)
+    }
+
+    /// Whether the refusal tells of the caller's rights only, and of nothing that is in the record.
+    pub(crate) fn is_about_the_caller(&self) -> bool {
+        self.kind == Kind::Forbidden && !OF_THE_RECORD.contains(&self.code)
     }
 
     /// The refusal, with the commands that the status of the record allows, if the status is at fault.

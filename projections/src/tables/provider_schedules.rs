@@ -68,8 +68,8 @@ table! {
         ends_at: DateTime<Utc>,
         /// Why the provider is away.
         kind: String [] of hims_domain::provider_schedule::LeaveKind::CODES,
-        /// What else is to be said about the reason.
-        reason: Option<String> [personal, hidden],
+        /// What else is to be said about the reason; never answered.
+        remarks: Option<String> [personal, hidden],
         /// Whether the leave counts.
         status: String [] of hims_domain::provider_schedule::LeaveStatus::CODES,
     }
@@ -151,7 +151,7 @@ pub(crate) fn project<'e>(
             starts_at: leave.from,
             ends_at: leave.until,
             kind: leave.kind.to_string(),
-            reason: leave.reason.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+            remarks: leave.reason.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
             status: LeaveStatus::Active.to_string(),
             stamps: event.stamps(),
         }),

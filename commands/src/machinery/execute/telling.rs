@@ -54,8 +54,8 @@ impl Executor {
         if request.caller.is_system {
             return Ok(refused);
         }
-        let is_about_the_caller = refused.kind == Kind::Forbidden;
-        if !refused.is_question() && !is_about_the_caller && !self.sees(command, request).await? {
+        let is_told = refused.is_question() || refused.is_about_the_caller();
+        if !is_told && !self.sees(command, request).await? {
             return Ok(Refused::missing(C::Aggregate::STREAM));
         }
         if refused.candidates.is_empty() {
