@@ -25,8 +25,8 @@ terms! {
         EnteredInError = "entered_in_error",
     }
 
-    /// Who told of a medication that was not prescribed here: another hospital or practice, the patient, or whoever sold
-    /// it over the counter.
+    /// Who told of a medication that was not prescribed here: another hospital or practice, the patient, or whoever
+    /// sold it over the counter.
     pub enum Source {
         External = "external",
         PatientReported = "patient_reported",
@@ -188,6 +188,13 @@ pub enum Event {
         /// The entries.
         entries: Vec<Dispensed>,
     },
+    /// What was dispensed went back to the pharmacy, so the patient does not take it.
+    DispensingReversed {
+        /// The entries of which nothing is dispensed any more. They have neither a first nor a last day.
+        entries: BTreeSet<MedicationEntryId>,
+        /// The status of the entries: intended, or stopped if the prescription was cancelled.
+        status: Status,
+    },
     /// A prescription was cancelled. The patient does not take those medications of which nothing was dispensed.
     PrescriptionCancelled {
         /// The entries that end.
@@ -315,6 +322,14 @@ impl Aggregate for MedicationList {
                         entry.status = Status::Active;
                         entry.taken.start_date = Some(it.start_date);
                         entry.taken.end_date = it.end_date;
+                    })
+                })
+            }),
+            Event::DispensingReversed { entries, status } => state.map(|list| {
+                entries.iter().fold(list, |list, id| {
+                    list.with(*id, |entry| {
+                        entry.status = *status;
+                        (entry.taken.start_date, entry.taken.end_date) = (None, None);
                     })
                 })
             }),

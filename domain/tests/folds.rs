@@ -155,6 +155,7 @@ fn list_event() -> impl Strategy<Value = medication_list::Event> {
     let names = [
         "prescribed",
         "dispensed",
+        "dispensing_reversed",
         "prescription_cancelled",
         "added",
         "changed",
@@ -172,7 +173,7 @@ fn list_event() -> impl Strategy<Value = medication_list::Event> {
             "prescribed" | "dispensed" | "reconciled" => {
                 json!({"entries": [entry(fields::<MedicationList>(name)["entries"][0].take())]})
             }
-            "prescription_cancelled" | "completed" => json!({ "entries": [id] }),
+            "dispensing_reversed" | "prescription_cancelled" | "completed" => json!({ "entries": [id] }),
             _ => json!({ "entry_id": id }),
         };
         sample_with::<MedicationList>(name, changes)

@@ -100,8 +100,8 @@ impl BesideReport {
     }
 }
 
-/// Compares snapshots, receipts and subject keys with the log. Every read is bounded; the whole takes as long as the log
-/// is, and calls `progress` on the way.
+/// Compares snapshots, receipts and subject keys with the log. Every read is bounded; the whole takes as long as the
+/// log is, and calls `progress` on the way.
 ///
 /// # Errors
 /// When the log or what is beside it cannot be read.
@@ -203,9 +203,9 @@ async fn compare_snapshot(store: &dyn EventStore, fold_of: &FoldOf, stream_id: U
     }
 }
 
-/// Checks of every event what must lie beside the log because of it: the receipt of its command, if the command left one
-/// and it is not too old, and the key of the person whose sealed values the event holds, which must open the values. The
-/// key of an erased person was destroyed and is no fault.
+/// Checks of every event what must lie beside the log because of it: the receipt of its command, if the command left
+/// one and it is not too old, and the key of the person whose sealed values the event holds, which must open the
+/// values. The key of an erased person was destroyed and is no fault.
 async fn compare_events(
     store: &dyn EventStore,
     report: &mut BesideReport,

@@ -89,7 +89,8 @@ pub trait EventStore: Send + Sync {
     /// At most `limit` events of a stream after a version, in order.
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError>;
 
-    /// The first events of several streams, asked all at once: at most `limit` of each stream, those of a stream in order.
+    /// The first events of several streams, asked all at once: at most `limit` of each stream, those of a stream in
+    /// order.
     async fn load_all(&self, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError>;
 
     /// The versions of streams, asked all at once. A stream that does not exist is left out.
@@ -136,8 +137,8 @@ pub trait EventStore: Send + Sync {
         version: i32,
     ) -> Result<Option<Position>, StoreError>;
 
-    /// Compares the stored claims with the claims that follow from the events of each stream, as of one moment. Takes as
-    /// long as the log is, and calls `progress` on the way.
+    /// Compares the stored claims with the claims that follow from the events of each stream, as of one moment. Takes
+    /// as long as the log is, and calls `progress` on the way.
     async fn compare_claims(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<ClaimsReport, StoreError>;
 
     /// Rebuilds the claims from the log while appends wait, for use after a restore or a manual change of the database.

@@ -75,8 +75,8 @@ const LEAVE: u16 = 12;
 const SERIES: u16 = 13;
 const NOTE: u16 = 14;
 
-/// The number of a patient who was registered twice: the second record was merged into that of patient 4.
-const DUPLICATE: u128 = 9;
+/// The number of the second record of patient 4, who was registered twice. The record is merged into the first one.
+const SECOND_RECORD: u128 = 9;
 
 /// The number of the appointment that is scheduled last. Once it exists, the demo is complete.
 const LAST_APPOINTMENT: u128 = 4;
@@ -203,7 +203,7 @@ impl Hospital {
 
     /// Registers a patient a second time, in another spelling, and merges the second record into the first.
     async fn merged(&self) -> Result<(), HospitalError> {
-        let (duplicate, survivor) = (id(PATIENT, DUPLICATE), id(PATIENT, 4));
+        let (duplicate, survivor) = (id(PATIENT, SECOND_RECORD), id(PATIENT, 4));
         self.demo::<RegisterPatient>(json!({
             "id": duplicate, "first_name": "Juergen", "last_name": "Weiss", "date_of_birth": "1949-01-17",
             "gender": "male", "phone_primary": "+12125550204", "confirm_not_duplicate": true,

@@ -73,8 +73,8 @@ pub(super) struct Run {
     to: Option<NaiveDate>,
 }
 
-/// The runs of claims of each patient, in the order of time. A run that begins on the day of the next is left out, since
-/// a policy holds for whole days.
+/// The runs of claims of each patient, in the order of time. A run that begins on the day of the next is left out,
+/// since a policy holds for whole days.
 pub(super) fn runs(gathered: &Gathered, calendar: &Calendar) -> BTreeMap<Uuid, Vec<Run>> {
     let mut of_patients: BTreeMap<Uuid, Vec<(DateTime<Utc>, &str)>> = BTreeMap::new();
     for payment in &gathered.payments {
@@ -152,7 +152,8 @@ pub(super) async fn import_payer(writer: &Writer<'_>, name: &str, since: DateTim
     vec![(0, adding.await)]
 }
 
-/// Adds the policies of a patient. Each run of claims is a policy that the payer has honoured, so it counts as verified.
+/// Adds the policies of a patient. Each run of claims is a policy that the payer has honoured, so it counts as
+/// verified.
 pub(super) async fn import_policies(writer: &Writer<'_>, patient: Uuid, runs: Vec<Run>) -> Step {
     let adding = async {
         let (patient_id, _) = writer.patient(Some(patient)).await?;

@@ -82,8 +82,8 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     }
 
     /// Whether the status of the record demands nothing else before this command. When a command is refused because of
-    /// the status, the refusal names the commands of the same aggregate that follow on the status. `false` for a command
-    /// that demands no status.
+    /// the status, the refusal names the commands of the same aggregate that follow on the status. `false` for a
+    /// command that demands no status.
     fn follows_on(state: &Self::Aggregate) -> bool {
         let _ = state;
         false

@@ -10,9 +10,17 @@ use hims_domain::{Aggregate, PatientId, Subject};
 use uuid::Uuid;
 
 use super::decision::{Planned, stored_subject};
-use crate::patient::records_of;
+use crate::patient::{reads_person, records_of};
 use crate::user::Refusal;
-use crate::{Caller, Command, Found, Refused};
+use crate::{Caller, Command, Found, Reads, Refused};
+
+/// Also looks up the records of a caller who is a patient, for a command that treats: the records may have been merged.
+pub(crate) fn reads<C: Command>(reads: Reads, caller: &Caller, found: &Found) -> Reads {
+    match caller.patient_id {
+        Some(own) if C::PERMISSION.treats() => reads_person(reads, own, found),
+        _ => reads,
+    }
+}
 
 /// Refuses a command with which the caller would treat themselves by changing the record `id`, which exists already.
 /// What patients may do with their own records themselves is no treatment (see [`Command::is_own`]).
@@ -216,7 +224,7 @@ mod tests {
         ("reverse-dispensing", "nothing-dispensed"),
         ("sign-consultation", "other-provider"),
         ("stop-treatment", "wrong-status"),
-        ("undo-consultation-start", "has-findings"),
+        ("undo-consultation-start", "took-place"),
     ];
 
     /// A user with the words of all system roles, who is a patient as well.

@@ -107,8 +107,8 @@ impl Refused {
         Self::new(Kind::Missing, "not-found", format!("there is no {} with this id", spoken(stream_type)))
     }
 
-    /// A refusal because the named record is a duplicate that was merged into another. The executor names the record that
-    /// survives, if the other was merged into a third.
+    /// A refusal because the named record is a duplicate that was merged into another. The executor names the record
+    /// that survives, if the other was merged into a third.
     pub fn merged(stream_type: &str, into: Uuid) -> Self {
         let detail = format!("the {} was merged into another (see candidates); name that one", spoken(stream_type));
         Self { candidates: vec![into], ..Self::new(Kind::Conflict, "merged", detail) }

@@ -10,8 +10,8 @@ use crate::Caller;
 /// Tells which records a caller may read, so that the answer to a command tells nothing else. No decision depends on
 /// it: whoever may give a command may give it for every record, in an emergency also for one that they may not read.
 pub trait Sight: Send + Sync {
-    /// Which of these ids belong to records, or to parts of records, that the caller may read. A stream type narrows the
-    /// search down to the records of that type.
+    /// Which of these ids belong to records, or to parts of records, that the caller may read. A stream type narrows
+    /// the search down to the records of that type.
     fn seen<'a>(
         &'a self,
         caller: &'a Caller,

@@ -250,7 +250,7 @@ impl Aggregate for Consultation {
                 state.map(|it| it.with_symptom(symptom.symptom_id, RecordStatus::Recorded))
             }
             Event::SymptomRetracted { symptom_id, reason: _ } => {
-                state.map(|it| it.with_symptom(*symptom_id, RecordStatus::EnteredInError))
+                state.map(|it| Self { is_signed: false, ..it }.with_symptom(*symptom_id, RecordStatus::EnteredInError))
             }
             Event::DiagnosisRecorded(new) => {
                 state.map(|it| it.with_diagnosis(new.diagnosis_id, &new.diagnosis, new.rank, &new.moved))

@@ -121,7 +121,8 @@ pub enum Loss {
 ///
 /// # Errors
 /// When the database does not answer, the login may not run migrations, a migration fails (and leaves nothing behind),
-/// the file of an applied migration was altered, or a newer program applied a migration that this program does not know.
+/// the file of an applied migration was altered, or a newer program applied a migration that this program does not
+/// know.
 pub async fn up(pool: &PgPool) -> Result<(), MigrationError> {
     in_session(pool, async |session| {
         let files: Vec<_> = ups().collect();

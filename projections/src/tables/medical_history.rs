@@ -31,7 +31,8 @@ table! {
         family_relationship: Option<String>,
         /// Whether the patient still has the condition.
         clinical_status: Option<String>,
-        /// When it began or was done, the first day of the month or year if no more is known; null if unknown or erased.
+        /// When it began or was done, the first day of the month or year if no more is known; null if unknown or
+        /// erased.
         onset_date: Option<NaiveDate> [personal],
         /// How exactly that is known: `day`, `month` or `year`.
         onset_precision: Option<String>,

@@ -141,6 +141,7 @@ fn project_list<'e>(event: &Projected<'e, Event>, lists: &mut Changes<'e, Medica
         }),
         Event::Prescribed { .. }
         | Event::Dispensed { .. }
+        | Event::DispensingReversed { .. }
         | Event::PrescriptionCancelled { .. }
         | Event::Added { .. }
         | Event::Changed { .. }
@@ -180,6 +181,14 @@ pub(crate) fn project<'e>(
                     row.status = Status::Active.to_string();
                     row.stop_reason = None;
                     (row.start_date, row.end_date) = (Some(it.start_date), it.end_date);
+                });
+            }
+        }
+        Event::DispensingReversed { entries, status } => {
+            for id in entries {
+                rows.change_row(event, *id, |row| {
+                    row.status = status.to_string();
+                    (row.start_date, row.end_date) = (None, None);
                 });
             }
         }

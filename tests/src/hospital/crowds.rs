@@ -93,8 +93,8 @@ async fn who_is_registered_does_not_wait_for_those_who_were_born_on_the_day() {
     assert_eq!(codes(&registrations), BTreeMap::from([("201".to_owned(), 64)]));
 }
 
-/// A second consultation with the same provider is asked back also when many start one at once, and with other providers
-/// each has one.
+/// A second consultation with the same provider is asked back also when many start one at once, and with other
+/// providers each has one.
 #[tokio::test]
 async fn many_consultations_of_one_patient_are_started_at_once() {
     let hospital = Hospital::start().await;

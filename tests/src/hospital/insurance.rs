@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::demo::{patient, payer};
 use super::{Client, Hospital};
 
-/// The body of `add-insurance-policy`: a policy of priority 1 for the year 2026, of which the patient is the subscriber.
+/// The body of `add-insurance-policy`: a policy of priority 1 for the year 2026, of which the patient is the
+/// subscriber.
 fn policy(patient_id: &str, changes: Value) -> Value {
     let policy = json!({
         "patient_id": patient_id, "payer_id": payer(2), "member_id": "W123456789", "plan_name": "Open Access",

@@ -1,5 +1,5 @@
-//! A server of a new release is killed while it makes new read tables beside the old ones. The old tables answer all the
-//! same, and the next start finishes the work.
+//! A server of a new release is killed while it makes new read tables beside the old ones. The old tables answer all
+//! the same, and the next start finishes the work.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -87,7 +87,8 @@ async fn the_old_tables_answer_whenever_a_renewal_is_killed_and_the_next_start_f
         let old = schema(&hospital).await;
         let questions = next(&mut random) % whole.max(1);
         killed_after(&hospital, folder.path(), questions).await;
-        // The sessions of the killed node have ended once the lock is free. Until it is given back, nobody makes tables.
+        // The sessions of the killed node have ended once the lock is free. Until it is given back, nobody makes
+        // tables.
         let held = no_rebuild(&hospital).await;
         assert_same_rows(&rows(&hospital).await, &before);
         if schema(&hospital).await == old {

@@ -101,5 +101,5 @@ async fn a_visit_that_was_started_by_mistake_waits_again() {
     let begun = doctor.did("start-consultation", start).await;
     doctor.did("record-findings", json!({"consultation_id": begun, "plan": "rest"})).await;
     let undo = json!({"consultation_id": begun, "reason": "wrong patient"});
-    doctor.command("undo-consultation-start", undo).await.problem(409, "has-findings");
+    doctor.command("undo-consultation-start", undo).await.problem(409, "took-place");
 }

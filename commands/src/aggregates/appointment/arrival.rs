@@ -30,8 +30,8 @@ described! {
         pub reason: Personal<Reason>,
     }
 
-    /// Undoes a start that was a mistake. The patient is checked in and waits. What a consultation has started is undone
-    /// with `undo-consultation-start`.
+    /// Undoes a start that was a mistake. The patient is checked in and waits. What a consultation has started is
+    /// undone with `undo-consultation-start`.
     pub struct UndoAppointmentStart {
         /// Which appointment.
         pub appointment_id: AppointmentId,
@@ -78,7 +78,7 @@ fn is_day_of(appointment: &Appointment, now: DateTime<Utc>) -> bool {
 }
 
 /// How long before its start a patient may cancel an appointment.
-const UNTIL: TimeDelta = TimeDelta::hours(24);
+const CANCELLATION_NOTICE: TimeDelta = TimeDelta::hours(24);
 
 /// Whether an appointment is one of the caller's own as a patient.
 fn is_of(appointment: Option<&Appointment>, caller: &Caller) -> bool {
@@ -155,6 +155,10 @@ impl Command for UndoAppointmentNoShow {
         Target::existing(self.appointment_id)
     }
 
+    fn follows_on(state: &Appointment) -> bool {
+        state.status == Status::NoShow
+    }
+
     fn decide(self, state: Option<&Appointment>, _: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
         match appointment.status {
@@ -193,8 +197,8 @@ impl Command for UndoAppointmentCheckIn {
     }
 }
 
-/// Looks up the consultation to which an appointment may have led. A consultation that was cancelled no longer holds the
-/// key, so it is not found.
+/// Looks up the consultation to which an appointment may have led. A consultation that was cancelled no longer holds
+/// the key, so it is not found.
 fn reads_consultation(id: AppointmentId, state: Option<&Appointment>) -> Reads {
     let may_have_led_on = state.is_some_and(|it| it.status == Status::InProgress);
     let (scope, key) = (scopes::APPOINTMENT_CONSULTATION, id.to_string());
@@ -214,6 +218,10 @@ impl Command for UndoAppointmentStart {
 
     fn target(&self) -> Target {
         Target::existing(self.appointment_id)
+    }
+
+    fn follows_on(state: &Appointment) -> bool {
+        state.status == Status::InProgress
     }
 
     fn reads(&self, state: Option<&Appointment>, _: &Found) -> Reads {
@@ -253,7 +261,7 @@ impl Command for CancelAppointment {
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         let appointment = existing(state)?;
-        let is_close = ctx.now > appointment.slot.starts_at - UNTIL;
+        let is_close = ctx.now > appointment.slot.starts_at - CANCELLATION_NOTICE;
         match appointment.status {
             Status::Cancelled => Ok(Decision::nothing()),
             _ if is_close && !ctx.caller.may(Self::PERMISSION) => refuse(Refusal::TooLate),

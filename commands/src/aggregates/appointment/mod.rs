@@ -89,8 +89,8 @@ impl Claims for Appointment {
     }
 }
 
-/// Whether a caller may not read the appointments of a patient with a provider in a department. The readers are those of
-/// the rows in the read tables.
+/// Whether a caller may not read the appointments of a patient with a provider in a department. The readers are those
+/// of the rows in the read tables.
 pub(crate) fn is_hidden(
     patient_id: PatientId,
     provider_id: UserId,

@@ -193,8 +193,12 @@ impl Command for ChangeDiagnosis {
         Target::existing(self.consultation_id)
     }
 
+    fn follows_on(state: &Consultation) -> bool {
+        !state.diagnoses.is_empty()
+    }
+
     fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
-        let consultation = not_cancelled(existing(state)?)?;
+        let consultation = existing(state)?;
         let known = &consultation.diagnoses;
         let Some(before) = known.get(&self.diagnosis_id) else { return refuse(Refusal::NoSuchDiagnosis) };
         let says_status = self.changes.mentions("clinical_status");
@@ -203,6 +207,10 @@ impl Command for ChangeDiagnosis {
             changed.clinical_status = None;
         }
         let diagnosis = checked(changed, ctx)?;
+        // A consultation that was broken off gets nothing new, but what is wrong in it can still be marked.
+        if diagnosis.verification_status != VerificationStatus::EnteredInError {
+            not_cancelled(consultation)?;
+        }
         let rank = self.rank.filter(|rank| *rank != before.rank);
         if diagnosis == before.diagnosis && rank.is_none() {
             return Ok(Decision::nothing());

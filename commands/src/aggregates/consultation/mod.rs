@@ -60,8 +60,8 @@ refusals! {
     NotOfThePatient = Rule, "other-patient", "the consultation belongs to another patient";
     CancelledConsultation = Conflict, "consultation-cancelled",
         "the consultation was cancelled; name another consultation, or none";
-    HasFindings = Conflict, "has-findings",
-        "findings were recorded, so the consultation took place; complete it, or cancel it with a reason";
+    TookPlace = Conflict, "took-place",
+        "something was found or done, so the consultation took place; complete it, or cancel it with a reason";
     SignedConsultation = Conflict, "signed",
         "the consultation is signed, so nothing new may name it; its provider may amend what was recorded";
     FixedWorkflow = Conflict, "fixed-workflow", "the steps of a consultation with a standard workflow are fixed";
@@ -128,8 +128,8 @@ described! {
         pub completed_at: Option<DateTime<Utc>>,
     }
 
-    /// Undoes a start that was a mistake, while no findings are recorded. The consultation is cancelled, and the patient
-    /// of its appointment is checked in and waits.
+    /// Undoes a start that was a mistake, while no findings are recorded. The consultation is cancelled, and the
+    /// patient of its appointment is checked in and waits.
     pub struct UndoConsultationStart {
         /// Which consultation.
         pub consultation_id: ConsultationId,
@@ -190,7 +190,8 @@ pub(crate) fn check_occasion(ctx: &Context<'_>, id: ConsultationId, patient_id: 
     }
 }
 
-/// Whether something was found or done in a consultation. The chief complaint and the planned steps are part of the start.
+/// Whether something was found or done in a consultation. The chief complaint and the planned steps are part of the
+/// start.
 fn took_place(consultation: &Consultation) -> bool {
     let findings = Findings { chief_complaint: None, ..consultation.findings.clone() };
     let has_begun = |step: &StepSoFar| step.status != StepStatus::Pending;
@@ -294,6 +295,10 @@ impl Command for UndoConsultationStart {
         Target::existing(self.consultation_id)
     }
 
+    fn follows_on(state: &Consultation) -> bool {
+        state.status == Status::InProgress && !took_place(state)
+    }
+
     fn reads(&self, state: Option<&Consultation>, _: &Found) -> Reads {
         Reads::nothing().maybe::<Appointment>(state.and_then(|it| it.appointment_id))
     }
@@ -304,7 +309,7 @@ impl Command for UndoConsultationStart {
         }
         let consultation = in_progress(state)?;
         if took_place(consultation) {
-            return refuse(Refusal::HasFindings);
+            return refuse(Refusal::TookPlace);
         }
         let undone = appointment::Event::StartUndone { reason: self.reason.clone() };
         let decision = Decision::event(Event::StartUndone { reason: self.reason });

@@ -12,11 +12,11 @@ use super::{Refusal, in_progress};
 use crate::{Command, Context, Decision, Permission, Refused, Target, refuse};
 
 /// The largest number of steps of a consultation.
-const STEPS: usize = 100;
+const MOST_STEPS: usize = 100;
 /// The largest number of steps with which a consultation starts.
-const FIRST_STEPS: usize = 20;
+const MOST_FIRST_STEPS: usize = 20;
 /// How many bytes the data of a step have at most: keys and texts together.
-const DATA: usize = 32 * 1024;
+const MOST_DATA_BYTES: usize = 32 * 1024;
 
 described! {
     /// Adds a step to a consultation with an adaptive workflow.
@@ -64,8 +64,8 @@ described! {
 
 /// The steps with which a consultation starts.
 pub(super) fn first_steps(types: Vec<StepType>, ctx: &Context<'_>) -> Result<Vec<Step>, Refused> {
-    if types.len() > FIRST_STEPS {
-        return Err(Refused::field("out-of-range", "/steps", format!("give at most {FIRST_STEPS} steps")));
+    if types.len() > MOST_FIRST_STEPS {
+        return Err(Refused::field("out-of-range", "/steps", format!("give at most {MOST_FIRST_STEPS} steps")));
     }
     let numbered = types.into_iter().zip(1..);
     Ok(numbered.map(|(step_type, nth)| Step { id: ctx.new_id(nth).into(), step_type, title: None }).collect())
@@ -122,7 +122,7 @@ impl Command for AddConsultationStep {
         if steps.iter().any(|it| it.step.id == id) {
             return Err(Refused::exists());
         }
-        if steps.len() >= STEPS {
+        if steps.len() >= MOST_STEPS {
             return refuse(Refusal::TooManySteps);
         }
         let place = match self.after {
@@ -181,7 +181,7 @@ impl Command for CompleteConsultationStep {
 
     fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         let size = |data: &StepData| data.iter().map(|(key, text)| key.len() + text.0.len()).sum::<usize>();
-        if self.data.as_ref().and_then(Personal::known).is_some_and(|data| size(data) > DATA) {
+        if self.data.as_ref().and_then(Personal::known).is_some_and(|data| size(data) > MOST_DATA_BYTES) {
             return Err(Refused::field("out-of-range", "/data", "give at most 32 KiB of data"));
         }
         let (step_id, performed_by) = (self.step_id, ctx.caller.user_id());

@@ -25,7 +25,7 @@ described! {
         pub recorded_by: Option<UserId>,
     }
 
-    /// Marks a symptom as entered in error.
+    /// Marks a symptom as entered in error. This ends the signature of the consultation.
     pub struct RetractSymptom {
         /// Which consultation.
         pub consultation_id: ConsultationId,
@@ -95,13 +95,16 @@ impl Command for RetractSymptom {
         Target::existing(self.consultation_id)
     }
 
+    fn follows_on(state: &Consultation) -> bool {
+        !state.symptoms.is_empty()
+    }
+
     fn decide(self, state: Option<&Consultation>, _: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         let consultation = existing(state)?;
         match consultation.symptoms.get(&self.symptom_id) {
             None => refuse(Refusal::NoSuchSymptom),
             Some(RecordStatus::EnteredInError) => Ok(Decision::nothing()),
             Some(RecordStatus::Recorded) => {
-                unsigned(state)?;
                 let (symptom_id, reason) = (self.symptom_id, self.reason);
                 Ok(Decision::event(Event::SymptomRetracted { symptom_id, reason }))
             }

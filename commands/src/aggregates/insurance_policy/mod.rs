@@ -51,8 +51,8 @@ described! {
         pub coverage: Coverage,
     }
 
-    /// Changes what a policy says. If the payer, the member, the relationship to the subscriber or the dates change, the
-    /// policy becomes a draft, which must be verified again.
+    /// Changes what a policy says. If the payer, the member, the relationship to the subscriber or the dates change,
+    /// the policy becomes a draft, which must be verified again.
     pub struct ChangeInsurancePolicy {
         /// Which policy.
         pub insurance_policy_id: InsurancePolicyId,
@@ -184,6 +184,10 @@ impl Command for ChangeInsurancePolicy {
         Target::existing(self.insurance_policy_id)
     }
 
+    fn follows_on(state: &InsurancePolicy) -> bool {
+        matches!(state.status, Status::Draft | Status::Active)
+    }
+
     fn reads(&self, state: Option<&InsurancePolicy>, _: &Found) -> Reads {
         let Some(policy) = state else { return Reads::nothing() };
         let after = self.changes.clone().apply(&policy.coverage).ok();
@@ -218,6 +222,10 @@ impl Command for VerifyInsurancePolicy {
         Target::existing(self.insurance_policy_id)
     }
 
+    fn follows_on(state: &InsurancePolicy) -> bool {
+        matches!(state.status, Status::Draft | Status::Active)
+    }
+
     fn reads(&self, state: Option<&InsurancePolicy>, _: &Found) -> Reads {
         let Some(policy) = state else { return Reads::nothing() };
         coverage::reads_others(policy.patient_id).stream::<Payer>(policy.coverage.payer_id)
@@ -243,6 +251,10 @@ impl Command for EndInsurancePolicy {
 
     fn target(&self) -> Target {
         Target::existing(self.insurance_policy_id)
+    }
+
+    fn follows_on(state: &InsurancePolicy) -> bool {
+        matches!(state.status, Status::Draft | Status::Active)
     }
 
     fn decide(self, state: Option<&InsurancePolicy>, _: &Context<'_>) -> Result<Decision<InsurancePolicy>, Refused> {

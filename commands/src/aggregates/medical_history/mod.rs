@@ -29,8 +29,8 @@ refusals! {
 
 described! {
     /// Records an entry of a patient's medical history: a condition, an operation, an immunization and the like. An
-    /// immunization with a vaccine (CVX) that the patient got on the same day is refused with the ids of the candidates,
-    /// unless the caller confirms that the entry is none of them.
+    /// immunization with a vaccine (CVX) that the patient got on the same day is refused with the ids of the
+    /// candidates, unless the caller confirms that the entry is none of them.
     pub struct RecordMedicalHistory {
         /// The id of the new entry; issued by the server if left out.
         pub id: Option<MedicalHistoryId>,

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{Days, NaiveDate};
 use hims_domain::medication::Medication;
 use hims_domain::medication_list::{Dispensed, Event, MedicationList, Prescribed, Status, Taken, entry_of, list_of};
-use hims_domain::prescription::{Item, Line, Order, Prescription};
+use hims_domain::prescription::{self, Item, Line, Order, Prescription};
 use hims_domain::values::{Reason, Text};
-use hims_domain::{PatientId, Personal, PrescriptionId};
+use hims_domain::{PatientId, Personal, PrescriptionId, PrescriptionItemId};
 
 use super::Refusal;
 use crate::{Context, Decision, Reads, Refused, refuse};
@@ -92,7 +92,7 @@ pub(crate) fn after_dispensing<'l>(
     let entries: Vec<_> = lines
         .filter_map(|line| {
             let (entry_id, order) = (entry_of(line.item.id), &line.item.order);
-            let entry = list.entries.get(&entry_id)?;
+            let entry = list.entries.get(&entry_id).filter(|it| it.status != Status::EnteredInError)?;
             let start_date = entry.taken.start_date.unwrap_or(today);
             Some(Dispensed { entry_id, start_date, end_date: end_of(order, today) })
         })
@@ -103,6 +103,28 @@ pub(crate) fn after_dispensing<'l>(
     let over: BTreeSet<_> = entries.iter().map(|it| it.entry_id).filter(|_| ctx.caller.is_system).collect();
     let decision = decision.also::<MedicationList>(id, Event::Dispensed { entries });
     if over.is_empty() { decision } else { decision.also::<MedicationList>(id, Event::Completed { entries: over }) }
+}
+
+/// The patient does not take what went back to the pharmacy. `lines` are those of which nothing is dispensed any more.
+pub(crate) fn after_reversing(
+    decision: Decision<Prescription>,
+    ctx: &Context<'_>,
+    prescription: &Prescription,
+    lines: impl Iterator<Item = PrescriptionItemId>,
+) -> Decision<Prescription> {
+    let id = list_of(prescription.patient_id);
+    let Some(list) = ctx.found.get::<MedicationList>(id) else { return decision };
+    let was_taken = |it: &_| {
+        let entry = list.entries.get(it);
+        entry.is_some_and(|it| matches!(it.status, Status::Active | Status::OnHold | Status::Completed))
+    };
+    let entries: BTreeSet<_> = lines.map(entry_of).filter(was_taken).collect();
+    if entries.is_empty() {
+        return decision;
+    }
+    let is_over = prescription.status == prescription::Status::Cancelled;
+    let status = if is_over { Status::Stopped } else { Status::Intended };
+    decision.also::<MedicationList>(id, Event::DispensingReversed { entries, status })
 }
 
 /// The patient does not take the medications of a cancelled prescription of which nothing was dispensed.

@@ -14,7 +14,9 @@ use hims_domain::values::Reason;
 use hims_domain::{MedicationEntryId, PatientId, Personal, described};
 use uuid::Uuid;
 
-pub(crate) use following::{after_cancelling, after_dispensing, after_writing, check_dispensable, reads_list};
+pub(crate) use following::{
+    after_cancelling, after_dispensing, after_reversing, after_writing, check_dispensable, reads_list,
+};
 pub use reconciling::{Decided, ReconcileMedicationList};
 
 use super::patient::{self, check_not_erased};
@@ -37,12 +39,14 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
+    EntryStatus { status: Status } = Conflict, "wrong-status",
+        "the entry of the medication list is {status}, which does not allow the command";
     NoSuchEntry = Missing, "not-found", "the patient's medication list has no entry with this id";
     PrescribedHere = Conflict, "prescribed-here",
         "the medication was prescribed here; cancel the prescription and write another";
     NotTaken = Conflict, "medication-stopped",
-        "a medication was stopped, put on hold or marked as entered in error on the patient's medication list; ask whoever \
-         prescribed it to prescribe it anew, or resume it";
+        "a medication was stopped, put on hold or marked as entered in error on the patient's medication list; \
+         ask whoever prescribed it to prescribe it anew, or resume it";
 }
 
 described! {
@@ -123,7 +127,7 @@ impl Claims for MedicationList {
     }
 }
 
-/// An entry of a patient's list, which somebody else than the patient works on.
+/// An entry of a patient's list; refused if there is no list, or no such entry.
 fn entry_of(state: Option<&MedicationList>, entry_id: MedicationEntryId) -> Result<&Entry, Refused> {
     let list = existing(state)?;
     list.entries.get(&entry_id).ok_or_else(|| Refusal::NoSuchEntry.into())
@@ -140,7 +144,7 @@ fn step(
         return Ok(Decision::nothing());
     }
     if !from.contains(&entry.status) {
-        return Err(Refused::wrong_status::<MedicationList>(entry.status));
+        return refuse(Refusal::EntryStatus { status: entry.status });
     }
     Ok(Decision::event(event()))
 }
@@ -192,7 +196,7 @@ impl Command for ChangePatientMedication {
     fn decide(self, state: Option<&MedicationList>, ctx: &Context<'_>) -> Result<Decision<MedicationList>, Refused> {
         let entry = entry_of(state, self.entry_id)?;
         if entry.status == Status::EnteredInError {
-            return Err(Refused::wrong_status::<MedicationList>(entry.status));
+            return refuse(Refusal::EntryStatus { status: entry.status });
         }
         if taken::is_erased(&entry.taken) {
             return refuse(patient::Refusal::Erased);
@@ -255,11 +259,14 @@ impl Command for StopPatientMedication {
     fn decide(self, state: Option<&MedicationList>, ctx: &Context<'_>) -> Result<Decision<MedicationList>, Refused> {
         let Self { patient_id: _, entry_id, reason, end_date } = self;
         let entry = entry_of(state, entry_id)?;
-        let end_date = end_date.unwrap_or(ctx.today());
-        if end_date > ctx.today() {
+        // What was to begin later ends on the day on which it would have begun.
+        let start_date = entry.taken.start_date.filter(|_| entry.status != Status::Intended);
+        let earliest = start_date.map_or(ctx.today(), |it| it.max(ctx.today()));
+        let end_date = end_date.unwrap_or(earliest);
+        if end_date > earliest {
             return Err(Refused::field("in-the-future", "/end_date", "give a day that is not in the future"));
         }
-        taken::check_days(entry.taken.start_date.filter(|_| entry.status != Status::Intended), Some(end_date))?;
+        taken::check_days(start_date, Some(end_date))?;
         step(entry, OPEN, Status::Stopped, || Event::Stopped { entry_id, end_date, reason })
     }
 }

@@ -35,7 +35,7 @@ described! {
 
 /// An entry after a decision on it.
 fn after(decided: Decided, entry: &Entry, ctx: &Context<'_>) -> Result<Reconciled, Refused> {
-    let wrong_status = || Err(Refused::wrong_status::<MedicationList>(entry.status));
+    let wrong_status = || refuse(Refusal::EntryStatus { status: entry.status });
     let status = match (decided.action, entry.status) {
         (_, Status::Stopped | Status::Completed | Status::EnteredInError) | (Action::Hold, Status::Intended) => {
             return wrong_status();
@@ -46,7 +46,9 @@ fn after(decided: Decided, entry: &Entry, ctx: &Context<'_>) -> Result<Reconcile
         (Action::Hold, Status::Active | Status::OnHold) => Status::OnHold,
     };
     let is_stopped = status == Status::Stopped;
-    let end_date = if is_stopped { Some(ctx.today()) } else { entry.taken.end_date };
+    // What was to begin later ends on the day on which it would have begun.
+    let last = entry.taken.start_date.map_or(ctx.today(), |it| it.max(ctx.today()));
+    let end_date = if is_stopped { Some(last) } else { entry.taken.end_date };
     Ok(Reconciled { entry_id: decided.entry_id, status, end_date, reason: decided.reason })
 }
 

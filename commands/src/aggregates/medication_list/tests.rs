@@ -148,16 +148,14 @@ fn an_entry_moves_through_its_statuses() {
     tea_then(&[held(TEA)]).when(stop(TEA, None)).then([stopped(TEA)]);
     tea_then(&[stopped(TEA)]).when(stop(TEA, None)).then_nothing();
     given_list([prescribed()]).when(stop(PILLS, None)).then([stopped(PILLS)]);
-    given_list([prescribed()])
-        .when(hold(PILLS))
-        .then_refused(Refused::wrong_status::<MedicationList>(Status::Intended));
+    given_list([prescribed()]).when(hold(PILLS)).then_refused(Refusal::EntryStatus { status: Status::Intended });
     tea_then(&[]).when(mark(TEA)).then([wrong(TEA)]);
     tea_then(&[wrong(TEA)]).when(mark(TEA)).then_nothing();
     let over = Event::Completed { entries: [TEA].into() };
     for (last, status) in
         [(stopped(TEA), Status::Stopped), (wrong(TEA), Status::EnteredInError), (over, Status::Completed)]
     {
-        let refusal = || Refused::wrong_status::<MedicationList>(status);
+        let refusal = || Refusal::EntryStatus { status };
         tea_then(std::slice::from_ref(&last)).when(hold(TEA)).then_refused(refusal());
         tea_then(std::slice::from_ref(&last)).when(resume(TEA)).then_refused(refusal());
         if status != Status::EnteredInError {

@@ -75,8 +75,8 @@ described! {
         pub confirm_not_duplicate: bool,
     }
 
-    /// Changes a patient's demographics. Patients may change their own contact data. The fields of the emergency contact
-    /// are those of the first contact, who is removed if all of them are emptied. A new name, date of birth or
+    /// Changes a patient's demographics. Patients may change their own contact data. The fields of the emergency
+    /// contact are those of the first contact, who is removed if all of them are emptied. A new name, date of birth or
     /// social security number that may belong to another patient is refused with the ids of the candidates, unless the
     /// caller confirms that the patient is none of them.
     pub struct ChangePatientDemographics {
@@ -121,8 +121,8 @@ fn identifier_key(identifier: &Identifier) -> Option<String> {
 }
 
 impl Claims for Patient {
-    /// Record number, identifiers and the ids of allergies and contacts are unique keys. Name, birth date and social security number are
-    /// shared keys, by which possible duplicates are found.
+    /// Record number, identifiers and the ids of allergies and contacts are unique keys. Name, birth date and social
+    /// security number are shared keys, by which possible duplicates are found.
     fn claims(&self, id: Uuid, held: &mut Held) {
         held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()));
         duplicates::share(&self.demographics, held);

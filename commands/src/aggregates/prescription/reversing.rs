@@ -10,6 +10,7 @@ use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId,
 use rust_decimal::Decimal;
 
 use super::{DispensePrescription, Refusal};
+use crate::aggregates::medication_list::{after_reversing, reads_list};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
@@ -49,7 +50,8 @@ impl Command for ReverseDispensing {
 
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
         let given = state.map_or(&[][..], |it| it.given.as_slice());
-        given.iter().filter_map(|it| it.lot_id).fold(Reads::nothing(), Reads::stream::<MedicationLot>)
+        let reads = reads_list(Reads::nothing(), state.map(|it| it.patient_id));
+        given.iter().filter_map(|it| it.lot_id).fold(reads, Reads::stream::<MedicationLot>)
     }
 
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
@@ -152,6 +154,7 @@ impl Back {
                 },
             );
         }
-        Ok(decision)
+        let nothing_left = self.taken.iter().map(|it| it.item_id).filter(|it| dispensed(*it).is_zero());
+        Ok(after_reversing(decision, ctx, prescription, nothing_left))
     }
 }

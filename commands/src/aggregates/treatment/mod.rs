@@ -8,6 +8,7 @@ use hims_domain::values::{LongText, Reason};
 use hims_domain::{PatientId, Personal, TreatmentId, UserId, described};
 
 use super::consultation::check_occasion;
+use super::patient::{reads_person, records_of};
 use crate::machinery::coding::coded;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -26,6 +27,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
+    DiagnosisInError = Rule, "diagnosis-in-error", "the diagnosis was entered in error; name another, or none";
     OtherDiagnosis = Rule, "other-patient", "the diagnosis is of another patient";
 }
 
@@ -93,11 +95,14 @@ steps! {
 
 impl Claims for Treatment {}
 
-/// Checks that a diagnosis exists and is of the patient.
+/// Checks that a diagnosis exists and is of the patient, by any of the patient's records.
 fn check_diagnosis(order: &Order, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
     let Some(id) = order.diagnosis_id else { return Ok(()) };
     match ctx.found.owners::<Consultation>(scopes::DIAGNOSIS, id.to_string()).next() {
-        Some((_, consultation)) if consultation.patient_id == patient_id => Ok(()),
+        Some((_, it)) if it.diagnoses.get(&id).is_some_and(|diagnosis| !diagnosis.counts()) => {
+            refuse(Refusal::DiagnosisInError)
+        }
+        Some((_, it)) if records_of(patient_id, ctx.found).contains(&it.patient_id) => Ok(()),
         Some(_) => refuse(Refusal::OtherDiagnosis),
         None => Err(Refused::field("unknown-reference", "/diagnosis_id", "there is no diagnosis with this id")),
     }
@@ -107,7 +112,7 @@ fn check_diagnosis(order: &Order, patient_id: PatientId, ctx: &Context<'_>) -> R
 fn check_performer(performer: Option<UserId>, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
     let Some(id) = performer else { return Ok(()) };
     let user = ctx.named::<User>(id, "/performed_by")?;
-    if user.patient_id == Some(patient_id) {
+    if user.patient_id.is_some_and(|own| records_of(patient_id, ctx.found).contains(&own)) {
         return refuse(super::user::Refusal::TreatsThemselves);
     }
     // An import tells who treated the patient once, and may have left by now.
@@ -124,9 +129,13 @@ impl Command for PlanTreatment {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&Treatment>, _: &Found) -> Reads {
+    fn reads(&self, _: Option<&Treatment>, found: &Found) -> Reads {
         let reads = Reads::nothing().stream::<Consultation>(self.order.consultation_id);
         let reads = reads.maybe::<User>(self.order.performed_by);
+        let reads = match found.get::<Consultation>(self.order.consultation_id) {
+            Some(it) => reads_person(reads, it.patient_id, found),
+            None => reads,
+        };
         match self.order.diagnosis_id {
             Some(id) => reads.owners::<Consultation>(scopes::DIAGNOSIS, id.to_string()),
             None => reads,

@@ -14,7 +14,8 @@ use crate::machinery::load::load_short;
 use crate::machinery::own_record;
 use crate::machinery::reads::{Loader, Need};
 use crate::{
-    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
+    Caller, Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request,
+    Target,
 };
 
 /// How many streams are read together at most.
@@ -53,7 +54,7 @@ impl Executor {
             None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
             Some(id) => (id, self.load(id, fresh).await?),
         };
-        let found = self.find(command, loaded.state.as_deref(), fresh).await?;
+        let found = self.find(command, loaded.state.as_deref(), &request.caller, fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
         let trial = Trial { command, request, course, id, loaded, found, now, entropy };
@@ -85,11 +86,19 @@ impl Executor {
         self.append(&trial, &decision, planned).await
     }
 
-    /// Looks up the streams and key owners that the command asks for, until the command asks for nothing new.
-    async fn find<C: Command>(&self, command: &C, state: Option<&C::Aggregate>, fresh: bool) -> Result<Found, Failure> {
+    /// Looks up the streams and key owners that the command asks for, and the records of the caller, until there is
+    /// nothing new to look up.
+    async fn find<C: Command>(
+        &self,
+        command: &C,
+        state: Option<&C::Aggregate>,
+        caller: &Caller,
+        fresh: bool,
+    ) -> Result<Found, Failure> {
         let mut found = Found::default();
         loop {
-            let Reads { streams, owners, candidates, booked } = command.reads(state, &found);
+            let reads = own_record::reads::<C>(command.reads(state, &found), caller, &found);
+            let Reads { streams, owners, candidates, booked } = reads;
             let mut is_new = false;
             // The streams to be loaded, and whether the decision relies on their versions.
             let mut wanted: Vec<(Uuid, Loader, bool)> = streams.into_iter().map(|(id, it)| (id, it, true)).collect();
@@ -165,7 +174,8 @@ impl Executor {
 }
 
 /// The queues in which a command waits for its turn: those of the existing streams that it writes, and of the keys that
-/// it looks up and whose owners it changes. For a `careful` command also those of the streams and keys that it relies on.
+/// it looks up and whose owners it changes. For a `careful` command also those of the streams and keys that it relies
+/// on.
 fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
     let claims: Vec<_> = planned.iter().flat_map(Planned::claims).collect();
     let changed: BTreeSet<_> = claims.iter().filter_map(Claim::key).collect();

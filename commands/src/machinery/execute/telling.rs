@@ -1,6 +1,6 @@
 //! What a caller is told of a record. Whoever may not read a record learns of a command on it only that it was done: to
-//! them, every refusal that depends on the record, and the answer that nothing had to be done, say that there is no such
-//! record. Questions are asked nevertheless, since the caller can answer them.
+//! them, every refusal that depends on the record, and the answer that nothing had to be done, say that there is no
+//! such record. Questions are asked nevertheless, since the caller can answer them.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ impl Executor {
         let (Target::Existing(id) | Target::Either(id)) = command.target() else { return Ok(()) };
         if !request.withheld.is_empty() && !is_about(id, &request.caller) {
             let detail =
-                "the caller's roles do not include reading the fields in errors of other people; leave them out";
+                "the caller may not read the fields named in errors in the records of other people; leave them out";
             let errors = request
                 .withheld
                 .iter()

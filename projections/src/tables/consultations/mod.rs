@@ -130,7 +130,10 @@ pub(crate) fn project<'e>(
         Event::StepCompleted(it) => steps::completed(event, it, steps),
         Event::StepSkipped { step_id, reason } => steps::skipped(event, *step_id, reason, steps),
         Event::SymptomRecorded(it) => symptoms.insert(symptoms::row(event, it)),
-        Event::SymptomRetracted { symptom_id, reason: _ } => symptoms::retracted(event, *symptom_id, symptoms),
+        Event::SymptomRetracted { symptom_id, reason: _ } => {
+            symptoms::retracted(event, *symptom_id, symptoms);
+            rows.change(event, unsign);
+        }
         Event::DiagnosisRecorded(it) => diagnoses::recorded(event, it, diagnoses),
         Event::DiagnosisChanged(it) => {
             diagnoses::changed(event, it, diagnoses);

@@ -185,6 +185,15 @@ fn once_the_consultation_is_over_all_but_the_course_is_an_amendment() {
 }
 
 #[test]
+fn in_a_consultation_that_was_broken_off_only_mistakes_are_marked() {
+    let mut events = with_diagnoses([bronchitis(json!({}))]);
+    events.push(cancelled());
+    let wrong = json!({"verification_status": "entered_in_error"});
+    assert!(given(events.clone()).when(change(FIRST, wrong)).is_accepted());
+    given(events).when(change(FIRST, json!({"notes": "x"}))).then_code("wrong-status");
+}
+
+#[test]
 fn nobody_diagnoses_themselves() {
     let by_patient = |events: Vec<Event>| given(events).by(Caller { patient_id: Some(PATIENT), ..somebody("doctor") });
     let known = with_diagnoses([bronchitis(json!({}))]);

@@ -375,7 +375,7 @@ fn a_start_is_undone_and_the_patient_waits_again() {
 #[test]
 fn the_start_of_what_took_place_is_not_undone() {
     let found = recorded(json!({"chief_complaint": "cough", "plan": "rest"}));
-    given([started(None), found]).when(undo()).then_refused(Refusal::HasFindings);
+    given([started(None), found]).when(undo()).then_refused(Refusal::TookPlace);
     given([started(None), recorded(json!({"chief_complaint": "headache"}))])
         .when(undo())
         .then([Event::StartUndone { reason: said("another patient's chart") }]);

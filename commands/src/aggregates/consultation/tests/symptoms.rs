@@ -4,6 +4,7 @@ use super::*;
 use crate::machinery::scopes::CONSULTATION_PART;
 
 const SYMPTOM: SymptomId = SymptomId(Uuid::from_u128(0x61));
+const OTHER_SYMPTOM: SymptomId = SymptomId(Uuid::from_u128(0x62));
 
 fn symptom(changes: Value) -> RecordSymptom {
     ask(with(json!({"consultation_id": CONSULTATION, "symptom_id": SYMPTOM, "name": "Cough"}), changes))
@@ -60,7 +61,12 @@ fn nothing_new_is_recorded_once_the_consultation_is_signed_or_cancelled() {
     let completed = || completed("2026-11-23T10:00:00Z", 0);
     assert!(given([started(None), completed()]).when(symptom(json!({}))).is_accepted());
     given([started(None), completed(), signed()]).when(symptom(json!({}))).then_code("signed");
-    given([started(None), recorded_symptom(), completed(), signed()]).when(retract()).then_code("signed");
+    // What is wrong can be marked at any time, which ends the signature.
+    let signed_then =
+        |then: Vec<Event>| given([vec![started(None), recorded_symptom(), completed(), signed()], then].concat());
+    signed_then(vec![]).when(retract()).then([retracted()]);
+    assert!(signed_then(vec![retracted()]).when(symptom(json!({"symptom_id": OTHER_SYMPTOM}))).is_accepted());
+    given([started(None), recorded_symptom(), cancelled()]).when(retract()).then([retracted()]);
     given([started(None), cancelled()]).when(symptom(json!({}))).then_code("wrong-status");
 }
 

@@ -194,6 +194,11 @@ impl Command for ChangeEmergencyContact {
         }
         if contact != *known {
             check_reach(&contact)?;
+            // Demographics show these three fields of the first contact; a contact without them would count as removed.
+            if contact.name.is_none() && contact.relationship.is_none() && contact.phone_primary.is_none() {
+                let message = "give a name, a relationship or a first phone number";
+                return Err(Refused::field("invalid-fields", "/name", message));
+            }
         }
         let first = first(patient, patient_id, &order, Some((contact_id, &contact)));
         Ok(Decision::event(Event::EmergencyContactChanged { contact_id, contact, order, first }))

@@ -30,9 +30,9 @@ described! {
         pub reason: Personal<Reason>,
     }
 
-    /// Cancels the open appointments of a person who has died, from the time of the death on, in whichever record of the
-    /// person they are. Does nothing if nobody has died or the death was revoked. The process `after-death` gives the
-    /// command.
+    /// Cancels the open appointments of a person who has died, from the time of the death on, in whichever record of
+    /// the person they are. Does nothing if nobody has died or the death was revoked. The process `after-death` gives
+    /// the command.
     pub struct CancelAppointmentsOfDeceased {
         /// Which patient; any record of the person.
         pub patient_id: PatientId,
@@ -104,8 +104,8 @@ impl Command for RevokePatientDeath {
     }
 }
 
-/// The time in which appointments of a person may lie that the person's death has made pointless: from the death on, for
-/// longer than anybody schedules ahead. `None` for a person who has not died or was erased.
+/// The time in which appointments of a person may lie that the person's death has made pointless: from the death on,
+/// for longer than anybody schedules ahead. `None` for a person who has not died or was erased.
 fn after_death(id: PatientId, found: &Found) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     const LONGER_THAN_ANYBODY_SCHEDULES: TimeDelta = TimeDelta::days(200 * 365);
     let deaths = person(id, found).into_iter().filter_map(|it| it.death.as_ref()?.deceased_at.known().copied());

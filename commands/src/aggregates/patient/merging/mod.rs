@@ -16,8 +16,8 @@ use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse};
 
 described! {
-    /// Merges a duplicate into the record that survives. Nothing is moved: lists of the survivor also answer the rows of
-    /// the duplicate, and commands that name the duplicate are refused as `merged`, with the survivor among the
+    /// Merges a duplicate into the record that survives. Nothing is moved: lists of the survivor also answer the rows
+    /// of the duplicate, and commands that name the duplicate are refused as `merged`, with the survivor among the
     /// candidates.
     pub struct MergePatients {
         /// The record that survives.

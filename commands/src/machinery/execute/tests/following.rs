@@ -83,8 +83,10 @@ fn what_follows_is_named_for_every_status() {
     let follow = |status| Registry::following(&with_status("scheduled", |it: &mut Appointment| it.status = status));
     let seen = ["cancel-appointment", "check-in-appointment", "mark-appointment-no-show", "reschedule-appointment"];
     assert_eq!(follow(Status::Confirmed), seen);
-    assert_eq!(follow(Status::InProgress), ["cancel-appointment", "complete-appointment"]);
-    for over in [Status::Completed, Status::Cancelled, Status::NoShow] {
+    let begun = ["cancel-appointment", "complete-appointment", "undo-appointment-start"];
+    assert_eq!(follow(Status::InProgress), begun);
+    assert_eq!(follow(Status::NoShow), ["undo-appointment-no-show"]);
+    for over in [Status::Completed, Status::Cancelled] {
         assert_eq!(follow(over), [""; 0], "{over}");
     }
     let follow = |status| Registry::following(&with_status("received", |it: &mut MedicationLot| it.status = status));
