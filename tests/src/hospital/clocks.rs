@@ -48,7 +48,7 @@ async fn nodes_whose_clocks_differ_a_little_refuse_nothing() {
     let doctor = hospital.login("doctor").await;
     for (one, other) in [(&fast, &slow), (&slow, &fast)] {
         for number in 1..=4 {
-            let started = json!({"patient_id": patient(number)});
+            let started = json!({"patient_id": patient(number), "confirm_another": true});
             let consultation_id = doctor.at(&one.base).did("start-consultation", started).await;
             let completed = json!({"consultation_id": consultation_id});
             doctor.at(&other.base).did("complete-consultation", completed).await;
