@@ -102,7 +102,9 @@ create index idx_patient_medications_item on patient_medications (prescription_i
 create index idx_patient_medications_recorded_by on patient_medications (recorded_by);
 create index idx_patient_medications_reconciled_by on patient_medications (reconciled_by);
 
--- The patients of the caller's department, as before, and those of whom the caller recorded medical history.
+-- The patients who visit the caller's department from yesterday to tomorrow, in the days of the department's time zone,
+-- those with a consultation in progress by one of the department's providers, and those for whom the caller recorded
+-- something.
 create or replace view visiting_patients as
     select patient_id from appointments
      where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'

@@ -1,7 +1,7 @@
 //! From the time that a clock on the wall shows to an instant: the one rule of the hospital for nights in which clocks
 //! change. The SQL function `hims_identity.instant_of` keeps the same rule, and a test compares the two.
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
 /// What a wall-clock time bounds: the beginning or the end of a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,11 @@ pub fn instant_of<Z: TimeZone>(wall: NaiveDateTime, zone: &Z, bound: Bound) -> D
         },
         LocalResult::None => after_gap(wall, zone),
     }
+}
+
+/// The latest day that a calendar shows anywhere at an instant: time zones are up to 14 hours ahead of UTC.
+pub fn latest_day(at: DateTime<Utc>) -> NaiveDate {
+    (at + TimeDelta::hours(14)).date_naive()
 }
 
 /// Whether clocks in a time zone ever show a time. In the night in which clocks are put forward, they skip some times.

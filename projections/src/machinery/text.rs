@@ -14,3 +14,11 @@ pub(crate) fn known_text<const MAX: usize, const LETTERS: usize>(
 ) -> Option<String> {
     text(value.and_then(Personal::known))
 }
+
+/// The text that stands for an erased one in a column in which null means that there was none, or that cannot be null.
+pub(crate) const ERASED: &str = "[erased]";
+
+/// The text of a personal value; [`ERASED`] if it was erased.
+pub(crate) fn text_or_erased<const MAX: usize, const LETTERS: usize>(value: &Personal<Text<MAX, LETTERS>>) -> String {
+    value.known().map_or(ERASED, Text::as_str).to_owned()
+}

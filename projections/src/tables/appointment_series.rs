@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per series of appointments. The appointments of a series are rows of `appointments`.
@@ -59,7 +60,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, S
         }),
         Event::CancelledFrom { from, reason } => rows.change(event, |row| {
             row.cancelled_from = Some(row.cancelled_from.map_or(*from, |before| before.min(*from)));
-            row.cancellation_reason = reason.known().map(|it| it.0.clone());
+            row.cancellation_reason = known_text(Some(reason));
         }),
     }
 }

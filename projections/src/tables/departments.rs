@@ -4,6 +4,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per department.
@@ -32,7 +33,7 @@ table! {
 fn set_details(row: &mut DepartmentRow, details: &Details) {
     row.code.clone_from(&details.code.0);
     row.name.clone_from(&details.name.0);
-    row.description = details.description.as_ref().map(|it| it.0.clone());
+    row.description = text(details.description.as_ref());
     row.parent_id = details.parent_id.map(Uuid::from);
     row.time_zone.clone_from(&details.time_zone.0);
     row.phone = details.phone.as_ref().map(|it| it.as_str().to_owned());

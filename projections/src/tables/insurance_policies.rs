@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
-use crate::machinery::text::known_text;
+use crate::machinery::text::{known_text, text};
 
 table! {
     /// One row per insurance policy of a patient.
@@ -67,8 +67,8 @@ table! {
 fn set_coverage(row: &mut PolicyRow, coverage: &Coverage) {
     row.payer_id = coverage.payer_id.into();
     row.priority = coverage.priority;
-    row.plan_name = coverage.plan_name.as_ref().map(|it| it.0.clone());
-    row.plan_type = coverage.plan_type.as_ref().map(|it| it.0.clone());
+    row.plan_name = text(coverage.plan_name.as_ref());
+    row.plan_type = text(coverage.plan_type.as_ref());
     row.member_id = known_text(coverage.member_id.as_ref());
     row.group_number = known_text(coverage.group_number.as_ref());
     coverage.relationship_to_subscriber.as_str().clone_into(&mut row.relationship_to_subscriber);
@@ -139,7 +139,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, P
             row.verified_at = Some(at);
             row.verified_by = by;
             row.verification_method = Some(verification.method.to_string());
-            row.verification_reference = verification.reference.as_ref().map(|it| it.0.clone());
+            row.verification_reference = text(verification.reference.as_ref());
         }),
         Event::Ended { effective_to } => rows.change(event, move |row| row.effective_to = Some(*effective_to)),
         Event::Cancelled { reason } => end_as(Status::Cancelled, reason),

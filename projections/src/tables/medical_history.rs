@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
-use crate::machinery::text::text;
+use crate::machinery::text::{known_text, text, text_or_erased};
 
 table! {
     /// One row per entry of a patient's medical history.
@@ -59,9 +59,6 @@ table! {
     }
 }
 
-/// The text that replaces an erased description, which cannot be null in the table.
-const ERASED: &str = "[erased]";
-
 /// The row of an entry after an event.
 fn row(event: &Projected<'_, Event>, (patient_id, recorded_by): (Uuid, Uuid), entry: &Entry) -> MedicalHistoryRow {
     let onset = entry.onset_date.as_ref().and_then(Personal::known);
@@ -71,7 +68,7 @@ fn row(event: &Projected<'_, Event>, (patient_id, recorded_by): (Uuid, Uuid), en
         history_type: entry.history_type.to_string(),
         code_system: text(entry.code_system.as_ref()),
         code: text(entry.code.as_ref()),
-        description: entry.description.known().map_or_else(|| ERASED.to_owned(), |it| it.0.clone()),
+        description: text_or_erased(&entry.description),
         family_relationship: text(entry.family_relationship.as_ref()),
         clinical_status: entry.clinical_status.map(|it| it.to_string()),
         onset_date: onset.and_then(PartialDate::first_day),
@@ -83,7 +80,7 @@ fn row(event: &Projected<'_, Event>, (patient_id, recorded_by): (Uuid, Uuid), en
         route: text(entry.route.as_ref()),
         source: entry.source.to_string(),
         recorded_by,
-        notes: entry.notes.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+        notes: known_text(entry.notes.as_ref()),
         status: Status::Recorded.to_string(),
         error_reason: None,
         stamps: event.stamps(),
@@ -104,7 +101,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, M
         }
         Event::MarkedEnteredInError { reason } => rows.change(event, |row| {
             row.status = Status::EnteredInError.to_string();
-            row.error_reason = reason.known().map(|it| it.0.clone());
+            row.error_reason = known_text(Some(reason));
         }),
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::{known_text, text, text_or_erased};
 
 table! {
     /// One row per medication list: that of a patient for whom something was prescribed, or who takes something else.
@@ -72,19 +73,15 @@ table! {
     }
 }
 
-/// The text that replaces an erased name of a medication that the catalogue does not have.
-const ERASED: &str = "[erased]";
-
 /// Puts what is known of a medication into its row.
 fn set_taken(row: &mut PatientMedicationRow, taken: &Taken) {
     row.medication_id = taken.medication_id.map(Uuid::from);
-    row.medication_name =
-        taken.medication_name.as_ref().map(|it| it.known().map_or_else(|| ERASED.to_owned(), |it| it.0.clone()));
-    row.rxnorm_code = taken.rxnorm_code.as_ref().map(|it| it.0.clone());
+    row.medication_name = taken.medication_name.as_ref().map(text_or_erased);
+    row.rxnorm_code = text(taken.rxnorm_code.as_ref());
     row.ingredients = taken.ingredients.as_ref().map_or_else(|| json!([]), |it| json!(it));
-    row.dose = taken.dose.as_ref().and_then(Personal::known).map(|it| it.0.clone());
-    row.route = taken.route.as_ref().map(|it| it.0.clone());
-    row.frequency = taken.frequency.as_ref().map(|it| it.0.clone());
+    row.dose = known_text(taken.dose.as_ref());
+    row.route = text(taken.route.as_ref());
+    row.frequency = text(taken.frequency.as_ref());
     row.start_date = taken.start_date;
     row.end_date = taken.end_date;
 }
@@ -162,7 +159,7 @@ pub(crate) fn project<'e>(
     let mut move_to = |id: MedicationEntryId, status: Status, reason: Option<&'e Personal<Reason>>| {
         rows.change_row(event, id, move |row| {
             row.status = status.to_string();
-            row.stop_reason = reason.and_then(Personal::known).map(|it| it.0.clone());
+            row.stop_reason = known_text(reason);
         });
     };
     match event.data {
@@ -216,7 +213,7 @@ pub(crate) fn project<'e>(
                     let status = it.status.to_string();
                     // Who stays on hold without a new reason keeps the old one.
                     if row.status != status || it.reason.is_some() {
-                        row.stop_reason = it.reason.as_ref().and_then(Personal::known).map(|it| it.0.clone());
+                        row.stop_reason = known_text(it.reason.as_ref());
                     }
                     row.status = status;
                     row.end_date = it.end_date;

@@ -9,7 +9,7 @@ use super::emergency_contacts::{project_contact, project_demographics, project_o
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
-use crate::machinery::text::known_text;
+use crate::machinery::text::{known_text, text, text_or_erased};
 
 table! {
     /// One row per patient.
@@ -158,9 +158,6 @@ table! {
     }
 }
 
-/// The text that replaces an erased name, which cannot be null in the table.
-const ERASED: &str = "[erased]";
-
 pub(super) fn phone(value: Option<&Personal<Phone>>) -> Option<String> {
     value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
@@ -171,7 +168,7 @@ pub(super) fn email(value: Option<&Personal<Email>>) -> Option<String> {
 
 /// A name of a patient; the mark of an erased name if the patient is erased.
 fn name(name: Option<&Personal<Name<100>>>) -> Option<String> {
-    name.map(|it| it.known().map_or_else(|| ERASED.to_owned(), |it| it.0.clone()))
+    name.map(text_or_erased)
 }
 
 /// All names of a patient in one text, folded; empty if no name is known.
@@ -231,8 +228,8 @@ fn identifier_row(event: &Projected<'_, Event>, place: usize, identifier: &Ident
         id: derived_id(event.stream_id, &["identifier", &event.version.to_string(), &place.to_string()]),
         patient_id: event.stream_id,
         system: identifier.system.0.clone(),
-        value: known_text(Some(&identifier.value)).unwrap_or_else(|| ERASED.to_owned()),
-        type_code: identifier.type_code.as_ref().map(|code| code.0.clone()),
+        value: text_or_erased(&identifier.value),
+        type_code: text(identifier.type_code.as_ref()),
         stamps: event.stamps(),
     }
 }
@@ -242,7 +239,7 @@ fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, allergy: &Allergy) -
         id: id.into(),
         patient_id: event.stream_id,
         allergen_type: allergy.allergen_type.to_string(),
-        allergen_name: known_text(Some(&allergy.allergen_name)).unwrap_or_else(|| ERASED.to_owned()),
+        allergen_name: text_or_erased(&allergy.allergen_name),
         rxnorm_code: known_text(allergy.rxnorm_code.as_ref()),
         severity: allergy.severity.map(|severity| severity.to_string()),
         reaction_description: known_text(allergy.reaction_description.as_ref()),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per payer: an insurer, or another organisation that pays for patients.
@@ -37,12 +38,12 @@ fn row(event: &Projected<'_, Event>, details: &Details) -> PayerRow {
         id: event.stream_id,
         code: details.code.0.clone(),
         name: details.name.0.clone(),
-        electronic_payer_id: details.electronic_payer_id.as_ref().map(|it| it.0.clone()),
-        claim_filing_indicator: details.claim_filing_indicator.as_ref().map(|it| it.0.clone()),
-        price_list: details.price_list.as_ref().map(|it| it.0.clone()),
+        electronic_payer_id: text(details.electronic_payer_id.as_ref()),
+        claim_filing_indicator: text(details.claim_filing_indicator.as_ref()),
+        price_list: text(details.price_list.as_ref()),
         timely_filing_days: details.timely_filing_days,
         phone: details.phone.as_ref().map(Phone::as_str).map(str::to_owned),
-        address: details.address.as_ref().map(|it| it.0.clone()),
+        address: text(details.address.as_ref()),
         is_active: true,
         stamps: event.stamps(),
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::{known_text, text};
 
 table! {
     /// One row per prescription.
@@ -96,15 +97,15 @@ fn item_row(event: &Projected<'_, Event>, patient_id: PatientId, item: &Item, li
         medication_id: order.medication_id.into(),
         dose_quantity: order.dose_quantity,
         dose_unit: order.dose_unit.as_ref().map(Unit::to_string),
-        route: order.route.as_ref().map(|it| it.0.clone()),
-        frequency: order.frequency.as_ref().map(|it| it.0.clone()),
+        route: text(order.route.as_ref()),
+        frequency: text(order.frequency.as_ref()),
         as_needed: order.as_needed,
         duration_days: order.duration_days,
         quantity: order.quantity,
         quantity_unit: order.quantity_unit.to_string(),
         quantity_dispensed: Decimal::ZERO,
         substitution_allowed: order.substitution_allowed,
-        instructions: order.instructions.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+        instructions: known_text(order.instructions.as_ref()),
         valid_until: order.valid_until,
         override_reason: order.override_reason.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
         dispensing_override_reason: None,
@@ -129,7 +130,7 @@ pub(crate) fn project<'e>(
                 prescription_number: it.number.0.clone(),
                 status: Status::Pending.to_string(),
                 priority: it.priority.to_string(),
-                notes: it.notes.as_ref().and_then(Personal::known).map(|notes| notes.0.clone()),
+                notes: known_text(it.notes.as_ref()),
                 cancellation_reason: None,
                 stamps: event.stamps(),
             });
@@ -179,7 +180,7 @@ pub(crate) fn project<'e>(
         Event::Cancelled { reason } => {
             prescriptions.change(event, |row| {
                 row.status = Status::Cancelled.to_string();
-                row.cancellation_reason = reason.known().map(|it| it.0.clone());
+                row.cancellation_reason = known_text(Some(reason));
             });
             items.change_children(event, event.stream_id, |row| {
                 if row.status != "dispensed" {

@@ -1,12 +1,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
+use hims_domain::DepartmentId;
 use hims_domain::provider_schedule::{Event, Exception, ExceptionStatus, Hours, LeaveStatus};
-use hims_domain::{DepartmentId, Personal};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
+use crate::machinery::text::{known_text, text};
 
 table! {
     /// One row per provider, department and first day of weekly hours.
@@ -93,7 +94,7 @@ fn set_hours(row: &mut HoursRow, hours: &Hours) {
 
 fn set_exception(row: &mut ExceptionRow, exception: &Exception) {
     row.hours = json!(exception.hours);
-    row.reason = exception.reason.as_ref().map(|it| it.0.clone());
+    row.reason = text(exception.reason.as_ref());
     row.status = ExceptionStatus::Active.to_string();
 }
 
@@ -151,7 +152,7 @@ pub(crate) fn project<'e>(
             starts_at: leave.from,
             ends_at: leave.until,
             kind: leave.kind.to_string(),
-            remarks: leave.reason.as_ref().and_then(Personal::known).map(|it| it.0.clone()),
+            remarks: known_text(leave.reason.as_ref()),
             status: LeaveStatus::Active.to_string(),
             stamps: event.stamps(),
         }),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per role, with its permissions.
@@ -30,7 +31,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, R
             id: event.stream_id,
             name: definition.name.0.clone(),
             display_name: definition.display_name.0.clone(),
-            description: definition.description.as_ref().map(|it| it.0.clone()),
+            description: text(definition.description.as_ref()),
             permissions: json!(definition.permissions),
             is_system_role: *is_system_role,
             stamps: event.stamps(),

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::text;
 
 table! {
     /// One row per room.
@@ -31,7 +32,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, R
             id: event.stream_id,
             department_id: details.department_id.into(),
             room_number: details.room_number.0.clone(),
-            name: details.name.as_ref().map(|it| it.0.clone()),
+            name: text(details.name.as_ref()),
             room_type: details.room_type.to_string(),
             capacity: details.capacity,
             status: RoomStatus::Active.to_string(),
@@ -40,7 +41,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, R
         Event::Changed(details) => rows.change(event, |row| {
             row.department_id = details.department_id.into();
             row.room_number.clone_from(&details.room_number.0);
-            row.name = details.name.as_ref().map(|it| it.0.clone());
+            row.name = text(details.name.as_ref());
             row.room_type = details.room_type.to_string();
             row.capacity = details.capacity;
         }),

@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use hims_domain::user::{Event, PasswordHash, Profile};
-use hims_domain::values::Name;
 use hims_domain::{Personal, RoleId};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
+use crate::machinery::text::{known_text, text_or_erased};
 
 table! {
     /// One row per user.
@@ -64,15 +64,11 @@ table! {
     }
 }
 
-/// The text that replaces an erased name; no name at all is null.
-const ERASED: &str = "[erased]";
-
 fn set_profile(row: &mut UserRow, profile: &Profile) {
-    let text = |name: &Personal<Name<100>>| name.known().map_or(ERASED, Name::as_str).to_owned();
-    row.first_name = profile.first_name.as_ref().map(text);
-    row.last_name = profile.last_name.as_ref().map(text);
+    row.first_name = profile.first_name.as_ref().map(text_or_erased);
+    row.last_name = profile.last_name.as_ref().map(text_or_erased);
     row.phone = profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
-    row.avatar_url = profile.avatar_url.as_ref().and_then(Personal::known).map(|it| it.0.clone());
+    row.avatar_url = known_text(profile.avatar_url.as_ref());
 }
 
 /// The value of `password_hash` for a user who cannot log in; no password has this hash.

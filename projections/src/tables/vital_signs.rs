@@ -1,5 +1,4 @@
 use chrono::{DateTime, Utc};
-use hims_domain::Personal;
 use hims_domain::vital_signs::{Event, Status, TemperatureUnit};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -9,6 +8,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::known_text;
 
 table! {
     /// One row per set of vital signs.
@@ -93,7 +93,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, V
             weight_kg: it.measurements.weight_kg,
             height_cm: it.measurements.height_cm,
             pain_scale: whole(it.measurements.pain_scale),
-            notes: it.measurements.notes.as_ref().and_then(Personal::known).map(|notes| notes.0.clone()),
+            notes: known_text(it.measurements.notes.as_ref()),
             status: Status::Final.to_string(),
             extreme: json!(it.extreme),
             corrects_id: it.corrects.map(Uuid::from),
@@ -103,7 +103,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, V
         }),
         Event::MarkedEnteredInError { reason, corrected_by } => rows.change(event, |row| {
             row.status = Status::EnteredInError.to_string();
-            row.error_reason = reason.known().map(|it| it.0.clone());
+            row.error_reason = known_text(Some(reason));
             row.corrected_by_id = corrected_by.map(Uuid::from);
         }),
     }

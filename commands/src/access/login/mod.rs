@@ -21,6 +21,7 @@ use uuid::Uuid;
 use self::changes::Changes;
 use super::allowances::Allowances;
 use super::password;
+use crate::department::zone_named;
 use crate::machinery::execute::Executor;
 use crate::session::{EndSession, Ending, RenewSession, StartSession};
 use crate::{Caller, Password, scopes};
@@ -325,7 +326,7 @@ impl Login {
     async fn time_zone(&self, user: &User) -> Result<Tz, Failure> {
         let Some(id) = user.department_id else { return Ok(Tz::UTC) };
         let department = self.executor.load::<Department>(id.0, true).await?.state;
-        Ok(department.and_then(|it| it.details.time_zone.as_str().parse().ok()).unwrap_or(Tz::UTC))
+        Ok(department.map_or(Tz::UTC, |it| zone_named(&it.details.time_zone)))
     }
 
     /// The name of the user's primary role, and the permissions of all the user's roles together.

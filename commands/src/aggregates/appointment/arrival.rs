@@ -1,7 +1,6 @@
 //! Who comes and who does not: confirming, checking in, undoing a check-in or a start, cancelling.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use hims_domain::appointment::{Appointment, Event, Status};
 use hims_domain::consultation::Consultation;
 use hims_domain::permission::Update;
@@ -9,6 +8,7 @@ use hims_domain::values::Reason;
 use hims_domain::{AppointmentId, Personal, described};
 
 use super::{MarkAppointmentNoShow, Refusal, StartAppointment};
+use crate::department::zone_named;
 use crate::machinery::command::existing;
 use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -70,8 +70,7 @@ const NIGHT: TimeDelta = TimeDelta::hours(12);
 
 /// Whether it is the day of an appointment, in the time zone in which the appointment is kept, or the night beside it.
 fn is_day_of(appointment: &Appointment, now: DateTime<Utc>) -> bool {
-    // A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
-    let zone: Tz = appointment.time_zone.as_str().parse().unwrap_or(Tz::UTC);
+    let zone = zone_named(&appointment.time_zone);
     let day = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
     let slot = appointment.slot;
     day(now) == day(slot.starts_at) || (slot.starts_at - NIGHT..=slot.ends_at() + NIGHT).contains(&now)

@@ -12,6 +12,7 @@ use hims_domain::wall_clock::{Bound, instant_of, is_shown};
 use hims_domain::{AppointmentSeriesId, Invalid, Personal, described};
 
 use crate::appointment::{Visit, check_start, is_hidden};
+use crate::department::zone_named;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::provider_schedule::{check_hours, reads_schedule};
@@ -69,11 +70,6 @@ impl Claims for AppointmentSeries {
     fn is_hidden_from(&self, caller: &Caller) -> bool {
         is_hidden(self.patient_id, self.provider_id, self.department_id, caller)
     }
-}
-
-/// A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
-fn zone_of(time_zone: &Text<64>) -> Tz {
-    time_zone.as_str().parse().unwrap_or(Tz::UTC)
 }
 
 /// What stands against an appointment of a series, with its day.
@@ -138,7 +134,7 @@ impl Command for ScheduleAppointmentSeries {
         let first = self.visit.clone().schedule(self.slot, ctx)?;
         let (series_id, mut errors) = (AppointmentSeriesId(ctx.id), Vec::new());
         let mut booked: Vec<(NaiveDate, appointment::Scheduled)> = Vec::new();
-        for ((day, slot), index) in self.slots(zone_of(&first.time_zone))?.into_iter().zip(1..) {
+        for ((day, slot), index) in self.slots(zone_named(&first.time_zone))?.into_iter().zip(1..) {
             let at = (slot, &first.time_zone);
             match check_hours(ctx, first.provider_id, first.department_id, at, self.outside_hours) {
                 Ok(outside_hours) => {
@@ -192,11 +188,11 @@ impl Command for CancelAppointmentSeries {
         ctx: &Context<'_>,
     ) -> Result<Decision<AppointmentSeries>, Refused> {
         let series = existing(state)?;
-        let from = self.from.unwrap_or_else(|| ctx.now.with_timezone(&zone_of(&series.time_zone)).date_naive());
+        let from = self.from.unwrap_or_else(|| ctx.now.with_timezone(&zone_named(&series.time_zone)).date_naive());
         let is_open = |it: &&Occurrence| {
             ctx.found.get::<Appointment>(it.appointment_id).is_some_and(|appointment| {
                 // An appointment that was moved counts with the day to which it was moved.
-                let zone = zone_of(&appointment.time_zone);
+                let zone = zone_named(&appointment.time_zone);
                 let day = appointment.slot.starts_at.with_timezone(&zone).date_naive();
                 matches!(appointment.status, Status::Scheduled | Status::Confirmed) && day >= from
             })

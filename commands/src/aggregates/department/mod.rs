@@ -1,8 +1,10 @@
 //! Departments: opening, changing and closing departments.
 
+use chrono_tz::Tz;
 use hims_domain::department::{Department, Details, Event};
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
+use hims_domain::values::Text;
 use hims_domain::{DepartmentId, described};
 use uuid::Uuid;
 
@@ -61,6 +63,12 @@ impl Claims for Department {
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take(scopes::DEPARTMENT_CODE, self.details.code.as_str().to_uppercase());
     }
+}
+
+/// The time zone with a name. A name that the time zone database no longer knows is read as UTC, so that old events stay
+/// readable.
+pub(crate) fn zone_named(name: &Text<64>) -> Tz {
+    name.as_str().parse().unwrap_or(Tz::UTC)
 }
 
 /// The department that a request names in `department_id`; refused unless the department is open.

@@ -1,9 +1,10 @@
 //! What must hold for an entry of the medical history, whether it is recorded or changed.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::Personal;
 use hims_domain::medical_history::{ClinicalStatus, Entry, HistoryType, OnsetPrecision};
 use hims_domain::values::PartialDate;
+use hims_domain::wall_clock::latest_day;
 
 use super::Refusal;
 use crate::machinery::coding::coded;
@@ -90,8 +91,8 @@ fn onset(
 
 /// Checks that nothing lies in the future, ends before it begins, or has ended with a status that says otherwise.
 fn check_dates(entry: &Entry, now: DateTime<Utc>) -> Result<(), Refused> {
-    // Where something was done it may be the next day already: time zones are up to 14 hours ahead of UTC.
-    let latest = (now + TimeDelta::hours(14)).date_naive();
+    // Where something was done it may be the next day already.
+    let latest = latest_day(now);
     let begun = entry.onset_date.as_ref().and_then(Personal::known).and_then(PartialDate::first_day);
     let ended = entry.resolved_date.as_ref().and_then(Personal::known).copied();
     for (field, date) in [("/onset_date", begun), ("/resolved_date", ended)] {

@@ -136,21 +136,18 @@ fn entry_of(state: Option<&MedicationList>, entry_id: MedicationEntryId) -> Resu
 /// Moves an entry to another status; an entry that has the status already stays as it is.
 fn step(
     entry: &Entry,
-    from: &[Status],
+    from: impl Fn(Status) -> bool,
     to: Status,
     event: impl FnOnce() -> Event,
 ) -> Result<Decision<MedicationList>, Refused> {
     if entry.status == to {
         return Ok(Decision::nothing());
     }
-    if !from.contains(&entry.status) {
+    if !from(entry.status) {
         return refuse(Refusal::EntryStatus { status: entry.status });
     }
     Ok(Decision::event(event()))
 }
-
-/// The statuses of open entries.
-const OPEN: &[Status] = &[Status::Intended, Status::Active, Status::OnHold];
 
 impl Command for AddPatientMedication {
     const NAME: &'static str = "add-patient-medication";
@@ -226,7 +223,7 @@ impl Command for HoldPatientMedication {
     fn decide(self, state: Option<&MedicationList>, _: &Context<'_>) -> Result<Decision<MedicationList>, Refused> {
         let Self { patient_id: _, entry_id, reason } = self;
         let entry = entry_of(state, entry_id)?;
-        step(entry, &[Status::Active], Status::OnHold, || Event::Held { entry_id, reason })
+        step(entry, |it| it == Status::Active, Status::OnHold, || Event::Held { entry_id, reason })
     }
 }
 
@@ -243,7 +240,7 @@ impl Command for ResumePatientMedication {
     fn decide(self, state: Option<&MedicationList>, _: &Context<'_>) -> Result<Decision<MedicationList>, Refused> {
         let Self { patient_id: _, entry_id, reason } = self;
         let entry = entry_of(state, entry_id)?;
-        step(entry, &[Status::OnHold], Status::Active, || Event::Resumed { entry_id, reason })
+        step(entry, |it| it == Status::OnHold, Status::Active, || Event::Resumed { entry_id, reason })
     }
 }
 
@@ -267,7 +264,7 @@ impl Command for StopPatientMedication {
             return Err(Refused::field("in-the-future", "/end_date", "give a day that is not in the future"));
         }
         taken::check_days(start_date, Some(end_date))?;
-        step(entry, OPEN, Status::Stopped, || Event::Stopped { entry_id, end_date, reason })
+        step(entry, Status::is_open, Status::Stopped, || Event::Stopped { entry_id, end_date, reason })
     }
 }
 
@@ -283,7 +280,7 @@ impl Command for MarkPatientMedicationEnteredInError {
     fn decide(self, state: Option<&MedicationList>, _: &Context<'_>) -> Result<Decision<MedicationList>, Refused> {
         let Self { patient_id: _, entry_id, reason } = self;
         let entry = entry_of(state, entry_id)?;
-        step(entry, OPEN, Status::EnteredInError, || Event::MarkedEnteredInError { entry_id, reason })
+        step(entry, Status::is_open, Status::EnteredInError, || Event::MarkedEnteredInError { entry_id, reason })
     }
 }
 

@@ -1,9 +1,10 @@
 //! What must hold for a patient's demographics, whether they are registered or changed.
 
-use chrono::{DateTime, Months, TimeDelta, Utc};
+use chrono::{DateTime, Months, Utc};
 use hims_domain::Personal;
 use hims_domain::patient::{BirthDatePrecision, Demographics};
 use hims_domain::values::PartialDate;
+use hims_domain::wall_clock::latest_day;
 
 use crate::Refused;
 
@@ -64,8 +65,8 @@ pub(super) fn check(demographics: &Demographics, now: DateTime<Utc>) -> Result<(
         let message = "give at least one name, or name_unknown if nobody knows the patient's name";
         return Err(Refused::field("no-name", "/last_name", message));
     }
-    // Where a child was born it may be the next day already: time zones are up to 14 hours ahead of UTC.
-    let latest = (now + TimeDelta::hours(14)).date_naive();
+    // Where a child was born it may be the next day already.
+    let latest = latest_day(now);
     let Some(date) = demographics.date_of_birth.as_ref().and_then(Personal::known) else { return Ok(()) };
     let is_past = date.first_day().is_some_and(|it| it <= latest);
     let is_near = date.last_day().and_then(|it| it.checked_add_months(OLDEST)).is_some_and(|it| it >= now.date_naive());

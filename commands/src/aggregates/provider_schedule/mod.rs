@@ -3,7 +3,6 @@
 mod hours;
 mod leave;
 
-use chrono_tz::Tz;
 use hims_domain::appointment::Slot;
 use hims_domain::permission::Create;
 use hims_domain::provider_schedule::ProviderSchedule;
@@ -16,6 +15,7 @@ use uuid::Uuid;
 pub use hours::{OfferedHours, RemoveScheduleException, SetProviderHours, SetScheduleException};
 pub use leave::{AddProviderLeave, CancelProviderLeave};
 
+use crate::department::zone_named;
 use crate::machinery::refusal::refusals;
 use crate::user::reads_named;
 use crate::{Claims, Context, Found, Held, Permission, Reads, Refused, Registry, refuse, scopes};
@@ -83,8 +83,7 @@ pub(crate) fn check_hours(
 ) -> Result<bool, Refused> {
     let stream = ProviderSchedule::stream_of(provider_id);
     let Some(schedule) = ctx.found.get::<ProviderSchedule>(stream) else { return Ok(false) };
-    // A time zone that the time zone database no longer knows is read as UTC, so that old events stay readable.
-    let zone: Tz = time_zone.as_str().parse().unwrap_or(Tz::UTC);
+    let zone = zone_named(time_zone);
     let is_outside = department_id.is_some_and(|id| schedule.is_outside_hours(id, slot, &zone));
     let against = schedule.is_on_leave(slot).then_some(Refusal::OnLeave);
     let against: Vec<Refused> =

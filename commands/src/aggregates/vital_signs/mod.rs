@@ -6,6 +6,7 @@ use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::Reason;
 use hims_domain::vital_signs::{Event, Measurements, Recorded, Status, TemperatureUnit, VitalSigns};
+use hims_domain::wall_clock::latest_day;
 use hims_domain::{ConsultationId, Invalid, PatientId, Personal, Pointer, UserId, VitalSignsId, described};
 use rust_decimal::{Decimal, RoundingStrategy, dec};
 
@@ -224,9 +225,8 @@ fn check_time(at: DateTime<Utc>, patient: &Patient, now: DateTime<Utc>) -> Resul
     if at > now {
         return refuse(Refusal::InTheFuture);
     }
-    // Where the patient was born it may have been the next day already: time zones are up to 14 hours ahead of UTC.
-    let latest_day = (at + TimeDelta::hours(14)).date_naive();
-    if patient.demographics.days_of_birth().is_some_and(|days| latest_day < *days.start()) {
+    // Where the patient was born it may have been the next day already.
+    if patient.demographics.days_of_birth().is_some_and(|days| latest_day(at) < *days.start()) {
         return refuse(Refusal::BeforeBirth);
     }
     let long_ago = || Extreme { field: "recorded_at", message: "give a time of the last 30 days".to_owned() };

@@ -55,7 +55,7 @@ fn set(row: &mut DiagnosisRow, diagnosis: &Diagnosis, rank: i32) {
     row.rank = rank;
     row.code_system.clone_from(&diagnosis.code_system.0);
     row.code.clone_from(&diagnosis.code.0);
-    row.description = diagnosis.description.known().map(|it| it.0.clone());
+    row.description = known_text(Some(&diagnosis.description));
     row.diagnosis_type = diagnosis.diagnosis_type.to_string();
     row.verification_status = diagnosis.verification_status.to_string();
     row.clinical_status = diagnosis.clinical_status.map(|it| it.to_string());

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
+use crate::machinery::text::{known_text, text};
 
 table! {
     /// One row per step of a consultation.
@@ -53,7 +54,7 @@ pub(super) fn pending(event: &Projected<'_, Event>, patient_id: PatientId, step:
         patient_id: patient_id.into(),
         step_number,
         step_type: step.step_type.to_string(),
-        title: step.title.as_ref().map(|it| it.0.clone()),
+        title: text(step.title.as_ref()),
         status: StepStatus::Pending.to_string(),
         data: None,
         skip_reason: None,
@@ -96,6 +97,6 @@ pub(super) fn skipped<'e>(
 ) {
     steps.change_row(event, id, |row| {
         row.status = StepStatus::Skipped.to_string();
-        row.skip_reason = reason.known().map(|it| it.0.clone());
+        row.skip_reason = known_text(Some(reason));
     });
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
-use crate::machinery::text::known_text;
+use crate::machinery::text::{known_text, text};
 
 table! {
     /// One row per symptom that was recorded in a consultation.
@@ -55,10 +55,10 @@ pub(super) fn row(event: &Projected<'_, Event>, it: &SymptomRecorded) -> Symptom
         id: it.symptom_id.into(),
         consultation_id: event.stream_id,
         patient_id: it.patient_id.into(),
-        code_system: symptom.code_system.as_ref().map(|it| it.0.clone()),
-        code: symptom.code.as_ref().map(|it| it.0.clone()),
-        name: symptom.name.known().map(|it| it.0.clone()),
-        body_site: symptom.body_site.as_ref().map(|it| it.0.clone()),
+        code_system: text(symptom.code_system.as_ref()),
+        code: text(symptom.code.as_ref()),
+        name: known_text(Some(&symptom.name)),
+        body_site: text(symptom.body_site.as_ref()),
         severity: symptom.severity.map(|it| it.to_string()),
         onset_date: symptom.onset_date.as_ref().and_then(Personal::known).copied(),
         duration_value: symptom.duration_value,

@@ -5,6 +5,7 @@ use hims_domain::appointment::{self, Appointment, Status};
 use hims_domain::patient::{Death, Event, Patient};
 use hims_domain::permission::Update;
 use hims_domain::values::Reason;
+use hims_domain::wall_clock::latest_day;
 use hims_domain::{PatientId, Personal, described};
 
 use super::{Refusal, not_erased, person, reads_person, records_of};
@@ -70,8 +71,8 @@ impl Command for RecordPatientDeath {
             return Err(Refused::field("in-the-future", "/deceased_at", message));
         }
         let first_day = patient.demographics.days_of_birth().map(|days| *days.start());
-        // Where the patient was born it may have been the next day already: time zones are up to 14 hours ahead of UTC.
-        let last_day = deceased_at.map(|it| (it + TimeDelta::hours(14)).date_naive());
+        // Where the patient was born it may have been the next day already.
+        let last_day = deceased_at.map(latest_day);
         if last_day.zip(first_day).is_some_and(|(died, born)| died < born) {
             return Err(Refused::field("before-birth", "/deceased_at", "give a time after the patient's birth"));
         }
