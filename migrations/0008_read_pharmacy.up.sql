@@ -42,6 +42,9 @@ create table medication_inventory (
     lot_number       varchar(50)    not null,
     expiry_date      date           not null,
     quantity_on_hand decimal(12, 3) not null check (quantity_on_hand >= 0),
+    quantity_reserved decimal(12, 3) not null default 0 check (quantity_reserved >= 0),  -- for prescriptions that are ready
+    quantity_pending decimal(12, 3) not null default 0 check (quantity_pending >= 0),  -- for changes that wait for a witness
+    pending_changes  jsonb          not null default '[]',
     unit             varchar(20)    not null,  -- UCUM, or a word in the singular
     unit_cost        decimal(10, 4),
     reorder_level    decimal(12, 3),
@@ -51,7 +54,8 @@ create table medication_inventory (
     received_at      timestamptz    not null,
     created_at       timestamptz    not null,
     updated_at       timestamptz    not null,
-    unique (medication_id, location_id, lot_number) deferrable initially deferred
+    unique (medication_id, location_id, lot_number) deferrable initially deferred,
+    check (quantity_reserved + quantity_pending <= quantity_on_hand)
 );
 create index idx_medication_inventory_medication_expiry on medication_inventory (medication_id, expiry_date);
 create index idx_medication_inventory_location on medication_inventory (location_id);
@@ -68,6 +72,8 @@ create table prescriptions (
     priority            varchar(20) not null check (priority in ('low', 'normal', 'high', 'urgent')),
     notes               text,
     cancellation_reason text,
+    collect_by          timestamptz,  -- until when what is ready is kept for the patient
+    early_refill_reason text,
     version             integer     not null,
     created_at          timestamptz not null,
     updated_at          timestamptz not null,
@@ -97,6 +103,9 @@ create table prescription_items (
     quantity             decimal(10, 3) not null check (quantity > 0),
     quantity_unit        varchar(20)    not null,
     quantity_dispensed   decimal(10, 3) not null default 0 check (quantity_dispensed >= 0),
+    refills_allowed      integer        not null default 0 check (refills_allowed between 0 and 11),
+    refills_used         integer        not null default 0 check (refills_used between 0 and refills_allowed),
+    days_supply          integer        check (days_supply between 1 and 365),
     substitution_allowed boolean        not null,
     instructions         text,
     valid_until          date,
@@ -108,7 +117,7 @@ create table prescription_items (
     created_at           timestamptz    not null,
     updated_at           timestamptz    not null,
     unique (prescription_id, line_number) deferrable initially deferred,
-    check (quantity_dispensed <= quantity)
+    check (quantity_dispensed <= quantity * (1 + refills_used))
 );
 create index idx_prescription_items_patient on prescription_items (patient_id);
 create index idx_prescription_items_medication on prescription_items (medication_id);

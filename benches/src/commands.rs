@@ -64,7 +64,13 @@ async fn lots(store: &dyn EventStore) -> Result<Vec<Uuid>, Failure> {
         reorder_level: None,
     };
     let mut events = vec![NewEvent::new(MedicationLot::STREAM, &Event::Received(receipt))?];
-    let adjusted = Event::Adjusted { change: dec!(1), on_hand_after: dec!(1_000_001), reason: "counted".into() };
+    let adjusted = Event::Adjusted {
+        change: dec!(1),
+        on_hand_after: dec!(1_000_001),
+        reason: "counted".into(),
+        performed_by: None,
+        witnessed_by: None,
+    };
     events.resize(EVENTS, NewEvent::new(MedicationLot::STREAM, &adjusted)?);
     let ids: Vec<Uuid> = (0..STREAMS).map(|_| new_id()).collect();
     for some in ids.chunks(500) {

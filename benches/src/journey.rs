@@ -167,6 +167,8 @@ impl Journeys {
             quantity_unit: "capsule".into(),
             substitution_allowed: true,
             instructions: Some(Text::from("With food.").into()),
+            refills_allowed: 0,
+            days_supply: None,
             valid_until: None,
             override_reason: None,
         };
@@ -183,6 +185,7 @@ impl Journeys {
                 overridden_allergies: prescription::OverriddenAllergies::new(),
             }],
         };
-        [Written(written), SentToPharmacy, MarkedReady]
+        let collect_by = surroundings().clock.as_ref()() + chrono::TimeDelta::days(14);
+        [Written(written), SentToPharmacy, MarkedReady { reserved: Vec::new(), collect_by }]
     }
 }

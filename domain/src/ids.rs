@@ -119,6 +119,8 @@ ids! {
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.
     MedicationLotId: MedicationLot;
+    /// A change of the quantity of a lot that waits, or waited, for a witness.
+    LotChangeId: MedicationLot, "change";
     /// What a patient takes: one list for each patient.
     MedicationListId: MedicationList;
     /// One medication that a patient takes or took.

@@ -81,6 +81,7 @@ terms! {
         UserPermissions = "user_permissions",
         Users = "users",
         VitalSigns = "vital_signs",
+        Witness = "witness",
     }
 
     /// What a role may end for good.

@@ -1,6 +1,7 @@
 //! A history gives the same state whether it is folded at once, event by event, or from a state stored in between.
 #![expect(clippy::unwrap_used, reason = "a value that cannot be read fails the test")]
 
+use chrono::NaiveDate;
 use hims_domain::appointment::{self, Appointment, Slot};
 use hims_domain::medication_list::{self, MedicationList};
 use hims_domain::medication_lot::{self, MedicationLot};
@@ -61,6 +62,20 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
     ]
 }
 
+/// Events of a lot that are folded as they are in the golden files.
+const LOT_SAMPLES: [&str; 10] = [
+    "quarantined",
+    "released",
+    "recalled",
+    "recall_revoked",
+    "dispensing_reversed",
+    "counted",
+    "wasted",
+    "transferred_out",
+    "transferred_in",
+    "returned",
+];
+
 fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
     use medication_lot::Event;
     let received =
@@ -71,13 +86,28 @@ fn lot_event() -> impl Strategy<Value = medication_lot::Event> {
             change,
             on_hand_after,
             reason: "counted".into(),
+            performed_by: None,
+            witnessed_by: None,
         }),
         3 => (id(), id(), quantity(), quantity()).prop_map(|(prescription_id, item_id, quantity, on_hand_after)| {
-            Event::Dispensed { prescription_id, item_id, quantity, on_hand_after }
+            Event::Dispensed { prescription_id, item_id, quantity, on_hand_after, reserved_after: quantity }
         }),
-        3 => prop::sample::select(
-            ["quarantined", "released", "recalled", "recall_revoked", "dispensing_reversed"].map(sample::<MedicationLot>).to_vec(),
-        ),
+        3 => (id(), id(), quantity()).prop_map(|(prescription_id, item_id, quantity)| {
+            let (on_hand_after, reserved_after) = (quantity, quantity);
+            Event::Reserved { prescription_id, item_id, quantity, on_hand_after, reserved_after }
+        }),
+        3 => (id::<Uuid>(), quantity()).prop_map(|(item_id, quantity)| {
+            let released = json!({"item_id": item_id, "quantity": quantity});
+            sample_with::<MedicationLot>("reservation_released", released)
+        }),
+        3 => (id::<Uuid>(), quantity()).prop_map(|(change_id, change)| {
+            let requested = json!({"change_id": change_id, "requested": {"change": change}});
+            sample_with::<MedicationLot>("change_requested", requested)
+        }),
+        3 => (prop::sample::select(vec!["change_witnessed", "change_rejected"]), id::<Uuid>()).prop_map(|(event, change_id)| {
+            sample_with::<MedicationLot>(event, json!({"change_id": change_id}))
+        }),
+        5 => prop::sample::select(LOT_SAMPLES.map(sample::<MedicationLot>).to_vec()),
     ]
 }
 
@@ -95,9 +125,15 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         lot_id,
         quantity,
         dispensed_after,
+        dispensed_on: NaiveDate::from_ymd_opt(2026, 11, 23).unwrap(),
     });
-    let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
-        .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, overrides: Vec::new(), completes });
+    let dispensed = (prop::collection::vec(part, 0..4), any::<bool>()).prop_map(|(dispensed, completes)| {
+        Event::Dispensed { dispensed, overrides: Vec::new(), completes, reserved: Vec::new() }
+    });
+    let refill = (prop::sample::select(vec!["refill_opened", "refill_undone"]), id::<Uuid>(), 0_i32..3);
+    let refill = refill.prop_map(|(event, item_id, refills_used)| {
+        sample_with::<Prescription>(event, json!({"refills": [{"item_id": item_id, "refills_used": refills_used}]}))
+    });
     let back = (id(), prop::option::of(id()), quantity(), quantity()).prop_map(
         |(item_id, lot_id, quantity, quantity_dispensed)| Reversed { item_id, lot_id, quantity, quantity_dispensed },
     );
@@ -110,10 +146,12 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         1 => written,
         4 => dispensed,
         2 => reversed,
+        2 => refill,
         4 => prop::sample::select(vec![
             Event::SentToPharmacy,
-            Event::MarkedReady,
+            sample::<Prescription>("marked_ready"),
             sample::<Prescription>("ready_undone"),
+            sample::<Prescription>("ready_withdrawn"),
             sample::<Prescription>("cancelled"),
         ]),
     ]

@@ -45,7 +45,7 @@ const STREAMS: [(&str, &[&str]); 22] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 30] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -56,11 +56,15 @@ const REFERENCES: [(&str, &str); 24] = [
     ("recorded_by", "user"),
     ("author_id", "user"),
     ("performed_by", "user"),
+    ("witnessed_by", "user"),
+    ("requested_by", "user"),
+    ("rejected_by", "user"),
     ("diagnosed_by", "user"),
     ("signed_by", "user"),
     ("reconciled_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
+    ("to_location_id", "room"),
     ("patient_id", "patient"),
     ("appointment_id", "appointment"),
     ("series_id", "appointment_series"),
@@ -68,6 +72,8 @@ const REFERENCES: [(&str, &str); 24] = [
     ("consultation_id", "consultation"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),
+    ("to_lot_id", "medication_lot"),
+    ("from_lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
     ("payer_id", "payer"),
 ];

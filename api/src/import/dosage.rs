@@ -45,6 +45,9 @@ pub(super) fn order(request: &MedicationRequest, medication_id: MedicationId, ke
         quantity_unit,
         substitution_allowed: substitution_allowed(request, kept),
         instructions: kept.joined("dosageInstruction", fields.instructions.iter().map(String::as_str)),
+        // Refills of other pharmacies are not opened here, so their number is left out.
+        refills_allowed: 0,
+        days_supply: None,
         valid_until: until,
         override_reason: None,
     }

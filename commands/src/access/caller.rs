@@ -89,7 +89,8 @@ impl Permission {
                 | Update::Rooms
                 | Update::SystemSettings
                 | Update::UserPermissions
-                | Update::Users => false,
+                | Update::Users
+                | Update::Witness => false,
             },
             Self::Delete(word) => match word {
                 Delete::Records | Delete::Users => false,

@@ -61,7 +61,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Symptoms,
             Create::MedicalHistory,
         ],
-        read: &[Read::AssignedPatients, Read::Staff],
+        read: &[Read::AssignedPatients, Read::Inventory, Read::Staff],
         update: &[
             Update::PatientStatus,
             Update::VitalSigns,
@@ -70,6 +70,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::MedicationList,
             Update::AppointmentStatus,
             Update::ConsultationSteps,
+            Update::Witness,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -102,6 +103,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::MedicationList,
             Update::AppointmentStatus,
             Update::PrescriptionStatus,
+            Update::Witness,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -117,6 +119,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::InventoryLevels,
             Update::Medications,
             Update::MedicationList,
+            Update::Witness,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -152,6 +155,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Departments,
             Update::Rooms,
             Update::Medications,
+            Update::InventoryLevels,
             Update::ProviderSchedules,
             Update::Payers,
             Update::InsurancePolicies,

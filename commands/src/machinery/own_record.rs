@@ -194,6 +194,7 @@ mod tests {
             ("record-patient-death", patient(json!({"deceased_at": "2026-11-22T20:00:00Z"}))),
             ("record-symptom", consultation(json!({"name": "Cough"}))),
             ("record-vital-signs", patient(json!({"heart_rate": 60}))),
+            ("refill-prescription", prescription(nothing())),
             ("resume-patient-medication", entry(nothing())),
             ("resume-treatment", treatment(nothing())),
             ("retire-allergy", patient(json!({"allergy_id": id(ALLERGY), "reason": "tested"}))),
@@ -210,22 +211,29 @@ mod tests {
             ("stop-treatment", treatment(reason())),
             ("undo-consultation-start", consultation(reason())),
             ("undo-prescription-ready", prescription(reason())),
+            ("undo-prescription-refill", prescription(reason())),
             ("write-prescription", patient(json!({"items": [order], "confirm_unit": true}))),
         ])
     }
 
     /// The commands among them that are refused in this hospital whoever gives them, and how.
-    const REFUSED: [(&str, &str); 9] = [
+    const REFUSED: [(&str, &str); 12] = [
         ("amend-consultation", "not-completed"),
         ("complete-consultation", "open-steps"),
         ("dispense-prescription", "insufficient-stock"),
         ("hold-treatment", "wrong-status"),
+        ("mark-prescription-ready", "insufficient-stock"),
+        ("refill-prescription", "wrong-status"),
         ("resume-treatment", "wrong-status"),
         ("reverse-dispensing", "nothing-dispensed"),
         ("sign-consultation", "other-provider"),
         ("stop-treatment", "wrong-status"),
         ("undo-consultation-start", "took-place"),
+        ("undo-prescription-refill", "no-refill-open"),
     ];
+
+    /// The commands among them that patients give themselves, and how these are refused in this hospital.
+    const BY_PATIENTS: [(&str, &str); 1] = [("refill-prescription", "wrong-status")];
 
     /// A user with the words of all system roles, who is a patient as well.
     fn who_is(patient_id: PatientId) -> Caller {
@@ -244,7 +252,8 @@ mod tests {
             let body =
                 requests.remove(name).unwrap_or_else(|| panic!("{name} treats: add a request of it to this test"));
             let refusal = refused(command.run(&world.executor, body, Request::of(who_is(PATIENT))).await);
-            assert_eq!(refusal.code, "treating-oneself", "{name}: {refusal:?}");
+            let own = BY_PATIENTS.iter().find(|it| it.0 == name).map(|it| it.1);
+            assert_eq!(refusal.code, own.unwrap_or("treating-oneself"), "{name}: {refusal:?}");
         }
         assert!(requests.is_empty(), "no commands that treat: {:?}", requests.keys());
         let refusals = world.count("access.command_refused").await + world.count("access.repeated").await;

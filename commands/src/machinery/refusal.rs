@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 /// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
-const QUESTIONS: [&str; 8] = [
+const QUESTIONS: [&str; 9] = [
     "already-open",
     "extreme-value",
     "needs-override",
@@ -29,11 +29,12 @@ const QUESTIONS: [&str; 8] = [
     "on-leave",
     "outside-hours",
     "possible-duplicate",
+    "too-early",
     "unknown-unit",
 ];
 
 /// The codes of refusals that forbid something to the caller because of what is in the record.
-const OF_THE_RECORD: [&str; 1] = ["other-provider"];
+const OF_THE_RECORD: [&str; 2] = ["other-provider", "own-witness"];
 
 /// Why a command is refused, in the form in which the caller is answered. Holds no personal value.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
-use hims_domain::medication_lot::{Event, Status};
+use hims_domain::medication_lot::{Event, Receipt, Status};
 use rust_decimal::Decimal;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -22,6 +23,12 @@ table! {
         expiry_date: NaiveDate [indexed],
         /// The quantity in stock, in `unit`.
         quantity_on_hand: Decimal,
+        /// The quantity that is kept for prescriptions that are ready to be fetched.
+        quantity_reserved: Decimal,
+        /// The quantity that is set aside for changes that wait for a witness.
+        quantity_pending: Decimal,
+        /// The changes that wait for a witness: their ids, kinds, quantities, who asks for them and until when.
+        pending_changes: Value,
         /// The unit of every quantity of the lot, such as `tablet`.
         unit: String,
         /// The cost of one unit.
@@ -37,26 +44,62 @@ table! {
     }
 }
 
+fn new_row(event: &Projected<'_, Event>, receipt: &Receipt) -> InventoryRow {
+    InventoryRow {
+        id: event.stream_id,
+        medication_id: receipt.medication_id.into(),
+        location_id: receipt.location_id.into(),
+        lot_number: receipt.lot_number.0.clone(),
+        expiry_date: receipt.expiry_date,
+        quantity_on_hand: receipt.quantity,
+        quantity_reserved: Decimal::ZERO,
+        quantity_pending: Decimal::ZERO,
+        pending_changes: json!([]),
+        unit: receipt.unit.to_string(),
+        unit_cost: receipt.unit_cost,
+        reorder_level: receipt.reorder_level,
+        status: Status::Available.to_string(),
+        status_reason: None,
+        received_at: event.recorded_at,
+        stamps: event.stamps(),
+    }
+}
+
 pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, InventoryRow>) {
     match event.data {
-        Event::Received(it) => rows.insert(InventoryRow {
-            id: event.stream_id,
-            medication_id: it.medication_id.into(),
-            location_id: it.location_id.into(),
-            lot_number: it.lot_number.0.clone(),
-            expiry_date: it.expiry_date,
-            quantity_on_hand: it.quantity,
-            unit: it.unit.to_string(),
-            unit_cost: it.unit_cost,
-            reorder_level: it.reorder_level,
-            status: Status::Available.to_string(),
-            status_reason: None,
-            received_at: event.recorded_at,
-            stamps: event.stamps(),
-        }),
+        Event::Received(it) => rows.insert(new_row(event, it)),
+        // A lot begins with a transfer if the place had nothing of it.
+        Event::TransferredIn { receipt, .. } if event.version == 1 => rows.insert(new_row(event, receipt)),
         Event::Adjusted { on_hand_after, .. }
-        | Event::Dispensed { on_hand_after, .. }
+        | Event::Counted { on_hand_after, .. }
+        | Event::Wasted { on_hand_after, .. }
+        | Event::TransferredOut { on_hand_after, .. }
+        | Event::TransferredIn { on_hand_after, .. }
+        | Event::Returned { on_hand_after, .. }
         | Event::DispensingReversed { on_hand_after, .. } => rows.change(event, |row| set_stock(row, *on_hand_after)),
+        Event::Dispensed { on_hand_after, reserved_after, .. } => rows.change(event, |row| {
+            row.quantity_reserved = *reserved_after;
+            set_stock(row, *on_hand_after);
+        }),
+        Event::Reserved { reserved_after, .. } | Event::ReservationReleased { reserved_after, .. } => {
+            rows.change(event, |row| row.quantity_reserved = *reserved_after);
+        }
+        Event::ChangeRequested { change_id, requested, pending_after, .. } => rows.change(event, move |row| {
+            row.quantity_pending = *pending_after;
+            if let Value::Array(waiting) = &mut row.pending_changes {
+                waiting.push(json!({
+                    "change_id": change_id, "kind": requested.wanted.kind(), "change": requested.change,
+                    "requested_by": requested.requested_by, "expires_at": requested.expires_at,
+                }));
+            }
+        }),
+        Event::ChangeWitnessed { change_id, pending_after, .. }
+        | Event::ChangeRejected { change_id, pending_after, .. } => rows.change(event, move |row| {
+            row.quantity_pending = *pending_after;
+            if let Value::Array(waiting) = &mut row.pending_changes {
+                waiting.retain(|it| it["change_id"] != json!(change_id));
+            }
+        }),
         Event::Quarantined { reason } | Event::RecallRevoked { reason } => {
             rows.change(event, |row| set_status(row, Status::Quarantined, Some(reason.0.clone())));
         }

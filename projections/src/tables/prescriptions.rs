@@ -1,5 +1,5 @@
-use chrono::NaiveDate;
-use hims_domain::prescription::{Event, Item, Status};
+use chrono::{DateTime, NaiveDate, Utc};
+use hims_domain::prescription::{Event, Item, Refill, Status};
 use hims_domain::values::Unit;
 use hims_domain::{PatientId, Personal};
 use rust_decimal::Decimal;
@@ -34,6 +34,10 @@ table! {
         notes: Option<String> [personal],
         /// The reason for the cancellation.
         cancellation_reason: Option<String> [personal],
+        /// Until when the medications are kept for the patient, while the prescription is ready.
+        collect_by: Option<DateTime<Utc>>,
+        /// Why the last refill was opened before most of the quantity before could be used up.
+        early_refill_reason: Option<String> [personal],
     }
 }
 
@@ -69,8 +73,14 @@ table! {
         quantity: Decimal,
         /// The unit of the quantity.
         quantity_unit: String,
-        /// The quantity dispensed so far, in `quantity_unit`.
+        /// The quantity dispensed so far, with all refills, in `quantity_unit`.
         quantity_dispensed: Decimal,
+        /// How often the quantity may be dispensed again.
+        refills_allowed: i32,
+        /// How many refills were opened so far.
+        refills_used: i32,
+        /// The number of days for which the quantity lasts.
+        days_supply: Option<i32>,
         /// Whether a product with the same ingredients may be dispensed instead.
         substitution_allowed: bool,
         /// Instructions for the patient.
@@ -104,6 +114,9 @@ fn item_row(event: &Projected<'_, Event>, patient_id: PatientId, item: &Item, li
         quantity: order.quantity,
         quantity_unit: order.quantity_unit.to_string(),
         quantity_dispensed: Decimal::ZERO,
+        refills_allowed: order.refills_allowed,
+        refills_used: 0,
+        days_supply: order.days_supply,
         substitution_allowed: order.substitution_allowed,
         instructions: known_text(order.instructions.as_ref()),
         valid_until: order.valid_until,
@@ -114,12 +127,40 @@ fn item_row(event: &Projected<'_, Event>, patient_id: PatientId, item: &Item, li
     }
 }
 
+/// Sets the status of an item from its quantities: of a refill that was opened, nothing is dispensed at first.
+fn set_status(row: &mut ItemRow) {
+    let outstanding = row.quantity * Decimal::from(1 + row.refills_used) - row.quantity_dispensed;
+    let status = if outstanding <= Decimal::ZERO {
+        "dispensed"
+    } else if outstanding >= row.quantity {
+        "active"
+    } else {
+        "partially_dispensed"
+    };
+    status.clone_into(&mut row.status);
+}
+
+fn set_refills<'e>(event: &Projected<'e, Event>, items: &mut Changes<'e, ItemRow>, refills: &'e [Refill]) {
+    for refill in refills {
+        items.change_row(event, refill.item_id, |row| {
+            row.refills_used = refill.refills_used;
+            set_status(row);
+        });
+    }
+}
+
 pub(crate) fn project<'e>(
     event: &Projected<'e, Event>,
     prescriptions: &mut Changes<'e, PrescriptionRow>,
     items: &mut Changes<'e, ItemRow>,
 ) {
-    let mut move_to = |status: Status| prescriptions.change(event, move |row| row.status = status.to_string());
+    // Nothing is kept for a prescription that is not ready.
+    let mut move_to = |status: Status| {
+        prescriptions.change(event, move |row| {
+            row.status = status.to_string();
+            row.collect_by = None;
+        });
+    };
     match event.data {
         Event::Written(it) => {
             prescriptions.insert(PrescriptionRow {
@@ -132,15 +173,33 @@ pub(crate) fn project<'e>(
                 priority: it.priority.to_string(),
                 notes: known_text(it.notes.as_ref()),
                 cancellation_reason: None,
+                collect_by: None,
+                early_refill_reason: None,
                 stamps: event.stamps(),
             });
             for (item, line_number) in it.items.iter().zip(1..) {
                 items.insert(item_row(event, it.patient_id, item, line_number));
             }
         }
-        Event::SentToPharmacy | Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
-        Event::MarkedReady => move_to(Status::Ready),
-        Event::Dispensed { dispensed, overrides, completes } => {
+        Event::SentToPharmacy | Event::ReadyUndone { reason: _ } | Event::ReadyWithdrawn { cause: _ } => {
+            move_to(Status::SentToPharmacy);
+        }
+        Event::MarkedReady { reserved: _, collect_by } => prescriptions.change(event, |row| {
+            row.status = Status::Ready.to_string();
+            row.collect_by = Some(*collect_by);
+        }),
+        Event::RefillOpened { refills, early_reason } => {
+            prescriptions.change(event, |row| {
+                row.status = Status::SentToPharmacy.to_string();
+                row.early_refill_reason = known_text(early_reason.as_ref());
+            });
+            set_refills(event, items, refills);
+        }
+        Event::RefillUndone { refills, status, reason: _ } => {
+            move_to(*status);
+            set_refills(event, items, refills);
+        }
+        Event::Dispensed { dispensed, overrides, completes, reserved: _ } => {
             if *completes {
                 move_to(Status::Dispensed);
             } else {
@@ -149,8 +208,7 @@ pub(crate) fn project<'e>(
             for part in dispensed {
                 items.change_row(event, part.item_id, |row| {
                     row.quantity_dispensed = part.dispensed_after;
-                    let is_done = row.quantity_dispensed >= row.quantity;
-                    if is_done { "dispensed" } else { "partially_dispensed" }.clone_into(&mut row.status);
+                    set_status(row);
                 });
             }
             for given in overrides {
@@ -167,19 +225,17 @@ pub(crate) fn project<'e>(
             for part in reversed {
                 items.change_row(event, part.item_id, |row| {
                     row.quantity_dispensed = part.quantity_dispensed;
-                    let is_nothing_left = part.quantity_dispensed <= Decimal::ZERO;
-                    let new = match status {
-                        Status::Cancelled => "cancelled",
-                        _ if is_nothing_left => "active",
-                        _ => "partially_dispensed",
-                    };
-                    new.clone_into(&mut row.status);
+                    match status {
+                        Status::Cancelled => "cancelled".clone_into(&mut row.status),
+                        _ => set_status(row),
+                    }
                 });
             }
         }
         Event::Cancelled { reason } => {
             prescriptions.change(event, |row| {
                 row.status = Status::Cancelled.to_string();
+                row.collect_by = None;
                 row.cancellation_reason = known_text(Some(reason));
             });
             items.change_children(event, event.stream_id, |row| {

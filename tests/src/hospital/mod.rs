@@ -41,6 +41,7 @@ mod pages;
 mod parked;
 mod passwords;
 mod people;
+mod pharmacy;
 mod plans;
 mod prescribing;
 mod problems;

@@ -1,16 +1,27 @@
-//! Medication lots: receiving lots, correcting quantities, and keeping lots from being dispensed.
+//! Medication lots: receiving and moving lots, counting and correcting quantities, and keeping lots from being dispensed.
+
+mod changes;
+mod holding;
+mod movements;
+mod moving;
+mod witness;
 
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
 use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
 use hims_domain::values::{Reason, Unit};
-use hims_domain::{Invalid, MedicationLotId, described};
+use hims_domain::{MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
+pub use changes::{AdjustMedicationLot, CountMedicationLot, WasteMedicationLot};
+pub use holding::{QuarantineMedicationLot, RecallMedicationLot};
+pub(crate) use movements::Movements;
+pub use moving::{ReturnMedicationLot, TransferMedicationLot};
+pub use witness::{ExpireLotChange, RejectLotChange, WitnessLotChange};
+
 use super::medication::NewUnits;
-use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
 use crate::{
@@ -24,13 +35,34 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<QuarantineMedicationLot>()
         .add::<ReleaseMedicationLot>()
         .add::<RecallMedicationLot>()
-        .add::<RevokeMedicationLotRecall>();
+        .add::<RevokeMedicationLotRecall>()
+        .add::<WasteMedicationLot>()
+        .add::<CountMedicationLot>()
+        .add::<TransferMedicationLot>()
+        .add::<ReturnMedicationLot>()
+        .add::<WitnessLotChange>()
+        .add::<RejectLotChange>();
 }
 
 refusals! {
     Expired = Rule, "expired", "the lot is past its expiry date and cannot be taken into stock";
     BelowZero { on_hand: Decimal, unit: Unit } = Conflict, "insufficient-stock",
         "the lot holds {on_hand} {unit}, and the change would leave less than nothing; take away {on_hand} at most";
+    NotFree { free: Decimal, unit: Unit } = Conflict, "insufficient-stock",
+        "only {free} {unit} of the lot are neither reserved for prescriptions nor set aside for a witness; take away \
+         {free} at most, or undo first that prescriptions are ready";
+    NotDispensable = Conflict, "lot-not-dispensable",
+        "the lot is expired, recalled or in quarantine; waste it, or return it to the supplier";
+    OtherLot = Conflict, "other-lot",
+        "the place has a lot of the same number with another expiry date or unit; correct one of them first";
+    NotGiven { given: Decimal, unit: Unit } = Conflict, "too-much",
+        "only {given} {unit} of the lot were dispensed for the prescription and have not come back";
+    NoSuchChange = Conflict, "no-such-change",
+        "no change with this id waits for a witness; it was witnessed or rejected already, or never requested";
+    ChangeExpired = Conflict, "change-expired",
+        "nobody witnessed the change within 24 hours; request it again and have it witnessed in time";
+    OwnWitness = Forbidden, "own-witness", "nobody witnesses their own change; a second person must do this";
+    NotAWitness = Conflict, "not-a-witness", "a patient's login is no witness; a member of staff must do this";
 }
 
 described! {
@@ -46,44 +78,15 @@ described! {
         #[serde(default)]
         pub confirm_unit: bool,
     }
-
-    /// Corrects the quantity of a lot after a count or a loss.
-    pub struct AdjustMedicationLot {
-        /// Which lot.
-        pub medication_lot_id: MedicationLotId,
-        /// The difference to the recorded quantity: positive for more, negative for less, never zero.
-        pub change: Decimal,
-        /// Why the quantity is corrected.
-        pub reason: Reason,
-    }
-
 }
 
 steps! {
     MedicationLot by medication_lot_id: MedicationLotId, "Which lot.";
 
-    /// Puts a lot into quarantine: the lot is not dispensed until it is released.
-    QuarantineMedicationLot = "quarantine-medication-lot" needs Update::InventoryLevels
-        with {
-            /// Why the lot is put into quarantine.
-            reason: Reason,
-        }
-        moves status from [Status::Available | Status::Depleted] to [Status::Quarantined]
-        by Event::Quarantined { reason }, undone by ReleaseMedicationLot;
-
     /// Releases a lot from quarantine.
     ReleaseMedicationLot = "release-medication-lot" needs Update::InventoryLevels
         moves status from [Status::Quarantined] to [Status::Available | Status::Depleted] by Event::Released,
         undone by QuarantineMedicationLot;
-
-    /// Recalls a lot: the lot is not dispensed again.
-    RecallMedicationLot = "recall-medication-lot" needs Update::InventoryLevels
-        with {
-            /// Why the lot is recalled.
-            reason: Reason,
-        }
-        moves status from [Status::Available | Status::Depleted | Status::Quarantined] to [Status::Recalled]
-        by Event::Recalled { reason }, undone by RevokeMedicationLotRecall;
 
     /// Revokes a recall that was a mistake, such as of another lot than the one named by the maker. The lot is in
     /// quarantine until it is released.
@@ -156,37 +159,6 @@ impl Command for ReceiveMedicationLot {
             new_units.none()?;
         }
         Ok(new_units.introduce(Decision::event(Event::Received(receipt))))
-    }
-}
-
-impl Command for AdjustMedicationLot {
-    const NAME: &'static str = "adjust-medication-lot";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = MedicationLot;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_lot_id)
-    }
-
-    fn decide(self, state: Option<&MedicationLot>, _: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
-        let lot = existing(state)?;
-        let on_hand = lot.quantity_on_hand;
-        if check_quantity(self.change.abs(), "/change").is_err() {
-            let message = "give a difference other than zero, from -999999999.999 to 999999999.999, with at most three \
-                           decimals: negative if there is less than recorded";
-            return Err(Refused::field("out-of-range", "/change", message));
-        }
-        if on_hand + self.change < Decimal::ZERO {
-            let refused = Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize(), unit: lot.unit.clone() });
-            let error = Invalid::new("/change", refused.detail.clone());
-            return Err(Refused { errors: vec![error], ..refused });
-        }
-        if on_hand + self.change > MOST {
-            return Err(Refused::field("out-of-range", "/change", "the lot would exceed 999999999.999"));
-        }
-        let on_hand_after = on_hand + self.change;
-        Ok(Decision::event(Event::Adjusted { change: self.change, on_hand_after, reason: self.reason }))
     }
 }
 

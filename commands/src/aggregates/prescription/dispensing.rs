@@ -1,22 +1,20 @@
 //! Dispensing: the append that records a dispensing also takes the quantities from the lots.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chrono::NaiveDate;
-use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::permission::Create;
-use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Status};
+use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Reservation, Status};
 use hims_domain::values::OverrideReason;
 use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::stock::{lots_for, reads_lots, reads_reserved};
 use super::{Refusal, ReverseDispensing, allergies};
 use crate::aggregates::medication_list::{after_dispensing, check_dispensable, reads_list};
-use crate::aggregates::medication_lot::check_quantity;
+use crate::aggregates::medication_lot::{Movements, check_quantity};
 use crate::machinery::command::existing;
 use crate::patient::reads_person;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
     /// What to dispense of an item.
@@ -32,7 +30,8 @@ described! {
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
-    /// Dispenses a prescription, or a part of it, and takes the quantities from stock. An item needs an
+    /// Dispenses a prescription, or a part of it, and takes the quantities from stock, first what is kept for the
+    /// prescription. An item needs an
     /// `override_reason` if the patient has an allergy to it that nobody has overridden yet, or that has become more
     /// severe since then.
     pub struct DispensePrescription {
@@ -91,11 +90,10 @@ impl Command for DispensePrescription {
         let patient_id = state.map(|it| it.patient_id);
         let reads = reads_list(Reads::nothing(), patient_id);
         let reads = patient_id.into_iter().fold(reads, |reads, id| reads_person(reads, id, found));
+        let reads = reads_reserved(reads, state, None);
         let lines = state.map_or(&[][..], |it| it.lines.as_slice());
-        lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
-            let medication_id = line.item.order.medication_id.to_string();
-            allergies::reads(reads, line).owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication_id)
-        })
+        let asked_for = lines.iter().filter(|line| self.asks_for(line));
+        asked_for.fold(reads, |reads, line| reads_lots(allergies::reads(reads, line), line))
     }
 
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
@@ -110,7 +108,7 @@ impl Command for DispensePrescription {
         }
         let asked_for = || prescription.lines.iter().filter(|line| self.asks_for(line));
         check_dispensable(ctx, prescription.patient_id, asked_for())?;
-        let mut dispensing = InHand::new(ctx);
+        let mut dispensing = InHand::new(ctx, prescription);
         if self.items.is_none() {
             for line in asked_for() {
                 dispensing.give(line, line.outstanding(), None)?;
@@ -125,51 +123,36 @@ impl Command for DispensePrescription {
             let outstanding = dispensing.outstanding(line);
             dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
         }
-        let decision = dispensing.decide(prescription, self.overrides(prescription, ctx)?)?;
+        let decision = dispensing.decide(self.overrides(prescription, ctx)?)?;
         Ok(after_dispensing(decision, ctx, prescription.patient_id, asked_for()))
     }
-}
-
-/// What is taken from a lot for a line.
-struct Taken {
-    item_id: PrescriptionItemId,
-    lot_id: Uuid,
-    quantity: Decimal,
-    /// The quantity dispensed for the line so far, this one included.
-    dispensed_after: Decimal,
-    /// The quantity that is left in the lot.
-    on_hand_after: Decimal,
 }
 
 /// A dispensing in preparation: the quantities that are taken from each lot for each line.
 struct InHand<'a> {
     prescription_id: PrescriptionId,
+    prescription: &'a Prescription,
     today: NaiveDate,
     found: &'a Found,
-    /// The quantities that are left in the lots from which something was taken.
-    left: BTreeMap<Uuid, Decimal>,
-    taken: Vec<Taken>,
+    movements: Movements<'a>,
+    dispensed: Vec<Dispensing>,
 }
 
 impl<'a> InHand<'a> {
-    fn new(ctx: &'a Context<'_>) -> Self {
-        let (left, taken) = (BTreeMap::new(), Vec::new());
-        Self { prescription_id: ctx.id.into(), today: ctx.today(), found: ctx.found, left, taken }
+    fn new(ctx: &Context<'a>, prescription: &'a Prescription) -> Self {
+        let (prescription_id, movements) = (ctx.id.into(), Movements::new(ctx.found));
+        Self { prescription_id, prescription, today: ctx.today(), found: ctx.found, movements, dispensed: Vec::new() }
     }
 
-    /// The quantity dispensed for a line so far, what is taken for it now included.
-    fn dispensed(&self, line: &Line) -> Decimal {
-        let taken = self.taken.iter().filter(|part| part.item_id == line.item.id).map(|part| part.quantity);
-        line.quantity_dispensed + taken.sum::<Decimal>()
-    }
-
+    /// The quantity that may still be dispensed for a line.
     fn outstanding(&self, line: &Line) -> Decimal {
-        line.item.order.quantity - self.dispensed(line)
+        let taken = self.dispensed.iter().filter(|it| it.item_id == line.item.id).map(|it| it.quantity);
+        line.outstanding() - taken.sum::<Decimal>()
     }
 
-    /// Dispenses a quantity of a line: from the named lot, or else from the lots that expire first.
+    /// Dispenses a quantity of a line: from the named lot, or else what is kept for the line before what is free, and
+    /// from the lots that expire first.
     fn give(&mut self, line: &Line, quantity: Decimal, named: Option<MedicationLotId>) -> Result<(), Refused> {
-        let order = &line.item.order;
         let outstanding = self.outstanding(line);
         if outstanding <= Decimal::ZERO {
             return refuse(Refusal::NothingOutstanding);
@@ -177,60 +160,67 @@ impl<'a> InHand<'a> {
         if quantity > outstanding {
             return refuse(Refusal::TooMuch { outstanding });
         }
-        if order.valid_until.is_some_and(|it| it < self.today) {
-            return refuse(Refusal::Expired);
-        }
-        let key = order.medication_id.to_string();
-        let mut lots: Vec<(Uuid, &MedicationLot)> =
-            self.found.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, key).collect();
-        if let Some(named) = named {
-            lots.retain(|(id, _)| *id == named.0);
-            let Some((_, lot)) = lots.first() else { return refuse(Refusal::NoSuchLot) };
-            if !lot.is_dispensable(self.today) {
-                return refuse(Refusal::NotDispensable);
+        let lots = lots_for(line, named, self.today, self.found)?;
+        let mut missing = quantity;
+        if named.is_none() {
+            for lot_id in &lots {
+                missing -= self.take(line, *lot_id, missing, false);
             }
         }
-        lots.retain(|(_, lot)| lot.is_dispensable(self.today));
-        let stocked: BTreeSet<_> = lots.iter().map(|(_, lot)| lot.unit.as_str()).collect();
-        if !lots.is_empty() && !stocked.contains(order.quantity_unit.as_str()) {
-            let stocked = stocked.into_iter().collect::<Vec<_>>().join(", ");
-            return refuse(Refusal::OtherUnit { stocked, ordered: order.quantity_unit.clone() });
-        }
-        lots.retain(|(_, lot)| lot.unit == order.quantity_unit);
-        lots.sort_by_key(|(id, lot)| (lot.expiry_date, *id));
-        let (mut missing, mut dispensed_after) = (quantity, self.dispensed(line));
-        for (lot_id, lot) in lots {
-            let left = self.left.entry(lot_id).or_insert(lot.quantity_on_hand);
-            let quantity = missing.min(*left);
-            if quantity > Decimal::ZERO {
-                *left -= quantity;
-                missing -= quantity;
-                dispensed_after += quantity;
-                let (item_id, on_hand_after) = (line.item.id, *left);
-                self.taken.push(Taken { item_id, lot_id, quantity, dispensed_after, on_hand_after });
-            }
+        for lot_id in lots {
+            missing -= self.take(line, lot_id, missing, true);
         }
         if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(()) }
     }
 
-    fn decide(self, prescription: &Prescription, overrides: Vec<Override>) -> Result<Decision<Prescription>, Refused> {
-        if self.taken.is_empty() {
+    /// Takes at most a quantity for a line from a lot: of what is kept for the line, and of what is free too if `free`.
+    /// Returns what was taken.
+    fn take(&mut self, line: &Line, lot_id: Uuid, most: Decimal, free: bool) -> Decimal {
+        let item_id = line.item.id;
+        let Some(lot) = self.movements.lot(lot_id) else { return Decimal::ZERO };
+        let usable = lot.reserved_for(item_id) + if free { lot.free() } else { Decimal::ZERO };
+        let quantity = most.min(usable);
+        if quantity <= Decimal::ZERO {
+            return Decimal::ZERO;
+        }
+        self.movements.dispense(lot_id, (self.prescription_id, item_id), quantity);
+        let before = line.item.order.quantity * Decimal::from(1 + line.refills_used) - self.outstanding(line);
+        self.dispensed.push(Dispensing {
+            item_id,
+            lot_id: Some(lot_id.into()),
+            quantity,
+            dispensed_after: before + quantity,
+            dispensed_on: self.today,
+        });
+        quantity
+    }
+
+    /// Gives back what is kept beyond what is outstanding, since other lots were used. Returns what is still kept.
+    fn give_back(&mut self) -> Vec<Reservation> {
+        let mut kept = Vec::new();
+        for line in &self.prescription.lines {
+            let mut outstanding = self.outstanding(line);
+            for reserved in self.prescription.reserved.iter().filter(|it| it.item_id == line.item.id) {
+                let (item_id, lot_id) = (reserved.item_id, reserved.lot_id);
+                let left = self.movements.lot(lot_id.into()).map_or(Decimal::ZERO, |lot| lot.reserved_for(item_id));
+                let quantity = left.min(outstanding);
+                outstanding -= quantity;
+                self.movements.release(lot_id.into(), (self.prescription_id, item_id), left - quantity);
+                if quantity > Decimal::ZERO {
+                    kept.push(Reservation { item_id, lot_id, quantity });
+                }
+            }
+        }
+        kept
+    }
+
+    fn decide(mut self, overrides: Vec<Override>) -> Result<Decision<Prescription>, Refused> {
+        if self.dispensed.is_empty() {
             return refuse(Refusal::NothingOutstanding);
         }
-        let completes = prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
-        let part = |it: &Taken| Dispensing {
-            item_id: it.item_id,
-            lot_id: Some(it.lot_id.into()),
-            quantity: it.quantity,
-            dispensed_after: it.dispensed_after,
-        };
-        let dispensed = self.taken.iter().map(part).collect();
-        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes });
-        Ok(self.taken.into_iter().fold(decision, |decision, it| {
-            let Taken { item_id, lot_id, quantity, on_hand_after, .. } = it;
-            let prescription_id = self.prescription_id;
-            let taken = medication_lot::Event::Dispensed { prescription_id, item_id, quantity, on_hand_after };
-            decision.also::<MedicationLot>(lot_id, taken)
-        }))
+        let completes = self.prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
+        let reserved = self.give_back();
+        let decision = Decision::event(Event::Dispensed { dispensed: self.dispensed, overrides, completes, reserved });
+        Ok(self.movements.follow(decision))
     }
 }

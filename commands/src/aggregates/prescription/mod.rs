@@ -2,8 +2,12 @@
 
 mod allergies;
 mod dispensing;
+mod ready;
+mod refills;
 mod reversing;
+mod stock;
 
+use chrono::NaiveDate;
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
@@ -18,7 +22,12 @@ use uuid::Uuid;
 
 use allergies::{Alerts, against};
 pub use dispensing::{DispenseItem, DispensePrescription};
+pub use ready::{MarkPrescriptionReady, UndoPrescriptionReady, WithdrawUncollected};
+pub use refills::{RefillPrescription, UndoPrescriptionRefill};
+use refills::{check_refills, keep_limits};
 pub use reversing::{ReverseDispensing, ReverseItem};
+use stock::released;
+pub(crate) use stock::{reads_reserved, withdraw};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
@@ -43,6 +52,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<DispensePrescription>()
         .add::<RecordExternalDispensing>()
         .add::<ReverseDispensing>()
+        .add::<RefillPrescription>()
+        .add::<UndoPrescriptionRefill>()
         .add::<CancelPrescription>();
 }
 
@@ -53,13 +64,22 @@ refusals! {
     NotDispensable = Conflict, "lot-not-dispensable", "the lot is expired, recalled, quarantined or empty; use another";
     OtherUnit { stocked: String, ordered: Unit } = Conflict, "other-unit",
         "the stock is counted in {stocked}, and the item is ordered in {ordered}; order it in the unit of the stock";
-    InsufficientStock = Conflict, "insufficient-stock", "the lots that may be dispensed do not hold enough";
+    InsufficientStock = Conflict, "insufficient-stock",
+        "the lots that may be dispensed do not hold enough that is not kept for other prescriptions";
     TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} of the item are outstanding";
     Expired = Conflict, "prescription-expired", "an item is past its last day of validity; it needs a new prescription";
     NothingOutstanding = Conflict, "nothing-outstanding", "everything that is asked for was dispensed already";
     NothingDispensed = Conflict, "nothing-dispensed", "nothing was dispensed that has not been taken back already";
     NotDispensed { dispensed: Decimal } = Conflict, "too-much",
         "only {dispensed} of the item were dispensed there and can be taken back";
+    CameBack = Conflict, "came-back",
+        "the quantity came back into the lot already, by return-medication-lot; take back only what did not";
+    NoRefillsLeft = Conflict, "no-refills-left", "no refill is left; the patient needs a new prescription";
+    TooEarly { from: NaiveDate } = Conflict, "too-early",
+        "most of what was dispensed last cannot be used up before {from}; wait, or repeat with an early_reason";
+    TooEarlyForControlled { from: NaiveDate } = Conflict, "too-early",
+        "a controlled medication is not refilled before most of the last quantity can be used up, on {from}";
+    NoRefillOpen = Conflict, "no-refill-open", "no refill is open of which nothing was dispensed";
 }
 
 described! {
@@ -97,8 +117,8 @@ described! {
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
-    /// Cancels a prescription, so that nothing more is dispensed. On the patient's medication list, what was not
-    /// dispensed is stopped.
+    /// Cancels a prescription, so that nothing more is dispensed, and no refill is left. On the patient's medication
+    /// list, what was not dispensed is stopped. What was kept for the patient is given back.
     pub struct CancelPrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
@@ -113,20 +133,6 @@ steps! {
     /// Sends a prescription to the pharmacy.
     SendPrescriptionToPharmacy = "send-prescription-to-pharmacy" needs Update::PrescriptionStatus
         moves status from [Status::Pending] to [Status::SentToPharmacy] by Event::SentToPharmacy;
-
-    /// Records that a prescription is ready to be fetched.
-    MarkPrescriptionReady = "mark-prescription-ready" needs Create::MedicationDispensing
-        moves status from [Status::SentToPharmacy] to [Status::Ready] by Event::MarkedReady,
-        undone by UndoPrescriptionReady;
-
-    /// Undoes that a prescription is ready to be fetched. The pharmacy still has it.
-    UndoPrescriptionReady = "undo-prescription-ready" needs Create::MedicationDispensing
-        with {
-            /// Why the prescription is not ready.
-            reason: Personal<Reason>,
-        }
-        moves status from [Status::Ready] to [Status::SentToPharmacy] by Event::ReadyUndone { reason },
-        undone by MarkPrescriptionReady;
 }
 
 impl Claims for Prescription {
@@ -169,6 +175,7 @@ fn check_order<'a>(order: &Order, index: usize, ctx: &'a Context<'_>) -> Result<
             return Err(Refused::field("out-of-range", &field("dose_quantity"), "give at most 1000000"));
         }
     }
+    check_refills(order, index)?;
     if order.duration_days.is_some_and(|it| !(1..=3650).contains(&it)) {
         return Err(Refused::field("out-of-range", &field("duration_days"), "give 1 to 3650 days"));
     }
@@ -208,10 +215,11 @@ impl Command for WritePrescription {
         let is_asked = !ctx.caller.is_system;
         let (mut new_units, mut alerts) = (NewUnits::default(), Alerts::default());
         let mut items = Vec::with_capacity(self.items.len());
-        for (index, (order, nth)) in self.items.into_iter().zip(1..).enumerate() {
+        for (index, (mut order, nth)) in self.items.into_iter().zip(1..).enumerate() {
             let medication = check_order(&order, index, ctx)?;
             let mut overridden_allergies = OverriddenAllergies::new();
             if is_asked {
+                keep_limits(&mut order, medication, index, ctx.today())?;
                 let unit_field = format!("/items/{index}/quantity_unit");
                 new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
                 let allergies = against(&person, medication);
@@ -251,22 +259,26 @@ impl Command for CancelPrescription {
     }
 
     fn follows_on(state: &Prescription) -> bool {
-        matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready)
+        matches!(state.status, Status::Pending | Status::SentToPharmacy | Status::Ready) || has_refills_left(state)
     }
 
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
-        reads_list(Reads::nothing(), state.map(|it| it.patient_id))
+        let reads = reads_list(Reads::nothing(), state.map(|it| it.patient_id));
+        reads_reserved(reads, state, None)
     }
 
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
         let prescription = existing(state)?;
         match prescription.status {
             Status::Cancelled => Ok(Decision::nothing()),
-            Status::Pending | Status::SentToPharmacy | Status::Ready => {
+            status @ Status::Dispensed if !has_refills_left(prescription) => {
+                Err(Refused::wrong_status::<Prescription>(status))
+            }
+            Status::Pending | Status::SentToPharmacy | Status::Ready | Status::Dispensed => {
                 let decision = Decision::event(Event::Cancelled { reason: self.reason.clone() });
+                let decision = released(decision, prescription, ctx);
                 Ok(after_cancelling(decision, ctx, prescription, self.reason))
             }
-            status @ Status::Dispensed => Err(Refused::wrong_status::<Prescription>(status)),
         }
     }
 }
@@ -287,7 +299,7 @@ impl Command for RecordExternalDispensing {
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
         let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
-        let reads = reads_list(reads, state.map(|it| it.patient_id));
+        let reads = reads_reserved(reads_list(reads, state.map(|it| it.patient_id)), state, None);
         state.into_iter().flat_map(outstanding).fold(reads, allergies::reads)
     }
 
@@ -309,12 +321,19 @@ impl Command for RecordExternalDispensing {
             item_id: it.item.id,
             lot_id: None,
             quantity: it.outstanding(),
-            dispensed_after: it.item.order.quantity,
+            dispensed_after: it.quantity_dispensed + it.outstanding(),
+            dispensed_on: ctx.today(),
         };
-        let dispensed = outstanding(prescription).map(whole).collect();
-        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes: true });
+        let (dispensed, reserved) = (outstanding(prescription).map(whole).collect(), Vec::new());
+        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes: true, reserved });
+        let decision = released(decision, prescription, ctx);
         Ok(after_dispensing(decision, ctx, prescription.patient_id, outstanding(prescription)))
     }
+}
+
+/// Whether a prescription was dispensed and may be refilled.
+fn has_refills_left(prescription: &Prescription) -> bool {
+    prescription.status == Status::Dispensed && prescription.lines.iter().any(|line| line.refills_left() > 0)
 }
 
 /// The lines of a prescription of which something is still to be dispensed.

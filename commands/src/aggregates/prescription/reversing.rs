@@ -1,17 +1,16 @@
 //! Taking back what was dispensed: the quantities go back into the lots from which they were taken.
 
-use std::collections::BTreeMap;
-
-use hims_domain::medication_lot::{self, MedicationLot};
+use hims_domain::medication_lot::MedicationLot;
 use hims_domain::permission::Create;
 use hims_domain::prescription::{Dispensing, Event, Prescription, Reversed, Status};
 use hims_domain::values::Reason;
 use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 
+use super::stock::{reads_reserved, release};
 use super::{DispensePrescription, Refusal};
 use crate::aggregates::medication_list::{after_reversing, reads_list};
-use crate::aggregates::medication_lot::check_quantity;
+use crate::aggregates::medication_lot::{Movements, check_quantity};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
@@ -50,7 +49,7 @@ impl Command for ReverseDispensing {
 
     fn reads(&self, state: Option<&Prescription>, _: &Found) -> Reads {
         let given = state.map_or(&[][..], |it| it.given.as_slice());
-        let reads = reads_list(Reads::nothing(), state.map(|it| it.patient_id));
+        let reads = reads_reserved(reads_list(Reads::nothing(), state.map(|it| it.patient_id)), state, None);
         given.iter().filter_map(|it| it.lot_id).fold(reads, Reads::stream::<MedicationLot>)
     }
 
@@ -138,22 +137,19 @@ impl Back {
             _ => Status::Pending,
         };
         let event = Event::DispensingReversed { reversed: reversed.collect(), status, reason };
-        let (mut decision, mut on_hand) = (Decision::event(event), BTreeMap::new());
+        let mut movements = Movements::new(ctx.found);
         for part in &self.taken {
             let Some(lot_id) = part.lot_id else { continue };
-            let lot = ctx.named::<MedicationLot>(lot_id, "/items")?;
-            let on_hand = on_hand.entry(lot_id).or_insert(lot.quantity_on_hand);
-            *on_hand += part.quantity;
-            decision = decision.also::<MedicationLot>(
-                lot_id,
-                medication_lot::Event::DispensingReversed {
-                    prescription_id: ctx.id.into(),
-                    item_id: part.item_id,
-                    quantity: part.quantity,
-                    on_hand_after: *on_hand,
-                },
-            );
+            // What a patient brought back is in the lot again already.
+            let came_back = ctx.named::<MedicationLot>(lot_id, "/items")?.returned.get(&ctx.id.into()).copied();
+            let left = self.given.iter().filter(|it| it.lot_id == Some(lot_id)).map(|it| it.quantity).sum::<Decimal>();
+            if came_back.is_some_and(|it| it > left) {
+                return refuse(Refusal::CameBack);
+            }
+            movements.put_back(lot_id.into(), (ctx.id.into(), part.item_id), part.quantity);
         }
+        release(&mut movements, ctx.id.into(), prescription);
+        let decision = movements.follow(Decision::event(event));
         let nothing_left = self.taken.iter().map(|it| it.item_id).filter(|it| dispensed(*it).is_zero());
         Ok(after_reversing(decision, ctx, prescription, nothing_left))
     }

@@ -119,7 +119,12 @@ fn the_pharmacy_gives_its_reason_once() {
     let allergic = [registered(), known(ALLERGY, json!({}))];
     let overrides =
         vec![Override { item_id: ITEM, allergies: BTreeMap::from([(ALLERGY, None)]), reason: reason(REASON) }];
-    let first = Event::Dispensed { dispensed: vec![from_lot(ITEM, LOT, dec!(4))], overrides, completes: false };
+    let first = Event::Dispensed {
+        dispensed: vec![from_lot(ITEM, LOT, dec!(4))],
+        overrides,
+        completes: false,
+        reserved: Vec::new(),
+    };
     let given = at_the_counter([written(), Event::SentToPharmacy, first]).and::<Patient>(PATIENT, allergic);
     with_lots(given, [(LOT, vec![received()])])
         .when(dispense_all())

@@ -1,7 +1,7 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use hims_domain::medication_list::{self, MedicationList, entry_of, list_of};
 use hims_domain::medication_lot::{self, MedicationLot};
-use hims_domain::prescription::Reversed;
+use hims_domain::prescription::{Reservation, Reversed, Withdrawal};
 use hims_domain::user::User;
 use hims_domain::{MedicationLotId, PrescriptionItemId, medication};
 use hims_testing::sample_with;
@@ -15,13 +15,15 @@ use crate::testing::samples::{
     added_medication, ask, created, received, received_with, registered, said, with,
 };
 use crate::testing::world::somebody;
-use crate::testing::{ASKING, Given, Then, at, given, of, takes};
+use crate::testing::{ASKING, Given, Then, at, given, now, of, takes};
 use crate::{Caller, consultation};
 
 mod alerts;
 mod dispensing;
 mod list;
 mod merged;
+mod ready;
+mod refills;
 mod reversing;
 mod stock;
 mod units;
@@ -64,7 +66,31 @@ fn written() -> Event {
 
 /// The events of a prescription that is ready to be fetched, with changes to the order of its only item.
 fn ready(changes: Value) -> [Event; 3] {
-    [written_with([(ITEM, with(order(), changes))]), Event::SentToPharmacy, Event::MarkedReady]
+    [written_with([(ITEM, with(order(), changes))]), Event::SentToPharmacy, marked_ready([])]
+}
+
+fn marked_ready(reserved: impl IntoIterator<Item = Reservation>) -> Event {
+    Event::MarkedReady { reserved: reserved.into_iter().collect(), collect_by: now() + TimeDelta::days(14) }
+}
+
+fn kept(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Decimal) -> Reservation {
+    Reservation { item_id, lot_id, quantity }
+}
+
+/// The event by which a lot records that a quantity is kept for an item, and what is kept altogether.
+fn reserved(item_id: PrescriptionItemId, quantity: Decimal, reserved_after: Decimal) -> medication_lot::Event {
+    let (prescription_id, on_hand_after) = (PRESCRIPTION, dec!(20));
+    medication_lot::Event::Reserved { prescription_id, item_id, quantity, on_hand_after, reserved_after }
+}
+
+/// The event by which a lot of twenty tablets records that a quantity is no longer kept for an item.
+fn released(item_id: PrescriptionItemId, quantity: Decimal, reserved_after: Decimal) -> medication_lot::Event {
+    let (prescription_id, on_hand_after) = (PRESCRIPTION, dec!(20));
+    medication_lot::Event::ReservationReleased { prescription_id, item_id, quantity, on_hand_after, reserved_after }
+}
+
+fn today() -> NaiveDate {
+    now().date_naive()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "tests read better without ampersands")]
@@ -81,21 +107,27 @@ fn dispense_item(changes: Value) -> DispensePrescription {
 }
 
 fn from_lot(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Decimal) -> Dispensing {
-    Dispensing { item_id, lot_id: Some(lot_id), quantity, dispensed_after: quantity }
+    Dispensing { item_id, lot_id: Some(lot_id), quantity, dispensed_after: quantity, dispensed_on: today() }
 }
 
 /// A quantity from a lot, with which all ten tablets of an item are dispensed.
 fn the_rest(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Decimal) -> Dispensing {
-    Dispensing { item_id, lot_id: Some(lot_id), quantity, dispensed_after: dec!(10) }
+    Dispensing { item_id, lot_id: Some(lot_id), quantity, dispensed_after: dec!(10), dispensed_on: today() }
 }
 
 fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -> Event {
-    Event::Dispensed { dispensed: dispensed.into_iter().collect(), overrides: Vec::new(), completes }
+    Event::Dispensed {
+        dispensed: dispensed.into_iter().collect(),
+        overrides: Vec::new(),
+        completes,
+        reserved: Vec::new(),
+    }
 }
 
 /// The event by which a lot records that a quantity was dispensed for an item, and what is left.
 fn taken(item_id: PrescriptionItemId, quantity: Decimal, on_hand_after: Decimal) -> medication_lot::Event {
-    medication_lot::Event::Dispensed { prescription_id: PRESCRIPTION, item_id, quantity, on_hand_after }
+    let (prescription_id, reserved_after) = (PRESCRIPTION, Decimal::ZERO);
+    medication_lot::Event::Dispensed { prescription_id, item_id, quantity, on_hand_after, reserved_after }
 }
 
 fn cancel() -> CancelPrescription {
@@ -119,7 +151,10 @@ fn dispense_elsewhere() -> RecordExternalDispensing {
 }
 
 fn dispensed_elsewhere(quantity: Decimal) -> Event {
-    dispensed([Dispensing { item_id: ITEM, lot_id: None, quantity, dispensed_after: dec!(10) }], true)
+    dispensed(
+        [Dispensing { item_id: ITEM, lot_id: None, quantity, dispensed_after: dec!(10), dispensed_on: today() }],
+        true,
+    )
 }
 
 /// The event by which a product has a unit from now on.
@@ -275,11 +310,6 @@ fn a_part_of_the_system_names_who_prescribes() {
 #[test]
 fn only_what_is_pending_is_sent() {
     goes(&send(), &[Status::Pending], Status::SentToPharmacy, &Event::SentToPharmacy);
-}
-
-#[test]
-fn only_what_was_sent_becomes_ready() {
-    goes(&mark_ready(), &[Status::SentToPharmacy], Status::Ready, &Event::MarkedReady);
 }
 
 #[test]

@@ -144,3 +144,22 @@ fn only_what_is_ready_becomes_not_ready() {
     let undone = Event::ReadyUndone { reason: said("a box is missing") };
     goes(&undo, &[Status::Ready], Status::SentToPharmacy, &undone);
 }
+
+#[test]
+fn what_a_patient_brought_back_is_not_taken_back_again() {
+    let given_out = ready(json!({})).into_iter().chain([dispensed([from_lot(ITEM, LOT, dec!(10))], true)]);
+    let came_back = medication_lot::Event::Returned {
+        to: hims_domain::medication_lot::ReturnTo::Stock,
+        change: dec!(4),
+        on_hand_after: dec!(14),
+        prescription_id: Some(PRESCRIPTION),
+        performed_by: None,
+    };
+    let given = || {
+        let lot = vec![received(), taken(ITEM, dec!(10), dec!(10)), came_back.clone()];
+        with_lots(at_the_counter(given_out.clone()), [(LOT, lot)])
+    };
+    given().when(reverse_all()).then_refused(Refusal::CameBack);
+    given().when(reverse_item(json!({"quantity": "6.001"}))).then_refused(Refusal::CameBack);
+    assert!(given().when(reverse_item(json!({"quantity": "6"}))).is_accepted());
+}

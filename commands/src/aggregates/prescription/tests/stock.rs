@@ -1,11 +1,15 @@
-//! Any commands in any order: stock never falls below zero, and nothing is lost between lots and patients.
+//! Any commands in any order: stock never falls below what is kept for patients, and nothing is lost between lots and
+//! patients.
 
 use hims_domain::fold;
 use hims_domain::values::Reason;
 use proptest::prelude::*;
 
 use super::*;
-use crate::medication_lot::{AdjustMedicationLot, QuarantineMedicationLot, RecallMedicationLot, ReleaseMedicationLot};
+use crate::medication_lot::{
+    AdjustMedicationLot, CountMedicationLot, QuarantineMedicationLot, RecallMedicationLot, ReleaseMedicationLot,
+    WasteMedicationLot,
+};
 
 const LOTS: [MedicationLotId; 2] = [LOT, LATER_LOT];
 
@@ -16,6 +20,10 @@ enum Asked {
     Quarantine(usize),
     Release(usize),
     Recall(usize),
+    Count(usize, Decimal),
+    Waste(usize, Decimal),
+    Ready,
+    UndoReady,
     DispenseAll,
     Dispense { quantity: Option<Decimal>, lot: Option<usize> },
     Reverse { quantity: Option<Decimal>, lot: Option<usize> },
@@ -29,6 +37,10 @@ fn asked() -> impl Strategy<Value = Asked> {
         1 => lot().prop_map(Asked::Quarantine),
         2 => lot().prop_map(Asked::Release),
         1 => lot().prop_map(Asked::Recall),
+        2 => (lot(), quantity()).prop_map(|(lot, counted)| Asked::Count(lot, counted)),
+        2 => (lot(), quantity()).prop_map(|(lot, quantity)| Asked::Waste(lot, quantity)),
+        6 => Just(Asked::Ready),
+        1 => Just(Asked::UndoReady),
         3 => Just(Asked::DispenseAll),
         6 => (prop::option::of(quantity()), prop::option::of(lot()))
             .prop_map(|(quantity, lot)| Asked::Dispense { quantity, lot }),
@@ -51,16 +63,25 @@ impl Pharmacy {
         Self { lots, prescription: new_prescription(), adjusted: Decimal::ZERO, given_out: Decimal::ZERO }
     }
 
+    /// A command on a lot. What is kept of the lot may be given back, also in the other lot.
     fn change_lot<C: Command<Aggregate = MedicationLot>>(&mut self, lot: usize, command: C) {
-        let then = given(self.lots[lot].clone()).when(command);
-        if then.is_accepted() {
-            for event in then.events() {
-                if let medication_lot::Event::Adjusted { change, .. } = &event {
-                    self.adjusted += change;
-                }
-                self.lots[lot].push(event);
-            }
+        let other = 1 - lot;
+        let then = given(self.lots[lot].clone())
+            .and::<Prescription>(PRESCRIPTION, self.prescription.clone())
+            .and::<MedicationLot>(LOTS[other], self.lots[other].clone())
+            .when(command);
+        if !then.is_accepted() {
+            return;
         }
+        for event in then.events() {
+            use medication_lot::Event::{Adjusted, Counted, Wasted};
+            if let Adjusted { change, .. } | Counted { change, .. } | Wasted { change, .. } = &event {
+                self.adjusted += change;
+            }
+            self.lots[lot].push(event);
+        }
+        self.lots[other].extend(then.events_of::<MedicationLot>(LOTS[other]));
+        self.prescription.extend(then.events_of::<Prescription>(PRESCRIPTION));
     }
 
     /// Begins the next prescription if everything of this one is dispensed.
@@ -105,6 +126,20 @@ impl Pharmacy {
             Asked::Recall(lot) => {
                 self.change_lot(lot, RecallMedicationLot { medication_lot_id: LOTS[lot], reason: reason() });
             }
+            Asked::Count(lot, counted) => {
+                self.change_lot(lot, CountMedicationLot { medication_lot_id: LOTS[lot], counted });
+            }
+            Asked::Waste(lot, quantity) => {
+                let body = json!({"medication_lot_id": LOTS[lot], "quantity": quantity, "reason_code": "spilled"});
+                self.change_lot(lot, ask::<WasteMedicationLot>(body));
+            }
+            Asked::Ready => {
+                self.next();
+                self.at_the_counter(mark_ready());
+            }
+            Asked::UndoReady => {
+                self.at_the_counter(UndoPrescriptionReady { prescription_id: PRESCRIPTION, reason: said("mistaken") });
+            }
             Asked::DispenseAll => {
                 self.next();
                 self.at_the_counter(dispense_all());
@@ -122,25 +157,36 @@ impl Pharmacy {
         }
     }
 
-    fn on_hand(&self) -> [Decimal; 2] {
-        self.lots.each_ref().map(|it| fold::<MedicationLot>(it).unwrap().quantity_on_hand)
+    fn lots(&self) -> [MedicationLot; 2] {
+        self.lots.each_ref().map(|it| fold::<MedicationLot>(it).unwrap())
+    }
+
+    /// What the prescription says is kept for it, and what the lots say.
+    fn kept(&self) -> [Vec<Decimal>; 2] {
+        let prescription = fold::<Prescription>(&self.prescription).unwrap();
+        let of = |lot_id: MedicationLotId| {
+            prescription.reserved.iter().filter(|it| it.lot_id == lot_id).map(|it| it.quantity).sum::<Decimal>()
+        };
+        [LOTS.map(of).to_vec(), self.lots().map(|it| it.quantity_reserved()).to_vec()]
     }
 }
 
 fn new_prescription() -> Vec<Event> {
-    ready(json!({"quantity": "25"})).to_vec()
+    vec![written_with([(ITEM, with(order(), json!({"quantity": "25"})))]), Event::SentToPharmacy]
 }
 
 proptest! {
     #[test]
-    fn stock_never_falls_below_zero_and_nothing_is_lost(steps in prop::collection::vec(asked(), 1..60)) {
+    fn stock_never_falls_below_what_is_kept_and_nothing_is_lost(steps in prop::collection::vec(asked(), 1..60)) {
         let mut pharmacy = Pharmacy::new();
         for step in steps {
             pharmacy.carry_out(&step);
-            let on_hand = pharmacy.on_hand();
-            prop_assert!(on_hand.iter().all(|it| *it >= Decimal::ZERO), "{on_hand:?}");
+            let lots = pharmacy.lots();
+            prop_assert!(lots.iter().all(|it| it.free() >= Decimal::ZERO), "{lots:?}");
             let came_in = dec!(40) + pharmacy.adjusted;
-            prop_assert_eq!(on_hand.iter().sum::<Decimal>() + pharmacy.given_out, came_in);
+            prop_assert_eq!(lots.iter().map(|it| it.quantity_on_hand).sum::<Decimal>() + pharmacy.given_out, came_in);
+            let [told, held] = pharmacy.kept();
+            prop_assert_eq!(told, held, "both sides of a reservation agree");
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Prescriptions: orders of medications, and what was dispensed for them (FHIR R4 `MedicationRequest`,
 //! `MedicationDispense`).
 
+mod supply;
+
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use supply::{Refill, Reservation, Withdrawal};
 
 use crate::patient::Severity;
 use crate::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Text, Unit};
@@ -61,7 +65,12 @@ described! {
         pub substitution_allowed: bool,
         /// Instructions for the patient.
         pub instructions: Option<Personal<LongText>>,
-        /// The last day on which the medication may be dispensed.
+        /// How often the quantity may be dispensed again: 0 to 11 times, and for schedules II to IV fewer.
+        #[serde(default)]
+        pub refills_allowed: i32,
+        /// The number of days for which the quantity lasts: 1 to 365.
+        pub days_supply: Option<i32>,
+        /// The last day on which the medication may be dispensed; set by the schedule of the medication if left out.
         pub valid_until: Option<NaiveDate>,
         /// Why the medication is prescribed though the patient has a recorded allergy to it: 10 to 500 characters.
         pub override_reason: Option<Personal<OverrideReason>>,
@@ -98,6 +107,8 @@ pub struct Dispensing {
     pub quantity: Decimal,
     /// The quantity dispensed for the line so far, this one included.
     pub dispensed_after: Decimal,
+    /// The day on which the quantity was dispensed.
+    pub dispensed_on: NaiveDate,
 }
 
 /// A dispensed quantity that was taken back.
@@ -134,20 +145,25 @@ pub struct Line {
     pub quantity_dispensed: Decimal,
     /// The allergies to the medication that somebody overrode, when writing or dispensing the line.
     pub overridden_allergies: OverriddenAllergies,
+    /// How many refills were opened so far.
+    pub refills_used: i32,
 }
 
 impl Line {
     /// The line of a prescription that was just written.
     fn new(item: &Item) -> Self {
         let overridden_allergies = item.overridden_allergies.clone();
-        Self { item: item.clone(), quantity_dispensed: Decimal::ZERO, overridden_allergies }
+        Self { item: item.clone(), quantity_dispensed: Decimal::ZERO, overridden_allergies, refills_used: 0 }
     }
-}
 
-impl Line {
-    /// The quantity that may still be dispensed.
+    /// The quantity that may still be dispensed, without further refills.
     pub fn outstanding(&self) -> Decimal {
-        self.item.order.quantity - self.quantity_dispensed
+        self.item.order.quantity * Decimal::from(1 + self.refills_used) - self.quantity_dispensed
+    }
+
+    /// How many refills may still be opened.
+    pub fn refills_left(&self) -> i32 {
+        self.item.order.refills_allowed - self.refills_used
     }
 }
 
@@ -164,6 +180,10 @@ pub struct Prescription {
     pub lines: Vec<Line>,
     /// What was dispensed from which lot and not taken back, in the order of dispensing.
     pub given: Vec<Dispensing>,
+    /// What is kept for the prescription while it is ready to be fetched.
+    pub reserved: Vec<Reservation>,
+    /// Until when a prescription that is ready is kept for the patient.
+    pub collect_by: Option<DateTime<Utc>>,
     /// Whether the prescription was sent to the pharmacy.
     pub is_sent: bool,
     /// The status of the prescription.
@@ -171,6 +191,28 @@ pub struct Prescription {
 }
 
 impl Prescription {
+    /// The prescription in another status. Nothing is kept for a prescription that is not ready.
+    fn with_status(self, status: Status) -> Self {
+        if status == Status::Ready {
+            return Self { status, ..self };
+        }
+        Self { status, reserved: Vec::new(), collect_by: None, ..self }
+    }
+
+    /// The day on which something was dispensed last for a line, and not taken back.
+    pub fn last_fill(&self, item_id: PrescriptionItemId) -> Option<NaiveDate> {
+        self.given.iter().filter(|it| it.item_id == item_id).map(|it| it.dispensed_on).max()
+    }
+
+    /// Sets how many refills of lines are used.
+    fn set_refills(&mut self, refills: &[Refill]) {
+        for refill in refills {
+            for line in self.lines.iter_mut().filter(|line| line.item.id == refill.item_id) {
+                line.refills_used = refill.refills_used;
+            }
+        }
+    }
+
     /// Takes a quantity of a line back from what was dispensed, beginning with what was dispensed last.
     fn take_back(&mut self, reversed: &Reversed) {
         let mut quantity = reversed.quantity;
@@ -195,11 +237,37 @@ pub enum Event {
     Written(Written),
     /// The prescription was sent to the pharmacy.
     SentToPharmacy,
-    /// The medications are ready at the pharmacy.
-    MarkedReady,
+    /// The medications are ready at the pharmacy, and kept for the patient.
+    MarkedReady {
+        /// What is kept, by line and lot.
+        reserved: Vec<Reservation>,
+        /// Until when the medications are kept.
+        collect_by: DateTime<Utc>,
+    },
     /// The medications are not ready at the pharmacy: they had been marked as ready by mistake.
     ReadyUndone {
         /// Why the medications are not ready.
+        reason: Personal<Reason>,
+    },
+    /// The medications are no longer ready at the pharmacy, though nobody at the pharmacy decided so.
+    ReadyWithdrawn {
+        /// Why the medications are not ready.
+        cause: Withdrawal,
+    },
+    /// The prescribed quantity of lines may be dispensed once more.
+    RefillOpened {
+        /// The lines, each with its refills.
+        refills: Vec<Refill>,
+        /// Why the refill is opened before most of the last quantity can be used up.
+        early_reason: Option<Personal<Reason>>,
+    },
+    /// A refill of which nothing was dispensed was taken back: it had been opened by mistake.
+    RefillUndone {
+        /// The lines, each with its refills.
+        refills: Vec<Refill>,
+        /// The status of the prescription afterwards.
+        status: Status,
+        /// Why the refill was taken back.
         reason: Personal<Reason>,
     },
     /// All or some of the prescribed medications were dispensed.
@@ -208,8 +276,10 @@ pub enum Event {
         dispensed: Vec<Dispensing>,
         /// Why lines were dispensed in spite of allergies that nobody had overridden before.
         overrides: Vec<Override>,
-        /// Whether nothing more may be dispensed for the prescription.
+        /// Whether nothing more may be dispensed for the prescription, unless a refill is opened.
         completes: bool,
+        /// What is still kept for the prescription, by line and lot.
+        reserved: Vec<Reservation>,
     },
     /// What was dispensed never left the pharmacy, and was taken back.
     DispensingReversed {
@@ -248,7 +318,7 @@ pub struct Written {
 
 impl Aggregate for Prescription {
     const STREAM: &'static str = "prescription";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -259,13 +329,28 @@ impl Aggregate for Prescription {
                 number: it.number.clone(),
                 lines: it.items.iter().map(Line::new).collect(),
                 given: Vec::new(),
+                reserved: Vec::new(),
+                collect_by: None,
                 is_sent: false,
                 status: Status::Pending,
             }),
-            Event::SentToPharmacy => state.map(|it| Self { status: Status::SentToPharmacy, is_sent: true, ..it }),
-            Event::MarkedReady => state.map(|it| Self { status: Status::Ready, ..it }),
-            Event::ReadyUndone { reason: _ } => state.map(|it| Self { status: Status::SentToPharmacy, ..it }),
-            Event::Dispensed { dispensed, overrides, completes } => state.map(|mut prescription| {
+            Event::SentToPharmacy => state.map(|it| Self { is_sent: true, ..it.with_status(Status::SentToPharmacy) }),
+            Event::MarkedReady { reserved, collect_by } => state.map(|it| {
+                let (reserved, collect_by) = (reserved.clone(), Some(*collect_by));
+                Self { reserved, collect_by, ..it.with_status(Status::Ready) }
+            }),
+            Event::ReadyUndone { reason: _ } | Event::ReadyWithdrawn { cause: _ } => {
+                state.map(|it| it.with_status(Status::SentToPharmacy))
+            }
+            Event::RefillOpened { refills, early_reason: _ } => state.map(|mut it| {
+                it.set_refills(refills);
+                Self { is_sent: true, ..it.with_status(Status::SentToPharmacy) }
+            }),
+            Event::RefillUndone { refills, status, reason: _ } => state.map(|mut it| {
+                it.set_refills(refills);
+                it.with_status(*status)
+            }),
+            Event::Dispensed { dispensed, overrides, completes, reserved } => state.map(|mut prescription| {
                 for part in dispensed {
                     for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
                         line.quantity_dispensed = part.dispensed_after;
@@ -277,16 +362,17 @@ impl Aggregate for Prescription {
                     }
                 }
                 prescription.given.extend(dispensed.iter().cloned());
+                prescription.reserved.clone_from(reserved);
                 let status = if *completes { Status::Dispensed } else { prescription.status };
-                Self { status, ..prescription }
+                prescription.with_status(status)
             }),
             Event::DispensingReversed { reversed, status, reason: _ } => state.map(|mut prescription| {
                 for part in reversed {
                     prescription.take_back(part);
                 }
-                Self { status: *status, ..prescription }
+                prescription.with_status(*status)
             }),
-            Event::Cancelled { reason: _ } => state.map(|it| Self { status: Status::Cancelled, ..it }),
+            Event::Cancelled { reason: _ } => state.map(|it| it.with_status(Status::Cancelled)),
         }
     }
 

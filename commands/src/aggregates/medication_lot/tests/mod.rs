@@ -1,10 +1,14 @@
-use hims_domain::{PrescriptionId, PrescriptionItemId, medication};
+use hims_domain::{LotChangeId, PrescriptionId, PrescriptionItemId, UserId, medication};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::machinery::scopes::{LOT_NUMBER, LOTS_OF_MEDICATION};
 use crate::testing::samples::{LOT, MEDICATION, ROOM, added_medication, added_room, ask, delivery, received, with};
-use crate::testing::{Given, at, given, id, shares, takes};
+use crate::testing::{ASKING, Given, at, given, id, now, shares, takes};
+
+mod holding;
+mod moving;
+mod witness;
 
 fn receive(changes: Value) -> ReceiveMedicationLot {
     ask(with(delivery(), changes))
@@ -20,7 +24,8 @@ fn adjust(change: Decimal) -> AdjustMedicationLot {
 }
 
 fn adjusted(change: Decimal, on_hand_after: Decimal) -> Event {
-    Event::Adjusted { change, on_hand_after, reason: "counted".into() }
+    let (performed_by, witnessed_by) = (Some(UserId(ASKING)), None);
+    Event::Adjusted { change, on_hand_after, reason: "counted".into(), performed_by, witnessed_by }
 }
 
 fn quarantine() -> QuarantineMedicationLot {
@@ -46,7 +51,14 @@ fn recalled() -> Event {
 /// A quantity of the twenty tablets of a new lot was dispensed.
 fn dispensed(quantity: Decimal) -> Event {
     let (prescription_id, item_id) = (id::<PrescriptionId>(1), id::<PrescriptionItemId>(2));
-    Event::Dispensed { prescription_id, item_id, quantity, on_hand_after: dec!(20) - quantity }
+    let (on_hand_after, reserved_after) = (dec!(20) - quantity, Decimal::ZERO);
+    Event::Dispensed { prescription_id, item_id, quantity, on_hand_after, reserved_after }
+}
+
+/// A quantity of the twenty tablets of a new lot is kept for a prescription.
+fn reserved(quantity: Decimal) -> Event {
+    let (prescription_id, item_id) = (id::<PrescriptionId>(1), id::<PrescriptionItemId>(2));
+    Event::Reserved { prescription_id, item_id, quantity, on_hand_after: dec!(20), reserved_after: quantity }
 }
 
 /// No lot yet, in a hospital with metformin in the catalogue and a room for the lot.
@@ -135,6 +147,58 @@ fn there_is_never_less_than_nothing() {
 #[test]
 fn no_lot_holds_more_than_can_be_kept() {
     given([received()]).when(adjust(dec!(999_999_999))).then_field("out-of-range", "/change");
+}
+
+#[test]
+fn a_count_says_what_there_is() {
+    let count = |counted| CountMedicationLot { medication_lot_id: LOT, counted };
+    let counted = |counted, change| Event::Counted {
+        counted,
+        change,
+        on_hand_after: counted,
+        performed_by: Some(UserId(ASKING)),
+        witnessed_by: None,
+    };
+    for (found, change) in [(dec!(18), dec!(-2)), (dec!(20), dec!(0)), (dec!(21.5), dec!(1.5)), (dec!(0), dec!(-20))] {
+        given([received()]).when(count(found)).then([counted(found, change)]).then_claims([]);
+    }
+    for wrong in [dec!(-1), dec!(0.0001), dec!(1_000_000_000)] {
+        given([received()]).when(count(wrong)).then_field("out-of-range", "/counted");
+    }
+    given([received(), reserved(dec!(5))]).when(count(dec!(4.999))).then_field("insufficient-stock", "/counted");
+    assert!(given([received(), reserved(dec!(5))]).when(count(dec!(5))).is_accepted());
+}
+
+#[test]
+fn what_is_thrown_away_has_a_reason_whatever_the_status() {
+    let waste = |quantity: &str| -> WasteMedicationLot {
+        ask(json!({"medication_lot_id": LOT, "quantity": quantity, "reason_code": "expired", "reason": "a warm week"}))
+    };
+    let wasted = Event::Wasted {
+        change: dec!(-4),
+        on_hand_after: dec!(16),
+        reason_code: hims_domain::medication_lot::WasteReason::Expired,
+        reason: Some("a warm week".into()),
+        performed_by: Some(UserId(ASKING)),
+        witnessed_by: None,
+    };
+    for before in [vec![received()], vec![received(), quarantined()], vec![received(), recalled()]] {
+        given(before).at(at("2027-06-01T00:00:00Z")).when(waste("4")).then([wasted.clone()]);
+    }
+    given([received()]).when(waste("20.001")).then_field("insufficient-stock", "/quantity");
+    given([received()]).when(waste("0")).then_field("out-of-range", "/quantity");
+}
+
+#[test]
+fn what_is_kept_for_patients_is_neither_wasted_nor_corrected_away() {
+    let waste: WasteMedicationLot = ask(json!({"medication_lot_id": LOT, "quantity": "16", "reason_code": "spilled"}));
+    let then = given([received(), reserved(dec!(5))]).when(waste);
+    then.then_candidates([id::<PrescriptionId>(1)]);
+    given([received(), reserved(dec!(5))]).when(adjust(dec!(-15.5))).then_says(
+        "only 15 tablet of the lot are neither reserved for prescriptions nor set aside for a witness; take away 15 at \
+         most, or undo first that prescriptions are ready",
+    );
+    assert!(given([received(), reserved(dec!(5))]).when(adjust(dec!(-15))).is_accepted());
 }
 
 #[test]
