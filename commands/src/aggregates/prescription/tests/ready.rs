@@ -44,7 +44,7 @@ fn only_what_was_sent_becomes_ready() {
         let then = with_lots(at_the_counter(until(status)), [(LOT, vec![received()])]).when(mark_ready());
         match status {
             Status::SentToPharmacy => drop(then.then([marked_ready([kept(ITEM, LOT, dec!(10))])])),
-            Status::Ready => drop(then.then_nothing()),
+            Status::Ready => then.then_nothing(),
             status => then.then_refused(Refused::wrong_status::<Prescription>(status)),
         }
     }
