@@ -8,7 +8,7 @@ mod witness;
 
 use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
-use hims_domain::permission::{Create, Update};
+use hims_domain::permission::Create;
 use hims_domain::room::Room;
 use hims_domain::values::{Reason, Unit};
 use hims_domain::{MedicationLotId, described};
