@@ -177,11 +177,8 @@ impl Journeys {
             provider_id: self.provider,
             priority: prescription::Priority::Normal,
             notes: None,
-            items: vec![Item {
-                id: new_id().into(),
-                order,
-                overridden_allergies: prescription::OverriddenAllergies::new(),
-            }],
+            items: vec![Item { id: new_id().into(), order }],
+            alerts: Vec::new(),
         };
         [Written(written), SentToPharmacy, MarkedReady]
     }

@@ -96,8 +96,10 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         quantity,
         dispensed_after,
     });
-    let dispensed = (prop::collection::vec(part, 0..4), any::<bool>())
-        .prop_map(|(dispensed, completes)| Event::Dispensed { dispensed, overrides: Vec::new(), completes });
+    let dispensed = (prop::collection::vec(part, 0..4), any::<bool>()).prop_map(|(dispensed, completes)| {
+        let patient_id = PatientId(Uuid::from_u128(1));
+        Event::Dispensed { patient_id, dispensed, alerts: Vec::new(), overrides: Vec::new(), completes }
+    });
     let back = (id(), prop::option::of(id()), quantity(), quantity()).prop_map(
         |(item_id, lot_id, quantity, quantity_dispensed)| Reversed { item_id, lot_id, quantity, quantity_dispensed },
     );

@@ -5,6 +5,8 @@ use hims_domain::{PatientId, Personal};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::prescription_alerts;
+pub(crate) use super::prescription_alerts::AlertRow;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
@@ -77,9 +79,9 @@ table! {
         instructions: Option<String> [personal],
         /// The last day on which the medication may be dispensed.
         valid_until: Option<NaiveDate>,
-        /// Why the item was prescribed in spite of a recorded allergy.
+        /// Why the item was prescribed in spite of alerts.
         override_reason: Option<String> [personal],
-        /// Why the item was dispensed in spite of an allergy that was recorded, or became more severe, after the
+        /// Why the item was dispensed in spite of alerts that became known, or more severe, after the
         /// prescription was written; one line for each dispensing that needed a reason.
         dispensing_override_reason: Option<String> [personal],
         /// The status of the item.
@@ -118,6 +120,7 @@ pub(crate) fn project<'e>(
     event: &Projected<'e, Event>,
     prescriptions: &mut Changes<'e, PrescriptionRow>,
     items: &mut Changes<'e, ItemRow>,
+    alert_rows: &mut Changes<'e, AlertRow>,
 ) {
     let mut move_to = |status: Status| prescriptions.change(event, move |row| row.status = status.to_string());
     match event.data {
@@ -137,10 +140,13 @@ pub(crate) fn project<'e>(
             for (item, line_number) in it.items.iter().zip(1..) {
                 items.insert(item_row(event, it.patient_id, item, line_number));
             }
+            prescription_alerts::written(event, it, alert_rows);
         }
         Event::SentToPharmacy | Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),
-        Event::Dispensed { dispensed, overrides, completes } => {
+        Event::Dispensed { patient_id, dispensed, alerts, overrides, completes } => {
+            let reason = |id| overrides.iter().find(|it| it.item_id == id).map(|it| &it.reason);
+            prescription_alerts::dispensed(event, *patient_id, alerts, reason, alert_rows);
             if *completes {
                 move_to(Status::Dispensed);
             } else {

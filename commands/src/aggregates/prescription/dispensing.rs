@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::permission::Create;
-use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Status};
+use hims_domain::prescription::{Dispensing, Event, Line, Prescription, Status};
 use hims_domain::values::OverrideReason;
 use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{Refusal, ReverseDispensing, allergies};
+use super::alerts::{self, AtDispensing};
+use super::{Refusal, ReverseDispensing};
 use crate::aggregates::medication_list::{after_dispensing, check_dispensable, reads_list};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::machinery::command::existing;
-use crate::patient::reads_person;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
@@ -27,14 +27,14 @@ described! {
         pub quantity: Option<Decimal>,
         /// The lot to dispense from; the lots that expire first if left out.
         pub lot_id: Option<MedicationLotId>,
-        /// Why the item is dispensed in spite of an allergy that was recorded, or became more severe, after the
-        /// prescription was written: 10 to 500 characters.
+        /// Why the item is dispensed in spite of alerts that became known, or more severe, after the prescription was
+        /// written: 10 to 500 characters.
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
-    /// Dispenses a prescription, or a part of it, and takes the quantities from stock. An item needs an
-    /// `override_reason` if the patient has an allergy to it that nobody has overridden yet, or that has become more
-    /// severe since then.
+    /// Dispenses a prescription, or a part of it, and takes the quantities from stock. The items are compared once more
+    /// with what the patient takes and with the patient's allergies. An item needs an `override_reason` if an alert
+    /// about it is major or contraindicated and nobody has overridden it yet, or it has become more severe since then.
     pub struct DispensePrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
@@ -54,22 +54,25 @@ impl DispensePrescription {
         }
     }
 
-    /// The overrides of allergies to the lines that are to be dispensed.
-    fn overrides(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<Vec<Override>, Refused> {
+    /// What is noticed about the lines that are to be dispensed and was not known before. A part of the system tells what
+    /// was dispensed elsewhere, so there is nobody to be asked.
+    fn noticed(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<AtDispensing, Refused> {
+        if ctx.caller.is_system {
+            return Ok(AtDispensing::default());
+        }
         let lines = prescription.lines.iter().filter(|line| self.asks_for(line));
-        let asked = |line: &Line| {
-            let item_id = line.item.id;
-            self.items.iter().flatten().enumerate().filter(move |(_, item)| item.item_id == item_id)
+        let asked = |id| {
+            self.items.iter().flatten().enumerate().filter(move |(_, item): &(_, &DispenseItem)| item.item_id == id)
         };
-        let reason = |line: &Line| {
-            let own = asked(line).find_map(|(_, item)| item.override_reason.clone());
+        let reason = |id| {
+            let own = asked(id).find_map(|(_, item)| item.override_reason.clone());
             own.or_else(|| self.override_reason.clone())
         };
-        let at = |line: &Line| {
-            let nth = asked(line).next().map(|(nth, _)| format!("/items/{nth}"));
+        let at = |id| {
+            let nth = asked(id).next().map(|(nth, _)| format!("/items/{nth}"));
             nth.unwrap_or_else(|| "/override_reason".to_owned())
         };
-        allergies::overrides(prescription, lines, ctx, reason, at)
+        alerts::when_dispensed(prescription, lines, ctx, reason, at)
     }
 }
 
@@ -88,13 +91,14 @@ impl Command for DispensePrescription {
     }
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
-        let patient_id = state.map(|it| it.patient_id);
-        let reads = reads_list(Reads::nothing(), patient_id);
-        let reads = patient_id.into_iter().fold(reads, |reads, id| reads_person(reads, id, found));
-        let lines = state.map_or(&[][..], |it| it.lines.as_slice());
-        lines.iter().filter(|line| self.asks_for(line)).fold(reads, |reads, line| {
+        let Some(prescription) = state else { return Reads::nothing() };
+        let lines = || prescription.lines.iter().filter(|line| self.asks_for(line));
+        let products = lines().map(|it| it.item.order.medication_id);
+        let reads = reads_list(Reads::nothing(), Some(prescription.patient_id));
+        let reads = alerts::reads(reads, prescription.patient_id, products, found);
+        lines().fold(reads, |reads, line| {
             let medication_id = line.item.order.medication_id.to_string();
-            allergies::reads(reads, line).owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication_id)
+            reads.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication_id)
         })
     }
 
@@ -125,7 +129,7 @@ impl Command for DispensePrescription {
             let outstanding = dispensing.outstanding(line);
             dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
         }
-        let decision = dispensing.decide(prescription, self.overrides(prescription, ctx)?)?;
+        let decision = dispensing.decide(prescription, self.noticed(prescription, ctx)?)?;
         Ok(after_dispensing(decision, ctx, prescription.patient_id, asked_for()))
     }
 }
@@ -213,7 +217,7 @@ impl<'a> InHand<'a> {
         if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(()) }
     }
 
-    fn decide(self, prescription: &Prescription, overrides: Vec<Override>) -> Result<Decision<Prescription>, Refused> {
+    fn decide(self, prescription: &Prescription, noticed: AtDispensing) -> Result<Decision<Prescription>, Refused> {
         if self.taken.is_empty() {
             return refuse(Refusal::NothingOutstanding);
         }
@@ -225,7 +229,9 @@ impl<'a> InHand<'a> {
             dispensed_after: it.dispensed_after,
         };
         let dispensed = self.taken.iter().map(part).collect();
-        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes });
+        let AtDispensing { alerts, overrides } = noticed;
+        let patient_id = prescription.patient_id;
+        let decision = Decision::event(Event::Dispensed { patient_id, dispensed, alerts, overrides, completes });
         Ok(self.taken.into_iter().fold(decision, |decision, it| {
             let Taken { item_id, lot_id, quantity, on_hand_after, .. } = it;
             let prescription_id = self.prescription_id;

@@ -19,6 +19,7 @@ use crate::testing::{ASKING, Given, Then, at, given, of, takes};
 use crate::{Caller, consultation};
 
 mod alerts;
+mod compared;
 mod dispensing;
 mod list;
 mod merged;
@@ -51,10 +52,8 @@ fn written_with(items: impl IntoIterator<Item = (PrescriptionItemId, Value)>) ->
         provider_id: DOCTOR,
         priority: Priority::Normal,
         notes: None,
-        items: items
-            .into_iter()
-            .map(|(id, order)| Item { id, order: ask(order), overridden_allergies: OverriddenAllergies::new() })
-            .collect(),
+        items: items.into_iter().map(|(id, order)| Item { id, order: ask(order) }).collect(),
+        alerts: Vec::new(),
     })
 }
 
@@ -90,7 +89,13 @@ fn the_rest(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Deci
 }
 
 fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -> Event {
-    Event::Dispensed { dispensed: dispensed.into_iter().collect(), overrides: Vec::new(), completes }
+    Event::Dispensed {
+        patient_id: PATIENT,
+        dispensed: dispensed.into_iter().collect(),
+        alerts: Vec::new(),
+        overrides: Vec::new(),
+        completes,
+    }
 }
 
 /// The event by which a lot records that a quantity was dispensed for an item, and what is left.
