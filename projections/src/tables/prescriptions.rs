@@ -1,7 +1,7 @@
 use chrono::NaiveDate;
 use hims_domain::prescription::{Event, Item, Status};
 use hims_domain::values::Unit;
-use hims_domain::{PatientId, Personal};
+use hims_domain::{PatientId, Personal, PrescriptionItemId};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -145,7 +145,7 @@ pub(crate) fn project<'e>(
         Event::SentToPharmacy | Event::ReadyUndone { reason: _ } => move_to(Status::SentToPharmacy),
         Event::MarkedReady => move_to(Status::Ready),
         Event::Dispensed { patient_id, dispensed, alerts, overrides, completes } => {
-            let reason = |id| overrides.iter().find(|it| it.item_id == id).map(|it| &it.reason);
+            let reason = |id: PrescriptionItemId| overrides.iter().find(|it| it.item_id == id).map(|it| &it.reason);
             prescription_alerts::dispensed(event, *patient_id, alerts, reason, alert_rows);
             if *completes {
                 move_to(Status::Dispensed);

@@ -203,7 +203,7 @@ fn records<'a, T: DeserializeOwned>(content: &'a Content, broken: &mut Vec<Broke
     let (mut records, mut line, mut reached) = (Vec::with_capacity(raw.len()), 1, 0);
     for it in raw {
         // The text of a record is a part of the text of the file, so the difference of the addresses is its place.
-        let at = (it.get().as_ptr() as usize).saturating_sub(content.text.as_ptr() as usize);
+        let at = it.get().as_ptr().addr().saturating_sub(content.text.as_ptr().addr());
         line += content.text.get(reached..at).map_or(0, |passed| passed.matches('\n').count());
         reached = at;
         let place = Place { path: &content.path, line };

@@ -86,8 +86,10 @@ async fn write(
     progress: &dyn Progress,
 ) -> Result<u64, ImportError> {
     let earlier = executor.load::<InteractionSource>(sources().0, true).await.map_err(ImportError::Log)?;
-    let before =
-        earlier.state.and_then(|it| Some(it.loaded.get(&Text::from(SOURCE))?.ingredients.clone())).unwrap_or_default();
+    let before = earlier
+        .state
+        .and_then(|it| Some(it.loaded.get(&Text::<50>::from(SOURCE))?.ingredients.clone()))
+        .unwrap_or_default();
     let gone: BTreeSet<_> = before.difference(&loaded.ingredients).cloned().collect();
     let empty = gone.into_iter().map(|ingredient| Content { ingredient, ..base(loaded.version.as_str()) });
     let contents: Vec<_> = profiles.into_values().chain(empty).collect();

@@ -70,7 +70,7 @@ async fn what_is_said_of_a_pair_lists_each_level_with_its_condition() {
     let aspirin = profile_of("ANSM", &"11289".into());
     let state = hospital.executor.load::<InteractionProfile>(aspirin.0, true).await.unwrap().state.unwrap();
     let content = state.content.clone().unwrap();
-    let pair = &content.pairs[&Text::from("1191")];
+    let pair = &content.pairs[&Text::<20>::from("1191")];
     let advice = &content.texts[pair.advice[0]];
     let management = &advice.management.as_ref().unwrap().0;
     assert_eq!(management.lines().count(), 3, "{management}");
@@ -148,7 +148,7 @@ async fn a_bad_record_is_named_by_its_line_and_the_rest_goes_on() {
 async fn a_file_that_cannot_be_read_lets_nothing_in() {
     let hospital = Hospital::empty().await;
     for (name, rules, substances, expected) in [
-        ("cut", &RULES[..300], SUBSTANCES, "ansm_2026_01.json: line 4: no JSON array, or broken off"),
+        ("cut", &RULES[..300], SUBSTANCES, "ansm_2026_01.json: line 5: no JSON array, or broken off"),
         ("object", RULES, "{}", "ansm_substances.json: line 1: no JSON array, or broken off"),
     ] {
         let summary = imported(&hospital, &small(&hospital, name, rules, substances, MAPPINGS)).await;
@@ -175,6 +175,6 @@ async fn a_newer_thesaurus_empties_what_it_does_not_know_any_more() {
     assert_eq!(pair(&hospital, "7258", "11289").await, None);
     assert_eq!(pair(&hospital, "5640", "99").await.map(|it| it.severity), Some(Severity::Major));
     let sources = hospital.executor.load::<InteractionSource>(sources().0, true).await.unwrap().state.unwrap();
-    let loaded = &sources.loaded[&Text::from("ANSM")];
+    let loaded = &sources.loaded[&Text::<50>::from("ANSM")];
     assert_eq!((loaded.version.as_str(), loaded.pairs), ("2026-02", 1));
 }

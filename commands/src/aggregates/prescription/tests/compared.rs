@@ -16,7 +16,7 @@ const UNKNOWN: MedicationId = MedicationId(Uuid::from_u128(0x34));
 const ENTRY: MedicationEntryId = MedicationEntryId(Uuid::from_u128(0x35));
 const REASON: &str = "no other drug helps";
 
-fn product(name: &str, ingredients: Value) -> [medication::Event; 2] {
+fn product(name: &str, ingredients: &[&str]) -> [medication::Event; 2] {
     let details = json!({"name": name, "ingredients": ingredients});
     [medication::Event::Added(ask(details)), introduced("tablet")]
 }
@@ -38,10 +38,10 @@ fn thesaurus(severity: &str) -> interaction_profile::Event {
 fn stocked(given: Given<Prescription>, severity: &str) -> Given<Prescription> {
     let ingredient: Text<20> = "11289".into();
     given
-        .and::<Medication>(WARFARIN, product("Warfarin 5 mg", json!(["11289"])))
-        .and::<Medication>(NAPROXEN, product("Naproxen 250 mg", json!(["7258"])))
-        .and::<Medication>(BOTH, product("Both in one", json!(["11289", "7258"])))
-        .and::<Medication>(UNKNOWN, product("Nobody knows", json!([])))
+        .and::<Medication>(WARFARIN, product("Warfarin 5 mg", &["11289"]))
+        .and::<Medication>(NAPROXEN, product("Naproxen 250 mg", &["7258"]))
+        .and::<Medication>(BOTH, product("Both in one", &["11289", "7258"]))
+        .and::<Medication>(UNKNOWN, product("Nobody knows", &[]))
         .and::<InteractionSource>(sources(), [sample::<InteractionSource>("loaded")])
         .and::<InteractionProfile>(profile_of("ANSM", &ingredient), [thesaurus(severity)])
 }
@@ -53,7 +53,8 @@ fn doctor(severity: &str) -> Given<Prescription> {
 
 /// Ann takes something that was told of.
 fn takes_already(given: Given<Prescription>, taken: Value) -> Given<Prescription> {
-    let added = json!({"patient_id": PATIENT, "entry_id": ENTRY, "source": "external", "taken": taken});
+    let mut added = json!({"patient_id": PATIENT, "entry_id": ENTRY, "source": "external"});
+    added["taken"] = taken;
     let added: medication_list::Event = ask(json!({ "added": added }));
     given.and::<MedicationList>(list_of(PATIENT), [added])
 }
@@ -64,7 +65,7 @@ fn write_all(orders: impl IntoIterator<Item = Value>) -> WritePrescription {
 
 #[track_caller]
 fn alerts(then: Then<Prescription>) -> Vec<Alert> {
-    let Event::Written(written) = then.events().remove(0) else { panic!("written") };
+    let Event::Written(written) = then.then_event() else { panic!("written") };
     written.alerts
 }
 
@@ -141,9 +142,8 @@ fn what_cannot_be_compared_is_said() {
 
 #[test]
 fn without_a_source_every_prescription_says_so() {
-    let given = given_prescription([])
-        .by(somebody("doctor"))
-        .and::<Medication>(WARFARIN, product("Warfarin 5 mg", json!(["11289"])));
+    let given =
+        given_prescription([]).by(somebody("doctor")).and::<Medication>(WARFARIN, product("Warfarin 5 mg", &["11289"]));
     let alerts = alerts(given.when(write_all([of(WARFARIN)])));
     assert_eq!(brief(&alerts), [(Kind::NotCheckable, Severity::Information)]);
     assert_eq!((alerts[0].item_id, alerts[0].other), (None, None));
