@@ -82,6 +82,8 @@ create table patient_allergies (
     allergen_type        varchar(50)  not null,
     allergen_name        varchar(200) not null,
     rxnorm_code          varchar(20),            -- RXCUI of the substance
+    code_system          varchar(100),
+    code                 varchar(20),
     severity             varchar(20)  check (severity in ('mild', 'moderate', 'severe', 'life_threatening')),
     reaction_description text,
     onset_date           date,

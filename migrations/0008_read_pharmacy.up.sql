@@ -109,8 +109,8 @@ create table prescription_items (
     substitution_allowed boolean        not null,
     instructions         text,
     valid_until          date,
-    override_reason      text,  -- why the prescriber overrode a recorded allergy
-    dispensing_override_reason text,  -- why the pharmacist overrode an allergy that was recorded later
+    override_reason      text,  -- why the prescriber overrode alerts
+    dispensing_override_reason text,  -- why the pharmacist overrode alerts that came later
     status               varchar(20)    not null
                          check (status in ('active', 'partially_dispensed', 'dispensed', 'cancelled')),
     version              integer        not null,

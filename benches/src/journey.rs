@@ -179,11 +179,8 @@ impl Journeys {
             provider_id: self.provider,
             priority: prescription::Priority::Normal,
             notes: None,
-            items: vec![Item {
-                id: new_id().into(),
-                order,
-                overridden_allergies: prescription::OverriddenAllergies::new(),
-            }],
+            items: vec![Item { id: new_id().into(), order }],
+            alerts: Vec::new(),
         };
         let collect_by = surroundings().clock.as_ref()() + chrono::TimeDelta::days(14);
         [Written(written), SentToPharmacy, MarkedReady { reserved: Vec::new(), collect_by }]

@@ -3,12 +3,8 @@
 use crate::Personal;
 use crate::medication::Details;
 use crate::patient::{AllergenType, Allergy};
+use crate::values::coding::RXNORM;
 use crate::values::{Name, Text, holds, words};
-
-/// The RxNorm concept of an allergen, unless it is unknown or was erased.
-fn concept(allergy: &Allergy) -> Option<&Text<20>> {
-    allergy.rxnorm_code.as_ref().and_then(Personal::known)
-}
 
 /// The words for the substance in the words of an allergen: `aspirin` in `allergy to aspirin` and `aspirin allergy`.
 fn substance(words: &[String]) -> &[String] {
@@ -21,6 +17,24 @@ fn substance(words: &[String]) -> &[String] {
 }
 
 impl Allergy {
+    /// The RxNorm concepts of the allergen, unless none is known or they were erased.
+    pub fn concepts(&self) -> impl Iterator<Item = &Text<20>> {
+        let is_rxnorm = self.code_system.as_ref().is_some_and(|it| it.as_str() == RXNORM);
+        let coded = self.code.as_ref().filter(|_| is_rxnorm);
+        self.rxnorm_code.as_ref().and_then(Personal::known).into_iter().chain(coded)
+    }
+
+    /// The folded words for the substance in the name of the allergen; none if the name was erased.
+    pub fn substance(&self) -> Vec<String> {
+        let words = self.allergen_name.known().map(|it| words(it.as_str()));
+        words.map(|it| substance(&it).to_vec()).unwrap_or_default()
+    }
+
+    /// Whether the allergy may be to a drug. Allergies to food and to the environment do not count.
+    pub fn may_be_to_a_drug(&self) -> bool {
+        !matches!(self.allergen_type, AllergenType::Food | AllergenType::Environmental)
+    }
+
     /// Whether the allergy speaks against a product, because it has the RxNorm concept or the name of the product or of
     /// an ingredient. Allergies to food and to the environment do not count.
     ///
@@ -28,7 +42,7 @@ impl Allergy {
     /// MG Oral Tablet`, `Östradiol` against `Oestradiol`, `allergy to aspirin` against `Aspirin 81 MG`, and what was
     /// recorded about amoxicillin against a product whose generic name is `amoxicillin`.
     pub fn is_to(&self, product: &Details) -> bool {
-        if matches!(self.allergen_type, AllergenType::Food | AllergenType::Environmental) {
+        if !self.may_be_to_a_drug() {
             return false;
         }
         let is_ingredient =
@@ -40,7 +54,7 @@ impl Allergy {
             names.any(|it| holds(&words(it.as_str()), substance(&allergen)))
                 || substances.into_iter().any(|it| holds(&allergen, &words(it.as_str())))
         };
-        concept(self).is_some_and(is_ingredient) || self.allergen_name.known().is_some_and(is_called)
+        self.concepts().any(is_ingredient) || self.allergen_name.known().is_some_and(is_called)
     }
 
     /// Whether two allergies are to the same substance: by RxNorm concept, or by the folded words of the name.
@@ -48,7 +62,8 @@ impl Allergy {
         let names = self.allergen_name.known().zip(other.allergen_name.known());
         let is_same_name =
             |(one, two): (&Name<200>, &Name<200>)| substance(&words(one.as_str())) == substance(&words(two.as_str()));
-        concept(self).zip(concept(other)).is_some_and(|(one, two)| one == two) || names.is_some_and(is_same_name)
+        let is_same_concept = self.concepts().any(|one| other.concepts().any(|two| one == two));
+        is_same_concept || names.is_some_and(is_same_name)
     }
 }
 
@@ -65,6 +80,14 @@ mod tests {
 
     fn product(changes: Value) -> Details {
         serde_json::from_value(hims_testing::patched(json!({"name": "Product"}), changes)).unwrap()
+    }
+
+    #[test]
+    fn a_code_of_rxnorm_is_a_concept_and_a_code_of_another_system_is_none() {
+        let coded = |system: &str| allergy(json!({"allergen_name": "Pen", "code_system": system, "code": "7980"}));
+        assert!(coded(RXNORM).is_to(&product(json!({"ingredients": ["7980"]}))));
+        assert!(!coded("http://snomed.info/sct").is_to(&product(json!({"ingredients": ["7980"]}))));
+        assert!(coded(RXNORM).is_to_the_same(&allergy(json!({"rxnorm_code": "7980"}))));
     }
 
     #[test]

@@ -100,6 +100,8 @@ aggregates! {
     MedicalHistory = medical_history,
     Medication = medication,
     MedicationLot = medication_lot,
+    InteractionProfile = interaction_profile,
+    InteractionSource = interaction_source,
     Prescription = prescription,
     Payer = payer,
     InsurancePolicy = insurance_policy,

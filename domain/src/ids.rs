@@ -9,6 +9,8 @@ use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
+use crate::interaction_profile::InteractionProfile;
+use crate::interaction_source::InteractionSource;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
@@ -121,6 +123,10 @@ ids! {
     MedicationLotId: MedicationLot;
     /// A change of the quantity of a lot that waits, or waited, for a witness.
     LotChangeId: MedicationLot, "change";
+    /// What one source says about combining one ingredient with others.
+    InteractionProfileId: InteractionProfile;
+    /// The list of the sources of interactions that were loaded.
+    InteractionSourceId: InteractionSource;
     /// What a patient takes: one list for each patient.
     MedicationListId: MedicationList;
     /// One medication that a patient takes or took.

@@ -14,12 +14,15 @@ mod personal;
 pub mod values;
 
 pub mod access;
+pub mod alert;
 pub mod appointment;
 pub mod appointment_note;
 pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod interaction_profile;
+pub mod interaction_source;
 pub mod medical_history;
 pub mod medication;
 pub mod medication_list;

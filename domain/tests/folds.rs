@@ -128,7 +128,8 @@ fn prescription_event() -> impl Strategy<Value = prescription::Event> {
         dispensed_on: NaiveDate::from_ymd_opt(2026, 11, 23).unwrap(),
     });
     let dispensed = (prop::collection::vec(part, 0..4), any::<bool>()).prop_map(|(dispensed, completes)| {
-        Event::Dispensed { dispensed, overrides: Vec::new(), completes, reserved: Vec::new() }
+        let (patient_id, alerts, overrides) = (PatientId(Uuid::from_u128(1)), Vec::new(), Vec::new());
+        Event::Dispensed { patient_id, dispensed, alerts, overrides, completes, reserved: Vec::new() }
     });
     let refill = (prop::sample::select(vec!["refill_opened", "refill_undone"]), id::<Uuid>(), 0_i32..3);
     let refill = refill.prop_map(|(event, item_id, refills_used)| {

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 22] = [
+const STREAMS: [(&str, &[&str]); 24] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -37,6 +37,8 @@ const STREAMS: [(&str, &[&str]); 22] = [
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
+    ("interaction_profile", &["pair_set", "replaced"]),
+    ("interaction_source", &["loaded"]),
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
     ("medication_list", &["prescribed", "added"]),

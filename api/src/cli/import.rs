@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono_tz::Tz;
@@ -22,6 +22,28 @@ pub(super) enum Format {
         #[arg(long)]
         server: Option<String>,
     },
+    /// Import the thesaurus of drug interactions of the French ANSM
+    Interactions {
+        /// The folder with the files `ansm_YYYY_MM.json`, `ansm_substances.json` and `ansm_rxnorm_mappings.tsv`
+        folder: PathBuf,
+    },
+}
+
+pub(super) async fn import_interactions(settings: &Settings, folder: &Path) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
+    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let imported = import::import_interactions(&hospital.executor, folder, &bar).await;
+    if imported.is_ok() {
+        hospital.settle().await;
+    }
+    hospital.close().await;
+    let summary = imported?;
+    say(summary.to_string())?;
+    if summary.is_complete() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    complain("not everything could be read; the summary names what could not, and why");
+    Ok(ExitCode::FAILURE)
 }
 
 pub(super) async fn import_fhir(

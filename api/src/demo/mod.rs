@@ -1,5 +1,6 @@
 //! A small made-up hospital for demonstrations, created through commands, with the same people and ids every time.
 
+mod alerts;
 mod charts;
 mod insurance;
 mod prescriptions;
@@ -110,6 +111,7 @@ impl Hospital {
         self.insurance().await?;
         self.pharmacy().await?;
         self.charts().await?;
+        self.alerts().await?;
         self.visits().await?;
         self.prescriptions().await?;
         self.schedules().await?;

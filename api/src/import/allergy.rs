@@ -127,6 +127,8 @@ async fn record(
         allergen_type: allergen_type(&resource.category),
         allergen_name: kept.personal("code", name).ok_or(Reason::NoName)?,
         rxnorm_code: kept.personal("code", resource.code.as_ref().and_then(|it| it.codes_in(RXNORM).next())),
+        code_system: None,
+        code: None,
         severity: severity(resource),
         reaction_description: kept.joined("reaction", reactions),
         onset_date: onset.map(Personal::Known),

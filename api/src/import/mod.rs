@@ -1,4 +1,5 @@
-//! `hims import fhir`: brings FHIR R4 bundles (<https://hl7.org/fhir/R4/bundle.html>) into the record.
+//! `hims import fhir`: brings FHIR R4 bundles (<https://hl7.org/fhir/R4/bundle.html>) into the record. The folder
+//! `interactions` imports drug interactions, apart from the rest.
 //!
 //! - `files` lists the files, `documents` reads what they hold. `resources` and `datatypes` are the elements of FHIR
 //!   that are read; `unread` lists all others, and `kept` those that the record cannot keep. `meaning` refuses what may
@@ -28,6 +29,7 @@ mod gather;
 mod history;
 mod identity;
 mod insurance;
+mod interactions;
 mod kept;
 mod meaning;
 mod measurement;
@@ -53,6 +55,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use interactions::{InteractionSummary, import_interactions};
 pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir};

@@ -150,6 +150,18 @@ select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 %
        pg_temp.key(11, n % 2000), false, 20, 'tablet', true, 'active', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
 
+insert into prescription_alerts (id, prescription_id, item_id, patient_id, kind, severity, is_overridden, version,
+                                 created_at)
+select pg_temp.key(40, n), pg_temp.key(10, n / 2), pg_temp.key(12, n), pg_temp.key(5, n / 2 * 7919 % {patients}),
+       'interaction', (array['minor', 'moderate', 'major'])[n % 3 + 1], false, 1, now()
+  from generate_series(0::bigint, 6 * {patients} - 1) n;
+
+insert into drug_interactions (id, profile_id, ingredient_a, ingredient_b, code_system, severity, is_conditional,
+                               rule_count, source, version, created_at, updated_at)
+select pg_temp.key(41, n), pg_temp.key(42, n % 900), (1000000 + n % 900)::text, (2000000 + n)::text,
+       'http://www.nlm.nih.gov/research/umls/rxnorm', 'minor', false, 1, 'ANSM', 1, now(), now()
+  from generate_series(0::bigint, 32999) n;
+
 insert into medication_lists (id, patient_id, version, created_at, updated_at)
 select pg_temp.key(18, n), pg_temp.key(5, n), 1, now(), now() from generate_series(0::bigint, {patients} - 1) n;
 

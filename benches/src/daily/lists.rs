@@ -88,6 +88,8 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         // A pharmacist: what is to be dispensed, to whom, from which lot.
         pharmacist.list("what was sent", "prescriptions?status=sent_to_pharmacy&sort=created_at"),
         pharmacist.list("items", format!("prescription_items?prescription_id={}", about.prescription())),
+        pharmacist.list("alerts", format!("prescription_alerts?prescription_id={}", about.prescription())),
+        pharmacist.list("interactions", "drug_interactions?ingredient_a=1000017&ingredient_b=2000017"),
         pharmacist.list("patient", format!("patients?id={patient}")),
         pharmacist.list("allergies", format!("patient_allergies?patient_id={patient}")),
         pharmacist.list("medications", format!("patient_medications?patient_id={patient}")),

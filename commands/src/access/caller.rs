@@ -53,6 +53,7 @@ impl Permission {
                 | Create::VitalSigns => true,
                 Create::Appointments
                 | Create::Departments
+                | Create::DrugInteractions
                 | Create::InsurancePolicies
                 | Create::Inventory
                 | Create::Medications
@@ -78,6 +79,7 @@ impl Permission {
                 Update::AppointmentStatus
                 | Update::Appointments
                 | Update::Departments
+                | Update::DrugInteractions
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
                 | Update::Medications

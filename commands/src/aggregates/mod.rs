@@ -6,6 +6,7 @@ pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod interaction_profile;
 pub mod medical_history;
 pub mod medication;
 pub mod medication_list;
@@ -47,6 +48,7 @@ pub(crate) fn register(registry: &mut Registry) {
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);
+    interaction_profile::register(registry);
     payer::register(registry);
     insurance_policy::register(registry);
     medication_list::register(registry);

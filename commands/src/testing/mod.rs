@@ -75,6 +75,11 @@ impl<A: Aggregate> Given<A> {
         self
     }
 
+    /// The streams that were added.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
+    }
+
     /// Adds an owner of a key.
     pub(crate) fn owner(mut self, scope: &'static str, key: impl ToString, owner: impl Into<Uuid>) -> Self {
         self.found.owners.entry((scope, key.to_string())).or_default().push(owner.into());
@@ -195,6 +200,12 @@ impl<A: Claims> Then<A> {
             Ok(decision) => panic!("not refused: {:?}", decision.events),
             Err(refused) => refused,
         }
+    }
+
+    /// The refusal, for a closer look.
+    #[track_caller]
+    pub(crate) fn into_refused(self) -> Refused {
+        self.refused().clone()
     }
 
     /// Whether the command was not refused; it may have decided nothing.

@@ -74,6 +74,10 @@ described! {
         pub allergen_name: Personal<Name<200>>,
         /// The RxNorm concept of the substance (RXCUI), with which the ingredients of products are compared.
         pub rxnorm_code: Option<Personal<Text<20>>>,
+        /// The system of the code, as a URI such as `http://snomed.info/sct`.
+        pub code_system: Option<Text<100>>,
+        /// The code of the substance. A code of RxNorm is compared with the ingredients of products too.
+        pub code: Option<Text<20>>,
         /// The severity of the reaction.
         pub severity: Option<Severity>,
         /// The reaction of the patient, such as `rash`.

@@ -3,8 +3,6 @@
 
 mod supply;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -12,11 +10,11 @@ use uuid::Uuid;
 
 pub use supply::{Refill, Reservation, Withdrawal};
 
-use crate::patient::Severity;
+use crate::alert::Alert;
 use crate::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Text, Unit};
 use crate::{
-    Aggregate, AllergyId, ConsultationId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionItemId,
-    Subject, UserId, described, terms,
+    Aggregate, ConsultationId, MedicationId, MedicationLotId, PatientId, Personal, PrescriptionItemId, Subject, UserId,
+    described, terms,
 };
 
 terms! {
@@ -72,14 +70,10 @@ described! {
         pub days_supply: Option<i32>,
         /// The last day on which the medication may be dispensed; set by the schedule of the medication if left out.
         pub valid_until: Option<NaiveDate>,
-        /// Why the medication is prescribed though the patient has a recorded allergy to it: 10 to 500 characters.
+        /// Why the medication is prescribed in spite of alerts: 10 to 500 characters.
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 }
-
-/// Allergies that somebody overrode, each with the severity that it had then. An allergy that has become more severe
-/// since then counts as not overridden.
-pub type OverriddenAllergies = BTreeMap<AllergyId, Option<Severity>>;
 
 fn yes() -> bool {
     true
@@ -92,8 +86,6 @@ pub struct Item {
     pub id: PrescriptionItemId,
     /// The order.
     pub order: Order,
-    /// The recorded allergies to the medication that the prescriber overrode.
-    pub overridden_allergies: OverriddenAllergies,
 }
 
 /// A quantity that was dispensed for one line of a prescription.
@@ -124,14 +116,12 @@ pub struct Reversed {
     pub quantity_dispensed: Decimal,
 }
 
-/// Why a line was dispensed in spite of allergies to the medication that nobody had overridden before, because they
-/// were recorded, or became more severe, after the prescription was written.
+/// Why a line was dispensed in spite of alerts that nobody had overridden before, because what they are about became
+/// known, or more severe, after the prescription was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Override {
     /// The line of the prescription.
     pub item_id: PrescriptionItemId,
-    /// The allergies.
-    pub allergies: OverriddenAllergies,
     /// The reason that was given.
     pub reason: Personal<OverrideReason>,
 }
@@ -143,8 +133,6 @@ pub struct Line {
     pub item: Item,
     /// The quantity dispensed so far.
     pub quantity_dispensed: Decimal,
-    /// The allergies to the medication that somebody overrode, when writing or dispensing the line.
-    pub overridden_allergies: OverriddenAllergies,
     /// How many refills were opened so far.
     pub refills_used: i32,
 }
@@ -152,8 +140,7 @@ pub struct Line {
 impl Line {
     /// The line of a prescription that was just written.
     fn new(item: &Item) -> Self {
-        let overridden_allergies = item.overridden_allergies.clone();
-        Self { item: item.clone(), quantity_dispensed: Decimal::ZERO, overridden_allergies, refills_used: 0 }
+        Self { item: item.clone(), quantity_dispensed: Decimal::ZERO, refills_used: 0 }
     }
 
     /// The quantity that may still be dispensed, without further refills.
@@ -184,6 +171,8 @@ pub struct Prescription {
     pub reserved: Vec<Reservation>,
     /// Until when a prescription that is ready is kept for the patient.
     pub collect_by: Option<DateTime<Utc>>,
+    /// The alerts that were known when the prescription was written or dispensed.
+    pub alerts: Vec<Alert>,
     /// Whether the prescription was sent to the pharmacy.
     pub is_sent: bool,
     /// The status of the prescription.
@@ -272,9 +261,13 @@ pub enum Event {
     },
     /// All or some of the prescribed medications were dispensed.
     Dispensed {
+        /// The patient.
+        patient_id: PatientId,
         /// The dispensed quantities, by line and lot.
         dispensed: Vec<Dispensing>,
-        /// Why lines were dispensed in spite of allergies that nobody had overridden before.
+        /// The alerts that were not known before, of every severity.
+        alerts: Vec<Alert>,
+        /// Why lines were dispensed in spite of alerts that nobody had overridden before.
         overrides: Vec<Override>,
         /// Whether nothing more may be dispensed for the prescription, unless a refill is opened.
         completes: bool,
@@ -314,11 +307,13 @@ pub struct Written {
     pub notes: Option<Personal<LongText>>,
     /// The lines, one for each ordered medication.
     pub items: Vec<Item>,
+    /// The alerts about the lines, of every severity.
+    pub alerts: Vec<Alert>,
 }
 
 impl Aggregate for Prescription {
     const STREAM: &'static str = "prescription";
-    const STATE_VERSION: i32 = 4;
+    const STATE_VERSION: i32 = 5;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -331,6 +326,7 @@ impl Aggregate for Prescription {
                 given: Vec::new(),
                 reserved: Vec::new(),
                 collect_by: None,
+                alerts: it.alerts.clone(),
                 is_sent: false,
                 status: Status::Pending,
             }),
@@ -350,22 +346,20 @@ impl Aggregate for Prescription {
                 it.set_refills(refills);
                 it.with_status(*status)
             }),
-            Event::Dispensed { dispensed, overrides, completes, reserved } => state.map(|mut prescription| {
-                for part in dispensed {
-                    for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
-                        line.quantity_dispensed = part.dispensed_after;
+            Event::Dispensed { patient_id: _, dispensed, alerts, overrides: _, completes, reserved } => {
+                state.map(|mut prescription| {
+                    for part in dispensed {
+                        for line in prescription.lines.iter_mut().filter(|line| line.item.id == part.item_id) {
+                            line.quantity_dispensed = part.dispensed_after;
+                        }
                     }
-                }
-                for given in overrides {
-                    for line in prescription.lines.iter_mut().filter(|line| line.item.id == given.item_id) {
-                        line.overridden_allergies.extend(&given.allergies);
-                    }
-                }
-                prescription.given.extend(dispensed.iter().cloned());
-                prescription.reserved.clone_from(reserved);
-                let status = if *completes { Status::Dispensed } else { prescription.status };
-                prescription.with_status(status)
-            }),
+                    prescription.alerts.extend(alerts.iter().cloned());
+                    prescription.given.extend(dispensed.iter().cloned());
+                    prescription.reserved.clone_from(reserved);
+                    let status = if *completes { Status::Dispensed } else { prescription.status };
+                    prescription.with_status(status)
+                })
+            }
             Event::DispensingReversed { reversed, status, reason: _ } => state.map(|mut prescription| {
                 for part in reversed {
                     prescription.take_back(part);

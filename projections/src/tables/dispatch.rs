@@ -11,9 +11,9 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
-    provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
+    appointment_notes, appointment_series, appointments, consultations, departments, drug_interactions,
+    insurance_policies, inventory, medical_history, medications, patient_medications, patients, payers, prescriptions,
+    process_failures, provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -94,7 +94,12 @@ aggregates! {
     medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
-    prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
+    prescription::Prescription => prescriptions::project {
+        prescriptions: PrescriptionRow (stream), items: ItemRow, alerts: AlertRow,
+    },
+    interaction_profile::InteractionProfile => drug_interactions::project { interactions: InteractionRow },
+    // Which sources were loaded is shown by the rows of their interactions, which name the source and its version.
+    interaction_source::InteractionSource,
     payer::Payer => payers::project { payers: PayerRow (stream) },
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
     medication_list::MedicationList => patient_medications::project {

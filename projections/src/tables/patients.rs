@@ -125,6 +125,10 @@ table! {
         allergen_name: String [personal, indexed],
         /// The RxNorm concept of the substance (RXCUI).
         rxnorm_code: Option<String> [personal],
+        /// The system of the code, as a URI.
+        code_system: Option<String>,
+        /// The code of the substance.
+        code: Option<String>,
         /// The severity of the reaction.
         severity: Option<String>,
         /// The reaction of the patient, such as `rash`.
@@ -241,6 +245,8 @@ fn allergy_row(event: &Projected<'_, Event>, id: AllergyId, allergy: &Allergy) -
         allergen_type: allergy.allergen_type.to_string(),
         allergen_name: text_or_erased(&allergy.allergen_name),
         rxnorm_code: known_text(allergy.rxnorm_code.as_ref()),
+        code_system: text(allergy.code_system.as_ref()),
+        code: text(allergy.code.as_ref()),
         severity: allergy.severity.map(|severity| severity.to_string()),
         reaction_description: known_text(allergy.reaction_description.as_ref()),
         onset_date: allergy.onset_date.as_ref().and_then(Personal::known).copied(),

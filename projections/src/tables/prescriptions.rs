@@ -1,10 +1,12 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::prescription::{Event, Item, Refill, Status};
 use hims_domain::values::Unit;
-use hims_domain::{PatientId, Personal};
+use hims_domain::{PatientId, Personal, PrescriptionItemId};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::prescription_alerts;
+pub(crate) use super::prescription_alerts::AlertRow;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
@@ -87,9 +89,9 @@ table! {
         instructions: Option<String> [personal],
         /// The last day on which the medication may be dispensed.
         valid_until: Option<NaiveDate>,
-        /// Why the item was prescribed in spite of a recorded allergy.
+        /// Why the item was prescribed in spite of alerts.
         override_reason: Option<String> [personal],
-        /// Why the item was dispensed in spite of an allergy that was recorded, or became more severe, after the
+        /// Why the item was dispensed in spite of alerts that became known, or more severe, after the
         /// prescription was written; one line for each dispensing that needed a reason.
         dispensing_override_reason: Option<String> [personal],
         /// The status of the item.
@@ -153,6 +155,7 @@ pub(crate) fn project<'e>(
     event: &Projected<'e, Event>,
     prescriptions: &mut Changes<'e, PrescriptionRow>,
     items: &mut Changes<'e, ItemRow>,
+    alert_rows: &mut Changes<'e, AlertRow>,
 ) {
     // Nothing is kept for a prescription that is not ready.
     let mut move_to = |status: Status| {
@@ -180,6 +183,7 @@ pub(crate) fn project<'e>(
             for (item, line_number) in it.items.iter().zip(1..) {
                 items.insert(item_row(event, it.patient_id, item, line_number));
             }
+            prescription_alerts::written(event, it, alert_rows);
         }
         Event::SentToPharmacy | Event::ReadyUndone { reason: _ } | Event::ReadyWithdrawn { cause: _ } => {
             move_to(Status::SentToPharmacy);
@@ -199,7 +203,9 @@ pub(crate) fn project<'e>(
             move_to(*status);
             set_refills(event, items, refills);
         }
-        Event::Dispensed { dispensed, overrides, completes, reserved: _ } => {
+        Event::Dispensed { patient_id, dispensed, alerts, overrides, completes, reserved: _ } => {
+            let reason = |id: PrescriptionItemId| overrides.iter().find(|it| it.item_id == id).map(|it| &it.reason);
+            prescription_alerts::dispensed(event, *patient_id, alerts, reason, alert_rows);
             if *completes {
                 move_to(Status::Dispensed);
             } else {

@@ -30,6 +30,7 @@ mod idempotency;
 mod ids;
 mod import;
 mod insurance;
+mod interactions;
 mod killed_renewal;
 mod kills;
 mod logins;

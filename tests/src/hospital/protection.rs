@@ -13,7 +13,7 @@ use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
-pub(super) const PUBLIC: [(&str, &str); 11] = [
+pub(super) const PUBLIC: [(&str, &str); 12] = [
     ("projection_checkpoint", "every reader is told the position of what they read"),
     ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
     ("user_roles", "what roles may do, but not which user has a role"),
@@ -24,6 +24,7 @@ pub(super) const PUBLIC: [(&str, &str); 11] = [
     ("provider_leaves", "when providers are away; the reason is hidden"),
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
+    ("drug_interactions", "what sources and the hospital say about pairs of ingredients"),
     ("payers", "names, codes and addresses of insurers"),
 ];
 

@@ -33,6 +33,6 @@ async fn a_prescription_against_an_allergy_and_in_its_own_words_is_imported() {
     hospital.import_resources(resources).await;
     let prescription = hospital.state::<Prescription>(REQUEST).await;
     assert_eq!(prescription.lines[0].item.order.quantity_unit.as_str(), "tablet");
-    assert!(prescription.lines[0].overridden_allergies.is_empty());
+    assert!(prescription.alerts.is_empty());
     assert!(hospital.only::<Medication>().await.units.is_empty());
 }

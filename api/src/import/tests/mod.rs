@@ -19,6 +19,7 @@ mod forms;
 mod history;
 mod identity;
 mod insurance;
+mod interactions;
 mod loss;
 mod meaning;
 mod names;

@@ -8,6 +8,7 @@ use hims_domain::{AllergyId, PatientId, Personal, UserId, described};
 
 use super::{Refusal, not_erased};
 use crate::aggregates::user::{check_provider, reads_named};
+use crate::machinery::coding::coded;
 use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target};
 
 described! {
@@ -76,6 +77,15 @@ fn happens(event: Event, record: PatientId, ctx: &Context<'_>) -> Decision<Patie
     Decision::nothing().also::<Patient>(record, event)
 }
 
+/// The allergy with its codes in the form in which they are kept.
+///
+/// # Errors
+/// When a code does not have the form of its system, or only one of code and system is given.
+fn checked(mut allergy: Allergy) -> Result<Allergy, Refused> {
+    allergy.code = coded(allergy.code_system.as_ref(), allergy.code)?;
+    Ok(allergy)
+}
+
 /// Refuses an allergy to a substance to which the patient has another active allergy.
 fn check_is_new(patient: &Patient, id: AllergyId, allergy: &Allergy, ctx: &Context<'_>) -> Result<(), Refused> {
     let known = records(patient, ctx).flat_map(|(_, record)| &record.allergies);
@@ -114,6 +124,7 @@ impl Command for RecordAllergy {
 
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
+        self.allergy = checked(self.allergy)?;
         let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
         if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
             return Err(Refused::exists());
@@ -150,7 +161,7 @@ impl Command for ChangeAllergy {
     fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
         let (record, known) = active(patient, self.allergy_id, ctx)?;
-        let allergy = self.changes.apply(known)?;
+        let allergy = checked(self.changes.apply(known)?)?;
         if allergy == *known {
             return Ok(Decision::nothing());
         }
@@ -240,6 +251,18 @@ mod tests {
         let another = json!({"allergen_name": "Codeine", "rxnorm_code": "2670"});
         assert!(known().when(record(another)).is_accepted());
         assert!(known().when(record(json!({"confirm_not_duplicate": true}))).is_accepted());
+    }
+
+    #[test]
+    fn an_allergy_has_a_code_of_a_known_form() {
+        let coded = |system: Value, code: Value| record(json!({"code_system": system, "code": code}));
+        given([registered()])
+            .when(coded(json!("http://snomed.info/sct"), json!("A1")))
+            .then_field("malformed-code", "/code");
+        given([registered()]).when(coded(Value::Null, json!("7980"))).then_field("invalid-fields", "/code_system");
+        assert!(given([registered()]).when(coded(json!("http://snomed.info/sct"), json!("373270004"))).is_accepted());
+        let system = change(json!({"code_system": "http://snomed.info/sct"}));
+        given([registered(), recorded(OTHER, json!({}))]).when(system).then_field("invalid-fields", "/code");
     }
 
     #[test]

@@ -2,18 +2,18 @@
 
 use chrono::NaiveDate;
 use hims_domain::permission::Create;
-use hims_domain::prescription::{Dispensing, Event, Line, Override, Prescription, Reservation, Status};
+use hims_domain::prescription::{Dispensing, Event, Line, Prescription, Reservation, Status};
 use hims_domain::values::OverrideReason;
 use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::alerts::{self, AtDispensing};
 use super::stock::{lots_for, reads_lots, reads_reserved};
-use super::{Refusal, ReverseDispensing, allergies};
+use super::{Refusal, ReverseDispensing};
 use crate::aggregates::medication_list::{after_dispensing, check_dispensable, reads_list};
 use crate::aggregates::medication_lot::{Movements, check_quantity};
 use crate::machinery::command::existing;
-use crate::patient::reads_person;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
@@ -25,15 +25,15 @@ described! {
         pub quantity: Option<Decimal>,
         /// The lot to dispense from; the lots that expire first if left out.
         pub lot_id: Option<MedicationLotId>,
-        /// Why the item is dispensed in spite of an allergy that was recorded, or became more severe, after the
-        /// prescription was written: 10 to 500 characters.
+        /// Why the item is dispensed in spite of alerts that became known, or more severe, after the prescription was
+        /// written: 10 to 500 characters.
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
     /// Dispenses a prescription, or a part of it, and takes the quantities from stock, first what is kept for the
-    /// prescription. An item needs an
-    /// `override_reason` if the patient has an allergy to it that nobody has overridden yet, or that has become more
-    /// severe since then.
+    /// prescription. The items are compared once more with what the patient takes and with the patient's allergies. An
+    /// item needs an `override_reason` if an alert about it is major or contraindicated and nobody has overridden it yet,
+    /// or it has become more severe since then.
     pub struct DispensePrescription {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
@@ -53,22 +53,25 @@ impl DispensePrescription {
         }
     }
 
-    /// The overrides of allergies to the lines that are to be dispensed.
-    fn overrides(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<Vec<Override>, Refused> {
+    /// What is noticed about the lines that are to be dispensed and was not known before. A part of the system tells what
+    /// was dispensed elsewhere, so there is nobody to be asked.
+    fn noticed(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<AtDispensing, Refused> {
+        if ctx.caller.is_system {
+            return Ok(AtDispensing::default());
+        }
         let lines = prescription.lines.iter().filter(|line| self.asks_for(line));
-        let asked = |line: &Line| {
-            let item_id = line.item.id;
-            self.items.iter().flatten().enumerate().filter(move |(_, item)| item.item_id == item_id)
+        let asked = |id| {
+            self.items.iter().flatten().enumerate().filter(move |(_, item): &(_, &DispenseItem)| item.item_id == id)
         };
-        let reason = |line: &Line| {
-            let own = asked(line).find_map(|(_, item)| item.override_reason.clone());
+        let reason = |id| {
+            let own = asked(id).find_map(|(_, item)| item.override_reason.clone());
             own.or_else(|| self.override_reason.clone())
         };
-        let at = |line: &Line| {
-            let nth = asked(line).next().map(|(nth, _)| format!("/items/{nth}"));
+        let at = |id| {
+            let nth = asked(id).next().map(|(nth, _)| format!("/items/{nth}"));
             nth.unwrap_or_else(|| "/override_reason".to_owned())
         };
-        allergies::overrides(prescription, lines, ctx, reason, at)
+        alerts::when_dispensed(prescription, lines, ctx, reason, at)
     }
 }
 
@@ -87,13 +90,12 @@ impl Command for DispensePrescription {
     }
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
-        let patient_id = state.map(|it| it.patient_id);
-        let reads = reads_list(Reads::nothing(), patient_id);
-        let reads = patient_id.into_iter().fold(reads, |reads, id| reads_person(reads, id, found));
-        let reads = reads_reserved(reads, state, None);
-        let lines = state.map_or(&[][..], |it| it.lines.as_slice());
-        let asked_for = lines.iter().filter(|line| self.asks_for(line));
-        asked_for.fold(reads, |reads, line| reads_lots(allergies::reads(reads, line), line))
+        let Some(prescription) = state else { return Reads::nothing() };
+        let lines = || prescription.lines.iter().filter(|line| self.asks_for(line));
+        let products = lines().map(|it| it.item.order.medication_id);
+        let reads = reads_list(Reads::nothing(), Some(prescription.patient_id));
+        let reads = alerts::reads(reads, prescription.patient_id, products, found);
+        lines().fold(reads_reserved(reads, state, None), reads_lots)
     }
 
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
@@ -123,7 +125,7 @@ impl Command for DispensePrescription {
             let outstanding = dispensing.outstanding(line);
             dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
         }
-        let decision = dispensing.decide(self.overrides(prescription, ctx)?)?;
+        let decision = dispensing.decide(self.noticed(prescription, ctx)?)?;
         Ok(after_dispensing(decision, ctx, prescription.patient_id, asked_for()))
     }
 }
@@ -214,13 +216,15 @@ impl<'a> InHand<'a> {
         kept
     }
 
-    fn decide(mut self, overrides: Vec<Override>) -> Result<Decision<Prescription>, Refused> {
+    fn decide(mut self, noticed: AtDispensing) -> Result<Decision<Prescription>, Refused> {
         if self.dispensed.is_empty() {
             return refuse(Refusal::NothingOutstanding);
         }
         let completes = self.prescription.lines.iter().all(|it| self.outstanding(it) <= Decimal::ZERO);
         let reserved = self.give_back();
-        let decision = Decision::event(Event::Dispensed { dispensed: self.dispensed, overrides, completes, reserved });
-        Ok(self.movements.follow(decision))
+        let AtDispensing { alerts, overrides } = noticed;
+        let (patient_id, dispensed) = (self.prescription.patient_id, self.dispensed);
+        let dispensed = Event::Dispensed { patient_id, dispensed, alerts, overrides, completes, reserved };
+        Ok(self.movements.follow(Decision::event(dispensed)))
     }
 }

@@ -1,6 +1,6 @@
 //! Prescriptions: writing, sending, dispensing and cancelling prescriptions.
 
-mod allergies;
+mod alerts;
 mod dispensing;
 mod ready;
 mod refills;
@@ -12,15 +12,13 @@ use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Read, Update};
-use hims_domain::prescription::{
-    Dispensing, Event, Item, Line, Order, OverriddenAllergies, Prescription, Priority, Status, Written,
-};
+use hims_domain::prescription::{Dispensing, Event, Item, Line, Order, Prescription, Priority, Status, Written};
 use hims_domain::values::{LongText, OverrideReason, PrescriptionNumber, Reason, Unit};
 use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use allergies::{Alerts, against};
+use alerts::{AtDispensing, Compared};
 pub use dispensing::{DispenseItem, DispensePrescription};
 pub use ready::{MarkPrescriptionReady, UndoPrescriptionReady, WithdrawUncollected};
 pub use refills::{RefillPrescription, UndoPrescriptionRefill};
@@ -33,7 +31,7 @@ use super::consultation::check_occasion;
 use super::medication::NewUnits;
 use super::medication_list::{after_cancelling, after_dispensing, after_writing, reads_list};
 use super::medication_lot::check_quantity;
-use super::patient::{check_alive, person, reads_person};
+use super::patient::check_alive;
 use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -83,8 +81,9 @@ refusals! {
 }
 
 described! {
-    /// Writes a prescription of one or more medications and issues its number. An item needs an `override_reason` if
-    /// the patient has an active allergy to the same ingredient or with the same name. A unit that no lot and no
+    /// Writes a prescription of one or more medications and issues its number. The items are compared with each other,
+    /// with what the patient takes, and with the patient's allergies. An item needs an `override_reason` if an alert
+    /// about it is major or contraindicated; all alerts are kept with the prescription. A unit that no lot and no
     /// earlier order of the medication has needs `confirm_unit`.
     pub struct WritePrescription {
         /// The id of the new prescription; issued by the server if left out.
@@ -108,12 +107,12 @@ described! {
     }
 
     /// Records that another pharmacy dispensed everything that was outstanding. The stock does not change. An
-    /// `override_reason` is needed if the patient has an allergy to an outstanding item that nobody has overridden yet,
-    /// or that has become more severe since then.
+    /// `override_reason` is needed if an alert about an outstanding item is major or contraindicated and nobody has
+    /// overridden it yet, or it has become more severe since then.
     pub struct RecordExternalDispensing {
         /// Which prescription.
         pub prescription_id: PrescriptionId,
-        /// Why the items were dispensed in spite of the allergies: 10 to 500 characters.
+        /// Why the items were dispensed in spite of the alerts: 10 to 500 characters.
         pub override_reason: Option<Personal<OverrideReason>>,
     }
 
@@ -194,9 +193,8 @@ impl Command for WritePrescription {
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
         let reads = Reads::nothing().maybe::<Consultation>(self.consultation_id);
-        let reads = reads_person(reads, self.patient_id, found);
         let reads = reads_list(reads_named(reads, self.provider_id, found), Some(self.patient_id));
-        self.items.iter().fold(reads, |reads, item| reads.stream::<Medication>(item.medication_id))
+        alerts::reads(reads, self.patient_id, self.items.iter().map(|it| it.medication_id), found)
     }
 
     fn decide(self, _: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
@@ -205,7 +203,6 @@ impl Command for WritePrescription {
         }
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         check_alive(self.patient_id, ctx)?;
-        let person = person(self.patient_id, ctx.found);
         let provider_id = acting(ctx, self.provider_id, "/provider_id", self.patient_id, Self::PERMISSION)?;
         if let Some(id) = self.consultation_id {
             check_occasion(ctx, id, self.patient_id)?;
@@ -213,27 +210,23 @@ impl Command for WritePrescription {
         // An import records what was prescribed elsewhere long ago, so there is nobody to be asked, and its units say
         // nothing of how this hospital counts.
         let is_asked = !ctx.caller.is_system;
-        let (mut new_units, mut alerts) = (NewUnits::default(), Alerts::default());
-        let mut items = Vec::with_capacity(self.items.len());
+        let mut new_units = NewUnits::default();
+        let (mut items, mut compared) = (Vec::with_capacity(self.items.len()), Vec::with_capacity(self.items.len()));
         for (index, (mut order, nth)) in self.items.into_iter().zip(1..).enumerate() {
             let medication = check_order(&order, index, ctx)?;
-            let mut overridden_allergies = OverriddenAllergies::new();
+            let item_id = ctx.new_id(nth).into();
             if is_asked {
                 keep_limits(&mut order, medication, index, ctx.today())?;
                 let unit_field = format!("/items/{index}/quantity_unit");
                 new_units.compare(unit_field, order.medication_id, medication, &order.quantity_unit);
-                let allergies = against(&person, medication);
-                match order.override_reason {
-                    Some(_) => overridden_allergies = allergies,
-                    None => alerts.add(&format!("/items/{index}"), medication, &allergies),
-                }
+                compared.push((Compared { item_id, medication }, order.override_reason.is_some()));
             }
-            items.push(Item { id: ctx.new_id(nth).into(), order, overridden_allergies });
+            items.push(Item { id: item_id, order });
         }
         if !self.confirm_unit {
             new_units.none()?;
         }
-        alerts.none()?;
+        let alerts = if is_asked { alerts::when_written(self.patient_id, &compared, ctx)? } else { Vec::new() };
         let written = Written {
             number: PrescriptionNumber::issue(ctx.draw()),
             consultation_id: self.consultation_id,
@@ -242,6 +235,7 @@ impl Command for WritePrescription {
             priority: self.priority,
             notes: self.notes,
             items,
+            alerts,
         };
         let items = written.items.clone();
         let decision = new_units.introduce(Decision::event(Event::Written(written)));
@@ -298,9 +292,10 @@ impl Command for RecordExternalDispensing {
     }
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
-        let reads = state.map_or_else(Reads::nothing, |it| reads_person(Reads::nothing(), it.patient_id, found));
-        let reads = reads_reserved(reads_list(reads, state.map(|it| it.patient_id)), state, None);
-        state.into_iter().flat_map(outstanding).fold(reads, allergies::reads)
+        let Some(prescription) = state else { return Reads::nothing() };
+        let products = outstanding(prescription).map(|it| it.item.order.medication_id);
+        let reads = alerts::reads(Reads::nothing(), prescription.patient_id, products, found);
+        reads_reserved(reads, state, None)
     }
 
     fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
@@ -311,11 +306,11 @@ impl Command for RecordExternalDispensing {
             status @ Status::Cancelled => return Err(Refused::wrong_status::<Prescription>(status)),
         }
         // An import records what was dispensed elsewhere long ago, so there is nobody to be asked.
-        let overrides = if ctx.caller.is_system {
-            Vec::new()
+        let AtDispensing { alerts, overrides } = if ctx.caller.is_system {
+            AtDispensing::default()
         } else {
-            let at = |_: &Line| "/override_reason".to_owned();
-            allergies::overrides(prescription, outstanding(prescription), ctx, |_| self.override_reason.clone(), at)?
+            let at = |_| "/override_reason".to_owned();
+            alerts::when_dispensed(prescription, outstanding(prescription), ctx, |_| self.override_reason.clone(), at)?
         };
         let whole = |it: &Line| Dispensing {
             item_id: it.item.id,
@@ -325,9 +320,10 @@ impl Command for RecordExternalDispensing {
             dispensed_on: ctx.today(),
         };
         let (dispensed, reserved) = (outstanding(prescription).map(whole).collect(), Vec::new());
-        let decision = Decision::event(Event::Dispensed { dispensed, overrides, completes: true, reserved });
-        let decision = released(decision, prescription, ctx);
-        Ok(after_dispensing(decision, ctx, prescription.patient_id, outstanding(prescription)))
+        let patient_id = prescription.patient_id;
+        let dispensed = Event::Dispensed { patient_id, dispensed, alerts, overrides, completes: true, reserved };
+        let decision = released(Decision::event(dispensed), prescription, ctx);
+        Ok(after_dispensing(decision, ctx, patient_id, outstanding(prescription)))
     }
 }
 

@@ -57,7 +57,7 @@ fn what_was_prescribed_for_a_duplicate_is_dispensed_with_a_look_at_the_allergies
         let given = at_the_counter([written(), Event::SentToPharmacy])
             .and::<Patient>(PATIENT, [registered(), merged_into(OTHER_PATIENT)])
             .and::<Patient>(OTHER_PATIENT, [vec![registered(), merged(PATIENT, &[])], survivor].concat());
-        with_lots(given, [(LOT, vec![received()])])
+        with_lots(given, [(LOT, vec![received()])]).by(somebody("pharmacist"))
     };
     assert!(at_the_counter(vec![]).when(dispense_all()).is_accepted());
     at_the_counter(vec![allergic()]).when(dispense_all()).then_code("needs-override");

@@ -19,6 +19,7 @@ use crate::testing::{ASKING, Given, Then, at, given, now, of, takes};
 use crate::{Caller, consultation};
 
 mod alerts;
+mod compared;
 mod dispensing;
 mod list;
 mod merged;
@@ -53,10 +54,8 @@ fn written_with(items: impl IntoIterator<Item = (PrescriptionItemId, Value)>) ->
         provider_id: DOCTOR,
         priority: Priority::Normal,
         notes: None,
-        items: items
-            .into_iter()
-            .map(|(id, order)| Item { id, order: ask(order), overridden_allergies: OverriddenAllergies::new() })
-            .collect(),
+        items: items.into_iter().map(|(id, order)| Item { id, order: ask(order) }).collect(),
+        alerts: Vec::new(),
     })
 }
 
@@ -117,7 +116,9 @@ fn the_rest(item_id: PrescriptionItemId, lot_id: MedicationLotId, quantity: Deci
 
 fn dispensed(dispensed: impl IntoIterator<Item = Dispensing>, completes: bool) -> Event {
     Event::Dispensed {
+        patient_id: PATIENT,
         dispensed: dispensed.into_iter().collect(),
+        alerts: Vec::new(),
         overrides: Vec::new(),
         completes,
         reserved: Vec::new(),

@@ -83,10 +83,10 @@ fn one_tablet() -> [prescription::Event; 2] {
     let item = json!({
         "id": id::<PrescriptionId>(1),
         "order": {"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"},
-        "overridden_allergies": {},
     });
     let written = json!({
         "number": "RX-1", "patient_id": PATIENT, "provider_id": DOCTOR, "priority": "normal", "items": [item],
+        "alerts": [],
     });
     [prescription::Event::Written(ask(written)), prescription::Event::SentToPharmacy]
 }
