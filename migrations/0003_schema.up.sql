@@ -107,14 +107,13 @@ begin
               from places p,
                    generate_series((lower(week) at time zone p.time_zone)::date::timestamp,
                                    upper(wide) at time zone p.time_zone, '1 day') as day
-        ), blocks as (
+        ), hours as (
             -- What is said about a day: hours of its own, or else those of the week.
             select d.provider_id, d.department_id, d.time_zone, it.room_id,
                    coalesce(s.slot_minutes, 15) as slot_minutes,
                    asked_at + make_interval(mins => coalesce(s.minimum_notice_minutes, 0)) as earliest,
                    (asked_at at time zone d.time_zone)::date + coalesce(s.horizon_days, 180) as last_day,
-                   hims_identity.instant_of(d.day + it."from"::interval, d.time_zone, false) as opens,
-                   hims_identity.instant_of(d.day + it.until::interval, d.time_zone, true) as closes
+                   d.day + it."from"::interval as opens_at, d.day + it.until::interval as closes_at
               from days d
               left join lateral (
                    select * from provider_schedules s
@@ -135,9 +134,24 @@ begin
              where (it.room_id is null or r.status = 'active')
                and (of_type is null or coalesce(jsonb_typeof(it.appointment_types), 'null') = 'null'
                     or it.appointment_types ? of_type)
+        ), instants as (
+            -- Each time once: most providers of a department begin and end at the same times.
+            select it.*, hims_identity.instant_of(it.wall, it.time_zone, it.is_end) as instant
+              from (select time_zone, opens_at as wall, false as is_end from hours
+                    union
+                    select time_zone, closes_at, true from hours) as it
+        ), blocks as (
+            select h.*, opening.instant as opens, closing.instant as closes,
+                   make_interval(mins => h.slot_minutes) as step,
+                   make_interval(mins => coalesce(minutes, h.slot_minutes)) as lasts
+              from hours h
+              join instants opening on opening.time_zone = h.time_zone and opening.wall = h.opens_at
+                                   and not opening.is_end
+              join instants closing on closing.time_zone = h.time_zone and closing.wall = h.closes_at and closing.is_end
+             where opening.instant < closing.instant
         ), worked as (
             select b.provider_id, b.department_id, range_agg(tstzrange(b.opens, b.closes)) as spans
-              from blocks b where b.opens < b.closes group by b.provider_id, b.department_id
+              from blocks b group by b.provider_id, b.department_id
         ), taken as (
             -- The condition on the status is that of the exclusion constraints, whose indexes find the appointments;
             -- `offset 0` has them searched provider by provider and room by room.
@@ -173,21 +187,24 @@ begin
                    select tstzrange(a.starts_at, a.ends_at) as span from appointments a
                     where a.patient_id = r.id and tstzrange(a.starts_at, a.ends_at) && wide
                       and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
-        ), free as materialized (
-            select b.*, make_interval(mins => coalesce(minutes, b.slot_minutes)) as lasts,
-                   w.spans - coalesce(t.spans, '{}') - coalesce(r.spans, '{}')
-                           - coalesce((select p.spans from taken_patient p), '{}') as spans
+        ), free as (
+            -- The free spans of each block, in which slots begin that may reach into a block that follows.
+            select b.*, unnest(w.spans * tstzmultirange(tstzrange(b.opens, b.closes + b.lasts))
+                                 - coalesce(t.spans, '{}') - coalesce(r.spans, '{}')
+                                 - coalesce((select p.spans from taken_patient p), '{}')) as span
               from blocks b
               join worked w on w.provider_id = b.provider_id and w.department_id = b.department_id
               left join taken t on t.provider_id = b.provider_id
               left join taken_rooms r on r.room_id = b.room_id
-             where b.opens < b.closes
         )
         select distinct f.provider_id, f.department_id, f.room_id, slot, slot + f.lasts, slot at time zone f.time_zone,
                f.time_zone::text
           from free f,
-               generate_series(f.opens, f.closes - interval '1 second', make_interval(mins => f.slot_minutes)) as slot
-         where slot <@ week and slot >= f.earliest and tstzrange(slot, slot + f.lasts) <@ f.spans
+               -- Slots begin at multiples of the step after the block's beginning.
+               generate_series(f.opens + f.step * ceil(extract(epoch from lower(f.span) - f.opens)
+                                                       / extract(epoch from f.step))::double precision,
+                               least(upper(f.span) - f.lasts, f.closes - interval '1 second'), f.step) as slot
+         where slot <@ week and slot >= f.earliest
            and (slot at time zone f.time_zone)::date >= coalesce(from_day, '-infinity')
            and (slot at time zone f.time_zone)::date <= coalesce(to_day, 'infinity')
            and (slot at time zone f.time_zone)::date <= f.last_day
@@ -208,6 +225,12 @@ grant select on public.schema_migrations to hims_tables;
 create function hims_identity.assigned_department_id() returns uuid language sql stable as $$
     select case when hims_identity.current_user_reads('assigned_patients')
                 then hims_identity.current_user_department_id() end
+$$;
+
+-- Whether the statement lists the patients of the caller's department. The answer decides only how the patients are
+-- looked up.
+create function hims_identity.lists_assigned_patients() returns boolean language sql stable as $$
+    select hims_identity.setting('lists_assigned_patients') is not null
 $$;
 
 -- The caller, if the caller may read the patients for whom they recorded something.
@@ -238,6 +261,8 @@ end $$;
 --     department         callers with the word assigned_patients: the rows of their department
 --     assigned           callers with the word assigned_patients: the rows about patients who visit their department from
 --                        yesterday to tomorrow, or for whom they recorded something, by any of the patients' records
+--     assigned_patient   the same, for the table of the patients themselves; a statement that lists the patients of a
+--                        department looks all of them up at once
 --     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
 --                        sent to the pharmacy
 --     treating           patients with the word own_records: the users who treat them
@@ -273,6 +298,10 @@ begin
             -- The planner may look up the patient of each row, or first all patients of the department, who are few.
             ('assigned', 'assigned_patients', 'patient_id', true,
                 'exists (select from assigned_patients it where it.patient_id = %1$I.%2$I)'),
+            ('assigned_patient', 'assigned_patients', 'id', true,
+                'case when (select hims_identity.lists_assigned_patients())
+                      then %2$I in (select patient_id from all_assigned_patients)
+                      else exists (select from assigned_patients it where it.patient_id = %1$I.%2$I) end'),
             ('treating', 'own_records', 'id', true,
                 'exists (select from treating_users it where it.user_id = %1$I.%2$I)'),
             -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription.

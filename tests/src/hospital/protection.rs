@@ -31,7 +31,8 @@ pub(super) const PUBLIC: [(&str, &str); 11] = [
 const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
 
 /// The views in which policies look up patients and users, each with the column that holds the key.
-const VIEWS: [(&str, &str); 6] = [
+const VIEWS: [(&str, &str); 7] = [
+    ("all_assigned_patients", "patient_id"),
     ("assigned_patients", "patient_id"),
     ("other_records", "patient_id"),
     ("own_patients", "patient_id"),
@@ -252,14 +253,14 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
         .await
         .expect("the nurse's department");
     for (reads, department, expected) in [
-        ("", "", [0, 0, 0, 0, 0, 0]),
-        ("all_data", &*department, [0, 0, 0, 0, 0, 0]),
+        ("", "", [0, 0, 0, 0, 0, 0, 0]),
+        ("all_data", &*department, [0, 0, 0, 0, 0, 0, 0]),
         // One patient of the demo has two records.
-        ("assigned_patients", "", [0, 2, 0, 0, 0, 0]),
-        ("assigned_patients", &*department, [5, 2, 0, 0, 0, 4]),
-        ("prescriptions", &*department, [0, 2, 0, 1, 0, 0]),
+        ("assigned_patients", "", [0, 0, 2, 0, 0, 0, 0]),
+        ("assigned_patients", &*department, [5, 5, 2, 0, 0, 0, 4]),
+        ("prescriptions", &*department, [0, 0, 2, 0, 1, 0, 0]),
         // The doctor of the appointment tomorrow.
-        ("own_records", "", [0, 0, 1, 0, 1, 0]),
+        ("own_records", "", [0, 0, 0, 1, 0, 1, 0]),
     ] {
         let mut transaction = readers.begin().await.expect("a transaction");
         sqlx::query(
@@ -278,6 +279,14 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.expect("a number");
             assert_eq!(shown, expected, "{view} for {reads:?} in {department:?}");
         }
+        // Patients are looked up one by one, or all that are assigned at once.
+        let patients = "select count(*) from hims.patients, set_config('hims.lists_assigned_patients', $1, true)";
+        let count = async |db: &mut PgConnection, way| -> i64 {
+            sqlx::query_scalar(patients).bind(way).fetch_one(db).await.expect("a number")
+        };
+        let one_by_one = count(&mut transaction, "").await;
+        assert_eq!(count(&mut transaction, "yes").await, one_by_one, "for {reads:?} in {department:?}");
+        assert!(!reads.starts_with('a') || department.is_empty() || one_by_one > 0, "{reads:?} reads nobody");
     }
 }
 
