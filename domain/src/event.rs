@@ -103,6 +103,7 @@ aggregates! {
     Prescription = prescription,
     Payer = payer,
     InsurancePolicy = insurance_policy,
+    InsuranceClaim = insurance_claim,
     MedicationList = medication_list,
     ProcessFailure = process_failure,
 }

@@ -8,6 +8,7 @@ use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
@@ -131,4 +132,8 @@ ids! {
     PayerId: Payer;
     /// One insurance policy of a patient.
     InsurancePolicyId: InsurancePolicy;
+    /// One claim on a payer for an invoice.
+    InsuranceClaimId: InsuranceClaim;
+    /// One adjudication of a claim, or the reversal of one.
+    ClaimPaymentId: InsuranceClaim, "payment";
 }

@@ -19,6 +19,7 @@ pub mod appointment_note;
 pub mod appointment_series;
 pub mod consultation;
 pub mod department;
+pub mod insurance_claim;
 pub mod insurance_policy;
 pub mod medical_history;
 pub mod medication;

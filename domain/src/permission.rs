@@ -14,6 +14,7 @@ terms! {
     pub enum Create {
         Allergies = "allergies",
         Appointments = "appointments",
+        Claims = "claims",
         Consultations = "consultations",
         Departments = "departments",
         Diagnoses = "diagnoses",
@@ -58,6 +59,7 @@ terms! {
         Allergies = "allergies",
         AppointmentStatus = "appointment_status",
         Appointments = "appointments",
+        Claims = "claims",
         ConsultationStatus = "consultation_status",
         ConsultationSteps = "consultation_steps",
         Departments = "departments",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a value that cannot be read fails the test")]
 
 use hims_domain::appointment::{self, Appointment, Slot};
+use hims_domain::insurance_claim::{self, InsuranceClaim};
 use hims_domain::medication_list::{self, MedicationList};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
@@ -180,6 +181,27 @@ fn list_event() -> impl Strategy<Value = medication_list::Event> {
     })
 }
 
+fn claim_event() -> impl Strategy<Value = insurance_claim::Event> {
+    // Adjudications come and go under a few ids, and each speaks of one line or of both.
+    let adjudication = (0_u128..3, prop::sample::subsequence(vec![0_usize, 1], 1..=2), any::<bool>());
+    let adjudication = adjudication.prop_map(|(nth, chosen, is_reversal)| {
+        let lines = fields::<InsuranceClaim>("payment_recorded")["lines"].take();
+        let lines: Vec<_> = chosen.into_iter().map(|it| lines[it].clone()).collect();
+        let id = Uuid::from_u128(nth);
+        if is_reversal {
+            sample_with::<InsuranceClaim>("payment_reversed", json!({"reverses_id": id, "lines": lines}))
+        } else {
+            sample_with::<InsuranceClaim>("payment_recorded", json!({"payment_id": id, "lines": lines}))
+        }
+    });
+    let others = ["submitted", "accepted", "pended", "appealed", "denial_upheld", "replaced", "cancelled"];
+    prop_oneof![
+        1 => Just(sample::<InsuranceClaim>("created")),
+        6 => adjudication,
+        4 => prop::sample::select(others.map(sample::<InsuranceClaim>).to_vec()),
+    ]
+}
+
 fn contact_event() -> impl Strategy<Value = patient::Event> {
     let contact = (0_u128..4, prop::sample::subsequence(vec![0_u128, 1, 2, 3], 0..=4), any::<bool>());
     let changed = contact.prop_map(|(nth, order, is_removed)| {
@@ -220,6 +242,11 @@ proptest! {
     #[test]
     fn a_prescription_folds_alike(history in prop::collection::vec(prescription_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<Prescription>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_claim_folds_alike(history in prop::collection::vec(claim_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<InsuranceClaim>(&history, batch)?;
     }
 
     #[test]

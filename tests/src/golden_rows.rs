@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 22] = [
+const STREAMS: [(&str, &[&str]); 23] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -39,13 +39,14 @@ const STREAMS: [(&str, &[&str]); 22] = [
     ("prescription", &["written"]),
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
+    ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
     ("medication_list", &["prescribed", "added"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 27] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -70,6 +71,9 @@ const REFERENCES: [(&str, &str); 24] = [
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
     ("payer_id", "payer"),
+    ("insurance_policy_id", "insurance_policy"),
+    ("original_claim_id", "insurance_claim"),
+    ("insurance_claim_id", "insurance_claim"),
 ];
 
 /// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.

@@ -52,6 +52,7 @@ impl Permission {
                 | Create::Treatments
                 | Create::VitalSigns => true,
                 Create::Appointments
+                | Create::Claims
                 | Create::Departments
                 | Create::InsurancePolicies
                 | Create::Inventory
@@ -77,6 +78,7 @@ impl Permission {
                 | Update::VitalSigns => true,
                 Update::AppointmentStatus
                 | Update::Appointments
+                | Update::Claims
                 | Update::Departments
                 | Update::InsurancePolicies
                 | Update::InventoryLevels

@@ -5,6 +5,7 @@ pub mod appointment_note;
 pub mod appointment_series;
 pub mod consultation;
 pub mod department;
+pub mod insurance_claim;
 pub mod insurance_policy;
 pub mod medical_history;
 pub mod medication;
@@ -49,5 +50,6 @@ pub(crate) fn register(registry: &mut Registry) {
     prescription::register(registry);
     payer::register(registry);
     insurance_policy::register(registry);
+    insurance_claim::register(registry);
     medication_list::register(registry);
 }

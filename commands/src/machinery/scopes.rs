@@ -60,10 +60,18 @@ pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
 pub const PAYER_CODE: &str = "payer.code";
 /// Shared: the insurance policies of a patient, by patient id.
 pub const POLICY_PATIENT: &str = "policy.patient";
+/// Unique: the number of an insurance claim, issued by the server.
+pub const CLAIM_NUMBER: &str = "claim.number";
+/// Unique: the id of an adjudication or reversal, across all claims. Never given back.
+pub const CLAIM_PAYMENT: &str = "claim.payment";
+/// Unique: the trace number of an adjudication or reversal of a claim, by claim, number and kind. Never given back.
+pub const CLAIM_TRACE: &str = "claim.trace";
+/// Shared: the claims for a billing record, by the id of the record.
+pub const CLAIMS_OF_RECORD: &str = "claim.record";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {
-    scope == PATIENT_MRN || scope == PRESCRIPTION_NUMBER
+    [PATIENT_MRN, PRESCRIPTION_NUMBER, CLAIM_NUMBER].contains(&scope)
 }
 
 /// Joins several parts to one key. The separator is a control character, which no text of the domain contains, so two

@@ -55,6 +55,10 @@ issued! {
     /// The number of a prescription: `RX-`, ten digits, a check digit.
     PrescriptionNumber, "RX-"
 }
+issued! {
+    /// The number of an insurance claim: `CLM-`, ten digits, a check digit.
+    ClaimNumber, "CLM-"
+}
 
 /// A social security number of the United States, as `AAA-GG-SSSS`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

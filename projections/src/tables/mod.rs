@@ -8,6 +8,7 @@ mod consultations;
 mod departments;
 pub(crate) mod dispatch;
 mod emergency_contacts;
+mod insurance_claims;
 mod insurance_policies;
 mod inventory;
 mod medical_history;

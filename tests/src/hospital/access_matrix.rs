@@ -118,6 +118,7 @@ async fn fill(hospital: &Hospital) {
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;
     }
+    super::insurance_claims::denied(hospital, &[1, 3]).await;
     failure(hospital).await;
 }
 

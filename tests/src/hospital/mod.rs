@@ -30,6 +30,7 @@ mod idempotency;
 mod ids;
 mod import;
 mod insurance;
+mod insurance_claims;
 mod killed_renewal;
 mod kills;
 mod logins;

@@ -50,6 +50,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let series = reception.did("schedule-appointment-series", series).await;
     let policy = reception.items(&format!("insurance-policies?patient_id={}", patient(7))).await[0]["id"].clone();
     let policy = policy.as_str().expect("an id").to_owned();
+    let claim = super::insurance_claims::withdrawn(hospital).await;
     let measured = doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
     let mistaken = json!({"vital_signs_id": measured, "reason": "measured on somebody else"});
     doctor.did("mark-vital-signs-entered-in-error", mistaken).await;
@@ -76,6 +77,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("appointment_note", note),
         ("appointment_series", series),
         ("insurance_policy", policy),
+        ("insurance_claim", claim),
         ("vital_signs", measured),
         ("prescription", prescribed),
         ("medication_lot", lot),
