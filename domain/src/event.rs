@@ -104,5 +104,7 @@ aggregates! {
     Payer = payer,
     InsurancePolicy = insurance_policy,
     MedicationList = medication_list,
+    Price = price,
+    BillingRecord = billing_record,
     ProcessFailure = process_failure,
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::appointment::Appointment;
 use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
+use crate::billing_record::BillingRecord;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
@@ -16,6 +17,7 @@ use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
+use crate::price::Price;
 use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
@@ -131,4 +133,14 @@ ids! {
     PayerId: Payer;
     /// One insurance policy of a patient.
     InsurancePolicyId: InsurancePolicy;
+    /// The prices of one service in one price list.
+    PriceId: Price;
+    /// What is charged to a patient together: an invoice, or what will become one.
+    BillingRecordId: BillingRecord;
+    /// One line of a billing record.
+    BillingItemId: BillingRecord, "item";
+    /// One payment or refund.
+    BillingPaymentId: BillingRecord, "payment";
+    /// What a line charges for, such as a treatment.
+    ChargeSourceId: BillingRecord, "source";
 }

@@ -52,12 +52,14 @@ impl Permission {
                 | Create::Treatments
                 | Create::VitalSigns => true,
                 Create::Appointments
+                | Create::Billing
                 | Create::Departments
                 | Create::InsurancePolicies
                 | Create::Inventory
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
+                | Create::Payments
                 | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
@@ -77,6 +79,8 @@ impl Permission {
                 | Update::VitalSigns => true,
                 Update::AppointmentStatus
                 | Update::Appointments
+                | Update::Billing
+                | Update::BillingAdjustments
                 | Update::Departments
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
@@ -85,6 +89,7 @@ impl Permission {
                 | Update::PatientDemographics
                 | Update::PatientMerges
                 | Update::Payers
+                | Update::PriceList
                 | Update::ProviderSchedules
                 | Update::Rooms
                 | Update::SystemSettings

@@ -3,6 +3,7 @@
 pub mod appointment;
 pub mod appointment_note;
 pub mod appointment_series;
+pub mod billing_record;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
@@ -13,6 +14,7 @@ pub mod medication_lot;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
+pub mod price;
 pub(crate) mod process_failure;
 pub mod provider_schedule;
 pub mod role;
@@ -50,4 +52,6 @@ pub(crate) fn register(registry: &mut Registry) {
     payer::register(registry);
     insurance_policy::register(registry);
     medication_list::register(registry);
+    price::register(registry);
+    billing_record::register(registry);
 }
