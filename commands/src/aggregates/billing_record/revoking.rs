@@ -68,7 +68,7 @@ fn lessen(record: &mut BillingRecord, key: &str, excess: &mut Decimal, found: &F
         } else {
             put(record, line.id, Item { quantity, ..line.item }, found)?
         };
-        for event in event {
+        if let Some(event) = event {
             if let Some(after) = BillingRecord::evolve(Some(record.clone()), &event) {
                 *record = after;
             }
