@@ -105,5 +105,7 @@ aggregates! {
     InsurancePolicy = insurance_policy,
     InsuranceClaim = insurance_claim,
     MedicationList = medication_list,
+    Price = price,
+    BillingRecord = billing_record,
     ProcessFailure = process_failure,
 }

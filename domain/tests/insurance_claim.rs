@@ -102,10 +102,7 @@ fn the_state_follows_the_events_as_the_commands_foresaw() {
     let Event::PaymentRecorded(recorded) = &payment else { panic!("a payment") };
     let foreseen = claim().adjudicated(recorded.payment_id, recorded.claim_status_code, &recorded.lines);
     let paid = InsuranceClaim::evolve(Some(claim()), &payment).unwrap();
-    assert_eq!(
-        (&foreseen.lines, foreseen.status, foreseen.figures()),
-        (&paid.lines, paid.status, paid.figures())
-    );
+    assert_eq!((&foreseen.lines, foreseen.status, foreseen.figures()), (&paid.lines, paid.status, paid.figures()));
     assert_eq!((paid.status, paid.figures()), (recorded.status, recorded.figures.clone()));
     let reversal = sample::<InsuranceClaim>("payment_reversed");
     let Event::PaymentReversed(reversed) = &reversal else { panic!("a reversal") };

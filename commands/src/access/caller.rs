@@ -52,6 +52,7 @@ impl Permission {
                 | Create::Treatments
                 | Create::VitalSigns => true,
                 Create::Appointments
+                | Create::Billing
                 | Create::Claims
                 | Create::Departments
                 | Create::InsurancePolicies
@@ -59,6 +60,7 @@ impl Permission {
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
+                | Create::Payments
                 | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
@@ -78,6 +80,8 @@ impl Permission {
                 | Update::VitalSigns => true,
                 Update::AppointmentStatus
                 | Update::Appointments
+                | Update::Billing
+                | Update::BillingAdjustments
                 | Update::Claims
                 | Update::Departments
                 | Update::InsurancePolicies
@@ -87,6 +91,7 @@ impl Permission {
                 | Update::PatientDemographics
                 | Update::PatientMerges
                 | Update::Payers
+                | Update::PriceList
                 | Update::ProviderSchedules
                 | Update::Rooms
                 | Update::SystemSettings

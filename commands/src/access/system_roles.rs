@@ -38,6 +38,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::ProviderSchedules,
             Create::PatientNotes,
             Create::InsurancePolicies,
+            Create::Billing,
+            Create::Payments,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::Billing, Read::Staff],
         update: &[
@@ -46,6 +48,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Appointments,
             Update::ProviderSchedules,
             Update::InsurancePolicies,
+            Update::Billing,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -144,6 +147,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Payers,
             Create::Claims,
             Create::InsurancePolicies,
+            Create::Billing,
+            Create::Payments,
         ],
         read: &[Read::AllData],
         update: &[
@@ -157,6 +162,9 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Payers,
             Update::Claims,
             Update::InsurancePolicies,
+            Update::Billing,
+            Update::BillingAdjustments,
+            Update::PriceList,
             Update::PatientMerges,
             Update::OwnProfile,
         ],

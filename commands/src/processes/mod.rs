@@ -24,6 +24,7 @@ macro_rules! processes {
 
 processes! {
     after_death::AfterDeath,
+    charges::Charges,
     secondary_claims::SecondaryClaims,
 }
 
