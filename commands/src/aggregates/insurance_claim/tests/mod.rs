@@ -125,7 +125,12 @@ impl Story {
     }
 
     fn given(&self) -> Given<InsuranceClaim> {
-        beside(self.claim.clone(), self.record.clone()).owner(scopes::CLAIMS_OF_RECORD, RECORD, CLAIM)
+        // The claim is among those that are looked up for its record.
+        beside(self.claim.clone(), self.record.clone()).and::<InsuranceClaim>(CLAIM, self.claim.clone()).owner(
+            scopes::CLAIMS_OF_RECORD,
+            RECORD,
+            CLAIM,
+        )
     }
 
     #[track_caller]
