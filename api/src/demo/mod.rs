@@ -1,5 +1,6 @@
 //! A small made-up hospital for demonstrations, created through commands, with the same people and ids every time.
 
+mod billing;
 mod charts;
 mod insurance;
 mod scheduling;
@@ -110,6 +111,7 @@ impl Hospital {
         self.pharmacy().await?;
         self.charts().await?;
         self.visits().await?;
+        self.billing().await?;
         self.schedules().await?;
         self.appointments().await
     }
