@@ -126,7 +126,7 @@ async fn fill(hospital: &Hospital) {
     let price = json!({"code_system": "urn:local", "code": "ECG", "description": "Electrocardiogram", "unit_price": "48",
                        "effective_from": at(1, 0).date_naive()});
     admin.did("set-price", price).await;
-    super::billing::charged(hospital).await;
+    super::billing::charged(&hospital.nobody()).await;
     failure(hospital).await;
 }
 

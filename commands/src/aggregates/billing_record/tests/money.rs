@@ -14,7 +14,8 @@ fn pay_as(amount: &str, changes: Value) -> RecordPayment {
 }
 
 fn refund(amount: &str, of: Value) -> RefundPayment {
-    let body = json!({"billing_record_id": BILL, "amount": amount, "method": "cash", "reason": "paid by mistake"});
+    let body = json!({"billing_record_id": BILL, "amount": amount, "method": "cash", "reason": "paid by mistake",
+                      "refund_id": fresh()});
     ask(with(body, of))
 }
 

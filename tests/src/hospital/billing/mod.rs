@@ -1,29 +1,19 @@
 //! Price lists, billing records and payments through the API.
 
-use std::time::Duration;
+mod charges;
+mod races;
+mod sums;
 
-use futures::future::join_all;
-use hims_domain::values::to_cents;
 use hims_testing::patched;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::demo::{DOCTOR, at, patient, payer, person, prescription, user};
+use super::demo::{at, patient, payer, user};
 use super::everything::record;
-use super::releases::{ask, until};
-use super::tables::count;
-use super::{Answer, Client, Hospital};
+use super::{Client, Hospital};
 
-/// Waits until the process `charges` has charged for everything that was recorded so far.
-pub(super) async fn charged(hospital: &Hospital) {
-    let sql = "select coalesce(bool_and(position >= (select max(position) from log.events where event_type in (
-                   'consultation.completed', 'treatment.completed', 'prescription.dispensed',
-                   'prescription.dispensing_reversed'))), false)
-               from log.processes where name = 'charges'";
-    until(async || ask(hospital, sql).await).await;
-}
+pub(super) use charges::charged;
 
 /// The body of `add-billing-item`: a visit at some price.
 fn visit(record_id: &str, price: &str, changes: Value) -> Value {
@@ -106,7 +96,7 @@ pub(super) async fn everything(hospital: &Hospital, patient_id: &str) {
     let wrong = billed(&reception, patient_id, &["1"]).await;
     reception.did("cancel-billing-record", json!({"billing_record_id": wrong, "reason": "another patient"})).await;
     of_payers(hospital, &billed(&reception, patient_id, &["100"]).await, patient_id).await;
-    charged(hospital).await;
+    charged(&hospital.nobody()).await;
 }
 
 /// Records what claims tell a record of 100.00. The events are appended directly, since the commands of claims give
@@ -282,159 +272,10 @@ async fn billing_is_for_the_front_desk_and_for_the_patient() {
     own.command("record-payment", cash(&mine, "10", json!({}))).await.problem(403, "forbidden");
 }
 
-/// How many answers had a status of success.
-fn done(answers: &[Answer]) -> usize {
-    answers.iter().filter(|it| it.status == 200).count()
-}
-
 #[tokio::test]
-async fn two_cashiers_cannot_take_one_balance_twice() {
-    let hospital = Hospital::start().await;
-    let other = hospital.another_node().await;
+async fn a_record_keeps_the_currency_in_which_it_was_opened() {
+    let hospital = Hospital::start_with(|it| it.currency = "eur".parse().expect("a currency")).await;
     let reception = hospital.login("reception").await;
-    let there = reception.at(&other.base);
-    // The cashiers start together, and then one after the other by more and more of the time that a payment takes.
-    for step in 0..12_u64 {
-        let record_id = billed(&reception, &patient(2), &["50"]).await;
-        let later = async |client: &Client, pause: u64| {
-            tokio::time::sleep(Duration::from_micros(pause)).await;
-            client.command("record-payment", cash(&record_id, "50", json!({}))).await
-        };
-        let answers: [Answer; 2] = tokio::join!(later(&reception, 0), later(&there, step * 400)).into();
-        assert_eq!(done(&answers), 1, "{answers:?}");
-        answers.iter().filter(|it| it.status != 200).for_each(|it| drop(it.problem(409, "overpayment")));
-        assert_eq!(told(&reception, &record_id).await, expected("paid", ["0", "50", "0"]));
-    }
-}
-
-#[tokio::test]
-async fn of_sixteen_payments_at_once_as_many_count_as_are_owed() {
-    let hospital = Hospital::start().await;
-    let reception = hospital.login("reception").await;
-    let record_id = billed(&reception, &patient(2), &["50"]).await;
-    let answers =
-        join_all((0..16).map(|_| reception.command("record-payment", cash(&record_id, "10", json!({}))))).await;
-    assert_eq!(done(&answers), 5);
-    assert_eq!(told(&reception, &record_id).await, expected("paid", ["0", "50", "0"]));
-    hospital.settle().await;
-    let receipts =
-        format!("(select distinct receipt_number from billing_payments where billing_record_id = '{record_id}') as it");
-    assert_eq!(count(hospital.owner(), &receipts).await, 5);
-}
-
-/// How many events of billing records with a name came of the process `charges`.
-async fn by_process(hospital: &Hospital, event: &str) -> i64 {
-    let events = format!(
-        "log.events where event_type = 'billing_record.{event}' and metadata -> 'actor' ->> 'name' = 'process:charges'"
-    );
-    count(hospital.owner(), &events).await
-}
-
-#[tokio::test]
-async fn what_is_done_is_charged_once_and_what_is_taken_back_no_more() {
-    let hospital = Hospital::start().await;
-    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
-    let pharmacist = hospital.login("pharmacist").await;
-    let patient_id = reception.did("register-patient", person("Zuzanna", "Novak", 1)).await;
-    let visit = doctor.did("start-consultation", json!({"patient_id": patient_id, "provider_id": user(DOCTOR)})).await;
-    let treatment = json!({"consultation_id": visit, "treatment_type": "diet", "description": "Less salt"});
-    let treatment = doctor.did("plan-treatment", treatment).await;
-    let written = patched(prescription(&patient_id, 2, "10", "tablet"), json!({"consultation_id": visit}));
-    let written = doctor.did("write-prescription", written).await;
-    doctor.did("complete-treatment", json!({"treatment_id": treatment})).await;
-    doctor.did("complete-consultation", json!({"consultation_id": visit})).await;
-    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": written})).await;
-    pharmacist.did("dispense-prescription", json!({"prescription_id": written})).await;
-    charged(&hospital).await;
-    let records = reception.items(&format!("billing-records?patient_id={patient_id}")).await;
-    assert_eq!((records.len(), &records[0]["consultation_id"]), (1, &json!(visit)));
-    let lines = reception.items(&format!("billing-items?patient_id={patient_id}&sort=line_number")).await;
-    let kinds: Vec<_> = lines.iter().map(|row| row["source_type"].as_str().expect("a source").to_owned()).collect();
-    assert_eq!(kinds.len(), 3, "{kinds:?}");
-    for (kind, code) in [("treatment", "diet"), ("consultation", "standard"), ("dispensing", "855332")] {
-        let row = lines.iter().find(|row| row["source_type"] == kind).expect("a line");
-        assert_eq!((&row["code"], &row["status"]), (&json!(code), &json!("planned")));
-    }
-    pharmacist.did("reverse-dispensing", json!({"prescription_id": written, "reason": "not fetched"})).await;
-    charged(&hospital).await;
-    let left = reception.items(&format!("billing-items?patient_id={patient_id}&status=planned")).await;
-    assert_eq!(left.len(), 2, "what was taken back is charged no more");
-    assert_eq!(hospital.login("admin").await.items("process-failures").await, Vec::<Value>::new());
-    assert_eq!(by_process(&hospital, "item_added").await, 3);
-}
-
-#[tokio::test]
-async fn two_nodes_charge_each_consultation_once() {
-    let hospital = Hospital::start().await;
-    let other = hospital.another_node().await;
-    let doctor = hospital.login("doctor").await;
-    for number in 0..8 {
-        let there = if number % 2 == 0 { doctor.at(&other.base) } else { doctor.clone() };
-        let visit = there.did("start-consultation", json!({"patient_id": patient(2)})).await;
-        there.did("complete-consultation", json!({"consultation_id": visit})).await;
-    }
-    charged(&hospital).await;
-    assert_eq!(by_process(&hospital, "item_added").await, 8);
-    assert_eq!(by_process(&hospital, "opened").await, 8);
-}
-
-#[tokio::test]
-async fn postgresql_rounds_as_the_program_does_and_ageing_adds_up() {
-    let hospital = Hospital::start().await;
-    let reception = hospital.login("reception").await;
-    let mut amounts = Vec::new();
-    let mut drawn = 7_u64;
-    for _ in 0..2_000 {
-        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let quantity = Decimal::new(i64::try_from(drawn >> 44).expect("small"), 3);
-        let price = Decimal::new(i64::try_from((drawn >> 20) & 0xff_ffff).expect("small"), 4);
-        amounts.push((quantity, price));
-    }
-    // Half a cent, on either side of an even and of an odd cent.
-    amounts.extend(
-        [(1, 50), (1, 150), (1, 250), (3, 235), (1, 10_050)]
-            .map(|(quantity, price)| (Decimal::new(quantity, 0), Decimal::new(price, 4))),
-    );
-    let (quantities, prices): (Vec<_>, Vec<_>) = amounts.iter().copied().unzip();
-    let sql = "select round(quantity * price, 2) from unnest($1::numeric[], $2::numeric[]) as it (quantity, price)";
-    let rounded: Vec<Decimal> =
-        sqlx::query_scalar(sql).bind(quantities).bind(prices).fetch_all(hospital.owner()).await.expect("amounts");
-    for ((quantity, price), there) in amounts.into_iter().zip(rounded) {
-        assert_eq!(to_cents(quantity * price), there, "{quantity} x {price}");
-    }
-    for (prices, paid) in [(&["10", "20.55"][..], "0.55"), (&["0"], ""), (&["99.99"], ""), (&["5"], "5")] {
-        let record_id = billed(&reception, &patient(2), prices).await;
-        if !paid.is_empty() {
-            reception.did("record-payment", cash(&record_id, paid, json!({}))).await;
-        }
-    }
-    hospital.settle().await;
-    let lines = "select coalesce(sum(abs(r.total_amount + r.tax_amount - r.discount_amount - (
-                     select coalesce(sum(i.line_amount), 0) from billing_items i
-                      where i.billing_record_id = r.id and i.status <> 'aborted'))), 0) from billing_records r";
-    let money = "select coalesce(sum(abs(r.paid_amount + r.credit_amount - (
-                     select coalesce(sum(case when p.kind in ('refund', 'reversal', 'credit_out') then -p.amount
-                                              else p.amount end), 0)
-                       from billing_payments p where p.billing_record_id = r.id))), 0) from billing_records r";
-    let ageing = "select abs(sum(r.balance_amount) - (
-                      select sum(b.amount) from (
-                          select hims_identity.ageing_bucket(due_date, date '2030-01-01') as bucket,
-                                 sum(balance_amount) as amount
-                            from billing_records where balance_amount > 0 group by 1) as b
-                       where b.bucket is not null)) from billing_records r where r.balance_amount > 0";
-    for sql in [lines, money, ageing] {
-        let off: Decimal = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(hospital.owner()).await.expect("a sum");
-        assert_eq!(off, Decimal::ZERO, "{sql}");
-    }
-    let buckets: Vec<String> = sqlx::query_scalar(
-        "select hims_identity.ageing_bucket(date '2026-01-01', date '2026-01-01' + days)
-           from unnest(array[-5, 0, 1, 30, 31, 60, 61, 90, 91, 120, 121]) as days",
-    )
-    .fetch_all(hospital.owner())
-    .await
-    .expect("buckets");
-    assert_eq!(
-        buckets,
-        ["not due", "not due", "1-30", "1-30", "31-60", "31-60", "61-90", "61-90", "91-120", "91-120", "over 120"]
-    );
+    let record_id = billed(&reception, &patient(2), &["10"]).await;
+    assert_eq!(reception.row("billing-records", &record_id).await["currency"], "EUR");
 }
