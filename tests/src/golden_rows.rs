@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 23] = [
+const STREAMS: [(&str, &[&str]); 25] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -39,14 +39,16 @@ const STREAMS: [(&str, &[&str]); 23] = [
     ("prescription", &["written"]),
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
-    ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
     ("medication_list", &["prescribed", "added"]),
+    ("price", &["set"]),
+    ("billing_record", &["opened", "item_added", "payment_recorded", "credit_moved", "claim_adjudicated"]),
+    ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 27] = [
+const REFERENCES: [(&str, &str); 29] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -72,6 +74,8 @@ const REFERENCES: [(&str, &str); 27] = [
     ("prescription_id", "prescription"),
     ("payer_id", "payer"),
     ("insurance_policy_id", "insurance_policy"),
+    ("other_record_id", "billing_record"),
+    ("billing_record_id", "billing_record"),
     ("original_claim_id", "insurance_claim"),
     ("insurance_claim_id", "insurance_claim"),
 ];

@@ -1,5 +1,6 @@
 //! A small made-up hospital for demonstrations, created through commands, with the same people and ids every time.
 
+mod billing;
 mod charts;
 mod claims;
 mod insurance;
@@ -111,6 +112,7 @@ impl Hospital {
         self.pharmacy().await?;
         self.charts().await?;
         self.visits().await?;
+        self.billing().await?;
         self.claims().await?;
         self.schedules().await?;
         self.appointments().await

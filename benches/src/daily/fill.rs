@@ -26,6 +26,7 @@ enum Kind {
     Appointment = 7,
     Prescription = 10,
     Medication = 11,
+    BillingRecord = 20,
 }
 
 /// How many departments, providers and medications there are, however many patients.
@@ -54,6 +55,10 @@ impl Subject {
     /// A provider of the department.
     pub(super) fn provider(self) -> Uuid {
         key(Kind::Provider, self.nth % PROVIDERS)
+    }
+
+    pub(super) fn billing_record(self) -> Uuid {
+        key(Kind::BillingRecord, self.nth % self.patients)
     }
 
     pub(super) fn patient(self) -> Uuid {

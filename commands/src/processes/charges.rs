@@ -50,3 +50,67 @@ impl Process for Charges {
         Ok(vec![reaction])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hims_domain::{Aggregate, MedicationLotId, PrescriptionItemId};
+    use hims_testing::{fields, patched, sample, sample_with};
+    use rust_decimal::dec;
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Command;
+    use crate::testing::now;
+
+    /// The only command that follows from an event; `None` if nothing follows.
+    async fn reaction<C: Command>(event: DomainEvent) -> Option<C> {
+        let (stream_id, at) = (Uuid::from_u128(1), now());
+        let happened = Happened { position: 71, stream_id, recorded_at: at, occurred_at: at, event };
+        let reactions = Charges.react(&happened).await.unwrap();
+        assert!(reactions.len() <= 1);
+        reactions.first().map(|it| it.given::<C>().unwrap().clone())
+    }
+
+    /// Two parts of an event of a prescription, of one item, from these lots.
+    fn of_lots<A: Aggregate>(name: &str, field: &str, lots: [Option<MedicationLotId>; 2]) -> A::Event {
+        let part = fields::<A>(name)[field][0].clone();
+        let parts: Vec<Value> =
+            lots.iter().map(|lot| with_lot(patched(part.clone(), json!({"quantity": "2"})), *lot)).collect();
+        sample_with::<A>(name, json!({ field: parts }))
+    }
+
+    fn with_lot(mut part: Value, lot: Option<MedicationLotId>) -> Value {
+        part["lot_id"] = json!(lot);
+        part
+    }
+
+    fn lot() -> Option<MedicationLotId> {
+        Some(MedicationLotId(Uuid::from_u128(0xd)))
+    }
+
+    #[tokio::test]
+    async fn what_was_completed_is_charged() {
+        let completed = DomainEvent::Consultation(sample::<consultation::Consultation>("completed"));
+        assert!(reaction::<ChargeConsultation>(completed).await.is_some());
+        let completed = DomainEvent::Treatment(treatment::Event::Completed { outcome: None });
+        assert_eq!(reaction::<ChargeTreatment>(completed).await.map(|it| it.completed_at), Some(now()));
+    }
+
+    #[tokio::test]
+    async fn what_was_dispensed_here_is_charged_by_the_position_and_what_another_pharmacy_dispensed_is_not() {
+        let dispensed = |lots| DomainEvent::Prescription(of_lots::<prescription::Prescription>("dispensed", "dispensed", lots));
+        let charge = reaction::<ChargeDispensing>(dispensed([lot(), None])).await.unwrap();
+        assert_eq!((charge.occasion.as_str(), charge.dispensed.len()), ("71", 1));
+        assert_eq!(charge.dispensed[0].quantity, dec!(2));
+        assert!(reaction::<ChargeDispensing>(dispensed([None, None])).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_item_that_was_taken_back_from_two_lots_is_named_once() {
+        let reversed = of_lots::<prescription::Prescription>("dispensing_reversed", "reversed", [lot(), None]);
+        let revoke = reaction::<RevokeDispensingCharges>(DomainEvent::Prescription(reversed)).await.unwrap();
+        let items: Vec<PrescriptionItemId> = revoke.left.iter().map(|it| it.item_id).collect();
+        assert_eq!(items.len(), 1, "{items:?}");
+    }
+}

@@ -191,6 +191,8 @@ pub struct CreditMoved {
     pub direction: Direction,
     /// The other record.
     pub other_record_id: BillingRecordId,
+    /// The earlier movement into this record that credit which goes takes back.
+    pub reverses_id: Option<BillingPaymentId>,
     /// The amount.
     pub amount: Decimal,
     /// When the credit moved.

@@ -151,10 +151,10 @@ pub struct Line {
     pub charge: Charge,
 }
 
-/// A payment of the patient, and how much of it was given back.
+/// Money that the patient paid or that came as credit of another record, and how much of it was given back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Payment {
-    /// The amount that was paid.
+    /// The amount that came.
     pub amount: Decimal,
     /// How much was given back.
     pub refunded: Decimal,
@@ -190,7 +190,7 @@ pub struct BillingRecord {
     pub money: Decimal,
     /// What patients paid and took along to other records, less what was given back to them.
     pub from_patient: Decimal,
-    /// The payments of the patient.
+    /// The payments of the patient, and the credit that came from other records.
     pub payments: BTreeMap<BillingPaymentId, Payment>,
     /// What the record knows of the claims that were made for it.
     pub claims: BTreeMap<Uuid, Claimed>,
@@ -265,6 +265,24 @@ impl BillingRecord {
         event
     }
 
+    /// Keeps money that came in, so that it can be given back.
+    fn keep(&mut self, id: BillingPaymentId, amount: Decimal) {
+        self.payments.insert(id, Payment { amount, refunded: Decimal::ZERO });
+    }
+
+    /// Gives back money that came in, if it is known which.
+    fn give_back(&mut self, id: Option<BillingPaymentId>, amount: Decimal) {
+        if let Some(payment) = id.and_then(|id| self.payments.get_mut(&id)) {
+            payment.refunded += amount;
+        }
+    }
+
+    /// How much of money that came in can be given back. What was given back or moved as credit is not there any more.
+    pub fn refundable(&self, id: BillingPaymentId) -> Option<Decimal> {
+        let kept = self.payments.get(&id)?.kept();
+        Some(kept.min(self.from_patient).min(self.money).max(Decimal::ZERO))
+    }
+
     /// The line as it is now, in place of the line with the same id or as the last line.
     fn put(&mut self, line: Line) {
         self.parts.insert(line.id.into());
@@ -295,19 +313,16 @@ impl Aggregate for BillingRecord {
                 record.invoice_number = Some(invoice_number.clone());
             }
             Event::PaymentRecorded(it) => {
-                let amount = it.amount;
                 record.parts.insert(it.payment_id.into());
                 record.receipts.insert(it.receipt_number.clone());
-                record.payments.insert(it.payment_id, Payment { amount, refunded: Decimal::ZERO });
-                record.money += amount;
-                record.from_patient += amount;
+                record.keep(it.payment_id, it.amount);
+                record.money += it.amount;
+                record.from_patient += it.amount;
             }
             Event::PaymentRefunded(it) => {
                 record.parts.insert(it.refund_id.into());
                 record.receipts.insert(it.receipt_number.clone());
-                if let Some(payment) = it.payment_id.and_then(|id| record.payments.get_mut(&id)) {
-                    payment.refunded += it.amount;
-                }
+                record.give_back(it.payment_id, it.amount);
                 record.money -= it.amount;
                 record.from_patient -= it.amount;
             }
@@ -319,6 +334,10 @@ impl Aggregate for BillingRecord {
                     Direction::Out => -it.amount,
                 };
                 record.parts.insert(it.payment_id.into());
+                match it.direction {
+                    Direction::In => record.keep(it.payment_id, amount),
+                    Direction::Out => record.give_back(it.reverses_id, it.amount),
+                }
                 record.money += amount;
                 record.from_patient += amount;
             }

@@ -4,6 +4,7 @@ mod access;
 mod access_matrix;
 mod answer;
 mod backup;
+mod billing;
 mod chart;
 mod claims;
 mod client;

@@ -12,6 +12,7 @@ use super::{LINES, MOST, Refusal, check_sums, pending};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::aggregates::price::Sought;
 use crate::machinery::coding::read_at;
+use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
@@ -171,11 +172,11 @@ impl Command for AddBillingItem {
     }
 
     fn decide(self, state: Option<&BillingRecord>, ctx: &Context<'_>) -> Result<Decision<BillingRecord>, Refused> {
-        let record = pending(state)?;
         let item_id = self.item_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if record.parts.contains(&item_id.into()) {
+        if existing(state)?.parts.contains(&item_id.into()) {
             return Err(Refused::exists());
         }
+        let record = pending(state)?;
         let event = put(record, item_id, checked(self.item)?, ctx.found)?;
         Ok(event.map_or_else(Decision::nothing, Decision::event))
     }

@@ -32,8 +32,8 @@ described! {
         pub reason: Personal<Reason>,
     }
 
-    /// Applies credit of a record to what is owed in another record of the same person. Giving the command twice moves
-    /// credit twice.
+    /// Applies credit of a record to what is owed in another record of the same person, or takes that back. Giving the
+    /// command twice moves credit twice.
     pub struct ApplyCredit {
         /// The record that has the credit.
         pub from: BillingRecordId,
@@ -41,7 +41,16 @@ described! {
         pub to: BillingRecordId,
         /// The amount; more than zero.
         pub amount: Money,
+        /// The movement of credit into the record `from` that is taken back, or a part of it: the money goes back to
+        /// `to`, also if nothing is owed there.
+        pub reverses_id: Option<BillingPaymentId>,
     }
+}
+
+/// How much of money that came into a record can be given back.
+fn refundable(record: &BillingRecord, id: BillingPaymentId, pointer: &str) -> Result<Decimal, Refused> {
+    let message = "no money came into the record under this id";
+    record.refundable(id).ok_or_else(|| Refused::field("unknown-reference", pointer, message))
 }
 
 impl Command for RefundPayment {
@@ -73,14 +82,7 @@ impl Command for RefundPayment {
             Some(_) if self.credit => {
                 return Err(Refused::field("invalid-fields", "/credit", "give either a payment or the credit back"));
             }
-            Some(id) => match record.payments.get(&id) {
-                // What was given back or moved as credit before is not there any more.
-                Some(payment) => payment.kept().min(record.from_patient).min(record.money).max(Decimal::ZERO),
-                None => {
-                    let message = "there is no payment of the patient with this id in the record";
-                    return Err(Refused::field("unknown-reference", "/payment_id", message));
-                }
-            },
+            Some(id) => refundable(record, id, "/payment_id")?,
             None if self.credit => record.standing.credit_amount,
             None => {
                 let message = "name the payment that is given back, or say \"credit\": true";
@@ -109,6 +111,7 @@ impl Command for RefundPayment {
 impl Command for ApplyCredit {
     const NAME: &'static str = "apply-credit";
     const PERMISSION: Permission = Permission::Update(Update::BillingAdjustments);
+    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = BillingRecord;
 
     fn target(&self) -> Target {
@@ -138,13 +141,18 @@ impl Command for ApplyCredit {
             let detail = "the record to which the credit is to go was cancelled; name another one";
             return Err(Refused::new(Kind::Conflict, "wrong-status", detail));
         }
-        let credit = from.standing.credit_amount;
-        if amount > credit {
-            return refuse(Refusal::NotEnoughCredit { credit });
-        }
-        let room = to.room();
-        if amount > room {
-            return refuse(Refusal::OverpaidByCredit { room });
+        match self.reverses_id {
+            Some(id) => {
+                let most = refundable(from, id, "/reverses_id")?;
+                if amount > most {
+                    return refuse(Refusal::RefundTooLarge { most });
+                }
+            }
+            None if amount > from.standing.credit_amount => {
+                return refuse(Refusal::NotEnoughCredit { credit: from.standing.credit_amount });
+            }
+            None if amount > to.room() => return refuse(Refusal::OverpaidByCredit { room: to.room() }),
+            None => {}
         }
         let moved = |record: &BillingRecord, direction, other_record_id, nth| {
             record.follow(|after| {
@@ -153,6 +161,7 @@ impl Command for ApplyCredit {
                     patient_id: record.patient_id,
                     direction,
                     other_record_id,
+                    reverses_id: self.reverses_id.filter(|_| direction == Direction::Out),
                     amount,
                     moved_at: ctx.now,
                     after,

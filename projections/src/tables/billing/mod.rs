@@ -144,7 +144,7 @@ pub(crate) fn project<'e>(
         Event::PaymentRefunded(it) => payments.insert(payments::refund(event, it)),
         Event::CreditMoved(it) => payments.insert(payments::credit(event, it)),
         Event::ClaimAdjudicated(it) | Event::ClaimReversed(it) => {
-            for row in payments::of_payer(event, it) {
+            if let Some(row) = payments::of_payer(event, it) {
                 payments.insert(row);
             }
         }

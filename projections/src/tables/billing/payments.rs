@@ -36,7 +36,7 @@ table! {
         receipt_number: Option<String> [indexed],
         /// When the money moved.
         received_at: DateTime<Utc> [indexed],
-        /// The payment that a refund or a reversal takes back.
+        /// The movement that a refund, a reversal, or credit that goes back takes back.
         reverses_id: Option<Uuid> [indexed],
         /// The payment of a claim that brought the money, or took it back.
         claim_payment_id: Option<Uuid> [indexed],
@@ -98,6 +98,7 @@ pub(super) fn credit(event: &Projected<'_, Event>, it: &CreditMoved) -> BillingP
     };
     BillingPaymentRow {
         received_at: it.moved_at,
+        reverses_id: it.reverses_id.map(Uuid::from),
         other_record_id: Some(it.other_record_id.into()),
         ..row(event, it.payment_id.into(), it.patient_id.into(), kind, it.amount)
     }

@@ -115,10 +115,13 @@ fn a_line_joins_the_record_of_the_consultation_that_has_no_invoice() {
 
 #[test]
 fn a_treatment_is_charged_by_its_code_or_else_by_its_kind() {
-    for (coding, code) in [(json!({}), "34431008"), (json!({"order": {"code": null, "code_system": null}}), "therapy")]
-    {
-        let order = json!({"patient_id": PATIENT, "order": {"consultation_id": CONSULTATION}});
-        let planned = sample_with::<Treatment>("planned", hims_testing::patched(order, coding));
+    for (is_coded, code) in [(true, "34431008"), (false, "therapy")] {
+        let mut order = json!({"patient_id": PATIENT, "order": {"consultation_id": CONSULTATION}});
+        if !is_coded {
+            order["order"]["code"] = Value::Null;
+            order["order"]["code_system"] = Value::Null;
+        }
+        let planned = sample_with::<Treatment>("planned", order);
         let done = given_places::<Treatment>([planned, treatment::Event::Completed { outcome: None }])
             .and::<Consultation>(CONSULTATION, late_visit())
             .when(ChargeTreatment { treatment_id: TREATMENT, completed_at: at("2026-11-24T15:00:00Z") });

@@ -148,6 +148,7 @@ fn decided(history: &History, asked: Asked, nth: u128) -> Vec<Event> {
                     patient_id: PATIENT,
                     direction,
                     other_record_id: id(0xbb),
+                    reverses_id: None,
                     amount,
                     moved_at: at("2026-11-23T10:00:00Z"),
                     after,

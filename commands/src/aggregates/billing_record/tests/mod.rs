@@ -5,6 +5,8 @@ mod histories;
 mod lines;
 mod money;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use hims_domain::billing_record::{Line, Standing};
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate as _, consultation, fold};
@@ -26,16 +28,23 @@ fn opened() -> Event {
     })
 }
 
+/// An id that no other call returns: in these tests a command issues the same ids each time.
+fn fresh() -> Uuid {
+    static NEXT: AtomicU64 = AtomicU64::new(0xf0_0000);
+    Uuid::from_u128(NEXT.fetch_add(1, Ordering::Relaxed).into())
+}
+
 /// The request that adds a line of some price to the record.
 fn add(price: &str, changes: Value) -> AddBillingItem {
     let line = json!({"billing_record_id": BILL, "service_date": "2026-11-20", "code_system": "urn:local",
-                      "code": "VISIT", "description": "Visit", "quantity": 1, "unit_price": price});
+                      "code": "VISIT", "description": "Visit", "quantity": 1, "unit_price": price, "item_id": fresh()});
     ask(with(line, changes))
 }
 
 /// The request that pays some amount.
 fn pay(amount: &str, changes: Value) -> RecordPayment {
-    let body = json!({"billing_record_id": BILL, "amount": amount, "kind": "payment", "method": "cash"});
+    let body = json!({"billing_record_id": BILL, "amount": amount, "kind": "payment", "method": "cash",
+                      "payment_id": fresh()});
     ask(with(body, changes))
 }
 

@@ -14,7 +14,8 @@ fn pay_as(amount: &str, changes: Value) -> RecordPayment {
 }
 
 fn refund(amount: &str, of: Value) -> RefundPayment {
-    let body = json!({"billing_record_id": BILL, "amount": amount, "method": "cash", "reason": "paid by mistake"});
+    let body = json!({"billing_record_id": BILL, "amount": amount, "method": "cash", "reason": "paid by mistake",
+                      "refund_id": fresh()});
     ask(with(body, of))
 }
 
@@ -236,6 +237,16 @@ fn credit_moves_to_another_record_of_the_same_person() {
         other => other,
     };
     given(&History(vec![of_another])).when(apply("1")).then_refused(Refusal::AnotherPerson);
+    let known =
+        History([poor.0.clone(), given(&poor).when(apply("20")).events_of::<BillingRecord>(OTHER_BILL)].concat());
+    let movement = *known.record().payments.keys().next().unwrap();
+    let back = |amount: &str| {
+        ask::<ApplyCredit>(json!({"from": OTHER_BILL, "to": BILL, "amount": amount, "reverses_id": movement}))
+    };
+    let taken_back = |amount: &str| known.given().and::<BillingRecord>(BILL, rich.0.clone()).when(back(amount));
+    taken_back("20.01").then_refused(Refusal::RefundTooLarge { most: dec!(20.00) });
+    let events = taken_back("20").events_of::<BillingRecord>(BILL);
+    assert_eq!(after(&rich, events).3, "50.00", "what was moved by mistake is credit again");
     let same = ask::<ApplyCredit>(json!({"from": BILL, "to": BILL, "amount": "1"}));
     rich.given().when(same).then_field("invalid-fields", "/to");
 }
