@@ -27,6 +27,7 @@ enum Kind {
     Prescription = 10,
     Medication = 11,
     BillingRecord = 20,
+    InsuranceClaim = 23,
 }
 
 /// How many departments, providers and medications there are, however many patients.
@@ -59,6 +60,10 @@ impl Subject {
 
     pub(super) fn billing_record(self) -> Uuid {
         key(Kind::BillingRecord, self.nth % self.patients)
+    }
+
+    pub(super) fn insurance_claim(self) -> Uuid {
+        key(Kind::InsuranceClaim, self.nth % self.patients)
     }
 
     pub(super) fn patient(self) -> Uuid {

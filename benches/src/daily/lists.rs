@@ -65,6 +65,9 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("lines of a bill", format!("billing_items?billing_record_id={bill}&sort=line_number")),
         reception.list("payments of a bill", format!("billing_payments?billing_record_id={bill}&sort=received_at")),
         reception.list("lines without a price", "billing_items?status=planned&sort=service_date"),
+        reception.list("claims of a bill", format!("insurance_claims?billing_record_id={bill}")),
+        reception.list("claims without an answer", "insurance_claims?status=accepted&sort=submitted_at"),
+        reception.list("answers to a claim", format!("claim_payments?insurance_claim_id={}", about.insurance_claim())),
         // A doctor: the day, and the patient who sits there.
         doctor.list("my appointments", format!("appointments?provider_id={provider}&sort=starts_at")),
         doctor.list("from today", format!("appointments?provider_id={provider}&starts_at_from={today}&sort=starts_at")),
@@ -122,6 +125,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
         own.list("bills", "billing_records?sort=-created_at"),
+        own.list("claims", "insurance_claims?sort=-created_at"),
         own.list("emergency contacts", "emergency_contacts"),
         own.list("medical history", "medical_history"),
         own.list("medications", "patient_medications"),

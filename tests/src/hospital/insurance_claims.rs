@@ -71,9 +71,8 @@ impl Desks {
     async fn money(&self, record: &str) -> [String; 4] {
         let row = self.admin.row("billing-records", record).await;
         let status = row["status"].as_str().expect("a status").to_owned();
-        let [balance, insurance, credit] =
-            ["balance_amount", "insurance_due", "credit_amount"].map(|name| row[name].to_string());
-        [status, balance, insurance, credit]
+        let amount = |name: &str| format!("{:.2}", row[name].as_f64().expect("an amount"));
+        [status, amount("balance_amount"), amount("insurance_due"), amount("credit_amount")]
     }
 
     async fn status(&self, claim: &str) -> Value {
