@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::values::{InvoiceNumber, Money, Percent, ReceiptNumber, Text, UnitPrice};
+use crate::values::{InvoiceNumber, Money, Percent, ReceiptNumber, Text, UnitPrice, to_cents};
 use crate::{
     Aggregate, BillingItemId, BillingPaymentId, ChargeSourceId, ConsultationId, PatientId, Personal, Subject,
     described, terms,
@@ -204,7 +204,7 @@ pub struct BillingRecord {
 
 impl BillingRecord {
     fn new(opened: &Opened) -> Self {
-        Self {
+        let empty = Self {
             patient_id: opened.patient_id,
             consultation_id: opened.consultation_id,
             opened_on: opened.opened_on,
@@ -220,7 +220,8 @@ impl BillingRecord {
             invoice_number: None,
             receipts: BTreeSet::new(),
             phase: Status::Pending,
-        }
+        };
+        Self { standing: empty.settled(), ..empty }
     }
 
     /// The status of the record.
@@ -280,7 +281,7 @@ impl BillingRecord {
     /// How much of money that came in can be given back. What was given back or moved as credit is not there any more.
     pub fn refundable(&self, id: BillingPaymentId) -> Option<Decimal> {
         let kept = self.payments.get(&id)?.kept();
-        Some(kept.min(self.from_patient).min(self.money).max(Decimal::ZERO))
+        Some(to_cents(kept.min(self.from_patient).min(self.money).max(Decimal::ZERO)))
     }
 
     /// The line as it is now, in place of the line with the same id or as the last line.

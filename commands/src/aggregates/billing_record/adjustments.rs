@@ -2,7 +2,7 @@
 
 use hims_domain::billing_record::{AdjustmentKind, BillingRecord, Event, Status};
 use hims_domain::permission::Update;
-use hims_domain::values::Reason;
+use hims_domain::values::{Reason, to_cents};
 use hims_domain::{BillingRecordId, Personal, described};
 use rust_decimal::Decimal;
 
@@ -64,7 +64,7 @@ impl Command for AdjustBillingRecord {
             return refuse(Refusal::BelowZero { most });
         }
         if record.adjusted + amount < Decimal::ZERO {
-            return refuse(Refusal::NothingToTakeBack { most: record.adjusted });
+            return refuse(Refusal::NothingToTakeBack { most: to_cents(record.adjusted) });
         }
         Ok(Decision::event(record.follow(|after| Event::Adjusted { kind, amount, reason, after })))
     }

@@ -20,11 +20,21 @@ enum Asked {
     RefundCredit { cents: i64 },
     Adjust { cents: i64 },
     WriteOff,
-    OpenClaim,
-    Adjudicate { paid: i64, lowered: i64 },
-    TakeBack,
-    CloseClaim,
+    OfClaim(OfClaim),
     Credit { cents: i64, comes: bool },
+}
+
+/// Something that a claim brings about.
+#[derive(Debug, Clone, Copy)]
+enum OfClaim {
+    Open,
+    /// The payer pays and lowers so many percent.
+    Adjudicate {
+        paid: i64,
+        lowered: i64,
+    },
+    TakeBack,
+    Close,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -41,10 +51,10 @@ fn asked() -> impl Strategy<Value = Asked> {
         2 => cents().prop_map(|cents| Asked::RefundCredit { cents }),
         2 => (-10_000_i64..10_000).prop_map(|cents| Asked::Adjust { cents }),
         1 => Just(Asked::WriteOff),
-        2 => Just(Asked::OpenClaim),
-        3 => (0_i64..=100, 0_i64..=100).prop_map(|(paid, lowered)| Asked::Adjudicate { paid, lowered }),
-        2 => Just(Asked::TakeBack),
-        1 => Just(Asked::CloseClaim),
+        2 => Just(Asked::OfClaim(OfClaim::Open)),
+        3 => (0_i64..=100, 0_i64..=100).prop_map(|(paid, lowered)| Asked::OfClaim(OfClaim::Adjudicate { paid, lowered })),
+        2 => Just(Asked::OfClaim(OfClaim::TakeBack)),
+        1 => Just(Asked::OfClaim(OfClaim::Close)),
         1 => (cents(), any::<bool>()).prop_map(|(cents, comes)| Asked::Credit { cents, comes }),
     ]
 }
@@ -62,7 +72,6 @@ fn decided(history: &History, asked: Asked, nth: u128) -> Vec<Event> {
             if then.is_accepted() { then.events() } else { Vec::new() }
         }};
     }
-    let claim = record.claims.iter().next().map(|(id, claim)| (*id, claim.clone()));
     match asked {
         Asked::Add { cents, discount, tax, thousandths } => events!(add(
             &money(cents),
@@ -94,45 +103,7 @@ fn decided(history: &History, asked: Asked, nth: u128) -> Vec<Event> {
             json!({"billing_record_id": BILL, "amount": money(cents), "kind": "correction", "reason": "by mistake"})
         )),
         Asked::WriteOff => events!(WriteOffBalance { billing_record_id: BILL, reason: said("cannot be reached") }),
-        Asked::OpenClaim if record.is_billed() && claim.is_none() => {
-            let line = |it: &Line| ClaimedLine {
-                item_id: it.id,
-                due: it.charge.amount(),
-                adjusted: dec!(0),
-                patient: dec!(0),
-                is_open: true,
-            };
-            let lines = record.lines.iter().map(line).collect();
-            let opened = |after| Event::ClaimOpened { claim_id: id(0xc1), insurance_policy_id: POLICY, lines, after };
-            vec![record.follow(opened)]
-        }
-        Asked::Adjudicate { paid, lowered } => match claim {
-            Some((claim_id, claim)) if claim.is_open() && record.is_billed() => {
-                let share = |amount: Decimal, percent: i64| (amount * Decimal::from(percent) / dec!(100)).round_dp(2);
-                let total: Decimal = claim.lines.iter().map(|it| it.due).sum();
-                let decided = |it: &ClaimedLine| {
-                    let adjusted = share(it.due, lowered);
-                    ClaimedLine { adjusted, is_open: false, ..it.clone() }
-                };
-                let lines = claim.lines.iter().map(decided).collect();
-                vec![of_payer(&record, claim_id, share(total, paid), lines, id(0x4000 + nth), None)]
-            }
-            _ => Vec::new(),
-        },
-        Asked::TakeBack => match (claim, from_payer(history)) {
-            (Some((claim_id, claim)), paid) if !claim.is_open() && record.is_billed() => {
-                let opened = |it: &ClaimedLine| ClaimedLine { adjusted: dec!(0), is_open: true, ..it.clone() };
-                let lines = claim.lines.iter().map(opened).collect();
-                vec![of_payer(&record, claim_id, paid, lines, id(0x4000 + nth), Some(id(0x4000)))]
-            }
-            _ => Vec::new(),
-        },
-        Asked::CloseClaim => match claim {
-            Some((claim_id, claim)) if claim.is_open() => {
-                vec![record.follow(|after| Event::ClaimClosed { claim_id, after })]
-            }
-            _ => Vec::new(),
-        },
+        Asked::OfClaim(asked) => of_claim(history, asked, nth),
         Asked::Credit { cents, comes } => {
             let amount = Decimal::new(cents, 2);
             let (direction, most) = match comes {
@@ -155,7 +126,46 @@ fn decided(history: &History, asked: Asked, nth: u128) -> Vec<Event> {
                 })
             })]
         }
-        Asked::OpenClaim => Vec::new(),
+    }
+}
+
+/// The events that a claim brings about; none where the record or the claim does not allow it.
+fn of_claim(history: &History, asked: OfClaim, nth: u128) -> Vec<Event> {
+    let record = history.record();
+    let claim = record.claims.iter().next().map(|(id, claim)| (*id, claim.clone()));
+    let share = |amount: Decimal, percent: i64| (amount * Decimal::from(percent) / dec!(100)).round_dp(2);
+    match (asked, claim) {
+        (_, _) if !record.is_billed() => Vec::new(),
+        (OfClaim::Open, None) => {
+            let line = |it: &Line| ClaimedLine {
+                item_id: it.id,
+                due: it.charge.amount(),
+                adjusted: dec!(0),
+                patient: dec!(0),
+                is_open: true,
+            };
+            let lines = record.lines.iter().map(line).collect();
+            let opened = |after| Event::ClaimOpened { claim_id: id(0xc1), insurance_policy_id: POLICY, lines, after };
+            vec![record.follow(opened)]
+        }
+        (OfClaim::Adjudicate { paid, lowered }, Some((claim_id, claim))) if claim.is_open() => {
+            let total: Decimal = claim.lines.iter().map(|it| it.due).sum();
+            let decided = |it: &ClaimedLine| {
+                let adjusted = share(it.due, lowered);
+                ClaimedLine { adjusted, is_open: false, ..it.clone() }
+            };
+            let lines = claim.lines.iter().map(decided).collect();
+            vec![of_payer(&record, claim_id, share(total, paid), lines, id(0x4000 + nth), None)]
+        }
+        (OfClaim::TakeBack, Some((claim_id, claim))) if !claim.is_open() => {
+            let opened = |it: &ClaimedLine| ClaimedLine { adjusted: dec!(0), is_open: true, ..it.clone() };
+            let lines = claim.lines.iter().map(opened).collect();
+            vec![of_payer(&record, claim_id, from_payer(history), lines, id(0x4000 + nth), Some(id(0x4000)))]
+        }
+        (OfClaim::Close, Some((claim_id, claim))) if claim.is_open() => {
+            vec![record.follow(|after| Event::ClaimClosed { claim_id, after })]
+        }
+        _ => Vec::new(),
     }
 }
 

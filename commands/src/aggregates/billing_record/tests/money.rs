@@ -111,14 +111,20 @@ fn a_payment_names_no_card_and_lies_not_in_the_future() {
 fn a_refund_gives_back_credit_first_and_no_more_than_was_paid() {
     let record = History::billed(&["80"]).then(pay_as("100", json!({"excess": "credit"})));
     let of_payment = json!({ "payment_id": PAID });
-    record.given().when(refund("100.01", of_payment.clone())).then_refused(Refusal::RefundTooLarge { most: dec!(100) });
+    record
+        .given()
+        .when(refund("100.01", of_payment.clone()))
+        .then_refused(Refusal::RefundTooLarge { most: dec!(100.00) });
     record
         .given()
         .when(refund("20.01", json!({"credit": true})))
         .then_refused(Refusal::RefundTooLarge { most: dec!(20.00) });
     let record = record.then(refund("30", of_payment.clone()));
     assert_eq!(record.told(), told("partially_paid", "10.00", "70.00", "0.00"));
-    record.given().when(refund("70.01", of_payment.clone())).then_refused(Refusal::RefundTooLarge { most: dec!(70) });
+    record
+        .given()
+        .when(refund("70.01", of_payment.clone()))
+        .then_refused(Refusal::RefundTooLarge { most: dec!(70.00) });
     assert_eq!(record.then(refund("70", of_payment)).told(), told("billed", "80.00", "0.00", "0.00"));
 }
 
@@ -128,7 +134,7 @@ fn credit_that_was_given_back_is_not_given_back_with_the_payment_again() {
     let record = record.then(refund("20", json!({"credit": true})));
     assert_eq!(record.told(), told("paid", "0.00", "80.00", "0.00"));
     let rest = refund("80.01", json!({ "payment_id": PAID }));
-    record.given().when(rest).then_refused(Refusal::RefundTooLarge { most: dec!(80) });
+    record.given().when(rest).then_refused(Refusal::RefundTooLarge { most: dec!(80.00) });
 }
 
 #[test]
@@ -147,7 +153,7 @@ fn a_late_adjustment_makes_credit_of_what_was_paid_and_never_falls_below_zero() 
     let record = record.then(adjust("30", "courtesy"));
     assert_eq!(record.told(), told("paid", "0.00", "70.00", "20.00"));
     record.given().when(adjust("70.01", "discount")).then_refused(Refusal::BelowZero { most: dec!(70.00) });
-    record.given().when(adjust("-30.01", "correction")).then_refused(Refusal::NothingToTakeBack { most: dec!(30) });
+    record.given().when(adjust("-30.01", "correction")).then_refused(Refusal::NothingToTakeBack { most: dec!(30.00) });
     for (amount, kind) in [("-1", "courtesy"), ("0", "correction"), ("0.001", "discount"), ("100000000", "discount")] {
         record.given().when(adjust(amount, kind)).then_field("out-of-range", "/amount");
     }
