@@ -60,6 +60,7 @@ create index idx_billing_records_consultation on billing_records (consultation_i
 -- For what is due, and for the work list of the billing office.
 create index idx_billing_records_status on billing_records (status, due_date);
 create index idx_billing_records_due_date on billing_records (due_date);
+create index idx_billing_records_created on billing_records (created_at);
 create index idx_billing_records_created_by on billing_records (created_by);
 create index idx_billing_records_updated_by on billing_records (updated_by);
 
@@ -98,6 +99,7 @@ create table billing_items (
     constraint chk_planned_needs_price check (needs_price = (unit_price is null))
 );
 create index idx_billing_items_patient on billing_items (patient_id, service_date);
+create index idx_billing_items_service_date on billing_items (service_date);
 create index idx_billing_items_code on billing_items (code);
 create index idx_billing_items_source on billing_items (source_id);
 -- For the work list of lines that wait for a price.

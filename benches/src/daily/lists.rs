@@ -62,7 +62,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         // Reception: what is charged, due and paid.
         reception.list("bills", format!("billing_records?patient_id={patient}&sort=-created_at")),
         reception.list("what is due", "billing_records?status=billed&sort=due_date"),
-        reception.list("lines of a bill", format!("billing_items?billing_record_id={bill}&sort=line_number")),
+        reception.list("lines of a bill", format!("billing_items?billing_record_id={bill}")),
         reception.list("payments of a bill", format!("billing_payments?billing_record_id={bill}&sort=received_at")),
         reception.list("lines without a price", "billing_items?status=planned&sort=service_date"),
         reception.list("claims of a bill", format!("insurance_claims?billing_record_id={bill}")),

@@ -81,12 +81,6 @@ terms! {
     }
 }
 
-impl Default for Status {
-    fn default() -> Self {
-        Self::Pending
-    }
-}
-
 described! {
     /// What is charged for.
     pub struct Item {
@@ -204,7 +198,7 @@ pub struct BillingRecord {
 
 impl BillingRecord {
     fn new(opened: &Opened) -> Self {
-        let empty = Self {
+        Self {
             patient_id: opened.patient_id,
             consultation_id: opened.consultation_id,
             opened_on: opened.opened_on,
@@ -220,8 +214,7 @@ impl BillingRecord {
             invoice_number: None,
             receipts: BTreeSet::new(),
             phase: Status::Pending,
-        };
-        Self { standing: empty.settled(), ..empty }
+        }
     }
 
     /// The status of the record.

@@ -8,7 +8,7 @@ use crate::values::to_cents;
 
 /// The status and the sums of a record. What is owed is `total + tax - discount - adjustment - written off`, and the
 /// balance is what is owed and not paid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The status of the record.
     pub status: Status,
@@ -29,6 +29,24 @@ pub struct Standing {
     pub credit_amount: Decimal,
     /// The part of the balance that open claims ask payers for.
     pub insurance_due: Decimal,
+}
+
+impl Default for Standing {
+    /// How a record stands that has just been opened.
+    fn default() -> Self {
+        const NOTHING: Decimal = Decimal::from_parts(0, 0, 0, false, 2);
+        Self {
+            status: Status::Pending,
+            total_amount: NOTHING,
+            tax_amount: NOTHING,
+            discount_amount: NOTHING,
+            adjustment_amount: NOTHING,
+            written_off_amount: NOTHING,
+            paid_amount: NOTHING,
+            credit_amount: NOTHING,
+            insurance_due: NOTHING,
+        }
+    }
 }
 
 impl Standing {

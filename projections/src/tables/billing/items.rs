@@ -29,7 +29,7 @@ table! {
         /// The number of the line in the record, from 1.
         line_number: i32,
         /// The day of the service, which decides on the price.
-        service_date: NaiveDate,
+        service_date: NaiveDate [indexed],
         /// The code system (URI) of the service.
         code_system: String,
         /// The code of the service.

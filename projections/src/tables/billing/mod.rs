@@ -22,7 +22,7 @@ table! {
     /// One row per billing record: charges that are invoiced together.
     BillingRow in "billing_records",
     readers [Billing, OwnRecords],
-    stamped by,
+    stamped by (created_at),
     generated [
         /// What is owed and not paid: total + tax - discount - adjustment - written off - paid.
         balance_amount: Decimal,
