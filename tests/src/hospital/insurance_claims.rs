@@ -233,8 +233,8 @@ async fn a_denial_is_appealed_and_what_is_paid_is_taken_back_and_paid_again() {
     let sum = "select sum(paid_amount)::text from claim_payments where insurance_claim_id = $1::uuid";
     let sum: String = sqlx::query_scalar(sum).bind(&claim).fetch_one(hospital.owner()).await.expect("a sum");
     assert_eq!(sum, "77.49", "reversals are negative");
-    let reversed = desks.admin.items(&format!("claim-payments?reverses_id={}", payment["id"].as_str().expect("an id")));
-    assert_eq!(reversed.await[0]["paid_amount"], json!(-40.0));
+    let path = format!("claim-payments?reverses_id={}", payment["id"].as_str().expect("an id"));
+    assert_eq!(desks.admin.items(&path).await[0]["paid_amount"], json!(-40.0));
 }
 
 #[tokio::test]
