@@ -60,6 +60,17 @@ begin
     return later;
 end $$;
 
+-- How long an amount that was due on a day has been open on another day.
+create function hims_identity.ageing_bucket(due date, on_day date) returns text language sql immutable as $$
+    select case
+        when due is null or on_day <= due then 'not due'
+        when on_day - due <= 30 then '1-30'
+        when on_day - due <= 60 then '31-60'
+        when on_day - due <= 90 then '61-90'
+        when on_day - due <= 120 then '91-120'
+        else 'over 120' end
+$$;
+
 -- The free slots of providers, of whom or of whose department the caller names at least one: where a provider works, is
 -- not on leave, and has no appointment. A slot says nothing about anybody but the provider. Days are those of the
 -- department's time zone; a span that is asked for begins and ends with an instant, or with a whole day.

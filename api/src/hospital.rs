@@ -200,7 +200,9 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
-        let mut executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
+        let mut executor = Executor::new(Arc::clone(&store), surroundings)
+            .in_phone_region(settings.phone_region)
+            .in_currency(settings.currency);
         if let Some(RunnerHandle { position, .. }) = &runner {
             let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
             executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hims_commands::PhoneRegion;
+use hims_domain::values::Currency;
 use serde::Deserialize;
 
 use crate::routes::Proxies;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// The country (ISO 3166-1 alpha-2) of phone numbers that are written without a country code.
     pub phone_region: PhoneRegion,
+    /// The currency in which the hospital charges (ISO 4217).
+    pub currency: Currency,
 }
 
 /// The format of the server's log.
@@ -97,6 +100,7 @@ impl Default for Settings {
             workers: None,
             log_format: LogFormat::Text,
             phone_region: PhoneRegion::default(),
+            currency: Currency::default(),
         }
     }
 }

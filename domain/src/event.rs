@@ -103,6 +103,9 @@ aggregates! {
     Prescription = prescription,
     Payer = payer,
     InsurancePolicy = insurance_policy,
+    InsuranceClaim = insurance_claim,
     MedicationList = medication_list,
+    Price = price,
+    BillingRecord = billing_record,
     ProcessFailure = process_failure,
 }

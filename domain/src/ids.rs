@@ -6,8 +6,10 @@ use uuid::Uuid;
 use crate::appointment::Appointment;
 use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
+use crate::billing_record::BillingRecord;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
@@ -16,6 +18,7 @@ use crate::medication_lot::MedicationLot;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
+use crate::price::Price;
 use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
@@ -131,4 +134,18 @@ ids! {
     PayerId: Payer;
     /// One insurance policy of a patient.
     InsurancePolicyId: InsurancePolicy;
+    /// The prices of one service in one price list.
+    PriceId: Price;
+    /// What is charged to a patient together: an invoice, or what will become one.
+    BillingRecordId: BillingRecord;
+    /// One line of a billing record.
+    BillingItemId: BillingRecord, "item";
+    /// One payment or refund.
+    BillingPaymentId: BillingRecord, "payment";
+    /// What a line charges for, such as a treatment.
+    ChargeSourceId: BillingRecord, "source";
+    /// One claim on a payer for an invoice.
+    InsuranceClaimId: InsuranceClaim;
+    /// One adjudication of a claim, or the reversal of one.
+    ClaimPaymentId: InsuranceClaim, "payment";
 }

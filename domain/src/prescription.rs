@@ -156,6 +156,8 @@ impl Line {
 pub struct Prescription {
     /// The patient.
     pub patient_id: PatientId,
+    /// The consultation that led to the prescription.
+    pub consultation_id: Option<ConsultationId>,
     /// The provider who wrote the prescription.
     pub provider_id: UserId,
     /// The number of the prescription.
@@ -248,13 +250,14 @@ pub struct Written {
 
 impl Aggregate for Prescription {
     const STREAM: &'static str = "prescription";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
             Event::Written(it) => Some(Self {
                 patient_id: it.patient_id,
+                consultation_id: it.consultation_id,
                 provider_id: it.provider_id,
                 number: it.number.clone(),
                 lines: it.items.iter().map(Line::new).collect(),

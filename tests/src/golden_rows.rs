@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 22] = [
+const STREAMS: [(&str, &[&str]); 25] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -40,12 +40,15 @@ const STREAMS: [(&str, &[&str]); 22] = [
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
     ("medication_list", &["prescribed", "added"]),
+    ("price", &["set"]),
+    ("billing_record", &["opened", "item_added", "payment_recorded", "credit_moved", "claim_adjudicated"]),
+    ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 29] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -70,6 +73,11 @@ const REFERENCES: [(&str, &str); 24] = [
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
     ("payer_id", "payer"),
+    ("insurance_policy_id", "insurance_policy"),
+    ("other_record_id", "billing_record"),
+    ("billing_record_id", "billing_record"),
+    ("original_claim_id", "insurance_claim"),
+    ("insurance_claim_id", "insurance_claim"),
 ];
 
 /// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.

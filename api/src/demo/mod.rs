@@ -1,6 +1,8 @@
 //! A small made-up hospital for demonstrations, created through commands, with the same people and ids every time.
 
+mod billing;
 mod charts;
+mod claims;
 mod insurance;
 mod scheduling;
 mod visits;
@@ -110,6 +112,8 @@ impl Hospital {
         self.pharmacy().await?;
         self.charts().await?;
         self.visits().await?;
+        self.billing().await?;
+        self.claims().await?;
         self.schedules().await?;
         self.appointments().await
     }

@@ -26,6 +26,8 @@ enum Kind {
     Appointment = 7,
     Prescription = 10,
     Medication = 11,
+    BillingRecord = 20,
+    InsuranceClaim = 23,
 }
 
 /// How many departments, providers and medications there are, however many patients.
@@ -54,6 +56,14 @@ impl Subject {
     /// A provider of the department.
     pub(super) fn provider(self) -> Uuid {
         key(Kind::Provider, self.nth % PROVIDERS)
+    }
+
+    pub(super) fn billing_record(self) -> Uuid {
+        key(Kind::BillingRecord, self.nth % self.patients)
+    }
+
+    pub(super) fn insurance_claim(self) -> Uuid {
+        key(Kind::InsuranceClaim, self.nth % self.patients)
     }
 
     pub(super) fn patient(self) -> Uuid {

@@ -175,6 +175,46 @@ select pg_temp.key(16, n), pg_temp.key(5, n / 2), pg_temp.key(15, n % 20), n % 2
        'active', 'card', 1, now(), now()
   from generate_series(0::bigint, 2 * {patients} - 1) n;
 
+insert into billing_records (id, patient_id, invoice_number, status, currency, total_amount, tax_amount, discount_amount,
+                             adjustment_amount, written_off_amount, paid_amount, credit_amount, insurance_due,
+                             opened_on, due_date, billed_at, version, created_at, updated_at)
+select pg_temp.key(20, n), pg_temp.key(5, n * 7919 % {patients}), 'INV-' || n,
+       case when n % 10 = 0 then 'billed' else 'paid' end, 'USD', 200, 0, 0, 0, 0,
+       case when n % 10 = 0 then 0 else 200 end, 0, 0, current_date - (n % 700)::integer,
+       current_date - (n % 700)::integer + 30, now(), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+insert into billing_items (id, billing_record_id, patient_id, line_number, service_date, code_system, code, modifiers,
+                           diagnosis_pointers, quantity, unit_price, discount_amount, tax_rate, tax_amount, needs_price,
+                           status, version, created_at, updated_at)
+select pg_temp.key(21, n), pg_temp.key(20, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1,
+       current_date - (n / 2 % 700)::integer, 'urn:local', 'VISIT', '[]', '[]', 1,
+       case when n % 500 = 0 then null else 100 end, 0, 0, 0, n % 500 = 0,
+       case when n % 500 = 0 then 'planned' else 'billed' end, 1, now(), now()
+  from generate_series(0::bigint, 6 * {patients} - 1) n;
+
+insert into billing_payments (id, billing_record_id, patient_id, kind, method, amount, receipt_number, received_at,
+                              version, created_at)
+select pg_temp.key(22, n), pg_temp.key(20, n), pg_temp.key(5, n * 7919 % {patients}), 'payment', 'card', 200, 'RC-' || n,
+       now() - n * interval '1 minute', 1, now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+insert into insurance_claims (id, billing_record_id, insurance_policy_id, patient_id, claim_number, claim_type,
+                              frequency_code, service_date, diagnoses, lines, billed_amount, paid_amount, status,
+                              denial_codes, submitted_at, version, created_at, updated_at)
+select pg_temp.key(23, n), pg_temp.key(20, n), pg_temp.key(16, 2 * (n * 7919 % {patients})),
+       pg_temp.key(5, n * 7919 % {patients}), 'CLM-' || n, 'professional', '1', current_date - (n % 700)::integer,
+       '[]', '[]', 200, case when n % 10 = 0 then 0 else 180 end, case when n % 10 = 0 then 'accepted' else 'paid' end,
+       '[]', now() - n * interval '1 minute', 3, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+
+insert into claim_payments (id, insurance_claim_id, patient_id, trace_number, payment_method, payment_date,
+                            claim_status_code, paid_amount, patient_responsibility, adjustments, is_reversal, posted_at,
+                            version, created_at)
+select pg_temp.key(24, n), pg_temp.key(23, n), pg_temp.key(5, n * 7919 % {patients}), 'TRN-' || n, 'ACH',
+       current_date - (n % 700)::integer, '1', 180, 20, '[]', false, now(), 3, now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n where n % 10 <> 0;
+
 -- One patient in two hundred has a second record.
 insert into patient_links (id, duplicate_id, patient_id, merged_into_id, version, created_at, updated_at)
 select pg_temp.key(5, n), pg_temp.key(5, n), pg_temp.key(5, n + 1), pg_temp.key(5, n + 1), 1, now(), now()

@@ -30,6 +30,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     let (patient, provider, department) = (about.patient(), about.provider(), about.department());
     let (assigned, today) = (about.assigned_patient(), today.to_string());
     let (family, given) = (about.family_name(), about.given_name());
+    let bill = about.billing_record();
     let staff = Identity { user_id: Some(provider), department_id: Some(department), ..Identity::default() };
     let reception = Reader::of("receptionist", &staff);
     let (doctor, nurse) = (Reader::of("doctor", &staff), Reader::of("nurse", &staff));
@@ -58,6 +59,15 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("patients by birth", format!("patients?date_of_birth={}", about.date_of_birth())),
         reception.list("insurance policies", format!("insurance_policies?patient_id={patient}")),
         reception.list("emergency contacts", format!("emergency_contacts?patient_id={patient}")),
+        // Reception: what is charged, due and paid.
+        reception.list("bills", format!("billing_records?patient_id={patient}&sort=-created_at")),
+        reception.list("what is due", "billing_records?status=billed&sort=due_date"),
+        reception.list("lines of a bill", format!("billing_items?billing_record_id={bill}")),
+        reception.list("payments of a bill", format!("billing_payments?billing_record_id={bill}&sort=received_at")),
+        reception.list("lines without a price", "billing_items?status=planned&sort=service_date"),
+        reception.list("claims of a bill", format!("insurance_claims?billing_record_id={bill}")),
+        reception.list("claims without an answer", "insurance_claims?status=accepted&sort=submitted_at"),
+        reception.list("answers to a claim", format!("claim_payments?insurance_claim_id={}", about.insurance_claim())),
         // A doctor: the day, and the patient who sits there.
         doctor.list("my appointments", format!("appointments?provider_id={provider}&sort=starts_at")),
         doctor.list("from today", format!("appointments?provider_id={provider}&starts_at_from={today}&sort=starts_at")),
@@ -114,6 +124,8 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("prescriptions", "prescriptions?sort=-created_at"),
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
+        own.list("bills", "billing_records?sort=-created_at"),
+        own.list("claims", "insurance_claims?sort=-created_at"),
         own.list("emergency contacts", "emergency_contacts"),
         own.list("medical history", "medical_history"),
         own.list("medications", "patient_medications"),

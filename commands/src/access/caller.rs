@@ -52,12 +52,15 @@ impl Permission {
                 | Create::Treatments
                 | Create::VitalSigns => true,
                 Create::Appointments
+                | Create::Billing
+                | Create::Claims
                 | Create::Departments
                 | Create::InsurancePolicies
                 | Create::Inventory
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
+                | Create::Payments
                 | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
@@ -77,6 +80,9 @@ impl Permission {
                 | Update::VitalSigns => true,
                 Update::AppointmentStatus
                 | Update::Appointments
+                | Update::Billing
+                | Update::BillingAdjustments
+                | Update::Claims
                 | Update::Departments
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
@@ -85,6 +91,7 @@ impl Permission {
                 | Update::PatientDemographics
                 | Update::PatientMerges
                 | Update::Payers
+                | Update::PriceList
                 | Update::ProviderSchedules
                 | Update::Rooms
                 | Update::SystemSettings

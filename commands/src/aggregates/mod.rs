@@ -3,8 +3,10 @@
 pub mod appointment;
 pub mod appointment_note;
 pub mod appointment_series;
+pub mod billing_record;
 pub mod consultation;
 pub mod department;
+pub mod insurance_claim;
 pub mod insurance_policy;
 pub mod medical_history;
 pub mod medication;
@@ -13,6 +15,7 @@ pub mod medication_lot;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
+pub mod price;
 pub(crate) mod process_failure;
 pub mod provider_schedule;
 pub mod role;
@@ -49,5 +52,8 @@ pub(crate) fn register(registry: &mut Registry) {
     prescription::register(registry);
     payer::register(registry);
     insurance_policy::register(registry);
+    insurance_claim::register(registry);
     medication_list::register(registry);
+    price::register(registry);
+    billing_record::register(registry);
 }

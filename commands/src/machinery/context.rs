@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate, UserId};
 use hims_event_store::{Booked, Span};
 use uuid::Uuid;
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub entropy: u128,
     /// The id of the stream to which the command applies.
     pub id: Uuid,
+    /// The currency of the hospital.
+    pub currency: Currency,
 }
 
 impl Context<'_> {

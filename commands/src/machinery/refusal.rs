@@ -21,13 +21,14 @@ pub enum Kind {
 }
 
 /// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
-const QUESTIONS: [&str; 8] = [
+const QUESTIONS: [&str; 9] = [
     "already-open",
     "extreme-value",
     "needs-override",
     "not-today",
     "on-leave",
     "outside-hours",
+    "past-timely-filing",
     "possible-duplicate",
     "unknown-unit",
 ];

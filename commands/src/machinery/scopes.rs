@@ -60,10 +60,30 @@ pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
 pub const PAYER_CODE: &str = "payer.code";
 /// Shared: the insurance policies of a patient, by patient id.
 pub const POLICY_PATIENT: &str = "policy.patient";
+/// Unique: the id of a line or payment, across all billing records. Never given back, even when the line is removed.
+pub const BILLING_PART: &str = "billing.part";
+/// Unique: what a line charges for, by the kind, the id and the occasion of the source.
+pub const BILLING_SOURCE: &str = "billing.source";
+/// Shared: the billing records that charge for a source, by the kind and the id of the source.
+pub const CHARGED_SOURCE: &str = "billing.charged_source";
+/// Shared: the billing records without an invoice, by consultation id, or by patient id and day.
+pub const PENDING_BILLING: &str = "billing.pending";
+/// Unique: the number of an invoice, issued by the server.
+pub const INVOICE_NUMBER: &str = "billing.invoice_number";
+/// Unique: the number of a receipt, issued by the server.
+pub const RECEIPT_NUMBER: &str = "billing.receipt_number";
+/// Unique: the number of an insurance claim, issued by the server.
+pub const CLAIM_NUMBER: &str = "claim.number";
+/// Unique: the id of an adjudication or reversal, across all claims. Never given back.
+pub const CLAIM_PAYMENT: &str = "claim.payment";
+/// Unique: the trace number of an adjudication or reversal of a claim, by claim, number and kind. Never given back.
+pub const CLAIM_TRACE: &str = "claim.trace";
+/// Shared: the claims for a billing record, by the id of the record.
+pub const CLAIMS_OF_RECORD: &str = "claim.record";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {
-    scope == PATIENT_MRN || scope == PRESCRIPTION_NUMBER
+    [PATIENT_MRN, PRESCRIPTION_NUMBER, CLAIM_NUMBER, INVOICE_NUMBER, RECEIPT_NUMBER].contains(&scope)
 }
 
 /// Joins several parts to one key. The separator is a control character, which no text of the domain contains, so two

@@ -24,6 +24,8 @@ macro_rules! processes {
 
 processes! {
     after_death::AfterDeath,
+    charges::Charges,
+    secondary_claims::SecondaryClaims,
 }
 
 #[cfg(test)]

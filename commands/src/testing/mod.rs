@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::Slot;
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate, Pointer, fold};
 use hims_event_store::{Actor, Booked, Claim};
 use uuid::Uuid;
@@ -127,6 +128,7 @@ impl<A: Aggregate> Given<A> {
             password_matches: self.password_matches,
             entropy: 42,
             id,
+            currency: Currency::default(),
         };
         if state.as_ref().is_some_and(|it| it.is_hidden_from(&self.caller)) {
             return Then(Err(Refused::missing(A::STREAM)), Vec::new());

@@ -28,7 +28,7 @@ fn luhn(digits: &str) -> u32 {
 macro_rules! issued {
     ($(#[doc = $about:literal])* $name:ident, $prefix:literal) => {
         $(#[doc = $about])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub String);
 
@@ -54,6 +54,31 @@ issued! {
 issued! {
     /// The number of a prescription: `RX-`, ten digits, a check digit.
     PrescriptionNumber, "RX-"
+}
+issued! {
+    /// The number of an insurance claim: `CLM-`, ten digits, a check digit.
+    ClaimNumber, "CLM-"
+}
+
+issued! {
+    /// The number of an invoice: `INV-`, ten digits, a check digit.
+    InvoiceNumber, "INV-"
+}
+issued! {
+    /// The number of a receipt for a payment or a refund: `RC-`, ten digits, a check digit.
+    ReceiptNumber, "RC-"
+}
+
+/// Whether a text holds the number of a payment card: 13 to 19 digits, also in groups with spaces or hyphens between
+/// them, of which the last is the check digit of the others. Such a number must not be stored.
+pub fn holds_card_number(text: &str) -> bool {
+    text.split(|it: char| !it.is_ascii_digit() && it != ' ' && it != '-').any(|group| {
+        let digits: String = group.chars().filter(char::is_ascii_digit).collect();
+        (13..=19).contains(&digits.len())
+            && digits
+                .split_at_checked(digits.len() - 1)
+                .is_some_and(|(number, check)| check == luhn(number).to_string())
+    })
 }
 
 /// A social security number of the United States, as `AAA-GG-SSSS`.
@@ -93,6 +118,18 @@ mod tests {
         assert_eq!(luhn("7992739871"), 3);
         assert_eq!(Mrn::issue(7_992_739_871).0, "MRN-79927398713");
         assert_eq!(PrescriptionNumber::issue(1).0.len(), "RX-".len() + 11);
+    }
+
+    #[test]
+    fn the_number_of_a_card_is_found_by_its_check_digit() {
+        for text in ["4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "Visa 378282246310005 ok"] {
+            assert!(holds_card_number(text), "{text}");
+        }
+        // Too short, too long, a wrong check digit, two numbers, and no number at all.
+        for text in ["411111111111", "41111111111111111111", "4111111111111112", "check 4711, 1111111111", "ends 1111"]
+        {
+            assert!(!holds_card_number(text), "{text}");
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
-    provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
+    appointment_notes, appointment_series, appointments, billing, consultations, departments, insurance_claims,
+    insurance_policies, inventory, medical_history, medications, patient_medications, patients, payers, prescriptions,
+    price_list_items, process_failures, provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -97,8 +97,15 @@ aggregates! {
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
     payer::Payer => payers::project { payers: PayerRow (stream) },
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
+    insurance_claim::InsuranceClaim => insurance_claims::project {
+        claims: ClaimRow (stream), claim_payments: ClaimPaymentRow,
+    },
     medication_list::MedicationList => patient_medications::project {
         medication_lists: MedicationListRow (stream), taken: PatientMedicationRow,
+    },
+    price::Price => price_list_items::project { prices: PriceRow },
+    billing_record::BillingRecord => billing::project {
+        billing_records: BillingRow (stream), billing_items: BillingItemRow, billing_payments: BillingPaymentRow,
     },
     process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }

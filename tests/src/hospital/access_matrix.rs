@@ -114,10 +114,20 @@ async fn fill(hospital: &Hospital) {
         let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=2"});
         reception.did("schedule-appointment-series", hims_testing::patched(body, rule)).await;
     }
+    // Bills of the patients 1 and 5, each with a payment.
+    for number in [1, 5] {
+        super::billing::with_payment(&reception, &patient(number)).await;
+    }
     // Notes on appointments of the patients 1, 5 and 8.
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;
     }
+    let admin = hospital.login("admin").await;
+    let price = json!({"code_system": "urn:local", "code": "ECG", "description": "Electrocardiogram", "unit_price": "48",
+                       "effective_from": at(1, 0).date_naive()});
+    admin.did("set-price", price).await;
+    super::billing::charged(&hospital.nobody()).await;
+    super::insurance_claims::denied(hospital, &[1, 3]).await;
     failure(hospital).await;
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::Client;
+use super::billing::charged;
 
 pub(crate) const PASSWORD: &str = "demo-hims-2026";
 
@@ -80,7 +81,7 @@ pub(crate) fn prescription(patient_id: &str, medication: u16, quantity: &str, un
     })
 }
 
-/// A day with most kinds of commands, a refused booking and a failed login. Returns the id of the day's patient.
+/// A day with most kinds of commands, a refused booking and a failed login, until it is charged. Returns the id of the day's patient.
 pub(crate) async fn busy_day(nobody: &Client) -> String {
     let reception = nobody.login("reception").await;
     let (doctor, nurse) = (nobody.login("doctor").await, nobody.login("nurse").await);
@@ -124,5 +125,6 @@ pub(crate) async fn busy_day(nobody: &Client) -> String {
     let changed = json!({"patient_id": patient_id, "city": "Freiburg", "email": "zuzanna@example.org"});
     reception.did("change-patient-demographics", changed).await;
     nobody.log_in("doctor@demo.hims", "not the password").await.problem(401, "wrong-credentials");
+    charged(nobody).await;
     patient_id
 }

@@ -13,7 +13,7 @@ use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
-pub(super) const PUBLIC: [(&str, &str); 11] = [
+pub(super) const PUBLIC: [(&str, &str); 12] = [
     ("projection_checkpoint", "every reader is told the position of what they read"),
     ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
     ("user_roles", "what roles may do, but not which user has a role"),
@@ -25,6 +25,7 @@ pub(super) const PUBLIC: [(&str, &str); 11] = [
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
     ("payers", "names, codes and addresses of insurers"),
+    ("price_list_items", "what services cost"),
 ];
 
 /// The runner's own tables, which are not declared with `table!`.

@@ -50,6 +50,10 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let series = reception.did("schedule-appointment-series", series).await;
     let policy = reception.items(&format!("insurance-policies?patient_id={}", patient(7))).await[0]["id"].clone();
     let policy = policy.as_str().expect("an id").to_owned();
+    let bill = reception.did("open-billing-record", json!({ "patient_id": patient_id })).await;
+    let mistaken = json!({"billing_record_id": bill, "reason": "opened for another patient"});
+    reception.did("cancel-billing-record", mistaken).await;
+    let claim = super::insurance_claims::withdrawn(hospital).await;
     let measured = doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
     let mistaken = json!({"vital_signs_id": measured, "reason": "measured on somebody else"});
     doctor.did("mark-vital-signs-entered-in-error", mistaken).await;
@@ -76,6 +80,8 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("appointment_note", note),
         ("appointment_series", series),
         ("insurance_policy", policy),
+        ("billing_record", bill),
+        ("insurance_claim", claim),
         ("vital_signs", measured),
         ("prescription", prescribed),
         ("medication_lot", lot),
@@ -129,7 +135,7 @@ fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
 }
 
 /// The types of records that every user reads.
-const PUBLIC: [&str; 6] = ["role", "department", "room", "medication", "payer", "provider_schedule"];
+const PUBLIC: [&str; 7] = ["role", "department", "room", "medication", "payer", "price", "provider_schedule"];
 
 /// The commands on existing records of a type that not everybody reads, each with the field that names the record.
 fn commands_on_records() -> Vec<(Entry, &'static str)> {

@@ -183,6 +183,7 @@ fn against(events: &[Event], starts_at: &str, accepted: bool) -> Result<bool, Ve
         password_matches,
         entropy: 1,
         id: Uuid::nil(),
+        currency: hims_domain::values::Currency::default(),
     };
     let slot = crate::testing::samples::slot(starts_at, 30);
     let checked = check_hours(&ctx, DOCTOR, Some(DEPARTMENT), (slot, &"America/New_York".into()), accepted);

@@ -2,6 +2,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate as _, derived};
 use hims_event_store::{Booked, Claim};
 use uuid::Uuid;
@@ -58,7 +59,7 @@ impl Executor {
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
         let trial = Trial { command, request, course, id, loaded, found, now, entropy };
-        let decided = decide(&trial).await?;
+        let decided = decide(&trial, self.currency).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, Decision::is_nothing);
         if changes_nothing && !is_settled {
@@ -186,7 +187,10 @@ fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
 }
 
 /// Decides the command on the states that were found, after the checks that apply to every command.
-async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
+async fn decide<C: Command>(
+    trial: &Trial<'_, C>,
+    currency: Currency,
+) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
     let Trial { command, request, id, loaded, found, now, entropy, .. } = trial;
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
@@ -218,7 +222,7 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         None => None,
     };
     let (now, entropy, id) = (*now, *entropy, *id);
-    let ctx = Context { now, caller: &request.caller, found, password_hash, password_matches, entropy, id };
+    let ctx = Context { now, caller: &request.caller, found, password_hash, password_matches, entropy, id, currency };
     let decided = (*command).clone().decide(state, &ctx);
     Ok(decided.map_err(|refused| refused.followed_by(|| state.map(Registry::following).unwrap_or_default())))
 }

@@ -30,9 +30,13 @@ fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
 /// other.
 const DERIVED: [(&str, &str); 2] = [("medication_list", "patient"), ("provider_schedule", "user")];
 
+/// The commands whose stream has an id that is derived from values of the request, which are no ids.
+const DERIVED_FROM_VALUES: [&str; 1] = ["set-price"];
+
 #[test]
 fn every_id_of_a_command_names_an_aggregate_and_one_of_them_its_own() {
-    for command in Registry::hospital().iter() {
+    let commands = Registry::hospital();
+    for command in commands.iter().filter(|it| !DERIVED_FROM_VALUES.contains(&it.name)) {
         let mut found = BTreeSet::new();
         ids(&command.shape, &mut found);
         let derived = DERIVED.iter().find(|it| it.0 == command.stream_type);
