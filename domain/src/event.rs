@@ -98,6 +98,7 @@ aggregates! {
     Treatment = treatment,
     VitalSigns = vital_signs,
     MedicalHistory = medical_history,
+    LabTest = lab_test,
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,

@@ -9,6 +9,7 @@ use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
+use crate::lab_test::LabTest;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
@@ -115,6 +116,8 @@ ids! {
     CarePlanId: Treatment, "care plan";
     /// One set of vital signs, taken at one time.
     VitalSignsId: VitalSigns;
+    /// A test of the laboratory.
+    LabTestId: LabTest;
     /// A product of the medication catalogue.
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.

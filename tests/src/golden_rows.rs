@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 22] = [
+const STREAMS: [(&str, &[&str]); 23] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -34,6 +34,7 @@ const STREAMS: [(&str, &[&str]); 22] = [
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
+    ("lab_test", &["defined"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),

@@ -48,6 +48,7 @@ impl Permission {
                 | Create::MedicationDispensing
                 | Create::PatientNotes
                 | Create::Prescriptions
+                | Create::Specimens
                 | Create::Symptoms
                 | Create::Treatments
                 | Create::VitalSigns => true,
@@ -55,6 +56,7 @@ impl Permission {
                 | Create::Departments
                 | Create::InsurancePolicies
                 | Create::Inventory
+                | Create::LabTests
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
@@ -80,6 +82,7 @@ impl Permission {
                 | Update::Departments
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
+                | Update::LabTests
                 | Update::Medications
                 | Update::OwnProfile
                 | Update::PatientDemographics

@@ -60,6 +60,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Allergies,
             Create::Symptoms,
             Create::MedicalHistory,
+            Create::Specimens,
         ],
         read: &[Read::AssignedPatients, Read::Staff],
         update: &[
@@ -89,12 +90,14 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Diagnoses,
             Create::Treatments,
             Create::MedicalHistory,
+            Create::Specimens,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[
             Update::ConsultationStatus,
             Update::ConsultationSteps,
             Update::TreatmentPlans,
+            Update::LabOrderStatus,
             Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
@@ -125,9 +128,9 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "lab_technician",
         display_name: "Lab Technician",
         description: "Laboratory operations",
-        create: &[Create::LabResults],
+        create: &[Create::LabResults, Create::Specimens, Create::LabTests],
         read: &[Read::LabOrders, Read::Staff],
-        update: &[Update::LabOrderStatus, Update::ResultStatus, Update::OwnProfile],
+        update: &[Update::LabOrderStatus, Update::ResultStatus, Update::LabTests, Update::OwnProfile],
         ..NOTHING
     },
     SystemRole {
@@ -143,6 +146,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::ProviderSchedules,
             Create::Payers,
             Create::InsurancePolicies,
+            Create::LabTests,
         ],
         read: &[Read::AllData],
         update: &[
@@ -155,6 +159,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::ProviderSchedules,
             Update::Payers,
             Update::InsurancePolicies,
+            Update::LabTests,
             Update::PatientMerges,
             Update::OwnProfile,
         ],

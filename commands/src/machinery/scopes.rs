@@ -48,6 +48,8 @@ pub const DIAGNOSIS: &str = "consultation.diagnosis";
 pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
 /// Unique: the id of an entry of a medication list, across all patients. Never given back.
 pub const MEDICATION_ENTRY: &str = "medication_list.entry";
+/// Unique: the LOINC code of a laboratory test.
+pub const LAB_TEST_CODE: &str = "lab_test.code";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.

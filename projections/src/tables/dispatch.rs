@@ -12,7 +12,7 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
+    lab_tests, medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
     provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
@@ -92,6 +92,7 @@ aggregates! {
     treatment::Treatment => treatments::project { treatments: TreatmentRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
+    lab_test::LabTest => lab_tests::project { lab_tests: LabTestRow (stream), ranges: ReferenceRangeRow },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },

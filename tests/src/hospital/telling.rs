@@ -129,7 +129,7 @@ fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
 }
 
 /// The types of records that every user reads.
-const PUBLIC: [&str; 6] = ["role", "department", "room", "medication", "payer", "provider_schedule"];
+const PUBLIC: [&str; 7] = ["role", "department", "room", "lab_test", "medication", "payer", "provider_schedule"];
 
 /// The commands on existing records of a type that not everybody reads, each with the field that names the record.
 fn commands_on_records() -> Vec<(Entry, &'static str)> {
