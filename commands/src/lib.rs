@@ -17,7 +17,7 @@ pub use access::{
     Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_test,
+    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_result, lab_test,
     medical_history, medication, medication_list, medication_lot, patient, payer, prescription, provider_schedule,
     role, room, session, treatment, user, vital_signs,
 };
@@ -27,4 +27,4 @@ pub use machinery::{
     Reads, Refused, Registry, Request, Sight, Surroundings, Target, claims_of, fold_of, json_schema, json_schema_with,
     one_of, read, read_phone, refuse, scopes, upcasters,
 };
-pub use processes::start_processes;
+pub use processes::{CriticalEscalation, ProcessSettings, start_processes};

@@ -9,6 +9,7 @@ use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
+use crate::lab_result::LabResult;
 use crate::lab_test::LabTest;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
@@ -118,6 +119,8 @@ ids! {
     VitalSignsId: VitalSigns;
     /// A test of the laboratory.
     LabTestId: LabTest;
+    /// The result of one item of a laboratory order.
+    LabResultId: LabResult;
     /// A product of the medication catalogue.
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.

@@ -69,7 +69,9 @@ impl Permission {
                 Update::Allergies
                 | Update::ConsultationStatus
                 | Update::ConsultationSteps
+                | Update::CriticalResults
                 | Update::LabOrderStatus
+                | Update::LabReviews
                 | Update::MedicalHistory
                 | Update::MedicationList
                 | Update::PatientStatus

@@ -71,6 +71,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::MedicationList,
             Update::AppointmentStatus,
             Update::ConsultationSteps,
+            Update::CriticalResults,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -98,6 +99,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::ConsultationSteps,
             Update::TreatmentPlans,
             Update::LabOrderStatus,
+            Update::LabReviews,
+            Update::CriticalResults,
             Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,

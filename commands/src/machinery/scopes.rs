@@ -10,6 +10,8 @@ pub const USER_PATIENT: &str = "user.patient";
 pub const USER_SESSIONS: &str = "user.sessions";
 /// Shared: the users who have a role, by role id. Tells whether another administrator is left.
 pub const USERS_WITH_ROLE: &str = "user.role";
+/// Shared: the users who work in a department, by department id.
+pub const USERS_OF_DEPARTMENT: &str = "user.department";
 /// Unique: the hash of a session's token.
 pub const SESSION_TOKEN: &str = "session.token";
 /// Unique: the id of a provider's leave, across all providers. Never given back, even when the leave is cancelled.
@@ -48,6 +50,8 @@ pub const DIAGNOSIS: &str = "consultation.diagnosis";
 pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
 /// Unique: the id of an entry of a medication list, across all patients. Never given back.
 pub const MEDICATION_ENTRY: &str = "medication_list.entry";
+/// Shared: the final results with an exact number of a component, by patient, LOINC code and span of time.
+pub const LAB_LATEST: &str = "lab.latest";
 /// Unique: the LOINC code of a laboratory test.
 pub const LAB_TEST_CODE: &str = "lab_test.code";
 /// Unique: the RxNorm code of a product.
