@@ -17,9 +17,9 @@ pub use access::{
     Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_result, lab_test,
-    medical_history, medication, medication_list, medication_lot, patient, payer, prescription, provider_schedule,
-    role, room, session, treatment, user, vital_signs,
+    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_result,
+    lab_test, medical_history, medication, medication_list, medication_lot, patient, payer, prescription,
+    provider_schedule, role, room, session, treatment, user, vital_signs,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Happened, Held, Kind,

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 23] = [
+const STREAMS: [(&str, &[&str]); 24] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -35,6 +35,7 @@ const STREAMS: [(&str, &[&str]); 23] = [
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
     ("lab_test", &["defined"]),
+    ("lab_result", &["recorded", "critical_raised", "critical_escalated", "critical_acknowledged"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
@@ -46,7 +47,7 @@ const STREAMS: [(&str, &[&str]); 23] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 26] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -71,6 +72,8 @@ const REFERENCES: [(&str, &str); 24] = [
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
     ("payer_id", "payer"),
+    ("reviewed_by", "user"),
+    ("acknowledged_by", "user"),
 ];
 
 /// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.

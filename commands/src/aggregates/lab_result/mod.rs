@@ -157,7 +157,8 @@ fn next_revision(
 fn check_complete(result: &LabResult, ctx: &Context<'_>) -> Result<(), Refused> {
     let test = ctx.named::<LabTest>(result.lab_test_id, "/lab_result_id")?;
     let has = |code| result.revision.components.iter().any(|it| it.code == code);
-    let missing: Vec<_> = test.definition.components.iter().map(|it| it.code.clone()).filter(|it| !has(it.clone())).collect();
+    let missing: Vec<_> =
+        test.definition.components.iter().map(|it| it.code.clone()).filter(|it| !has(it.clone())).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -233,9 +233,8 @@ fn last_number(of: &Subject<'_>, component: &Component, ctx: &Context<'_>) -> Op
     let records = records_of(of.patient_id, ctx.found).into_iter();
     let keys = records.flat_map(|id| keys(id, component, of.taken_at));
     let earlier = keys.flat_map(|key| ctx.found.owners::<LabResult>(scopes::LAB_LATEST, key));
-    let comparable = earlier.filter(|(id, it)| {
-        *id != ctx.id && it.taken_at <= of.taken_at && of.taken_at - it.taken_at <= days
-    });
+    let comparable =
+        earlier.filter(|(id, it)| *id != ctx.id && it.taken_at <= of.taken_at && of.taken_at - it.taken_at <= days);
     let values = comparable.filter_map(|(id, it)| {
         let same = it.revision.components.iter().find(|it| it.code == component.code && it.unit == component.unit)?;
         Some((it.taken_at, id, same.exact()?))

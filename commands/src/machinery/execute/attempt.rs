@@ -14,8 +14,7 @@ use crate::machinery::load::load_short;
 use crate::machinery::own_record;
 use crate::machinery::reads::{Loader, Need};
 use crate::{
-    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request,
-    Target,
+    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
 };
 
 /// How many streams are read together at most.
