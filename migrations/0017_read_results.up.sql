@@ -50,7 +50,7 @@ create index idx_lab_results_specimen on lab_results (specimen_id);
 create index idx_lab_results_patient on lab_results (patient_id, test_code, performed_at desc);
 create index idx_lab_results_patient_date on lab_results (patient_id, performed_at);
 create index idx_lab_results_test on lab_results (test_code);
-create index idx_lab_results_status on lab_results (status);
+create index idx_lab_results_status on lab_results (status, critical_raised_at);
 create index idx_lab_results_result_status on lab_results (result_status);
 create index idx_lab_results_flag on lab_results (flag);
 create index idx_lab_results_performed_at on lab_results (performed_at);

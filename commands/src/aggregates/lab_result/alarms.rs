@@ -71,7 +71,7 @@ pub(super) fn after(result: &LabResult, next: &Revision, ctx: &Context<'_>) -> O
         return Some(withdrawn(alarm));
     }
     let said = |it: &ComponentResult| (it.code.clone(), it.value, it.comparator, it.flag);
-    let is_known = critical.iter().map(|it| said(it)).eq(alarm.values.iter().map(said));
+    let is_known = critical.iter().copied().map(said).eq(alarm.values.iter().map(said));
     if alarm.is_acknowledged && !is_known { raised(next, ctx) } else { None }
 }
 

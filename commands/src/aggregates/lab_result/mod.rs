@@ -10,7 +10,7 @@ use hims_domain::lab_result::{ComponentResult, Event, LabResult, ResultStatus, R
 use hims_domain::lab_test::LabTest;
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
-use hims_domain::values::{LongText, Reason};
+use hims_domain::values::{LongText, Reason, Text};
 use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, Personal, described};
 use uuid::Uuid;
 
@@ -156,13 +156,13 @@ fn next_revision(
 /// Refuses a preliminary result that lacks values of components which a final one needs.
 fn check_complete(result: &LabResult, ctx: &Context<'_>) -> Result<(), Refused> {
     let test = ctx.named::<LabTest>(result.lab_test_id, "/lab_result_id")?;
-    let has = |code| result.revision.components.iter().any(|it| it.code == code);
-    let missing: Vec<_> =
-        test.definition.components.iter().map(|it| it.code.clone()).filter(|it| !has(it.clone())).collect();
+    let has = |code: &Text<20>| result.revision.components.iter().any(|it| it.code == *code);
+    let codes = test.definition.components.iter().map(|it| &it.code).filter(|code| !has(code));
+    let missing: Vec<_> = codes.map(Text::as_str).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let codes = missing.iter().map(hims_domain::values::Text::as_str).collect::<Vec<_>>().join(", ");
+    let codes = missing.join(", ");
     let message = format!("a final result has a value for each component; give all components, also {codes}");
     Err(Refused::field("missing-component", "/components", message))
 }

@@ -61,6 +61,10 @@ fn waiting(order: &LabOrder, item_id: LabOrderItemId) -> Result<&Item, Refused> 
     }
 }
 
+fn is_usable(specimen: &Specimen) -> bool {
+    specimen.status != SpecimenStatus::Rejected
+}
+
 impl RecordLabResult {
     /// The specimen that was examined: the named one, or else the last one for the item that was not rejected. `None` if
     /// no specimen was taken for the item.
@@ -69,7 +73,6 @@ impl RecordLabResult {
     /// When the named specimen, or every specimen of the item, was rejected.
     fn specimen(&self, order: &LabOrder) -> Result<Option<(SpecimenId, DateTime<Utc>)>, Refused> {
         let of_item = || order.specimens.iter().filter(|(_, it)| it.item_ids.contains(&self.item_id));
-        let is_usable = |it: &Specimen| it.status != SpecimenStatus::Rejected;
         let wanted = match self.specimen_id {
             Some(id) => match of_item().find(|it| *it.0 == id) {
                 Some(named) => Some(named),

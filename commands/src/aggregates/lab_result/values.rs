@@ -235,9 +235,10 @@ fn last_number(of: &Subject<'_>, component: &Component, ctx: &Context<'_>) -> Op
     let earlier = keys.flat_map(|key| ctx.found.owners::<LabResult>(scopes::LAB_LATEST, key));
     let comparable =
         earlier.filter(|(id, it)| *id != ctx.id && it.taken_at <= of.taken_at && of.taken_at - it.taken_at <= days);
-    let values = comparable.filter_map(|(id, it)| {
-        let same = it.revision.components.iter().find(|it| it.code == component.code && it.unit == component.unit)?;
-        Some((it.taken_at, id, same.exact()?))
+    let values = comparable.filter_map(|(id, result)| {
+        let components = &result.revision.components;
+        let same = components.iter().find(|it| it.code == component.code && it.unit == component.unit)?;
+        Some((result.taken_at, id, same.exact()?))
     });
     values.max_by_key(|(taken_at, id, _): &(DateTime<Utc>, Uuid, Measured)| (*taken_at, *id)).map(|it| it.2)
 }

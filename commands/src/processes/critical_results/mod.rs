@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for CriticalEscalation {
 
 impl CriticalEscalation {
     /// How long after the alarm a level is reached.
-    fn after(&self, level: i32) -> TimeDelta {
+    fn after(self, level: i32) -> TimeDelta {
         let named = usize::try_from(level).ok().and_then(|it| self.0.get(it));
         let last = i64::from(self.0[3]);
         let repeats = i64::from(level) - 3;
@@ -62,7 +62,7 @@ impl CriticalEscalation {
 
     /// The level that follows on a level. Of the repetitions, those whose time has passed already are left out but for
     /// the last, so that people are not told again and again at once after an interruption.
-    fn next(&self, level: i32, raised_at: DateTime<Utc>, now: DateTime<Utc>) -> i32 {
+    fn following(self, level: i32, raised_at: DateTime<Utc>, now: DateTime<Utc>) -> i32 {
         let mut next = level + 1;
         while next > 3 && raised_at + self.after(next + 1) <= now {
             next += 1;
@@ -103,7 +103,7 @@ impl Process for CriticalResults {
                 vec![self.timer(Level { lab_result_id, revision: *revision, level: 0 }, *raised_at)]
             }
             DomainEvent::LabResult(Event::CriticalEscalated { revision, raised_at, level, recipients: _ }) => {
-                let level = self.0.next(*level, *raised_at, happened.recorded_at);
+                let level = self.0.following(*level, *raised_at, happened.recorded_at);
                 vec![self.timer(Level { lab_result_id, revision: *revision, level }, *raised_at)]
             }
             _ => Vec::new(),

@@ -57,7 +57,7 @@ fn repetitions_whose_time_has_passed_are_left_out_but_for_the_last() {
         (30, "2026-11-23T15:30:00Z", 31),
         (3, "2026-11-26T10:00:00Z", 28),
     ] {
-        assert_eq!(levels.next(level, raised_at, at(now)), next, "after level {level} at {now}");
+        assert_eq!(levels.following(level, raised_at, at(now)), next, "after level {level} at {now}");
     }
 }
 

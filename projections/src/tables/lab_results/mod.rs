@@ -19,7 +19,8 @@ table! {
     LabResultRow in "lab_results",
     readers [ClinicalRecords, AssignedPatients, LabOrders, OwnRecords],
     stamped,
-    indexes [(lab_order_id, test_code), (patient_id, test_code, performed_at), (patient_id, performed_at)] {
+    indexes [(lab_order_id, test_code), (patient_id, test_code, performed_at), (patient_id, performed_at),
+        (status, critical_raised_at)] {
         /// The result.
         id: Uuid [indexed],
         /// The order.
