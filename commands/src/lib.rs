@@ -17,7 +17,7 @@ pub use access::{
     Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_test,
+    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_order, lab_test,
     medical_history, medication, medication_list, medication_lot, patient, payer, prescription, provider_schedule,
     role, room, session, treatment, user, vital_signs,
 };

@@ -99,6 +99,7 @@ aggregates! {
     VitalSigns = vital_signs,
     MedicalHistory = medical_history,
     LabTest = lab_test,
+    LabOrder = lab_order,
     Medication = medication,
     MedicationLot = medication_lot,
     Prescription = prescription,

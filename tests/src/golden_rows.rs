@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 23] = [
+const STREAMS: [(&str, &[&str]); 24] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -35,6 +35,7 @@ const STREAMS: [(&str, &[&str]); 23] = [
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
     ("lab_test", &["defined"]),
+    ("lab_order", &["placed", "item_added", "specimen_collected"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
@@ -46,7 +47,7 @@ const STREAMS: [(&str, &[&str]); 23] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 26] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -60,6 +61,7 @@ const REFERENCES: [(&str, &str); 24] = [
     ("diagnosed_by", "user"),
     ("signed_by", "user"),
     ("reconciled_by", "user"),
+    ("collected_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),
@@ -67,6 +69,7 @@ const REFERENCES: [(&str, &str); 24] = [
     ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
+    ("lab_test_id", "lab_test"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),

@@ -6,6 +6,7 @@ pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod lab_order;
 pub mod lab_test;
 pub mod medical_history;
 pub mod medication;
@@ -46,6 +47,7 @@ pub(crate) fn register(registry: &mut Registry) {
     vital_signs::register(registry);
     medical_history::register(registry);
     lab_test::register(registry);
+    lab_order::register(registry);
     medication::register(registry);
     medication_lot::register(registry);
     prescription::register(registry);

@@ -32,6 +32,7 @@ mod import;
 mod insurance;
 mod killed_renewal;
 mod kills;
+mod laboratory;
 mod logins;
 mod merging;
 mod nodes;
