@@ -17,8 +17,8 @@ pub use access::{
     Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_result,
-    lab_test, medical_history, medication, medication_list, medication_lot, patient, payer, prescription,
+    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, lab_order,
+    lab_result, lab_test, medical_history, medication, medication_list, medication_lot, patient, payer, prescription,
     provider_schedule, role, room, session, treatment, user, vital_signs,
 };
 pub use machinery::{

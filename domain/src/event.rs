@@ -99,6 +99,7 @@ aggregates! {
     VitalSigns = vital_signs,
     MedicalHistory = medical_history,
     LabTest = lab_test,
+    LabOrder = lab_order,
     LabResult = lab_result,
     Medication = medication,
     MedicationLot = medication_lot,

@@ -9,6 +9,7 @@ use crate::appointment_series::AppointmentSeries;
 use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_policy::InsurancePolicy;
+use crate::lab_order::LabOrder;
 use crate::lab_result::LabResult;
 use crate::lab_test::LabTest;
 use crate::medical_history::MedicalHistory;
@@ -119,6 +120,12 @@ ids! {
     VitalSignsId: VitalSigns;
     /// A test of the laboratory.
     LabTestId: LabTest;
+    /// One order of one or more laboratory tests for a patient.
+    LabOrderId: LabOrder;
+    /// One line of a laboratory order.
+    LabOrderItemId: LabOrder, "item";
+    /// What was taken from a patient in one container.
+    SpecimenId: LabOrder, "specimen";
     /// The result of one item of a laboratory order.
     LabResultId: LabResult;
     /// A product of the medication catalogue.

@@ -110,6 +110,9 @@ described! {
         pub critical_low: Option<Measured>,
         /// The least number that is critically high.
         pub critical_high: Option<Measured>,
+        /// Whether the range is only an example, which the laboratory has to replace by its own.
+        #[serde(default)]
+        pub is_example: bool,
     }
 }
 
@@ -180,7 +183,16 @@ mod tests {
     use super::*;
 
     fn range(sex: Sex, age_from_days: i32, age_to_days: Option<i32>) -> Range {
-        Range { sex, age_from_days, age_to_days, low: None, high: None, critical_low: None, critical_high: None }
+        Range {
+            sex,
+            age_from_days,
+            age_to_days,
+            low: None,
+            high: None,
+            critical_low: None,
+            critical_high: None,
+            is_example: false,
+        }
     }
 
     #[test]

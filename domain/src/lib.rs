@@ -20,6 +20,7 @@ pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod lab_order;
 pub mod lab_result;
 pub mod lab_test;
 pub mod medical_history;

@@ -2,6 +2,7 @@
 
 mod charts;
 mod insurance;
+mod laboratory;
 mod scheduling;
 mod visits;
 
@@ -110,6 +111,7 @@ impl Hospital {
         self.pharmacy().await?;
         self.charts().await?;
         self.visits().await?;
+        self.laboratory().await?;
         self.schedules().await?;
         self.appointments().await
     }

@@ -6,6 +6,7 @@ pub mod appointment_series;
 pub mod consultation;
 pub mod department;
 pub mod insurance_policy;
+pub mod lab_order;
 pub mod lab_result;
 pub mod lab_test;
 pub mod medical_history;
@@ -47,6 +48,7 @@ pub(crate) fn register(registry: &mut Registry) {
     vital_signs::register(registry);
     medical_history::register(registry);
     lab_test::register(registry);
+    lab_order::register(registry);
     lab_result::register(registry);
     medication::register(registry);
     medication_lot::register(registry);

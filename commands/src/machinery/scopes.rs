@@ -54,6 +54,16 @@ pub const MEDICATION_ENTRY: &str = "medication_list.entry";
 pub const LAB_LATEST: &str = "lab.latest";
 /// Unique: the LOINC code of a laboratory test.
 pub const LAB_TEST_CODE: &str = "lab_test.code";
+/// Unique: the number of a laboratory order, issued by the server.
+pub const LAB_ORDER_NUMBER: &str = "lab_order.number";
+/// Unique: the id of an item, across all laboratory orders. Never given back. Tells the order of an item.
+pub const LAB_ORDER_ITEM: &str = "lab_order.item";
+/// Unique: the id of a specimen, across all laboratory orders. Never given back. Tells the order of a specimen.
+pub const SPECIMEN: &str = "lab_order.specimen";
+/// Unique: the number of a specimen, issued by the server.
+pub const SPECIMEN_NUMBER: &str = "lab_order.specimen_number";
+/// Shared: the orders in which a laboratory test is still to be done for a patient, by patient id and test id.
+pub const LAB_PENDING: &str = "lab.pending";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.
@@ -69,7 +79,7 @@ pub const POLICY_PATIENT: &str = "policy.patient";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {
-    scope == PATIENT_MRN || scope == PRESCRIPTION_NUMBER
+    [PATIENT_MRN, PRESCRIPTION_NUMBER, LAB_ORDER_NUMBER, SPECIMEN_NUMBER].contains(&scope)
 }
 
 /// Joins several parts to one key. The separator is a control character, which no text of the domain contains, so two

@@ -9,8 +9,8 @@ use hims_domain::room::{self, Room};
 use hims_domain::user::{self, User};
 use hims_domain::values::Text;
 use hims_domain::{
-    AppointmentId, ConsultationId, DepartmentId, InsurancePolicyId, MedicationId, MedicationLotId, PatientId, PayerId,
-    Personal, PrescriptionId, RoomId, UserId, role,
+    AppointmentId, ConsultationId, DepartmentId, InsurancePolicyId, LabOrderId, LabTestId, MedicationId,
+    MedicationLotId, PatientId, PayerId, Personal, PrescriptionId, RoomId, UserId, role,
 };
 use hims_testing::{fields, only, sample};
 use serde::de::DeserializeOwned;
@@ -39,6 +39,9 @@ pub(crate) const PAYER: PayerId = PayerId(Uuid::from_u128(16));
 pub(crate) const OTHER_PAYER: PayerId = PayerId(Uuid::from_u128(17));
 pub(crate) const POLICY: InsurancePolicyId = InsurancePolicyId(Uuid::from_u128(18));
 pub(crate) const OTHER_POLICY: InsurancePolicyId = InsurancePolicyId(Uuid::from_u128(19));
+pub(crate) const LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x81));
+pub(crate) const OTHER_LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x82));
+pub(crate) const LAB_ORDER: LabOrderId = LabOrderId(Uuid::from_u128(0x83));
 
 /// Reads a request from JSON.
 #[track_caller]

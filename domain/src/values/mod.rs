@@ -23,7 +23,7 @@ pub use date::PartialDate;
 pub use folded::folded;
 pub use measured::Measured;
 pub use money::{Money, Percent};
-pub use number::{Mrn, PrescriptionNumber, Ssn};
+pub use number::{LabOrderNumber, Mrn, PrescriptionNumber, SpecimenNumber, Ssn};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Name, Reason, Text, is_blank};
 pub use time_of_day::TimeOfDay;

@@ -55,6 +55,14 @@ issued! {
     /// The number of a prescription: `RX-`, ten digits, a check digit.
     PrescriptionNumber, "RX-"
 }
+issued! {
+    /// The number of a laboratory order: `LO-`, ten digits, a check digit.
+    LabOrderNumber, "LO-"
+}
+issued! {
+    /// The number on the label of a specimen: `SP-`, ten digits, a check digit.
+    SpecimenNumber, "SP-"
+}
 
 /// A social security number of the United States, as `AAA-GG-SSSS`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

@@ -46,7 +46,7 @@ table! {
         /// The unit of the numbers (UCUM).
         unit: Option<String>,
         /// The sex of the patients to whom the range applies; `any` for both.
-        sex: String of hims_domain::lab_test::Sex::CODES,
+        sex: String,
         /// The age of the youngest patients, in whole days since birth.
         age_from_days: i32,
         /// The age of the oldest patients, in whole days since birth; null without limit.
@@ -59,6 +59,8 @@ table! {
         critical_low: Option<Decimal>,
         /// The least number that is critically high.
         critical_high: Option<Decimal>,
+        /// Whether the range is only an example, which the laboratory has to replace by its own.
+        is_example: bool,
     }
 }
 
@@ -102,6 +104,7 @@ fn range_row(event: &Projected<'_, Event>, component: &Component, range: &Range)
         high: range.high.map(Measured::number),
         critical_low: range.critical_low.map(Measured::number),
         critical_high: range.critical_high.map(Measured::number),
+        is_example: range.is_example,
         stamps: event.stamps(),
     }
 }

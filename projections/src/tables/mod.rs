@@ -10,6 +10,7 @@ pub(crate) mod dispatch;
 mod emergency_contacts;
 mod insurance_policies;
 mod inventory;
+mod lab_orders;
 mod lab_results;
 mod lab_tests;
 mod medical_history;

@@ -24,6 +24,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     pharmacy(hospital, &patient_id).await;
     super::scheduling::everything(hospital, &patient_id).await;
     super::insurance::everything(hospital, &patient_id).await;
+    super::laboratory::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;
     super::lab_results::everything(hospital, &patient_id).await;

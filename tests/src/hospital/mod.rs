@@ -33,6 +33,7 @@ mod insurance;
 mod killed_renewal;
 mod kills;
 mod lab_results;
+mod laboratory;
 mod logins;
 mod merging;
 mod nodes;

@@ -33,11 +33,12 @@ pub(super) const PUBLIC: [(&str, &str); 13] = [
 const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
 
 /// The views in which policies look up patients and users, each with the column that holds the key.
-const VIEWS: [(&str, &str); 6] = [
+const VIEWS: [(&str, &str); 7] = [
     ("assigned_patients", "patient_id"),
     ("other_records", "patient_id"),
     ("own_patients", "patient_id"),
     ("prescribed_patients", "patient_id"),
+    ("tested_patients", "patient_id"),
     ("treating_users", "user_id"),
     ("visiting_patients", "patient_id"),
 ];
@@ -254,14 +255,16 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
         .await
         .expect("the nurse's department");
     for (reads, department, expected) in [
-        ("", "", [0, 0, 0, 0, 0, 0]),
-        ("all_data", &*department, [0, 0, 0, 0, 0, 0]),
+        ("", "", [0, 0, 0, 0, 0, 0, 0]),
+        ("all_data", &*department, [0, 0, 0, 0, 0, 0, 0]),
         // One patient of the demo has two records.
-        ("assigned_patients", "", [0, 2, 0, 0, 0, 0]),
-        ("assigned_patients", &*department, [5, 2, 0, 0, 0, 4]),
-        ("prescriptions", &*department, [0, 2, 0, 1, 0, 0]),
+        ("assigned_patients", "", [0, 2, 0, 0, 0, 0, 0]),
+        ("assigned_patients", &*department, [5, 2, 0, 0, 0, 0, 4]),
+        ("prescriptions", &*department, [0, 2, 0, 1, 0, 0, 0]),
+        // The demo has orders of five patients, of which one is cancelled.
+        ("lab_orders", "", [0, 2, 0, 0, 4, 0, 0]),
         // The doctor of the appointment tomorrow.
-        ("own_records", "", [0, 0, 1, 0, 1, 0]),
+        ("own_records", "", [0, 0, 1, 0, 0, 1, 0]),
     ] {
         let mut transaction = readers.begin().await.expect("a transaction");
         sqlx::query(

@@ -78,6 +78,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("insurance_policy", policy),
         ("vital_signs", measured),
         ("prescription", prescribed),
+        ("lab_order", demo::lab_order(5)),
         ("medication_lot", lot),
         ("user", left),
         ("session", session),
