@@ -95,6 +95,9 @@ create index idx_lab_result_components_patient on lab_result_components (patient
 create index idx_lab_result_components_code on lab_result_components (component_code);
 create index idx_lab_result_components_flag on lab_result_components (flag);
 
+alter table lab_order_items add constraint lab_order_items_lab_result_id_fkey
+    foreign key (lab_result_id) references lab_results (id) deferrable initially deferred;
+
 -- Patients read their results when these are final, and no longer when these turned out not to be theirs.
 select hims_identity.readable('lab_results', 'clinical_records', 'assigned', 'lab_orders',
     'own where result_status in (''F'', ''C'')');

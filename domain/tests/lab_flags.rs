@@ -21,7 +21,16 @@ fn component(more: Value) -> Component {
 
 fn range(sex: Sex, from: i32, to: Option<i32>, high: i64) -> Range {
     let high = Some(Measured::from(Decimal::from(high)));
-    Range { sex, age_from_days: from, age_to_days: to, low: None, high, critical_low: None, critical_high: None }
+    Range {
+        sex,
+        age_from_days: from,
+        age_to_days: to,
+        low: None,
+        high,
+        critical_low: None,
+        critical_high: None,
+        is_example: false,
+    }
 }
 
 /// The limits critically low, low, high and critically high; an empty text for none.

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 24] = [
+const STREAMS: [(&str, &[&str]); 25] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -48,7 +48,7 @@ const STREAMS: [(&str, &[&str]); 24] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 26] = [
+const REFERENCES: [(&str, &str); 30] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -71,6 +71,8 @@ const REFERENCES: [(&str, &str); 26] = [
     ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
     ("lab_test_id", "lab_test"),
+    ("lab_order_id", "lab_order"),
+    ("lab_result_id", "lab_result"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),

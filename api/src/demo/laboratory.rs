@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::{PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
 
-const LAB_TEST: u16 = 0x60;
-const LAB_ORDER: u16 = 0x61;
-const LAB_ORDER_ITEM: u16 = 0x62;
-const SPECIMEN: u16 = 0x63;
+pub(super) const LAB_TEST: u16 = 0x60;
+pub(super) const LAB_ORDER: u16 = 0x61;
+pub(super) const LAB_ORDER_ITEM: u16 = 0x62;
+pub(super) const SPECIMEN: u16 = 0x63;
 
 /// The tests: LOINC code, name, kind of specimen, container.
 const TESTS: [(&str, &str, &str, &str); 3] = [

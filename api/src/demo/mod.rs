@@ -3,6 +3,7 @@
 mod charts;
 mod insurance;
 mod laboratory;
+mod results;
 mod scheduling;
 mod visits;
 
@@ -112,6 +113,7 @@ impl Hospital {
         self.charts().await?;
         self.visits().await?;
         self.laboratory().await?;
+        self.results().await?;
         self.schedules().await?;
         self.appointments().await
     }

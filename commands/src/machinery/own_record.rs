@@ -79,6 +79,7 @@ mod tests {
     use hims_domain::appointment_note::AppointmentNote;
     use hims_domain::consultation::Consultation;
     use hims_domain::lab_order::LabOrder;
+    use hims_domain::lab_result::LabResult;
     use hims_domain::lab_test::LabTest;
     use hims_domain::medical_history::MedicalHistory;
     use hims_domain::medication::Medication;
@@ -110,6 +111,7 @@ mod tests {
     const DIAGNOSIS: u128 = 0x71;
     const LAB_ITEM: u128 = 0x91;
     const SPECIMEN: u128 = 0xa1;
+    const LAB_RESULT: u128 = 0xb1;
 
     fn id(number: u128) -> Value {
         json!(uuid::Uuid::from_u128(number))
@@ -147,6 +149,11 @@ mod tests {
         );
         world.has::<LabTest>(LAB_TEST, [sample::<LabTest>("defined")]).await;
         world.has::<LabOrder>(LAB_ORDER, [placed, collected]).await;
+        let resulted = [
+            sample_with::<LabResult>("recorded", of_patient.clone()),
+            sample_with::<LabResult>("critical_raised", json!({})),
+        ];
+        world.has::<LabResult>(uuid::Uuid::from_u128(LAB_RESULT), resulted).await;
         let noted = [sample_with::<AppointmentNote>("added", of_patient.clone())];
         world.has::<AppointmentNote>(uuid::Uuid::from_u128(NOTE), noted).await;
         let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
@@ -166,6 +173,11 @@ mod tests {
         let prescription = |more: Value| with(json!({"prescription_id": PRESCRIPTION}), more);
         let laboratory = |more: Value| with(json!({"lab_order_id": LAB_ORDER}), more);
         let specimen = |more: Value| with(laboratory(json!({"specimen_id": id(SPECIMEN)})), more);
+        let result = |more: Value| with(json!({"lab_result_id": id(LAB_RESULT)}), more);
+        let values = json!([{"code": "2823-3", "value": "6.9"}, {"code": "2160-0", "value": "1"},
+                            {"code": "20570-8", "text": "clear"}]);
+        let resulted = json!({"item_id": id(LAB_ITEM), "status": "F", "components": values});
+        let corrected = json!({"components": values, "reason": "mistaken"});
         let of_lab_item = json!({"item_id": id(LAB_ITEM), "reason": "mistaken"});
         let taken = json!({"specimen_type": "SER", "item_ids": [id(LAB_ITEM)]});
         let added = json!({"lab_test_id": LAB_TEST, "reason": "add_on", "confirm_not_duplicate": true});
@@ -175,6 +187,7 @@ mod tests {
         let continued = json!([{"entry_id": id(ENTRY), "action": "continue"}]);
         let diagnosis = json!({"code": "J20.9", "description": "Acute bronchitis", "diagnosis_type": "working"});
         BTreeMap::from([
+            ("acknowledge-critical-result", result(json!({"read_back": true}))),
             ("add-appointment-note", json!({"appointment_id": APPOINTMENT, "note_type": "general", "body": "Called"})),
             ("add-consultation-step", consultation(json!({"step_type": "vitals"}))),
             ("add-lab-order-item", laboratory(added)),
@@ -193,7 +206,9 @@ mod tests {
             ("complete-consultation", consultation(nothing())),
             ("complete-consultation-step", step(nothing())),
             ("complete-treatment", treatment(nothing())),
+            ("correct-lab-result", result(corrected)),
             ("dispense-prescription", prescription(nothing())),
+            ("finalise-lab-result", result(json!({"components": values}))),
             ("hold-patient-medication", entry(reason())),
             ("hold-treatment", treatment(nothing())),
             ("mark-medical-history-entered-in-error", history(reason())),
@@ -210,6 +225,7 @@ mod tests {
             ("record-diagnosis", consultation(diagnosis)),
             ("record-external-dispensing", prescription(nothing())),
             ("record-findings", consultation(json!({"plan": "rest"}))),
+            ("record-lab-result", laboratory(resulted)),
             (
                 "record-medical-history",
                 patient(json!({"history_type": "condition", "description": "Asthma", "source": "patient"})),
@@ -223,6 +239,7 @@ mod tests {
             ("retire-allergy", patient(json!({"allergy_id": id(ALLERGY), "reason": "tested"}))),
             ("retract-symptom", consultation(json!({"symptom_id": id(SYMPTOM), "reason": "mistaken"}))),
             ("reverse-dispensing", prescription(reason())),
+            ("review-lab-result", result(nothing())),
             ("revoke-patient-death", patient(reason())),
             ("send-prescription-to-pharmacy", prescription(nothing())),
             ("sign-consultation", consultation(nothing())),
@@ -234,18 +251,21 @@ mod tests {
             ("stop-treatment", treatment(reason())),
             ("undo-consultation-start", consultation(reason())),
             ("undo-prescription-ready", prescription(reason())),
+            ("withdraw-lab-result", result(json!({"reason_code": "wrong_patient"}))),
             ("write-prescription", patient(json!({"items": [order], "confirm_unit": true}))),
         ])
     }
 
     /// The commands among them that are refused in this hospital whoever gives them, and how.
-    const REFUSED: [(&str, &str); 9] = [
+    const REFUSED: [(&str, &str); 11] = [
         ("amend-consultation", "not-completed"),
         ("complete-consultation", "open-steps"),
+        ("correct-lab-result", "wrong-status"),
         ("dispense-prescription", "insufficient-stock"),
         ("hold-treatment", "wrong-status"),
         ("resume-treatment", "wrong-status"),
         ("reverse-dispensing", "nothing-dispensed"),
+        ("review-lab-result", "not-final"),
         ("sign-consultation", "other-provider"),
         ("stop-treatment", "wrong-status"),
         ("undo-consultation-start", "took-place"),

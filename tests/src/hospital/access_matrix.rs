@@ -69,7 +69,7 @@ fn agreed() -> BTreeMap<(String, String), Vec<String>> {
 async fn fill(hospital: &Hospital) {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
     let nurse = hospital.login("nurse").await;
-    let coder = coder(hospital).await;
+    let (coder, lab) = (coder(hospital).await, hospital.login("lab").await);
     for number in PATIENTS {
         let patient_id = patient(number);
         let identifier = json!({"patient_id": patient_id, "system": "urn:oid:1.2.36.146.595.217.0.1",
@@ -90,6 +90,7 @@ async fn fill(hospital: &Hospital) {
             doctor.did("amend-consultation", amended).await;
         }
         let order_id = super::laboratory::tested(&doctor, &nurse, &patient_id).await;
+        super::lab_results::released(&lab, &doctor, (&order_id, number)).await;
         if !TESTED.contains(&number) {
             doctor.did("cancel-lab-order", json!({"lab_order_id": order_id, "reason": reason})).await;
         }
@@ -212,6 +213,8 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "assigned" => about(&ASSIGNED),
         "prescribed" => about(&PRESCRIBED),
         "tested" => about(&TESTED),
+        // What was recorded about a patient of potassium is preliminary, and of hemoglobin final.
+        "released" => about(&[1]) && text(row, "result_status") != "P" && text(row, "component_code") != "2823-3",
         "own" => about(&[1]),
         "valid" => about(&[1]) && text(row, "status") != "entered_in_error",
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,

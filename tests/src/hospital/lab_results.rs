@@ -81,6 +81,35 @@ pub(super) async fn everything(hospital: &Hospital, patient_id: &str) {
     lab.did("withdraw-lab-result", of_result(wrong)).await;
 }
 
+/// A result of a patient that was withdrawn.
+pub(super) async fn withdrawn(hospital: &Hospital, patient_id: &str) -> String {
+    let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
+    let (order_id, items) = ordered(&doctor, patient_id, &[defined(&lab, "98001-1").await]).await;
+    let result_id = lab.did("record-lab-result", result(&order_id, &items[0], "F", "4.1")).await;
+    let wrong = json!({"lab_result_id": result_id, "reason_code": "wrong_patient"});
+    lab.did("withdraw-lab-result", wrong).await;
+    result_id
+}
+
+/// Records a preliminary potassium for the first item of an order of a patient of the demo, and a final hemoglobin in an
+/// order of its own.
+pub(super) async fn released(lab: &Client, doctor: &Client, (order_id, number): (&str, u16)) {
+    let items = doctor.items(&format!("lab-order-items?lab_order_id={order_id}")).await;
+    let single = |order_id: &str, item: &Value, status: &str, code: &str, value: &str| {
+        json!({"lab_order_id": order_id, "item_id": item, "status": status,
+               "components": [{"code": code, "value": value}]})
+    };
+    lab.did("record-lab-result", single(order_id, &items[0]["id"], "P", POTASSIUM, "3.9")).await;
+    let (other, items) = ordered(doctor, &patient(number), &[demo::lab_test(2)]).await;
+    let done = single(&other, &json!(items[0]), "F", "718-7", "14");
+    let done = lab.did("record-lab-result", done).await;
+    if number == 5 {
+        // Nobody has tested this patient in the end.
+        lab.did("withdraw-lab-result", json!({"lab_result_id": done, "reason_code": "wrong_patient"})).await;
+        doctor.did("cancel-lab-order", json!({"lab_order_id": other, "reason": "of another patient"})).await;
+    }
+}
+
 #[tokio::test]
 async fn a_critical_value_is_told_until_somebody_acknowledges_it_and_then_reviewed() {
     let hospital = Hospital::start().await;

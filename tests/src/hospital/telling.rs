@@ -79,6 +79,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("vital_signs", measured),
         ("prescription", prescribed),
         ("lab_order", demo::lab_order(5)),
+        ("lab_result", super::lab_results::withdrawn(hospital, &patient(8)).await),
         ("medication_lot", lot),
         ("user", left),
         ("session", session),

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use hims_domain::lab_order::{LabOrder, SpecimenStatus};
 use hims_domain::lab_result::{ComponentResult, Event, LabResult, ResultStatus, Revision, WithdrawalCode};
 use hims_domain::lab_test::LabTest;
-use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::{LongText, Reason, Text};
 use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, Personal, described};
@@ -22,7 +21,7 @@ use super::patient::{check_not_erased, reads_person, survivor};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Claims, Command, Context, Decision, Found, Held, Kind, Permission, Reads, Refused, Registry, Target, refuse, scopes,
+    Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse, scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {

@@ -38,7 +38,7 @@ table! {
         /// The number, in `unit`.
         value_numeric: Option<Decimal>,
         /// What is known of a number that was not measured exactly.
-        value_comparator: Option<String> of Comparator::CODES,
+        value_comparator: Option<String> [] of Comparator::CODES,
         /// The text; `[erased]` once the patient is erased.
         value_text: Option<String> [personal],
         /// The code of a coded value.

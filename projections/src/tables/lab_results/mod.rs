@@ -82,7 +82,7 @@ table! {
         /// What was wrong with the values before.
         correction_reason: Option<String> [personal],
         /// Why the result was withdrawn, as a code.
-        withdrawal_code: Option<String> of WithdrawalCode::CODES,
+        withdrawal_code: Option<String> [] of WithdrawalCode::CODES,
         /// Why the result was withdrawn, in words.
         withdrawal_reason: Option<String> [personal],
     }

@@ -4,6 +4,7 @@ use hims_domain::lab_result::{Comparator, Flag};
 use hims_testing::fields;
 use rust_decimal::Decimal;
 
+use super::super::values::key_at;
 use super::*;
 use crate::machinery::scopes::LAB_LATEST;
 use crate::testing::samples::{OTHER_PATIENT, ann, registered_as};
@@ -103,12 +104,12 @@ fn components_stand_in_the_order_of_the_test() {
 
 /// The key of potassium in the span of time of the tests.
 fn key(patient_id: PatientId) -> String {
-    values::key_at(crate::testing::now(), patient_id, POTASSIUM)
+    key_at(crate::testing::now(), patient_id, POTASSIUM)
 }
 
 #[test]
 fn a_final_exact_number_is_found_by_patient_and_component() {
-    let keys = |code| values::key_at(crate::testing::at("2026-11-23T09:00:00Z"), PATIENT, code);
+    let keys = |code| key_at(crate::testing::at("2026-11-23T09:00:00Z"), PATIENT, code);
     let below = json!([value(POTASSIUM, "4"), {"code": CREATININE, "value": "0.1", "comparator": "<"},
                        {"code": SERUM, "text": "clear"}]);
     let then = given_result([], [placed(), collected()]).when(record(json!({"components": below})));
