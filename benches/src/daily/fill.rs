@@ -26,6 +26,7 @@ enum Kind {
     Appointment = 7,
     Prescription = 10,
     Medication = 11,
+    LabOrder = 97,
 }
 
 /// How many departments, providers and medications there are, however many patients.
@@ -84,6 +85,10 @@ impl Subject {
 
     pub(super) fn medication(self) -> Uuid {
         key(Kind::Medication, self.nth % MEDICATIONS)
+    }
+
+    pub(super) fn lab_order(self) -> Uuid {
+        key(Kind::LabOrder, self.nth % self.patients)
     }
 
     pub(super) fn family_name(self) -> String {
