@@ -75,6 +75,10 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("medical history", format!("medical_history?patient_id={patient}")),
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
         doctor.list("laboratory orders", format!("lab_orders?patient_id={patient}&sort=-created_at")),
+        doctor.list("laboratory results", format!("lab_results?patient_id={patient}&sort=-performed_at")),
+        doctor.list("results of a test", format!("lab_results?patient_id={patient}&test_code=7-1&sort=-performed_at")),
+        doctor.list("values of a component", format!("lab_result_components?patient_id={patient}&component_code=7-1")),
+        doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
@@ -105,6 +109,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         laboratory.list("items", format!("lab_order_items?lab_order_id={}&sort=line_number", about.lab_order())),
         laboratory.list("specimens", format!("specimens?lab_order_id={}&sort=collected_at", about.lab_order())),
         laboratory.list("patient", format!("patients?id={patient}")),
+        laboratory.list("results of an order", format!("lab_results?lab_order_id={}", about.lab_order())),
         laboratory.list("tests by text", "lab_tests?q=a1"),
         // An auditor: who did what to whom.
         auditor.list("newest first", "audit_logs?sort=-timestamp"),
@@ -124,6 +129,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),
         own.list("laboratory orders", "lab_orders?sort=-created_at"),
+        own.list("laboratory results", "lab_results?sort=-performed_at"),
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
         own.list("emergency contacts", "emergency_contacts"),
