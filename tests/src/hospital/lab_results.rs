@@ -51,7 +51,7 @@ pub(super) fn result(order_id: &str, item_id: &str, status: &str, potassium: &st
 async fn told(client: &Client, result_id: &str) -> Value {
     let mut row = Value::Null;
     until(async || {
-        row = client.row("lab_results", result_id).await;
+        row = client.row("lab-results", result_id).await;
         !row["critical_level"].is_null()
     })
     .await;
@@ -137,15 +137,15 @@ async fn a_critical_value_is_told_until_somebody_acknowledges_it_and_then_review
     lab.did("finalise-lab-result", of_result(json!({}))).await;
     doctor.command("review-lab-result", of_result(json!({}))).await.problem(409, "critical-unacknowledged");
     nurse.did("acknowledge-critical-result", of_result(json!({"read_back": true}))).await;
-    let row = doctor.row("lab_results", &result_id).await;
+    let row = doctor.row("lab-results", &result_id).await;
     assert_eq!((&row["status"], &row["critical_acknowledged_by"]), (&json!("completed"), &json!(user(demo::NURSE))));
     doctor.did("review-lab-result", of_result(json!({}))).await;
-    assert_eq!(doctor.row("lab_results", &result_id).await["status"], "reviewed");
+    assert_eq!(doctor.row("lab-results", &result_id).await["status"], "reviewed");
     // The value was wrong: the alarm ends, and the doctor has to look again.
     let corrected = json!({"components": values("4.1", "clear"), "reason": "the tubes were swapped"});
     let corrected = lab.command("correct-lab-result", of_result(corrected)).await;
     assert_eq!(corrected.done()["events"].as_array().map(Vec::len), Some(2));
-    let row = doctor.row("lab_results", &result_id).await;
+    let row = doctor.row("lab-results", &result_id).await;
     assert_eq!((&row["status"], &row["result_status"]), (&json!("completed"), &json!("C")));
     assert_eq!((&row["critical_raised_at"], &row["reviewed_by"]), (&Value::Null, &Value::Null));
     assert_eq!((&row["flag"], &row["correction_reason"]), (&Value::Null, &json!("the tubes were swapped")));
@@ -170,7 +170,7 @@ async fn an_analyser_posts_five_panels_of_an_order_at_once() {
     for answer in join_all(posted).await {
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
-    assert_eq!(doctor.row("lab_orders", &order_id).await["status"], "completed");
+    assert_eq!(doctor.row("lab-orders", &order_id).await["status"], "completed");
     let results = doctor.items(&format!("lab-results?lab_order_id={order_id}")).await;
     assert_eq!(results.len(), 5);
     assert!(results.iter().all(|it| it["status"] == "completed" && it["result_value"].is_null()));
@@ -208,11 +208,11 @@ async fn patients_see_their_results_when_these_are_final_and_no_longer_when_thes
     lab.did("withdraw-lab-result", wrong).await;
     assert_eq!(seen().await, (0, 0));
     // The item waits for another result.
-    let item = doctor.row("lab_order_items", &items[0]).await;
+    let item = doctor.row("lab-order-items", &items[0]).await;
     assert_eq!(item["lab_result_id"], Value::Null);
-    assert_eq!(doctor.row("lab_results", &result_id).await["status"], "pending");
+    assert_eq!(doctor.row("lab-results", &result_id).await["status"], "pending");
     lab.did("record-lab-result", result(&order_id, &items[0], "F", "4.4")).await;
-    assert_eq!(doctor.row("lab_orders", &order_id).await["status"], "completed");
+    assert_eq!(doctor.row("lab-orders", &order_id).await["status"], "completed");
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn a_text_that_is_an_address_is_sealed() {
     let told = json!({"lab_order_id": order_id, "item_id": items[0], "status": "F",
                       "components": [{"code": "56799-0", "text": address}]});
     let result_id = lab.did("record-lab-result", told).await;
-    let row = doctor.row("lab_results", &result_id).await;
+    let row = doctor.row("lab-results", &result_id).await;
     assert_eq!((&row["result_value"], &row["flag"]), (&json!(address), &Value::Null));
     let sql = "select data::text from log.events union all select coalesce(new_values::text, '') from audit_logs";
     let texts: Vec<String> = sqlx::query_scalar(sql).fetch_all(hospital.owner()).await.expect("texts");
