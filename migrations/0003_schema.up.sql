@@ -276,6 +276,8 @@ end $$;
 --                        department looks all of them up at once
 --     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
 --                        sent to the pharmacy
+--     tested             callers with the word lab_orders: the rows about patients who have a laboratory order that was
+--                        not cancelled
 --     treating           patients with the word own_records: the users who treat them
 --     with TABLE         callers who may read the row of that table whose id is in the column after `by`
 -- A class may be followed by `by COLUMN`, if the id of the patient, user, provider or department is in a column other
@@ -315,9 +317,12 @@ begin
                       else exists (select from assigned_patients it where it.patient_id = %1$I.%2$I) end'),
             ('treating', 'own_records', 'id', true,
                 'exists (select from treating_users it where it.user_id = %1$I.%2$I)'),
-            -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription.
+            -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription, and
+            -- a laboratory order.
             ('prescribed', 'prescriptions', 'patient_id', true,
-                '(select true from prescribed_patients it where it.patient_id = %1$I.%2$I limit 1)')
+                '(select true from prescribed_patients it where it.patient_id = %1$I.%2$I limit 1)'),
+            ('tested', 'lab_orders', 'patient_id', true,
+                '(select true from tested_patients it where it.patient_id = %1$I.%2$I limit 1)')
         ) as it (class, word, id, looks_elsewhere, rows) where it.class = part[2] and part[1] is null;
         if part[1] is not null then
             select null as class, obj_description(oid, 'pg_policy') as word, null as id, true as looks_elsewhere,

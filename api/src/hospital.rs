@@ -212,7 +212,8 @@ impl Hospital {
         // Only a server runs processes: a short command would end in the middle of what follows.
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
             let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
-            start_processes(Processes::new(executor, store, runner.position.clone()))
+            let processes = Processes::new(executor, store, runner.position.clone());
+            start_processes(processes, &settings.of_processes())
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));

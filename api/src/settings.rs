@@ -3,7 +3,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hims_commands::PhoneRegion;
+use hims_commands::{CriticalEscalation, PhoneRegion, ProcessSettings};
 use hims_domain::values::Currency;
 use serde::Deserialize;
 
@@ -59,6 +59,8 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// The format of the server's log: `text` or `json`.
     pub log_format: LogFormat,
+    /// After how many minutes the levels of people are told of critical values that nobody acknowledges.
+    pub critical_escalation: CriticalEscalation,
     /// The country (ISO 3166-1 alpha-2) of phone numbers that are written without a country code.
     pub phone_region: PhoneRegion,
     /// The currency in which the hospital charges (ISO 4217).
@@ -99,6 +101,7 @@ impl Default for Settings {
             read_connections: 16,
             workers: None,
             log_format: LogFormat::Text,
+            critical_escalation: CriticalEscalation::default(),
             phone_region: PhoneRegion::default(),
             currency: Currency::default(),
         }
@@ -156,6 +159,11 @@ impl Settings {
     /// How many connections for reading each worker has; at least one.
     pub(crate) fn read_connections_of_a_worker(&self) -> usize {
         self.read_connections.div_ceil(self.worker_count()).max(1)
+    }
+
+    /// What processes are told.
+    pub(crate) fn of_processes(&self) -> ProcessSettings {
+        ProcessSettings { critical_escalation: self.critical_escalation }
     }
 
     /// How long sessions last.

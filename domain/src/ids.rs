@@ -11,6 +11,9 @@ use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
+use crate::lab_order::LabOrder;
+use crate::lab_result::LabResult;
+use crate::lab_test::LabTest;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
@@ -118,6 +121,16 @@ ids! {
     CarePlanId: Treatment, "care plan";
     /// One set of vital signs, taken at one time.
     VitalSignsId: VitalSigns;
+    /// A test of the laboratory.
+    LabTestId: LabTest;
+    /// One order of one or more laboratory tests for a patient.
+    LabOrderId: LabOrder;
+    /// One line of a laboratory order.
+    LabOrderItemId: LabOrder, "item";
+    /// What was taken from a patient in one container.
+    SpecimenId: LabOrder, "specimen";
+    /// The result of one item of a laboratory order.
+    LabResultId: LabResult;
     /// A product of the medication catalogue.
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.

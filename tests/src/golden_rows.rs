@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 25] = [
+const STREAMS: [(&str, &[&str]); 28] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -34,6 +34,9 @@ const STREAMS: [(&str, &[&str]); 25] = [
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
+    ("lab_test", &["defined"]),
+    ("lab_order", &["placed", "item_added", "specimen_collected"]),
+    ("lab_result", &["recorded", "critical_raised", "critical_escalated", "critical_acknowledged"]),
     ("medication", &["added"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
@@ -48,7 +51,7 @@ const STREAMS: [(&str, &[&str]); 25] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 29] = [
+const REFERENCES: [(&str, &str); 35] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -62,6 +65,7 @@ const REFERENCES: [(&str, &str); 29] = [
     ("diagnosed_by", "user"),
     ("signed_by", "user"),
     ("reconciled_by", "user"),
+    ("collected_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),
@@ -69,6 +73,9 @@ const REFERENCES: [(&str, &str); 29] = [
     ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
+    ("lab_test_id", "lab_test"),
+    ("lab_order_id", "lab_order"),
+    ("lab_result_id", "lab_result"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
@@ -78,6 +85,8 @@ const REFERENCES: [(&str, &str); 29] = [
     ("billing_record_id", "billing_record"),
     ("original_claim_id", "insurance_claim"),
     ("insurance_claim_id", "insurance_claim"),
+    ("reviewed_by", "user"),
+    ("acknowledged_by", "user"),
 ];
 
 /// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono_tz::Tz;
@@ -22,6 +22,11 @@ pub(super) enum Format {
         #[arg(long)]
         server: Option<String>,
     },
+    /// Import a catalogue of laboratory tests
+    LabTests {
+        /// The file with the tests (JSON, plain or .gz), such as catalogue/lab-tests.json
+        file: PathBuf,
+    },
 }
 
 pub(super) async fn import_fhir(
@@ -43,5 +48,22 @@ pub(super) async fn import_fhir(
         return Ok(ExitCode::SUCCESS);
     }
     complain("not every file could be read; the summary names each file that could not, and why");
+    Ok(ExitCode::FAILURE)
+}
+
+pub(super) async fn import_lab_tests(settings: &Settings, file: &Path) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
+    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let imported = import::import_lab_tests(&hospital.executor, file, &bar).await;
+    if imported.is_ok() {
+        hospital.settle().await;
+    }
+    hospital.close().await;
+    let result = imported?;
+    say(&result)?;
+    if result.problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    complain("not every test could be read; see above");
     Ok(ExitCode::FAILURE)
 }

@@ -21,7 +21,7 @@ use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::doctor::examine;
-use self::import::{Format, import_fhir};
+use self::import::{Format, import_fhir, import_lab_tests};
 use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
@@ -176,6 +176,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Import { format: Format::Fhir { paths, time_zone, server } } => {
             import_fhir(&settings, &paths, &crate::import::Settings { time_zone, server }).await
         }
+        Command::Import { format: Format::LabTests { file } } => import_lab_tests(&settings, &file).await,
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,

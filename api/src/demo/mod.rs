@@ -4,6 +4,8 @@ mod billing;
 mod charts;
 mod claims;
 mod insurance;
+mod laboratory;
+mod results;
 mod scheduling;
 mod visits;
 
@@ -114,6 +116,8 @@ impl Hospital {
         self.visits().await?;
         self.billing().await?;
         self.claims().await?;
+        self.laboratory().await?;
+        self.results().await?;
         self.schedules().await?;
         self.appointments().await
     }

@@ -28,6 +28,7 @@ enum Kind {
     Medication = 11,
     BillingRecord = 20,
     InsuranceClaim = 23,
+    LabOrder = 97,
 }
 
 /// How many departments, providers and medications there are, however many patients.
@@ -94,6 +95,10 @@ impl Subject {
 
     pub(super) fn medication(self) -> Uuid {
         key(Kind::Medication, self.nth % MEDICATIONS)
+    }
+
+    pub(super) fn lab_order(self) -> Uuid {
+        key(Kind::LabOrder, self.nth % self.patients)
     }
 
     pub(super) fn family_name(self) -> String {

@@ -1,5 +1,6 @@
 -- Fills the read tables of an empty hospital as years of work would, in the proportions of the document's volumes:
--- `{patients}` patients, five appointments and three prescriptions of each, twenty rows of the audit log.
+-- `{patients}` patients, five appointments, three prescriptions and one laboratory order of each, with its results,
+-- twenty rows of the audit log.
 -- Rows are written straight into the tables, by a superuser: no events, and no trigger that would check what is known.
 set local session_replication_role = replica;
 set local search_path = hims, public;
@@ -149,6 +150,52 @@ insert into prescription_items (id, prescription_id, patient_id, line_number, me
 select pg_temp.key(12, n), pg_temp.key(10, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1,
        pg_temp.key(11, n % 2000), false, 20, 'tablet', true, 'active', 1, now(), now()
   from generate_series(0::bigint, 6 * {patients} - 1) n;
+
+insert into lab_tests (id, code, name, turnaround_minutes, components, is_active, version, created_at, updated_at)
+select pg_temp.key(96, n), n || '-1', initcap(substr(md5('test' || n), 1, 9)), '{}', '[]', true, 1, now(), now()
+  from generate_series(0::bigint, 199) n;
+
+insert into lab_orders (id, patient_id, provider_id, order_number, status, priority, is_fasting, is_unsolicited, version,
+                        created_at, updated_at)
+select pg_temp.key(97, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
+       'LO-' || lpad(n::text, 10, '0'),
+       case when n < {patients} - 900 then case n % 20 when 0 then 'cancelled' else 'completed' end
+            else (array['ordered', 'collected', 'in_progress'])[n % 3 + 1] end,
+       'normal', false, false, 1, now() - ({patients} - n) * interval '2 minutes', now()
+  from generate_series(0::bigint, {patients} - 1) n;
+
+insert into lab_order_items (id, lab_order_id, patient_id, line_number, lab_test_id, diagnosis_ids, status, version,
+                             created_at, updated_at)
+select pg_temp.key(98, n), pg_temp.key(97, n / 2), o.patient_id, n % 2 + 1, pg_temp.key(96, n % 200), '[]',
+       case o.status when 'completed' then 'resulted' else o.status end, 1, o.created_at, o.created_at
+  from generate_series(0::bigint, 2 * {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n / 2);
+
+insert into specimens (id, lab_order_id, patient_id, specimen_number, item_ids, specimen_type, status, collected_at,
+                       version, created_at, updated_at)
+select pg_temp.key(99, n), o.id, o.patient_id, 'SP-' || lpad(n::text, 10, '0'), '[]', 'SER',
+       case o.status when 'collected' then 'collected' else 'received' end, o.created_at, 1, o.created_at, o.created_at
+  from generate_series(0::bigint, {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n)
+ where o.status <> 'ordered';
+
+insert into lab_results (id, lab_order_id, lab_order_item_id, patient_id, test_code, test_name, status, result_status,
+                         revision, result_value, result_unit, flag, is_abnormal, delta_flag, performed_at,
+                         critical_raised_at, version, created_at, updated_at)
+select i.id, i.lab_order_id, i.id, i.patient_id, t.code, t.name, it.status, 'F', 1, '4.1', 'mmol/L',
+       case it.status when 'critical' then 'critical_high' else 'normal' end, it.status = 'critical', false,
+       i.created_at, case it.status when 'critical' then i.created_at end, 1, i.created_at, i.created_at
+  from lab_order_items i
+  join lab_tests t on t.id = i.lab_test_id,
+       lateral (select case when i.created_at > now() - interval '2 days' and i.line_number = 2 then 'critical'
+                            when i.created_at > now() - interval '9 days' then 'completed' else 'reviewed' end
+                       as status) it
+ where i.status = 'resulted';
+
+insert into lab_result_components (id, lab_result_id, patient_id, revision, is_current, sequence, component_code,
+                                   code_system, component_name, value_numeric, unit, flag, version, created_at,
+                                   updated_at)
+select r.id, r.id, r.patient_id, 1, true, 1, r.test_code, 'http://loinc.org', r.test_name, 4.1, 'mmol/L', r.flag, 1,
+       r.created_at, r.created_at
+  from lab_results r;
 
 insert into medication_lists (id, patient_id, version, created_at, updated_at)
 select pg_temp.key(18, n), pg_temp.key(5, n), 1, now(), now() from generate_series(0::bigint, {patients} - 1) n;

@@ -35,6 +35,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     let reception = Reader::of("receptionist", &staff);
     let (doctor, nurse) = (Reader::of("doctor", &staff), Reader::of("nurse", &staff));
     let pharmacist = Reader::of("pharmacist", &staff);
+    let laboratory = Reader::of("lab_technician", &staff);
     let own = Reader::of("patient", &Identity { patient_id: Some(patient), ..Identity::default() });
     // A hospital defines the role of its auditors itself.
     let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
@@ -83,6 +84,11 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("allergies", format!("patient_allergies?patient_id={patient}&is_active=true")),
         doctor.list("medical history", format!("medical_history?patient_id={patient}")),
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
+        doctor.list("laboratory orders", format!("lab_orders?patient_id={patient}&sort=-created_at")),
+        doctor.list("laboratory results", format!("lab_results?patient_id={patient}&sort=-performed_at")),
+        doctor.list("results of a test", format!("lab_results?patient_id={patient}&test_code=7-1&sort=-performed_at")),
+        doctor.list("values of a component", format!("lab_result_components?patient_id={patient}&component_code=7-1")),
+        doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
@@ -105,6 +111,16 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
             "lots by expiry",
             format!("medication_inventory?medication_id={}&sort=expiry_date", about.medication()),
         ),
+        // The laboratory: what is to be collected, what arrives, what is to be done, and for whom.
+        laboratory.list("what is ordered", "lab_orders?status=ordered&sort=created_at"),
+        laboratory.list("what is under way", "lab_orders?status=in_progress&sort=created_at"),
+        laboratory.list("specimens on the way", "specimens?status=collected&sort=collected_at"),
+        laboratory.list("items to collect", "lab_order_items?status=ordered&sort=created_at"),
+        laboratory.list("items", format!("lab_order_items?lab_order_id={}&sort=line_number", about.lab_order())),
+        laboratory.list("specimens", format!("specimens?lab_order_id={}&sort=collected_at", about.lab_order())),
+        laboratory.list("patient", format!("patients?id={patient}")),
+        laboratory.list("results of an order", format!("lab_results?lab_order_id={}", about.lab_order())),
+        laboratory.list("tests by text", "lab_tests?q=a1"),
         // An auditor: who did what to whom.
         auditor.list("newest first", "audit_logs?sort=-timestamp"),
         auditor.list("end of the log", "audit_logs?sort=-position"),
@@ -122,6 +138,8 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("consultations", "consultations?sort=-started_at"),
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),
+        own.list("laboratory orders", "lab_orders?sort=-created_at"),
+        own.list("laboratory results", "lab_results?sort=-performed_at"),
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
         own.list("bills", "billing_records?sort=-created_at"),

@@ -48,6 +48,7 @@ impl Permission {
                 | Create::MedicationDispensing
                 | Create::PatientNotes
                 | Create::Prescriptions
+                | Create::Specimens
                 | Create::Symptoms
                 | Create::Treatments
                 | Create::VitalSigns => true,
@@ -57,6 +58,7 @@ impl Permission {
                 | Create::Departments
                 | Create::InsurancePolicies
                 | Create::Inventory
+                | Create::LabTests
                 | Create::Medications
                 | Create::Patients
                 | Create::Payers
@@ -70,7 +72,9 @@ impl Permission {
                 Update::Allergies
                 | Update::ConsultationStatus
                 | Update::ConsultationSteps
+                | Update::CriticalResults
                 | Update::LabOrderStatus
+                | Update::LabReviews
                 | Update::MedicalHistory
                 | Update::MedicationList
                 | Update::PatientStatus
@@ -86,6 +90,7 @@ impl Permission {
                 | Update::Departments
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
+                | Update::LabTests
                 | Update::Medications
                 | Update::OwnProfile
                 | Update::PatientDemographics

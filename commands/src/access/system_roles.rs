@@ -63,6 +63,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Allergies,
             Create::Symptoms,
             Create::MedicalHistory,
+            Create::Specimens,
         ],
         read: &[Read::AssignedPatients, Read::Staff],
         update: &[
@@ -73,6 +74,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::MedicationList,
             Update::AppointmentStatus,
             Update::ConsultationSteps,
+            Update::CriticalResults,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -92,12 +94,16 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Diagnoses,
             Create::Treatments,
             Create::MedicalHistory,
+            Create::Specimens,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[
             Update::ConsultationStatus,
             Update::ConsultationSteps,
             Update::TreatmentPlans,
+            Update::LabOrderStatus,
+            Update::LabReviews,
+            Update::CriticalResults,
             Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
@@ -128,9 +134,9 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "lab_technician",
         display_name: "Lab Technician",
         description: "Laboratory operations",
-        create: &[Create::LabResults],
+        create: &[Create::LabResults, Create::Specimens, Create::LabTests],
         read: &[Read::LabOrders, Read::Staff],
-        update: &[Update::LabOrderStatus, Update::ResultStatus, Update::OwnProfile],
+        update: &[Update::LabOrderStatus, Update::ResultStatus, Update::LabTests, Update::OwnProfile],
         ..NOTHING
     },
     SystemRole {
@@ -149,6 +155,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::InsurancePolicies,
             Create::Billing,
             Create::Payments,
+            Create::LabTests,
         ],
         read: &[Read::AllData],
         update: &[
@@ -165,6 +172,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Billing,
             Update::BillingAdjustments,
             Update::PriceList,
+            Update::LabTests,
             Update::PatientMerges,
             Update::OwnProfile,
         ],

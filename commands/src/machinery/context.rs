@@ -96,6 +96,8 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
 /// The streams and key owners that were looked up for a decision.
 #[derive(Default)]
 pub struct Found {
+    /// When the look-up began, at most a moment before [`Context::now`].
+    pub(crate) asked_at: DateTime<Utc>,
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
     pub(crate) booked: HashMap<Span, Vec<Booked>>,
@@ -121,6 +123,11 @@ impl Found {
     /// The state of a stream, if the stream exists and was looked up.
     pub fn get<A: Aggregate>(&self, id: impl Into<Uuid>) -> Option<&A> {
         self.streams.get(&id.into())?.state.as_ref()?.downcast_ref()
+    }
+
+    /// About when the command happens, for a look-up that depends on it. The decision itself has [`Context::now`].
+    pub fn asked_at(&self) -> DateTime<Utc> {
+        self.asked_at
     }
 
     /// The streams that own a key which was looked up, with their states.

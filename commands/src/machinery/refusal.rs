@@ -23,6 +23,7 @@ pub enum Kind {
 /// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
 const QUESTIONS: [&str; 9] = [
     "already-open",
+    "delta-exceeded",
     "extreme-value",
     "needs-override",
     "not-today",

@@ -10,6 +10,8 @@ pub const USER_PATIENT: &str = "user.patient";
 pub const USER_SESSIONS: &str = "user.sessions";
 /// Shared: the users who have a role, by role id. Tells whether another administrator is left.
 pub const USERS_WITH_ROLE: &str = "user.role";
+/// Shared: the users who work in a department, by department id.
+pub const USERS_OF_DEPARTMENT: &str = "user.department";
 /// Unique: the hash of a session's token.
 pub const SESSION_TOKEN: &str = "session.token";
 /// Unique: the id of a provider's leave, across all providers. Never given back, even when the leave is cancelled.
@@ -48,6 +50,20 @@ pub const DIAGNOSIS: &str = "consultation.diagnosis";
 pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
 /// Unique: the id of an entry of a medication list, across all patients. Never given back.
 pub const MEDICATION_ENTRY: &str = "medication_list.entry";
+/// Shared: the final results with an exact number of a component, by patient, LOINC code and span of time.
+pub const LAB_LATEST: &str = "lab.latest";
+/// Unique: the LOINC code of a laboratory test.
+pub const LAB_TEST_CODE: &str = "lab_test.code";
+/// Unique: the number of a laboratory order, issued by the server.
+pub const LAB_ORDER_NUMBER: &str = "lab_order.number";
+/// Unique: the id of an item, across all laboratory orders. Never given back. Tells the order of an item.
+pub const LAB_ORDER_ITEM: &str = "lab_order.item";
+/// Unique: the id of a specimen, across all laboratory orders. Never given back. Tells the order of a specimen.
+pub const SPECIMEN: &str = "lab_order.specimen";
+/// Unique: the number of a specimen, issued by the server.
+pub const SPECIMEN_NUMBER: &str = "lab_order.specimen_number";
+/// Shared: the orders in which a laboratory test is still to be done for a patient, by patient id and test id.
+pub const LAB_PENDING: &str = "lab.pending";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.
@@ -83,7 +99,8 @@ pub const CLAIMS_OF_RECORD: &str = "claim.record";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {
-    [PATIENT_MRN, PRESCRIPTION_NUMBER, CLAIM_NUMBER, INVOICE_NUMBER, RECEIPT_NUMBER].contains(&scope)
+    [PATIENT_MRN, PRESCRIPTION_NUMBER, CLAIM_NUMBER, INVOICE_NUMBER, RECEIPT_NUMBER, LAB_ORDER_NUMBER, SPECIMEN_NUMBER]
+        .contains(&scope)
 }
 
 /// Joins several parts to one key. The separator is a control character, which no text of the domain contains, so two

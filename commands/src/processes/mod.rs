@@ -1,16 +1,24 @@
 //! The processes of a hospital, one file each.
 
 use crate::Processes;
+pub use critical_results::CriticalEscalation;
 
-/// Lists the processes, each with its file.
+/// What the processes of a hospital can be told by its settings.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessSettings {
+    /// When people are told of critical values.
+    pub critical_escalation: CriticalEscalation,
+}
+
+/// Lists the processes, each with its file, and with the setting that it is made of, if there is one.
 macro_rules! processes {
-    ($($file:ident::$process:ident),* $(,)?) => {
+    ($($file:ident::$process:ident $(($setting:ident))?),* $(,)?) => {
         $(mod $file;)*
 
         /// Starts every process of a hospital.
         #[must_use]
-        pub fn start_processes(processes: Processes) -> Processes {
-            processes$(.start($file::$process))*
+        pub fn start_processes(processes: Processes, settings: &ProcessSettings) -> Processes {
+            processes$(.start($file::$process $((settings.$setting))?))*
         }
 
         /// The name of each process, with the types of the events to which it reacts.
@@ -26,6 +34,7 @@ processes! {
     after_death::AfterDeath,
     charges::Charges,
     secondary_claims::SecondaryClaims,
+    critical_results::CriticalResults(critical_escalation),
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl<A: Aggregate> Given<A> {
         }
         let state = fold::<A>(&self.events);
         let id = command.target().id().unwrap_or(ISSUED);
-        let found = looked_up(&command, state.as_ref(), self.found, &self.bookings);
+        let found = looked_up(&command, state.as_ref(), (self.found, self.now), &self.bookings);
         let ctx = Context {
             now: self.now,
             caller: &self.caller,
@@ -151,8 +151,13 @@ impl<A: Aggregate> Given<A> {
 }
 
 /// What the command asks for. A decision does not find a stream that `reads` does not name.
-fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found, bookings: &[Booked]) -> Found {
-    let mut found = Found::default();
+fn looked_up<C: Command>(
+    command: &C,
+    state: Option<&C::Aggregate>,
+    (mut all, asked_at): (Found, DateTime<Utc>),
+    bookings: &[Booked],
+) -> Found {
+    let mut found = Found { asked_at, ..Found::default() };
     loop {
         let Reads { mut streams, mut owners, candidates, booked } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len() + found.booked.len();

@@ -9,8 +9,8 @@ use hims_domain::room::{self, Room};
 use hims_domain::user::{self, User};
 use hims_domain::values::Text;
 use hims_domain::{
-    AppointmentId, BillingRecordId, ConsultationId, DepartmentId, InsuranceClaimId, InsurancePolicyId, MedicationId,
-    MedicationLotId, PatientId, PayerId, Personal, PrescriptionId, RoomId, UserId, role,
+    AppointmentId, BillingRecordId, ConsultationId, DepartmentId, InsuranceClaimId, InsurancePolicyId, LabOrderId,
+    LabTestId, MedicationId, MedicationLotId, PatientId, PayerId, Personal, PrescriptionId, RoomId, UserId, role,
 };
 use hims_testing::{fields, only, sample};
 use serde::de::DeserializeOwned;
@@ -43,6 +43,9 @@ pub(crate) const CLAIM: InsuranceClaimId = InsuranceClaimId(Uuid::from_u128(0x61
 
 pub(crate) const BILL: BillingRecordId = BillingRecordId(Uuid::from_u128(0xb0));
 pub(crate) const OTHER_BILL: BillingRecordId = BillingRecordId(Uuid::from_u128(0xba));
+pub(crate) const LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x81));
+pub(crate) const OTHER_LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x82));
+pub(crate) const LAB_ORDER: LabOrderId = LabOrderId(Uuid::from_u128(0x83));
 
 /// Reads a request from JSON.
 #[track_caller]

@@ -61,6 +61,14 @@ issued! {
 }
 
 issued! {
+    /// The number of a laboratory order: `LO-`, ten digits, a check digit.
+    LabOrderNumber, "LO-"
+}
+issued! {
+    /// The number on the label of a specimen: `SP-`, ten digits, a check digit.
+    SpecimenNumber, "SP-"
+}
+issued! {
     /// The number of an invoice: `INV-`, ten digits, a check digit.
     InvoiceNumber, "INV-"
 }

@@ -12,8 +12,9 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, billing, consultations, departments, insurance_claims,
-    insurance_policies, inventory, medical_history, medications, patient_medications, patients, payers, prescriptions,
-    price_list_items, process_failures, provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
+    insurance_policies, inventory, lab_orders, lab_results, lab_tests, medical_history, medications,
+    patient_medications, patients, payers, prescriptions, price_list_items, process_failures, provider_schedules,
+    roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -92,6 +93,11 @@ aggregates! {
     treatment::Treatment => treatments::project { treatments: TreatmentRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
+    lab_test::LabTest => lab_tests::project { lab_tests: LabTestRow (stream), ranges: ReferenceRangeRow },
+    lab_order::LabOrder => lab_orders::project {
+        lab_orders: LabOrderRow (stream), lab_order_items: LabOrderItemRow, specimens: SpecimenRow,
+    },
+    lab_result::LabResult => lab_results::project { results: LabResultRow (stream), components: ComponentRow },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
     medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },

@@ -36,6 +36,15 @@ pub(crate) fn visit(patient: u16) -> String {
     id(7, patient)
 }
 
+/// The demo's laboratory test: 1 is potassium, 2 hemoglobin, 3 a urinalysis.
+pub(crate) fn lab_test(number: u16) -> String {
+    id(0x60, number)
+}
+
+pub(crate) fn lab_order(number: u16) -> String {
+    id(0x61, number)
+}
+
 pub(crate) fn payer(number: u16) -> String {
     id(0x20, number)
 }

@@ -26,8 +26,10 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::insurance::everything(hospital, &patient_id).await;
     super::billing::everything(hospital, &patient_id).await;
     super::insurance_claims::everything(hospital).await;
+    super::laboratory::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;
+    super::lab_results::everything(hospital, &patient_id).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.

@@ -34,6 +34,8 @@ mod insurance;
 mod insurance_claims;
 mod killed_renewal;
 mod kills;
+mod lab_results;
+mod laboratory;
 mod logins;
 mod merging;
 mod nodes;

@@ -13,7 +13,7 @@ use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
-pub(super) const PUBLIC: [(&str, &str); 12] = [
+pub(super) const PUBLIC: [(&str, &str); 14] = [
     ("projection_checkpoint", "every reader is told the position of what they read"),
     ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
     ("user_roles", "what roles may do, but not which user has a role"),
@@ -22,6 +22,8 @@ pub(super) const PUBLIC: [(&str, &str); 12] = [
     ("provider_schedules", "when providers work"),
     ("schedule_exceptions", "when providers work on single days"),
     ("provider_leaves", "when providers are away; the reason is hidden"),
+    ("lab_tests", "the laboratory's catalogue"),
+    ("lab_reference_ranges", "the laboratory's catalogue"),
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
     ("payers", "names, codes and addresses of insurers"),
@@ -32,12 +34,13 @@ pub(super) const PUBLIC: [(&str, &str); 12] = [
 const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
 
 /// The views in which policies look up patients and users, each with the column that holds the key.
-const VIEWS: [(&str, &str); 7] = [
+const VIEWS: [(&str, &str); 8] = [
     ("all_assigned_patients", "patient_id"),
     ("assigned_patients", "patient_id"),
     ("other_records", "patient_id"),
     ("own_patients", "patient_id"),
     ("prescribed_patients", "patient_id"),
+    ("tested_patients", "patient_id"),
     ("treating_users", "user_id"),
     ("visiting_patients", "patient_id"),
 ];
@@ -254,14 +257,16 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
         .await
         .expect("the nurse's department");
     for (reads, department, expected) in [
-        ("", "", [0, 0, 0, 0, 0, 0, 0]),
-        ("all_data", &*department, [0, 0, 0, 0, 0, 0, 0]),
+        ("", "", [0, 0, 0, 0, 0, 0, 0, 0]),
+        ("all_data", &*department, [0, 0, 0, 0, 0, 0, 0, 0]),
         // One patient of the demo has two records.
-        ("assigned_patients", "", [0, 0, 2, 0, 0, 0, 0]),
-        ("assigned_patients", &*department, [5, 5, 2, 0, 0, 0, 4]),
-        ("prescriptions", &*department, [0, 0, 2, 0, 1, 0, 0]),
+        ("assigned_patients", "", [0, 0, 2, 0, 0, 0, 0, 0]),
+        ("assigned_patients", &*department, [5, 5, 2, 0, 0, 0, 0, 4]),
+        ("prescriptions", &*department, [0, 0, 2, 0, 1, 0, 0, 0]),
+        // The demo has orders of five patients, of which one is cancelled.
+        ("lab_orders", "", [0, 0, 2, 0, 0, 4, 0, 0]),
         // The doctor of the appointment tomorrow.
-        ("own_records", "", [0, 0, 0, 1, 0, 1, 0]),
+        ("own_records", "", [0, 0, 0, 1, 0, 0, 1, 0]),
     ] {
         let mut transaction = readers.begin().await.expect("a transaction");
         sqlx::query(

@@ -84,6 +84,8 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("insurance_claim", claim),
         ("vital_signs", measured),
         ("prescription", prescribed),
+        ("lab_order", demo::lab_order(5)),
+        ("lab_result", super::lab_results::withdrawn(hospital, &patient(8)).await),
         ("medication_lot", lot),
         ("user", left),
         ("session", session),
@@ -135,7 +137,8 @@ fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
 }
 
 /// The types of records that every user reads.
-const PUBLIC: [&str; 7] = ["role", "department", "room", "medication", "payer", "price", "provider_schedule"];
+const PUBLIC: [&str; 8] =
+    ["role", "department", "room", "lab_test", "medication", "payer", "price", "provider_schedule"];
 
 /// The commands on existing records of a type that not everybody reads, each with the field that names the record.
 fn commands_on_records() -> Vec<(Entry, &'static str)> {

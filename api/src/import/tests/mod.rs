@@ -19,6 +19,7 @@ mod forms;
 mod history;
 mod identity;
 mod insurance;
+mod lab_tests;
 mod loss;
 mod meaning;
 mod names;

@@ -15,8 +15,7 @@ use crate::machinery::load::load_short;
 use crate::machinery::own_record;
 use crate::machinery::reads::{Loader, Need};
 use crate::{
-    Caller, Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request,
-    Target,
+    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
 };
 
 /// How many streams are read together at most.
@@ -55,7 +54,7 @@ impl Executor {
             None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
             Some(id) => (id, self.load(id, fresh).await?),
         };
-        let found = self.find(command, loaded.state.as_deref(), &request.caller, fresh).await?;
+        let found = self.find((command, request), loaded.state.as_deref(), fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
         let trial = Trial { command, request, course, id, loaded, found, now, entropy };
@@ -91,14 +90,14 @@ impl Executor {
     /// nothing new to look up.
     async fn find<C: Command>(
         &self,
-        command: &C,
+        (command, request): (&C, &Request),
         state: Option<&C::Aggregate>,
-        caller: &Caller,
         fresh: bool,
     ) -> Result<Found, Failure> {
-        let mut found = Found::default();
+        let asked_at = request.occurred_at.unwrap_or_else(|| self.now());
+        let mut found = Found { asked_at, ..Found::default() };
         loop {
-            let reads = own_record::reads::<C>(command.reads(state, &found), caller, &found);
+            let reads = own_record::reads::<C>(command.reads(state, &found), &request.caller, &found);
             let Reads { streams, owners, candidates, booked } = reads;
             let mut is_new = false;
             // The streams to be loaded, and whether the decision relies on their versions.

@@ -315,7 +315,7 @@ impl Executor {
     /// Refuses a command unless the caller's roles allow the command or the command concerns the caller's own record.
     async fn authorise<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
         let caller = &request.caller;
-        let may = caller.may(C::PERMISSION);
+        let may = caller.may(C::PERMISSION) || command.or_permission().is_some_and(|it| caller.may(it));
         let is_own = async || match command.target() {
             Target::Existing(id) | Target::Either(id) => {
                 let loaded = self.load::<C::Aggregate>(id, true).await?;

@@ -63,6 +63,11 @@ pub(crate) fn reads_person(reads: Reads, id: PatientId, found: &Found) -> Reads 
     duplicates.fold(reads.stream::<Patient>(id).stream::<Patient>(survivor), Reads::stream::<Patient>)
 }
 
+/// The record that survives of all records of a person, given one of the records, as far as the records were looked up.
+pub(crate) fn survivor(id: PatientId, found: &Found) -> Option<&Patient> {
+    found.get::<Patient>(survivor_of(id, found))
+}
+
 /// The ids of all records of a person, given one of the records, as far as the records were looked up.
 pub(crate) fn records_of(id: PatientId, found: &Found) -> BTreeSet<PatientId> {
     let survivor = survivor_of(id, found);
