@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 22] = [
+const STREAMS: [(&str, &[&str]); 25] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -35,6 +35,9 @@ const STREAMS: [(&str, &[&str]); 22] = [
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
     ("medication", &["added"]),
+    ("supplier", &["added"]),
+    ("inventory_item", &["added"]),
+    ("inventory_level", &["received"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
     ("payer", &["added"]),
@@ -45,7 +48,7 @@ const STREAMS: [(&str, &[&str]); 22] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 29] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -61,6 +64,11 @@ const REFERENCES: [(&str, &str); 24] = [
     ("reconciled_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
+    ("to_location_id", "room"),
+    ("from_location_id", "room"),
+    ("supplier_id", "supplier"),
+    ("preferred_supplier_id", "supplier"),
+    ("inventory_item_id", "inventory_item"),
     ("patient_id", "patient"),
     ("appointment_id", "appointment"),
     ("series_id", "appointment_series"),

@@ -61,6 +61,8 @@ impl Permission {
                 | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
+                | Create::Suppliers
+                | Create::SupplyUsage
                 | Create::Users => false,
             },
             Self::Update(word) => match word {
@@ -87,6 +89,7 @@ impl Permission {
                 | Update::Payers
                 | Update::ProviderSchedules
                 | Update::Rooms
+                | Update::Suppliers
                 | Update::SystemSettings
                 | Update::UserPermissions
                 | Update::Users => false,

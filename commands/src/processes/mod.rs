@@ -1,5 +1,8 @@
 //! The processes of a hospital, one file each.
 
+#[cfg(test)]
+mod due;
+
 use crate::Processes;
 
 /// Lists the processes, each with its file.
@@ -24,6 +27,8 @@ macro_rules! processes {
 
 processes! {
     after_death::AfterDeath,
+    medication_list::MedicationListEnds,
+    stock::Stock,
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub use country::Country;
 pub use date::PartialDate;
 pub use folded::folded;
 pub use money::{Money, Percent};
-pub use number::{Mrn, PrescriptionNumber, Ssn};
+pub use number::{DeaNumber, Mrn, PrescriptionNumber, Ssn};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Name, Reason, Text, is_blank};
 pub use time_of_day::TimeOfDay;

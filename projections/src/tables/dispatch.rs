@@ -12,8 +12,9 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
-    provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
+    inventory_items, inventory_levels, medical_history, medications, patient_medications, patients, payers,
+    prescriptions, process_failures, provider_schedules, roles, rooms, sessions, suppliers, treatments, users,
+    vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -93,7 +94,12 @@ aggregates! {
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
-    medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
+    supplier::Supplier => suppliers::project { suppliers: SupplierRow (stream) },
+    inventory_item::InventoryItem => inventory_items::project { articles: ArticleRow (stream) },
+    medication_lot::MedicationLot => inventory::project {
+        inventory: InventoryRow (stream), transactions: TransactionRow,
+    },
+    inventory_level::InventoryLevel => inventory_levels::project { levels: LevelRow (stream), transactions },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
     payer::Payer => payers::project { payers: PayerRow (stream) },
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
