@@ -24,7 +24,7 @@ fn limit(part: Part) -> i64 {
 }
 
 impl Tables for DueRecords {
-    /// A name that the time zone database no longer knows is left out, since such a department counts as being in UTC.
+    /// A name that the time zone database no longer knows is left out: no clock on a wall shows its time.
     fn time_zones(&self) -> BoxFuture<'_, Result<Vec<Tz>, StoreError>> {
         async {
             let mut db = lend(&self.0).await.map_err(unavailable)?;

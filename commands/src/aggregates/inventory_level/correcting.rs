@@ -7,7 +7,6 @@ use hims_domain::values::Reason;
 use hims_domain::{InventoryItemId, RoomId, described};
 use rust_decimal::Decimal;
 
-use super::Place;
 use crate::aggregates::medication_lot::{MOST, check_quantity};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
 
@@ -56,17 +55,16 @@ impl Command for AdjustInventory {
     type Aggregate = InventoryLevel;
 
     fn target(&self) -> Target {
-        Target::either(InventoryLevel::stream_of(self.inventory_item_id, self.location_id))
+        Target::either(self.place().stream())
     }
 
     fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        let Self { inventory_item_id, location_id, .. } = *self;
-        Place { inventory_item_id, location_id }.reads(Reads::nothing())
+        self.place().reads(Reads::nothing())
     }
 
     fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let Self { inventory_item_id, location_id, change, reason } = self;
-        let place = Place { inventory_item_id, location_id };
+        let place = self.place();
+        let Self { change, reason, .. } = self;
         place.item(ctx)?;
         if check_quantity(change.abs(), "/change").is_err() {
             let message = "give a difference other than zero, with at most three decimals: negative if there is less \
@@ -85,18 +83,16 @@ impl Command for CountInventory {
     type Aggregate = InventoryLevel;
 
     fn target(&self) -> Target {
-        Target::either(InventoryLevel::stream_of(self.inventory_item_id, self.location_id))
+        Target::either(self.place().stream())
     }
 
     fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        let Self { inventory_item_id, location_id, .. } = *self;
-        Place { inventory_item_id, location_id }.reads(Reads::nothing())
+        self.place().reads(Reads::nothing())
     }
 
     /// A count that finds what is recorded is recorded too: it tells that somebody looked.
     fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let Self { inventory_item_id, location_id, counted } = self;
-        let place = Place { inventory_item_id, location_id };
+        let (place, counted) = (self.place(), self.counted);
         place.item(ctx)?;
         if counted < Decimal::ZERO || counted > MOST || counted.normalize().scale() > 3 {
             let message = "give what was counted: 0 to 999999999.999, with at most three decimals";
@@ -115,17 +111,16 @@ impl Command for WasteInventory {
     type Aggregate = InventoryLevel;
 
     fn target(&self) -> Target {
-        Target::either(InventoryLevel::stream_of(self.inventory_item_id, self.location_id))
+        Target::either(self.place().stream())
     }
 
     fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        let Self { inventory_item_id, location_id, .. } = *self;
-        Place { inventory_item_id, location_id }.reads(Reads::nothing())
+        self.place().reads(Reads::nothing())
     }
 
     fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let Self { inventory_item_id, location_id, quantity, reason_code, reason } = self;
-        let place = Place { inventory_item_id, location_id };
+        let place = self.place();
+        let Self { quantity, reason_code, reason, .. } = self;
         place.item(ctx)?;
         if reason_code == WasteReason::Other && reason.is_none() {
             return Err(Refused::field("reason-missing", "/reason", "say why the article is thrown away"));

@@ -92,5 +92,27 @@ impl Place {
     }
 }
 
+/// Gives commands a function that tells the article and the room which they name.
+macro_rules! of_a_place {
+    ($($command:ty),* $(,)?) => {$(
+        impl $command {
+            /// The article and the room that the request names.
+            fn place(&self) -> Place {
+                Place { inventory_item_id: self.inventory_item_id, location_id: self.location_id }
+            }
+        }
+    )*};
+}
+
+of_a_place!(
+    ReceiveInventory,
+    IssueInventory,
+    ReturnInventory,
+    TransferInventory,
+    AdjustInventory,
+    CountInventory,
+    WasteInventory,
+);
+
 #[cfg(test)]
 mod tests;

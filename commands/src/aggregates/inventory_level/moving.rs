@@ -104,21 +104,6 @@ impl Use {
     }
 }
 
-macro_rules! place {
-    ($command:ty) => {
-        impl $command {
-            /// The article and the room that the request names.
-            fn place(&self) -> Place {
-                Place { inventory_item_id: self.inventory_item_id, location_id: self.location_id }
-            }
-        }
-    };
-}
-place!(ReceiveInventory);
-place!(IssueInventory);
-place!(ReturnInventory);
-place!(TransferInventory);
-
 impl Command for ReceiveInventory {
     const NAME: &'static str = "receive-inventory";
     const PERMISSION: Permission = Permission::Create(Create::SupplyUsage);

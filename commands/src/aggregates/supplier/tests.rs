@@ -10,11 +10,7 @@ fn added() -> Event {
 }
 
 fn details(changes: Value) -> Value {
-    let mut told = fields::<Supplier>("added");
-    for personal in ["contact_name", "email", "phone"] {
-        told[personal] = told[personal]["$personal"].take();
-    }
-    with(told, changes)
+    with(fields::<Supplier>("added"), changes)
 }
 
 fn add(changes: Value) -> AddSupplier {

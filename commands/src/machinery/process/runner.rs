@@ -30,7 +30,7 @@ const TOGETHER: Duration = Duration::from_millis(50);
 /// How long to wait after a failure, or while another node runs the process.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a process with daily work looks for time zones that have no timer yet.
-const PLANNING: Duration = Duration::from_secs(60);
+const PLANNING: Duration = Duration::from_secs(10);
 /// How long a node that stops waits for the database to take a lease back.
 const FAREWELL: Duration = Duration::from_secs(2);
 

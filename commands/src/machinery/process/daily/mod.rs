@@ -88,19 +88,14 @@ fn zone_of(timer: &Timer) -> Option<Tz> {
 }
 
 impl<P: Process> Reacting<P> {
-    /// The time zones in which the process works every day: those of the departments, or UTC if there is none.
-    async fn zones(&self) -> Result<Vec<Tz>, Failure> {
-        let zones = self.tables.time_zones().await?;
-        Ok(if zones.is_empty() { vec![Tz::UTC] } else { zones })
-    }
-
     /// Sets a timer for each time zone that has none yet.
     ///
     /// # Errors
     /// When the tables or the log do not answer.
     pub(super) async fn plan_days(&self, at: NaiveTime) -> Result<(), Failure> {
         let now = self.executor.now();
-        let timers = self.zones().await?.into_iter().map(|zone| after_day::<P>(last_begun(now, zone, at), zone, at));
+        let zones = self.tables.time_zones().await?;
+        let timers = zones.into_iter().map(|zone| after_day::<P>(last_begun(now, zone, at), zone, at));
         Ok(self.store.set_missing_timers(P::NAME, &timers.collect::<Vec<_>>()).await?)
     }
 
@@ -111,7 +106,7 @@ impl<P: Process> Reacting<P> {
     /// When something does not answer; nothing is lost then if the timer is tried again.
     pub(super) async fn to_day(&self, timer: &Timer) -> Result<Option<Vec<Timer>>, Failure> {
         let Some((at, time_zone)) = P::DAILY_AT.zip(zone_of(timer)) else { return Ok(None) };
-        let (now, zones) = (self.executor.now(), self.zones().await?);
+        let (now, zones) = (self.executor.now(), self.tables.time_zones().await?);
         if !zones.contains(&time_zone) {
             return Ok(Some(Vec::new()));
         }
