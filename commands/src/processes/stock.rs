@@ -129,7 +129,7 @@ mod tests {
 
     /// Lets the process do what waits, and look for new time zones.
     async fn run() {
-        tokio::time::sleep(Duration::from_secs(120)).await;
+        tokio::time::sleep(Duration::from_mins(2)).await;
     }
 
     #[tokio::test(start_paused = true)]

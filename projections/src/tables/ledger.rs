@@ -96,6 +96,15 @@ impl<'e> Movement<'e> {
         Self { reference: Some((kind, id.into())), ..self }
     }
 
+    /// The movement, for a consultation, or else for a patient, or else for the ward.
+    fn used_for(self, patient_id: Option<PatientId>, consultation_id: Option<ConsultationId>) -> Self {
+        match (consultation_id, patient_id) {
+            (Some(id), _) => self.of("consultation", id),
+            (None, Some(id)) => self.of("patient", id),
+            (None, None) => self,
+        }
+    }
+
     fn because(self, reason: Option<&'e Reason>) -> Self {
         Self { reason, ..self }
     }
@@ -132,14 +141,6 @@ fn of_level(event: &inventory_level::Event) -> Option<Movement<'_>> {
     use inventory_level::Event;
     let inventory_level::Movement { change, on_hand_after, .. } = *event.movement();
     let moved = |kind| Movement::new(kind, change, on_hand_after);
-    let used = |kind, patient_id: &Option<PatientId>, consultation_id: &Option<ConsultationId>| match (
-        *consultation_id,
-        *patient_id,
-    ) {
-        (Some(id), _) => moved(kind).of("consultation", id),
-        (None, Some(id)) => moved(kind).of("patient", id),
-        (None, None) => moved(kind),
-    };
     let movement = match event {
         Event::Received { movement: _, unit_cost, supplier_id, delivery_note } => Movement {
             supplier_id: *supplier_id,
@@ -147,9 +148,11 @@ fn of_level(event: &inventory_level::Event) -> Option<Movement<'_>> {
             delivery_note: delivery_note.as_ref(),
             ..moved(Kind::Receipt)
         },
-        Event::Issued { movement: _, patient_id, consultation_id } => used(Kind::Issue, patient_id, consultation_id),
+        Event::Issued { movement: _, patient_id, consultation_id } => {
+            moved(Kind::Issue).used_for(*patient_id, *consultation_id)
+        }
         Event::Returned { movement: _, patient_id, consultation_id, reason } => {
-            used(Kind::Return, patient_id, consultation_id).because(Some(reason))
+            moved(Kind::Return).used_for(*patient_id, *consultation_id).because(Some(reason))
         }
         Event::Adjusted { movement: _, reason } => moved(Kind::Adjustment).because(Some(reason)),
         Event::Counted { movement: _ } => moved(Kind::Adjustment),

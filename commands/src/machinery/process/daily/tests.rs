@@ -82,7 +82,7 @@ fn node(world: &World, tables: &Arc<Found>, process: &Nightly) -> Processes {
 
 /// Lets the process run for two minutes, in which it also looks for new time zones.
 async fn run(_: &Processes) {
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
 }
 
 impl Nightly {
