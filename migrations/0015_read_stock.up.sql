@@ -93,6 +93,7 @@ create index idx_inventory_transactions_item on inventory_transactions (inventor
 create index idx_inventory_transactions_level on inventory_transactions (inventory_level_id, performed_at);
 create index idx_inventory_transactions_reference on inventory_transactions (reference_id);
 create index idx_inventory_transactions_supplier on inventory_transactions (supplier_id);
+create index idx_inventory_transactions_performed_at on inventory_transactions (performed_at);
 create index idx_inventory_transactions_performed_by on inventory_transactions (performed_by, performed_at);
 create index idx_inventory_transactions_witnessed_by on inventory_transactions (witnessed_by);
 

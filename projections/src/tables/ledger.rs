@@ -56,7 +56,7 @@ table! {
         /// The user who witnessed it.
         witnessed_by: Option<Uuid> [indexed],
         /// When it was done.
-        performed_at: DateTime<Utc>,
+        performed_at: DateTime<Utc> [indexed],
     }
 }
 
