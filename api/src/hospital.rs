@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::connections::{DatabaseError, Work, pool};
 use crate::database::{Database, is_older};
+use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
@@ -212,7 +213,8 @@ impl Hospital {
         // Only a server runs processes: a short command would end in the middle of what follows.
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
             let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
-            let processes = Processes::new(executor, store, runner.position.clone());
+            let tables = Arc::new(DueRecords(projectors.clone()));
+            let processes = Processes::new(executor, store, runner.position.clone()).with_tables(tables);
             start_processes(processes, &settings.of_processes())
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));

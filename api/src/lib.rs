@@ -5,6 +5,7 @@ pub mod cli;
 mod connections;
 mod database;
 mod demo;
+mod due;
 pub mod embedded;
 mod feed;
 mod hospital;

@@ -11,6 +11,8 @@ use crate::consultation::Consultation;
 use crate::department::Department;
 use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
+use crate::inventory_item::InventoryItem;
+use crate::inventory_level::InventoryLevel;
 use crate::lab_order::LabOrder;
 use crate::lab_result::LabResult;
 use crate::lab_test::LabTest;
@@ -26,6 +28,7 @@ use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
+use crate::supplier::Supplier;
 use crate::treatment::Treatment;
 use crate::user::User;
 use crate::vital_signs::VitalSigns;
@@ -135,6 +138,12 @@ ids! {
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.
     MedicationLotId: MedicationLot;
+    /// An organisation that delivers medicines and supplies.
+    SupplierId: Supplier;
+    /// What a hospital keeps in stock: an article.
+    InventoryItemId: InventoryItem;
+    /// How much of an article a room holds: one level for each article and room.
+    InventoryLevelId: InventoryLevel;
     /// What a patient takes: one list for each patient.
     MedicationListId: MedicationList;
     /// One medication that a patient takes or took.

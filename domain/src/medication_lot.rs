@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::values::{Reason, Text, Unit};
-use crate::{Aggregate, MedicationId, PrescriptionId, PrescriptionItemId, RoomId, Subject, described, terms};
+use crate::{
+    Aggregate, MedicationId, PrescriptionId, PrescriptionItemId, RoomId, Subject, SupplierId, described, terms,
+};
 
 terms! {
     /// Whether a lot can be dispensed. A lot past its expiry date can never be dispensed, whatever its status.
@@ -37,6 +39,10 @@ described! {
         pub unit_cost: Option<Decimal>,
         /// The quantity below which more is to be ordered.
         pub reorder_level: Option<Decimal>,
+        /// The supplier.
+        pub supplier_id: Option<SupplierId>,
+        /// The number of the delivery note.
+        pub delivery_note: Option<Text<50>>,
     }
 }
 
@@ -136,6 +142,11 @@ impl MedicationLot {
     /// Whether the lot may be dispensed on a day.
     pub fn is_dispensable(&self, on: NaiveDate) -> bool {
         self.status == Status::Available && on <= self.expiry_date
+    }
+
+    /// The quantity that can be used on a day: nothing of a lot that may not be dispensed then.
+    pub fn usable(&self, on: NaiveDate) -> Decimal {
+        if self.is_dispensable(on) { self.quantity_on_hand } else { Decimal::ZERO }
     }
 }
 

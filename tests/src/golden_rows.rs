@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 28] = [
+const STREAMS: [(&str, &[&str]); 31] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -38,6 +38,9 @@ const STREAMS: [(&str, &[&str]); 28] = [
     ("lab_order", &["placed", "item_added", "specimen_collected"]),
     ("lab_result", &["recorded", "critical_raised", "critical_escalated", "critical_acknowledged"]),
     ("medication", &["added"]),
+    ("supplier", &["added"]),
+    ("inventory_item", &["added"]),
+    ("inventory_level", &["received"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
     ("payer", &["added"]),
@@ -51,7 +54,7 @@ const STREAMS: [(&str, &[&str]); 28] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 35] = [
+const REFERENCES: [(&str, &str); 40] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -68,6 +71,11 @@ const REFERENCES: [(&str, &str); 35] = [
     ("collected_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
+    ("to_location_id", "room"),
+    ("from_location_id", "room"),
+    ("supplier_id", "supplier"),
+    ("preferred_supplier_id", "supplier"),
+    ("inventory_item_id", "inventory_item"),
     ("patient_id", "patient"),
     ("appointment_id", "appointment"),
     ("series_id", "appointment_series"),

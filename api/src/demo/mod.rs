@@ -7,6 +7,7 @@ mod insurance;
 mod laboratory;
 mod results;
 mod scheduling;
+mod stock;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -111,7 +112,9 @@ impl Hospital {
         self.patients().await?;
         self.merged().await?;
         self.insurance().await?;
+        self.suppliers().await?;
         self.pharmacy().await?;
+        self.stock().await?;
         self.charts().await?;
         self.visits().await?;
         self.billing().await?;
@@ -242,7 +245,7 @@ impl Hospital {
                     "id": id(LOT, number * 10 + u128::from(nth)), "medication_id": id(MEDICATION, number),
                     "location_id": id(ROOM, 3), "lot_number": format!("L{number}{nth}"),
                     "expiry_date": today + chrono::Months::new(months), "quantity": "200", "unit": form,
-                    "unit_cost": "0.25", "reorder_level": "50",
+                    "unit_cost": "0.25", "reorder_level": "50", "supplier_id": id(stock::SUPPLIER, 2),
                 }))
                 .await?;
             }

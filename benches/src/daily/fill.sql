@@ -213,6 +213,32 @@ select pg_temp.key(13, n), pg_temp.key(11, n % 2000), pg_temp.key(4, n % 200), '
        current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now(), now()
   from generate_series(0::bigint, {patients} / 5 - 1) n;
 
+insert into suppliers (id, code, name, is_active, version, created_at, updated_at)
+select pg_temp.key(80, n), 'SUPPLIER-' || n, 'Supplier ' || n, true, 1, now(), now()
+  from generate_series(0::bigint, 19) n;
+
+-- Of every tenth article more is to be ordered.
+insert into inventory_items (id, sku, name, category, unit, reorder_level, preferred_supplier_id, is_controlled,
+                             is_active, reorder_flagged_at, version, created_at, updated_at)
+select pg_temp.key(81, n), 'SKU-' || n, 'Article ' || n,
+       (array['dressing', 'injection', 'protection', 'office', 'cleaning'])[n % 5 + 1], 'box', 10,
+       pg_temp.key(80, n % 20), false, true, case when n % 10 = 0 then now() - n * interval '1 hour' end, 1, now(), now()
+  from generate_series(0::bigint, 999) n;
+
+insert into inventory_levels (id, inventory_item_id, location_id, quantity_on_hand, version, created_at, updated_at)
+select pg_temp.key(82, n), pg_temp.key(81, n / 5), pg_temp.key(4, n % 200), 20, 1, now(), now()
+  from generate_series(0::bigint, 4999) n;
+
+-- Half of the movements are of lots, half of articles.
+insert into inventory_transactions (id, inventory_item_id, inventory_level_id, medication_inventory_id,
+                                    transaction_type, quantity, balance_after, performed_by, performed_at, version,
+                                    created_at)
+select pg_temp.key(83, n), case when n % 2 = 1 then pg_temp.key(81, n / 2 % 5000 / 5) end,
+       case when n % 2 = 1 then pg_temp.key(82, n / 2 % 5000) end,
+       case when n % 2 = 0 then pg_temp.key(13, n / 2 % ({patients} / 5)) end, 'adjustment', 1, 20,
+       pg_temp.key(3, n % 200), now() - n * interval '1 minute', 1, now()
+  from generate_series(0::bigint, 10 * {patients} - 1) n;
+
 insert into payers (id, code, name, is_active, version, created_at, updated_at)
 select pg_temp.key(15, n), 'PAYER-' || n, 'Payer ' || n, true, 1, now(), now() from generate_series(0::bigint, 19) n;
 

@@ -121,6 +121,17 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         laboratory.list("patient", format!("patients?id={patient}")),
         laboratory.list("results of an order", format!("lab_results?lab_order_id={}", about.lab_order())),
         laboratory.list("tests by text", "lab_tests?q=a1"),
+        nurse.list("articles", "inventory_items?category=dressing&sort=name"),
+        nurse.list("what a room holds", format!("inventory_levels?location_id={}", about.room())),
+        pharmacist.list("what is to be ordered", "inventory_items?sort=reorder_flagged_at"),
+        pharmacist.list(
+            "ledger of a lot",
+            format!("inventory_transactions?medication_inventory_id={}&sort=-performed_at", about.lot()),
+        ),
+        pharmacist.list(
+            "ledger of an article",
+            format!("inventory_transactions?inventory_item_id={}&sort=-performed_at", about.article()),
+        ),
         // An auditor: who did what to whom.
         auditor.list("newest first", "audit_logs?sort=-timestamp"),
         auditor.list("end of the log", "audit_logs?sort=-position"),

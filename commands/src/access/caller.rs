@@ -66,6 +66,8 @@ impl Permission {
                 | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
+                | Create::Suppliers
+                | Create::SupplyUsage
                 | Create::Users => false,
             },
             Self::Update(word) => match word {
@@ -99,6 +101,7 @@ impl Permission {
                 | Update::PriceList
                 | Update::ProviderSchedules
                 | Update::Rooms
+                | Update::Suppliers
                 | Update::SystemSettings
                 | Update::UserPermissions
                 | Update::Users => false,

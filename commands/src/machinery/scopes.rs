@@ -70,6 +70,14 @@ pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 pub const LOT_NUMBER: &str = "medication_lot.number";
 /// Shared: the lots of a medication, by medication id.
 pub const LOTS_OF_MEDICATION: &str = "medication_lot.medication";
+/// Unique: the code of a supplier.
+pub const SUPPLIER_CODE: &str = "supplier.code";
+/// Unique: the stock-keeping unit of an article.
+pub const INVENTORY_ITEM_SKU: &str = "inventory_item.sku";
+/// Shared: the articles that are a medicine, by medication id.
+pub const ITEMS_OF_MEDICATION: &str = "inventory_item.medication";
+/// Shared: the levels of an article, by the id of the article.
+pub const LEVELS_OF_ITEM: &str = "inventory_level.item";
 /// Unique: the number of a prescription, issued by the server.
 pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
 /// Unique: the code of a payer.

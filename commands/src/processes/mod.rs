@@ -1,5 +1,8 @@
 //! The processes of a hospital, one file each.
 
+#[cfg(test)]
+mod due;
+
 use crate::Processes;
 pub use critical_results::CriticalEscalation;
 
@@ -35,6 +38,8 @@ processes! {
     charges::Charges,
     secondary_claims::SecondaryClaims,
     critical_results::CriticalResults(critical_escalation),
+    medication_list::MedicationListEnds,
+    stock::Stock,
 }
 
 #[cfg(test)]

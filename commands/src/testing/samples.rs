@@ -9,8 +9,9 @@ use hims_domain::room::{self, Room};
 use hims_domain::user::{self, User};
 use hims_domain::values::Text;
 use hims_domain::{
-    AppointmentId, BillingRecordId, ConsultationId, DepartmentId, InsuranceClaimId, InsurancePolicyId, LabOrderId,
-    LabTestId, MedicationId, MedicationLotId, PatientId, PayerId, Personal, PrescriptionId, RoomId, UserId, role,
+    AppointmentId, BillingRecordId, ConsultationId, DepartmentId, InsuranceClaimId, InsurancePolicyId, InventoryItemId,
+    LabOrderId, LabTestId, MedicationId, MedicationLotId, PatientId, PayerId, Personal, PrescriptionId, RoomId,
+    SupplierId, UserId, role,
 };
 use hims_testing::{fields, only, sample};
 use serde::de::DeserializeOwned;
@@ -46,6 +47,8 @@ pub(crate) const OTHER_BILL: BillingRecordId = BillingRecordId(Uuid::from_u128(0
 pub(crate) const LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x81));
 pub(crate) const OTHER_LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x82));
 pub(crate) const LAB_ORDER: LabOrderId = LabOrderId(Uuid::from_u128(0x83));
+pub(crate) const SUPPLIER: SupplierId = SupplierId(Uuid::from_u128(20));
+pub(crate) const ITEM: InventoryItemId = InventoryItemId(Uuid::from_u128(21));
 
 /// Reads a request from JSON.
 #[track_caller]

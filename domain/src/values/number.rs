@@ -117,6 +117,42 @@ impl Ssn {
 
 normalised!(Ssn, 11, "");
 
+/// The number under which the Drug Enforcement Administration of the United States registers whoever deals with
+/// controlled substances: two letters, six digits, a check digit. The second letter may be a 9, which stands for the
+/// name of a business.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DeaNumber(String);
+
+impl DeaNumber {
+    /// Reads a number in upper or lower case. The check digit is the last digit of the sum of the first, third and fifth
+    /// digit and twice the second, fourth and sixth.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const RULE: &str = "give two letters, six digits and the check digit, such as AB1234563";
+        let text = text.trim().to_ascii_uppercase();
+        let (letters, digits) = text.split_at_checked(2).ok_or(RULE)?;
+        let named = matches!(letters.as_bytes(), [b'A'..=b'Z', b'A'..=b'Z' | b'9']);
+        let [a, b, c, d, e, f, check] = digits.as_bytes() else { return Err(RULE) };
+        if !named || !digits.bytes().all(|it| it.is_ascii_digit()) {
+            return Err(RULE);
+        }
+        let sum = |digits: [&u8; 3]| digits.iter().map(|it| u32::from(**it - b'0')).sum::<u32>();
+        let expected = (sum([a, c, e]) + 2 * sum([b, d, f])) % 10;
+        if expected == u32::from(check - b'0') {
+            Ok(Self(text))
+        } else {
+            Err("the check digit does not match; look for a mistyped digit")
+        }
+    }
+
+    /// The number as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+normalised!(DeaNumber, 9, "");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +173,16 @@ mod tests {
         for text in ["411111111111", "41111111111111111111", "4111111111111112", "check 4711, 1111111111", "ends 1111"]
         {
             assert!(!holds_card_number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_check_digit_of_a_dea_number_finds_a_mistyped_digit() {
+        for (given, read) in [("AB1234563", "AB1234563"), (" ab1234563 ", "AB1234563"), ("F91234563", "F91234563")] {
+            assert_eq!(DeaNumber::parse(given).map(|it| it.0), Ok(read.to_owned()));
+        }
+        for given in ["AB1234564", "AB1234653", "A11234563", "AB123456", "AB12345634", "1B1234563", "ÄB1234563", ""] {
+            assert!(DeaNumber::parse(given).is_err(), "{given}");
         }
     }
 

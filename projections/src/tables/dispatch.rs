@@ -12,9 +12,9 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, billing, consultations, departments, insurance_claims,
-    insurance_policies, inventory, lab_orders, lab_results, lab_tests, medical_history, medications,
-    patient_medications, patients, payers, prescriptions, price_list_items, process_failures, provider_schedules,
-    roles, rooms, sessions, treatments, users, vital_signs,
+    insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results, lab_tests,
+    medical_history, medications, patient_medications, patients, payers, prescriptions, price_list_items,
+    process_failures, provider_schedules, roles, rooms, sessions, suppliers, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -99,7 +99,12 @@ aggregates! {
     },
     lab_result::LabResult => lab_results::project { results: LabResultRow (stream), components: ComponentRow },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
-    medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
+    supplier::Supplier => suppliers::project { suppliers: SupplierRow (stream) },
+    inventory_item::InventoryItem => inventory_items::project { articles: ArticleRow (stream) },
+    medication_lot::MedicationLot => inventory::project {
+        inventory: InventoryRow (stream), transactions: TransactionRow,
+    },
+    inventory_level::InventoryLevel => inventory_levels::project { levels: LevelRow (stream), transactions },
     prescription::Prescription => prescriptions::project { prescriptions: PrescriptionRow (stream), items: ItemRow },
     payer::Payer => payers::project { payers: PayerRow (stream) },
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },

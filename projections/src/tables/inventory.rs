@@ -3,6 +3,7 @@ use hims_domain::medication_lot::{Event, Status};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+pub(crate) use super::ledger::TransactionRow;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
@@ -26,6 +27,8 @@ table! {
         unit: String,
         /// The cost of one unit.
         unit_cost: Option<Decimal>,
+        /// The supplier.
+        supplier_id: Option<Uuid> [indexed],
         /// The quantity below which more is to be ordered.
         reorder_level: Option<Decimal>,
         /// The status of the lot, which says whether the lot can be dispensed.
@@ -37,7 +40,12 @@ table! {
     }
 }
 
-pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, InventoryRow>) {
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    rows: &mut Changes<'e, InventoryRow>,
+    transactions: &mut Changes<'e, TransactionRow>,
+) {
+    super::ledger::write_lot(event, transactions);
     match event.data {
         Event::Received(it) => rows.insert(InventoryRow {
             id: event.stream_id,
@@ -48,6 +56,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, I
             quantity_on_hand: it.quantity,
             unit: it.unit.to_string(),
             unit_cost: it.unit_cost,
+            supplier_id: it.supplier_id.map(Uuid::from),
             reorder_level: it.reorder_level,
             status: Status::Available.to_string(),
             status_reason: None,

@@ -45,6 +45,15 @@ pub(crate) fn lab_order(number: u16) -> String {
     id(0x61, number)
 }
 
+pub(crate) fn supplier(number: u16) -> String {
+    id(0x50, number)
+}
+
+/// An article of the demo: 1 to 3 are counted in rooms, 11 to 14 are medicines.
+pub(crate) fn article(number: u16) -> String {
+    id(0x51, number)
+}
+
 pub(crate) fn payer(number: u16) -> String {
     id(0x20, number)
 }

@@ -22,6 +22,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     chart(&hospital.login("doctor").await, &hospital.login("reception").await, &patient_id).await;
     every_part(&hospital.login("doctor").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
+    super::stock::everything(hospital, &patient_id).await;
     super::scheduling::everything(hospital, &patient_id).await;
     super::insurance::everything(hospital, &patient_id).await;
     super::billing::everything(hospital, &patient_id).await;

@@ -62,6 +62,7 @@ mod silent;
 mod slots;
 mod standing;
 mod stderr;
+mod stock;
 mod streams;
 mod summary;
 mod tables;

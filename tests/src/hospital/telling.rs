@@ -65,6 +65,11 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let lot = pharmacist.did("receive-medication-lot", lot).await;
     let recalled = json!({"medication_lot_id": lot, "reason": "a letter of the maker"});
     pharmacist.did("recall-medication-lot", recalled).await;
+    let supplier = pharmacist.did("add-supplier", json!({"code": "GONE", "name": "Gone and Sons"})).await;
+    pharmacist.did("deactivate-supplier", json!({"supplier_id": supplier})).await;
+    let article = json!({"sku": "GONE-1", "name": "Glass syringe", "category": "injection", "unit": "each"});
+    let article = pharmacist.did("add-inventory-item", article).await;
+    pharmacist.did("deactivate-inventory-item", json!({"inventory_item_id": article})).await;
     let role = admin.items("user-roles?name=nurse").await[0]["id"].clone();
     let left = json!({"email": "left@example.org", "first_name": "Lea", "last_name": "Vingston", "role_id": role,
                       "password": "to be changed"});
@@ -87,6 +92,8 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("lab_order", demo::lab_order(5)),
         ("lab_result", super::lab_results::withdrawn(hospital, &patient(8)).await),
         ("medication_lot", lot),
+        ("supplier", supplier),
+        ("inventory_item", article),
         ("user", left),
         ("session", session),
     ])

@@ -1,9 +1,12 @@
-use hims_domain::{PrescriptionId, PrescriptionItemId, medication};
+use hims_domain::{PrescriptionId, PrescriptionItemId, medication, supplier};
+use hims_testing::sample;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::machinery::scopes::{LOT_NUMBER, LOTS_OF_MEDICATION};
-use crate::testing::samples::{LOT, MEDICATION, ROOM, added_medication, added_room, ask, delivery, received, with};
+use crate::testing::samples::{
+    LOT, MEDICATION, ROOM, SUPPLIER, added_medication, added_room, ask, delivery, received, received_with, with,
+};
 use crate::testing::{Given, at, given, id, shares, takes};
 
 fn receive(changes: Value) -> ReceiveMedicationLot {
@@ -90,6 +93,17 @@ fn product_and_place_must_exist() {
         .and::<Medication>(MEDICATION, [added_medication()])
         .when(receive(json!({})))
         .then_field("unknown-reference", "/location_id");
+}
+
+#[test]
+fn a_delivery_may_name_a_supplier_who_is_in_use() {
+    let from = || receive(json!({"supplier_id": SUPPLIER, "delivery_note": "D-76"}));
+    a_delivery().when(from()).then_field("unknown-reference", "/supplier_id");
+    let named = json!({"supplier_id": SUPPLIER, "delivery_note": "D-76"});
+    let added = || sample::<Supplier>("added");
+    a_delivery().and::<Supplier>(SUPPLIER, [added()]).when(from()).then([received_with(named)]);
+    let left = [added(), supplier::Event::Deactivated];
+    a_delivery().and::<Supplier>(SUPPLIER, left).when(from()).then_code("inactive-supplier");
 }
 
 #[test]

@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::Process;
 use super::react::Reacting;
+use super::tables::NoTables;
+use super::{Process, Tables};
 use crate::machinery::context::new_id;
 use crate::{Caller, Executor, Failure};
 
@@ -28,6 +29,8 @@ const POLL: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_millis(50);
 /// How long to wait after a failure, or while another node runs the process.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often a process with daily work looks for time zones that have no timer yet.
+const PLANNING: Duration = Duration::from_secs(10);
 /// How long a node that stops waits for the database to take a lease back.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -36,7 +39,9 @@ pub struct Processes {
     executor: Arc<Executor>,
     store: Arc<dyn ProcessStore>,
     /// The position of the read tables.
-    tables: watch::Receiver<Position>,
+    position: watch::Receiver<Position>,
+    /// Where processes look up what only a table knows.
+    tables: Arc<dyn Tables>,
     /// This node, as the leases name it.
     node: Uuid,
     stop: watch::Sender<bool>,
@@ -55,10 +60,17 @@ enum Turn {
 }
 
 impl Processes {
-    /// Runs no process yet. `tables` is the position of the read tables, for processes that read them.
-    pub fn new(executor: Arc<Executor>, store: Arc<dyn ProcessStore>, tables: watch::Receiver<Position>) -> Self {
+    /// Runs no process yet. `position` is that of the read tables, for processes that read them.
+    pub fn new(executor: Arc<Executor>, store: Arc<dyn ProcessStore>, position: watch::Receiver<Position>) -> Self {
         let node = new_id(executor.now(), executor.entropy(), 0);
-        Self { executor, store, tables, node, stop: watch::Sender::new(false), tasks: Vec::new() }
+        let (tables, stop) = (Arc::new(NoTables), watch::Sender::new(false));
+        Self { executor, store, position, tables, node, stop, tasks: Vec::new() }
+    }
+
+    /// Gives the processes that are started afterwards the read tables to look things up in.
+    #[must_use]
+    pub fn with_tables(self, tables: Arc<dyn Tables>) -> Self {
+        Self { tables, ..self }
     }
 
     /// Starts a process.
@@ -68,10 +80,11 @@ impl Processes {
             process,
             executor: Arc::clone(&self.executor),
             store: Arc::clone(&self.store),
+            tables: Arc::clone(&self.tables),
             caller: Arc::new(Caller::system(&format!("process:{}", P::NAME))),
         };
-        let end = if P::READS_TABLES { self.tables.clone() } else { self.executor.store().head() };
-        let runner = Runner { reacting, node: self.node, end };
+        let end = if P::READS_TABLES { self.position.clone() } else { self.executor.store().head() };
+        let runner = Runner { reacting, node: self.node, end, planned_at: None };
         self.tasks.push(tokio::spawn(runner.run(self.stop.subscribe())));
         self
     }
@@ -93,6 +106,8 @@ struct Runner<P> {
     node: Uuid,
     /// The position up to which the process may react to the log.
     end: watch::Receiver<Position>,
+    /// When the process last looked for time zones without a timer.
+    planned_at: Option<Instant>,
 }
 
 impl<P: Process> Runner<P> {
@@ -145,6 +160,9 @@ impl<P: Process> Runner<P> {
                 None => return Ok(Turn::Elsewhere),
             }
         }
+        if self.plan_days().await {
+            return Ok(Turn::Unfinished);
+        }
         let now = self.reacting.executor.now();
         if leading.next_timer.is_some_and(|it| it <= now) {
             self.fire().await?;
@@ -152,6 +170,19 @@ impl<P: Process> Runner<P> {
         }
         // After reactions, which may have set timers, the next turn asks at once for the time of the next timer.
         Ok(Turn::Done(if end > leading.position { Some(now) } else { leading.next_timer }))
+    }
+
+    /// Sees to it that each time zone has a timer for the daily work of the process. Returns whether there was reason to
+    /// look. That the read tables do not answer keeps nobody from the other work of the process.
+    async fn plan_days(&mut self) -> bool {
+        let Some(at) = P::DAILY_AT.filter(|_| self.planned_at.is_none_or(|it| it.elapsed() >= PLANNING)) else {
+            return false;
+        };
+        self.planned_at = Some(Instant::now());
+        if let Err(error) = self.reacting.plan_days(at).await {
+            tracing::warn!(process = P::NAME, %error, "the daily work of a process could not be planned; trying again");
+        }
+        true
     }
 
     /// Reacts to the events after a position, up to another. Returns the position that was reached; `None` if another
