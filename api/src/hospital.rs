@@ -21,6 +21,7 @@ use crate::database::{Database, is_older};
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
+use crate::outside::{OutsideError, Post};
 use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
@@ -48,6 +49,9 @@ pub enum HospitalError {
     /// The master key file cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Messages cannot leave the hospital with these settings.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// The master key file belongs to another hospital.
     #[error("the master key file {0} belongs to another hospital: restore the key file of this hospital")]
     OtherKey(PathBuf),
@@ -158,6 +162,7 @@ impl Hospital {
         if settings.database_url.is_none() {
             refuse_foreign(&settings.data_dir)?;
         }
+        let post = Post::of(settings)?;
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -200,7 +205,9 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
-        let mut executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
+        let mut executor = Executor::new(Arc::clone(&store), surroundings)
+            .in_phone_region(settings.phone_region)
+            .in_time_zone(settings.time_zone);
         if let Some(RunnerHandle { position, .. }) = &runner {
             let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
             executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
@@ -210,7 +217,7 @@ impl Hospital {
         // Only a server runs processes: a short command would end in the middle of what follows.
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
             let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
-            start_processes(Processes::new(executor, store, runner.position.clone()))
+            start_processes(Processes::new(executor, store, runner.position.clone()), &post)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));

@@ -18,8 +18,8 @@ pub use access::{
 };
 pub use aggregates::{
     appointment, appointment_note, appointment_series, consultation, department, insurance_policy, medical_history,
-    medication, medication_list, medication_lot, patient, payer, prescription, provider_schedule, role, room, session,
-    treatment, user, vital_signs,
+    medication, medication_list, medication_lot, notification, notification_preferences, patient, payer, prescription,
+    provider_schedule, role, room, session, treatment, user, vital_signs,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Happened, Held, Kind,
@@ -27,4 +27,4 @@ pub use machinery::{
     Reads, Refused, Registry, Request, Sight, Surroundings, Target, claims_of, fold_of, json_schema, json_schema_with,
     one_of, read, read_phone, refuse, scopes, upcasters,
 };
-pub use processes::start_processes;
+pub use processes::{Message, Messenger, Undelivered, start_processes};

@@ -104,5 +104,7 @@ aggregates! {
     Payer = payer,
     InsurancePolicy = insurance_policy,
     MedicationList = medication_list,
+    Notification = notification,
+    NotificationPreferences = notification_preferences,
     ProcessFailure = process_failure,
 }

@@ -13,6 +13,7 @@ use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
 use crate::medication_lot::MedicationLot;
+use crate::notification::Notification;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
@@ -131,4 +132,8 @@ ids! {
     PayerId: Payer;
     /// One insurance policy of a patient.
     InsurancePolicyId: InsurancePolicy;
+    /// Something that users or patients are told.
+    NotificationId: Notification;
+    /// One recipient of a notification on one channel.
+    NotificationRecipientId: Notification, "recipient";
 }

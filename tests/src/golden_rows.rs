@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 22] = [
+const STREAMS: [(&str, &[&str]); 24] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -40,12 +40,14 @@ const STREAMS: [(&str, &[&str]); 22] = [
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
     ("medication_list", &["prescribed", "added"]),
+    ("notification", &["created"]),
+    ("notification_preferences", &["set"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 24] = [
+const REFERENCES: [(&str, &str); 25] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -62,6 +64,7 @@ const REFERENCES: [(&str, &str); 24] = [
     ("room_id", "room"),
     ("location_id", "room"),
     ("patient_id", "patient"),
+    ("subject_patient_id", "patient"),
     ("appointment_id", "appointment"),
     ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),

@@ -2,6 +2,7 @@
 
 mod charts;
 mod insurance;
+mod notifications;
 mod scheduling;
 mod visits;
 
@@ -111,6 +112,7 @@ impl Hospital {
         self.charts().await?;
         self.visits().await?;
         self.schedules().await?;
+        self.notifications().await?;
         self.appointments().await
     }
 

@@ -56,6 +56,7 @@ impl Permission {
                 | Create::InsurancePolicies
                 | Create::Inventory
                 | Create::Medications
+                | Create::Notifications
                 | Create::Patients
                 | Create::Payers
                 | Create::ProviderSchedules
@@ -81,6 +82,7 @@ impl Permission {
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
                 | Update::Medications
+                | Update::NotificationStatus
                 | Update::OwnProfile
                 | Update::PatientDemographics
                 | Update::PatientMerges

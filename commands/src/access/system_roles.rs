@@ -143,6 +143,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::ProviderSchedules,
             Create::Payers,
             Create::InsurancePolicies,
+            Create::Notifications,
         ],
         read: &[Read::AllData],
         update: &[
@@ -156,6 +157,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Payers,
             Update::InsurancePolicies,
             Update::PatientMerges,
+            Update::NotificationStatus,
             Update::OwnProfile,
         ],
         delete: &[Delete::Users, Delete::Records],

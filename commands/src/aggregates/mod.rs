@@ -10,6 +10,8 @@ pub mod medical_history;
 pub mod medication;
 pub mod medication_list;
 pub mod medication_lot;
+pub mod notification;
+pub mod notification_preferences;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
@@ -50,4 +52,6 @@ pub(crate) fn register(registry: &mut Registry) {
     payer::register(registry);
     insurance_policy::register(registry);
     medication_list::register(registry);
+    notification::register(registry);
+    notification_preferences::register(registry);
 }

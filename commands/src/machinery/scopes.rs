@@ -60,6 +60,8 @@ pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
 pub const PAYER_CODE: &str = "payer.code";
 /// Shared: the insurance policies of a patient, by patient id.
 pub const POLICY_PATIENT: &str = "policy.patient";
+/// Unique: the occasion of a notification, by type, patient and key of the occasion.
+pub const NOTIFICATION_OCCASION: &str = "notification.dedupe";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {

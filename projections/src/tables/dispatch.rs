@@ -12,8 +12,8 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, consultations, departments, insurance_policies, inventory,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, process_failures,
-    provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
+    medical_history, medications, notification_preferences, notifications, patient_medications, patients, payers,
+    prescriptions, process_failures, provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -99,6 +99,12 @@ aggregates! {
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
     medication_list::MedicationList => patient_medications::project {
         medication_lists: MedicationListRow (stream), taken: PatientMedicationRow,
+    },
+    notification::Notification => notifications::project {
+        notifications: NotificationRow (stream), recipients: RecipientRow,
+    },
+    notification_preferences::NotificationPreferences => notification_preferences::project {
+        preferences: PreferencesRow (stream),
     },
     process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }

@@ -12,6 +12,8 @@ mod insurance_policies;
 mod inventory;
 mod medical_history;
 mod medications;
+mod notification_preferences;
+mod notifications;
 mod patient_medications;
 mod patients;
 mod payers;

@@ -118,6 +118,7 @@ async fn fill(hospital: &Hospital) {
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;
     }
+    super::notifications::fill(hospital, &LOGINS.map(|it| it.1)).await;
     failure(hospital).await;
 }
 
@@ -217,6 +218,9 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "shown" => about(&[1]) && row["is_patient_visible"] == true,
         "here" => about(&[1, 8]) && row["note_type"] != "clinical",
         "treated" => about(&[1]) && row["note_type"] == "clinical",
+        "told" => text(row, "title") == format!("For {reader}"),
+        "got" => text(row, "recipient_id") == reader,
+        "patients" => !row["patient_id"].is_null(),
         "coded" => about(&[5]) && row["note_type"] != "clinical",
         _ => panic!("{word} is no word of the matrix"),
     }

@@ -26,6 +26,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::insurance::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;
+    super::notifications::everything(hospital).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.

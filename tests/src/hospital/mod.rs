@@ -36,6 +36,7 @@ mod logins;
 mod merging;
 mod nodes;
 mod notes;
+mod notifications;
 mod operators;
 mod pages;
 mod parked;

@@ -2,6 +2,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use hims_domain::{Aggregate as _, derived};
 use hims_event_store::{Booked, Claim};
 use uuid::Uuid;
@@ -36,6 +37,8 @@ pub(super) struct Trial<'a, C: Command> {
     pub(super) now: DateTime<Utc>,
     /// Random bits for new ids and numbers.
     pub(super) entropy: u128,
+    /// The time zone of the hospital.
+    pub(super) time_zone: Tz,
 }
 
 impl Executor {
@@ -57,7 +60,8 @@ impl Executor {
         let found = self.find(command, loaded.state.as_deref(), &request.caller, fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
-        let trial = Trial { command, request, course, id, loaded, found, now, entropy };
+        let time_zone = self.time_zone;
+        let trial = Trial { command, request, course, id, loaded, found, now, entropy, time_zone };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, Decision::is_nothing);
@@ -187,7 +191,7 @@ fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
 
 /// Decides the command on the states that were found, after the checks that apply to every command.
 async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
-    let Trial { command, request, id, loaded, found, now, entropy, .. } = trial;
+    let Trial { command, request, id, loaded, found, now, entropy, time_zone, .. } = trial;
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
         Target::Existing(_) if loaded.state.as_ref().is_none_or(|it| it.is_hidden_from(&request.caller)) => {
@@ -217,8 +221,9 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Some(password) => Some(password::hash(password).await.ok_or(Failure::Overloaded)?),
         None => None,
     };
-    let (now, entropy, id) = (*now, *entropy, *id);
-    let ctx = Context { now, caller: &request.caller, found, password_hash, password_matches, entropy, id };
+    let (now, entropy, id, hospital_zone) = (*now, *entropy, *id, *time_zone);
+    let caller = &request.caller;
+    let ctx = Context { now, caller, hospital_zone, found, password_hash, password_matches, entropy, id };
     let decided = (*command).clone().decide(state, &ctx);
     Ok(decided.map_err(|refused| refused.followed_by(|| state.map(Registry::following).unwrap_or_default())))
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::EventStore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -59,6 +60,7 @@ pub struct Executor {
     repeats: repeats::Repeats,
     probes: Probes,
     phone_region: PhoneRegion,
+    time_zone: Tz,
     sight: Arc<dyn Sight>,
 }
 
@@ -88,6 +90,7 @@ impl Executor {
             repeats: repeats::Repeats::default(),
             probes: Probes::new(),
             phone_region: PhoneRegion::default(),
+            time_zone: Tz::UTC,
             sight: Arc::new(Unlimited),
         }
     }
@@ -96,6 +99,12 @@ impl Executor {
     #[must_use]
     pub fn in_phone_region(self, phone_region: PhoneRegion) -> Self {
         Self { phone_region, ..self }
+    }
+
+    /// The executor of a hospital in a time zone, which counts where nobody and no department says another.
+    #[must_use]
+    pub fn in_time_zone(self, time_zone: Tz) -> Self {
+        Self { time_zone, ..self }
     }
 
     /// The executor, which tells callers only of records that they may read.

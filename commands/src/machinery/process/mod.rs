@@ -44,6 +44,8 @@ pub trait Process: Send + Sync + 'static {
     const ON: &'static [&'static str];
     /// Whether the process reads the read tables. Such a process reacts to an event only when the tables show it.
     const READS_TABLES: bool = false;
+    /// How many timers are fired at once. More than one is for a process that waits for somebody outside.
+    const AT_ONCE: usize = 1;
 
     /// What follows from an event of one of the types [`ON`](Self::ON). The same event may be asked about again, and
     /// must have as many commands in the same order then.

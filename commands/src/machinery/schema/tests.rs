@@ -28,7 +28,8 @@ fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
 
 /// The streams whose id is derived from that of another stream, with the type of the other: a command names the
 /// other.
-const DERIVED: [(&str, &str); 2] = [("medication_list", "patient"), ("provider_schedule", "user")];
+const DERIVED: [(&str, &str); 3] =
+    [("medication_list", "patient"), ("notification_preferences", "patient"), ("provider_schedule", "user")];
 
 #[test]
 fn every_id_of_a_command_names_an_aggregate_and_one_of_them_its_own() {

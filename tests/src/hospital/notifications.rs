@@ -1,0 +1,149 @@
+//! Notifications: who is told what, and who learns of it.
+
+use hims_commands::system_roles;
+use hims_domain::notification::Notification;
+use hims_testing::fields;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::demo::{DOCTOR, NURSE, patient, user};
+use super::everything::record;
+use super::{Client, Hospital};
+
+/// The user who a client is logged in as.
+async fn own_id(client: &Client) -> String {
+    client.get("sessions/current").await.done()["user"]["id"].as_str().expect("an id").to_owned()
+}
+
+pub(super) fn message(recipients: Value) -> Value {
+    json!({"type": "system", "title": "Water", "message": "The water is off from noon.", "recipients": recipients})
+}
+
+/// Records everything that can happen to a notification. Its messages are due in five years, so that the process that
+/// sends messages leaves them alone meanwhile.
+async fn every_step(hospital: &Hospital) -> String {
+    let (id, due) = (Uuid::from_u128(0x0707).to_string(), "2031-11-23T10:00:00Z");
+    let recipient = |nth: u128| Uuid::from_u128(0x0707_0000 + nth);
+    let told = |nth: u128| {
+        json!({"recipient_id": recipient(nth), "user_id": null, "patient_id": patient(2), "channel": "email",
+               "address": {"$personal": "will@example.org"}, "next_attempt_at": due})
+    };
+    let mut created = fields::<Notification>("created");
+    created["recipients"] = (1..=6).map(told).collect();
+    for member in ["title", "message"] {
+        created["content"][member] = json!({ "$personal": created["content"][member] });
+    }
+    created["content"]["subject_patient_id"] = json!(patient(2));
+    created["content"]["dedupe_key"] = Value::Null;
+    record(hospital, "notification", &id, "created", created).await;
+    let attempted = json!({"recipient_id": recipient(1), "attempt": 1, "next_attempt_at": due});
+    record(hospital, "notification", &id, "attempted", attempted).await;
+    for (nth, event) in [(2, "sent"), (3, "expired"), (4, "read")] {
+        record(hospital, "notification", &id, event, json!({ "recipient_id": recipient(nth) })).await;
+    }
+    let postponed = json!({"recipient_id": recipient(5), "next_attempt_at": due});
+    record(hospital, "notification", &id, "postponed", postponed).await;
+    let failed = json!({"recipient_id": recipient(6), "reason": "refused", "detail": null});
+    record(hospital, "notification", &id, "failed", failed).await;
+    let arrived = json!({"notification_id": id, "recipient_id": recipient(1), "status": "delivered"});
+    hospital.login("admin").await.did("record-delivery-status", arrived).await;
+    id
+}
+
+/// Every command and event of notifications. Part of [`everything`](super::everything).
+pub(super) async fn everything(hospital: &Hospital) {
+    every_step(hospital).await;
+    let (admin, nurse) = (hospital.login("admin").await, hospital.login("nurse").await);
+    let sent = admin.did("send-notification", message(json!([{"user_id": user(NURSE)}]))).await;
+    nurse.did("mark-notification-read", json!({"notification_id": sent})).await;
+    for quiet_from in ["22:00", "23:00"] {
+        let wishes = json!({"user_id": user(NURSE), "channels": {"system": ["in_app"]}, "quiet_from": quiet_from});
+        nurse.did("set-notification-preferences", wishes).await;
+    }
+    let wishes = json!({"patient_id": patient(2), "language": "de"});
+    hospital.login("reception").await.did("set-notification-preferences", wishes).await;
+}
+
+/// A notification to a patient, for [`telling`](super::telling).
+pub(super) async fn told(hospital: &Hospital) -> String {
+    every_step(hospital).await
+}
+
+/// Sends a notification to each of these users, whose id is its title, and sets their preferences. For
+/// [`access_matrix`](super::access_matrix).
+pub(super) async fn fill(hospital: &Hospital, logins: &[&str]) {
+    let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
+    for login in logins {
+        let client = hospital.login(login).await;
+        let id = own_id(&client).await;
+        let (to, whose) = match *login {
+            "patient" => (json!({"patient_id": patient(1)}), json!({"patient_id": patient(1)})),
+            _ => (json!({"user_id": id}), json!({"user_id": id})),
+        };
+        let mut body = message(json!([to]));
+        body["title"] = json!(format!("For {id}"));
+        admin.did("send-notification", body).await;
+        client.did("set-notification-preferences", whose).await;
+    }
+    let to_address = json!([{"channel": "sms", "address": "+12125550177"}]);
+    let of_patient = hims_testing::patched(message(to_address), json!({"subject_patient_id": patient(5)}));
+    admin.did("send-notification", of_patient).await;
+    reception.did("set-notification-preferences", json!({"patient_id": patient(5), "language": "es"})).await;
+}
+
+#[tokio::test]
+async fn a_notification_is_read_by_its_recipients_and_its_sender_only() {
+    let hospital = Hospital::start().await;
+    let (admin, nurse) = (hospital.login("admin").await, hospital.login("nurse").await);
+    let (doctor, paula) = (hospital.login("doctor").await, hospital.login("patient").await);
+    let to_both = message(json!([{"user_id": user(NURSE)}, {"patient_id": patient(1)}]));
+    doctor.command("send-notification", to_both.clone()).await.problem(403, "forbidden");
+    let sent = admin.did("send-notification", to_both).await;
+    for reader in [&admin, &nurse, &paula] {
+        let row = reader.row("notifications", &sent).await;
+        assert_eq!((&row["title"], &row["message"]), (&json!("Water"), &json!("The water is off from noon.")));
+    }
+    doctor.get(&format!("notifications/{sent}")).await.problem(404, "not-found");
+    assert_eq!(doctor.items("notifications").await, Vec::<Value>::new());
+    // A recipient does not learn who else got it, but the sender does.
+    let of_it = format!("notification-recipients?notification_id={sent}");
+    let people = |rows: Vec<Value>| rows.iter().map(|it| it["recipient_id"].clone()).collect::<Vec<_>>();
+    assert_eq!(people(nurse.items(&of_it).await), [json!(user(NURSE))]);
+    assert!(admin.items(&of_it).await.len() >= 2);
+    // The nurse reads it; the doctor cannot.
+    let read = json!({"notification_id": sent});
+    doctor.command("mark-notification-read", read.clone()).await.problem(403, "forbidden");
+    nurse.did("mark-notification-read", read.clone()).await;
+    assert_eq!(nurse.command("mark-notification-read", read).await.done()["events"], json!([]));
+    let rows = admin.items(&of_it).await;
+    let status = |id: &str| rows.iter().find(|it| it["recipient_id"] == id).map(|it| it["status"].clone());
+    assert_eq!(status(&user(NURSE)), Some(json!("read")));
+    let own = paula.items(&of_it).await;
+    assert!(own.iter().any(|it| it["status"] == "delivered" && it["channel"] == "in_app"), "{own:?}");
+}
+
+#[tokio::test]
+async fn one_of_many_senders_of_the_same_occasion_is_first() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let body = hims_testing::patched(message(json!([{"user_id": user(DOCTOR)}])), json!({"dedupe_key": "pipe 7"}));
+    let all = futures::future::join_all((0..16).map(|_| admin.command("send-notification", body.clone()))).await;
+    let began = all.iter().filter(|it| it.status == 201).count();
+    assert_eq!(began, 1, "{:?}", all.iter().map(|it| it.status).collect::<Vec<_>>());
+    assert!(all.iter().all(|it| [200, 201].contains(&it.status)), "the others are quiet");
+    assert_eq!(
+        admin.items("notifications?type=system").await.iter().filter(|it| it["dedupe_key"] == "pipe 7").count(),
+        1
+    );
+}
+
+#[test]
+fn only_administrators_write_notifications() {
+    let writes = |name: &&str| {
+        let roles = system_roles();
+        let (_, role) = roles.iter().find(|(_, it)| it.name.as_str() == *name).expect("a system role");
+        role.permissions.create.contains("notifications")
+    };
+    let roles = ["patient", "receptionist", "nurse", "doctor", "pharmacist", "lab_technician", "administrator"];
+    assert_eq!(roles.iter().filter(|it| writes(it)).collect::<Vec<_>>(), [&"administrator"]);
+}
