@@ -24,7 +24,7 @@ mod wire;
 pub use connections::DatabaseError;
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
-pub use outside::OutsideError;
+pub use outside::{OutsideError, provide_encryption};
 pub use readers::Readers;
 pub use routes::Proxies;
 pub use settings::Settings;

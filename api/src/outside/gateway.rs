@@ -9,7 +9,7 @@ use reqwest::{Certificate, Client, StatusCode, Url, redirect};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{OutsideError, PATIENCE, is_loopback};
+use super::{OutsideError, PATIENCE, is_loopback, provide_encryption};
 use crate::Settings;
 
 /// How many characters the secret has at least.
@@ -39,8 +39,7 @@ impl Gateway {
             let fault = format!("must have at least {SECRET} characters, since gateway_url is set");
             OutsideError::of("gateway_secret", fault)
         })?;
-        // Another part of the program may have named the same provider before; then this changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        provide_encryption();
         let mut client = Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none());
         if let Some(pem) = authority {
             let certificate = Certificate::from_pem(pem)

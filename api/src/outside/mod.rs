@@ -64,6 +64,12 @@ impl Post {
     }
 }
 
+/// Names the library that encrypts the connections of HTTP clients in this program. Without it, no client can be made.
+pub fn provide_encryption() {
+    // It may have been named before; then this changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The certificate of the authority that the hospital trusts in addition to those of the system.
 fn certificate(file: &Path) -> Result<Vec<u8>, OutsideError> {
     std::fs::read(file).map_err(|error| {

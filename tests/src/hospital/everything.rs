@@ -45,6 +45,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
     // An operator has the claims rebuilt on the command line.
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
+    super::notifications::all_done(hospital).await;
 }
 
 /// Appends an event directly, at the end of its stream.

@@ -1,5 +1,6 @@
 //! Notifications: who is told what, and who learns of it.
 
+use futures::StreamExt as _;
 use hims_commands::system_roles;
 use hims_domain::notification::Notification;
 use hims_testing::fields;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use super::demo::{DOCTOR, NURSE, patient, user};
 use super::everything::record;
+use super::releases::{ask, until};
 use super::{Client, Hospital};
 
 /// The user who a client is logged in as.
@@ -17,6 +19,13 @@ async fn own_id(client: &Client) -> String {
 
 pub(super) fn message(recipients: Value) -> Value {
     json!({"type": "system", "title": "Water", "message": "The water is off from noon.", "recipients": recipients})
+}
+
+/// Waits until the processes have done everything that is to be done now.
+pub(super) async fn all_done(hospital: &Hospital) {
+    let done = "select not exists (select from log.processes where position < (select max(position) from log.events))
+                   and not exists (select from log.timers where due_at <= now())";
+    until(async || ask::<bool>(hospital, done).await).await;
 }
 
 /// Records everything that can happen to a notification. Its messages are due in five years, so that the process that
@@ -146,4 +155,59 @@ fn only_administrators_write_notifications() {
     };
     let roles = ["patient", "receptionist", "nurse", "doctor", "pharmacist", "lab_technician", "administrator"];
     assert_eq!(roles.iter().filter(|it| writes(it)).collect::<Vec<_>>(), [&"administrator"]);
+}
+
+/// Reads a stream of server-sent events until it has this many events. Returns their positions and data.
+async fn followed(response: reqwest::Response, wanted: usize) -> Vec<(i64, Value)> {
+    let (mut chunks, mut text) = (response.bytes_stream(), String::new());
+    loop {
+        let events: Vec<_> = text.split("\n\n").filter_map(event).collect();
+        if events.len() >= wanted && text.ends_with("\n\n") {
+            return events;
+        }
+        let chunk = chunks.next().await.expect("the stream goes on").expect("a chunk of the stream");
+        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+    }
+}
+
+/// The position and the data of one event, unless it is a sign of life.
+fn event(frame: &str) -> Option<(i64, Value)> {
+    let field = |name: &str| frame.lines().find_map(|it| it.strip_prefix(name));
+    Some((field("id: ")?.parse().ok()?, serde_json::from_str(field("data: ")?).ok()?))
+}
+
+#[tokio::test]
+async fn everybody_follows_their_own_notifications() {
+    let hospital = Hospital::start().await;
+    let (admin, nurse) = (hospital.login("admin").await, hospital.login("nurse").await);
+    let stream = "/api/v1/notifications/stream";
+    let follow = async |request: reqwest::RequestBuilder| request.send().await.expect("a stream");
+    let live = follow(nurse.request(reqwest::Method::GET, stream)).await;
+    assert_eq!(live.headers()["content-type"], "text/event-stream");
+    let mut sent = Vec::new();
+    for (nth, whom) in [user(DOCTOR), user(NURSE), user(DOCTOR), user(NURSE)].into_iter().enumerate() {
+        let mut body = message(json!([{ "user_id": whom }]));
+        body["title"] = json!(format!("Water {nth}"));
+        let answer = admin.command("send-notification", body).await.done();
+        sent.push((answer["position"].as_i64().expect("a position"), answer["id"].clone()));
+    }
+    let told = followed(live, 2).await;
+    let ids = |told: &[(i64, Value)]| told.iter().map(|it| (it.0, it.1["id"].clone())).collect::<Vec<_>>();
+    assert_eq!(ids(&told), [sent[1].clone(), sent[3].clone()]);
+    let first = &told[0].1;
+    assert_eq!((&first["title"], &first["message"]), (&json!("Water 1"), &json!("The water is off from noon.")));
+    // A client that was cut off goes on after the last one that it received.
+    let again = nurse.request(reqwest::Method::GET, stream).header("last-event-id", told[0].0.to_string());
+    assert_eq!(ids(&followed(follow(again).await, 1).await), [sent[3].clone()]);
+    // The sender is no recipient, however much the sender may read.
+    let mut body = message(json!([{"patient_id": patient(1), "channel": "in_app"}]));
+    body["title"] = json!("For Paula");
+    let paula = follow(hospital.login("patient").await.request(reqwest::Method::GET, stream)).await;
+    let to_admin = follow(admin.request(reqwest::Method::GET, &format!("{stream}?after={}", sent[0].0))).await;
+    admin.did("send-notification", body).await;
+    let own = admin.did("send-notification", message(json!([{ "user_id": own_id(&admin).await }]))).await;
+    assert_eq!(followed(paula, 1).await[0].1["title"], "For Paula");
+    assert_eq!(followed(to_admin, 1).await[0].1["id"], json!(own));
+    let nobody = hospital.nobody();
+    nobody.send(nobody.request(reqwest::Method::GET, stream)).await.problem(401, "unauthenticated");
 }
