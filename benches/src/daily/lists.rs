@@ -74,6 +74,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("medical history", format!("medical_history?patient_id={patient}")),
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
+        doctor.list("notifications", format!("notification_recipients?recipient_id={provider}&sort=-created_at")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
