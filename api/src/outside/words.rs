@@ -98,7 +98,7 @@ impl Words {
         };
         let (day, time) = visit.map(|it| self.when(language, it)).unwrap_or_default();
         let known = context! {
-            hospital => self.hospital, phone => self.phone, link => self.link, day => day, time => time,
+            hospital => &self.hospital, phone => &self.phone, link => &self.link, day => day, time => time,
         };
         self.render(&format!("{language}/{kind}.{form}"), known)
     }
