@@ -2,6 +2,7 @@
 
 use hims_api::Settings;
 use serde_json::{Value, json};
+use sqlx::ConnectOptions as _;
 
 use super::demo::{appointment, at, person, prescription};
 use super::notifications::{all_done, message};

@@ -46,7 +46,7 @@ impl Gateway {
         let kept = Arc::clone(&got);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let request = read(&mut client).await;
+                let Some(request) = read(&mut client).await else { continue };
                 let nth = {
                     let mut kept = kept.lock().expect("a lock");
                     kept.push(request);
@@ -65,17 +65,17 @@ impl Gateway {
     }
 }
 
-/// Reads one request with its body.
-async fn read(client: &mut TcpStream) -> Request {
+/// Reads one request with its body; `None` if the client closes the connection without one.
+async fn read(client: &mut TcpStream) -> Option<Request> {
     let mut text = String::new();
     loop {
         let mut some = [0_u8; 4096];
-        let length = client.read(&mut some).await.expect("a request");
+        let length = client.read(&mut some).await.ok().filter(|it| *it > 0)?;
         text.push_str(std::str::from_utf8(&some[..length]).expect("UTF-8"));
         if let Some((headers, body)) = text.split_once("\r\n\r\n") {
             let request = Request { headers: headers.to_owned(), body: body.to_owned() };
             if request.header("content-length").parse() == Ok(body.len()) {
-                return request;
+                return Some(request);
             }
         }
     }

@@ -167,3 +167,19 @@ fn a_notice_of_a_process_has_an_id_of_its_occasion_and_is_quiet_when_repeated() 
     // Nobody has the role.
     hospital([]).when(notice()).then_nothing();
 }
+
+#[tokio::test]
+async fn a_notice_that_reaches_nobody_is_done_also_under_an_idempotency_key() {
+    let world = crate::testing::world::World::new();
+    let died = sample_with::<Patient>("death_recorded", json!({}));
+    world.has::<Patient>(PATIENT, [ann(json!({})), died]).await;
+    let about = hims_domain::notification::NotificationType::AppointmentChanged;
+    let notice = || Notice::of(about, "visit 9 cancelled", "Cancelled", "Does not take place").to_patient(PATIENT);
+    let caller = Caller::system("process:reminders");
+    for _ in 0..2 {
+        let request =
+            crate::Request { idempotency_key: Some(Uuid::from_u128(7)), ..crate::Request::of(caller.clone()) };
+        let outcome = world.executor.execute_unless_refused(notice(), request).await.unwrap();
+        assert!(outcome.events.is_empty() && !outcome.began);
+    }
+}
