@@ -3,6 +3,7 @@
 use futures::StreamExt as _;
 use hims_commands::system_roles;
 use hims_domain::notification::Notification;
+use hims_event_store::{Append, NewEvent, StreamAppend, Subject};
 use hims_testing::fields;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -44,7 +45,11 @@ async fn every_step(hospital: &Hospital) -> String {
     }
     created["content"]["subject_patient_id"] = json!(patient(2));
     created["content"]["dedupe_key"] = Value::Null;
-    record(hospital, "notification", &id, "created", created).await;
+    let subject = Subject { kind: "patient".to_owned(), id: patient(2).parse().expect("an id") };
+    let event = NewEvent { event_type: "notification.created".to_owned(), data: created };
+    let stream = StreamAppend::begin("notification", id.parse::<Uuid>().expect("an id"), [event]);
+    let stream = StreamAppend { subject: Some(subject), ..stream };
+    hospital.node.store.append(Append::stream(stream)).await.expect("the event is recorded");
     let attempted = json!({"recipient_id": recipient(1), "attempt": 1, "next_attempt_at": due});
     record(hospital, "notification", &id, "attempted", attempted).await;
     for (nth, event) in [(2, "sent"), (3, "expired"), (4, "read")] {
