@@ -280,6 +280,7 @@ end $$;
 --                        not cancelled
 --     treating           patients with the word own_records: the users who treat them
 --     with TABLE         callers who may read the row of that table whose id is in the column after `by`
+--     of TABLE           callers who may read a row of that table whose column after `by` has the id of this row
 -- A class may be followed by `by COLUMN`, if the id of the patient, user, provider or department is in a column other
 -- than patient_id, user_id, provider_id or department_id, and by `where CONDITION`, to open only rows that meet the
 -- condition. Callers with the word all_data read every row of every table.
@@ -300,7 +301,7 @@ declare
     rows     text;
 begin
     foreach class in array classes loop
-        part := regexp_match(class, '^(with )?(\w+)(?: by (\w+))?(?: where (.+))?$');
+        part := regexp_match(class, '^(with |of )?(\w+)(?: by (\w+))?(?: where (.+))?$');
         select * into known from (values
             ('everybody', 'everybody', 'id', false, 'true'),
             ('own', 'own_records', 'patient_id', false, '%2$I = any (array(select patient_id from own_patients))'),
@@ -326,7 +327,8 @@ begin
         ) as it (class, word, id, looks_elsewhere, rows) where it.class = part[2] and part[1] is null;
         if part[1] is not null then
             select null as class, obj_description(oid, 'pg_policy') as word, null as id, true as looks_elsewhere,
-                   'exists (select from %3$I it where it.id = %1$I.%2$I)' as rows
+                   case part[1] when 'with ' then 'exists (select from %3$I it where it.id = %1$I.%2$I)'
+                                else 'exists (select from %3$I it where it.%2$I = %1$I.id)' end as rows
               into strict known from pg_policy where polrelid = part[2]::regclass and polname = 'reader_reads';
         elsif part is null or known is null and part[3] is not null then
             raise exception '% cannot be read by "%": no class of readers is written so', protected, class;

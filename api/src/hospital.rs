@@ -22,6 +22,7 @@ use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
+use crate::outside::{OutsideError, Post};
 use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
@@ -49,6 +50,9 @@ pub enum HospitalError {
     /// The master key file cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Messages cannot leave the hospital with these settings.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// The master key file belongs to another hospital.
     #[error("the master key file {0} belongs to another hospital: restore the key file of this hospital")]
     OtherKey(PathBuf),
@@ -159,6 +163,7 @@ impl Hospital {
         if settings.database_url.is_none() {
             refuse_foreign(&settings.data_dir)?;
         }
+        let post = Post::of(settings)?;
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -203,7 +208,8 @@ impl Hospital {
         };
         let mut executor = Executor::new(Arc::clone(&store), surroundings)
             .in_phone_region(settings.phone_region)
-            .in_currency(settings.currency);
+            .in_currency(settings.currency)
+            .in_time_zone(settings.time_zone);
         if let Some(RunnerHandle { position, .. }) = &runner {
             let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
             executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
@@ -215,7 +221,7 @@ impl Hospital {
             let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
             let tables = Arc::new(DueRecords(projectors.clone()));
             let processes = Processes::new(executor, store, runner.position.clone()).with_tables(tables);
-            start_processes(processes, &settings.of_processes())
+            start_processes(processes, &settings.of_processes(), &post)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));

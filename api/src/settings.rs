@@ -3,9 +3,11 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use hims_commands::{CriticalEscalation, PhoneRegion, ProcessSettings};
 use hims_domain::values::Currency;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::routes::Proxies;
 
@@ -65,6 +67,32 @@ pub struct Settings {
     pub phone_region: PhoneRegion,
     /// The currency in which the hospital charges (ISO 4217).
     pub currency: Currency,
+    /// The time zone of the hospital (IANA), for those of whom no other time zone is known.
+    #[serde(deserialize_with = "time_zone")]
+    pub time_zone: Tz,
+    /// The name of the hospital in e-mails and text messages.
+    pub hospital_name: String,
+    /// The telephone number in e-mails and text messages.
+    pub hospital_phone: Option<String>,
+    /// The URL at which people log in, in e-mails and text messages.
+    pub public_url: Option<String>,
+    /// The mail server: `smtps://user:password@host`, or `smtp://` with STARTTLS. Plain only on this machine.
+    pub smtp_url: Option<String>,
+    /// The address from which e-mails come.
+    pub mail_from: Option<String>,
+    /// The gateway for text messages and push messages.
+    pub gateway_url: Option<String>,
+    /// The secret with which requests to the gateway are signed.
+    pub gateway_secret: Option<String>,
+    /// A file with the certificate, in PEM form, of an authority that the mail server and the gateway may have theirs
+    /// from, beside those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse()
+        .map_err(|_| D::Error::custom("time_zone must be a time zone of the IANA database, such as America/New_York"))
 }
 
 /// The format of the server's log.
@@ -104,6 +132,15 @@ impl Default for Settings {
             critical_escalation: CriticalEscalation::default(),
             phone_region: PhoneRegion::default(),
             currency: Currency::default(),
+            time_zone: Tz::UTC,
+            hospital_name: "AROCORD-HIMS".to_owned(),
+            hospital_phone: None,
+            public_url: None,
+            smtp_url: None,
+            mail_from: None,
+            gateway_url: None,
+            gateway_secret: None,
+            ca_file: None,
         }
     }
 }

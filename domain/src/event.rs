@@ -113,5 +113,7 @@ aggregates! {
     MedicationList = medication_list,
     Price = price,
     BillingRecord = billing_record,
+    Notification = notification,
+    NotificationPreferences = notification_preferences,
     ProcessFailure = process_failure,
 }

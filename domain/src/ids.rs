@@ -20,6 +20,7 @@ use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
 use crate::medication_lot::MedicationLot;
+use crate::notification::Notification;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
@@ -170,4 +171,8 @@ ids! {
     InsuranceClaimId: InsuranceClaim;
     /// One adjudication of a claim, or the reversal of one.
     ClaimPaymentId: InsuranceClaim, "payment";
+    /// Something that users or patients are told.
+    NotificationId: Notification;
+    /// One recipient of a notification on one channel.
+    NotificationRecipientId: Notification, "recipient";
 }

@@ -31,6 +31,8 @@ pub mod medical_history;
 pub mod medication;
 pub mod medication_list;
 pub mod medication_lot;
+pub mod notification;
+pub mod notification_preferences;
 pub mod patient;
 pub mod payer;
 pub mod permission;
@@ -49,9 +51,9 @@ pub mod wall_clock;
 
 pub use aggregate::{Aggregate, Subject, fold};
 pub use derived::derived;
-#[doc(hidden)]
-pub use described::has_word as __has_word;
 pub use described::{Described, Field, Invalid, Pointer, Shape};
+#[doc(hidden)]
+pub use described::{field_name as __field_name, has_word as __has_word};
 pub use event::{DomainEvent, Read};
 pub use ids::*;
 pub use personal::{ERASED_MARK, PERSONAL_MARK, Personal};

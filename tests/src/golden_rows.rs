@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 31] = [
+const STREAMS: [(&str, &[&str]); 33] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -49,12 +49,14 @@ const STREAMS: [(&str, &[&str]); 31] = [
     ("price", &["set"]),
     ("billing_record", &["opened", "item_added", "payment_recorded", "credit_moved", "claim_adjudicated"]),
     ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
+    ("notification", &["created"]),
+    ("notification_preferences", &["set"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 40] = [
+const REFERENCES: [(&str, &str); 41] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -77,6 +79,7 @@ const REFERENCES: [(&str, &str); 40] = [
     ("preferred_supplier_id", "supplier"),
     ("inventory_item_id", "inventory_item"),
     ("patient_id", "patient"),
+    ("subject_patient_id", "patient"),
     ("appointment_id", "appointment"),
     ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),

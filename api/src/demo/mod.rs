@@ -5,6 +5,7 @@ mod charts;
 mod claims;
 mod insurance;
 mod laboratory;
+mod notifications;
 mod results;
 mod scheduling;
 mod stock;
@@ -122,6 +123,7 @@ impl Hospital {
         self.laboratory().await?;
         self.results().await?;
         self.schedules().await?;
+        self.notifications().await?;
         self.appointments().await
     }
 

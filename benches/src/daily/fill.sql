@@ -288,6 +288,18 @@ select pg_temp.key(24, n), pg_temp.key(23, n), pg_temp.key(5, n * 7919 % {patien
        current_date - (n % 700)::integer, '1', 180, 20, '[]', false, now(), 3, now()
   from generate_series(0::bigint, 2 * {patients} - 1) n where n % 10 <> 0;
 
+-- Two notifications to each patient, and one to a user.
+insert into notifications (id, type, priority, title, message, subject_patient_id, version, created_at, updated_at)
+select pg_temp.key(30, n), 'appointment_reminder', 'normal', 'Reminder of your visit', 'You are expected on Monday.',
+       pg_temp.key(5, n / 2), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+insert into notification_recipients (id, notification_id, recipient_id, patient_id, channel, address, status, attempts,
+                                     delivered_at, version, created_at, updated_at)
+select pg_temp.key(31, n), pg_temp.key(30, n), case n % 2 when 0 then pg_temp.key(3, n / 2 % 200) end,
+       case n % 2 when 1 then pg_temp.key(5, n / 2) end, case n % 2 when 0 then 'in_app' else 'sms' end,
+       case n % 2 when 1 then '+12125550177' end, 'delivered', n % 2, now(), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+
 -- One patient in two hundred has a second record.
 insert into patient_links (id, duplicate_id, patient_id, merged_into_id, version, created_at, updated_at)
 select pg_temp.key(5, n), pg_temp.key(5, n), pg_temp.key(5, n + 1), pg_temp.key(5, n + 1), 1, now(), now()

@@ -90,6 +90,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("values of a component", format!("lab_result_components?patient_id={patient}&component_code=7-1")),
         doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
+        doctor.list("notifications", format!("notification_recipients?recipient_id={provider}&sort=-created_at")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),

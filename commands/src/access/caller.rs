@@ -60,6 +60,7 @@ impl Permission {
                 | Create::Inventory
                 | Create::LabTests
                 | Create::Medications
+                | Create::Notifications
                 | Create::Patients
                 | Create::Payers
                 | Create::Payments
@@ -94,6 +95,7 @@ impl Permission {
                 | Update::InventoryLevels
                 | Update::LabTests
                 | Update::Medications
+                | Update::NotificationStatus
                 | Update::OwnProfile
                 | Update::PatientDemographics
                 | Update::PatientMerges

@@ -167,6 +167,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::LabTests,
             Create::Inventory,
             Create::Suppliers,
+            Create::Notifications,
         ],
         read: &[Read::AllData],
         update: &[
@@ -187,6 +188,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::InventoryLevels,
             Update::Suppliers,
             Update::PatientMerges,
+            Update::NotificationStatus,
             Update::OwnProfile,
         ],
         delete: &[Delete::Users, Delete::Records],

@@ -17,6 +17,8 @@ pub mod medical_history;
 pub mod medication;
 pub mod medication_list;
 pub mod medication_lot;
+pub mod notification;
+pub mod notification_preferences;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
@@ -68,4 +70,6 @@ pub(crate) fn register(registry: &mut Registry) {
     medication_list::register(registry);
     price::register(registry);
     billing_record::register(registry);
+    notification::register(registry);
+    notification_preferences::register(registry);
 }

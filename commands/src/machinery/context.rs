@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate, UserId};
 use hims_event_store::{Booked, Span};
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub now: DateTime<Utc>,
     /// Who gives the command.
     pub caller: &'a Caller,
+    /// The time zone of the hospital, which counts where nobody and no department says another.
+    pub hospital_zone: Tz,
     /// The streams and key owners that were looked up.
     pub found: &'a Found,
     /// The hash of [`Passwords::set`](crate::Passwords::set), if a password is to be set.

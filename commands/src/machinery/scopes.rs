@@ -104,6 +104,8 @@ pub const CLAIM_PAYMENT: &str = "claim.payment";
 pub const CLAIM_TRACE: &str = "claim.trace";
 /// Shared: the claims for a billing record, by the id of the record.
 pub const CLAIMS_OF_RECORD: &str = "claim.record";
+/// Unique: the occasion of a notification, by type, patient and key of the occasion.
+pub const NOTIFICATION_OCCASION: &str = "notification.dedupe";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {

@@ -123,6 +123,7 @@ impl<A: Aggregate> Given<A> {
         let ctx = Context {
             now: self.now,
             caller: &self.caller,
+            hospital_zone: chrono_tz::Tz::UTC,
             found: &found,
             password_hash: self.hash.filter(|_| command.passwords(state.as_ref()).set.is_some()),
             password_matches: self.password_matches,

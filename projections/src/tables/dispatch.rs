@@ -13,8 +13,9 @@ use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, billing, consultations, departments, insurance_claims,
     insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results, lab_tests,
-    medical_history, medications, patient_medications, patients, payers, prescriptions, price_list_items,
-    process_failures, provider_schedules, roles, rooms, sessions, suppliers, treatments, users, vital_signs,
+    medical_history, medications, notification_preferences, notifications, patient_medications, patients, payers,
+    prescriptions, price_list_items, process_failures, provider_schedules, roles, rooms, sessions, suppliers,
+    treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -117,6 +118,12 @@ aggregates! {
     price::Price => price_list_items::project { prices: PriceRow },
     billing_record::BillingRecord => billing::project {
         billing_records: BillingRow (stream), billing_items: BillingItemRow, billing_payments: BillingPaymentRow,
+    },
+    notification::Notification => notifications::project {
+        notifications: NotificationRow (stream), recipients: RecipientRow,
+    },
+    notification_preferences::NotificationPreferences => notification_preferences::project {
+        preferences: PreferencesRow (stream),
     },
     process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }

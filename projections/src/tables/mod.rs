@@ -20,6 +20,8 @@ mod lab_tests;
 mod ledger;
 mod medical_history;
 mod medications;
+mod notification_preferences;
+mod notifications;
 mod patient_medications;
 mod patients;
 mod payers;

@@ -136,6 +136,7 @@ async fn fill(hospital: &Hospital) {
     admin.did("set-price", price).await;
     super::billing::charged(&hospital.nobody()).await;
     super::insurance_claims::denied(hospital, &[1, 3]).await;
+    super::notifications::fill(hospital, &LOGINS.map(|it| it.1)).await;
     failure(hospital).await;
 }
 
@@ -238,6 +239,14 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "shown" => about(&[1]) && row["is_patient_visible"] == true,
         "here" => about(&[1, 8]) && row["note_type"] != "clinical",
         "treated" => about(&[1]) && row["note_type"] == "clinical",
+        "told" => {
+            // Beside that of `fill`, the demo has a notification to each of three users.
+            let of_demo = [(1, demo::NURSE), (2, demo::DOCTOR), (3, demo::PATIENT_LOGIN)];
+            let is_of_demo = |(nth, whom)| text(row, "id") == demo::notification(nth) && user(whom) == reader;
+            text(row, "title") == format!("For {reader}") || of_demo.into_iter().any(is_of_demo)
+        }
+        "got" => text(row, "recipient_id") == reader,
+        "patients" => !row["patient_id"].is_null(),
         "coded" => about(&[5]) && row["note_type"] != "clinical",
         _ => panic!("{word} is no word of the matrix"),
     }

@@ -58,6 +58,12 @@ pub(crate) fn payer(number: u16) -> String {
     id(0x20, number)
 }
 
+pub(crate) fn notification(number: u16) -> String {
+    id(15, number)
+}
+
+/// The number of the login of the patient 1 among the demo's users, for [`user`].
+pub(crate) const PATIENT_LOGIN: u16 = 7;
 /// The numbers of the doctor and the nurse among the demo's users, for [`user`].
 pub(crate) const DOCTOR: u16 = 2;
 pub(crate) const NURSE: u16 = 3;

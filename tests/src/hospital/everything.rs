@@ -31,6 +31,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;
     super::lab_results::everything(hospital, &patient_id).await;
+    super::notifications::everything(hospital).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
@@ -49,6 +50,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
     // An operator has the claims rebuilt on the command line.
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
+    super::notifications::all_done(hospital).await;
 }
 
 /// Appends an event directly, at the end of its stream.

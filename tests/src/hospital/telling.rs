@@ -76,6 +76,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let left = admin.did("create-user", left).await;
     admin.did("deactivate-user", json!({"user_id": left})).await;
     let session = doctor.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
+    let notification = super::notifications::told(hospital).await;
     BTreeMap::from([
         ("patient", patient_id),
         ("appointment", booked),
@@ -96,6 +97,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("inventory_item", article),
         ("user", left),
         ("session", session),
+        ("notification", notification),
     ])
 }
 

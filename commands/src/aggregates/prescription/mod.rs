@@ -3,6 +3,7 @@
 mod allergies;
 mod dispensing;
 mod reversing;
+mod telling;
 
 use hims_domain::consultation::Consultation;
 use hims_domain::medication::Medication;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use allergies::{Alerts, against};
 pub use dispensing::{DispenseItem, DispensePrescription};
 pub use reversing::{ReverseDispensing, ReverseItem};
+pub(crate) use telling::TellOfReadyPrescription;
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;

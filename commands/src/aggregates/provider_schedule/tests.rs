@@ -178,6 +178,7 @@ fn against(events: &[Event], starts_at: &str, accepted: bool) -> Result<bool, Ve
     let ctx = Context {
         now: crate::testing::now(),
         caller: &caller,
+        hospital_zone: chrono_tz::Tz::UTC,
         found: &found,
         password_hash,
         password_matches,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::EventStore;
@@ -61,6 +62,7 @@ pub struct Executor {
     probes: Probes,
     phone_region: PhoneRegion,
     currency: Currency,
+    time_zone: Tz,
     sight: Arc<dyn Sight>,
 }
 
@@ -91,6 +93,7 @@ impl Executor {
             probes: Probes::new(),
             phone_region: PhoneRegion::default(),
             currency: Currency::default(),
+            time_zone: Tz::UTC,
             sight: Arc::new(Unlimited),
         }
     }
@@ -105,6 +108,12 @@ impl Executor {
     #[must_use]
     pub fn in_currency(self, currency: Currency) -> Self {
         Self { currency, ..self }
+    }
+
+    /// The executor of a hospital in a time zone, which counts where nobody and no department says another.
+    #[must_use]
+    pub fn in_time_zone(self, time_zone: Tz) -> Self {
+        Self { time_zone, ..self }
     }
 
     /// The executor, which tells callers only of records that they may read.

@@ -51,6 +51,8 @@ pub trait Process: Send + Sync + 'static {
     /// The time of the clock on the wall at which the process does its daily work, once a day in each time zone in
     /// which the hospital has departments; `None` if there is no such work.
     const DAILY_AT: Option<NaiveTime> = None;
+    /// How many timers are fired at once. More than one is for a process that waits for somebody outside.
+    const AT_ONCE: usize = 1;
 
     /// What follows from an event of one of the types [`ON`](Self::ON). The same event may be asked about again, and
     /// must have as many commands in the same order then.

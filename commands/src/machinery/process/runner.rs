@@ -1,10 +1,12 @@
 //! Runs processes: one task for each, which follows the log while its node holds the lease of the process.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use hims_event_store::{Position, ProcessStore, Timer, Wanted};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -71,6 +73,11 @@ impl Processes {
     #[must_use]
     pub fn with_tables(self, tables: Arc<dyn Tables>) -> Self {
         Self { tables, ..self }
+    }
+
+    /// Carries out the commands of the processes.
+    pub(crate) fn executor(&self) -> Arc<Executor> {
+        Arc::clone(&self.executor)
     }
 
     /// Starts a process.
@@ -165,8 +172,8 @@ impl<P: Process> Runner<P> {
         }
         let now = self.reacting.executor.now();
         if leading.next_timer.is_some_and(|it| it <= now) {
-            self.fire().await?;
-            return Ok(Turn::Unfinished);
+            let fired = self.while_leading(self.fire()).await?;
+            return Ok(if fired.is_some() { Turn::Unfinished } else { Turn::Elsewhere });
         }
         // After reactions, which may have set timers, the next turn asks at once for the time of the next timer.
         Ok(Turn::Done(if end > leading.position { Some(now) } else { leading.next_timer }))
@@ -222,18 +229,34 @@ impl<P: Process> Runner<P> {
     /// Fires timers that are due, the earliest first.
     async fn fire(&self) -> Result<(), Failure> {
         let began = Instant::now();
-        let Reacting { store, executor, .. } = &self.reacting;
-        for timer in store.due_timers(P::NAME, executor.now(), TIMERS).await? {
-            let mut following = BTreeMap::new();
-            for set in self.reacting.to_timer(&timer).await? {
-                following.insert(set.key.clone(), set);
-            }
-            let following: Vec<Timer> = following.into_values().collect();
-            store.end_timer(P::NAME, timer.id, &following).await?;
-            if began.elapsed() > TURN {
-                break;
+        let due = self.reacting.store.due_timers(P::NAME, self.reacting.executor.now(), TIMERS).await?;
+        let in_time = due.into_iter().take_while(|_| began.elapsed() <= TURN);
+        stream::iter(in_time.map(|timer| self.fire_one(timer))).buffer_unordered(P::AT_ONCE).try_collect::<()>().await
+    }
+
+    async fn fire_one(&self, timer: Timer) -> Result<(), Failure> {
+        let mut following = BTreeMap::new();
+        for set in self.reacting.to_timer(&timer).await? {
+            following.insert(set.key.clone(), set);
+        }
+        let following: Vec<Timer> = following.into_values().collect();
+        self.reacting.store.end_timer(P::NAME, timer.id, &following).await?;
+        Ok(())
+    }
+
+    /// Extends the lease for as long as some work takes, such as waiting for a server outside. The work is given up
+    /// (`None`) if another node has taken the lease all the same.
+    async fn while_leading<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<Option<T>, Failure> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done.map(Some),
+                () = sleep(POLL) => {
+                    if self.reacting.store.lead(P::NAME, self.node).await?.is_none() {
+                        return Ok(None);
+                    }
+                }
             }
         }
-        Ok(())
     }
 }

@@ -28,8 +28,12 @@ fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
 
 /// The streams whose id is derived from that of another stream, with the type of the other: a command names the
 /// other.
-const DERIVED: [(&str, &str); 3] =
-    [("medication_list", "patient"), ("provider_schedule", "user"), ("inventory_level", "inventory_item")];
+const DERIVED: [(&str, &str); 4] = [
+    ("medication_list", "patient"),
+    ("notification_preferences", "patient"),
+    ("provider_schedule", "user"),
+    ("inventory_level", "inventory_item"),
+];
 
 /// The commands whose stream has an id that is derived from values of the request, which are no ids.
 const DERIVED_FROM_VALUES: [&str; 1] = ["set-price"];

@@ -51,7 +51,7 @@ fn successors_of<'a>(patient: &Patient, found: &'a Found) -> impl Iterator<Item 
 }
 
 /// The record that survives of all records of a person, as far as the records were looked up.
-fn survivor_of(id: PatientId, found: &Found) -> PatientId {
+pub(crate) fn survivor_of(id: PatientId, found: &Found) -> PatientId {
     let last = found.get::<Patient>(id).and_then(|patient| successors_of(patient, found).last());
     last.unwrap_or(id)
 }

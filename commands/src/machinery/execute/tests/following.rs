@@ -35,6 +35,7 @@ fn check<C: Command>(command: &C, states: &[C::Aggregate]) {
         let ctx = Context {
             now: now(),
             caller: &caller,
+            hospital_zone: chrono_tz::Tz::UTC,
             found: &found,
             password_hash: None,
             password_matches: false,
