@@ -14,7 +14,7 @@ create table insurance_claims (
     original_claim_id      uuid           references insurance_claims (id) deferrable initially deferred,
     service_date           date           not null,            -- the first day of the services
     diagnoses              jsonb          not null,            -- at most 12, which the lines point to by their places
-    lines                  jsonb          not null,            -- what is billed for each line, and what earlier payers said
+    lines                  jsonb          not null,            -- what is billed, and what earlier payers said
     billed_amount          decimal(10, 2) not null check (billed_amount >= 0),
     allowed_amount         decimal(10, 2),                     -- null while no line is adjudicated
     paid_amount            decimal(10, 2) not null check (paid_amount >= 0),

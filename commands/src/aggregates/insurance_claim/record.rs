@@ -1,5 +1,5 @@
-//! What claims mean for their billing record: each step of a claim is appended to both in one transaction, so that money
-//! is never on the way between the two.
+//! What claims mean for their billing record: each step of a claim is appended to both in one transaction, so that
+//! money is never on the way between the two.
 
 use hims_domain::billing_record::{self, BillingRecord, ClaimedLine};
 use hims_domain::insurance_claim::{Adjudicated, Event, Frequency, InsuranceClaim};

@@ -3,7 +3,7 @@ use hims_domain::insurance_policy::{self, InsurancePolicy};
 use hims_domain::patient::Patient;
 use hims_domain::payer::{self, Payer};
 use hims_domain::values::coding::CPT;
-use hims_domain::{Aggregate as _, PatientId, fold};
+use hims_domain::{Aggregate as _, PayerId, fold};
 use hims_testing::sample_with;
 use rust_decimal::{Decimal, dec};
 use serde_json::{Value, json};
@@ -104,13 +104,13 @@ fn a_code_is_kept_as_its_system_writes_it_and_must_be_one() {
 }
 
 /// A policy of the patient by a payer, in force in 2026.
-fn policy(payer_id: impl serde::Serialize, priority: i32) -> Vec<insurance_policy::Event> {
+fn policy(payer_id: PayerId, priority: i32) -> Vec<insurance_policy::Event> {
     let coverage = json!({"payer_id": payer_id, "priority": priority});
     let added = json!({"patient_id": PATIENT, "coverage": coverage});
     vec![sample_with::<InsurancePolicy>("added", added), sample_with::<InsurancePolicy>("verified", json!({}))]
 }
 
-fn payer(price_list: Value) -> Vec<payer::Event> {
+fn payer(price_list: &Value) -> Vec<payer::Event> {
     vec![sample_with::<Payer>("added", json!({ "price_list": price_list }))]
 }
 
@@ -128,9 +128,9 @@ fn priced(day: &str, policies: &[(i32, Value)]) -> Option<Priced> {
     for (nth, (priority, price_list)) in policies.iter().enumerate() {
         let (policy_id, payer_id) = [(POLICY, PAYER), (OTHER_POLICY, crate::testing::samples::OTHER_PAYER)][nth];
         given = given
-            .owner(scopes::POLICY_PATIENT, PatientId::from(PATIENT), policy_id)
+            .owner(scopes::POLICY_PATIENT, PATIENT, policy_id)
             .and::<InsurancePolicy>(policy_id, policy(payer_id, *priority))
-            .and::<Payer>(payer_id, payer(price_list.clone()));
+            .and::<Payer>(payer_id, payer(price_list));
     }
     match given.when(ask::<AddBillingItem>(line)).then_event() {
         hims_domain::billing_record::Event::ItemAdded(it) => it.priced.clone(),
