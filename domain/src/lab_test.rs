@@ -56,7 +56,8 @@ described! {
 
     /// One value that a test measures.
     pub struct Component {
-        /// The LOINC code of the component, unique in the test. The component of a single test has the code of the test.
+        /// The LOINC code of the component, unique in the test. The component of a single test has the code of the
+        /// test.
         pub code: Text<20>,
         /// The name of the component.
         pub name: Name<200>,

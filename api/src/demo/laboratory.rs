@@ -67,7 +67,10 @@ impl Hospital {
             .await?;
         }
         for (number, (patient, priority, tests)) in (1..).zip(ORDERS) {
-            let item = |(nth, test): (u128, &u128)| json!({"item_id": id(LAB_ORDER_ITEM, number * 10 + nth), "lab_test_id": id(LAB_TEST, *test)});
+            let item = |(nth, test): (u128, &u128)| {
+                let item_id = id(LAB_ORDER_ITEM, number * 10 + nth);
+                json!({"item_id": item_id, "lab_test_id": id(LAB_TEST, *test)})
+            };
             self.demo::<PlaceLabOrder>(json!({
                 "id": id(LAB_ORDER, number), "patient_id": id(PATIENT, patient), "provider_id": id(USER, 2),
                 "priority": priority, "items": (1..).zip(tests).map(item).collect::<Vec<_>>(),

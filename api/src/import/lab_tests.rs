@@ -124,8 +124,8 @@ pub async fn import_lab_tests(
     Ok(result)
 }
 
-/// Defines a test, unless the laboratory has a test with its id or its code. Answers whether the test is new, or what is
-/// wrong with it.
+/// Defines a test, unless the laboratory has a test with its id or its code. Answers whether the test is new, or what
+/// is wrong with it.
 async fn define(executor: &Executor, command: DefineLabTest) -> Result<Result<bool, String>, ImportError> {
     if let Some(id) = command.id
         && executor.load::<LabTest>(id.0, true).await.map_err(ImportError::Log)?.state.is_some()

@@ -155,8 +155,8 @@ insert into lab_tests (id, code, name, turnaround_minutes, components, is_active
 select pg_temp.key(96, n), n || '-1', initcap(substr(md5('test' || n), 1, 9)), '{}', '[]', true, 1, now(), now()
   from generate_series(0::bigint, 199) n;
 
-insert into lab_orders (id, patient_id, provider_id, order_number, status, priority, is_fasting, is_unsolicited, version,
-                        created_at, updated_at)
+insert into lab_orders (id, patient_id, provider_id, order_number, status, priority, is_fasting, is_unsolicited,
+                        version, created_at, updated_at)
 select pg_temp.key(97, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
        'LO-' || lpad(n::text, 10, '0'),
        case when n < {patients} - 900 then case n % 20 when 0 then 'cancelled' else 'completed' end

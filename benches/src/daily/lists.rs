@@ -117,7 +117,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         laboratory.list("what is under way", "lab_orders?status=in_progress&sort=created_at"),
         laboratory.list("specimens on the way", "specimens?status=collected&sort=collected_at"),
         laboratory.list("items to collect", "lab_order_items?status=ordered&sort=created_at"),
-        laboratory.list("items", format!("lab_order_items?lab_order_id={}&sort=line_number", about.lab_order())),
+        laboratory.list("items", format!("lab_order_items?lab_order_id={}", about.lab_order())),
         laboratory.list("specimens", format!("specimens?lab_order_id={}&sort=collected_at", about.lab_order())),
         laboratory.list("patient", format!("patients?id={patient}")),
         laboratory.list("results of an order", format!("lab_results?lab_order_id={}", about.lab_order())),

@@ -70,8 +70,8 @@ described! {
 }
 
 impl Claims for LabOrder {
-    /// The numbers of the order and of its specimens are unique, and so are the ids of items and specimens. The tests that are still to be done are found by
-    /// patient and test.
+    /// The numbers of the order and of its specimens are unique, and so are the ids of items and specimens. The tests
+    /// that are still to be done are found by patient and test.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take(scopes::LAB_ORDER_NUMBER, self.number.0.as_str());
         for (id, specimen) in &self.specimens {
