@@ -101,6 +101,7 @@ create table lab_order_items (
 create index idx_lab_order_items_patient on lab_order_items (patient_id, created_at);
 create index idx_lab_order_items_test on lab_order_items (lab_test_id, created_at);
 create index idx_lab_order_items_status on lab_order_items (status, created_at);
+create index idx_lab_order_items_created_at on lab_order_items (created_at);
 create index idx_lab_order_items_result on lab_order_items (lab_result_id);
 
 create table specimens (
@@ -131,6 +132,7 @@ create table specimens (
 create index idx_specimens_order on specimens (lab_order_id, collected_at);
 create index idx_specimens_patient on specimens (patient_id, collected_at);
 create index idx_specimens_status on specimens (status, collected_at);
+create index idx_specimens_collected_at on specimens (collected_at);
 create index idx_specimens_collected_by on specimens (collected_by);
 create index idx_specimens_received_by on specimens (received_by);
 create index idx_specimens_rejected_by on specimens (rejected_by);

@@ -76,8 +76,6 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
         doctor.list("laboratory orders", format!("lab_orders?patient_id={patient}&sort=-created_at")),
         doctor.list("laboratory results", format!("lab_results?patient_id={patient}&sort=-performed_at")),
-        doctor.list("results of a test", format!("lab_results?patient_id={patient}&test_code=7-1&sort=-performed_at")),
-        doctor.list("values of a component", format!("lab_result_components?patient_id={patient}&component_code=7-1")),
         doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
         // A nurse: the patients of the department.
@@ -106,7 +104,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         laboratory.list("what is under way", "lab_orders?status=in_progress&sort=created_at"),
         laboratory.list("specimens on the way", "specimens?status=collected&sort=collected_at"),
         laboratory.list("items to collect", "lab_order_items?status=ordered&sort=created_at"),
-        laboratory.list("items", format!("lab_order_items?lab_order_id={}&sort=line_number", about.lab_order())),
+        laboratory.list("items", format!("lab_order_items?lab_order_id={}", about.lab_order())),
         laboratory.list("specimens", format!("specimens?lab_order_id={}&sort=collected_at", about.lab_order())),
         laboratory.list("patient", format!("patients?id={patient}")),
         laboratory.list("results of an order", format!("lab_results?lab_order_id={}", about.lab_order())),

@@ -66,8 +66,8 @@ table! {
     LabOrderItemRow in "lab_order_items",
     children of lab_order_id,
     readers [ClinicalRecords, AssignedPatients, LabOrders, OwnRecords],
-    stamped,
-    indexes [(lab_order_id, line_number), (patient_id, created_at), (lab_test_id, created_at), (status, created_at)] {
+    stamped (created_at),
+    indexes [(patient_id, created_at), (lab_test_id, created_at), (status, created_at)] {
         /// The item.
         id: Uuid [indexed],
         /// The order.
@@ -115,7 +115,7 @@ table! {
         /// The status of the specimen.
         status: String [indexed] of hims_domain::lab_order::SpecimenStatus::CODES,
         /// When the specimen was taken.
-        collected_at: DateTime<Utc>,
+        collected_at: DateTime<Utc> [indexed],
         /// The user who took the specimen, if this is known.
         collected_by: Option<Uuid> [indexed],
         /// The part of the body from which the specimen was taken.

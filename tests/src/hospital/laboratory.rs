@@ -5,6 +5,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{NURSE, at, lab_order, lab_test, patient, person, user};
+use super::import::import_as;
 use super::{Answer, Client, Hospital};
 
 /// The body of `define-lab-test`: sodium in serum.
@@ -30,7 +31,9 @@ async fn somebody(hospital: &Hospital) -> String {
 
 /// The items of an order in their order.
 async fn items_of(client: &Client, order_id: &str) -> Vec<Value> {
-    client.items(&format!("lab-order-items?lab_order_id={order_id}&sort=line_number")).await
+    let mut items = client.items(&format!("lab-order-items?lab_order_id={order_id}")).await;
+    items.sort_by_key(|it| it["line_number"].as_i64());
+    items
 }
 
 /// Takes a specimen for an order. Returns its id.
@@ -183,8 +186,7 @@ async fn each_role_does_its_part() {
 #[tokio::test]
 async fn every_refusal_of_the_laboratory_has_its_code() {
     let hospital = Hospital::start().await;
-    let (doctor, nurse, lab) =
-        (hospital.login("doctor").await, hospital.login("nurse").await, hospital.login("lab").await);
+    let (doctor, lab) = (hospital.login("doctor").await, hospital.login("lab").await);
     let mut overlapping = sodium("2951-2");
     let range = overlapping["components"][0]["ranges"][0].clone();
     overlapping["components"][0]["ranges"] = json!([range, range]);
@@ -202,7 +204,7 @@ async fn every_refusal_of_the_laboratory_has_its_code() {
     // Order 1 of the demo has two specimens, order 5 is cancelled.
     let of = |number: u16, more: Value| patched(json!({"lab_order_id": lab_order(number)}), more);
     let take = async |number: u16, more: Value| {
-        nurse.command("collect-specimen", of(number, patched(json!({"specimen_type": "SER"}), more))).await
+        doctor.command("collect-specimen", of(number, patched(json!({"specimen_type": "SER"}), more))).await
     };
     take(1, json!({})).await.problem(409, "nothing-to-collect");
     take(5, json!({})).await.problem(409, "wrong-status");
@@ -212,6 +214,33 @@ async fn every_refusal_of_the_laboratory_has_its_code() {
     lab.command("receive-specimen", unknown).await.problem(422, "no-such-specimen");
     let unknown = of(1, json!({"item_id": patient(1), "reason": "not needed"}));
     lab.command("cancel-lab-order-item", unknown).await.problem(422, "no-such-item");
+}
+
+#[tokio::test]
+async fn the_catalogue_is_imported_beside_the_tests_that_there_are() {
+    let hospital = Hospital::start().await;
+    let lab = hospital.login("lab").await;
+    let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/../catalogue/lab-tests.json");
+    // The demo has one of the tests already, under an id of its own.
+    for (defined, already_there) in [(51, 1), (0, 52)] {
+        let output = import_as("lab-tests", &hospital, catalogue);
+        let told = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert_eq!(told.trim(), format!("{defined} tests defined, {already_there} already there, 0 not readable"));
+    }
+    hospital.settle().await;
+    let panel = &lab.items("lab-tests?code=24323-8").await[0];
+    assert_eq!(panel["components"].as_array().map(Vec::len), Some(16));
+    let ranges = lab.items("lab-reference-ranges?component_code=1975-2&limit=100").await;
+    assert!(ranges.len() > 5 && ranges.iter().all(|it| it["is_example"] == true), "{ranges:?}");
+    let wrong = crate::support::scratch("lab-tests");
+    let path = wrong.path().join("wrong.json");
+    std::fs::write(&path, format!("[\n{},\n{}]", sodium("Na"), sodium("2951-2"))).expect("a file");
+    let output = import_as("lab-tests", &hospital, path.to_str().expect("a path"));
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("wrong.json: line 2: ") && told.contains("/code: give a LOINC code"), "{told}");
+    assert!(told.contains("1 tests defined"), "{told}");
 }
 
 #[tokio::test]
