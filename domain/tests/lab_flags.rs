@@ -100,7 +100,7 @@ fn a_comparator_leaves_the_flag_that_is_right_for_the_whole_half_line() {
         (">=60", ["", "60", "120", ""], None),
         // Numbers below zero are possible where the range has such a limit.
         ("<2", ["", "-2", "3", ""], None),
-        ("<0", ["", "0", "5", ""], None),
+        ("<0", ["", "0", "5", ""], Some(Flag::Low)),
     ] {
         assert_eq!(flag(value, &component(json!({})), &limits(given)), expected, "{value} in {given:?}");
     }
@@ -198,16 +198,14 @@ fn an_age_is_known_as_far_as_the_date_of_birth_is() {
 
 #[test]
 fn a_change_is_told_in_percent_of_the_earlier_number() {
-    let change = |earlier, now| change_in_percent(number(earlier), number(now)).map(|it| it.to_string());
+    let change = |earlier, now| change_in_percent(number(earlier), number(now)).map(|it| it.normalize().to_string());
     assert_eq!(change("4.0", "6.0").as_deref(), Some("50"));
     assert_eq!(change("4.0", "2.0").as_deref(), Some("50"));
     assert_eq!(change("3", "4").as_deref(), Some("33.3"));
     assert_eq!(change("-2", "2").as_deref(), Some("200"));
     assert_eq!(change("0", "4"), None);
-    assert_eq!(
-        change("0.000001", "999999999999.999999"),
-        change_in_percent(number("0.000001"), number("999999999999.999999")).map(|it| it.to_string())
-    );
+    // The greatest change that numbers of a result can have is told, too.
+    assert!(change("0.000001", "999999999999.999999").is_some());
 }
 
 #[test]

@@ -86,8 +86,6 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
         doctor.list("laboratory orders", format!("lab_orders?patient_id={patient}&sort=-created_at")),
         doctor.list("laboratory results", format!("lab_results?patient_id={patient}&sort=-performed_at")),
-        doctor.list("results of a test", format!("lab_results?patient_id={patient}&test_code=7-1&sort=-performed_at")),
-        doctor.list("values of a component", format!("lab_result_components?patient_id={patient}&component_code=7-1")),
         doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
         doctor.list("notifications", format!("notification_recipients?recipient_id={provider}&sort=-created_at")),

@@ -32,7 +32,8 @@ pub(super) async fn ordered(doctor: &Client, patient_id: &str, tests: &[String])
     let items: Vec<_> = tests.iter().map(|it| json!({"lab_test_id": it})).collect();
     let order = json!({"patient_id": patient_id, "items": items, "confirm_not_duplicate": true});
     let order_id = doctor.did("place-lab-order", order).await;
-    let items = doctor.items(&format!("lab-order-items?lab_order_id={order_id}&sort=line_number")).await;
+    let mut items = doctor.items(&format!("lab-order-items?lab_order_id={order_id}")).await;
+    items.sort_by_key(|it| it["line_number"].as_i64());
     let id = |it: &Value| it["id"].as_str().expect("an id").to_owned();
     (order_id, items.iter().map(id).collect())
 }

@@ -103,7 +103,7 @@ impl Process for CriticalResults {
                 vec![self.timer(Level { lab_result_id, revision: *revision, level: 0 }, *raised_at)]
             }
             DomainEvent::LabResult(Event::CriticalEscalated { revision, raised_at, level, recipients: _ }) => {
-                let level = self.0.following(*level, *raised_at, happened.recorded_at);
+                let level = self.0.following(*level, *raised_at, happened.occurred_at);
                 vec![self.timer(Level { lab_result_id, revision: *revision, level }, *raised_at)]
             }
             _ => Vec::new(),

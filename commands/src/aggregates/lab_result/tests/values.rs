@@ -6,9 +6,9 @@ use rust_decimal::Decimal;
 
 use super::super::values::key_at;
 use super::*;
-use crate::machinery::scopes::LAB_LATEST;
+use crate::machinery::scopes::{LAB_LATEST, LAB_PENDING};
 use crate::testing::samples::{OTHER_PATIENT, ann, registered_as};
-use crate::testing::{shares, unshares};
+use crate::testing::{of, shares, unshares};
 
 const EARLIER: LabResultId = LabResultId(Uuid::from_u128(0xb2));
 
@@ -113,10 +113,17 @@ fn a_final_exact_number_is_found_by_patient_and_component() {
     let below = json!([value(POTASSIUM, "4"), {"code": CREATININE, "value": "0.1", "comparator": "<"},
                        {"code": SERUM, "text": "clear"}]);
     let then = given_result([], [placed(), collected()]).when(record(json!({"components": below})));
-    then.then_claims([shares(LAB_LATEST, keys(POTASSIUM))]);
+    // The item of the order is no longer pending.
+    let pending = || crate::machinery::scopes::key(&[&PATIENT.to_string(), &TEST.to_string()]);
+    let no_longer = of(ORDER, unshares(LAB_PENDING, pending()));
+    then.then_claims([shares(LAB_LATEST, keys(POTASSIUM)), no_longer]);
     given_result([], [placed(), collected()]).when(preliminary("4")).then_claims([]);
     let wrong = given_result(events_of(record(json!({}))), resulted(true)).when(withdraw("wrong_patient"));
-    wrong.then_claims([unshares(LAB_LATEST, keys(POTASSIUM)), unshares(LAB_LATEST, keys(CREATININE))]);
+    wrong.then_claims([
+        unshares(LAB_LATEST, keys(POTASSIUM)),
+        unshares(LAB_LATEST, keys(CREATININE)),
+        of(ORDER, shares(LAB_PENDING, pending())),
+    ]);
 }
 
 /// A final result with this potassium, taken at a time, which is found by the key.
