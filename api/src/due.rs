@@ -14,6 +14,7 @@ use uuid::Uuid;
 /// The read tables, on connections that see all rows.
 pub(crate) struct DueRecords(pub(crate) PgPool);
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
 fn unavailable(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(format!("the read tables did not answer: {error}"))
 }

@@ -144,10 +144,10 @@ impl Command for ChangeInventoryItem {
         if details == item.details {
             return Ok(Decision::nothing());
         }
-        let levels = ctx.found.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, self.inventory_item_id.to_string());
-        if !counts_alike(&item.details, &details)
-            && levels.into_iter().any(|(_, it)| it.quantity_on_hand > Decimal::ZERO)
-        {
+        let key = self.inventory_item_id.to_string();
+        let mut levels = ctx.found.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, key);
+        let is_in_stock = levels.any(|(_, it)| it.quantity_on_hand > Decimal::ZERO);
+        if is_in_stock && !counts_alike(&item.details, &details) {
             return refuse(Refusal::InStock);
         }
         check(&details, Some(&item.details), ctx)?;
