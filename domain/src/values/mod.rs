@@ -24,7 +24,7 @@ pub use folded::folded;
 pub use measured::Measured;
 pub use money::{Currency, Money, Percent, UnitPrice, to_cents};
 pub use number::{
-    ClaimNumber, InvoiceNumber, LabOrderNumber, Mrn, PrescriptionNumber, ReceiptNumber, SpecimenNumber, Ssn,
+    ClaimNumber, DeaNumber, InvoiceNumber, LabOrderNumber, Mrn, PrescriptionNumber, ReceiptNumber, SpecimenNumber, Ssn,
     holds_card_number,
 };
 pub use reason::OverrideReason;
