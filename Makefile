@@ -17,7 +17,8 @@ build: setup ## Build the program, target/release/hims
 run: setup ## Start a demo hospital on http://127.0.0.1:8080
 	cargo run --release --bin hims -- serve --demo
 
-test: setup ## Build the server and run every test
+test: ## Build the server and run every test
+	@scripts/setup.sh test
 	cargo build --bin hims
 	cargo test --workspace
 

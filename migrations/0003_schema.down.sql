@@ -1,5 +1,6 @@
 drop function hims_identity.free_slots(uuid, uuid, date, timestamptz, date, timestamptz, integer, text, uuid, timestamptz, integer);
 drop function hims_identity.instant_of(timestamp, text, boolean);
+drop function hims_identity.ageing_bucket(date, date);
 drop function hims_identity.consultations_found_by(text);
 drop function hims_identity.patients_found_by(text);
 drop function hims_identity.look_at_all_rows(regclass);

@@ -60,6 +60,17 @@ begin
     return later;
 end $$;
 
+-- How long an amount that was due on a day has been open on another day.
+create function hims_identity.ageing_bucket(due date, on_day date) returns text language sql immutable as $$
+    select case
+        when due is null or on_day <= due then 'not due'
+        when on_day - due <= 30 then '1-30'
+        when on_day - due <= 60 then '31-60'
+        when on_day - due <= 90 then '61-90'
+        when on_day - due <= 120 then '91-120'
+        else 'over 120' end
+$$;
+
 -- The free slots of providers, of whom or of whose department the caller names at least one: where a provider works, is
 -- not on leave, and has no appointment. A slot says nothing about anybody but the provider. Days are those of the
 -- department's time zone; a span that is asked for begins and ends with an instant, or with a whole day.
@@ -107,14 +118,13 @@ begin
               from places p,
                    generate_series((lower(week) at time zone p.time_zone)::date::timestamp,
                                    upper(wide) at time zone p.time_zone, '1 day') as day
-        ), blocks as (
+        ), hours as (
             -- What is said about a day: hours of its own, or else those of the week.
             select d.provider_id, d.department_id, d.time_zone, it.room_id,
                    coalesce(s.slot_minutes, 15) as slot_minutes,
                    asked_at + make_interval(mins => coalesce(s.minimum_notice_minutes, 0)) as earliest,
                    (asked_at at time zone d.time_zone)::date + coalesce(s.horizon_days, 180) as last_day,
-                   hims_identity.instant_of(d.day + it."from"::interval, d.time_zone, false) as opens,
-                   hims_identity.instant_of(d.day + it.until::interval, d.time_zone, true) as closes
+                   d.day + it."from"::interval as opens_at, d.day + it.until::interval as closes_at
               from days d
               left join lateral (
                    select * from provider_schedules s
@@ -135,9 +145,24 @@ begin
              where (it.room_id is null or r.status = 'active')
                and (of_type is null or coalesce(jsonb_typeof(it.appointment_types), 'null') = 'null'
                     or it.appointment_types ? of_type)
+        ), instants as (
+            -- Each time once: most providers of a department begin and end at the same times.
+            select it.*, hims_identity.instant_of(it.wall, it.time_zone, it.is_end) as instant
+              from (select time_zone, opens_at as wall, false as is_end from hours
+                    union
+                    select time_zone, closes_at, true from hours) as it
+        ), blocks as (
+            select h.*, opening.instant as opens, closing.instant as closes,
+                   make_interval(mins => h.slot_minutes) as step,
+                   make_interval(mins => coalesce(minutes, h.slot_minutes)) as lasts
+              from hours h
+              join instants opening on opening.time_zone = h.time_zone and opening.wall = h.opens_at
+                                   and not opening.is_end
+              join instants closing on closing.time_zone = h.time_zone and closing.wall = h.closes_at and closing.is_end
+             where opening.instant < closing.instant
         ), worked as (
             select b.provider_id, b.department_id, range_agg(tstzrange(b.opens, b.closes)) as spans
-              from blocks b where b.opens < b.closes group by b.provider_id, b.department_id
+              from blocks b group by b.provider_id, b.department_id
         ), taken as (
             -- The condition on the status is that of the exclusion constraints, whose indexes find the appointments;
             -- `offset 0` has them searched provider by provider and room by room.
@@ -173,21 +198,24 @@ begin
                    select tstzrange(a.starts_at, a.ends_at) as span from appointments a
                     where a.patient_id = r.id and tstzrange(a.starts_at, a.ends_at) && wide
                       and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
-        ), free as materialized (
-            select b.*, make_interval(mins => coalesce(minutes, b.slot_minutes)) as lasts,
-                   w.spans - coalesce(t.spans, '{}') - coalesce(r.spans, '{}')
-                           - coalesce((select p.spans from taken_patient p), '{}') as spans
+        ), free as (
+            -- The free spans of each block, in which slots begin that may reach into a block that follows.
+            select b.*, unnest(w.spans * tstzmultirange(tstzrange(b.opens, b.closes + b.lasts))
+                                 - coalesce(t.spans, '{}') - coalesce(r.spans, '{}')
+                                 - coalesce((select p.spans from taken_patient p), '{}')) as span
               from blocks b
               join worked w on w.provider_id = b.provider_id and w.department_id = b.department_id
               left join taken t on t.provider_id = b.provider_id
               left join taken_rooms r on r.room_id = b.room_id
-             where b.opens < b.closes
         )
         select distinct f.provider_id, f.department_id, f.room_id, slot, slot + f.lasts, slot at time zone f.time_zone,
                f.time_zone::text
           from free f,
-               generate_series(f.opens, f.closes - interval '1 second', make_interval(mins => f.slot_minutes)) as slot
-         where slot <@ week and slot >= f.earliest and tstzrange(slot, slot + f.lasts) <@ f.spans
+               -- Slots begin at multiples of the step after the block's beginning.
+               generate_series(f.opens + f.step * ceil(extract(epoch from lower(f.span) - f.opens)
+                                                       / extract(epoch from f.step))::double precision,
+                               least(upper(f.span) - f.lasts, f.closes - interval '1 second'), f.step) as slot
+         where slot <@ week and slot >= f.earliest
            and (slot at time zone f.time_zone)::date >= coalesce(from_day, '-infinity')
            and (slot at time zone f.time_zone)::date <= coalesce(to_day, 'infinity')
            and (slot at time zone f.time_zone)::date <= f.last_day
@@ -208,6 +236,12 @@ grant select on public.schema_migrations to hims_tables;
 create function hims_identity.assigned_department_id() returns uuid language sql stable as $$
     select case when hims_identity.current_user_reads('assigned_patients')
                 then hims_identity.current_user_department_id() end
+$$;
+
+-- Whether the statement lists the patients of the caller's department. The answer decides only how the patients are
+-- looked up.
+create function hims_identity.lists_assigned_patients() returns boolean language sql stable as $$
+    select hims_identity.setting('lists_assigned_patients') is not null
 $$;
 
 -- The caller, if the caller may read the patients for whom they recorded something.
@@ -238,10 +272,15 @@ end $$;
 --     department         callers with the word assigned_patients: the rows of their department
 --     assigned           callers with the word assigned_patients: the rows about patients who visit their department from
 --                        yesterday to tomorrow, or for whom they recorded something, by any of the patients' records
+--     assigned_patient   the same, for the table of the patients themselves; a statement that lists the patients of a
+--                        department looks all of them up at once
 --     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
 --                        sent to the pharmacy
+--     tested             callers with the word lab_orders: the rows about patients who have a laboratory order that was
+--                        not cancelled
 --     treating           patients with the word own_records: the users who treat them
 --     with TABLE         callers who may read the row of that table whose id is in the column after `by`
+--     of TABLE           callers who may read a row of that table whose column after `by` has the id of this row
 -- A class may be followed by `by COLUMN`, if the id of the patient, user, provider or department is in a column other
 -- than patient_id, user_id, provider_id or department_id, and by `where CONDITION`, to open only rows that meet the
 -- condition. Callers with the word all_data read every row of every table.
@@ -262,7 +301,7 @@ declare
     rows     text;
 begin
     foreach class in array classes loop
-        part := regexp_match(class, '^(with )?(\w+)(?: by (\w+))?(?: where (.+))?$');
+        part := regexp_match(class, '^(with |of )?(\w+)(?: by (\w+))?(?: where (.+))?$');
         select * into known from (values
             ('everybody', 'everybody', 'id', false, 'true'),
             ('own', 'own_records', 'patient_id', false, '%2$I = any (array(select patient_id from own_patients))'),
@@ -273,15 +312,23 @@ begin
             -- The planner may look up the patient of each row, or first all patients of the department, who are few.
             ('assigned', 'assigned_patients', 'patient_id', true,
                 'exists (select from assigned_patients it where it.patient_id = %1$I.%2$I)'),
+            ('assigned_patient', 'assigned_patients', 'id', true,
+                'case when (select hims_identity.lists_assigned_patients())
+                      then %2$I in (select patient_id from all_assigned_patients)
+                      else exists (select from assigned_patients it where it.patient_id = %1$I.%2$I) end'),
             ('treating', 'own_records', 'id', true,
                 'exists (select from treating_users it where it.user_id = %1$I.%2$I)'),
-            -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription.
+            -- The limit makes the planner look up the patient of each row: nearly all patients have a prescription, and
+            -- a laboratory order.
             ('prescribed', 'prescriptions', 'patient_id', true,
-                '(select true from prescribed_patients it where it.patient_id = %1$I.%2$I limit 1)')
+                '(select true from prescribed_patients it where it.patient_id = %1$I.%2$I limit 1)'),
+            ('tested', 'lab_orders', 'patient_id', true,
+                '(select true from tested_patients it where it.patient_id = %1$I.%2$I limit 1)')
         ) as it (class, word, id, looks_elsewhere, rows) where it.class = part[2] and part[1] is null;
         if part[1] is not null then
             select null as class, obj_description(oid, 'pg_policy') as word, null as id, true as looks_elsewhere,
-                   'exists (select from %3$I it where it.id = %1$I.%2$I)' as rows
+                   case part[1] when 'with ' then 'exists (select from %3$I it where it.id = %1$I.%2$I)'
+                                else 'exists (select from %3$I it where it.%2$I = %1$I.id)' end as rows
               into strict known from pg_policy where polrelid = part[2]::regclass and polname = 'reader_reads';
         elsif part is null or known is null and part[3] is not null then
             raise exception '% cannot be read by "%": no class of readers is written so', protected, class;

@@ -122,31 +122,45 @@ select hims_identity.look_at_all_rows('own_patients');
 -- The other records of a person, by each of the records.
 create view other_records as
     select patient_id, duplicate_id as record_id from patient_links
-     where (select hims_identity.current_user_reads('assigned_patients', 'prescriptions'))
+     where (select hims_identity.current_user_reads('assigned_patients', 'lab_orders', 'prescriptions'))
     union all
     select duplicate_id, patient_id from patient_links
-     where (select hims_identity.current_user_reads('assigned_patients', 'prescriptions'))
+     where (select hims_identity.current_user_reads('assigned_patients', 'lab_orders', 'prescriptions'))
     union all
     select one.duplicate_id, other.duplicate_id
       from patient_links one join patient_links other on other.patient_id = one.patient_id and other.id <> one.id
-     where (select hims_identity.current_user_reads('assigned_patients', 'prescriptions'));
+     where (select hims_identity.current_user_reads('assigned_patients', 'lab_orders', 'prescriptions'));
 select hims_identity.look_at_all_rows('other_records');
 
--- The patients who visit the caller's department, and the patients whose prescription was sent to the pharmacy. Both
--- views are empty until later migrations make the tables that the views read.
+-- The patients who visit the caller's department, the patients whose prescription was sent to the pharmacy, and the
+-- patients with a laboratory order. The views are empty until later migrations make the tables that the views read.
 create view visiting_patients as select null::uuid as patient_id where false;
 create view prescribed_patients as select null::uuid as patient_id where false;
+create view tested_patients as select null::uuid as patient_id where false;
 select hims_identity.look_at_all_rows('visiting_patients');
 select hims_identity.look_at_all_rows('prescribed_patients');
+select hims_identity.look_at_all_rows('tested_patients');
 
--- The patients of the caller's department: those who visit it, by any of their records.
+-- The patients of the caller's department: those who visit it, by any of their records. The view is asked whether it
+-- has a patient: the offset makes the planner look up the few other records of the patient, and then their visits.
 create view assigned_patients as
     select patient_id from visiting_patients
     union all
-    select other.record_id from other_records other join visiting_patients v on v.patient_id = other.patient_id;
+    select other.record_id
+      from other_records other,
+           lateral (select from visiting_patients v where v.patient_id = other.patient_id offset 0) as visit;
 select hims_identity.look_at_all_rows('assigned_patients');
 
-select hims_identity.readable('patients', 'all_patients', 'assigned by id', 'prescribed by id', 'own by id');
+-- The same patients, for who wants all of them.
+create view all_assigned_patients as
+    with visiting as materialized (select distinct patient_id from visiting_patients)
+    select patient_id from visiting
+    union all
+    select other.record_id from other_records other join visiting on visiting.patient_id = other.patient_id;
+select hims_identity.look_at_all_rows('all_assigned_patients');
+
+select hims_identity.readable('patients', 'all_patients', 'assigned_patient', 'prescribed by id', 'tested by id',
+    'own by id');
 select hims_identity.hide('patients', 'ssn', 'ssn_blind_index');
 select hims_identity.readable('patient_identifiers', 'all_patients', 'assigned', 'own');
 select hims_identity.readable('patient_allergies', 'clinical_records', 'assigned', 'prescribed', 'own');

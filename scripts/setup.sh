@@ -2,7 +2,8 @@
 # Installs what building and running need: PostgreSQL 15 to 18, setpriv and a C compiler. Prints nothing and returns at
 # once when all of them are there.
 #
-#   scripts/setup.sh        for make run, test and bench
+#   scripts/setup.sh        for make run and bench
+#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, and openssl for its certificate
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,6 +73,18 @@ if [ ${#packages[@]} -gt 0 ] || $needs_postgres; then
     [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
     ! $needs_postgres || install_postgres
     have_postgres || fail "PostgreSQL was installed, but not in a folder that is searched; set HIMS_PG_BIN to the bin folder of PostgreSQL."
+fi
+
+# The tests send e-mails to a mail server written in Python, which needs a certificate.
+if [ "${1:-}" = test ]; then
+    packages=()
+    have openssl || packages+=(openssl)
+    /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages+=(python3-aiosmtpd)
+    if [ ${#packages[@]} -gt 0 ]; then
+        may_install || fail "missing for the tests: ${packages[*]}; install them, or run this as root on Debian or Ubuntu."
+        apt update
+        install_packages "${packages[@]}"
+    fi
 fi
 
 [ "${1:-}" = lint ] || exit 0

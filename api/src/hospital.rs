@@ -18,9 +18,11 @@ use tokio::task::JoinHandle;
 
 use crate::connections::{DatabaseError, Work, pool};
 use crate::database::{Database, is_older};
+use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
+use crate::outside::{OutsideError, Post};
 use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
@@ -48,6 +50,9 @@ pub enum HospitalError {
     /// The master key file cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Messages cannot leave the hospital with these settings.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
     /// The master key file belongs to another hospital.
     #[error("the master key file {0} belongs to another hospital: restore the key file of this hospital")]
     OtherKey(PathBuf),
@@ -158,6 +163,7 @@ impl Hospital {
         if settings.database_url.is_none() {
             refuse_foreign(&settings.data_dir)?;
         }
+        let post = Post::of(settings)?;
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -200,7 +206,10 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
-        let mut executor = Executor::new(Arc::clone(&store), surroundings).in_phone_region(settings.phone_region);
+        let mut executor = Executor::new(Arc::clone(&store), surroundings)
+            .in_phone_region(settings.phone_region)
+            .in_currency(settings.currency)
+            .in_time_zone(settings.time_zone);
         if let Some(RunnerHandle { position, .. }) = &runner {
             let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
             executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
@@ -210,7 +219,9 @@ impl Hospital {
         // Only a server runs processes: a short command would end in the middle of what follows.
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
             let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
-            start_processes(Processes::new(executor, store, runner.position.clone()))
+            let tables = Arc::new(DueRecords(projectors.clone()));
+            let processes = Processes::new(executor, store, runner.position.clone()).with_tables(tables);
+            start_processes(processes, &settings.of_processes(), &post)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));

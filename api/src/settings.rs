@@ -3,8 +3,11 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hims_commands::PhoneRegion;
-use serde::Deserialize;
+use chrono_tz::Tz;
+use hims_commands::{CriticalEscalation, PhoneRegion, ProcessSettings};
+use hims_domain::values::Currency;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::routes::Proxies;
 
@@ -58,8 +61,38 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// The format of the server's log: `text` or `json`.
     pub log_format: LogFormat,
+    /// After how many minutes the levels of people are told of critical values that nobody acknowledges.
+    pub critical_escalation: CriticalEscalation,
     /// The country (ISO 3166-1 alpha-2) of phone numbers that are written without a country code.
     pub phone_region: PhoneRegion,
+    /// The currency in which the hospital charges (ISO 4217).
+    pub currency: Currency,
+    /// The time zone of the hospital (IANA), for those of whom no other time zone is known.
+    #[serde(deserialize_with = "time_zone")]
+    pub time_zone: Tz,
+    /// The name of the hospital in e-mails and text messages.
+    pub hospital_name: String,
+    /// The telephone number in e-mails and text messages.
+    pub hospital_phone: Option<String>,
+    /// The URL at which people log in, in e-mails and text messages.
+    pub public_url: Option<String>,
+    /// The mail server: `smtps://user:password@host`, or `smtp://` with STARTTLS. Plain only on this machine.
+    pub smtp_url: Option<String>,
+    /// The address from which e-mails come.
+    pub mail_from: Option<String>,
+    /// The gateway for text messages and push messages.
+    pub gateway_url: Option<String>,
+    /// The secret with which requests to the gateway are signed.
+    pub gateway_secret: Option<String>,
+    /// A file with the certificate, in PEM form, of an authority that the mail server and the gateway may have theirs
+    /// from, beside those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse()
+        .map_err(|_| D::Error::custom("time_zone must be a time zone of the IANA database, such as America/New_York"))
 }
 
 /// The format of the server's log.
@@ -96,7 +129,18 @@ impl Default for Settings {
             read_connections: 16,
             workers: None,
             log_format: LogFormat::Text,
+            critical_escalation: CriticalEscalation::default(),
             phone_region: PhoneRegion::default(),
+            currency: Currency::default(),
+            time_zone: Tz::UTC,
+            hospital_name: "AROCORD-HIMS".to_owned(),
+            hospital_phone: None,
+            public_url: None,
+            smtp_url: None,
+            mail_from: None,
+            gateway_url: None,
+            gateway_secret: None,
+            ca_file: None,
         }
     }
 }
@@ -152,6 +196,11 @@ impl Settings {
     /// How many connections for reading each worker has; at least one.
     pub(crate) fn read_connections_of_a_worker(&self) -> usize {
         self.read_connections.div_ceil(self.worker_count()).max(1)
+    }
+
+    /// What processes are told.
+    pub(crate) fn of_processes(&self) -> ProcessSettings {
+        ProcessSettings { critical_escalation: self.critical_escalation }
     }
 
     /// How long sessions last.

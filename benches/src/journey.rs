@@ -182,7 +182,7 @@ impl Journeys {
             items: vec![Item { id: new_id().into(), order }],
             alerts: Vec::new(),
         };
-        let collect_by = surroundings().clock.as_ref()() + chrono::TimeDelta::days(14);
+        let collect_by = self.begin + TimeDelta::days(14);
         [Written(written), SentToPharmacy, MarkedReady { reserved: Vec::new(), collect_by }]
     }
 }

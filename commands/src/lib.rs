@@ -17,14 +17,15 @@ pub use access::{
     Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, consultation, department, insurance_policy, interaction_profile,
-    medical_history, medication, medication_list, medication_lot, patient, payer, prescription, provider_schedule,
-    role, room, session, treatment, user, vital_signs,
+    appointment, appointment_note, appointment_series, billing_record, consultation, department, insurance_claim,
+    insurance_policy, interaction_profile, inventory_item, inventory_level, lab_order, lab_result, lab_test,
+    medical_history, medication, medication_list, medication_lot, notification, notification_preferences, patient,
+    payer, prescription, price, provider_schedule, role, room, session, supplier, treatment, user, vital_signs,
 };
 pub use machinery::{
-    Cause, Claims, Command, Context, Decision, Entry, EventRef, Executor, Failure, Found, Happened, Held, Kind,
-    LONGEST_LIST, Loaded, Malformed, Mistake, Outcome, Passwords, Patch, PhoneRegion, Process, Processes, Reaction,
-    Reads, Refused, Registry, Request, Sight, Surroundings, Target, claims_of, fold_of, json_schema, json_schema_with,
-    one_of, read, read_phone, refuse, scopes, upcasters,
+    Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,
+    Held, Kind, LONGEST_LIST, Loaded, Malformed, Mistake, Outcome, Part, Passwords, Patch, PhoneRegion, Process,
+    Processes, Reaction, Reads, Refused, Registry, Request, Sight, Surroundings, Tables, Target, claims_of, fold_of,
+    json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
 };
-pub use processes::start_processes;
+pub use processes::{CriticalEscalation, Message, Messenger, ProcessSettings, Undelivered, start_processes};

@@ -32,6 +32,8 @@ pub enum Subject {
     Patient(Uuid),
     /// A user: a member of staff, or a patient who can log in.
     User(Uuid),
+    /// A supplier: the people who speak for it.
+    Supplier(Uuid),
 }
 
 /// Folds the whole history of an aggregate into its state; `None` when nothing has happened yet.

@@ -220,6 +220,16 @@ impl<T: Described> Described for BTreeMap<String, T> {
     }
 }
 
+/// The name of a field as it is sent and stored. A field that is named like a word of Rust, such as `r#type`, is named
+/// without the mark.
+#[doc(hidden)]
+pub const fn field_name(written: &'static str) -> &'static str {
+    match written.as_bytes() {
+        [b'r', b'#', ..] => written.split_at(2).1,
+        _ => written,
+    }
+}
+
 /// Whether the text of a field's serde attributes holds a word: `described!` looks for `flatten` and `default`.
 #[doc(hidden)]
 pub const fn has_word(attributes: &str, word: &str) -> bool {
@@ -259,7 +269,7 @@ macro_rules! described {
         impl $crate::Described for $name {
             const ABOUT: &'static str = concat!($($about),*);
             const SHAPE: $crate::Shape = $crate::Shape::Object(&[$( $crate::Field {
-                name: stringify!($field),
+                name: $crate::__field_name(stringify!($field)),
                 doc: concat!($($doc),*),
                 shape: <$type as $crate::Described>::SHAPE,
                 flatten: $crate::described_has_word!("flatten" in $($($attribute)*)*),
@@ -270,7 +280,8 @@ macro_rules! described {
                 $( if $crate::described_has_word!("flatten" in $($($attribute)*)*) {
                     $crate::Described::check(&self.$field, at, invalid);
                 } else {
-                    $crate::Described::check(&self.$field, &$crate::Pointer::Field(at, stringify!($field)), invalid);
+                    let name = $crate::__field_name(stringify!($field));
+                    $crate::Described::check(&self.$field, &$crate::Pointer::Field(at, name), invalid);
                 } )*
                 let _ = (at, invalid);
             }

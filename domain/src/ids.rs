@@ -6,22 +6,32 @@ use uuid::Uuid;
 use crate::appointment::Appointment;
 use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
+use crate::billing_record::BillingRecord;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
 use crate::interaction_profile::InteractionProfile;
 use crate::interaction_source::InteractionSource;
+use crate::inventory_item::InventoryItem;
+use crate::inventory_level::InventoryLevel;
+use crate::lab_order::LabOrder;
+use crate::lab_result::LabResult;
+use crate::lab_test::LabTest;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
 use crate::medication_lot::MedicationLot;
+use crate::notification::Notification;
 use crate::patient::Patient;
 use crate::payer::Payer;
 use crate::prescription::Prescription;
+use crate::price::Price;
 use crate::provider_schedule::ProviderSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
+use crate::supplier::Supplier;
 use crate::treatment::Treatment;
 use crate::user::User;
 use crate::vital_signs::VitalSigns;
@@ -117,6 +127,16 @@ ids! {
     CarePlanId: Treatment, "care plan";
     /// One set of vital signs, taken at one time.
     VitalSignsId: VitalSigns;
+    /// A test of the laboratory.
+    LabTestId: LabTest;
+    /// One order of one or more laboratory tests for a patient.
+    LabOrderId: LabOrder;
+    /// One line of a laboratory order.
+    LabOrderItemId: LabOrder, "item";
+    /// What was taken from a patient in one container.
+    SpecimenId: LabOrder, "specimen";
+    /// The result of one item of a laboratory order.
+    LabResultId: LabResult;
     /// A product of the medication catalogue.
     MedicationId: Medication;
     /// One lot of a medication at one place of storage.
@@ -127,6 +147,12 @@ ids! {
     InteractionProfileId: InteractionProfile;
     /// The list of the sources of interactions that were loaded.
     InteractionSourceId: InteractionSource;
+    /// An organisation that delivers medicines and supplies.
+    SupplierId: Supplier;
+    /// What a hospital keeps in stock: an article.
+    InventoryItemId: InventoryItem;
+    /// How much of an article a room holds: one level for each article and room.
+    InventoryLevelId: InventoryLevel;
     /// What a patient takes: one list for each patient.
     MedicationListId: MedicationList;
     /// One medication that a patient takes or took.
@@ -139,4 +165,22 @@ ids! {
     PayerId: Payer;
     /// One insurance policy of a patient.
     InsurancePolicyId: InsurancePolicy;
+    /// The prices of one service in one price list.
+    PriceId: Price;
+    /// What is charged to a patient together: an invoice, or what will become one.
+    BillingRecordId: BillingRecord;
+    /// One line of a billing record.
+    BillingItemId: BillingRecord, "item";
+    /// One payment or refund.
+    BillingPaymentId: BillingRecord, "payment";
+    /// What a line charges for, such as a treatment.
+    ChargeSourceId: BillingRecord, "source";
+    /// One claim on a payer for an invoice.
+    InsuranceClaimId: InsuranceClaim;
+    /// One adjudication of a claim, or the reversal of one.
+    ClaimPaymentId: InsuranceClaim, "payment";
+    /// Something that users or patients are told.
+    NotificationId: Notification;
+    /// One recipient of a notification on one channel.
+    NotificationRecipientId: Notification, "recipient";
 }

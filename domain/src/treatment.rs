@@ -66,6 +66,14 @@ described! {
 pub struct Treatment {
     /// The patient.
     pub patient_id: PatientId,
+    /// The consultation in which the treatment was planned.
+    pub consultation_id: ConsultationId,
+    /// The kind of treatment.
+    pub treatment_type: TreatmentType,
+    /// The code system (URI) of `code`.
+    pub code_system: Option<Text<100>>,
+    /// The code of the treatment in the code system.
+    pub code: Option<Text<20>>,
     /// The status of the treatment.
     pub status: Status,
 }
@@ -115,12 +123,20 @@ pub struct Planned {
 
 impl Aggregate for Treatment {
     const STREAM: &'static str = "treatment";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         let moved_to = |status| state.map(|it| Self { status, ..it });
         match event {
-            Event::Planned(it) => Some(Self { patient_id: it.patient_id, status: Status::Planned }),
+            Event::Planned(it) => Some(Self {
+                patient_id: it.patient_id,
+                consultation_id: it.order.consultation_id,
+                treatment_type: it.order.treatment_type,
+                code_system: it.order.code_system.clone(),
+                code: it.order.code.clone(),
+                status: Status::Planned,
+            }),
             Event::Started | Event::Resumed => moved_to(Status::InProgress),
             Event::Held => moved_to(Status::OnHold),
             Event::Completed { outcome: _ } => moved_to(Status::Completed),

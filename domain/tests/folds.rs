@@ -3,10 +3,13 @@
 
 use chrono::NaiveDate;
 use hims_domain::appointment::{self, Appointment, Slot};
+use hims_domain::billing_record::{self, BillingRecord};
+use hims_domain::insurance_claim::{self, InsuranceClaim};
 use hims_domain::medication_list::{self, MedicationList};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
+use hims_domain::price::{self, Price};
 use hims_domain::provider_schedule::{self, ProviderSchedule};
 use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
@@ -219,6 +222,62 @@ fn list_event() -> impl Strategy<Value = medication_list::Event> {
     })
 }
 
+fn billing_event() -> impl Strategy<Value = billing_record::Event> {
+    let items = (prop::sample::select(vec!["item_added", "item_changed", "item_removed"]), id::<Uuid>())
+        .prop_map(|(name, id)| sample_with::<BillingRecord>(name, json!({"item_id": id})));
+    let paid = (prop::sample::select(vec!["payment_recorded", "payment_refunded", "credit_moved"]), id::<Uuid>())
+        .prop_map(|(name, id)| {
+            let refund = if name == "payment_refunded" { json!({"payment_id": id}) } else { json!({}) };
+            let named = if name == "payment_refunded" { json!({}) } else { json!({"payment_id": id}) };
+            sample_with::<BillingRecord>(name, patched(named, refund))
+        });
+    let others = [
+        "opened",
+        "invoice_issued",
+        "adjusted",
+        "written_off",
+        "claim_opened",
+        "claim_adjudicated",
+        "claim_reversed",
+        "claim_closed",
+        "cancelled",
+    ];
+    prop_oneof![4 => items, 4 => paid, 3 => prop::sample::select(others.map(sample::<BillingRecord>).to_vec())]
+}
+
+fn price_event() -> impl Strategy<Value = price::Event> {
+    let day = || (1_i32..6).prop_map(|day| format!("2026-11-{day:02}"));
+    let set = (day(), prop::option::of(day())).prop_map(|(first, cut)| {
+        let cut = cut.map(|before| json!({"effective_from": before, "effective_to": first}));
+        sample_with::<Price>("set", json!({"version": {"effective_from": first}, "cut": cut}))
+    });
+    let ended = (day(), day()).prop_map(|(first, dropped)| {
+        sample_with::<Price>("ended", json!({"cut": {"effective_from": first}, "dropped": [dropped]}))
+    });
+    prop_oneof![3 => set, 1 => ended]
+}
+
+fn claim_event() -> impl Strategy<Value = insurance_claim::Event> {
+    // Adjudications come and go under a few ids, and each speaks of one line or of both.
+    let adjudication = (0_u128..3, prop::sample::subsequence(vec![0_usize, 1], 1..=2), any::<bool>());
+    let adjudication = adjudication.prop_map(|(nth, chosen, is_reversal)| {
+        let lines = fields::<InsuranceClaim>("payment_recorded")["lines"].take();
+        let lines: Vec<_> = chosen.into_iter().map(|it| lines[it].clone()).collect();
+        let id = Uuid::from_u128(nth);
+        if is_reversal {
+            sample_with::<InsuranceClaim>("payment_reversed", json!({"reverses_id": id, "lines": lines}))
+        } else {
+            sample_with::<InsuranceClaim>("payment_recorded", json!({"payment_id": id, "lines": lines}))
+        }
+    });
+    let others = ["submitted", "accepted", "pended", "appealed", "denial_upheld", "replaced", "cancelled"];
+    prop_oneof![
+        1 => Just(sample::<InsuranceClaim>("created")),
+        6 => adjudication,
+        4 => prop::sample::select(others.map(sample::<InsuranceClaim>).to_vec()),
+    ]
+}
+
 fn contact_event() -> impl Strategy<Value = patient::Event> {
     let contact = (0_u128..4, prop::sample::subsequence(vec![0_u128, 1, 2, 3], 0..=4), any::<bool>());
     let changed = contact.prop_map(|(nth, order, is_removed)| {
@@ -262,6 +321,11 @@ proptest! {
     }
 
     #[test]
+    fn a_claim_folds_alike(history in prop::collection::vec(claim_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<InsuranceClaim>(&history, batch)?;
+    }
+
+    #[test]
     fn a_medication_list_folds_alike(history in prop::collection::vec(list_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<MedicationList>(&history, batch)?;
     }
@@ -274,6 +338,16 @@ proptest! {
     #[test]
     fn a_patient_folds_alike(history in prop::collection::vec(patient_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<Patient>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_billing_record_folds_alike(history in prop::collection::vec(billing_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<BillingRecord>(&history, batch)?;
+    }
+
+    #[test]
+    fn a_price_folds_alike(history in prop::collection::vec(price_event(), 0..30), batch in 1_usize..10) {
+        folds_alike::<Price>(&history, batch)?;
     }
 
     #[test]

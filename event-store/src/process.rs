@@ -54,6 +54,10 @@ pub trait ProcessStore: Send + Sync {
         timers: &[Timer],
     ) -> Result<bool, StoreError>;
 
+    /// Sets the timers of a process whose keys have no timer yet, and leaves the timers that are there as they are. No two
+    /// of the timers may have the same key.
+    async fn set_missing_timers(&self, process: &'static str, timers: &[Timer]) -> Result<(), StoreError>;
+
     /// At most `limit` timers of a process that are due, in the order of their times.
     async fn due_timers(&self, process: &'static str, now: DateTime<Utc>, limit: i64)
     -> Result<Vec<Timer>, StoreError>;

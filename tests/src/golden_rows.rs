@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 24] = [
+const STREAMS: [(&str, &[&str]); 35] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -34,7 +34,13 @@ const STREAMS: [(&str, &[&str]); 24] = [
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
+    ("lab_test", &["defined"]),
+    ("lab_order", &["placed", "item_added", "specimen_collected"]),
+    ("lab_result", &["recorded", "critical_raised", "critical_escalated", "critical_acknowledged"]),
     ("medication", &["added"]),
+    ("supplier", &["added"]),
+    ("inventory_item", &["added"]),
+    ("inventory_level", &["received"]),
     ("medication_lot", &["received"]),
     ("prescription", &["written"]),
     ("interaction_profile", &["pair_set", "replaced"]),
@@ -42,12 +48,17 @@ const STREAMS: [(&str, &[&str]); 24] = [
     ("payer", &["added"]),
     ("insurance_policy", &["added"]),
     ("medication_list", &["prescribed", "added"]),
+    ("price", &["set"]),
+    ("billing_record", &["opened", "item_added", "payment_recorded", "credit_moved", "claim_adjudicated"]),
+    ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
+    ("notification", &["created"]),
+    ("notification_preferences", &["set"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 30] = [
+const REFERENCES: [(&str, &str); 46] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -64,20 +75,36 @@ const REFERENCES: [(&str, &str); 30] = [
     ("diagnosed_by", "user"),
     ("signed_by", "user"),
     ("reconciled_by", "user"),
+    ("collected_by", "user"),
     ("room_id", "room"),
     ("location_id", "room"),
     ("to_location_id", "room"),
+    ("from_location_id", "room"),
+    ("supplier_id", "supplier"),
+    ("preferred_supplier_id", "supplier"),
+    ("inventory_item_id", "inventory_item"),
     ("patient_id", "patient"),
+    ("subject_patient_id", "patient"),
     ("appointment_id", "appointment"),
     ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),
+    ("lab_test_id", "lab_test"),
+    ("lab_order_id", "lab_order"),
+    ("lab_result_id", "lab_result"),
     ("medication_id", "medication"),
     ("lot_id", "medication_lot"),
     ("to_lot_id", "medication_lot"),
     ("from_lot_id", "medication_lot"),
     ("prescription_id", "prescription"),
     ("payer_id", "payer"),
+    ("insurance_policy_id", "insurance_policy"),
+    ("other_record_id", "billing_record"),
+    ("billing_record_id", "billing_record"),
+    ("original_claim_id", "insurance_claim"),
+    ("insurance_claim_id", "insurance_claim"),
+    ("reviewed_by", "user"),
+    ("acknowledged_by", "user"),
 ];
 
 /// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.

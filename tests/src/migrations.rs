@@ -120,7 +120,7 @@ async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
 async fn where_nothing_is_recorded_tables_of_another_form_are_replaced_at_once() {
     let database = database().await;
     let whole = things(&database.migrator()).await;
-    let older = "update hims.projection_checkpoint set form = '1.1.older'; drop table hims.medication_inventory;
+    let older = "update hims.projection_checkpoint set form = '1.1.older'; drop table hims.medication_ingredients;
                  alter table hims.patients drop column created_by";
     sqlx::raw_sql(older).execute(&database.owner).await.expect("an older release");
     assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::Due);

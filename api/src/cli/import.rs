@@ -27,6 +27,11 @@ pub(super) enum Format {
         /// The folder with the files `ansm_YYYY_MM.json`, `ansm_substances.json` and `ansm_rxnorm_mappings.tsv`
         folder: PathBuf,
     },
+    /// Import a catalogue of laboratory tests
+    LabTests {
+        /// The file with the tests (JSON, plain or .gz), such as catalogue/lab-tests.json
+        file: PathBuf,
+    },
 }
 
 pub(super) async fn import_interactions(settings: &Settings, folder: &Path) -> Result<ExitCode, Failure> {
@@ -65,5 +70,22 @@ pub(super) async fn import_fhir(
         return Ok(ExitCode::SUCCESS);
     }
     complain("not every file could be read; the summary names each file that could not, and why");
+    Ok(ExitCode::FAILURE)
+}
+
+pub(super) async fn import_lab_tests(settings: &Settings, file: &Path) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
+    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let imported = import::import_lab_tests(&hospital.executor, file, &bar).await;
+    if imported.is_ok() {
+        hospital.settle().await;
+    }
+    hospital.close().await;
+    let result = imported?;
+    say(&result)?;
+    if result.problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    complain("not every test could be read; see above");
     Ok(ExitCode::FAILURE)
 }

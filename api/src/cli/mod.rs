@@ -21,7 +21,7 @@ use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::doctor::examine;
-use self::import::{Format, import_fhir, import_interactions};
+use self::import::{Format, import_fhir, import_interactions, import_lab_tests};
 use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
@@ -177,6 +177,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
             import_fhir(&settings, &paths, &crate::import::Settings { time_zone, server }).await
         }
         Command::Import { format: Format::Interactions { folder } } => import_interactions(&settings, &folder).await,
+        Command::Import { format: Format::LabTests { file } } => import_lab_tests(&settings, &file).await,
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,

@@ -9,7 +9,7 @@ use super::{PATIENT, id};
 use crate::{Hospital, HospitalError};
 
 const PAYER: u16 = 0x20;
-const POLICY: u16 = 0x21;
+pub(super) const POLICY: u16 = 0x21;
 
 /// The payers: code, name, id in electronic claims, kind of insurance in claims, days in which claims are taken.
 const PAYERS: [(&str, &str, &str, &str, i32); 3] = [

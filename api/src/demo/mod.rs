@@ -1,10 +1,16 @@
 //! A small made-up hospital for demonstrations, created through commands, with the same people and ids every time.
 
 mod alerts;
+mod billing;
 mod charts;
+mod claims;
 mod insurance;
+mod laboratory;
+mod notifications;
 mod prescriptions;
+mod results;
 mod scheduling;
+mod stock;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -109,12 +115,19 @@ impl Hospital {
         self.patients().await?;
         self.merged().await?;
         self.insurance().await?;
+        self.suppliers().await?;
         self.pharmacy().await?;
+        self.stock().await?;
         self.charts().await?;
         self.alerts().await?;
         self.visits().await?;
         self.prescriptions().await?;
+        self.billing().await?;
+        self.claims().await?;
+        self.laboratory().await?;
+        self.results().await?;
         self.schedules().await?;
+        self.notifications().await?;
         self.appointments().await
     }
 
@@ -238,7 +251,7 @@ impl Hospital {
                     "id": id(LOT, number * 10 + u128::from(nth)), "medication_id": id(MEDICATION, number),
                     "location_id": id(ROOM, 3), "lot_number": format!("L{number}{nth}"),
                     "expiry_date": today + chrono::Months::new(months), "quantity": "200", "unit": form,
-                    "unit_cost": "0.25", "reorder_level": "50",
+                    "unit_cost": "0.25", "reorder_level": "50", "supplier_id": id(stock::SUPPLIER, 2),
                 }))
                 .await?;
             }

@@ -6,6 +6,7 @@ use hims_commands::consultation::{
 };
 use hims_commands::treatment::{PlanTreatment, StartTreatment};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
@@ -15,6 +16,11 @@ const STEP: u16 = 0x31;
 const SYMPTOM: u16 = 0x32;
 const DIAGNOSIS: u16 = 0x33;
 const TREATMENT: u16 = 0x34;
+
+/// The id of the consultation that was completed, of patient 6.
+pub(super) fn completed() -> Uuid {
+    id(CONSULTATION, 2)
+}
 
 /// The consultation with a number, and what a command says of it.
 fn of(number: u128, mut more: Value) -> Value {

@@ -82,7 +82,8 @@ pub(super) fn looks_like_json(beginning: &[u8]) -> bool {
     matches!(first, Some(b'{' | b'['))
 }
 
-fn unzipped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+/// The bytes of a file, unpacked if the file is compressed.
+pub(super) fn unzipped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     if !bytes.starts_with(&GZIP) {
         return Ok(Cow::Borrowed(bytes));
     }
@@ -92,7 +93,8 @@ fn unzipped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     Ok(Cow::Owned(unzipped))
 }
 
-fn text(bytes: &[u8]) -> Result<&str, String> {
+/// The text of a file in UTF-8.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, String> {
     let bytes = bytes.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.iter().take(4).any(|it| matches!(it, 0 | 0xfe | 0xff)) {
         return Err("in UTF-16 or UTF-32; save the file as UTF-8".to_owned());

@@ -11,6 +11,7 @@
 //!   `medication_request` (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
+//! - `lab_tests` is `hims import lab-tests`, which brings a catalogue of laboratory tests.
 //!
 //! A stream has the id of its resource, or an id that is derived from the resource. A resource whose stream is in the
 //! log already is compared with the record and not written again, so a second run adds nothing. Deliberately absent:
@@ -31,6 +32,7 @@ mod identity;
 mod insurance;
 mod interactions;
 mod kept;
+mod lab_tests;
 mod meaning;
 mod measurement;
 mod medication;
@@ -56,6 +58,7 @@ mod writer;
 mod tests;
 
 pub use interactions::{InteractionSummary, import_interactions};
+pub use lab_tests::{LabTests, import_lab_tests};
 pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir};

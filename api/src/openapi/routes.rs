@@ -34,7 +34,8 @@ impl Get {
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
     let sessions = vec![sessions(), current_session()];
-    let all = [open(), sessions, vec![commands(), events(), followed_events(), stream(), slots()]];
+    let all =
+        [open(), sessions, vec![commands(), events(), followed_events(), stream(), slots(), followed_notifications()]];
     all.into_iter().flatten().collect()
 }
 
@@ -156,6 +157,17 @@ fn followed_events() -> (String, Value) {
         stream,
         &[400, 401, 403, 429, 503],
     )
+}
+
+fn followed_notifications() -> (String, Value) {
+    let parameters = [
+        query("after", &position(), "Only notifications after this position; only new ones if left out."),
+        parameter("Last-Event-ID", "header", &position(), "The position of the last one that the client received."),
+    ];
+    let content = json!({"text/event-stream": {"schema": text()}});
+    let stream = json!({"description": "Server-sent events; `id` is the position.", "content": content});
+    Get("/api/v1/notifications/stream", "tables", "follow-notifications", "The caller's notifications as they come")
+        .answers(&parameters, stream, &[400, 401, 403, 429, 503])
 }
 
 fn stream() -> (String, Value) {

@@ -6,9 +6,11 @@ mod caller;
 mod commands;
 mod evenly;
 mod events;
+mod following;
 mod headers;
 mod health;
 mod limits;
+mod notifications;
 mod origin;
 mod parameters;
 mod position;
@@ -43,6 +45,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/events", events::list))
         .service(read("/streams/{type}/{id}", streams::state_of))
         .service(read("/slots", slots::list))
+        .service(other("/notifications/stream", "GET").get(notifications::follow))
         .service(read("/{table}", tables::page_of))
         .service(read("/{table}/{id}", tables::row_of));
     service

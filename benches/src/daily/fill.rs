@@ -22,16 +22,24 @@ pub async fn fill(db: &mut PgConnection, patients: u32) -> Result<(), sqlx::Erro
 enum Kind {
     Department = 2,
     Provider = 3,
+    Room = 4,
     Patient = 5,
     Appointment = 7,
     Prescription = 10,
     Medication = 11,
+    BillingRecord = 20,
+    InsuranceClaim = 23,
+    LabOrder = 97,
+    Lot = 13,
+    Article = 81,
 }
 
-/// How many departments, providers and medications there are, however many patients.
+/// How many departments, providers, medications, rooms and articles there are, however many patients.
 const DEPARTMENTS: u32 = 20;
 const PROVIDERS: u32 = 200;
 const MEDICATIONS: u32 = 2_000;
+const ROOMS: u32 = 200;
+const ARTICLES: u32 = 1_000;
 
 /// What lists are about: the nth row of each kind, beginning anew after the last.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +62,14 @@ impl Subject {
     /// A provider of the department.
     pub(super) fn provider(self) -> Uuid {
         key(Kind::Provider, self.nth % PROVIDERS)
+    }
+
+    pub(super) fn billing_record(self) -> Uuid {
+        key(Kind::BillingRecord, self.nth % self.patients)
+    }
+
+    pub(super) fn insurance_claim(self) -> Uuid {
+        key(Kind::InsuranceClaim, self.nth % self.patients)
     }
 
     pub(super) fn patient(self) -> Uuid {
@@ -84,6 +100,22 @@ impl Subject {
 
     pub(super) fn medication(self) -> Uuid {
         key(Kind::Medication, self.nth % MEDICATIONS)
+    }
+
+    pub(super) fn lab_order(self) -> Uuid {
+        key(Kind::LabOrder, self.nth % self.patients)
+    }
+
+    pub(super) fn room(self) -> Uuid {
+        key(Kind::Room, self.nth % ROOMS)
+    }
+
+    pub(super) fn lot(self) -> Uuid {
+        key(Kind::Lot, self.nth % (self.patients / 5))
+    }
+
+    pub(super) fn article(self) -> Uuid {
+        key(Kind::Article, self.nth % ARTICLES)
     }
 
     pub(super) fn family_name(self) -> String {

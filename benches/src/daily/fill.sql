@@ -1,5 +1,6 @@
 -- Fills the read tables of an empty hospital as years of work would, in the proportions of the document's volumes:
--- `{patients}` patients, five appointments and three prescriptions of each, twenty rows of the audit log.
+-- `{patients}` patients, five appointments, three prescriptions and one laboratory order of each, with its results,
+-- twenty rows of the audit log.
 -- Rows are written straight into the tables, by a superuser: no events, and no trigger that would check what is known.
 set local session_replication_role = replica;
 set local search_path = hims, public;
@@ -162,6 +163,52 @@ select pg_temp.key(41, n), pg_temp.key(42, n % 900), (1000000 + n % 900)::text, 
        'http://www.nlm.nih.gov/research/umls/rxnorm', 'minor', false, 1, 'ANSM', 1, now(), now()
   from generate_series(0::bigint, 32999) n;
 
+insert into lab_tests (id, code, name, turnaround_minutes, components, is_active, version, created_at, updated_at)
+select pg_temp.key(96, n), n || '-1', initcap(substr(md5('test' || n), 1, 9)), '{}', '[]', true, 1, now(), now()
+  from generate_series(0::bigint, 199) n;
+
+insert into lab_orders (id, patient_id, provider_id, order_number, status, priority, is_fasting, is_unsolicited,
+                        version, created_at, updated_at)
+select pg_temp.key(97, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
+       'LO-' || lpad(n::text, 10, '0'),
+       case when n < {patients} - 900 then case n % 20 when 0 then 'cancelled' else 'completed' end
+            else (array['ordered', 'collected', 'in_progress'])[n % 3 + 1] end,
+       'normal', false, false, 1, now() - ({patients} - n) * interval '2 minutes', now()
+  from generate_series(0::bigint, {patients} - 1) n;
+
+insert into lab_order_items (id, lab_order_id, patient_id, line_number, lab_test_id, diagnosis_ids, status, version,
+                             created_at, updated_at)
+select pg_temp.key(98, n), pg_temp.key(97, n / 2), o.patient_id, n % 2 + 1, pg_temp.key(96, n % 200), '[]',
+       case o.status when 'completed' then 'resulted' else o.status end, 1, o.created_at, o.created_at
+  from generate_series(0::bigint, 2 * {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n / 2);
+
+insert into specimens (id, lab_order_id, patient_id, specimen_number, item_ids, specimen_type, status, collected_at,
+                       version, created_at, updated_at)
+select pg_temp.key(99, n), o.id, o.patient_id, 'SP-' || lpad(n::text, 10, '0'), '[]', 'SER',
+       case o.status when 'collected' then 'collected' else 'received' end, o.created_at, 1, o.created_at, o.created_at
+  from generate_series(0::bigint, {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n)
+ where o.status <> 'ordered';
+
+insert into lab_results (id, lab_order_id, lab_order_item_id, patient_id, test_code, test_name, status, result_status,
+                         revision, result_value, result_unit, flag, is_abnormal, delta_flag, performed_at,
+                         critical_raised_at, version, created_at, updated_at)
+select i.id, i.lab_order_id, i.id, i.patient_id, t.code, t.name, it.status, 'F', 1, '4.1', 'mmol/L',
+       case it.status when 'critical' then 'critical_high' else 'normal' end, it.status = 'critical', false,
+       i.created_at, case it.status when 'critical' then i.created_at end, 1, i.created_at, i.created_at
+  from lab_order_items i
+  join lab_tests t on t.id = i.lab_test_id,
+       lateral (select case when i.created_at > now() - interval '2 days' and i.line_number = 2 then 'critical'
+                            when i.created_at > now() - interval '9 days' then 'completed' else 'reviewed' end
+                       as status) it
+ where i.status = 'resulted';
+
+insert into lab_result_components (id, lab_result_id, patient_id, revision, is_current, sequence, component_code,
+                                   code_system, component_name, value_numeric, unit, flag, version, created_at,
+                                   updated_at)
+select r.id, r.id, r.patient_id, 1, true, 1, r.test_code, 'http://loinc.org', r.test_name, 4.1, 'mmol/L', r.flag, 1,
+       r.created_at, r.created_at
+  from lab_results r;
+
 insert into medication_lists (id, patient_id, version, created_at, updated_at)
 select pg_temp.key(18, n), pg_temp.key(5, n), 1, now(), now() from generate_series(0::bigint, {patients} - 1) n;
 
@@ -178,6 +225,32 @@ select pg_temp.key(13, n), pg_temp.key(11, n % 2000), pg_temp.key(4, n % 200), '
        current_date + (n * 31 % 700)::integer, 100, 'tablet', 'available', 1, now(), now(), now()
   from generate_series(0::bigint, {patients} / 5 - 1) n;
 
+insert into suppliers (id, code, name, is_active, version, created_at, updated_at)
+select pg_temp.key(80, n), 'SUPPLIER-' || n, 'Supplier ' || n, true, 1, now(), now()
+  from generate_series(0::bigint, 19) n;
+
+-- Of every tenth article more is to be ordered.
+insert into inventory_items (id, sku, name, category, unit, reorder_level, preferred_supplier_id, is_controlled,
+                             is_active, reorder_flagged_at, version, created_at, updated_at)
+select pg_temp.key(81, n), 'SKU-' || n, 'Article ' || n,
+       (array['dressing', 'injection', 'protection', 'office', 'cleaning'])[n % 5 + 1], 'box', 10,
+       pg_temp.key(80, n % 20), false, true, case when n % 10 = 0 then now() - n * interval '1 hour' end, 1, now(), now()
+  from generate_series(0::bigint, 999) n;
+
+insert into inventory_levels (id, inventory_item_id, location_id, quantity_on_hand, version, created_at, updated_at)
+select pg_temp.key(82, n), pg_temp.key(81, n / 5), pg_temp.key(4, n % 200), 20, 1, now(), now()
+  from generate_series(0::bigint, 4999) n;
+
+-- Half of the movements are of lots, half of articles.
+insert into inventory_transactions (id, inventory_item_id, inventory_level_id, medication_inventory_id,
+                                    transaction_type, quantity, balance_after, performed_by, performed_at, version,
+                                    created_at)
+select pg_temp.key(83, n), case when n % 2 = 1 then pg_temp.key(81, n / 2 % 5000 / 5) end,
+       case when n % 2 = 1 then pg_temp.key(82, n / 2 % 5000) end,
+       case when n % 2 = 0 then pg_temp.key(13, n / 2 % ({patients} / 5)) end, 'adjustment', 1, 20,
+       pg_temp.key(3, n % 200), now() - n * interval '1 minute', 1, now()
+  from generate_series(0::bigint, 10 * {patients} - 1) n;
+
 insert into payers (id, code, name, is_active, version, created_at, updated_at)
 select pg_temp.key(15, n), 'PAYER-' || n, 'Payer ' || n, true, 1, now(), now() from generate_series(0::bigint, 19) n;
 
@@ -185,6 +258,58 @@ insert into insurance_policies (id, patient_id, payer_id, priority, member_id, r
                                 effective_from, status, verification_method, version, created_at, updated_at)
 select pg_temp.key(16, n), pg_temp.key(5, n / 2), pg_temp.key(15, n % 20), n % 2 + 1, 'M-' || n, 'self', '2020-01-01',
        'active', 'card', 1, now(), now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+
+insert into billing_records (id, patient_id, invoice_number, status, currency, total_amount, tax_amount, discount_amount,
+                             adjustment_amount, written_off_amount, paid_amount, credit_amount, insurance_due,
+                             opened_on, due_date, billed_at, version, created_at, updated_at)
+select pg_temp.key(20, n), pg_temp.key(5, n * 7919 % {patients}), 'INV-' || n,
+       case when n % 10 = 0 then 'billed' else 'paid' end, 'USD', 200, 0, 0, 0, 0,
+       case when n % 10 = 0 then 0 else 200 end, 0, 0, current_date - (n % 700)::integer,
+       current_date - (n % 700)::integer + 30, now(), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+insert into billing_items (id, billing_record_id, patient_id, line_number, service_date, code_system, code, modifiers,
+                           diagnosis_pointers, quantity, unit_price, discount_amount, tax_rate, tax_amount, needs_price,
+                           status, version, created_at, updated_at)
+select pg_temp.key(21, n), pg_temp.key(20, n / 2), pg_temp.key(5, n / 2 * 7919 % {patients}), n % 2 + 1,
+       current_date - (n / 2 % 700)::integer, 'urn:local', 'VISIT', '[]', '[]', 1,
+       case when n % 500 = 0 then null else 100 end, 0, 0, 0, n % 500 = 0,
+       case when n % 500 = 0 then 'planned' else 'billed' end, 1, now(), now()
+  from generate_series(0::bigint, 6 * {patients} - 1) n;
+
+insert into billing_payments (id, billing_record_id, patient_id, kind, method, amount, receipt_number, received_at,
+                              version, created_at)
+select pg_temp.key(22, n), pg_temp.key(20, n), pg_temp.key(5, n * 7919 % {patients}), 'payment', 'card', 200, 'RC-' || n,
+       now() - n * interval '1 minute', 1, now()
+  from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+insert into insurance_claims (id, billing_record_id, insurance_policy_id, patient_id, claim_number, claim_type,
+                              frequency_code, service_date, diagnoses, lines, billed_amount, paid_amount, status,
+                              denial_codes, submitted_at, version, created_at, updated_at)
+select pg_temp.key(23, n), pg_temp.key(20, n), pg_temp.key(16, 2 * (n * 7919 % {patients})),
+       pg_temp.key(5, n * 7919 % {patients}), 'CLM-' || n, 'professional', '1', current_date - (n % 700)::integer,
+       '[]', '[]', 200, case when n % 10 = 0 then 0 else 180 end, case when n % 10 = 0 then 'accepted' else 'paid' end,
+       '[]', now() - n * interval '1 minute', 3, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+
+insert into claim_payments (id, insurance_claim_id, patient_id, trace_number, payment_method, payment_date,
+                            claim_status_code, paid_amount, patient_responsibility, adjustments, is_reversal, posted_at,
+                            version, created_at)
+select pg_temp.key(24, n), pg_temp.key(23, n), pg_temp.key(5, n * 7919 % {patients}), 'TRN-' || n, 'ACH',
+       current_date - (n % 700)::integer, '1', 180, 20, '[]', false, now(), 3, now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n where n % 10 <> 0;
+
+-- Two notifications to each patient, and one to a user.
+insert into notifications (id, type, priority, title, message, subject_patient_id, version, created_at, updated_at)
+select pg_temp.key(30, n), 'appointment_reminder', 'normal', 'Reminder of your visit', 'You are expected on Monday.',
+       pg_temp.key(5, n / 2), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
+insert into notification_recipients (id, notification_id, recipient_id, patient_id, channel, address, status, attempts,
+                                     delivered_at, version, created_at, updated_at)
+select pg_temp.key(31, n), pg_temp.key(30, n), case n % 2 when 0 then pg_temp.key(3, n / 2 % 200) end,
+       case n % 2 when 1 then pg_temp.key(5, n / 2) end, case n % 2 when 0 then 'in_app' else 'sms' end,
+       case n % 2 when 1 then '+12125550177' end, 'delivered', n % 2, now(), 1, now() - n * interval '1 minute', now()
   from generate_series(0::bigint, 2 * {patients} - 1) n;
 
 -- One patient in two hundred has a second record.

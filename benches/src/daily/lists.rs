@@ -30,10 +30,12 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     let (patient, provider, department) = (about.patient(), about.provider(), about.department());
     let (assigned, today) = (about.assigned_patient(), today.to_string());
     let (family, given) = (about.family_name(), about.given_name());
+    let bill = about.billing_record();
     let staff = Identity { user_id: Some(provider), department_id: Some(department), ..Identity::default() };
     let reception = Reader::of("receptionist", &staff);
     let (doctor, nurse) = (Reader::of("doctor", &staff), Reader::of("nurse", &staff));
     let pharmacist = Reader::of("pharmacist", &staff);
+    let laboratory = Reader::of("lab_technician", &staff);
     let own = Reader::of("patient", &Identity { patient_id: Some(patient), ..Identity::default() });
     // A hospital defines the role of its auditors itself.
     let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
@@ -58,6 +60,15 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("patients by birth", format!("patients?date_of_birth={}", about.date_of_birth())),
         reception.list("insurance policies", format!("insurance_policies?patient_id={patient}")),
         reception.list("emergency contacts", format!("emergency_contacts?patient_id={patient}")),
+        // Reception: what is charged, due and paid.
+        reception.list("bills", format!("billing_records?patient_id={patient}&sort=-created_at")),
+        reception.list("what is due", "billing_records?status=billed&sort=due_date"),
+        reception.list("lines of a bill", format!("billing_items?billing_record_id={bill}")),
+        reception.list("payments of a bill", format!("billing_payments?billing_record_id={bill}&sort=received_at")),
+        reception.list("lines without a price", "billing_items?status=planned&sort=service_date"),
+        reception.list("claims of a bill", format!("insurance_claims?billing_record_id={bill}")),
+        reception.list("claims without an answer", "insurance_claims?status=accepted&sort=submitted_at"),
+        reception.list("answers to a claim", format!("claim_payments?insurance_claim_id={}", about.insurance_claim())),
         // A doctor: the day, and the patient who sits there.
         doctor.list("my appointments", format!("appointments?provider_id={provider}&sort=starts_at")),
         doctor.list("from today", format!("appointments?provider_id={provider}&starts_at_from={today}&sort=starts_at")),
@@ -73,7 +84,11 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("allergies", format!("patient_allergies?patient_id={patient}&is_active=true")),
         doctor.list("medical history", format!("medical_history?patient_id={patient}")),
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
+        doctor.list("laboratory orders", format!("lab_orders?patient_id={patient}&sort=-created_at")),
+        doctor.list("laboratory results", format!("lab_results?patient_id={patient}&sort=-performed_at")),
+        doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
+        doctor.list("notifications", format!("notification_recipients?recipient_id={provider}&sort=-created_at")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
@@ -97,6 +112,27 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
             "lots by expiry",
             format!("medication_inventory?medication_id={}&sort=expiry_date", about.medication()),
         ),
+        // The laboratory: what is to be collected, what arrives, what is to be done, and for whom.
+        laboratory.list("what is ordered", "lab_orders?status=ordered&sort=created_at"),
+        laboratory.list("what is under way", "lab_orders?status=in_progress&sort=created_at"),
+        laboratory.list("specimens on the way", "specimens?status=collected&sort=collected_at"),
+        laboratory.list("items to collect", "lab_order_items?status=ordered&sort=created_at"),
+        laboratory.list("items", format!("lab_order_items?lab_order_id={}", about.lab_order())),
+        laboratory.list("specimens", format!("specimens?lab_order_id={}&sort=collected_at", about.lab_order())),
+        laboratory.list("patient", format!("patients?id={patient}")),
+        laboratory.list("results of an order", format!("lab_results?lab_order_id={}", about.lab_order())),
+        laboratory.list("tests by text", "lab_tests?q=a1"),
+        nurse.list("articles", "inventory_items?category=dressing&sort=name"),
+        nurse.list("what a room holds", format!("inventory_levels?location_id={}", about.room())),
+        pharmacist.list("what is to be ordered", "inventory_items?sort=reorder_flagged_at"),
+        pharmacist.list(
+            "ledger of a lot",
+            format!("inventory_transactions?medication_inventory_id={}&sort=-performed_at", about.lot()),
+        ),
+        pharmacist.list(
+            "ledger of an article",
+            format!("inventory_transactions?inventory_item_id={}&sort=-performed_at", about.article()),
+        ),
         // An auditor: who did what to whom.
         auditor.list("newest first", "audit_logs?sort=-timestamp"),
         auditor.list("end of the log", "audit_logs?sort=-position"),
@@ -114,8 +150,12 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("consultations", "consultations?sort=-started_at"),
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),
+        own.list("laboratory orders", "lab_orders?sort=-created_at"),
+        own.list("laboratory results", "lab_results?sort=-performed_at"),
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
+        own.list("bills", "billing_records?sort=-created_at"),
+        own.list("claims", "insurance_claims?sort=-created_at"),
         own.list("emergency contacts", "emergency_contacts"),
         own.list("medical history", "medical_history"),
         own.list("medications", "patient_medications"),

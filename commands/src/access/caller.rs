@@ -48,27 +48,37 @@ impl Permission {
                 | Create::MedicationDispensing
                 | Create::PatientNotes
                 | Create::Prescriptions
+                | Create::Specimens
                 | Create::Symptoms
                 | Create::Treatments
                 | Create::VitalSigns => true,
                 Create::Appointments
+                | Create::Billing
+                | Create::Claims
                 | Create::Departments
                 | Create::DrugInteractions
                 | Create::InsurancePolicies
                 | Create::Inventory
+                | Create::LabTests
                 | Create::Medications
+                | Create::Notifications
                 | Create::Patients
                 | Create::Payers
+                | Create::Payments
                 | Create::ProviderSchedules
                 | Create::Roles
                 | Create::Rooms
+                | Create::Suppliers
+                | Create::SupplyUsage
                 | Create::Users => false,
             },
             Self::Update(word) => match word {
                 Update::Allergies
                 | Update::ConsultationStatus
                 | Update::ConsultationSteps
+                | Update::CriticalResults
                 | Update::LabOrderStatus
+                | Update::LabReviews
                 | Update::MedicalHistory
                 | Update::MedicationList
                 | Update::PatientStatus
@@ -78,17 +88,24 @@ impl Permission {
                 | Update::VitalSigns => true,
                 Update::AppointmentStatus
                 | Update::Appointments
+                | Update::Billing
+                | Update::BillingAdjustments
+                | Update::Claims
                 | Update::Departments
                 | Update::DrugInteractions
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
+                | Update::LabTests
                 | Update::Medications
+                | Update::NotificationStatus
                 | Update::OwnProfile
                 | Update::PatientDemographics
                 | Update::PatientMerges
                 | Update::Payers
+                | Update::PriceList
                 | Update::ProviderSchedules
                 | Update::Rooms
+                | Update::Suppliers
                 | Update::SystemSettings
                 | Update::UserPermissions
                 | Update::Users

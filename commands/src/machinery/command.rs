@@ -81,6 +81,11 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
         false
     }
 
+    /// Another permission that is enough for this request, in place of [`PERMISSION`](Self::PERMISSION).
+    fn or_permission(&self) -> Option<Permission> {
+        None
+    }
+
     /// Whether the status of the record demands nothing else before this command. When a command is refused because of
     /// the status, the refusal names the commands of the same aggregate that follow on the status. `false` for a
     /// command that demands no status.

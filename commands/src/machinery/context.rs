@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate, UserId};
 use hims_event_store::{Booked, Span};
 use uuid::Uuid;
@@ -24,6 +26,8 @@ pub struct Context<'a> {
     pub now: DateTime<Utc>,
     /// Who gives the command.
     pub caller: &'a Caller,
+    /// The time zone of the hospital, which counts where nobody and no department says another.
+    pub hospital_zone: Tz,
     /// The streams and key owners that were looked up.
     pub found: &'a Found,
     /// The hash of [`Passwords::set`](crate::Passwords::set), if a password is to be set.
@@ -34,6 +38,8 @@ pub struct Context<'a> {
     pub entropy: u128,
     /// The id of the stream to which the command applies.
     pub id: Uuid,
+    /// The currency of the hospital.
+    pub currency: Currency,
 }
 
 impl Context<'_> {
@@ -93,6 +99,8 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
 /// The streams and key owners that were looked up for a decision.
 #[derive(Default)]
 pub struct Found {
+    /// When the look-up began, at most a moment before [`Context::now`].
+    pub(crate) asked_at: DateTime<Utc>,
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
     pub(crate) booked: HashMap<Span, Vec<Booked>>,
@@ -118,6 +126,11 @@ impl Found {
     /// The state of a stream, if the stream exists and was looked up.
     pub fn get<A: Aggregate>(&self, id: impl Into<Uuid>) -> Option<&A> {
         self.streams.get(&id.into())?.state.as_ref()?.downcast_ref()
+    }
+
+    /// About when the command happens, for a look-up that depends on it. The decision itself has [`Context::now`].
+    pub fn asked_at(&self) -> DateTime<Utc> {
+        self.asked_at
     }
 
     /// The streams that own a key which was looked up, with their states.

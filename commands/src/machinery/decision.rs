@@ -138,6 +138,7 @@ pub(crate) fn stored_subject(subject: Subject) -> hims_event_store::Subject {
     let (kind, id) = match subject {
         Subject::Patient(id) => ("patient", id),
         Subject::User(id) => ("user", id),
+        Subject::Supplier(id) => ("supplier", id),
     };
     hims_event_store::Subject { kind: kind.to_owned(), id }
 }

@@ -32,7 +32,7 @@ pub use load::Loaded;
 pub use outcome::{Cause, EventRef, Failure, Outcome, Request};
 pub use patch::Patch;
 pub use phone::{PhoneRegion, read_phone};
-pub use process::{Happened, Process, Processes, Reaction};
+pub use process::{DailyWork, Day, Happened, Part, Process, Processes, Reaction, Tables};
 pub use reads::Reads;
 pub use refusal::{Kind, Refused, refuse};
 pub use registry::{Entry, Registry};

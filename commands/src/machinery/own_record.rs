@@ -78,6 +78,9 @@ mod tests {
     use hims_domain::appointment::Appointment;
     use hims_domain::appointment_note::AppointmentNote;
     use hims_domain::consultation::Consultation;
+    use hims_domain::lab_order::LabOrder;
+    use hims_domain::lab_result::LabResult;
+    use hims_domain::lab_test::LabTest;
     use hims_domain::medical_history::MedicalHistory;
     use hims_domain::medication::Medication;
     use hims_domain::medication_list::{MedicationList, list_of};
@@ -86,11 +89,12 @@ mod tests {
     use hims_domain::role::Permissions;
     use hims_domain::treatment::Treatment;
     use hims_domain::vital_signs::VitalSigns;
-    use hims_testing::sample_with;
+    use hims_testing::{sample, sample_with};
     use serde_json::{Value, json};
 
     use crate::testing::samples::{
-        APPOINTMENT, CONSULTATION, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION, added_medication, registered, with,
+        APPOINTMENT, CONSULTATION, LAB_ORDER, LAB_TEST, MEDICATION, OTHER_PATIENT, PATIENT, PRESCRIPTION,
+        added_medication, registered, with,
     };
     use crate::testing::world::{World, refused, somebody};
     use crate::{Caller, Failure, Registry, Request, system_roles};
@@ -105,6 +109,9 @@ mod tests {
     const STEP: u128 = 0x51;
     const SYMPTOM: u128 = 0x61;
     const DIAGNOSIS: u128 = 0x71;
+    const LAB_ITEM: u128 = 0x91;
+    const SPECIMEN: u128 = 0xa1;
+    const LAB_RESULT: u128 = 0xb1;
 
     fn id(number: u128) -> Value {
         json!(uuid::Uuid::from_u128(number))
@@ -136,6 +143,17 @@ mod tests {
         world.has::<MedicationList>(list_of(PATIENT), taken).await;
         let scheduled = [sample_with::<Appointment>("scheduled", of_patient.clone())];
         world.has::<Appointment>(APPOINTMENT, scheduled).await;
+        let (placed, collected) = (
+            sample_with::<LabOrder>("placed", of_patient.clone()),
+            sample_with::<LabOrder>("specimen_collected", of_patient.clone()),
+        );
+        world.has::<LabTest>(LAB_TEST, [sample::<LabTest>("defined")]).await;
+        world.has::<LabOrder>(LAB_ORDER, [placed, collected]).await;
+        let resulted = [
+            sample_with::<LabResult>("recorded", of_patient.clone()),
+            sample_with::<LabResult>("critical_raised", json!({})),
+        ];
+        world.has::<LabResult>(uuid::Uuid::from_u128(LAB_RESULT), resulted).await;
         let noted = [sample_with::<AppointmentNote>("added", of_patient.clone())];
         world.has::<AppointmentNote>(uuid::Uuid::from_u128(NOTE), noted).await;
         let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
@@ -153,26 +171,44 @@ mod tests {
         let entry = |more: Value| with(patient(json!({"entry_id": id(ENTRY)})), more);
         let history = |more: Value| with(json!({"medical_history_id": id(HISTORY)}), more);
         let prescription = |more: Value| with(json!({"prescription_id": PRESCRIPTION}), more);
+        let laboratory = |more: Value| with(json!({"lab_order_id": LAB_ORDER}), more);
+        let specimen = |more: Value| with(laboratory(json!({"specimen_id": id(SPECIMEN)})), more);
+        let result = |more: Value| with(json!({"lab_result_id": id(LAB_RESULT)}), more);
+        let values = json!([{"code": "2823-3", "value": "6.9"}, {"code": "2160-0", "value": "1"},
+                            {"code": "20570-8", "text": "clear"}]);
+        let resulted = json!({"item_id": id(LAB_ITEM), "status": "F", "components": values});
+        let corrected = json!({"components": values, "reason": "mistaken"});
+        let of_lab_item = json!({"item_id": id(LAB_ITEM), "reason": "mistaken"});
+        let taken = json!({"specimen_type": "SER", "item_ids": [id(LAB_ITEM)]});
+        let added = json!({"lab_test_id": LAB_TEST, "reason": "add_on", "confirm_not_duplicate": true});
+        let tested = json!({"items": [{"lab_test_id": LAB_TEST}], "confirm_not_duplicate": true});
         let order = json!({"medication_id": MEDICATION, "quantity": "1", "quantity_unit": "tablet"});
         let (nothing, reason) = (|| json!({}), || json!({"reason": "mistaken"}));
         let continued = json!([{"entry_id": id(ENTRY), "action": "continue"}]);
         let diagnosis = json!({"code": "J20.9", "description": "Acute bronchitis", "diagnosis_type": "working"});
         BTreeMap::from([
+            ("acknowledge-critical-result", result(json!({"read_back": true}))),
             ("add-appointment-note", json!({"appointment_id": APPOINTMENT, "note_type": "general", "body": "Called"})),
             ("add-consultation-step", consultation(json!({"step_type": "vitals"}))),
+            ("add-lab-order-item", laboratory(added)),
             ("add-patient-medication", patient(json!({"medication_name": "Mint tea", "source": "otc"}))),
             ("amend-appointment-note", json!({"note_id": id(NOTE), "body": "Did not call", "reason": "mistaken"})),
             ("amend-consultation", consultation(json!({"findings": {"plan": "rest"}, "reason": "mistaken"}))),
             ("cancel-consultation", consultation(reason())),
+            ("cancel-lab-order", laboratory(reason())),
+            ("cancel-lab-order-item", laboratory(of_lab_item)),
             ("cancel-prescription", prescription(reason())),
             ("change-allergy", patient(json!({"allergy_id": id(ALLERGY), "severity": "mild"}))),
             ("change-diagnosis", consultation(json!({"diagnosis_id": id(DIAGNOSIS), "clinical_status": "inactive"}))),
             ("change-medical-history", history(json!({"notes": "no fever"}))),
             ("change-patient-medication", entry(json!({"frequency": "daily"}))),
+            ("collect-specimen", laboratory(taken)),
             ("complete-consultation", consultation(nothing())),
             ("complete-consultation-step", step(nothing())),
             ("complete-treatment", treatment(nothing())),
+            ("correct-lab-result", result(corrected)),
             ("dispense-prescription", prescription(nothing())),
+            ("finalise-lab-result", result(json!({"components": values}))),
             ("hold-patient-medication", entry(reason())),
             ("hold-treatment", treatment(nothing())),
             ("mark-medical-history-entered-in-error", history(reason())),
@@ -181,12 +217,15 @@ mod tests {
             ("mark-treatment-entered-in-error", treatment(reason())),
             ("mark-treatment-not-done", treatment(reason())),
             ("mark-vital-signs-entered-in-error", json!({"vital_signs_id": id(VITAL_SIGNS), "reason": "mistyped"})),
+            ("place-lab-order", patient(tested)),
             ("plan-treatment", consultation(json!({"treatment_type": "diet", "description": "Less salt"}))),
+            ("receive-specimen", specimen(nothing())),
             ("reconcile-medication-list", patient(json!({"decisions": continued}))),
             ("record-allergy", patient(json!({"allergen_type": "food", "allergen_name": "Nuts"}))),
             ("record-diagnosis", consultation(diagnosis)),
             ("record-external-dispensing", prescription(nothing())),
             ("record-findings", consultation(json!({"plan": "rest"}))),
+            ("record-lab-result", laboratory(resulted)),
             (
                 "record-medical-history",
                 patient(json!({"history_type": "condition", "description": "Asthma", "source": "patient"})),
@@ -195,11 +234,13 @@ mod tests {
             ("record-symptom", consultation(json!({"name": "Cough"}))),
             ("record-vital-signs", patient(json!({"heart_rate": 60}))),
             ("refill-prescription", prescription(nothing())),
+            ("reject-specimen", specimen(json!({"reason_code": "clotted"}))),
             ("resume-patient-medication", entry(nothing())),
             ("resume-treatment", treatment(nothing())),
             ("retire-allergy", patient(json!({"allergy_id": id(ALLERGY), "reason": "tested"}))),
             ("retract-symptom", consultation(json!({"symptom_id": id(SYMPTOM), "reason": "mistaken"}))),
             ("reverse-dispensing", prescription(reason())),
+            ("review-lab-result", result(nothing())),
             ("revoke-patient-death", patient(reason())),
             ("send-prescription-to-pharmacy", prescription(nothing())),
             ("sign-consultation", consultation(nothing())),
@@ -212,6 +253,7 @@ mod tests {
             ("undo-consultation-start", consultation(reason())),
             ("undo-prescription-ready", prescription(reason())),
             ("undo-prescription-refill", prescription(reason())),
+            ("withdraw-lab-result", result(json!({"reason_code": "wrong_patient"}))),
             ("write-prescription", patient(json!({"items": [order], "confirm_unit": true}))),
         ])
     }
@@ -220,12 +262,14 @@ mod tests {
     const REFUSED: [(&str, &str); 12] = [
         ("amend-consultation", "not-completed"),
         ("complete-consultation", "open-steps"),
+        ("correct-lab-result", "wrong-status"),
         ("dispense-prescription", "insufficient-stock"),
         ("hold-treatment", "wrong-status"),
         ("mark-prescription-ready", "insufficient-stock"),
         ("refill-prescription", "wrong-status"),
         ("resume-treatment", "wrong-status"),
         ("reverse-dispensing", "nothing-dispensed"),
+        ("review-lab-result", "not-final"),
         ("sign-consultation", "other-provider"),
         ("stop-treatment", "wrong-status"),
         ("undo-consultation-start", "took-place"),

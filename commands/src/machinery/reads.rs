@@ -48,6 +48,16 @@ impl Reads {
         self
     }
 
+    /// Also looks up something else.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.streams.extend(other.streams);
+        self.owners.extend(other.owners);
+        self.candidates.extend(other.candidates);
+        self.booked.extend(other.booked);
+        self
+    }
+
     /// Looks up a stream, if there is an id.
     #[must_use]
     pub fn maybe<A: Aggregate>(self, id: Option<impl Into<Uuid>>) -> Self {

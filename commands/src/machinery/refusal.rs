@@ -23,11 +23,13 @@ pub enum Kind {
 /// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
 const QUESTIONS: [&str; 9] = [
     "already-open",
+    "delta-exceeded",
     "extreme-value",
     "needs-override",
     "not-today",
     "on-leave",
     "outside-hours",
+    "past-timely-filing",
     "possible-duplicate",
     "too-early",
     "unknown-unit",

@@ -10,6 +10,8 @@ pub const USER_PATIENT: &str = "user.patient";
 pub const USER_SESSIONS: &str = "user.sessions";
 /// Shared: the users who have a role, by role id. Tells whether another administrator is left.
 pub const USERS_WITH_ROLE: &str = "user.role";
+/// Shared: the users who work in a department, by department id.
+pub const USERS_OF_DEPARTMENT: &str = "user.department";
 /// Unique: the hash of a session's token.
 pub const SESSION_TOKEN: &str = "session.token";
 /// Unique: the id of a provider's leave, across all providers. Never given back, even when the leave is cancelled.
@@ -48,22 +50,67 @@ pub const DIAGNOSIS: &str = "consultation.diagnosis";
 pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
 /// Unique: the id of an entry of a medication list, across all patients. Never given back.
 pub const MEDICATION_ENTRY: &str = "medication_list.entry";
+/// Shared: the final results with an exact number of a component, by patient, LOINC code and span of time.
+pub const LAB_LATEST: &str = "lab.latest";
+/// Unique: the LOINC code of a laboratory test.
+pub const LAB_TEST_CODE: &str = "lab_test.code";
+/// Unique: the number of a laboratory order, issued by the server.
+pub const LAB_ORDER_NUMBER: &str = "lab_order.number";
+/// Unique: the id of an item, across all laboratory orders. Never given back. Tells the order of an item.
+pub const LAB_ORDER_ITEM: &str = "lab_order.item";
+/// Unique: the id of a specimen, across all laboratory orders. Never given back. Tells the order of a specimen.
+pub const SPECIMEN: &str = "lab_order.specimen";
+/// Unique: the number of a specimen, issued by the server.
+pub const SPECIMEN_NUMBER: &str = "lab_order.specimen_number";
+/// Shared: the orders in which a laboratory test is still to be done for a patient, by patient id and test id.
+pub const LAB_PENDING: &str = "lab.pending";
 /// Unique: the RxNorm code of a product.
 pub const MEDICATION_RXNORM: &str = "medication.rxnorm";
 /// Unique: the lot number of a medication at a place of storage.
 pub const LOT_NUMBER: &str = "medication_lot.number";
 /// Shared: the lots of a medication, by medication id.
 pub const LOTS_OF_MEDICATION: &str = "medication_lot.medication";
+/// Unique: the code of a supplier.
+pub const SUPPLIER_CODE: &str = "supplier.code";
+/// Unique: the stock-keeping unit of an article.
+pub const INVENTORY_ITEM_SKU: &str = "inventory_item.sku";
+/// Shared: the articles that are a medicine, by medication id.
+pub const ITEMS_OF_MEDICATION: &str = "inventory_item.medication";
+/// Shared: the levels of an article, by the id of the article.
+pub const LEVELS_OF_ITEM: &str = "inventory_level.item";
 /// Unique: the number of a prescription, issued by the server.
 pub const PRESCRIPTION_NUMBER: &str = "prescription.number";
 /// Unique: the code of a payer.
 pub const PAYER_CODE: &str = "payer.code";
 /// Shared: the insurance policies of a patient, by patient id.
 pub const POLICY_PATIENT: &str = "policy.patient";
+/// Unique: the id of a line or payment, across all billing records. Never given back, even when the line is removed.
+pub const BILLING_PART: &str = "billing.part";
+/// Unique: what a line charges for, by the kind, the id and the occasion of the source.
+pub const BILLING_SOURCE: &str = "billing.source";
+/// Shared: the billing records that charge for a source, by the kind and the id of the source.
+pub const CHARGED_SOURCE: &str = "billing.charged_source";
+/// Shared: the billing records without an invoice, by consultation id, or by patient id and day.
+pub const PENDING_BILLING: &str = "billing.pending";
+/// Unique: the number of an invoice, issued by the server.
+pub const INVOICE_NUMBER: &str = "billing.invoice_number";
+/// Unique: the number of a receipt, issued by the server.
+pub const RECEIPT_NUMBER: &str = "billing.receipt_number";
+/// Unique: the number of an insurance claim, issued by the server.
+pub const CLAIM_NUMBER: &str = "claim.number";
+/// Unique: the id of an adjudication or reversal, across all claims. Never given back.
+pub const CLAIM_PAYMENT: &str = "claim.payment";
+/// Unique: the trace number of an adjudication or reversal of a claim, by claim, number and kind. Never given back.
+pub const CLAIM_TRACE: &str = "claim.trace";
+/// Shared: the claims for a billing record, by the id of the record.
+pub const CLAIMS_OF_RECORD: &str = "claim.record";
+/// Unique: the occasion of a notification, by type, patient and key of the occasion.
+pub const NOTIFICATION_OCCASION: &str = "notification.dedupe";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {
-    scope == PATIENT_MRN || scope == PRESCRIPTION_NUMBER
+    [PATIENT_MRN, PRESCRIPTION_NUMBER, CLAIM_NUMBER, INVOICE_NUMBER, RECEIPT_NUMBER, LAB_ORDER_NUMBER, SPECIMEN_NUMBER]
+        .contains(&scope)
 }
 
 /// Joins several parts to one key. The separator is a control character, which no text of the domain contains, so two

@@ -1,30 +1,64 @@
 //! The processes of a hospital, one file each.
 
+#[cfg(test)]
+mod due;
+
+use std::sync::Arc;
+
 use crate::Processes;
+pub use critical_results::CriticalEscalation;
+pub use delivery::{Message, Messenger, Undelivered};
 
-/// Lists the processes, each with its file.
+/// What the processes of a hospital can be told by its settings.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessSettings {
+    /// When people are told of critical values.
+    pub critical_escalation: CriticalEscalation,
+}
+
+/// Lists the processes, each with its file, and with the setting that it is made of, if there is one; `outside` those
+/// that talk to the outside, through a [`Messenger`].
 macro_rules! processes {
-    ($($file:ident::$process:ident),* $(,)?) => {
+    (
+        $($file:ident::$process:ident $(($setting:ident))?),* $(,)?;
+        outside $($far:ident::$talking:ident),* $(,)?
+    ) => {
         $(mod $file;)*
+        $(pub(crate) mod $far;)*
 
-        /// Starts every process of a hospital.
+        /// Starts every process of a hospital. The messenger brings messages to people outside.
         #[must_use]
-        pub fn start_processes(processes: Processes) -> Processes {
-            processes$(.start($file::$process))*
+        pub fn start_processes(
+            processes: Processes,
+            settings: &ProcessSettings,
+            messenger: &Arc<dyn Messenger>,
+        ) -> Processes {
+            let executor = processes.executor();
+            processes
+                $(.start($file::$process $((settings.$setting))?))*
+                $(.start($far::$talking::new(Arc::clone(&executor), Arc::clone(messenger))))*
         }
 
         /// The name of each process, with the types of the events to which it reacts.
         #[cfg(test)]
-        const ALL: &[(&str, &[&str])] = &[$((
-            <$file::$process as crate::Process>::NAME,
-            <$file::$process as crate::Process>::ON,
-        )),*];
+        const ALL: &[(&str, &[&str])] = &[
+            $((<$file::$process as crate::Process>::NAME, <$file::$process as crate::Process>::ON),)*
+            $((<$far::$talking as crate::Process>::NAME, <$far::$talking as crate::Process>::ON),)*
+        ];
     };
 }
 
 processes! {
     after_death::AfterDeath,
+    charges::Charges,
     collection::Collection,
+    secondary_claims::SecondaryClaims,
+    critical_results::CriticalResults(critical_escalation),
+    medication_list::MedicationListEnds,
+    stock::Stock,
+    notices::Notices,
+    reminders::Reminders;
+    outside delivery::Delivery,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hims_domain::appointment::Slot;
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate, Pointer, fold};
 use hims_event_store::{Actor, Booked, Claim};
 use uuid::Uuid;
@@ -123,15 +124,17 @@ impl<A: Aggregate> Given<A> {
         }
         let state = fold::<A>(&self.events);
         let id = command.target().id().unwrap_or(ISSUED);
-        let found = looked_up(&command, state.as_ref(), self.found, &self.bookings);
+        let found = looked_up(&command, state.as_ref(), (self.found, self.now), &self.bookings);
         let ctx = Context {
             now: self.now,
             caller: &self.caller,
+            hospital_zone: chrono_tz::Tz::UTC,
             found: &found,
             password_hash: self.hash.filter(|_| command.passwords(state.as_ref()).set.is_some()),
             password_matches: self.password_matches,
             entropy: 42,
             id,
+            currency: Currency::default(),
         };
         if state.as_ref().is_some_and(|it| it.is_hidden_from(&self.caller)) {
             return Then(Err(Refused::missing(A::STREAM)), Vec::new());
@@ -154,8 +157,13 @@ impl<A: Aggregate> Given<A> {
 }
 
 /// What the command asks for. A decision does not find a stream that `reads` does not name.
-fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found, bookings: &[Booked]) -> Found {
-    let mut found = Found::default();
+fn looked_up<C: Command>(
+    command: &C,
+    state: Option<&C::Aggregate>,
+    (mut all, asked_at): (Found, DateTime<Utc>),
+    bookings: &[Booked],
+) -> Found {
+    let mut found = Found { asked_at, ..Found::default() };
     loop {
         let Reads { mut streams, mut owners, candidates, booked } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len() + found.booked.len();

@@ -9,8 +9,9 @@ use hims_domain::room::{self, Room};
 use hims_domain::user::{self, User};
 use hims_domain::values::Text;
 use hims_domain::{
-    AppointmentId, ConsultationId, DepartmentId, InsurancePolicyId, MedicationId, MedicationLotId, PatientId, PayerId,
-    Personal, PrescriptionId, RoomId, UserId, role,
+    AppointmentId, BillingRecordId, ConsultationId, DepartmentId, InsuranceClaimId, InsurancePolicyId, InventoryItemId,
+    LabOrderId, LabTestId, MedicationId, MedicationLotId, PatientId, PayerId, Personal, PrescriptionId, RoomId,
+    SupplierId, UserId, role,
 };
 use hims_testing::{fields, only, sample};
 use serde::de::DeserializeOwned;
@@ -39,6 +40,15 @@ pub(crate) const PAYER: PayerId = PayerId(Uuid::from_u128(16));
 pub(crate) const OTHER_PAYER: PayerId = PayerId(Uuid::from_u128(17));
 pub(crate) const POLICY: InsurancePolicyId = InsurancePolicyId(Uuid::from_u128(18));
 pub(crate) const OTHER_POLICY: InsurancePolicyId = InsurancePolicyId(Uuid::from_u128(19));
+pub(crate) const CLAIM: InsuranceClaimId = InsuranceClaimId(Uuid::from_u128(0x61));
+
+pub(crate) const BILL: BillingRecordId = BillingRecordId(Uuid::from_u128(0xb0));
+pub(crate) const OTHER_BILL: BillingRecordId = BillingRecordId(Uuid::from_u128(0xba));
+pub(crate) const LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x81));
+pub(crate) const OTHER_LAB_TEST: LabTestId = LabTestId(Uuid::from_u128(0x82));
+pub(crate) const LAB_ORDER: LabOrderId = LabOrderId(Uuid::from_u128(0x83));
+pub(crate) const SUPPLIER: SupplierId = SupplierId(Uuid::from_u128(20));
+pub(crate) const ITEM: InventoryItemId = InventoryItemId(Uuid::from_u128(21));
 
 /// Reads a request from JSON.
 #[track_caller]

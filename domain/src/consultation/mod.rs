@@ -66,6 +66,8 @@ pub struct Consultation {
     pub provider_id: UserId,
     /// The appointment that led to the consultation; `None` for a walk-in.
     pub appointment_id: Option<AppointmentId>,
+    /// The kind of consultation, such as `standard`.
+    pub consultation_type: Text<50>,
     /// When the consultation began.
     pub started_at: DateTime<Utc>,
     /// Whether the steps are fixed or follow the findings.
@@ -218,7 +220,7 @@ impl Consultation {
 
 impl Aggregate for Consultation {
     const STREAM: &'static str = "consultation";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -227,6 +229,7 @@ impl Aggregate for Consultation {
                 patient_id: it.patient_id,
                 provider_id: it.provider_id,
                 appointment_id: it.appointment_id,
+                consultation_type: it.consultation_type.clone(),
                 started_at: it.started_at,
                 workflow_type: it.workflow_type,
                 findings: Findings { chief_complaint: it.chief_complaint.clone(), ..Findings::default() },

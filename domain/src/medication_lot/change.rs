@@ -4,20 +4,11 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::values::{LongText, Reason};
+use crate::inventory_level::WasteReason;
+use crate::values::Reason;
 use crate::{UserId, terms};
 
 terms! {
-    /// Why a quantity is thrown away.
-    pub enum WasteReason {
-        Expired = "expired",
-        Damaged = "damaged",
-        Spilled = "spilled",
-        PatientRefused = "patient_refused",
-        PartialDose = "partial_dose",
-        Other = "other",
-    }
-
     /// To whom a quantity goes back.
     pub enum ReturnTo {
         Supplier = "supplier",
@@ -44,7 +35,7 @@ pub enum Wanted {
         /// Why the quantity is thrown away.
         reason_code: WasteReason,
         /// More about the reason.
-        reason: Option<LongText>,
+        reason: Option<Reason>,
     },
 }
 

@@ -10,13 +10,14 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use change::{RequestedChange, ReturnTo, Wanted, WasteReason};
+pub use change::{RequestedChange, ReturnTo, Wanted};
 pub use quantities::Reserved;
 
-use crate::values::{LongText, Reason, Text, Unit};
+use crate::inventory_level::WasteReason;
+use crate::values::{Reason, Text, Unit};
 use crate::{
-    Aggregate, LotChangeId, MedicationId, MedicationLotId, PrescriptionId, PrescriptionItemId, RoomId, Subject, UserId,
-    described, terms,
+    Aggregate, LotChangeId, MedicationId, MedicationLotId, PrescriptionId, PrescriptionItemId, RoomId, Subject,
+    SupplierId, UserId, described, terms,
 };
 
 terms! {
@@ -48,6 +49,10 @@ described! {
         pub unit_cost: Option<Decimal>,
         /// The quantity below which more is to be ordered.
         pub reorder_level: Option<Decimal>,
+        /// The supplier.
+        pub supplier_id: Option<SupplierId>,
+        /// The number of the delivery note.
+        pub delivery_note: Option<Text<50>>,
     }
 }
 
@@ -70,6 +75,8 @@ pub struct MedicationLot {
     pub unit_cost: Option<Decimal>,
     /// The quantity below which more is to be ordered.
     pub reorder_level: Option<Decimal>,
+    /// The supplier.
+    pub supplier_id: Option<SupplierId>,
     /// Whether the lot can be dispensed.
     pub status: Status,
     /// What is reserved for the lines of prescriptions that are ready to be fetched.
@@ -121,7 +128,7 @@ pub enum Event {
         /// Why the quantity was thrown away.
         reason_code: WasteReason,
         /// More about the reason.
-        reason: Option<LongText>,
+        reason: Option<Reason>,
         /// Who threw the quantity away; `None` for a part of the system.
         performed_by: Option<UserId>,
         /// Who witnessed it, if the product is controlled.
@@ -184,6 +191,8 @@ pub enum Event {
         on_hand_after: Decimal,
         /// The lot at the other place.
         from_lot_id: MedicationLotId,
+        /// The other place.
+        from_location_id: RoomId,
         /// Who brought the quantity here; `None` for a part of the system.
         performed_by: Option<UserId>,
     },
@@ -195,6 +204,8 @@ pub enum Event {
         change: Decimal,
         /// The quantity in stock afterwards.
         on_hand_after: Decimal,
+        /// The supplier to whom the quantity goes back, if the lot has one.
+        supplier_id: Option<SupplierId>,
         /// The prescription for which the quantity had been dispensed, if it comes back from a patient.
         prescription_id: Option<PrescriptionId>,
         /// Who returned the quantity; `None` for a part of the system.
@@ -294,6 +305,7 @@ impl MedicationLot {
             unit: receipt.unit.clone(),
             unit_cost: receipt.unit_cost,
             reorder_level: receipt.reorder_level,
+            supplier_id: receipt.supplier_id,
             status: Status::Available,
             reserved: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -313,7 +325,7 @@ impl MedicationLot {
 
 impl Aggregate for MedicationLot {
     const STREAM: &'static str = "medication_lot";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {

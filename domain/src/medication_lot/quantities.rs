@@ -1,5 +1,6 @@
 //! The parts of the quantity of a lot: what is reserved, what is set aside, and what is free.
 
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -42,5 +43,11 @@ impl MedicationLot {
     /// The quantity that is neither reserved nor set aside.
     pub fn free(&self) -> Decimal {
         self.quantity_on_hand - self.quantity_reserved() - self.quantity_pending()
+    }
+
+    /// The quantity that can be used on a day: what is neither reserved nor set aside, and nothing of a lot that may not
+    /// be dispensed then.
+    pub fn usable(&self, on: NaiveDate) -> Decimal {
+        if self.is_dispensable(on) { self.free().max(Decimal::ZERO) } else { Decimal::ZERO }
     }
 }

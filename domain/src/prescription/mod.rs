@@ -159,6 +159,8 @@ impl Line {
 pub struct Prescription {
     /// The patient.
     pub patient_id: PatientId,
+    /// The consultation that led to the prescription.
+    pub consultation_id: Option<ConsultationId>,
     /// The provider who wrote the prescription.
     pub provider_id: UserId,
     /// The number of the prescription.
@@ -320,6 +322,7 @@ impl Aggregate for Prescription {
         match event {
             Event::Written(it) => Some(Self {
                 patient_id: it.patient_id,
+                consultation_id: it.consultation_id,
                 provider_id: it.provider_id,
                 number: it.number.clone(),
                 lines: it.items.iter().map(Line::new).collect(),

@@ -17,6 +17,13 @@ pub const HCPCS: &str = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets
 /// National Drug Codes.
 pub const NDC: &str = "http://hl7.org/fhir/sid/ndc";
 
+/// The kinds of consultations of this hospital, as codes of what is charged for.
+pub const CONSULTATION_TYPES: &str = "urn:hims:consultation-type";
+/// The kinds of treatments of this hospital, for treatments without a code.
+pub const TREATMENT_TYPES: &str = "urn:hims:treatment-type";
+/// The medication catalogue of this hospital, for products without an RxNorm code: the beginning of the product's id.
+pub const CATALOGUE: &str = "urn:hims:medication";
+
 /// Reads a code of a code system, in the form in which the code is kept. A code of an unknown system is kept as it is.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ mod contact;
 mod country;
 mod date;
 mod folded;
+mod measured;
 mod money;
 mod number;
 mod reason;
@@ -20,10 +21,14 @@ pub use contact::{Email, Phone};
 pub use country::Country;
 pub use date::PartialDate;
 pub use folded::folded;
-pub use money::{Money, Percent};
-pub use number::{Mrn, PrescriptionNumber, Ssn};
+pub use measured::Measured;
+pub use money::{Currency, Money, Percent, UnitPrice, to_cents};
+pub use number::{
+    ClaimNumber, DeaNumber, InvoiceNumber, LabOrderNumber, Mrn, PrescriptionNumber, ReceiptNumber, SpecimenNumber, Ssn,
+    holds_card_number,
+};
 pub use reason::OverrideReason;
 pub use text::{Code, LongText, Name, Reason, Text, is_blank};
 pub use time_of_day::TimeOfDay;
-pub use unit::{Unit, measuring_unit};
+pub use unit::{UcumCode, Unit, measuring_unit};
 pub use words::{holds, words};

@@ -28,7 +28,7 @@ fn luhn(digits: &str) -> u32 {
 macro_rules! issued {
     ($(#[doc = $about:literal])* $name:ident, $prefix:literal) => {
         $(#[doc = $about])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub String);
 
@@ -54,6 +54,39 @@ issued! {
 issued! {
     /// The number of a prescription: `RX-`, ten digits, a check digit.
     PrescriptionNumber, "RX-"
+}
+issued! {
+    /// The number of an insurance claim: `CLM-`, ten digits, a check digit.
+    ClaimNumber, "CLM-"
+}
+
+issued! {
+    /// The number of a laboratory order: `LO-`, ten digits, a check digit.
+    LabOrderNumber, "LO-"
+}
+issued! {
+    /// The number on the label of a specimen: `SP-`, ten digits, a check digit.
+    SpecimenNumber, "SP-"
+}
+issued! {
+    /// The number of an invoice: `INV-`, ten digits, a check digit.
+    InvoiceNumber, "INV-"
+}
+issued! {
+    /// The number of a receipt for a payment or a refund: `RC-`, ten digits, a check digit.
+    ReceiptNumber, "RC-"
+}
+
+/// Whether a text holds the number of a payment card: 13 to 19 digits, also in groups with spaces or hyphens between
+/// them, of which the last is the check digit of the others. Such a number must not be stored.
+pub fn holds_card_number(text: &str) -> bool {
+    text.split(|it: char| !it.is_ascii_digit() && it != ' ' && it != '-').any(|group| {
+        let digits: String = group.chars().filter(char::is_ascii_digit).collect();
+        (13..=19).contains(&digits.len())
+            && digits
+                .split_at_checked(digits.len() - 1)
+                .is_some_and(|(number, check)| check == luhn(number).to_string())
+    })
 }
 
 /// A social security number of the United States, as `AAA-GG-SSSS`.
@@ -84,6 +117,42 @@ impl Ssn {
 
 normalised!(Ssn, 11, "");
 
+/// The number under which the Drug Enforcement Administration of the United States registers whoever deals with
+/// controlled substances: two letters, six digits, a check digit. The second letter may be a 9, which stands for the
+/// name of a business.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DeaNumber(String);
+
+impl DeaNumber {
+    /// Reads a number in upper or lower case. The check digit is the last digit of the sum of the first, third and fifth
+    /// digit and twice the second, fourth and sixth.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const RULE: &str = "give two letters, six digits and the check digit, such as AB1234563";
+        let text = text.trim().to_ascii_uppercase();
+        let (letters, digits) = text.split_at_checked(2).ok_or(RULE)?;
+        let named = matches!(letters.as_bytes(), [b'A'..=b'Z', b'A'..=b'Z' | b'9']);
+        let [a, b, c, d, e, f, check] = digits.as_bytes() else { return Err(RULE) };
+        if !named || !digits.bytes().all(|it| it.is_ascii_digit()) {
+            return Err(RULE);
+        }
+        let sum = |digits: [&u8; 3]| digits.iter().map(|it| u32::from(**it - b'0')).sum::<u32>();
+        let expected = (sum([a, c, e]) + 2 * sum([b, d, f])) % 10;
+        if expected == u32::from(check - b'0') {
+            Ok(Self(text))
+        } else {
+            Err("the check digit does not match; look for a mistyped digit")
+        }
+    }
+
+    /// The number as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+normalised!(DeaNumber, 9, "");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +162,28 @@ mod tests {
         assert_eq!(luhn("7992739871"), 3);
         assert_eq!(Mrn::issue(7_992_739_871).0, "MRN-79927398713");
         assert_eq!(PrescriptionNumber::issue(1).0.len(), "RX-".len() + 11);
+    }
+
+    #[test]
+    fn the_number_of_a_card_is_found_by_its_check_digit() {
+        for text in ["4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "Visa 378282246310005 ok"] {
+            assert!(holds_card_number(text), "{text}");
+        }
+        // Too short, too long, a wrong check digit, two numbers, and no number at all.
+        for text in ["411111111111", "41111111111111111111", "4111111111111112", "check 4711, 1111111111", "ends 1111"]
+        {
+            assert!(!holds_card_number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_check_digit_of_a_dea_number_finds_a_mistyped_digit() {
+        for (given, read) in [("AB1234563", "AB1234563"), (" ab1234563 ", "AB1234563"), ("F91234563", "F91234563")] {
+            assert_eq!(DeaNumber::parse(given).map(|it| it.0), Ok(read.to_owned()));
+        }
+        for given in ["AB1234564", "AB1234653", "A11234563", "AB123456", "AB12345634", "1B1234563", "ÄB1234563", ""] {
+            assert!(DeaNumber::parse(given).is_err(), "{given}");
+        }
     }
 
     #[test]

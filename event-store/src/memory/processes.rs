@@ -72,6 +72,15 @@ impl ProcessStore for MemoryEventStore {
         Ok(true)
     }
 
+    async fn set_missing_timers(&self, process: &'static str, timers: &[Timer]) -> Result<(), StoreError> {
+        if let Some(process) = self.known().get_mut(process) {
+            for timer in timers {
+                process.timers.entry(timer.key.clone()).or_insert_with(|| timer.clone());
+            }
+        }
+        Ok(())
+    }
+
     async fn due_timers(
         &self,
         process: &'static str,

@@ -93,6 +93,20 @@ impl ProcessStore for PgEventStore {
         changed(&self.pool, bind_timers(statement, timers)).await
     }
 
+    async fn set_missing_timers(&self, process: &'static str, timers: &[Timer]) -> Result<(), StoreError> {
+        let sql = "
+            with newly as (
+                    insert into log.timers (id, process, key, due_at, payload)
+                    select t.id, p.name, t.key, t.due_at, t.payload::json
+                      from log.processes p, unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[])
+                                            t (id, key, due_at, payload)
+                     where p.name = $1 and set_config('synchronous_commit', 'off', true) is not null
+                    on conflict (process, key) do nothing
+                    returning id)
+            select count(*) from newly";
+        changed(&self.pool, bind_timers(sqlx::query_scalar(sql).bind(process), timers)).await.map(drop)
+    }
+
     async fn due_timers(
         &self,
         process: &'static str,

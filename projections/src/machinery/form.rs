@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["548090c21525487b09b3a7e8748885feab3d43249b59d18c8e228e1d330fe4ea"];
+pub const GOLDEN_ROWS: &[&str] = &["48320fd830f33895ee60dfefef0d436c8ca79c524d91354eca8316bba92f156c"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =

@@ -231,7 +231,7 @@ macro_rules! table {
 
         impl $name {
             const OWN: &[$crate::Column] = &[$( $crate::Column {
-                name: stringify!($field),
+                name: hims_domain::__field_name(stringify!($field)),
                 doc: concat!($($doc),*),
                 kind: <$type as $crate::machinery::column::ColumnType>::KIND,
                 nullable: <$type as $crate::machinery::column::ColumnType>::NULLABLE,
@@ -268,7 +268,7 @@ macro_rules! table {
                     codes: None,
                     phone: false,
                 } ),*)?],
-                indexes: &[$($(&[$(stringify!($led)),*]),*)?],
+                indexes: &[$($(&[$(hims_domain::__field_name(stringify!($led))),*]),*)?],
                 readers: $crate::machinery::table::or_else!(
                     [$(&[hims_domain::permission::Read::AllData, $(hims_domain::permission::Read::$reader),*])?] [&[]]
                 ),
@@ -328,7 +328,7 @@ macro_rules! table {
             }
 
             fn lengths(&self) -> Vec<(&'static str, usize)> {
-                vec![$( (stringify!($field), $crate::machinery::column::length(&self.$field)) ),*]
+                vec![$( (hims_domain::__field_name(stringify!($field)), $crate::machinery::column::length(&self.$field)) ),*]
             }
 
             fn shown(&self, other: Option<&Self>) -> $crate::machinery::column::Members {

@@ -11,9 +11,11 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointment_series, appointments, consultations, departments, drug_interactions,
-    insurance_policies, inventory, medical_history, medications, patient_medications, patients, payers, prescriptions,
-    process_failures, provider_schedules, roles, rooms, sessions, treatments, users, vital_signs,
+    appointment_notes, appointment_series, appointments, billing, consultations, departments, drug_interactions,
+    insurance_claims, insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results,
+    lab_tests, medical_history, medications, notification_preferences, notifications, patient_medications, patients,
+    payers, prescriptions, price_list_items, process_failures, provider_schedules, roles, rooms, sessions, suppliers,
+    treatments, users, vital_signs,
 };
 use crate::{Row as _, Table};
 
@@ -92,8 +94,18 @@ aggregates! {
     treatment::Treatment => treatments::project { treatments: TreatmentRow (stream) },
     vital_signs::VitalSigns => vital_signs::project { vital_signs: VitalSignsRow (stream) },
     medical_history::MedicalHistory => medical_history::project { history: MedicalHistoryRow (stream) },
+    lab_test::LabTest => lab_tests::project { lab_tests: LabTestRow (stream), ranges: ReferenceRangeRow },
+    lab_order::LabOrder => lab_orders::project {
+        lab_orders: LabOrderRow (stream), lab_order_items: LabOrderItemRow, specimens: SpecimenRow,
+    },
+    lab_result::LabResult => lab_results::project { results: LabResultRow (stream), components: ComponentRow },
     medication::Medication => medications::project { medications: MedicationRow (stream), ingredients: IngredientRow },
-    medication_lot::MedicationLot => inventory::project { inventory: InventoryRow (stream) },
+    supplier::Supplier => suppliers::project { suppliers: SupplierRow (stream) },
+    inventory_item::InventoryItem => inventory_items::project { articles: ArticleRow (stream) },
+    medication_lot::MedicationLot => inventory::project {
+        inventory: InventoryRow (stream), transactions: TransactionRow,
+    },
+    inventory_level::InventoryLevel => inventory_levels::project { levels: LevelRow (stream), transactions },
     prescription::Prescription => prescriptions::project {
         prescriptions: PrescriptionRow (stream), items: ItemRow, alerts: AlertRow,
     },
@@ -102,8 +114,21 @@ aggregates! {
     interaction_source::InteractionSource,
     payer::Payer => payers::project { payers: PayerRow (stream) },
     insurance_policy::InsurancePolicy => insurance_policies::project { policies: PolicyRow (stream) },
+    insurance_claim::InsuranceClaim => insurance_claims::project {
+        claims: ClaimRow (stream), claim_payments: ClaimPaymentRow,
+    },
     medication_list::MedicationList => patient_medications::project {
         medication_lists: MedicationListRow (stream), taken: PatientMedicationRow,
+    },
+    price::Price => price_list_items::project { prices: PriceRow },
+    billing_record::BillingRecord => billing::project {
+        billing_records: BillingRow (stream), billing_items: BillingItemRow, billing_payments: BillingPaymentRow,
+    },
+    notification::Notification => notifications::project {
+        notifications: NotificationRow (stream), recipients: RecipientRow,
+    },
+    notification_preferences::NotificationPreferences => notification_preferences::project {
+        preferences: PreferencesRow (stream),
     },
     process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }

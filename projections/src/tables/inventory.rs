@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(crate) use super::ledger::TransactionRow;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
@@ -33,6 +34,8 @@ table! {
         unit: String,
         /// The cost of one unit.
         unit_cost: Option<Decimal>,
+        /// The supplier.
+        supplier_id: Option<Uuid> [indexed],
         /// The quantity below which more is to be ordered.
         reorder_level: Option<Decimal>,
         /// The status of the lot, which says whether the lot can be dispensed.
@@ -57,6 +60,7 @@ fn new_row(event: &Projected<'_, Event>, receipt: &Receipt) -> InventoryRow {
         pending_changes: json!([]),
         unit: receipt.unit.to_string(),
         unit_cost: receipt.unit_cost,
+        supplier_id: receipt.supplier_id.map(Uuid::from),
         reorder_level: receipt.reorder_level,
         status: Status::Available.to_string(),
         status_reason: None,
@@ -65,7 +69,12 @@ fn new_row(event: &Projected<'_, Event>, receipt: &Receipt) -> InventoryRow {
     }
 }
 
-pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, InventoryRow>) {
+pub(crate) fn project<'e>(
+    event: &Projected<'e, Event>,
+    rows: &mut Changes<'e, InventoryRow>,
+    transactions: &mut Changes<'e, TransactionRow>,
+) {
+    super::ledger::write_lot(event, transactions);
     match event.data {
         Event::Received(it) => rows.insert(new_row(event, it)),
         // A lot begins with a transfer if the place had nothing of it.

@@ -14,7 +14,7 @@ use crate::machinery::text::{known_text, text, text_or_erased};
 table! {
     /// One row per patient.
     PatientRow in "patients",
-    readers [AllPatients, AssignedPatients, Prescriptions, OwnRecords],
+    readers [AllPatients, AssignedPatients, Prescriptions, LabOrders, OwnRecords],
     narrowed [blood_type, organ_donor, advance_directive] to [ClinicalRecords, AssignedPatients],
     stamped by (created_by, updated_by),
     search "(search @@ websearch_to_tsquery('simple', {folded}) or {folded} <% name_folded)"

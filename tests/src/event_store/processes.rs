@@ -40,6 +40,7 @@ on_both_logs!(
     a_timer_with_the_same_key_replaces_the_old_one,
     a_timer_ends_once_and_may_be_followed_by_one_of_the_same_key,
     a_place_that_was_not_reached_sets_no_timer,
+    a_missing_timer_is_set_and_one_that_is_there_stays,
 );
 
 async fn in_postgres(database: &TestDatabase) -> Arc<PgEventStore> {
@@ -155,4 +156,14 @@ async fn a_lease_that_is_not_extended_lapses() {
         .expect("time passes");
     assert!(log.lead("bell", other).await.expect("an answer").is_some());
     assert!(log.lead("bell", one).await.expect("an answer").is_none());
+}
+
+async fn a_missing_timer_is_set_and_one_that_is_there_stays(_: Arc<dyn EventStore>, processes: Arc<dyn ProcessStore>) {
+    let (there, other, missing) = (timer("visit", hour(10)), timer("visit", hour(20)), timer("walk", hour(12)));
+    processes.set_missing_timers("bell", std::slice::from_ref(&there)).await.expect("an answer");
+    assert_eq!(due(&*processes, hour(30)).await, [""; 0], "a process that the log does not know has no timers");
+    processes.lead("bell", id()).await.expect("an answer");
+    processes.set_missing_timers("bell", std::slice::from_ref(&there)).await.expect("an answer");
+    processes.set_missing_timers("bell", &[other, missing.clone()]).await.expect("an answer");
+    assert_eq!(processes.due_timers("bell", hour(30), 10).await.expect("an answer"), [there, missing]);
 }

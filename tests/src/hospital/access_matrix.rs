@@ -39,6 +39,9 @@ const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
 const PRESCRIBED: [u16; 2] = [1, 7];
 
+/// The patients with a laboratory order that was not cancelled.
+const TESTED: [u16; 5] = [1, 3, 6, 7, 8];
+
 /// The id of a second record of patient 1, which is merged into the first.
 const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
 /// The number of the demo's second record of patient 4.
@@ -65,7 +68,8 @@ fn agreed() -> BTreeMap<(String, String), Vec<String>> {
 /// Records so much that each word of the matrix names some rows of a table, and not all of them.
 async fn fill(hospital: &Hospital) {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
-    let coder = coder(hospital).await;
+    let nurse = hospital.login("nurse").await;
+    let (coder, lab) = (coder(hospital).await, hospital.login("lab").await);
     for number in PATIENTS {
         let patient_id = patient(number);
         let identifier = json!({"patient_id": patient_id, "system": "urn:oid:1.2.36.146.595.217.0.1",
@@ -85,6 +89,11 @@ async fn fill(hospital: &Hospital) {
             let amended = json!({"consultation_id": consultation_id, "reason": reason, "findings": {"plan": "Rest"}});
             doctor.did("amend-consultation", amended).await;
         }
+        let order_id = super::laboratory::tested(&doctor, &nurse, &patient_id).await;
+        super::lab_results::released(&lab, &doctor, (&order_id, number)).await;
+        if !TESTED.contains(&number) {
+            doctor.did("cancel-lab-order", json!({"lab_order_id": order_id, "reason": reason})).await;
+        }
         let prescription_id =
             doctor.did("write-prescription", demo::prescription(&patient_id, 3, "10", "tablet")).await;
         if PRESCRIBED.contains(&number) {
@@ -98,7 +107,6 @@ async fn fill(hospital: &Hospital) {
     let twice = patched(demo::person("Paula", "Reyes", 99), json!({"id": TWICE, "confirm_not_duplicate": true}));
     reception.did("register-patient", twice).await;
     super::merging::merge(hospital, &patient(1), TWICE).await.done();
-    let nurse = hospital.login("nurse").await;
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
     let later = reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
     let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
@@ -114,10 +122,21 @@ async fn fill(hospital: &Hospital) {
         let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=2"});
         reception.did("schedule-appointment-series", hims_testing::patched(body, rule)).await;
     }
+    // Bills of the patients 1 and 5, each with a payment.
+    for number in [1, 5] {
+        super::billing::with_payment(&reception, &patient(number)).await;
+    }
     // Notes on appointments of the patients 1, 5 and 8.
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;
     }
+    let admin = hospital.login("admin").await;
+    let price = json!({"code_system": "urn:local", "code": "ECG", "description": "Electrocardiogram", "unit_price": "48",
+                       "effective_from": at(1, 0).date_naive()});
+    admin.did("set-price", price).await;
+    super::billing::charged(&hospital.nobody()).await;
+    super::insurance_claims::denied(hospital, &[1, 3]).await;
+    super::notifications::fill(hospital, &LOGINS.map(|it| it.1)).await;
     failure(hospital).await;
 }
 
@@ -204,6 +223,9 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "none" => false,
         "assigned" => about(&ASSIGNED),
         "prescribed" => about(&PRESCRIBED),
+        "tested" => about(&TESTED),
+        // What was recorded about a patient of potassium is preliminary, and of hemoglobin final.
+        "released" => about(&[1]) && text(row, "result_status") != "P" && text(row, "component_code") != "2823-3",
         "own" => about(&[1]),
         "valid" => about(&[1]) && text(row, "status") != "entered_in_error",
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
@@ -217,6 +239,14 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "shown" => about(&[1]) && row["is_patient_visible"] == true,
         "here" => about(&[1, 8]) && row["note_type"] != "clinical",
         "treated" => about(&[1]) && row["note_type"] == "clinical",
+        "told" => {
+            // Beside that of `fill`, the demo has a notification to each of three users.
+            let of_demo = [(1, demo::NURSE), (2, demo::DOCTOR), (3, demo::PATIENT_LOGIN)];
+            let is_of_demo = |(nth, whom)| text(row, "id") == demo::notification(nth) && user(whom) == reader;
+            text(row, "title") == format!("For {reader}") || of_demo.into_iter().any(is_of_demo)
+        }
+        "got" => text(row, "recipient_id") == reader,
+        "patients" => !row["patient_id"].is_null(),
         "coded" => about(&[5]) && row["note_type"] != "clinical",
         _ => panic!("{word} is no word of the matrix"),
     }

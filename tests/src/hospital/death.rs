@@ -119,7 +119,8 @@ async fn when_the_node_that_runs_the_process_is_killed_another_goes_on() {
     }
     // The first node stops in good order, so that the other one runs the process at once.
     hospital.node.end();
-    until(async || ask(&hospital, "select held_by is not null from log.processes").await).await;
+    until(async || ask(&hospital, "select held_by is not null from log.processes where name = 'after-death'").await)
+        .await;
     hospital.node = hospital.another_node().await;
     let [doctor, reception] = [doctor, reception].map(|it| it.at(&hospital.node.base));
     for (nth, patient_id) in patients.iter().enumerate() {

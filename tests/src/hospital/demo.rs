@@ -4,6 +4,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::Client;
+use super::billing::charged;
 
 pub(crate) const PASSWORD: &str = "demo-hims-2026";
 
@@ -35,10 +36,34 @@ pub(crate) fn visit(patient: u16) -> String {
     id(7, patient)
 }
 
+/// The demo's laboratory test: 1 is potassium, 2 hemoglobin, 3 a urinalysis.
+pub(crate) fn lab_test(number: u16) -> String {
+    id(0x60, number)
+}
+
+pub(crate) fn lab_order(number: u16) -> String {
+    id(0x61, number)
+}
+
+pub(crate) fn supplier(number: u16) -> String {
+    id(0x50, number)
+}
+
+/// An article of the demo: 1 to 3 are counted in rooms, 11 to 14 are medicines.
+pub(crate) fn article(number: u16) -> String {
+    id(0x51, number)
+}
+
 pub(crate) fn payer(number: u16) -> String {
     id(0x20, number)
 }
 
+pub(crate) fn notification(number: u16) -> String {
+    id(15, number)
+}
+
+/// The number of the login of the patient 1 among the demo's users, for [`user`].
+pub(crate) const PATIENT_LOGIN: u16 = 7;
 /// The numbers of the doctor and the nurse among the demo's users, for [`user`].
 pub(crate) const DOCTOR: u16 = 2;
 pub(crate) const NURSE: u16 = 3;
@@ -80,7 +105,7 @@ pub(crate) fn prescription(patient_id: &str, medication: u16, quantity: &str, un
     })
 }
 
-/// A day with most kinds of commands, a refused booking and a failed login. Returns the id of the day's patient.
+/// A day with most kinds of commands, a refused booking and a failed login, until it is charged. Returns the id of the day's patient.
 pub(crate) async fn busy_day(nobody: &Client) -> String {
     let reception = nobody.login("reception").await;
     let (doctor, nurse) = (nobody.login("doctor").await, nobody.login("nurse").await);
@@ -124,5 +149,6 @@ pub(crate) async fn busy_day(nobody: &Client) -> String {
     let changed = json!({"patient_id": patient_id, "city": "Freiburg", "email": "zuzanna@example.org"});
     reception.did("change-patient-demographics", changed).await;
     nobody.log_in("doctor@demo.hims", "not the password").await.problem(401, "wrong-credentials");
+    charged(nobody).await;
     patient_id
 }

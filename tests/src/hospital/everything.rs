@@ -23,11 +23,17 @@ pub(crate) async fn everything(hospital: &Hospital) {
     every_part(&hospital.login("doctor").await, &patient_id).await;
     pharmacy(hospital, &patient_id).await;
     super::pharmacy::everything(hospital, &patient_id).await;
+    super::stock::everything(hospital, &patient_id).await;
     super::scheduling::everything(hospital, &patient_id).await;
     super::insurance::everything(hospital, &patient_id).await;
+    super::billing::everything(hospital, &patient_id).await;
+    super::insurance_claims::everything(hospital).await;
+    super::laboratory::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;
     super::interactions::everything(hospital).await;
+    super::lab_results::everything(hospital, &patient_id).await;
+    super::notifications::everything(hospital).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
@@ -46,6 +52,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
     // An operator has the claims rebuilt on the command line.
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
+    super::notifications::all_done(hospital).await;
 }
 
 /// Appends an event directly, at the end of its stream.

@@ -10,10 +10,15 @@ use super::process::hims;
 use crate::support::scratch;
 
 fn import(hospital: &Hospital, path: &str) -> Output {
+    import_as("fhir", hospital, path)
+}
+
+/// Runs `hims import` with a format and a path.
+pub(super) fn import_as(format: &str, hospital: &Hospital, path: &str) -> Output {
     let mut command = hims();
     command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("RUST_LOG", "off");
     command.env("HIMS_MASTER_KEY_FILE", hospital.settings.master_key_file.as_ref().expect("a key"));
-    command.args(["import", "fhir", path]).stdin(Stdio::null()).output().expect("the program runs")
+    command.args(["import", format, path]).stdin(Stdio::null()).output().expect("the program runs")
 }
 
 /// A bundle of a server, with a patient, an allergy, a visit without a practitioner, and an order not to give a drug.

@@ -119,7 +119,7 @@ async fn whoever_may_not_is_403() {
     let hospital = Hospital::start().await;
     let (patient, lab) = (hospital.login("patient").await, hospital.login("lab").await);
     patient.command("register-patient", person("Zuzanna", "Kowalczyk", 1)).await.problem(403, "forbidden");
-    lab.get("patients").await.problem(403, "forbidden");
+    lab.get("prescriptions").await.problem(403, "forbidden");
     patient.get("events").await.problem(403, "forbidden");
     let answer = patient.get(&format!("events?patient_id={}", demo::patient(2))).await;
     answer.problem(403, "forbidden");

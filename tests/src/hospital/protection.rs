@@ -13,7 +13,7 @@ use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
-pub(super) const PUBLIC: [(&str, &str); 12] = [
+pub(super) const PUBLIC: [(&str, &str); 15] = [
     ("projection_checkpoint", "every reader is told the position of what they read"),
     ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
     ("user_roles", "what roles may do, but not which user has a role"),
@@ -22,21 +22,26 @@ pub(super) const PUBLIC: [(&str, &str); 12] = [
     ("provider_schedules", "when providers work"),
     ("schedule_exceptions", "when providers work on single days"),
     ("provider_leaves", "when providers are away; the reason is hidden"),
+    ("lab_tests", "the laboratory's catalogue"),
+    ("lab_reference_ranges", "the laboratory's catalogue"),
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
     ("drug_interactions", "what sources and the hospital say about pairs of ingredients"),
     ("payers", "names, codes and addresses of insurers"),
+    ("price_list_items", "what services cost"),
 ];
 
 /// The runner's own tables, which are not declared with `table!`.
 const BOOKKEEPING: [&str; 2] = ["projection_checkpoint", "projection_failures"];
 
 /// The views in which policies look up patients and users, each with the column that holds the key.
-const VIEWS: [(&str, &str); 6] = [
+const VIEWS: [(&str, &str); 8] = [
+    ("all_assigned_patients", "patient_id"),
     ("assigned_patients", "patient_id"),
     ("other_records", "patient_id"),
     ("own_patients", "patient_id"),
     ("prescribed_patients", "patient_id"),
+    ("tested_patients", "patient_id"),
     ("treating_users", "user_id"),
     ("visiting_patients", "patient_id"),
 ];
@@ -253,15 +258,17 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
         .await
         .expect("the nurse's department");
     for (reads, department, expected) in [
-        ("", "", [0, 0, 0, 0, 0, 0]),
-        ("all_data", &*department, [0, 0, 0, 0, 0, 0]),
+        ("", "", [0, 0, 0, 0, 0, 0, 0, 0]),
+        ("all_data", &*department, [0, 0, 0, 0, 0, 0, 0, 0]),
         // One patient of the demo has two records.
-        ("assigned_patients", "", [0, 2, 0, 0, 0, 0]),
-        ("assigned_patients", &*department, [5, 2, 0, 0, 0, 4]),
+        ("assigned_patients", "", [0, 0, 2, 0, 0, 0, 0, 0]),
+        ("assigned_patients", &*department, [5, 5, 2, 0, 0, 0, 0, 4]),
         // The patient of the day, and two patients of the demo.
-        ("prescriptions", &*department, [0, 2, 0, 3, 0, 0]),
+        ("prescriptions", &*department, [0, 0, 2, 0, 3, 0, 0, 0]),
+        // The demo has orders of five patients, of which one is cancelled.
+        ("lab_orders", "", [0, 0, 2, 0, 0, 4, 0, 0]),
         // The doctor of the appointment tomorrow.
-        ("own_records", "", [0, 0, 1, 0, 1, 0]),
+        ("own_records", "", [0, 0, 0, 1, 0, 0, 1, 0]),
     ] {
         let mut transaction = readers.begin().await.expect("a transaction");
         sqlx::query(
@@ -280,6 +287,14 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.expect("a number");
             assert_eq!(shown, expected, "{view} for {reads:?} in {department:?}");
         }
+        // Patients are looked up one by one, or all that are assigned at once.
+        let patients = "select count(*) from hims.patients, set_config('hims.lists_assigned_patients', $1, true)";
+        let count = async |db: &mut PgConnection, way| -> i64 {
+            sqlx::query_scalar(patients).bind(way).fetch_one(db).await.expect("a number")
+        };
+        let one_by_one = count(&mut transaction, "").await;
+        assert_eq!(count(&mut transaction, "yes").await, one_by_one, "for {reads:?} in {department:?}");
+        assert!(!reads.starts_with('a') || department.is_empty() || one_by_one > 0, "{reads:?} reads nobody");
     }
 }
 

@@ -50,6 +50,10 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let series = reception.did("schedule-appointment-series", series).await;
     let policy = reception.items(&format!("insurance-policies?patient_id={}", patient(7))).await[0]["id"].clone();
     let policy = policy.as_str().expect("an id").to_owned();
+    let bill = reception.did("open-billing-record", json!({ "patient_id": patient_id })).await;
+    let mistaken = json!({"billing_record_id": bill, "reason": "opened for another patient"});
+    reception.did("cancel-billing-record", mistaken).await;
+    let claim = super::insurance_claims::withdrawn(hospital).await;
     let measured = doctor.did("record-vital-signs", json!({"patient_id": patient_id, "heart_rate": 70})).await;
     let mistaken = json!({"vital_signs_id": measured, "reason": "measured on somebody else"});
     doctor.did("mark-vital-signs-entered-in-error", mistaken).await;
@@ -61,12 +65,18 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let lot = pharmacist.did("receive-medication-lot", lot).await;
     let recalled = json!({"medication_lot_id": lot, "reason": "a letter of the maker"});
     pharmacist.did("recall-medication-lot", recalled).await;
+    let supplier = pharmacist.did("add-supplier", json!({"code": "GONE", "name": "Gone and Sons"})).await;
+    pharmacist.did("deactivate-supplier", json!({"supplier_id": supplier})).await;
+    let article = json!({"sku": "GONE-1", "name": "Glass syringe", "category": "injection", "unit": "each"});
+    let article = pharmacist.did("add-inventory-item", article).await;
+    pharmacist.did("deactivate-inventory-item", json!({"inventory_item_id": article})).await;
     let role = admin.items("user-roles?name=nurse").await[0]["id"].clone();
     let left = json!({"email": "left@example.org", "first_name": "Lea", "last_name": "Vingston", "role_id": role,
                       "password": "to be changed"});
     let left = admin.did("create-user", left).await;
     admin.did("deactivate-user", json!({"user_id": left})).await;
     let session = doctor.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
+    let notification = super::notifications::told(hospital).await;
     BTreeMap::from([
         ("patient", patient_id),
         ("appointment", booked),
@@ -76,11 +86,18 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("appointment_note", note),
         ("appointment_series", series),
         ("insurance_policy", policy),
+        ("billing_record", bill),
+        ("insurance_claim", claim),
         ("vital_signs", measured),
         ("prescription", prescribed),
+        ("lab_order", demo::lab_order(5)),
+        ("lab_result", super::lab_results::withdrawn(hospital, &patient(8)).await),
         ("medication_lot", lot),
+        ("supplier", supplier),
+        ("inventory_item", article),
         ("user", left),
         ("session", session),
+        ("notification", notification),
     ])
 }
 
@@ -129,8 +146,17 @@ fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
 }
 
 /// The types of records that every user reads.
-const PUBLIC: [&str; 7] =
-    ["role", "department", "room", "medication", "payer", "provider_schedule", "interaction_profile"];
+const PUBLIC: [&str; 9] = [
+    "role",
+    "department",
+    "room",
+    "lab_test",
+    "medication",
+    "payer",
+    "price",
+    "provider_schedule",
+    "interaction_profile",
+];
 
 /// The commands on existing records of a type that not everybody reads, each with the field that names the record.
 fn commands_on_records() -> Vec<(Entry, &'static str)> {

@@ -1,12 +1,14 @@
 //! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, a proxy that breaks
-//! connections, and a standby.
+//! connections, a standby, and a mail server.
 
 mod cluster;
 mod database;
+mod mail;
 mod proxy;
 mod standby;
 
 pub(crate) use cluster::{cluster, scratch};
 pub(crate) use database::{TestDatabase, database, empty_database, pool_as};
+pub(crate) use mail::MailServer;
 pub(crate) use proxy::Proxy;
 pub(crate) use standby::{Standby, until};

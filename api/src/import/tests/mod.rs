@@ -20,6 +20,7 @@ mod history;
 mod identity;
 mod insurance;
 mod interactions;
+mod lab_tests;
 mod loss;
 mod meaning;
 mod names;

@@ -1,34 +1,23 @@
 //! Event streams: server-sent events for clients who follow the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures::stream;
-use hims_commands::Share;
 use hims_domain::permission::Read;
-use hims_event_store::{Position, Wanted};
+use hims_event_store::Wanted;
 use serde_json::Value;
-use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::filters::{Concerned, Filters};
+use super::filters::Filters;
 use super::{authorise, read_as};
 use crate::Hospital;
-use crate::feed::{Fed, Place};
+use crate::feed::Fed;
 use crate::problem::Problem;
 use crate::routes::caller::LoggedIn;
 use crate::routes::evenly::evenly;
+use crate::routes::following::{self, Followed};
 use crate::routes::limits::Limits;
 use crate::routes::parameters::Parameters;
-
-/// How often an event stream without new events sends a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// The sign of life: a comment of server-sent events, which clients ignore.
-const STILL_HERE: &str = ": still here\n\n";
-/// How many events a follower reads at once who is behind the feed.
-const BEHIND: i64 = 500;
 
 /// Sends the events of the log from a position on, each as soon as it is recorded.
 pub(crate) async fn follow(
@@ -40,132 +29,53 @@ pub(crate) async fn follow(
     let mut wanted = Filters::take(&mut parameters)?;
     parameters.none_left()?;
     evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await?;
-    let after = match (request.headers().get("last-event-id"), wanted.after.take()) {
-        (Some(last), _) => {
-            let position = last.to_str().ok().and_then(|it| it.parse().ok());
-            position.ok_or_else(|| Problem::parameter("Last-Event-ID", "must be a position"))?
-        }
-        (None, Some(after)) => after,
-        (None, None) => *hospital.store.head().borrow(),
-    };
-    let share = limits.streams.take(logged_in.caller.session_id.unwrap_or_default(), hospital.executor.now())?;
+    let after = wanted.after.take();
     let in_the_log = wanted.in_the_log(0);
-    let follower =
-        Follower { hospital, logged_in, wanted, in_the_log, after, place: None, unsent: Vec::new(), _share: share };
-    let frames = stream::unfold(follower, |mut follower| async {
-        match follower.next().await {
-            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
-            Err(problem) => {
-                // The client connects again after its last event, and is answered with the problem then.
-                tracing::info!(%problem, "an event stream ended");
-                None
-            }
-        }
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("Cache-Control", "no-store"))
-        // Compression would hold events back.
-        .insert_header(ContentEncoding::Identity)
-        .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(frames))
+    following::answer(&request, (hospital, &limits), logged_in, Filtered { wanted, in_the_log }, after)
 }
 
-/// A client that follows the log: its login, its filters, and the position up to which it has received events.
-struct Follower {
-    hospital: web::Data<Hospital>,
-    logged_in: LoggedIn,
+/// The events that meet the filters of a request.
+struct Filtered {
     wanted: Filters,
     /// Those of the filters that need nothing but the event.
     in_the_log: Wanted,
-    after: Position,
-    /// The place among the followers of the feed; `None` before the first event and after the follower was too slow.
-    place: Option<Place>,
-    /// Events that wait until the read tables, which decide who may read the events, have reached them.
-    unsent: Vec<Arc<Fed>>,
-    /// The share of the event streams that the session may have open.
-    _share: Share<Uuid>,
 }
 
-impl Follower {
-    /// The next events, or a sign of life; `None` when the server stops; a problem when the session is over.
-    async fn next(&mut self) -> Result<Option<String>, Problem> {
-        let mut stopping = self.hospital.stopping.subscribe();
-        if self.unsent.is_empty() {
-            self.unsent = tokio::select! {
-                _ = stopping.wait_for(|it| *it) => return Ok(None),
-                events = self.new_events() => events?,
-            };
-        }
-        let caller = &self.logged_in.caller;
-        let origin = (caller.ip, caller.user_agent.clone());
-        // The session may have ended, or the caller's rights may have changed, since the last round.
-        let caller = self.hospital.login.is_still(&self.logged_in.token, origin).await?;
-        self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
-        let Some(last) = self.unsent.last().map(|it| it.event.position) else {
-            authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
-            return Ok(Some(STILL_HERE.to_owned()));
-        };
-        if let Some(runner) = self.hospital.runner.as_ref().filter(|_| !self.logged_in.reads(Read::AllData))
-            && timeout(HEARTBEAT, runner.reach(last)).await.is_err()
-        {
-            return Ok(Some(STILL_HERE.to_owned()));
-        }
-        let events = std::mem::take(&mut self.unsent);
-        let frames = self.frames(&events).await?;
-        self.after = last;
-        Ok(Some(if frames.is_empty() { STILL_HERE.to_owned() } else { frames.to_string() }))
-    }
-
-    /// New events that meet the filters; none if there was none for a while.
-    async fn new_events(&mut self) -> Result<Vec<Arc<Fed>>, Problem> {
-        let until = Instant::now() + HEARTBEAT;
-        loop {
-            let feed = &self.hospital.feed;
-            let place = self.place.get_or_insert_with(|| feed.follow(self.wanted.patient_id));
-            let events: Vec<_> = if self.after < place.from {
-                let read = self.hospital.store.read(self.after, BEHIND).await?;
-                self.after = read.last().map_or(place.from, |it| it.position);
-                let fed = |event| Arc::new(Fed { concerned: Concerned::of(&event), event });
-                read.into_iter().map(fed).filter(|it| self.is_wanted(it)).collect()
-            } else {
-                match timeout_at(until, place.events.recv()).await {
-                    Ok(Some(batch)) => {
-                        let is_new = |it: &&Arc<Fed>| it.event.position > self.after && self.is_wanted(it);
-                        batch.iter().filter(is_new).cloned().collect()
-                    }
-                    Ok(None) => {
-                        self.place = None;
-                        continue;
-                    }
-                    Err(_) => return Ok(Vec::new()),
-                }
-            };
-            // Events that the client does not want give a sign of life, too, once it is time for one.
-            if !events.is_empty() || Instant::now() >= until {
-                return Ok(events);
-            }
-        }
+impl Followed for Filtered {
+    fn patient_id(&self) -> Option<Uuid> {
+        self.wanted.patient_id
     }
 
     fn is_wanted(&self, fed: &Fed) -> bool {
         self.in_the_log.fits(&fed.event) && self.wanted.are_concerned(fed.concerned)
     }
 
-    /// The events as the caller may read them, as server-sent events. What one login is sent with the same filters is
-    /// made once, however many event streams of the login there are.
-    async fn frames(&self, events: &[Arc<Fed>]) -> Result<Arc<str>, Problem> {
+    fn needs_tables(&self, logged_in: &LoggedIn) -> bool {
+        !logged_in.reads(Read::AllData)
+    }
+
+    async fn authorise(&self, hospital: &Hospital, logged_in: &LoggedIn) -> Result<(), Problem> {
+        authorise(hospital, logged_in, self.wanted.patient_id, false).await
+    }
+
+    /// What one login is sent with the same filters is made once, however many event streams of the login there are.
+    async fn frames(
+        &self,
+        hospital: &Hospital,
+        logged_in: &LoggedIn,
+        events: &[Arc<Fed>],
+    ) -> Result<Arc<str>, Problem> {
         let positions = [events.first(), events.last()].map(|event| event.map(|it| it.event.position));
-        let asked = format!("{:?} {:?} {positions:?} {}", self.logged_in.identity(), self.wanted, events.len());
+        let asked = format!("{:?} {:?} {positions:?} {}", logged_in.identity(), self.wanted, events.len());
         let make = async || {
-            authorise(&self.hospital, &self.logged_in, self.wanted.patient_id, false).await?;
+            self.authorise(hospital, logged_in).await?;
             let events = events.iter().map(|it| it.event.clone()).collect();
-            let read = read_as(&self.hospital, &self.logged_in, events).await?;
+            let read = read_as(hospital, logged_in, events).await?;
             let frame = |it: &Value| {
                 format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default())
             };
             Ok(read.iter().map(frame).collect::<String>().into())
         };
-        self.hospital.feed.frames.get(asked, make).await
+        hospital.feed.frames.get(asked, make).await
     }
 }

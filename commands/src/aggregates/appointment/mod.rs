@@ -2,6 +2,7 @@
 
 mod arrival;
 mod scheduling;
+mod telling;
 
 use hims_domain::appointment::{Appointment, Event, Status};
 use hims_domain::permission::{Read, Update};
@@ -14,6 +15,7 @@ pub use arrival::{
 };
 pub(crate) use scheduling::check_start;
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
+pub(crate) use telling::{Said, TellOfVisit};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;

@@ -1,6 +1,7 @@
 //! Medication lists: what a patient takes. Prescriptions write into the list; staff add what others prescribed, and go
 //! through the list with the patient.
 
+mod completing;
 mod following;
 mod reconciling;
 mod taken;
@@ -14,6 +15,7 @@ use hims_domain::values::Reason;
 use hims_domain::{MedicationEntryId, PatientId, Personal, described};
 use uuid::Uuid;
 
+pub(crate) use completing::CompletePastMedications;
 pub(crate) use following::{
     after_cancelling, after_dispensing, after_reversing, after_writing, check_dispensable, reads_list,
 };

@@ -231,3 +231,16 @@ fn the_catalogue_gives_no_ingredients_that_it_does_not_know() {
     let Event::Added { taken, .. } = then.then_event() else { panic!("another event") };
     assert_eq!(taken.ingredients, None);
 }
+
+#[test]
+fn what_is_past_its_end_is_completed_once() {
+    let until = |entry_id, end_date: &str| added(entry_id, with(tea(), json!({"end_date": end_date})));
+    let complete = || CompletePastMedications { patient_id: PATIENT, before: "2026-11-23".parse().unwrap() };
+    let completed = || Event::Completed { entries: [TEA].into() };
+    let list = || [until(TEA, "2026-11-22"), until(PILLS, "2026-11-23"), held(TEA)];
+    given(list()).when(complete()).then([completed()]);
+    given([list().as_slice(), &[completed()]].concat()).when(complete()).then_nothing();
+    let stopped = Event::Stopped { entry_id: TEA, end_date: "2026-11-20".parse().unwrap(), reason: said("surgery") };
+    given([until(TEA, "2026-11-22"), stopped]).when(complete()).then_nothing();
+    given([added(TEA, tea()), prescribed()]).when(complete()).then_nothing();
+}

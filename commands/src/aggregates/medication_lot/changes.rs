@@ -1,10 +1,11 @@
 //! Counting, correcting and wasting. Such a change of a controlled product waits for a witness.
 
 use chrono::TimeDelta;
+use hims_domain::inventory_level::WasteReason;
 use hims_domain::medication::Medication;
-use hims_domain::medication_lot::{Event, MedicationLot, RequestedChange, Wanted, WasteReason};
+use hims_domain::medication_lot::{Event, MedicationLot, RequestedChange, Wanted};
 use hims_domain::permission::Update;
-use hims_domain::values::{LongText, Reason};
+use hims_domain::values::Reason;
 use hims_domain::{Invalid, MedicationLotId, UserId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -42,7 +43,7 @@ described! {
         /// Why the quantity is thrown away.
         pub reason_code: WasteReason,
         /// More about the reason.
-        pub reason: Option<LongText>,
+        pub reason: Option<Reason>,
     }
 }
 

@@ -10,6 +10,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt, Status};
 use hims_domain::permission::Create;
 use hims_domain::room::Room;
+use hims_domain::supplier::Supplier;
 use hims_domain::values::{Reason, Unit};
 use hims_domain::{MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
@@ -22,6 +23,7 @@ pub use moving::{ReturnMedicationLot, TransferMedicationLot};
 pub use witness::{ExpireLotChange, RejectLotChange, WitnessLotChange};
 
 use super::medication::NewUnits;
+use super::supplier::check_supplier;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
 use crate::{
@@ -108,8 +110,8 @@ impl Claims for MedicationLot {
     }
 }
 
-/// The largest quantity that a lot can hold.
-const MOST: Decimal = dec!(999_999_999.999);
+/// The largest quantity that a lot, or a room, can hold.
+pub(crate) const MOST: Decimal = dec!(999_999_999.999);
 
 /// Checks that a quantity is more than zero, at most [`MOST`], and has at most three decimals.
 pub(crate) fn check_quantity(value: Decimal, pointer: &str) -> Result<(), Refused> {
@@ -120,7 +122,8 @@ pub(crate) fn check_quantity(value: Decimal, pointer: &str) -> Result<(), Refuse
     Err(Refused::field("out-of-range", pointer, message))
 }
 
-fn check_amount(value: Option<Decimal>, decimals: u32, pointer: &str) -> Result<(), Refused> {
+/// Checks that an amount, if there is one, is from 0 to 999,999 with so many decimals at most.
+pub(crate) fn check_amount(value: Option<Decimal>, decimals: u32, pointer: &str) -> Result<(), Refused> {
     match value {
         Some(value) if value < Decimal::ZERO || value > dec!(999_999) || value.normalize().scale() > decimals => {
             let message = format!("give 0 to 999999, with at most {decimals} decimals");
@@ -140,13 +143,17 @@ impl Command for ReceiveMedicationLot {
     }
 
     fn reads(&self, _: Option<&MedicationLot>, _: &Found) -> Reads {
-        Reads::nothing().stream::<Medication>(self.receipt.medication_id).stream::<Room>(self.receipt.location_id)
+        Reads::nothing()
+            .stream::<Medication>(self.receipt.medication_id)
+            .stream::<Room>(self.receipt.location_id)
+            .maybe::<Supplier>(self.receipt.supplier_id)
     }
 
     fn decide(self, _: Option<&MedicationLot>, ctx: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
         let receipt = self.receipt;
         let medication = ctx.named::<Medication>(receipt.medication_id, "/medication_id")?;
         ctx.named::<Room>(receipt.location_id, "/location_id")?;
+        check_supplier(ctx, receipt.supplier_id, "/supplier_id")?;
         check_quantity(receipt.quantity, "/quantity")?;
         check_amount(receipt.unit_cost, 4, "/unit_cost")?;
         check_amount(receipt.reorder_level, 3, "/reorder_level")?;

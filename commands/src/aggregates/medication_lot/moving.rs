@@ -102,9 +102,12 @@ impl Command for TransferMedicationLot {
             unit: lot.unit.clone(),
             unit_cost: lot.unit_cost,
             reorder_level: lot.reorder_level,
+            supplier_id: lot.supplier_id,
+            delivery_note: None,
         };
         let (from_lot_id, on_hand_after) = (ctx.id.into(), on_hand_there + self.quantity);
-        let in_there = Event::TransferredIn { receipt, on_hand_after, from_lot_id, performed_by };
+        let from_location_id = lot.location_id;
+        let in_there = Event::TransferredIn { receipt, on_hand_after, from_lot_id, from_location_id, performed_by };
         let (change, to_lot) = (-self.quantity, to_lot_id.into());
         let on_hand_after = lot.quantity_on_hand - self.quantity;
         let out = Event::TransferredOut { change, on_hand_after, to_lot_id: to_lot, to_location_id, performed_by };
@@ -154,6 +157,8 @@ impl Command for ReturnMedicationLot {
             }
         }
         let (performed_by, on_hand_after) = (ctx.caller.user_id(), lot.quantity_on_hand + change);
-        Ok(Decision::event(Event::Returned { to: self.to, change, on_hand_after, prescription_id, performed_by }))
+        let (to, supplier_id) = (self.to, lot.supplier_id.filter(|_| self.to == ReturnTo::Supplier));
+        let returned = Event::Returned { to, change, on_hand_after, supplier_id, prescription_id, performed_by };
+        Ok(Decision::event(returned))
     }
 }

@@ -6,6 +6,7 @@ mod ready;
 mod refills;
 mod reversing;
 mod stock;
+mod telling;
 
 use chrono::NaiveDate;
 use hims_domain::consultation::Consultation;
@@ -26,6 +27,7 @@ use refills::{check_refills, keep_limits};
 pub use reversing::{ReverseDispensing, ReverseItem};
 use stock::released;
 pub(crate) use stock::{reads_reserved, withdraw};
+pub(crate) use telling::TellOfReadyPrescription;
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;

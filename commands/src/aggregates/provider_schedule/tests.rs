@@ -178,11 +178,13 @@ fn against(events: &[Event], starts_at: &str, accepted: bool) -> Result<bool, Ve
     let ctx = Context {
         now: crate::testing::now(),
         caller: &caller,
+        hospital_zone: chrono_tz::Tz::UTC,
         found: &found,
         password_hash,
         password_matches,
         entropy: 1,
         id: Uuid::nil(),
+        currency: hims_domain::values::Currency::default(),
     };
     let slot = crate::testing::samples::slot(starts_at, 30);
     let checked = check_hours(&ctx, DOCTOR, Some(DEPARTMENT), (slot, &"America/New_York".into()), accepted);

@@ -5,7 +5,7 @@ use hims_domain::permission::Create;
 use hims_domain::treatment::{Event, Order, Planned, Status, Treatment};
 use hims_domain::user::User;
 use hims_domain::values::{LongText, Reason};
-use hims_domain::{PatientId, Personal, TreatmentId, UserId, described};
+use hims_domain::{DiagnosisId, PatientId, Personal, TreatmentId, UserId, described};
 
 use super::consultation::check_occasion;
 use super::patient::{reads_person, records_of};
@@ -95,16 +95,20 @@ steps! {
 
 impl Claims for Treatment {}
 
-/// Checks that a diagnosis exists and is of the patient, by any of the patient's records.
-fn check_diagnosis(order: &Order, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
-    let Some(id) = order.diagnosis_id else { return Ok(()) };
+/// Checks that a diagnosis which a request names exists and is of the patient, by any of the patient's records.
+pub(crate) fn check_diagnosis(
+    id: DiagnosisId,
+    field: &str,
+    patient_id: PatientId,
+    ctx: &Context<'_>,
+) -> Result<(), Refused> {
     match ctx.found.owners::<Consultation>(scopes::DIAGNOSIS, id.to_string()).next() {
         Some((_, it)) if it.diagnoses.get(&id).is_some_and(|diagnosis| !diagnosis.counts()) => {
             refuse(Refusal::DiagnosisInError)
         }
         Some((_, it)) if records_of(patient_id, ctx.found).contains(&it.patient_id) => Ok(()),
         Some(_) => refuse(Refusal::OtherDiagnosis),
-        None => Err(Refused::field("unknown-reference", "/diagnosis_id", "there is no diagnosis with this id")),
+        None => Err(Refused::field("unknown-reference", field, "there is no diagnosis with this id")),
     }
 }
 
@@ -146,7 +150,9 @@ impl Command for PlanTreatment {
         let id = self.order.consultation_id;
         let patient_id = ctx.named::<Consultation>(id, "/consultation_id")?.patient_id;
         check_occasion(ctx, id, patient_id)?;
-        check_diagnosis(&self.order, patient_id, ctx)?;
+        if let Some(id) = self.order.diagnosis_id {
+            check_diagnosis(id, "/diagnosis_id", patient_id, ctx)?;
+        }
         check_performer(self.order.performed_by, patient_id, ctx)?;
         self.order.code = coded(self.order.code_system.as_ref(), self.order.code)?;
         Ok(Decision::event(Event::Planned(Box::new(Planned { patient_id, order: self.order }))))

@@ -1,5 +1,5 @@
+use hims_domain::ConsultationId;
 use hims_domain::consultation;
-use hims_domain::{ConsultationId, DiagnosisId};
 use hims_testing::sample;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -129,7 +129,8 @@ impl Claims for User {
     /// The e-mail address and the linked patient are unique keys; the roles are shared keys, by which users are found.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take_if(scopes::USER_EMAIL, self.email.known().map(Email::as_str))
-            .take_if(scopes::USER_PATIENT, self.patient_id.map(|it| it.to_string()));
+            .take_if(scopes::USER_PATIENT, self.patient_id.map(|it| it.to_string()))
+            .share_if(scopes::USERS_OF_DEPARTMENT, self.department_id.map(|it| it.to_string()));
         for role in self.role_ids() {
             held.share(scopes::USERS_WITH_ROLE, role.to_string());
         }

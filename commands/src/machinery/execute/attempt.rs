@@ -2,6 +2,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate as _, derived};
 use hims_event_store::{Booked, Claim};
 use uuid::Uuid;
@@ -14,8 +16,7 @@ use crate::machinery::load::load_short;
 use crate::machinery::own_record;
 use crate::machinery::reads::{Loader, Need};
 use crate::{
-    Caller, Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request,
-    Target,
+    Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
 };
 
 /// How many streams are read together at most.
@@ -36,6 +37,10 @@ pub(super) struct Trial<'a, C: Command> {
     pub(super) now: DateTime<Utc>,
     /// Random bits for new ids and numbers.
     pub(super) entropy: u128,
+    /// The currency of the hospital.
+    pub(super) currency: Currency,
+    /// The time zone of the hospital.
+    pub(super) time_zone: Tz,
 }
 
 impl Executor {
@@ -54,10 +59,11 @@ impl Executor {
             None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
             Some(id) => (id, self.load(id, fresh).await?),
         };
-        let found = self.find(command, loaded.state.as_deref(), &request.caller, fresh).await?;
+        let found = self.find((command, request), loaded.state.as_deref(), fresh).await?;
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
-        let trial = Trial { command, request, course, id, loaded, found, now, entropy };
+        let (currency, time_zone) = (self.currency, self.time_zone);
+        let trial = Trial { command, request, course, id, loaded, found, now, entropy, currency, time_zone };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, Decision::is_nothing);
@@ -90,14 +96,14 @@ impl Executor {
     /// nothing new to look up.
     async fn find<C: Command>(
         &self,
-        command: &C,
+        (command, request): (&C, &Request),
         state: Option<&C::Aggregate>,
-        caller: &Caller,
         fresh: bool,
     ) -> Result<Found, Failure> {
-        let mut found = Found::default();
+        let asked_at = request.occurred_at.unwrap_or_else(|| self.now());
+        let mut found = Found { asked_at, ..Found::default() };
         loop {
-            let reads = own_record::reads::<C>(command.reads(state, &found), caller, &found);
+            let reads = own_record::reads::<C>(command.reads(state, &found), &request.caller, &found);
             let Reads { streams, owners, candidates, booked } = reads;
             let mut is_new = false;
             // The streams to be loaded, and whether the decision relies on their versions.
@@ -187,7 +193,7 @@ fn queues(planned: &[Planned], found: &Found, careful: bool) -> BTreeSet<Uuid> {
 
 /// Decides the command on the states that were found, after the checks that apply to every command.
 async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::Aggregate>, Refused>, Failure> {
-    let Trial { command, request, id, loaded, found, now, entropy, .. } = trial;
+    let Trial { command, request, id, loaded, found, now, entropy, currency, time_zone, .. } = trial;
     match command.target() {
         Target::New(_) if loaded.version > 0 => return Ok(Err(Refused::exists())),
         Target::Existing(_) if loaded.state.as_ref().is_none_or(|it| it.is_hidden_from(&request.caller)) => {
@@ -217,8 +223,17 @@ async fn decide<C: Command>(trial: &Trial<'_, C>) -> Result<Result<Decision<C::A
         Some(password) => Some(password::hash(password).await.ok_or(Failure::Overloaded)?),
         None => None,
     };
-    let (now, entropy, id) = (*now, *entropy, *id);
-    let ctx = Context { now, caller: &request.caller, found, password_hash, password_matches, entropy, id };
+    let ctx = Context {
+        now: *now,
+        caller: &request.caller,
+        currency: *currency,
+        hospital_zone: *time_zone,
+        found,
+        password_hash,
+        password_matches,
+        entropy: *entropy,
+        id: *id,
+    };
     let decided = (*command).clone().decide(state, &ctx);
     Ok(decided.map_err(|refused| refused.followed_by(|| state.map(Registry::following).unwrap_or_default())))
 }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use hims_domain::values::Currency;
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::EventStore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -59,6 +61,8 @@ pub struct Executor {
     repeats: repeats::Repeats,
     probes: Probes,
     phone_region: PhoneRegion,
+    currency: Currency,
+    time_zone: Tz,
     sight: Arc<dyn Sight>,
 }
 
@@ -88,6 +92,8 @@ impl Executor {
             repeats: repeats::Repeats::default(),
             probes: Probes::new(),
             phone_region: PhoneRegion::default(),
+            currency: Currency::default(),
+            time_zone: Tz::UTC,
             sight: Arc::new(Unlimited),
         }
     }
@@ -96,6 +102,18 @@ impl Executor {
     #[must_use]
     pub fn in_phone_region(self, phone_region: PhoneRegion) -> Self {
         Self { phone_region, ..self }
+    }
+
+    /// The executor of a hospital that charges in a currency.
+    #[must_use]
+    pub fn in_currency(self, currency: Currency) -> Self {
+        Self { currency, ..self }
+    }
+
+    /// The executor of a hospital in a time zone, which counts where nobody and no department says another.
+    #[must_use]
+    pub fn in_time_zone(self, time_zone: Tz) -> Self {
+        Self { time_zone, ..self }
     }
 
     /// The executor, which tells callers only of records that they may read.
@@ -306,7 +324,7 @@ impl Executor {
     /// Refuses a command unless the caller's roles allow the command or the command concerns the caller's own record.
     async fn authorise<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
         let caller = &request.caller;
-        let may = caller.may(C::PERMISSION);
+        let may = caller.may(C::PERMISSION) || command.or_permission().is_some_and(|it| caller.may(it));
         let is_own = async || match command.target() {
             Target::Existing(id) | Target::Either(id) => {
                 let loaded = self.load::<C::Aggregate>(id, true).await?;

@@ -8,11 +8,12 @@ use crate::{Command, EventRef, Failure, Kind, Outcome, Refused, Request};
 
 impl Executor {
     /// Answers that nothing had to be done. A receipt is stored, so that a repeated request gets the same answer even
-    /// if the record has changed by then.
+    /// if the record has changed by then. A stream that the command would have begun has no event that a receipt could
+    /// name, so there is none, and a repeated request is decided again.
     pub(super) async fn acknowledge<C: Command>(&self, trial: &Trial<'_, C>) -> Result<Attempt, Failure> {
         let Trial { request, course, id, loaded, .. } = trial;
         let (id, version) = (*id, loaded.version);
-        let position = match request.idempotency_key {
+        let position = match request.idempotency_key.filter(|_| version > 0) {
             None => {
                 self.store.confirm().await?;
                 *self.store.head().borrow()

@@ -3,19 +3,23 @@
 //! A process names the events to which it reacts, and answers each with commands and timers. The runner
 //! ([`Processes`]) gives the commands through the same executor as the API, exactly once, on one node at a time.
 
+mod daily;
 mod react;
 mod runner;
+mod tables;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use futures::future::BoxFuture;
 use hims_domain::{Aggregate as _, DomainEvent};
 use hims_event_store::{Position, Timer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Command, Executor, Failure, Outcome, Request, Target};
+use crate::{Command, Executor, Failure, Outcome, Request};
 
+pub use daily::{DailyWork, Day};
 pub use runner::Processes;
+pub use tables::{Part, Tables};
 
 /// An event to which a process reacts.
 #[derive(Debug, Clone)]
@@ -44,6 +48,11 @@ pub trait Process: Send + Sync + 'static {
     const ON: &'static [&'static str];
     /// Whether the process reads the read tables. Such a process reacts to an event only when the tables show it.
     const READS_TABLES: bool = false;
+    /// The time of the clock on the wall at which the process does its daily work, once a day in each time zone in
+    /// which the hospital has departments; `None` if there is no such work.
+    const DAILY_AT: Option<NaiveTime> = None;
+    /// How many timers are fired at once. More than one is for a process that waits for somebody outside.
+    const AT_ONCE: usize = 1;
 
     /// What follows from an event of one of the types [`ON`](Self::ON). The same event may be asked about again, and
     /// must have as many commands in the same order then.
@@ -59,6 +68,17 @@ pub trait Process: Send + Sync + 'static {
     fn fire(&self, timer: &Timer) -> impl Future<Output = Result<Vec<Reaction>, Failure>> + Send {
         let _ = timer;
         async { Ok(Vec::new()) }
+    }
+
+    /// What follows on a day, at [`DAILY_AT`](Self::DAILY_AT) or as soon as possible afterwards. Of several days on
+    /// which no node ran, only the last is asked about. When the process is asked about the same part of a day again,
+    /// it may find other records than before.
+    ///
+    /// # Errors
+    /// As [`react`](Self::react).
+    fn daily(&self, day: &Day<'_>) -> impl Future<Output = Result<DailyWork, Failure>> + Send {
+        let _ = day;
+        async { Ok(DailyWork::default()) }
     }
 }
 
@@ -102,8 +122,7 @@ impl<C: Command> Given for C {
     }
 
     fn stream(&self) -> (&'static str, Option<Uuid>) {
-        let (Target::Existing(id) | Target::New(Some(id))) = self.target() else { return (C::Aggregate::STREAM, None) };
-        (C::Aggregate::STREAM, Some(id))
+        (C::Aggregate::STREAM, self.target().id())
     }
 
     fn run<'a>(&self, executor: &'a Executor, request: Request) -> BoxFuture<'a, Result<Outcome, Failure>> {

@@ -8,7 +8,7 @@ use hims_event_store::{Actor, Metadata, Opened, ProcessStore, StoreError, Timer}
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Given, Happened, Kind, Process, Reaction};
+use super::{Given, Happened, Kind, Process, Reaction, Tables};
 use crate::aggregates::process_failure::RecordProcessFailure;
 use crate::{Caller, Cause, Executor, Failure, Kind as RefusalKind, Request};
 
@@ -23,11 +23,12 @@ pub(super) struct Reacting<P> {
     pub(super) process: P,
     pub(super) executor: Arc<Executor>,
     pub(super) store: Arc<dyn ProcessStore>,
+    pub(super) tables: Arc<dyn Tables>,
     pub(super) caller: Arc<Caller>,
 }
 
 /// To what a process reacts: what identifies it, and the circumstances of the commands that follow.
-struct Occasion {
+pub(super) struct Occasion {
     /// What makes the ids of the reactions: the position of the event, or the id of the timer.
     id: String,
     position: Option<i64>,
@@ -79,11 +80,15 @@ impl<P: Process> Reacting<P> {
     /// # Errors
     /// As [`to_event`](Self::to_event).
     pub(super) async fn to_timer(&self, timer: &Timer) -> Result<Vec<Timer>, Failure> {
+        if let Some(timers) = self.to_day(timer).await? {
+            return Ok(timers);
+        }
         let reactions = self.process.fire(timer).await?;
         self.carry_out(&Occasion::timer(timer.id), reactions).await
     }
 
-    async fn carry_out(&self, occasion: &Occasion, reactions: Vec<Reaction>) -> Result<Vec<Timer>, Failure> {
+    /// Gives the commands of a reaction, and returns the timers to be set.
+    pub(super) async fn carry_out(&self, occasion: &Occasion, reactions: Vec<Reaction>) -> Result<Vec<Timer>, Failure> {
         let mut timers = Vec::new();
         for (nth, Reaction(reaction)) in reactions.into_iter().enumerate() {
             match reaction {
@@ -99,7 +104,11 @@ impl<P: Process> Reacting<P> {
 
     /// Gives one command, under an id that is the same at every repetition. A refusal is recorded and left.
     async fn give(&self, occasion: &Occasion, nth: usize, command: &dyn Given) -> Result<(), Failure> {
-        let id = occasion.derived::<P>("reaction", nth);
+        let (stream_type, stream_id) = command.stream();
+        // The stream makes sure that a repetition which finds other records than before leaves none of them out.
+        let of_stream = stream_id.map(|it| it.to_string()).unwrap_or_default();
+        let occasion_and_place = [P::NAME, &occasion.id, &nth.to_string(), stream_type, &of_stream];
+        let id = derived("reaction", &occasion_and_place);
         let request = Request {
             idempotency_key: Some(id),
             fingerprint: self.executor.store().vault().blind("receipt", format!("{id} {}", command.name()).as_bytes()),
@@ -162,7 +171,7 @@ impl Occasion {
     }
 
     /// A timer begins a new chain: it waits, so it cannot go round in a circle as fast as events can.
-    fn timer(id: Uuid) -> Self {
+    pub(super) fn timer(id: Uuid) -> Self {
         let cause = Cause { id, reactions: 1 };
         Self { id: id.to_string(), position: None, timer_id: Some(id), cause, correlation_id: None }
     }

@@ -1,18 +1,21 @@
 //! Runs processes: one task for each, which follows the log while its node holds the lease of the process.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use hims_event_store::{Position, ProcessStore, Timer, Wanted};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::Process;
 use super::react::Reacting;
+use super::tables::NoTables;
+use super::{Process, Tables};
 use crate::machinery::context::new_id;
 use crate::{Caller, Executor, Failure};
 
@@ -28,6 +31,8 @@ const POLL: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_millis(50);
 /// How long to wait after a failure, or while another node runs the process.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often a process with daily work looks for time zones that have no timer yet.
+const PLANNING: Duration = Duration::from_secs(10);
 /// How long a node that stops waits for the database to take a lease back.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -36,7 +41,9 @@ pub struct Processes {
     executor: Arc<Executor>,
     store: Arc<dyn ProcessStore>,
     /// The position of the read tables.
-    tables: watch::Receiver<Position>,
+    position: watch::Receiver<Position>,
+    /// Where processes look up what only a table knows.
+    tables: Arc<dyn Tables>,
     /// This node, as the leases name it.
     node: Uuid,
     stop: watch::Sender<bool>,
@@ -55,10 +62,22 @@ enum Turn {
 }
 
 impl Processes {
-    /// Runs no process yet. `tables` is the position of the read tables, for processes that read them.
-    pub fn new(executor: Arc<Executor>, store: Arc<dyn ProcessStore>, tables: watch::Receiver<Position>) -> Self {
+    /// Runs no process yet. `position` is that of the read tables, for processes that read them.
+    pub fn new(executor: Arc<Executor>, store: Arc<dyn ProcessStore>, position: watch::Receiver<Position>) -> Self {
         let node = new_id(executor.now(), executor.entropy(), 0);
-        Self { executor, store, tables, node, stop: watch::Sender::new(false), tasks: Vec::new() }
+        let (tables, stop) = (Arc::new(NoTables), watch::Sender::new(false));
+        Self { executor, store, position, tables, node, stop, tasks: Vec::new() }
+    }
+
+    /// Gives the processes that are started afterwards the read tables to look things up in.
+    #[must_use]
+    pub fn with_tables(self, tables: Arc<dyn Tables>) -> Self {
+        Self { tables, ..self }
+    }
+
+    /// Carries out the commands of the processes.
+    pub(crate) fn executor(&self) -> Arc<Executor> {
+        Arc::clone(&self.executor)
     }
 
     /// Starts a process.
@@ -68,10 +87,11 @@ impl Processes {
             process,
             executor: Arc::clone(&self.executor),
             store: Arc::clone(&self.store),
+            tables: Arc::clone(&self.tables),
             caller: Arc::new(Caller::system(&format!("process:{}", P::NAME))),
         };
-        let end = if P::READS_TABLES { self.tables.clone() } else { self.executor.store().head() };
-        let runner = Runner { reacting, node: self.node, end };
+        let end = if P::READS_TABLES { self.position.clone() } else { self.executor.store().head() };
+        let runner = Runner { reacting, node: self.node, end, planned_at: None };
         self.tasks.push(tokio::spawn(runner.run(self.stop.subscribe())));
         self
     }
@@ -93,6 +113,8 @@ struct Runner<P> {
     node: Uuid,
     /// The position up to which the process may react to the log.
     end: watch::Receiver<Position>,
+    /// When the process last looked for time zones without a timer.
+    planned_at: Option<Instant>,
 }
 
 impl<P: Process> Runner<P> {
@@ -145,13 +167,29 @@ impl<P: Process> Runner<P> {
                 None => return Ok(Turn::Elsewhere),
             }
         }
+        if self.plan_days().await {
+            return Ok(Turn::Unfinished);
+        }
         let now = self.reacting.executor.now();
         if leading.next_timer.is_some_and(|it| it <= now) {
-            self.fire().await?;
-            return Ok(Turn::Unfinished);
+            let fired = self.while_leading(self.fire()).await?;
+            return Ok(if fired.is_some() { Turn::Unfinished } else { Turn::Elsewhere });
         }
         // After reactions, which may have set timers, the next turn asks at once for the time of the next timer.
         Ok(Turn::Done(if end > leading.position { Some(now) } else { leading.next_timer }))
+    }
+
+    /// Sees to it that each time zone has a timer for the daily work of the process. Returns whether there was reason to
+    /// look. That the read tables do not answer keeps nobody from the other work of the process.
+    async fn plan_days(&mut self) -> bool {
+        let Some(at) = P::DAILY_AT.filter(|_| self.planned_at.is_none_or(|it| it.elapsed() >= PLANNING)) else {
+            return false;
+        };
+        self.planned_at = Some(Instant::now());
+        if let Err(error) = self.reacting.plan_days(at).await {
+            tracing::warn!(process = P::NAME, %error, "the daily work of a process could not be planned; trying again");
+        }
+        true
     }
 
     /// Reacts to the events after a position, up to another. Returns the position that was reached; `None` if another
@@ -191,18 +229,34 @@ impl<P: Process> Runner<P> {
     /// Fires timers that are due, the earliest first.
     async fn fire(&self) -> Result<(), Failure> {
         let began = Instant::now();
-        let Reacting { store, executor, .. } = &self.reacting;
-        for timer in store.due_timers(P::NAME, executor.now(), TIMERS).await? {
-            let mut following = BTreeMap::new();
-            for set in self.reacting.to_timer(&timer).await? {
-                following.insert(set.key.clone(), set);
-            }
-            let following: Vec<Timer> = following.into_values().collect();
-            store.end_timer(P::NAME, timer.id, &following).await?;
-            if began.elapsed() > TURN {
-                break;
+        let due = self.reacting.store.due_timers(P::NAME, self.reacting.executor.now(), TIMERS).await?;
+        let in_time = due.into_iter().take_while(|_| began.elapsed() <= TURN);
+        stream::iter(in_time.map(|timer| self.fire_one(timer))).buffer_unordered(P::AT_ONCE).try_collect::<()>().await
+    }
+
+    async fn fire_one(&self, timer: Timer) -> Result<(), Failure> {
+        let mut following = BTreeMap::new();
+        for set in self.reacting.to_timer(&timer).await? {
+            following.insert(set.key.clone(), set);
+        }
+        let following: Vec<Timer> = following.into_values().collect();
+        self.reacting.store.end_timer(P::NAME, timer.id, &following).await?;
+        Ok(())
+    }
+
+    /// Extends the lease for as long as some work takes, such as waiting for a server outside. The work is given up
+    /// (`None`) if another node has taken the lease all the same.
+    async fn while_leading<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<Option<T>, Failure> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done.map(Some),
+                () = sleep(POLL) => {
+                    if self.reacting.store.lead(P::NAME, self.node).await?.is_none() {
+                        return Ok(None);
+                    }
+                }
             }
         }
-        Ok(())
     }
 }

@@ -1,3 +1,4 @@
+mod ucum;
 mod words;
 
 use std::fmt;
@@ -6,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Text;
 use crate::{Described, Invalid, Pointer, Shape};
+pub use ucum::UcumCode;
 use words::{MEASURES, UCUM, WORDS, Words};
 
 /// A unit in which medicines are counted or dosed: the UCUM code where UCUM has the unit (`mL`, `[iU]`), or else a word

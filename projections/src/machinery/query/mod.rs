@@ -4,6 +4,7 @@
 //! the rows. The part that reads the rows refers laterally to the settings, so PostgreSQL must make the settings first.
 
 mod cursor;
+mod due;
 mod slots;
 mod statement;
 mod value;
@@ -25,6 +26,7 @@ use crate::machinery::runner::checkpoint;
 use crate::{TABLES, Table};
 
 pub use cursor::Cursor;
+pub use due::{articles_with_expired_lots, patients_past_an_end, time_zones};
 pub use slots::{Moment, SlotsWanted, free_slots};
 use statement::{SAID_AT, bind_identity, find_sql};
 pub use statement::{Statement, statement};

@@ -100,7 +100,11 @@ impl Statement {
 pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -> Statement {
     let mut places = Places::default();
     let mut conditions = vec!["who.said is not null".to_owned()];
-    conditions.extend(of_few_patients(table, who));
+    conditions.extend(of_own_records(table, who));
+    let lists_assigned = lists_assigned_patients(table, wanted, who);
+    if lists_assigned {
+        conditions.push("assigned.said is not null and id = any ((select ids from listed)::uuid[])".to_owned());
+    }
     let mut sources = vec![Source { records: None, conditions: Vec::new() }];
     for filter in &wanted.filters {
         let value = places.typed(filter.column, &filter.value);
@@ -111,6 +115,7 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     }
     let order = Order::of(table, wanted);
     let (found, by_text) = searched(table, wanted, &mut places);
+    let (assigned, listed) = if lists_assigned { ASSIGNED } else { ("", "") };
     let by_value = order.ranges(wanted.cursor.as_ref(), &mut places);
     let limit = format!("{}::text::bigint", places.place(&(wanted.limit + 1).to_string()));
     let mut parts = Vec::new();
@@ -131,9 +136,9 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let order_of_all = order.sql(" nulls last");
     let text = format!(
         "select r.json, r.sort, r.id, who.position
-           from {SAID_AT} {absent}
+           from {SAID_AT} {assigned} {absent}
            left join lateral (
-                {found}
+                {found}{listed}
                 select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id
                   from (select * from ({parts}) as parts order by {order_of_all} limit {limit}) as t
                 offset 0) as r on true",
@@ -144,23 +149,33 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     Statement { text, values: places.0 }
 }
 
-/// For a caller who may read only the records about themselves, or only the patients of their department, repeats
-/// row-level security's condition on the patient. Row-level security is checked row by row; the repeated condition lets
-/// PostgreSQL find the rows through an index.
-fn of_few_patients(table: &Table, who: &Identity) -> Option<String> {
+/// For a caller who may read only the records about themselves, repeats row-level security's condition on the patient.
+/// Row-level security is checked row by row; the repeated condition lets PostgreSQL find the rows through an index.
+fn of_own_records(table: &Table, who: &Identity) -> Option<String> {
+    let patient = if table.name == "patients" { "id" } else { table.column("patient_id")?.name };
+    (only_word(table, who) == Some(Read::OwnRecords)).then(|| format!("\"{patient}\" = any ({OWN_RECORDS})"))
+}
+
+/// Whether a page is of the patients of the caller's department, and nothing else says which of them: then these
+/// patients, who are few among all, are looked up first.
+fn lists_assigned_patients(table: &Table, wanted: &Wanted, who: &Identity) -> bool {
+    table.name == "patients"
+        && only_word(table, who) == Some(Read::AssignedPatients)
+        && wanted.search.is_none()
+        && wanted.filters.iter().all(|filter| filter.comparison != Comparison::Equal)
+}
+
+/// What a page of the patients of a department adds to its statement: a subquery that tells row-level security of it, and
+/// the `with` clause of the patients. Row-level security would otherwise look up each patient by itself.
+const ASSIGNED: (&str, &str) = (
+    "cross join (select set_config('hims.lists_assigned_patients', 'yes', true) as said) as assigned",
+    "with listed as materialized (select array_agg(distinct patient_id) as ids from all_assigned_patients)",
+);
+
+/// The word by which the caller may read the table, if it is the only one.
+fn only_word(table: &Table, who: &Identity) -> Option<Read> {
     let mut words = table.readers.iter().filter(|word| who.reads_any(&[**word]));
-    let (word, another) = (words.next(), words.next());
-    let is_of_patients = table.name == "patients";
-    match (word, another) {
-        (Some(Read::OwnRecords), None) => {
-            let patient = if is_of_patients { "id" } else { table.column("patient_id")?.name };
-            Some(format!("\"{patient}\" = any ({OWN_RECORDS})"))
-        }
-        (Some(Read::AssignedPatients), None) if is_of_patients => {
-            Some("id in (select patient_id from assigned_patients)".to_owned())
-        }
-        _ => None,
-    }
+    words.next().filter(|_| words.next().is_none()).copied()
 }
 
 /// Where the rows of a part of a page come from. Rows about one person are read record by record, since a person may

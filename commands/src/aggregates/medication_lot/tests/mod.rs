@@ -1,9 +1,12 @@
-use hims_domain::{LotChangeId, PrescriptionId, PrescriptionItemId, UserId, medication};
+use hims_domain::{LotChangeId, PrescriptionId, PrescriptionItemId, UserId, medication, supplier};
+use hims_testing::sample;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::machinery::scopes::{LOT_NUMBER, LOTS_OF_MEDICATION};
-use crate::testing::samples::{LOT, MEDICATION, ROOM, added_medication, added_room, ask, delivery, received, with};
+use crate::testing::samples::{
+    LOT, MEDICATION, ROOM, SUPPLIER, added_medication, added_room, ask, delivery, received, received_with, with,
+};
 use crate::testing::{ASKING, Given, at, given, id, now, shares, takes};
 
 mod holding;
@@ -105,6 +108,17 @@ fn product_and_place_must_exist() {
 }
 
 #[test]
+fn a_delivery_may_name_a_supplier_who_is_in_use() {
+    let from = || receive(json!({"supplier_id": SUPPLIER, "delivery_note": "D-76"}));
+    a_delivery().when(from()).then_field("unknown-reference", "/supplier_id");
+    let named = json!({"supplier_id": SUPPLIER, "delivery_note": "D-76"});
+    let added = || sample::<Supplier>("added");
+    a_delivery().and::<Supplier>(SUPPLIER, [added()]).when(from()).then([received_with(named)]);
+    let left = [added(), supplier::Event::Deactivated];
+    a_delivery().and::<Supplier>(SUPPLIER, left).when(from()).then_code("inactive-supplier");
+}
+
+#[test]
 fn a_quantity_is_more_than_zero_with_three_decimals() {
     for quantity in ["0", "-1", "0.0001", "1000000000"] {
         a_delivery().when(receive(json!({"quantity": quantity}))).then_field("out-of-range", "/quantity");
@@ -177,7 +191,7 @@ fn what_is_thrown_away_has_a_reason_whatever_the_status() {
     let wasted = Event::Wasted {
         change: dec!(-4),
         on_hand_after: dec!(16),
-        reason_code: hims_domain::medication_lot::WasteReason::Expired,
+        reason_code: hims_domain::inventory_level::WasteReason::Expired,
         reason: Some("a warm week".into()),
         performed_by: Some(UserId(ASKING)),
         witnessed_by: None,

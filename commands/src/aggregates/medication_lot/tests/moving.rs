@@ -33,13 +33,17 @@ fn with_there(lot: Event) -> Given<MedicationLot> {
 
 #[test]
 fn a_part_of_a_lot_begins_a_lot_at_another_place() {
-    let then = two_rooms([received()]).when(transfer("5"));
+    let then =
+        two_rooms([received_with(json!({"supplier_id": SUPPLIER, "delivery_note": "D-76"}))]).when(transfer("5"));
     let Event::TransferredOut { change, on_hand_after, to_lot_id, .. } = then.events()[0] else { panic!("out") };
     assert_eq!((change, on_hand_after), (dec!(-5), dec!(15)));
     let there = then.events_of::<MedicationLot>(to_lot_id);
-    let Event::TransferredIn { receipt, on_hand_after, from_lot_id, .. } = &there[0] else { panic!("in") };
+    let Event::TransferredIn { receipt, on_hand_after, from_lot_id, from_location_id, .. } = &there[0] else {
+        panic!("in")
+    };
     assert_eq!((receipt.location_id, receipt.quantity, *on_hand_after), (OTHER_ROOM, dec!(5), dec!(5)));
-    assert_eq!(*from_lot_id, LOT);
+    assert_eq!((*from_lot_id, *from_location_id), (LOT, ROOM));
+    assert_eq!((receipt.supplier_id, &receipt.delivery_note), (Some(SUPPLIER), &None));
     let folded = hims_domain::fold::<MedicationLot>(&there).unwrap();
     assert_eq!(
         (folded.expiry_date, folded.unit.as_str(), folded.quantity_on_hand),
@@ -87,7 +91,8 @@ fn give_back(to: &str, quantity: &str, changes: Value) -> ReturnMedicationLot {
 }
 
 fn returned(to: ReturnTo, change: Decimal, on_hand_after: Decimal, prescription_id: Option<PrescriptionId>) -> Event {
-    Event::Returned { to, change, on_hand_after, prescription_id, performed_by: Some(UserId(ASKING)) }
+    let (supplier_id, performed_by) = (None, Some(UserId(ASKING)));
+    Event::Returned { to, change, on_hand_after, supplier_id, prescription_id, performed_by }
 }
 
 #[test]
@@ -96,6 +101,16 @@ fn whatever_may_not_be_dispensed_goes_back_to_the_supplier_only() {
     for before in [vec![received()], vec![received(), quarantined()], vec![received(), recalled()]] {
         given(before).when(give_back("supplier", "20", json!({}))).then([back()]);
     }
+    let named = received_with(json!({"supplier_id": SUPPLIER}));
+    let performed_by = Some(UserId(ASKING));
+    given([named]).when(give_back("supplier", "20", json!({}))).then([Event::Returned {
+        to: ReturnTo::Supplier,
+        change: dec!(-20),
+        on_hand_after: dec!(0),
+        supplier_id: Some(SUPPLIER),
+        prescription_id: None,
+        performed_by,
+    }]);
     given([received(), reserved(dec!(1))])
         .when(give_back("supplier", "20", json!({})))
         .then_field("insufficient-stock", "/quantity");
@@ -120,7 +135,9 @@ fn no_more_comes_back_from_a_patient_than_was_dispensed() {
         dispensed_on: now().date_naive(),
     };
     let given_out = prescription::Event::Dispensed {
+        patient_id: PATIENT,
         dispensed: vec![part],
+        alerts: Vec::new(),
         overrides: Vec::new(),
         completes: false,
         reserved: Vec::new(),

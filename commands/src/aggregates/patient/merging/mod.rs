@@ -51,7 +51,7 @@ fn successors_of<'a>(patient: &Patient, found: &'a Found) -> impl Iterator<Item 
 }
 
 /// The record that survives of all records of a person, as far as the records were looked up.
-fn survivor_of(id: PatientId, found: &Found) -> PatientId {
+pub(crate) fn survivor_of(id: PatientId, found: &Found) -> PatientId {
     let last = found.get::<Patient>(id).and_then(|patient| successors_of(patient, found).last());
     last.unwrap_or(id)
 }
@@ -61,6 +61,11 @@ pub(crate) fn reads_person(reads: Reads, id: PatientId, found: &Found) -> Reads 
     let survivor = survivor_of(id, found);
     let duplicates = found.get::<Patient>(survivor).into_iter().flat_map(|it| it.duplicates.iter().copied());
     duplicates.fold(reads.stream::<Patient>(id).stream::<Patient>(survivor), Reads::stream::<Patient>)
+}
+
+/// The record that survives of all records of a person, given one of the records, as far as the records were looked up.
+pub(crate) fn survivor(id: PatientId, found: &Found) -> Option<&Patient> {
+    found.get::<Patient>(survivor_of(id, found))
 }
 
 /// The ids of all records of a person, given one of the records, as far as the records were looked up.

@@ -4,6 +4,7 @@ use hims_domain::appointment::{self, Appointment};
 use hims_domain::consultation::{self, Consultation};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::prescription::{self, Prescription};
+use hims_domain::values::Currency;
 use hims_testing::sample;
 use serde::de::DeserializeOwned;
 
@@ -34,11 +35,13 @@ fn check<C: Command>(command: &C, states: &[C::Aggregate]) {
         let ctx = Context {
             now: now(),
             caller: &caller,
+            hospital_zone: chrono_tz::Tz::UTC,
             found: &found,
             password_hash: None,
             password_matches: false,
             entropy: 1,
             id,
+            currency: Currency::default(),
         };
         let decided = command.clone().decide(Some(state), &ctx);
         let is_at_its_end = match &decided {

@@ -1,0 +1,165 @@
+//! Answers that never end: server-sent events for clients who follow the log, or a part of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::ContentEncoding;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures::stream;
+use hims_commands::Share;
+use hims_event_store::Position;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
+
+use super::caller::LoggedIn;
+use super::events::Concerned;
+use super::limits::Limits;
+use crate::Hospital;
+use crate::feed::{Fed, Place};
+use crate::problem::Problem;
+
+/// How often an event stream without new events sends a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The sign of life: a comment of server-sent events, which clients ignore.
+const STILL_HERE: &str = ": still here\n\n";
+/// How many events a follower reads at once who is behind the feed.
+const BEHIND: i64 = 500;
+
+/// The part of the log that a client follows.
+pub(super) trait Followed: 'static {
+    /// The patient whom all events of the part are about, if there is one.
+    fn patient_id(&self) -> Option<Uuid> {
+        None
+    }
+
+    /// Whether an event belongs to the part.
+    fn is_wanted(&self, fed: &Fed) -> bool;
+
+    /// Whether the read tables decide who may read the events, so that the tables must have reached them first.
+    fn needs_tables(&self, logged_in: &LoggedIn) -> bool;
+
+    /// Refuses a caller who may not follow the part, or not any more.
+    fn authorise(&self, hospital: &Hospital, logged_in: &LoggedIn) -> impl Future<Output = Result<(), Problem>>;
+
+    /// The events as the caller may read them, as server-sent events.
+    fn frames(
+        &self,
+        hospital: &Hospital,
+        logged_in: &LoggedIn,
+        events: &[Arc<Fed>],
+    ) -> impl Future<Output = Result<Arc<str>, Problem>>;
+}
+
+/// Answers the events of a part of the log, from a position on, each as soon as it is recorded. The position is that of
+/// the last event that the client received, or else the one that it asks for, or else that of the last event of all.
+pub(super) fn answer(
+    request: &HttpRequest,
+    (hospital, limits): (web::Data<Hospital>, &Limits),
+    logged_in: LoggedIn,
+    followed: impl Followed,
+    after: Option<Position>,
+) -> Result<HttpResponse, Problem> {
+    let after = match (request.headers().get("last-event-id"), after) {
+        (Some(last), _) => {
+            let position = last.to_str().ok().and_then(|it| it.parse().ok());
+            position.ok_or_else(|| Problem::parameter("Last-Event-ID", "must be a position"))?
+        }
+        (None, Some(after)) => after,
+        (None, None) => *hospital.store.head().borrow(),
+    };
+    let share = limits.streams.take(logged_in.caller.session_id.unwrap_or_default(), hospital.executor.now())?;
+    let follower = Follower { hospital, logged_in, followed, after, place: None, unsent: Vec::new(), _share: share };
+    let frames = stream::unfold(follower, |mut follower| async {
+        match follower.next().await {
+            Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
+            Err(problem) => {
+                // The client connects again after its last event, and is answered with the problem then.
+                tracing::info!(%problem, "an event stream ended");
+                None
+            }
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("Cache-Control", "no-store"))
+        // Compression would hold events back.
+        .insert_header(ContentEncoding::Identity)
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(frames))
+}
+
+/// A client that follows a part of the log: its login, and the position up to which it has received events.
+struct Follower<F> {
+    hospital: web::Data<Hospital>,
+    logged_in: LoggedIn,
+    followed: F,
+    after: Position,
+    /// The place among the followers of the feed; `None` before the first event and after the follower was too slow.
+    place: Option<Place>,
+    /// Events that wait until the read tables, which decide who may read the events, have reached them.
+    unsent: Vec<Arc<Fed>>,
+    /// The share of the event streams that the session may have open.
+    _share: Share<Uuid>,
+}
+
+impl<F: Followed> Follower<F> {
+    /// The next events, or a sign of life; `None` when the server stops; a problem when the session is over.
+    async fn next(&mut self) -> Result<Option<String>, Problem> {
+        let mut stopping = self.hospital.stopping.subscribe();
+        if self.unsent.is_empty() {
+            self.unsent = tokio::select! {
+                _ = stopping.wait_for(|it| *it) => return Ok(None),
+                events = self.new_events() => events?,
+            };
+        }
+        let caller = &self.logged_in.caller;
+        let origin = (caller.ip, caller.user_agent.clone());
+        // The session may have ended, or the caller's rights may have changed, since the last round.
+        let caller = self.hospital.login.is_still(&self.logged_in.token, origin).await?;
+        self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
+        let Some(last) = self.unsent.last().map(|it| it.event.position) else {
+            self.followed.authorise(&self.hospital, &self.logged_in).await?;
+            return Ok(Some(STILL_HERE.to_owned()));
+        };
+        if let Some(runner) = self.hospital.runner.as_ref().filter(|_| self.followed.needs_tables(&self.logged_in))
+            && timeout(HEARTBEAT, runner.reach(last)).await.is_err()
+        {
+            return Ok(Some(STILL_HERE.to_owned()));
+        }
+        let events = std::mem::take(&mut self.unsent);
+        let frames = self.followed.frames(&self.hospital, &self.logged_in, &events).await?;
+        self.after = last;
+        Ok(Some(if frames.is_empty() { STILL_HERE.to_owned() } else { frames.to_string() }))
+    }
+
+    /// New events of the part; none if there was none for a while.
+    async fn new_events(&mut self) -> Result<Vec<Arc<Fed>>, Problem> {
+        let until = Instant::now() + HEARTBEAT;
+        loop {
+            let feed = &self.hospital.feed;
+            let place = self.place.get_or_insert_with(|| feed.follow(self.followed.patient_id()));
+            let events: Vec<_> = if self.after < place.from {
+                let read = self.hospital.store.read(self.after, BEHIND).await?;
+                self.after = read.last().map_or(place.from, |it| it.position);
+                let fed = |event| Arc::new(Fed { concerned: Concerned::of(&event), event });
+                read.into_iter().map(fed).filter(|it| self.followed.is_wanted(it)).collect()
+            } else {
+                match timeout_at(until, place.events.recv()).await {
+                    Ok(Some(batch)) => {
+                        let is_new = |it: &&Arc<Fed>| it.event.position > self.after && self.followed.is_wanted(it);
+                        batch.iter().filter(is_new).cloned().collect()
+                    }
+                    Ok(None) => {
+                        self.place = None;
+                        continue;
+                    }
+                    Err(_) => return Ok(Vec::new()),
+                }
+            };
+            // Events that the client does not want give a sign of life, too, once it is time for one.
+            if !events.is_empty() || Instant::now() >= until {
+                return Ok(events);
+            }
+        }
+    }
+}

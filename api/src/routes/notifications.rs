@@ -1,0 +1,80 @@
+//! The caller's own notifications, as server-sent events.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use hims_domain::notification::{Channel, Event, Recipient};
+use serde_json::{Value, json};
+
+use super::caller::LoggedIn;
+use super::evenly::evenly;
+use super::following::{self, Followed};
+use super::limits::Limits;
+use super::parameters::Parameters;
+use crate::Hospital;
+use crate::feed::Fed;
+use crate::problem::Problem;
+
+/// Sends the notifications to the caller within the program, each as soon as it is recorded.
+pub(super) async fn follow(
+    request: HttpRequest,
+    (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    let mut parameters = Parameters::of(&request)?;
+    let after = parameters.take("after", "a position", |it| it.parse().ok())?;
+    parameters.none_left()?;
+    evenly(&logged_in, Box::pin(Own.authorise(&hospital, &logged_in))).await?;
+    following::answer(&request, (hospital, &limits), logged_in, Own, after)
+}
+
+/// The notifications to the caller.
+struct Own;
+
+impl Followed for Own {
+    fn is_wanted(&self, fed: &Fed) -> bool {
+        fed.event.event_type == "notification.created"
+    }
+
+    /// The event itself names its recipients.
+    fn needs_tables(&self, _: &LoggedIn) -> bool {
+        false
+    }
+
+    async fn authorise(&self, _: &Hospital, logged_in: &LoggedIn) -> Result<(), Problem> {
+        logged_in.may_read()
+    }
+
+    async fn frames(
+        &self,
+        hospital: &Hospital,
+        logged_in: &LoggedIn,
+        events: &[Arc<Fed>],
+    ) -> Result<Arc<str>, Problem> {
+        self.authorise(hospital, logged_in).await?;
+        let user_id = logged_in.caller.user_id();
+        let is_own = |it: &Recipient| it.channel == Channel::InApp && it.user_id.is_some() && it.user_id == user_id;
+        let mut frames = String::new();
+        for opened in hospital.store.open(events.iter().map(|it| it.event.clone()).collect()).await? {
+            let stored = &opened.recorded;
+            // An event that cannot be read is parked and reported elsewhere.
+            let Ok(Event::Created { content, recipients }) = opened.decode::<Event>() else { continue };
+            if recipients.iter().any(is_own) {
+                let text = |it: Option<&str>| it.map_or(Value::Null, Value::from);
+                let told = json!({
+                    "id": stored.stream_id,
+                    "type": content.r#type,
+                    "priority": content.priority,
+                    "title": text(content.title.known().map(|it| it.as_str())),
+                    "message": text(content.message.known().map(|it| it.as_str())),
+                    "action_url": content.action_url,
+                    "action_label": content.action_label,
+                    "expires_at": content.expires_at,
+                    "created_at": stored.recorded_at,
+                });
+                frames.push_str(&format!("id: {}\nevent: notification\ndata: {told}\n\n", stored.position));
+            }
+        }
+        Ok(frames.into())
+    }
+}

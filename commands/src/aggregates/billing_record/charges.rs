@@ -1,0 +1,326 @@
+//! What is charged by itself: consultations, treatments and dispensings. The process `charges` gives these commands.
+//! A further kind of service is charged by a command of its own, which calls [`Occasion::reads`] and
+//! [`Occasion::charge`].
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use hims_domain::appointment::Appointment;
+use hims_domain::billing_record::{BillingRecord, Event, Item, Opened};
+use hims_domain::consultation::Consultation;
+use hims_domain::department::Department;
+use hims_domain::medication::Medication;
+use hims_domain::prescription::{Line, Prescription};
+use hims_domain::treatment::Treatment;
+use hims_domain::user::User;
+use hims_domain::values::Text;
+use hims_domain::values::coding::{CATALOGUE, CONSULTATION_TYPES, RXNORM, TREATMENT_TYPES};
+use hims_domain::{
+    Aggregate as _, AppointmentId, BillingItemId, ConsultationId, PatientId, Personal, PrescriptionId,
+    PrescriptionItemId, TreatmentId, UserId, derived, described,
+};
+use rust_decimal::{Decimal, dec};
+use uuid::Uuid;
+
+use super::items::{put, sought, source_key};
+use super::{LINES, pending_key};
+use crate::aggregates::department::zone_named;
+use crate::machinery::command::existing;
+use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
+
+/// The kind of source of a line that charges for a dispensing; its id is that of the prescription's item.
+pub(super) const DISPENSING: &str = "dispensing";
+
+described! {
+    /// Charges for a consultation that was completed, by its type. Does nothing if the consultation was charged.
+    pub struct ChargeConsultation {
+        /// Which consultation.
+        pub consultation_id: ConsultationId,
+    }
+
+    /// Charges for a treatment that was completed. Does nothing if the treatment was charged.
+    pub struct ChargeTreatment {
+        /// Which treatment.
+        pub treatment_id: TreatmentId,
+        /// When the treatment was completed.
+        pub completed_at: DateTime<Utc>,
+    }
+
+    /// A quantity of an item of a prescription.
+    pub struct ChargedQuantity {
+        /// Which item.
+        pub item_id: PrescriptionItemId,
+        /// The quantity, in the unit of the item.
+        pub quantity: Decimal,
+    }
+
+    /// Charges for what was dispensed here. Does nothing for what was charged.
+    pub struct ChargeDispensing {
+        /// Which prescription.
+        pub prescription_id: PrescriptionId,
+        /// What tells this dispensing from others of the prescription.
+        pub occasion: Text<20>,
+        /// What was dispensed.
+        pub dispensed: Vec<ChargedQuantity>,
+        /// When it was dispensed.
+        pub dispensed_at: DateTime<Utc>,
+    }
+}
+
+/// For whom and when something is charged.
+pub(crate) struct Occasion {
+    pub(crate) patient_id: PatientId,
+    pub(crate) consultation_id: Option<ConsultationId>,
+    /// The day of the service, where it was given.
+    pub(crate) day: NaiveDate,
+}
+
+/// A line that is charged by itself, with the id that follows from what it charges for.
+pub(crate) type Charged = (BillingItemId, Item);
+
+/// The id of a line that charges for a source.
+fn charge_id(source_type: &str, source_id: Uuid, occasion: &str) -> BillingItemId {
+    derived("charge", &[source_type, &source_id.to_string(), occasion]).into()
+}
+
+/// A line that charges for one unit of a service.
+fn charged(source: (&str, Uuid, Option<Text<20>>), day: NaiveDate, coding: (&str, String), words: &str) -> Charged {
+    let (source_type, source_id, source_occasion) = source;
+    let item_id = charge_id(source_type, source_id, source_occasion.as_ref().map_or("", Text::as_str));
+    let item = Item {
+        service_date: day,
+        code_system: coding.0.into(),
+        code: Text(coding.1),
+        description: Personal::Known(words.into()),
+        modifiers: Vec::new(),
+        diagnosis_pointers: Vec::new(),
+        quantity: dec!(1),
+        unit_price: None,
+        discount_amount: None,
+        discount_percent: None,
+        tax_rate: None,
+        source_type: Some(source_type.into()),
+        source_id: Some(source_id.into()),
+        source_occasion,
+    };
+    (item_id, item)
+}
+
+impl Occasion {
+    /// The key of the record to which the lines go.
+    fn key(&self) -> String {
+        pending_key(self.patient_id, self.consultation_id, self.day)
+    }
+
+    /// Looks up what charging these lines depends on.
+    pub(crate) fn reads(&self, reads: Reads, lines: &[Charged], found: &Found) -> Reads {
+        let reads = reads.owners::<BillingRecord>(scopes::PENDING_BILLING, self.key());
+        lines.iter().fold(reads, |reads, (item_id, item)| {
+            let reads = reads.holders(scopes::BILLING_PART, item_id.to_string());
+            let source = source_key(item).into_iter();
+            let reads = source.fold(reads, |reads, key| reads.holders(scopes::BILLING_SOURCE, key));
+            sought(self.patient_id, item).reads(reads, found)
+        })
+    }
+
+    /// Adds the lines that were not charged before to the record of the consultation or day that has no invoice yet, or
+    /// to a new one.
+    ///
+    /// # Errors
+    /// When the amounts of the record become too great.
+    pub(crate) fn charge<A: Claims>(
+        &self,
+        mut decision: Decision<A>,
+        lines: Vec<Charged>,
+        ctx: &Context<'_>,
+    ) -> Result<Decision<A>, Refused> {
+        let is_new = |(item_id, item): &Charged| {
+            let source = source_key(item).unwrap_or_default();
+            ctx.found.holders(scopes::BILLING_PART, item_id.to_string()).is_empty()
+                && ctx.found.holders(scopes::BILLING_SOURCE, source).is_empty()
+        };
+        let lines: Vec<_> = lines.into_iter().filter(is_new).collect();
+        let Some((first, _)) = lines.first() else { return Ok(decision) };
+        let pending = ctx.found.owners::<BillingRecord>(scopes::PENDING_BILLING, self.key());
+        let with_room = pending.filter(|(_, it)| it.lines.len() + lines.len() <= LINES);
+        let (id, mut record) = match with_room.min_by_key(|(id, _)| *id) {
+            Some((id, record)) => (id, Some(record.clone())),
+            None => {
+                let id = derived("billing record", &[&first.to_string()]);
+                let (patient_id, consultation_id) = (self.patient_id, self.consultation_id);
+                let opened = Opened { patient_id, consultation_id, opened_on: self.day, currency: ctx.currency };
+                let opened = Event::Opened(opened);
+                let record = BillingRecord::evolve(None, &opened);
+                decision = decision.begin::<BillingRecord>(id, opened);
+                (id, record)
+            }
+        };
+        for (item_id, item) in lines {
+            let added = match &record {
+                Some(record) => put(record, item_id, item, ctx.found)?,
+                None => None,
+            };
+            if let Some(event) = added {
+                record = BillingRecord::evolve(record, &event);
+                decision = decision.also::<BillingRecord>(id, event);
+            }
+        }
+        Ok(decision)
+    }
+}
+
+/// Looks up in which time zone a service was given: that of the appointment, else of the provider's department.
+fn reads_zone(reads: Reads, appointment: Option<AppointmentId>, provider: Option<UserId>, found: &Found) -> Reads {
+    let department = provider.and_then(|id| found.get::<User>(id)?.department_id);
+    reads.maybe::<Appointment>(appointment).maybe::<User>(provider).maybe::<Department>(department)
+}
+
+/// The day of a service where it was given; in UTC if nothing tells where.
+fn local_day(at: DateTime<Utc>, appointment: Option<AppointmentId>, provider: UserId, found: &Found) -> NaiveDate {
+    let of_appointment = appointment.and_then(|id| found.get::<Appointment>(id)).map(|it| &it.time_zone);
+    let department = || found.get::<Department>(found.get::<User>(provider)?.department_id?);
+    let zone = of_appointment.or_else(|| department().map(|it| &it.details.time_zone));
+    zone.map_or_else(|| at.date_naive(), |zone| at.with_timezone(&zone_named(zone)).date_naive())
+}
+
+/// The first 20 characters of a text, as a code.
+fn as_code(text: &str) -> String {
+    text.chars().take(20).collect()
+}
+
+impl ChargeConsultation {
+    /// The occasion and the line. Before the places are known, the day may be another.
+    fn charged(&self, consultation: &Consultation, found: &Found) -> (Occasion, Vec<Charged>) {
+        let (appointment, provider) = (consultation.appointment_id, consultation.provider_id);
+        let day = local_day(consultation.started_at, appointment, provider, found);
+        let source = ("consultation", self.consultation_id.into(), None);
+        let kind = consultation.consultation_type.as_str();
+        let line = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
+        let consultation_id = Some(self.consultation_id);
+        (Occasion { patient_id: consultation.patient_id, consultation_id, day }, vec![line])
+    }
+}
+
+impl Command for ChargeConsultation {
+    const NAME: &'static str = "charge-consultation";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Consultation;
+
+    fn target(&self) -> Target {
+        Target::existing(self.consultation_id)
+    }
+
+    fn reads(&self, state: Option<&Consultation>, found: &Found) -> Reads {
+        let Some(consultation) = state else { return Reads::nothing() };
+        let provider = Some(consultation.provider_id);
+        let reads = reads_zone(Reads::nothing(), consultation.appointment_id, provider, found);
+        let (occasion, lines) = self.charged(consultation, found);
+        occasion.reads(reads, &lines, found)
+    }
+
+    fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
+        let (occasion, lines) = self.charged(existing(state)?, ctx.found);
+        occasion.charge(Decision::nothing(), lines, ctx)
+    }
+}
+
+impl ChargeTreatment {
+    fn charged(&self, treatment: &Treatment, found: &Found) -> Option<(Occasion, Vec<Charged>)> {
+        let consultation = found.get::<Consultation>(treatment.consultation_id)?;
+        let day = local_day(self.completed_at, consultation.appointment_id, consultation.provider_id, found);
+        let kind = treatment.treatment_type.as_str();
+        let coding = match (&treatment.code_system, &treatment.code) {
+            (Some(system), Some(code)) => (system.as_str(), code.0.clone()),
+            _ => (TREATMENT_TYPES, as_code(kind)),
+        };
+        let line = charged(("treatment", self.treatment_id.into(), None), day, coding, kind);
+        let (patient_id, consultation_id) = (treatment.patient_id, Some(treatment.consultation_id));
+        Some((Occasion { patient_id, consultation_id, day }, vec![line]))
+    }
+}
+
+impl Command for ChargeTreatment {
+    const NAME: &'static str = "charge-treatment";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Treatment;
+
+    fn target(&self) -> Target {
+        Target::existing(self.treatment_id)
+    }
+
+    fn reads(&self, state: Option<&Treatment>, found: &Found) -> Reads {
+        let Some(treatment) = state else { return Reads::nothing() };
+        let consultation = found.get::<Consultation>(treatment.consultation_id);
+        let appointment = consultation.and_then(|it| it.appointment_id);
+        let reads = Reads::nothing().stream::<Consultation>(treatment.consultation_id);
+        let reads = reads_zone(reads, appointment, consultation.map(|it| it.provider_id), found);
+        match self.charged(treatment, found) {
+            Some((occasion, lines)) => occasion.reads(reads, &lines, found),
+            None => reads,
+        }
+    }
+
+    fn decide(self, state: Option<&Treatment>, ctx: &Context<'_>) -> Result<Decision<Treatment>, Refused> {
+        match self.charged(existing(state)?, ctx.found) {
+            Some((occasion, lines)) => occasion.charge(Decision::nothing(), lines, ctx),
+            None => Ok(Decision::nothing()),
+        }
+    }
+}
+
+/// The line of a prescription with an id.
+fn line_of(prescription: &Prescription, id: PrescriptionItemId) -> Option<&Line> {
+    prescription.lines.iter().find(|line| line.item.id == id)
+}
+
+impl ChargeDispensing {
+    fn charged(&self, prescription: &Prescription, found: &Found) -> (Occasion, Vec<Charged>) {
+        let consultation = prescription.consultation_id.and_then(|id| found.get::<Consultation>(id));
+        let appointment = consultation.and_then(|it| it.appointment_id);
+        let day = local_day(self.dispensed_at, appointment, prescription.provider_id, found);
+        let mut quantities: BTreeMap<PrescriptionItemId, Decimal> = BTreeMap::new();
+        for part in &self.dispensed {
+            *quantities.entry(part.item_id).or_default() += part.quantity;
+        }
+        let lines = quantities.into_iter().filter_map(|(id, quantity)| {
+            let medication_id = line_of(prescription, id)?.item.order.medication_id;
+            let details = &found.get::<Medication>(medication_id)?.details;
+            let coding = match &details.rxnorm_code {
+                Some(code) => (RXNORM, code.0.clone()),
+                None => (CATALOGUE, as_code(&medication_id.0.simple().to_string())),
+            };
+            let source = (DISPENSING, id.into(), Some(self.occasion.clone()));
+            let (item_id, item) = charged(source, day, coding, details.name.as_str());
+            Some((item_id, Item { quantity, ..item }))
+        });
+        let (patient_id, consultation_id) = (prescription.patient_id, prescription.consultation_id);
+        (Occasion { patient_id, consultation_id, day }, lines.collect())
+    }
+}
+
+impl Command for ChargeDispensing {
+    const NAME: &'static str = "charge-dispensing";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Prescription;
+
+    fn target(&self) -> Target {
+        Target::existing(self.prescription_id)
+    }
+
+    fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
+        let Some(prescription) = state else { return Reads::nothing() };
+        let consultation = prescription.consultation_id.and_then(|id| found.get::<Consultation>(id));
+        let appointment = consultation.and_then(|it| it.appointment_id);
+        let reads = Reads::nothing().maybe::<Consultation>(prescription.consultation_id);
+        let reads = reads_zone(reads, appointment, Some(prescription.provider_id), found);
+        let dispensed = self.dispensed.iter().filter_map(|it| line_of(prescription, it.item_id));
+        let reads = dispensed.fold(reads, |reads, it| reads.stream::<Medication>(it.item.order.medication_id));
+        let (occasion, lines) = self.charged(prescription, found);
+        occasion.reads(reads, &lines, found)
+    }
+
+    fn decide(self, state: Option<&Prescription>, ctx: &Context<'_>) -> Result<Decision<Prescription>, Refused> {
+        let (occasion, lines) = self.charged(existing(state)?, ctx.found);
+        occasion.charge(Decision::nothing(), lines, ctx)
+    }
+}

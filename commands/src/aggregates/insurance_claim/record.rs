@@ -1,0 +1,88 @@
+//! What claims mean for their billing record: each step of a claim is appended to both in one transaction, so that
+//! money is never on the way between the two.
+
+use hims_domain::billing_record::{self, BillingRecord, ClaimedLine};
+use hims_domain::insurance_claim::{Adjudicated, Event, Frequency, InsuranceClaim};
+use hims_domain::{Aggregate as _, BillingRecordId};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::{Context, Decision, Refused};
+
+/// What the record is told of the lines of a claim.
+pub(super) fn claimed(claim: &InsuranceClaim) -> Vec<ClaimedLine> {
+    let asks = claim.frequency != Frequency::Void && claim.is_open();
+    let lines = claim.lines.iter().map(|line| {
+        let of = |sum: fn(&Adjudicated) -> Decimal| line.adjudicated.as_ref().map(sum).unwrap_or_default();
+        ClaimedLine {
+            item_id: line.line.item_id,
+            due: line.line.asked(),
+            adjusted: of(Adjudicated::lowering),
+            patient: of(Adjudicated::patients),
+            is_open: asks && line.is_open(),
+        }
+    });
+    lines.collect()
+}
+
+/// The billing record of a claim. The command looks it up.
+pub(super) fn record_of<'a>(claim: &InsuranceClaim, ctx: &'a Context<'_>) -> Result<&'a BillingRecord, Refused> {
+    ctx.named::<BillingRecord>(claim.billing_record_id, "/insurance_claim_id")
+}
+
+/// The event that tells the record what a claim asks the payer for, and what the payer has answered so far.
+fn opened(record: &BillingRecord, claim_id: Uuid, claim: &InsuranceClaim) -> billing_record::Event {
+    record.follow(|after| billing_record::Event::ClaimOpened {
+        claim_id,
+        insurance_policy_id: claim.insurance_policy_id,
+        lines: claimed(claim),
+        after,
+    })
+}
+
+/// The event that tells the record of a claim that was just made.
+pub(super) fn begun(record: &BillingRecord, claim_id: Uuid, created: &Event) -> Option<billing_record::Event> {
+    InsuranceClaim::evolve(None, created).map(|claim| opened(record, claim_id, &claim))
+}
+
+/// Adds an event of the record to a decision.
+pub(super) fn tell(
+    decision: Decision<InsuranceClaim>,
+    id: BillingRecordId,
+    event: Option<billing_record::Event>,
+) -> Decision<InsuranceClaim> {
+    match event {
+        Some(event) => decision.also::<BillingRecord>(id, event),
+        None => decision,
+    }
+}
+
+/// Tells the record of the lines of a claim, unless they mean the same to the record as before.
+pub(super) fn tell_if_changed(
+    decision: Decision<InsuranceClaim>,
+    ctx: &Context<'_>,
+    before: &InsuranceClaim,
+    after: &InsuranceClaim,
+) -> Result<Decision<InsuranceClaim>, Refused> {
+    if claimed(before) == claimed(after) {
+        return Ok(decision);
+    }
+    let event = opened(record_of(after, ctx)?, ctx.id, after);
+    Ok(decision.also::<BillingRecord>(after.billing_record_id, event))
+}
+
+/// Tells the record that nothing is asked for by some claims any more.
+pub(super) fn close(
+    mut decision: Decision<InsuranceClaim>,
+    id: BillingRecordId,
+    record: &BillingRecord,
+    claims: impl IntoIterator<Item = Uuid>,
+) -> Decision<InsuranceClaim> {
+    let mut record = record.clone();
+    for claim_id in claims {
+        let event = record.follow(|after| billing_record::Event::ClaimClosed { claim_id, after });
+        record = BillingRecord::evolve(Some(record.clone()), &event).unwrap_or(record);
+        decision = decision.also::<BillingRecord>(id, event);
+    }
+    decision
+}

@@ -1,0 +1,176 @@
+//! Who a notification reaches, and where: users and patients with their addresses, wishes and time zones.
+
+use chrono_tz::Tz;
+use hims_domain::department::Department;
+use hims_domain::notification::{Channel, NotificationType, Recipient};
+use hims_domain::notification_preferences::{NotificationPreferences, Person, Wishes};
+use hims_domain::patient::Patient;
+use hims_domain::user::User;
+use hims_domain::values::Text;
+use hims_domain::{PatientId, Personal, UserId};
+
+use crate::aggregates::patient::{person, reads_person, records_of, survivor_of};
+use crate::department::zone_named;
+use crate::{Context, Found, Reads, scopes};
+
+/// Where somebody is reached, and how they want to be.
+pub(super) struct Reached<'a> {
+    /// The user; of a patient, the patient's login.
+    user_id: Option<UserId>,
+    patient_id: Option<PatientId>,
+    email: Option<Personal<Text<255>>>,
+    phone: Option<Personal<Text<255>>>,
+    wishes: Option<&'a Wishes>,
+    zone: Option<Tz>,
+}
+
+/// The address as a text of its own.
+fn address(text: Option<&str>) -> Option<Personal<Text<255>>> {
+    text.map(|it| Personal::Known(it.into()))
+}
+
+fn reads_user(reads: Reads, id: UserId, found: &Found) -> Reads {
+    let department = found.get::<User>(id).and_then(|it| it.department_id);
+    let preferences = NotificationPreferences::stream_of(Person::UserId(id));
+    reads.stream::<User>(id).maybe::<Department>(department).stream::<NotificationPreferences>(preferences)
+}
+
+fn reads_patient(reads: Reads, id: PatientId, found: &Found) -> Reads {
+    let preferences = NotificationPreferences::stream_of(Person::PatientId(survivor_of(id, found)));
+    let reads = reads_person(reads, id, found).stream::<NotificationPreferences>(preferences);
+    let records = records_of(id, found).into_iter();
+    records.fold(reads, |reads, it| reads.owners::<User>(scopes::USER_PATIENT, it.to_string()))
+}
+
+/// Also looks up a recipient, with everything that decides where and when they are reached.
+pub(super) fn reads_recipient(
+    reads: Reads,
+    user_id: Option<UserId>,
+    patient_id: Option<PatientId>,
+    found: &Found,
+) -> Reads {
+    match (patient_id, user_id) {
+        (Some(id), _) => reads_patient(reads, id, found),
+        (None, Some(id)) => reads_user(reads, id, found),
+        (None, None) => reads,
+    }
+}
+
+fn wishes(of: Person, found: &Found) -> Option<&Wishes> {
+    found.get::<NotificationPreferences>(NotificationPreferences::stream_of(of)).map(|it| &it.wishes)
+}
+
+fn zone(wishes: Option<&Wishes>) -> Option<Tz> {
+    wishes?.time_zone.as_ref().map(zone_named)
+}
+
+/// An active user; `None` for nobody who can be reached.
+fn reached_user(id: UserId, found: &Found) -> Option<Reached<'_>> {
+    let user = found.get::<User>(id).filter(|it| it.is_active)?;
+    let wishes = wishes(Person::UserId(id), found);
+    let department = user.department_id.and_then(|it| found.get::<Department>(it));
+    let email = address(user.email.known().map(|it| it.as_str()));
+    let phone = address(user.profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str()));
+    let zone = zone(wishes).or(department.map(|it| zone_named(&it.details.time_zone)));
+    Some(Reached { user_id: Some(id), patient_id: None, email, phone, wishes, zone })
+}
+
+/// A patient who is alive, by the record that survives; `None` for nobody who can be reached.
+fn reached_patient<'a>(id: PatientId, ctx: &Context<'a>) -> Option<Reached<'a>> {
+    let found = ctx.found;
+    if person(id, found).iter().any(|it| it.is_deceased(ctx.now)) {
+        return None;
+    }
+    let survivor = survivor_of(id, found);
+    let demographics = &found.get::<Patient>(survivor)?.demographics;
+    let records = records_of(id, found).into_iter();
+    let logins = records.flat_map(|it| found.owners::<User>(scopes::USER_PATIENT, it.to_string()));
+    let login = logins.filter(|(_, user)| user.is_active).map(|(id, _)| UserId(id)).next();
+    let phone = demographics.phone_primary.as_ref().or(demographics.phone_secondary.as_ref());
+    let wishes = wishes(Person::PatientId(survivor), found);
+    Some(Reached {
+        user_id: login,
+        patient_id: Some(survivor),
+        email: address(demographics.email.as_ref().and_then(Personal::known).map(|it| it.as_str())),
+        phone: address(phone.and_then(Personal::known).map(|it| it.as_str())),
+        wishes,
+        zone: zone(wishes),
+    })
+}
+
+/// Where and how a user or a patient is reached now; `None` for somebody who has died or is no longer active.
+pub(super) fn reached<'a>(
+    user_id: Option<UserId>,
+    patient_id: Option<PatientId>,
+    ctx: &Context<'a>,
+) -> Option<Reached<'a>> {
+    match (patient_id, user_id) {
+        (Some(id), _) => reached_patient(id, ctx),
+        (None, Some(id)) => reached_user(id, ctx.found),
+        (None, None) => None,
+    }
+}
+
+impl<'a> Reached<'a> {
+    /// What they want; of somebody who never said, nothing in particular.
+    pub(super) fn wishes(&self) -> Option<&'a Wishes> {
+        self.wishes
+    }
+
+    /// The time zone of their quiet hours, if they or their department have one.
+    pub(super) fn zone(&self) -> Option<Tz> {
+        self.zone
+    }
+
+    /// Whether they have switched a type of notification off for a channel.
+    pub(super) fn has_opted_out(&self, notification_type: NotificationType, channel: Channel) -> bool {
+        let wanted = self.wishes.and_then(|it| it.channels_of(notification_type));
+        !notification_type.is_critical() && wanted.is_some_and(|it| !it.contains(&channel))
+    }
+
+    /// The channels on which they get a type of notification: those that they want, or else the usual ones. Patients
+    /// get e-mails, or text messages if they have no e-mail address; users get e-mails only if it is critical.
+    fn channels(&self, notification_type: NotificationType) -> Vec<Channel> {
+        let is_critical = notification_type.is_critical();
+        let mut channels = match self.wishes.and_then(|it| it.channels_of(notification_type)) {
+            Some(wanted) => wanted.to_vec(),
+            None if self.patient_id.is_some() && self.email.is_none() => vec![Channel::InApp, Channel::Sms],
+            None if self.patient_id.is_some() || is_critical => vec![Channel::InApp, Channel::Email],
+            None => vec![Channel::InApp],
+        };
+        if is_critical && !channels.contains(&Channel::InApp) {
+            channels.push(Channel::InApp);
+        }
+        channels
+    }
+
+    /// The deliveries to them: on one channel, or on all on which they get this type. There is none on a channel for
+    /// which they have no address.
+    pub(super) fn deliveries(
+        &self,
+        notification_type: NotificationType,
+        channel: Option<Channel>,
+    ) -> impl Iterator<Item = Recipient> + '_ {
+        let channels = match channel {
+            Some(channel) if self.has_opted_out(notification_type, channel) => Vec::new(),
+            Some(channel) => vec![channel],
+            None => self.channels(notification_type),
+        };
+        channels.into_iter().filter_map(|channel| {
+            let address = match channel {
+                Channel::InApp => self.user_id.map(|_| None)?,
+                Channel::Email => Some(self.email.clone()?),
+                Channel::Sms => Some(self.phone.clone()?),
+                Channel::Push => return None,
+            };
+            Some(Recipient {
+                recipient_id: uuid::Uuid::nil().into(),
+                user_id: self.user_id.filter(|_| self.patient_id.is_none() || channel == Channel::InApp),
+                patient_id: self.patient_id,
+                channel,
+                address,
+                next_attempt_at: None,
+            })
+        })
+    }
+}

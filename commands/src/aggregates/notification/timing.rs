@@ -1,0 +1,99 @@
+//! When a notification is sent: quiet hours, and the waits between tries.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use hims_domain::notification::{Priority, Visit};
+use hims_domain::notification_preferences::Wishes;
+
+/// The waits before the second and each further try.
+const WAITS: [TimeDelta; 8] = [
+    TimeDelta::seconds(30),
+    TimeDelta::minutes(2),
+    TimeDelta::minutes(10),
+    TimeDelta::minutes(30),
+    TimeDelta::hours(2),
+    TimeDelta::hours(6),
+    TimeDelta::hours(12),
+    TimeDelta::hours(24),
+];
+/// What is said of a visit comes no later than this before the visit, quiet hours or not.
+const BEFORE_VISIT: TimeDelta = TimeDelta::hours(2);
+
+/// What decides when a notification is sent to somebody.
+pub(super) struct Timing<'a> {
+    pub(super) priority: Priority,
+    pub(super) visit: Option<&'a Visit>,
+    pub(super) wishes: &'a Wishes,
+    pub(super) zone: Tz,
+}
+
+impl Timing<'_> {
+    /// The first time from an instant on at which the notification may be sent: in quiet hours their end, unless the
+    /// notification is urgent or would come too late before the visit.
+    pub(super) fn earliest(&self, from: DateTime<Utc>) -> DateTime<Utc> {
+        match self.wishes.quiet_until(from, &self.zone) {
+            Some(end) if self.priority != Priority::Urgent && !self.is_too_late(end) => end,
+            _ => from,
+        }
+    }
+
+    fn is_too_late(&self, at: DateTime<Utc>) -> bool {
+        self.visit.is_some_and(|it| at > it.starts_at - BEFORE_VISIT)
+    }
+
+    /// When the notification is sent again after a try that failed; `None` after the last try. The wait is up to a
+    /// tenth shorter or longer, so that what failed together does not come back together.
+    pub(super) fn retry(&self, attempt: i32, now: DateTime<Utc>, draw: u64) -> Option<DateTime<Utc>> {
+        let wait = *WAITS.get(usize::try_from(attempt).ok()?.checked_sub(1)?)?;
+        let tenth = wait / 10;
+        let permille = i32::try_from(draw % 2001).unwrap_or(1000);
+        Some(self.earliest(now + wait - tenth + tenth * permille / 1000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    fn timing<'a>(wishes: &'a Wishes, priority: Priority, visit: Option<&'a Visit>) -> Timing<'a> {
+        Timing { priority, visit, wishes, zone: Tz::America__New_York }
+    }
+
+    #[test]
+    fn quiet_hours_hold_what_is_not_urgent() {
+        let wishes = Wishes::default();
+        let evening = at("2026-11-24T03:00:00Z");
+        let normal = timing(&wishes, Priority::High, None);
+        assert_eq!(normal.earliest(evening), at("2026-11-24T13:00:00Z"));
+        assert_eq!(normal.earliest(at("2026-11-24T13:00:00Z")), at("2026-11-24T13:00:00Z"));
+        assert_eq!(timing(&wishes, Priority::Urgent, None).earliest(evening), evening);
+    }
+
+    #[test]
+    fn what_would_come_less_than_two_hours_before_the_visit_is_not_held() {
+        let wishes = Wishes::default();
+        let visit = |starts_at| Visit { starts_at: at(starts_at), time_zone: "America/New_York".into() };
+        let evening = at("2026-11-24T03:00:00Z");
+        for (starts_at, expected) in
+            [("2026-11-24T14:59:00Z", "2026-11-24T03:00:00Z"), ("2026-11-24T15:00:00Z", "2026-11-24T13:00:00Z")]
+        {
+            let visit = visit(starts_at);
+            assert_eq!(timing(&wishes, Priority::Normal, Some(&visit)).earliest(evening), at(expected), "{starts_at}");
+        }
+    }
+
+    #[test]
+    fn there_are_nine_tries_with_waits_that_differ_by_a_tenth() {
+        let none =
+            Wishes { quiet_from: Some(hims_domain::values::TimeOfDay::parse("08:00").unwrap()), ..Wishes::default() };
+        let timing = timing(&none, Priority::Normal, None);
+        let now = at("2026-11-23T10:00:00Z");
+        let waits = |draw| (1..).map_while(|attempt| Some(timing.retry(attempt, now, draw)? - now)).collect::<Vec<_>>();
+        assert_eq!(waits(1000), WAITS);
+        assert_eq!(waits(0)[0], TimeDelta::seconds(27));
+        assert_eq!(waits(2000)[0], TimeDelta::seconds(33));
+        assert_eq!(timing.retry(0, now, 0), None);
+        assert_eq!(timing.retry(9, now, 0), None);
+    }
+}

@@ -1,0 +1,49 @@
+use hims_domain::DomainEvent;
+use hims_domain::prescription::Event;
+
+use crate::notification::Tell;
+use crate::prescription::TellOfReadyPrescription;
+use crate::{Failure, Happened, Process, Reaction};
+
+/// Tells patients and staff what happened. A notice that needs nothing but its event is given by
+/// `Reaction::command(Notice::of(…))`. One that needs to look something up is a `Telling` beside the aggregate of which
+/// it tells, and is given by `Reaction::command(Tell(…))`.
+pub(super) struct Notices;
+
+impl Process for Notices {
+    const NAME: &'static str = "notices";
+    const ON: &'static [&'static str] = &["prescription.marked_ready"];
+
+    async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
+        Ok(match &happened.event {
+            DomainEvent::Prescription(Event::MarkedReady { .. }) => vec![Reaction::command(Tell(TellOfReadyPrescription {
+                prescription_id: happened.stream_id.into(),
+                position: happened.position,
+            }))],
+            _ => Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::now;
+    use crate::testing::samples::PRESCRIPTION;
+
+    #[tokio::test]
+    async fn a_prescription_that_is_ready_is_told_of_once_for_each_time() {
+        let at = |position| Happened {
+            position,
+            stream_id: PRESCRIPTION.0,
+            recorded_at: now(),
+            occurred_at: now(),
+            event: DomainEvent::Prescription(Event::MarkedReady { .. }),
+        };
+        for position in [7, 9] {
+            let reactions = Notices.react(&at(position)).await.unwrap();
+            let told: Vec<_> = reactions.iter().filter_map(|it| it.given::<Tell<TellOfReadyPrescription>>()).map(|it| &it.0).collect();
+            assert_eq!((told.len(), told[0].prescription_id, told[0].position), (1, PRESCRIPTION, position));
+        }
+    }
+}

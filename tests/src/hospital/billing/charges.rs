@@ -1,0 +1,74 @@
+//! What is charged by itself.
+
+use hims_testing::patched;
+use serde_json::{Value, json};
+
+use super::super::demo::{DOCTOR, patient, person, prescription, user};
+use super::super::releases::{ready, until};
+use super::super::tables::count;
+use super::super::{Client, Hospital};
+
+/// Waits until the process `charges` has charged for everything that was recorded so far.
+pub(in crate::hospital) async fn charged(client: &Client) {
+    until(async || {
+        let told = ready(client).await.json();
+        told["processes"]["charges"].is_i64() && told["processes"]["charges"] == told["head_position"]
+    })
+    .await;
+}
+
+/// How many events of billing records with a name came of the process `charges`.
+async fn by_process(hospital: &Hospital, event: &str) -> i64 {
+    let events = format!(
+        "log.events where event_type = 'billing_record.{event}' and metadata -> 'actor' ->> 'name' = 'process:charges'"
+    );
+    count(hospital.owner(), &events).await
+}
+
+#[tokio::test]
+async fn what_is_done_is_charged_once_and_what_is_taken_back_no_more() {
+    let hospital = Hospital::start().await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    let pharmacist = hospital.login("pharmacist").await;
+    let patient_id = reception.did("register-patient", person("Zuzanna", "Novak", 1)).await;
+    let visit = doctor.did("start-consultation", json!({"patient_id": patient_id, "provider_id": user(DOCTOR)})).await;
+    let treatment = json!({"consultation_id": visit, "treatment_type": "diet", "description": "Less salt"});
+    let treatment = doctor.did("plan-treatment", treatment).await;
+    let written = patched(prescription(&patient_id, 2, "10", "tablet"), json!({"consultation_id": visit}));
+    let written = doctor.did("write-prescription", written).await;
+    doctor.did("complete-treatment", json!({"treatment_id": treatment})).await;
+    doctor.did("complete-consultation", json!({"consultation_id": visit})).await;
+    doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": written})).await;
+    pharmacist.did("dispense-prescription", json!({"prescription_id": written})).await;
+    charged(&hospital.nobody()).await;
+    let records = reception.items(&format!("billing-records?patient_id={patient_id}")).await;
+    assert_eq!((records.len(), &records[0]["consultation_id"]), (1, &json!(visit)));
+    let lines = reception.items(&format!("billing-items?patient_id={patient_id}")).await;
+    let kinds: Vec<_> = lines.iter().map(|row| row["source_type"].as_str().expect("a source").to_owned()).collect();
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    for (kind, code) in [("treatment", "diet"), ("consultation", "standard"), ("dispensing", "855332")] {
+        let row = lines.iter().find(|row| row["source_type"] == kind).expect("a line");
+        assert_eq!((&row["code"], &row["status"]), (&json!(code), &json!("planned")));
+    }
+    pharmacist.did("reverse-dispensing", json!({"prescription_id": written, "reason": "not fetched"})).await;
+    charged(&hospital.nobody()).await;
+    let left = reception.items(&format!("billing-items?patient_id={patient_id}&status=planned")).await;
+    assert_eq!(left.len(), 2, "what was taken back is charged no more");
+    assert_eq!(hospital.login("admin").await.items("process-failures").await, Vec::<Value>::new());
+    assert_eq!(by_process(&hospital, "item_added").await, 3);
+}
+
+#[tokio::test]
+async fn two_nodes_charge_each_consultation_once() {
+    let hospital = Hospital::start().await;
+    let other = hospital.another_node().await;
+    let doctor = hospital.login("doctor").await;
+    for number in 0..8 {
+        let there = if number % 2 == 0 { doctor.at(&other.base) } else { doctor.clone() };
+        let visit = there.did("start-consultation", json!({"patient_id": patient(2)})).await;
+        there.did("complete-consultation", json!({"consultation_id": visit})).await;
+    }
+    charged(&hospital.nobody()).await;
+    assert_eq!(by_process(&hospital, "item_added").await, 8);
+    assert_eq!(by_process(&hospital, "opened").await, 8);
+}

@@ -1,0 +1,71 @@
+//! Sums in the tables: by line, by record, by payment and by age.
+
+use hims_domain::values::to_cents;
+use rust_decimal::Decimal;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use super::super::Hospital;
+use super::super::demo::patient;
+use super::{billed, cash};
+
+#[tokio::test]
+async fn postgresql_rounds_as_the_program_does_and_ageing_adds_up() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let mut amounts = Vec::new();
+    let mut drawn = 7_u64;
+    for _ in 0..2_000 {
+        drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let quantity = Decimal::new(i64::try_from(drawn >> 44).expect("small"), 3);
+        let price = Decimal::new(i64::try_from((drawn >> 20) & 0xff_ffff).expect("small"), 4);
+        amounts.push((quantity, price));
+    }
+    // Half a cent, on either side of an even and of an odd cent.
+    amounts.extend(
+        [(1, 50), (1, 150), (1, 250), (3, 235), (1, 10_050)]
+            .map(|(quantity, price)| (Decimal::new(quantity, 0), Decimal::new(price, 4))),
+    );
+    let (quantities, prices): (Vec<_>, Vec<_>) = amounts.iter().copied().unzip();
+    let sql = "select round(quantity * price, 2) from unnest($1::numeric[], $2::numeric[]) as it (quantity, price)";
+    let rounded: Vec<Decimal> =
+        sqlx::query_scalar(sql).bind(quantities).bind(prices).fetch_all(hospital.owner()).await.expect("amounts");
+    for ((quantity, price), there) in amounts.into_iter().zip(rounded) {
+        assert_eq!(to_cents(quantity * price), there, "{quantity} x {price}");
+    }
+    for (prices, paid) in [(&["10", "20.55"][..], "0.55"), (&["0"], ""), (&["99.99"], ""), (&["5"], "5")] {
+        let record_id = billed(&reception, &patient(2), prices).await;
+        if !paid.is_empty() {
+            reception.did("record-payment", cash(&record_id, paid, json!({}))).await;
+        }
+    }
+    hospital.settle().await;
+    let lines = "select coalesce(sum(abs(r.total_amount + r.tax_amount - r.discount_amount - (
+                     select coalesce(sum(i.line_amount), 0) from billing_items i
+                      where i.billing_record_id = r.id and i.status <> 'aborted'))), 0) from billing_records r";
+    let money = "select coalesce(sum(abs(r.paid_amount + r.credit_amount - (
+                     select coalesce(sum(case when p.kind in ('refund', 'reversal', 'credit_out') then -p.amount
+                                              else p.amount end), 0)
+                       from billing_payments p where p.billing_record_id = r.id))), 0) from billing_records r";
+    let ageing = "select abs(sum(r.balance_amount) - (
+                      select sum(b.amount) from (
+                          select hims_identity.ageing_bucket(due_date, date '2030-01-01') as bucket,
+                                 sum(balance_amount) as amount
+                            from billing_records where balance_amount > 0 group by 1) as b
+                       where b.bucket is not null)) from billing_records r where r.balance_amount > 0";
+    for sql in [lines, money, ageing] {
+        let off: Decimal = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(hospital.owner()).await.expect("a sum");
+        assert_eq!(off, Decimal::ZERO, "{sql}");
+    }
+    let buckets: Vec<String> = sqlx::query_scalar(
+        "select hims_identity.ageing_bucket(date '2026-01-01', date '2026-01-01' + days)
+           from unnest(array[-5, 0, 1, 30, 31, 60, 61, 90, 91, 120, 121]) as days",
+    )
+    .fetch_all(hospital.owner())
+    .await
+    .expect("buckets");
+    assert_eq!(
+        buckets,
+        ["not due", "not due", "1-30", "1-30", "31-60", "31-60", "61-90", "61-90", "91-120", "91-120", "over 120"]
+    );
+}
