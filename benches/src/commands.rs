@@ -62,6 +62,8 @@ async fn lots(store: &dyn EventStore) -> Result<Vec<Uuid>, Failure> {
         unit: "tablet".into(),
         unit_cost: Some(dec!(0.25)),
         reorder_level: None,
+        supplier_id: None,
+        delivery_note: None,
     };
     let mut events = vec![NewEvent::new(MedicationLot::STREAM, &Event::Received(receipt))?];
     let adjusted = Event::Adjusted {

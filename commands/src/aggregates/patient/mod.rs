@@ -20,7 +20,7 @@ pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyC
 pub(crate) use death::check_alive;
 pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
 pub use merging::{MergePatients, UnmergePatients};
-pub(crate) use merging::{person, reads_person, records_of, survivor};
+pub(crate) use merging::{person, reads_person, records_of, survivor, survivor_of};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
