@@ -259,7 +259,7 @@ mod tests {
     }
 
     /// The commands among them that are refused in this hospital whoever gives them, and how.
-    const REFUSED: [(&str, &str); 12] = [
+    const REFUSED: [(&str, &str); 14] = [
         ("amend-consultation", "not-completed"),
         ("complete-consultation", "open-steps"),
         ("correct-lab-result", "wrong-status"),

@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 /// The codes of refusals that ask the caller back: the caller confirms, or says why, and repeats the command.
-const QUESTIONS: [&str; 10] = [
+const QUESTIONS: [&str; 11] = [
     "already-open",
     "delta-exceeded",
     "extreme-value",

@@ -27,6 +27,9 @@ impl Process for Notices {
 
 #[cfg(test)]
 mod tests {
+    use hims_domain::prescription::Prescription;
+    use hims_testing::sample;
+
     use super::*;
     use crate::testing::now;
     use crate::testing::samples::PRESCRIPTION;
@@ -38,7 +41,7 @@ mod tests {
             stream_id: PRESCRIPTION.0,
             recorded_at: now(),
             occurred_at: now(),
-            event: DomainEvent::Prescription(Event::MarkedReady { .. }),
+            event: DomainEvent::Prescription(sample::<Prescription>("marked_ready")),
         };
         for position in [7, 9] {
             let reactions = Notices.react(&at(position)).await.unwrap();

@@ -96,7 +96,9 @@ fn after_a_part_the_rest_is_still_kept() {
     kept_ready()
         .when(dispense_item(json!({"quantity": "4"})))
         .then([Event::Dispensed {
+            patient_id: PATIENT,
             dispensed: vec![from_lot(ITEM, LOT, dec!(4))],
+            alerts: Vec::new(),
             overrides: Vec::new(),
             completes: false,
             reserved: vec![kept(ITEM, LOT, dec!(6))],
@@ -131,7 +133,9 @@ fn whatever_ends_readiness_gives_back_what_is_kept() {
 #[test]
 fn a_part_that_is_taken_back_gives_back_what_is_kept_too() {
     let partly = Event::Dispensed {
+        patient_id: PATIENT,
         dispensed: vec![from_lot(ITEM, LOT, dec!(4))],
+        alerts: Vec::new(),
         overrides: Vec::new(),
         completes: false,
         reserved: vec![kept(ITEM, LOT, dec!(6))],

@@ -152,6 +152,7 @@ fn what_a_patient_brought_back_is_not_taken_back_again() {
         to: hims_domain::medication_lot::ReturnTo::Stock,
         change: dec!(4),
         on_hand_after: dec!(14),
+        supplier_id: None,
         prescription_id: Some(PRESCRIPTION),
         performed_by: None,
     };
