@@ -140,7 +140,10 @@ fn dispensed(quantity: &str) -> Vec<prescription::Event> {
     let order = json!({"medication_id": MEDICATION, "quantity": "10"});
     let item = hims_testing::patched(item, json!({"id": ITEM, "order": order}));
     let written = json!({"patient_id": PATIENT, "provider_id": DOCTOR, "consultation_id": null, "items": [item]});
-    let given = json!({"item_id": ITEM, "lot_id": id::<Uuid>(0xd), "quantity": quantity, "dispensed_after": quantity});
+    let given = json!({
+        "item_id": ITEM, "lot_id": id::<Uuid>(0xd), "quantity": quantity, "dispensed_after": quantity,
+        "dispensed_on": "2026-11-23",
+    });
     let given = json!({"dispensed": [given], "overrides": [], "completes": false});
     vec![sample_with::<Prescription>("written", written), sample_with::<Prescription>("dispensed", given)]
 }
