@@ -26,7 +26,7 @@ impl Hospital {
         let doctor = system_roles().into_iter().find(|(id, _)| *id == role_id("doctor"));
         let permissions = doctor.map(|(_, it)| Arc::new(it.permissions)).unwrap_or_default();
         let caller = Caller { permissions, is_system: false, ..Caller::system("demo") };
-        let prescription = id(PRESCRIPTION, 1);
+        let prescription = id(PRESCRIPTION, 11);
         let command = serde_json::from_value::<WritePrescription>(json!({
             "id": prescription, "patient_id": id(PATIENT, 1), "provider_id": id(USER, 2),
             "items": [{
