@@ -65,14 +65,15 @@ impl Followed for Own {
                     "id": stored.stream_id,
                     "type": content.r#type,
                     "priority": content.priority,
-                    "title": text(content.title.known().map(|it| it.as_str())),
-                    "message": text(content.message.known().map(|it| it.as_str())),
+                    "title": text(content.title.known().map(hims_domain::values::Text::as_str)),
+                    "message": text(content.message.known().map(hims_domain::values::Text::as_str)),
                     "action_url": content.action_url,
                     "action_label": content.action_label,
                     "expires_at": content.expires_at,
                     "created_at": stored.recorded_at,
                 });
-                frames.push_str(&format!("id: {}\nevent: notification\ndata: {told}\n\n", stored.position));
+                let id = stored.position;
+                frames.extend(["id: ", &id.to_string(), "\nevent: notification\ndata: ", &told.to_string(), "\n\n"]);
             }
         }
         Ok(frames.into())

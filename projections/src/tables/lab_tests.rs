@@ -24,7 +24,7 @@ table! {
         container: Option<String>,
         /// How long the test takes from the arrival of the specimen, in minutes, by the priority of the order.
         turnaround_minutes: Value,
-        /// What the test measures. The reference ranges are in lab_reference_ranges.
+        /// What the test measures. The reference ranges are in `lab_reference_ranges`.
         components: Value,
         /// Whether the test can be ordered.
         is_active: bool [indexed],

@@ -63,7 +63,7 @@ pub(super) fn charged_key(item: &Item) -> Option<String> {
 }
 
 /// The service of an item, whose price is looked up.
-pub(super) fn sought<'a>(patient_id: PatientId, item: &'a Item) -> Sought<'a> {
+pub(super) fn sought(patient_id: PatientId, item: &Item) -> Sought<'_> {
     let (code_system, code) = (item.code_system.as_str(), item.code.as_str());
     Sought { patient_id, day: item.service_date, code_system, code }
 }

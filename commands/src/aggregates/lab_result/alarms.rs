@@ -54,7 +54,7 @@ fn raises_alarms(ctx: &Context<'_>) -> bool {
 pub(super) fn raised(revision: &Revision, ctx: &Context<'_>) -> Option<Event> {
     let codes: Vec<_> = critical(&revision.components).into_iter().map(|it| it.code.clone()).collect();
     let is_raised = !codes.is_empty() && raises_alarms(ctx);
-    is_raised.then(|| Event::CriticalRaised { revision: revision.number, codes, raised_at: ctx.now })
+    is_raised.then_some(Event::CriticalRaised { revision: revision.number, codes, raised_at: ctx.now })
 }
 
 /// The end of an alarm whose values are no longer critical, or no longer count. Everybody who was told is to be told.

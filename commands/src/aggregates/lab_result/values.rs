@@ -141,7 +141,10 @@ fn is_abnormal(given: &ComponentValue, component: &Component) -> bool {
     said.is_some_and(|said| component.abnormal_values.iter().any(|it| it.as_str().eq_ignore_ascii_case(said)))
 }
 
-/// The components of a test that a request reports, in the order of the test, each with its place in the request.
+/// A component of a test that a request reports: its place in the request, the component, and the number, if it has one.
+type Reported<'t> = (usize, &'t Component, Option<Measured>);
+
+/// The components of a test that a request reports, in the order of the test.
 ///
 /// # Errors
 /// Everything that is wrong with the values.
@@ -149,7 +152,7 @@ fn reported<'t>(
     given: &[ComponentValue],
     test: &'t Definition,
     is_complete: bool,
-) -> Result<Vec<(usize, &'t Component, Option<Measured>)>, Refused> {
+) -> Result<Vec<Reported<'t>>, Refused> {
     let list = Pointer::Field(&Pointer::Root, "components");
     let (mut faults, mut reported) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();

@@ -76,10 +76,11 @@ impl AttemptDelivery {
             return Event::Failed { recipient_id, reason: FailureReason::OptedOut, detail: None };
         }
         let usual = Wishes::default();
-        let wishes = reached.as_ref().and_then(|it| it.wishes()).unwrap_or(&usual);
+        let wishes = reached.as_ref().and_then(super::recipients::Reached::wishes).unwrap_or(&usual);
         let visit = state.visit.as_ref();
         let zone_of_visit = visit.filter(|_| recipient.patient_id.is_some()).map(|it| zone_named(&it.time_zone));
-        let zone = reached.as_ref().and_then(|it| it.zone()).or(zone_of_visit).unwrap_or(ctx.hospital_zone);
+        let zone =
+            reached.as_ref().and_then(super::recipients::Reached::zone).or(zone_of_visit).unwrap_or(ctx.hospital_zone);
         let timing = Timing { priority: state.priority, visit, wishes, zone };
         let at = timing.earliest(ctx.now);
         if at <= ctx.now {

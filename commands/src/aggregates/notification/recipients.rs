@@ -69,8 +69,8 @@ fn reached_user(id: UserId, found: &Found) -> Option<Reached<'_>> {
     let user = found.get::<User>(id).filter(|it| it.is_active)?;
     let wishes = wishes(Person::UserId(id), found);
     let department = user.department_id.and_then(|it| found.get::<Department>(it));
-    let email = address(user.email.known().map(|it| it.as_str()));
-    let phone = address(user.profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str()));
+    let email = address(user.email.known().map(hims_domain::values::Email::as_str));
+    let phone = address(user.profile.phone.as_ref().and_then(Personal::known).map(hims_domain::values::Phone::as_str));
     let zone = zone(wishes).or(department.map(|it| zone_named(&it.details.time_zone)));
     Some(Reached { user_id: Some(id), patient_id: None, email, phone, wishes, zone })
 }
@@ -91,8 +91,8 @@ fn reached_patient<'a>(id: PatientId, ctx: &Context<'a>) -> Option<Reached<'a>> 
     Some(Reached {
         user_id: login,
         patient_id: Some(survivor),
-        email: address(demographics.email.as_ref().and_then(Personal::known).map(|it| it.as_str())),
-        phone: address(phone.and_then(Personal::known).map(|it| it.as_str())),
+        email: address(demographics.email.as_ref().and_then(Personal::known).map(hims_domain::values::Email::as_str)),
+        phone: address(phone.and_then(Personal::known).map(hims_domain::values::Phone::as_str)),
         wishes,
         zone: zone(wishes),
     })

@@ -55,7 +55,7 @@ impl Sought<'_> {
     /// The names of the lists in which the price is sought, in their order.
     fn lists<'f>(&self, found: &'f Found) -> impl Iterator<Item = &'f str> + use<'f> {
         let payer = self.policy(found).and_then(|it| found.get::<Payer>(it.coverage.payer_id));
-        let agreed = payer.and_then(|it| it.details.price_list.as_ref()).map(|it| it.as_str());
+        let agreed = payer.and_then(|it| it.details.price_list.as_ref()).map(hims_domain::values::Text::as_str);
         agreed.into_iter().chain([STANDARD])
     }
 

@@ -76,17 +76,17 @@ impl CriticalEscalation {
 pub(super) struct CriticalResults(pub(super) CriticalEscalation);
 
 /// What the timer of a level has to know.
-#[derive(Serialize, Deserialize)]
-struct Level {
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Reached {
     lab_result_id: Uuid,
     revision: i32,
     level: i32,
 }
 
 impl CriticalResults {
-    fn timer(&self, level: Level, raised_at: DateTime<Utc>) -> Reaction {
-        let due_at = raised_at + self.0.after(level.level);
-        let Level { lab_result_id, revision, level } = level;
+    fn timer(&self, reached: Reached, raised_at: DateTime<Utc>) -> Reaction {
+        let Reached { lab_result_id, revision, level } = reached;
+        let due_at = raised_at + self.0.after(level);
         let payload = serde_json::json!({"lab_result_id": lab_result_id, "revision": revision, "level": level});
         Reaction::timer(format!("{lab_result_id} {revision}"), due_at, payload)
     }
@@ -100,18 +100,18 @@ impl Process for CriticalResults {
         let lab_result_id = happened.stream_id;
         Ok(match &happened.event {
             DomainEvent::LabResult(Event::CriticalRaised { revision, codes: _, raised_at }) => {
-                vec![self.timer(Level { lab_result_id, revision: *revision, level: 0 }, *raised_at)]
+                vec![self.timer(Reached { lab_result_id, revision: *revision, level: 0 }, *raised_at)]
             }
             DomainEvent::LabResult(Event::CriticalEscalated { revision, raised_at, level, recipients: _ }) => {
                 let level = self.0.following(*level, *raised_at, happened.occurred_at);
-                vec![self.timer(Level { lab_result_id, revision: *revision, level }, *raised_at)]
+                vec![self.timer(Reached { lab_result_id, revision: *revision, level }, *raised_at)]
             }
             _ => Vec::new(),
         })
     }
 
     async fn fire(&self, timer: &Timer) -> Result<Vec<Reaction>, Failure> {
-        let due = Level::deserialize(&timer.payload).ok();
+        let due = Reached::deserialize(&timer.payload).ok();
         let command = due.map(|it| EscalateCriticalResult {
             lab_result_id: it.lab_result_id.into(),
             revision: it.revision,

@@ -153,7 +153,7 @@ async fn nine_failures_are_the_end_and_have_one_id() {
     assert!(given.iter().all(|it| *it == given[0]), "all tries have the same id");
     let Event::Failed { reason, detail, .. } = world.last_event::<Event>().await else { panic!("it failed") };
     assert_eq!(reason, FailureReason::GaveUp);
-    assert_eq!(detail.as_ref().and_then(Personal::known).map(|it| it.as_str()), Some("451 try again"));
+    assert_eq!(detail.as_ref().and_then(Personal::known).map(hims_domain::values::Text::as_str), Some("451 try again"));
     processes.stop().await;
 }
 

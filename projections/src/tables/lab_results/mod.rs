@@ -41,7 +41,7 @@ table! {
         result_status: String [indexed] of ResultStatus::CODES,
         /// The number of the latest revision of the values, from 1.
         revision: i32,
-        /// The value of a test with one component; null for a panel, whose values are in lab_result_components.
+        /// The value of a test with one component; null for a panel, whose values are in `lab_result_components`.
         result_value: Option<String> [personal],
         /// The unit of the value.
         result_unit: Option<String>,
