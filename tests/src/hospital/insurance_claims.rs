@@ -96,6 +96,7 @@ fn adjustment(group: &str, reason: &str, amount: &str) -> Value {
     json!({"group": group, "reason": reason, "amount": amount})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn adjudication(trace: &str, code: &str, lines: Value) -> Value {
     json!({"trace_number": trace, "payment_method": "ACH", "payment_date": at(0, 0).date_naive(),
            "claim_status_code": code, "lines": lines})

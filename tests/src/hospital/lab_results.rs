@@ -64,7 +64,7 @@ pub(super) async fn everything(hospital: &Hospital, patient_id: &str) {
     let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
     let nurse = hospital.login("nurse").await;
     let test = defined(&lab, "98001-1").await;
-    let (order_id, items) = ordered(&doctor, patient_id, &[test.clone()]).await;
+    let (order_id, items) = ordered(&doctor, patient_id, std::slice::from_ref(&test)).await;
     let collected = json!({"lab_order_id": order_id, "specimen_type": "SER"});
     nurse.did("collect-specimen", collected).await;
     let noted = json!({"notes": "A drop of blood is on the label", "method": "ISE"});

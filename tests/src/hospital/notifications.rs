@@ -18,6 +18,7 @@ async fn own_id(client: &Client) -> String {
     client.get("sessions/current").await.done()["user"]["id"].as_str().expect("an id").to_owned()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 pub(super) fn message(recipients: Value) -> Value {
     json!({"type": "system", "title": "Water", "message": "The water is off from noon.", "recipients": recipients})
 }
