@@ -7,7 +7,7 @@ use hims_domain::lab_test::{Component, Definition, Range, ValueType};
 use hims_domain::values::coding::{LOINC, read_code};
 use rust_decimal::Decimal;
 
-use crate::{Kind, Refused};
+use crate::{Context, Kind, Refused};
 
 /// How many components a test has at most.
 const COMPONENTS: usize = 60;
@@ -42,7 +42,7 @@ impl Faults {
 }
 
 /// Checks a definition as a whole.
-pub(super) fn check(definition: &Definition) -> Result<(), Refused> {
+pub(super) fn check(definition: &Definition, _: &Context<'_>) -> Result<(), Refused> {
     let mut faults = Faults::default();
     faults.code(definition.code.as_str(), "/code");
     if let Some(it) = &definition.turnaround_minutes {
