@@ -24,16 +24,22 @@ pub(super) async fn follow(
     let mut parameters = Parameters::of(&request)?;
     let after = parameters.take("after", "a position", |it| it.parse().ok())?;
     parameters.none_left()?;
-    evenly(&logged_in, Box::pin(Own.authorise(&hospital, &logged_in))).await?;
-    following::answer(&request, (hospital, &limits), logged_in, Own, after)
+    let own = Own { user_id: logged_in.caller.user_id().map(|it| it.to_string()) };
+    evenly(&logged_in, Box::pin(own.authorise(&hospital, &logged_in))).await?;
+    following::answer(&request, (hospital, &limits), logged_in, own, after)
 }
 
 /// The notifications to the caller.
-struct Own;
+struct Own {
+    /// The caller, as recipients are named in the stored event.
+    user_id: Option<String>,
+}
 
 impl Followed for Own {
+    /// Who gets a notification is not sealed, so a notification that does not name the caller need not be opened.
     fn is_wanted(&self, fed: &Fed) -> bool {
-        fed.event.event_type == "notification.created"
+        let names_caller = || self.user_id.as_ref().is_some_and(|id| fed.event.data.contains(id.as_str()));
+        fed.event.event_type == "notification.created" && names_caller()
     }
 
     /// The event itself names its recipients.

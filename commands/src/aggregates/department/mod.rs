@@ -67,6 +67,12 @@ pub(crate) fn zone_named(name: &Text<64>) -> Tz {
     name.as_str().parse().unwrap_or(Tz::UTC)
 }
 
+/// The fault of the name of a time zone that the time zone database does not know.
+pub(crate) fn fault_of_zone(name: &Text<64>) -> Option<&'static str> {
+    let is_known = name.as_str().parse::<Tz>().is_ok();
+    (!is_known).then_some("give a time zone of the IANA database, such as America/New_York")
+}
+
 /// The department that a request names in `department_id`; refused unless the department is open.
 pub(crate) fn open_department<'a>(ctx: &'a Context<'_>, id: DepartmentId) -> Result<&'a Department, Refused> {
     let department = ctx.named::<Department>(id, "/department_id")?;
@@ -86,9 +92,8 @@ fn reads(details: &Details, found: &Found) -> Reads {
 }
 
 fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
-    if details.time_zone.as_str().parse::<chrono_tz::Tz>().is_err() {
-        let message = "give a time zone of the IANA database, such as America/New_York";
-        return Err(Refused::field("unknown-time-zone", "/time_zone", message));
+    if let Some(fault) = fault_of_zone(&details.time_zone) {
+        return Err(Refused::field("unknown-time-zone", "/time_zone", fault));
     }
     if ancestors(details, ctx.found).any(|it| it.0 == ctx.id) {
         return refuse(Refusal::OwnParent);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, pending};
+use hims_domain::patient::Patient;
 use hims_domain::user::User;
 use hims_event_store::{EventStore as _, ProcessStore as _};
 use serde_json::{Value, json};
