@@ -1,8 +1,8 @@
 /// Declares the two commands of a catalogue's aggregate that add an entry and change its details field by field.
 ///
 /// The declaration names the aggregate, its field with the details, the function that refuses details that break a
-/// rule, and, where details name other records, the function that says what is to be looked up. Then follow both
-/// commands, each with the permission that the command needs and the event that records the details. A change that
+/// rule, and, where details name other records, the function that says what is to be looked up. Both functions are also
+/// given what stands before a change, the one that looks up with the id of the entry. Then follow both commands, each with the permission that the command needs and the event that records the details. A change that
 /// changes nothing records nothing.
 ///
 /// ```text
@@ -71,7 +71,7 @@ macro_rules! catalogue {
 
             $(
                 fn reads(&self, _: Option<&$aggregate>, found: &$crate::Found) -> $crate::Reads {
-                    $reads(&self.$details, found)
+                    $reads(&self.$details, None, found)
                 }
             )?
 
@@ -81,7 +81,7 @@ macro_rules! catalogue {
                 ctx: &$crate::Context<'_>,
             ) -> Result<$crate::Decision<$aggregate>, $crate::Refused> {
                 let $details = self.$details;
-                $check(&$details, ctx)?;
+                $check(&$details, None, ctx)?;
                 Ok($crate::Decision::event($added))
             }
         }
@@ -99,8 +99,11 @@ macro_rules! catalogue {
 
             $(
                 fn reads(&self, state: Option<&$aggregate>, found: &$crate::Found) -> $crate::Reads {
-                    let changed = state.and_then(|before| self.$changes.clone().apply(&before.$details).ok());
-                    changed.map_or_else($crate::Reads::nothing, |after| $reads(&after, found))
+                    let Some(before) = state.map(|it| &it.$details) else { return $crate::Reads::nothing() };
+                    match self.$changes.clone().apply(before) {
+                        Ok(after) => $reads(&after, Some((self.$id, before)), found),
+                        Err(_) => $crate::Reads::nothing(),
+                    }
                 }
             )?
 
@@ -114,7 +117,7 @@ macro_rules! catalogue {
                 if $details == *before {
                     return Ok($crate::Decision::nothing());
                 }
-                $check(&$details, ctx)?;
+                $check(&$details, Some(before), ctx)?;
                 Ok($crate::Decision::event($changed))
             }
         }

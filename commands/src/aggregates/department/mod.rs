@@ -87,11 +87,11 @@ fn ancestors<'a>(details: &Details, found: &'a Found) -> impl Iterator<Item = De
     std::iter::successors(details.parent_id, |it| found.get::<Department>(*it)?.details.parent_id).take(DEPTH)
 }
 
-fn reads(details: &Details, found: &Found) -> Reads {
+fn reads(details: &Details, _: Option<(DepartmentId, &Details)>, found: &Found) -> Reads {
     ancestors(details, found).fold(Reads::nothing(), Reads::stream::<Department>).maybe::<User>(details.head_user_id)
 }
 
-fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
+fn check(details: &Details, _: Option<&Details>, ctx: &Context<'_>) -> Result<(), Refused> {
     if let Some(fault) = fault_of_zone(&details.time_zone) {
         return Err(Refused::field("unknown-time-zone", "/time_zone", fault));
     }

@@ -8,7 +8,7 @@ use hims_domain::inventory_item::InventoryItem;
 use hims_domain::inventory_level::{InventoryLevel, Movement};
 use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
-use hims_domain::{Invalid, InventoryItemId, InventoryLevelId, RoomId};
+use hims_domain::{InventoryItemId, InventoryLevelId, RoomId};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -83,9 +83,7 @@ impl Place {
         let on_hand = level.map_or(Decimal::ZERO, |it| it.quantity_on_hand);
         let on_hand_after = on_hand + change;
         if on_hand_after < Decimal::ZERO {
-            let refused = Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize() });
-            let error = Invalid::new(field, refused.detail.clone());
-            return Err(Refused { errors: vec![error], ..refused });
+            return Err(Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize() }).at(field));
         }
         if on_hand_after > MOST {
             return Err(Refused::field("out-of-range", field, "the room would hold more than 999999999.999"));

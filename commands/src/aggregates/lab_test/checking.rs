@@ -42,7 +42,7 @@ impl Faults {
 }
 
 /// Checks a definition as a whole.
-pub(super) fn check(definition: &Definition, _: &Context<'_>) -> Result<(), Refused> {
+pub(super) fn check(definition: &Definition, _: Option<&Definition>, _: &Context<'_>) -> Result<(), Refused> {
     let mut faults = Faults::default();
     faults.code(definition.code.as_str(), "/code");
     if let Some(it) = &definition.turnaround_minutes {

@@ -61,7 +61,7 @@ impl Claims for Medication {
     }
 }
 
-fn check(details: &Details, _: &Context<'_>) -> Result<(), Refused> {
+fn check(details: &Details, _: Option<&Details>, _: &Context<'_>) -> Result<(), Refused> {
     const SCHEDULES: [&str; 5] = ["I", "II", "III", "IV", "V"];
     match &details.dea_schedule {
         Some(schedule) if !SCHEDULES.contains(&schedule.as_str()) => {

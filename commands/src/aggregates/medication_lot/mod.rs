@@ -6,7 +6,7 @@ use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
 use hims_domain::supplier::Supplier;
 use hims_domain::values::{Reason, Unit};
-use hims_domain::{Invalid, MedicationLotId, described};
+use hims_domain::{MedicationLotId, described};
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
@@ -185,9 +185,8 @@ impl Command for AdjustMedicationLot {
             return Err(Refused::field("out-of-range", "/change", message));
         }
         if on_hand + self.change < Decimal::ZERO {
-            let refused = Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize(), unit: lot.unit.clone() });
-            let error = Invalid::new("/change", refused.detail.clone());
-            return Err(Refused { errors: vec![error], ..refused });
+            let refusal = Refusal::BelowZero { on_hand: on_hand.normalize(), unit: lot.unit.clone() };
+            return Err(Refused::from(refusal).at("/change"));
         }
         if on_hand + self.change > MOST {
             return Err(Refused::field("out-of-range", "/change", "the lot would exceed 999999999.999"));

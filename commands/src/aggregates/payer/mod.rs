@@ -63,7 +63,7 @@ pub(crate) fn active_payer<'a>(ctx: &'a Context<'_>, id: PayerId) -> Result<&'a 
     if payer.is_active { Ok(payer) } else { refuse(Refusal::Inactive) }
 }
 
-fn check(details: &Details, _: &Context<'_>) -> Result<(), Refused> {
+fn check(details: &Details, _: Option<&Details>, _: &Context<'_>) -> Result<(), Refused> {
     if details.timely_filing_days.is_some_and(|days| !(1..=3650).contains(&days)) {
         return Err(Refused::field("out-of-range", "/timely_filing_days", "give 1 to 3650 days, or leave it out"));
     }

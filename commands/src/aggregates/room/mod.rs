@@ -61,11 +61,11 @@ impl Claims for Room {
     }
 }
 
-fn reads(details: &Details, _: &Found) -> Reads {
+fn reads(details: &Details, _: Option<(RoomId, &Details)>, _: &Found) -> Reads {
     Reads::nothing().stream::<Department>(details.department_id)
 }
 
-fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
+fn check(details: &Details, _: Option<&Details>, ctx: &Context<'_>) -> Result<(), Refused> {
     open_department(ctx, details.department_id)?;
     if !(1..=1000).contains(&details.capacity) {
         return Err(Refused::field("out-of-range", "/capacity", "give a capacity of 1 to 1000"));

@@ -63,7 +63,7 @@ pub(crate) fn check_supplier(ctx: &Context<'_>, named: Option<SupplierId>, field
     if ctx.named::<Supplier>(id, field)?.is_active { Ok(()) } else { refuse(Refusal::Inactive) }
 }
 
-fn check(details: &Details, _: &Context<'_>) -> Result<(), Refused> {
+fn check(details: &Details, _: Option<&Details>, _: &Context<'_>) -> Result<(), Refused> {
     if details.lead_time_days.is_some_and(|days| !(0..=365).contains(&days)) {
         return Err(Refused::field("out-of-range", "/lead_time_days", "give 0 to 365 days, or leave it out"));
     }
