@@ -22,7 +22,7 @@ use hims_domain::{
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
-use super::items::{put, sought, source_key};
+use super::items::{put, reads_price, source_key};
 use super::{LINES, pending_key};
 use crate::aggregates::department::zone_named;
 use crate::machinery::command::existing;
@@ -119,7 +119,7 @@ impl Occasion {
             let reads = reads.holders(scopes::BILLING_PART, item_id.to_string());
             let source = source_key(item).into_iter();
             let reads = source.fold(reads, |reads, key| reads.holders(scopes::BILLING_SOURCE, key));
-            sought(self.patient_id, item).reads(reads, found)
+            reads_price(reads, self.patient_id, item, found)
         })
     }
 

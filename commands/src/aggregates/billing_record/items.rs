@@ -63,9 +63,17 @@ pub(super) fn charged_key(item: &Item) -> Option<String> {
 }
 
 /// The service of an item, whose price is looked up.
-pub(super) fn sought(patient_id: PatientId, item: &Item) -> Sought<'_> {
+fn sought(patient_id: PatientId, item: &Item) -> Sought<'_> {
     let (code_system, code) = (item.code_system.as_str(), item.code.as_str());
     Sought { patient_id, day: item.service_date, code_system, code }
+}
+
+/// Looks up what decides on the price of an item, unless the item has a price of its own.
+pub(super) fn reads_price(reads: Reads, patient_id: PatientId, item: &Item, found: &Found) -> Reads {
+    match item.unit_price {
+        Some(_) => reads,
+        None => sought(patient_id, item).reads(reads, found),
+    }
 }
 
 /// The price of an item: its own, or else that of the price list. A tax rate of its own comes before that of the list.
@@ -166,7 +174,7 @@ impl Command for AddBillingItem {
 
     fn reads(&self, state: Option<&BillingRecord>, found: &Found) -> Reads {
         match state {
-            Some(record) => sought(record.patient_id, &self.item).reads(Reads::nothing(), found),
+            Some(record) => reads_price(Reads::nothing(), record.patient_id, &self.item, found),
             None => Reads::nothing(),
         }
     }
@@ -205,7 +213,7 @@ impl Command for ChangeBillingItem {
         let line = state.and_then(|record| Some((record, record.line(self.item_id)?)));
         let changed = line.and_then(|(record, it)| Some((record, self.changes.clone().apply(&it.item).ok()?)));
         match changed {
-            Some((record, item)) => sought(record.patient_id, &item).reads(Reads::nothing(), found),
+            Some((record, item)) => reads_price(Reads::nothing(), record.patient_id, &item, found),
             None => Reads::nothing(),
         }
     }

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::Refusal;
 use super::charges::{ChargedQuantity, DISPENSING};
-use super::items::{charged_key, put, sought};
+use super::items::{charged_key, put, reads_price};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -92,9 +92,10 @@ impl Command for RevokeDispensingCharges {
             let key = dispensing_key(left.item_id);
             let reads = reads.owners::<BillingRecord>(scopes::CHARGED_SOURCE, key.clone());
             let records = found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, key.clone());
-            records.fold(reads, |reads, (_, record)| {
-                let services = lines_of(record, &key).map(|line| sought(record.patient_id, &line.item));
-                services.fold(reads, |reads, service| service.reads(reads, found))
+            // The lines of an invoice never change, so that nobody asks for their prices.
+            records.filter(|(_, it)| it.status() == Status::Pending).fold(reads, |reads, (_, record)| {
+                let lines = lines_of(record, &key);
+                lines.fold(reads, |reads, line| reads_price(reads, record.patient_id, &line.item, found))
             })
         })
     }
