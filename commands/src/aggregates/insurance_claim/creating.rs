@@ -1,6 +1,6 @@
 //! Making claims: which policy pays, which lines and diagnoses are sent, and what earlier payers have said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use hims_domain::billing_record::BillingRecord;
@@ -86,25 +86,29 @@ pub(super) fn claims_of(
     found.owners::<InsuranceClaim>(scopes::CLAIMS_OF_RECORD, id.to_string()).map(|(id, it)| (InsuranceClaimId(id), it))
 }
 
-/// What the payers before said of a line: those whose policies pay before the given priority.
-fn prior(id: BillingRecordId, priority: i32, item_id: BillingItemId, found: &Found) -> Vec<Prior> {
-    let earlier = claims_of(id, found).filter(|(_, it)| it.priority < priority && it.status != Status::Cancelled);
-    let mut said: Vec<_> = earlier
-        .flat_map(|(claim_id, claim)| claim.lines.iter().map(move |line| (claim.priority, claim_id, line)))
-        .filter(|(_, _, line)| line.line.item_id == item_id)
-        .filter_map(|(priority, id, line)| Some((priority, id, line.adjudicated.as_ref()?)))
-        .collect();
-    said.sort_by_key(|(priority, id, _)| (*priority, *id));
-    let prior = said.into_iter().map(|(_, insurance_claim_id, said)| Prior {
-        insurance_claim_id,
-        paid: said.paid,
-        adjustments: said.adjustments.clone(),
-    });
-    prior.collect()
+/// What the payers before said of each line of a billing record: those whose policies pay before the given priority, in
+/// their order.
+fn priors(id: BillingRecordId, priority: i32, found: &Found) -> BTreeMap<BillingItemId, Vec<Prior>> {
+    let is_earlier = |it: &InsuranceClaim| it.priority < priority && it.status != Status::Cancelled;
+    let mut earlier: Vec<_> = claims_of(id, found).filter(|(_, it)| is_earlier(it)).collect();
+    earlier.sort_by_key(|(id, it)| (it.priority, *id));
+    let mut priors: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (insurance_claim_id, claim) in earlier {
+        for line in &claim.lines {
+            let prior = line.adjudicated.as_ref().map(|said| Prior {
+                insurance_claim_id,
+                paid: said.paid,
+                adjustments: said.adjustments.clone(),
+            });
+            priors.entry(line.line.item_id).or_default().extend(prior);
+        }
+    }
+    priors
 }
 
 /// The lines of a billing record as the lines of a claim by a policy of the given priority.
 pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, found: &Found) -> Vec<Line> {
+    let mut priors = priors(id, priority, found);
     let lines = (1..).zip(record.charged_lines());
     let lines = lines.map(|(number, billed)| Line {
         line: number,
@@ -114,7 +118,7 @@ pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, 
         code: billed.item.code.clone(),
         charge: Money::from(billed.charge.amount()),
         diagnosis_pointers: billed.item.diagnosis_pointers.clone(),
-        prior: prior(id, priority, billed.id, found),
+        prior: priors.remove(&billed.id).unwrap_or_default(),
     });
     lines.collect()
 }
