@@ -197,7 +197,8 @@ pub struct BillingRecord {
 }
 
 impl BillingRecord {
-    fn new(opened: &Opened) -> Self {
+    /// A record that was just opened.
+    pub fn new(opened: &Opened) -> Self {
         Self {
             patient_id: opened.patient_id,
             consultation_id: opened.consultation_id,
@@ -251,12 +252,18 @@ impl BillingRecord {
     /// An event of the record, with how the record stands after it. `event` makes the event with any standing, and is
     /// given that of the record as it is.
     pub fn follow(&self, event: impl FnOnce(Standing) -> Event) -> Event {
+        self.followed(event).0
+    }
+
+    /// An event of the record as by [`follow`](Self::follow), and the record after the event.
+    pub fn followed(&self, event: impl FnOnce(Standing) -> Event) -> (Event, Self) {
         let mut event = event(self.standing);
-        let after = Self::evolve(Some(self.clone()), &event).map(|it| it.settled());
-        if let (Some(after), Some(standing)) = (after, event.standing_mut()) {
-            *standing = after;
+        let Some(mut after) = Self::evolve(Some(self.clone()), &event) else { return (event, self.clone()) };
+        if let Some(standing) = event.standing_mut() {
+            *standing = after.settled();
+            after.standing = *standing;
         }
-        event
+        (event, after)
     }
 
     /// Keeps money that came in, so that it can be given back.

@@ -116,7 +116,8 @@ fn checked(mut item: Item) -> Result<Item, Refused> {
     Ok(item)
 }
 
-/// The event that adds a line, or changes the line with the same id, with its price and its charge.
+/// The event that adds a line, or changes the line with the same id, with its price and its charge; and the record after
+/// the event. `None` if nothing changes.
 ///
 /// # Errors
 /// When another line of the record charges for the same source, or the amounts become too great.
@@ -125,7 +126,7 @@ pub(super) fn put(
     item_id: BillingItemId,
     item: Item,
     found: &Found,
-) -> Result<Option<Event>, Refused> {
+) -> Result<Option<(Event, BillingRecord)>, Refused> {
     let known = record.line(item_id);
     let key = source_key(&item);
     let is_charged = |key: &String| {
@@ -150,12 +151,12 @@ pub(super) fn put(
     let line_number = known.map_or(record.last_number + 1, |it| it.number);
     let patient_id = record.patient_id;
     let line = |after| Box::new(ItemAdded { item_id, line_number, patient_id, item, priced, charge, after });
-    let event = record.follow(|after| match known {
+    let (event, after) = record.followed(|after| match known {
         Some(_) => Event::ItemChanged(line(after)),
         None => Event::ItemAdded(line(after)),
     });
     check_sums(&event)?;
-    Ok(Some(event))
+    Ok(Some((event, after)))
 }
 
 impl Command for AddBillingItem {
@@ -185,8 +186,8 @@ impl Command for AddBillingItem {
             return Err(Refused::exists());
         }
         let record = pending(state)?;
-        let event = put(record, item_id, checked(self.item)?, ctx.found)?;
-        Ok(event.map_or_else(Decision::nothing, Decision::event))
+        let added = put(record, item_id, checked(self.item)?, ctx.found)?;
+        Ok(added.map_or_else(Decision::nothing, |(event, _)| Decision::event(event)))
     }
 }
 
@@ -222,8 +223,8 @@ impl Command for ChangeBillingItem {
         let record = pending(state)?;
         let Some(line) = record.line(self.item_id) else { return no_such_line() };
         let item = checked(self.changes.apply(&line.item)?)?;
-        let event = put(record, self.item_id, item, ctx.found)?;
-        Ok(event.map_or_else(Decision::nothing, Decision::event))
+        let changed = put(record, self.item_id, item, ctx.found)?;
+        Ok(changed.map_or_else(Decision::nothing, |(event, _)| Decision::event(event)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hims_domain::billing_record::{BillingRecord, Event, Item, Line, Status};
 use hims_domain::prescription::Prescription;
-use hims_domain::{Aggregate as _, PrescriptionId, PrescriptionItemId, described};
+use hims_domain::{PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 
 use super::Refusal;
@@ -63,15 +63,13 @@ fn lessen(record: &mut BillingRecord, key: &str, excess: &mut Decimal, found: &F
         }
         *excess -= taken;
         let quantity = line.item.quantity - taken;
-        let event = if quantity.is_zero() {
-            Some(record.follow(|after| Event::ItemRemoved { item_id: line.id, after }))
+        let lessened = if quantity.is_zero() {
+            Some(record.followed(|after| Event::ItemRemoved { item_id: line.id, after }))
         } else {
             put(record, line.id, Item { quantity, ..line.item }, found)?
         };
-        if let Some(event) = event {
-            if let Some(after) = BillingRecord::evolve(Some(record.clone()), &event) {
-                *record = after;
-            }
+        if let Some((event, after)) = lessened {
+            *record = after;
             events.push(event);
         }
     }

@@ -80,8 +80,8 @@ pub(super) fn close(
 ) -> Decision<InsuranceClaim> {
     let mut record = record.clone();
     for claim_id in claims {
-        let event = record.follow(|after| billing_record::Event::ClaimClosed { claim_id, after });
-        record = BillingRecord::evolve(Some(record.clone()), &event).unwrap_or(record);
+        let (event, after) = record.followed(|after| billing_record::Event::ClaimClosed { claim_id, after });
+        record = after;
         decision = decision.also::<BillingRecord>(id, event);
     }
     decision
