@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 
 use super::sending::{check_in_time, has_a_deadline};
 use super::{CancelInsuranceClaim, Refusal, other_is_open, record};
+use crate::aggregates::insurance_policy::in_force;
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -56,21 +57,6 @@ pub(super) fn reads_policies(reads: Reads, record: &BillingRecord, found: &Found
     let reads = reads_person(reads, record.patient_id, found);
     let records = records_of(record.patient_id, found).into_iter();
     records.fold(reads, |reads, id| reads.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, id.to_string()))
-}
-
-/// The policies of a person that are in force on a day, the one that pays first at the beginning. The command looks the
-/// policies up with [`reads_policies`].
-pub(super) fn in_force<'a>(
-    record: &BillingRecord,
-    day: NaiveDate,
-    found: &'a Found,
-) -> Vec<(InsurancePolicyId, &'a InsurancePolicy)> {
-    let records = records_of(record.patient_id, found).into_iter();
-    let policies = records.flat_map(|id| found.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, id.to_string()));
-    let mut policies: Vec<_> =
-        policies.filter(|(_, it)| it.is_in_force_on(day)).map(|(id, it)| (InsurancePolicyId(id), it)).collect();
-    policies.sort_by_key(|(id, it)| (it.coverage.priority, *id));
-    policies
 }
 
 /// Looks up the claims that were made for a billing record.
@@ -225,8 +211,8 @@ impl CreateInsuranceClaim {
         ctx: &'a Context<'_>,
     ) -> Result<(InsurancePolicyId, &'a InsurancePolicy), Refused> {
         let named = self.insurance_policy_id.or(original.map(|it| it.insurance_policy_id));
-        let policies = in_force(record, day, ctx.found);
         let Some(id) = named else {
+            let policies = in_force(record.patient_id, day, ctx.found);
             return policies.first().copied().ok_or_else(|| Refusal::NotCovered { day }.into());
         };
         let policy = ctx.named::<InsurancePolicy>(id, "/insurance_policy_id")?;
@@ -258,7 +244,7 @@ impl Command for CreateInsuranceClaim {
         let Some(record) = found.get::<BillingRecord>(self.billing_record_id) else { return reads };
         let reads = reads_policies(reads, record, found).maybe::<Consultation>(record.consultation_id);
         let original = self.original_claim_id.and_then(|id| found.get::<InsuranceClaim>(id));
-        let first = record.first_service_day().and_then(|day| Some(in_force(record, day, found).first()?.0));
+        let first = record.first_service_day().and_then(|day| Some(in_force(record.patient_id, day, found).first()?.0));
         let policy_id = self.insurance_policy_id.or(original.map(|it| it.insurance_policy_id)).or(first);
         let policy = policy_id.and_then(|id| found.get::<InsurancePolicy>(id));
         reads.maybe::<InsurancePolicy>(policy_id).maybe::<Payer>(policy.map(|it| it.coverage.payer_id))
