@@ -181,10 +181,8 @@ impl Command for AddBillingItem {
     }
 
     fn decide(self, state: Option<&BillingRecord>, ctx: &Context<'_>) -> Result<Decision<BillingRecord>, Refused> {
-        let item_id = self.item_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if existing(state)?.parts.contains(&item_id.into()) {
-            return Err(Refused::exists());
-        }
+        let known = &existing(state)?.parts;
+        let item_id = ctx.part_id(self.item_id, |id| known.contains(&id.into()))?;
         let record = pending(state)?;
         let added = put(record, item_id, checked(self.item)?, ctx.found)?;
         Ok(added.map_or_else(Decision::nothing, |(event, _)| Decision::event(event)))
