@@ -239,7 +239,7 @@ impl BillingRecord {
     }
 
     /// The lines that are charged: all but those of a cancelled record.
-    pub fn charged_lines(&self) -> impl Iterator<Item = &Line> {
+    pub fn charged_lines(&self) -> impl DoubleEndedIterator<Item = &Line> {
         let is_cancelled = self.phase == Status::Cancelled;
         self.lines.iter().filter(move |_| !is_cancelled)
     }

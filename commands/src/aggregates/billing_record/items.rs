@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use hims_domain::billing_record::{BillingRecord, Charge, Event, Item, ItemAdded, Priced, Status};
+use hims_domain::billing_record::{BillingRecord, Charge, Event, Item, ItemAdded, Line, Priced, Status};
 use hims_domain::permission::Update;
 use hims_domain::values::Text;
-use hims_domain::{BillingItemId, BillingRecordId, PatientId, described};
+use hims_domain::{BillingItemId, BillingRecordId, ChargeSourceId, PatientId, described};
 use rust_decimal::Decimal;
 
 use super::{LINES, MOST, Refusal, check_sums, pending};
@@ -50,16 +50,20 @@ described! {
     }
 }
 
+/// What a line charges for: the kind of the source, its id and the occasion. `None` for a line that names no source.
+pub(super) fn source(item: &Item) -> Option<(&str, ChargeSourceId, &str)> {
+    let occasion = item.source_occasion.as_ref().map_or("", Text::as_str);
+    Some((item.source_type.as_ref()?.as_str(), item.source_id?, occasion))
+}
+
 /// The key of what a line charges for; `None` for a line that names no source.
 pub(super) fn source_key(item: &Item) -> Option<String> {
-    let (kind, id) = (item.source_type.as_ref()?, item.source_id?);
-    let occasion = item.source_occasion.as_ref().map_or("", Text::as_str);
-    Some(scopes::key(&[kind.as_str(), &id.to_string(), occasion]))
+    source(item).map(|(kind, id, occasion)| scopes::key(&[kind, &id.to_string(), occasion]))
 }
 
 /// The key by which all records are found that charge for the source of a line, whatever the occasion.
 pub(super) fn charged_key(item: &Item) -> Option<String> {
-    Some(scopes::key(&[item.source_type.as_ref()?.as_str(), &item.source_id?.to_string()]))
+    source(item).map(|(kind, id, _)| scopes::key(&[kind, &id.to_string()]))
 }
 
 /// The service of an item, whose price is looked up.
@@ -128,11 +132,9 @@ pub(super) fn put(
     found: &Found,
 ) -> Result<Option<(Event, BillingRecord)>, Refused> {
     let known = record.line(item_id);
-    let key = source_key(&item);
-    let is_charged = |key: &String| {
-        record.lines.iter().any(|line| line.id != item_id && source_key(&line.item).as_ref() == Some(key))
-    };
-    if key.as_ref().is_some_and(is_charged) {
+    let charges_for = source(&item);
+    let is_same = |line: &Line| line.id != item_id && source(&line.item) == charges_for;
+    if charges_for.is_some() && record.lines.iter().any(is_same) {
         return refuse(Refusal::AlreadyCharged);
     }
     if known.is_none() && record.lines.len() >= LINES {
