@@ -189,7 +189,7 @@ impl CreateInsuranceClaim {
             let message = "name a claim for the same billing record and by the same policy";
             return Err(Refused::field("invalid-fields", FIELD, message));
         }
-        if matches!(original.status, Status::Draft | Status::Rejected | Status::Cancelled) {
+        if !original.status.is_with_payer() {
             let detail = format!(
                 "the original claim is {}, and the payer does not have it; make a claim of frequency 1",
                 original.status
@@ -272,7 +272,7 @@ impl Command for CreateInsuranceClaim {
         let consultation = record.consultation_id.and_then(|id| ctx.found.get::<Consultation>(id));
         let diagnoses = consultation.map(diagnoses).unwrap_or_default();
         check_pointers(self.claim_type, &lines, diagnoses.len(), ctx)?;
-        let event = Event::Created(Box::new(Created {
+        let created = Created {
             number: ClaimNumber::issue(ctx.draw()),
             patient_id: record.patient_id,
             billing_record_id: self.billing_record_id,
@@ -286,8 +286,9 @@ impl Command for CreateInsuranceClaim {
             billed_amount: billed(&lines),
             lines,
             late_reason: self.late_reason,
-        }));
-        let told = record::begun(record, ctx.id, &event);
-        Ok(record::tell(Decision::event(event), self.billing_record_id, told))
+        };
+        let told = record::begun(record, ctx.id, &created);
+        let decision = Decision::event(Event::Created(Box::new(created)));
+        Ok(decision.also::<BillingRecord>(self.billing_record_id, told))
     }
 }

@@ -64,7 +64,7 @@ impl Command for DraftSecondaryClaim {
         }
         let priority = policy.coverage.priority;
         let lines = lines(record_id, record, priority, ctx.found);
-        let event = Event::Created(Box::new(Created {
+        let created = Created {
             number: ClaimNumber::issue(ctx.draw()),
             patient_id: claim.patient_id,
             billing_record_id: record_id,
@@ -78,9 +78,10 @@ impl Command for DraftSecondaryClaim {
             billed_amount: billed(&lines),
             lines,
             late_reason: None,
-        }));
+        };
         let id = draft_id(record_id, insurance_policy_id);
-        let told = record::begun(record, id, &event);
-        Ok(record::tell(Decision::nothing().begin::<InsuranceClaim>(id, event), record_id, told))
+        let told = record::begun(record, id, &created);
+        let decision = Decision::nothing().begin::<InsuranceClaim>(id, Event::Created(Box::new(created)));
+        Ok(decision.also::<BillingRecord>(record_id, told))
     }
 }
