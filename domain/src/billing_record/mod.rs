@@ -233,11 +233,6 @@ impl BillingRecord {
         self.lines.iter().find(|it| it.id == id)
     }
 
-    /// The line with a number.
-    pub fn line_number(&self, number: i32) -> Option<&Line> {
-        self.lines.iter().find(|it| it.number == number)
-    }
-
     /// The lines that are charged: all but those of a cancelled record.
     pub fn charged_lines(&self) -> impl DoubleEndedIterator<Item = &Line> {
         let is_cancelled = self.phase == Status::Cancelled;
