@@ -292,6 +292,7 @@ impl BillingRecord {
 
 impl Aggregate for BillingRecord {
     const STREAM: &'static str = "billing_record";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -337,9 +338,8 @@ impl Aggregate for BillingRecord {
                 record.money += amount;
                 record.from_patient += amount;
             }
-            Event::ClaimOpened { claim_id, insurance_policy_id, lines, after: _ } => {
-                let claim = Claimed { insurance_policy_id: *insurance_policy_id, lines: lines.clone() };
-                record.claims.insert(*claim_id, claim);
+            Event::ClaimOpened { claim_id, insurance_policy_id: _, lines, after: _ } => {
+                record.claims.insert(*claim_id, Claimed { lines: lines.clone() });
             }
             Event::ClaimAdjudicated(it) => {
                 record.money += it.paid;
