@@ -4,6 +4,7 @@ use hims_domain::insurance_claim::{Event, InsuranceClaim, Status};
 use hims_domain::insurance_policy::{self, InsurancePolicy};
 use hims_domain::patient::Patient;
 use hims_domain::payer::{self, Payer};
+use hims_domain::values::Money;
 use hims_domain::{BillingItemId, BillingRecordId, InsuranceClaimId, InsurancePolicyId, fold};
 use hims_testing::{patched, sample, sample_with};
 use rust_decimal::Decimal;
@@ -33,6 +34,11 @@ fn item(number: i32) -> BillingItemId {
 
 fn number(text: &str) -> Decimal {
     text.parse().unwrap()
+}
+
+/// An amount in words for people.
+fn spoken(amount: Decimal) -> String {
+    Money::from(amount).to_string()
 }
 
 /// The events of a billing record with the invoice for these charges. Each line points to the first diagnosis.
