@@ -5,7 +5,7 @@ mod recording;
 mod values;
 
 use chrono::{DateTime, Utc};
-use hims_domain::lab_order::{LabOrder, SpecimenStatus};
+use hims_domain::lab_order::LabOrder;
 use hims_domain::lab_result::{ComponentResult, Event, LabResult, ResultStatus, Revision, WithdrawalCode};
 use hims_domain::lab_test::LabTest;
 use hims_domain::permission::{Create, Update};
@@ -194,7 +194,7 @@ impl Command for FinaliseLabResult {
         }
         let order = ctx.named::<LabOrder>(result.lab_order_id, "/lab_result_id")?;
         let specimen = result.specimen_id.and_then(|id| order.specimens.get(&id));
-        if specimen.is_some_and(|it| it.status == SpecimenStatus::Rejected) {
+        if specimen.is_some_and(|it| !it.is_usable()) {
             return refuse(Refusal::SpecimenRejected);
         }
         let revision = match &self.components {

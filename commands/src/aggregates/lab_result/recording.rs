@@ -1,7 +1,7 @@
 //! Recording the first values of an ordered test.
 
 use chrono::{DateTime, Utc};
-use hims_domain::lab_order::{Item, LabOrder, Specimen, SpecimenStatus};
+use hims_domain::lab_order::{Item, LabOrder};
 use hims_domain::lab_result::{Event, LabResult, Recorded, ResultStatus, Revision};
 use hims_domain::lab_test::LabTest;
 use hims_domain::permission::Create;
@@ -61,10 +61,6 @@ fn waiting(order: &LabOrder, item_id: LabOrderItemId) -> Result<&Item, Refused> 
     }
 }
 
-fn is_usable(specimen: &Specimen) -> bool {
-    specimen.status != SpecimenStatus::Rejected
-}
-
 impl RecordLabResult {
     /// The specimen that was examined: the named one, or else the last one for the item that was not rejected. `None` if
     /// no specimen was taken for the item.
@@ -78,10 +74,10 @@ impl RecordLabResult {
                 Some(named) => Some(named),
                 None => return refuse(Refusal::NoSuchSpecimen),
             },
-            None => of_item().max_by_key(|(id, it)| (is_usable(it), it.collected_at, **id)),
+            None => of_item().max_by_key(|(id, it)| (it.is_usable(), it.collected_at, **id)),
         };
         match wanted {
-            Some((_, it)) if !is_usable(it) => refuse(Refusal::SpecimenRejected),
+            Some((_, it)) if !it.is_usable() => refuse(Refusal::SpecimenRejected),
             Some((id, it)) => Ok(Some((*id, it.collected_at))),
             None => Ok(None),
         }

@@ -141,25 +141,31 @@ fn is_abnormal(given: &ComponentValue, component: &Component) -> bool {
     said.is_some_and(|said| component.abnormal_values.iter().any(|it| it.as_str().eq_ignore_ascii_case(said)))
 }
 
-/// A component of a test that a request reports: its place in the request, the component, and the number, if it has one.
-type Reported<'t> = (usize, &'t Component, Option<Measured>);
+/// A component of a test that a request reports.
+struct Reported<'a> {
+    /// The place of the value in the request.
+    index: usize,
+    value: &'a ComponentValue,
+    component: &'a Component,
+    /// The number as it is kept, if the value is one.
+    number: Option<Measured>,
+}
 
 /// The components of a test that a request reports, in the order of the test.
 ///
 /// # Errors
 /// Everything that is wrong with the values.
-fn reported<'t>(
-    given: &[ComponentValue],
-    test: &'t Definition,
+fn reported<'a>(
+    given: &'a [ComponentValue],
+    test: &'a Definition,
     is_complete: bool,
-) -> Result<Vec<Reported<'t>>, Refused> {
+) -> Result<Vec<Reported<'a>>, Refused> {
     let list = Pointer::Field(&Pointer::Root, "components");
     let (mut faults, mut reported) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     for (index, value) in given.iter().enumerate() {
         let at = Pointer::Index(&list, index);
-        let place = test.components.iter().position(|it| it.code == value.code);
-        let Some((place, component)) = place.and_then(|it| Some((it, test.components.get(it)?))) else {
+        let Some((place, component)) = test.components.iter().enumerate().find(|(_, it)| it.code == value.code) else {
             let message = "the test has no component with this code";
             faults.push(fault("unknown-component", &Pointer::Field(&at, "code"), message));
             continue;
@@ -168,7 +174,8 @@ fn reported<'t>(
             faults.push(fault("invalid-fields", &Pointer::Field(&at, "code"), "give each component once"));
         }
         check_kind(value, component, &at, &mut faults);
-        reported.push((place, index, component, number_of(value, component, &at, &mut faults)));
+        let number = number_of(value, component, &at, &mut faults);
+        reported.push((place, Reported { index, value, component, number }));
     }
     for (place, component) in test.components.iter().enumerate().filter(|_| is_complete) {
         if !seen.contains(&place) {
@@ -181,7 +188,7 @@ fn reported<'t>(
         return Err(Refused { errors: faults, ..Refused::new(Kind::Rule, code, detail) });
     }
     reported.sort_by_key(|it| it.0);
-    Ok(reported.into_iter().map(|(_, index, component, number)| (index, component, number)).collect())
+    Ok(reported.into_iter().map(|it| it.1).collect())
 }
 
 /// The width of the spans of time by which earlier values are found, so that old values are not looked up for ever.
@@ -267,8 +274,7 @@ pub(super) fn evaluated(
     let (mut kept, mut unconfirmed) = (Vec::new(), Vec::new());
     let day = of.taken_at.with_timezone(&ctx.caller.time_zone).date_naive();
     let ages = ages(&of.patient.demographics, day);
-    for (index, component, number) in reported(given, of.test, is_complete)? {
-        let Some(value) = given.get(index) else { continue };
+    for Reported { index, value, component, number } in reported(given, of.test, is_complete)? {
         let limits = number.and(ages.as_ref());
         let limits = limits.and_then(|it| limits_for(&component.ranges, of.patient.demographics.gender, it));
         let flag = match (number, limits) {

@@ -46,9 +46,7 @@ pub(super) fn check(definition: &Definition, _: &Context<'_>) -> Result<(), Refu
     let mut faults = Faults::default();
     faults.code(definition.code.as_str(), "/code");
     if let Some(it) = &definition.turnaround_minutes {
-        for (priority, minutes) in
-            [("low", it.low), ("normal", it.normal), ("high", it.high), ("urgent", it.urgent), ("stat", it.stat)]
-        {
+        for (priority, minutes) in it.by_priority() {
             let is_kept = minutes.is_none_or(|it| (1..=MINUTES).contains(&it));
             let message = format!("give 1 to {MINUTES} minutes, or leave it out");
             faults.unless(is_kept, "out-of-range", &format!("/turnaround_minutes/{priority}"), message);
