@@ -168,8 +168,7 @@ impl Duplicates {
     }
 
     fn add(&mut self, at: &str, message: &str) {
-        let pointer = format!("{at}/lab_test_id");
-        self.errors.push(Invalid { code: Some("possible-duplicate"), ..Invalid::new(pointer, message) });
+        self.errors.push(Invalid::coded("possible-duplicate", format!("{at}/lab_test_id"), message));
     }
 
     /// Asks back if there are such tests.

@@ -15,7 +15,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use uuid::Uuid;
 
 use crate::aggregates::patient::records_of;
-use crate::{Context, Found, Kind, Reads, Refused, scopes};
+use crate::{Context, Found, Reads, Refused, scopes};
 
 described! {
     /// What is reported for one component of a test: a number, a text or a code.
@@ -41,7 +41,7 @@ const DECIMALS: u32 = 6;
 
 /// A fault of a component in the request.
 fn fault(code: &'static str, at: &Pointer<'_>, message: impl Into<String>) -> Invalid {
-    Invalid { code: Some(code), ..at.invalid(message) }
+    Invalid::coded(code, at.to_string(), message)
 }
 
 /// The factor by which a reported number is multiplied; `None` if the component does not know the unit. A unit that is
@@ -183,10 +183,7 @@ fn reported<'a>(
             faults.push(fault("missing-component", &list, message));
         }
     }
-    if let Some(code) = faults.first().and_then(|it| it.code) {
-        let detail = "some values do not fit the test; see errors";
-        return Err(Refused { errors: faults, ..Refused::new(Kind::Rule, code, detail) });
-    }
+    Refused::unless_none(faults, "some values do not fit the test; see errors")?;
     reported.sort_by_key(|it| it.0);
     Ok(reported.into_iter().map(|it| it.1).collect())
 }
@@ -287,7 +284,7 @@ pub(super) fn evaluated(
         if let Some(percent) = delta_percent.filter(|_| !is_confirmed) {
             let message = format!("differs by {percent} % from the patient's last value; check the specimen");
             let pointer = format!("/components/{index}/value");
-            unconfirmed.push(Invalid { code: Some("delta-exceeded"), ..Invalid::new(pointer, message) });
+            unconfirmed.push(Invalid::coded("delta-exceeded", pointer, message));
         }
         kept.push(ComponentResult {
             code: component.code.clone(),
@@ -302,10 +299,7 @@ pub(super) fn evaluated(
             delta_percent,
         });
     }
-    if unconfirmed.is_empty() {
-        return Ok(kept);
-    }
     let detail = "some values differ much from the patient's last ones; make sure that the specimen is the patient's, \
                   and repeat with confirm_delta if it is";
-    Err(Refused { errors: unconfirmed, ..Refused::new(Kind::Rule, "delta-exceeded", detail) })
+    Refused::unless_none(unconfirmed, detail).map(|()| kept)
 }
