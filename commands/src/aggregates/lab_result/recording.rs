@@ -8,7 +8,7 @@ use hims_domain::permission::Create;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, Personal, SpecimenId, UserId, described, terms};
 
-use super::{ComponentValue, Refusal, WithdrawLabResult, alarms, evaluated, reads_item};
+use super::{ComponentValue, Refusal, WithdrawLabResult, alarms, evaluated, reads_compared};
 use crate::user::{acting, reads_named};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
@@ -84,8 +84,7 @@ impl RecordLabResult {
     }
 
     /// When the specimen was taken; when the test was performed, if there is no specimen.
-    fn taken_at(&self, order: &LabOrder, now: DateTime<Utc>) -> DateTime<Utc> {
-        let specimen = self.specimen(order).ok().flatten();
+    fn taken_at(&self, specimen: Option<(SpecimenId, DateTime<Utc>)>, now: DateTime<Utc>) -> DateTime<Utc> {
         specimen.map_or_else(|| self.performed_at.unwrap_or(now), |it| it.1)
     }
 
@@ -109,10 +108,11 @@ impl Command for RecordLabResult {
     }
 
     fn reads(&self, _: Option<&LabResult>, found: &Found) -> Reads {
-        let order = found.get::<LabOrder>(self.lab_order_id);
-        let taken_at = order.map_or(found.asked_at(), |order| self.taken_at(order, found.asked_at()));
-        let reads = reads_named(Reads::nothing(), self.performed_by, found);
-        reads_item(reads, (self.lab_order_id, self.item_id), taken_at, found)
+        let reads = reads_named(Reads::nothing(), self.performed_by, found).stream::<LabOrder>(self.lab_order_id);
+        let Some(order) = found.get::<LabOrder>(self.lab_order_id) else { return reads };
+        let Some(item) = order.item(self.item_id) else { return reads };
+        let taken_at = self.taken_at(self.specimen(order).ok().flatten(), found.asked_at());
+        reads_compared(reads, (order.patient_id, item.lab_test_id), &self.components, taken_at, found)
     }
 
     fn decide(self, _: Option<&LabResult>, ctx: &Context<'_>) -> Result<Decision<LabResult>, Refused> {
@@ -123,12 +123,12 @@ impl Command for RecordLabResult {
             return Err(Refused::field("in-the-future", "/performed_at", "give a time that is not in the future"));
         }
         let specimen = self.specimen(order)?;
-        let taken_at = self.taken_at(order, ctx.now);
+        let taken_at = self.taken_at(specimen, ctx.now);
         let performed_by = self.performer(order, ctx)?;
         let is_final = self.status == Release::Final;
-        let at = (self.lab_order_id, self.item_id);
-        let components = evaluated(&self.components, at, taken_at, (is_final, self.confirm_delta), ctx)?;
         let test = ctx.named::<LabTest>(item.lab_test_id, "/item_id")?;
+        let how = (is_final, self.confirm_delta);
+        let components = evaluated(&self.components, (order.patient_id, test), taken_at, how, ctx)?;
         let alarm = alarms::raised(&Revision { number: 1, components: components.clone() }, ctx);
         let recorded = Decision::event(Event::Recorded(Box::new(Recorded {
             patient_id: order.patient_id,

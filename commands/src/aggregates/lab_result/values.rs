@@ -36,6 +36,13 @@ described! {
     }
 }
 
+impl ComponentValue {
+    /// Whether the value is a number that was measured exactly.
+    fn is_exact_number(&self) -> bool {
+        self.value.is_some() && self.comparator.is_none()
+    }
+}
+
 /// How many decimals are kept of a number that was converted, unless the component says it.
 const DECIMALS: u32 = 6;
 
@@ -213,16 +220,19 @@ fn keys(patient_id: PatientId, component: &Component, taken_at: DateTime<Utc>) -
     spans.map(move |span| key_in(span, patient_id, component.code.as_str()))
 }
 
-/// Also looks at the earlier values of the components, in every record of the patient.
+/// Also looks at the earlier values of the components of a patient's test for which exact numbers are given, in every
+/// record of the patient.
 pub(super) fn reads_earlier(
     reads: Reads,
-    patient_id: PatientId,
-    test: &Definition,
+    (patient_id, test): (PatientId, &Definition),
+    given: &[ComponentValue],
     taken_at: DateTime<Utc>,
     found: &Found,
 ) -> Reads {
+    let is_compared = |it: &&Component| given.iter().any(|value| value.code == it.code && value.is_exact_number());
+    let compared: Vec<_> = test.components.iter().filter(is_compared).collect();
     let records = records_of(patient_id, found).into_iter();
-    let keys = records.flat_map(|id| test.components.iter().flat_map(move |it| keys(id, it, taken_at)));
+    let keys = records.flat_map(|id| compared.iter().flat_map(move |it| keys(id, it, taken_at)));
     keys.fold(reads, |reads, key| reads.candidates::<LabResult>(scopes::LAB_LATEST, key))
 }
 
