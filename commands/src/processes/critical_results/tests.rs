@@ -10,8 +10,8 @@ use hims_domain::user::User;
 use hims_domain::{LabOrderId, LabResultId};
 use hims_event_store::{EventStore as _, ProcessStore as _};
 use hims_testing::{sample, sample_with};
-use serde_json::json;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::*;
 use crate::lab_result::{AcknowledgeCriticalResult, CorrectLabResult, RecordLabResult};
