@@ -78,6 +78,20 @@ impl Refused {
         Self { errors: vec![error], ..self }
     }
 
+    /// Refuses everything that is wrong with a request at once, with the code of what is named first.
+    ///
+    /// # Errors
+    /// When something is wrong.
+    pub(crate) fn unless_none(errors: Vec<Invalid>, detail: impl Into<String>) -> Result<(), Self> {
+        match errors.first() {
+            None => Ok(()),
+            Some(first) => {
+                let code = first.code.unwrap_or("invalid-fields");
+                Err(Self { errors, ..Self::new(Kind::Rule, code, detail) })
+            }
+        }
+    }
+
     /// A refusal because the status of the record does not allow the command.
     pub fn wrong_status<A: Aggregate>(status: impl Display) -> Self {
         let detail = format!("the {} is {status}, which does not allow the command", spoken(A::STREAM));

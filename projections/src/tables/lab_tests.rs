@@ -67,8 +67,7 @@ table! {
 /// The times that are given, by priority.
 fn turnaround(definition: &Definition) -> Value {
     let Some(it) = &definition.turnaround_minutes else { return json!({}) };
-    let times = [("low", it.low), ("normal", it.normal), ("high", it.high), ("urgent", it.urgent), ("stat", it.stat)];
-    Value::Object(times.into_iter().filter_map(|(name, it)| Some((name.to_owned(), json!(it?)))).collect())
+    Value::Object(it.by_priority().into_iter().filter_map(|(name, it)| Some((name.to_owned(), json!(it?)))).collect())
 }
 
 /// A component without its ranges.

@@ -116,15 +116,12 @@ fn check_lines(claim: &InsuranceClaim, lines: &[LinePayment], ctx: &Context<'_>)
             let (size, way) =
                 (Money::from(difference.abs()), if difference > Decimal::ZERO { "missing" } else { "too much" });
             let message = format!("the charge is {}, but {size} is {way}", line.line.charge);
-            unbalanced.push(Invalid { code: Some("out-of-balance"), ..Invalid::new(pointer, message) });
+            unbalanced.push(Invalid::coded("out-of-balance", pointer, message));
         }
-    }
-    if unbalanced.is_empty() {
-        return Ok(());
     }
     let told: Vec<_> = unbalanced.iter().map(|it| it.message.as_str()).collect();
     let detail = format!("the charge of each line must be paid and adjusted together: {}", told.join("; "));
-    Err(Refused { errors: unbalanced, ..Refused::new(Kind::Rule, "out-of-balance", detail) })
+    Refused::unless_none(unbalanced, detail)
 }
 
 /// Checks the refusal of a whole claim: nothing is paid, and every open line is named.

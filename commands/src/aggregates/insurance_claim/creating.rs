@@ -150,16 +150,12 @@ fn check_pointers(kind: ClaimType, lines: &[Line], diagnoses: usize, ctx: &Conte
                 "line {} must point to one to four of the {diagnoses} diagnoses of the consultation, by their places",
                 line.line
             );
-            Invalid { code: Some("pointers"), ..Invalid::new("/billing_record_id", message) }
+            Invalid::coded("pointers", "/billing_record_id", message)
         })
     };
-    let errors: Vec<_> = lines.iter().filter_map(fault).collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
     let detail = "some lines of the billing record do not point to diagnoses of its consultation (see errors); record \
                   1 to 12 diagnoses, and point each line to 1 to 4 of them before the invoice";
-    Err(Refused { errors, ..Refused::new(Kind::Rule, "pointers", detail) })
+    Refused::unless_none(lines.iter().filter_map(fault).collect(), detail)
 }
 
 /// What the lines bill together.

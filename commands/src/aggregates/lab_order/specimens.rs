@@ -183,7 +183,7 @@ impl Command for RejectSpecimen {
     }
 
     fn follows_on(state: &LabOrder) -> bool {
-        state.specimens.values().any(|it| it.status != SpecimenStatus::Rejected)
+        state.specimens.values().any(Specimen::is_usable)
     }
 
     fn decide(self, state: Option<&LabOrder>, _: &Context<'_>) -> Result<Decision<LabOrder>, Refused> {

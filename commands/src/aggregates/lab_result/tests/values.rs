@@ -1,10 +1,11 @@
 //! The values of a result: which are accepted, how they are kept, and how they compare with earlier ones.
 
+use hims_domain::fold;
 use hims_domain::lab_result::{Comparator, Flag};
 use hims_testing::fields;
 use rust_decimal::Decimal;
 
-use super::super::values::key_at;
+use super::super::values::{key_at, reads_earlier};
 use super::*;
 use crate::machinery::scopes::{LAB_LATEST, LAB_PENDING};
 use crate::testing::samples::{OTHER_PATIENT, ann, registered_as};
@@ -154,6 +155,27 @@ fn a_number_that_differs_much_from_the_last_one_is_confirmed() {
     }
     let below = json!([{"code": POTASSIUM, "value": "5.3", "comparator": ">"}]);
     assert!(given_earlier("4.0", last_week, PATIENT).when(with_values(below)).is_accepted());
+}
+
+#[test]
+fn earlier_values_are_looked_up_only_for_exact_numbers() {
+    let test = fold::<LabTest>(&[sample::<LabTest>("defined")]).unwrap();
+    for (values, number) in [
+        (json!([value(POTASSIUM, "5.3")]), 1),
+        (json!([{"code": POTASSIUM, "value": "5.3", "comparator": ">"}]), 0),
+        (json!([{"code": POTASSIUM, "text": "hemolyzed"}]), 0),
+        (json!([{"code": SERUM, "text": "clear"}]), 0),
+    ] {
+        let given: Vec<ComponentValue> = serde_json::from_value(values.clone()).unwrap();
+        let (of, taken_at) = ((PATIENT, &test.definition), crate::testing::now());
+        let reads = reads_earlier(Reads::nothing(), of, &given, taken_at, &Found::default());
+        assert_eq!(
+            reads.candidates.iter().map(|it| &it.1).filter(|it| **it == key(PATIENT)).count(),
+            number,
+            "{values}"
+        );
+        assert_eq!(reads.candidates.is_empty(), number == 0, "{values}");
+    }
 }
 
 #[test]
