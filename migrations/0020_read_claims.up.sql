@@ -10,7 +10,7 @@ create table insurance_claims (
     payer_claim_number     varchar(50),
     claim_type             varchar(20)    not null
         check (claim_type in ('professional', 'institutional', 'pharmacy', 'dental', 'vision')),
-    frequency_code         char(1)        not null check (frequency_code in ('1', '7', '8')),     -- X12 CLM05-3
+    frequency_code         varchar(1)     not null check (frequency_code in ('1', '7', '8')),     -- X12 CLM05-3
     original_claim_id      uuid           references insurance_claims (id) deferrable initially deferred,
     service_date           date           not null,            -- the first day of the services
     diagnoses              jsonb          not null,            -- at most 12, which the lines point to by their places

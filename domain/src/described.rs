@@ -116,6 +116,11 @@ impl Invalid {
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into(), code: None }
     }
+
+    /// A rule with a stable code of its own.
+    pub fn coded(code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: Some(code), ..Self::new(pointer, message) }
+    }
 }
 
 /// A place in a request. The text of the pointer is allocated only if the value at the place breaks a rule.

@@ -117,6 +117,13 @@ described! {
     }
 }
 
+impl Turnaround {
+    /// The minutes for each priority of an order.
+    pub fn by_priority(&self) -> [(&'static str, Option<i32>); 5] {
+        [("low", self.low), ("normal", self.normal), ("high", self.high), ("urgent", self.urgent), ("stat", self.stat)]
+    }
+}
+
 impl Range {
     /// Whether both ranges apply to the same sex, and some age is in both.
     pub fn overlaps(&self, other: &Self) -> bool {

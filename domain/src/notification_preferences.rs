@@ -68,6 +68,13 @@ pub enum Person {
     PatientId(PatientId),
 }
 
+impl Person {
+    /// The patient who is named, or else the user; `None` if nobody is named.
+    pub fn of(user_id: Option<UserId>, patient_id: Option<PatientId>) -> Option<Self> {
+        patient_id.map(Self::PatientId).or(user_id.map(Self::UserId))
+    }
+}
+
 /// The preferences of a user or a patient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotificationPreferences {
@@ -110,8 +117,7 @@ impl Aggregate for NotificationPreferences {
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
             Event::Set { user_id, patient_id, wishes } => {
-                let person = patient_id.map(Person::PatientId).or(user_id.map(Person::UserId));
-                let of = person.or(state.map(|it| it.of))?;
+                let of = Person::of(*user_id, *patient_id).or(state.map(|it| it.of))?;
                 Some(Self { of, wishes: wishes.clone() })
             }
         }

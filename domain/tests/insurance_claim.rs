@@ -18,6 +18,7 @@ fn claim() -> InsuranceClaim {
     fold(&[sample::<InsuranceClaim>("created"), sample::<InsuranceClaim>("submitted")]).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn said(line: i32, paid: &str, adjustments: Value) -> LinePayment {
     serde_json::from_value(json!({"line": line, "paid": paid, "adjustments": adjustments})).unwrap()
 }
@@ -34,6 +35,7 @@ fn second() -> LinePayment {
     said(2, "0", json!([adjustment("CO", "50", "12.51"), adjustment("OA", "23", "10")]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields of figures that may be missing")]
 fn money(text: &str) -> Option<Money> {
     Some(text.parse::<Decimal>().unwrap().into())
 }
@@ -85,7 +87,7 @@ fn a_reversal_leads_back_to_where_the_other_adjudications_leave_the_claim() {
 fn an_appeal_opens_what_was_refused_and_upholding_closes_it_again() {
     let whole = claim().adjudicated(FIRST, ClaimStatusCode::Primary, &[first(), second()]);
     let appealed = whole.appealed();
-    let open: Vec<_> = appealed.lines.iter().map(|it| it.is_open()).collect();
+    let open: Vec<_> = appealed.lines.iter().map(hims_domain::insurance_claim::LineSoFar::is_open).collect();
     assert_eq!((appealed.status, open), (Status::Appealed, vec![false, true]));
     assert_eq!(appealed.figures(), figures("60", "40", "20", &["CO-50"]));
     let upheld = appealed.upheld();

@@ -58,7 +58,7 @@ const STREAMS: [(&str, &[&str]); 35] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 46] = [
+const REFERENCES: [(&str, &str); 45] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -69,7 +69,6 @@ const REFERENCES: [(&str, &str); 46] = [
     ("recorded_by", "user"),
     ("author_id", "user"),
     ("performed_by", "user"),
-    ("witnessed_by", "user"),
     ("requested_by", "user"),
     ("rejected_by", "user"),
     ("diagnosed_by", "user"),
@@ -112,6 +111,8 @@ const SEALED: [(&str, &str); 1] = [("patients", "ssn")];
 
 /// The additional role of a user.
 const OTHER_ROLE: Uuid = Uuid::from_u128(0xFF);
+/// The user who witnesses what the user does.
+const WITNESS: Uuid = Uuid::from_u128(0xFC);
 /// A duplicate of the patient, and a record that was merged into the duplicate before.
 const DUPLICATES: [Uuid; 2] = [Uuid::from_u128(0xFD), Uuid::from_u128(0xFE)];
 
@@ -150,13 +151,14 @@ fn golden(stream_type: &str, first: &[&str]) -> Vec<Golden> {
     golden
 }
 
-/// Changes each reference to lead to a stream of the history, and the additional role of a user to one that the user
-/// does not have yet.
+/// Changes each reference to lead to a stream of the history, the additional role of a user to one that the user does
+/// not have yet, and a witness to somebody else than the user.
 fn refer(data: &mut Value) {
     match data {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match REFERENCES.iter().find(|it| it.0 == name) {
+                    _ if name == "witnessed_by" && value.is_string() => *value = json!(WITNESS),
                     Some((_, stream_type)) if value.is_string() => *value = json!(stream_id(stream_type)),
                     _ if name == "additional_role_ids" => *value = json!([OTHER_ROLE]),
                     _ if name == "duplicate_id" => *value = json!(DUPLICATES[0]),
@@ -204,6 +206,11 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
                 let mut other = golden.data.clone();
                 other["definition"]["name"] = json!("porter");
                 append(stream_type, OTHER_ROLE, 0, &golden.event_type, other).await;
+            }
+            if golden.event_type == "user.created" {
+                let mut other = golden.data.clone();
+                other["email"]["$personal"] = json!("witness@example.org");
+                append(stream_type, WITNESS, 0, &golden.event_type, other).await;
             }
             let position = append(stream_type, stream_id(stream_type), version, &golden.event_type, golden.data).await;
             versions.push((position, golden.schema_version));

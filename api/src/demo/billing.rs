@@ -7,6 +7,7 @@ use hims_commands::billing_record::{
 };
 use hims_commands::price::SetPrice;
 use hims_domain::billing_record::BillingRecord;
+use hims_domain::values::coding::{CONSULTATION_TYPES, CPT, RXNORM, TREATMENT_TYPES};
 use serde_json::{Value, json};
 
 use super::{PATIENT, id, visits};
@@ -16,18 +17,15 @@ const RECORD: u16 = 0x40;
 const LINE: u16 = 0x41;
 const PAYMENT: u16 = 0x42;
 
-/// The system of the codes of office visits (CPT).
-const CPT: &str = "http://www.ama-assn.org/go/cpt";
-
 /// The price list: system of the code, code, description, price of one unit.
 const PRICES: [(&str, &str, &str, &str); 7] = [
     (CPT, "99203", "Office visit, new patient", "165.00"),
     (CPT, "99213", "Office visit, established patient", "125.00"),
     (CPT, "93000", "Electrocardiogram with report", "48.50"),
-    ("urn:hims:consultation-type", "standard", "Consultation", "120.00"),
-    ("urn:hims:treatment-type", "therapy", "Therapy session", "75.00"),
-    ("http://www.nlm.nih.gov/research/umls/rxnorm", "308191", "Amoxicillin 500 mg oral capsule", "0.4200"),
-    ("http://www.nlm.nih.gov/research/umls/rxnorm", "855332", "Warfarin sodium 5 mg oral tablet", "0.2350"),
+    (CONSULTATION_TYPES, "standard", "Consultation", "120.00"),
+    (TREATMENT_TYPES, "therapy", "Therapy session", "75.00"),
+    (RXNORM, "308191", "Amoxicillin 500 mg oral capsule", "0.4200"),
+    (RXNORM, "855332", "Warfarin sodium 5 mg oral tablet", "0.2350"),
 ];
 
 /// The lines: number of the record, code of the price list, quantity.

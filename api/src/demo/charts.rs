@@ -3,6 +3,7 @@
 use hims_commands::medical_history::RecordMedicalHistory;
 use hims_commands::medication_list::AddPatientMedication;
 use hims_commands::patient::AddEmergencyContact;
+use hims_domain::values::coding::{CVX, ICD_10_CM, SNOMED_CT};
 use serde_json::json;
 
 use super::{MEDICATION, PATIENT, USER, id};
@@ -22,11 +23,11 @@ const CONTACTS: [(u128, &str, &str, &str); 4] = [
 
 /// The medical history: number of the patient, type, description, system of the code, code, day or year of the onset.
 const HISTORY_ENTRIES: [(u128, &str, &str, &str, &str, &str); 5] = [
-    (1, "immunization", "Influenza, seasonal, injectable", "http://hl7.org/fhir/sid/cvx", "141", "2025-10-14"),
-    (3, "condition", "Type 2 diabetes mellitus", "http://hl7.org/fhir/sid/icd-10-cm", "E11.9", "2009"),
-    (4, "surgery", "Appendectomy", "http://snomed.info/sct", "80146002", "1961"),
-    (4, "social", "Ex-smoker", "http://snomed.info/sct", "8517006", "1999"),
-    (8, "family", "Myocardial infarction", "http://snomed.info/sct", "22298006", "1970"),
+    (1, "immunization", "Influenza, seasonal, injectable", CVX, "141", "2025-10-14"),
+    (3, "condition", "Type 2 diabetes mellitus", ICD_10_CM, "E11.9", "2009"),
+    (4, "surgery", "Appendectomy", SNOMED_CT, "80146002", "1961"),
+    (4, "social", "Ex-smoker", SNOMED_CT, "8517006", "1999"),
+    (8, "family", "Myocardial infarction", SNOMED_CT, "22298006", "1970"),
 ];
 
 /// What patients take that was not prescribed here: number of the patient, medication, dose, who told of it.

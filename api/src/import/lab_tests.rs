@@ -45,22 +45,23 @@ struct Described<'a> {
     tests: Vec<&'a RawValue>,
 }
 
-/// The tests of a catalogue, each with the number of its first line.
-fn tests(text: &str) -> Result<Vec<(usize, &RawValue)>, String> {
+/// The tests of a catalogue.
+fn tests(text: &str) -> Result<Vec<&RawValue>, String> {
     let tests: Result<Vec<&RawValue>, _> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text)
     } else {
         serde_json::from_str::<Described<'_>>(text).map(|it| it.tests)
     };
-    let tests = tests.map_err(|error| {
+    tests.map_err(|error| {
         let what = if error.is_data() { "not a list of tests, and no object with `tests`" } else { "not JSON" };
         format!("line {}: {what} (column {})", error.line(), error.column())
-    })?;
-    let line = |it: &RawValue| {
-        let begins = it.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
-        1 + text.bytes().take(begins).filter(|byte| *byte == b'\n').count()
-    };
-    Ok(tests.into_iter().map(|it| (line(it), it)).collect())
+    })
+}
+
+/// The number of the line of a catalogue in which a test begins.
+fn line(text: &str, test: &RawValue) -> usize {
+    let begins = test.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    1 + text.bytes().take(begins).filter(|byte| *byte == b'\n').count()
 }
 
 /// What is wrong with a test, in one line.
@@ -101,8 +102,8 @@ pub async fn import_lab_tests(
         }
     };
     let unpacked = unzipped(&bytes);
-    let listed = unpacked.as_deref().map_err(Clone::clone).and_then(text).and_then(tests);
-    let listed = match listed {
+    let listed = unpacked.as_deref().map_err(Clone::clone).and_then(text).and_then(|all| Ok((all, tests(all)?)));
+    let (all, listed) = match listed {
         Ok(listed) => listed,
         Err(problem) => {
             result.problems.push(format!("{name}: {problem}"));
@@ -110,14 +111,15 @@ pub async fn import_lab_tests(
         }
     };
     progress.begin("tests", u64::try_from(listed.len()).unwrap_or(u64::MAX));
-    for (line, test) in listed {
-        match command(test) {
-            Ok(command) => match define(executor, command).await? {
-                Ok(true) => result.defined += 1,
-                Ok(false) => result.already_there += 1,
-                Err(problem) => result.problems.push(format!("{name}: line {line}: {problem}")),
-            },
-            Err(problem) => result.problems.push(format!("{name}: line {line}: {problem}")),
+    for test in listed {
+        let defined = match command(test) {
+            Ok(command) => define(executor, command).await?,
+            Err(problem) => Err(problem),
+        };
+        match defined {
+            Ok(true) => result.defined += 1,
+            Ok(false) => result.already_there += 1,
+            Err(problem) => result.problems.push(format!("{name}: line {}: {problem}", line(all, test))),
         }
         progress.advance();
     }
@@ -125,7 +127,8 @@ pub async fn import_lab_tests(
 }
 
 /// Defines a test, unless the laboratory has a test with its id or its code. Answers whether the test is new, or what
-/// is wrong with it.
+/// is wrong with it. A test with a known id is left as it is also where the file has a value that the command would
+/// refuse, so the id is looked up before the command is given.
 async fn define(executor: &Executor, command: DefineLabTest) -> Result<Result<bool, String>, ImportError> {
     if let Some(id) = command.id
         && executor.load::<LabTest>(id.0, true).await.map_err(ImportError::Log)?.state.is_some()

@@ -19,10 +19,6 @@ static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let columns = TABLES.iter().flat_map(|it| it.columns);
     columns.filter(|column| column.hidden).map(|column| column.name).collect()
 });
-/// The fields of a stream's events and state that hold something of one person each, where several people may read the
-/// stream: the type of the stream, its table with a row for each of the people, and the fields. Only who reads all data
-/// sees these fields; everybody else reads their own rows.
-const OF_SINGLE_PEOPLE: [(&str, &str, &[&str]); 1] = [("notification", "notification_recipients", &["address"])];
 /// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
@@ -103,11 +99,6 @@ impl<'a> Reading<'a> {
     ) -> Result<(), Problem> {
         remove(data, &SECRETS);
         let stream_type = event_or_stream.split('.').next().unwrap_or_default();
-        for (of_stream, _, fields) in OF_SINGLE_PEOPLE {
-            if of_stream == stream_type && !self.logged_in.reads(Read::AllData) {
-                remove(data, fields);
-            }
-        }
         if !self.is_about_the_caller(stream_id) {
             for narrowed in table_of(stream_type).map_or(&[][..], |table| table.narrowed) {
                 if !self.logged_in.reads_any(narrowed.readers) {
@@ -205,8 +196,10 @@ mod tests {
         assert!(streams.contains("patients") && streams.contains("vital_signs"), "{streams:?}");
         let parts = TABLES.iter().filter(|it| {
             let is_about_patients = it.column("patient_id").is_some() && it.name != "audit_logs";
-            let is_of_single_people = OF_SINGLE_PEOPLE.iter().any(|(_, table, _)| *table == it.name);
-            is_about_patients && !streams.contains(it.name) && !is_read_like_a_stream(it) && !is_of_single_people
+            // Each recipient of a notification reads the notification and their own row; the addresses of others are
+            // narrowed in the notification.
+            let is_of_recipients = it.name == "notification_recipients";
+            is_about_patients && !streams.contains(it.name) && !is_read_like_a_stream(it) && !is_of_recipients
         });
         let parts: Vec<_> =
             parts.map(|table| (table.name, table.part.and_then(|part| table.column(part.column)))).collect();

@@ -24,16 +24,22 @@ pub(super) async fn follow(
     let mut parameters = Parameters::of(&request)?;
     let after = parameters.take("after", "a position", |it| it.parse().ok())?;
     parameters.none_left()?;
-    evenly(&logged_in, Box::pin(Own.authorise(&hospital, &logged_in))).await?;
-    following::answer(&request, (hospital, &limits), logged_in, Own, after)
+    let own = Own { user_id: logged_in.caller.user_id().map(|it| it.to_string()) };
+    evenly(&logged_in, Box::pin(own.authorise(&hospital, &logged_in))).await?;
+    following::answer(&request, (hospital, &limits), logged_in, own, after)
 }
 
 /// The notifications to the caller.
-struct Own;
+struct Own {
+    /// The caller, as recipients are named in the stored event.
+    user_id: Option<String>,
+}
 
 impl Followed for Own {
+    /// Who gets a notification is not sealed, so a notification that does not name the caller need not be opened.
     fn is_wanted(&self, fed: &Fed) -> bool {
-        fed.event.event_type == "notification.created"
+        let names_caller = || self.user_id.as_ref().is_some_and(|id| fed.event.data.contains(id.as_str()));
+        fed.event.event_type == "notification.created" && names_caller()
     }
 
     /// The event itself names its recipients.
@@ -65,14 +71,15 @@ impl Followed for Own {
                     "id": stored.stream_id,
                     "type": content.r#type,
                     "priority": content.priority,
-                    "title": text(content.title.known().map(|it| it.as_str())),
-                    "message": text(content.message.known().map(|it| it.as_str())),
+                    "title": text(content.title.known().map(hims_domain::values::Text::as_str)),
+                    "message": text(content.message.known().map(hims_domain::values::Text::as_str)),
                     "action_url": content.action_url,
                     "action_label": content.action_label,
                     "expires_at": content.expires_at,
                     "created_at": stored.recorded_at,
                 });
-                frames.push_str(&format!("id: {}\nevent: notification\ndata: {told}\n\n", stored.position));
+                let id = stored.position;
+                frames.extend(["id: ", &id.to_string(), "\nevent: notification\ndata: ", &told.to_string(), "\n\n"]);
             }
         }
         Ok(frames.into())

@@ -26,6 +26,7 @@ pub struct List {
 ///
 /// # Errors
 /// The name of a table or of a parameter that there is not.
+#[expect(clippy::too_many_lines, reason = "a list of lists, one line each")]
 pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     let (patient, provider, department) = (about.patient(), about.provider(), about.department());
     let (assigned, today) = (about.assigned_patient(), today.to_string());
@@ -40,7 +41,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     // A hospital defines the role of its auditors itself.
     let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
     let auditor = Reader { role: "auditor", who: auditor };
-    [
+    vec![
         // Reception: who comes, and who is on the telephone.
         reception.list(
             "department's day",

@@ -131,6 +131,9 @@ impl std::fmt::Display for Permission {
     }
 }
 
+/// The permission words each of which lets a role read the charts of patients.
+pub(crate) const CHART_WORDS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients];
+
 /// Who gives a command or reads data: a user in a session, or a part of the system.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
@@ -192,5 +195,10 @@ impl Caller {
     /// Whether the caller's roles include a permission word for reading.
     pub fn reads(&self, word: Read) -> bool {
         self.is_system || self.permissions.read.contains(word.as_str())
+    }
+
+    /// Whether the caller is a patient and reads what is recorded about themselves.
+    pub(crate) fn reads_own(&self, patient_id: PatientId) -> bool {
+        self.patient_id == Some(patient_id) && self.reads(Read::OwnRecords)
     }
 }

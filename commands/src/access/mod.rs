@@ -8,6 +8,7 @@ pub(crate) mod password;
 mod system_roles;
 
 pub use allowances::{Allowances, Share};
+pub(crate) use caller::CHART_WORDS;
 pub use caller::{Caller, Permission};
 pub use login::{Credentials, LoggedIn, Login, LoginFailure, SessionLimits};
 pub use password::{NewPassword, Password};

@@ -128,7 +128,7 @@ impl Held {
         let fault = |wanted: &Booking, other: &Booked| {
             let [from, until] = [other.from, other.until].map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
             let message = format!("booked already from {from} to {until}; see candidates");
-            Invalid { code: Some(wanted.refusal), ..Invalid::new(wanted.field, message) }
+            Invalid::coded(wanted.refusal, wanted.field, message)
         };
         let overlapping = |wanted: &Booking, other: &Booked| {
             wanted.resource == other.resource && wanted.from < other.until && other.from < wanted.until

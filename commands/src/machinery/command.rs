@@ -128,3 +128,14 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
 pub(crate) fn existing<A: Aggregate>(state: Option<&A>) -> Result<&A, Refused> {
     state.ok_or_else(|| Refused::missing(A::STREAM))
 }
+
+/// Describes commands that only the system gives, and that hold texts which are not checked as those of requests are.
+/// They are never sent to the server, so they have no form there.
+macro_rules! never_sent {
+    ($($name:ident),* $(,)?) => {$(
+        impl ::hims_domain::Described for $name {
+            const SHAPE: ::hims_domain::Shape = ::hims_domain::Shape::Object(&[]);
+        }
+    )*};
+}
+pub(crate) use never_sent;

@@ -48,6 +48,19 @@ impl Context<'_> {
         new_id(self.now, self.entropy, nth)
     }
 
+    /// The id of a new part of the record, such as a line: the named id, or else a new one.
+    ///
+    /// # Errors
+    /// When the record has a part with this id already.
+    pub fn part_id<I: From<Uuid> + Copy>(
+        &self,
+        named: Option<I>,
+        is_known: impl FnOnce(I) -> bool,
+    ) -> Result<I, Refused> {
+        let id = named.unwrap_or_else(|| self.new_id(1).into());
+        if is_known(id) { Err(Refused::exists()) } else { Ok(id) }
+    }
+
     /// The date of the command in the time zone of the caller's department.
     pub fn today(&self) -> NaiveDate {
         self.now.with_timezone(&self.caller.time_zone).date_naive()

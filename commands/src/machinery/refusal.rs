@@ -69,9 +69,28 @@ impl Refused {
 
     /// A refusal because one field breaks a rule.
     pub fn field(code: &'static str, pointer: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let error = Invalid::new(pointer, message.clone());
-        Self { errors: vec![error], ..Self::new(Kind::Rule, code, message) }
+        Self::new(Kind::Rule, code, message).at(pointer)
+    }
+
+    /// The refusal, which names the field that is at fault.
+    #[must_use]
+    pub fn at(self, pointer: &str) -> Self {
+        let error = Invalid::new(pointer, self.detail.clone());
+        Self { errors: vec![error], ..self }
+    }
+
+    /// Refuses everything that is wrong with a request at once, with the code of what is named first.
+    ///
+    /// # Errors
+    /// When something is wrong.
+    pub(crate) fn unless_none(errors: Vec<Invalid>, detail: impl Into<String>) -> Result<(), Self> {
+        match errors.first() {
+            None => Ok(()),
+            Some(first) => {
+                let code = first.code.unwrap_or("invalid-fields");
+                Err(Self { errors, ..Self::new(Kind::Rule, code, detail) })
+            }
+        }
     }
 
     /// A refusal because the status of the record does not allow the command.

@@ -85,6 +85,7 @@ mod tests {
         part
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the lot of a part, which other parts do not have")]
     fn lot() -> Option<MedicationLotId> {
         Some(MedicationLotId(Uuid::from_u128(0xd)))
     }

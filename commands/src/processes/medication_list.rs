@@ -2,7 +2,7 @@ use chrono::NaiveTime;
 use hims_domain::PatientId;
 
 use crate::aggregates::medication_list::CompletePastMedications;
-use crate::{DailyWork, Day, Failure, Happened, Process, Reaction};
+use crate::{DailyWork, Day, Failure, Process, Reaction};
 
 /// Completes at night what patients have taken to its end. A patient belongs to no department, so an entry is over when
 /// its last day is over in every time zone of the hospital.
@@ -10,13 +10,7 @@ pub(super) struct MedicationListEnds;
 
 impl Process for MedicationListEnds {
     const NAME: &'static str = "medication-list";
-    const ON: &'static [&'static str] = &[];
-    const READS_TABLES: bool = true;
     const DAILY_AT: Option<NaiveTime> = NaiveTime::from_hms_opt(2, 0, 0);
-
-    async fn react(&self, _: &Happened) -> Result<Vec<Reaction>, Failure> {
-        Ok(Vec::new())
-    }
 
     async fn daily(&self, day: &Day<'_>) -> Result<DailyWork, Failure> {
         let before = day.begun_everywhere;

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::{Aggregate, UserId};
-use hims_event_store::{Actor, Append, EventStore, MasterKey, MemoryEventStore, Opened, Recorded};
+use hims_event_store::{Actor, Append, EventStore, MasterKey, MemoryEventStore, Opened, ProcessStore as _, Recorded};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
@@ -77,6 +78,19 @@ impl World {
 
     pub(crate) async fn state<A: Aggregate>(&self, id: impl Into<Uuid>) -> Arc<A> {
         self.executor.load::<A>(id.into(), true).await.unwrap().state.unwrap()
+    }
+
+    /// Waits until a process has reacted to the whole log, and none of its timers is due.
+    pub(crate) async fn settled(&self, process: &'static str) {
+        loop {
+            let head = *self.log.head().borrow();
+            let position = self.log.processes().await.unwrap().into_iter().find(|it| it.0 == process).map(|it| it.1);
+            let due = self.log.due_timers(process, self.executor.now(), 1).await.unwrap();
+            if position == Some(head) && due.is_empty() && *self.log.head().borrow() == head {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// All events of the log, in order.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{BillingRecord, Standing};
 use crate::values::Text;
-use crate::{BillingItemId, InsurancePolicyId, PatientId};
+use crate::{BillingItemId, PatientId};
 
 /// What a claim says of one line of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,6 @@ pub struct ClaimedLine {
 /// A claim, as far as the record knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claimed {
-    /// The policy under which the claim was made.
-    pub insurance_policy_id: InsurancePolicyId,
     /// The lines that the claim asks the payer for.
     pub lines: Vec<ClaimedLine>,
 }

@@ -197,7 +197,8 @@ pub struct BillingRecord {
 }
 
 impl BillingRecord {
-    fn new(opened: &Opened) -> Self {
+    /// A record that was just opened.
+    pub fn new(opened: &Opened) -> Self {
         Self {
             patient_id: opened.patient_id,
             consultation_id: opened.consultation_id,
@@ -232,13 +233,8 @@ impl BillingRecord {
         self.lines.iter().find(|it| it.id == id)
     }
 
-    /// The line with a number.
-    pub fn line_number(&self, number: i32) -> Option<&Line> {
-        self.lines.iter().find(|it| it.number == number)
-    }
-
     /// The lines that are charged: all but those of a cancelled record.
-    pub fn charged_lines(&self) -> impl Iterator<Item = &Line> {
+    pub fn charged_lines(&self) -> impl DoubleEndedIterator<Item = &Line> {
         let is_cancelled = self.phase == Status::Cancelled;
         self.lines.iter().filter(move |_| !is_cancelled)
     }
@@ -251,12 +247,18 @@ impl BillingRecord {
     /// An event of the record, with how the record stands after it. `event` makes the event with any standing, and is
     /// given that of the record as it is.
     pub fn follow(&self, event: impl FnOnce(Standing) -> Event) -> Event {
+        self.followed(event).0
+    }
+
+    /// An event of the record as by [`follow`](Self::follow), and the record after the event.
+    pub fn followed(&self, event: impl FnOnce(Standing) -> Event) -> (Event, Self) {
         let mut event = event(self.standing);
-        let after = Self::evolve(Some(self.clone()), &event).map(|it| it.settled());
-        if let (Some(after), Some(standing)) = (after, event.standing_mut()) {
-            *standing = after;
+        let Some(mut after) = Self::evolve(Some(self.clone()), &event) else { return (event, self.clone()) };
+        if let Some(standing) = event.standing_mut() {
+            *standing = after.settled();
+            after.standing = *standing;
         }
-        event
+        (event, after)
     }
 
     /// Keeps money that came in, so that it can be given back.
@@ -290,6 +292,7 @@ impl BillingRecord {
 
 impl Aggregate for BillingRecord {
     const STREAM: &'static str = "billing_record";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -335,9 +338,8 @@ impl Aggregate for BillingRecord {
                 record.money += amount;
                 record.from_patient += amount;
             }
-            Event::ClaimOpened { claim_id, insurance_policy_id, lines, after: _ } => {
-                let claim = Claimed { insurance_policy_id: *insurance_policy_id, lines: lines.clone() };
-                record.claims.insert(*claim_id, claim);
+            Event::ClaimOpened { claim_id, insurance_policy_id: _, lines, after: _ } => {
+                record.claims.insert(*claim_id, Claimed { lines: lines.clone() });
             }
             Event::ClaimAdjudicated(it) => {
                 record.money += it.paid;

@@ -98,6 +98,11 @@ impl Status {
     pub fn is_open(self) -> bool {
         self == Self::Draft || self.is_awaited()
     }
+
+    /// Whether the payer has the claim: it was sent, and neither rejected nor cancelled.
+    pub fn is_with_payer(self) -> bool {
+        !matches!(self, Self::Draft | Self::Rejected | Self::Cancelled)
+    }
 }
 
 /// An adjudication, as the state of a claim remembers it.
@@ -158,7 +163,7 @@ pub struct InsuranceClaim {
 
 impl InsuranceClaim {
     /// A claim that was just made.
-    fn new(created: &Created) -> Self {
+    pub fn new(created: &Created) -> Self {
         Self {
             number: created.number.clone(),
             patient_id: created.patient_id,

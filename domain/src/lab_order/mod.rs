@@ -166,6 +166,13 @@ pub struct Specimen {
     pub item_ids: BTreeSet<LabOrderItemId>,
 }
 
+impl Specimen {
+    /// Whether the laboratory can use the specimen: it was not rejected.
+    pub fn is_usable(&self) -> bool {
+        self.status != SpecimenStatus::Rejected
+    }
+}
+
 /// What a doctor asked of the laboratory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabOrder {

@@ -39,16 +39,15 @@ impl Item {
 
     /// The status that follows from what happened to the line and to the specimens that were taken for it.
     fn status_with<'a>(&self, specimens: impl Iterator<Item = &'a Specimen>) -> ItemStatus {
-        let (rejected, usable): (Vec<_>, Vec<_>) = specimens
-            .filter(|it| it.item_ids.contains(&self.id))
-            .map(|it| it.status)
-            .partition(|status| *status == SpecimenStatus::Rejected);
+        let of_line = specimens.filter(|it| it.item_ids.contains(&self.id));
+        let (usable, rejected): (Vec<_>, Vec<_>) = of_line.partition(|it| it.is_usable());
+        let is_received = usable.iter().any(|it| it.status == SpecimenStatus::Received);
         let needs_another = usable.is_empty() && !rejected.is_empty();
         match () {
             () if self.is_cancelled => ItemStatus::Cancelled,
             () if self.is_final => ItemStatus::Resulted,
             () if needs_another => ItemStatus::Ordered,
-            () if self.lab_result_id.is_some() || usable.contains(&SpecimenStatus::Received) => ItemStatus::InProgress,
+            () if self.lab_result_id.is_some() || is_received => ItemStatus::InProgress,
             () if usable.is_empty() => ItemStatus::Ordered,
             () => ItemStatus::Collected,
         }
@@ -122,7 +121,7 @@ impl LabOrder {
 
     /// Whether a specimen that was taken for a line can be used.
     pub fn has_specimen(&self, item_id: LabOrderItemId) -> bool {
-        self.specimens.values().any(|it| it.item_ids.contains(&item_id) && it.status != SpecimenStatus::Rejected)
+        self.specimens.values().any(|it| it.item_ids.contains(&item_id) && it.is_usable())
     }
 
     /// The event, with the statuses that follow from it.

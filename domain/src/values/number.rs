@@ -132,13 +132,10 @@ impl DeaNumber {
         let text = text.trim().to_ascii_uppercase();
         let (letters, digits) = text.split_at_checked(2).ok_or(RULE)?;
         let named = matches!(letters.as_bytes(), [b'A'..=b'Z', b'A'..=b'Z' | b'9']);
-        let [a, b, c, d, e, f, check] = digits.as_bytes() else { return Err(RULE) };
-        if !named || !digits.bytes().all(|it| it.is_ascii_digit()) {
-            return Err(RULE);
-        }
-        let sum = |digits: [&u8; 3]| digits.iter().map(|it| u32::from(**it - b'0')).sum::<u32>();
-        let expected = (sum([a, c, e]) + 2 * sum([b, d, f])) % 10;
-        if expected == u32::from(check - b'0') {
+        let digits: Option<Vec<u32>> = digits.chars().map(|it| it.to_digit(10)).collect();
+        let Some([first @ .., check]) = digits.as_deref().filter(|it| named && it.len() == 7) else { return Err(RULE) };
+        let sum: u32 = first.iter().zip([1, 2].into_iter().cycle()).map(|(digit, weight)| digit * weight).sum();
+        if sum % 10 == *check {
             Ok(Self(text))
         } else {
             Err("the check digit does not match; look for a mistyped digit")

@@ -190,7 +190,8 @@ pub(crate) use or_else;
 ///   them. Without this clause, every logged-in user may read the table. A test compares the words with
 ///   `hims_identity.readable(…)` in the migration, which also decides which rows a reader sees;
 /// - `narrowed [COLUMNS] to [WORDS]`, any number of times: columns whose values are answered only to callers with one of
-///   the permission words, and to the user or patient whom the row is about; `AllData` is always one of the words;
+///   the permission words, and to the user or patient whom the row is about; `AllData` is always one of the words. A
+///   field of the stream's events and state that is no column can be named too;
 /// - `stamped`: adds the columns `version`, `created_at` and `updated_at` after all others. `stamped by` also adds
 ///   `created_by` and `updated_by`, for rows that users work on; `stamped once` omits `updated_at`, for rows that never
 ///   change; `stamped version` adds `version` alone. The stamp columns in parentheses lead an index;

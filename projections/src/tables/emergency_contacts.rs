@@ -2,11 +2,11 @@ use hims_domain::patient::{Demographics, EmergencyContact, Event, contact_of_dem
 use hims_domain::{EmergencyContactId, PatientId};
 use uuid::Uuid;
 
-use super::patients::{PatientRow, email, phone};
+use super::patients::PatientRow;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::Projected;
 use crate::machinery::table::table;
-use crate::machinery::text::known_text;
+use crate::machinery::text::{email, known_text, phone};
 
 table! {
     /// One row per person to call when something happens to a patient.

@@ -24,7 +24,7 @@ table! {
         container: Option<String>,
         /// How long the test takes from the arrival of the specimen, in minutes, by the priority of the order.
         turnaround_minutes: Value,
-        /// What the test measures. The reference ranges are in lab_reference_ranges.
+        /// What the test measures. The reference ranges are in `lab_reference_ranges`.
         components: Value,
         /// Whether the test can be ordered.
         is_active: bool [indexed],
@@ -67,8 +67,7 @@ table! {
 /// The times that are given, by priority.
 fn turnaround(definition: &Definition) -> Value {
     let Some(it) = &definition.turnaround_minutes else { return json!({}) };
-    let times = [("low", it.low), ("normal", it.normal), ("high", it.high), ("urgent", it.urgent), ("stat", it.stat)];
-    Value::Object(times.into_iter().filter_map(|(name, it)| Some((name.to_owned(), json!(it?)))).collect())
+    Value::Object(it.by_priority().into_iter().filter_map(|(name, it)| Some((name.to_owned(), json!(it?)))).collect())
 }
 
 /// A component without its ranges.

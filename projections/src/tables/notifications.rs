@@ -11,7 +11,9 @@ use crate::machinery::text::{known_text, text};
 
 table! {
     /// One row per notification, for its recipients and its sender.
-    NotificationRow in "notifications", stamped by (created_at),
+    NotificationRow in "notifications",
+    narrowed [address] to [],
+    stamped by (created_at),
     indexes [(r#type, created_at), (priority, created_at), (subject_patient_id, created_at)] {
         /// The notification.
         id: Uuid [indexed],

@@ -1,6 +1,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
-use hims_domain::values::{Country, Email, Name, PartialDate, Phone, Ssn, folded};
+use hims_domain::values::{Country, Name, PartialDate, Ssn, folded};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use super::emergency_contacts::{project_contact, project_demographics, project_o
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
-use crate::machinery::text::{known_text, text, text_or_erased};
+use crate::machinery::text::{email, known_text, phone, text, text_or_erased};
 
 table! {
     /// One row per patient.
@@ -160,14 +160,6 @@ table! {
         /// The record into which the duplicate was merged; another than `patient_id` if that record was merged later.
         merged_into_id: Uuid [indexed],
     }
-}
-
-pub(super) fn phone(value: Option<&Personal<Phone>>) -> Option<String> {
-    value.and_then(Personal::known).map(|it| it.as_str().to_owned())
-}
-
-pub(super) fn email(value: Option<&Personal<Email>>) -> Option<String> {
-    value.and_then(Personal::known).map(|it| it.as_str().to_owned())
 }
 
 /// A name of a patient; the mark of an erased name if the patient is erased.

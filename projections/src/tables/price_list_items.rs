@@ -1,5 +1,5 @@
 use chrono::NaiveDate;
-use hims_domain::price::{Cut, Event, Version};
+use hims_domain::price::{Cut, Event, PriceSet};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -41,12 +41,22 @@ fn row_id(stream: Uuid, first: NaiveDate) -> Uuid {
     derived_id(stream, &["version", &first.to_string()])
 }
 
-/// Writes what the version says into its row.
-fn set_version(row: &mut PriceRow, version: &Version) {
-    version.description.as_str().clone_into(&mut row.description);
-    row.unit_price = version.unit_price.number();
-    row.tax_rate = version.tax_rate.number();
-    row.effective_to = version.effective_to;
+/// The row of a price that was set.
+fn row(event: &Projected<'_, Event>, set: &PriceSet) -> PriceRow {
+    let version = &set.version;
+    PriceRow {
+        id: row_id(event.stream_id, version.effective_from),
+        price_id: event.stream_id,
+        price_list: set.price_list.0.clone(),
+        code_system: set.code_system.0.clone(),
+        code: set.code.0.clone(),
+        description: version.description.0.clone(),
+        unit_price: version.unit_price.number(),
+        tax_rate: version.tax_rate.number(),
+        effective_from: version.effective_from,
+        effective_to: version.effective_to,
+        stamps: event.stamps(),
+    }
 }
 
 pub(crate) fn project<'e>(event: &Projected<'e, Event>, prices: &mut Changes<'e, PriceRow>) {
@@ -59,24 +69,10 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, prices: &mut Changes<'e,
             if let Some(cut) = &set.cut {
                 end(cut);
             }
-            let first = set.version.effective_from;
-            let mut new = PriceRow {
-                id: row_id(stream, first),
-                price_id: stream,
-                price_list: set.price_list.0.clone(),
-                code_system: set.code_system.0.clone(),
-                code: set.code.0.clone(),
-                description: String::new(),
-                unit_price: Decimal::ZERO,
-                tax_rate: Decimal::ZERO,
-                effective_from: first,
-                effective_to: None,
-                stamps: event.stamps(),
-            };
-            set_version(&mut new, &set.version);
+            let new = row(event, set);
             // The version may be in the list already; `event` does not say so, since it tells all of the version.
             prices.change_list(event, stream, move |rows| match rows.iter_mut().find(|row| row.id == new.id) {
-                Some(row) => set_version(row, &set.version),
+                Some(row) => *row = PriceRow { stamps: row.stamps, ..new },
                 None => rows.push(new),
             });
         }

@@ -1,6 +1,5 @@
-use hims_domain::Personal;
 use hims_domain::supplier::{Details, Event};
-use hims_domain::values::{DeaNumber, Email, Phone};
+use hims_domain::values::DeaNumber;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -39,15 +38,13 @@ table! {
 fn row(event: &Projected<'_, Event>, details: &Details) -> SupplierRow {
     let Details { code, name, contact_name, email, phone, address, license_number, dea_number, lead_time_days } =
         details;
-    let email = email.as_ref().and_then(Personal::known).map(Email::as_str);
-    let phone = phone.as_ref().and_then(Personal::known).map(Phone::as_str);
     SupplierRow {
         id: event.stream_id,
         code: code.0.clone(),
         name: name.0.clone(),
         contact_name: known_text(contact_name.as_ref()),
-        email: email.map(str::to_owned),
-        phone: phone.map(str::to_owned),
+        email: crate::machinery::text::email(email.as_ref()),
+        phone: crate::machinery::text::phone(phone.as_ref()),
         address: text(address.as_ref()),
         license_number: text(license_number.as_ref()),
         dea_number: dea_number.as_ref().map(DeaNumber::as_str).map(str::to_owned),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
-use crate::machinery::text::{known_text, text_or_erased};
+use crate::machinery::text::{known_text, phone, text_or_erased};
 
 table! {
     /// One row per user.
@@ -67,7 +67,7 @@ table! {
 fn set_profile(row: &mut UserRow, profile: &Profile) {
     row.first_name = profile.first_name.as_ref().map(text_or_erased);
     row.last_name = profile.last_name.as_ref().map(text_or_erased);
-    row.phone = profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
+    row.phone = phone(profile.phone.as_ref());
     row.avatar_url = known_text(profile.avatar_url.as_ref());
 }
 

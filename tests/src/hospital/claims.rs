@@ -36,10 +36,7 @@ async fn claims_that_a_hand_changed_are_found_and_made_anew() {
     let booked = reception.did("schedule-appointment", appointment(&patient(5), at(30, 0))).await;
     let whole = on(&hospital, &["verify", "--deep"]);
     assert_eq!(whole.status.code(), Some(0), "{whole:?}");
-    for table in ["booking_claims", "unique_claims"] {
-        let sql = format!("delete from log.{table}");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(hospital.owner()).await.expect("the claims are deleted");
-    }
+    sqlx::query("delete from log.booking_claims").execute(hospital.owner()).await.expect("the claims are deleted");
     // The hash chain is whole, but the claims beside the log are not.
     assert_eq!(on(&hospital, &["verify"]).status.code(), Some(0));
     let found = on(&hospital, &["verify", "--deep"]);
@@ -47,6 +44,7 @@ async fn claims_that_a_hand_changed_are_found_and_made_anew() {
     assert_eq!(found.status.code(), Some(1), "{found:?}");
     assert!(said.contains(&format!("stream {booked} should hold a claim of booking, and does not")), "{said}");
     assert!(said.contains("hims rebuild --claims"), "{said}");
+    sqlx::query("delete from log.unique_claims").execute(hospital.owner()).await.expect("the claims are deleted");
     let mended = on(&hospital, &["rebuild", "--claims"]);
     assert_eq!(mended.status.code(), Some(0), "{mended:?}");
     assert_eq!(on(&hospital, &["verify", "--deep"]).status.code(), Some(0));

@@ -6,6 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::Answer;
+use super::releases::until;
 
 /// A client of the HTTP interface, logged in or not. All clients of a hospital share the highest position that any of
 /// them was answered.
@@ -111,6 +112,17 @@ impl Client {
             }
         };
         tokio::time::timeout(Duration::from_mins(1), asking).await.expect("the status is answered within a minute")
+    }
+
+    /// Reads a row of a table until it is as it should be, and returns it.
+    pub(crate) async fn row_until(&self, table: &str, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut row = Value::Null;
+        until(async || {
+            row = self.row(table, id).await;
+            is_so(&row)
+        })
+        .await;
+        row
     }
 
     /// A row of a table; the row must be there.

@@ -9,19 +9,13 @@ use uuid::Uuid;
 use super::demo::{appointment, at, patient, person, prescription};
 use super::frozen::another_process;
 use super::releases::{ask, until};
-use super::tables::count;
+use super::tables::{by_process, count};
 use super::{Client, Hospital};
 use crate::support::scratch;
 
 /// Waits until the process has cancelled an appointment, and returns its row.
 async fn cancelled(client: &Client, id: &str) -> Value {
-    let mut row = Value::Null;
-    until(async || {
-        row = client.row("appointments", id).await;
-        row["status"] == "cancelled"
-    })
-    .await;
-    row
+    client.row_until("appointments", id, |row| row["status"] == "cancelled").await
 }
 
 /// Records that a process could not do its work. The event is appended directly, since a process is refused only in a
@@ -77,9 +71,7 @@ async fn the_open_appointments_of_the_dead_are_cancelled_and_nothing_new_is_made
     doctor.did("revoke-patient-death", mistaken).await;
     assert_eq!(doctor.row("patients", &patient_id).await["deceased_at"], Value::Null);
     reception.did("schedule-appointment", appointment(&patient_id, at(6, 0))).await;
-    let by_process = "log.events where event_type = 'appointment.cancelled'
-                       and metadata -> 'actor' ->> 'name' = 'process:after-death'";
-    assert_eq!(count(hospital.owner(), by_process).await, 2);
+    assert_eq!(by_process(hospital.owner(), "after-death", "appointment.cancelled").await, 2);
     hospital.settle().await;
     let admin = hospital.login("admin").await;
     assert_eq!(admin.items("process-failures").await, Vec::<Value>::new());

@@ -47,12 +47,7 @@ async fn told(admin: &Client, patient_id: &str, more: Value) -> Value {
 /// Waits until a message has come to a status, and returns its row.
 async fn reached(hospital: &Hospital, admin: &Client, row: &Value, is_so: impl Fn(&Value) -> bool) -> Value {
     let id = row["id"].as_str().expect("an id");
-    let mut row = Value::Null;
-    until(async || {
-        row = admin.row("notification-recipients", id).await;
-        is_so(&row)
-    })
-    .await;
+    let row = admin.row_until("notification-recipients", id, is_so).await;
     hospital.settle().await;
     row
 }

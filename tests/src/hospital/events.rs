@@ -177,6 +177,26 @@ async fn followed(client: &Client, query: &str, last_seen: Option<i64>, to: i64)
     tokio::time::timeout(Duration::from_mins(1), told).await.expect("the last event is sent within a minute")
 }
 
+/// Reads server-sent events, each with its position, type and data, until one is the last that is wanted.
+pub(super) async fn read_events(response: reqwest::Response, mut is_last: impl FnMut(i64, &str, Value) -> bool) {
+    let (mut chunks, mut text) = (response.bytes_stream(), String::new());
+    loop {
+        let chunk = chunks.next().await.expect("the stream goes on").expect("a chunk of the stream");
+        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        while let Some((frame, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| frame.lines().find_map(|it| it.strip_prefix(name)).map(str::trim);
+            // A sign of life has neither.
+            if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
+                let event = serde_json::from_str(data).expect("an event");
+                if is_last(id.parse().expect("a position"), field("event:").unwrap_or_default(), event) {
+                    return;
+                }
+            }
+            text = rest.to_owned();
+        }
+    }
+}
+
 async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -> Vec<i64> {
     let mut request = client.request(Method::GET, &format!("/api/v1/events/stream{query}"));
     if let Some(position) = last_seen {
@@ -184,20 +204,13 @@ async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -
     }
     let response = request.send().await.expect("a stream");
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let (mut chunks, mut text, mut positions) = (response.bytes_stream(), String::new(), Vec::new());
-    while positions.last() != Some(&to) {
-        let chunk = chunks.next().await.expect("the stream goes on").expect("a chunk of the stream");
-        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
-        while let Some((frame, rest)) = text.split_once("\n\n") {
-            let field = |name: &str| frame.lines().find_map(|it| it.strip_prefix(name)).map(str::trim);
-            if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
-                let event: Value = serde_json::from_str(data).expect("an event");
-                assert_eq!((event["position"].to_string().as_str(), event["type"].as_str()), (id, field("event:")));
-                positions.push(id.parse().expect("a position"));
-            }
-            text = rest.to_owned();
-        }
-    }
+    let mut positions = Vec::new();
+    read_events(response, |position, event_type, event| {
+        assert_eq!((event["position"].as_i64(), event["type"].as_str()), (Some(position), Some(event_type)));
+        positions.push(position);
+        position == to
+    })
+    .await;
     positions
 }
 

@@ -6,7 +6,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, patient, person, user};
-use super::releases::until;
+use super::laboratory::items_of;
 use super::{Client, Hospital};
 
 pub(super) const POTASSIUM: &str = "2823-3";
@@ -32,8 +32,7 @@ pub(super) async fn ordered(doctor: &Client, patient_id: &str, tests: &[String])
     let items: Vec<_> = tests.iter().map(|it| json!({"lab_test_id": it})).collect();
     let order = json!({"patient_id": patient_id, "items": items, "confirm_not_duplicate": true});
     let order_id = doctor.did("place-lab-order", order).await;
-    let mut items = doctor.items(&format!("lab-order-items?lab_order_id={order_id}")).await;
-    items.sort_by_key(|it| it["line_number"].as_i64());
+    let items = items_of(doctor, &order_id).await;
     let id = |it: &Value| it["id"].as_str().expect("an id").to_owned();
     (order_id, items.iter().map(id).collect())
 }
@@ -50,13 +49,7 @@ pub(super) fn result(order_id: &str, item_id: &str, status: &str, potassium: &st
 
 /// Waits until people have been told of the critical values of a result, and returns its row.
 async fn told(client: &Client, result_id: &str) -> Value {
-    let mut row = Value::Null;
-    until(async || {
-        row = client.row("lab-results", result_id).await;
-        !row["critical_level"].is_null()
-    })
-    .await;
-    row
+    client.row_until("lab-results", result_id, |row| !row["critical_level"].is_null()).await
 }
 
 /// Carries out every command on results, and lets every event happen. Part of [`everything`](super::everything).
@@ -64,7 +57,7 @@ pub(super) async fn everything(hospital: &Hospital, patient_id: &str) {
     let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
     let nurse = hospital.login("nurse").await;
     let test = defined(&lab, "98001-1").await;
-    let (order_id, items) = ordered(&doctor, patient_id, &[test.clone()]).await;
+    let (order_id, items) = ordered(&doctor, patient_id, std::slice::from_ref(&test)).await;
     let collected = json!({"lab_order_id": order_id, "specimen_type": "SER"});
     nurse.did("collect-specimen", collected).await;
     let noted = json!({"notes": "A drop of blood is on the label", "method": "ISE"});

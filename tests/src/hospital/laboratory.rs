@@ -30,7 +30,7 @@ async fn somebody(hospital: &Hospital) -> String {
 }
 
 /// The items of an order in their order.
-async fn items_of(client: &Client, order_id: &str) -> Vec<Value> {
+pub(super) async fn items_of(client: &Client, order_id: &str) -> Vec<Value> {
     let mut items = client.items(&format!("lab-order-items?lab_order_id={order_id}")).await;
     items.sort_by_key(|it| it["line_number"].as_i64());
     items

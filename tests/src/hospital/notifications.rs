@@ -1,6 +1,5 @@
 //! Notifications: who is told what, and who learns of it.
 
-use futures::StreamExt as _;
 use hims_commands::system_roles;
 use hims_domain::notification::Notification;
 use hims_event_store::{Append, NewEvent, StreamAppend, Subject};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::demo::{DOCTOR, NURSE, patient, user};
+use super::events::read_events;
 use super::everything::record;
 use super::releases::{ask, until};
 use super::{Client, Hospital};
@@ -18,6 +18,7 @@ async fn own_id(client: &Client) -> String {
     client.get("sessions/current").await.done()["user"]["id"].as_str().expect("an id").to_owned()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 pub(super) fn message(recipients: Value) -> Value {
     json!({"type": "system", "title": "Water", "message": "The water is off from noon.", "recipients": recipients})
 }
@@ -164,21 +165,13 @@ fn only_administrators_write_notifications() {
 
 /// Reads a stream of server-sent events until it has this many events. Returns their positions and data.
 async fn followed(response: reqwest::Response, wanted: usize) -> Vec<(i64, Value)> {
-    let (mut chunks, mut text) = (response.bytes_stream(), String::new());
-    loop {
-        let events: Vec<_> = text.split("\n\n").filter_map(event).collect();
-        if events.len() >= wanted && text.ends_with("\n\n") {
-            return events;
-        }
-        let chunk = chunks.next().await.expect("the stream goes on").expect("a chunk of the stream");
-        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
-    }
-}
-
-/// The position and the data of one event, unless it is a sign of life.
-fn event(frame: &str) -> Option<(i64, Value)> {
-    let field = |name: &str| frame.lines().find_map(|it| it.strip_prefix(name));
-    Some((field("id: ")?.parse().ok()?, serde_json::from_str(field("data: ")?).ok()?))
+    let mut events = Vec::new();
+    read_events(response, |position, _, event| {
+        events.push((position, event));
+        events.len() >= wanted
+    })
+    .await;
+    events
 }
 
 #[tokio::test]

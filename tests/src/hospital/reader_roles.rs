@@ -125,18 +125,19 @@ async fn even_the_owner_sees_nothing_without_a_policy() {
     let hospital = Hospital::start().await;
     hospital.settle().await;
     let mut db = hospital.owner().begin().await.expect("a transaction");
-    for table in hims_projections::TABLES.iter().map(|it| it.name) {
-        if PUBLIC.iter().any(|it| it.0 == table) {
-            continue;
-        }
-        let sql = format!("select count(*) from hims.{table}");
-        let before: i64 = sqlx::query_scalar(AssertSqlSafe(sql.clone())).fetch_one(&mut *db).await.expect("a number");
+    let names = hims_projections::TABLES.iter().map(|it| it.name);
+    let private: Vec<_> = names.filter(|name| PUBLIC.iter().all(|it| it.0 != *name)).collect();
+    // The policies for readers, who may be the owner too, look into other tables; so all tables lose theirs first.
+    for table in &private {
         // The projector's policy applies to the owner too, who is a member of that role.
         for policy in ["owner_works", "projector_works"] {
             let drop = format!("drop policy {policy} on hims.{table}");
             db.execute(AssertSqlSafe(drop)).await.expect("every protected table has these policies");
         }
-        let after: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *db).await.expect("a number");
-        assert_eq!(after, 0, "{table}: the owner sees rows without a policy, and saw {before} with the policies");
+    }
+    for table in private {
+        let sql = format!("select count(*) from hims.{table}");
+        let seen: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *db).await.expect("a number");
+        assert_eq!(seen, 0, "{table}: the owner sees rows without a policy");
     }
 }

@@ -8,7 +8,7 @@ use sqlx::Executor as _;
 
 use super::demo::{self, article, at, medication, patient, room, supplier};
 use super::releases::until;
-use super::tables::count;
+use super::tables::{by_process, count};
 use super::{Client, Hospital};
 
 /// The body of `add-inventory-item`: swabs, of which more is to be ordered below ten boxes.
@@ -24,7 +24,7 @@ fn here(item: &str, more: Value) -> Value {
 
 /// Waits until an article is flagged, or no longer.
 async fn flagged(client: &Client, item: &str, is_flagged: bool) {
-    until(async || client.row("inventory-items", item).await["reorder_flagged_at"].is_string() == is_flagged).await;
+    client.row_until("inventory-items", item, |row| row["reorder_flagged_at"].is_string() == is_flagged).await;
 }
 
 /// Runs every command of suppliers and articles, and waits for what the process `stock` does.
@@ -278,7 +278,5 @@ async fn at_night_what_a_patient_has_taken_to_its_end_is_completed_once() {
     until(async || count(hospital.owner(), planned).await == 1).await;
     assert_eq!(count(hospital.owner(), all).await, 2, "the next night");
     assert_eq!(count(hospital.owner(), "log.events where event_type = 'medication_list.completed'").await, 1);
-    let by = "log.events where event_type = 'medication_list.completed'
-               and metadata -> 'actor' ->> 'name' = 'process:medication-list'";
-    assert_eq!(count(hospital.owner(), by).await, 1);
+    assert_eq!(by_process(hospital.owner(), "medication-list", "medication_list.completed").await, 1);
 }

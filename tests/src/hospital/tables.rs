@@ -37,3 +37,11 @@ pub(crate) async fn count(pool: &PgPool, from: &str) -> i64 {
     let sql = format!("select count(*) from {from}");
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await.expect("a number")
 }
+
+/// How many events of a type a process gave rise to.
+pub(crate) async fn by_process(pool: &PgPool, process: &str, event_type: &str) -> i64 {
+    let events = format!(
+        "log.events where event_type = '{event_type}' and metadata -> 'actor' ->> 'name' = 'process:{process}'"
+    );
+    count(pool, &events).await
+}

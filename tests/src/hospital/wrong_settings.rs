@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::Hospital;
 use super::fixture::key_file;
 use super::process::hims;
-use crate::support::{TestDatabase, database, scratch};
+use crate::support::{database, scratch};
 
 /// What the program says about a failure, in one line.
 async fn complaint(mut command: Command) -> String {
@@ -55,9 +55,8 @@ async fn a_wrong_url_of_the_database_is_named() {
 #[tokio::test]
 async fn a_database_that_refuses_the_connection_says_why() {
     let folder = scratch("settings");
-    let TestDatabase { options, .. } = database().await;
-    let key = key_file(&folder);
-    let said = complaint(with_url(options.clone().database("nowhere").to_url_lossy().as_str(), &key)).await;
+    let (key, database) = (key_file(&folder), database().await);
+    let said = complaint(with_url(database.options.clone().database("nowhere").to_url_lossy().as_str(), &key)).await;
     assert!(said.contains("database \"nowhere\" does not exist"), "{said}");
 }
 
@@ -76,8 +75,8 @@ async fn a_database_without_durable_commits_is_refused() {
 #[tokio::test]
 async fn a_key_file_that_is_a_folder_is_named() {
     let folder = scratch("settings");
-    let mut command = hims();
-    command.env("DATABASE_URL", database().await.options.to_url_lossy().as_str());
+    let (mut command, database) = (hims(), database().await);
+    command.env("DATABASE_URL", database.options.to_url_lossy().as_str());
     command.env("HIMS_MASTER_KEY_FILE", folder.path()).args(["verify", "--deep"]);
     let said = complaint(command).await;
     assert!(said.contains("is not a file") && !said.contains("chmod"), "{said}");

@@ -1,17 +1,21 @@
 //! One database for each test, copied from a template database that is migrated once per run.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hims_projections::migrations;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool};
+use tokio::runtime::Builder;
 use tokio::sync::OnceCell;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::cluster;
 
 const TEMPLATE: &str = "template_hims";
 
-/// The database of one test. It is removed together with the cluster.
+/// The database of one test. It is removed when this value is dropped, since all of them together need more memory than
+/// a machine has to spare.
 pub(crate) struct TestDatabase {
     /// The options to connect with the server's login.
     pub(crate) options: PgConnectOptions,
@@ -20,6 +24,7 @@ pub(crate) struct TestDatabase {
     /// A pool of connections of the server's login, which is a member of the role that owns the read tables.
     pub(crate) owner: PgPool,
     superuser: PgConnectOptions,
+    _removal: Removal,
 }
 
 /// Makes a database with all migrations applied.
@@ -27,8 +32,8 @@ pub(crate) async fn database() -> TestDatabase {
     static MIGRATED: OnceCell<()> = OnceCell::const_new();
     let migrate = async || {
         create(TEMPLATE, "template1").await;
-        let template = TestDatabase::named(TEMPLATE).await;
-        let pool = template.migrator();
+        let migrations = cluster().await.migration_options().database(TEMPLATE);
+        let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(migrations);
         migrations::up(&pool).await.expect("the template is migrated");
         // PostgreSQL does not copy a template database while somebody is connected to it.
         pool.close().await;
@@ -73,6 +78,37 @@ pub(crate) fn pool_as(role: &'static str, options: &PgConnectOptions) -> PgPool 
         .connect_lazy_with(options.clone())
 }
 
+/// Has the database removed when it is dropped.
+struct Removal {
+    database: String,
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        static REMOVER: OnceLock<UnboundedSender<String>> = OnceLock::new();
+        // The remover ends with the process, before the cluster, which is removed with all that is left.
+        let _ = REMOVER.get_or_init(start_remover).send(std::mem::take(&mut self.database));
+    }
+}
+
+/// Starts a thread that removes the databases whose names it receives, since a test's own runtime ends with the test.
+fn start_remover() -> UnboundedSender<String> {
+    let (sender, mut names) = unbounded_channel::<String>();
+    let remove = async move {
+        while let Some(name) = names.recv().await {
+            let mut superuser = cluster().await.superuser_options().connect().await.expect("a superuser's connection");
+            let sql = format!("drop database {name} with (force)");
+            if let Err(error) = superuser.execute(AssertSqlSafe(sql)).await {
+                // Somebody who does not end, as a process that a test has stopped.
+                eprintln!("the database {name} stays until the end of the run: {error}");
+            }
+        }
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    std::thread::spawn(move || runtime.block_on(remove));
+    sender
+}
+
 impl TestDatabase {
     async fn named(name: &str) -> Self {
         let cluster = cluster().await;
@@ -82,6 +118,7 @@ impl TestDatabase {
             options,
             migrations: cluster.migration_options().database(name),
             superuser: cluster.superuser_options().database(name),
+            _removal: Removal { database: name.to_owned() },
         }
     }
 

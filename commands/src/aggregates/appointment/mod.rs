@@ -105,7 +105,7 @@ pub(crate) fn is_hidden(
         || caller.reads(Read::AllAppointments)
         || (of_department && caller.reads(Read::AssignedPatients))
         || (of_provider && caller.reads(Read::ClinicalRecords))
-        || (caller.patient_id == Some(patient_id) && caller.reads(Read::OwnRecords));
+        || caller.reads_own(patient_id);
     !is_read
 }
 

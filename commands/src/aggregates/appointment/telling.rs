@@ -50,7 +50,8 @@ impl TellOfVisit {
         let when = appointment.slot.starts_at.with_timezone(&zone).format("%A, %-d %B %Y, at %H:%M");
         let provider = found.get::<User>(appointment.provider_id).map(|it| &it.profile);
         let names = provider.into_iter().flat_map(|it| [it.first_name.as_ref(), it.last_name.as_ref()]).flatten();
-        let name = names.filter_map(Personal::known).map(|it| it.as_str()).collect::<Vec<_>>().join(" ");
+        let name =
+            names.filter_map(Personal::known).map(hims_domain::values::Text::as_str).collect::<Vec<_>>().join(" ");
         let with = if name.is_empty() { String::new() } else { format!(" with {name}") };
         let department = appointment.department_id.and_then(|it| found.get::<Department>(it));
         let place = department.map(|it| format!(" ({})", it.details.name.as_str())).unwrap_or_default();

@@ -74,8 +74,7 @@ impl Claims for AppointmentSeries {
 
 /// What stands against an appointment of a series, with its day.
 fn against(day: NaiveDate, refused: &Refused) -> Invalid {
-    let message = format!("{day}: {}", refused.detail);
-    Invalid { code: Some(refused.code), ..Invalid::new("/starts_at", message) }
+    Invalid::coded(refused.code, "/starts_at", format!("{day}: {}", refused.detail))
 }
 
 impl ScheduleAppointmentSeries {

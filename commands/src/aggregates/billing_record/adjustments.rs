@@ -2,11 +2,11 @@
 
 use hims_domain::billing_record::{AdjustmentKind, BillingRecord, Event, Status};
 use hims_domain::permission::Update;
-use hims_domain::values::{Reason, to_cents};
-use hims_domain::{BillingRecordId, Personal, described};
+use hims_domain::values::{Money, Reason, to_cents};
+use hims_domain::{BillingRecordId, Described as _, Personal, described};
 use rust_decimal::Decimal;
 
-use super::{MOST, Refusal};
+use super::Refusal;
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Permission, Refused, Target, refuse};
 
@@ -53,8 +53,8 @@ impl Command for AdjustBillingRecord {
             return Err(Refused::wrong_status::<BillingRecord>(record.status()));
         }
         let (amount, kind, reason) = (self.amount, self.kind, self.reason);
-        let is_exact = amount.normalize().scale() <= 2 && amount.abs() <= MOST && !amount.is_zero();
-        if !is_exact || (amount < Decimal::ZERO && kind != AdjustmentKind::Correction) {
+        let is_amount = Money::from(amount.abs()).is_valid() && !amount.is_zero();
+        if !is_amount || (amount < Decimal::ZERO && kind != AdjustmentKind::Correction) {
             let message = "give more than zero and at most 99999999.99, with at most two decimals; only a correction \
                            may be negative";
             return Err(Refused::field("out-of-range", "/amount", message));

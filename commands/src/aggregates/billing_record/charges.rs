@@ -16,13 +16,13 @@ use hims_domain::user::User;
 use hims_domain::values::Text;
 use hims_domain::values::coding::{CATALOGUE, CONSULTATION_TYPES, RXNORM, TREATMENT_TYPES};
 use hims_domain::{
-    Aggregate as _, AppointmentId, BillingItemId, ConsultationId, PatientId, Personal, PrescriptionId,
-    PrescriptionItemId, TreatmentId, UserId, derived, described,
+    AppointmentId, BillingItemId, ConsultationId, PatientId, Personal, PrescriptionId, PrescriptionItemId, TreatmentId,
+    UserId, derived, described,
 };
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
-use super::items::{put, sought, source_key};
+use super::items::{put, reads_price, source_key};
 use super::{LINES, pending_key};
 use crate::aggregates::department::zone_named;
 use crate::machinery::command::existing;
@@ -119,7 +119,7 @@ impl Occasion {
             let reads = reads.holders(scopes::BILLING_PART, item_id.to_string());
             let source = source_key(item).into_iter();
             let reads = source.fold(reads, |reads, key| reads.holders(scopes::BILLING_SOURCE, key));
-            sought(self.patient_id, item).reads(reads, found)
+            reads_price(reads, self.patient_id, item, found)
         })
     }
 
@@ -144,24 +144,19 @@ impl Occasion {
         let pending = ctx.found.owners::<BillingRecord>(scopes::PENDING_BILLING, self.key());
         let with_room = pending.filter(|(_, it)| it.lines.len() + lines.len() <= LINES);
         let (id, mut record) = match with_room.min_by_key(|(id, _)| *id) {
-            Some((id, record)) => (id, Some(record.clone())),
+            Some((id, record)) => (id, record.clone()),
             None => {
                 let id = derived("billing record", &[&first.to_string()]);
                 let (patient_id, consultation_id) = (self.patient_id, self.consultation_id);
                 let opened = Opened { patient_id, consultation_id, opened_on: self.day, currency: ctx.currency };
-                let opened = Event::Opened(opened);
-                let record = BillingRecord::evolve(None, &opened);
-                decision = decision.begin::<BillingRecord>(id, opened);
+                let record = BillingRecord::new(&opened);
+                decision = decision.begin::<BillingRecord>(id, Event::Opened(opened));
                 (id, record)
             }
         };
         for (item_id, item) in lines {
-            let added = match &record {
-                Some(record) => put(record, item_id, item, ctx.found)?,
-                None => None,
-            };
-            if let Some(event) = added {
-                record = BillingRecord::evolve(record, &event);
+            if let Some((event, after)) = put(&record, item_id, item, ctx.found)? {
+                record = after;
                 decision = decision.also::<BillingRecord>(id, event);
             }
         }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use hims_domain::billing_record::{BillingRecord, Charge, Event, Item, ItemAdded, Priced, Status};
+use hims_domain::billing_record::{BillingRecord, Charge, Event, Item, ItemAdded, Line, Priced, Status};
 use hims_domain::permission::Update;
 use hims_domain::values::Text;
-use hims_domain::{BillingItemId, BillingRecordId, PatientId, described};
+use hims_domain::{BillingItemId, BillingRecordId, ChargeSourceId, PatientId, described};
 use rust_decimal::Decimal;
 
 use super::{LINES, MOST, Refusal, check_sums, pending};
@@ -50,22 +50,34 @@ described! {
     }
 }
 
+/// What a line charges for: the kind of the source, its id and the occasion. `None` for a line that names no source.
+pub(super) fn source(item: &Item) -> Option<(&str, ChargeSourceId, &str)> {
+    let occasion = item.source_occasion.as_ref().map_or("", Text::as_str);
+    Some((item.source_type.as_ref()?.as_str(), item.source_id?, occasion))
+}
+
 /// The key of what a line charges for; `None` for a line that names no source.
 pub(super) fn source_key(item: &Item) -> Option<String> {
-    let (kind, id) = (item.source_type.as_ref()?, item.source_id?);
-    let occasion = item.source_occasion.as_ref().map_or("", Text::as_str);
-    Some(scopes::key(&[kind.as_str(), &id.to_string(), occasion]))
+    source(item).map(|(kind, id, occasion)| scopes::key(&[kind, &id.to_string(), occasion]))
 }
 
 /// The key by which all records are found that charge for the source of a line, whatever the occasion.
 pub(super) fn charged_key(item: &Item) -> Option<String> {
-    Some(scopes::key(&[item.source_type.as_ref()?.as_str(), &item.source_id?.to_string()]))
+    source(item).map(|(kind, id, _)| scopes::key(&[kind, &id.to_string()]))
 }
 
 /// The service of an item, whose price is looked up.
-pub(super) fn sought<'a>(patient_id: PatientId, item: &'a Item) -> Sought<'a> {
+fn sought(patient_id: PatientId, item: &Item) -> Sought<'_> {
     let (code_system, code) = (item.code_system.as_str(), item.code.as_str());
     Sought { patient_id, day: item.service_date, code_system, code }
+}
+
+/// Looks up what decides on the price of an item, unless the item has a price of its own.
+pub(super) fn reads_price(reads: Reads, patient_id: PatientId, item: &Item, found: &Found) -> Reads {
+    match item.unit_price {
+        Some(_) => reads,
+        None => sought(patient_id, item).reads(reads, found),
+    }
 }
 
 /// The price of an item: its own, or else that of the price list. A tax rate of its own comes before that of the list.
@@ -108,7 +120,8 @@ fn checked(mut item: Item) -> Result<Item, Refused> {
     Ok(item)
 }
 
-/// The event that adds a line, or changes the line with the same id, with its price and its charge.
+/// The event that adds a line, or changes the line with the same id, with its price and its charge; and the record after
+/// the event. `None` if nothing changes.
 ///
 /// # Errors
 /// When another line of the record charges for the same source, or the amounts become too great.
@@ -117,13 +130,11 @@ pub(super) fn put(
     item_id: BillingItemId,
     item: Item,
     found: &Found,
-) -> Result<Option<Event>, Refused> {
+) -> Result<Option<(Event, BillingRecord)>, Refused> {
     let known = record.line(item_id);
-    let key = source_key(&item);
-    let is_charged = |key: &String| {
-        record.lines.iter().any(|line| line.id != item_id && source_key(&line.item).as_ref() == Some(key))
-    };
-    if key.as_ref().is_some_and(is_charged) {
+    let charges_for = source(&item);
+    let is_same = |line: &Line| line.id != item_id && source(&line.item) == charges_for;
+    if charges_for.is_some() && record.lines.iter().any(is_same) {
         return refuse(Refusal::AlreadyCharged);
     }
     if known.is_none() && record.lines.len() >= LINES {
@@ -142,12 +153,12 @@ pub(super) fn put(
     let line_number = known.map_or(record.last_number + 1, |it| it.number);
     let patient_id = record.patient_id;
     let line = |after| Box::new(ItemAdded { item_id, line_number, patient_id, item, priced, charge, after });
-    let event = record.follow(|after| match known {
+    let (event, after) = record.followed(|after| match known {
         Some(_) => Event::ItemChanged(line(after)),
         None => Event::ItemAdded(line(after)),
     });
     check_sums(&event)?;
-    Ok(Some(event))
+    Ok(Some((event, after)))
 }
 
 impl Command for AddBillingItem {
@@ -166,19 +177,17 @@ impl Command for AddBillingItem {
 
     fn reads(&self, state: Option<&BillingRecord>, found: &Found) -> Reads {
         match state {
-            Some(record) => sought(record.patient_id, &self.item).reads(Reads::nothing(), found),
+            Some(record) => reads_price(Reads::nothing(), record.patient_id, &self.item, found),
             None => Reads::nothing(),
         }
     }
 
     fn decide(self, state: Option<&BillingRecord>, ctx: &Context<'_>) -> Result<Decision<BillingRecord>, Refused> {
-        let item_id = self.item_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if existing(state)?.parts.contains(&item_id.into()) {
-            return Err(Refused::exists());
-        }
+        let known = &existing(state)?.parts;
+        let item_id = ctx.part_id(self.item_id, |id| known.contains(&id.into()))?;
         let record = pending(state)?;
-        let event = put(record, item_id, checked(self.item)?, ctx.found)?;
-        Ok(event.map_or_else(Decision::nothing, Decision::event))
+        let added = put(record, item_id, checked(self.item)?, ctx.found)?;
+        Ok(added.map_or_else(Decision::nothing, |(event, _)| Decision::event(event)))
     }
 }
 
@@ -205,7 +214,7 @@ impl Command for ChangeBillingItem {
         let line = state.and_then(|record| Some((record, record.line(self.item_id)?)));
         let changed = line.and_then(|(record, it)| Some((record, self.changes.clone().apply(&it.item).ok()?)));
         match changed {
-            Some((record, item)) => sought(record.patient_id, &item).reads(Reads::nothing(), found),
+            Some((record, item)) => reads_price(Reads::nothing(), record.patient_id, &item, found),
             None => Reads::nothing(),
         }
     }
@@ -214,8 +223,8 @@ impl Command for ChangeBillingItem {
         let record = pending(state)?;
         let Some(line) = record.line(self.item_id) else { return no_such_line() };
         let item = checked(self.changes.apply(&line.item)?)?;
-        let event = put(record, self.item_id, item, ctx.found)?;
-        Ok(event.map_or_else(Decision::nothing, Decision::event))
+        let changed = put(record, self.item_id, item, ctx.found)?;
+        Ok(changed.map_or_else(Decision::nothing, |(event, _)| Decision::event(event)))
     }
 }
 

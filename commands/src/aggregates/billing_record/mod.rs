@@ -152,6 +152,15 @@ fn pending(state: Option<&BillingRecord>) -> Result<&BillingRecord, Refused> {
     }
 }
 
+/// The state of a record that was not cancelled.
+fn not_cancelled(state: Option<&BillingRecord>) -> Result<&BillingRecord, Refused> {
+    let record = existing(state)?;
+    if record.status() == Status::Cancelled {
+        return Err(Refused::wrong_status::<BillingRecord>(Status::Cancelled));
+    }
+    Ok(record)
+}
+
 /// Checks the amounts of a record after an event, each of which must fit into its column.
 fn check_sums(event: &Event) -> Result<(), Refused> {
     let Some(after) = event.standing() else { return Ok(()) };

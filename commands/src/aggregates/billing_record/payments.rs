@@ -6,8 +6,7 @@ use hims_domain::permission::Create;
 use hims_domain::values::{Money, ReceiptNumber, Text, holds_card_number};
 use hims_domain::{BillingPaymentId, BillingRecordId, Personal, described, terms};
 
-use super::{RefundPayment, Refusal, check_more_than_zero, check_sums};
-use crate::machinery::command::existing;
+use super::{RefundPayment, Refusal, check_more_than_zero, check_sums, not_cancelled};
 use crate::{Command, Context, Decision, Permission, Refused, Target, refuse};
 
 terms! {
@@ -58,10 +57,7 @@ impl Command for RecordPayment {
     }
 
     fn decide(self, state: Option<&BillingRecord>, ctx: &Context<'_>) -> Result<Decision<BillingRecord>, Refused> {
-        let record = existing(state)?;
-        if record.status() == Status::Cancelled {
-            return Err(Refused::wrong_status::<BillingRecord>(record.status()));
-        }
+        let record = not_cancelled(state)?;
         let amount = self.amount.number();
         check_more_than_zero(amount)?;
         if self.reference.as_ref().and_then(Personal::known).is_some_and(|it| holds_card_number(it.as_str())) {
@@ -72,10 +68,7 @@ impl Command for RecordPayment {
         if received_at > ctx.now {
             return Err(Refused::field("in-the-future", "/received_at", "give a time that is not in the future"));
         }
-        let payment_id = self.payment_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if record.parts.contains(&payment_id.into()) {
-            return Err(Refused::exists());
-        }
+        let payment_id = ctx.part_id(self.payment_id, |id| record.parts.contains(&id.into()))?;
         let room = record.room();
         let otherwise = if self.kind == PaymentKind::Deposit { Excess::Credit } else { Excess::Refuse };
         if amount > room && self.excess.unwrap_or(otherwise) == Excess::Refuse {

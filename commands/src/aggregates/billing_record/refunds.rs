@@ -6,7 +6,7 @@ use hims_domain::values::{Money, Reason, ReceiptNumber};
 use hims_domain::{BillingPaymentId, BillingRecordId, Personal, described};
 use rust_decimal::Decimal;
 
-use super::{Refusal, check_more_than_zero, check_sums};
+use super::{Refusal, check_more_than_zero, check_sums, not_cancelled};
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse};
@@ -68,16 +68,10 @@ impl Command for RefundPayment {
     }
 
     fn decide(self, state: Option<&BillingRecord>, ctx: &Context<'_>) -> Result<Decision<BillingRecord>, Refused> {
-        let record = existing(state)?;
-        if record.status() == Status::Cancelled {
-            return Err(Refused::wrong_status::<BillingRecord>(record.status()));
-        }
+        let record = not_cancelled(state)?;
         let amount = self.amount.number();
         check_more_than_zero(amount)?;
-        let refund_id = self.refund_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if record.parts.contains(&refund_id.into()) {
-            return Err(Refused::exists());
-        }
+        let refund_id = ctx.part_id(self.refund_id, |id| record.parts.contains(&id.into()))?;
         let most = match self.payment_id {
             Some(_) if self.credit => {
                 return Err(Refused::field("invalid-fields", "/credit", "give either a payment or the credit back"));

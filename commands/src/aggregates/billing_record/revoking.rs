@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use hims_domain::billing_record::{BillingRecord, Event, Item, Line, Status};
 use hims_domain::prescription::Prescription;
-use hims_domain::{Aggregate as _, PrescriptionId, PrescriptionItemId, described};
+use hims_domain::{PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
+use uuid::Uuid;
 
 use super::Refusal;
 use super::charges::{ChargedQuantity, DISPENSING};
-use super::items::{charged_key, put, sought};
+use super::items::{put, reads_price, source};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -29,32 +30,40 @@ fn dispensing_key(item_id: PrescriptionItemId) -> String {
     scopes::key(&[DISPENSING, &item_id.to_string()])
 }
 
-/// The lines of a record that charge for a source.
-fn lines_of<'a>(record: &'a BillingRecord, key: &'a str) -> impl DoubleEndedIterator<Item = &'a Line> {
-    let is_cancelled = record.status() == Status::Cancelled;
-    record.lines.iter().filter(move |line| !is_cancelled && charged_key(&line.item).as_deref() == Some(key))
+/// The records that charge for an item of a prescription, which the command looks up.
+fn records_charging(item_id: PrescriptionItemId, found: &Found) -> impl Iterator<Item = (Uuid, &BillingRecord)> {
+    found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, dispensing_key(item_id))
+}
+
+/// The lines of a record that charge for an item of a prescription.
+fn lines_of(record: &BillingRecord, item_id: PrescriptionItemId) -> impl DoubleEndedIterator<Item = &Line> {
+    let is_of_item = move |item: &Item| matches!(source(item), Some((DISPENSING, id, _)) if id.0 == item_id.0);
+    record.charged_lines().filter(move |line| is_of_item(&line.item))
 }
 
 impl RevokeDispensingCharges {
     /// How much of an item is charged, and is not dispensed here any more.
     fn excess(prescription: &Prescription, left: &ChargedQuantity, found: &Found) -> Decimal {
-        let key = dispensing_key(left.item_id);
-        let records = found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, key.clone());
-        let charged: Decimal =
-            records.flat_map(|(_, record)| lines_of(record, &key)).map(|line| line.item.quantity).sum();
+        let lines = records_charging(left.item_id, found).flat_map(|(_, record)| lines_of(record, left.item_id));
+        let charged: Decimal = lines.map(|line| line.item.quantity).sum();
         let elsewhere = prescription.given.iter().filter(|it| it.item_id == left.item_id && it.lot_id.is_none());
         let here = left.quantity - elsewhere.map(|it| it.quantity).sum::<Decimal>();
         charged - here.max(Decimal::ZERO)
     }
 }
 
-/// Charges a quantity less with the lines of a record that charge for a source, beginning with the last line. Returns the
-/// events; `excess` becomes what is still charged too much.
+/// Charges a quantity less with the lines of a record that charge for an item of a prescription, beginning with the last
+/// line. Returns the events; `excess` becomes what is still charged too much.
 ///
 /// # Errors
 /// When a changed line breaks a rule.
-fn lessen(record: &mut BillingRecord, key: &str, excess: &mut Decimal, found: &Found) -> Result<Vec<Event>, Refused> {
-    let lines: Vec<Line> = lines_of(record, key).rev().cloned().collect();
+fn lessen(
+    record: &mut BillingRecord,
+    item_id: PrescriptionItemId,
+    excess: &mut Decimal,
+    found: &Found,
+) -> Result<Vec<Event>, Refused> {
+    let lines: Vec<Line> = lines_of(record, item_id).rev().cloned().collect();
     let mut events = Vec::new();
     for line in lines {
         let taken = line.item.quantity.min(*excess);
@@ -63,15 +72,13 @@ fn lessen(record: &mut BillingRecord, key: &str, excess: &mut Decimal, found: &F
         }
         *excess -= taken;
         let quantity = line.item.quantity - taken;
-        let event = if quantity.is_zero() {
-            Some(record.follow(|after| Event::ItemRemoved { item_id: line.id, after }))
+        let lessened = if quantity.is_zero() {
+            Some(record.followed(|after| Event::ItemRemoved { item_id: line.id, after }))
         } else {
             put(record, line.id, Item { quantity, ..line.item }, found)?
         };
-        if let Some(event) = event {
-            if let Some(after) = BillingRecord::evolve(Some(record.clone()), &event) {
-                *record = after;
-            }
+        if let Some((event, after)) = lessened {
+            *record = after;
             events.push(event);
         }
     }
@@ -89,12 +96,12 @@ impl Command for RevokeDispensingCharges {
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
         self.left.iter().fold(Reads::nothing(), |reads, left| {
-            let key = dispensing_key(left.item_id);
-            let reads = reads.owners::<BillingRecord>(scopes::CHARGED_SOURCE, key.clone());
-            let records = found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, key.clone());
-            records.fold(reads, |reads, (_, record)| {
-                let services = lines_of(record, &key).map(|line| sought(record.patient_id, &line.item));
-                services.fold(reads, |reads, service| service.reads(reads, found))
+            let reads = reads.owners::<BillingRecord>(scopes::CHARGED_SOURCE, dispensing_key(left.item_id));
+            // The lines of an invoice never change, so that nobody asks for their prices.
+            let pending = records_charging(left.item_id, found).filter(|(_, it)| it.status() == Status::Pending);
+            pending.fold(reads, |reads, (_, record)| {
+                let lines = lines_of(record, left.item_id);
+                lines.fold(reads, |reads, line| reads_price(reads, record.patient_id, &line.item, found))
             })
         })
     }
@@ -105,11 +112,10 @@ impl Command for RevokeDispensingCharges {
         let mut decision = Decision::nothing();
         for left in &self.left {
             let mut excess = Self::excess(prescription, left, ctx.found);
-            let key = dispensing_key(left.item_id);
-            let records = ctx.found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, key.clone());
+            let records = records_charging(left.item_id, ctx.found);
             for (id, known) in records.filter(|(_, it)| it.status() == Status::Pending) {
                 let record = changed.entry(id).or_insert_with(|| known.clone());
-                let events = lessen(record, &key, &mut excess, ctx.found)?;
+                let events = lessen(record, left.item_id, &mut excess, ctx.found)?;
                 decision =
                     events.into_iter().fold(decision, |decision, event| decision.also::<BillingRecord>(id, event));
             }

@@ -156,11 +156,8 @@ impl Command for RecordDiagnosis {
         let consultation = unsigned(state)?;
         let patient_id = consultation.patient_id;
         let diagnosed_by = acting(ctx, self.diagnosed_by, "/diagnosed_by", patient_id, Self::PERMISSION)?;
-        let diagnosis_id = self.diagnosis_id.unwrap_or_else(|| ctx.new_id(1).into());
         let known = &consultation.diagnoses;
-        if known.contains_key(&diagnosis_id) {
-            return Err(Refused::exists());
-        }
+        let diagnosis_id = ctx.part_id(self.diagnosis_id, |id| known.contains_key(&id))?;
         if known.len() >= DIAGNOSES {
             return refuse(Refusal::TooManyDiagnoses);
         }

@@ -118,10 +118,7 @@ impl Command for AddConsultationStep {
             return refuse(Refusal::FixedWorkflow);
         }
         let steps = &consultation.steps;
-        let id = self.step_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if steps.iter().any(|it| it.step.id == id) {
-            return Err(Refused::exists());
-        }
+        let id = ctx.part_id(self.step_id, |id| steps.iter().any(|it| it.step.id == id))?;
         if steps.len() >= MOST_STEPS {
             return refuse(Refusal::TooManySteps);
         }

@@ -72,10 +72,7 @@ impl Command for RecordSymptom {
 
     fn decide(self, state: Option<&Consultation>, ctx: &Context<'_>) -> Result<Decision<Consultation>, Refused> {
         let consultation = unsigned(state)?;
-        let symptom_id = self.symptom_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if consultation.symptoms.contains_key(&symptom_id) {
-            return Err(Refused::exists());
-        }
+        let symptom_id = ctx.part_id(self.symptom_id, |id| consultation.symptoms.contains_key(&id))?;
         Ok(Decision::event(Event::SymptomRecorded(Box::new(SymptomRecorded {
             symptom_id,
             patient_id: consultation.patient_id,

@@ -1,20 +1,16 @@
 //! Departments: opening, changing and closing departments.
 
 use chrono_tz::Tz;
+use hims_domain::DepartmentId;
 use hims_domain::department::{Department, Details, Event};
-use hims_domain::permission::{Create, Update};
 use hims_domain::user::User;
 use hims_domain::values::Text;
-use hims_domain::{DepartmentId, described};
 use uuid::Uuid;
 
-use crate::machinery::command::existing;
+use crate::machinery::catalogue::catalogue;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
-use crate::{
-    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, refuse,
-    scopes,
-};
+use crate::{Claims, Context, Found, Held, Reads, Refused, Registry, refuse, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<OpenDepartment>().add::<ChangeDepartment>().add::<CloseDepartment>().add::<ReopenDepartment>();
@@ -25,25 +21,25 @@ refusals! {
     OwnParent = Rule, "own-parent", "a department cannot be part of itself or of its own parts";
 }
 
-described! {
+catalogue! {
+    Department by department_id: DepartmentId, "Which department.";
+    details: Details, "The department's details.", looked up by reads, checked by check;
+
     /// Opens a department.
-    pub struct OpenDepartment {
-        /// The id of the new department; issued by the server if left out.
-        pub id: Option<DepartmentId>,
-        /// The department's details.
-        #[serde(flatten)]
-        pub details: Details,
-    }
+    OpenDepartment = "open-department" needs Create::Departments
+        with {
+            /// The id of the new department; issued by the server if left out.
+            id
+        }
+        by Event::Opened(details), undone by CloseDepartment;
 
     /// Changes a department's details. Existing appointments keep the time zone in which they were made.
-    pub struct ChangeDepartment {
-        /// Which department.
-        pub department_id: DepartmentId,
-        /// The fields to change; a field that is left out stays.
-        #[serde(flatten)]
-        pub changes: Patch<Details>,
-    }
-
+    ChangeDepartment = "change-department" needs Update::Departments
+        with {
+            /// The fields to change; a field that is left out stays.
+            changes
+        }
+        by Event::Changed(details);
 }
 
 steps! {
@@ -71,6 +67,12 @@ pub(crate) fn zone_named(name: &Text<64>) -> Tz {
     name.as_str().parse().unwrap_or(Tz::UTC)
 }
 
+/// The fault of the name of a time zone that the time zone database does not know.
+pub(crate) fn fault_of_zone(name: &Text<64>) -> Option<&'static str> {
+    let is_known = name.as_str().parse::<Tz>().is_ok();
+    (!is_known).then_some("give a time zone of the IANA database, such as America/New_York")
+}
+
 /// The department that a request names in `department_id`; refused unless the department is open.
 pub(crate) fn open_department<'a>(ctx: &'a Context<'_>, id: DepartmentId) -> Result<&'a Department, Refused> {
     let department = ctx.named::<Department>(id, "/department_id")?;
@@ -85,14 +87,13 @@ fn ancestors<'a>(details: &Details, found: &'a Found) -> impl Iterator<Item = De
     std::iter::successors(details.parent_id, |it| found.get::<Department>(*it)?.details.parent_id).take(DEPTH)
 }
 
-fn reads(details: &Details, found: &Found) -> Reads {
+fn reads(details: &Details, _: Option<(DepartmentId, &Details)>, found: &Found) -> Reads {
     ancestors(details, found).fold(Reads::nothing(), Reads::stream::<Department>).maybe::<User>(details.head_user_id)
 }
 
-fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
-    if details.time_zone.as_str().parse::<chrono_tz::Tz>().is_err() {
-        let message = "give a time zone of the IANA database, such as America/New_York";
-        return Err(Refused::field("unknown-time-zone", "/time_zone", message));
+fn check(details: &Details, _: Option<&Details>, ctx: &Context<'_>) -> Result<(), Refused> {
+    if let Some(fault) = fault_of_zone(&details.time_zone) {
+        return Err(Refused::field("unknown-time-zone", "/time_zone", fault));
     }
     if ancestors(details, ctx.found).any(|it| it.0 == ctx.id) {
         return refuse(Refusal::OwnParent);
@@ -104,52 +105,6 @@ fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
         ctx.named::<User>(head, "/head_user_id")?;
     }
     Ok(())
-}
-
-impl Command for OpenDepartment {
-    const NAME: &'static str = "open-department";
-    const PERMISSION: Permission = Permission::Create(Create::Departments);
-    const REVERSED_BY: Option<&'static str> = Some(CloseDepartment::NAME);
-    type Aggregate = Department;
-
-    fn target(&self) -> Target {
-        Target::new(self.id)
-    }
-
-    fn reads(&self, _: Option<&Department>, found: &Found) -> Reads {
-        reads(&self.details, found)
-    }
-
-    fn decide(self, _: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
-        check(&self.details, ctx)?;
-        Ok(Decision::event(Event::Opened(self.details)))
-    }
-}
-
-impl Command for ChangeDepartment {
-    const NAME: &'static str = "change-department";
-    const PERMISSION: Permission = Permission::Update(Update::Departments);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = Department;
-
-    fn target(&self) -> Target {
-        Target::existing(self.department_id)
-    }
-
-    fn reads(&self, state: Option<&Department>, found: &Found) -> Reads {
-        let changed = state.and_then(|department| self.changes.clone().apply(&department.details).ok());
-        changed.map_or_else(Reads::nothing, |details| reads(&details, found))
-    }
-
-    fn decide(self, state: Option<&Department>, ctx: &Context<'_>) -> Result<Decision<Department>, Refused> {
-        let department = existing(state)?;
-        let details = self.changes.apply(&department.details)?;
-        if details == department.details {
-            return Ok(Decision::nothing());
-        }
-        check(&details, ctx)?;
-        Ok(Decision::event(Event::Changed(details)))
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use hims_domain::values::{Money, Reason, Text};
 use hims_domain::{ClaimPaymentId, InsuranceClaimId, Invalid, Personal, described};
 use rust_decimal::Decimal;
 
-use super::{Refusal, already_posted, record, spoken, wrong_status};
+use super::{Refusal, already_posted, record, wrong_status};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse};
 
@@ -114,17 +114,14 @@ fn check_lines(claim: &InsuranceClaim, lines: &[LinePayment], ctx: &Context<'_>)
         let difference = line.line.charge.number() - said.total();
         if !difference.is_zero() {
             let (size, way) =
-                (spoken(difference.abs()), if difference > Decimal::ZERO { "missing" } else { "too much" });
+                (Money::from(difference.abs()), if difference > Decimal::ZERO { "missing" } else { "too much" });
             let message = format!("the charge is {}, but {size} is {way}", line.line.charge);
-            unbalanced.push(Invalid { code: Some("out-of-balance"), ..Invalid::new(pointer, message) });
+            unbalanced.push(Invalid::coded("out-of-balance", pointer, message));
         }
-    }
-    if unbalanced.is_empty() {
-        return Ok(());
     }
     let told: Vec<_> = unbalanced.iter().map(|it| it.message.as_str()).collect();
     let detail = format!("the charge of each line must be paid and adjusted together: {}", told.join("; "));
-    Err(Refused { errors: unbalanced, ..Refused::new(Kind::Rule, "out-of-balance", detail) })
+    Refused::unless_none(unbalanced, detail)
 }
 
 /// Checks the refusal of a whole claim: nothing is paid, and every open line is named.
@@ -165,7 +162,7 @@ impl Command for RecordClaimPayment {
     }
 
     fn reads(&self, state: Option<&InsuranceClaim>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id))
+        record::reads(state)
     }
 
     fn decide(self, state: Option<&InsuranceClaim>, ctx: &Context<'_>) -> Result<Decision<InsuranceClaim>, Refused> {
@@ -242,7 +239,7 @@ impl Command for ReverseClaimPayment {
     }
 
     fn reads(&self, state: Option<&InsuranceClaim>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id))
+        record::reads(state)
     }
 
     fn decide(self, state: Option<&InsuranceClaim>, ctx: &Context<'_>) -> Result<Decision<InsuranceClaim>, Refused> {

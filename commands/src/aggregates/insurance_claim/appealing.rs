@@ -98,7 +98,7 @@ impl Command for UpholdDenial {
     }
 
     fn reads(&self, state: Option<&InsuranceClaim>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id))
+        record::reads(state)
     }
 
     fn decide(self, state: Option<&InsuranceClaim>, ctx: &Context<'_>) -> Result<Decision<InsuranceClaim>, Refused> {

@@ -1,6 +1,6 @@
 //! Making claims: which policy pays, which lines and diagnoses are sent, and what earlier payers have said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use hims_domain::billing_record::BillingRecord;
@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 
 use super::sending::{check_in_time, has_a_deadline};
 use super::{CancelInsuranceClaim, Refusal, other_is_open, record};
+use crate::aggregates::insurance_policy::in_force;
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -58,21 +59,6 @@ pub(super) fn reads_policies(reads: Reads, record: &BillingRecord, found: &Found
     records.fold(reads, |reads, id| reads.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, id.to_string()))
 }
 
-/// The policies of a person that are in force on a day, the one that pays first at the beginning. The command looks the
-/// policies up with [`reads_policies`].
-pub(super) fn in_force<'a>(
-    record: &BillingRecord,
-    day: NaiveDate,
-    found: &'a Found,
-) -> Vec<(InsurancePolicyId, &'a InsurancePolicy)> {
-    let records = records_of(record.patient_id, found).into_iter();
-    let policies = records.flat_map(|id| found.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, id.to_string()));
-    let mut policies: Vec<_> =
-        policies.filter(|(_, it)| it.is_in_force_on(day)).map(|(id, it)| (InsurancePolicyId(id), it)).collect();
-    policies.sort_by_key(|(id, it)| (it.coverage.priority, *id));
-    policies
-}
-
 /// Looks up the claims that were made for a billing record.
 pub(super) fn reads_claims(reads: Reads, id: BillingRecordId) -> Reads {
     reads.owners::<InsuranceClaim>(scopes::CLAIMS_OF_RECORD, id.to_string())
@@ -86,25 +72,29 @@ pub(super) fn claims_of(
     found.owners::<InsuranceClaim>(scopes::CLAIMS_OF_RECORD, id.to_string()).map(|(id, it)| (InsuranceClaimId(id), it))
 }
 
-/// What the payers before said of a line: those whose policies pay before the given priority.
-fn prior(id: BillingRecordId, priority: i32, item_id: BillingItemId, found: &Found) -> Vec<Prior> {
-    let earlier = claims_of(id, found).filter(|(_, it)| it.priority < priority && it.status != Status::Cancelled);
-    let mut said: Vec<_> = earlier
-        .flat_map(|(claim_id, claim)| claim.lines.iter().map(move |line| (claim.priority, claim_id, line)))
-        .filter(|(_, _, line)| line.line.item_id == item_id)
-        .filter_map(|(priority, id, line)| Some((priority, id, line.adjudicated.as_ref()?)))
-        .collect();
-    said.sort_by_key(|(priority, id, _)| (*priority, *id));
-    let prior = said.into_iter().map(|(_, insurance_claim_id, said)| Prior {
-        insurance_claim_id,
-        paid: said.paid,
-        adjustments: said.adjustments.clone(),
-    });
-    prior.collect()
+/// What the payers before said of each line of a billing record: those whose policies pay before the given priority, in
+/// their order.
+fn priors(id: BillingRecordId, priority: i32, found: &Found) -> BTreeMap<BillingItemId, Vec<Prior>> {
+    let is_earlier = |it: &InsuranceClaim| it.priority < priority && it.status != Status::Cancelled;
+    let mut earlier: Vec<_> = claims_of(id, found).filter(|(_, it)| is_earlier(it)).collect();
+    earlier.sort_by_key(|(id, it)| (it.priority, *id));
+    let mut priors: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (insurance_claim_id, claim) in earlier {
+        for line in &claim.lines {
+            let prior = line.adjudicated.as_ref().map(|said| Prior {
+                insurance_claim_id,
+                paid: said.paid,
+                adjustments: said.adjustments.clone(),
+            });
+            priors.entry(line.line.item_id).or_default().extend(prior);
+        }
+    }
+    priors
 }
 
 /// The lines of a billing record as the lines of a claim by a policy of the given priority.
 pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, found: &Found) -> Vec<Line> {
+    let mut priors = priors(id, priority, found);
     let lines = (1..).zip(record.charged_lines());
     let lines = lines.map(|(number, billed)| Line {
         line: number,
@@ -114,7 +104,7 @@ pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, 
         code: billed.item.code.clone(),
         charge: Money::from(billed.charge.amount()),
         diagnosis_pointers: billed.item.diagnosis_pointers.clone(),
-        prior: prior(id, priority, billed.id, found),
+        prior: priors.remove(&billed.id).unwrap_or_default(),
     });
     lines.collect()
 }
@@ -160,16 +150,12 @@ fn check_pointers(kind: ClaimType, lines: &[Line], diagnoses: usize, ctx: &Conte
                 "line {} must point to one to four of the {diagnoses} diagnoses of the consultation, by their places",
                 line.line
             );
-            Invalid { code: Some("pointers"), ..Invalid::new("/billing_record_id", message) }
+            Invalid::coded("pointers", "/billing_record_id", message)
         })
     };
-    let errors: Vec<_> = lines.iter().filter_map(fault).collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
     let detail = "some lines of the billing record do not point to diagnoses of its consultation (see errors); record \
                   1 to 12 diagnoses, and point each line to 1 to 4 of them before the invoice";
-    Err(Refused { errors, ..Refused::new(Kind::Rule, "pointers", detail) })
+    Refused::unless_none(lines.iter().filter_map(fault).collect(), detail)
 }
 
 /// What the lines bill together.
@@ -199,7 +185,7 @@ impl CreateInsuranceClaim {
             let message = "name a claim for the same billing record and by the same policy";
             return Err(Refused::field("invalid-fields", FIELD, message));
         }
-        if matches!(original.status, Status::Draft | Status::Rejected | Status::Cancelled) {
+        if !original.status.is_with_payer() {
             let detail = format!(
                 "the original claim is {}, and the payer does not have it; make a claim of frequency 1",
                 original.status
@@ -221,8 +207,8 @@ impl CreateInsuranceClaim {
         ctx: &'a Context<'_>,
     ) -> Result<(InsurancePolicyId, &'a InsurancePolicy), Refused> {
         let named = self.insurance_policy_id.or(original.map(|it| it.insurance_policy_id));
-        let policies = in_force(record, day, ctx.found);
         let Some(id) = named else {
+            let policies = in_force(record.patient_id, day, ctx.found);
             return policies.first().copied().ok_or_else(|| Refusal::NotCovered { day }.into());
         };
         let policy = ctx.named::<InsurancePolicy>(id, "/insurance_policy_id")?;
@@ -254,7 +240,7 @@ impl Command for CreateInsuranceClaim {
         let Some(record) = found.get::<BillingRecord>(self.billing_record_id) else { return reads };
         let reads = reads_policies(reads, record, found).maybe::<Consultation>(record.consultation_id);
         let original = self.original_claim_id.and_then(|id| found.get::<InsuranceClaim>(id));
-        let first = record.first_service_day().and_then(|day| Some(in_force(record, day, found).first()?.0));
+        let first = record.first_service_day().and_then(|day| Some(in_force(record.patient_id, day, found).first()?.0));
         let policy_id = self.insurance_policy_id.or(original.map(|it| it.insurance_policy_id)).or(first);
         let policy = policy_id.and_then(|id| found.get::<InsurancePolicy>(id));
         reads.maybe::<InsurancePolicy>(policy_id).maybe::<Payer>(policy.map(|it| it.coverage.payer_id))
@@ -282,7 +268,7 @@ impl Command for CreateInsuranceClaim {
         let consultation = record.consultation_id.and_then(|id| ctx.found.get::<Consultation>(id));
         let diagnoses = consultation.map(diagnoses).unwrap_or_default();
         check_pointers(self.claim_type, &lines, diagnoses.len(), ctx)?;
-        let event = Event::Created(Box::new(Created {
+        let created = Created {
             number: ClaimNumber::issue(ctx.draw()),
             patient_id: record.patient_id,
             billing_record_id: self.billing_record_id,
@@ -296,8 +282,9 @@ impl Command for CreateInsuranceClaim {
             billed_amount: billed(&lines),
             lines,
             late_reason: self.late_reason,
-        }));
-        let told = record::begun(record, ctx.id, &event);
-        Ok(record::tell(Decision::event(event), self.billing_record_id, told))
+        };
+        let told = record::begun(record, ctx.id, &created);
+        let decision = Decision::event(Event::Created(Box::new(created)));
+        Ok(decision.also::<BillingRecord>(self.billing_record_id, told))
     }
 }

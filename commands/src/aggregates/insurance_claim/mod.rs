@@ -10,7 +10,6 @@ mod sending;
 use chrono::NaiveDate;
 use hims_domain::InsuranceClaimId;
 use hims_domain::insurance_claim::{Event, InsuranceClaim, Status};
-use hims_domain::values::Money;
 use uuid::Uuid;
 
 pub use adjudicating::{RecordClaimPayment, ReverseClaimPayment};
@@ -93,11 +92,6 @@ fn other_is_open(other: Uuid) -> Refused {
 /// Refuses a claim whose status does not allow the command.
 fn wrong_status(claim: &InsuranceClaim) -> Refused {
     Refused::wrong_status::<InsuranceClaim>(claim.status)
-}
-
-/// An amount in words for people.
-fn spoken(amount: rust_decimal::Decimal) -> String {
-    Money::from(amount).to_string()
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 //! money is never on the way between the two.
 
 use hims_domain::billing_record::{self, BillingRecord, ClaimedLine};
-use hims_domain::insurance_claim::{Adjudicated, Event, Frequency, InsuranceClaim};
-use hims_domain::{Aggregate as _, BillingRecordId};
+use hims_domain::insurance_claim::{Adjudicated, Created, Frequency, InsuranceClaim};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::{Context, Decision, Refused};
+use crate::{Context, Decision, Reads, Refused};
 
 /// What the record is told of the lines of a claim.
 pub(super) fn claimed(claim: &InsuranceClaim) -> Vec<ClaimedLine> {
@@ -25,7 +24,12 @@ pub(super) fn claimed(claim: &InsuranceClaim) -> Vec<ClaimedLine> {
     lines.collect()
 }
 
-/// The billing record of a claim. The command looks it up.
+/// Looks up the billing record of a claim.
+pub(super) fn reads(state: Option<&InsuranceClaim>) -> Reads {
+    Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id))
+}
+
+/// The billing record of a claim, which the command looks up with [`reads`] or by its id.
 pub(super) fn record_of<'a>(claim: &InsuranceClaim, ctx: &'a Context<'_>) -> Result<&'a BillingRecord, Refused> {
     ctx.named::<BillingRecord>(claim.billing_record_id, "/insurance_claim_id")
 }
@@ -41,20 +45,8 @@ fn opened(record: &BillingRecord, claim_id: Uuid, claim: &InsuranceClaim) -> bil
 }
 
 /// The event that tells the record of a claim that was just made.
-pub(super) fn begun(record: &BillingRecord, claim_id: Uuid, created: &Event) -> Option<billing_record::Event> {
-    InsuranceClaim::evolve(None, created).map(|claim| opened(record, claim_id, &claim))
-}
-
-/// Adds an event of the record to a decision.
-pub(super) fn tell(
-    decision: Decision<InsuranceClaim>,
-    id: BillingRecordId,
-    event: Option<billing_record::Event>,
-) -> Decision<InsuranceClaim> {
-    match event {
-        Some(event) => decision.also::<BillingRecord>(id, event),
-        None => decision,
-    }
+pub(super) fn begun(record: &BillingRecord, claim_id: Uuid, created: &Created) -> billing_record::Event {
+    opened(record, claim_id, &InsuranceClaim::new(created))
 }
 
 /// Tells the record of the lines of a claim, unless they mean the same to the record as before.
@@ -71,18 +63,18 @@ pub(super) fn tell_if_changed(
     Ok(decision.also::<BillingRecord>(after.billing_record_id, event))
 }
 
-/// Tells the record that nothing is asked for by some claims any more.
+/// Tells the record of a claim that nothing is asked for by some claims any more.
 pub(super) fn close(
     mut decision: Decision<InsuranceClaim>,
-    id: BillingRecordId,
-    record: &BillingRecord,
+    claim: &InsuranceClaim,
+    ctx: &Context<'_>,
     claims: impl IntoIterator<Item = Uuid>,
-) -> Decision<InsuranceClaim> {
-    let mut record = record.clone();
+) -> Result<Decision<InsuranceClaim>, Refused> {
+    let mut record = record_of(claim, ctx)?.clone();
     for claim_id in claims {
-        let event = record.follow(|after| billing_record::Event::ClaimClosed { claim_id, after });
-        record = BillingRecord::evolve(Some(record.clone()), &event).unwrap_or(record);
-        decision = decision.also::<BillingRecord>(id, event);
+        let (event, after) = record.followed(|after| billing_record::Event::ClaimClosed { claim_id, after });
+        record = after;
+        decision = decision.also::<BillingRecord>(claim.billing_record_id, event);
     }
-    decision
+    Ok(decision)
 }

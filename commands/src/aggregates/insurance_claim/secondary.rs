@@ -6,8 +6,9 @@ use hims_domain::values::ClaimNumber;
 use hims_domain::{BillingRecordId, InsuranceClaimId, InsurancePolicyId, derived, described};
 use uuid::Uuid;
 
-use super::creating::{billed, claims_of, in_force, lines, reads_claims, reads_policies};
+use super::creating::{billed, claims_of, lines, reads_claims, reads_policies};
 use super::record;
+use crate::aggregates::insurance_policy::in_force;
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
 
@@ -53,7 +54,7 @@ impl Command for DraftSecondaryClaim {
         }
         let record_id = claim.billing_record_id;
         let record = record::record_of(claim, ctx)?;
-        let policies = in_force(record, claim.service_date, ctx.found);
+        let policies = in_force(record.patient_id, claim.service_date, ctx.found);
         let next = policies.into_iter().find(|(_, it)| it.coverage.priority > claim.priority);
         let Some((insurance_policy_id, policy)) = next.filter(|_| record.is_billed()) else {
             return Ok(Decision::nothing());
@@ -63,7 +64,7 @@ impl Command for DraftSecondaryClaim {
         }
         let priority = policy.coverage.priority;
         let lines = lines(record_id, record, priority, ctx.found);
-        let event = Event::Created(Box::new(Created {
+        let created = Created {
             number: ClaimNumber::issue(ctx.draw()),
             patient_id: claim.patient_id,
             billing_record_id: record_id,
@@ -77,9 +78,10 @@ impl Command for DraftSecondaryClaim {
             billed_amount: billed(&lines),
             lines,
             late_reason: None,
-        }));
+        };
         let id = draft_id(record_id, insurance_policy_id);
-        let told = record::begun(record, id, &event);
-        Ok(record::tell(Decision::nothing().begin::<InsuranceClaim>(id, event), record_id, told))
+        let told = record::begun(record, id, &created);
+        let decision = Decision::nothing().begin::<InsuranceClaim>(id, Event::Created(Box::new(created)));
+        Ok(decision.also::<BillingRecord>(record_id, told))
     }
 }

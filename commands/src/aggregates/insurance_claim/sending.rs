@@ -1,7 +1,6 @@
 //! Sending claims, and what payers answer before they decide (X12 277CA).
 
 use chrono::{Days, NaiveDate};
-use hims_domain::billing_record::BillingRecord;
 use hims_domain::insurance_claim::{Event, Frequency, InsuranceClaim, Line, Status};
 use hims_domain::insurance_policy::InsurancePolicy;
 use hims_domain::payer::Payer;
@@ -127,8 +126,7 @@ impl Command for AcceptInsuranceClaim {
     }
 
     fn reads(&self, state: Option<&InsuranceClaim>, _: &Found) -> Reads {
-        let reads = Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id));
-        reads.maybe::<InsuranceClaim>(state.and_then(|it| it.original_claim_id))
+        record::reads(state).maybe::<InsuranceClaim>(state.and_then(|it| it.original_claim_id))
     }
 
     fn decide(self, state: Option<&InsuranceClaim>, ctx: &Context<'_>) -> Result<Decision<InsuranceClaim>, Refused> {
@@ -141,18 +139,16 @@ impl Command for AcceptInsuranceClaim {
             Status::Submitted => {}
             _ => return Err(wrong_status(claim)),
         }
-        let decision = Decision::event(Event::Accepted { payer_claim_number: self.payer_claim_number });
+        let mut decision = Decision::event(Event::Accepted { payer_claim_number: self.payer_claim_number });
         let Some(original_id) = claim.original_claim_id else { return Ok(decision) };
         let original = ctx.named::<InsuranceClaim>(original_id, "/insurance_claim_id")?;
         let mut closed: Vec<Uuid> = Vec::new();
-        let decision = if matches!(original.status, Status::Draft | Status::Rejected | Status::Cancelled) {
-            decision
-        } else {
+        if original.status.is_with_payer() {
             closed.push(original_id.into());
-            decision.also::<InsuranceClaim>(original_id, Event::Replaced { replaced_by: ctx.id.into() })
-        };
+            decision = decision.also::<InsuranceClaim>(original_id, Event::Replaced { replaced_by: ctx.id.into() });
+        }
         closed.extend((claim.frequency == Frequency::Void).then_some(ctx.id));
-        Ok(record::close(decision, claim.billing_record_id, record::record_of(claim, ctx)?, closed))
+        record::close(decision, claim, ctx, closed)
     }
 }
 
@@ -170,7 +166,7 @@ impl Command for RejectInsuranceClaim {
     }
 
     fn reads(&self, state: Option<&InsuranceClaim>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id))
+        record::reads(state)
     }
 
     fn decide(self, state: Option<&InsuranceClaim>, ctx: &Context<'_>) -> Result<Decision<InsuranceClaim>, Refused> {
@@ -184,7 +180,7 @@ impl Command for RejectInsuranceClaim {
             _ => return Err(wrong_status(claim)),
         }
         let decision = Decision::event(Event::Rejected { codes: self.codes, reason: self.reason });
-        Ok(record::close(decision, claim.billing_record_id, record::record_of(claim, ctx)?, [ctx.id]))
+        record::close(decision, claim, ctx, [ctx.id])
     }
 }
 
@@ -202,7 +198,7 @@ impl Command for CancelInsuranceClaim {
     }
 
     fn reads(&self, state: Option<&InsuranceClaim>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<BillingRecord>(state.map(|it| it.billing_record_id))
+        record::reads(state)
     }
 
     fn decide(self, state: Option<&InsuranceClaim>, ctx: &Context<'_>) -> Result<Decision<InsuranceClaim>, Refused> {
@@ -213,6 +209,6 @@ impl Command for CancelInsuranceClaim {
             _ => return Err(wrong_status(claim)),
         }
         let decision = Decision::event(Event::Cancelled { reason: self.reason });
-        Ok(record::close(decision, claim.billing_record_id, record::record_of(claim, ctx)?, [ctx.id]))
+        record::close(decision, claim, ctx, [ctx.id])
     }
 }

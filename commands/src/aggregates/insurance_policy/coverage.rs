@@ -1,12 +1,13 @@
-//! What must hold for a coverage, by itself and among the other policies of the patient.
+//! What must hold for a coverage, by itself and among the other policies of the patient; and which policies are in force.
 
 use chrono::{Datelike as _, NaiveDate};
-use hims_domain::PatientId;
 use hims_domain::insurance_policy::{Coverage, InsurancePolicy, Relationship, Status};
+use hims_domain::{InsurancePolicyId, PatientId};
 use uuid::Uuid;
 
 use super::Refusal;
-use crate::{Context, Kind, Reads, Refused, refuse, scopes};
+use crate::aggregates::patient::records_of;
+use crate::{Context, Found, Kind, Reads, Refused, refuse, scopes};
 
 /// The refusal code for a policy of a priority that the patient has on one of its days already.
 pub(super) const OVERLAP: &str = "coverage-overlap";
@@ -46,6 +47,21 @@ pub(super) fn check(coverage: &Coverage, ctx: &Context<'_>) -> Result<(), Refuse
 /// Looks up the policies of a patient.
 pub(super) fn reads_others(patient_id: PatientId) -> Reads {
     Reads::nothing().owners::<InsurancePolicy>(scopes::POLICY_PATIENT, patient_id.to_string())
+}
+
+/// The policies of a person that are in force on a day, the one that pays first at the beginning. The command looks up
+/// all records of the person, and of each record who holds its key in [`scopes::POLICY_PATIENT`].
+pub(crate) fn in_force(
+    patient_id: PatientId,
+    day: NaiveDate,
+    found: &Found,
+) -> Vec<(InsurancePolicyId, &InsurancePolicy)> {
+    let records = records_of(patient_id, found).into_iter();
+    let policies = records.flat_map(|id| found.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, id.to_string()));
+    let mut policies: Vec<_> =
+        policies.filter(|(_, it)| it.is_in_force_on(day)).map(|(id, it)| (InsurancePolicyId(id), it)).collect();
+    policies.sort_by_key(|(id, it)| (it.coverage.priority, *id));
+    policies
 }
 
 /// Refuses a coverage that has a day and the priority in common with another active policy of the patient.

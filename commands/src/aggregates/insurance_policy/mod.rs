@@ -20,6 +20,8 @@ use crate::{
     refuse, scopes,
 };
 
+pub(crate) use coverage::in_force;
+
 pub(crate) fn register(registry: &mut Registry) {
     registry
         .add::<AddInsurancePolicy>()

@@ -2,12 +2,11 @@
 
 mod reordering;
 
+use hims_domain::InventoryItemId;
 use hims_domain::inventory_item::{Details, Event, InventoryItem};
 use hims_domain::inventory_level::InventoryLevel;
 use hims_domain::medication::Medication;
-use hims_domain::permission::{Create, Update};
 use hims_domain::supplier::Supplier;
-use hims_domain::{InventoryItemId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -15,13 +14,10 @@ pub(crate) use reordering::{CheckReorderLevel, CheckReorderLevelsOfLot};
 
 use crate::aggregates::medication_lot::{check_amount, check_quantity};
 use crate::aggregates::supplier::check_supplier;
-use crate::machinery::command::existing;
+use crate::machinery::catalogue::catalogue;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
-use crate::{
-    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, refuse,
-    scopes,
-};
+use crate::{Claims, Context, Found, Held, Reads, Refused, Registry, refuse, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -37,25 +33,25 @@ refusals! {
          first, or add another article";
 }
 
-described! {
+catalogue! {
+    InventoryItem by inventory_item_id: InventoryItemId, "Which article.";
+    details: Details, "The article's details.", looked up by reads, checked by check;
+
     /// Adds an article: something that rooms hold in stock, or a medicine, of which lots are kept.
-    pub struct AddInventoryItem {
-        /// The id of the new article; issued by the server if left out.
-        pub id: Option<InventoryItemId>,
-        /// The article's details.
-        #[serde(flatten)]
-        pub details: Details,
-    }
+    AddInventoryItem = "add-inventory-item" needs Create::Inventory
+        with {
+            /// The id of the new article; issued by the server if left out.
+            id
+        }
+        by Event::Added(details), undone by DeactivateInventoryItem;
 
     /// Changes an article's details.
-    pub struct ChangeInventoryItem {
-        /// Which article.
-        pub inventory_item_id: InventoryItemId,
-        /// The fields to change; a field that is left out stays, null empties a field.
-        #[serde(flatten)]
-        pub changes: Patch<Details>,
-    }
-
+    ChangeInventoryItem = "change-inventory-item" needs Update::InventoryLevels
+        with {
+            /// The fields to change; a field that is left out stays, null empties a field.
+            changes
+        }
+        by Event::Changed(details);
 }
 
 steps! {
@@ -78,13 +74,25 @@ impl Claims for InventoryItem {
     }
 }
 
-/// Also looks up what the details of an article name.
-fn reads(reads: Reads, details: &Details) -> Reads {
-    reads.maybe::<Medication>(details.medication_id).maybe::<Supplier>(details.preferred_supplier_id)
+/// Looks up what the details of an article name, and what rooms hold of it if quantities would mean something else.
+fn reads(details: &Details, before: Option<(InventoryItemId, &Details)>, _: &Found) -> Reads {
+    let reads = Reads::nothing().maybe::<Medication>(details.medication_id);
+    let reads = reads.maybe::<Supplier>(details.preferred_supplier_id);
+    match before {
+        Some((id, before)) if !counts_alike(before, details) => {
+            reads.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, id.to_string())
+        }
+        _ => reads,
+    }
 }
 
 /// Refuses details that break a rule. A supplier who was named before may be out of use by now.
 fn check(details: &Details, before: Option<&Details>, ctx: &Context<'_>) -> Result<(), Refused> {
+    let mut levels = ctx.found.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, ctx.id.to_string());
+    let is_in_stock = levels.any(|(_, it)| it.quantity_on_hand > Decimal::ZERO);
+    if is_in_stock && before.is_some_and(|it| !counts_alike(it, details)) {
+        return refuse(Refusal::InStock);
+    }
     if let Some(medication_id) = details.medication_id {
         ctx.named::<Medication>(medication_id, "/medication_id")?;
     }
@@ -96,63 +104,6 @@ fn check(details: &Details, before: Option<&Details>, ctx: &Context<'_>) -> Resu
     )?;
     check_amount(details.reorder_level, 3, "/reorder_level")?;
     details.reorder_quantity.map_or(Ok(()), |it| check_quantity(it, "/reorder_quantity"))
-}
-
-impl Command for AddInventoryItem {
-    const NAME: &'static str = "add-inventory-item";
-    const PERMISSION: Permission = Permission::Create(Create::Inventory);
-    const REVERSED_BY: Option<&'static str> = Some(DeactivateInventoryItem::NAME);
-    type Aggregate = InventoryItem;
-
-    fn target(&self) -> Target {
-        Target::new(self.id)
-    }
-
-    fn reads(&self, _: Option<&InventoryItem>, _: &Found) -> Reads {
-        reads(Reads::nothing(), &self.details)
-    }
-
-    fn decide(self, _: Option<&InventoryItem>, ctx: &Context<'_>) -> Result<Decision<InventoryItem>, Refused> {
-        check(&self.details, None, ctx)?;
-        Ok(Decision::event(Event::Added(self.details)))
-    }
-}
-
-impl Command for ChangeInventoryItem {
-    const NAME: &'static str = "change-inventory-item";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = InventoryItem;
-
-    fn target(&self) -> Target {
-        Target::existing(self.inventory_item_id)
-    }
-
-    fn reads(&self, state: Option<&InventoryItem>, _: &Found) -> Reads {
-        let Some(before) = state.map(|it| &it.details) else { return Reads::nothing() };
-        let Ok(after) = self.changes.clone().apply(before) else { return Reads::nothing() };
-        let looked_up = reads(Reads::nothing(), &after);
-        if counts_alike(before, &after) {
-            return looked_up;
-        }
-        looked_up.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, self.inventory_item_id.to_string())
-    }
-
-    fn decide(self, state: Option<&InventoryItem>, ctx: &Context<'_>) -> Result<Decision<InventoryItem>, Refused> {
-        let item = existing(state)?;
-        let details = self.changes.apply(&item.details)?;
-        if details == item.details {
-            return Ok(Decision::nothing());
-        }
-        let key = self.inventory_item_id.to_string();
-        let mut levels = ctx.found.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, key);
-        let is_in_stock = levels.any(|(_, it)| it.quantity_on_hand > Decimal::ZERO);
-        if is_in_stock && !counts_alike(&item.details, &details) {
-            return refuse(Refusal::InStock);
-        }
-        check(&details, Some(&item.details), ctx)?;
-        Ok(Decision::event(Event::Changed(details)))
-    }
 }
 
 /// Whether quantities mean the same before and after a change of the details.

@@ -31,8 +31,11 @@ described! {
 }
 
 /// Looks up the stock of an article: the lots of a medicine with the time zones of their rooms, the levels of anything
-/// else.
+/// else. Nothing of an article that is neither reordered nor flagged, of which nothing can be recorded.
 fn reads_stock(reads: Reads, (id, item): (InventoryItemId, &InventoryItem), found: &Found) -> Reads {
+    if item.reorder_level().is_none() && !item.is_flagged {
+        return reads;
+    }
     let Some(medication) = item.details.medication_id.map(|it| it.to_string()) else {
         return reads.owners::<InventoryLevel>(scopes::LEVELS_OF_ITEM, id.to_string());
     };

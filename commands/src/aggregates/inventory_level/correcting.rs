@@ -2,13 +2,13 @@
 //! by what is thrown away.
 
 use hims_domain::inventory_level::{Event, InventoryLevel, WasteReason};
-use hims_domain::permission::Update;
 use hims_domain::values::Reason;
 use hims_domain::{InventoryItemId, RoomId, described};
 use rust_decimal::Decimal;
 
+use super::{Moving, Stock};
 use crate::aggregates::medication_lot::{MOST, check_quantity};
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
+use crate::{Context, Decision, Refused};
 
 described! {
     /// Corrects the quantity of an article in a room by a difference, after a loss or a mistake.
@@ -48,85 +48,41 @@ described! {
     }
 }
 
-impl Command for AdjustInventory {
-    const NAME: &'static str = "adjust-inventory";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
-    }
-
-    fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        self.place().reads(Reads::nothing())
-    }
-
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let place = self.place();
+impl Moving for AdjustInventory {
+    fn moves(self, stock: &Stock<'_>, _: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
         let Self { change, reason, .. } = self;
-        place.item(ctx)?;
         if check_quantity(change.abs(), "/change").is_err() {
             let message = "give a difference other than zero, with at most three decimals: negative if there is less \
                            than recorded";
             return Err(Refused::field("out-of-range", "/change", message));
         }
-        let movement = place.movement(state, change, "/change")?;
+        let movement = stock.movement(change, "/change")?;
         Ok(Decision::event(Event::Adjusted { movement, reason }))
     }
 }
 
-impl Command for CountInventory {
-    const NAME: &'static str = "count-inventory";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
-    }
-
-    fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        self.place().reads(Reads::nothing())
-    }
-
+impl Moving for CountInventory {
     /// A count that finds what is recorded is recorded too: it tells that somebody looked.
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let (place, counted) = (self.place(), self.counted);
-        place.item(ctx)?;
+    fn moves(self, stock: &Stock<'_>, _: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
+        let counted = self.counted;
         if counted < Decimal::ZERO || counted > MOST || counted.normalize().scale() > 3 {
             let message = "give what was counted: 0 to 999999999.999, with at most three decimals";
             return Err(Refused::field("out-of-range", "/counted", message));
         }
-        let on_hand = state.map_or(Decimal::ZERO, |it| it.quantity_on_hand);
-        let movement = place.movement(state, counted - on_hand, "/counted")?;
+        let on_hand = stock.level.map_or(Decimal::ZERO, |it| it.quantity_on_hand);
+        let movement = stock.movement(counted - on_hand, "/counted")?;
         Ok(Decision::event(Event::Counted { movement }))
     }
 }
 
-impl Command for WasteInventory {
-    const NAME: &'static str = "waste-inventory";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    const REVERSED_BY: Option<&'static str> = Some(AdjustInventory::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
-    }
-
-    fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        self.place().reads(Reads::nothing())
-    }
-
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let place = self.place();
+impl Moving for WasteInventory {
+    fn moves(self, stock: &Stock<'_>, _: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
         let Self { quantity, reason_code, reason, .. } = self;
-        place.item(ctx)?;
         if reason_code == WasteReason::Other && reason.is_none() {
             return Err(Refused::field("reason-missing", "/reason", "say why the article is thrown away"));
         }
         check_quantity(quantity, "/quantity")?;
-        let movement = place.movement(state, -quantity, "/quantity")?;
+        let movement = stock.movement(-quantity, "/quantity")?;
         Ok(Decision::event(Event::Wasted { movement, reason_code, reason }))
     }
 }

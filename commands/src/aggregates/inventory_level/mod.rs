@@ -6,8 +6,9 @@ mod moving;
 
 use hims_domain::inventory_item::InventoryItem;
 use hims_domain::inventory_level::{InventoryLevel, Movement};
+use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
-use hims_domain::{Invalid, InventoryItemId, InventoryLevelId, RoomId};
+use hims_domain::{InventoryItemId, InventoryLevelId, RoomId};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -16,7 +17,9 @@ pub use moving::{IssueInventory, ReceiveInventory, ReturnInventory, TransferInve
 
 use crate::aggregates::medication_lot::MOST;
 use crate::machinery::refusal::refusals;
-use crate::{Claims, Context, Held, Reads, Refused, Registry, refuse, scopes};
+use crate::{
+    Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse, scopes,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -80,9 +83,7 @@ impl Place {
         let on_hand = level.map_or(Decimal::ZERO, |it| it.quantity_on_hand);
         let on_hand_after = on_hand + change;
         if on_hand_after < Decimal::ZERO {
-            let refused = Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize() });
-            let error = Invalid::new(field, refused.detail.clone());
-            return Err(Refused { errors: vec![error], ..refused });
+            return Err(Refused::from(Refusal::BelowZero { on_hand: on_hand.normalize() }).at(field));
         }
         if on_hand_after > MOST {
             return Err(Refused::field("out-of-range", field, "the room would hold more than 999999999.999"));
@@ -92,27 +93,78 @@ impl Place {
     }
 }
 
-/// Gives commands a function that tells the article and the room which they name.
-macro_rules! of_a_place {
-    ($($command:ty),* $(,)?) => {$(
+/// What a room holds of an article that is counted in rooms.
+struct Stock<'a> {
+    place: Place,
+    item: &'a InventoryItem,
+    /// `None` before the first movement.
+    level: Option<&'a InventoryLevel>,
+}
+
+impl Stock<'_> {
+    /// A change of the quantity; refused as [`Place::movement`] says.
+    fn movement(&self, change: Decimal, field: &str) -> Result<Movement, Refused> {
+        self.place.movement(self.level, change, field)
+    }
+}
+
+/// What a command on an article in a room does, besides what all of them do.
+trait Moving: Sized {
+    /// Also looks up what the request names besides the article and the room.
+    fn looks_up(&self, reads: Reads, _: &Found) -> Reads {
+        reads
+    }
+
+    /// Decides on an article that is counted in rooms.
+    fn moves(self, stock: &Stock<'_>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused>;
+}
+
+/// Makes commands of what moves articles: each with its name, the permission that it needs, and the command that takes
+/// it back.
+macro_rules! movements {
+    ($($command:ident = $name:literal needs $verb:ident::$word:ident, undone by $undone:ident;)*) => {$(
         impl $command {
             /// The article and the room that the request names.
             fn place(&self) -> Place {
                 Place { inventory_item_id: self.inventory_item_id, location_id: self.location_id }
             }
         }
+
+        impl Command for $command {
+            const NAME: &'static str = $name;
+            const PERMISSION: Permission = Permission::$verb($verb::$word);
+            const REVERSED_BY: Option<&'static str> = Some(<$undone as Command>::NAME);
+            type Aggregate = InventoryLevel;
+
+            fn target(&self) -> Target {
+                Target::either(self.place().stream())
+            }
+
+            fn reads(&self, _: Option<&InventoryLevel>, found: &Found) -> Reads {
+                self.looks_up(self.place().reads(Reads::nothing()), found)
+            }
+
+            fn decide(
+                self,
+                state: Option<&InventoryLevel>,
+                ctx: &Context<'_>,
+            ) -> Result<Decision<InventoryLevel>, Refused> {
+                let place = self.place();
+                self.moves(&Stock { place, item: place.item(ctx)?, level: state }, ctx)
+            }
+        }
     )*};
 }
 
-of_a_place!(
-    ReceiveInventory,
-    IssueInventory,
-    ReturnInventory,
-    TransferInventory,
-    AdjustInventory,
-    CountInventory,
-    WasteInventory,
-);
+movements! {
+    ReceiveInventory = "receive-inventory" needs Create::SupplyUsage, undone by AdjustInventory;
+    IssueInventory = "issue-inventory" needs Create::SupplyUsage, undone by ReturnInventory;
+    ReturnInventory = "return-inventory" needs Create::SupplyUsage, undone by IssueInventory;
+    TransferInventory = "transfer-inventory" needs Update::InventoryLevels, undone by TransferInventory;
+    AdjustInventory = "adjust-inventory" needs Update::InventoryLevels, undone by AdjustInventory;
+    CountInventory = "count-inventory" needs Update::InventoryLevels, undone by CountInventory;
+    WasteInventory = "waste-inventory" needs Update::InventoryLevels, undone by AdjustInventory;
+}
 
 #[cfg(test)]
 mod tests;

@@ -3,18 +3,17 @@
 use hims_domain::consultation::Consultation;
 use hims_domain::inventory_level::{Event, InventoryLevel};
 use hims_domain::patient::Patient;
-use hims_domain::permission::{Create, Update};
 use hims_domain::room::Room;
 use hims_domain::supplier::Supplier;
 use hims_domain::values::{Reason, Text};
 use hims_domain::{ConsultationId, InventoryItemId, PatientId, RoomId, SupplierId, described};
 use rust_decimal::Decimal;
 
-use super::{AdjustInventory, Place, Refusal};
+use super::{Moving, Place, Refusal, Stock};
 use crate::aggregates::medication_lot::{check_amount, check_quantity};
 use crate::aggregates::supplier::check_supplier;
 use crate::patient::{check_not_erased, reads_person, records_of};
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
+use crate::{Context, Decision, Found, Reads, Refused, refuse};
 
 described! {
     /// Takes a delivery of an article into a room. The delivery of a medicine is received as a lot instead.
@@ -104,86 +103,54 @@ impl Use {
     }
 }
 
-impl Command for ReceiveInventory {
-    const NAME: &'static str = "receive-inventory";
-    const PERMISSION: Permission = Permission::Create(Create::SupplyUsage);
-    const REVERSED_BY: Option<&'static str> = Some(AdjustInventory::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
+impl Moving for ReceiveInventory {
+    fn looks_up(&self, reads: Reads, _: &Found) -> Reads {
+        reads.maybe::<Supplier>(self.supplier_id)
     }
 
-    fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        self.place().reads(Reads::nothing()).maybe::<Supplier>(self.supplier_id)
-    }
-
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let place = self.place();
-        if !place.item(ctx)?.is_active {
+    fn moves(self, stock: &Stock<'_>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
+        if !stock.item.is_active {
             return refuse(Refusal::InactiveItem);
         }
         check_supplier(ctx, self.supplier_id, "/supplier_id")?;
         check_quantity(self.quantity, "/quantity")?;
         check_amount(self.unit_cost, 4, "/unit_cost")?;
-        let movement = place.movement(state, self.quantity, "/quantity")?;
+        let movement = stock.movement(self.quantity, "/quantity")?;
         let Self { unit_cost, supplier_id, delivery_note, .. } = self;
         Ok(Decision::event(Event::Received { movement, unit_cost, supplier_id, delivery_note }))
     }
 }
 
-impl Command for IssueInventory {
-    const NAME: &'static str = "issue-inventory";
-    const PERMISSION: Permission = Permission::Create(Create::SupplyUsage);
-    const REVERSED_BY: Option<&'static str> = Some(ReturnInventory::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
-    }
-
-    fn reads(&self, _: Option<&InventoryLevel>, found: &Found) -> Reads {
+impl Moving for IssueInventory {
+    fn looks_up(&self, reads: Reads, found: &Found) -> Reads {
         let Self { patient_id, consultation_id, .. } = *self;
-        Use { patient_id, consultation_id }.reads(self.place().reads(Reads::nothing()), found)
+        Use { patient_id, consultation_id }.reads(reads, found)
     }
 
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
+    fn moves(self, stock: &Stock<'_>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
         let Self { patient_id, consultation_id, quantity, .. } = self;
-        let place = self.place();
-        place.item(ctx)?;
         let patient_id = Use { patient_id, consultation_id }.patient(ctx)?;
         check_quantity(quantity, "/quantity")?;
-        let movement = place.movement(state, -quantity, "/quantity")?;
+        let movement = stock.movement(-quantity, "/quantity")?;
         Ok(Decision::event(Event::Issued { movement, patient_id, consultation_id }))
     }
 }
 
-impl Command for ReturnInventory {
-    const NAME: &'static str = "return-inventory";
-    const PERMISSION: Permission = Permission::Create(Create::SupplyUsage);
-    const REVERSED_BY: Option<&'static str> = Some(IssueInventory::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
-    }
-
-    fn reads(&self, _: Option<&InventoryLevel>, found: &Found) -> Reads {
+impl Moving for ReturnInventory {
+    fn looks_up(&self, reads: Reads, found: &Found) -> Reads {
         let Self { patient_id, consultation_id, .. } = *self;
-        Use { patient_id, consultation_id }.reads(self.place().reads(Reads::nothing()), found)
+        Use { patient_id, consultation_id }.reads(reads, found)
     }
 
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let place = self.place();
+    fn moves(self, stock: &Stock<'_>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
         let Self { patient_id, consultation_id, quantity, reason, .. } = self;
-        place.item(ctx)?;
         let patient_id = Use { patient_id, consultation_id }.patient(ctx)?;
         check_quantity(quantity, "/quantity")?;
-        let issued = state.map_or(Decimal::ZERO, |it| it.quantity_issued);
+        let issued = stock.level.map_or(Decimal::ZERO, |it| it.quantity_issued);
         if quantity > issued {
             return refuse(Refusal::NotIssued { issued: issued.normalize() });
         }
-        let movement = place.movement(state, quantity, "/quantity")?;
+        let movement = stock.movement(quantity, "/quantity")?;
         Ok(Decision::event(Event::Returned { movement, patient_id, consultation_id, reason }))
     }
 }
@@ -195,33 +162,23 @@ impl TransferInventory {
     }
 }
 
-impl Command for TransferInventory {
-    const NAME: &'static str = "transfer-inventory";
-    const PERMISSION: Permission = Permission::Update(Update::InventoryLevels);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = InventoryLevel;
-
-    fn target(&self) -> Target {
-        Target::either(self.place().stream())
-    }
-
-    fn reads(&self, _: Option<&InventoryLevel>, _: &Found) -> Reads {
-        let reads = self.place().reads(Reads::nothing()).stream::<Room>(self.to_location_id);
+impl Moving for TransferInventory {
+    fn looks_up(&self, reads: Reads, _: &Found) -> Reads {
+        let reads = reads.stream::<Room>(self.to_location_id);
         reads.stream::<InventoryLevel>(self.destination().stream())
     }
 
-    fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
-        let (from, to) = (self.place(), self.destination());
-        from.item(ctx)?;
+    fn moves(self, stock: &Stock<'_>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
+        let to = self.destination();
         ctx.named::<Room>(to.location_id, "/to_location_id")?;
-        if from.location_id == to.location_id {
+        if stock.place.location_id == to.location_id {
             return refuse(Refusal::SameRoom);
         }
         check_quantity(self.quantity, "/quantity")?;
-        let out = from.movement(state, -self.quantity, "/quantity")?;
+        let out = stock.movement(-self.quantity, "/quantity")?;
         let there = ctx.found.get::<InventoryLevel>(to.stream());
         let into = to.movement(there, self.quantity, "/quantity")?;
-        let arrived = Event::TransferredIn { movement: into, from_location_id: from.location_id };
+        let arrived = Event::TransferredIn { movement: into, from_location_id: stock.place.location_id };
         let left = Decision::event(Event::TransferredOut { movement: out, to_location_id: to.location_id });
         Ok(left.begin_or_also::<InventoryLevel>(to.stream(), arrived, ctx.found))
     }

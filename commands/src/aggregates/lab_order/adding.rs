@@ -1,4 +1,4 @@
-use hims_domain::lab_order::{Addition, After, Event, ItemAdded, LabOrder, OrderedTest, SpecimenStatus, Status};
+use hims_domain::lab_order::{Addition, After, Event, ItemAdded, LabOrder, OrderedTest, Status};
 use hims_domain::lab_test::LabTest;
 use hims_domain::permission::Create;
 use hims_domain::values::LongText;
@@ -46,7 +46,7 @@ impl AddLabOrderItem {
 /// The specimens of an order that will do for a test, too.
 fn usable_for(test: &LabTest, order: &LabOrder) -> Vec<SpecimenId> {
     let Some(needed) = &test.definition.specimen_type else { return Vec::new() };
-    let usable = order.specimens.iter().filter(|(_, it)| it.status != SpecimenStatus::Rejected);
+    let usable = order.specimens.iter().filter(|(_, it)| it.is_usable());
     usable
         .filter(|(_, it)| it.specimen_type.as_str().eq_ignore_ascii_case(needed.as_str()))
         .map(|(id, _)| *id)

@@ -21,6 +21,7 @@ pub use specimens::{CollectSpecimen, ReceiveSpecimen, RejectSpecimen};
 
 use super::patient::records_of;
 use super::treatment::check_diagnosis;
+use crate::access::CHART_WORDS;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
@@ -88,9 +89,10 @@ impl Claims for LabOrder {
     /// The readers of an order are those of its row in the read tables. Whether somebody with the word
     /// `assigned_patients` reads the patient depends on visits, which the order does not know.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        let words = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients, Read::LabOrders];
-        let is_own = caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords);
-        !is_own && !words.iter().any(|it| caller.reads(*it))
+        let is_read = CHART_WORDS.iter().any(|it| caller.reads(*it))
+            || caller.reads(Read::LabOrders)
+            || caller.reads_own(self.patient_id);
+        !is_read
     }
 }
 
@@ -168,8 +170,7 @@ impl Duplicates {
     }
 
     fn add(&mut self, at: &str, message: &str) {
-        let pointer = format!("{at}/lab_test_id");
-        self.errors.push(Invalid { code: Some("possible-duplicate"), ..Invalid::new(pointer, message) });
+        self.errors.push(Invalid::coded("possible-duplicate", format!("{at}/lab_test_id"), message));
     }
 
     /// Asks back if there are such tests.

@@ -107,10 +107,7 @@ impl Command for CollectSpecimen {
 
     fn decide(self, state: Option<&LabOrder>, ctx: &Context<'_>) -> Result<Decision<LabOrder>, Refused> {
         let order = existing(state)?;
-        let specimen_id = self.specimen_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if order.specimens.contains_key(&specimen_id) {
-            return Err(Refused::exists());
-        }
+        let specimen_id = ctx.part_id(self.specimen_id, |id| order.specimens.contains_key(&id))?;
         if !is_under_way(order.status) {
             return Err(Refused::wrong_status::<LabOrder>(order.status));
         }
@@ -186,7 +183,7 @@ impl Command for RejectSpecimen {
     }
 
     fn follows_on(state: &LabOrder) -> bool {
-        state.specimens.values().any(|it| it.status != SpecimenStatus::Rejected)
+        state.specimens.values().any(Specimen::is_usable)
     }
 
     fn decide(self, state: Option<&LabOrder>, _: &Context<'_>) -> Result<Decision<LabOrder>, Refused> {

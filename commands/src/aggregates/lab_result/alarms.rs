@@ -7,18 +7,20 @@ use hims_domain::consultation::Consultation;
 use hims_domain::department::Department;
 use hims_domain::lab_order::LabOrder;
 use hims_domain::lab_result::{Alarm, ComponentResult, Event, LabResult, Revision, critical};
-use hims_domain::permission::{Read, Update};
+use hims_domain::permission::Update;
 use hims_domain::provider_schedule::ProviderSchedule;
 use hims_domain::role::Role;
 use hims_domain::user::User;
 use hims_domain::values::LongText;
-use hims_domain::{LabResultId, Personal, UserId, described};
+use hims_domain::{DepartmentId, LabResultId, Personal, UserId, described};
 use hims_event_store::Actor;
 
 use super::Refusal;
+use crate::access::CHART_WORDS;
 use crate::aggregates::patient::{reads_person, records_of};
+use crate::aggregates::user::{administrators_key, found_administrators, reads_roles};
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, role_id, scopes};
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
     /// Acknowledges the critical values of a result: the caller was told of them, and has read them back to whoever told
@@ -54,7 +56,7 @@ fn raises_alarms(ctx: &Context<'_>) -> bool {
 pub(super) fn raised(revision: &Revision, ctx: &Context<'_>) -> Option<Event> {
     let codes: Vec<_> = critical(&revision.components).into_iter().map(|it| it.code.clone()).collect();
     let is_raised = !codes.is_empty() && raises_alarms(ctx);
-    is_raised.then(|| Event::CriticalRaised { revision: revision.number, codes, raised_at: ctx.now })
+    is_raised.then_some(Event::CriticalRaised { revision: revision.number, codes, raised_at: ctx.now })
 }
 
 /// The end of an alarm whose values are no longer critical, or no longer count. Everybody who was told is to be told.
@@ -102,11 +104,6 @@ impl Command for AcknowledgeCriticalResult {
     }
 }
 
-/// Also looks up the roles of users who were found.
-fn reads_roles<'a>(reads: Reads, users: impl Iterator<Item = &'a User>) -> Reads {
-    users.flat_map(User::role_ids).fold(reads, Reads::stream::<Role>)
-}
-
 /// Everybody who may be told of the critical values of a result, as far as they were looked up.
 struct Circle<'a> {
     result: &'a LabResult,
@@ -119,15 +116,14 @@ impl<'a> Circle<'a> {
         Some(Self { result, order: found.get(result.lab_order_id)?, found })
     }
 
-    fn administrators(&self) -> impl Iterator<Item = (UserId, &'a User)> {
-        let key = role_id("administrator").to_string();
-        self.found.owners::<User>(scopes::USERS_WITH_ROLE, key).map(|(id, user)| (id.into(), user))
+    /// The department that ordered the test: that of the provider.
+    fn department(&self) -> Option<DepartmentId> {
+        self.found.get::<User>(self.order.provider_id)?.department_id
     }
 
-    /// The users of the department that ordered the test: that of the provider.
+    /// The users of the department that ordered the test.
     fn colleagues(&self) -> impl Iterator<Item = (UserId, &'a User)> {
-        let department = self.found.get::<User>(self.order.provider_id).and_then(|it| it.department_id);
-        let key = department.map(|it| it.to_string()).unwrap_or_default();
+        let key = self.department().map(|it| it.to_string()).unwrap_or_default();
         self.found.owners::<User>(scopes::USERS_OF_DEPARTMENT, key).map(|(id, user)| (id.into(), user))
     }
 
@@ -140,8 +136,7 @@ impl<'a> Circle<'a> {
 
     /// The head of the department that ordered the test.
     fn head(&self) -> Option<UserId> {
-        let department = self.found.get::<User>(self.order.provider_id)?.department_id?;
-        self.found.get::<Department>(department)?.details.head_user_id
+        self.found.get::<Department>(self.department()?)?.details.head_user_id
     }
 
     /// Whether the provider cannot be expected to answer: the provider is inactive or on leave.
@@ -155,9 +150,8 @@ impl<'a> Circle<'a> {
 
     /// Whether the roles of a user let them read charts.
     fn reads_charts(&self, user: &User) -> bool {
-        let words = [Read::ClinicalRecords, Read::AssignedPatients, Read::AllData];
         let mut roles = user.role_ids().filter_map(|it| self.found.get::<Role>(it));
-        roles.any(|role| words.iter().any(|it| role.definition.permissions.read.contains(it.as_str())))
+        roles.any(|role| CHART_WORDS.iter().any(|it| role.definition.permissions.read.contains(it.as_str())))
     }
 
     /// Whether a user is active, and is not the patient.
@@ -180,7 +174,7 @@ impl<'a> Circle<'a> {
             users.extend(self.colleagues().filter(|(_, it)| self.reads_charts(it)).map(|it| it.0));
         }
         if level > 2 {
-            users.extend(self.administrators().map(|it| it.0));
+            users.extend(found_administrators(self.found).map(|it| it.0));
         }
         users.retain(|id| self.can_be_told(*id));
         users
@@ -207,16 +201,14 @@ impl Command for EscalateCriticalResult {
         let reads = reads_person(reads, circle.order.patient_id, found).stream::<User>(provider_id);
         let reads = reads.stream::<ProviderSchedule>(ProviderSchedule::stream_of(provider_id));
         // Who is told depends on who is there at the moment; a change of a user in the same moment does not matter.
-        let key = role_id("administrator").to_string();
-        let reads = reads.candidates::<User>(scopes::USERS_WITH_ROLE, key);
+        let reads = reads.candidates::<User>(scopes::USERS_WITH_ROLE, administrators_key());
         let records = records_of(circle.order.patient_id, found).into_iter().map(|it| it.to_string());
         let reads = records.fold(reads, |reads, key| reads.candidates::<Consultation>(scopes::OPEN_CONSULTATIONS, key));
         let reads = circle.seeing().chain(circle.head()).fold(reads, Reads::stream::<User>);
-        let department = found.get::<User>(provider_id).and_then(|it| it.department_id);
-        let Some(department) = department else { return reads };
+        let Some(department) = circle.department() else { return reads };
         let reads = reads.stream::<Department>(department);
         let reads = reads.candidates::<User>(scopes::USERS_OF_DEPARTMENT, department.to_string());
-        reads_roles(reads, circle.colleagues().map(|it| it.1))
+        reads.and(reads_roles(circle.colleagues().flat_map(|it| it.1.role_ids())))
     }
 
     fn decide(self, state: Option<&LabResult>, ctx: &Context<'_>) -> Result<Decision<LabResult>, Refused> {

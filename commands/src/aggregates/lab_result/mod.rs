@@ -5,12 +5,12 @@ mod recording;
 mod values;
 
 use chrono::{DateTime, Utc};
-use hims_domain::lab_order::{LabOrder, SpecimenStatus};
+use hims_domain::lab_order::LabOrder;
 use hims_domain::lab_result::{ComponentResult, Event, LabResult, ResultStatus, Revision, WithdrawalCode};
 use hims_domain::lab_test::LabTest;
 use hims_domain::permission::{Create, Update};
 use hims_domain::values::{LongText, Reason, Text};
-use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, Personal, described};
+use hims_domain::{LabResultId, LabTestId, PatientId, Personal, described};
 use uuid::Uuid;
 
 pub use alarms::{AcknowledgeCriticalResult, EscalateCriticalResult};
@@ -104,39 +104,34 @@ impl Claims for LabResult {
     }
 }
 
-/// Also looks up what the values of an item are compared with: its test, the patient's records and earlier values.
-fn reads_item(
+/// Also looks up what the values of a patient's test are compared with: the patient's records, the test, and the
+/// patient's earlier values.
+fn reads_compared(
     reads: Reads,
-    (lab_order_id, item_id): (LabOrderId, LabOrderItemId),
+    (patient_id, lab_test_id): (PatientId, LabTestId),
+    given: &[ComponentValue],
     taken_at: DateTime<Utc>,
     found: &Found,
 ) -> Reads {
-    let reads = reads.stream::<LabOrder>(lab_order_id);
-    let Some(order) = found.get::<LabOrder>(lab_order_id) else { return reads };
-    let reads = reads_person(reads, order.patient_id, found);
-    let Some(item) = order.item(item_id) else { return reads };
-    let reads = reads.stream::<LabTest>(item.lab_test_id);
-    match found.get::<LabTest>(item.lab_test_id) {
-        Some(test) => values::reads_earlier(reads, order.patient_id, &test.definition, taken_at, found),
+    let reads = reads_person(reads, patient_id, found).stream::<LabTest>(lab_test_id);
+    match found.get::<LabTest>(lab_test_id) {
+        Some(test) => values::reads_earlier(reads, (patient_id, &test.definition), given, taken_at, found),
         None => reads,
     }
 }
 
-/// The values of an item as they are kept.
+/// The values of a patient's test as they are kept.
 fn evaluated(
     given: &[ComponentValue],
-    (lab_order_id, item_id): (LabOrderId, LabOrderItemId),
+    (patient_id, test): (PatientId, &LabTest),
     taken_at: DateTime<Utc>,
     how: (bool, bool),
     ctx: &Context<'_>,
 ) -> Result<Vec<ComponentResult>, Refused> {
-    let order = ctx.named::<LabOrder>(lab_order_id, "/lab_order_id")?;
-    let Some(item) = order.item(item_id) else { return refuse(Refusal::NoSuchItem) };
-    let test = ctx.named::<LabTest>(item.lab_test_id, "/item_id")?;
     // Sex and date of birth are those of the record that survives, if the patient's record was merged.
-    let patient = survivor(order.patient_id, ctx.found).ok_or_else(|| Refused::missing("patient"))?;
+    let patient = survivor(patient_id, ctx.found).ok_or_else(|| Refused::missing("patient"))?;
     check_not_erased(patient)?;
-    let of = values::Subject { patient_id: order.patient_id, patient, test: &test.definition, taken_at };
+    let of = values::Subject { patient_id, patient, test: &test.definition, taken_at };
     values::evaluated(given, &of, how, ctx)
 }
 
@@ -147,8 +142,8 @@ fn next_revision(
     confirm_delta: bool,
     ctx: &Context<'_>,
 ) -> Result<Revision, Refused> {
-    let at = (result.lab_order_id, result.item_id);
-    let components = evaluated(given, at, result.taken_at, (true, confirm_delta), ctx)?;
+    let test = ctx.named::<LabTest>(result.lab_test_id, "/item_id")?;
+    let components = evaluated(given, (result.patient_id, test), result.taken_at, (true, confirm_delta), ctx)?;
     Ok(Revision { number: result.revision.number + 1, components })
 }
 
@@ -182,7 +177,12 @@ impl Command for FinaliseLabResult {
 
     fn reads(&self, state: Option<&LabResult>, found: &Found) -> Reads {
         let Some(result) = state else { return Reads::nothing() };
-        reads_item(Reads::nothing(), (result.lab_order_id, result.item_id), result.taken_at, found)
+        let reads = Reads::nothing().stream::<LabOrder>(result.lab_order_id);
+        let of = (result.patient_id, result.lab_test_id);
+        match &self.components {
+            Some(given) => reads_compared(reads, of, given, result.taken_at, found),
+            None => reads.stream::<LabTest>(result.lab_test_id),
+        }
     }
 
     fn decide(self, state: Option<&LabResult>, ctx: &Context<'_>) -> Result<Decision<LabResult>, Refused> {
@@ -194,7 +194,7 @@ impl Command for FinaliseLabResult {
         }
         let order = ctx.named::<LabOrder>(result.lab_order_id, "/lab_result_id")?;
         let specimen = result.specimen_id.and_then(|id| order.specimens.get(&id));
-        if specimen.is_some_and(|it| it.status == SpecimenStatus::Rejected) {
+        if specimen.is_some_and(|it| !it.is_usable()) {
             return refuse(Refusal::SpecimenRejected);
         }
         let revision = match &self.components {
@@ -225,7 +225,8 @@ impl Command for CorrectLabResult {
 
     fn reads(&self, state: Option<&LabResult>, found: &Found) -> Reads {
         let Some(result) = state else { return Reads::nothing() };
-        reads_item(Reads::nothing(), (result.lab_order_id, result.item_id), result.taken_at, found)
+        let of = (result.patient_id, result.lab_test_id);
+        reads_compared(Reads::nothing(), of, &self.components, result.taken_at, found)
     }
 
     fn decide(self, state: Option<&LabResult>, ctx: &Context<'_>) -> Result<Decision<LabResult>, Refused> {

@@ -1,14 +1,14 @@
 //! Recording the first values of an ordered test.
 
 use chrono::{DateTime, Utc};
-use hims_domain::lab_order::{Item, LabOrder, Specimen, SpecimenStatus};
+use hims_domain::lab_order::{Item, LabOrder};
 use hims_domain::lab_result::{Event, LabResult, Recorded, ResultStatus, Revision};
 use hims_domain::lab_test::LabTest;
 use hims_domain::permission::Create;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, Personal, SpecimenId, UserId, described, terms};
 
-use super::{ComponentValue, Refusal, WithdrawLabResult, alarms, evaluated, reads_item};
+use super::{ComponentValue, Refusal, WithdrawLabResult, alarms, evaluated, reads_compared};
 use crate::user::{acting, reads_named};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
@@ -61,10 +61,6 @@ fn waiting(order: &LabOrder, item_id: LabOrderItemId) -> Result<&Item, Refused> 
     }
 }
 
-fn is_usable(specimen: &Specimen) -> bool {
-    specimen.status != SpecimenStatus::Rejected
-}
-
 impl RecordLabResult {
     /// The specimen that was examined: the named one, or else the last one for the item that was not rejected. `None` if
     /// no specimen was taken for the item.
@@ -78,18 +74,17 @@ impl RecordLabResult {
                 Some(named) => Some(named),
                 None => return refuse(Refusal::NoSuchSpecimen),
             },
-            None => of_item().max_by_key(|(id, it)| (is_usable(it), it.collected_at, **id)),
+            None => of_item().max_by_key(|(id, it)| (it.is_usable(), it.collected_at, **id)),
         };
         match wanted {
-            Some((_, it)) if !is_usable(it) => refuse(Refusal::SpecimenRejected),
+            Some((_, it)) if !it.is_usable() => refuse(Refusal::SpecimenRejected),
             Some((id, it)) => Ok(Some((*id, it.collected_at))),
             None => Ok(None),
         }
     }
 
     /// When the specimen was taken; when the test was performed, if there is no specimen.
-    fn taken_at(&self, order: &LabOrder, now: DateTime<Utc>) -> DateTime<Utc> {
-        let specimen = self.specimen(order).ok().flatten();
+    fn taken_at(&self, specimen: Option<(SpecimenId, DateTime<Utc>)>, now: DateTime<Utc>) -> DateTime<Utc> {
         specimen.map_or_else(|| self.performed_at.unwrap_or(now), |it| it.1)
     }
 
@@ -113,10 +108,11 @@ impl Command for RecordLabResult {
     }
 
     fn reads(&self, _: Option<&LabResult>, found: &Found) -> Reads {
-        let order = found.get::<LabOrder>(self.lab_order_id);
-        let taken_at = order.map_or(found.asked_at(), |order| self.taken_at(order, found.asked_at()));
-        let reads = reads_named(Reads::nothing(), self.performed_by, found);
-        reads_item(reads, (self.lab_order_id, self.item_id), taken_at, found)
+        let reads = reads_named(Reads::nothing(), self.performed_by, found).stream::<LabOrder>(self.lab_order_id);
+        let Some(order) = found.get::<LabOrder>(self.lab_order_id) else { return reads };
+        let Some(item) = order.item(self.item_id) else { return reads };
+        let taken_at = self.taken_at(self.specimen(order).ok().flatten(), found.asked_at());
+        reads_compared(reads, (order.patient_id, item.lab_test_id), &self.components, taken_at, found)
     }
 
     fn decide(self, _: Option<&LabResult>, ctx: &Context<'_>) -> Result<Decision<LabResult>, Refused> {
@@ -127,12 +123,12 @@ impl Command for RecordLabResult {
             return Err(Refused::field("in-the-future", "/performed_at", "give a time that is not in the future"));
         }
         let specimen = self.specimen(order)?;
-        let taken_at = self.taken_at(order, ctx.now);
+        let taken_at = self.taken_at(specimen, ctx.now);
         let performed_by = self.performer(order, ctx)?;
         let is_final = self.status == Release::Final;
-        let at = (self.lab_order_id, self.item_id);
-        let components = evaluated(&self.components, at, taken_at, (is_final, self.confirm_delta), ctx)?;
         let test = ctx.named::<LabTest>(item.lab_test_id, "/item_id")?;
+        let how = (is_final, self.confirm_delta);
+        let components = evaluated(&self.components, (order.patient_id, test), taken_at, how, ctx)?;
         let alarm = alarms::raised(&Revision { number: 1, components: components.clone() }, ctx);
         let recorded = Decision::event(Event::Recorded(Box::new(Recorded {
             patient_id: order.patient_id,

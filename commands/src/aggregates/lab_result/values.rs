@@ -15,7 +15,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use uuid::Uuid;
 
 use crate::aggregates::patient::records_of;
-use crate::{Context, Found, Kind, Reads, Refused, scopes};
+use crate::{Context, Found, Reads, Refused, scopes};
 
 described! {
     /// What is reported for one component of a test: a number, a text or a code.
@@ -36,12 +36,19 @@ described! {
     }
 }
 
+impl ComponentValue {
+    /// Whether the value is a number that was measured exactly.
+    fn is_exact_number(&self) -> bool {
+        self.value.is_some() && self.comparator.is_none()
+    }
+}
+
 /// How many decimals are kept of a number that was converted, unless the component says it.
 const DECIMALS: u32 = 6;
 
 /// A fault of a component in the request.
 fn fault(code: &'static str, at: &Pointer<'_>, message: impl Into<String>) -> Invalid {
-    Invalid { code: Some(code), ..at.invalid(message) }
+    Invalid::coded(code, at.to_string(), message)
 }
 
 /// The factor by which a reported number is multiplied; `None` if the component does not know the unit. A unit that is
@@ -141,22 +148,31 @@ fn is_abnormal(given: &ComponentValue, component: &Component) -> bool {
     said.is_some_and(|said| component.abnormal_values.iter().any(|it| it.as_str().eq_ignore_ascii_case(said)))
 }
 
-/// The components of a test that a request reports, in the order of the test, each with its place in the request.
+/// A component of a test that a request reports.
+struct Reported<'a> {
+    /// The place of the value in the request.
+    index: usize,
+    value: &'a ComponentValue,
+    component: &'a Component,
+    /// The number as it is kept, if the value is one.
+    number: Option<Measured>,
+}
+
+/// The components of a test that a request reports, in the order of the test.
 ///
 /// # Errors
 /// Everything that is wrong with the values.
-fn reported<'t>(
-    given: &[ComponentValue],
-    test: &'t Definition,
+fn reported<'a>(
+    given: &'a [ComponentValue],
+    test: &'a Definition,
     is_complete: bool,
-) -> Result<Vec<(usize, &'t Component, Option<Measured>)>, Refused> {
+) -> Result<Vec<Reported<'a>>, Refused> {
     let list = Pointer::Field(&Pointer::Root, "components");
     let (mut faults, mut reported) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     for (index, value) in given.iter().enumerate() {
         let at = Pointer::Index(&list, index);
-        let place = test.components.iter().position(|it| it.code == value.code);
-        let Some((place, component)) = place.and_then(|it| Some((it, test.components.get(it)?))) else {
+        let Some((place, component)) = test.components.iter().enumerate().find(|(_, it)| it.code == value.code) else {
             let message = "the test has no component with this code";
             faults.push(fault("unknown-component", &Pointer::Field(&at, "code"), message));
             continue;
@@ -165,7 +181,8 @@ fn reported<'t>(
             faults.push(fault("invalid-fields", &Pointer::Field(&at, "code"), "give each component once"));
         }
         check_kind(value, component, &at, &mut faults);
-        reported.push((place, index, component, number_of(value, component, &at, &mut faults)));
+        let number = number_of(value, component, &at, &mut faults);
+        reported.push((place, Reported { index, value, component, number }));
     }
     for (place, component) in test.components.iter().enumerate().filter(|_| is_complete) {
         if !seen.contains(&place) {
@@ -173,12 +190,9 @@ fn reported<'t>(
             faults.push(fault("missing-component", &list, message));
         }
     }
-    if let Some(code) = faults.first().and_then(|it| it.code) {
-        let detail = "some values do not fit the test; see errors";
-        return Err(Refused { errors: faults, ..Refused::new(Kind::Rule, code, detail) });
-    }
+    Refused::unless_none(faults, "some values do not fit the test; see errors")?;
     reported.sort_by_key(|it| it.0);
-    Ok(reported.into_iter().map(|(_, index, component, number)| (index, component, number)).collect())
+    Ok(reported.into_iter().map(|it| it.1).collect())
 }
 
 /// The width of the spans of time by which earlier values are found, so that old values are not looked up for ever.
@@ -206,16 +220,19 @@ fn keys(patient_id: PatientId, component: &Component, taken_at: DateTime<Utc>) -
     spans.map(move |span| key_in(span, patient_id, component.code.as_str()))
 }
 
-/// Also looks at the earlier values of the components, in every record of the patient.
+/// Also looks at the earlier values of the components of a patient's test for which exact numbers are given, in every
+/// record of the patient.
 pub(super) fn reads_earlier(
     reads: Reads,
-    patient_id: PatientId,
-    test: &Definition,
+    (patient_id, test): (PatientId, &Definition),
+    given: &[ComponentValue],
     taken_at: DateTime<Utc>,
     found: &Found,
 ) -> Reads {
+    let is_compared = |it: &&Component| given.iter().any(|value| value.code == it.code && value.is_exact_number());
+    let compared: Vec<_> = test.components.iter().filter(is_compared).collect();
     let records = records_of(patient_id, found).into_iter();
-    let keys = records.flat_map(|id| test.components.iter().flat_map(move |it| keys(id, it, taken_at)));
+    let keys = records.flat_map(|id| compared.iter().flat_map(move |it| keys(id, it, taken_at)));
     keys.fold(reads, |reads, key| reads.candidates::<LabResult>(scopes::LAB_LATEST, key))
 }
 
@@ -264,8 +281,7 @@ pub(super) fn evaluated(
     let (mut kept, mut unconfirmed) = (Vec::new(), Vec::new());
     let day = of.taken_at.with_timezone(&ctx.caller.time_zone).date_naive();
     let ages = ages(&of.patient.demographics, day);
-    for (index, component, number) in reported(given, of.test, is_complete)? {
-        let Some(value) = given.get(index) else { continue };
+    for Reported { index, value, component, number } in reported(given, of.test, is_complete)? {
         let limits = number.and(ages.as_ref());
         let limits = limits.and_then(|it| limits_for(&component.ranges, of.patient.demographics.gender, it));
         let flag = match (number, limits) {
@@ -278,7 +294,7 @@ pub(super) fn evaluated(
         if let Some(percent) = delta_percent.filter(|_| !is_confirmed) {
             let message = format!("differs by {percent} % from the patient's last value; check the specimen");
             let pointer = format!("/components/{index}/value");
-            unconfirmed.push(Invalid { code: Some("delta-exceeded"), ..Invalid::new(pointer, message) });
+            unconfirmed.push(Invalid::coded("delta-exceeded", pointer, message));
         }
         kept.push(ComponentResult {
             code: component.code.clone(),
@@ -293,10 +309,7 @@ pub(super) fn evaluated(
             delta_percent,
         });
     }
-    if unconfirmed.is_empty() {
-        return Ok(kept);
-    }
     let detail = "some values differ much from the patient's last ones; make sure that the specimen is the patient's, \
                   and repeat with confirm_delta if it is";
-    Err(Refused { errors: unconfirmed, ..Refused::new(Kind::Rule, "delta-exceeded", detail) })
+    Refused::unless_none(unconfirmed, detail).map(|()| kept)
 }

@@ -7,7 +7,7 @@ use hims_domain::lab_test::{Component, Definition, Range, ValueType};
 use hims_domain::values::coding::{LOINC, read_code};
 use rust_decimal::Decimal;
 
-use crate::{Kind, Refused};
+use crate::{Context, Refused};
 
 /// How many components a test has at most.
 const COMPONENTS: usize = 60;
@@ -24,7 +24,7 @@ struct Faults(Vec<Invalid>);
 
 impl Faults {
     fn add(&mut self, code: &'static str, pointer: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Invalid { code: Some(code), ..Invalid::new(pointer, message) });
+        self.0.push(Invalid::coded(code, pointer, message));
     }
 
     /// Names a field that breaks a rule, unless the rule is kept.
@@ -42,13 +42,11 @@ impl Faults {
 }
 
 /// Checks a definition as a whole.
-pub(super) fn check(definition: &Definition) -> Result<(), Refused> {
+pub(super) fn check(definition: &Definition, _: Option<&Definition>, _: &Context<'_>) -> Result<(), Refused> {
     let mut faults = Faults::default();
     faults.code(definition.code.as_str(), "/code");
     if let Some(it) = &definition.turnaround_minutes {
-        for (priority, minutes) in
-            [("low", it.low), ("normal", it.normal), ("high", it.high), ("urgent", it.urgent), ("stat", it.stat)]
-        {
+        for (priority, minutes) in it.by_priority() {
             let is_kept = minutes.is_none_or(|it| (1..=MINUTES).contains(&it));
             let message = format!("give 1 to {MINUTES} minutes, or leave it out");
             faults.unless(is_kept, "out-of-range", &format!("/turnaround_minutes/{priority}"), message);
@@ -68,13 +66,7 @@ pub(super) fn check(definition: &Definition) -> Result<(), Refused> {
             ValueType::Text | ValueType::Coded => check_worded(component, &at, &mut faults),
         }
     }
-    match faults.0.first().and_then(|it| it.code) {
-        None => Ok(()),
-        Some(code) => {
-            let detail = "the definition of the test breaks rules; see errors";
-            Err(Refused { errors: faults.0, ..Refused::new(Kind::Rule, code, detail) })
-        }
-    }
+    Refused::unless_none(faults.0, "the definition of the test breaks rules; see errors")
 }
 
 /// Checks a component whose values are texts or codes: nothing of it concerns numbers.

@@ -2,39 +2,39 @@
 
 mod checking;
 
+use hims_domain::LabTestId;
 use hims_domain::lab_test::{Definition, Event, LabTest};
-use hims_domain::permission::{Create, Update};
-use hims_domain::{LabTestId, described};
 use uuid::Uuid;
 
 use checking::check;
 
-use crate::machinery::command::existing;
+use crate::machinery::catalogue::catalogue;
 use crate::machinery::step::steps;
-use crate::{Claims, Command, Context, Decision, Held, Patch, Permission, Refused, Registry, Target, scopes};
+use crate::{Claims, Held, Registry, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<DefineLabTest>().add::<ChangeLabTest>().add::<RetireLabTest>().add::<ReinstateLabTest>();
 }
 
-described! {
+catalogue! {
+    LabTest by lab_test_id: LabTestId, "Which test.";
+    definition: Definition, "What the test is.", checked by check;
+
     /// Adds a test to the laboratory's catalogue.
-    pub struct DefineLabTest {
-        /// The id of the new test; issued by the server if left out.
-        pub id: Option<LabTestId>,
-        /// What the test is.
-        #[serde(flatten)]
-        pub definition: Definition,
-    }
+    DefineLabTest = "define-lab-test" needs Create::LabTests
+        with {
+            /// The id of the new test; issued by the server if left out.
+            id
+        }
+        by Event::Defined(Box::new(definition)), undone by RetireLabTest;
 
     /// Changes a test of the catalogue. The list of components is replaced as a whole.
-    pub struct ChangeLabTest {
-        /// Which test.
-        pub lab_test_id: LabTestId,
-        /// The fields to change; a field that is left out stays, null empties a field.
-        #[serde(flatten)]
-        pub changes: Patch<Definition>,
-    }
+    ChangeLabTest = "change-lab-test" needs Update::LabTests
+        with {
+            /// The fields to change; a field that is left out stays, null empties a field.
+            changes
+        }
+        by Event::Changed(Box::new(definition));
 }
 
 steps! {
@@ -54,43 +54,6 @@ impl Claims for LabTest {
     /// back into use, not defined again.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take(scopes::LAB_TEST_CODE, self.definition.code.as_str());
-    }
-}
-
-impl Command for DefineLabTest {
-    const NAME: &'static str = "define-lab-test";
-    const PERMISSION: Permission = Permission::Create(Create::LabTests);
-    const REVERSED_BY: Option<&'static str> = Some(RetireLabTest::NAME);
-    type Aggregate = LabTest;
-
-    fn target(&self) -> Target {
-        Target::new(self.id)
-    }
-
-    fn decide(self, _: Option<&LabTest>, _: &Context<'_>) -> Result<Decision<LabTest>, Refused> {
-        check(&self.definition)?;
-        Ok(Decision::event(Event::Defined(Box::new(self.definition))))
-    }
-}
-
-impl Command for ChangeLabTest {
-    const NAME: &'static str = "change-lab-test";
-    const PERMISSION: Permission = Permission::Update(Update::LabTests);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = LabTest;
-
-    fn target(&self) -> Target {
-        Target::existing(self.lab_test_id)
-    }
-
-    fn decide(self, state: Option<&LabTest>, _: &Context<'_>) -> Result<Decision<LabTest>, Refused> {
-        let test = existing(state)?;
-        let definition = self.changes.apply(&test.definition)?;
-        if definition == test.definition {
-            return Ok(Decision::nothing());
-        }
-        check(&definition)?;
-        Ok(Decision::event(Event::Changed(Box::new(definition))))
     }
 }
 

@@ -2,17 +2,16 @@
 
 mod units;
 
+use hims_domain::MedicationId;
 use hims_domain::medication::{Details, Event, Medication};
-use hims_domain::permission::{Create, Update};
 use hims_domain::values::Text;
-use hims_domain::{MedicationId, described};
 use uuid::Uuid;
 
 pub(crate) use units::NewUnits;
 
-use crate::machinery::command::existing;
+use crate::machinery::catalogue::catalogue;
 use crate::machinery::step::steps;
-use crate::{Claims, Command, Context, Decision, Held, Patch, Permission, Refused, Registry, Target, scopes};
+use crate::{Claims, Context, Held, Refused, Registry, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -22,25 +21,25 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<ReactivateMedication>();
 }
 
-described! {
+catalogue! {
+    Medication by medication_id: MedicationId, "Which product.";
+    details: Details, "The product's details.", checked by check;
+
     /// Adds a product to the catalogue.
-    pub struct AddMedication {
-        /// The id of the new product; issued by the server if left out.
-        pub id: Option<MedicationId>,
-        /// The product's details.
-        #[serde(flatten)]
-        pub details: Details,
-    }
+    AddMedication = "add-medication" needs Create::Medications
+        with {
+            /// The id of the new product; issued by the server if left out.
+            id
+        }
+        by Event::Added(details), undone by DeactivateMedication;
 
     /// Changes a product's details.
-    pub struct ChangeMedication {
-        /// Which product.
-        pub medication_id: MedicationId,
-        /// The fields to change; a field that is left out stays, null empties a field.
-        #[serde(flatten)]
-        pub changes: Patch<Details>,
-    }
-
+    ChangeMedication = "change-medication" needs Update::Medications
+        with {
+            /// The fields to change; a field that is left out stays, null empties a field.
+            changes
+        }
+        by Event::Changed(details);
 }
 
 steps! {
@@ -62,7 +61,7 @@ impl Claims for Medication {
     }
 }
 
-fn check(details: &Details) -> Result<(), Refused> {
+fn check(details: &Details, _: Option<&Details>, _: &Context<'_>) -> Result<(), Refused> {
     const SCHEDULES: [&str; 5] = ["I", "II", "III", "IV", "V"];
     match &details.dea_schedule {
         Some(schedule) if !SCHEDULES.contains(&schedule.as_str()) => {
@@ -72,43 +71,6 @@ fn check(details: &Details) -> Result<(), Refused> {
             Err(Refused::field("not-controlled", "/dea_schedule", "only a controlled substance has a schedule"))
         }
         _ => Ok(()),
-    }
-}
-
-impl Command for AddMedication {
-    const NAME: &'static str = "add-medication";
-    const PERMISSION: Permission = Permission::Create(Create::Medications);
-    const REVERSED_BY: Option<&'static str> = Some(DeactivateMedication::NAME);
-    type Aggregate = Medication;
-
-    fn target(&self) -> Target {
-        Target::new(self.id)
-    }
-
-    fn decide(self, _: Option<&Medication>, _: &Context<'_>) -> Result<Decision<Medication>, Refused> {
-        check(&self.details)?;
-        Ok(Decision::event(Event::Added(self.details)))
-    }
-}
-
-impl Command for ChangeMedication {
-    const NAME: &'static str = "change-medication";
-    const PERMISSION: Permission = Permission::Update(Update::Medications);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = Medication;
-
-    fn target(&self) -> Target {
-        Target::existing(self.medication_id)
-    }
-
-    fn decide(self, state: Option<&Medication>, _: &Context<'_>) -> Result<Decision<Medication>, Refused> {
-        let medication = existing(state)?;
-        let details = self.changes.apply(&medication.details)?;
-        if details == medication.details {
-            return Ok(Decision::nothing());
-        }
-        check(&details)?;
-        Ok(Decision::event(Event::Changed(details)))
     }
 }
 

@@ -167,10 +167,8 @@ impl Command for AddPatientMedication {
 
     fn decide(self, state: Option<&MedicationList>, ctx: &Context<'_>) -> Result<Decision<MedicationList>, Refused> {
         check_not_erased(ctx.named::<Patient>(self.patient_id, "/patient_id")?)?;
-        let entry_id = self.entry_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if state.is_some_and(|list| list.entries.contains_key(&entry_id)) {
-            return Err(Refused::exists());
-        }
+        let is_known = |id| state.is_some_and(|list| list.entries.contains_key(&id));
+        let entry_id = ctx.part_id(self.entry_id, is_known)?;
         let taken = Box::new(taken::completed(taken::checked(self.taken)?, ctx)?);
         Ok(Decision::event(Event::Added { patient_id: self.patient_id, entry_id, taken, source: self.source }))
     }

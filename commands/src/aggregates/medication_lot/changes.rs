@@ -62,15 +62,15 @@ pub(super) fn check_free(lot: &MedicationLot, taken: Decimal, pointer: &str) -> 
         return Ok(());
     }
     let (on_hand, unit) = (lot.quantity_on_hand, lot.unit.clone());
-    let refused = Refused::from(if free == on_hand {
+    let refusal = if free == on_hand {
         Refusal::BelowZero { on_hand: on_hand.normalize(), unit }
     } else {
         Refusal::NotFree { free: free.normalize(), unit }
-    });
+    };
     let mut candidates: Vec<Uuid> = lot.reserved.values().map(|it| it.prescription_id.into()).collect();
     candidates.sort_unstable();
     candidates.dedup();
-    Err(Refused { errors: vec![Invalid::new(pointer, refused.detail.clone())], candidates, ..refused })
+    Err(Refused { candidates, ..Refused::from(refusal).at(pointer) })
 }
 
 /// Refuses a lot that would hold more than can be kept.

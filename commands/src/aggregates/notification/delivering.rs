@@ -1,26 +1,15 @@
 //! Sending a notification to one recipient, step by step. The process `delivery` gives these commands.
 
 use hims_domain::notification::{Delivery, Event, FailureReason, Notification, Status};
-use hims_domain::notification_preferences::Wishes;
+use hims_domain::notification_preferences::Person;
 use hims_domain::values::Text;
-use hims_domain::{Described, NotificationId, NotificationRecipientId, Personal, Shape};
+use hims_domain::{NotificationId, NotificationRecipientId, Personal};
 use serde::Deserialize;
 
 use super::recipients::{reached, reads_recipient};
 use super::timing::Timing;
-use crate::department::zone_named;
-use crate::machinery::command::existing;
+use crate::machinery::command::{existing, never_sent};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
-
-/// Declares commands of the process, which are never sent to the server.
-macro_rules! of_process {
-    ($($name:ident),*) => {$(
-        impl Described for $name {
-            /// The command is never sent to the server, so it has no form there.
-            const SHAPE: Shape = Shape::Object(&[]);
-        }
-    )*};
-}
 
 /// Records that a notification is about to be sent, unless it is not to be sent any more, or not yet.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,7 +36,7 @@ pub(crate) struct FailDelivery {
     pub(crate) detail: Option<Personal<Text<200>>>,
 }
 
-of_process!(AttemptDelivery, RecordSent, FailDelivery);
+never_sent!(AttemptDelivery, RecordSent, FailDelivery);
 
 /// A message that did not arrive, as the gateway tells it.
 pub(super) fn undelivered(recipient_id: NotificationRecipientId, detail: Option<Personal<Text<200>>>) -> Event {
@@ -67,20 +56,15 @@ impl AttemptDelivery {
         if is_late(ctx.now) {
             return Event::Expired { recipient_id };
         }
-        let reached = reached(recipient.user_id, recipient.patient_id, ctx);
-        let is_person = recipient.user_id.is_some() || recipient.patient_id.is_some();
-        if is_person && reached.is_none() {
+        let person = Person::of(recipient.user_id, recipient.patient_id);
+        let reached = reached(person, ctx);
+        if person.is_some() && reached.is_none() {
             return Event::Failed { recipient_id, reason: FailureReason::Gone, detail: None };
         }
         if reached.as_ref().is_some_and(|it| it.has_opted_out(state.notification_type, recipient.channel)) {
             return Event::Failed { recipient_id, reason: FailureReason::OptedOut, detail: None };
         }
-        let usual = Wishes::default();
-        let wishes = reached.as_ref().and_then(|it| it.wishes()).unwrap_or(&usual);
-        let visit = state.visit.as_ref();
-        let zone_of_visit = visit.filter(|_| recipient.patient_id.is_some()).map(|it| zone_named(&it.time_zone));
-        let zone = reached.as_ref().and_then(|it| it.zone()).or(zone_of_visit).unwrap_or(ctx.hospital_zone);
-        let timing = Timing { priority: state.priority, visit, wishes, zone };
+        let timing = Timing::of(state.priority, state.visit.as_ref(), reached.as_ref(), ctx.hospital_zone);
         let at = timing.earliest(ctx.now);
         if at <= ctx.now {
             let next_attempt_at = timing.retry(attempt, ctx.now, ctx.draw()).filter(|it| !is_late(*it));
@@ -104,7 +88,8 @@ impl Command for AttemptDelivery {
 
     fn reads(&self, state: Option<&Notification>, found: &Found) -> Reads {
         let recipient = state.and_then(|it| it.delivery(self.recipient_id)).map(|it| &it.recipient);
-        recipient.map_or_else(Reads::nothing, |it| reads_recipient(Reads::nothing(), it.user_id, it.patient_id, found))
+        let person = recipient.and_then(|it| Person::of(it.user_id, it.patient_id));
+        reads_recipient(Reads::nothing(), person, found)
     }
 
     fn decide(self, state: Option<&Notification>, ctx: &Context<'_>) -> Result<Decision<Notification>, Refused> {

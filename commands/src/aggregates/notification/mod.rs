@@ -7,16 +7,17 @@ mod sending;
 mod telling;
 mod timing;
 
-use hims_domain::notification::{Delivery, Event, Notification, Status};
+use hims_domain::notification::{Delivery, Event, Notification, NotificationType, Status};
 use hims_domain::permission::Update;
 use hims_domain::values::Text;
-use hims_domain::{NotificationId, NotificationRecipientId, Personal, described, terms};
+use hims_domain::{NotificationId, NotificationRecipientId, PatientId, Personal, described, terms};
 use uuid::Uuid;
 
 pub(crate) use delivering::{AttemptDelivery, FailDelivery, RecordSent};
 pub use notice::Notice;
 pub use sending::{Addressee, SendNotification};
 pub(crate) use telling::{Tell, Telling};
+pub(crate) use timing::LAST_TRY;
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -65,16 +66,17 @@ described! {
 }
 
 /// The key of an occasion, of which only the first notification is sent.
-fn occasion(state: &Notification) -> Option<String> {
-    let subject = state.subject_patient_id.map(|it| it.to_string()).unwrap_or_default();
-    let key = state.dedupe_key.as_ref()?;
-    Some(scopes::key(&[state.notification_type.as_str(), &subject, key.as_str()]))
+fn occasion(about: NotificationType, subject: Option<PatientId>, key: &Text<200>) -> String {
+    let subject = subject.map(|it| it.to_string()).unwrap_or_default();
+    scopes::key(&[about.as_str(), &subject, key.as_str()])
 }
 
 impl Claims for Notification {
     /// Of one occasion, only one notification is sent.
     fn claims(&self, _: Uuid, held: &mut Held) {
-        held.take_if(scopes::NOTIFICATION_OCCASION, occasion(self));
+        let key = self.dedupe_key.as_ref();
+        let occasion = key.map(|key| occasion(self.notification_type, self.subject_patient_id, key));
+        held.take_if(scopes::NOTIFICATION_OCCASION, occasion);
     }
 }
 

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use hims_domain::notification::{Content, Notification, NotificationType, Priority, Visit};
 use hims_domain::values::Text;
-use hims_domain::{Described, PatientId, Personal, RoleId, Shape, UserId, derived};
+use hims_domain::{PatientId, Personal, RoleId, UserId, derived};
 use serde::Deserialize;
 
 use super::sending::{Addressee, Draft};
+use crate::machinery::command::never_sent;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
 
 /// A notification that a process sends: `Reaction::command(Notice::of(…).to_user(…))`.
@@ -112,10 +113,7 @@ impl Notice {
     }
 }
 
-impl Described for Notice {
-    /// The command is never sent to the server, so it has no form there.
-    const SHAPE: Shape = Shape::Object(&[]);
-}
+never_sent!(Notice);
 
 impl Command for Notice {
     const NAME: &'static str = "send-notice";

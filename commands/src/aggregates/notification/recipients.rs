@@ -43,16 +43,11 @@ fn reads_patient(reads: Reads, id: PatientId, found: &Found) -> Reads {
 }
 
 /// Also looks up a recipient, with everything that decides where and when they are reached.
-pub(super) fn reads_recipient(
-    reads: Reads,
-    user_id: Option<UserId>,
-    patient_id: Option<PatientId>,
-    found: &Found,
-) -> Reads {
-    match (patient_id, user_id) {
-        (Some(id), _) => reads_patient(reads, id, found),
-        (None, Some(id)) => reads_user(reads, id, found),
-        (None, None) => reads,
+pub(super) fn reads_recipient(reads: Reads, person: Option<Person>, found: &Found) -> Reads {
+    match person {
+        Some(Person::PatientId(id)) => reads_patient(reads, id, found),
+        Some(Person::UserId(id)) => reads_user(reads, id, found),
+        None => reads,
     }
 }
 
@@ -69,8 +64,8 @@ fn reached_user(id: UserId, found: &Found) -> Option<Reached<'_>> {
     let user = found.get::<User>(id).filter(|it| it.is_active)?;
     let wishes = wishes(Person::UserId(id), found);
     let department = user.department_id.and_then(|it| found.get::<Department>(it));
-    let email = address(user.email.known().map(|it| it.as_str()));
-    let phone = address(user.profile.phone.as_ref().and_then(Personal::known).map(|it| it.as_str()));
+    let email = address(user.email.known().map(hims_domain::values::Email::as_str));
+    let phone = address(user.profile.phone.as_ref().and_then(Personal::known).map(hims_domain::values::Phone::as_str));
     let zone = zone(wishes).or(department.map(|it| zone_named(&it.details.time_zone)));
     Some(Reached { user_id: Some(id), patient_id: None, email, phone, wishes, zone })
 }
@@ -91,23 +86,18 @@ fn reached_patient<'a>(id: PatientId, ctx: &Context<'a>) -> Option<Reached<'a>> 
     Some(Reached {
         user_id: login,
         patient_id: Some(survivor),
-        email: address(demographics.email.as_ref().and_then(Personal::known).map(|it| it.as_str())),
-        phone: address(phone.and_then(Personal::known).map(|it| it.as_str())),
+        email: address(demographics.email.as_ref().and_then(Personal::known).map(hims_domain::values::Email::as_str)),
+        phone: address(phone.and_then(Personal::known).map(hims_domain::values::Phone::as_str)),
         wishes,
         zone: zone(wishes),
     })
 }
 
 /// Where and how a user or a patient is reached now; `None` for somebody who has died or is no longer active.
-pub(super) fn reached<'a>(
-    user_id: Option<UserId>,
-    patient_id: Option<PatientId>,
-    ctx: &Context<'a>,
-) -> Option<Reached<'a>> {
-    match (patient_id, user_id) {
-        (Some(id), _) => reached_patient(id, ctx),
-        (None, Some(id)) => reached_user(id, ctx.found),
-        (None, None) => None,
+pub(super) fn reached<'a>(person: Option<Person>, ctx: &Context<'a>) -> Option<Reached<'a>> {
+    match person? {
+        Person::PatientId(id) => reached_patient(id, ctx),
+        Person::UserId(id) => reached_user(id, ctx.found),
     }
 }
 
@@ -115,6 +105,11 @@ impl<'a> Reached<'a> {
     /// What they want; of somebody who never said, nothing in particular.
     pub(super) fn wishes(&self) -> Option<&'a Wishes> {
         self.wishes
+    }
+
+    /// Whether a patient is reached.
+    pub(super) fn is_patient(&self) -> bool {
+        self.patient_id.is_some()
     }
 
     /// The time zone of their quiet hours, if they or their department have one.

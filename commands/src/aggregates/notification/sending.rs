@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hims_domain::notification::{Channel, Content, Event, Notification, Recipient};
-use hims_domain::notification_preferences::Wishes;
+use hims_domain::notification_preferences::Person;
 use hims_domain::patient::Patient;
 use hims_domain::permission::Create;
 use hims_domain::role::Role;
@@ -15,7 +15,7 @@ use super::recipients::{reached, reads_recipient};
 use super::timing::Timing;
 use super::{Refusal, occasion};
 use crate::aggregates::patient::{reads_person, survivor_of};
-use crate::department::zone_named;
+use crate::department::fault_of_zone;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 /// How many recipients a request may name.
@@ -47,6 +47,13 @@ described! {
     }
 }
 
+impl Addressee {
+    /// The user or patient; `None` for an address.
+    fn person(&self) -> Option<Person> {
+        Person::of(self.user_id, self.patient_id)
+    }
+}
+
 /// A notification to be written: what it says, and to whom.
 pub(super) struct Draft<'a> {
     pub(super) content: &'a Content,
@@ -60,12 +67,12 @@ impl Draft<'_> {
     pub(super) fn reads(&self, found: &Found) -> Reads {
         let mut reads = Reads::nothing();
         for it in self.recipients {
-            reads = reads_recipient(reads, it.user_id, it.patient_id, found);
+            reads = reads_recipient(reads, it.person(), found);
         }
         for role in self.roles {
             reads = reads.stream::<Role>(*role).candidates::<User>(scopes::USERS_WITH_ROLE, role.to_string());
             for (id, _) in found.owners::<User>(scopes::USERS_WITH_ROLE, role.to_string()) {
-                reads = reads_recipient(reads, Some(id.into()), None, found);
+                reads = reads_recipient(reads, Some(Person::UserId(id.into())), found);
             }
         }
         if let Some(id) = self.content.subject_patient_id {
@@ -79,9 +86,8 @@ impl Draft<'_> {
 
     /// The key of the occasion, if the notification names one.
     fn key(&self, found: &Found) -> Option<String> {
-        let content = Content { subject_patient_id: self.subject(found), ..self.content.clone() };
-        let begun = Event::Created { content: Box::new(content), recipients: Vec::new() };
-        occasion(&hims_domain::fold::<Notification>([&begun])?)
+        let key = self.content.dedupe_key.as_ref()?;
+        Some(occasion(self.content.r#type, self.subject(found), key))
     }
 
     /// The patient of whom the notification speaks: the one who is named, or else the one who gets it. Of a record that
@@ -102,19 +108,16 @@ impl Draft<'_> {
         let notification_type = self.content.r#type;
         let of_roles = self.roles.iter().flat_map(|role| {
             let users = ctx.found.owners::<User>(scopes::USERS_WITH_ROLE, role.to_string());
-            users.map(|(id, _)| (Some(UserId(id)), None, None))
+            users.map(|(id, _)| (Some(Person::UserId(UserId(id))), None))
         });
-        let named = self.recipients.iter().map(|it| (it.user_id, it.patient_id, it.channel));
+        let named = self.recipients.iter().map(|it| (it.person(), it.channel));
+        let visit = self.content.visit.as_ref();
+        let priority = self.content.priority;
         let mut deliveries = Vec::new();
-        for (user_id, patient_id, channel) in named.chain(of_roles) {
-            let Some(reached) = reached(user_id, patient_id, ctx) else { continue };
+        for (person, channel) in named.chain(of_roles) {
+            let Some(reached) = reached(person, ctx) else { continue };
             for mut recipient in reached.deliveries(notification_type, channel) {
-                let usual = Wishes::default();
-                let visit = self.content.visit.as_ref();
-                let zone_of_visit = || visit.filter(|_| patient_id.is_some()).map(|it| zone_named(&it.time_zone));
-                let zone = reached.zone().or_else(zone_of_visit).unwrap_or(ctx.hospital_zone);
-                let wishes = reached.wishes().unwrap_or(&usual);
-                let timing = Timing { priority: self.content.priority, visit, wishes, zone };
+                let timing = Timing::of(priority, visit, Some(&reached), ctx.hospital_zone);
                 let is_sent = recipient.channel != Channel::InApp;
                 recipient.next_attempt_at = is_sent.then(|| timing.earliest(ctx.now));
                 deliveries.push(recipient);
@@ -122,9 +125,7 @@ impl Draft<'_> {
         }
         for it in self.recipients.iter().filter(|it| it.address.is_some()) {
             let (Some(channel), address) = (it.channel, it.address.clone()) else { continue };
-            let (usual, zone) = (Wishes::default(), ctx.hospital_zone);
-            let visit = self.content.visit.as_ref();
-            let timing = Timing { priority: self.content.priority, visit, wishes: &usual, zone };
+            let timing = Timing::of(priority, visit, None, ctx.hospital_zone);
             let next_attempt_at = Some(timing.earliest(ctx.now));
             let recipient_id = uuid::Uuid::nil().into();
             let (user_id, patient_id) = (None, None);
@@ -223,10 +224,8 @@ impl SendNotification {
         if self.content.expires_at.is_some_and(|it| it <= ctx.now) {
             return Err(Refused::field("in-the-past", "/expires_at", "give a time that is still to come"));
         }
-        let zone = self.content.visit.as_ref().map(|it| &it.time_zone);
-        if zone.is_some_and(|it| it.as_str().parse::<chrono_tz::Tz>().is_err()) {
-            let message = "give a time zone of the IANA database, such as America/New_York";
-            return Err(Refused::field("unknown-time-zone", "/visit/time_zone", message));
+        if let Some(fault) = self.content.visit.as_ref().and_then(|it| fault_of_zone(&it.time_zone)) {
+            return Err(Refused::field("unknown-time-zone", "/visit/time_zone", fault));
         }
         Ok(())
     }

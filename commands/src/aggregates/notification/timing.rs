@@ -5,6 +5,9 @@ use chrono_tz::Tz;
 use hims_domain::notification::{Priority, Visit};
 use hims_domain::notification_preferences::Wishes;
 
+use super::recipients::Reached;
+use crate::department::zone_named;
+
 /// The waits before the second and each further try.
 const WAITS: [TimeDelta; 8] = [
     TimeDelta::seconds(30),
@@ -16,22 +19,40 @@ const WAITS: [TimeDelta; 8] = [
     TimeDelta::hours(12),
     TimeDelta::hours(24),
 ];
+/// The number of the last try.
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are few waits")]
+pub(crate) const LAST_TRY: i32 = WAITS.len() as i32 + 1;
 /// What is said of a visit comes no later than this before the visit, quiet hours or not.
 const BEFORE_VISIT: TimeDelta = TimeDelta::hours(2);
 
 /// What decides when a notification is sent to somebody.
 pub(super) struct Timing<'a> {
-    pub(super) priority: Priority,
-    pub(super) visit: Option<&'a Visit>,
-    pub(super) wishes: &'a Wishes,
-    pub(super) zone: Tz,
+    priority: Priority,
+    visit: Option<&'a Visit>,
+    /// What the recipient wants; `None` if they never said.
+    wishes: Option<&'a Wishes>,
+    zone: Tz,
 }
 
-impl Timing<'_> {
+impl<'a> Timing<'a> {
+    /// The timing of a notification to somebody who is reached, or to an address. Quiet hours are those of the
+    /// recipient's time zone, or else, for a patient, of the visit's, or else of the hospital's.
+    pub(super) fn of(
+        priority: Priority,
+        visit: Option<&'a Visit>,
+        reached: Option<&Reached<'a>>,
+        hospital_zone: Tz,
+    ) -> Self {
+        let of_visit = visit.filter(|_| reached.is_some_and(Reached::is_patient)).map(|it| zone_named(&it.time_zone));
+        let zone = reached.and_then(Reached::zone).or(of_visit).unwrap_or(hospital_zone);
+        Self { priority, visit, wishes: reached.and_then(Reached::wishes), zone }
+    }
+
     /// The first time from an instant on at which the notification may be sent: in quiet hours their end, unless the
     /// notification is urgent or would come too late before the visit.
     pub(super) fn earliest(&self, from: DateTime<Utc>) -> DateTime<Utc> {
-        match self.wishes.quiet_until(from, &self.zone) {
+        let usual = Wishes::default();
+        match self.wishes.unwrap_or(&usual).quiet_until(from, &self.zone) {
             Some(end) if self.priority != Priority::Urgent && !self.is_too_late(end) => end,
             _ => from,
         }
@@ -57,7 +78,7 @@ mod tests {
     use crate::testing::at;
 
     fn timing<'a>(wishes: &'a Wishes, priority: Priority, visit: Option<&'a Visit>) -> Timing<'a> {
-        Timing { priority, visit, wishes, zone: Tz::America__New_York }
+        Timing { priority, visit, wishes: Some(wishes), zone: Tz::America__New_York }
     }
 
     #[test]
@@ -94,6 +115,7 @@ mod tests {
         assert_eq!(waits(0)[0], TimeDelta::seconds(27));
         assert_eq!(waits(2000)[0], TimeDelta::seconds(33));
         assert_eq!(timing.retry(0, now, 0), None);
-        assert_eq!(timing.retry(9, now, 0), None);
+        assert_eq!(timing.retry(LAST_TRY, now, 0), None);
+        assert_eq!(LAST_TRY, 9);
     }
 }

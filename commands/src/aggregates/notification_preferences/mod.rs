@@ -8,6 +8,7 @@ use hims_domain::user::User;
 use hims_domain::{Invalid, PatientId, UserId, described};
 
 use crate::aggregates::patient::check_not_erased;
+use crate::department::fault_of_zone;
 use crate::machinery::refusal::refusals;
 use crate::{Caller, Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Registry, Target, refuse};
 
@@ -39,7 +40,7 @@ impl Claims for NotificationPreferences {}
 impl SetNotificationPreferences {
     /// Whose preferences are set; `None` if nobody is named.
     fn person(&self) -> Option<Person> {
-        self.patient_id.map(Person::PatientId).or(self.user_id.map(Person::UserId))
+        Person::of(self.user_id, self.patient_id)
     }
 
     /// Refuses types, time zones and languages that there are not, and critical types that are switched off.
@@ -59,11 +60,7 @@ impl SetNotificationPreferences {
                 Some(_) => {}
             }
         }
-        let zone = self.wishes.time_zone.as_ref();
-        if zone.is_some_and(|it| it.as_str().parse::<chrono_tz::Tz>().is_err()) {
-            let message = "give a time zone of the IANA database, such as America/New_York";
-            errors.push(Invalid::new("/time_zone", message));
-        }
+        errors.extend(self.wishes.time_zone.as_ref().and_then(fault_of_zone).map(|it| Invalid::new("/time_zone", it)));
         let is_language = |text: &str| {
             let is_part = |it: &str| (1..=8).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_alphanumeric());
             text.split('-').all(is_part) && text.bytes().next().is_some_and(|it| it.is_ascii_alphabetic())

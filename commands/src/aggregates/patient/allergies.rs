@@ -125,10 +125,8 @@ impl Command for RecordAllergy {
     fn decide(mut self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let patient = not_erased(state)?;
         self.allergy = checked(self.allergy)?;
-        let allergy_id = self.allergy_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if patient.allergies.contains_key(&allergy_id) || patient.retired_allergies.contains(&allergy_id) {
-            return Err(Refused::exists());
-        }
+        let is_known = |id| patient.allergies.contains_key(&id) || patient.retired_allergies.contains(&id);
+        let allergy_id = ctx.part_id(self.allergy_id, is_known)?;
         if !self.confirm_not_duplicate {
             check_is_new(patient, allergy_id, &self.allergy, ctx)?;
         }

@@ -35,6 +35,7 @@ use super::medication_list::{after_cancelling, after_dispensing, after_writing, 
 use super::medication_lot::check_quantity;
 use super::patient::check_alive;
 use super::user::{acting, reads_named};
+use crate::access::CHART_WORDS;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -145,9 +146,9 @@ impl Claims for Prescription {
     /// not concern the pharmacy. Whether somebody with the word `assigned_patients` reads the patient depends on
     /// visits, which the prescription does not know.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        let is_read = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients].iter().any(|it| caller.reads(*it))
+        let is_read = CHART_WORDS.iter().any(|it| caller.reads(*it))
             || (self.status != Status::Pending && caller.reads(Read::Prescriptions))
-            || (caller.patient_id == Some(self.patient_id) && caller.reads(Read::OwnRecords));
+            || caller.reads_own(self.patient_id);
         !is_read
     }
 }

@@ -1,13 +1,14 @@
 //! Looking up what a service costs a patient: by the list of the payer who pays first, else by the standard list.
 
 use chrono::NaiveDate;
-use hims_domain::PatientId;
 use hims_domain::billing_record::Priced;
 use hims_domain::insurance_policy::InsurancePolicy;
 use hims_domain::payer::Payer;
-use hims_domain::price::{Price, STANDARD, price_id};
-use hims_domain::values::coding::read_code;
+use hims_domain::price::{Price, STANDARD};
+use hims_domain::{PatientId, PriceId};
 
+use super::id_in;
+use crate::aggregates::insurance_policy::in_force;
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::{Found, Reads, scopes};
 
@@ -46,21 +47,17 @@ impl Sought<'_> {
 
     /// The policy in force on the day that pays first.
     fn policy<'f>(&self, found: &'f Found) -> Option<&'f InsurancePolicy> {
-        let records = records_of(self.patient_id, found).into_iter();
-        let policies = records.flat_map(|id| found.owners::<InsurancePolicy>(scopes::POLICY_PATIENT, id.to_string()));
-        let in_force = policies.filter(|(_, it)| it.is_in_force_on(self.day));
-        in_force.min_by_key(|(id, it)| (it.coverage.priority, *id)).map(|(_, policy)| policy)
+        in_force(self.patient_id, self.day, found).first().map(|(_, policy)| *policy)
     }
 
     /// The names of the lists in which the price is sought, in their order.
     fn lists<'f>(&self, found: &'f Found) -> impl Iterator<Item = &'f str> + use<'f> {
         let payer = self.policy(found).and_then(|it| found.get::<Payer>(it.coverage.payer_id));
-        let agreed = payer.and_then(|it| it.details.price_list.as_ref()).map(|it| it.as_str());
+        let agreed = payer.and_then(|it| it.details.price_list.as_ref()).map(hims_domain::values::Text::as_str);
         agreed.into_iter().chain([STANDARD])
     }
 
-    fn id_in(&self, list: &str) -> hims_domain::PriceId {
-        let code = read_code(self.code_system, self.code).unwrap_or_else(|_| self.code.to_owned());
-        price_id(list, self.code_system, &code)
+    fn id_in(&self, list: &str) -> PriceId {
+        id_in(list, self.code_system, self.code)
     }
 }

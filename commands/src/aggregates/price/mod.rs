@@ -59,6 +59,13 @@ described! {
 
 impl Claims for Price {}
 
+/// The id of the prices of a service in a list, whose code is written as its code system does. A code that cannot be read
+/// is taken as it is.
+fn id_in(list: &str, code_system: &str, code: &str) -> PriceId {
+    let code = read_code(code_system, code).unwrap_or_else(|_| code.to_owned());
+    price_id(list, code_system, &code)
+}
+
 impl SetPrice {
     fn list(&self) -> Text<20> {
         self.price_list.clone().unwrap_or_else(|| STANDARD.into())
@@ -78,10 +85,8 @@ impl Command for SetPrice {
     type Aggregate = Price;
 
     fn target(&self) -> Target {
-        let system = self.code_system.as_str();
         // A code that cannot be read is refused when the command is decided.
-        let code = read_code(system, self.code.as_str()).unwrap_or_else(|_| self.code.0.clone());
-        Target::either(price_id(self.list().as_str(), system, &code))
+        Target::either(id_in(self.list().as_str(), self.code_system.as_str(), self.code.as_str()))
     }
 
     fn decide(self, state: Option<&Price>, ctx: &Context<'_>) -> Result<Decision<Price>, Refused> {

@@ -1,10 +1,10 @@
 //! Failures of processes. The command is not in the registry, since only processes give it.
 
 use hims_domain::process_failure::{Event, Failed, ProcessFailure};
-use hims_domain::{Described, Shape};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::machinery::command::never_sent;
 use crate::{Claims, Command, Context, Decision, Permission, Refused, Target};
 
 /// A failure holds nothing.
@@ -19,10 +19,7 @@ pub(crate) struct RecordProcessFailure {
     pub(crate) failed: Failed,
 }
 
-impl Described for RecordProcessFailure {
-    /// The command is never sent to the server, so it has no form there.
-    const SHAPE: Shape = Shape::Object(&[]);
-}
+never_sent!(RecordProcessFailure);
 
 impl Command for RecordProcessFailure {
     const NAME: &'static str = "record-process-failure";

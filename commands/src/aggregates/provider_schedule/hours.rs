@@ -9,7 +9,7 @@ use hims_domain::provider_schedule::{
     DaySpan, Event, Exception, ExceptionStatus, Hours, ProviderSchedule, WeeklyBlock,
 };
 use hims_domain::room::Room;
-use hims_domain::{DepartmentId, Invalid, RoomId, UserId, described};
+use hims_domain::{DepartmentId, RoomId, UserId, described};
 
 use super::{Refusal, check_provider, reads_provider};
 use crate::department::open_department;
@@ -81,11 +81,7 @@ fn check_range(value: i32, range: &RangeInclusive<i32>, pointer: &str) -> Result
 /// Refuses spans of one day that end before they begin, or that overlap. `spans` holds a day, a span and the place of
 /// the span in the request.
 fn check_spans(spans: &[(i32, &DaySpan, String)]) -> Result<(), Refused> {
-    let at = |refusal: Refusal, pointer: &str| {
-        let refused = Refused::from(refusal);
-        let error = Invalid::new(pointer, refused.detail.clone());
-        Err(Refused { errors: vec![error], ..refused })
-    };
+    let at = |refusal: Refusal, pointer: &str| Err(Refused::from(refusal).at(pointer));
     for (index, (day, span, pointer)) in spans.iter().enumerate() {
         if span.from >= span.until {
             return at(Refusal::EndsBeforeItStarts, pointer);

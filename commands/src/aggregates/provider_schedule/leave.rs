@@ -58,10 +58,8 @@ impl Command for AddProviderLeave {
         if leave.until <= leave.from {
             return refuse(Refusal::EndsBeforeItStarts);
         }
-        let leave_id = self.leave_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if state.is_some_and(|schedule| schedule.leaves.iter().any(|it| it.leave_id == leave_id)) {
-            return Err(Refused::exists());
-        }
+        let is_known = |id| state.is_some_and(|schedule| schedule.leaves.iter().any(|it| it.leave_id == id));
+        let leave_id = ctx.part_id(self.leave_id, is_known)?;
         Ok(Decision::event(Event::LeaveAdded { provider_id, leave_id, leave }))
     }
 }

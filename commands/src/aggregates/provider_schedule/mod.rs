@@ -88,11 +88,7 @@ pub(crate) fn check_hours(
     let against = schedule.is_on_leave(slot).then_some(Refusal::OnLeave);
     let against: Vec<Refused> =
         against.into_iter().chain(is_outside.then_some(Refusal::OutsideHours)).map(Refused::from).collect();
-    let errors = against.iter().map(|it| {
-        let error = Invalid::new("/starts_at", it.detail.clone());
-        Invalid { code: Some(it.code), ..error }
-    });
-    let errors = errors.collect();
+    let errors = against.iter().map(|it| Invalid::coded(it.code, "/starts_at", it.detail.clone())).collect();
     match against.into_iter().next() {
         Some(first) if !accepted => Err(Refused { errors, ..first }),
         first => Ok(first.is_some()),

@@ -1,42 +1,39 @@
 //! Rooms: adding and changing rooms, taking rooms out of use and back into use.
 
+use hims_domain::RoomId;
 use hims_domain::department::Department;
-use hims_domain::permission::{Create, Update};
 use hims_domain::room::{Details, Event, Room, RoomStatus};
 use hims_domain::values::Reason;
-use hims_domain::{RoomId, described};
 use uuid::Uuid;
 
 use crate::department::open_department;
-use crate::machinery::command::existing;
+use crate::machinery::catalogue::catalogue;
 use crate::machinery::step::steps;
-use crate::{
-    Claims, Command, Context, Decision, Found, Held, Patch, Permission, Reads, Refused, Registry, Target, scopes,
-};
+use crate::{Claims, Context, Found, Held, Reads, Refused, Registry, scopes};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<AddRoom>().add::<ChangeRoom>().add::<SuspendRoom>().add::<ReactivateRoom>();
 }
 
-described! {
+catalogue! {
+    Room by room_id: RoomId, "Which room.";
+    details: Details, "The room's details.", looked up by reads, checked by check;
+
     /// Adds a room to a department.
-    pub struct AddRoom {
-        /// The id of the new room; issued by the server if left out.
-        pub id: Option<RoomId>,
-        /// The room's details.
-        #[serde(flatten)]
-        pub details: Details,
-    }
+    AddRoom = "add-room" needs Create::Rooms
+        with {
+            /// The id of the new room; issued by the server if left out.
+            id
+        }
+        by Event::Added(details), undone by SuspendRoom;
 
     /// Changes a room's details.
-    pub struct ChangeRoom {
-        /// Which room.
-        pub room_id: RoomId,
-        /// The fields to change; a field that is left out stays.
-        #[serde(flatten)]
-        pub changes: Patch<Details>,
-    }
-
+    ChangeRoom = "change-room" needs Update::Rooms
+        with {
+            /// The fields to change; a field that is left out stays.
+            changes
+        }
+        by Event::Changed(details);
 }
 
 steps! {
@@ -64,58 +61,16 @@ impl Claims for Room {
     }
 }
 
-fn check(details: &Details, ctx: &Context<'_>) -> Result<(), Refused> {
+fn reads(details: &Details, _: Option<(RoomId, &Details)>, _: &Found) -> Reads {
+    Reads::nothing().stream::<Department>(details.department_id)
+}
+
+fn check(details: &Details, _: Option<&Details>, ctx: &Context<'_>) -> Result<(), Refused> {
     open_department(ctx, details.department_id)?;
     if !(1..=1000).contains(&details.capacity) {
         return Err(Refused::field("out-of-range", "/capacity", "give a capacity of 1 to 1000"));
     }
     Ok(())
-}
-
-impl Command for AddRoom {
-    const NAME: &'static str = "add-room";
-    const PERMISSION: Permission = Permission::Create(Create::Rooms);
-    const REVERSED_BY: Option<&'static str> = Some(SuspendRoom::NAME);
-    type Aggregate = Room;
-
-    fn target(&self) -> Target {
-        Target::new(self.id)
-    }
-
-    fn reads(&self, _: Option<&Room>, _: &Found) -> Reads {
-        Reads::nothing().stream::<Department>(self.details.department_id)
-    }
-
-    fn decide(self, _: Option<&Room>, ctx: &Context<'_>) -> Result<Decision<Room>, Refused> {
-        check(&self.details, ctx)?;
-        Ok(Decision::event(Event::Added(self.details)))
-    }
-}
-
-impl Command for ChangeRoom {
-    const NAME: &'static str = "change-room";
-    const PERMISSION: Permission = Permission::Update(Update::Rooms);
-    const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
-    type Aggregate = Room;
-
-    fn target(&self) -> Target {
-        Target::existing(self.room_id)
-    }
-
-    fn reads(&self, state: Option<&Room>, _: &Found) -> Reads {
-        let changed = state.and_then(|it| self.changes.clone().apply(&it.details).ok());
-        Reads::nothing().maybe::<Department>(changed.map(|it| it.department_id))
-    }
-
-    fn decide(self, state: Option<&Room>, ctx: &Context<'_>) -> Result<Decision<Room>, Refused> {
-        let room = existing(state)?;
-        let details = self.changes.apply(&room.details)?;
-        if details == room.details {
-            return Ok(Decision::nothing());
-        }
-        check(&details, ctx)?;
-        Ok(Decision::event(Event::Changed(details)))
-    }
 }
 
 #[cfg(test)]

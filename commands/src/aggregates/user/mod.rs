@@ -19,11 +19,12 @@ pub(crate) use acting::{acting, check_provider, reads_named};
 pub use passwords::{ChangePassword, ResetPassword};
 pub use patients::{LinkUserToPatient, UnlinkUserFromPatient};
 pub use roles::{ChangeUserRole, Roles};
+pub(crate) use roles::{administrators_key, found_administrators, reads_roles};
 
 use self::passwords::{end_sessions, with_sessions_of};
 use self::roles::{
     administrators, check_not_above, check_not_above_user, check_roles, is_administrator, is_last_administrator,
-    reads_roles, reads_roles_of,
+    reads_roles_of,
 };
 use super::department::open_department;
 use crate::machinery::command::existing;

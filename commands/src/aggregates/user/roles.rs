@@ -37,7 +37,7 @@ impl Roles {
 }
 
 /// Looks up the streams of roles.
-pub(super) fn reads_roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
+pub(crate) fn reads_roles(ids: impl IntoIterator<Item = RoleId>) -> Reads {
     ids.into_iter().fold(Reads::nothing(), Reads::stream::<Role>)
 }
 
@@ -76,15 +76,24 @@ pub(super) fn is_administrator(role: RoleId) -> bool {
     role == role_id("administrator")
 }
 
+/// The key in [`scopes::USERS_WITH_ROLE`] by which the administrators are found.
+pub(crate) fn administrators_key() -> String {
+    role_id("administrator").to_string()
+}
+
 /// Also looks up every administrator.
 pub(super) fn administrators(reads: Reads) -> Reads {
-    reads.owners::<User>(scopes::USERS_WITH_ROLE, role_id("administrator").to_string())
+    reads.owners::<User>(scopes::USERS_WITH_ROLE, administrators_key())
+}
+
+/// The administrators who were looked up by [`administrators_key`].
+pub(crate) fn found_administrators(found: &Found) -> impl Iterator<Item = (UserId, &User)> {
+    found.owners::<User>(scopes::USERS_WITH_ROLE, administrators_key()).map(|(id, user)| (id.into(), user))
 }
 
 /// Whether there is no active administrator besides the user.
 pub(super) fn is_last_administrator(found: &Found, user: UserId) -> bool {
-    let mut all = found.owners::<User>(scopes::USERS_WITH_ROLE, role_id("administrator").to_string());
-    !all.any(|(id, other)| id != user.0 && other.is_active)
+    !found_administrators(found).any(|(id, other)| id != user && other.is_active)
 }
 
 impl Command for ChangeUserRole {

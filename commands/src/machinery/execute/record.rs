@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use hims_domain::patient::Patient;
 use hims_domain::{Aggregate, Subject, access};
@@ -28,6 +30,19 @@ impl Executor {
         None
     }
 
+    /// The record that survives of a patient's records, given one of them, with its state; of anything else, the id
+    /// itself. With `fresh`, states are not taken from memory.
+    pub(crate) async fn survivor(&self, id: Uuid, fresh: bool) -> Result<(Uuid, Option<Arc<Patient>>), Failure> {
+        let mut id = id;
+        loop {
+            let state = self.load::<Patient>(id, fresh).await?.state;
+            match state.as_ref().and_then(|it| it.merged_into) {
+                Some(into) => id = into.into(),
+                None => return Ok((id, state)),
+            }
+        }
+    }
+
     /// Replaces patients among the candidates of a refusal, who were merged into others, by those who survive. Only
     /// refusals that may name such a patient are looked at.
     pub(super) async fn naming_survivors(&self, refused: Refused) -> Result<Refused, Failure> {
@@ -35,10 +50,8 @@ impl Executor {
             return Ok(refused);
         }
         let mut candidates: Vec<Uuid> = Vec::with_capacity(refused.candidates.len());
-        for mut id in refused.candidates {
-            while let Some(into) = self.load::<Patient>(id, true).await?.state.and_then(|it| it.merged_into) {
-                id = into.into();
-            }
+        for candidate in refused.candidates {
+            let (id, _) = self.survivor(candidate, true).await?;
             if !candidates.contains(&id) {
                 candidates.push(id);
             }

@@ -44,8 +44,9 @@ pub struct Happened {
 pub trait Process: Send + Sync + 'static {
     /// The name of the process, in kebab-case. The name is stored, so it is never changed.
     const NAME: &'static str;
-    /// The types of the events to which the process reacts, such as `patient.death_recorded`.
-    const ON: &'static [&'static str];
+    /// The types of the events to which the process reacts, such as `patient.death_recorded`; none if the process only
+    /// has daily work.
+    const ON: &'static [&'static str] = &[];
     /// Whether the process reads the read tables. Such a process reacts to an event only when the tables show it.
     const READS_TABLES: bool = false;
     /// The time of the clock on the wall at which the process does its daily work, once a day in each time zone in
@@ -59,7 +60,10 @@ pub trait Process: Send + Sync + 'static {
     ///
     /// # Errors
     /// When something that the process needs to look up does not answer; the process is asked again later.
-    fn react(&self, happened: &Happened) -> impl Future<Output = Result<Vec<Reaction>, Failure>> + Send;
+    fn react(&self, happened: &Happened) -> impl Future<Output = Result<Vec<Reaction>, Failure>> + Send {
+        let _ = happened;
+        async { Ok(Vec::new()) }
+    }
 
     /// What follows when a timer fires, at its time or as soon as possible afterwards.
     ///

@@ -9,7 +9,7 @@ use hims_domain::appointment::Appointment;
 use hims_domain::department::{self, Department};
 use hims_domain::process_failure::{self, ProcessFailure};
 use hims_domain::room::{self, Room};
-use hims_event_store::{EventStore as _, ProcessStore as _, StoreError};
+use hims_event_store::{ProcessStore as _, StoreError};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -89,26 +89,13 @@ fn open(number: u128) -> OpenDepartment {
     ask(json!({"id": id::<Uuid>(number), "code": format!("D{number}"), "name": "Day clinic", "time_zone": "UTC"}))
 }
 
-/// Waits until every process has reacted to the whole log, and no timer is due.
-async fn settled(world: &World, process: &'static str) {
-    loop {
-        let head = *world.log.head().borrow();
-        let position = world.log.processes().await.unwrap().into_iter().find(|it| it.0 == process).map(|it| it.1);
-        let due = world.log.due_timers(process, world.executor.now(), 1).await.unwrap();
-        if position == Some(head) && due.is_empty() && *world.log.head().borrow() == head {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn each_event_has_its_reaction_once_with_the_circumstances() {
     let world = World::new();
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let opened = world.done(open(1)).await;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let log = world.log().await;
     let added = log.iter().find(|it| it.event_type == "room.added").unwrap();
     assert_eq!(added.stream_id, room_of(opened.id));
@@ -125,9 +112,9 @@ async fn a_new_process_reacts_to_nothing_that_happened_before() {
     let world = World::new();
     world.done(open(1)).await;
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     world.done(open(2)).await;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     assert_eq!(world.count("room.added").await, 1);
     processes.stop().await;
 }
@@ -136,11 +123,11 @@ async fn a_new_process_reacts_to_nothing_that_happened_before() {
 async fn what_was_imported_or_made_up_has_no_reaction() {
     let world = World::new();
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     for (number, name) in (1..).zip(["import", "generate", "demo", "set-up"]) {
         world.executor.execute(open(number), Request::of(Caller::system(name))).await.unwrap();
     }
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     assert_eq!(world.count("room.added").await, 0);
     processes.stop().await;
 }
@@ -149,17 +136,17 @@ async fn what_was_imported_or_made_up_has_no_reaction() {
 async fn a_process_that_lost_its_place_repeats_nothing() {
     let world = World::new();
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let begun_at = world.log.processes().await.unwrap()[0].1;
     world.done(open(1)).await;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     processes.stop().await;
     let events = world.log().await.len();
     // The node was killed after the reaction, and the position was not moved.
     let reached = world.log.processes().await.unwrap()[0].1;
     assert!(world.log.advance("rooms", reached, begun_at, &[]).await.unwrap());
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     assert_eq!(world.log().await.len(), events);
     processes.stop().await;
 }
@@ -168,7 +155,7 @@ async fn a_process_that_lost_its_place_repeats_nothing() {
 async fn of_two_nodes_one_runs_a_process_and_the_other_takes_over() {
     let world = World::new();
     let one = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let elsewhere = id::<Uuid>(77);
     assert_eq!(world.log.lead("rooms", elsewhere).await.unwrap(), None);
     one.stop().await;
@@ -176,7 +163,7 @@ async fn of_two_nodes_one_runs_a_process_and_the_other_takes_over() {
     // The node that holds the lease has died, so the lease lapses.
     let other = node(&world).start(Rooms::default());
     world.done(open(1)).await;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     assert_eq!(world.count("room.added").await, 1);
     other.stop().await;
 }
@@ -185,13 +172,13 @@ async fn of_two_nodes_one_runs_a_process_and_the_other_takes_over() {
 async fn a_refusal_is_kept_and_the_process_goes_on() {
     let world = World::new();
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let department = world.done(open(1)).await.id;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let change: ChangeDepartment = ask(json!({"department_id": department, "name": "Night clinic"}));
     let changed = world.done(change).await;
     world.done(open(2)).await;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     assert_eq!((world.count("room.added").await, world.count("process_failure.occurred").await), (2, 1));
     let log = world.log().await;
     let failure = log.iter().find(|it| it.event_type == "process_failure.occurred").unwrap();
@@ -219,7 +206,7 @@ async fn what_does_not_answer_is_asked_again() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.count("room.added").await, 0);
     is_cut_off.store(false, Ordering::SeqCst);
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     assert_eq!((world.count("room.added").await, world.count("process_failure.occurred").await), (1, 0));
     processes.stop().await;
 }
@@ -230,9 +217,9 @@ async fn reactions_that_go_round_in_a_circle_end() {
     world.has::<Department>(DEPARTMENT, [opened()]).await;
     world.has::<Room>(ROOM, [added_room()]).await;
     let processes = node(&world).start(Quarrel);
-    settled(&world, "quarrel").await;
+    world.settled("quarrel").await;
     world.done(SuspendRoom { room_id: ROOM, reason: "painted".into() }).await;
-    settled(&world, "quarrel").await;
+    world.settled("quarrel").await;
     let steps = world.count("room.suspended").await + world.count("room.reactivated").await;
     assert_eq!((steps, world.count("process_failure.occurred").await), (1 + 8, 1));
     let process_failure::Event::Occurred(failed) = world.last_event().await;
@@ -244,9 +231,9 @@ async fn reactions_that_go_round_in_a_circle_end() {
 async fn a_timer_fires_once_at_its_time_however_late() {
     let world = World::new();
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     let department = world.done(open(1)).await.id;
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     world.after(TimeDelta::minutes(59));
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.count("room.suspended").await, 0);
@@ -254,7 +241,7 @@ async fn a_timer_fires_once_at_its_time_however_late() {
     processes.stop().await;
     world.after(TimeDelta::days(30));
     let processes = node(&world).start(Rooms::default());
-    settled(&world, "rooms").await;
+    world.settled("rooms").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.count("room.suspended").await, 1);
     assert_eq!(world.state::<Room>(room_of(department)).await.status, room::RoomStatus::Suspended);
@@ -295,7 +282,7 @@ async fn a_process_that_reads_tables_reacts_when_they_show_the_event() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(*seen.lock().unwrap(), [1]);
     tables.send_replace(2);
-    settled(&world, "reading").await;
+    world.settled("reading").await;
     assert_eq!(*seen.lock().unwrap(), [1, 2]);
     processes.stop().await;
 }

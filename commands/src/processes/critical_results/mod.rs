@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::DomainEvent;
 use hims_domain::lab_result::Event;
 use hims_event_store::Timer;
-use serde::{Deserialize, Deserializer, Serialize};
-use uuid::Uuid;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
 
 use crate::lab_result::EscalateCriticalResult;
 use crate::{Failure, Happened, Process, Reaction};
@@ -75,20 +75,11 @@ impl CriticalEscalation {
 /// level that finds the values acknowledged or withdrawn changes nothing, so that nothing follows.
 pub(super) struct CriticalResults(pub(super) CriticalEscalation);
 
-/// What the timer of a level has to know.
-#[derive(Serialize, Deserialize)]
-struct Level {
-    lab_result_id: Uuid,
-    revision: i32,
-    level: i32,
-}
-
 impl CriticalResults {
-    fn timer(&self, level: Level, raised_at: DateTime<Utc>) -> Reaction {
-        let due_at = raised_at + self.0.after(level.level);
-        let Level { lab_result_id, revision, level } = level;
-        let payload = serde_json::json!({"lab_result_id": lab_result_id, "revision": revision, "level": level});
-        Reaction::timer(format!("{lab_result_id} {revision}"), due_at, payload)
+    /// The timer of a level, whose payload is the command for the level.
+    fn timer(&self, due: &EscalateCriticalResult, raised_at: DateTime<Utc>) -> Reaction {
+        let EscalateCriticalResult { lab_result_id, revision, level } = *due;
+        Reaction::timer(format!("{lab_result_id} {revision}"), raised_at + self.0.after(level), json!(due))
     }
 }
 
@@ -97,27 +88,24 @@ impl Process for CriticalResults {
     const ON: &'static [&'static str] = &["lab_result.critical_raised", "lab_result.critical_escalated"];
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
-        let lab_result_id = happened.stream_id;
+        let lab_result_id = happened.stream_id.into();
         Ok(match &happened.event {
             DomainEvent::LabResult(Event::CriticalRaised { revision, codes: _, raised_at }) => {
-                vec![self.timer(Level { lab_result_id, revision: *revision, level: 0 }, *raised_at)]
+                let due = EscalateCriticalResult { lab_result_id, revision: *revision, level: 0 };
+                vec![self.timer(&due, *raised_at)]
             }
             DomainEvent::LabResult(Event::CriticalEscalated { revision, raised_at, level, recipients: _ }) => {
                 let level = self.0.following(*level, *raised_at, happened.occurred_at);
-                vec![self.timer(Level { lab_result_id, revision: *revision, level }, *raised_at)]
+                let due = EscalateCriticalResult { lab_result_id, revision: *revision, level };
+                vec![self.timer(&due, *raised_at)]
             }
             _ => Vec::new(),
         })
     }
 
     async fn fire(&self, timer: &Timer) -> Result<Vec<Reaction>, Failure> {
-        let due = Level::deserialize(&timer.payload).ok();
-        let command = due.map(|it| EscalateCriticalResult {
-            lab_result_id: it.lab_result_id.into(),
-            revision: it.revision,
-            level: it.level,
-        });
-        Ok(command.into_iter().map(Reaction::command).collect())
+        let due = EscalateCriticalResult::deserialize(&timer.payload).ok();
+        Ok(due.into_iter().map(Reaction::command).collect())
     }
 }
 

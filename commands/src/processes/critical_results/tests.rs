@@ -8,10 +8,10 @@ use hims_domain::lab_test::LabTest;
 use hims_domain::patient::Patient;
 use hims_domain::user::User;
 use hims_domain::{LabOrderId, LabResultId};
-use hims_event_store::{EventStore as _, ProcessStore as _};
+use hims_event_store::{ProcessStore as _};
 use hims_testing::{sample, sample_with};
-use serde_json::json;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::*;
 use crate::lab_result::{AcknowledgeCriticalResult, CorrectLabResult, RecordLabResult};
@@ -117,19 +117,6 @@ fn node(world: &World) -> Processes {
     processes.start(CriticalResults(CriticalEscalation::default()))
 }
 
-/// Waits until the process has reacted to the whole log, and no timer is due.
-async fn settled(world: &World) {
-    loop {
-        let head = *world.log.head().borrow();
-        let position = world.log.processes().await.unwrap().into_iter().find(|it| it.0 == CriticalResults::NAME);
-        let due = world.log.due_timers(CriticalResults::NAME, world.executor.now(), 1).await.unwrap();
-        if position.map(|it| it.1) == Some(head) && due.is_empty() && *world.log.head().borrow() == head {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 /// The levels at which people were told, with how often each was.
 async fn levels(world: &World) -> BTreeMap<i32, usize> {
     let mut levels = BTreeMap::new();
@@ -146,12 +133,12 @@ async fn levels(world: &World) -> BTreeMap<i32, usize> {
 async fn a_node_that_dies_at_minute_14_leaves_the_alarm_of_minute_15_to_another_once() {
     let world = hospital().await;
     let one = node(&world);
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     record(&world, "P", "6.9").await;
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     assert_eq!(levels(&world).await, BTreeMap::from([(0, 1)]));
     world.after(TimeDelta::minutes(14));
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     one.stop().await;
     // The node that holds the lease has died, so the lease lapses.
     assert!(world.log.lead(CriticalResults::NAME, Uuid::from_u128(77)).await.unwrap().is_some());
@@ -160,7 +147,7 @@ async fn a_node_that_dies_at_minute_14_leaves_the_alarm_of_minute_15_to_another_
     while levels(&world).await.len() < 2 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     assert_eq!(levels(&world).await, BTreeMap::from([(0, 1), (1, 1)]));
     other.stop().await;
     third.stop().await;
@@ -170,13 +157,13 @@ async fn a_node_that_dies_at_minute_14_leaves_the_alarm_of_minute_15_to_another_
 async fn nobody_is_told_any_more_once_somebody_has_acknowledged_the_values() {
     let world = hospital().await;
     let processes = node(&world);
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     record(&world, "F", "6.9").await;
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     let read_back: AcknowledgeCriticalResult = ask(json!({"lab_result_id": RESULT, "read_back": true}));
     world.executor.execute(read_back, Request::of(user(DOCTOR, "doctor"))).await.unwrap();
     world.after(TimeDelta::days(3));
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     assert_eq!(levels(&world).await, BTreeMap::from([(0, 1)]));
     // The value was wrong: whoever was told is told.
     let corrected: CorrectLabResult =
@@ -191,15 +178,15 @@ async fn nobody_is_told_any_more_once_somebody_has_acknowledged_the_values() {
 async fn an_alarm_that_nobody_acknowledges_never_ends() {
     let world = hospital().await;
     let processes = node(&world);
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     record(&world, "F", "6.9").await;
-    settled(&world).await;
+    world.settled(CriticalResults::NAME).await;
     for (minutes, told) in [(14, 1), (1, 2), (15, 3), (30, 4), (60, 5), (22 * 60, 6), (24 * 60, 7)] {
         world.after(TimeDelta::minutes(minutes));
         while levels(&world).await.len() < told {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        settled(&world).await;
+        world.settled(CriticalResults::NAME).await;
         assert!(levels(&world).await.values().all(|it| *it == 1));
     }
     processes.stop().await;

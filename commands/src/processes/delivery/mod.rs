@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use hims_domain::notification::{Channel, Delivery as Sending, Event, FailureReason, Notification, Status};
 use hims_domain::notification_preferences::{NotificationPreferences, Person};
-use hims_domain::patient::Patient;
 use hims_domain::{DomainEvent, NotificationId, NotificationRecipientId, PatientId, Personal};
 use hims_event_store::Timer;
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use serde_json::json;
 
 pub use messenger::{Message, Messenger, Undelivered};
 
-use crate::notification::{AttemptDelivery, FailDelivery, RecordSent};
+use crate::notification::{AttemptDelivery, FailDelivery, LAST_TRY, RecordSent};
 use crate::{Caller, Executor, Failure, Happened, Process, Reaction, Request};
 
 /// Sends each notification on each channel, and sends it again after a while if that fails.
@@ -77,15 +76,14 @@ impl Delivery {
     /// The language that a recipient wants: that of the preferences, or else that of the patient.
     async fn language(&self, sending: &Sending) -> Result<Option<String>, Failure> {
         let recipient = &sending.recipient;
-        let mut patient: Option<(PatientId, Arc<Patient>)> = None;
-        let mut next = recipient.patient_id;
-        while let Some(id) = next {
-            let Some(state) = self.executor.load::<Patient>(id.0, false).await?.state else { break };
-            next = state.merged_into;
-            patient = Some((id, state));
-        }
-        let whose = patient.as_ref().map(|it| Person::PatientId(it.0)).or(recipient.user_id.map(Person::UserId));
-        if let Some(person) = whose {
+        let patient = match recipient.patient_id {
+            Some(id) => {
+                let (id, state) = self.executor.survivor(id.into(), false).await?;
+                state.map(|it| (PatientId(id), it))
+            }
+            None => None,
+        };
+        if let Some(person) = Person::of(recipient.user_id, patient.as_ref().map(|it| it.0)) {
             let stream = NotificationPreferences::stream_of(person);
             let preferences = self.executor.load::<NotificationPreferences>(stream, true).await?.state;
             if let Some(language) = preferences.and_then(|it| it.wishes.language.clone()) {
@@ -128,7 +126,7 @@ impl Delivery {
             Err(Undelivered::Refused(said)) => made.failed(FailureReason::Refused, Some(&said)),
             Err(Undelivered::Later(said)) => match sending.next_attempt_at {
                 Some(at) => made.next().timer(at),
-                None if state.expires_at.is_some() && made.attempt < LAST => {
+                None if state.expires_at.is_some() && made.attempt < LAST_TRY => {
                     made.failed(FailureReason::Expired, Some(&said))
                 }
                 None => made.failed(FailureReason::GaveUp, Some(&said)),
@@ -136,9 +134,6 @@ impl Delivery {
         })
     }
 }
-
-/// The number of the last try.
-const LAST: i32 = 9;
 
 impl Process for Delivery {
     const NAME: &'static str = "delivery";

@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, pending};
+use hims_domain::patient::Patient;
 use hims_domain::user::User;
-use hims_event_store::{EventStore as _, ProcessStore as _};
+use hims_event_store::{ProcessStore as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -76,19 +77,6 @@ fn node(world: &World, post: &Arc<Post>) -> Processes {
     processes.start(Delivery::new(Arc::clone(&world.executor), messenger))
 }
 
-/// Waits until the process has reacted to the whole log, and no timer is due.
-async fn settled(world: &World) {
-    loop {
-        let head = *world.log.head().borrow();
-        let position = world.log.processes().await.unwrap().into_iter().find(|it| it.0 == "delivery").map(|it| it.1);
-        let due = world.log.due_timers("delivery", world.executor.now(), 1).await.unwrap();
-        if position == Some(head) && due.is_empty() && *world.log.head().borrow() == head {
-            return;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
 /// A hospital with a patient who has an e-mail address.
 async fn hospital() -> World {
     let world = World::new();
@@ -113,9 +101,9 @@ async fn sending(world: &World, id: Uuid) -> Sending {
 async fn a_message_is_recorded_sent_and_recorded_as_sent() {
     let (world, post) = (hospital().await, Post::that(Does::Takes));
     let processes = node(&world, &post);
-    settled(&world).await;
+    world.settled("delivery").await;
     let sent = world.done(notify(json!({}))).await.id;
-    settled(&world).await;
+    world.settled("delivery").await;
     let types: Vec<_> = world.log().await.into_iter().map(|it| it.event_type).skip(2).collect();
     assert_eq!(types, ["notification.created", "notification.attempted", "notification.sent"]);
     let given = post.given();
@@ -131,17 +119,17 @@ async fn nine_failures_are_the_end_and_have_one_id() {
     let later = Does::Fails(Undelivered::Later("451 try\r\nagain".to_owned()));
     let (world, post) = (hospital().await, Post::that(later));
     let processes = node(&world, &post);
-    settled(&world).await;
+    world.settled("delivery").await;
     let quiet = json!({"patient_id": PATIENT, "quiet_from": "00:00", "quiet_until": "00:00"});
     world.done(ask::<SetNotificationPreferences>(quiet)).await;
     let id = world.done(notify(json!({}))).await.id;
-    settled(&world).await;
+    world.settled("delivery").await;
     let mut waits = Vec::new();
     while let Some(at) = sending(&world, id).await.next_attempt_at {
         assert_eq!(post.given().len(), waits.len() + 1);
         waits.push((at - world.executor.now()).num_seconds());
         world.after(at - world.executor.now());
-        settled(&world).await;
+        world.settled("delivery").await;
     }
     let ideal = [30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400];
     assert_eq!(waits.len(), ideal.len());
@@ -153,7 +141,7 @@ async fn nine_failures_are_the_end_and_have_one_id() {
     assert!(given.iter().all(|it| *it == given[0]), "all tries have the same id");
     let Event::Failed { reason, detail, .. } = world.last_event::<Event>().await else { panic!("it failed") };
     assert_eq!(reason, FailureReason::GaveUp);
-    assert_eq!(detail.as_ref().and_then(Personal::known).map(|it| it.as_str()), Some("451 try again"));
+    assert_eq!(detail.as_ref().and_then(Personal::known).map(hims_domain::values::Text::as_str), Some("451 try again"));
     processes.stop().await;
 }
 
@@ -165,11 +153,11 @@ async fn what_is_refused_for_good_is_not_sent_again() {
     ] {
         let (world, post) = (hospital().await, Post::that(Does::Fails(why)));
         let processes = node(&world, &post);
-        settled(&world).await;
+        world.settled("delivery").await;
         world.done(notify(json!({}))).await;
-        settled(&world).await;
+        world.settled("delivery").await;
         world.after(TimeDelta::days(3));
-        settled(&world).await;
+        world.settled("delivery").await;
         assert_eq!(post.given().len(), 1);
         let Event::Failed { reason: told, .. } = world.last_event::<Event>().await else { panic!("it failed") };
         assert_eq!(told, reason);
@@ -182,20 +170,20 @@ async fn a_message_waits_until_quiet_hours_end_and_preferences_of_then_count() {
     for (changed, messages) in [(None, 1), (Some(json!({"channels": {"result_available": ["in_app"]}})), 0)] {
         let (world, post) = (hospital().await, Post::that(Does::Takes));
         let processes = node(&world, &post);
-        settled(&world).await;
+        world.settled("delivery").await;
         // Half past ten in the evening.
         world.after(TimeDelta::minutes(750));
         world.done(notify(json!({}))).await;
-        settled(&world).await;
+        world.settled("delivery").await;
         world.after(TimeDelta::minutes(9 * 60));
-        settled(&world).await;
+        world.settled("delivery").await;
         assert_eq!(post.given().len(), 0);
         if let Some(wishes) = changed {
             let set = with(json!({"patient_id": PATIENT}), wishes);
             world.done(ask::<SetNotificationPreferences>(set)).await;
         }
         world.after(TimeDelta::minutes(30));
-        settled(&world).await;
+        world.settled("delivery").await;
         assert_eq!(post.given().len(), messages);
         processes.stop().await;
     }
@@ -205,19 +193,19 @@ async fn a_message_waits_until_quiet_hours_end_and_preferences_of_then_count() {
 async fn quiet_hours_that_were_set_meanwhile_postpone_the_message() {
     let (world, post) = (hospital().await, Post::that(Does::Fails(Undelivered::Later("421".to_owned()))));
     let processes = node(&world, &post);
-    settled(&world).await;
+    world.settled("delivery").await;
     let id = world.done(notify(json!({}))).await.id;
-    settled(&world).await;
+    world.settled("delivery").await;
     let quiet = json!({"patient_id": PATIENT, "quiet_from": "09:00", "quiet_until": "12:00"});
     world.done(ask::<SetNotificationPreferences>(quiet)).await;
     post.now(Does::Takes);
     world.after(TimeDelta::minutes(1));
-    settled(&world).await;
+    world.settled("delivery").await;
     let noon: DateTime<Utc> = crate::testing::at("2026-11-23T12:00:00Z");
     let postponed = sending(&world, id).await;
     assert_eq!((postponed.next_attempt_at, postponed.attempts, post.given().len()), (Some(noon), 1, 1));
     world.after(TimeDelta::hours(2));
-    settled(&world).await;
+    world.settled("delivery").await;
     assert_eq!((sending(&world, id).await.status, post.given().len()), (Status::Sent, 2));
     processes.stop().await;
 }
@@ -239,7 +227,7 @@ async fn a_node_that_is_killed_after_sending_sends_again_under_the_same_id() {
     assert_eq!(sending(&world, id).await.status, Status::Pending);
     post.now(Does::Takes);
     let processes = node(&world, &post);
-    settled(&world).await;
+    world.settled("delivery").await;
     let given = post.given();
     assert_eq!((given.len(), given[0] == given[1]), (2, true));
     assert_eq!((sending(&world, id).await.status, sending(&world, id).await.attempts), (Status::Sent, 1));
@@ -250,11 +238,11 @@ async fn a_node_that_is_killed_after_sending_sends_again_under_the_same_id() {
 async fn two_nodes_send_each_message_once_however_slow_the_server_is() {
     let (world, post) = (hospital().await, Post::that(Does::TakesAfter(Duration::from_secs(9))));
     let nodes = [node(&world, &post), node(&world, &post)];
-    settled(&world).await;
+    world.settled("delivery").await;
     for _ in 0..20 {
         world.done(notify(json!({}))).await;
     }
-    settled(&world).await;
+    world.settled("delivery").await;
     assert_eq!((post.given().len(), world.count("notification.sent").await), (20, 20));
     for node in nodes {
         node.stop().await;
@@ -265,9 +253,9 @@ async fn two_nodes_send_each_message_once_however_slow_the_server_is() {
 async fn within_the_program_nothing_is_sent() {
     let (world, post) = (hospital().await, Post::that(Does::Takes));
     let processes = node(&world, &post);
-    settled(&world).await;
+    world.settled("delivery").await;
     world.done(notify(json!({"recipients": [{"user_id": DOCTOR}]}))).await;
-    settled(&world).await;
+    world.settled("delivery").await;
     assert_eq!(post.given().len(), 0);
     processes.stop().await;
 }

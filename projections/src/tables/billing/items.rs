@@ -76,29 +76,6 @@ fn status(it: &ItemAdded) -> LineStatus {
     }
 }
 
-/// Writes what the line says into its row.
-pub(super) fn set_item(row: &mut BillingItemRow, it: &ItemAdded) {
-    let (item, priced) = (&it.item, it.priced.as_ref());
-    row.service_date = item.service_date;
-    item.code_system.as_str().clone_into(&mut row.code_system);
-    item.code.as_str().clone_into(&mut row.code);
-    row.modifiers = json!(item.modifiers.iter().map(Text::as_str).collect::<Vec<_>>());
-    row.description = known_text(Some(&item.description));
-    row.diagnosis_pointers = json!(item.diagnosis_pointers);
-    row.quantity = item.quantity;
-    row.unit_price = priced.map(|it| it.unit_price.number());
-    row.discount_amount = it.charge.discount;
-    row.tax_rate = priced.map(|it| it.tax_rate.number()).unwrap_or_default();
-    row.tax_amount = it.charge.tax;
-    row.price_list = text(priced.and_then(|it| it.price_list.as_ref()));
-    row.price_effective_from = priced.and_then(|it| it.price_effective_from);
-    row.needs_price = priced.is_none();
-    row.source_type = text(item.source_type.as_ref());
-    row.source_id = item.source_id.map(Uuid::from);
-    row.source_occasion = text(item.source_occasion.as_ref());
-    row.status = status(it).to_string();
-}
-
 /// Moves a line on with its record, unless the line was removed.
 pub(super) fn move_to(row: &mut BillingItemRow, status: LineStatus) {
     if row.status != LineStatus::Aborted.as_str() {
@@ -106,32 +83,32 @@ pub(super) fn move_to(row: &mut BillingItemRow, status: LineStatus) {
     }
 }
 
+/// The row of a line of a record without an invoice.
 pub(super) fn row(event: &Projected<'_, Event>, it: &ItemAdded) -> BillingItemRow {
-    let mut row = BillingItemRow {
+    let (item, priced) = (&it.item, it.priced.as_ref());
+    BillingItemRow {
         id: it.item_id.into(),
         billing_record_id: event.stream_id,
         patient_id: it.patient_id.into(),
         line_number: it.line_number,
-        service_date: it.item.service_date,
-        code_system: String::new(),
-        code: String::new(),
-        modifiers: Value::Null,
-        description: None,
-        diagnosis_pointers: Value::Null,
-        quantity: Decimal::ZERO,
-        unit_price: None,
-        discount_amount: Decimal::ZERO,
-        tax_rate: Decimal::ZERO,
-        tax_amount: Decimal::ZERO,
-        price_list: None,
-        price_effective_from: None,
-        needs_price: false,
-        source_type: None,
-        source_id: None,
-        source_occasion: None,
-        status: String::new(),
+        service_date: item.service_date,
+        code_system: item.code_system.0.clone(),
+        code: item.code.0.clone(),
+        modifiers: json!(item.modifiers.iter().map(Text::as_str).collect::<Vec<_>>()),
+        description: known_text(Some(&item.description)),
+        diagnosis_pointers: json!(item.diagnosis_pointers),
+        quantity: item.quantity,
+        unit_price: priced.map(|it| it.unit_price.number()),
+        discount_amount: it.charge.discount,
+        tax_rate: priced.map(|it| it.tax_rate.number()).unwrap_or_default(),
+        tax_amount: it.charge.tax,
+        price_list: text(priced.and_then(|it| it.price_list.as_ref())),
+        price_effective_from: priced.and_then(|it| it.price_effective_from),
+        needs_price: priced.is_none(),
+        source_type: text(item.source_type.as_ref()),
+        source_id: item.source_id.map(Uuid::from),
+        source_occasion: text(item.source_occasion.as_ref()),
+        status: status(it).to_string(),
         stamps: event.stamps(),
-    };
-    set_item(&mut row, it);
-    row
+    }
 }

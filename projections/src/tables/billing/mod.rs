@@ -123,7 +123,10 @@ pub(crate) fn project<'e>(
     match event.data {
         Event::Opened(opened) => records.insert(empty(event, opened)),
         Event::ItemAdded(it) => items.insert(items::row(event, it)),
-        Event::ItemChanged(it) => items.change_row(event, it.item_id, move |row| items::set_item(row, it)),
+        Event::ItemChanged(it) => {
+            let new = items::row(event, it);
+            items.change_row(event, it.item_id, move |row| *row = BillingItemRow { stamps: row.stamps, ..new });
+        }
         Event::ItemRemoved { item_id, after: _ } => {
             items.change_row(event, *item_id, |row| row.status = LineStatus::Aborted.to_string());
         }

@@ -1,10 +1,10 @@
 use hims_domain::PatientId;
 use hims_domain::lab_result::{Comparator, ComponentResult, Event, Flag};
+use hims_domain::values::Measured;
 use hims_domain::values::coding::LOINC;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::number;
 use crate::machinery::changes::Changes;
 use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
@@ -83,17 +83,17 @@ pub(super) fn insert<'e>(
             component_code: code.to_owned(),
             code_system: LOINC.to_owned(),
             component_name: it.name.0.clone(),
-            value_numeric: number(it.value),
+            value_numeric: it.value.map(Measured::number),
             value_comparator: it.comparator.map(|it| it.to_string()),
             value_text: it.text.as_ref().map(text_or_erased),
             value_code: text(it.value_code.as_ref()),
             unit: it.unit.as_ref().map(|it| it.as_str().to_owned()),
-            reference_low: number(it.limits.and_then(|it| it.low)),
-            reference_high: number(it.limits.and_then(|it| it.high)),
-            critical_low: number(it.limits.and_then(|it| it.critical_low)),
-            critical_high: number(it.limits.and_then(|it| it.critical_high)),
+            reference_low: it.limits.and_then(|it| it.low).map(Measured::number),
+            reference_high: it.limits.and_then(|it| it.high).map(Measured::number),
+            critical_low: it.limits.and_then(|it| it.critical_low).map(Measured::number),
+            critical_high: it.limits.and_then(|it| it.critical_high).map(Measured::number),
             flag: it.flag.map(|it| it.to_string()),
-            delta_percent: number(it.delta_percent),
+            delta_percent: it.delta_percent.map(Measured::number),
             stamps: event.stamps(),
         });
     }

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use hims_domain::lab_result::{
     ComponentResult, Event, Flag, Limits, Recorded, ResultStatus, WithdrawalCode, status_of, worst,
 };
-use hims_domain::values::Measured;
 use uuid::Uuid;
 
 pub(crate) use components::ComponentRow;
@@ -41,7 +40,7 @@ table! {
         result_status: String [indexed] of ResultStatus::CODES,
         /// The number of the latest revision of the values, from 1.
         revision: i32,
-        /// The value of a test with one component; null for a panel, whose values are in lab_result_components.
+        /// The value of a test with one component; null for a panel, whose values are in `lab_result_components`.
         result_value: Option<String> [personal],
         /// The unit of the value.
         result_unit: Option<String>,
@@ -183,71 +182,72 @@ fn row(event: &Projected<'_, Event>, it: &Recorded) -> LabResultRow {
     row
 }
 
+/// Changes the row of the event's result, and its status with it.
+fn change<'e>(
+    event: &Projected<'_, Event>,
+    results: &mut Changes<'e, LabResultRow>,
+    change: impl FnOnce(&mut LabResultRow) + Send + 'e,
+) {
+    results.change(event, move |row| {
+        change(row);
+        settle(row);
+    });
+}
+
 pub(crate) fn project<'e>(
     event: &Projected<'e, Event>,
     results: &mut Changes<'e, LabResultRow>,
     components: &mut Changes<'e, ComponentRow>,
 ) {
     let at = event.metadata.occurred_at;
-    let mut change = |change: Box<dyn FnOnce(&mut LabResultRow) + Send + 'e>| {
-        results.change(event, move |row| {
-            change(row);
-            settle(row);
-        });
-    };
     match event.data {
         Event::Recorded(it) => {
             results.insert(row(event, it));
             components::insert(event, it.patient_id, 1, &it.components, components);
         }
         Event::Finalised { patient_id, revision } => {
-            change(Box::new(move |row| {
+            change(event, results, move |row| {
                 row.result_status = ResultStatus::Final.to_string();
                 if let Some(it) = revision {
                     show(row, it.number, &it.components);
                 }
-            }));
+            });
             if let Some(it) = revision {
                 components::insert(event, *patient_id, it.number, &it.components, components);
             }
         }
         Event::Corrected { patient_id, revision, reason } => {
-            change(Box::new(move |row| {
+            change(event, results, move |row| {
                 row.result_status = ResultStatus::Corrected.to_string();
                 row.corrected_at = Some(at);
                 row.correction_reason = known_text(Some(reason));
                 show(row, revision.number, &revision.components);
                 unreview(row);
-            }));
+            });
             components::insert(event, *patient_id, revision.number, &revision.components, components);
         }
-        Event::Withdrawn { result_status, reason_code, reason } => change(Box::new(move |row| {
+        Event::Withdrawn { result_status, reason_code, reason } => change(event, results, move |row| {
             row.result_status = result_status.to_string();
             row.withdrawal_code = Some(reason_code.to_string());
             row.withdrawal_reason = known_text(reason.as_ref());
             unreview(row);
-        })),
-        Event::Reviewed { reviewed_by, comment } => change(Box::new(move |row| {
+        }),
+        Event::Reviewed { reviewed_by, comment } => change(event, results, move |row| {
             row.reviewed_by = Some((*reviewed_by).into());
             row.reviewed_at = Some(at);
             row.review_comment = known_text(comment.as_ref());
-        })),
+        }),
         Event::CriticalRaised { revision: _, codes: _, raised_at } => {
-            change(Box::new(move |row| alarm(row, Some(*raised_at))));
+            change(event, results, move |row| alarm(row, Some(*raised_at)));
         }
         Event::CriticalEscalated { revision: _, raised_at: _, level, recipients: _ } => {
-            change(Box::new(move |row| row.critical_level = Some(*level)));
+            change(event, results, move |row| row.critical_level = Some(*level));
         }
-        Event::CriticalAcknowledged { acknowledged_by, note } => change(Box::new(move |row| {
+        Event::CriticalAcknowledged { acknowledged_by, note } => change(event, results, move |row| {
             row.critical_acknowledged_at = Some(at);
             row.critical_acknowledged_by = Some((*acknowledged_by).into());
             row.critical_note = known_text(note.as_ref());
-        })),
-        Event::CriticalWithdrawn { told: _ } => change(Box::new(move |row| alarm(row, None))),
+        }),
+        Event::CriticalWithdrawn { told: _ } => change(event, results, move |row| alarm(row, None)),
     }
-}
-
-/// The exact number of a measured one.
-fn number(value: Option<Measured>) -> Option<rust_decimal::Decimal> {
-    value.map(Measured::number)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::demo::{DOCTOR, patient, person, prescription, user};
 use super::super::releases::{ready, until};
-use super::super::tables::count;
+use super::super::tables::by_process;
 use super::super::{Client, Hospital};
 
 /// Waits until the process `charges` has charged for everything that was recorded so far.
@@ -15,14 +15,6 @@ pub(in crate::hospital) async fn charged(client: &Client) {
         told["processes"]["charges"].is_i64() && told["processes"]["charges"] == told["head_position"]
     })
     .await;
-}
-
-/// How many events of billing records with a name came of the process `charges`.
-async fn by_process(hospital: &Hospital, event: &str) -> i64 {
-    let events = format!(
-        "log.events where event_type = 'billing_record.{event}' and metadata -> 'actor' ->> 'name' = 'process:charges'"
-    );
-    count(hospital.owner(), &events).await
 }
 
 #[tokio::test]
@@ -46,16 +38,22 @@ async fn what_is_done_is_charged_once_and_what_is_taken_back_no_more() {
     let lines = reception.items(&format!("billing-items?patient_id={patient_id}")).await;
     let kinds: Vec<_> = lines.iter().map(|row| row["source_type"].as_str().expect("a source").to_owned()).collect();
     assert_eq!(kinds.len(), 3, "{kinds:?}");
-    for (kind, code) in [("treatment", "diet"), ("consultation", "standard"), ("dispensing", "855332")] {
+    // The price list of the demo has prices for consultations and medicines.
+    for (kind, code, status) in [
+        ("treatment", "diet", "planned"),
+        ("consultation", "standard", "billable"),
+        ("dispensing", "855332", "billable"),
+    ] {
         let row = lines.iter().find(|row| row["source_type"] == kind).expect("a line");
-        assert_eq!((&row["code"], &row["status"]), (&json!(code), &json!("planned")));
+        assert_eq!((&row["code"], &row["status"]), (&json!(code), &json!(status)));
     }
     pharmacist.did("reverse-dispensing", json!({"prescription_id": written, "reason": "not fetched"})).await;
     charged(&hospital.nobody()).await;
-    let left = reception.items(&format!("billing-items?patient_id={patient_id}&status=planned")).await;
-    assert_eq!(left.len(), 2, "what was taken back is charged no more");
+    let billable = reception.items(&format!("billing-items?patient_id={patient_id}&status=billable")).await;
+    let sources: Vec<_> = billable.iter().map(|row| &row["source_type"]).collect();
+    assert_eq!(sources, ["consultation"], "what was taken back is charged no more");
     assert_eq!(hospital.login("admin").await.items("process-failures").await, Vec::<Value>::new());
-    assert_eq!(by_process(&hospital, "item_added").await, 3);
+    assert_eq!(by_process(hospital.owner(), "charges", "billing_record.item_added").await, 3);
 }
 
 #[tokio::test]
@@ -69,6 +67,6 @@ async fn two_nodes_charge_each_consultation_once() {
         there.did("complete-consultation", json!({"consultation_id": visit})).await;
     }
     charged(&hospital.nobody()).await;
-    assert_eq!(by_process(&hospital, "item_added").await, 8);
-    assert_eq!(by_process(&hospital, "opened").await, 8);
+    assert_eq!(by_process(hospital.owner(), "charges", "billing_record.item_added").await, 8);
+    assert_eq!(by_process(hospital.owner(), "charges", "billing_record.opened").await, 8);
 }

@@ -108,3 +108,13 @@ fn a_line_changes_as_a_whole_or_not_at_all() {
     assert_eq!(changed.record().standing.balance(), dec!(28));
     assert_eq!(changed.lines()[0].number, 1);
 }
+
+#[test]
+fn the_price_list_is_looked_up_only_for_a_line_without_a_price_of_its_own() {
+    let looks_up = |changes: Value| {
+        let reads = add("1", changes).reads(Some(&History::new().record()), &Found::default());
+        !(reads.streams.is_empty() && reads.owners.is_empty() && reads.candidates.is_empty())
+    };
+    assert!(looks_up(json!({"unit_price": null})));
+    assert!(!looks_up(json!({})));
+}

@@ -246,3 +246,11 @@ fn nothing_comes_of_events_without_a_beginning() {
         assert_eq!(BillingRecord::evolve(None, &sample::<BillingRecord>(name)), None, "{name}");
     }
 }
+
+#[test]
+fn the_record_after_an_event_is_the_one_that_follows_from_the_log() {
+    let record = History::billed(&["10"]).record();
+    let (event, after) = record.followed(|after| Event::Cancelled { reason: said("by mistake"), after });
+    assert_eq!(event.standing().map(|it| it.status), Some(Status::Cancelled));
+    assert_eq!(BillingRecord::evolve(Some(record), &event), Some(after));
+}

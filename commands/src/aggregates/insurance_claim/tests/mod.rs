@@ -4,6 +4,7 @@ use hims_domain::insurance_claim::{Event, InsuranceClaim, Status};
 use hims_domain::insurance_policy::{self, InsurancePolicy};
 use hims_domain::patient::Patient;
 use hims_domain::payer::{self, Payer};
+use hims_domain::values::Money;
 use hims_domain::{BillingItemId, BillingRecordId, InsuranceClaimId, InsurancePolicyId, fold};
 use hims_testing::{patched, sample, sample_with};
 use rust_decimal::Decimal;
@@ -33,6 +34,11 @@ fn item(number: i32) -> BillingItemId {
 
 fn number(text: &str) -> Decimal {
     text.parse().unwrap()
+}
+
+/// An amount in words for people.
+fn spoken(amount: Decimal) -> String {
+    Money::from(amount).to_string()
 }
 
 /// The events of a billing record with the invoice for these charges. Each line points to the first diagnosis.
@@ -69,6 +75,7 @@ fn add(events: &mut Vec<billing_record::Event>, event: impl FnOnce(Standing) -> 
 }
 
 /// The events of an active policy for the year 2026.
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn policy(priority: i32, changes: Value) -> Vec<insurance_policy::Event> {
     let coverage = json!({"patient_id": PATIENT, "coverage": {"priority": priority, "payer_id": PAYER}});
     let added =
@@ -81,6 +88,7 @@ fn diagnosed() -> Vec<consultation::Event> {
     ["started", "diagnosis_recorded"].map(sample::<Consultation>).to_vec()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn payer(timely_filing_days: Value) -> payer::Event {
     let added = serde_json::to_value(sample::<Payer>("added")).unwrap();
     ask(patched(added, json!({"added": {"timely_filing_days": timely_filing_days}})))
@@ -185,6 +193,7 @@ fn line(line: i32, paid: &str, given_up: &str, patients: &str) -> Value {
     json!({"line": line, "paid": paid, "adjustments": adjustments})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn pay(trace: &str, lines: Value) -> RecordClaimPayment {
     ask(json!({"insurance_claim_id": CLAIM, "trace_number": trace, "payment_method": "ACH",
                "payment_date": "2026-11-22", "claim_status_code": "1", "lines": lines}))

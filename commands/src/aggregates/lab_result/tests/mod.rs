@@ -97,10 +97,12 @@ fn recorded(events: &[Event]) -> &Recorded {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn finalise(components: Option<Value>) -> FinaliseLabResult {
     ask(json!({"lab_result_id": RESULT, "components": components}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn correct(components: Value) -> CorrectLabResult {
     ask(json!({"lab_result_id": RESULT, "components": components, "reason": "the tubes were swapped"}))
 }

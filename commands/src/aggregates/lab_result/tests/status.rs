@@ -86,6 +86,19 @@ fn preliminary_values_become_final_as_they_are_or_with_others() {
 }
 
 #[test]
+fn a_command_looks_up_only_what_it_needs() {
+    let whole = events_of(record(json!({"status": "P"})));
+    // Preliminary values that become final as they are need no patient, and a correction needs no order.
+    let without_patient = given(whole.clone()).and::<LabOrder>(ORDER, resulted(false));
+    let then = without_patient.and::<LabTest>(TEST, [sample::<LabTest>("defined")]).when(finalise(None));
+    then.then([Event::Finalised { patient_id: PATIENT, revision: None }]);
+    let is_final = Event::Finalised { patient_id: PATIENT, revision: None };
+    let without_order = given(whole.into_iter().chain([is_final])).and::<Patient>(PATIENT, [registered()]);
+    let then = without_order.and::<LabTest>(TEST, [sample::<LabTest>("defined")]).when(correct(all_values("4.3")));
+    assert_eq!(then.events().len(), 1);
+}
+
+#[test]
 fn a_specimen_that_is_rejected_after_a_partial_result_yields_no_final_one() {
     let [placed, collected, resulted] = resulted(false);
     let of_order = [placed, collected, resulted, rejected()];

@@ -1,10 +1,11 @@
 //! The values of a result: which are accepted, how they are kept, and how they compare with earlier ones.
 
+use hims_domain::fold;
 use hims_domain::lab_result::{Comparator, Flag};
 use hims_testing::fields;
 use rust_decimal::Decimal;
 
-use super::super::values::key_at;
+use super::super::values::{key_at, reads_earlier};
 use super::*;
 use crate::machinery::scopes::{LAB_LATEST, LAB_PENDING};
 use crate::testing::samples::{OTHER_PATIENT, ann, registered_as};
@@ -12,6 +13,7 @@ use crate::testing::{of, shares, unshares};
 
 const EARLIER: LabResultId = LabResultId(Uuid::from_u128(0xb2));
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn with_values(values: Value) -> RecordLabResult {
     record(json!({"status": "P", "components": values}))
 }
@@ -53,13 +55,13 @@ fn a_number_in_another_unit_is_converted() {
     let events = events_of(with_values(micromoles));
     let component = &recorded(&events).components[0];
     assert_eq!(component.value.map(|it| it.to_string()).as_deref(), Some("1"));
-    assert_eq!(component.unit.as_ref().map(|it| it.as_str()), Some("mg/dL"));
+    assert_eq!(component.unit.as_ref().map(hims_domain::values::UcumCode::as_str), Some("mg/dL"));
     assert_eq!(component.flag, Some(Flag::Normal));
     let below = json!([{"code": CREATININE, "value": "12.4", "comparator": "<", "unit": "umol/L"}]);
     let events = events_of(with_values(below));
     let component = &recorded(&events).components[0];
     // The limit is not rounded, since the value may lie above a rounded one.
-    assert_eq!(component.value.map(|it| it.number()), "0.140244".parse::<Decimal>().ok());
+    assert_eq!(component.value.map(hims_domain::values::Measured::number), "0.140244".parse::<Decimal>().ok());
     assert_eq!((component.comparator, component.flag), (Some(Comparator::Below), Some(Flag::Low)));
 }
 
@@ -73,15 +75,14 @@ fn values_have_the_flags_of_the_patients_age_and_sex() {
         let events = events.events();
         recorded(&events).components.iter().map(|it| it.flag).collect::<Vec<_>>()
     };
-    use Flag::{Abnormal, High, Normal};
-    assert_eq!(flags(json!({})), [Some(High), Some(High), Some(Abnormal)]);
-    assert_eq!(flags(json!({"gender": "male"})), [Some(High), Some(Normal), Some(Abnormal)]);
-    assert_eq!(flags(json!({"gender": "other"})), [Some(High), None, Some(Abnormal)]);
+    assert_eq!(flags(json!({})), [Some(Flag::High), Some(Flag::High), Some(Flag::Abnormal)]);
+    assert_eq!(flags(json!({"gender": "male"})), [Some(Flag::High), Some(Flag::Normal), Some(Flag::Abnormal)]);
+    assert_eq!(flags(json!({"gender": "other"})), [Some(Flag::High), None, Some(Flag::Abnormal)]);
     // A neonate of two days has a range of its own, and no range for creatinine.
     let born = json!({"date_of_birth": {"$personal": "2026-11-21"}});
-    assert_eq!(flags(born), [Some(Normal), None, Some(Abnormal)]);
+    assert_eq!(flags(born), [Some(Flag::Normal), None, Some(Flag::Abnormal)]);
     let erased = json!({"date_of_birth": {"$erased": true}});
-    assert_eq!(flags(erased), [None, None, Some(Abnormal)]);
+    assert_eq!(flags(erased), [None, None, Some(Flag::Abnormal)]);
 }
 
 #[test]
@@ -154,6 +155,27 @@ fn a_number_that_differs_much_from_the_last_one_is_confirmed() {
     }
     let below = json!([{"code": POTASSIUM, "value": "5.3", "comparator": ">"}]);
     assert!(given_earlier("4.0", last_week, PATIENT).when(with_values(below)).is_accepted());
+}
+
+#[test]
+fn earlier_values_are_looked_up_only_for_exact_numbers() {
+    let test = fold::<LabTest>(&[sample::<LabTest>("defined")]).unwrap();
+    for (values, number) in [
+        (json!([value(POTASSIUM, "5.3")]), 1),
+        (json!([{"code": POTASSIUM, "value": "5.3", "comparator": ">"}]), 0),
+        (json!([{"code": POTASSIUM, "text": "hemolyzed"}]), 0),
+        (json!([{"code": SERUM, "text": "clear"}]), 0),
+    ] {
+        let given: Vec<ComponentValue> = serde_json::from_value(values.clone()).unwrap();
+        let (of, taken_at) = ((PATIENT, &test.definition), crate::testing::now());
+        let reads = reads_earlier(Reads::nothing(), of, &given, taken_at, &Found::default());
+        assert_eq!(
+            reads.candidates.iter().map(|it| &it.1).filter(|it| **it == key(PATIENT)).count(),
+            number,
+            "{values}"
+        );
+        assert_eq!(reads.candidates.is_empty(), number == 0, "{values}");
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn hospital(events: impl IntoIterator<Item = Event>) -> Given<Notification> {
         .owner(scopes::USER_PATIENT, PATIENT, OTHER_DOCTOR)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
 fn send(recipients: Value, more: Value) -> SendNotification {
     let body = json!({"type": "system", "title": "Water", "message": "The water is off from noon.",
                       "recipients": recipients});

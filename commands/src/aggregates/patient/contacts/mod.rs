@@ -131,10 +131,7 @@ impl Command for AddEmergencyContact {
         let patient = not_erased(state)?;
         check_place(self.priority)?;
         let mut order = order(patient, self.patient_id);
-        let contact_id = self.contact_id.unwrap_or_else(|| ctx.new_id(1).into());
-        if order.contains(&contact_id) {
-            return Err(Refused::exists());
-        }
+        let contact_id = ctx.part_id(self.contact_id, |id| order.contains(&id))?;
         if order.len() >= CONTACTS {
             return refuse(Refusal::TooManyContacts);
         }

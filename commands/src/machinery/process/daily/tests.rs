@@ -11,11 +11,11 @@ use hims_event_store::{ProcessStore as _, StoreError};
 use tokio::sync::watch;
 
 use super::*;
+use crate::Processes;
 use crate::room::SuspendRoom;
 use crate::testing::samples::{ROOM, added_room};
 use crate::testing::world::World;
 use crate::testing::{at, id};
-use crate::{Happened, Processes};
 
 /// A hospital in these time zones, in which some patients' medications are over.
 #[derive(Default)]
@@ -48,12 +48,7 @@ struct Nightly(Arc<Mutex<Vec<Asked>>>);
 
 impl Process for Nightly {
     const NAME: &'static str = "nightly";
-    const ON: &'static [&'static str] = &[];
     const DAILY_AT: Option<NaiveTime> = NaiveTime::from_hms_opt(2, 0, 0);
-
-    async fn react(&self, _: &Happened) -> Result<Vec<Reaction>, Failure> {
-        Ok(Vec::new())
-    }
 
     async fn daily(&self, day: &Day<'_>) -> Result<DailyWork, Failure> {
         let asked = (day.time_zone.to_string(), day.date.to_string(), day.begun_everywhere.to_string(), day.part.after);
