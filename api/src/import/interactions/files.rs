@@ -179,7 +179,7 @@ fn text(path: PathBuf, broken: &mut Vec<Broken>) -> Option<Content> {
             }
             Err(error) => {
                 let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = 1 + before.iter().filter(|it| **it == b'\n').count();
+                let line = before.split(|it| *it == b'\n').count();
                 format!("line {line}: not UTF-8")
             }
         },

@@ -43,7 +43,7 @@ struct Group {
 /// Groups of drugs.
 pub(super) struct Groups {
     version: String,
-    groups: Vec<Group>,
+    all: Vec<Group>,
     related: Vec<(String, String)>,
 }
 
@@ -72,7 +72,7 @@ impl Groups {
             names: it.names.iter().map(|name| words(name)).collect(),
             ingredients: it.rxcuis,
         };
-        Self { version: file.version, groups: file.groups.into_iter().map(group).collect(), related: file.related }
+        Self { version: file.version, all: file.groups.into_iter().map(group).collect(), related: file.related }
     }
 
     /// The version of the list.
@@ -82,7 +82,7 @@ impl Groups {
 
     /// Whether an allergy is to a drug of a group to which the product belongs, or of a related group.
     pub(super) fn are_related(&self, allergy: &Allergy, product: &Details) -> bool {
-        let of_allergen: Vec<_> = self.groups.iter().filter(|it| it.has_allergen(allergy)).collect();
+        let of_allergen: Vec<_> = self.all.iter().filter(|it| it.has_allergen(allergy)).collect();
         if of_allergen.is_empty() {
             return false;
         }
@@ -91,7 +91,7 @@ impl Groups {
                 |(a, b): &(String, String)| (a, b) == (&one.name, &other.name) || (b, a) == (&one.name, &other.name);
             one.name == other.name || self.related.iter().any(pair)
         };
-        let mut of_product = self.groups.iter().filter(|it| it.has_product(product));
+        let mut of_product = self.all.iter().filter(|it| it.has_product(product));
         of_product.any(|it| of_allergen.iter().any(|other| is_related(it, other)))
     }
 }
