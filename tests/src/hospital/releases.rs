@@ -90,9 +90,14 @@ pub(super) async fn assert_unfit(client: &Client, reason: &str) -> Value {
     told
 }
 
-/// Asks again and again until the condition holds.
+/// Asks again and again until the condition holds. Others run between two questions, also where a question waits for
+/// nobody.
 pub(super) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    let asking = async { while !is_so().await {} };
+    let asking = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
     tokio::time::timeout(Duration::from_mins(1), asking).await.expect("the condition holds within a minute");
 }
 

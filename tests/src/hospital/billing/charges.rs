@@ -8,13 +8,16 @@ use super::super::releases::{ready, until};
 use super::super::tables::by_process;
 use super::super::{Client, Hospital};
 
-/// Waits until the process `charges` has charged for everything that was recorded so far.
+/// Waits until the process `charges` has charged for everything that was recorded so far, and lets reads wait for what
+/// the process recorded.
 pub(in crate::hospital) async fn charged(client: &Client) {
+    let mut told = Value::Null;
     until(async || {
-        let told = ready(client).await.json();
+        told = ready(client).await.json();
         told["processes"]["charges"].is_i64() && told["processes"]["charges"] == told["head_position"]
     })
     .await;
+    client.saw(told["head_position"].as_i64().expect("a position"));
 }
 
 #[tokio::test]
