@@ -9,10 +9,11 @@ use hims_commands::Surroundings;
 use hims_event_store::EventStore;
 use sqlx::{ConnectOptions as _, PgPool};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 
 use super::Client;
-use crate::support::{TestDatabase, database, scratch};
+use super::releases::{ready, until};
+use crate::support::{TestDatabase, copy_of, database, scratch};
 
 /// The demo hospital on a database and a key of its own, served by one node in this process.
 pub(crate) struct Hospital {
@@ -24,13 +25,25 @@ pub(crate) struct Hospital {
 }
 
 impl Hospital {
+    /// Starts the hospital on a copy of a database in which the demo was made once for all tests.
     pub(crate) async fn start() -> Self {
-        Self::start_with(|_| {}).await
+        static MADE: OnceCell<TestDatabase> = OnceCell::const_new();
+        let make = async || {
+            let mut first = Self::start_with(|_| {}).await;
+            first.until_shown().await;
+            first.node.end();
+            first.database
+        };
+        let (database, folder) = (copy_of(MADE.get_or_init(make).await).await, scratch("hospital"));
+        Self::on(database, folder, |_| {}, false).await
     }
 
-    /// Starts the hospital with some settings changed.
+    /// Makes the demo and starts the hospital, with some settings changed.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        let (database, folder) = (database().await, scratch("hospital"));
+        Self::on(database().await, scratch("hospital"), change, true).await
+    }
+
+    async fn on(database: TestDatabase, folder: TempDir, change: impl FnOnce(&mut Settings), demo: bool) -> Self {
         let mut settings = Settings {
             bind: ([127, 0, 0, 1], 0).into(),
             database_url: Some(database.options.to_url_lossy().into()),
@@ -41,8 +54,17 @@ impl Hospital {
             ..Settings::default()
         };
         change(&mut settings);
-        let node = Node::start(settings.clone(), hims_api::surroundings(), true).await;
+        let node = Node::start(settings.clone(), hims_api::surroundings(), demo).await;
         Self { node, database, settings, seen: Arc::default(), _folder: folder }
+    }
+
+    /// Returns when the tables show everything that is recorded; asks nothing that is recorded itself.
+    async fn until_shown(&self) {
+        until(async || {
+            let told = ready(&self.nobody()).await.json();
+            told["read_position"].is_i64() && told["read_position"] == told["head_position"]
+        })
+        .await;
     }
 
     /// Starts another node on the same database.

@@ -47,6 +47,11 @@ pub(crate) async fn empty_database() -> TestDatabase {
     make("template1").await
 }
 
+/// Makes a copy of a database to which nobody is connected any more.
+pub(crate) async fn copy_of(template: &TestDatabase) -> TestDatabase {
+    make(template.options.get_database().expect("a database")).await
+}
+
 async fn make(template: &str) -> TestDatabase {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", MADE.fetch_add(1, Ordering::Relaxed));

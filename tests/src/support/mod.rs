@@ -8,7 +8,7 @@ mod proxy;
 mod standby;
 
 pub(crate) use cluster::{cluster, scratch};
-pub(crate) use database::{TestDatabase, database, empty_database, pool_as};
+pub(crate) use database::{TestDatabase, copy_of, database, empty_database, pool_as};
 pub(crate) use mail::MailServer;
 pub(crate) use proxy::Proxy;
 pub(crate) use standby::{Standby, until};
