@@ -61,4 +61,19 @@ impl Tables for DueRecords {
         }
         .boxed()
     }
+
+    fn lots_expiring(
+        &self,
+        span: (NaiveDate, NaiveDate),
+        time_zone: Tz,
+        part: Part,
+    ) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>> {
+        async move {
+            let mut db = lend(&self.0).await.map_err(unavailable)?;
+            let lots = query::lots_expiring(&mut db, span, time_zone.name(), part.after, limit(part));
+            let lots = within(ANSWER, lots).await;
+            db.back(lots).map_err(unavailable)
+        }
+        .boxed()
+    }
 }

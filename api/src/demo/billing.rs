@@ -7,7 +7,7 @@ use hims_commands::billing_record::{
 };
 use hims_commands::price::SetPrice;
 use hims_domain::billing_record::BillingRecord;
-use hims_domain::values::coding::{CONSULTATION_TYPES, CPT, RXNORM, TREATMENT_TYPES};
+use hims_domain::values::coding::{ARTICLES, CONSULTATION_TYPES, CPT, LOINC, RXNORM, TREATMENT_TYPES};
 use serde_json::{Value, json};
 
 use super::{PATIENT, id, visits};
@@ -18,7 +18,7 @@ const LINE: u16 = 0x41;
 const PAYMENT: u16 = 0x42;
 
 /// The price list: system of the code, code, description, price of one unit.
-const PRICES: [(&str, &str, &str, &str); 7] = [
+const PRICES: [(&str, &str, &str, &str); 13] = [
     (CPT, "99203", "Office visit, new patient", "165.00"),
     (CPT, "99213", "Office visit, established patient", "125.00"),
     (CPT, "93000", "Electrocardiogram with report", "48.50"),
@@ -26,6 +26,12 @@ const PRICES: [(&str, &str, &str, &str); 7] = [
     (TREATMENT_TYPES, "therapy", "Therapy session", "75.00"),
     (RXNORM, "308191", "Amoxicillin 500 mg oral capsule", "0.4200"),
     (RXNORM, "855332", "Warfarin sodium 5 mg oral tablet", "0.2350"),
+    (LOINC, "2823-3", "Potassium in serum or plasma", "18.50"),
+    (LOINC, "718-7", "Hemoglobin in blood", "14.00"),
+    (LOINC, "24356-8", "Urinalysis complete panel", "22.75"),
+    (ARTICLES, "GAUZE-10", "Gauze swab 10 x 10 cm, box", "6.40"),
+    (ARTICLES, "GLOVE-M", "Nitrile gloves, medium, box", "12.00"),
+    (ARTICLES, "SYR-5", "Syringe 5 mL", "0.2500"),
 ];
 
 /// The lines: number of the record, code of the price list, quantity.

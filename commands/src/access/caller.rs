@@ -151,7 +151,7 @@ pub struct Caller {
     pub patient_id: Option<PatientId>,
     /// The department in which the caller works.
     pub department_id: Option<DepartmentId>,
-    /// The time zone of the department; UTC for a caller without a department.
+    /// The time zone of the department; that of the hospital for a user without a department.
     pub time_zone: Tz,
     /// Whether the caller must change the password before any other command.
     pub must_change_password: bool,

@@ -114,6 +114,8 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
 pub struct Found {
     /// When the look-up began, at most a moment before [`Context::now`].
     pub(crate) asked_at: DateTime<Utc>,
+    /// The time zone of the hospital.
+    pub(crate) hospital_zone: Tz,
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
     pub(crate) booked: HashMap<Span, Vec<Booked>>,
@@ -144,6 +146,11 @@ impl Found {
     /// About when the command happens, for a look-up that depends on it. The decision itself has [`Context::now`].
     pub fn asked_at(&self) -> DateTime<Utc> {
         self.asked_at
+    }
+
+    /// The time zone of the hospital, for a look-up that depends on it, as [`Context::hospital_zone`].
+    pub fn hospital_zone(&self) -> Tz {
+        self.hospital_zone
     }
 
     /// The streams that own a key which was looked up, with their states.

@@ -16,6 +16,8 @@ use crate::{Day, Part, Tables};
 pub(super) struct Due {
     pub(super) patients: Vec<Uuid>,
     pub(super) articles: Vec<Uuid>,
+    /// Lots, each with its last day.
+    pub(super) lots: Vec<(Uuid, NaiveDate)>,
     pub(super) asked: Mutex<Vec<String>>,
 }
 
@@ -45,5 +47,15 @@ impl Tables for Due {
     ) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>> {
         self.asked.lock().unwrap().push(format!("articles before {day} in {zone}"));
         ready(Ok(self.articles.clone())).boxed()
+    }
+
+    fn lots_expiring(
+        &self,
+        (from, until): (NaiveDate, NaiveDate),
+        _: Tz,
+        part: Part,
+    ) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>> {
+        let lots = self.lots.iter().filter(|(id, day)| (from..=until).contains(day) && Some(*id) > part.after);
+        ready(Ok(lots.map(|it| it.0).take(part.limit).collect())).boxed()
     }
 }

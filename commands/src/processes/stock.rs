@@ -1,12 +1,23 @@
-use chrono::NaiveTime;
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveTime};
 use hims_domain::DomainEvent;
 
 use crate::aggregates::inventory_item::{CheckReorderLevel, CheckReorderLevelsOfLot};
+use crate::aggregates::medication_lot::TellOfExpiringLot;
+use crate::notification::Tell;
 use crate::{DailyWork, Day, Failure, Happened, Process, Reaction};
 
 /// Flags articles of which more is to be ordered, and clears the flag when there is enough again. What can be used
-/// changes with every event of a lot or a level, and at night, when lots expire.
+/// changes with every event of a lot or a level, and at night, when lots expire. At night it also tells of lots that
+/// will expire.
 pub(super) struct Stock;
+
+/// How many days before its last day people are told of a lot.
+const DAYS_BEFORE: [u16; 3] = [90, 30, 0];
+/// For how many days people are still told of a lot after the night in which no node ran, or in which there was nothing
+/// of the lot. Whoever was told is not told again.
+const CAUGHT_UP: u16 = 6;
 
 impl Process for Stock {
     const NAME: &'static str = "stock";
@@ -63,7 +74,19 @@ impl Process for Stock {
 
     async fn daily(&self, day: &Day<'_>) -> Result<DailyWork, Failure> {
         let articles = day.tables.articles_with_expired_lots(day.date, day.time_zone, day.part).await?;
-        Ok(day.each(&articles, |id| Reaction::command(CheckReorderLevel { inventory_item_id: id.into() })))
+        // All records in one order, so that the next part goes on after the last record of this one.
+        let mut due: BTreeMap<_, _> = articles.into_iter().map(|id| (id, None)).collect();
+        for days_before in DAYS_BEFORE {
+            let last = day.date + Days::new(days_before.into());
+            let span = (last - Days::new(CAUGHT_UP.into()), last);
+            let lots = day.tables.lots_expiring(span, day.time_zone, day.part).await?;
+            due.extend(lots.into_iter().map(|id| (id, Some(days_before))));
+        }
+        let records: Vec<_> = due.keys().copied().take(day.part.limit).collect();
+        Ok(day.each(&records, |id| match due.get(&id).copied().flatten() {
+            Some(days_before) => Reaction::command(Tell(TellOfExpiringLot { medication_lot_id: id.into(), days_before })),
+            None => Reaction::command(CheckReorderLevel { inventory_item_id: id.into() }),
+        }))
     }
 }
 
@@ -135,6 +158,30 @@ mod tests {
         let work = Stock.daily(&day(&due, 50)).await.unwrap();
         assert_eq!((article(&work.reactions), work.after), (Some(ITEM.0), None));
         assert_eq!(*due.asked.lock().unwrap(), ["articles before 2026-11-23 in America/New_York"]);
+    }
+
+    #[tokio::test]
+    async fn a_lot_is_told_of_ninety_and_thirty_days_before_its_last_day_and_on_it_or_up_to_six_days_later() {
+        let on = |day: &str| day.parse().unwrap();
+        let lots = ["2027-02-21", "2027-02-15", "2026-12-23", "2026-11-23", "2026-11-17"];
+        let none = ["2027-02-22", "2027-02-14", "2026-12-24", "2026-12-16", "2026-11-24", "2026-11-16"];
+        let ids = (1..).map(Uuid::from_u128);
+        let lots: Vec<_> = ids.zip(lots.into_iter().chain(none).map(on)).collect();
+        let due = Due { articles: vec![ITEM.0], lots, ..Due::default() };
+        let told = |work: &DailyWork| -> Vec<_> {
+            let lots = work.reactions.iter().filter_map(|it| it.given::<Tell<TellOfExpiringLot>>());
+            lots.map(|it| (it.0.medication_lot_id.0.as_u128(), it.0.days_before)).collect()
+        };
+        let work = Stock.daily(&day(&due, 50)).await.unwrap();
+        let all = [(1, 90), (2, 90), (3, 30), (4, 0), (5, 0)];
+        assert_eq!((told(&work), article(&work.reactions), work.after), (all.to_vec(), Some(ITEM.0), None));
+        // Lots and articles come in one order, part by part.
+        let first = Stock.daily(&day(&due, 3)).await.unwrap();
+        assert_eq!((told(&first), first.after), (all[..3].to_vec(), Some(Uuid::from_u128(3))));
+        let mut next = day(&due, 3);
+        next.part.after = first.after;
+        let rest = Stock.daily(&next).await.unwrap();
+        assert_eq!((told(&rest), article(&rest.reactions)), (all[3..].to_vec(), Some(ITEM.0)));
     }
 
     /// Lets the process do what waits, and look for new time zones.

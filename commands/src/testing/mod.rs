@@ -98,6 +98,12 @@ impl<A: Aggregate> Given<A> {
         Self { now, ..self }
     }
 
+    /// Sets the time zone of the hospital, which is UTC otherwise.
+    pub(crate) fn in_zone(mut self, hospital_zone: chrono_tz::Tz) -> Self {
+        self.found.hospital_zone = hospital_zone;
+        self
+    }
+
     /// Sets the caller.
     pub(crate) fn by(self, caller: Caller) -> Self {
         Self { caller, ..self }
@@ -128,7 +134,7 @@ impl<A: Aggregate> Given<A> {
         let ctx = Context {
             now: self.now,
             caller: &self.caller,
-            hospital_zone: chrono_tz::Tz::UTC,
+            hospital_zone: found.hospital_zone,
             found: &found,
             password_hash: self.hash.filter(|_| command.passwords(state.as_ref()).set.is_some()),
             password_matches: self.password_matches,
@@ -163,7 +169,7 @@ fn looked_up<C: Command>(
     (mut all, asked_at): (Found, DateTime<Utc>),
     bookings: &[Booked],
 ) -> Found {
-    let mut found = Found { asked_at, ..Found::default() };
+    let mut found = Found { asked_at, hospital_zone: all.hospital_zone, ..Found::default() };
     loop {
         let Reads { mut streams, mut owners, candidates, booked } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len() + found.booked.len();

@@ -1,5 +1,7 @@
 //! What a record knows of the claims that ask payers for its charges.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -26,10 +28,12 @@ pub struct ClaimedLine {
 }
 
 /// A claim, as far as the record knows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Claimed {
     /// The lines that the claim asks the payer for.
     pub lines: Vec<ClaimedLine>,
+    /// The open lines on which the payer had decided, and took the decision back.
+    pub taken_back: BTreeSet<BillingItemId>,
 }
 
 impl Claimed {
@@ -43,6 +47,18 @@ impl Claimed {
         self.lines.iter().filter(|it| it.is_open).map(|it| it.due).sum()
     }
 
+    /// What the payer is asked for again, after a decision was taken back.
+    pub fn due_again(&self) -> Decimal {
+        self.lines.iter().filter(|it| it.is_open && self.taken_back.contains(&it.item_id)).map(|it| it.due).sum()
+    }
+
+    /// The claim as it asks for these lines.
+    pub(super) fn opened(mut self, lines: &[ClaimedLine]) -> Self {
+        lines.clone_into(&mut self.lines);
+        self.forget_decided();
+        self
+    }
+
     /// Replaces lines by the same lines as they are afterwards.
     fn replace(&mut self, lines: &[ClaimedLine]) {
         for new in lines {
@@ -51,6 +67,22 @@ impl Claimed {
                 None => self.lines.push(new.clone()),
             }
         }
+        self.forget_decided();
+    }
+
+    /// Replaces lines as [`replace`](Self::replace) does, of which those that are open now and were not before were
+    /// decided on by the decision that the payer took back.
+    fn reopen(&mut self, lines: &[ClaimedLine]) {
+        let was_open = |id| self.lines.iter().any(|it| it.item_id == id && it.is_open);
+        let reopened: Vec<_> = lines.iter().map(|it| it.item_id).filter(|id| !was_open(*id)).collect();
+        self.taken_back.extend(reopened);
+        self.replace(lines);
+    }
+
+    /// Forgets of the lines that are not open that a decision on them was taken back.
+    fn forget_decided(&mut self) {
+        let Self { lines, taken_back } = self;
+        taken_back.retain(|id| lines.iter().any(|it| it.item_id == *id && it.is_open));
     }
 }
 
@@ -83,6 +115,18 @@ impl BillingRecord {
         if let Some(claim) = self.claims.get_mut(&moved.claim_id) {
             claim.replace(&moved.lines);
         }
+    }
+
+    /// As [`put_claimed`](Self::put_claimed), for a decision that the payer took back.
+    pub(super) fn reopen_claimed(&mut self, moved: &PayerMoney) {
+        if let Some(claim) = self.claims.get_mut(&moved.claim_id) {
+            claim.reopen(&moved.lines);
+        }
+    }
+
+    /// What payers are asked for again, after they took decisions back. The patient's money is not applied to it.
+    pub fn due_again(&self) -> Decimal {
+        self.claims.values().map(Claimed::due_again).sum()
     }
 
     /// The claims on which a payer still has to decide.

@@ -25,6 +25,9 @@ pub enum Event {
     ItemRemoved {
         /// The line.
         item_id: BillingItemId,
+        /// What identifies the return because of which lines were removed, so that it lowers the charges once; `None`
+        /// for all but the first of these lines, and if a line was removed for another reason.
+        taken_back_by: Option<Uuid>,
         /// How the record stands afterwards.
         after: Standing,
     },

@@ -176,7 +176,7 @@ pub struct BillingRecord {
     pub lines: Vec<Line>,
     /// The number of the last line, a removed one included.
     pub last_number: i32,
-    /// The ids of all lines and payments that there ever were.
+    /// The ids of all lines and payments that there ever were, and what identifies the returns that lowered the charges.
     pub parts: BTreeSet<Uuid>,
     /// By how much the hospital lowered the charges after billing.
     pub adjusted: Decimal,
@@ -292,7 +292,7 @@ impl BillingRecord {
 
 impl Aggregate for BillingRecord {
     const STREAM: &'static str = "billing_record";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -304,7 +304,10 @@ impl Aggregate for BillingRecord {
         match event {
             Event::Opened(_) => {}
             Event::ItemAdded(it) | Event::ItemChanged(it) => record.put(it.line()),
-            Event::ItemRemoved { item_id, after: _ } => record.lines.retain(|it| it.id != *item_id),
+            Event::ItemRemoved { item_id, taken_back_by, after: _ } => {
+                record.lines.retain(|it| it.id != *item_id);
+                record.parts.extend(taken_back_by);
+            }
             Event::InvoiceIssued { invoice_number, due_date: _, after: _ } => {
                 record.phase = Status::Billed;
                 record.invoice_number = Some(invoice_number.clone());
@@ -339,7 +342,8 @@ impl Aggregate for BillingRecord {
                 record.from_patient += amount;
             }
             Event::ClaimOpened { claim_id, insurance_policy_id: _, lines, after: _ } => {
-                record.claims.insert(*claim_id, Claimed { lines: lines.clone() });
+                let before = record.claims.remove(claim_id).unwrap_or_default();
+                record.claims.insert(*claim_id, before.opened(lines));
             }
             Event::ClaimAdjudicated(it) => {
                 record.money += it.paid;
@@ -347,7 +351,7 @@ impl Aggregate for BillingRecord {
             }
             Event::ClaimReversed(it) => {
                 record.money -= it.paid;
-                record.put_claimed(it);
+                record.reopen_claimed(it);
             }
             Event::ClaimClosed { claim_id, after: _ } => drop(record.claims.remove(claim_id)),
             Event::Cancelled { reason: _, after: _ } => record.phase = Status::Cancelled,

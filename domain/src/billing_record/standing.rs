@@ -25,7 +25,7 @@ pub struct Standing {
     pub written_off_amount: Decimal,
     /// The money that is applied to what is owed.
     pub paid_amount: Decimal,
-    /// The money that is beyond what is owed.
+    /// The money that is beyond what is owed, or beyond what the patient owes while a payer is asked again.
     pub credit_amount: Decimal,
     /// The part of the balance that open claims ask payers for.
     pub insurance_due: Decimal,
@@ -71,9 +71,23 @@ impl BillingRecord {
         self.charged_lines().map(|it| it.charge).sum()
     }
 
-    /// How much money can be applied to what is owed: the balance, and what was written off.
+    /// How much money can be applied to what is owed: the balance but for what payers are asked for again after they
+    /// took a decision back, and what was written off.
     pub fn room(&self) -> Decimal {
-        self.standing.balance() + self.standing.written_off_amount
+        let balance = self.standing.balance() - to_cents(self.due_again());
+        balance.max(Decimal::ZERO) + self.standing.written_off_amount
+    }
+
+    /// The patient's money that is not applied to what is owed, since a payer is asked for it again: what was left to
+    /// the patient by a decision that the payer took back is not the patient's any more.
+    fn set_aside(&self, owed: Decimal) -> Decimal {
+        let due_again = self.due_again();
+        if due_again.is_zero() || self.phase == Status::WrittenOff {
+            return Decimal::ZERO;
+        }
+        let of_payers = self.money - self.from_patient;
+        let of_patient = (owed - due_again - of_payers).max(Decimal::ZERO);
+        (self.from_patient - of_patient).max(Decimal::ZERO)
     }
 
     /// How the record stands, computed from its lines, adjustments, money and claims.
@@ -82,7 +96,7 @@ impl BillingRecord {
         let claimed: Decimal = self.claims.values().flat_map(|claim| &claim.lines).map(|it| it.adjusted).sum();
         let adjusted = (self.adjusted + claimed).min(charges.amount());
         let owed = charges.amount() - adjusted;
-        let paid = self.money.min(owed);
+        let paid = (self.money - self.set_aside(owed)).min(owed);
         let is_written_off = self.phase == Status::WrittenOff;
         let written_off = if is_written_off { owed - paid } else { Decimal::ZERO };
         let balance = owed - written_off - paid;

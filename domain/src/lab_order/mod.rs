@@ -160,6 +160,8 @@ pub struct Specimen {
     pub specimen_type: Text<20>,
     /// When the specimen was taken.
     pub collected_at: DateTime<Utc>,
+    /// The user who took the specimen, if this is known.
+    pub collected_by: Option<UserId>,
     /// The status of the specimen.
     pub status: SpecimenStatus,
     /// The lines of the order for which the specimen was taken.
@@ -341,6 +343,7 @@ pub struct SpecimenCollected {
 
 impl Aggregate for LabOrder {
     const STREAM: &'static str = "lab_order";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {

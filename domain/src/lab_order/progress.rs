@@ -82,6 +82,7 @@ impl LabOrder {
             number: it.number.clone(),
             specimen_type: it.specimen_type.clone(),
             collected_at: it.collected_at,
+            collected_by: it.collected_by,
             status: SpecimenStatus::Collected,
             item_ids: it.item_ids.clone(),
         };

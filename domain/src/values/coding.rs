@@ -23,6 +23,8 @@ pub const CONSULTATION_TYPES: &str = "urn:hims:consultation-type";
 pub const TREATMENT_TYPES: &str = "urn:hims:treatment-type";
 /// The medication catalogue of this hospital, for products without an RxNorm code: the beginning of the product's id.
 pub const CATALOGUE: &str = "urn:hims:medication";
+/// The articles of this hospital, by their stock-keeping unit, or the beginning of their id if that is too long.
+pub const ARTICLES: &str = "urn:hims:article";
 
 /// Reads a code of a code system, in the form in which the code is kept. A code of an unknown system is kept as it is.
 ///

@@ -138,6 +138,9 @@ async fn fill(hospital: &Hospital) {
     super::insurance_claims::denied(hospital, &[1, 3]).await;
     super::notifications::fill(hospital, &LOGINS.map(|it| it.1)).await;
     failure(hospital).await;
+    // What processes record is there before anybody reads.
+    super::notifications::all_done(hospital).await;
+    hospital.settle().await;
 }
 
 /// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.
@@ -243,7 +246,15 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
             // Beside that of `fill`, the demo has a notification to each of three users.
             let of_demo = [(1, demo::NURSE), (2, demo::DOCTOR), (3, demo::PATIENT_LOGIN)];
             let is_of_demo = |(nth, whom)| text(row, "id") == demo::notification(nth) && user(whom) == reader;
-            text(row, "title") == format!("For {reader}") || of_demo.into_iter().any(is_of_demo)
+            // Results are told of to the doctor who ordered all tests, and to the patient.
+            let is_of_result = match (text(row, "type").as_str(), text(row, "title").starts_with("Your")) {
+                ("result_available", false) => user(demo::DOCTOR) == reader,
+                ("result_available", true) => {
+                    text(row, "subject_patient_id") == patient(1) && user(demo::PATIENT_LOGIN) == reader
+                }
+                _ => false,
+            };
+            text(row, "title") == format!("For {reader}") || of_demo.into_iter().any(is_of_demo) || is_of_result
         }
         "got" => text(row, "recipient_id") == reader,
         "patients" => !row["patient_id"].is_null(),

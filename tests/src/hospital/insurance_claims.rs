@@ -228,7 +228,8 @@ async fn a_denial_is_appealed_and_what_is_paid_is_taken_back_and_paid_again() {
     let again = patched(back, json!({"trace_number": "TRN-4"}));
     desks.command("reverse-claim-payment", &claim, again).await.problem(409, "nothing-to-reverse");
     assert_eq!(desks.status(&claim).await, "accepted");
-    assert_eq!(desks.money(&record).await, ["partially_paid", "57.49", "57.49", "0.00"]);
+    // The payer is asked for all of it again, and what the patient paid is credit.
+    assert_eq!(desks.money(&record).await, ["billed", "77.49", "77.49", "20.00"]);
     let whole = adjudication("TRN-5", "1", paid("77.49", "0", "0"));
     desks.command("record-claim-payment", &claim, whole).await.done();
     assert_eq!(desks.money(&record).await, ["paid", "0.00", "0.00", "20.00"]);

@@ -43,6 +43,7 @@ mod logins;
 mod merging;
 mod nodes;
 mod notes;
+mod notices;
 mod notifications;
 mod operators;
 mod pages;

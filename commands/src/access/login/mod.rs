@@ -322,11 +322,11 @@ impl Login {
         Ok(self.executor.load::<User>(id.0, true).await?.state.map(|user| (id, user)))
     }
 
-    /// The time zone of the user's department; UTC for a user without a department.
+    /// The time zone of the user's department; that of the hospital for a user without a department.
     async fn time_zone(&self, user: &User) -> Result<Tz, Failure> {
-        let Some(id) = user.department_id else { return Ok(Tz::UTC) };
+        let Some(id) = user.department_id else { return Ok(self.executor.time_zone()) };
         let department = self.executor.load::<Department>(id.0, true).await?.state;
-        Ok(department.map_or(Tz::UTC, |it| zone_named(&it.details.time_zone)))
+        Ok(department.map_or_else(|| self.executor.time_zone(), |it| zone_named(&it.details.time_zone)))
     }
 
     /// The name of the user's primary role, and the permissions of all the user's roles together.

@@ -1,4 +1,5 @@
-//! What is charged by itself: consultations, treatments and dispensings. The process `charges` gives these commands.
+//! What is charged by itself: consultations, treatments and dispensings; tests of the laboratory and articles have files
+//! of their own. The process `charges` gives these commands.
 //! A further kind of service is charged by a command of its own, which calls [`Occasion::reads`] and
 //! [`Occasion::charge`].
 
@@ -79,12 +80,17 @@ pub(crate) struct Occasion {
 pub(crate) type Charged = (BillingItemId, Item);
 
 /// The id of a line that charges for a source.
-fn charge_id(source_type: &str, source_id: Uuid, occasion: &str) -> BillingItemId {
+pub(super) fn charge_id(source_type: &str, source_id: Uuid, occasion: &str) -> BillingItemId {
     derived("charge", &[source_type, &source_id.to_string(), occasion]).into()
 }
 
 /// A line that charges for one unit of a service.
-fn charged(source: (&str, Uuid, Option<Text<20>>), day: NaiveDate, coding: (&str, String), words: &str) -> Charged {
+pub(super) fn charged(
+    source: (&str, Uuid, Option<Text<20>>),
+    day: NaiveDate,
+    coding: (&str, String),
+    words: &str,
+) -> Charged {
     let (source_type, source_id, source_occasion) = source;
     let item_id = charge_id(source_type, source_id, source_occasion.as_ref().map_or("", Text::as_str));
     let item = Item {
@@ -164,30 +170,48 @@ impl Occasion {
     }
 }
 
-/// Looks up in which time zone a service was given: that of the appointment, else of the provider's department.
-fn reads_zone(reads: Reads, appointment: Option<AppointmentId>, provider: Option<UserId>, found: &Found) -> Reads {
-    let department = provider.and_then(|id| found.get::<User>(id)?.department_id);
-    reads.maybe::<Appointment>(appointment).maybe::<User>(provider).maybe::<Department>(department)
+/// Where a service was given: at an appointment, or by a provider of a department.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) appointment: Option<AppointmentId>,
+    pub(super) provider: Option<UserId>,
 }
 
-/// The day of a service where it was given; in UTC if nothing tells where.
-fn local_day(at: DateTime<Utc>, appointment: Option<AppointmentId>, provider: UserId, found: &Found) -> NaiveDate {
-    let of_appointment = appointment.and_then(|id| found.get::<Appointment>(id)).map(|it| &it.time_zone);
-    let department = || found.get::<Department>(found.get::<User>(provider)?.department_id?);
-    let zone = of_appointment.or_else(|| department().map(|it| &it.details.time_zone));
-    zone.map_or_else(|| at.date_naive(), |zone| at.with_timezone(&zone_named(zone)).date_naive())
+impl Place {
+    /// Looks up in which time zone the service was given: that of the appointment, else of the provider's department.
+    pub(super) fn reads(self, reads: Reads, found: &Found) -> Reads {
+        let department = self.provider.and_then(|id| found.get::<User>(id)?.department_id);
+        reads.maybe::<Appointment>(self.appointment).maybe::<User>(self.provider).maybe::<Department>(department)
+    }
+
+    /// The day of the service where it was given.
+    pub(super) fn day_of(self, at: DateTime<Utc>, found: &Found) -> NaiveDate {
+        let of_appointment = self.appointment.and_then(|id| found.get::<Appointment>(id)).map(|it| &it.time_zone);
+        let department = || found.get::<Department>(found.get::<User>(self.provider?)?.department_id?);
+        day_in(at, of_appointment.or_else(|| department().map(|it| &it.details.time_zone)), found)
+    }
+}
+
+/// The day in a time zone; in that of the hospital if nothing tells which.
+pub(super) fn day_in(at: DateTime<Utc>, zone: Option<&Text<64>>, found: &Found) -> NaiveDate {
+    let zone = zone.map_or_else(|| found.hospital_zone(), zone_named);
+    at.with_timezone(&zone).date_naive()
 }
 
 /// The first 20 characters of a text, as a code.
-fn as_code(text: &str) -> String {
+pub(super) fn as_code(text: &str) -> String {
     text.chars().take(20).collect()
+}
+
+/// Where a consultation took place.
+fn place_of(consultation: &Consultation) -> Place {
+    Place { appointment: consultation.appointment_id, provider: Some(consultation.provider_id) }
 }
 
 impl ChargeConsultation {
     /// The occasion and the line. Before the places are known, the day may be another.
     fn charged(&self, consultation: &Consultation, found: &Found) -> (Occasion, Vec<Charged>) {
-        let (appointment, provider) = (consultation.appointment_id, consultation.provider_id);
-        let day = local_day(consultation.started_at, appointment, provider, found);
+        let day = place_of(consultation).day_of(consultation.started_at, found);
         let source = ("consultation", self.consultation_id.into(), None);
         let kind = consultation.consultation_type.as_str();
         let line = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
@@ -207,8 +231,7 @@ impl Command for ChargeConsultation {
 
     fn reads(&self, state: Option<&Consultation>, found: &Found) -> Reads {
         let Some(consultation) = state else { return Reads::nothing() };
-        let provider = Some(consultation.provider_id);
-        let reads = reads_zone(Reads::nothing(), consultation.appointment_id, provider, found);
+        let reads = place_of(consultation).reads(Reads::nothing(), found);
         let (occasion, lines) = self.charged(consultation, found);
         occasion.reads(reads, &lines, found)
     }
@@ -222,7 +245,7 @@ impl Command for ChargeConsultation {
 impl ChargeTreatment {
     fn charged(&self, treatment: &Treatment, found: &Found) -> Option<(Occasion, Vec<Charged>)> {
         let consultation = found.get::<Consultation>(treatment.consultation_id)?;
-        let day = local_day(self.completed_at, consultation.appointment_id, consultation.provider_id, found);
+        let day = place_of(consultation).day_of(self.completed_at, found);
         let kind = treatment.treatment_type.as_str();
         let coding = match (&treatment.code_system, &treatment.code) {
             (Some(system), Some(code)) => (system.as_str(), code.0.clone()),
@@ -246,9 +269,8 @@ impl Command for ChargeTreatment {
     fn reads(&self, state: Option<&Treatment>, found: &Found) -> Reads {
         let Some(treatment) = state else { return Reads::nothing() };
         let consultation = found.get::<Consultation>(treatment.consultation_id);
-        let appointment = consultation.and_then(|it| it.appointment_id);
         let reads = Reads::nothing().stream::<Consultation>(treatment.consultation_id);
-        let reads = reads_zone(reads, appointment, consultation.map(|it| it.provider_id), found);
+        let reads = consultation.map(place_of).into_iter().fold(reads, |reads, it| it.reads(reads, found));
         match self.charged(treatment, found) {
             Some((occasion, lines)) => occasion.reads(reads, &lines, found),
             None => reads,
@@ -269,10 +291,15 @@ fn line_of(prescription: &Prescription, id: PrescriptionItemId) -> Option<&Line>
 }
 
 impl ChargeDispensing {
-    fn charged(&self, prescription: &Prescription, found: &Found) -> (Occasion, Vec<Charged>) {
+    /// Where the prescription was written.
+    fn place(prescription: &Prescription, found: &Found) -> Place {
         let consultation = prescription.consultation_id.and_then(|id| found.get::<Consultation>(id));
         let appointment = consultation.and_then(|it| it.appointment_id);
-        let day = local_day(self.dispensed_at, appointment, prescription.provider_id, found);
+        Place { appointment, provider: Some(prescription.provider_id) }
+    }
+
+    fn charged(&self, prescription: &Prescription, found: &Found) -> (Occasion, Vec<Charged>) {
+        let day = Self::place(prescription, found).day_of(self.dispensed_at, found);
         let mut quantities: BTreeMap<PrescriptionItemId, Decimal> = BTreeMap::new();
         for part in &self.dispensed {
             *quantities.entry(part.item_id).or_default() += part.quantity;
@@ -304,10 +331,8 @@ impl Command for ChargeDispensing {
 
     fn reads(&self, state: Option<&Prescription>, found: &Found) -> Reads {
         let Some(prescription) = state else { return Reads::nothing() };
-        let consultation = prescription.consultation_id.and_then(|id| found.get::<Consultation>(id));
-        let appointment = consultation.and_then(|it| it.appointment_id);
         let reads = Reads::nothing().maybe::<Consultation>(prescription.consultation_id);
-        let reads = reads_zone(reads, appointment, Some(prescription.provider_id), found);
+        let reads = Self::place(prescription, found).reads(reads, found);
         let dispensed = self.dispensed.iter().filter_map(|it| line_of(prescription, it.item_id));
         let reads = dispensed.fold(reads, |reads, it| reads.stream::<Medication>(it.item.order.medication_id));
         let (occasion, lines) = self.charged(prescription, found);

@@ -246,7 +246,9 @@ impl Command for RemoveBillingItem {
         let record = pending(state)?;
         let item_id = self.item_id;
         match record.line(item_id) {
-            Some(_) => Ok(Decision::event(record.follow(|after| Event::ItemRemoved { item_id, after }))),
+            Some(_) => {
+                Ok(Decision::event(record.follow(|after| Event::ItemRemoved { item_id, taken_back_by: None, after })))
+            }
             None if record.parts.contains(&item_id.into()) => Ok(Decision::nothing()),
             None => no_such_line(),
         }

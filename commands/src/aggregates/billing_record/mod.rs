@@ -3,9 +3,11 @@
 mod adjustments;
 mod charges;
 mod items;
+mod laboratory;
 mod payments;
 mod refunds;
 mod revoking;
+mod supplies;
 
 use chrono::{Days, NaiveDate};
 use hims_domain::billing_record::{BillingRecord, Event, Opened, Status};
@@ -27,9 +29,11 @@ use crate::{
 pub use adjustments::{AdjustBillingRecord, WriteOffBalance};
 pub use charges::{ChargeConsultation, ChargeDispensing, ChargeTreatment, ChargedQuantity};
 pub use items::{AddBillingItem, ChangeBillingItem, RemoveBillingItem};
+pub use laboratory::{ChargeLabResult, RevokeLabCharge};
 pub use payments::{Excess, RecordPayment};
 pub use refunds::{ApplyCredit, RefundPayment};
 pub use revoking::RevokeDispensingCharges;
+pub use supplies::{ChargeSupply, Moved, RevokeSupplyCharge};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -69,7 +73,7 @@ refusals! {
     AlreadyCharged = Conflict, "already-charged",
         "another line of the record charges for the same source; change that line, or name another source_occasion";
     ChargedAlready = Conflict, "charged-already",
-        "what was dispensed and taken back is in an invoice already; adjust the invoice with adjust-billing-record";
+        "what was taken back or withdrawn is in an invoice already; adjust the invoice with adjust-billing-record";
     BeyondTheMost = Rule, "out-of-range", "the amounts of a record are at most 99999999.99 together";
     Overpayment { room: Decimal } = Conflict, "overpayment",
         "only {room} is owed; give that amount, or keep what is beyond it as credit with \"excess\": \"credit\"";
@@ -83,8 +87,8 @@ refusals! {
 }
 
 described! {
-    /// Opens a billing record of a patient, for a consultation or without one. Completed consultations, treatments and
-    /// dispensings open records by themselves.
+    /// Opens a billing record of a patient, for a consultation or without one. Completed consultations and treatments,
+    /// dispensings, final results of the laboratory and articles that are issued for patients open records by themselves.
     pub struct OpenBillingRecord {
         /// The id of the new record; issued by the server if left out.
         pub id: Option<BillingRecordId>,

@@ -1,10 +1,10 @@
-//! Charging no more for what was dispensed and taken back.
+//! Charging no more for what was dispensed and taken back, and what other reversals of charges share.
 
 use std::collections::BTreeMap;
 
 use hims_domain::billing_record::{BillingRecord, Event, Item, Line, Status};
 use hims_domain::prescription::Prescription;
-use hims_domain::{PrescriptionId, PrescriptionItemId, described};
+use hims_domain::{BillingItemId, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::Refusal;
 use super::charges::{ChargedQuantity, DISPENSING};
 use super::items::{put, reads_price, source};
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
+use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
 described! {
     /// Charges no more for items of a prescription than what is left of them after a dispensing was taken back. Lines
@@ -25,26 +25,58 @@ described! {
     }
 }
 
-/// The key by which the records are found that charge for an item of a prescription.
-fn dispensing_key(item_id: PrescriptionItemId) -> String {
-    scopes::key(&[DISPENSING, &item_id.to_string()])
+/// What lines charge for, whatever the occasion.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    pub(super) kind: &'static str,
+    pub(super) id: Uuid,
 }
 
-/// The records that charge for an item of a prescription, which the command looks up.
-fn records_charging(item_id: PrescriptionItemId, found: &Found) -> impl Iterator<Item = (Uuid, &BillingRecord)> {
-    found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, dispensing_key(item_id))
+impl Source {
+    fn of_item(item_id: PrescriptionItemId) -> Self {
+        Self { kind: DISPENSING, id: item_id.into() }
+    }
+
+    /// The key by which the records are found that charge for the source.
+    fn key(self) -> String {
+        scopes::key(&[self.kind, &self.id.to_string()])
+    }
+
+    /// Looks up the records that charge for the source.
+    pub(super) fn reads_records(self, reads: Reads) -> Reads {
+        reads.owners::<BillingRecord>(scopes::CHARGED_SOURCE, self.key())
+    }
+
+    /// The records that charge for the source, which were looked up.
+    pub(super) fn records(self, found: &Found) -> impl Iterator<Item = (Uuid, &BillingRecord)> {
+        found.owners::<BillingRecord>(scopes::CHARGED_SOURCE, self.key())
+    }
+
+    /// The lines of a record that charge for the source.
+    pub(super) fn lines(self, record: &BillingRecord) -> impl DoubleEndedIterator<Item = &Line> {
+        let is_of_source =
+            move |item: &Item| source(item).is_some_and(|(kind, id, _)| kind == self.kind && id.0 == self.id);
+        record.charged_lines().filter(move |line| is_of_source(&line.item))
+    }
 }
 
-/// The lines of a record that charge for an item of a prescription.
-fn lines_of(record: &BillingRecord, item_id: PrescriptionItemId) -> impl DoubleEndedIterator<Item = &Line> {
-    let is_of_item = move |item: &Item| matches!(source(item), Some((DISPENSING, id, _)) if id.0 == item_id.0);
-    record.charged_lines().filter(move |line| is_of_item(&line.item))
+/// Also removes a line of a record, which becomes the record afterwards.
+pub(super) fn removed<A: Claims>(
+    decision: Decision<A>,
+    (id, record): (Uuid, &mut BillingRecord),
+    item_id: BillingItemId,
+    taken_back_by: Option<Uuid>,
+) -> Decision<A> {
+    let (event, after) = record.followed(|after| Event::ItemRemoved { item_id, taken_back_by, after });
+    *record = after;
+    decision.also::<BillingRecord>(id, event)
 }
 
 impl RevokeDispensingCharges {
     /// How much of an item is charged, and is not dispensed here any more.
     fn excess(prescription: &Prescription, left: &ChargedQuantity, found: &Found) -> Decimal {
-        let lines = records_charging(left.item_id, found).flat_map(|(_, record)| lines_of(record, left.item_id));
+        let source = Source::of_item(left.item_id);
+        let lines = source.records(found).flat_map(|(_, record)| source.lines(record));
         let charged: Decimal = lines.map(|line| line.item.quantity).sum();
         let elsewhere = prescription.given.iter().filter(|it| it.item_id == left.item_id && it.lot_id.is_none());
         let here = left.quantity - elsewhere.map(|it| it.quantity).sum::<Decimal>();
@@ -63,7 +95,7 @@ fn lessen(
     excess: &mut Decimal,
     found: &Found,
 ) -> Result<Vec<Event>, Refused> {
-    let lines: Vec<Line> = lines_of(record, item_id).rev().cloned().collect();
+    let lines: Vec<Line> = Source::of_item(item_id).lines(record).rev().cloned().collect();
     let mut events = Vec::new();
     for line in lines {
         let taken = line.item.quantity.min(*excess);
@@ -73,7 +105,7 @@ fn lessen(
         *excess -= taken;
         let quantity = line.item.quantity - taken;
         let lessened = if quantity.is_zero() {
-            Some(record.followed(|after| Event::ItemRemoved { item_id: line.id, after }))
+            Some(record.followed(|after| Event::ItemRemoved { item_id: line.id, taken_back_by: None, after }))
         } else {
             put(record, line.id, Item { quantity, ..line.item }, found)?
         };
@@ -96,11 +128,12 @@ impl Command for RevokeDispensingCharges {
 
     fn reads(&self, _: Option<&Prescription>, found: &Found) -> Reads {
         self.left.iter().fold(Reads::nothing(), |reads, left| {
-            let reads = reads.owners::<BillingRecord>(scopes::CHARGED_SOURCE, dispensing_key(left.item_id));
+            let source = Source::of_item(left.item_id);
+            let reads = source.reads_records(reads);
             // The lines of an invoice never change, so that nobody asks for their prices.
-            let pending = records_charging(left.item_id, found).filter(|(_, it)| it.status() == Status::Pending);
+            let pending = source.records(found).filter(|(_, it)| it.status() == Status::Pending);
             pending.fold(reads, |reads, (_, record)| {
-                let lines = lines_of(record, left.item_id);
+                let lines = source.lines(record);
                 lines.fold(reads, |reads, line| reads_price(reads, record.patient_id, &line.item, found))
             })
         })
@@ -112,7 +145,7 @@ impl Command for RevokeDispensingCharges {
         let mut decision = Decision::nothing();
         for left in &self.left {
             let mut excess = Self::excess(prescription, left, ctx.found);
-            let records = records_charging(left.item_id, ctx.found);
+            let records = Source::of_item(left.item_id).records(ctx.found);
             for (id, known) in records.filter(|(_, it)| it.status() == Status::Pending) {
                 let record = changed.entry(id).or_insert_with(|| known.clone());
                 let events = lessen(record, left.item_id, &mut excess, ctx.found)?;

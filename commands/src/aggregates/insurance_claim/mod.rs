@@ -6,6 +6,7 @@ mod creating;
 mod record;
 mod secondary;
 mod sending;
+mod telling;
 
 use chrono::NaiveDate;
 use hims_domain::InsuranceClaimId;
@@ -17,6 +18,7 @@ pub use appealing::{AppealInsuranceClaim, UpholdDenial};
 pub use creating::CreateInsuranceClaim;
 pub use secondary::DraftSecondaryClaim;
 pub use sending::{AcceptInsuranceClaim, CancelInsuranceClaim, RejectInsuranceClaim, SubmitInsuranceClaim};
+pub(crate) use telling::TellOfDeniedClaim;
 
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;

@@ -1,6 +1,7 @@
 //! Articles: adding and changing articles, taking articles out of use and back into use.
 
 mod reordering;
+mod telling;
 
 use hims_domain::InventoryItemId;
 use hims_domain::inventory_item::{Details, Event, InventoryItem};
@@ -11,6 +12,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 pub(crate) use reordering::{CheckReorderLevel, CheckReorderLevelsOfLot};
+pub(crate) use telling::TellOfLowStock;
 
 use crate::aggregates::medication_lot::{check_amount, check_quantity};
 use crate::aggregates::supplier::check_supplier;

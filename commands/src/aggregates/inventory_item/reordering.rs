@@ -47,14 +47,12 @@ fn reads_stock(reads: Reads, (id, item): (InventoryItemId, &InventoryItem), foun
     reads.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, medication)
 }
 
-/// The day that it is in a room; the day in UTC if the room was not looked up.
+/// The day that it is in a room; the day in the time zone of the hospital if the room was not looked up.
 fn today_in(location_id: RoomId, ctx: &Context<'_>) -> NaiveDate {
     let room = ctx.found.get::<Room>(location_id);
     let department = room.and_then(|it| ctx.found.get::<Department>(it.details.department_id));
-    match department {
-        Some(department) => ctx.now.with_timezone(&zone_named(&department.details.time_zone)).date_naive(),
-        None => ctx.now.date_naive(),
-    }
+    let zone = department.map_or(ctx.hospital_zone, |it| zone_named(&it.details.time_zone));
+    ctx.now.with_timezone(&zone).date_naive()
 }
 
 /// What can be used of an article, in all rooms together. What has expired is no stock.

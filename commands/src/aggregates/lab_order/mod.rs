@@ -3,6 +3,7 @@
 mod adding;
 mod placing;
 mod specimens;
+mod telling;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 pub use adding::AddLabOrderItem;
 pub use placing::PlaceLabOrder;
 pub use specimens::{CollectSpecimen, ReceiveSpecimen, RejectSpecimen};
+pub(crate) use telling::TellOfRejectedSpecimen;
 
 use super::patient::records_of;
 use super::treatment::check_diagnosis;

@@ -139,13 +139,18 @@ impl<'a> Circle<'a> {
         self.found.get::<Department>(self.department()?)?.details.head_user_id
     }
 
-    /// Whether the provider cannot be expected to answer: the provider is inactive or on leave.
-    fn is_provider_away(&self, ctx: &Context<'_>) -> bool {
-        let provider = self.order.provider_id;
-        let schedule = self.found.get::<ProviderSchedule>(ProviderSchedule::stream_of(provider));
+    /// Whether a user cannot be expected to answer: the user is inactive or on leave. An active user always has a
+    /// channel, since critical values are shown within the program whatever the user wishes.
+    fn is_away(&self, id: UserId, ctx: &Context<'_>) -> bool {
+        let schedule = self.found.get::<ProviderSchedule>(ProviderSchedule::stream_of(id));
         let now = Slot { starts_at: ctx.now, duration_minutes: 1 };
-        !self.found.get::<User>(provider).is_some_and(|it| it.is_active)
-            || schedule.is_some_and(|it| it.is_on_leave(now))
+        !self.found.get::<User>(id).is_some_and(|it| it.is_active) || schedule.is_some_and(|it| it.is_on_leave(now))
+    }
+
+    /// The users whose leave decides whether the next level is told at once: all but those who are told last.
+    fn awaited(&self) -> impl Iterator<Item = UserId> {
+        let colleagues = self.colleagues().filter(|(_, it)| self.reads_charts(it)).map(|it| it.0);
+        [self.order.provider_id].into_iter().chain(self.seeing()).chain(self.head()).chain(colleagues)
     }
 
     /// Whether the roles of a user let them read charts.
@@ -167,7 +172,7 @@ impl<'a> Circle<'a> {
         if level == 0 {
             users.extend(self.seeing());
         }
-        if level > 0 || self.is_provider_away(ctx) {
+        if level > 0 || self.is_away(self.order.provider_id, ctx) {
             users.extend(self.head());
         }
         if level > 1 {
@@ -177,6 +182,19 @@ impl<'a> Circle<'a> {
             users.extend(found_administrators(self.found).map(|it| it.0));
         }
         users.retain(|id| self.can_be_told(*id));
+        users
+    }
+
+    /// The users who are to be told when a level is reached. Where everybody of a level is away, those of the next level
+    /// are told at once, too.
+    fn from(&self, level: i32, ctx: &Context<'_>) -> BTreeSet<UserId> {
+        let mut users = BTreeSet::new();
+        for level in level..=level.max(EVERYBODY) {
+            users.extend(self.at(level, ctx));
+            if users.iter().any(|id| !self.is_away(*id, ctx)) {
+                break;
+            }
+        }
         users
     }
 }
@@ -199,7 +217,8 @@ impl Command for EscalateCriticalResult {
         let Some(circle) = Circle::of(result, found) else { return reads };
         let provider_id = circle.order.provider_id;
         let reads = reads_person(reads, circle.order.patient_id, found).stream::<User>(provider_id);
-        let reads = reads.stream::<ProviderSchedule>(ProviderSchedule::stream_of(provider_id));
+        let schedules = circle.awaited().map(ProviderSchedule::stream_of);
+        let reads = schedules.fold(reads, Reads::stream::<ProviderSchedule>);
         // Who is told depends on who is there at the moment; a change of a user in the same moment does not matter.
         let reads = reads.candidates::<User>(scopes::USERS_WITH_ROLE, administrators_key());
         let records = records_of(circle.order.patient_id, found).into_iter().map(|it| it.to_string());
@@ -218,9 +237,7 @@ impl Command for EscalateCriticalResult {
             return Ok(Decision::nothing());
         };
         let circle = Circle::of(result, ctx.found).ok_or_else(|| Refused::missing("lab_order"))?;
-        // Where nobody can be told at a level, those of the next level are told at once.
-        let levels = self.level..=self.level.max(EVERYBODY);
-        let recipients = levels.map(|it| circle.at(it, ctx)).find(|it| !it.is_empty()).unwrap_or_default();
+        let recipients = circle.from(self.level, ctx);
         Ok(Decision::event(Event::CriticalEscalated {
             revision: alarm.revision,
             raised_at: alarm.raised_at,

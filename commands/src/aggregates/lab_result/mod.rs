@@ -2,6 +2,7 @@
 
 mod alarms;
 mod recording;
+mod telling;
 mod values;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub use alarms::{AcknowledgeCriticalResult, EscalateCriticalResult};
 pub use recording::RecordLabResult;
+pub(crate) use telling::{Reader, TellOfCriticalValues, TellOfResult, TellOfWithdrawnValues, in_parts};
 pub use values::ComponentValue;
 
 use super::patient::{check_not_erased, reads_person, survivor};

@@ -4,6 +4,7 @@ mod changes;
 mod holding;
 mod movements;
 mod moving;
+mod telling;
 mod witness;
 
 use hims_domain::medication::Medication;
@@ -20,6 +21,7 @@ pub use changes::{AdjustMedicationLot, CountMedicationLot, WasteMedicationLot};
 pub use holding::{QuarantineMedicationLot, RecallMedicationLot};
 pub(crate) use movements::Movements;
 pub use moving::{ReturnMedicationLot, TransferMedicationLot};
+pub(crate) use telling::TellOfExpiringLot;
 pub use witness::{ExpireLotChange, RejectLotChange, WitnessLotChange};
 
 use super::medication::NewUnits;

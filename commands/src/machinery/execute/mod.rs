@@ -127,6 +127,11 @@ impl Executor {
         self.sight.as_ref()
     }
 
+    /// The time zone of the hospital.
+    pub(crate) fn time_zone(&self) -> Tz {
+        self.time_zone
+    }
+
     /// The region of phone numbers without a country code.
     pub fn phone_region(&self) -> PhoneRegion {
         self.phone_region

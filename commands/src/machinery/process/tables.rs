@@ -31,6 +31,15 @@ pub trait Tables: Send + Sync {
         time_zone: Tz,
         part: Part,
     ) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>>;
+
+    /// The lots that can be dispensed up to a day of a span, both of its ends included: lots with stock that are
+    /// neither recalled nor in quarantine, in a room whose department is in the time zone.
+    fn lots_expiring(
+        &self,
+        span: (NaiveDate, NaiveDate),
+        time_zone: Tz,
+        part: Part,
+    ) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>>;
 }
 
 /// The tables of a program without read tables: there is nothing in them.
@@ -46,6 +55,10 @@ impl Tables for NoTables {
     }
 
     fn articles_with_expired_lots(&self, _: NaiveDate, _: Tz, _: Part) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
+    fn lots_expiring(&self, _: (NaiveDate, NaiveDate), _: Tz, _: Part) -> BoxFuture<'_, Result<Vec<Uuid>, StoreError>> {
         ready(Ok(Vec::new())).boxed()
     }
 }

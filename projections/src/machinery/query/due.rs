@@ -54,3 +54,27 @@ pub async fn articles_with_expired_lots(
          order by i.id limit $4";
     sqlx::query_scalar(sql).bind(day).bind(time_zone).bind(after).bind(limit).fetch_all(db).await
 }
+
+/// The lots, in the order of their ids after an id, with stock that can be dispensed up to a day of a span, both of its
+/// ends included, in a room whose department is in a time zone.
+///
+/// # Errors
+/// As [`time_zones`].
+pub async fn lots_expiring(
+    db: &mut PgConnection,
+    (from, until): (NaiveDate, NaiveDate),
+    time_zone: &str,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let sql = "
+        select l.id
+          from medication_inventory l
+          join rooms r on r.id = l.location_id
+          join departments d on d.id = r.department_id
+         where l.expiry_date between $1 and $2 and l.status = 'available' and l.quantity_on_hand > 0
+           and d.time_zone = $3 and ($4::uuid is null or l.id > $4)
+         order by l.id limit $5";
+    let lots = sqlx::query_scalar(sql).bind(from).bind(until).bind(time_zone);
+    lots.bind(after).bind(limit).fetch_all(db).await
+}

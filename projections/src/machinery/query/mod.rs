@@ -26,7 +26,7 @@ use crate::machinery::runner::checkpoint;
 use crate::{TABLES, Table};
 
 pub use cursor::Cursor;
-pub use due::{articles_with_expired_lots, patients_past_an_end, time_zones};
+pub use due::{articles_with_expired_lots, lots_expiring, patients_past_an_end, time_zones};
 pub use slots::{Moment, SlotsWanted, free_slots};
 use statement::{SAID_AT, bind_identity, find_sql};
 pub use statement::{Statement, statement};

@@ -127,7 +127,7 @@ pub(crate) fn project<'e>(
             let new = items::row(event, it);
             items.change_row(event, it.item_id, move |row| *row = BillingItemRow { stamps: row.stamps, ..new });
         }
-        Event::ItemRemoved { item_id, after: _ } => {
+        Event::ItemRemoved { item_id, taken_back_by: _, after: _ } => {
             items.change_row(event, *item_id, |row| row.status = LineStatus::Aborted.to_string());
         }
         Event::InvoiceIssued { invoice_number, due_date, after: _ } => {

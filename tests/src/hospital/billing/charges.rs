@@ -3,7 +3,7 @@
 use hims_testing::patched;
 use serde_json::{Value, json};
 
-use super::super::demo::{DOCTOR, patient, person, prescription, user};
+use super::super::demo::{DOCTOR, article, lab_test, patient, person, prescription, room, user};
 use super::super::releases::{ready, until};
 use super::super::tables::by_process;
 use super::super::{Client, Hospital};
@@ -57,6 +57,48 @@ async fn what_is_done_is_charged_once_and_what_is_taken_back_no_more() {
     assert_eq!(sources, ["consultation"], "what was taken back is charged no more");
     assert_eq!(hospital.login("admin").await.items("process-failures").await, Vec::<Value>::new());
     assert_eq!(by_process(hospital.owner(), "charges", "billing_record.item_added").await, 3);
+}
+
+#[tokio::test]
+async fn tests_and_articles_are_charged_once_and_what_is_withdrawn_or_put_back_no_more() {
+    let hospital = Hospital::start().await;
+    let _other = hospital.another_node().await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    let (lab, nurse) = (hospital.login("lab").await, hospital.login("nurse").await);
+    let patient_id = reception.did("register-patient", person("Zuzanna", "Novak", 1)).await;
+    let visit = doctor.did("start-consultation", json!({"patient_id": patient_id, "provider_id": user(DOCTOR)})).await;
+    let mut results = Vec::new();
+    for number in [1, 2] {
+        let order = json!({"patient_id": patient_id, "consultation_id": visit,
+                           "items": [{"lab_test_id": lab_test(number)}]});
+        let order = doctor.did("place-lab-order", order).await;
+        let items = doctor.items(&format!("lab-order-items?lab_order_id={order}")).await;
+        let (code, value) = if number == 1 { ("2823-3", "4.1") } else { ("718-7", "14") };
+        let components = json!([{"code": code, "value": value}]);
+        let result = json!({"lab_order_id": order, "item_id": items[0]["id"], "status": "F", "components": components});
+        results.push(lab.did("record-lab-result", result).await);
+    }
+    let used = |more: Value| {
+        let of = json!({"inventory_item_id": article(1), "location_id": room(1), "consultation_id": visit});
+        patched(of, more)
+    };
+    for quantity in ["3", "2"] {
+        nurse.did("issue-inventory", used(json!({"quantity": quantity}))).await;
+    }
+    nurse.did("return-inventory", used(json!({"quantity": "4", "reason": "not opened"}))).await;
+    let wrong = json!({"lab_result_id": results[1], "reason_code": "wrong_patient"});
+    lab.did("withdraw-lab-result", wrong).await;
+    charged(&hospital.nobody()).await;
+    let lines = reception.items(&format!("billing-items?patient_id={patient_id}&status=billable")).await;
+    let mut told: Vec<_> = lines
+        .iter()
+        .map(|row| (row["code"].as_str().unwrap_or_default(), row["quantity"].as_f64(), row["unit_price"].as_f64()))
+        .collect();
+    told.sort_by(|one, other| one.0.cmp(other.0));
+    assert_eq!(told, [("2823-3", Some(1.0), Some(18.5)), ("GAUZE-10", Some(1.0), Some(6.4))]);
+    let records = reception.items(&format!("billing-records?patient_id={patient_id}")).await;
+    assert_eq!((records.len(), &records[0]["consultation_id"]), (1, &json!(visit)));
+    assert_eq!(hospital.login("admin").await.items("process-failures").await, Vec::<Value>::new());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod charges;
 mod histories;
 mod lines;
 mod money;
+mod services;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -66,6 +66,27 @@ fn taken_back(record: History, paid: Decimal) -> History {
 }
 
 #[test]
+fn what_the_patient_paid_becomes_credit_when_the_payer_takes_the_decision_back_and_is_applied_again() {
+    let record = with_claim(History::billed(&["100"]));
+    let decided = adjudicated(record, dec!(60), dec!(20), dec!(20)).then(pay("20", json!({})));
+    assert_eq!(decided.told(), told("paid", "0.00", "80.00", "0.00"));
+    let back = taken_back(decided, dec!(60));
+    assert_eq!(back.told(), told("billed", "100.00", "0.00", "20.00"));
+    assert_eq!((back.record().standing.insurance_due, back.record().room()), (dec!(100.00), dec!(0.00)));
+    back.given().when(pay("1", json!({}))).then_refused(Refusal::Overpayment { room: dec!(0.00) });
+    let same = adjudicated(back.clone(), dec!(60), dec!(20), dec!(20));
+    assert_eq!(same.told(), told("paid", "0.00", "80.00", "0.00"));
+    let whole = adjudicated(back, dec!(100), dec!(0), dec!(0));
+    assert_eq!(whole.told(), told("paid", "0.00", "100.00", "20.00"));
+}
+
+#[test]
+fn what_the_patient_paid_before_the_payer_decided_stays_applied() {
+    let record = with_claim(History::billed(&["100"]).then(pay("15", json!({"kind": "copay"}))));
+    assert_eq!(record.told(), told("partially_paid", "85.00", "15.00", "0.00"));
+}
+
+#[test]
 fn a_record_is_paid_in_parts() {
     let record = History::billed(&["60", "40"]);
     assert_eq!(record.told(), told("billed", "100.00", "0.00", "0.00"));
@@ -197,10 +218,11 @@ fn a_payer_pays_lowers_and_takes_back_after_the_patient_paid() {
     assert_eq!(record.record().standing.insurance_due, dec!(0.00));
     let record = record.then(pay("20", json!({})));
     assert_eq!(record.told(), told("paid", "0.00", "90.00", "0.00"));
+    // What the patient paid is credit while the payer is asked again.
     let record = taken_back(record, dec!(70));
-    assert_eq!(record.told(), told("partially_paid", "80.00", "20.00", "0.00"));
-    assert_eq!(record.record().standing.insurance_due, dec!(80.00));
-    // The payer pays all of it now, so that what the patient paid becomes credit.
+    assert_eq!(record.told(), told("billed", "100.00", "0.00", "20.00"));
+    assert_eq!(record.record().standing.insurance_due, dec!(100.00));
+    // The payer pays all of it now, so that what the patient paid stays credit.
     let record = adjudicated(record, dec!(100), dec!(0), dec!(0));
     assert_eq!(record.told(), told("paid", "0.00", "100.00", "20.00"));
     let record = record.then(refund("20", json!({"credit": true})));

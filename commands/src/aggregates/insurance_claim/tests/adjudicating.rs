@@ -68,7 +68,7 @@ fn an_advice_that_is_loaded_twice_is_posted_once() {
 #[test]
 fn a_copay_that_was_paid_before_counts_towards_what_the_payer_leaves() {
     let story = visit().patient_pays("20");
-    assert_eq!(story.money(), ["partially_paid", "0.00", "20.00", "0.00", "57.49", "57.49"]);
+    assert_eq!(story.money(), ["billed", "0.00", "0.00", "20.00", "77.49", "77.49"]);
     let paid = story.after(pay(TRACE, json!([line(1, "40", "17.49", "20")])));
     assert_eq!(paid.money(), ["paid", "17.49", "60.00", "0.00", "0.00", "0.00"]);
 }

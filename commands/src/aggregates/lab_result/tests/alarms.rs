@@ -173,12 +173,34 @@ fn each_level_tells_more_people() {
 fn the_head_is_told_at_once_if_the_provider_is_away() {
     let inactive = given_hospital(critical([]), vec![provider(), user::Event::Deactivated]).when(escalate(0));
     assert_eq!(recipients(inactive), BTreeSet::from([OTHER_DOCTOR, HEAD]));
-    let leave = json!({"leave": {"from": "2026-11-20T00:00:00Z", "until": "2026-11-30T00:00:00Z"}});
-    let leave = sample_with::<ProviderSchedule>("leave_added", leave);
     let away = given_hospital(critical([]), vec![provider()])
-        .and::<ProviderSchedule>(ProviderSchedule::stream_of(DOCTOR), [leave])
+        .and::<ProviderSchedule>(ProviderSchedule::stream_of(DOCTOR), [on_leave()])
         .when(escalate(0));
     assert_eq!(recipients(away), BTreeSet::from([DOCTOR, OTHER_DOCTOR, HEAD]));
+}
+
+/// The leave of a user on the day of all tests.
+fn on_leave() -> hims_domain::provider_schedule::Event {
+    let leave = json!({"leave": {"from": "2026-11-20T00:00:00Z", "until": "2026-11-30T00:00:00Z"}});
+    sample_with::<ProviderSchedule>("leave_added", leave)
+}
+
+#[test]
+fn where_everybody_of_a_level_is_on_leave_the_next_level_is_told_at_once() {
+    let away = |users: &[UserId], level: i32| {
+        let given = given_hospital(critical([]), vec![provider()]);
+        let schedule = ProviderSchedule::stream_of;
+        let given = users.iter().fold(given, |given, id| given.and::<ProviderSchedule>(schedule(*id), [on_leave()]));
+        recipients(given.when(escalate(level)))
+    };
+    let some = BTreeSet::from([DOCTOR, OTHER_DOCTOR, HEAD]);
+    assert_eq!(away(&[DOCTOR, HEAD], 0), some, "the doctor who sees the patient is there");
+    let colleagues = BTreeSet::from([DOCTOR, OTHER_DOCTOR, HEAD, NURSE]);
+    assert_eq!(away(&[DOCTOR, OTHER_DOCTOR, HEAD], 0), colleagues);
+    assert_eq!(away(&[DOCTOR, HEAD], 1), BTreeSet::from([DOCTOR, HEAD, NURSE]));
+    let all = BTreeSet::from([DOCTOR, HEAD, NURSE, ADMINISTRATOR]);
+    assert_eq!(away(&[DOCTOR, HEAD, NURSE], 1), all);
+    assert_eq!(away(&[DOCTOR], 1), BTreeSet::from([DOCTOR, HEAD]));
 }
 
 #[test]
