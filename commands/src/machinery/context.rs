@@ -172,6 +172,21 @@ impl Found {
         bookings.into_iter().flatten().filter_map(|it| Some((it, self.get(it.owner)?)))
     }
 
+    /// The bookings that overlap a time which was looked up, whatever stream holds them; `None` if nobody looked.
+    pub fn bookings(&self, resource: impl Into<Uuid>, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<&[Booked]> {
+        self.booked.get(&(resource.into(), from, until)).map(Vec::as_slice)
+    }
+
+    /// Whether a decision looked up what is booked at the time of a booking, and did not find the booking.
+    pub(crate) fn missed(&self, other: &Booked) -> bool {
+        self.booked.iter().any(|((resource, from, until), found)| {
+            *resource == other.resource
+                && *from < other.until
+                && other.from < *until
+                && found.iter().all(|it| it.owner != other.owner)
+        })
+    }
+
     /// The streams on whose versions the decision relies.
     pub(crate) fn relied_on(&self) -> impl Iterator<Item = (Uuid, i32)> {
         self.streams.iter().filter(|(_, it)| it.is_relied_on).map(|(id, it)| (*id, it.version))
