@@ -202,6 +202,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_booking_was_missed_if_its_time_was_looked_up_and_it_was_not_there() {
+        let at = |hour| DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let booking = |resource, from, until, owner| Booked {
+            resource: Uuid::from_u128(resource),
+            from: at(from),
+            until: at(until),
+            owner: Uuid::from_u128(owner),
+        };
+        let looked_up = (Uuid::from_u128(1), at(10), at(12));
+        let found = Found { booked: HashMap::from([(looked_up, vec![booking(1, 10, 11, 7)])]), ..Found::default() };
+        for (other, is_missed) in [
+            (booking(1, 11, 12, 8), true),
+            (booking(1, 9, 13, 8), true),
+            (booking(1, 10, 11, 7), false),
+            (booking(1, 12, 13, 8), false),
+            (booking(1, 9, 10, 8), false),
+            (booking(2, 11, 12, 8), false),
+        ] {
+            assert_eq!(found.missed(&other), is_missed, "{other:?}");
+        }
+        assert!(!Found::default().missed(&booking(1, 11, 12, 8)), "nothing was looked up");
+    }
+
+    #[test]
     fn ids_are_of_their_moment_and_differ() {
         let now = DateTime::from_timestamp_millis(1_700_000_000_000).unwrap();
         let ids: Vec<_> = (0..100).map(|nth| new_id(now, 7, nth)).collect();

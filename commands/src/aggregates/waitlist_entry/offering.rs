@@ -1,6 +1,6 @@
 //! Offers of the front desk: a time that somebody on the telephone chooses for a patient who waits.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use hims_domain::appointment::{Opening, Slot};
 use hims_domain::permission::Update;
 use hims_domain::room::Room;
@@ -34,6 +34,11 @@ described! {
 }
 
 impl OfferWaitlistSlot {
+    /// When the offer expires: as exactly as the database keeps the timer that ends it.
+    fn expires_at(&self) -> DateTime<Utc> {
+        self.expires_at.trunc_subsecs(6)
+    }
+
     fn slot(&self, entry: &WaitlistEntry) -> Slot {
         Slot { starts_at: self.starts_at, duration_minutes: entry.wish.duration_minutes }
     }
@@ -81,7 +86,7 @@ impl Command for OfferWaitlistSlot {
         let entry = existing(state)?;
         let is_same = |it: &Offer| {
             let offered = (it.opening.provider_id, it.opening.room_id, it.slot.starts_at, it.expires_at);
-            offered == (self.provider_id, self.room_id, self.starts_at, self.expires_at)
+            offered == (self.provider_id, self.room_id, self.starts_at, self.expires_at())
         };
         match entry.status {
             Status::Waiting => {}
@@ -90,7 +95,8 @@ impl Command for OfferWaitlistSlot {
         }
         let slot = self.slot(entry);
         check_start(slot, ctx.now)?;
-        if self.expires_at <= ctx.now || self.expires_at > slot.starts_at {
+        let expires_at = self.expires_at();
+        if expires_at <= ctx.now || expires_at > slot.starts_at {
             let message = "give a time that is still to come, at the latest the start of the appointment";
             return Err(Refused::field("out-of-range", "/expires_at", message));
         }
@@ -99,7 +105,7 @@ impl Command for OfferWaitlistSlot {
         let at = (slot, &it.time_zone);
         let outside_hours = check_hours(ctx, it.provider_id, it.department_id, at, self.outside_hours)?;
         let opening = Opening { department_id: it.department_id, time_zone: it.time_zone, ..opening };
-        let offer = Offer { opening, slot, expires_at: self.expires_at, outside_hours };
+        let offer = Offer { opening, slot, expires_at, outside_hours };
         Ok(Decision::event(Event::Offered(Box::new(offer))))
     }
 }

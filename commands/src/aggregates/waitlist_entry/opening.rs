@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Opening, Slot};
 use hims_domain::patient::Patient;
 use hims_domain::waitlist_entry::{Event, Offer, WaitlistEntry};
@@ -137,7 +137,8 @@ fn offer(entry: &WaitlistEntry, opening: &Opening, ctx: &Context<'_>) -> Option<
     let it = visit.schedule(slot, ctx).ok()?;
     check_hours(ctx, it.provider_id, it.department_id, (slot, &it.time_zone), false).ok()?;
     let told_at = told_at(patient_id, zone_named(&it.time_zone), ctx);
-    let expires_at = (told_at + TO_ANSWER).min(slot.starts_at - BEFORE_VISIT);
+    // As exactly as the database keeps the timer that ends the offer.
+    let expires_at = (told_at + TO_ANSWER).min(slot.starts_at - BEFORE_VISIT).trunc_subsecs(6);
     Some(Offer { opening: opening.clone(), slot, expires_at, outside_hours: false })
 }
 

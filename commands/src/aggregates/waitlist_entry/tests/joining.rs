@@ -69,7 +69,8 @@ fn the_dead_the_erased_and_duplicates_do_not_join() {
     of(vec![registered(), died()]).then_code("deceased");
     let into = patient::Event::MergedInto { patient_id: OTHER_PATIENT, reason: said("twice") };
     of(vec![registered(), into]).then_code("merged");
-    let erased = hims_testing::sample_with::<Patient>("registered", json!({"mrn": {"$erased": true, "$personal": null}}));
+    let erased =
+        hims_testing::sample_with::<Patient>("registered", json!({"mrn": {"$erased": true, "$personal": null}}));
     of(vec![erased]).then_code("erased");
 }
 
