@@ -1,9 +1,12 @@
 //! Accepting, expiring and booking at the same moment, on one log.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
 use super::*;
 use crate::appointment::ScheduleAppointment;
+use crate::patient::CancelAppointmentsOfDeceased;
 use crate::testing::now;
 use crate::testing::world::World;
 
@@ -86,4 +89,18 @@ async fn two_callers_offer_one_time_once() {
     let refused = crate::testing::world::refused(if one.is_ok() { two } else { one });
     assert_eq!(refused.code, "double-booking");
     assert_eq!(world.count("waitlist_entry.offered").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_held_for_the_dead_is_given_back_although_it_is_found_among_the_bookings_too() {
+    let world = hospital().await;
+    world.has::<Patient>(id::<Uuid>(0x75), [registered(), died()]).await;
+    let held = [joined_by(id(0x75), json!({})), offered()];
+    world.has::<WaitlistEntry>(OTHER_ENTRY, held).await;
+    for node in [Arc::clone(&world.executor), Arc::new(world.another_node())] {
+        let command = CancelAppointmentsOfDeceased { patient_id: id(0x75) };
+        node.execute(command, crate::Request::of(Caller::system("test"))).await.unwrap();
+        assert_eq!(world.count("waitlist_entry.left").await, 1);
+    }
+    assert_eq!(world.state::<WaitlistEntry>(OTHER_ENTRY).await.status, Status::Withdrawn);
 }
