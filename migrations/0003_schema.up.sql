@@ -72,7 +72,7 @@ create function hims_identity.ageing_bucket(due date, on_day date) returns text 
 $$;
 
 -- The free slots of providers, of whom or of whose department the caller names at least one: where a provider works, is
--- not on leave, and has no appointment. A slot says nothing about anybody but the provider. Days are those of the
+-- not on leave, has no appointment, and holds nothing for somebody on the waiting list. A slot says nothing about anybody but the provider. Days are those of the
 -- department's time zone; a span that is asked for begins and ends with an instant, or with a whole day.
 create function hims_identity.free_slots(
     of_provider uuid, of_department uuid, from_day date, from_at timestamptz, to_day date, to_at timestamptz,
@@ -164,8 +164,9 @@ begin
             select b.provider_id, b.department_id, range_agg(tstzrange(b.opens, b.closes)) as spans
               from blocks b group by b.provider_id, b.department_id
         ), taken as (
-            -- The condition on the status is that of the exclusion constraints, whose indexes find the appointments;
-            -- `offset 0` has them searched provider by provider and room by room.
+            -- The conditions on the status are those of the exclusion constraints, whose indexes find the appointments
+            -- and what is held for somebody on the waiting list; `offset 0` has them searched provider by provider and
+            -- room by room.
             select it.provider_id, range_agg(it.span) as spans
               from (select l.provider_id, tstzrange(l.starts_at, l.ends_at) as span
                       from provider_leaves l
@@ -178,15 +179,28 @@ begin
                            select tstzrange(a.starts_at, a.ends_at) as span from appointments a
                             where a.provider_id = p.provider_id
                               and tstzrange(a.starts_at, a.ends_at) && wide
-                              and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b) as it
+                              and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
+                    union all
+                    select p.provider_id, b.span
+                      from (select distinct p.provider_id from places p) as p
+                     cross join lateral (
+                           select tstzrange(w.offered_starts_at, w.offered_ends_at) as span from waitlist_entries w
+                            where w.offered_provider_id = p.provider_id
+                              and tstzrange(w.offered_starts_at, w.offered_ends_at) && wide
+                              and w.status = 'offered' offset 0) as b) as it
              group by it.provider_id
         ), taken_rooms as (
             select r.room_id, range_agg(b.span) as spans
               from (select distinct b.room_id from blocks b where b.room_id is not null) as r
              cross join lateral (
-                   select tstzrange(a.starts_at, a.ends_at) as span from appointments a
+                  (select tstzrange(a.starts_at, a.ends_at) as span from appointments a
                     where a.room_id = r.room_id and tstzrange(a.starts_at, a.ends_at) && wide
-                      and a.room_id is not null and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
+                      and a.room_id is not null and a.status not in ('completed', 'cancelled', 'no_show') offset 0)
+                   union all
+                  (select tstzrange(w.offered_starts_at, w.offered_ends_at) from waitlist_entries w
+                    where w.offered_room_id = r.room_id
+                      and tstzrange(w.offered_starts_at, w.offered_ends_at) && wide
+                      and w.offered_room_id is not null and w.status = 'offered' offset 0)) as b
              group by r.room_id
         ), taken_patient as (
             -- Also by the records that were merged into that of the patient.
@@ -195,9 +209,13 @@ begin
                     union all
                     select l.duplicate_id from patient_links l where l.patient_id = of_patient) as r
              cross join lateral (
-                   select tstzrange(a.starts_at, a.ends_at) as span from appointments a
+                  (select tstzrange(a.starts_at, a.ends_at) as span from appointments a
                     where a.patient_id = r.id and tstzrange(a.starts_at, a.ends_at) && wide
-                      and a.status not in ('completed', 'cancelled', 'no_show') offset 0) as b
+                      and a.status not in ('completed', 'cancelled', 'no_show') offset 0)
+                   union all
+                  (select tstzrange(w.offered_starts_at, w.offered_ends_at) from waitlist_entries w
+                    where w.patient_id = r.id and tstzrange(w.offered_starts_at, w.offered_ends_at) && wide
+                      and w.status = 'offered' offset 0)) as b
         ), free as (
             -- The free spans of each block, in which slots begin that may reach into a block that follows.
             select b.*, unnest(w.spans * tstzmultirange(tstzrange(b.opens, b.closes + b.lasts))

@@ -21,6 +21,7 @@ pub use aggregates::{
     insurance_policy, interaction_profile, inventory_item, inventory_level, lab_order, lab_result, lab_test,
     medical_history, medication, medication_list, medication_lot, notification, notification_preferences, patient,
     payer, prescription, price, provider_schedule, role, room, session, supplier, treatment, user, vital_signs,
+    waitlist_entry,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,

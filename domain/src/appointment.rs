@@ -53,6 +53,24 @@ impl Slot {
     }
 }
 
+/// A time of a provider that is free again, because an appointment was cancelled or moved, or because somebody on the
+/// waiting list did not take it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// The provider.
+    pub provider_id: UserId,
+    /// The department that held the appointment.
+    pub department_id: Option<DepartmentId>,
+    /// The room, if one was booked.
+    pub room_id: Option<RoomId>,
+    /// The kind of appointment, such as `follow_up`.
+    pub appointment_type: Text<50>,
+    /// The time that is free.
+    pub slot: Slot,
+    /// The time zone in which the time is kept.
+    pub time_zone: Text<64>,
+}
+
 /// An agreed meeting of a patient and a provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Appointment {
@@ -64,6 +82,8 @@ pub struct Appointment {
     pub room_id: Option<RoomId>,
     /// The department that holds the appointment.
     pub department_id: Option<DepartmentId>,
+    /// The kind of appointment, such as `follow_up`.
+    pub appointment_type: Text<50>,
     /// The time of the appointment.
     pub slot: Slot,
     /// The time zone in which the appointment is kept.
@@ -96,6 +116,8 @@ pub enum Event {
         time_zone: Text<64>,
         /// Whether it was accepted that the appointment is outside the provider's hours or in their leave.
         outside_hours: bool,
+        /// What the appointment gives back: the time, provider and room from before.
+        opening: Opening,
     },
     /// The patient confirmed that they will come.
     Confirmed,
@@ -167,9 +189,23 @@ pub struct Scheduled {
     pub series: Option<SeriesPlace>,
 }
 
+impl Appointment {
+    /// What is free again once the appointment is cancelled or moved.
+    pub fn opening(&self) -> Opening {
+        Opening {
+            provider_id: self.provider_id,
+            department_id: self.department_id,
+            room_id: self.room_id,
+            appointment_type: self.appointment_type.clone(),
+            slot: self.slot,
+            time_zone: self.time_zone.clone(),
+        }
+    }
+}
+
 impl Aggregate for Appointment {
     const STREAM: &'static str = "appointment";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -180,13 +216,14 @@ impl Aggregate for Appointment {
                 provider_id: it.provider_id,
                 room_id: it.room_id,
                 department_id: it.department_id,
+                appointment_type: it.appointment_type.clone(),
                 slot: it.slot,
                 time_zone: it.time_zone.clone(),
                 status: Status::Scheduled,
                 is_confirmed: false,
                 outside_hours: it.outside_hours,
             }),
-            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours } => {
+            Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours, opening: _ } => {
                 state.map(|it| Self {
                     slot: *slot,
                     provider_id: *provider_id,

@@ -94,6 +94,7 @@ aggregates! {
     AppointmentSeries = appointment_series,
     Appointment = appointment,
     AppointmentNote = appointment_note,
+    WaitlistEntry = waitlist_entry,
     Consultation = consultation,
     Treatment = treatment,
     VitalSigns = vital_signs,

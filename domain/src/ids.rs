@@ -35,6 +35,7 @@ use crate::supplier::Supplier;
 use crate::treatment::Treatment;
 use crate::user::User;
 use crate::vital_signs::VitalSigns;
+use crate::waitlist_entry::WaitlistEntry;
 use crate::{Aggregate, Described, Invalid, Pointer, Shape};
 
 /// What an id or a key must be that comes from outside.
@@ -113,6 +114,8 @@ ids! {
     AppointmentSeriesId: AppointmentSeries;
     /// A note on an appointment.
     AppointmentNoteId: AppointmentNote;
+    /// A place of a patient on the waiting list.
+    WaitlistEntryId: WaitlistEntry;
     /// One encounter of a patient and a provider.
     ConsultationId: Consultation;
     /// One step of a consultation.

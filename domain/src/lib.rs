@@ -50,6 +50,7 @@ pub mod supplier;
 pub mod treatment;
 pub mod user;
 pub mod vital_signs;
+pub mod waitlist_entry;
 pub mod wall_clock;
 
 pub use aggregate::{Aggregate, Subject, fold};

@@ -11,7 +11,8 @@ use hims_domain::patient::{self, Patient};
 use hims_domain::prescription::{self, Dispensing, Prescription, Reversed};
 use hims_domain::price::{self, Price};
 use hims_domain::provider_schedule::{self, ProviderSchedule};
-use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, UserId, fold};
+use hims_domain::waitlist_entry::{self, WaitlistEntry};
+use hims_domain::{Aggregate, PatientId, Personal, PrescriptionItemId, RoomId, UserId, fold};
 use hims_testing::{fields, patched, sample, sample_with};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -44,9 +45,11 @@ fn appointment_event() -> impl Strategy<Value = appointment::Event> {
         let changes = json!({"patient_id": patient_id, "provider_id": provider_id, "slot": slot});
         sample_with::<Appointment>("scheduled", changes)
     });
-    let rescheduled = (slot(), id(), prop::option::of(id())).prop_map(|(slot, provider_id, room_id)| {
-        let (department_id, time_zone, outside_hours) = (None, "UTC".into(), false);
-        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours }
+    let rescheduled = (slot(), id::<UserId>(), prop::option::of(id::<RoomId>()));
+    let rescheduled = rescheduled.prop_map(|(slot, provider_id, room_id)| {
+        let changes = json!({"slot": slot, "provider_id": provider_id, "room_id": room_id, "department_id": null,
+                             "time_zone": "UTC"});
+        sample_with::<Appointment>("rescheduled", changes)
     });
     prop_oneof![
         2 => scheduled,
@@ -172,6 +175,11 @@ fn schedule_event() -> impl Strategy<Value = provider_schedule::Event> {
     let added = id::<Uuid>().prop_map(|id| sample_with::<ProviderSchedule>("leave_added", json!({"leave_id": id})));
     let cancelled = id().prop_map(|leave_id| Event::LeaveCancelled { leave_id });
     prop_oneof![set, exception, removed, added, cancelled]
+}
+
+fn waitlist_event() -> impl Strategy<Value = waitlist_entry::Event> {
+    let names = ["joined", "changed", "offered", "accepted", "declined", "expired", "lapsed", "left"];
+    prop::sample::select(names.map(sample::<WaitlistEntry>).to_vec())
 }
 
 fn patient_event() -> impl Strategy<Value = patient::Event> {
@@ -333,6 +341,14 @@ proptest! {
     #[test]
     fn a_schedule_folds_alike(history in prop::collection::vec(schedule_event(), 0..30), batch in 1_usize..10) {
         folds_alike::<ProviderSchedule>(&history, batch)?;
+    }
+
+    #[test]
+    fn an_entry_of_the_waiting_list_folds_alike(
+        history in prop::collection::vec(waitlist_event(), 0..30),
+        batch in 1_usize..10,
+    ) {
+        folds_alike::<WaitlistEntry>(&history, batch)?;
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 35] = [
+const STREAMS: [(&str, &[&str]); 36] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -29,6 +29,8 @@ const STREAMS: [(&str, &[&str]); 35] = [
     ("provider_schedule", &["hours_set", "exception_set", "leave_added"]),
     ("appointment_series", &["scheduled"]),
     ("appointment", &["scheduled"]),
+    // The order in which an entry can go through all of these.
+    ("waitlist_entry", &["joined", "lapsed", "left", "declined", "expired", "changed", "offered", "accepted"]),
     ("appointment_note", &["added"]),
     ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
     ("treatment", &["planned"]),
@@ -58,7 +60,7 @@ const STREAMS: [(&str, &[&str]); 35] = [
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 45] = [
+const REFERENCES: [(&str, &str); 46] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -85,6 +87,7 @@ const REFERENCES: [(&str, &str); 45] = [
     ("patient_id", "patient"),
     ("subject_patient_id", "patient"),
     ("appointment_id", "appointment"),
+    ("gives_up_appointment_id", "appointment"),
     ("series_id", "appointment_series"),
     ("amends_id", "appointment_note"),
     ("consultation_id", "consultation"),

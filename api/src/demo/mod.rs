@@ -12,6 +12,7 @@ mod results;
 mod scheduling;
 mod stock;
 mod visits;
+mod waitlist;
 
 use std::collections::BTreeMap;
 
@@ -127,6 +128,7 @@ impl Hospital {
         self.laboratory().await?;
         self.results().await?;
         self.schedules().await?;
+        self.waitlist().await?;
         self.notifications().await?;
         self.appointments().await
     }

@@ -79,7 +79,7 @@ impl Hospital {
 }
 
 /// An hour of a day in New York, where the demo's departments are.
-fn in_new_york(day: NaiveDate, hour: u32) -> DateTime<Utc> {
+pub(super) fn in_new_york(day: NaiveDate, hour: u32) -> DateTime<Utc> {
     let wall = day.and_time(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
     instant_of(wall, &New_York, Bound::Start)
 }

@@ -50,6 +50,13 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("what is scheduled", "appointments?status=scheduled&sort=starts_at"),
         reception.list("newest appointments", "appointments?sort=-starts_at"),
         reception.list("patient's appointments", format!("appointments?patient_id={patient}&sort=-starts_at")),
+        reception.list("who waits", "waitlist_entries?status=waiting&sort=joined_at"),
+        reception.list("what is offered", "waitlist_entries?status=offered&sort=offer_expires_at"),
+        reception.list(
+            "who waits in a department",
+            format!("waitlist_entries?department_id={department}&status=waiting&sort=joined_at"),
+        ),
+        reception.list("for what a patient waits", format!("waitlist_entries?patient_id={patient}&sort=joined_at")),
         reception.list(
             "notes of a visit",
             format!("appointment_notes?appointment_id={}&sort=created_at", about.noted_appointment()),
@@ -148,6 +155,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("data", "patients"),
         own.list("appointments", "appointments?sort=-starts_at"),
         own.list("notes", "appointment_notes?sort=-created_at"),
+        own.list("waiting list", "waitlist_entries?sort=joined_at"),
         own.list("consultations", "consultations?sort=-started_at"),
         own.list("vital signs", "vital_signs?sort=-recorded_at"),
         own.list("prescriptions", "prescriptions?sort=-created_at"),

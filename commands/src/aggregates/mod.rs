@@ -33,6 +33,7 @@ pub mod supplier;
 pub mod treatment;
 pub mod user;
 pub mod vital_signs;
+pub mod waitlist_entry;
 
 use hims_domain::access::Access;
 
@@ -52,6 +53,7 @@ pub(crate) fn register(registry: &mut Registry) {
     appointment::register(registry);
     appointment_series::register(registry);
     appointment_note::register(registry);
+    waitlist_entry::register(registry);
     consultation::register(registry);
     treatment::register(registry);
     vital_signs::register(registry);

@@ -179,6 +179,21 @@ impl Found {
         bookings.into_iter().flatten().filter_map(|it| Some((it, self.get(it.owner)?)))
     }
 
+    /// The bookings that overlap a time which was looked up, whatever stream holds them; `None` if nobody looked.
+    pub fn bookings(&self, resource: impl Into<Uuid>, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<&[Booked]> {
+        self.booked.get(&(resource.into(), from, until)).map(Vec::as_slice)
+    }
+
+    /// Whether a decision looked up what is booked at the time of a booking, and did not find the booking.
+    pub(crate) fn missed(&self, other: &Booked) -> bool {
+        self.booked.iter().any(|((resource, from, until), found)| {
+            *resource == other.resource
+                && *from < other.until
+                && other.from < *until
+                && found.iter().all(|it| it.owner != other.owner)
+        })
+    }
+
     /// The streams on whose versions the decision relies.
     pub(crate) fn relied_on(&self) -> impl Iterator<Item = (Uuid, i32)> {
         self.streams.iter().filter(|(_, it)| it.is_relied_on).map(|(id, it)| (*id, it.version))
@@ -192,6 +207,30 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_booking_was_missed_if_its_time_was_looked_up_and_it_was_not_there() {
+        let at = |hour| DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let booking = |resource, from, until, owner| Booked {
+            resource: Uuid::from_u128(resource),
+            from: at(from),
+            until: at(until),
+            owner: Uuid::from_u128(owner),
+        };
+        let looked_up = (Uuid::from_u128(1), at(10), at(12));
+        let found = Found { booked: HashMap::from([(looked_up, vec![booking(1, 10, 11, 7)])]), ..Found::default() };
+        for (other, is_missed) in [
+            (booking(1, 11, 12, 8), true),
+            (booking(1, 9, 13, 8), true),
+            (booking(1, 10, 11, 7), false),
+            (booking(1, 12, 13, 8), false),
+            (booking(1, 9, 10, 8), false),
+            (booking(2, 11, 12, 8), false),
+        ] {
+            assert_eq!(found.missed(&other), is_missed, "{other:?}");
+        }
+        assert!(!Found::default().missed(&booking(1, 11, 12, 8)), "nothing was looked up");
+    }
 
     #[test]
     fn ids_are_of_their_moment_and_differ() {

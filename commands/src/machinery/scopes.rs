@@ -38,6 +38,12 @@ pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 pub const PATIENT_SSN: &str = "patient.ssn";
 /// Unique: the note on an appointment that another note amends.
 pub const NOTE_AMENDS: &str = "note.amends";
+/// Shared: the entries of a patient on the waiting list who still waits or has an offer, by patient id.
+pub const WAITLIST_OF_PATIENT: &str = "waitlist.patient";
+/// Shared: the entries of patients who wait for anybody of a department, by department id.
+pub const WAITLIST_OF_DEPARTMENT: &str = "waitlist.department";
+/// Shared: the entries of patients who wait for a certain provider, by user id.
+pub const WAITLIST_OF_PROVIDER: &str = "waitlist.provider";
 /// Unique: the appointment that led to a consultation.
 pub const APPOINTMENT_CONSULTATION: &str = "appointment.consultation";
 /// Shared: the consultations of a patient that are in progress, by patient id.

@@ -1,8 +1,8 @@
 use crate::patient::CancelAppointmentsOfDeceased;
 use crate::{Failure, Happened, Process, Reaction};
 
-/// Cancels the open appointments of a person who has died. A merge may tell that a person has died whose appointments
-/// are in the other record.
+/// Cancels the open appointments of a person who has died, and takes the person off the waiting list. A merge may tell
+/// that a person has died whose appointments are in the other record.
 pub(super) struct AfterDeath;
 
 impl Process for AfterDeath {

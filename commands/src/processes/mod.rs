@@ -56,8 +56,10 @@ processes! {
     critical_results::CriticalResults(critical_escalation),
     medication_list::MedicationListEnds,
     stock::Stock,
+    leave_affected::LeaveAffected,
     notices::Notices,
-    reminders::Reminders;
+    reminders::Reminders,
+    waitlist::Waitlist;
     outside delivery::Delivery,
 }
 

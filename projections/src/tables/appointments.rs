@@ -114,7 +114,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, A
             set_slot(&mut row, it.slot);
             rows.insert(row);
         }
-        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours } => {
+        Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours, opening: _ } => {
             rows.change(event, |row| {
                 row.outside_hours = *outside_hours;
                 row.department_id = department_id.map(Uuid::from);

@@ -15,7 +15,7 @@ use crate::tables::{
     insurance_claims, insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results,
     lab_tests, medical_history, medications, notification_preferences, notifications, patient_medications, patients,
     payers, prescriptions, price_list_items, process_failures, provider_schedules, roles, rooms, sessions, suppliers,
-    treatments, users, vital_signs,
+    treatments, users, vital_signs, waitlist_entries,
 };
 use crate::{Row as _, Table};
 
@@ -86,6 +86,7 @@ aggregates! {
     },
     appointment_series::AppointmentSeries => appointment_series::project { series: SeriesRow (stream) },
     appointment::Appointment => appointments::project { appointments: AppointmentRow (stream) },
+    waitlist_entry::WaitlistEntry => waitlist_entries::project { waitlist: WaitlistRow (stream) },
     appointment_note::AppointmentNote => appointment_notes::project { notes: NoteRow (stream) },
     consultation::Consultation => consultations::project {
         consultations: ConsultationRow (stream), steps: StepRow, symptoms: SymptomRow, diagnoses: DiagnosisRow,

@@ -38,3 +38,4 @@ mod suppliers;
 mod treatments;
 mod users;
 mod vital_signs;
+mod waitlist_entries;

@@ -122,6 +122,12 @@ async fn fill(hospital: &Hospital) {
         let rule = json!({"rrule": "FREQ=WEEKLY;COUNT=2"});
         reception.did("schedule-appointment-series", hims_testing::patched(body, rule)).await;
     }
+    // Patient 1 waits in the department of the nurse, and patient 5 for the coder.
+    let of_coder = json!({"department_id": null, "provider_id": coder});
+    for (number, of) in [(1, json!({})), (5, of_coder)] {
+        let body = super::waitlist::wait_for(&patient(number));
+        reception.did("join-waitlist", hims_testing::patched(body, of)).await;
+    }
     // Bills of the patients 1 and 5, each with a payment.
     for number in [1, 5] {
         super::billing::with_payment(&reception, &patient(number)).await;

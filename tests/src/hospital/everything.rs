@@ -25,6 +25,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::pharmacy::everything(hospital, &patient_id).await;
     super::stock::everything(hospital, &patient_id).await;
     super::scheduling::everything(hospital, &patient_id).await;
+    super::waitlist::everything(hospital, &patient_id).await;
     super::insurance::everything(hospital, &patient_id).await;
     super::billing::everything(hospital, &patient_id).await;
     super::insurance_claims::everything(hospital).await;

@@ -75,6 +75,7 @@ mod tables;
 mod telling;
 mod unrecorded;
 mod visits;
+mod waitlist;
 mod ways_back;
 mod who_acts;
 mod written_commands;

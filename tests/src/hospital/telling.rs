@@ -57,6 +57,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let note = reception.did("add-appointment-note", note).await;
     let series = hims_testing::patched(appointment(&patient_id, at(30, 0)), json!({"rrule": "FREQ=DAILY;COUNT=2"}));
     let series = reception.did("schedule-appointment-series", series).await;
+    let waiting = super::waitlist::withdrawn(&reception, &patient_id).await;
     let policy = reception.items(&format!("insurance-policies?patient_id={}", patient(7))).await[0]["id"].clone();
     let policy = policy.as_str().expect("an id").to_owned();
     let bill = reception.did("open-billing-record", json!({ "patient_id": patient_id })).await;
@@ -94,6 +95,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("medical_history", history),
         ("appointment_note", note),
         ("appointment_series", series),
+        ("waitlist_entry", waiting),
         ("insurance_policy", policy),
         ("billing_record", bill),
         ("insurance_claim", claim),

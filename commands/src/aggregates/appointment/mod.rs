@@ -15,7 +15,7 @@ pub use arrival::{
 };
 pub(crate) use scheduling::check_start;
 pub use scheduling::{Arrangement, CheckInWalkIn, RescheduleAppointment, ScheduleAppointment, Visit};
-pub(crate) use telling::{Said, TellOfVisit};
+pub(crate) use telling::{Said, TellOfVisit, in_words, name_of};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -87,7 +87,7 @@ impl Claims for Appointment {
     }
 
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        is_hidden(self.patient_id, self.provider_id, self.department_id, caller)
+        is_hidden(self.patient_id, Some(self.provider_id), self.department_id, caller)
     }
 }
 
@@ -95,12 +95,12 @@ impl Claims for Appointment {
 /// of the rows in the read tables.
 pub(crate) fn is_hidden(
     patient_id: PatientId,
-    provider_id: UserId,
+    provider_id: Option<UserId>,
     department_id: Option<DepartmentId>,
     caller: &Caller,
 ) -> bool {
     let of_department = department_id.is_some() && department_id == caller.department_id;
-    let of_provider = caller.user_id() == Some(provider_id);
+    let of_provider = provider_id.is_some() && caller.user_id() == provider_id;
     let is_read = caller.reads(Read::AllData)
         || caller.reads(Read::AllAppointments)
         || (of_department && caller.reads(Read::AssignedPatients))

@@ -283,6 +283,15 @@ impl Command for RescheduleAppointment {
         } else {
             appointment.outside_hours
         };
-        Ok(Decision::event(Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours }))
+        let opening = appointment.opening();
+        Ok(Decision::event(Event::Rescheduled {
+            slot,
+            provider_id,
+            room_id,
+            department_id,
+            time_zone,
+            outside_hours,
+            opening,
+        }))
     }
 }

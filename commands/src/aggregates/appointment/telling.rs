@@ -5,7 +5,8 @@ use hims_domain::appointment::{Appointment, Status};
 use hims_domain::department::Department;
 use hims_domain::notification::NotificationType;
 use hims_domain::user::User;
-use hims_domain::{AppointmentId, Personal};
+use hims_domain::values::Text;
+use hims_domain::{AppointmentId, DepartmentId, Personal, UserId};
 use serde::Deserialize;
 
 use crate::department::zone_named;
@@ -32,6 +33,28 @@ pub(crate) struct TellOfVisit {
     pub(crate) said: Said,
 }
 
+/// A visit in words: day, time, provider and place, as far as they were looked up.
+pub(crate) fn in_words(
+    starts_at: DateTime<Utc>,
+    time_zone: &Text<64>,
+    provider_id: UserId,
+    department_id: Option<DepartmentId>,
+    found: &Found,
+) -> String {
+    let when = starts_at.with_timezone(&zone_named(time_zone)).format("%A, %-d %B %Y, at %H:%M");
+    let name = found.get::<User>(provider_id).map(name_of).unwrap_or_default();
+    let with = if name.is_empty() { String::new() } else { format!(" with {name}") };
+    let department = department_id.and_then(|it| found.get::<Department>(it));
+    let place = department.map(|it| format!(" ({})", it.details.name.as_str())).unwrap_or_default();
+    format!("{when}{with}{place}")
+}
+
+/// The name of a user; empty if it was erased.
+pub(crate) fn name_of(user: &User) -> String {
+    let names = [user.profile.first_name.as_ref(), user.profile.last_name.as_ref()].into_iter().flatten();
+    names.filter_map(Personal::known).map(Text::as_str).collect::<Vec<_>>().join(" ")
+}
+
 impl TellOfVisit {
     /// Whether what is told is still so: the visit was not moved, begun or cancelled meanwhile.
     fn is_so(&self, appointment: &Appointment) -> bool {
@@ -46,16 +69,8 @@ impl TellOfVisit {
 
     /// Title and text, which are shown within the program only.
     fn words(&self, appointment: &Appointment, found: &Found) -> (&'static str, String) {
-        let zone = zone_named(&appointment.time_zone);
-        let when = appointment.slot.starts_at.with_timezone(&zone).format("%A, %-d %B %Y, at %H:%M");
-        let provider = found.get::<User>(appointment.provider_id).map(|it| &it.profile);
-        let names = provider.into_iter().flat_map(|it| [it.first_name.as_ref(), it.last_name.as_ref()]).flatten();
-        let name =
-            names.filter_map(Personal::known).map(hims_domain::values::Text::as_str).collect::<Vec<_>>().join(" ");
-        let with = if name.is_empty() { String::new() } else { format!(" with {name}") };
-        let department = appointment.department_id.and_then(|it| found.get::<Department>(it));
-        let place = department.map(|it| format!(" ({})", it.details.name.as_str())).unwrap_or_default();
-        let visit = format!("{when}{with}{place}");
+        let (starts_at, time_zone) = (appointment.slot.starts_at, &appointment.time_zone);
+        let visit = in_words(starts_at, time_zone, appointment.provider_id, appointment.department_id, found);
         match self.said {
             Said::Booked { .. } => ("Your visit is booked", format!("You are expected on {visit}.")),
             Said::Reminder { .. } => ("Reminder of your visit", format!("You are expected on {visit}.")),

@@ -68,7 +68,7 @@ described! {
 /// The appointments hold the bookings, not the series.
 impl Claims for AppointmentSeries {
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        is_hidden(self.patient_id, self.provider_id, self.department_id, caller)
+        is_hidden(self.patient_id, Some(self.provider_id), self.department_id, caller)
     }
 }
 

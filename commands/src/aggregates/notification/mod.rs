@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 pub(crate) use delivering::{AttemptDelivery, FailDelivery, RecordSent};
 pub use notice::Notice;
+pub(crate) use recipients::reads_patient;
 pub use sending::{Addressee, SendNotification};
 pub(crate) use telling::{Tell, Telling};
-pub(crate) use timing::LAST_TRY;
+pub(crate) use timing::{LAST_TRY, told_at};
 
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;

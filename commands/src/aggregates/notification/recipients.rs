@@ -35,7 +35,8 @@ fn reads_user(reads: Reads, id: UserId, found: &Found) -> Reads {
     reads.stream::<User>(id).maybe::<Department>(department).stream::<NotificationPreferences>(preferences)
 }
 
-fn reads_patient(reads: Reads, id: PatientId, found: &Found) -> Reads {
+/// Also looks up a patient, with everything that decides where and when they are reached.
+pub(crate) fn reads_patient(reads: Reads, id: PatientId, found: &Found) -> Reads {
     let preferences = NotificationPreferences::stream_of(Person::PatientId(survivor_of(id, found)));
     let reads = reads_person(reads, id, found).stream::<NotificationPreferences>(preferences);
     let records = records_of(id, found).into_iter();

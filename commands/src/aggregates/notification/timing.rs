@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use hims_domain::PatientId;
 use hims_domain::notification::{Priority, Visit};
-use hims_domain::notification_preferences::Wishes;
+use hims_domain::notification_preferences::{Person, Wishes};
 
-use super::recipients::Reached;
+use super::recipients::{Reached, reached};
+use crate::Context;
 use crate::department::zone_named;
 
 /// The waits before the second and each further try.
@@ -70,6 +72,16 @@ impl<'a> Timing<'a> {
         let permille = i32::try_from(draw % 2001).unwrap_or(1000);
         Some(self.earliest(now + wait - tenth + tenth * permille / 1000))
     }
+}
+
+/// When a patient who is told something now reads it: at once, or at the end of their quiet hours. Quiet hours of
+/// somebody without a time zone are those of the zone. What is told is looked up with
+/// [`reads_patient`](super::reads_patient).
+pub(crate) fn told_at(patient_id: PatientId, zone: Tz, ctx: &Context<'_>) -> DateTime<Utc> {
+    let reached = reached(Some(Person::PatientId(patient_id)), ctx);
+    let zone = reached.as_ref().and_then(Reached::zone).unwrap_or(zone);
+    let wishes = reached.as_ref().and_then(Reached::wishes);
+    Timing { priority: Priority::Normal, visit: None, wishes, zone }.earliest(ctx.now)
 }
 
 #[cfg(test)]

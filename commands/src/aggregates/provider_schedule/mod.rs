@@ -2,6 +2,7 @@
 
 mod hours;
 mod leave;
+mod telling;
 
 use hims_domain::appointment::Slot;
 use hims_domain::permission::Create;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub use hours::{OfferedHours, RemoveScheduleException, SetProviderHours, SetScheduleException};
 pub use leave::{AddProviderLeave, CancelProviderLeave};
+pub(crate) use telling::TellOfLeave;
 
 use crate::department::zone_named;
 use crate::machinery::refusal::refusals;

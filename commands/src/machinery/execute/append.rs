@@ -59,7 +59,7 @@ impl Executor {
                 let refused = Refused { candidates: vec![owner], ..refused };
                 Err(self.naming_survivors(refused).await?.into())
             }
-            Err(AppendError::DoubleBooked { owner, .. }) => self.double_booked::<C>(&planned, owner).await,
+            Err(AppendError::DoubleBooked { owner, .. }) => self.double_booked::<C>(&planned, found, owner).await,
             Err(AppendError::Repeated { command_id }) => {
                 self.repeated::<C::Aggregate>(command_id, request, course).await
             }
@@ -74,12 +74,21 @@ impl Executor {
     }
 
     /// Refuses a command that books what others have booked already. The refusal names every booking that stands
-    /// against the command; `owner` is the stream of one of them. A booking may name the code of the refusal.
-    async fn double_booked<C: Command>(&self, planned: &[Planned], owner: Uuid) -> Result<Attempt, Failure> {
+    /// against the command; `owner` is the stream of one of them. A booking may name the code of the refusal. A command
+    /// that looks up what is booked decides again if a booking was added since.
+    async fn double_booked<C: Command>(
+        &self,
+        planned: &[Planned],
+        found: &Found,
+        owner: Uuid,
+    ) -> Result<Attempt, Failure> {
         let spans: Vec<_> = planned.iter().flat_map(|it| it.after.spans()).collect();
         let is_own = |id: Uuid| planned.iter().any(|it| it.append.stream_id == id);
         let mut others = self.store.bookings(&spans).await?;
         others.retain(|it| !is_own(it.owner));
+        if others.iter().any(|it| found.missed(it)) {
+            return Ok(Attempt::Overtaken);
+        }
         let errors: Vec<_> = planned.iter().flat_map(|it| it.after.faults(&others)).collect();
         let Some(code) = errors.iter().find_map(|it| it.code) else {
             // What stood against the command was given back meanwhile.

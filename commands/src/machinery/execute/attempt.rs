@@ -168,7 +168,16 @@ impl Executor {
                 (None, None) => Need::Remembered,
             };
             match found.streams.entry(id) {
-                Entry::Occupied(mut known) => known.get_mut().is_relied_on |= is_relied_on,
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.is_relied_on |= is_relied_on;
+                    // Whoever looks up bookings may find streams of another type, which have no state then.
+                    if known.state.is_none() && known.version > 0 {
+                        let again = loader(self, id, need).await?;
+                        is_new |= again.state.is_some();
+                        *known = FoundState { is_relied_on: known.is_relied_on, ..again };
+                    }
+                }
                 Entry::Vacant(unknown) => {
                     is_new = true;
                     unknown.insert(FoundState { is_relied_on, ..loader(self, id, need).await? });

@@ -3,7 +3,7 @@ mod hidden;
 mod hours;
 mod rescheduling;
 
-use hims_domain::appointment::{Priority, Scheduled, Slot};
+use hims_domain::appointment::{Opening, Priority, Scheduled, Slot};
 use hims_domain::department::Department;
 use hims_domain::patient::Patient;
 use hims_domain::role::Role;
@@ -73,8 +73,21 @@ fn rescheduled_to(provider_id: UserId, room_id: RoomId) -> Event {
 }
 
 fn moved_to(slot: Slot, provider_id: UserId, room_id: Option<RoomId>) -> Event {
+    moved(noon(), slot, provider_id, room_id)
+}
+
+/// The event that moves the appointment of the doctor from a slot to another.
+fn moved(from: Slot, slot: Slot, provider_id: UserId, room_id: Option<RoomId>) -> Event {
     let (department_id, time_zone) = (Some(DEPARTMENT), "America/New_York".into());
-    Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours: false }
+    let opening = Opening {
+        provider_id: DOCTOR,
+        department_id,
+        room_id: Some(ROOM),
+        appointment_type: "follow_up".into(),
+        slot: from,
+        time_zone: "America/New_York".into(),
+    };
+    Event::Rescheduled { slot, provider_id, room_id, department_id, time_zone, outside_hours: false, opening }
 }
 
 fn checked_in() -> Event {

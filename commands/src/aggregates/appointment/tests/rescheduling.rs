@@ -28,21 +28,13 @@ fn change(changes: Value) -> RescheduleAppointment {
 fn moving_an_appointment_keeps_what_is_not_said() {
     let an_hour_at = |time: &str| slot(&format!("2026-11-23T{time}:00Z"), 60);
     let of_an_hour = || given_appointment([scheduled(), moved_to(an_hour_at("12:00"), DOCTOR, Some(ROOM))]);
-    of_an_hour().when(change(json!({"starts_at": "2026-11-23T15:00:00Z"}))).then([moved_to(
-        an_hour_at("15:00"),
-        DOCTOR,
-        Some(ROOM),
-    )]);
-    of_an_hour().when(change(json!({"provider_id": OTHER_DOCTOR}))).then([moved_to(
-        an_hour_at("12:00"),
-        OTHER_DOCTOR,
-        Some(ROOM),
-    )]);
-    of_an_hour().when(change(json!({"duration_minutes": 20}))).then([moved_to(
-        slot("2026-11-23T12:00:00Z", 20),
-        DOCTOR,
-        Some(ROOM),
-    )]);
+    let moved_to = |slot, provider_id| moved(an_hour_at("12:00"), slot, provider_id, Some(ROOM));
+    let to_three = change(json!({"starts_at": "2026-11-23T15:00:00Z"}));
+    of_an_hour().when(to_three).then([moved_to(an_hour_at("15:00"), DOCTOR)]);
+    let to_other = change(json!({"provider_id": OTHER_DOCTOR}));
+    of_an_hour().when(to_other).then([moved_to(an_hour_at("12:00"), OTHER_DOCTOR)]);
+    let shorter = change(json!({"duration_minutes": 20}));
+    of_an_hour().when(shorter).then([moved_to(slot("2026-11-23T12:00:00Z", 20), DOCTOR)]);
     of_an_hour().when(change(json!({}))).then_nothing();
 }
 

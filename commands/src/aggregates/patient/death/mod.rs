@@ -1,19 +1,21 @@
-//! The death of a patient: recording and revoking it, and what follows for the patient's appointments.
+//! The death of a patient: recording and revoking it, and what follows for the patient's appointments and waiting.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Status};
 use hims_domain::patient::{Death, Event, Patient};
 use hims_domain::permission::Update;
 use hims_domain::values::Reason;
+use hims_domain::waitlist_entry::WaitlistEntry;
 use hims_domain::wall_clock::latest_day;
 use hims_domain::{PatientId, Personal, described};
 
 use super::{Refusal, not_erased, person, reads_person, records_of};
+use crate::waitlist_entry::{endings, reads_open};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
     /// Records that a patient has died, or corrects when. The patient's open appointments are cancelled shortly
-    /// afterwards, and nothing new is scheduled or prescribed.
+    /// afterwards, the patient is taken off the waiting list, and nothing new is scheduled or prescribed.
     pub struct RecordPatientDeath {
         /// Which patient.
         pub patient_id: PatientId,
@@ -23,7 +25,7 @@ described! {
     }
 
     /// Revokes a death that was recorded by mistake, in every record of the person. Appointments that were cancelled
-    /// because of the death stay cancelled.
+    /// because of the death stay cancelled, and the person stays off the waiting list.
     pub struct RevokePatientDeath {
         /// Which patient.
         pub patient_id: PatientId,
@@ -31,9 +33,9 @@ described! {
         pub reason: Personal<Reason>,
     }
 
-    /// Cancels the open appointments of a person who has died, from the time of the death on, in whichever record of
-    /// the person they are. Does nothing if nobody has died or the death was revoked. The process `after-death` gives
-    /// the command.
+    /// Cancels the open appointments of a person who has died, from the time of the death on, and takes the person off
+    /// the waiting list, in whichever record of the person they are. Does nothing if nobody has died or the death was
+    /// revoked. The process `after-death` gives the command.
     pub struct CancelAppointmentsOfDeceased {
         /// Which patient; any record of the person.
         pub patient_id: PatientId,
@@ -127,19 +129,21 @@ impl Command for CancelAppointmentsOfDeceased {
         let reads = reads_person(Reads::nothing(), self.patient_id, found);
         let Some((from, until)) = after_death(self.patient_id, found) else { return reads };
         let records = records_of(self.patient_id, found).into_iter();
-        records.fold(reads, |reads, id| reads.booked::<Appointment>(id, from, until))
+        records.fold(reads, |reads, id| reads_open(reads.booked::<Appointment>(id, from, until), id))
     }
 
     fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let Some((from, until)) = after_death(self.patient_id, ctx.found) else { return Ok(Decision::nothing()) };
-        let records = records_of(self.patient_id, ctx.found).into_iter();
-        let bookings = records.flat_map(|id| ctx.found.booked::<Appointment>(id, from, until));
+        let reason = Personal::Known("deceased".into());
+        let records = records_of(self.patient_id, ctx.found);
+        let waited = records.iter().flat_map(|id| endings(*id, &reason, ctx.found));
+        let ended = waited.fold(Decision::nothing(), |decision, (id, event)| decision.also::<WaitlistEntry>(id, event));
+        let bookings = records.iter().flat_map(|id| ctx.found.booked::<Appointment>(*id, from, until));
         let open = bookings
             .filter(|(_, it)| matches!(it.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn))
             .map(|(booking, _)| booking.owner);
-        Ok(open.fold(Decision::nothing(), |decision, id| {
-            let reason = Personal::Known("deceased".into());
-            decision.also::<Appointment>(id, appointment::Event::Cancelled { reason })
+        Ok(open.fold(ended, |decision, id| {
+            decision.also::<Appointment>(id, appointment::Event::Cancelled { reason: reason.clone() })
         }))
     }
 }

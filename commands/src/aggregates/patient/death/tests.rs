@@ -1,5 +1,8 @@
+use crate::scopes;
 use hims_domain::fold;
 use hims_domain::patient::{Event, Patient};
+use hims_domain::waitlist_entry::{self, WaitlistEntry};
+use hims_testing::sample_with;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -125,6 +128,34 @@ fn the_open_appointments_after_the_death_are_cancelled() {
     let revoked = Event::DeathRevoked { reason: said("a namesake") };
     with_appointments(vec![first, second, revoked]).when(cancel()).then_nothing();
     given(died()).and::<Patient>(PATIENT, died()).when(cancel()).then_nothing();
+}
+
+#[test]
+fn the_dead_are_taken_off_the_waiting_list_in_every_record() {
+    let [entry, offered] = [id::<Uuid>(503), id::<Uuid>(504)];
+    let [survivor, duplicate] = merged(&[], &died()[1..]);
+    let joined = sample_with::<WaitlistEntry>("joined", json!({"patient_id": PATIENT}));
+    let [joined_twice, held] = [
+        sample_with::<WaitlistEntry>("joined", json!({"patient_id": OTHER_PATIENT})),
+        sample_with::<WaitlistEntry>("offered", json!({})),
+    ];
+    let left = |opening| waitlist_entry::Event::Left { opening, reason: Some(said("deceased")) };
+    let waitlist_entry::Event::Offered(offer) = held.clone() else { panic!("an offer") };
+    let with_entries = |survivor: Vec<Event>, duplicate: Vec<Event>| {
+        given(survivor.clone())
+            .and::<Patient>(PATIENT, survivor)
+            .and::<Patient>(OTHER_PATIENT, duplicate)
+            .and::<WaitlistEntry>(entry, [joined.clone()])
+            .and::<WaitlistEntry>(offered, [joined_twice.clone(), held.clone()])
+            .owner(scopes::WAITLIST_OF_PATIENT, PATIENT, entry)
+            .owner(scopes::WAITLIST_OF_PATIENT, OTHER_PATIENT, offered)
+            .when(CancelAppointmentsOfDeceased { patient_id: PATIENT })
+    };
+    with_entries(survivor, duplicate)
+        .then_also::<WaitlistEntry>(entry, [left(None)])
+        .then_also::<WaitlistEntry>(offered, [left(Some(offer.opening))]);
+    let [survivor, duplicate] = merged(&[], &[]);
+    with_entries(survivor, duplicate).then_nothing();
 }
 
 #[test]

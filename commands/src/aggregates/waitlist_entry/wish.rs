@@ -1,0 +1,112 @@
+//! The rules of what patients may wait for.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use hims_domain::appointment::{Appointment, Priority, Status};
+use hims_domain::department::Department;
+use hims_domain::user::User;
+use hims_domain::values::{Text, TimeOfDay};
+use hims_domain::waitlist_entry::Wish;
+use hims_domain::{DepartmentId, PatientId};
+
+use super::Refusal;
+use crate::department::{open_department, zone_named};
+use crate::patient::{reads_person, records_of};
+use crate::provider_schedule::SEES_PATIENTS;
+use crate::user::{check_provider, reads_named};
+use crate::{Context, Found, Reads, Refused, refuse};
+
+/// How many days ahead the last day that suits a patient may be.
+const LONGEST: Days = Days::new(731);
+
+/// The department whose clocks count for a wish: the one that is named, or else that of the provider.
+fn department_of(wish: &Wish, found: &Found) -> Option<DepartmentId> {
+    let of_provider = || found.get::<User>(wish.provider_id?)?.department_id;
+    wish.department_id.or_else(of_provider)
+}
+
+/// Looks up the patient of a wish, and everything that the wish names.
+pub(super) fn reads(patient_id: PatientId, wish: &Wish, found: &Found) -> Reads {
+    let named = Reads::nothing()
+        .maybe::<Department>(department_of(wish, found))
+        .maybe::<Appointment>(wish.gives_up_appointment_id);
+    reads_named(reads_person(named, patient_id, found), wish.provider_id, found)
+}
+
+fn out_of_range(pointer: &str, message: &str) -> Refused {
+    Refused::field("out-of-range", pointer, message)
+}
+
+/// Refuses an appointment that the patient cannot give up: one of somebody else, or one that is not to come any more.
+fn check_given_up(wish: &Wish, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
+    const FIELD: &str = "/gives_up_appointment_id";
+    let Some(id) = wish.gives_up_appointment_id else { return Ok(()) };
+    let given_up = ctx.found.get::<Appointment>(id);
+    let own = given_up.filter(|it| records_of(patient_id, ctx.found).contains(&it.patient_id));
+    let is_open = |it: &Appointment| matches!(it.status, Status::Scheduled | Status::Confirmed);
+    if own.is_some_and(is_open) {
+        return Ok(());
+    }
+    let message = "name an appointment of the patient that is scheduled or confirmed";
+    Err(Refused::field("unknown-reference", FIELD, message))
+}
+
+/// Refuses days and times of day that do not belong together.
+fn check_times(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
+    if wish.latest < wish.earliest {
+        return Err(Refused::from(Refusal::EndsBeforeItStarts).at("/latest"));
+    }
+    if wish.latest < today {
+        return Err(Refused::from(Refusal::InThePast).at("/latest"));
+    }
+    if today.checked_add_days(LONGEST).is_some_and(|last| wish.latest > last) {
+        return Err(out_of_range("/latest", "give a day in the next two years"));
+    }
+    if let Some(weekdays) = &wish.weekdays {
+        let known: BTreeSet<_> = weekdays.iter().filter(|it| (1..=7).contains(*it)).collect();
+        if known.is_empty() || known.len() != weekdays.len() {
+            return Err(out_of_range(
+                "/weekdays",
+                "give days from 1 (Monday) to 7 (Sunday), each once, or leave it out",
+            ));
+        }
+    }
+    let on_a_day = |time: &Option<TimeOfDay>| time.as_ref().and_then(|it| it.on(wish.earliest));
+    if on_a_day(&wish.time_from).zip(on_a_day(&wish.time_until)).is_some_and(|(from, until)| from >= until) {
+        return Err(Refused::from(Refusal::EndsBeforeItStarts).at("/time_until"));
+    }
+    Ok(())
+}
+
+/// The time zone of a wish, if the wish keeps the rules.
+pub(super) fn checked(wish: &Wish, patient_id: PatientId, ctx: &Context<'_>) -> Result<Text<64>, Refused> {
+    if wish.department_id.is_some() == wish.provider_id.is_some() {
+        return Err(Refused::from(Refusal::OnePlace).at("/department_id"));
+    }
+    if !(1..=480).contains(&wish.duration_minutes) {
+        return Err(out_of_range("/duration_minutes", "an appointment takes 1 to 480 minutes"));
+    }
+    if let Some(id) = wish.department_id {
+        open_department(ctx, id)?;
+    }
+    if let Some(id) = wish.provider_id {
+        check_provider(ctx, id, "/provider_id", patient_id, SEES_PATIENTS)?;
+    }
+    check_given_up(wish, patient_id, ctx)?;
+    let department = department_of(wish, ctx.found).and_then(|it| ctx.found.get::<Department>(it));
+    let time_zone = department.map_or_else(|| ctx.hospital_zone.name().into(), |it| it.details.time_zone.clone());
+    let today = |now: DateTime<Utc>| now.with_timezone(&zone_named(&time_zone)).date_naive();
+    check_times(wish, today(ctx.now))?;
+    Ok(time_zone)
+}
+
+/// Refuses that patients make themselves more urgent than the hospital has made them.
+pub(super) fn check_priority(wish: &Wish, before: Option<&Wish>, may_decide: bool) -> Result<(), Refused> {
+    let most = before.map_or(Priority::Normal, |it| it.priority);
+    if may_decide || wish.priority <= most {
+        Ok(())
+    } else {
+        refuse(Refused::from(Refusal::PriorityOfTheDesk).at("/priority"))
+    }
+}
