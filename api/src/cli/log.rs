@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -16,12 +18,33 @@ const DEFAULT: &str = "info,sqlx=warn";
 /// The number of lines that wait to be written. Further lines are left out, so that nobody waits for standard error.
 const LINES: usize = 16_384;
 
-/// Starts to log to standard error, by a thread of its own. The lines that wait are written when the returned guard is
-/// dropped.
+/// How long the end of the program waits for lines that are not written yet.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// The log on standard error. When it is dropped, the lines that wait are written, unless standard error takes nothing
+/// for [`LAST_LINES`].
+pub(super) struct Log(Option<WorkerGuard>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (ended, end) = mpsc::channel::<()>();
+        // If too many lines wait, the guard itself writes to standard error, and that may never end.
+        let write = move || {
+            drop(guard);
+            drop(ended);
+        };
+        if std::thread::Builder::new().spawn(write).is_ok() {
+            let _ = end.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+/// Starts to log to standard error, by a thread of its own.
 ///
 /// # Errors
 /// When `RUST_LOG` cannot be read.
-pub(super) fn log_to_stderr(format: LogFormat) -> Result<WorkerGuard, Failure> {
+pub(super) fn log_to_stderr(format: LogFormat) -> Result<Log, Failure> {
     let filter = filter(std::env::var_os("RUST_LOG").map(|it| it.to_string_lossy().into_owned()))?;
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(std::io::stderr());
     // The subscriber would report a line that it cannot write on standard error, and panic.
@@ -30,7 +53,7 @@ pub(super) fn log_to_stderr(format: LogFormat) -> Result<WorkerGuard, Failure> {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().init(),
     }
-    Ok(guard)
+    Ok(Log(Some(guard)))
 }
 
 /// Reads what is to be logged. A single word must be a level or name a part of this program: a level with a typing
