@@ -11,6 +11,7 @@
 //!   `medication_request` (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
+//! - `synthea` is `hims import synthea-csv`, which brings the CSV files of Synthea the same way.
 //! - `lab_tests` is `hims import lab-tests`, which brings a catalogue of laboratory tests.
 //!
 //! A stream has the id of its resource, or an id that is derived from the resource. A resource whose stream is in the
@@ -49,6 +50,7 @@ mod regimen;
 mod resources;
 mod run;
 mod summary;
+mod synthea;
 mod units;
 mod unread;
 mod vital_signs;
@@ -63,3 +65,4 @@ pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir};
 pub use summary::{Broken, Counts, Summary};
+pub use synthea::import_synthea_csv;

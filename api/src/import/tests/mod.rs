@@ -27,6 +27,7 @@ mod names;
 mod people;
 mod skipped;
 mod synthea;
+mod synthea_csv;
 mod values;
 
 /// A hospital that has the built-in roles and nothing else.

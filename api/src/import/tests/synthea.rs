@@ -56,7 +56,6 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
     assert_eq!(reasons(&summary, "Claim")["not part of the record yet"], 277);
     for (path, count) in [
         ("Organization.telecom", 2),
-        ("Patient.deceased[x]", 2),
         ("AllergyIntolerance.code.coding", 12),
         ("Encounter.serviceProvider", 217),
         ("MedicationRequest.reasonReference", 37),
@@ -74,6 +73,7 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
     assert_eq!(count("consultation.completed"), 217);
     assert_eq!(count("prescription.cancelled"), 46);
     assert_eq!(count("insurance_policy.verified"), 14);
+    assert_eq!(count("patient.death_recorded"), 2);
     let history = hospital.all::<MedicalHistory>().await;
     let of_type = |kind| history.iter().filter(|it| it.entry.history_type == kind).count();
     assert_eq!((of_type(HistoryType::Immunization), of_type(HistoryType::Social)), (140, 99));
