@@ -81,6 +81,14 @@ pub enum Reason {
     EndsBeforeItStarts,
     /// The resource names no patient who is in the record.
     NoPatient,
+    /// The resource names no encounter that is in the record.
+    NoEncounter,
+    /// The resource has no code of a code system that the record needs.
+    NoCode,
+    /// The laboratory's catalogue has no such test, and nothing can be defined from the resource.
+    NoTest,
+    /// The laboratory's order for the result was cancelled, or another result took its place.
+    NotAwaited,
     /// The policy names no payer who is in the record.
     NoPayer,
     /// The request names no medication that is in the catalogue.
@@ -137,6 +145,10 @@ impl fmt::Display for Reason {
             Self::InTheFuture => "lies in the future",
             Self::EndsBeforeItStarts => "ends before it starts",
             Self::NoPatient => "names no patient who is in the record",
+            Self::NoEncounter => "names no encounter that is in the record",
+            Self::NoCode => "has no code of the code system that the record needs",
+            Self::NoTest => "names a laboratory test that is not in the catalogue and cannot be defined",
+            Self::NotAwaited => "the record's laboratory order no longer waits for this result",
             Self::NoPayer => "names no payer who is in the record",
             Self::NoMedication => "names no medication",
             Self::IdTaken => "its id belongs to a record of another kind",

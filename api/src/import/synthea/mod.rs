@@ -9,11 +9,18 @@
 //! A row without an id has one that is derived from what the row says, so a second run adds nothing. Deliberately
 //! absent: stock, which the export uses but never receives.
 
+mod chart;
+mod conditions;
+mod devices;
 mod export;
 mod files;
 mod insurance;
+mod medications;
+mod observations;
 mod people;
 mod staff;
+mod supplies;
+mod treatments;
 mod values;
 mod visits;
 
@@ -32,14 +39,21 @@ use super::summary::Summary;
 use super::writer::Writer;
 
 /// How many files of an export are read.
-const FILES: u64 = 6;
+const FILES: u64 = 16;
 
 /// The file in which the rows stand that become resources of a type.
-const NAMES: [(&str, &str); 4] = [
+const NAMES: [(&str, &str); 11] = [
     ("Organization", "organizations"),
     ("Practitioner", "providers"),
     ("Patient", "patients"),
     ("Encounter", "encounters"),
+    ("AllergyIntolerance", "allergies"),
+    ("Condition", "conditions"),
+    ("Procedure", "procedures"),
+    ("CarePlan", "careplans"),
+    ("Observation", "observations"),
+    ("Immunization", "immunizations"),
+    ("MedicationRequest", "medications"),
 ];
 
 /// Imports the CSV files of an export of Synthea in a folder.
@@ -59,13 +73,17 @@ pub async fn import_synthea_csv(
     let mut summary = Summary::default();
     progress.begin("files", FILES);
     let mut folder = Folder { path: folder, summary: &mut summary, progress };
-    let export = Export::read(&mut folder).await;
+    let mut export = Export::read(&mut folder).await;
+    let devices = devices::read(&mut folder, &mut export).await;
+    let articles = supplies::read(&mut folder).await;
     let payers = insurance::read(&mut folder).await;
     let gathered = export.gathered(&mut summary);
     let calendar = Calendar { zone: settings.time_zone, now: executor.now() };
     let persons = Persons::of(executor, &gathered, &calendar, progress).await?;
     let writer = Writer::new(executor, settings, calendar, persons);
     run::write(&writer, &gathered, &mut summary, progress).await?;
+    devices::write(&writer, &devices, (&mut summary, progress)).await?;
+    supplies::write(&writer, &articles, (&mut summary, progress)).await?;
     insurance::write(&writer, &payers, &mut summary, progress).await?;
     run::write_deaths(&writer, &gathered, &mut summary, progress).await?;
     summary.renamed(&NAMES);
