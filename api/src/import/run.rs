@@ -130,7 +130,8 @@ pub(super) async fn write(
     let steps = one_each(gathered.encounters.all(), |it| encounter::import(writer, gathered, it).boxed());
     writer.take("Encounter", steps, (summary, progress)).await?;
     let groups = condition::by_encounter(writer, gathered).into_iter();
-    let steps = groups.map(|(encounter, conditions)| condition::import(writer, gathered, encounter, conditions).boxed());
+    let steps =
+        groups.map(|(encounter, conditions)| condition::import(writer, gathered, encounter, conditions).boxed());
     writer.take("Condition", Box::new(steps), (summary, progress)).await?;
     let steps = one_each(gathered.procedures.all(), |it| treatment::procedure(writer, gathered, it).boxed());
     writer.take("Procedure", steps, (summary, progress)).await?;

@@ -107,11 +107,7 @@ pub(super) async fn procedure(
 }
 
 /// Imports the activities of a care plan.
-pub(super) async fn care_plan(
-    writer: &Writer<'_>,
-    gathered: &Gathered,
-    found: &Found<CarePlan>,
-) -> Result<Fate, Stop> {
+pub(super) async fn care_plan(writer: &Writer<'_>, gathered: &Gathered, found: &Found<CarePlan>) -> Result<Fate, Stop> {
     found.check_copies()?;
     let plan = &found.resource;
     match (plan.status.as_str(), plan.intent.as_str()) {
@@ -221,12 +217,7 @@ async fn reason(
 
 /// Plans a treatment and brings it to its status. A treatment that an earlier import began is ended now, if it has
 /// ended since.
-pub(super) async fn record(
-    writer: &Writer<'_>,
-    told: Told,
-    is_global: bool,
-    mut kept: Kept,
-) -> Result<Fate, Stop> {
+pub(super) async fn record(writer: &Writer<'_>, told: Told, is_global: bool, mut kept: Kept) -> Result<Fate, Stop> {
     let id = TreatmentId(told.id);
     let there = writer.existing::<Treatment>(told.id).await?;
     let patient = writer.patient(told.patient).await;
@@ -280,7 +271,8 @@ pub(super) async fn record(
 /// Brings a treatment from one status to that of the file, if there is a way. A status that the file does not lead to
 /// was given by somebody since, and stays.
 async fn bring(writer: &Writer<'_>, treatment_id: TreatmentId, from: Status, told: &Told) -> Result<(), Stop> {
-    let reason = || Personal::Known(told.why.clone().map_or_else(|| Why::from("not said"), |it| Why::from(it.as_str())));
+    let reason =
+        || Personal::Known(told.why.clone().map_or_else(|| Why::from("not said"), |it| Why::from(it.as_str())));
     let (start, end) = (told.start, told.end.or(told.start));
     let must_begin = matches!(told.status, Status::InProgress | Status::OnHold | Status::Stopped);
     if from == Status::Planned && must_begin {

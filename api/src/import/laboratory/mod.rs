@@ -42,9 +42,8 @@ pub(super) async fn write(
     let Laboratory { occasions, .. } = laboratory;
     let tests = Tests::of(writer, occasions.values().flatten(), (summary, progress)).await?;
     let reports = Reports::default();
-    let steps = occasions.into_iter().map(|(occasion, told)| {
-        writing::import(writer, &tests, occasion, told, &reports).boxed()
-    });
+    let steps =
+        occasions.into_iter().map(|(occasion, told)| writing::import(writer, &tests, occasion, told, &reports).boxed());
     writer.take("Observation", Box::new(steps), (summary, progress)).await?;
     for (copies, fate) in reports.into_fates() {
         summary.count("DiagnosticReport", copies, fate);

@@ -89,12 +89,7 @@ pub(super) async fn import(
 /// The fates of the tests of an occasion, and what the record cannot keep of the occasion.
 type Written = (Vec<Fate>, Vec<Element>);
 
-async fn write(
-    writer: &Writer<'_>,
-    tests: &Tests,
-    occasion: Occasion,
-    told: &[Told<'_>],
-) -> Result<Written, Stop> {
+async fn write(writer: &Writer<'_>, tests: &Tests, occasion: Occasion, told: &[Told<'_>]) -> Result<Written, Stop> {
     let (patient, _) = writer.recorded_patient(Some(occasion.patient)).await?.ok_or(Reason::NoPatient)?;
     let consultation = writer.referred::<Consultation>(occasion.encounter).await?;
     let consultation = consultation.filter(|(_, it)| it.patient_id.0 == patient);
@@ -197,7 +192,8 @@ async fn place(
     let mut is_first_free = writer.existing::<LabOrder>(first).await?.is_none();
     let mut unordered: Vec<_> = new.iter_mut().filter(|it| it.order.is_none()).collect();
     for tests in unordered.chunks_mut(ITEMS) {
-        let items: Vec<_> = tests.iter().filter_map(|it| Some((item_of(told.get(it.index)?), it.lab_test_id))).collect();
+        let items: Vec<_> =
+            tests.iter().filter_map(|it| Some((item_of(told.get(it.index)?), it.lab_test_id))).collect();
         // Further orders of the occasion have the id of one of their items.
         let id = match items.first() {
             Some(_) if is_first_free => first,

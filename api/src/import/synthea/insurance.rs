@@ -222,8 +222,7 @@ pub(super) async fn write(
     });
     writer.take(Payer::FILE, Box::new(steps), (summary, progress)).await?;
     let of_patients = insurance.spans.iter();
-    let steps = of_patients.map(|(patient, spans)| {
-        import_policies(writer, *patient, insurance.runs(spans, writer.calendar.zone)).boxed()
-    });
+    let steps = of_patients
+        .map(|(patient, spans)| import_policies(writer, *patient, insurance.runs(spans, writer.calendar.zone)).boxed());
     writer.take(Transition::FILE, Box::new(steps), (summary, progress)).await
 }

@@ -68,10 +68,7 @@ async fn twenty_seven_patients_come_in_from_rows() {
     let of = |kind, status| treatments.iter().filter(|it| it.treatment_type == kind && it.status == status).count();
     assert_eq!(of(TreatmentType::Procedure, Status::Completed), 249);
     assert_eq!(of(TreatmentType::Device, Status::Completed), 3);
-    assert_eq!(
-        (of(TreatmentType::Other, Status::InProgress), of(TreatmentType::Other, Status::Completed)),
-        (34, 15)
-    );
+    assert_eq!((of(TreatmentType::Other, Status::InProgress), of(TreatmentType::Other, Status::Completed)), (34, 15));
     let history = hospital.all::<MedicalHistory>().await;
     let of = |kind| history.iter().filter(|it| it.entry.history_type == kind).count();
     assert_eq!((of(HistoryType::Immunization), of(HistoryType::Social)), (29, 27));
@@ -124,7 +121,11 @@ fn check_skipped(summary: &Summary) {
         ("supplies", 72),
     ] {
         let counts = summary.of(file);
-        assert_eq!(counts.imported + counts.already_there + counts.skipped(), rows, "{file}: every row is counted once");
+        assert_eq!(
+            counts.imported + counts.already_there + counts.skipped(),
+            rows,
+            "{file}: every row is counted once"
+        );
     }
 }
 
