@@ -7,10 +7,12 @@
 //! - `gather` holds each resource once, with the `references` between the resources. `identity` and `persons` tell who
 //!   is the same; `choice` takes what is current, `calendar` reads times.
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
-//!   `vital_signs` (with `measurement` and `units`), `history` (immunizations and tobacco), `medication`,
-//!   `medication_request` (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
+//!   `condition`, `treatment` (procedures and care plans), `vital_signs` (with `measurement` and `units`), the folder
+//!   `laboratory` (reports and observations), `history` (immunizations and tobacco), `medication`, `medication_request`
+//!   (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
+//! - `synthea` is `hims import synthea-csv`, which brings the CSV files of Synthea the same way.
 //! - `lab_tests` is `hims import lab-tests`, which brings a catalogue of laboratory tests.
 //!
 //! A stream has the id of its resource, or an id that is derived from the resource. A resource whose stream is in the
@@ -20,6 +22,7 @@
 mod allergy;
 mod calendar;
 mod choice;
+mod condition;
 mod datatypes;
 mod documents;
 mod dosage;
@@ -33,6 +36,7 @@ mod insurance;
 mod interactions;
 mod kept;
 mod lab_tests;
+mod laboratory;
 mod meaning;
 mod measurement;
 mod medication;
@@ -49,6 +53,8 @@ mod regimen;
 mod resources;
 mod run;
 mod summary;
+mod synthea;
+mod treatment;
 mod units;
 mod unread;
 mod vital_signs;
@@ -63,3 +69,4 @@ pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir};
 pub use summary::{Broken, Counts, Summary};
+pub use synthea::import_synthea_csv;

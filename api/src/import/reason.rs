@@ -9,6 +9,20 @@ pub enum Reason {
     Malformed,
     /// The resource is in the form of another version of FHIR.
     OtherVersion(&'static str),
+    /// The row is not in the form of its file.
+    BadRow,
+    /// The row is about articles that the hospital used, but never received.
+    NeverReceived,
+    /// The row is about a time in which nobody insured the patient.
+    NoInsurance,
+    /// The observation is an answer to a questionnaire.
+    Questionnaire,
+    /// The observation is a number that a simulation computed, such as quality-adjusted life years.
+    Statistic,
+    /// The observation says where somebody lives.
+    HomeAddress,
+    /// The report is a certificate of death.
+    DeathCertificate,
     /// An element changes the meaning of the resource in a way that is not understood.
     NotUnderstood,
     /// Resources with one id contradict each other.
@@ -67,6 +81,16 @@ pub enum Reason {
     EndsBeforeItStarts,
     /// The resource names no patient who is in the record.
     NoPatient,
+    /// The resource names no encounter that is in the record.
+    NoEncounter,
+    /// The resource has no code of a code system that the record needs.
+    NoCode,
+    /// The laboratory's catalogue has no such test, and nothing can be defined from the resource.
+    NoTest,
+    /// The laboratory's order for the result was cancelled, or another result took its place.
+    NotAwaited,
+    /// The policy names no payer who is in the record.
+    NoPayer,
     /// The request names no medication that is in the catalogue.
     NoMedication,
     /// The id of the resource belongs to a record of another kind.
@@ -81,6 +105,13 @@ impl fmt::Display for Reason {
             Self::NotPartOfTheRecord => "not part of the record yet",
             Self::Malformed => "not in the form of FHIR R4",
             Self::OtherVersion(version) => return write!(f, "in the form of {version}; export it as FHIR R4"),
+            Self::BadRow => "a row that cannot be read; see the lines named below",
+            Self::NeverReceived => "stock that was used, but never received",
+            Self::NoInsurance => "a time without insurance",
+            Self::Questionnaire => "an answer to a questionnaire, which is not part of the record",
+            Self::Statistic => "a number that a simulation computed",
+            Self::HomeAddress => "a home address",
+            Self::DeathCertificate => "a certificate of death; the death itself is part of the record",
             Self::NotUnderstood => "has a modifier extension or implicit rules, which may change its meaning",
             Self::Contradiction => {
                 "contradicts another resource with the same id; import the files of one server at a time with --server"
@@ -114,6 +145,11 @@ impl fmt::Display for Reason {
             Self::InTheFuture => "lies in the future",
             Self::EndsBeforeItStarts => "ends before it starts",
             Self::NoPatient => "names no patient who is in the record",
+            Self::NoEncounter => "names no encounter that is in the record",
+            Self::NoCode => "has no code of the code system that the record needs",
+            Self::NoTest => "names a laboratory test that is not in the catalogue and cannot be defined",
+            Self::NotAwaited => "the record's laboratory order no longer waits for this result",
+            Self::NoPayer => "names no payer who is in the record",
             Self::NoMedication => "names no medication",
             Self::IdTaken => "its id belongs to a record of another kind",
             Self::Refused(code) => return write!(f, "refused by a rule of the record: {code}"),
