@@ -8,7 +8,8 @@
 //!   is the same; `choice` takes what is current, `calendar` reads times.
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
 //!   `vital_signs` (with `measurement` and `units`), `history` (immunizations and tobacco), `medication`,
-//!   `medication_request` (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
+//!   `medication_request` (with `dosage` and `regimen`), `claim` and `benefit`; `insurance` reads from claims which payer
+//!   paid for whom. `money` enters bills and claims, whatever files they come from.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
 //! - `lab_tests` is `hims import lab-tests`, which brings a catalogue of laboratory tests.
@@ -18,8 +19,10 @@
 //! changing the values of a record to those of a newer file, and guessing who saw a patient.
 
 mod allergy;
+mod benefit;
 mod calendar;
 mod choice;
+mod claim;
 mod datatypes;
 mod documents;
 mod dosage;
@@ -37,6 +40,7 @@ mod meaning;
 mod measurement;
 mod medication;
 mod medication_request;
+mod money;
 mod negation;
 mod organization;
 mod patient;

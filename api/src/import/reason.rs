@@ -69,6 +69,18 @@ pub enum Reason {
     NoPatient,
     /// The request names no medication that is in the catalogue.
     NoMedication,
+    /// No insurance policy of the patient pays on the first day of the services.
+    NoPolicy,
+    /// Something is charged for without a code.
+    NoCode,
+    /// It is not said what is charged for each item.
+    NoAmount,
+    /// The amounts contradict each other.
+    OutOfBalance,
+    /// The amounts are in another currency than that of the hospital.
+    OtherCurrency,
+    /// What a payer answered to is no claim of the record.
+    NoClaim,
     /// The id of the resource belongs to a record of another kind.
     IdTaken,
     /// A rule of the record refused the resource, with the code of the refusal.
@@ -115,6 +127,12 @@ impl fmt::Display for Reason {
             Self::EndsBeforeItStarts => "ends before it starts",
             Self::NoPatient => "names no patient who is in the record",
             Self::NoMedication => "names no medication",
+            Self::NoPolicy => "no insurance policy of the patient pays on the first day of the services",
+            Self::NoCode => "charges for something without a code",
+            Self::NoAmount => "does not say what is charged for each item",
+            Self::OutOfBalance => "its amounts contradict each other",
+            Self::OtherCurrency => "in another currency than that of the hospital",
+            Self::NoClaim => "answers to no claim that is in the record",
             Self::IdTaken => "its id belongs to a record of another kind",
             Self::Refused(code) => return write!(f, "refused by a rule of the record: {code}"),
         })

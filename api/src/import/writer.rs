@@ -72,7 +72,8 @@ struct Written {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(executor: &'a Executor, settings: &'a Settings, calendar: Calendar, persons: Persons) -> Self {
-        let caller = Arc::new(Caller::system("import"));
+        // The day of a fact is that of the departments, which is what "today" means to a command.
+        let caller = Arc::new(Caller { time_zone: calendar.zone, ..Caller::system("import") });
         Self { executor, settings, calendar, persons, caller, nobody: OnceCell::new(), written: Mutex::default() }
     }
 

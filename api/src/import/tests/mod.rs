@@ -23,6 +23,7 @@ mod interactions;
 mod lab_tests;
 mod loss;
 mod meaning;
+mod money;
 mod names;
 mod people;
 mod skipped;
