@@ -22,6 +22,14 @@ pub(super) enum Format {
         #[arg(long)]
         server: Option<String>,
     },
+    /// Import the CSV files of an export of Synthea
+    SyntheaCsv {
+        /// The folder with the files, such as patients.csv
+        folder: PathBuf,
+        /// The time zone of the departments (an IANA name), which the files do not contain
+        #[arg(long, default_value_t = import::Settings::default().time_zone)]
+        time_zone: Tz,
+    },
     /// Import the thesaurus of drug interactions of the French ANSM
     Interactions {
         /// The folder with the files `ansm_YYYY_MM.json`, `ansm_substances.json` and `ansm_rxnorm_mappings.tsv`
@@ -36,7 +44,7 @@ pub(super) enum Format {
 
 pub(super) async fn import_interactions(settings: &Settings, folder: &Path) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Work).await?;
-    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let bar = progress();
     let imported = import::import_interactions(&hospital.executor, folder, &bar).await;
     if imported.is_ok() {
         hospital.settle().await;
@@ -56,10 +64,35 @@ pub(super) async fn import_fhir(
     paths: &[PathBuf],
     about: &import::Settings,
 ) -> Result<ExitCode, Failure> {
+    let hospital = begin(settings).await?;
+    let imported = import::import_fhir(&hospital.executor, paths, about, &progress()).await;
+    end(hospital, imported).await
+}
+
+pub(super) async fn import_synthea_csv(
+    settings: &Settings,
+    folder: &Path,
+    about: &import::Settings,
+) -> Result<ExitCode, Failure> {
+    let hospital = begin(settings).await?;
+    let imported = import::import_synthea_csv(&hospital.executor, folder, about, &progress()).await;
+    end(hospital, imported).await
+}
+
+/// The bar that shows how far an import is.
+fn progress() -> indicatif::ProgressBar {
+    bar(Some(0), "{bar:40} {pos}/{len} {msg}")
+}
+
+/// Opens a hospital that has the roles which every hospital begins with.
+async fn begin(settings: &Settings) -> Result<Hospital, Failure> {
     let hospital = Hospital::open(settings, Purpose::Work).await?;
     hospital.define_roles().await?;
-    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
-    let imported = import::import_fhir(&hospital.executor, paths, about, &bar).await;
+    Ok(hospital)
+}
+
+/// Waits until the tables have what was imported, and says what became of the import.
+async fn end(hospital: Hospital, imported: Result<import::Summary, import::ImportError>) -> Result<ExitCode, Failure> {
     if imported.is_ok() {
         hospital.settle().await;
     }
@@ -69,13 +102,13 @@ pub(super) async fn import_fhir(
     if summary.is_complete() {
         return Ok(ExitCode::SUCCESS);
     }
-    complain("not every file could be read; the summary names each file that could not, and why");
+    complain("not everything could be read; the summary names each file or row that could not, and why");
     Ok(ExitCode::FAILURE)
 }
 
 pub(super) async fn import_lab_tests(settings: &Settings, file: &Path) -> Result<ExitCode, Failure> {
     let hospital = Hospital::open(settings, Purpose::Work).await?;
-    let bar = bar(Some(0), "{bar:40} {pos}/{len} {msg}");
+    let bar = progress();
     let imported = import::import_lab_tests(&hospital.executor, file, &bar).await;
     if imported.is_ok() {
         hospital.settle().await;

@@ -21,7 +21,7 @@ use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::doctor::examine;
-use self::import::{Format, import_fhir, import_interactions, import_lab_tests};
+use self::import::{Format, import_fhir, import_interactions, import_lab_tests, import_synthea_csv};
 use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
@@ -175,6 +175,10 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Migrate { direction } => migrate(&settings, direction).await,
         Command::Import { format: Format::Fhir { paths, time_zone, server } } => {
             import_fhir(&settings, &paths, &crate::import::Settings { time_zone, server }).await
+        }
+        Command::Import { format: Format::SyntheaCsv { folder, time_zone } } => {
+            let about = crate::import::Settings { time_zone, ..crate::import::Settings::default() };
+            import_synthea_csv(&settings, &folder, &about).await
         }
         Command::Import { format: Format::Interactions { folder } } => import_interactions(&settings, &folder).await,
         Command::Import { format: Format::LabTests { file } } => import_lab_tests(&settings, &file).await,

@@ -1,4 +1,5 @@
-//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies.
+//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies. The import of Synthea's
+//! CSV files takes the same way with what its rows say.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +15,38 @@ use uuid::Uuid;
 use super::ImportError;
 use super::calendar::Calendar;
 use super::gather::Gathered;
+use super::kept::Kept;
+use super::reason::Reason;
 use super::references::derived;
 use super::summary::Fate;
 use super::writer::{Step, Stop, Writer};
 
-/// The time in which all claims of a patient went to one payer.
+/// The time in which one payer insures a patient: all claims of the patient went to that payer.
 pub(super) struct Run {
-    payer: String,
-    since: DateTime<Utc>,
-    from: NaiveDate,
-    /// The day before the next run; `None` for the last run.
-    to: Option<NaiveDate>,
+    pub(super) payer: String,
+    pub(super) since: DateTime<Utc>,
+    pub(super) from: NaiveDate,
+    /// The last day, such as the day before the next run; `None` for the last run.
+    pub(super) to: Option<NaiveDate>,
+    pub(super) holder: Holder,
+    /// How many rows of the files say so; 0 where the summary counts them elsewhere.
+    pub(super) rows: u64,
+}
+
+/// Who holds a policy, under which number, and whether the payer is the first to pay.
+pub(super) struct Holder {
+    pub(super) priority: i32,
+    pub(super) member: Option<String>,
+    pub(super) relationship: Relationship,
+    /// The name of the subscriber, unless that is the patient.
+    pub(super) name: Option<String>,
+}
+
+impl Default for Holder {
+    /// The patient, of whom the files say nothing more.
+    fn default() -> Self {
+        Self { priority: 1, member: None, relationship: Relationship::Own, name: None }
+    }
 }
 
 /// The runs of claims of each patient, in the order of time. A run that begins on the day of the next is left out,
@@ -52,7 +74,7 @@ pub(super) fn runs(gathered: &Gathered, calendar: &Calendar) -> BTreeMap<Uuid, V
             if let Some(before) = runs.last_mut() {
                 before.to = from.pred_opt();
             }
-            runs.push(Run { payer: payer.to_owned(), since, from, to: None });
+            runs.push(Run { payer: payer.to_owned(), since, from, to: None, holder: Holder::default(), rows: 0 });
         }
         runs
     };
@@ -85,56 +107,70 @@ pub(super) async fn recorded(writer: &Writer<'_>, name: &str) -> Result<Option<U
     Ok(owners.map_err(|error| ImportError::Log(error.into()))?.first().copied())
 }
 
+/// A payer as the files describe it.
+pub(super) struct Described<'a> {
+    /// `None` for a payer of whom only the name is known.
+    pub(super) id: Option<Uuid>,
+    pub(super) name: &'a str,
+    pub(super) phone: Option<&'a str>,
+    pub(super) address: Option<&'a str>,
+    /// When the payer is first mentioned.
+    pub(super) since: Option<DateTime<Utc>>,
+}
+
 /// Adds a payer that the record does not have.
-pub(super) async fn import_payer(writer: &Writer<'_>, name: &str, since: DateTime<Utc>) -> Step {
-    let adding = async {
-        if recorded(writer, name).await?.is_some() {
-            return Ok(Fate::AlreadyThere);
-        }
-        let details = Details {
-            code: code(name),
-            name: Text::from(name.chars().take(200).collect::<String>().as_str()),
-            electronic_payer_id: None,
-            claim_filing_indicator: None,
-            price_list: None,
-            timely_filing_days: None,
-            phone: None,
-            address: None,
-        };
-        let id = derived(&format!("payer|{}", folded(name)));
-        writer.execute(AddPayer { id: Some(id.into()), details }, Some(since)).await?;
-        Ok(Fate::Imported(Vec::new()))
+pub(super) async fn import_payer(writer: &Writer<'_>, payer: Described<'_>) -> Result<Fate, Stop> {
+    let Described { id, name, phone, address, since } = payer;
+    if recorded(writer, name).await?.is_some() {
+        return Ok(Fate::AlreadyThere);
+    }
+    let mut kept = Kept::default();
+    let details = Details {
+        code: code(name),
+        name: Text::from(name.chars().take(200).collect::<String>().as_str()),
+        electronic_payer_id: None,
+        claim_filing_indicator: None,
+        price_list: None,
+        timely_filing_days: None,
+        phone: kept.phone("phone", phone, writer.executor.phone_region()),
+        address: kept.text("address", address),
     };
-    vec![(0, adding.await)]
+    let id = id.unwrap_or_else(|| derived(&format!("payer|{}", folded(name))));
+    writer.execute(AddPayer { id: Some(id.into()), details }, since).await?;
+    Ok(Fate::Imported(kept.left_out))
 }
 
-/// Adds the policies of a patient. Each run of claims is a policy that the payer has honoured, so it counts as
-/// verified.
+/// Adds the policies of a patient. Each run is a policy that the payer has honoured, so it counts as verified.
 pub(super) async fn import_policies(writer: &Writer<'_>, patient: Uuid, runs: Vec<Run>) -> Step {
-    let adding = async {
-        let (patient_id, _) = writer.patient(Some(patient)).await?;
-        for run in runs {
-            add(writer, patient_id, run).await?;
-        }
-        Ok(Fate::Imported(Vec::new()))
+    let patient = match writer.patient(Some(patient)).await {
+        Ok((id, _)) => id,
+        Err(Stop::Skip(reason)) => return runs.iter().map(|it| (it.rows, Err(reason.into()))).collect(),
+        Err(everything) => return vec![(0, Err(everything))],
     };
-    vec![(0, adding.await)]
+    let mut step = Step::with_capacity(runs.len());
+    for run in runs {
+        step.push((run.rows, add(writer, patient, run).await));
+    }
+    step
 }
 
-async fn add(writer: &Writer<'_>, patient_id: Uuid, run: Run) -> Result<(), Stop> {
-    let id = derived(&format!("policy|{patient_id}|{}|{}", folded(&run.payer), run.from));
-    let Some(payer_id) = recorded(writer, &run.payer).await? else { return Ok(()) };
-    if writer.existing::<InsurancePolicy>(id).await?.is_none() {
+async fn add(writer: &Writer<'_>, patient_id: Uuid, run: Run) -> Result<Fate, Stop> {
+    let second = if run.holder.priority == 1 { String::new() } else { format!("|{}", run.holder.priority) };
+    let id = derived(&format!("policy|{patient_id}|{}|{}{second}", folded(&run.payer), run.from));
+    let Some(payer_id) = recorded(writer, &run.payer).await? else { return Ok(Fate::Skipped(Reason::NoPayer)) };
+    let mut kept = Kept::default();
+    let is_new = writer.existing::<InsurancePolicy>(id).await?.is_none();
+    if is_new {
         let coverage = Coverage {
             payer_id: payer_id.into(),
-            member_id: None,
+            member_id: kept.personal("member", run.holder.member.as_deref()),
             group_number: None,
             plan_name: None,
             plan_type: None,
-            relationship_to_subscriber: Relationship::Own,
-            subscriber_name: None,
+            relationship_to_subscriber: run.holder.relationship,
+            subscriber_name: kept.personal("subscriber", run.holder.name.as_deref()),
             subscriber_birth_date: None,
-            priority: 1,
+            priority: run.holder.priority,
             effective_from: run.from,
             effective_to: run.to,
             copay_amount: None,
@@ -143,11 +179,12 @@ async fn add(writer: &Writer<'_>, patient_id: Uuid, run: Run) -> Result<(), Stop
         };
         let adding = AddInsurancePolicy { id: Some(id.into()), patient_id: patient_id.into(), coverage };
         writer.execute(adding, Some(run.since)).await?;
-    } else if !writer.has_only_begun::<InsurancePolicy>(id).await? {
-        return Ok(());
     }
-    let reference = Some("claims of another system".into());
-    let verifying =
-        VerifyInsurancePolicy { insurance_policy_id: id.into(), method: VerificationMethod::Portal, reference };
-    writer.execute(verifying, Some(run.since)).await
+    if is_new || writer.has_only_begun::<InsurancePolicy>(id).await? {
+        let reference = Some("claims of another system".into());
+        let verifying =
+            VerifyInsurancePolicy { insurance_policy_id: id.into(), method: VerificationMethod::Portal, reference };
+        writer.execute(verifying, Some(run.since)).await?;
+    }
+    Ok(if is_new { Fate::Imported(kept.left_out) } else { Fate::AlreadyThere })
 }

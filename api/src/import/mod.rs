@@ -12,6 +12,7 @@
 //!   paid for whom. `money` enters bills and claims, whatever files they come from.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
+//! - `synthea` is `hims import synthea-csv`, which brings the CSV files of Synthea the same way.
 //! - `lab_tests` is `hims import lab-tests`, which brings a catalogue of laboratory tests.
 //!
 //! A stream has the id of its resource, or an id that is derived from the resource. A resource whose stream is in the
@@ -53,6 +54,7 @@ mod regimen;
 mod resources;
 mod run;
 mod summary;
+mod synthea;
 mod units;
 mod unread;
 mod vital_signs;
@@ -67,3 +69,4 @@ pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir};
 pub use summary::{Broken, Counts, Summary};
+pub use synthea::import_synthea_csv;

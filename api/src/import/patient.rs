@@ -1,13 +1,13 @@
-//! Patient -> patient. The record cannot hold yet whether a patient is deceased.
+//! Patient -> patient, and the time of the patient's death.
 
 use chrono::NaiveTime;
 use hims_commands::PhoneRegion;
-use hims_commands::patient::RegisterPatient;
+use hims_commands::patient::{RecordPatientDeath, RegisterPatient};
 use hims_domain::Personal;
-use hims_domain::patient::{Demographics, Gender, Identifier};
+use hims_domain::patient::{Death, Demographics, Gender, Identifier};
 use hims_domain::values::{Country, Name, Phone, Ssn, Text};
 
-use super::calendar::{Calendar, partial_date};
+use super::calendar::{Calendar, is_partial, partial_date};
 use super::choice;
 use super::datatypes::{self, Extension, HumanName};
 use super::first_seen::FirstSeen;
@@ -20,8 +20,8 @@ use super::writer::{Stop, Writer};
 
 /// The system of social security numbers.
 pub(super) const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
-const RACE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race";
-const ETHNICITY: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-ethnicity";
+pub(super) const RACE: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race";
+pub(super) const ETHNICITY: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-ethnicity";
 const LANGUAGES: &str = "urn:ietf:bcp:47";
 /// The code of an emergency contact (HL7 v2 table 0131).
 const EMERGENCY: &str = "C";
@@ -45,6 +45,32 @@ pub(super) async fn import(
     let at = seen.at(found.id).map(|it| born.map_or(it, |born| it.max(born)));
     writer.execute(command, at).await?;
     Ok(Fate::Imported(kept.left_out))
+}
+
+/// Records that a patient died, unless the record says so already. A time that the record cannot hold, or refuses, is
+/// left out.
+pub(super) async fn import_death(writer: &Writer<'_>, found: &Found<resources::Patient>) -> Result<Fate, Stop> {
+    let died = found.resource.deceased_date_time.as_deref();
+    let Ok((id, patient)) = writer.patient(Some(found.id)).await else { return Ok(Fate::AlreadyThere) };
+    if patient.death.is_some() {
+        return Ok(Fate::AlreadyThere);
+    }
+    let mut kept = Kept::default();
+    if is_partial(died) {
+        kept.leave_out("deceased[x]");
+    }
+    let Some(at) = writer.calendar.time(died) else {
+        kept.leave_out("deceased[x]");
+        return Ok(Fate::Imported(kept.left_out));
+    };
+    let death = Death { deceased_at: Personal::Known(at), source: Some("import".into()) };
+    match writer.execute(RecordPatientDeath { patient_id: id.into(), death }, Some(at)).await {
+        Err(Stop::Skip(_)) => {
+            kept.leave_out("deceased[x]");
+            Ok(Fate::Imported(kept.left_out))
+        }
+        recorded => recorded.map(|()| Fate::Imported(kept.left_out)),
+    }
 }
 
 /// The identifiers that a patient can have in the record. An identifier of somebody else is left out.
@@ -119,7 +145,8 @@ fn demographics(patient: &resources::Patient, writer: &Writer<'_>, kept: &mut Ke
     }
 }
 
-/// Counts what the record has no place for: further names and languages, death, other records of the person.
+/// Counts what the record has no place for: further names and languages, a death without a time, other records of the
+/// person.
 fn leave_out_the_rest(patient: &resources::Patient, kept: &mut Kept) {
     kept.leave_out_all("name", patient.name.len().saturating_sub(1));
     kept.leave_out_all("communication", patient.communication.len().saturating_sub(1));
@@ -129,7 +156,7 @@ fn leave_out_the_rest(patient: &resources::Patient, kept: &mut Kept) {
     if patient.active == Some(false) {
         kept.leave_out("active");
     }
-    if patient.deceased_boolean == Some(true) || patient.deceased_date_time.is_some() {
+    if patient.deceased_boolean == Some(true) {
         kept.leave_out("deceased[x]");
     }
 }

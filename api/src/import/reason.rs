@@ -9,6 +9,20 @@ pub enum Reason {
     Malformed,
     /// The resource is in the form of another version of FHIR.
     OtherVersion(&'static str),
+    /// The row is not in the form of its file.
+    BadRow,
+    /// The row is about articles that the hospital used, but never received.
+    NeverReceived,
+    /// The row is about a time in which nobody insured the patient.
+    NoInsurance,
+    /// The observation is an answer to a questionnaire.
+    Questionnaire,
+    /// The observation is a number that a simulation computed, such as quality-adjusted life years.
+    Statistic,
+    /// The observation says where somebody lives.
+    HomeAddress,
+    /// The report is a certificate of death.
+    DeathCertificate,
     /// An element changes the meaning of the resource in a way that is not understood.
     NotUnderstood,
     /// Resources with one id contradict each other.
@@ -67,6 +81,8 @@ pub enum Reason {
     EndsBeforeItStarts,
     /// The resource names no patient who is in the record.
     NoPatient,
+    /// The policy names no payer who is in the record.
+    NoPayer,
     /// The request names no medication that is in the catalogue.
     NoMedication,
     /// No insurance policy of the patient pays on the first day of the services.
@@ -79,6 +95,10 @@ pub enum Reason {
     OutOfBalance,
     /// The amounts are in another currency than that of the hospital.
     OtherCurrency,
+    /// A row that belongs to the claim cannot be read, so its amounts are not known.
+    BadTransaction,
+    /// The claim is for an encounter that is not in the files.
+    NoVisit,
     /// What a payer answered to is no claim of the record.
     NoClaim,
     /// The id of the resource belongs to a record of another kind.
@@ -93,6 +113,13 @@ impl fmt::Display for Reason {
             Self::NotPartOfTheRecord => "not part of the record yet",
             Self::Malformed => "not in the form of FHIR R4",
             Self::OtherVersion(version) => return write!(f, "in the form of {version}; export it as FHIR R4"),
+            Self::BadRow => "a row that cannot be read; see the lines named below",
+            Self::NeverReceived => "stock that was used, but never received",
+            Self::NoInsurance => "a time without insurance",
+            Self::Questionnaire => "an answer to a questionnaire, which is not part of the record",
+            Self::Statistic => "a number that a simulation computed",
+            Self::HomeAddress => "a home address",
+            Self::DeathCertificate => "a certificate of death; the death itself is part of the record",
             Self::NotUnderstood => "has a modifier extension or implicit rules, which may change its meaning",
             Self::Contradiction => {
                 "contradicts another resource with the same id; import the files of one server at a time with --server"
@@ -126,12 +153,15 @@ impl fmt::Display for Reason {
             Self::InTheFuture => "lies in the future",
             Self::EndsBeforeItStarts => "ends before it starts",
             Self::NoPatient => "names no patient who is in the record",
+            Self::NoPayer => "names no payer who is in the record",
             Self::NoMedication => "names no medication",
             Self::NoPolicy => "no insurance policy of the patient pays on the first day of the services",
             Self::NoCode => "charges for something without a code",
             Self::NoAmount => "does not say what is charged for each item",
             Self::OutOfBalance => "its amounts contradict each other",
             Self::OtherCurrency => "in another currency than that of the hospital",
+            Self::BadTransaction => "one of its transactions cannot be read; see the lines named below",
+            Self::NoVisit => "names no encounter of the files",
             Self::NoClaim => "answers to no claim that is in the record",
             Self::IdTaken => "its id belongs to a record of another kind",
             Self::Refused(code) => return write!(f, "refused by a rule of the record: {code}"),

@@ -59,17 +59,21 @@ pub async fn import_fhir(
     settings: &Settings,
     progress: &dyn Progress,
 ) -> Result<Summary, ImportError> {
-    let doctor = executor.load::<Role>(role_id(practitioner::ROLE).0, true).await.map_err(ImportError::Log)?;
-    if doctor.state.is_none() {
-        return Err(ImportError::NotSetUp);
-    }
+    check_set_up(executor).await?;
     let mut summary = Summary::default();
     let gathered = gather(paths, settings, &mut summary, progress).await;
     let calendar = Calendar { zone: settings.time_zone, now: executor.now() };
     let persons = Persons::of(executor, &gathered, &calendar, progress).await?;
     let writer = Writer::new(executor, settings, calendar, persons);
     write(&writer, &gathered, &mut summary, progress).await?;
+    write_deaths(&writer, &gathered, &mut summary, progress).await?;
     Ok(summary)
+}
+
+/// Checks that the hospital has the roles that every hospital begins with.
+pub(super) async fn check_set_up(executor: &Executor) -> Result<(), ImportError> {
+    let doctor = executor.load::<Role>(role_id(practitioner::ROLE).0, true).await.map_err(ImportError::Log)?;
+    if doctor.state.is_none() { Err(ImportError::NotSetUp) } else { Ok(()) }
 }
 
 /// Reads the files one after the other, on threads that may block.
@@ -98,8 +102,9 @@ async fn gather(paths: &[PathBuf], settings: &Settings, summary: &mut Summary, p
     gathered
 }
 
-/// Writes the resources type by type. A type comes after the types that its resources refer to.
-async fn write(
+/// Writes the resources type by type. A type comes after the types that its resources refer to. Only deaths are left to
+/// [`write_deaths`].
+pub(super) async fn write(
     writer: &Writer<'_>,
     gathered: &Gathered,
     summary: &mut Summary,
@@ -139,7 +144,10 @@ async fn write(
     writer.take("MedicationRequest", Box::new(steps), (summary, progress)).await?;
     let runs = insurance::runs(gathered, &writer.calendar);
     let payers: Vec<_> = insurance::payers(&runs).into_values().collect();
-    let steps = payers.iter().map(|(name, since)| insurance::import_payer(writer, name, *since).boxed());
+    let steps = payers.iter().map(|(name, since)| {
+        let payer = insurance::Described { id: None, name, phone: None, address: None, since: Some(*since) };
+        single(0, insurance::import_payer(writer, payer).boxed())
+    });
     writer.take("Payer", Box::new(steps), (summary, progress)).await?;
     let steps = runs.into_iter().map(|(patient, runs)| insurance::import_policies(writer, patient, runs).boxed());
     writer.take("Coverage", Box::new(steps), (summary, progress)).await?;
@@ -148,6 +156,20 @@ async fn write(
     writer.take("Claim", Box::new(steps), (summary, progress)).await?;
     let steps = one_each(gathered.benefits.all(), |it| benefit::import(writer, gathered, it).boxed());
     writer.take("ExplanationOfBenefit", steps, (summary, progress)).await
+}
+
+/// Records who died. This comes last: nothing is prescribed or ordered for a patient who died.
+pub(super) async fn write_deaths(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    summary: &mut Summary,
+    progress: &dyn Progress,
+) -> Result<(), ImportError> {
+    let died = gathered.patients.iter().filter(|it| it.resource.deceased_date_time.is_some());
+    let died: Vec<_> = died.collect();
+    // The patients were counted when they were registered.
+    let steps = died.into_iter().map(|it| single(0, patient::import_death(writer, it).boxed()));
+    writer.take("Patient", Box::new(steps), (summary, progress)).await
 }
 
 /// One step for each resource.
@@ -159,6 +181,6 @@ fn one_each<'s, R: Sync>(
 }
 
 /// A step that imports a single resource.
-fn single(copies: u64, fate: BoxFuture<'_, Result<Fate, Stop>>) -> BoxFuture<'_, Step> {
+pub(super) fn single(copies: u64, fate: BoxFuture<'_, Result<Fate, Stop>>) -> BoxFuture<'_, Step> {
     fate.map(move |fate| vec![(copies, fate)]).boxed()
 }

@@ -12,6 +12,10 @@ pub struct Summary {
     pub files: u64,
     /// The files that could not be read.
     pub broken: Vec<Broken>,
+    /// The rows of files that could not be read, each with its line.
+    pub bad_rows: Vec<Broken>,
+    /// The files of an export that the folder does not have.
+    pub missing: BTreeSet<PathBuf>,
     /// The files in folders that were not read, since they hold no JSON.
     pub passed_over: BTreeSet<PathBuf>,
     /// What became of the resources, by their type.
@@ -35,7 +39,7 @@ pub struct Counts {
     pub skipped: BTreeMap<Reason, u64>,
 }
 
-/// A file that could not be read. The problem names a place in the file, never a value.
+/// A file, or a row of a file, that could not be read. The problem names a place in the file, never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
     /// The path of the file.
@@ -56,9 +60,9 @@ pub(super) enum Fate {
 }
 
 impl Summary {
-    /// Whether every file could be read.
+    /// Whether every file, and every row of every file, could be read.
     pub fn is_complete(&self) -> bool {
-        self.broken.is_empty()
+        self.broken.is_empty() && self.bad_rows.is_empty()
     }
 
     /// What became of the resources of a type.
@@ -86,6 +90,40 @@ impl Summary {
                 *self.counts(resource_type).skipped.entry(reason).or_default() += copies;
             }
             Fate::AlreadyThere | Fate::Skipped(_) => {}
+        }
+    }
+
+    /// Counts under other names: the names of the files in which the resources stand.
+    pub(super) fn renamed(&mut self, names: &[(&str, &str)]) {
+        for (resource_type, name) in names {
+            if let Some(counts) = self.resources.remove(*resource_type) {
+                let there = self.counts(name);
+                there.imported += counts.imported;
+                there.already_there += counts.already_there;
+                for (reason, count) in counts.skipped {
+                    *there.skipped.entry(reason).or_default() += count;
+                }
+            }
+        }
+        let prefix = |path: &str| {
+            let (resource_type, element) = path.split_once('.')?;
+            let (_, name) = names.iter().find(|it| it.0 == resource_type)?;
+            Some(format!("{name}.{element}"))
+        };
+        let left_out = std::mem::take(&mut self.left_out);
+        self.left_out = left_out.into_iter().map(|(path, count)| (prefix(&path).unwrap_or(path), count)).collect();
+    }
+
+    /// Adds what became of the rows of a file that are parts of others.
+    pub(super) fn add(&mut self, name: &str, parts: Counts) {
+        if parts == Counts::default() {
+            return;
+        }
+        let counts = self.counts(name);
+        counts.imported += parts.imported;
+        counts.already_there += parts.already_there;
+        for (reason, count) in parts.skipped {
+            *counts.skipped.entry(reason).or_default() += count;
         }
     }
 
@@ -117,6 +155,12 @@ impl fmt::Display for Summary {
         }
         for Broken { path, problem } in &self.broken {
             writeln!(f, "broken file {}: {problem}", path.display())?;
+        }
+        for Broken { path, problem } in &self.bad_rows {
+            writeln!(f, "bad row in {}: {problem}", path.display())?;
+        }
+        for path in &self.missing {
+            writeln!(f, "not there: {}", path.display())?;
         }
         for path in &self.passed_over {
             writeln!(f, "passed over {}: no JSON", path.display())?;

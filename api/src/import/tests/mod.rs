@@ -28,6 +28,8 @@ mod names;
 mod people;
 mod skipped;
 mod synthea;
+mod synthea_csv;
+mod synthea_money;
 mod values;
 
 /// A hospital that has the built-in roles and nothing else.
