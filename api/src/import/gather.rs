@@ -20,8 +20,8 @@ use super::meaning;
 use super::reason::Reason;
 use super::references::{self, Identity, Origin, References, derived, identity};
 use super::resources::{
-    AllergyIntolerance, Encounter, Head, Immunization, Medication, MedicationRequest, Names, Observation, Organization,
-    Patient, Practitioner, PractitionerRole,
+    AllergyIntolerance, CarePlan, Condition, DiagnosticReport, Encounter, Head, Immunization, Medication,
+    MedicationRequest, Names, Observation, Organization, Patient, Practitioner, PractitionerRole, Procedure,
 };
 use super::summary::{Fate, Summary};
 use super::unread;
@@ -156,7 +156,11 @@ pub(super) struct Gathered {
     pub(super) patients: Resources<Patient>,
     pub(super) allergies: Resources<AllergyIntolerance>,
     pub(super) encounters: Resources<Encounter>,
+    pub(super) conditions: Resources<Condition>,
+    pub(super) procedures: Resources<Procedure>,
+    pub(super) care_plans: Resources<CarePlan>,
     pub(super) observations: Resources<Observation>,
+    pub(super) reports: Resources<DiagnosticReport>,
     pub(super) immunizations: Resources<Immunization>,
     pub(super) medications: Resources<Medication>,
     pub(super) medication_requests: Resources<MedicationRequest>,
@@ -236,7 +240,11 @@ impl Gathered {
             "Patient" => self.patients.add(read, paths),
             "AllergyIntolerance" => self.allergies.add(read, paths),
             "Encounter" => self.encounters.add(read, paths),
+            "Condition" => self.conditions.add(read, paths),
+            "Procedure" => self.procedures.add(read, paths),
+            "CarePlan" => self.care_plans.add(read, paths),
             "Observation" => self.observations.add(read, paths),
+            "DiagnosticReport" => self.reports.add(read, paths),
             "Immunization" => self.immunizations.add(read, paths),
             "Medication" => self.medications.add(read, paths),
             "MedicationRequest" => self.medication_requests.add(read, paths),
@@ -299,7 +307,11 @@ fn is_read(kind: &str) -> bool {
         "Patient",
         "AllergyIntolerance",
         "Encounter",
+        "Condition",
+        "Procedure",
+        "CarePlan",
         "Observation",
+        "DiagnosticReport",
         "Immunization",
         "Medication",
         "MedicationRequest",

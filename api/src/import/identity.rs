@@ -11,8 +11,8 @@ use super::benefit::ExplanationOfBenefit;
 use super::claim::Claim;
 use super::datatypes::{HumanName, NameParts, Reference};
 use super::resources::{
-    AllergyIntolerance, Encounter, Immunization, Medication, MedicationRequest, Observation, Organization, Patient,
-    Practitioner, PractitionerRole,
+    AllergyIntolerance, CarePlan, Condition, DiagnosticReport, Encounter, Immunization, Medication, MedicationRequest,
+    Observation, Organization, Patient, Practitioner, PractitionerRole, Procedure,
 };
 
 /// A resource of which several copies may be found under one id.
@@ -170,6 +170,30 @@ impl Alike for AllergyIntolerance {
 impl Alike for Encounter {
     fn is_like(&self, other: &Self, is_global: bool) -> bool {
         is_global || same_target(&self.subject, &other.subject) && self.period.start == other.period.start
+    }
+}
+
+impl Alike for Condition {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        is_global || same_target(&self.subject, &other.subject) && self.code.words() == other.code.words()
+    }
+}
+
+impl Alike for Procedure {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        is_global || same_target(&self.subject, &other.subject) && self.code.words() == other.code.words()
+    }
+}
+
+impl Alike for CarePlan {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        is_global || same_target(&self.subject, &other.subject) && self.period.start == other.period.start
+    }
+}
+
+impl Alike for DiagnosticReport {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        is_global || same_target(&self.subject, &other.subject) && self.code.words() == other.code.words()
     }
 }
 

@@ -89,10 +89,46 @@ pub(super) struct Measured {
     pub(super) left_out: usize,
 }
 
+/// Codes of LOINC that say where the patient lives, though files list them with the laboratory.
+const HOME_ADDRESS: &str = "56799-0";
+/// The code of LOINC for the cause of a death, as a certificate of death gives it.
+const CAUSE_OF_DEATH: &str = "69453-9";
+/// The numbers that Synthea computes about the whole life of a patient.
+const STATISTICS: [&str; 3] = ["QALY", "DALY", "QOLS"];
+
+/// Whether an observation is of a category.
+fn is_of(observation: &Observation, category: &str) -> bool {
+    observation.category.iter().any(|it| it.has_code(category))
+}
+
+/// Why the record has no place for an observation that is neither of a vital sign nor of the laboratory.
+pub(super) fn no_place(observation: &Observation) -> Reason {
+    let has = |code: &str| observation.code.has_code(code);
+    match () {
+        () if has(HOME_ADDRESS) => Reason::HomeAddress,
+        () if has(CAUSE_OF_DEATH) => Reason::DeathCertificate,
+        () if STATISTICS.iter().any(|it| has(it)) => Reason::Statistic,
+        () if is_of(observation, "survey") => Reason::Questionnaire,
+        () if is_of(observation, "vital-signs") => Reason::UnknownMeasurement,
+        () => Reason::NotPartOfTheRecord,
+    }
+}
+
+/// Whether an observation is one of the laboratory, and not of a vital sign that a file lists there.
+pub(super) fn is_laboratory(observation: &Observation) -> bool {
+    is_of(observation, "laboratory") && no_place(observation) == Reason::NotPartOfTheRecord && !is_vital(observation)
+}
+
+/// Whether an observation, or a component of it, is of a vital sign. A laboratory measures the oxygen in a sample of
+/// blood, which is no vital sign.
+pub(super) fn is_vital(observation: &Observation) -> bool {
+    let codes = std::iter::once(&observation.code).chain(observation.component.iter().map(|it| &it.code));
+    let vitals: Vec<_> = codes.filter_map(vital).collect();
+    !vitals.is_empty() && !(is_of(observation, "laboratory") && vitals.contains(&Vital::OxygenSaturation))
+}
+
 /// Reads what an observation measured. An observation of a category other than the vital signs counts by its code.
 pub(super) fn read(observation: &Observation) -> Result<Measured, Reason> {
-    let is_of = |code: &str| observation.category.iter().any(|category| category.has_code(code));
-    let unknown = if is_of("vital-signs") { Reason::UnknownMeasurement } else { Reason::NotPartOfTheRecord };
     if observation.code.codes_in(LOINC).any(|it| it == BMI) {
         return Err(Reason::Derived);
     }
@@ -101,10 +137,8 @@ pub(super) fn read(observation: &Observation) -> Result<Measured, Reason> {
     let components = observation.component.iter().map(|it| (&it.code, it.value_quantity.as_ref()));
     let all = std::iter::once((&observation.code, own)).chain(components);
     let known: Vec<_> = all.filter_map(|(code, value)| Some((vital(code)?, value))).collect();
-    // A laboratory measures the oxygen in a sample of blood, which is no vital sign.
-    let in_laboratory = is_of("laboratory") && known.iter().any(|(vital, _)| *vital == Vital::OxygenSaturation);
-    if known.is_empty() || in_laboratory {
-        return Err(unknown);
+    if !is_vital(observation) {
+        return Err(no_place(observation));
     }
     let quantities: Vec<_> = known.iter().filter_map(|(vital, quantity)| Some((*vital, (*quantity)?))).collect();
     if quantities.iter().any(|(_, quantity)| quantity.comparator.is_some()) {

@@ -7,9 +7,10 @@
 //! - `gather` holds each resource once, with the `references` between the resources. `identity` and `persons` tell who
 //!   is the same; `choice` takes what is current, `calendar` reads times.
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
-//!   `vital_signs` (with `measurement` and `units`), `history` (immunizations and tobacco), `medication`,
-//!   `medication_request` (with `dosage` and `regimen`), `claim` and `benefit`; `insurance` reads from claims which payer
-//!   paid for whom. `money` enters bills and claims, whatever files they come from.
+//!   `condition`, `treatment` (procedures and care plans), `vital_signs` (with `measurement` and `units`), the folder
+//!   `laboratory` (reports and observations), `history` (immunizations and tobacco), `medication`, `medication_request`
+//!   (with `dosage` and `regimen`), `claim` and `benefit`; `insurance` reads from claims which payer paid for whom.
+//!   `money` enters bills and claims, whatever files they come from.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
 //! - `synthea` is `hims import synthea-csv`, which brings the CSV files of Synthea the same way.
@@ -24,6 +25,7 @@ mod benefit;
 mod calendar;
 mod choice;
 mod claim;
+mod condition;
 mod datatypes;
 mod documents;
 mod dosage;
@@ -37,6 +39,7 @@ mod insurance;
 mod interactions;
 mod kept;
 mod lab_tests;
+mod laboratory;
 mod meaning;
 mod measurement;
 mod medication;
@@ -55,6 +58,7 @@ mod resources;
 mod run;
 mod summary;
 mod synthea;
+mod treatment;
 mod units;
 mod unread;
 mod vital_signs;

@@ -81,14 +81,20 @@ pub enum Reason {
     EndsBeforeItStarts,
     /// The resource names no patient who is in the record.
     NoPatient,
+    /// The resource names no encounter that is in the record.
+    NoEncounter,
+    /// The resource has no code of a code system that the record needs.
+    NoCode,
+    /// The laboratory's catalogue has no such test, and nothing can be defined from the resource.
+    NoTest,
+    /// The laboratory's order for the result was cancelled, or another result took its place.
+    NotAwaited,
     /// The policy names no payer who is in the record.
     NoPayer,
     /// The request names no medication that is in the catalogue.
     NoMedication,
     /// No insurance policy of the patient pays on the first day of the services.
     NoPolicy,
-    /// Something is charged for without a code.
-    NoCode,
     /// It is not said what is charged for each item.
     NoAmount,
     /// The amounts contradict each other.
@@ -153,10 +159,13 @@ impl fmt::Display for Reason {
             Self::InTheFuture => "lies in the future",
             Self::EndsBeforeItStarts => "ends before it starts",
             Self::NoPatient => "names no patient who is in the record",
+            Self::NoEncounter => "names no encounter that is in the record",
+            Self::NoCode => "has no code of the code system that the record needs",
+            Self::NoTest => "names a laboratory test that is not in the catalogue and cannot be defined",
+            Self::NotAwaited => "the record's laboratory order no longer waits for this result",
             Self::NoPayer => "names no payer who is in the record",
             Self::NoMedication => "names no medication",
             Self::NoPolicy => "no insurance policy of the patient pays on the first day of the services",
-            Self::NoCode => "charges for something without a code",
             Self::NoAmount => "does not say what is charged for each item",
             Self::OutOfBalance => "its amounts contradict each other",
             Self::OtherCurrency => "in another currency than that of the hospital",

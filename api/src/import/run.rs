@@ -11,14 +11,15 @@ use thiserror::Error;
 use super::calendar::Calendar;
 use super::first_seen::FirstSeen;
 use super::gather::{Found, Gathered};
+use super::laboratory::{self, Laboratory};
 use super::persons::Persons;
 use super::progress::Progress;
 use super::reason::Reason;
 use super::summary::{Fate, Summary};
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
-    allergy, benefit, claim, encounter, files, history, insurance, medication, medication_request, organization,
-    patient, practitioner, vital_signs,
+    allergy, benefit, claim, condition, encounter, files, history, insurance, medication, medication_request,
+    organization, patient, practitioner, treatment, vital_signs,
 };
 
 /// What an import needs to know and the files do not contain.
@@ -128,9 +129,19 @@ pub(super) async fn write(
     writer.take("AllergyIntolerance", Box::new(steps), (summary, progress)).await?;
     let steps = one_each(gathered.encounters.all(), |it| encounter::import(writer, gathered, it).boxed());
     writer.take("Encounter", steps, (summary, progress)).await?;
-    let rows = vital_signs::by_moment(writer, gathered, summary).into_iter();
+    let groups = condition::by_encounter(writer, gathered).into_iter();
+    let steps =
+        groups.map(|(encounter, conditions)| condition::import(writer, gathered, encounter, conditions).boxed());
+    writer.take("Condition", Box::new(steps), (summary, progress)).await?;
+    let steps = one_each(gathered.procedures.all(), |it| treatment::procedure(writer, gathered, it).boxed());
+    writer.take("Procedure", steps, (summary, progress)).await?;
+    let steps = one_each(gathered.care_plans.all(), |it| treatment::care_plan(writer, gathered, it).boxed());
+    writer.take("CarePlan", steps, (summary, progress)).await?;
+    let laboratory = Laboratory::of(writer, gathered, summary);
+    let rows = vital_signs::by_moment(writer, gathered, &laboratory.observations, summary).into_iter();
     let steps = rows.map(|(moment, row)| vital_signs::import(writer, moment, row).boxed());
     writer.take("Observation", Box::new(steps), (summary, progress)).await?;
+    laboratory::write(writer, laboratory, (&mut *summary, progress)).await?;
     let tobacco = gathered.observations.iter().filter(|it| history::is_about_tobacco(&it.resource)).collect();
     let steps = one_each(tobacco, |it| history::tobacco(writer, gathered, it).boxed());
     writer.take("Observation", steps, (summary, progress)).await?;

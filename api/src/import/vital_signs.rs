@@ -1,6 +1,6 @@
 //! Observation of a vital sign -> vital signs: one row for each encounter, time and performer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -48,10 +48,17 @@ struct Part {
     left_out: Vec<Element>,
 }
 
-/// The observations of vital signs that can be imported, by moment; the others are counted as skipped.
-pub(super) fn by_moment(writer: &Writer<'_>, gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Moment, Row> {
+/// The observations of vital signs that can be imported, by moment; the others are counted as skipped, but for those of
+/// the laboratory.
+pub(super) fn by_moment(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    of_laboratory: &BTreeSet<Uuid>,
+    summary: &mut Summary,
+) -> BTreeMap<Moment, Row> {
     let mut rows = BTreeMap::new();
-    for found in gathered.observations.iter().filter(|it| !is_about_tobacco(&it.resource)) {
+    let others = gathered.observations.iter().filter(|it| !of_laboratory.contains(&it.id));
+    for found in others.filter(|it| !is_about_tobacco(&it.resource)) {
         if let Err(reason) = add(writer, gathered, found, &mut rows) {
             summary.count("Observation", found.copies, Fate::Skipped(reason));
         }

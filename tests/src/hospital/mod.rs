@@ -32,6 +32,7 @@ mod health;
 mod idempotency;
 mod ids;
 mod import;
+mod import_money;
 mod insurance;
 mod insurance_claims;
 mod interactions;

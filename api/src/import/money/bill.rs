@@ -88,7 +88,7 @@ impl Bill {
             None => {
                 let (patient_id, consultation_id) = (self.patient_id, self.consultation_id);
                 let opening = OpenBillingRecord { id: Some(billing_record_id), patient_id, consultation_id };
-                writer.execute(opening, at).await?;
+                writer.execute_on_day(opening, self.at).await?;
             }
             Some(it) if it.patient_id != self.patient_id => return Err(Reason::OtherRecord.into()),
             Some(it) if it.status() != Status::Pending => return Ok(false),
@@ -99,7 +99,7 @@ impl Bill {
                 writer.execute(AddBillingItem { billing_record_id, item_id: Some(item_id), item }, at).await?;
             }
         }
-        writer.execute(IssueInvoice { billing_record_id, due_date: None }, at).await?;
+        writer.execute_on_day(IssueInvoice { billing_record_id, due_date: None }, self.at).await?;
         Ok(true)
     }
 }

@@ -1,6 +1,7 @@
 //! The rows of an export as FHIR resources, in the form that `hims import fhir` reads.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -11,7 +12,8 @@ use super::super::gather::Gathered;
 use super::super::references::derived;
 use super::super::summary::Summary;
 use super::files::Folder;
-use super::{people, staff, visits};
+use super::values::When;
+use super::{chart, conditions, medications, observations, people, staff, treatments, visits};
 
 /// The resources of an export, and what rows need to know of other rows.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(super) struct Export {
     alike: HashMap<Uuid, u32>,
     /// Who saw the patient in an encounter.
     pub(super) providers: HashMap<Uuid, Uuid>,
+    /// The conditions of a patient with a code, each with its beginning.
+    pub(super) conditions: HashMap<(Uuid, String), Vec<(When, Uuid)>>,
 }
 
 impl Export {
@@ -30,6 +34,11 @@ impl Export {
         staff::read(folder, &mut export).await;
         people::read(folder, &mut export).await;
         visits::read(folder, &mut export).await;
+        chart::read(folder, &mut export).await;
+        conditions::read(folder, &mut export).await;
+        treatments::read(folder, &mut export).await;
+        observations::read(folder, &mut export).await;
+        medications::read(folder, &mut export).await;
         export
     }
 
@@ -42,7 +51,8 @@ impl Export {
 
     /// The id of a row that has none, derived from what makes the row different from others of its file. Of rows that
     /// say the same, each has its own.
-    pub(super) fn id(&mut self, file: &str, parts: &[&str]) -> Uuid {
+    pub(super) fn id(&mut self, file: &str, parts: &[&dyn Display]) -> Uuid {
+        let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
         let first = derived(&format!("synthea|{file}|{}", parts.join("|")));
         let number = self.alike.entry(first).or_default();
         *number += 1;

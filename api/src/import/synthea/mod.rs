@@ -10,12 +10,19 @@
 //! absent: stock, which the export uses but never receives.
 
 mod billing;
+mod chart;
 mod claims;
+mod conditions;
+mod devices;
 mod export;
 mod files;
 mod insurance;
+mod medications;
+mod observations;
 mod people;
 mod staff;
+mod supplies;
+mod treatments;
 mod values;
 mod visits;
 
@@ -34,14 +41,21 @@ use super::summary::Summary;
 use super::writer::Writer;
 
 /// How many files of an export are read.
-const FILES: u64 = 8;
+const FILES: u64 = 18;
 
 /// The file in which the rows stand that become resources of a type.
-const NAMES: [(&str, &str); 4] = [
+const NAMES: [(&str, &str); 11] = [
     ("Organization", "organizations"),
     ("Practitioner", "providers"),
     ("Patient", "patients"),
     ("Encounter", "encounters"),
+    ("AllergyIntolerance", "allergies"),
+    ("Condition", "conditions"),
+    ("Procedure", "procedures"),
+    ("CarePlan", "careplans"),
+    ("Observation", "observations"),
+    ("Immunization", "immunizations"),
+    ("MedicationRequest", "medications"),
 ];
 
 /// Imports the CSV files of an export of Synthea in a folder.
@@ -61,7 +75,9 @@ pub async fn import_synthea_csv(
     let mut summary = Summary::default();
     progress.begin("files", FILES);
     let mut folder = Folder { path: folder, summary: &mut summary, progress };
-    let export = Export::read(&mut folder).await;
+    let mut export = Export::read(&mut folder).await;
+    let devices = devices::read(&mut folder, &mut export).await;
+    let articles = supplies::read(&mut folder).await;
     let payers = insurance::read(&mut folder).await;
     let claims = claims::read(&mut folder).await;
     let gathered = export.gathered(&mut summary);
@@ -69,6 +85,8 @@ pub async fn import_synthea_csv(
     let persons = Persons::of(executor, &gathered, &calendar, progress).await?;
     let writer = Writer::new(executor, settings, calendar, persons);
     run::write(&writer, &gathered, &mut summary, progress).await?;
+    devices::write(&writer, &devices, (&mut summary, progress)).await?;
+    supplies::write(&writer, &articles, (&mut summary, progress)).await?;
     insurance::write(&writer, &payers, &mut summary, progress).await?;
     billing::write(&writer, &gathered, (&payers, &claims), &mut summary, progress).await?;
     run::write_deaths(&writer, &gathered, &mut summary, progress).await?;

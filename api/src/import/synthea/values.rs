@@ -1,5 +1,7 @@
 //! The values of columns.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Deserializer};
 
@@ -33,6 +35,12 @@ impl When {
     /// The whole days until another day or time.
     pub(super) fn days_until(&self, other: &Self) -> i64 {
         (other.day - self.day).num_days()
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

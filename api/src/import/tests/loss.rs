@@ -105,7 +105,7 @@ async fn every_element_without_a_place_is_counted_by_its_path() {
     let patient = but(
         patient(),
         json!({
-            "active": false, "deceasedDateTime": "2015-02-14T13:42:00Z", "photo": [{ "url": "x" }],
+            "active": false, "deceasedBoolean": true, "photo": [{ "url": "x" }],
             "link": [{ "other": { "reference": "Patient/2" }, "type": "seealso" }],
             "name": [{ "family": "Doe", "given": ["Jane"], "prefix": ["Dr"] }, { "use": "old", "family": "Was" }],
         }),

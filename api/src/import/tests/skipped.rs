@@ -42,7 +42,10 @@ async fn every_skipped_resource_has_a_reason() {
         (but(encounter(), json!({ "subject": {} })), "names no patient who is in the record"),
         (but(encounter(), json!({ "id": PATIENT })), "its id belongs to a record of another kind"),
         (derived, "derived; the record computes it itself"),
-        (but(observation("lab", "2708-6", 97.0, "%"), laboratory), "not part of the record yet"),
+        (
+            but(but(observation("lab", "", 97.0, "%"), laboratory), json!({ "code": { "text": "home-made" } })),
+            "has no code of the code system that the record needs",
+        ),
         (observation("hip", "8280-0", 97.0, "cm"), "the record has no place for this measurement"),
         (observation("pain again", "72514-3", 3.0, "{score}"), "measured already at the same moment"),
         (but(observation("height", "8302-2", 1.0, "m"), json!({ "valueQuantity": null })), "holds no value"),

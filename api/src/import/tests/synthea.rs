@@ -1,7 +1,11 @@
 use std::path::{Path, PathBuf};
 
+use hims_domain::consultation::{ClinicalStatus, Consultation};
+use hims_domain::lab_order::{self, LabOrder};
+use hims_domain::lab_result::LabResult;
 use hims_domain::medical_history::{HistoryType, MedicalHistory};
 use hims_domain::medication_list::MedicationList;
+use hims_domain::treatment::{self, Treatment, TreatmentType};
 
 use super::*;
 
@@ -29,11 +33,15 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
         ("department", 102),
         ("insurance_claim", 277),
         ("insurance_policy", 14),
+        ("lab_order", 63),
+        ("lab_result", 114),
+        ("lab_test", 5),
         ("medical_history", 239),
         ("medication", 25),
         ("patient", 12),
         ("payer", 3),
         ("prescription", 60),
+        ("treatment", 121),
         ("user", 103),
         ("vital_signs", 109),
     ];
@@ -45,18 +53,27 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
         ("Encounter", 217, 0),
         ("MedicationRequest", 60, 0),
         ("Immunization", 140, 0),
-        ("Observation", 505, 0),
+        ("Observation", 1_375, 0),
+        ("DiagnosticReport", 99, 0),
+        ("Condition", 53, 0),
+        ("Procedure", 69, 0),
+        ("CarePlan", 25, 0),
         ("Organization", 102, 17),
         ("Patient", 12, 0),
         ("Practitioner", 102, 17),
     ] {
         assert_eq!((summary.of(kind).imported, summary.of(kind).already_there), (imported, already_there), "{kind}");
     }
-    let observations = reasons(&summary, "Observation");
-    assert_eq!(
-        (observations["derived; the record computes it itself"], observations["not part of the record yet"]),
-        (81, 877)
-    );
+    for (kind, reason, count) in [
+        ("Observation", "derived; the record computes it itself", 81),
+        ("Observation", "not part of the record yet", 5),
+        ("Observation", "a certificate of death; the death itself is part of the record", 2),
+        ("DiagnosticReport", "a certificate of death; the death itself is part of the record", 2),
+        ("Goal", "not part of the record yet", 10),
+        ("ImagingStudy", "not part of the record yet", 1),
+    ] {
+        assert_eq!(reasons(&summary, kind).get(reason), Some(&count), "{kind}: {reason}");
+    }
     for (path, count) in [
         ("Organization.telecom", 2),
         ("AllergyIntolerance.code.coding", 12),
@@ -85,6 +102,45 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
     let open = entries.iter().filter(|it| it.status.is_open()).count();
     assert_eq!((open, entries.len() - open), (14, 46));
     assert!(entries.iter().all(|it| it.taken.start_date.is_some()), "each has a first day");
+}
+
+#[tokio::test]
+async fn what_was_found_and_done_is_in_the_chart() {
+    let hospital = Hospital::empty().await;
+    hospital.import(&[folder()]).await;
+    let consultations = hospital.all::<Consultation>().await;
+    let diagnoses: Vec<_> = consultations.iter().flat_map(|it| it.diagnoses.values()).collect();
+    let of = |status| diagnoses.iter().filter(|it| it.diagnosis.clinical_status == Some(status)).count();
+    assert_eq!((of(ClinicalStatus::Active), of(ClinicalStatus::Resolved), diagnoses.len()), (17, 36, 53));
+    assert_eq!(diagnoses.iter().filter(|it| it.diagnosis.abatement_date.is_some()).count(), 36);
+    let treatments = hospital.all::<Treatment>().await;
+    let of = |kind, status| treatments.iter().filter(|it| it.treatment_type == kind && it.status == status).count();
+    assert_eq!(of(TreatmentType::Procedure, treatment::Status::Completed), 69);
+    let activities =
+        [treatment::Status::InProgress, treatment::Status::Completed].map(|it| of(TreatmentType::Other, it));
+    assert_eq!(activities, [26, 26]);
+    let events = hospital.events().await;
+    let planned = events.iter().filter(|it| it.event_type == "treatment.planned");
+    assert_eq!(planned.filter(|it| it.data.contains("\"diagnosis_id\":\"")).count(), 18);
+    let orders = hospital.all::<LabOrder>().await;
+    assert!(orders.iter().all(|it| it.status == lab_order::Status::Completed), "no order waits for a result");
+    assert_eq!(orders.iter().map(|it| it.items.len()).sum::<usize>(), 114);
+    let results = hospital.all::<LabResult>().await;
+    let components: Vec<_> = results.iter().flat_map(|it| &it.revision.components).collect();
+    assert_eq!(components.len(), 870);
+    assert!(components.iter().all(|it| it.flag.is_none()), "nothing is known of ranges");
+}
+
+#[tokio::test]
+async fn a_catalogue_gives_flags_and_no_alarm() {
+    let hospital = Hospital::empty().await;
+    let catalogue = Path::new(env!("CARGO_MANIFEST_DIR")).join("../catalogue/lab-tests.json");
+    import_lab_tests(&hospital.executor, &catalogue, &Silent).await.unwrap();
+    let summary = hospital.import(&[folder()]).await;
+    assert_eq!((summary.begun["lab_result"], summary.begun.get("lab_test")), (114, None), "{summary}");
+    let results = hospital.all::<LabResult>().await;
+    assert!(results.iter().flat_map(|it| &it.revision.components).any(|it| it.flag.is_some()));
+    assert!(results.iter().all(|it| it.alarm.is_none()), "an import raises no alarm");
 }
 
 #[tokio::test]

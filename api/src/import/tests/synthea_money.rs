@@ -174,3 +174,119 @@ async fn the_money_of_the_rows_is_that_of_the_files() {
     assert_eq!((hospital.executor.store().current_head().await.unwrap(), again.events), (head, 0));
     assert_eq!((again.of("claims").already_there, again.of("claims_transactions").already_there), (1_267, 5_228));
 }
+
+/// The rows of a small export: a patient whom two payers insure, with one visit.
+const ROWS: [(&str, &str, &str); 7] = [
+    (
+        "patients",
+        "Id,BIRTHDATE,DEATHDATE,SSN,DRIVERS,PASSPORT,FIRST,LAST,MARITAL,RACE,ETHNICITY,GENDER,ADDRESS,CITY,STATE,ZIP",
+        "00000000-0000-4000-8000-0000000000a1,1967-05-21,,,,,Jane,Doe,,white,nonhispanic,F,Street 1,Boston,MA,02155",
+    ),
+    ("organizations", "Id,NAME,PHONE", "00000000-0000-4000-8000-0000000000a2,Ward,5551234567"),
+    (
+        "providers",
+        "Id,ORGANIZATION,NAME",
+        "00000000-0000-4000-8000-0000000000a3,00000000-0000-4000-8000-0000000000a2,Greg House",
+    ),
+    (
+        "encounters",
+        "Id,START,STOP,PATIENT,ORGANIZATION,PROVIDER,ENCOUNTERCLASS,CODE,DESCRIPTION,REASONCODE,REASONDESCRIPTION",
+        "00000000-0000-4000-8000-0000000000a4,2020-03-02T15:00:00Z,2020-03-02T15:30:00Z,\
+         00000000-0000-4000-8000-0000000000a1,00000000-0000-4000-8000-0000000000a2,\
+         00000000-0000-4000-8000-0000000000a3,ambulatory,185345009,Encounter for symptom,,",
+    ),
+    (
+        "payers",
+        "Id,NAME,ADDRESS,CITY,STATE_HEADQUARTERED,ZIP,PHONE",
+        "00000000-0000-4000-8000-0000000000b1,First,,,,,\n00000000-0000-4000-8000-0000000000b2,Second,,,,,",
+    ),
+    (
+        "payer_transitions",
+        "PATIENT,MEMBERID,START_YEAR,END_YEAR,PAYER,SECONDARY_PAYER,OWNERSHIP,OWNERNAME",
+        "00000000-0000-4000-8000-0000000000a1,M1,2019-01-01T15:00:00Z,2021-01-01T15:00:00Z,\
+         00000000-0000-4000-8000-0000000000b1,00000000-0000-4000-8000-0000000000b2,Self,",
+    ),
+    (
+        "claims",
+        "Id,PATIENTID,PRIMARYPATIENTINSURANCEID,SECONDARYPATIENTINSURANCEID,APPOINTMENTID,SERVICEDATE,STATUS1,\
+         HEALTHCARECLAIMTYPEID1,OUTSTANDING1,OUTSTANDING2,OUTSTANDINGP",
+        "00000000-0000-4000-8000-0000000000c1,00000000-0000-4000-8000-0000000000a1,\
+         00000000-0000-4000-8000-0000000000b1,00000000-0000-4000-8000-0000000000b2,\
+         00000000-0000-4000-8000-0000000000a4,2020-03-02T15:00:00Z,CLOSED,1,0,0,0",
+    ),
+];
+
+/// The transactions of the visit: number, type, amount, method, kind of transfer, payment. Of 80.00, the first payer
+/// pays 50.00 and the second one 20.00; the patient pays 15.00 and so 5.00 too much.
+const TRANSACTIONS: [(u8, &str, &str, &str, &str, &str); 6] = [
+    (0, "CHARGE", "80.00", "", "1", ""),
+    (1, "PAYMENT", "", "COPAY", "", "15.00"),
+    (2, "PAYMENT", "", "ECHECK", "", "50.00"),
+    (3, "TRANSFEROUT", "", "", "", ""),
+    (4, "TRANSFERIN", "30.00", "", "2", ""),
+    (5, "PAYMENT", "", "ECHECK", "", "20.00"),
+];
+
+/// Writes the export into the folder of a hospital, with the transactions changed.
+fn export(hospital: &Hospital, change: impl Fn(u8, String) -> Option<String>) {
+    for (name, header, rows) in ROWS {
+        hospital.file(&format!("{name}.csv"), format!("{header}\n{rows}\n"));
+    }
+    let mut text =
+        "ID,CLAIMID,CHARGEID,TYPE,AMOUNT,METHOD,FROMDATE,TODATE,PROCEDURECODE,NOTES,TRANSFERTYPE,PAYMENTS\n".to_owned();
+    for (number, kind, amount, method, transfer, payment) in TRANSACTIONS {
+        let row = format!(
+            "00000000-0000-4000-8000-0000000000d{number},00000000-0000-4000-8000-0000000000c1,{number},{kind},{amount},\
+             {method},2020-03-02T15:00:00Z,1970-01-01T00:00:00Z,185345009,Encounter for symptom,{transfer},{payment}"
+        );
+        text.extend(change(number, row).map(|row| format!("{row}\n")));
+    }
+    hospital.file("claims_transactions.csv", text);
+}
+
+#[tokio::test]
+async fn two_payers_and_the_patient_pay_for_one_visit() {
+    let hospital = Hospital::empty().await;
+    export(&hospital, |_, row| Some(row));
+    let summary = imported(&hospital, hospital.folder.path()).await;
+    assert_eq!((summary.of("claims").imported, summary.of("claims_transactions").imported), (1, 6), "{summary}");
+    let record: BillingRecord = hospital.only().await;
+    assert_eq!((record.status(), record.standing.paid_amount), (RecordStatus::Paid, dec!(80.00)));
+    assert_eq!((record.standing.credit_amount, record.standing.adjustment_amount), (dec!(5.00), dec!(0.00)));
+    let claims = hospital.all::<InsuranceClaim>().await;
+    assert_eq!(by_status(&claims), [((1, Status::Paid), 1), ((2, Status::Paid), 1)].into());
+    let first = BTreeMap::from([("PR".to_owned(), (1, dec!(30.00)))]);
+    assert_eq!(decided(&claims, 1), ((1, 1, dec!(50.00)), first));
+    let second = [("OA-23", dec!(50.00)), ("PR", dec!(10.00))].map(|(code, sum)| (code.to_owned(), (1, sum)));
+    assert_eq!(decided(&claims, 2), ((1, 1, dec!(20.00)), second.into()));
+    let prior = &claims.iter().find(|it| it.priority == 2).unwrap().lines[0].line.prior;
+    assert_eq!(prior.iter().map(|it| it.paid.number()).collect::<Vec<_>>(), [dec!(50.00)]);
+}
+
+#[tokio::test]
+async fn a_claim_with_a_broken_row_is_named_and_nothing_of_it_is_entered() {
+    let hospital = Hospital::empty().await;
+    let bad = |number: u8, from: &'static str, to: &'static str| {
+        move |it: u8, row: String| Some(if it == number { row.replace(from, to) } else { row })
+    };
+    let faults: [(Box<dyn Fn(u8, String) -> Option<String>>, Reason, Option<&str>); 6] = [
+        (Box::new(bad(2, "ECHECK", "BARTER")), Reason::BadTransaction, Some("line 4: METHOD is none of")),
+        (Box::new(bad(0, "80.00", "80.001")), Reason::BadTransaction, Some("line 2: an amount")),
+        (Box::new(bad(0, "80.00", "90.00")), Reason::OutOfBalance, None),
+        (Box::new(|it, row| (it != 1).then_some(row)), Reason::OutOfBalance, None),
+        (Box::new(|it, row| (it != 0).then_some(row)), Reason::OutOfBalance, None),
+        (Box::new(bad(4, "185345009", "430193006")), Reason::OutOfBalance, None),
+    ];
+    for (change, reason, told) in faults {
+        export(&hospital, change);
+        let summary = imported(&hospital, hospital.folder.path()).await;
+        assert_eq!(summary.of("claims").skipped.get(&reason), Some(&1), "{summary}");
+        assert_eq!(summary.is_complete(), told.is_none());
+        assert!(told.is_none_or(|it| summary.to_string().contains(it)), "{summary}");
+        assert!(hospital.all::<BillingRecord>().await.is_empty());
+        assert!(hospital.all::<InsuranceClaim>().await.is_empty());
+    }
+    // Once the row is right, a further run enters the claim.
+    export(&hospital, |_, row| Some(row));
+    assert_eq!(imported(&hospital, hospital.folder.path()).await.of("claims").imported, 1);
+}

@@ -14,7 +14,7 @@ use hims_domain::{LabResultId, LabTestId, PatientId, Personal, described};
 use uuid::Uuid;
 
 pub use alarms::{AcknowledgeCriticalResult, EscalateCriticalResult};
-pub use recording::RecordLabResult;
+pub use recording::{RecordLabResult, Release};
 pub use values::ComponentValue;
 
 use super::patient::{check_not_erased, reads_person, survivor};
@@ -135,6 +135,12 @@ fn evaluated(
     values::evaluated(given, &of, how, ctx)
 }
 
+/// Whether a value is needed for each component: of a final result, unless an import tells what another laboratory has
+/// reported.
+fn is_complete(is_final: bool, ctx: &Context<'_>) -> bool {
+    is_final && !ctx.caller.is_system
+}
+
 /// The next revision of a result, with values that a request gives for all components.
 fn next_revision(
     result: &LabResult,
@@ -143,7 +149,8 @@ fn next_revision(
     ctx: &Context<'_>,
 ) -> Result<Revision, Refused> {
     let test = ctx.named::<LabTest>(result.lab_test_id, "/item_id")?;
-    let components = evaluated(given, (result.patient_id, test), result.taken_at, (true, confirm_delta), ctx)?;
+    let how = (is_complete(true, ctx), confirm_delta);
+    let components = evaluated(given, (result.patient_id, test), result.taken_at, how, ctx)?;
     Ok(Revision { number: result.revision.number + 1, components })
 }
 

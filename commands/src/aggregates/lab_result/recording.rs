@@ -8,7 +8,7 @@ use hims_domain::permission::Create;
 use hims_domain::values::{LongText, Text};
 use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, Personal, SpecimenId, UserId, described, terms};
 
-use super::{ComponentValue, Refusal, WithdrawLabResult, alarms, evaluated, reads_compared};
+use super::{ComponentValue, Refusal, WithdrawLabResult, alarms, evaluated, is_complete, reads_compared};
 use crate::user::{acting, reads_named};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
@@ -127,7 +127,7 @@ impl Command for RecordLabResult {
         let performed_by = self.performer(order, ctx)?;
         let is_final = self.status == Release::Final;
         let test = ctx.named::<LabTest>(item.lab_test_id, "/item_id")?;
-        let how = (is_final, self.confirm_delta);
+        let how = (is_complete(is_final, ctx), self.confirm_delta);
         let components = evaluated(&self.components, (order.patient_id, test), taken_at, how, ctx)?;
         let alarm = alarms::raised(&Revision { number: 1, components: components.clone() }, ctx);
         let recorded = Decision::event(Event::Recorded(Box::new(Recorded {

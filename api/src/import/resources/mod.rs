@@ -1,13 +1,19 @@
 //! The resources of FHIR R4 that are imported, with the elements that are read and no others: an element that a type
 //! does not have here is counted as left out.
 
+mod care;
+mod medication;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use care::{ActivityDetail, CarePlan, Condition, DiagnosticReport, Performer, Procedure};
+pub(super) use medication::{Dosage, DoseAndRate, Medication, MedicationRequest, Ratio, Repeat, Timing};
+
 use super::datatypes::{
     Address, Annotation, CodeableConcept, Coding, ContactPoint, Extension, HumanName, Identifier, Period, Quantity,
-    Range, Reference,
+    Reference,
 };
 
 /// The type and the id, which every resource may have.
@@ -191,6 +197,7 @@ pub(super) struct Observation {
     pub(super) code: CodeableConcept,
     pub(super) value_quantity: Option<Quantity>,
     pub(super) value_integer: Option<i32>,
+    pub(super) value_string: Option<String>,
     pub(super) value_codeable_concept: Option<CodeableConcept>,
     #[serde(default)]
     pub(super) component: Vec<Component>,
@@ -203,6 +210,9 @@ pub(super) struct Observation {
 pub(super) struct Component {
     pub(super) code: CodeableConcept,
     pub(super) value_quantity: Option<Quantity>,
+    pub(super) value_integer: Option<i32>,
+    pub(super) value_string: Option<String>,
+    pub(super) value_codeable_concept: Option<CodeableConcept>,
 }
 
 #[derive(Deserialize)]
@@ -219,7 +229,7 @@ pub(super) struct Immunization {
     pub(super) site: Option<CodeableConcept>,
     pub(super) route: Option<CodeableConcept>,
     #[serde(default)]
-    pub(super) performer: Vec<Vaccinator>,
+    pub(super) performer: Vec<Performer>,
     pub(super) is_subpotent: Option<bool>,
     #[serde(default)]
     pub(super) protocol_applied: Vec<Protocol>,
@@ -227,146 +237,9 @@ pub(super) struct Immunization {
     pub(super) note: Vec<Annotation>,
 }
 
-/// Somebody who took part in an immunization.
-#[derive(Deserialize)]
-pub(super) struct Vaccinator {
-    #[serde(default)]
-    pub(super) actor: Reference,
-}
-
 /// The series to which an immunization belongs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Protocol {
     pub(super) dose_number_positive_int: Option<i32>,
-}
-
-/// A medication: a resource of its own, or contained in a `MedicationRequest`.
-#[derive(Deserialize)]
-pub(super) struct Medication {
-    pub(super) id: Option<String>,
-    pub(super) status: Option<String>,
-    #[serde(default)]
-    pub(super) code: CodeableConcept,
-    pub(super) form: Option<CodeableConcept>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct MedicationRequest {
-    pub(super) status: String,
-    pub(super) intent: String,
-    pub(super) do_not_perform: Option<bool>,
-    pub(super) status_reason: Option<CodeableConcept>,
-    pub(super) priority: Option<String>,
-    pub(super) medication_codeable_concept: Option<CodeableConcept>,
-    #[serde(default)]
-    pub(super) medication_reference: Reference,
-    #[serde(default)]
-    pub(super) contained: Vec<Box<RawValue>>,
-    #[serde(default)]
-    pub(super) subject: Reference,
-    #[serde(default)]
-    pub(super) encounter: Reference,
-    pub(super) authored_on: Option<String>,
-    #[serde(default)]
-    pub(super) requester: Reference,
-    #[serde(default)]
-    pub(super) dosage_instruction: Vec<Dosage>,
-    #[serde(default)]
-    pub(super) dispense_request: DispenseRequest,
-    #[serde(default)]
-    pub(super) substitution: Substitution,
-    #[serde(default)]
-    pub(super) note: Vec<Annotation>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct DispenseRequest {
-    pub(super) quantity: Option<Quantity>,
-    pub(super) expected_supply_duration: Option<Quantity>,
-    #[serde(default)]
-    pub(super) validity_period: Validity,
-}
-
-/// Until when a medication may be dispensed.
-#[derive(Default, Deserialize)]
-pub(super) struct Validity {
-    pub(super) end: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Substitution {
-    pub(super) allowed_boolean: Option<bool>,
-    pub(super) allowed_codeable_concept: Option<CodeableConcept>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Dosage {
-    pub(super) sequence: Option<i32>,
-    pub(super) text: Option<String>,
-    pub(super) patient_instruction: Option<String>,
-    #[serde(default)]
-    pub(super) additional_instruction: Vec<CodeableConcept>,
-    #[serde(default)]
-    pub(super) timing: Timing,
-    pub(super) as_needed_boolean: Option<bool>,
-    pub(super) as_needed_codeable_concept: Option<CodeableConcept>,
-    pub(super) site: Option<CodeableConcept>,
-    pub(super) route: Option<CodeableConcept>,
-    pub(super) method: Option<CodeableConcept>,
-    #[serde(default)]
-    pub(super) dose_and_rate: Vec<DoseAndRate>,
-    pub(super) max_dose_per_period: Option<Ratio>,
-    pub(super) max_dose_per_administration: Option<Quantity>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Timing {
-    #[serde(default)]
-    pub(super) event: Vec<String>,
-    #[serde(default)]
-    pub(super) repeat: Repeat,
-    pub(super) code: Option<CodeableConcept>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Repeat {
-    pub(super) bounds_duration: Option<Quantity>,
-    pub(super) bounds_range: Option<Range>,
-    pub(super) bounds_period: Option<Period>,
-    pub(super) count: Option<u32>,
-    pub(super) count_max: Option<u32>,
-    pub(super) frequency: Option<u32>,
-    pub(super) frequency_max: Option<u32>,
-    pub(super) period: Option<serde_json::Number>,
-    pub(super) period_max: Option<serde_json::Number>,
-    pub(super) period_unit: Option<String>,
-    #[serde(default)]
-    pub(super) day_of_week: Vec<String>,
-    #[serde(default)]
-    pub(super) time_of_day: Vec<String>,
-    #[serde(default)]
-    pub(super) when: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct DoseAndRate {
-    pub(super) dose_quantity: Option<Quantity>,
-    pub(super) dose_range: Option<Range>,
-    pub(super) rate_quantity: Option<Quantity>,
-    pub(super) rate_range: Option<Range>,
-    pub(super) rate_ratio: Option<Ratio>,
-}
-
-/// An amount for each amount of something else, such as milligrams a day.
-#[derive(Default, Deserialize)]
-pub(super) struct Ratio {
-    pub(super) numerator: Option<Quantity>,
-    pub(super) denominator: Option<Quantity>,
 }
