@@ -124,7 +124,8 @@ pub(super) fn is_laboratory(observation: &Observation) -> bool {
 pub(super) fn is_vital(observation: &Observation) -> bool {
     let codes = std::iter::once(&observation.code).chain(observation.component.iter().map(|it| &it.code));
     let vitals: Vec<_> = codes.filter_map(vital).collect();
-    !vitals.is_empty() && !(is_of(observation, "laboratory") && vitals.contains(&Vital::OxygenSaturation))
+    let in_blood = is_of(observation, "laboratory") && vitals.contains(&Vital::OxygenSaturation);
+    !vitals.is_empty() && !in_blood
 }
 
 /// Reads what an observation measured. An observation of a category other than the vital signs counts by its code.

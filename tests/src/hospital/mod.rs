@@ -33,6 +33,7 @@ mod idempotency;
 mod ids;
 mod import;
 mod import_money;
+mod import_synthea;
 mod insurance;
 mod insurance_claims;
 mod interactions;

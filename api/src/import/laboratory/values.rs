@@ -141,15 +141,15 @@ impl Value<'_> {
                 value.comparator = *comparator;
                 value.unit.clone_from(unit);
             }
-            Said::Number(number, None, None) => value.text = text(&number.to_string()),
+            Said::Number(number, None, None) => value.text = Some(text(&number.to_string())),
             Said::Number(..) => return Err(Reason::UnknownUnit),
-            Said::Text(it) => value.text = text(it),
+            Said::Text(it) => value.text = Some(text(it)),
             Said::Concept(it) => {
                 let code = it.coding.iter().find_map(|it| it.code.as_deref());
                 let code = code.filter(|_| component.value_type == ValueType::Coded);
                 value.value_code = code.map(Text::from).filter(Described::is_valid);
                 if value.value_code.is_none() {
-                    value.text = text(it.words().unwrap_or_default());
+                    value.text = Some(text(it.words().unwrap_or_default()));
                 }
             }
         }
@@ -158,7 +158,7 @@ impl Value<'_> {
 }
 
 /// A value in words; what is too long for the record ends in an ellipsis.
-fn text(words: &str) -> Option<Personal<Text<500>>> {
+fn text(words: &str) -> Personal<Text<500>> {
     const LONGEST: usize = 500;
     let words = words.trim();
     let text = if words.chars().count() <= LONGEST {
@@ -166,5 +166,5 @@ fn text(words: &str) -> Option<Personal<Text<500>>> {
     } else {
         words.chars().take(LONGEST - 1).chain(['\u{2026}']).collect()
     };
-    Some(Personal::Known(Text::from(text.as_str())))
+    Personal::Known(Text::from(text.as_str()))
 }

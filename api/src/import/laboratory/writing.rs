@@ -224,7 +224,9 @@ async fn place(
             confirm_not_duplicate: true,
         };
         writer.execute(order, Some(at)).await?;
-        tests.iter_mut().for_each(|it| it.order = Some(LabOrderId(id)));
+        for it in tests.iter_mut() {
+            it.order = Some(LabOrderId(id));
+        }
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Reading the files of an export, row by row. A row that cannot be read is named by its line and its column, never by
 //! a value, which could be personal.
 
-use std::fs::File;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -10,6 +11,7 @@ use super::super::files::{abandoned, broken};
 use super::super::progress::Progress;
 use super::super::reason::Reason;
 use super::super::summary::{Broken, Fate, Summary};
+use super::record;
 
 /// A row of one of the files. The columns that a row does not name are not read.
 pub(super) trait Row: DeserializeOwned + Send + 'static {
@@ -83,60 +85,48 @@ enum Fault {
 /// Reads all rows of a file.
 fn read<R: Row>(path: &PathBuf) -> Result<Content<R>, Fault> {
     let unreadable = |problem: String| Fault::Broken(broken(path, problem));
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Fault::Missing),
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Fault::Missing),
         Err(error) => return Err(unreadable(format!("cannot be read: {}", error.kind()))),
     };
-    let mut reader = csv::Reader::from_reader(file);
-    let header = reader.headers().map_err(|error| unreadable(told(&error, None)))?.clone();
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let header = reader.headers().map_err(|error| unreadable(told(&error)))?.clone();
+    if let Some(column) = record::columns::<R>().iter().find(|it| !header.iter().any(|column| column == **it)) {
+        return Err(unreadable(format!("has no column {column}")));
+    }
     let mut content = Content { rows: Vec::new(), bad: Vec::new() };
-    let mut record = csv::StringRecord::new();
+    let mut fields = csv::StringRecord::new();
     loop {
-        let line = reader.position().line();
-        match reader.read_record(&mut record) {
+        let line = line(&bytes, reader.position());
+        match reader.read_record(&mut fields) {
             Ok(false) => return Ok(content),
-            Ok(true) => {
-                // Empty lines before the row are not part of it.
-                let line = record.position().map_or(line, csv::Position::line);
-                match record.deserialize(Some(&header)) {
-                    Ok(row) => content.rows.push((line, row)),
-                    Err(error) => match missing_column(&error) {
-                        Some(column) => return Err(unreadable(format!("has no column {column}"))),
-                        None => content.bad.push((line, told(&error, Some(&header)))),
-                    },
+            Ok(true) => match record::row(&header, &fields) {
+                Ok(row) => content.rows.push((line, row)),
+                Err(column) => {
+                    content.bad.push((line, format!("the value of {column} is not of the form that the column has")));
                 }
-            }
-            Err(error) if error.is_io_error() => return Err(unreadable(told(&error, None))),
-            Err(error) => {
-                let line = error.position().map_or(line, csv::Position::line);
-                content.bad.push((line, told(&error, Some(&header))));
-            }
+            },
+            Err(error) if error.is_io_error() => return Err(unreadable(told(&error))),
+            Err(error) => content.bad.push((line, told(&error))),
         }
     }
 }
 
-/// The column that a file lacks, if a row could not be read for that reason. The library says so in words only.
-fn missing_column(error: &csv::Error) -> Option<&str> {
-    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return None };
-    let csv::DeserializeErrorKind::Message(message) = err.kind() else { return None };
-    message.strip_prefix("missing field `")?.strip_suffix('`')
+/// The line of the next row: empty lines before the row are not part of it.
+fn line(bytes: &[u8], position: &csv::Position) -> u64 {
+    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = bytes.get(from..).unwrap_or_default().iter();
+    let empty = rest.take_while(|it| matches!(it, b'\r' | b'\n')).filter(|it| **it == b'\n').count();
+    position.line() + u64::try_from(empty).unwrap_or(u64::MAX)
 }
 
-/// What is wrong, without the value that is wrong.
-fn told(error: &csv::Error, header: Option<&csv::StringRecord>) -> String {
+/// What is wrong with the form of a file or a row, without any value.
+fn told(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::Io(error) => format!("cannot be read: {}", error.kind()),
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("has {len} columns, and the first line has {expected_len}")
-        }
-        csv::ErrorKind::Deserialize { err, .. } => {
-            let field = err.field().and_then(|it| usize::try_from(it).ok());
-            match field.and_then(|it| header?.get(it)) {
-                Some(column) => format!("the value of {column} is not of the form that the column has"),
-                None => "has another form than the rows of this file".to_owned(),
-            }
         }
         _ => "cannot be read".to_owned(),
     }

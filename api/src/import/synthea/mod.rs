@@ -1,7 +1,7 @@
 //! `hims import synthea-csv`: brings the CSV files of an export of Synthea into the record
 //! (<https://github.com/synthetichealth/synthea/wiki/CSV-File-Data-Dictionary>).
 //!
-//! `files` reads the files row by row. `export` holds the rows as FHIR resources, so that they go the way of
+//! `files` and `record` read the files row by row. `export` holds the rows as FHIR resources, so that they go the way of
 //! `hims import fhir` from there: one file for the rows of each kind makes the resources (`people`, `staff`, `visits`,
 //! `chart`, `conditions`, `treatments`, `observations`, `medications`). What FHIR has no place for goes its own way:
 //! `insurance`, `claims` (which `billing` enters), `devices` and `supplies`.
@@ -20,6 +20,7 @@ mod insurance;
 mod medications;
 mod observations;
 mod people;
+mod record;
 mod staff;
 mod supplies;
 mod treatments;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 
+mod care;
 mod details;
 mod drugs;
 mod forms;
@@ -21,11 +22,13 @@ mod identity;
 mod insurance;
 mod interactions;
 mod lab_tests;
+mod laboratory;
 mod loss;
 mod meaning;
 mod money;
 mod names;
 mod people;
+mod rows;
 mod skipped;
 mod synthea;
 mod synthea_csv;

@@ -50,6 +50,14 @@ fn the_values_are_those_of_the_test() {
 }
 
 #[test]
+fn an_import_tells_what_another_laboratory_reported_though_components_are_missing() {
+    let partial = record(json!({"components": [value(POTASSIUM, "4")]}));
+    let imported = given_result([], [placed(), collected()]).by(Caller::system("import")).when(partial).events();
+    let imported = recorded(&imported);
+    assert_eq!((imported.result_status, imported.components.len()), (ResultStatus::Final, 1));
+}
+
+#[test]
 fn a_number_in_another_unit_is_converted() {
     let micromoles = json!([{"code": CREATININE, "value": "88.4", "unit": "umol/L"}]);
     let events = events_of(with_values(micromoles));
