@@ -87,8 +87,8 @@ impl Item {
         self.item_sequence.first().copied().unwrap_or(self.sequence)
     }
 
-    /// What the patient bears of a charge of which the payer pays a part. The last reason that the payer gives gets what
-    /// is left after rounding.
+    /// What the patient bears of a charge of which the payer pays a part. The last reason that the payer gives gets
+    /// what is left after rounding.
     ///
     /// # Errors
     /// When what the payer gives does not make up the rest of the charge.

@@ -1,5 +1,5 @@
-//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies. The import of Synthea's
-//! CSV files takes the same way with what its rows say.
+//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies. The import of
+//! Synthea's CSV files takes the same way with what its rows say.
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,8 @@ const CLAIMS: &str = "select concat_ws(' ', priority, claim_type, insurance_clai
                       join hims.insurance_policies on insurance_policies.id = insurance_policy_id \
                       group by priority, claim_type, insurance_claims.status \
                       order by priority, claim_type, insurance_claims.status";
-const CLAIM_PAYMENTS: &str = "select concat_ws(' ', claim_status_code, count(*), count(*) filter (where paid_amount > 0), \
+const CLAIM_PAYMENTS: &str = "select concat_ws(' ', claim_status_code, count(*), \
+                              count(*) filter (where paid_amount > 0), \
                               sum(paid_amount), sum(patient_responsibility)) \
                               from hims.claim_payments group by claim_status_code order by claim_status_code";
 const PAYMENTS: &str = "select concat_ws(' ', kind, method, count(*), sum(amount)) from hims.billing_payments \

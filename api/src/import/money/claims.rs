@@ -69,8 +69,8 @@ pub(in super::super) struct Answered {
 }
 
 impl Answered {
-    /// Records what the payer decided, or, if it has decided nothing, that it took the claim; each as far as that was not
-    /// recorded. Answers whether anything was missing. `claim` is the claim as it is in the record.
+    /// Records what the payer decided, or, if it has decided nothing, that it took the claim; each as far as that was
+    /// not recorded. Answers whether anything was missing. `claim` is the claim as it is in the record.
     pub(in super::super) async fn enter(self, writer: &Writer<'_>, claim: &InsuranceClaim) -> Result<bool, Stop> {
         let insurance_claim_id = self.insurance_claim_id;
         if self.lines.is_empty() {

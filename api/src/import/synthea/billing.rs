@@ -87,8 +87,8 @@ impl Line {
 }
 
 impl Told {
-    /// Reads the transactions of a claim. A row that is missing shows: the first row of a line is its charge, the others
-    /// are for the same service, and what is left at the end is what the claim says is outstanding.
+    /// Reads the transactions of a claim. A row that is missing shows: the first row of a line is its charge, the
+    /// others are for the same service, and what is left at the end is what the claim says is outstanding.
     fn of(claim: &Claim, transactions: &[Transaction], visit: &str, zone: Tz) -> Result<Self, Reason> {
         let is_for_drug = transactions.first().is_some_and(|it| it.code != visit);
         let mut told = Self { lines: Vec::new(), paid: Vec::new(), at: claim.service_date, is_for_drug };
@@ -177,7 +177,7 @@ impl Desk<'_> {
         Ok(found)
     }
 
-    /// Enters a claim: the bill, the claim on the first payer, what the patient paid, and the claim on the second payer.
+    /// Enters a claim: the bill, the claim on the first payer, what the patient paid, the claim on the second payer.
     async fn enter(&self, claim: &Claim, policies: &Policies) -> Result<Fate, Stop> {
         if self.claims.spoilt.contains(&claim.id) {
             return Err(Reason::BadTransaction.into());
