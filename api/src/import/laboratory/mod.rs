@@ -1,5 +1,5 @@
-//! `DiagnosticReport` and `Observation` of a laboratory -> laboratory orders and results. The tests of one encounter and
-//! one time are one order, and each report, or each observation that stands alone, is an item of the order with its
+//! `DiagnosticReport` and `Observation` of a laboratory -> laboratory orders and results. The tests of one encounter
+//! and one time are one order, and each report, or each observation that stands alone, is an item of the order with its
 //! result.
 //!
 //! `told` reads what the files tell, `tests` finds the tests in the laboratory's catalogue and defines those that it

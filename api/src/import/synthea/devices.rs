@@ -1,4 +1,5 @@
-//! `devices.csv` -> treatments with a device. A FHIR device says neither when nor in which encounter the patient got it.
+//! `devices.csv` -> treatments with a device. A FHIR device says neither when nor in which encounter the patient got
+//! the device.
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;

@@ -1,8 +1,8 @@
 //! `hims import synthea-csv`: brings the CSV files of an export of Synthea into the record
 //! (<https://github.com/synthetichealth/synthea/wiki/CSV-File-Data-Dictionary>).
 //!
-//! `files` and `record` read the files row by row. `export` holds the rows as FHIR resources, so that they go the way of
-//! `hims import fhir` from there: one file for the rows of each kind makes the resources (`people`, `staff`, `visits`,
+//! `files` and `record` read the files row by row. `export` holds the rows as FHIR resources, so that they go the way
+//! of `hims import fhir` from there: one file for the rows of each kind makes the resources (`people`, `staff`, `visits`,
 //! `chart`, `conditions`, `treatments`, `observations`, `medications`). What FHIR has no place for goes its own way:
 //! `insurance`, `claims` (which `billing` enters), `devices` and `supplies`.
 //!

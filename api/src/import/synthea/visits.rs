@@ -45,7 +45,8 @@ pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
 fn resource(row: &Encounter) -> Value {
     let reason = given(&row.reasoncode).map(|code| concept(SNOMED_CT, code, &row.reasondescription));
     json!({
-        "resourceType": "Encounter", "id": row.id, "status": if row.stop.is_some() { "finished" } else { "in-progress" },
+        "resourceType": "Encounter", "id": row.id,
+        "status": if row.stop.is_some() { "finished" } else { "in-progress" },
         "class": { "code": given(&row.encounterclass) },
         "type": [concept(SNOMED_CT, &row.code, &row.description)],
         "subject": reference("Patient", row.patient),

@@ -34,7 +34,8 @@ fn condition() -> Value {
 fn procedure() -> Value {
     but(
         json!({
-            "resourceType": "Procedure", "id": "spirometry", "status": "completed", "code": code(SNOMED_CT, "127783003"),
+            "resourceType": "Procedure", "id": "spirometry", "status": "completed",
+            "code": code(SNOMED_CT, "127783003"),
             "performedPeriod": { "start": "2011-09-11T21:10:00Z", "end": "2011-09-11T21:20:00Z" },
             "reasonReference": [{ "reference": format!("Condition/{CONDITION}") }],
         }),
