@@ -91,19 +91,20 @@ impl ClaimRow {
     }
 }
 
-/// A row of the transactions, as it stands in the file.
+/// A row of the transactions, as it stands in the file. The values are read once it is known to which claim the row
+/// belongs, so that a claim with a row that cannot be read is known.
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 struct TransactionRow {
-    id: Uuid,
+    id: String,
     claimid: Uuid,
-    chargeid: i64,
+    chargeid: String,
     #[serde(rename = "TYPE")]
     kind: String,
     amount: String,
     method: String,
-    fromdate: DateTime<Utc>,
-    todate: DateTime<Utc>,
+    fromdate: String,
+    todate: String,
     procedurecode: String,
     notes: String,
     transfertype: String,
@@ -177,14 +178,14 @@ impl TransactionRow {
     }
 
     fn read(self) -> Result<Transaction, Problem> {
-        let what = self.what()?;
-        let to = Some(self.todate).filter(|it| *it != DateTime::UNIX_EPOCH);
+        let time = |column: &str| DateTime::parse_from_rfc3339(column.trim()).ok().map(|it| it.to_utc());
+        let to = time(&self.todate).ok_or("the value of TODATE is no time")?;
         Ok(Transaction {
-            id: self.id,
-            number: self.chargeid,
-            what,
-            from: self.fromdate,
-            to,
+            id: self.id.trim().parse().map_err(|_| "the value of ID is no UUID")?,
+            number: self.chargeid.trim().parse().map_err(|_| "the value of CHARGEID is no number")?,
+            what: self.what()?,
+            from: time(&self.fromdate).ok_or("the value of FROMDATE is no time")?,
+            to: Some(to).filter(|it| *it != DateTime::UNIX_EPOCH),
             code: self.procedurecode.trim().to_owned(),
             words: self.notes.trim().to_owned(),
         })
