@@ -84,6 +84,14 @@ pub(super) struct Quantity {
     pub(super) code: Option<String>,
 }
 
+/// An amount of money.
+#[derive(Default, Deserialize)]
+pub(super) struct Money {
+    #[serde(default, deserialize_with = "decimal")]
+    pub(super) value: Option<Decimal>,
+    pub(super) currency: Option<String>,
+}
+
 /// A range of amounts.
 #[derive(Default, Deserialize)]
 pub(super) struct Range {

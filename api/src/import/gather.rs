@@ -10,10 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::benefit::ExplanationOfBenefit;
+use super::claim::Claim;
 use super::datatypes::Reference;
 use super::documents::{Documents, Entry};
 use super::identity::Alike;
-use super::insurance::Payment;
 use super::kept::Kept;
 use super::meaning;
 use super::reason::Reason;
@@ -163,8 +164,8 @@ pub(super) struct Gathered {
     pub(super) immunizations: Resources<Immunization>,
     pub(super) medications: Resources<Medication>,
     pub(super) medication_requests: Resources<MedicationRequest>,
-    /// Who paid for whom, as claims say.
-    pub(super) payments: Vec<Payment>,
+    pub(super) claims: Resources<Claim>,
+    pub(super) benefits: Resources<ExplanationOfBenefit>,
     references: References,
     contained: Vec<Contained>,
     /// The server of resources that name none, as the operator said.
@@ -206,9 +207,6 @@ impl Gathered {
         let identity = identity(kind, id, full_url, server.as_deref(), text);
         let bundle = entry.bundle.map(|it| it + self.bundles);
         let origin = Origin { server, bundle, stream: identity.stream };
-        if kind == "Claim" && meaning::check(kind, text).is_ok() {
-            self.payments.extend(Payment::read(text, &origin));
-        }
         if !is_read(kind) {
             return Err(Reason::NotPartOfTheRecord);
         }
@@ -250,6 +248,8 @@ impl Gathered {
             "Immunization" => self.immunizations.add(read, paths),
             "Medication" => self.medications.add(read, paths),
             "MedicationRequest" => self.medication_requests.add(read, paths),
+            "Claim" => self.claims.add(read, paths),
+            "ExplanationOfBenefit" => self.benefits.add(read, paths),
             _ => Err(Reason::NotPartOfTheRecord),
         }
     }
@@ -316,6 +316,8 @@ fn is_read(kind: &str) -> bool {
         "Medication",
         "MedicationRequest",
         "MedicationOrder",
+        "Claim",
+        "ExplanationOfBenefit",
     ]
     .contains(&kind)
 }

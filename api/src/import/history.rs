@@ -138,7 +138,7 @@ fn day(element: &'static str, text: Option<&str>, kept: &mut Kept) -> Option<Per
 }
 
 /// The code of a concept, in a code system if it has such a code, or else the first code; the others are left out.
-fn coded(
+pub(super) fn coded(
     concept: &CodeableConcept,
     system: &str,
     element: &'static str,

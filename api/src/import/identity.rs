@@ -7,6 +7,8 @@ use hims_domain::patient::Demographics;
 use hims_domain::user::Profile;
 use hims_domain::values::{Name, folded};
 
+use super::benefit::ExplanationOfBenefit;
+use super::claim::Claim;
 use super::datatypes::{HumanName, NameParts, Reference};
 use super::resources::{
     AllergyIntolerance, CarePlan, Condition, DiagnosticReport, Encounter, Immunization, Medication, MedicationRequest,
@@ -225,6 +227,19 @@ impl Alike for MedicationRequest {
             || same_target(&self.subject, &other.subject)
                 && self.authored_on == other.authored_on
                 && words(self) == words(other)
+    }
+}
+
+impl Alike for Claim {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        let start = |it: &Self| it.billable_period.start.clone();
+        is_global || same_target(&self.patient, &other.patient) && start(self) == start(other)
+    }
+}
+
+impl Alike for ExplanationOfBenefit {
+    fn is_like(&self, other: &Self, is_global: bool) -> bool {
+        is_global || same_target(&self.claim, &other.claim) && self.created == other.created
     }
 }
 

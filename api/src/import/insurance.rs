@@ -1,5 +1,5 @@
-//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies. Claims themselves are
-//! not part of the record yet. The import of Synthea's CSV files takes the same way with what its rows say.
+//! The payers that claims name -> payers, and runs of claims to one payer -> insurance policies. The import of
+//! Synthea's CSV files takes the same way with what its rows say.
 
 use std::collections::BTreeMap;
 
@@ -10,61 +10,16 @@ use hims_commands::scopes;
 use hims_domain::insurance_policy::{Coverage, InsurancePolicy, Relationship, VerificationMethod};
 use hims_domain::payer::Details;
 use hims_domain::values::{Text, folded};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::ImportError;
 use super::calendar::Calendar;
-use super::datatypes::{Period, Reference};
 use super::gather::Gathered;
 use super::kept::Kept;
 use super::reason::Reason;
-use super::references::{Origin, derived};
+use super::references::derived;
 use super::summary::Fate;
 use super::writer::{Step, Stop, Writer};
-
-/// The elements of a claim that say who pays for whom and when.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Claim {
-    status: String,
-    patient: Reference,
-    billable_period: Period,
-    #[serde(default)]
-    insurance: Vec<Insurance>,
-}
-
-#[derive(Deserialize)]
-struct Insurance {
-    coverage: Named,
-}
-
-/// A reference that says in words what it refers to.
-#[derive(Deserialize)]
-struct Named {
-    display: Option<String>,
-}
-
-/// That a payer paid for a patient at some time, as a claim says.
-pub(super) struct Payment {
-    origin: Origin,
-    patient: Reference,
-    payer: String,
-    start: String,
-}
-
-impl Payment {
-    /// Reads who pays from an active claim; `None` if the claim does not say that in words.
-    pub(super) fn read(claim: &str, origin: &Origin) -> Option<Self> {
-        let Claim { status, patient, billable_period, insurance } = serde_json::from_str(claim).ok()?;
-        if status != "active" {
-            return None;
-        }
-        let payer = insurance.into_iter().next()?.coverage.display?;
-        let payer = Some(payer.trim()).filter(|it| !it.is_empty())?.to_owned();
-        Some(Self { origin: origin.clone(), patient, payer, start: billable_period.start? })
-    }
-}
 
 /// The time in which one payer insures a patient: all claims of the patient went to that payer.
 pub(super) struct Run {
@@ -98,10 +53,12 @@ impl Default for Holder {
 /// since a policy holds for whole days.
 pub(super) fn runs(gathered: &Gathered, calendar: &Calendar) -> BTreeMap<Uuid, Vec<Run>> {
     let mut of_patients: BTreeMap<Uuid, Vec<(DateTime<Utc>, &str)>> = BTreeMap::new();
-    for payment in &gathered.payments {
-        let patient = gathered.resolve("Patient", &payment.origin, &payment.patient);
-        if let (Some(patient), Some(start)) = (patient, calendar.time(Some(&payment.start))) {
-            of_patients.entry(patient).or_default().push((start, &payment.payer));
+    for found in gathered.claims.iter().filter(|it| it.resource.check().is_ok()) {
+        let claim = &found.resource;
+        let patient = gathered.resolve("Patient", &found.origin, &claim.patient);
+        let start = calendar.time(claim.billable_period.start.as_deref());
+        if let (Some(patient), Some(start), Some(payer)) = (patient, start, claim.payer()) {
+            of_patients.entry(patient).or_default().push((start, payer));
         }
     }
     let in_order = |mut payments: Vec<(DateTime<Utc>, &str)>| {

@@ -69,6 +69,11 @@ impl Product {
         Self::of_medication(&medication.resource).ok()
     }
 
+    /// The name of the product, and its `RxNorm` concept if it has one.
+    pub(super) fn named(&self) -> (&str, Option<&str>) {
+        (&self.name, self.rxnorm.as_deref())
+    }
+
     /// The id of the product in the catalogue, if the catalogue holds the product: imported earlier, or added by a user
     /// with the same `RxNorm` concept.
     pub(super) async fn in_catalogue(&self, writer: &Writer<'_>) -> Result<Option<Uuid>, Stop> {

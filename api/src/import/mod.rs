@@ -9,7 +9,8 @@
 //! - One file for each resource: `organization`, `practitioner`, `patient`, `allergy` (with `negation`), `encounter`,
 //!   `condition`, `treatment` (procedures and care plans), `vital_signs` (with `measurement` and `units`), the folder
 //!   `laboratory` (reports and observations), `history` (immunizations and tobacco), `medication`, `medication_request`
-//!   (with `dosage` and `regimen`); `insurance` reads from claims which payer paid for whom.
+//!   (with `dosage` and `regimen`), `claim` and `benefit`; `insurance` reads from claims which payer paid for whom.
+//!   `money` enters bills and claims, whatever files they come from.
 //! - `writer` executes the commands, many at once; `summary` says what became of every resource, and `reason` why a
 //!   resource was skipped.
 //! - `synthea` is `hims import synthea-csv`, which brings the CSV files of Synthea the same way.
@@ -20,8 +21,10 @@
 //! changing the values of a record to those of a newer file, and guessing who saw a patient.
 
 mod allergy;
+mod benefit;
 mod calendar;
 mod choice;
+mod claim;
 mod condition;
 mod datatypes;
 mod documents;
@@ -41,6 +44,7 @@ mod meaning;
 mod measurement;
 mod medication;
 mod medication_request;
+mod money;
 mod negation;
 mod organization;
 mod patient;

@@ -93,6 +93,20 @@ pub enum Reason {
     NoPayer,
     /// The request names no medication that is in the catalogue.
     NoMedication,
+    /// No insurance policy of the patient pays on the first day of the services.
+    NoPolicy,
+    /// It is not said what is charged for each item.
+    NoAmount,
+    /// The amounts contradict each other.
+    OutOfBalance,
+    /// The amounts are in another currency than that of the hospital.
+    OtherCurrency,
+    /// A row that belongs to the claim cannot be read, so its amounts are not known.
+    BadTransaction,
+    /// The claim is for an encounter that is not in the files.
+    NoVisit,
+    /// What a payer answered to is no claim of the record.
+    NoClaim,
     /// The id of the resource belongs to a record of another kind.
     IdTaken,
     /// A rule of the record refused the resource, with the code of the refusal.
@@ -151,6 +165,13 @@ impl fmt::Display for Reason {
             Self::NotAwaited => "the record's laboratory order no longer waits for this result",
             Self::NoPayer => "names no payer who is in the record",
             Self::NoMedication => "names no medication",
+            Self::NoPolicy => "no insurance policy of the patient pays on the first day of the services",
+            Self::NoAmount => "does not say what is charged for each item",
+            Self::OutOfBalance => "its amounts contradict each other",
+            Self::OtherCurrency => "in another currency than that of the hospital",
+            Self::BadTransaction => "one of its transactions cannot be read; see the lines named below",
+            Self::NoVisit => "names no encounter of the files",
+            Self::NoClaim => "answers to no claim that is in the record",
             Self::IdTaken => "its id belongs to a record of another kind",
             Self::Refused(code) => return write!(f, "refused by a rule of the record: {code}"),
         })

@@ -18,8 +18,8 @@ use super::reason::Reason;
 use super::summary::{Fate, Summary};
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
-    allergy, condition, encounter, files, history, insurance, medication, medication_request, organization, patient,
-    practitioner, treatment, vital_signs,
+    allergy, benefit, claim, condition, encounter, files, history, insurance, medication, medication_request,
+    organization, patient, practitioner, treatment, vital_signs,
 };
 
 /// What an import needs to know and the files do not contain.
@@ -161,7 +161,12 @@ pub(super) async fn write(
     });
     writer.take("Payer", Box::new(steps), (summary, progress)).await?;
     let steps = runs.into_iter().map(|(patient, runs)| insurance::import_policies(writer, patient, runs).boxed());
-    writer.take("Coverage", Box::new(steps), (summary, progress)).await
+    writer.take("Coverage", Box::new(steps), (summary, progress)).await?;
+    let groups = claim::by_patient(writer, gathered).into_values();
+    let steps = groups.map(|claims| claim::import(writer, gathered, claims).boxed());
+    writer.take("Claim", Box::new(steps), (summary, progress)).await?;
+    let steps = one_each(gathered.benefits.all(), |it| benefit::import(writer, gathered, it).boxed());
+    writer.take("ExplanationOfBenefit", steps, (summary, progress)).await
 }
 
 /// Records who died. This comes last: nothing is prescribed or ordered for a patient who died.

@@ -114,6 +114,19 @@ impl Summary {
         self.left_out = left_out.into_iter().map(|(path, count)| (prefix(&path).unwrap_or(path), count)).collect();
     }
 
+    /// Adds what became of the rows of a file that are parts of others.
+    pub(super) fn add(&mut self, name: &str, parts: Counts) {
+        if parts == Counts::default() {
+            return;
+        }
+        let counts = self.counts(name);
+        counts.imported += parts.imported;
+        counts.already_there += parts.already_there;
+        for (reason, count) in parts.skipped {
+            *counts.skipped.entry(reason).or_default() += count;
+        }
+    }
+
     fn counts(&mut self, resource_type: &str) -> &mut Counts {
         self.resources.entry(resource_type.to_owned()).or_default()
     }

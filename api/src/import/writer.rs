@@ -59,6 +59,8 @@ pub(super) struct Writer<'a> {
     pub(super) calendar: Calendar,
     pub(super) persons: Persons,
     caller: Arc<Caller>,
+    /// The caller of commands to whom "today" is a day of the departments.
+    local: Arc<Caller>,
     nobody: OnceCell<Uuid>,
     written: Mutex<Written>,
 }
@@ -73,7 +75,17 @@ struct Written {
 impl<'a> Writer<'a> {
     pub(super) fn new(executor: &'a Executor, settings: &'a Settings, calendar: Calendar, persons: Persons) -> Self {
         let caller = Arc::new(Caller::system("import"));
-        Self { executor, settings, calendar, persons, caller, nobody: OnceCell::new(), written: Mutex::default() }
+        let local = Arc::new(Caller { time_zone: calendar.zone, ..Caller::system("import") });
+        Self {
+            executor,
+            settings,
+            calendar,
+            persons,
+            caller,
+            local,
+            nobody: OnceCell::new(),
+            written: Mutex::default(),
+        }
     }
 
     /// The state of a record as it is in the log now; `None` when there is no record with this id.
@@ -143,10 +155,27 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// When the command is refused, in which case nothing was added to the log, or when the log does not answer.
     pub(super) async fn execute<C: Command>(&self, command: C, at: Option<DateTime<Utc>>) -> Result<(), Stop> {
+        self.execute_as(&self.caller, command, at).await
+    }
+
+    /// Executes a command that keeps its own day, which is that of the departments at the time `at`.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub(super) async fn execute_on_day<C: Command>(&self, command: C, at: DateTime<Utc>) -> Result<(), Stop> {
+        self.execute_as(&self.local, command, Some(at)).await
+    }
+
+    async fn execute_as<C: Command>(
+        &self,
+        caller: &Arc<Caller>,
+        command: C,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<(), Stop> {
         if at.is_some_and(|it| self.is_future(it)) {
             return Err(Reason::InTheFuture.into());
         }
-        let request = Request { occurred_at: at, ..Request::of(Arc::clone(&self.caller)) };
+        let request = Request { occurred_at: at, ..Request::of(Arc::clone(caller)) };
         match self.executor.execute_unless_refused(command, request).await {
             Ok(outcome) => {
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,8 +15,58 @@ pub(super) struct Claimed {
     pub(super) bookings: Vec<Booked>,
 }
 
+/// The owners of some keys, and the bookings if they are concerned.
+struct Concerned {
+    keys: Vec<(Option<Uuid>, Option<BTreeSet<Uuid>>, Key)>,
+    bookings: Option<Vec<Booked>>,
+}
+
 impl Claimed {
-    pub(super) fn give_back(&mut self, claim: &PreparedClaim) {
+    /// Applies the claims of an append, or none of them. What is given back goes before what is taken.
+    pub(super) fn apply(&mut self, claims: &[PreparedClaim]) -> Result<(), AppendError> {
+        let before = self.concerned(claims);
+        for claim in claims {
+            self.give_back(claim);
+        }
+        let taken = claims.iter().try_for_each(|claim| self.take(claim));
+        if taken.is_err() {
+            self.restore(before);
+        }
+        taken
+    }
+
+    /// What some claims can change, as it is.
+    fn concerned(&self, claims: &[PreparedClaim]) -> Concerned {
+        let key = |claim: &PreparedClaim| match claim {
+            PreparedClaim::Take(key, _)
+            | PreparedClaim::Share(key, _)
+            | PreparedClaim::Release(key, _)
+            | PreparedClaim::Unshare(key, _) => Some(key.clone()),
+            PreparedClaim::Book { .. } | PreparedClaim::Unbook { .. } => None,
+        };
+        let owners = |key: Key| (self.unique.get(&key).copied(), self.shared.get(&key).cloned(), key);
+        let has_bookings = claims.iter().any(|claim| key(claim).is_none());
+        Concerned {
+            keys: claims.iter().filter_map(key).map(owners).collect(),
+            bookings: has_bookings.then(|| self.bookings.clone()),
+        }
+    }
+
+    fn restore(&mut self, before: Concerned) {
+        for (unique, shared, key) in before.keys {
+            match unique {
+                Some(owner) => drop(self.unique.insert(key.clone(), owner)),
+                None => drop(self.unique.remove(&key)),
+            }
+            match shared {
+                Some(owners) => drop(self.shared.insert(key, owners)),
+                None => drop(self.shared.remove(&key)),
+            }
+        }
+        self.bookings = before.bookings.unwrap_or_else(|| std::mem::take(&mut self.bookings));
+    }
+
+    fn give_back(&mut self, claim: &PreparedClaim) {
         match claim {
             PreparedClaim::Release(key, owner) if self.unique.get(key) == Some(owner) => drop(self.unique.remove(key)),
             PreparedClaim::Unshare(key, owner) => drop(self.shared.get_mut(key).map(|owners| owners.remove(owner))),
@@ -33,7 +83,7 @@ impl Claimed {
         found
     }
 
-    pub(super) fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
+    fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
         match claim {
             PreparedClaim::Take(key, owner) => match self.unique.insert(key.clone(), *owner) {
                 Some(other) if other != *owner => Err(AppendError::Taken { scope: key.scope.to_owned(), owner: other }),

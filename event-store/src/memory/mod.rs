@@ -36,7 +36,8 @@ pub struct MemoryEventStore {
 #[derive(Default)]
 struct Log {
     events: Vec<Recorded>,
-    versions: HashMap<Uuid, i32>,
+    /// The places of the events of each stream, in the order of the versions.
+    places: HashMap<Uuid, Vec<usize>>,
     claimed: Claimed,
     receipts: BTreeMap<Uuid, Receipt>,
     snapshots: BTreeMap<Uuid, StoredSnapshot>,
@@ -80,14 +81,30 @@ impl MemoryEventStore {
 impl Log {
     /// The hash of the event at a version of a stream; `None` when the stream does not have the version.
     fn hash_of(&self, stream_id: Uuid, version: i32) -> Option<Hash> {
-        self.events.iter().find(|event| event.stream_id == stream_id && event.version == version).map(|it| it.hash)
+        self.at(stream_id, version).map(|it| it.hash)
+    }
+
+    /// The event at a version of a stream.
+    fn at(&self, stream_id: Uuid, version: i32) -> Option<&Recorded> {
+        let nth = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.events.get(*self.places.get(&stream_id)?.get(nth)?)
+    }
+
+    /// The version of a stream; 0 for a stream without events.
+    fn version(&self, stream_id: Uuid) -> i32 {
+        self.places.get(&stream_id).and_then(|it| i32::try_from(it.len()).ok()).unwrap_or(0)
+    }
+
+    /// The events of a stream, in the order of the versions.
+    fn of_stream(&self, stream_id: Uuid) -> impl Iterator<Item = &Recorded> {
+        self.places.get(&stream_id).into_iter().flatten().filter_map(|place| self.events.get(*place))
     }
 
     fn check(&self, request: &Prepared) -> Result<(), AppendError> {
         if let Some(receipt) = request.receipt.as_ref().filter(|it| self.receipts.contains_key(&it.command_id)) {
             return Err(AppendError::Repeated { command_id: receipt.command_id });
         }
-        let version = |id: &Uuid| self.versions.get(id).copied().unwrap_or(0);
+        let version = |id: &Uuid| self.version(*id);
         if let Some(stream) = request.streams.iter().find(|it| version(&it.stream_id) != it.expected_version) {
             return Err(AppendError::Conflict { stream_id: stream.stream_id });
         }
@@ -101,18 +118,6 @@ impl Log {
         }
         Ok(())
     }
-
-    /// Applies the claims of an append to a copy of the log's claims. What is given back goes before what is taken.
-    fn claim(&self, request: &Prepared) -> Result<Claimed, AppendError> {
-        let mut claimed = self.claimed.clone();
-        for claim in &request.claims {
-            claimed.give_back(claim);
-        }
-        for claim in &request.claims {
-            claimed.take(claim)?;
-        }
-        Ok(claimed)
-    }
 }
 
 #[async_trait]
@@ -124,7 +129,7 @@ impl EventStore for MemoryEventStore {
         let request = prepare(append, &self.vault, &self.upcasters).await?;
         let mut log = self.log();
         log.check(&request)?;
-        let claimed = log.claim(&request)?;
+        log.claimed.apply(&request.claims)?;
         let last = log.events.last();
         let recorded_at = last.map_or_else(|| self.clock.now(), |it| self.clock.now().max(it.recorded_at));
         let mut previous = last.map_or(GENESIS, |it| it.hash);
@@ -145,12 +150,12 @@ impl EventStore for MemoryEventStore {
                 };
                 recorded.hash = recorded.expected_hash(&previous);
                 previous = recorded.hash;
-                log.versions.insert(stream.stream_id, version);
+                let place = log.events.len();
+                log.places.entry(stream.stream_id).or_default().push(place);
                 log.events.push(recorded);
             }
         }
         let last = position(log.events.len());
-        log.claimed = claimed;
         if let Some(receipt) = request.receipt {
             log.receipts.insert(receipt.command_id, Receipt { first, last, ..receipt });
         }
@@ -159,19 +164,22 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn load(&self, stream_id: Uuid, after_version: i32, limit: i32) -> Result<Vec<Recorded>, StoreError> {
-        let of_stream = |event: &&Recorded| event.stream_id == stream_id && event.version > after_version;
-        let limit = usize::try_from(limit).unwrap_or(0);
-        Ok(self.log().events.iter().filter(of_stream).take(limit).cloned().collect())
+        let (after, limit) = (usize::try_from(after_version).unwrap_or(0), usize::try_from(limit).unwrap_or(0));
+        Ok(self.log().of_stream(stream_id).skip(after).take(limit).cloned().collect())
     }
 
     async fn load_all(&self, streams: &[Uuid], limit: i32) -> Result<Vec<Recorded>, StoreError> {
-        let is_wanted = |event: &&Recorded| streams.contains(&event.stream_id) && event.version <= limit;
-        Ok(self.log().events.iter().filter(is_wanted).cloned().collect())
+        let (log, limit) = (self.log(), usize::try_from(limit).unwrap_or(0));
+        let streams: BTreeSet<_> = streams.iter().collect();
+        let mut events: Vec<_> = streams.into_iter().flat_map(|id| log.of_stream(*id).take(limit).cloned()).collect();
+        events.sort_by_key(|it| it.position);
+        Ok(events)
     }
 
     async fn versions(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, StoreError> {
         let log = self.log();
-        Ok(streams.iter().filter_map(|id| Some((*id, *log.versions.get(id)?))).collect())
+        let there = streams.iter().filter(|id| log.places.contains_key(id));
+        Ok(there.map(|id| (*id, log.version(*id))).collect())
     }
 
     async fn read(&self, after: Position, limit: i64) -> Result<Vec<Recorded>, StoreError> {
@@ -206,7 +214,7 @@ impl EventStore for MemoryEventStore {
         version: i32,
     ) -> Result<Option<Position>, StoreError> {
         let mut log = self.log();
-        let stood = log.events.iter().find(|event| event.stream_id == stream_id && event.version == version);
+        let stood = log.at(stream_id, version);
         let Some(last) = stood.map(|it| it.position) else { return Ok(None) };
         match log.receipts.entry(receipt.command_id) {
             Entry::Occupied(_) => Ok(None),

@@ -32,6 +32,7 @@ mod health;
 mod idempotency;
 mod ids;
 mod import;
+mod import_money;
 mod import_synthea;
 mod insurance;
 mod insurance_claims;

@@ -165,6 +165,11 @@ fn joined(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 impl Insurance {
+    /// The name of a payer.
+    pub(super) fn name(&self, payer: Uuid) -> Option<&str> {
+        self.payers.get(&payer).map(|it| it.name.trim())
+    }
+
     /// When a payer is first mentioned.
     fn since(&self, payer: Uuid) -> Option<DateTime<Utc>> {
         self.spans.values().flatten().filter(|it| it.payer == payer).map(|it| it.start).min()

@@ -4,12 +4,14 @@
 //! `files` and `record` read the files row by row. `export` holds the rows as FHIR resources, so that they go the way
 //! of `hims import fhir` from there: one file for the rows of each kind makes the resources (`people`, `staff`, `visits`,
 //! `chart`, `conditions`, `treatments`, `observations`, `medications`). What FHIR has no place for goes its own way:
-//! `insurance`, `devices` and `supplies`.
+//! `insurance`, `claims` (which `billing` enters), `devices` and `supplies`.
 //!
 //! A row without an id has one that is derived from what the row says, so a second run adds nothing. Deliberately
 //! absent: stock, which the export uses but never receives.
 
+mod billing;
 mod chart;
+mod claims;
 mod conditions;
 mod devices;
 mod export;
@@ -40,7 +42,7 @@ use super::summary::Summary;
 use super::writer::Writer;
 
 /// How many files of an export are read.
-const FILES: u64 = 16;
+const FILES: u64 = 18;
 
 /// The file in which the rows stand that become resources of a type.
 const NAMES: [(&str, &str); 11] = [
@@ -78,6 +80,7 @@ pub async fn import_synthea_csv(
     let devices = devices::read(&mut folder, &mut export).await;
     let articles = supplies::read(&mut folder).await;
     let payers = insurance::read(&mut folder).await;
+    let claims = claims::read(&mut folder).await;
     let gathered = export.gathered(&mut summary);
     let calendar = Calendar { zone: settings.time_zone, now: executor.now() };
     let persons = Persons::of(executor, &gathered, &calendar, progress).await?;
@@ -86,6 +89,7 @@ pub async fn import_synthea_csv(
     devices::write(&writer, &devices, (&mut summary, progress)).await?;
     supplies::write(&writer, &articles, (&mut summary, progress)).await?;
     insurance::write(&writer, &payers, &mut summary, progress).await?;
+    billing::write(&writer, &gathered, (&payers, &claims), &mut summary, progress).await?;
     run::write_deaths(&writer, &gathered, &mut summary, progress).await?;
     summary.renamed(&NAMES);
     Ok(summary)

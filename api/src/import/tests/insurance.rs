@@ -6,10 +6,8 @@ use hims_domain::payer::Payer;
 use super::*;
 
 fn claim(id: &str, payer: &str, start: &str) -> Value {
-    json!({
-        "resourceType": "Claim", "id": id, "status": "active", "patient": { "reference": format!("Patient/{PATIENT}") },
-        "billablePeriod": { "start": start }, "insurance": [{ "sequence": 1, "coverage": { "display": payer } }],
-    })
+    let insurance = json!([{ "sequence": 1, "focal": true, "coverage": { "display": payer } }]);
+    but(money::claim(id), json!({ "billablePeriod": { "start": start }, "created": null, "insurance": insurance }))
 }
 
 /// The first day, the last day and the status of each policy, in the order of time.
@@ -35,8 +33,8 @@ async fn claims_that_follow_one_another_to_one_payer_are_one_policy() {
         ]
     };
     let summary = hospital.import_resources(resources()).await;
-    assert_eq!(reasons(&summary, "Claim")["not part of the record yet"], 4);
-    assert_eq!(summary.begun["payer"], 2);
+    assert_eq!(summary.of("Claim").imported, 4);
+    assert_eq!((summary.begun["payer"], summary.begun["insurance_claim"]), (2, 4));
     let active = |from: &str, to: Option<&str>| (from.to_owned(), to.map(str::to_owned), Status::Active);
     let expected = [
         active("2010-01-05", Some("2015-02-28")),
@@ -67,6 +65,12 @@ async fn a_claim_that_does_not_say_who_pays_leads_to_no_policy() {
     let of_nobody = but(claim("c", "private", "2010"), json!({ "patient": { "reference": "Patient/nobody" } }));
     let mistaken = but(claim("d", "private", "2010-01-05"), json!({ "status": "entered-in-error" }));
     let summary = hospital.import_resources([patient(), nameless, timeless, of_nobody, mistaken]).await;
-    assert_eq!(reasons(&summary, "Claim")["not part of the record yet"], 4);
+    let expected = [
+        "entered in error",
+        "has no time",
+        "names no patient who is in the record",
+        "no insurance policy of the patient pays on the first day of the services",
+    ];
+    assert_eq!(reasons(&summary, "Claim"), expected.map(|it| (it.to_owned(), 1)).into());
     assert!(hospital.all::<InsurancePolicy>().await.is_empty());
 }

@@ -25,12 +25,14 @@ mod lab_tests;
 mod laboratory;
 mod loss;
 mod meaning;
+mod money;
 mod names;
 mod people;
 mod rows;
 mod skipped;
 mod synthea;
 mod synthea_csv;
+mod synthea_money;
 mod values;
 
 /// A hospital that has the built-in roles and nothing else.

@@ -22,7 +22,7 @@ async fn every_skipped_resource_has_a_reason() {
     let derived = observation("bmi", "39156-5", 29.2, "kg/m2");
     let laboratory = json!({ "category": [{ "coding": [{ "code": "laboratory" }] }] });
     for (resource, reason) in [
-        (json!({ "resourceType": "Claim", "id": "1" }), "not part of the record yet"),
+        (json!({ "resourceType": "Goal", "id": "1" }), "not part of the record yet"),
         (but(organization(), json!({ "type": [{ "coding": [{ "code": "ins" }] }] })), "not part of the record yet"),
         (but(organization(), json!({ "name": null })), "has no name"),
         (but(practitioner(), json!({ "name": [] })), "has no name"),

@@ -14,7 +14,7 @@ use hims_domain::treatment::{Status, Treatment, TreatmentType};
 use super::*;
 
 /// The folder with the CSV files of 27 synthetic patients. The folder lies beside the repository, not in it.
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(2);
     let mut folders = above.map(|it| it.join("shared/data/synthea-csv"));
     folders
@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
         .expect("put the CSV files of Synthea into ../shared/data/synthea-csv: this test reads them")
 }
 
-async fn imported(hospital: &Hospital, folder: &Path) -> Summary {
+pub(super) async fn imported(hospital: &Hospital, folder: &Path) -> Summary {
     import_synthea_csv(&hospital.executor, folder, &Settings::default(), &Silent).await.unwrap()
 }
 
@@ -33,8 +33,10 @@ async fn twenty_seven_patients_come_in_from_rows() {
     assert!(summary.is_complete() && summary.missing.is_empty(), "{summary}");
     let begun: Vec<_> = summary.begun.iter().map(|(kind, count)| (*kind, *count)).collect();
     let expected = [
+        ("billing_record", 1_267),
         ("consultation", 604),
         ("department", 63),
+        ("insurance_claim", 1_070),
         ("insurance_policy", 589),
         ("inventory_item", 6),
         ("lab_order", 20),

@@ -110,6 +110,11 @@ impl Executor {
         Self { currency, ..self }
     }
 
+    /// The currency in which the hospital charges.
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
     /// The executor of a hospital in a time zone, which counts where nobody and no department says another.
     #[must_use]
     pub fn in_time_zone(self, time_zone: Tz) -> Self {
