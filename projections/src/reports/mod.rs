@@ -6,6 +6,16 @@
 //! zone. The SQL gives the columns in their declared order, under their names, in a total order of the rows, and asks no
 //! clock, so that the same position and parameters give the same rows. It reads the read tables as `hims_reader`, under
 //! row-level security: a caller without the right to read a table gets a report of the rows that the caller may read.
+//!
+//! Texts are ordered by the codes of their characters, since the order of a language may change with the release of the
+//! operating system. Days are those of the department that a row is about, if the row is about one, else those of the
+//! hospital. A share is in percent, to one decimal, and null if there is nothing to have a share of.
+
+mod laboratory;
+mod money;
+mod pharmacy;
+mod records;
+mod visits;
 
 /// A report.
 #[derive(Debug)]
@@ -72,26 +82,71 @@ pub struct Column {
     pub title: &'static str,
 }
 
-/// What values a column has. Each value can be null.
+/// What values a column has, and which type of PostgreSQL they have in the result of the SQL. Each value can be null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// A text.
+    /// A text (`text` or `varchar`).
     Text,
-    /// A whole number.
+    /// A whole number (`bigint`).
     Integer,
-    /// A decimal number, with as many decimals as the number has in the result.
+    /// A decimal number, with as many decimals as the number has in the result (`numeric`).
     Decimal,
-    /// An instant.
+    /// An instant (`timestamptz`).
     Instant,
-    /// A day.
+    /// A day (`date`).
     Day,
-    /// The time that a clock on the wall shows, to the minute.
+    /// The time that a clock on the wall shows, to the minute (`time`).
     Time,
-    /// Yes or no.
+    /// Yes or no (`boolean`).
     Boolean,
-    /// The id of a record.
+    /// The id of a record (`uuid`).
     Id,
 }
 
+/// A parameter that every request names.
+const fn required(name: &'static str, kind: ParameterKind, description: &'static str) -> Parameter {
+    Parameter { name, kind, default: None, required: true, description }
+}
+
+/// A parameter that a request may leave out.
+const fn optional(name: &'static str, kind: ParameterKind, description: &'static str) -> Parameter {
+    Parameter { name, kind, default: None, required: false, description }
+}
+
+/// A parameter that has a value of its own in a request that leaves it out.
+const fn preset(
+    name: &'static str,
+    kind: ParameterKind,
+    default: &'static str,
+    description: &'static str,
+) -> Parameter {
+    Parameter { name, kind, default: Some(default), required: false, description }
+}
+
+/// The first day of the span that a report is about.
+const FROM: Parameter = required("from", ParameterKind::Day, "The first day.");
+
+/// The last day of the span that a report is about.
+const TO: Parameter = required("to", ParameterKind::Day, "The last day.");
+
+const fn column(name: &'static str, kind: ColumnKind, title: &'static str) -> Column {
+    Column { name, kind, title }
+}
+
 /// All reports, by code.
-pub static REPORTS: &[Report] = &[];
+pub static REPORTS: &[Report] = &[
+    pharmacy::ALERT_OVERRIDES,
+    money::CLAIM_DENIALS,
+    pharmacy::CONTROLLED_SUBSTANCES,
+    laboratory::CRITICAL_RESPONSE,
+    visits::DAILY_SCHEDULE,
+    laboratory::LAB_TURNAROUND,
+    visits::NO_SHOW_RATE,
+    records::PATIENT_ACCESS,
+    pharmacy::PRESCRIPTIONS_BY_CLASS,
+    visits::PROVIDER_UTILISATION,
+    money::RECEIVABLES_AGEING,
+    money::REVENUE,
+    pharmacy::STOCK_AT_RISK,
+    records::UNSIGNED_CONSULTATIONS,
+];
