@@ -62,7 +62,7 @@ with asked as (
      where it.payer_id not in (select payer_id from refused)
 )
 select r.payer_id, p.name as payer, r.code, it.adjudicated, r.denied,
-       round(100.0 * r.denied / nullif(it.adjudicated, 0), 1) as rate, r.amount,
+       round(100.0 * r.denied / nullif(it.adjudicated, 0), 1) as rate, round(r.amount, 2) as amount,
        case when r.code is null then first.rate end as first_pass_rate
   from rows r
   join payers p on p.id = r.payer_id

@@ -51,7 +51,7 @@ with asked as (
       from asked cross join ranked r join invoices i on i.id = r.billing_record_id
 )
 select p.party, p.payer_id, payers.name as payer, p.bucket, p.currency, count(distinct p.id) as invoices,
-       sum(p.amount) as amount
+       round(sum(p.amount), 2) as amount
   from parts p
   left join payers on payers.id = p.payer_id
  where p.amount <> 0

@@ -62,7 +62,7 @@ with asked as (
       join billing_records r on r.id = m.billing_record_id
 )
 select g.group_id, coalesce(g.month, d.name, p.name) as group_name, g.currency, sum(g.charges) as charges,
-       sum(g.discount) as discount, sum(g.tax) as tax, sum(g.adjusted) as payer_adjustments, sum(g.paid) as payments,
+       sum(g.discount) as discount, sum(g.tax) as tax, round(sum(g.adjusted), 2) as payer_adjustments, sum(g.paid) as payments,
        sum(g.refunded) as refunds
   from grouped g
   left join departments d on d.id = g.group_id
