@@ -5,6 +5,7 @@
 //! tables under row-level security.
 
 mod machinery;
+pub mod reports;
 mod tables;
 
 pub use machinery::column::{Codes, Column, Kind};

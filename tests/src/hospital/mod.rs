@@ -63,6 +63,7 @@ mod races;
 mod reader_roles;
 mod refusals;
 mod releases;
+mod report_queries;
 mod roles;
 mod scheduling;
 mod secrecy;

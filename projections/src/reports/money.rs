@@ -1,0 +1,77 @@
+//! Reports on what is charged, paid and owed.
+
+use super::ColumnKind::{Decimal, Id, Integer, Text};
+use super::ParameterKind::{Choice, Day};
+use super::{FROM, Report, TO, column, preset, required};
+
+pub(super) const REVENUE: Report = Report {
+    code: "revenue",
+    version: 1,
+    title: "Charges and receipts",
+    words: &["read:billing"],
+    parameters: &[
+        FROM,
+        TO,
+        preset(
+            "by",
+            Choice(&["month", "department", "payer"]),
+            "month",
+            "What the rows are about. The department is that of the consultation, for readers who may read it. The payer \
+             of a charge is the first one who was asked; patients have a row without a payer.",
+        ),
+    ],
+    columns: &[
+        column("group_id", Id, "Id"),
+        column("group_name", Text, "Group"),
+        column("currency", Text, "Currency"),
+        column("charges", Decimal, "Charges (by day of service)"),
+        column("discount", Decimal, "Discounts (by day of service)"),
+        column("tax", Decimal, "Taxes (by day of service)"),
+        column("payer_adjustments", Decimal, "Lowered by payers (by day received)"),
+        column("payments", Decimal, "Payments (by day received)"),
+        column("refunds", Decimal, "Refunds and reversals (by day received)"),
+    ],
+    sql: include_str!("revenue.sql"),
+};
+
+pub(super) const RECEIVABLES_AGEING: Report = Report {
+    code: "receivables-ageing",
+    version: 1,
+    title: "Age of what is owed",
+    words: &["read:billing"],
+    parameters: &[required(
+        "on",
+        Day,
+        "The day on which the age of each amount is counted. The amounts are those of the position of the report: for the \
+         amounts of an earlier day, run the report as of that day.",
+    )],
+    columns: &[
+        column("party", Text, "Owed by"),
+        column("payer_id", Id, "Payer id"),
+        column("payer", Text, "Payer"),
+        column("bucket", Text, "Days due (patient) or since submission (payer)"),
+        column("currency", Text, "Currency"),
+        column("invoices", Integer, "Invoices"),
+        column("amount", Decimal, "Amount"),
+    ],
+    sql: include_str!("receivables_ageing.sql"),
+};
+
+pub(super) const CLAIM_DENIALS: Report = Report {
+    code: "claim-denials",
+    version: 1,
+    title: "Claims that payers denied",
+    words: &["read:billing"],
+    parameters: &[FROM, TO],
+    columns: &[
+        column("payer_id", Id, "Payer id"),
+        column("payer", Text, "Payer"),
+        column("code", Text, "Group and CARC (none: all)"),
+        column("adjudicated", Integer, "Claims adjudicated"),
+        column("denied", Integer, "Claims with a denied line"),
+        column("rate", Decimal, "Denied (%)"),
+        column("amount", Decimal, "Amount denied"),
+        column("first_pass_rate", Decimal, "Accepted at first (%)"),
+    ],
+    sql: include_str!("claim_denials.sql"),
+};
