@@ -149,4 +149,5 @@ pub static REPORTS: &[Report] = &[
     money::REVENUE,
     pharmacy::STOCK_AT_RISK,
     records::UNSIGNED_CONSULTATIONS,
+    visits::WAITLIST,
 ];

@@ -67,3 +67,23 @@ pub(super) const PROVIDER_UTILISATION: Report = Report {
     ],
     sql: include_str!("provider_utilisation.sql"),
 };
+
+pub(super) const WAITLIST: Report = Report {
+    code: "waitlist",
+    version: 1,
+    title: "Waiting list and freed time",
+    words: &["read:all_appointments"],
+    parameters: &[FROM, TO],
+    columns: &[
+        column("department_id", Id, "Id"),
+        column("department", Text, "Department"),
+        column("joined", Integer, "Joined in the span"),
+        column("offered", Integer, "Of these offered something"),
+        column("accepted", Integer, "Of these accepted"),
+        column("lapsed", Integer, "Of these lapsed"),
+        column("median_days", Decimal, "Days waited until accepted, median"),
+        column("freed", Integer, "Times freed by cancelling"),
+        column("filled", Integer, "Of these filled"),
+    ],
+    sql: include_str!("waitlist.sql"),
+};

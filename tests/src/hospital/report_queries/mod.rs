@@ -10,6 +10,7 @@ mod records;
 mod rows;
 mod stock;
 mod visits;
+mod waitlist;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use hims_projections::READ_SCHEMA;
