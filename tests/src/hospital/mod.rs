@@ -35,6 +35,7 @@ mod import;
 mod insurance;
 mod insurance_claims;
 mod interactions;
+mod journey;
 mod killed_renewal;
 mod kills;
 mod lab_results;
