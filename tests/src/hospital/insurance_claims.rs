@@ -14,7 +14,7 @@ use super::{Answer, Client, Hospital};
 
 /// The desks that make, send and pay for claims.
 pub(super) struct Desks {
-    admin: Client,
+    pub(super) admin: Client,
     reception: Client,
     doctor: Client,
 }
@@ -57,30 +57,30 @@ impl Desks {
     }
 
     /// Sends a claim, which the payer accepts.
-    async fn accepted(&self, claim: &str) {
+    pub(super) async fn accepted(&self, claim: &str) {
         let of = json!({"insurance_claim_id": claim});
         self.admin.did("submit-insurance-claim", of.clone()).await;
         self.admin.did("accept-insurance-claim", patched(of, json!({"payer_claim_number": "ICN-1"}))).await;
     }
 
-    async fn command(&self, name: &str, claim: &str, more: Value) -> Answer {
+    pub(super) async fn command(&self, name: &str, claim: &str, more: Value) -> Answer {
         self.admin.command(name, patched(json!({"insurance_claim_id": claim}), more)).await
     }
 
     /// What the record is owed, by whom: status, balance, the payer's part, credit.
-    async fn money(&self, record: &str) -> [String; 4] {
+    pub(super) async fn money(&self, record: &str) -> [String; 4] {
         let row = self.admin.row("billing-records", record).await;
         let status = row["status"].as_str().expect("a status").to_owned();
         let amount = |name: &str| format!("{:.2}", row[name].as_f64().expect("an amount"));
         [status, amount("balance_amount"), amount("insurance_due"), amount("credit_amount")]
     }
 
-    async fn status(&self, claim: &str) -> Value {
+    pub(super) async fn status(&self, claim: &str) -> Value {
         self.admin.row("insurance-claims", claim).await["status"].clone()
     }
 
     /// The draft on the next payer, once the process has made it.
-    async fn next_claim(&self, record: &str, first: &str) -> String {
+    pub(super) async fn next_claim(&self, record: &str, first: &str) -> String {
         let mut next = String::new();
         until(async || {
             let claims = self.admin.items(&format!("insurance-claims?billing_record_id={record}")).await;
@@ -92,12 +92,12 @@ impl Desks {
     }
 }
 
-fn adjustment(group: &str, reason: &str, amount: &str) -> Value {
+pub(super) fn adjustment(group: &str, reason: &str, amount: &str) -> Value {
     json!({"group": group, "reason": reason, "amount": amount})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
-fn adjudication(trace: &str, code: &str, lines: Value) -> Value {
+pub(super) fn adjudication(trace: &str, code: &str, lines: Value) -> Value {
     json!({"trace_number": trace, "payment_method": "ACH", "payment_date": at(0, 0).date_naive(),
            "claim_status_code": code, "lines": lines})
 }
@@ -112,7 +112,7 @@ fn refused(group: &str, amount: &str) -> Value {
     json!([{"line": 1, "paid": "0", "adjustments": [adjustment(group, "50", amount)]}])
 }
 
-fn reversal(payment: &Value, trace: &str) -> Value {
+pub(super) fn reversal(payment: &Value, trace: &str) -> Value {
     json!({"payment_id": payment["id"], "trace_number": trace, "date": at(0, 0).date_naive(),
            "reason": "paid for another patient"})
 }

@@ -37,6 +37,7 @@ mod import_synthea;
 mod insurance;
 mod insurance_claims;
 mod interactions;
+mod journey;
 mod killed_renewal;
 mod kills;
 mod lab_results;
