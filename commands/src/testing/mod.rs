@@ -98,12 +98,6 @@ impl<A: Aggregate> Given<A> {
         Self { now, ..self }
     }
 
-    /// Sets the time zone of the hospital, which is UTC otherwise.
-    pub(crate) fn in_zone(mut self, hospital_zone: chrono_tz::Tz) -> Self {
-        self.found.hospital_zone = hospital_zone;
-        self
-    }
-
     /// Sets the caller.
     pub(crate) fn by(self, caller: Caller) -> Self {
         Self { caller, ..self }

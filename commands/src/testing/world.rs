@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{ASKING, now};
+use super::{ASKING, Given, now};
 use crate::machinery::decision::plan;
 use crate::{
     Caller, Claims, Command, Executor, Failure, Outcome, Refused, Request, Surroundings, system_roles, upcasters,
@@ -112,6 +112,14 @@ impl World {
     /// The last event of the log, decoded.
     pub(crate) async fn last_event<E: DeserializeOwned>(&self) -> E {
         self.last().await.decode().unwrap()
+    }
+}
+
+impl<A: Aggregate> Given<A> {
+    /// Sets the time zone of the hospital, which is UTC otherwise.
+    pub(crate) fn in_zone(mut self, hospital_zone: chrono_tz::Tz) -> Self {
+        self.found.hospital_zone = hospital_zone;
+        self
     }
 }
 

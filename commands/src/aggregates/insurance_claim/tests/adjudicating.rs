@@ -68,7 +68,7 @@ fn an_advice_that_is_loaded_twice_is_posted_once() {
 #[test]
 fn a_copay_that_was_paid_before_counts_towards_what_the_payer_leaves() {
     let story = visit().patient_pays("20");
-    assert_eq!(story.money(), ["billed", "0.00", "0.00", "20.00", "77.49", "77.49"]);
+    assert_eq!(story.money(), ["partially_paid", "0.00", "20.00", "0.00", "57.49", "57.49"]);
     let paid = story.after(pay(TRACE, json!([line(1, "40", "17.49", "20")])));
     assert_eq!(paid.money(), ["paid", "17.49", "60.00", "0.00", "0.00", "0.00"]);
 }
@@ -78,9 +78,9 @@ fn what_a_payer_takes_back_after_the_patient_paid_is_asked_for_again() {
     let paid = visit().after(pay(TRACE, json!([line(1, "40", "17.49", "20")]))).patient_pays("20");
     let back = paid.after(reverse(&paid, "TRN-2"));
     assert_eq!(back.status(), Status::Accepted);
-    // What the patient paid stays applied; the payer is asked for the rest.
-    assert_eq!(back.money(), ["partially_paid", "0.00", "20.00", "0.00", "57.49", "57.49"]);
-    // The payer pays everything, so what the patient paid is credit.
+    // What the patient paid because of the decision is credit; the payer is asked for everything.
+    assert_eq!(back.money(), ["billed", "0.00", "0.00", "20.00", "77.49", "77.49"]);
+    // The payer pays everything, so what the patient paid stays credit.
     let all = back.after(pay("TRN-3", json!([line(1, "77.49", "0", "0")])));
     assert_eq!(all.money(), ["paid", "0.00", "77.49", "20.00", "0.00", "0.00"]);
 }
