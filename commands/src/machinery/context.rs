@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_booking_was_missed_if_its_time_was_looked_up_and_it_was_not_there() {
-        let at = |hour| DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let at = |hour: i64| DateTime::from_timestamp(hour * 3600, 0).unwrap();
         let booking = |resource, from, until, owner| Booked {
             resource: Uuid::from_u128(resource),
             from: at(from),

@@ -27,9 +27,8 @@ described! {
         pub starts_at: DateTime<Utc>,
         /// From when on the offer can no longer be accepted: the start of the appointment at the latest.
         pub expires_at: DateTime<Utc>,
-        /// Whether the time may be outside the provider's hours or in their leave.
-        #[serde(default)]
-        pub outside_hours: bool,
+        /// Whether the time may be outside the provider's hours or in their leave; false if left out.
+        pub outside_hours: Option<bool>,
     }
 }
 
@@ -103,7 +102,7 @@ impl Command for OfferWaitlistSlot {
         let opening = self.opening(entry, ctx.found);
         let it = visit(entry, &opening, ctx.found).schedule(slot, ctx)?;
         let at = (slot, &it.time_zone);
-        let outside_hours = check_hours(ctx, it.provider_id, it.department_id, at, self.outside_hours)?;
+        let outside_hours = check_hours(ctx, it.provider_id, it.department_id, at, self.outside_hours == Some(true))?;
         let opening = Opening { department_id: it.department_id, time_zone: it.time_zone, ..opening };
         let offer = Offer { opening, slot, expires_at, outside_hours };
         Ok(Decision::event(Event::Offered(Box::new(offer))))

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Opening, Slot};
 use hims_domain::patient::Patient;
+use hims_domain::user::User;
 use hims_domain::waitlist_entry::{Event, Offer, WaitlistEntry};
 use hims_domain::{AppointmentId, WaitlistEntryId};
 use serde::Deserialize;
@@ -68,6 +69,11 @@ fn is_free(entry: &WaitlistEntry, opening: &Opening, now: DateTime<Utc>, found: 
     let (from, until) = span(slot);
     let person = person(entry.patient_id, found);
     if person.iter().any(|it| it.is_deceased(now) || check_not_erased(it).is_err()) {
+        return Some(false);
+    }
+    // Nobody treats themselves.
+    let own = found.get::<User>(opening.provider_id)?.patient_id;
+    if own.is_some_and(|own| records_of(entry.patient_id, found).contains(&own)) {
         return Some(false);
     }
     for record in records_of(entry.patient_id, found) {

@@ -1,14 +1,16 @@
 //! Accepting, expiring and booking at the same moment, on one log.
 
-use std::sync::Arc;
-
 use chrono::TimeDelta;
 
 use super::*;
 use crate::appointment::ScheduleAppointment;
-use crate::patient::CancelAppointmentsOfDeceased;
+use crate::patient::{CancelAppointmentsOfDeceased, RecordPatientDeath};
 use crate::testing::now;
 use crate::testing::world::World;
+
+async fn joins(world: &World, entry: Uuid, patient_id: PatientId) {
+    world.done(ask::<JoinWaitlist>(with(wanted(), json!({"id": entry, "patient_id": patient_id})))).await;
+}
 
 /// A hospital in memory, where the patient waits.
 async fn hospital() -> World {
@@ -19,7 +21,7 @@ async fn hospital() -> World {
     world.has::<Room>(ROOM, [added_room()]).await;
     world.has::<Department>(DEPARTMENT, [opened()]).await;
     world.has::<Role>(role_id("doctor"), [defined("doctor")]).await;
-    world.has::<WaitlistEntry>(ENTRY, [joined()]).await;
+    joins(&world, ENTRY, PATIENT).await;
     world
 }
 
@@ -71,13 +73,7 @@ async fn whoever_is_first_has_the_time_the_desk_or_the_offer() {
 #[tokio::test]
 async fn two_callers_offer_one_time_once() {
     let world = hospital().await;
-    let other = Event::Joined {
-        patient_id: OTHER_PATIENT,
-        wish: Box::new(wish(json!({}))),
-        time_zone: "America/New_York".into(),
-        joined_at: now(),
-    };
-    world.has::<WaitlistEntry>(OTHER_ENTRY, [other]).await;
+    joins(&world, OTHER_ENTRY, OTHER_PATIENT).await;
     let there = world.another_node();
     let offer = |entry: Uuid| -> OfferWaitlistSlot {
         ask(json!({"entry_id": entry, "provider_id": DOCTOR, "starts_at": "2026-11-30T14:00:00Z",
@@ -94,11 +90,14 @@ async fn two_callers_offer_one_time_once() {
 #[tokio::test]
 async fn what_is_held_for_the_dead_is_given_back_although_it_is_found_among_the_bookings_too() {
     let world = hospital().await;
-    world.has::<Patient>(id::<Uuid>(0x75), [registered(), died()]).await;
-    let held = [joined_by(id(0x75), json!({})), offered()];
-    world.has::<WaitlistEntry>(OTHER_ENTRY, held).await;
-    for node in [Arc::clone(&world.executor), Arc::new(world.another_node())] {
-        let command = CancelAppointmentsOfDeceased { patient_id: id(0x75) };
+    joins(&world, OTHER_ENTRY, OTHER_PATIENT).await;
+    let offer = json!({"entry_id": OTHER_ENTRY, "provider_id": DOCTOR, "starts_at": "2026-11-30T14:00:00Z",
+                       "expires_at": "2026-11-23T12:00:00Z"});
+    world.done(ask::<OfferWaitlistSlot>(offer)).await;
+    let death = json!({"patient_id": OTHER_PATIENT, "deceased_at": "2026-11-22T20:00:00Z"});
+    world.done(ask::<RecordPatientDeath>(death)).await;
+    for node in [world.another_node(), world.another_node()] {
+        let command = CancelAppointmentsOfDeceased { patient_id: OTHER_PATIENT };
         node.execute(command, crate::Request::of(Caller::system("test"))).await.unwrap();
         assert_eq!(world.count("waitlist_entry.left").await, 1);
     }
