@@ -7,10 +7,9 @@ use hims_commands::prescription::{CancelPrescription, WritePrescription};
 use hims_commands::{Caller, Failure, Refused, Request, role_id, system_roles};
 use serde_json::json;
 
+use super::prescriptions::PRESCRIPTION;
 use super::{MEDICATION, PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
-
-const PRESCRIPTION: u16 = 0x40;
 
 impl Hospital {
     /// Sets the interaction of amoxicillin and warfarin, and writes a prescription against a patient's allergy.
@@ -26,7 +25,7 @@ impl Hospital {
         let doctor = system_roles().into_iter().find(|(id, _)| *id == role_id("doctor"));
         let permissions = doctor.map(|(_, it)| Arc::new(it.permissions)).unwrap_or_default();
         let caller = Caller { permissions, is_system: false, ..Caller::system("demo") };
-        let prescription = id(PRESCRIPTION, 11);
+        let prescription = id(PRESCRIPTION, 3);
         let command = serde_json::from_value::<WritePrescription>(json!({
             "id": prescription, "patient_id": id(PATIENT, 1), "provider_id": id(USER, 2),
             "items": [{

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{MEDICATION, PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
 
-const PRESCRIPTION: u16 = 0x40;
+pub(super) const PRESCRIPTION: u16 = 0x35;
 
 /// The prescriptions: number of the patient, instructions.
 const PRESCRIPTIONS: [(u128, &str); 2] = [(1, "One tablet in the evening"), (7, "One tablet at bedtime")];

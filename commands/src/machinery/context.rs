@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate, UserId};
-use hims_event_store::{Booked, Span};
+use hims_event_store::{Booked, Position, Span};
 use uuid::Uuid;
 
 use crate::{Caller, Claims, Kind, Loaded, Refused};
@@ -114,6 +114,8 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
 pub struct Found {
     /// When the look-up began, at most a moment before [`Context::now`].
     pub(crate) asked_at: DateTime<Utc>,
+    /// The end of the log when the look-up began, as far as this node knew.
+    pub(crate) head: Position,
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
     pub(crate) booked: HashMap<Span, Vec<Booked>>,
@@ -144,6 +146,12 @@ impl Found {
     /// About when the command happens, for a look-up that depends on it. The decision itself has [`Context::now`].
     pub fn asked_at(&self) -> DateTime<Utc> {
         self.asked_at
+    }
+
+    /// The position at which the log ended when the command was decided, as far as the node knew. Other nodes may have
+    /// recorded more.
+    pub fn head(&self) -> Position {
+        self.head
     }
 
     /// The streams that own a key which was looked up, with their states.

@@ -1,7 +1,10 @@
-use hims_domain::DomainEvent;
 use hims_domain::prescription::Event;
+use hims_domain::report_schedule::PauseReason;
+use hims_domain::{DomainEvent, report_execution, report_schedule};
 
 use crate::notification::Tell;
+use crate::aggregates::report_execution::TellOfReport;
+use crate::aggregates::report_schedule::TellOfPausedSchedule;
 use crate::prescription::TellOfReadyPrescription;
 use crate::{Failure, Happened, Process, Reaction};
 
@@ -12,7 +15,12 @@ pub(super) struct Notices;
 
 impl Process for Notices {
     const NAME: &'static str = "notices";
-    const ON: &'static [&'static str] = &["prescription.marked_ready"];
+    const ON: &'static [&'static str] = &[
+        "prescription.marked_ready",
+        "report_execution.succeeded",
+        "report_execution.failed",
+        "report_schedule.paused",
+    ];
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
         Ok(match &happened.event {
@@ -20,6 +28,15 @@ impl Process for Notices {
                 prescription_id: happened.stream_id.into(),
                 position: happened.position,
             }))],
+            DomainEvent::ReportExecution(
+                report_execution::Event::Succeeded(_) | report_execution::Event::Failed { .. },
+            ) => vec![Reaction::command(Tell(TellOfReport { report_execution_id: happened.stream_id.into() }))],
+            DomainEvent::ReportSchedule(report_schedule::Event::Paused { reason: PauseReason::Failing }) => {
+                vec![Reaction::command(Tell(TellOfPausedSchedule {
+                    report_schedule_id: happened.stream_id.into(),
+                    position: happened.position,
+                }))]
+            }
             _ => Vec::new(),
         })
     }

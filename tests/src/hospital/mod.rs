@@ -60,6 +60,7 @@ mod races;
 mod reader_roles;
 mod refusals;
 mod releases;
+mod reports;
 mod roles;
 mod scheduling;
 mod secrecy;

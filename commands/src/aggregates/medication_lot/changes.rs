@@ -6,7 +6,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{Event, MedicationLot, RequestedChange, Wanted};
 use hims_domain::permission::Update;
 use hims_domain::values::Reason;
-use hims_domain::{Invalid, MedicationLotId, UserId, described};
+use hims_domain::{MedicationLotId, UserId, described};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
