@@ -112,6 +112,16 @@ create table log.snapshots (
     code          bytea   not null
 );
 
+-- Files beside the log, such as those of reports, sealed with a key that follows from the master key. A file can be made
+-- again from the log, so it is deleted after a while.
+create table log.report_files (
+    id      uuid        not null primary key,  -- the stream of which it is the file
+    sealed  bytea       not null,
+    kept_at timestamptz not null default now()
+);
+-- What is sealed cannot be compressed.
+alter table log.report_files alter column sealed set storage external;
+
 -- Processes: how far each process has reacted to the log, and which node runs it. The position moves by
 -- compare-and-set; a node holds the lease of a process as long as it extends the lease.
 create table log.processes (

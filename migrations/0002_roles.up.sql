@@ -12,6 +12,7 @@ grant select, insert, update, delete on log.unique_claims, log.shared_claims, lo
 grant select, insert, delete on log.receipts to hims_writer;
 grant select, insert, update on log.subject_keys to hims_writer;
 grant select, insert, update, delete on log.snapshots to hims_writer;
+grant select, insert, update, delete on log.report_files to hims_writer;
 grant select, insert, update on log.processes to hims_writer;
 grant select, insert, update, delete on log.timers to hims_writer;
 

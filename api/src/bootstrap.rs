@@ -1,5 +1,6 @@
-//! What every hospital begins with: the built-in roles and an administrator.
+//! What every hospital begins with: the built-in roles, the reports and an administrator.
 
+use hims_commands::report::DefineReport;
 use hims_commands::role::{DefineRole, OfferPermissionWords};
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, Failure, Kind, NewPassword, Refused, Request, role_id, scopes, system_roles};
@@ -7,7 +8,9 @@ use hims_domain::Personal;
 use hims_domain::role::Role;
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
+use hims_projections::reports::REPORTS;
 
+use crate::reports::definition;
 use crate::{Hospital, HospitalError, Settings};
 
 impl Hospital {
@@ -27,6 +30,22 @@ impl Hospital {
             };
             match done {
                 // A conflict: another node defined the role at the same time.
+                Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Defines the reports that this release can make. A report that is defined so already stays as it is.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn define_reports(&self) -> Result<(), HospitalError> {
+        for report in REPORTS {
+            let define = DefineReport { definition: definition(report) };
+            match self.executor.execute(define, Request::of(Caller::system("set-up"))).await {
+                // A conflict: another node defined the report at the same time.
                 Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
                 Err(error) => return Err(error.into()),
             }

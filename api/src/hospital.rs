@@ -2,10 +2,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hims_commands::{Executor, Failure, Login, Processes, Registry, Surroundings, start_processes, upcasters};
+use hims_commands::{
+    Executor, Failure, Login, Processes, Registry, ReportMaker, Surroundings, start_processes, upcasters,
+};
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{
-    EventStore, MasterKey, NodeClock, PgEventStore, PgOptions, ProcessStore, Recorded, StoreError, VaultError,
+    EventStore, MasterKey, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, Recorded, StoreError, VaultError,
 };
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::Presence;
@@ -23,6 +25,7 @@ use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
 use crate::outside::{OutsideError, Post};
+use crate::reports::Reports;
 use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
@@ -101,6 +104,8 @@ pub struct Hospital {
     pub(crate) process_store: Arc<dyn ProcessStore>,
     /// The processes that this node runs; `None` unless the hospital was opened to serve requests.
     processes: Option<Processes>,
+    /// Keeps the files of reports.
+    pub(crate) files: PgFiles,
     /// Carries out commands.
     pub executor: Arc<Executor>,
     /// Every command by name.
@@ -217,11 +222,20 @@ impl Hospital {
         let executor = Arc::new(executor);
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         // Only a server runs processes: a short command would end in the middle of what follows.
+        let files = PgFiles::new(writers.clone(), Arc::clone(&store));
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
-            let (executor, store) = (Arc::clone(&executor), Arc::clone(&process_store));
+            let (executor, reported) = (Arc::clone(&executor), Arc::clone(&store));
+            let store = Arc::clone(&process_store);
             let tables = Arc::new(DueRecords(projectors.clone()));
             let processes = Processes::new(executor, store, runner.position.clone()).with_tables(tables);
-            start_processes(processes, &settings.of_processes(), &post)
+            let maker: Arc<dyn ReportMaker> = Arc::new(Reports {
+                store: Arc::clone(&reported),
+                files: files.clone(),
+                options: database.options().clone(),
+                owner: owner.clone(),
+                time_zone: settings.time_zone,
+            });
+            start_processes(processes, &settings.of_processes(), &post, &maker)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
@@ -232,6 +246,7 @@ impl Hospital {
             store,
             process_store,
             processes,
+            files,
             executor,
             registry,
             login,

@@ -15,6 +15,7 @@ mod openapi;
 mod outside;
 mod problem;
 mod readers;
+mod reports;
 mod routes;
 pub mod server;
 mod settings;

@@ -20,8 +20,8 @@ pub use aggregates::{
     appointment, appointment_note, appointment_series, billing_record, consultation, department, insurance_claim,
     insurance_policy, interaction_profile, inventory_item, inventory_level, lab_order, lab_result, lab_test,
     medical_history, medication, medication_list, medication_lot, notification, notification_preferences, patient,
-    payer, prescription, price, provider_schedule, role, room, session, supplier, treatment, user, vital_signs,
-    waitlist_entry,
+    payer, prescription, price, provider_schedule, report, report_execution, report_schedule, role, room, session,
+    supplier, treatment, user, vital_signs, waitlist_entry,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,
@@ -29,4 +29,7 @@ pub use machinery::{
     Processes, Reaction, Reads, Refused, Registry, Request, Sight, Surroundings, Tables, Target, claims_of, fold_of,
     json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
 };
-pub use processes::{CriticalEscalation, Message, Messenger, ProcessSettings, Undelivered, start_processes};
+pub use processes::{
+    CriticalEscalation, Message, Messenger, NotMade, ProcessSettings, ReportFile, ReportMaker, ReportWanted,
+    Undelivered, start_processes,
+};

@@ -118,5 +118,8 @@ aggregates! {
     BillingRecord = billing_record,
     Notification = notification,
     NotificationPreferences = notification_preferences,
+    Report = report,
+    ReportExecution = report_execution,
+    ReportSchedule = report_schedule,
     ProcessFailure = process_failure,
 }

@@ -28,6 +28,9 @@ use crate::payer::Payer;
 use crate::prescription::Prescription;
 use crate::price::Price;
 use crate::provider_schedule::ProviderSchedule;
+use crate::report::Report;
+use crate::report_execution::ReportExecution;
+use crate::report_schedule::ReportSchedule;
 use crate::role::Role;
 use crate::room::Room;
 use crate::session::Session;
@@ -186,4 +189,10 @@ ids! {
     NotificationId: Notification;
     /// One recipient of a notification on one channel.
     NotificationRecipientId: Notification, "recipient";
+    /// A report that the program can make.
+    ReportId: Report;
+    /// One execution of a report.
+    ReportExecutionId: ReportExecution;
+    /// The times at which a report is made.
+    ReportScheduleId: ReportSchedule;
 }

@@ -48,15 +48,17 @@ pub enum VaultError {
     Unavailable(String),
 }
 
-/// The key that encrypts (wraps) the key of every subject. The database never holds the master key.
+/// The key that encrypts (wraps) the key of every subject, and the files beside the log. The database never holds the
+/// master key.
 pub struct MasterKey {
     wrap: Aes256GcmSiv,
+    files: Aes256GcmSiv,
     blind: Zeroizing<[u8; 32]>,
     authenticate: Zeroizing<[u8; 32]>,
 }
 
 impl MasterKey {
-    /// Derives the keys that wrap subject keys, blind claims and authenticate snapshots from 32 secret bytes.
+    /// Derives the keys that wrap subject keys, seal files, blind claims and authenticate snapshots from 32 secret bytes.
     ///
     /// # Errors
     /// Never in practice, since the lengths of the keys are fixed.
@@ -69,6 +71,7 @@ impl MasterKey {
         let wrap = derive(b"wrap subject keys")?;
         Ok(Self {
             wrap: cipher(wrap.as_ref())?,
+            files: cipher(derive(b"seal files")?.as_ref())?,
             blind: derive(b"blind claim keys")?,
             authenticate: derive(b"authenticate snapshots")?,
         })
@@ -172,6 +175,16 @@ impl Vault {
             Some((subject, wrapped)) => self.unwrap(subject, &wrapped).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Seals a file, bound to its id.
+    pub(crate) fn seal_file(&self, id: Uuid, file: &[u8]) -> Result<Vec<u8>, VaultError> {
+        encrypt(&self.master.files, id.as_bytes(), file)
+    }
+
+    /// Opens a sealed file with its id.
+    pub(crate) fn open_file(&self, id: Uuid, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        decrypt(&self.master.files, id.as_bytes(), sealed)
     }
 
     /// Destroys the key of a subject: every value that was sealed with the key reads as erased from now on. Another

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 36] = [
+const STREAMS: [(&str, &[&str]); 39] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -55,12 +55,15 @@ const STREAMS: [(&str, &[&str]); 36] = [
     ("insurance_claim", &["created", "submitted", "accepted", "payment_recorded"]),
     ("notification", &["created"]),
     ("notification_preferences", &["set"]),
+    ("report", &["defined"]),
+    ("report_schedule", &["scheduled", "changed", "ran", "missed", "paused"]),
+    ("report_execution", &["queued", "started", "progressed", "succeeded"]),
     ("access", &["login_failed"]),
     ("process_failure", &["occurred"]),
 ];
 
 /// The fields with the id of a stream, each with the type of the stream.
-const REFERENCES: [(&str, &str); 46] = [
+const REFERENCES: [(&str, &str); 50] = [
     ("role_id", "role"),
     ("department_id", "department"),
     ("parent_id", "department"),
@@ -105,6 +108,10 @@ const REFERENCES: [(&str, &str); 46] = [
     ("billing_record_id", "billing_record"),
     ("original_claim_id", "insurance_claim"),
     ("insurance_claim_id", "insurance_claim"),
+    ("owner_id", "user"),
+    ("report_id", "report"),
+    ("report_schedule_id", "report_schedule"),
+    ("report_execution_id", "report_execution"),
     ("reviewed_by", "user"),
     ("acknowledged_by", "user"),
 ];

@@ -14,6 +14,7 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
         hospital.fill_with_demo().await?;
     } else {
         hospital.define_roles().await?;
+        hospital.define_reports().await?;
         if let Some((email, password)) = hospital.make_administrator(&settings).await? {
             say(format_args!(
                 "The first administrator: {email}, password {password} (to be changed at the first login)"

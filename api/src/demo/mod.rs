@@ -8,6 +8,7 @@ mod insurance;
 mod laboratory;
 mod notifications;
 mod prescriptions;
+mod reports;
 mod results;
 mod scheduling;
 mod stock;
@@ -26,6 +27,7 @@ use hims_commands::{Caller, Command, Failure, NewPassword, Refused, Request, rol
 use hims_domain::Aggregate as _;
 use hims_domain::appointment::Appointment;
 use hims_domain::patient::Patient;
+use hims_domain::report::Report;
 use hims_domain::role::Role;
 use hims_event_store::{Actor, Recorded};
 use serde_json::{Value, json};
@@ -103,7 +105,10 @@ impl Hospital {
         let begun = self.store.read(0, 1_000).await?;
         let is_ours = |event: &Recorded| {
             event.circumstances().is_ok_and(|circumstances| match circumstances.actor {
-                Actor::System { name } => name == "demo" || (name == "set-up" && event.stream_type == Role::STREAM),
+                Actor::System { name } => {
+                    name == "demo"
+                        || name == "set-up" && [Role::STREAM, Report::STREAM].contains(&event.stream_type.as_str())
+                }
                 Actor::User { .. } => false,
             })
         };
@@ -111,6 +116,7 @@ impl Hospital {
             return Err(HospitalError::NotEmpty);
         }
         self.define_roles().await?;
+        self.define_reports().await?;
         self.places().await?;
         self.staff().await?;
         self.patients().await?;
@@ -130,6 +136,7 @@ impl Hospital {
         self.schedules().await?;
         self.waitlist().await?;
         self.notifications().await?;
+        self.reports().await?;
         self.appointments().await
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The problems that operations may answer: status, name of the component, description.
-const PROBLEMS: [(u16, &str, &str); 13] = [
+const PROBLEMS: [(u16, &str, &str); 14] = [
     (
         400,
         "BadRequest",
@@ -18,6 +18,7 @@ const PROBLEMS: [(u16, &str, &str); 13] = [
         "Conflict",
         "The current state of the records forbids it: `double-booking`, `already-taken`, `version-conflict`.",
     ),
+    (410, "Gone", "The file was kept for its time and is deleted; run the report again at its position."),
     (412, "PreconditionFailed", "The version in `If-Match` is no longer the current one."),
     (413, "ContentTooLarge", "The body of the request is too large."),
     (415, "UnsupportedMediaType", "The body is not JSON in UTF-8, or the request has a `Content-Encoding`."),

@@ -1,12 +1,14 @@
 //! The paths that are neither a command nor a read table.
 
 use hims_commands::{Credentials, json_schema, one_of};
+use hims_domain::report_execution::Format;
 use hims_domain::{Described as _, DomainEvent};
 use serde_json::{Map, Value, json};
 
 use super::components::{
     answer, answers, fresh_parameters, instant, object, page, parameter, position, schema, text, uuid, with_header,
 };
+use crate::reports::media_type;
 
 /// A route that is read with GET: path, tag, operation id, summary.
 struct Get(&'static str, &'static str, &'static str, &'static str);
@@ -34,8 +36,11 @@ impl Get {
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
     let sessions = vec![sessions(), current_session()];
-    let all =
-        [open(), sessions, vec![commands(), events(), followed_events(), stream(), slots(), followed_notifications()]];
+    let all = [
+        open(),
+        sessions,
+        vec![commands(), events(), followed_events(), stream(), slots(), report_file(), followed_notifications()],
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -189,6 +194,26 @@ fn stream() -> (String, Value) {
             with_header(answer("The state of the aggregate.", &state), "ETag"),
             &[400, 401, 403, 404, 500, 503],
         )
+}
+
+fn report_file() -> (String, Value) {
+    let parameters = [
+        parameter("id", "path", &uuid(), "The execution of the report."),
+        parameter("If-None-Match", "header", &text(), "The `ETag` of a file that the client has already."),
+    ];
+    let media = Format::CODES.iter().filter_map(|it| Format::parse(it)).map(media_type);
+    let binary = json!({"schema": {"type": "string", "contentMediaType": "application/octet-stream"}});
+    let content: Map<String, Value> = media.map(|it| (it.to_owned(), binary.clone())).collect();
+    let file = json!({"description": "The file. `ETag` is its SHA-256.", "content": content});
+    let (path, mut item) = Get(
+        "/api/v1/report-executions/{id}/file",
+        "tables",
+        "report-file",
+        "The file of a report; each download is an event",
+    )
+    .answers(&parameters, with_header(file, "ETag"), &[400, 401, 403, 404, 409, 410, 503]);
+    item["get"]["responses"]["304"] = json!({"description": "The client has the file already."});
+    (path, item)
 }
 
 fn slots() -> (String, Value) {

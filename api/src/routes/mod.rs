@@ -14,6 +14,7 @@ mod notifications;
 mod origin;
 mod parameters;
 mod position;
+mod reports;
 mod request_id;
 mod sessions;
 mod slots;
@@ -46,6 +47,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/streams/{type}/{id}", streams::state_of))
         .service(read("/slots", slots::list))
         .service(other("/notifications/stream", "GET").get(notifications::follow))
+        .service(other("/report-executions/{id}/file", "GET").get(reports::file))
         .service(read("/{table}", tables::page_of))
         .service(read("/{table}/{id}", tables::row_of));
     service

@@ -66,6 +66,8 @@ impl Permission {
                 | Create::Payers
                 | Create::Payments
                 | Create::ProviderSchedules
+                | Create::ReportExecutions
+                | Create::ReportSchedules
                 | Create::Roles
                 | Create::Rooms
                 | Create::Suppliers
@@ -104,6 +106,7 @@ impl Permission {
                 | Update::Payers
                 | Update::PriceList
                 | Update::ProviderSchedules
+                | Update::ReportSchedules
                 | Update::Rooms
                 | Update::Suppliers
                 | Update::SystemSettings

@@ -5,6 +5,7 @@ mod allowances;
 mod caller;
 mod login;
 pub(crate) mod password;
+mod person;
 mod system_roles;
 
 pub use allowances::{Allowances, Share};
@@ -12,4 +13,5 @@ pub(crate) use caller::CHART_WORDS;
 pub use caller::{Caller, Permission};
 pub use login::{Credentials, LoggedIn, Login, LoginFailure, SessionLimits};
 pub use password::{NewPassword, Password};
+pub(crate) use person::caller_of;
 pub use system_roles::{role_id, system_roles};

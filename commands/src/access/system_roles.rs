@@ -40,6 +40,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::InsurancePolicies,
             Create::Billing,
             Create::Payments,
+            Create::ReportExecutions,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::Billing, Read::Staff],
         update: &[
@@ -65,6 +66,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::MedicalHistory,
             Create::Specimens,
             Create::SupplyUsage,
+            Create::ReportExecutions,
         ],
         read: &[Read::AssignedPatients, Read::Inventory, Read::Staff],
         update: &[
@@ -98,6 +100,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::MedicalHistory,
             Create::Specimens,
             Create::SupplyUsage,
+            Create::ReportExecutions,
+            Create::ReportSchedules,
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[
@@ -130,6 +134,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::DrugInteractions,
             Create::Suppliers,
             Create::SupplyUsage,
+            Create::ReportExecutions,
+            Create::ReportSchedules,
         ],
         read: &[Read::Prescriptions, Read::Inventory, Read::Staff],
         update: &[
@@ -148,7 +154,14 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
         name: "lab_technician",
         display_name: "Lab Technician",
         description: "Laboratory operations",
-        create: &[Create::LabResults, Create::Specimens, Create::LabTests, Create::SupplyUsage],
+        create: &[
+            Create::LabResults,
+            Create::Specimens,
+            Create::LabTests,
+            Create::SupplyUsage,
+            Create::ReportExecutions,
+            Create::ReportSchedules,
+        ],
         read: &[Read::LabOrders, Read::Staff],
         update: &[Update::LabOrderStatus, Update::ResultStatus, Update::LabTests, Update::OwnProfile],
         ..NOTHING
@@ -174,6 +187,8 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Create::Inventory,
             Create::Suppliers,
             Create::Notifications,
+            Create::ReportExecutions,
+            Create::ReportSchedules,
         ],
         read: &[Read::AllData],
         update: &[
@@ -196,6 +211,7 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::InventoryLevels,
             Update::Suppliers,
             Update::PatientMerges,
+            Update::ReportSchedules,
             Update::NotificationStatus,
             Update::OwnProfile,
         ],

@@ -26,6 +26,9 @@ pub mod prescription;
 pub mod price;
 pub(crate) mod process_failure;
 pub mod provider_schedule;
+pub mod report;
+pub mod report_execution;
+pub mod report_schedule;
 pub mod role;
 pub mod room;
 pub mod session;
@@ -76,4 +79,6 @@ pub(crate) fn register(registry: &mut Registry) {
     billing_record::register(registry);
     notification::register(registry);
     notification_preferences::register(registry);
+    report_execution::register(registry);
+    report_schedule::register(registry);
 }

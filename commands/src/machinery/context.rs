@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate, UserId};
-use hims_event_store::{Booked, Span};
+use hims_event_store::{Booked, Position, Span};
 use uuid::Uuid;
 
 use crate::{Caller, Claims, Kind, Loaded, Refused};
@@ -116,6 +116,8 @@ pub struct Found {
     pub(crate) asked_at: DateTime<Utc>,
     /// The time zone of the hospital.
     pub(crate) hospital_zone: Tz,
+    /// The end of the log when the look-up began, as far as this node knew.
+    pub(crate) head: Position,
     pub(crate) streams: HashMap<Uuid, FoundState>,
     pub(crate) owners: HashMap<(&'static str, String), Vec<Uuid>>,
     pub(crate) booked: HashMap<Span, Vec<Booked>>,
@@ -151,6 +153,12 @@ impl Found {
     /// The time zone of the hospital, for a look-up that depends on it, as [`Context::hospital_zone`].
     pub fn hospital_zone(&self) -> Tz {
         self.hospital_zone
+    }
+
+    /// The position at which the log ended when the command was decided, as far as the node knew. Other nodes may have
+    /// recorded more.
+    pub fn head(&self) -> Position {
+        self.head
     }
 
     /// The streams that own a key which was looked up, with their states.

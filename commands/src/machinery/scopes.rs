@@ -112,6 +112,8 @@ pub const CLAIM_TRACE: &str = "claim.trace";
 pub const CLAIMS_OF_RECORD: &str = "claim.record";
 /// Unique: the occasion of a notification, by type, patient and key of the occasion.
 pub const NOTIFICATION_OCCASION: &str = "notification.dedupe";
+/// Unique: a run of a schedule of reports, by schedule and minute of the clock on the wall.
+pub const REPORT_RUN: &str = "report.run";
 
 /// Whether the server draws the keys of a scope. If a drawn key is taken, the command is decided again with a new draw.
 pub(crate) fn is_drawn(scope: &str) -> bool {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::Processes;
 pub use critical_results::CriticalEscalation;
 pub use delivery::{Message, Messenger, Undelivered};
+pub use reports::{NotMade, ReportFile, ReportMaker, ReportWanted};
 
 /// What the processes of a hospital can be told by its settings.
 #[derive(Debug, Clone, Default)]
@@ -17,26 +18,31 @@ pub struct ProcessSettings {
 }
 
 /// Lists the processes, each with its file, and with the setting that it is made of, if there is one; `outside` those
-/// that talk to the outside, through a [`Messenger`].
+/// that talk to the outside, through a [`Messenger`]; `making` those that make files, through a [`ReportMaker`].
 macro_rules! processes {
     (
         $($file:ident::$process:ident $(($setting:ident))?),* $(,)?;
-        outside $($far:ident::$talking:ident),* $(,)?
+        outside $($far:ident::$talking:ident),* $(,)?;
+        making $($file_of:ident::$maker:ident),* $(,)?
     ) => {
         $(mod $file;)*
         $(pub(crate) mod $far;)*
+        $(pub(crate) mod $file_of;)*
 
-        /// Starts every process of a hospital. The messenger brings messages to people outside.
+        /// Starts every process of a hospital. The messenger brings messages to people outside, and the maker makes
+        /// the files of reports.
         #[must_use]
         pub fn start_processes(
             processes: Processes,
             settings: &ProcessSettings,
             messenger: &Arc<dyn Messenger>,
+            maker: &Arc<dyn ReportMaker>,
         ) -> Processes {
             let executor = processes.executor();
             processes
                 $(.start($file::$process $((settings.$setting))?))*
                 $(.start($far::$talking::new(Arc::clone(&executor), Arc::clone(messenger))))*
+                $(.start($file_of::$maker::new(Arc::clone(&executor), Arc::clone(maker))))*
         }
 
         /// The name of each process, with the types of the events to which it reacts.
@@ -44,6 +50,7 @@ macro_rules! processes {
         const ALL: &[(&str, &[&str])] = &[
             $((<$file::$process as crate::Process>::NAME, <$file::$process as crate::Process>::ON),)*
             $((<$far::$talking as crate::Process>::NAME, <$far::$talking as crate::Process>::ON),)*
+            $((<$file_of::$maker as crate::Process>::NAME, <$file_of::$maker as crate::Process>::ON),)*
         ];
     };
 }
@@ -59,8 +66,10 @@ processes! {
     leave_affected::LeaveAffected,
     notices::Notices,
     reminders::Reminders,
-    waitlist::Waitlist;
-    outside delivery::Delivery,
+    waitlist::Waitlist,
+    report_schedules::ReportSchedules;
+    outside delivery::Delivery;
+    making reports::Reports,
 }
 
 #[cfg(test)]

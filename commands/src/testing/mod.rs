@@ -19,6 +19,9 @@ use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused};
 pub(crate) mod samples;
 pub(crate) mod world;
 
+/// The position at which the log of all tests ends.
+pub(crate) const HEAD: i64 = 1_000;
+
 /// The time of all tests: a Monday morning.
 pub(crate) fn now() -> DateTime<Utc> {
     at("2026-11-23T10:00:00Z")
@@ -163,7 +166,7 @@ fn looked_up<C: Command>(
     (mut all, asked_at): (Found, DateTime<Utc>),
     bookings: &[Booked],
 ) -> Found {
-    let mut found = Found { asked_at, hospital_zone: all.hospital_zone, ..Found::default() };
+    let mut found = Found { asked_at, hospital_zone: all.hospital_zone, head: HEAD, ..Found::default() };
     loop {
         let Reads { mut streams, mut owners, candidates, booked } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len() + found.booked.len();

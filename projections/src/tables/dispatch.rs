@@ -14,8 +14,8 @@ use crate::tables::{
     appointment_notes, appointment_series, appointments, billing, consultations, departments, drug_interactions,
     insurance_claims, insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results,
     lab_tests, medical_history, medications, notification_preferences, notifications, patient_medications, patients,
-    payers, prescriptions, price_list_items, process_failures, provider_schedules, roles, rooms, sessions, suppliers,
-    treatments, users, vital_signs, waitlist_entries,
+    payers, prescriptions, price_list_items, process_failures, provider_schedules, report_executions, report_schedules,
+    reports, roles, rooms, sessions, suppliers, treatments, users, vital_signs, waitlist_entries,
 };
 use crate::{Row as _, Table};
 
@@ -131,6 +131,9 @@ aggregates! {
     notification_preferences::NotificationPreferences => notification_preferences::project {
         preferences: PreferencesRow (stream),
     },
+    report::Report => reports::project { reports: ReportRow (stream) },
+    report_schedule::ReportSchedule => report_schedules::project { report_schedules: ScheduleRow (stream) },
+    report_execution::ReportExecution => report_executions::project { report_executions: ExecutionRow (stream) },
     process_failure::ProcessFailure => process_failures::project { failures: FailureRow (stream) },
 }
 

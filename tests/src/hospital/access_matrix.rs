@@ -143,6 +143,7 @@ async fn fill(hospital: &Hospital) {
     super::billing::charged(&hospital.nobody()).await;
     super::insurance_claims::denied(hospital, &[1, 3]).await;
     super::notifications::fill(hospital, &LOGINS.map(|it| it.1)).await;
+    super::reports::fill(hospital, &LOGINS.map(|it| it.1)).await;
     failure(hospital).await;
     // What processes record is there before anybody reads.
     super::notifications::all_done(hospital).await;
@@ -263,6 +264,11 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
             text(row, "title") == format!("For {reader}") || of_demo.into_iter().any(is_of_demo) || is_of_result
         }
         "got" => text(row, "recipient_id") == reader,
+        "reported" => {
+            let is_theirs = |column| text(row, column) == reader;
+            let recipients = row["recipients"].as_array().map_or(&[][..], Vec::as_slice);
+            is_theirs("requested_by") || is_theirs("created_by") || recipients.iter().any(|it| it == reader)
+        }
         "patients" => !row["patient_id"].is_null(),
         "coded" => about(&[5]) && row["note_type"] != "clinical",
         _ => panic!("{word} is no word of the matrix"),

@@ -35,6 +35,7 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::interactions::everything(hospital).await;
     super::lab_results::everything(hospital, &patient_id).await;
     super::notifications::everything(hospital).await;
+    super::reports::everything(hospital).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.

@@ -65,6 +65,7 @@ mod reader_roles;
 mod refusals;
 mod releases;
 mod report_queries;
+mod reports;
 mod roles;
 mod scheduling;
 mod secrecy;

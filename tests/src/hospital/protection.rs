@@ -13,7 +13,7 @@ use super::demo::{busy_day, patient, user};
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
-pub(super) const PUBLIC: [(&str, &str); 15] = [
+pub(super) const PUBLIC: [(&str, &str); 16] = [
     ("projection_checkpoint", "every reader is told the position of what they read"),
     ("projection_failures", "which streams are parked: streams, tables and fields, but no person"),
     ("user_roles", "what roles may do, but not which user has a role"),
@@ -24,6 +24,7 @@ pub(super) const PUBLIC: [(&str, &str); 15] = [
     ("provider_leaves", "when providers are away; the reason is hidden"),
     ("lab_tests", "the laboratory's catalogue"),
     ("lab_reference_ranges", "the laboratory's catalogue"),
+    ("reports", "which reports the program can make"),
     ("medications", "the catalogue"),
     ("medication_ingredients", "the catalogue"),
     ("drug_interactions", "what sources and the hospital say about pairs of ingredients"),

@@ -87,6 +87,7 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     admin.did("deactivate-user", json!({"user_id": left})).await;
     let session = doctor.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     let notification = super::notifications::told(hospital).await;
+    let (execution, schedule) = super::reports::told(hospital).await;
     BTreeMap::from([
         ("patient", patient_id),
         ("appointment", booked),
@@ -109,6 +110,8 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
         ("user", left),
         ("session", session),
         ("notification", notification),
+        ("report_execution", execution),
+        ("report_schedule", schedule),
     ])
 }
 

@@ -5,9 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use hims_domain::department::Department;
-use hims_domain::role::{Permissions, Role};
 use hims_domain::session::Session;
 use hims_domain::user::User;
 use hims_domain::values::{Email, LongText, Text};
@@ -21,7 +18,7 @@ use uuid::Uuid;
 use self::changes::Changes;
 use super::allowances::Allowances;
 use super::password;
-use crate::department::zone_named;
+use super::person::{caller_of, permissions};
 use crate::machinery::execute::Executor;
 use crate::session::{EndSession, Ending, RenewSession, StartSession};
 use crate::{Caller, Password, scopes};
@@ -156,7 +153,7 @@ impl Login {
         let now = self.executor.now();
         let token = format!("{:032x}{:032x}", self.executor.entropy(), self.executor.entropy());
         let session_id = SessionId(crate::machinery::context::new_id(now, self.executor.entropy(), 0));
-        let (role, _) = self.permissions(user).await?;
+        let (role, _) = permissions(&self.executor, user).await?;
         caller.actor = Actor::User { id: id.0 };
         caller.role = Some(role.clone());
         caller.session_id = Some(session_id.0);
@@ -239,21 +236,8 @@ impl Login {
         if session.ended.is_some() || !user.is_active {
             return Ok(None);
         }
-        let (role, permissions) = self.permissions(&user).await?;
-        let time_zone = self.time_zone(&user).await?;
-        let caller = Arc::new(Caller {
-            actor: Actor::User { id: session.user_id.0 },
-            role: Some(role),
-            permissions: Arc::new(permissions),
-            is_system: false,
-            session_id: Some(id),
-            patient_id: user.patient_id,
-            department_id: user.department_id,
-            time_zone,
-            must_change_password: user.must_change_password,
-            ip: None,
-            user_agent: None,
-        });
+        let who = caller_of(&self.executor, session.user_id, &user).await?;
+        let caller = Arc::new(Caller { session_id: Some(id), ..who });
         let session = match used {
             Use::Request => self.renew_or_end(id, (*session).clone(), &caller).await,
             Use::Waiting => (*session).clone(),
@@ -320,27 +304,6 @@ impl Login {
     async fn find_user(&self, email: &str) -> Result<Option<(UserId, Arc<User>)>, Failure> {
         let Some(id) = self.user_with(email).await? else { return Ok(None) };
         Ok(self.executor.load::<User>(id.0, true).await?.state.map(|user| (id, user)))
-    }
-
-    /// The time zone of the user's department; that of the hospital for a user without a department.
-    async fn time_zone(&self, user: &User) -> Result<Tz, Failure> {
-        let Some(id) = user.department_id else { return Ok(self.executor.time_zone()) };
-        let department = self.executor.load::<Department>(id.0, true).await?.state;
-        Ok(department.map_or_else(|| self.executor.time_zone(), |it| zone_named(&it.details.time_zone)))
-    }
-
-    /// The name of the user's primary role, and the permissions of all the user's roles together.
-    async fn permissions(&self, user: &User) -> Result<(String, Permissions), Failure> {
-        let mut name = String::new();
-        let mut all = Permissions::default();
-        for id in user.role_ids() {
-            let Some(role) = self.executor.load::<Role>(id.0, true).await?.state else { continue };
-            if name.is_empty() {
-                role.definition.name.as_str().clone_into(&mut name);
-            }
-            all = all.with(&role.definition.permissions);
-        }
-        Ok((name, all))
     }
 }
 

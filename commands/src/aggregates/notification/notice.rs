@@ -1,7 +1,7 @@
 //! Notices: the notifications that processes send.
 
 use chrono::{DateTime, Utc};
-use hims_domain::notification::{Content, Notification, NotificationType, Priority, Visit};
+use hims_domain::notification::{Channel, Content, Notification, NotificationType, Priority, Visit};
 use hims_domain::values::Text;
 use hims_domain::{PatientId, Personal, RoleId, UserId, derived};
 use serde::Deserialize;
@@ -85,6 +85,14 @@ impl Notice {
     #[must_use]
     pub fn to_user(mut self, user_id: UserId) -> Self {
         self.recipients.push(Addressee { user_id: Some(user_id), patient_id: None, channel: None, address: None });
+        self
+    }
+
+    /// Also to a user on a channel on which users usually get no such notice.
+    #[must_use]
+    pub fn to_user_on(mut self, user_id: UserId, channel: Channel) -> Self {
+        let (user_id, channel) = (Some(user_id), Some(channel));
+        self.recipients.push(Addressee { user_id, patient_id: None, channel, address: None });
         self
     }
 

@@ -101,7 +101,8 @@ impl Executor {
         fresh: bool,
     ) -> Result<Found, Failure> {
         let asked_at = request.occurred_at.unwrap_or_else(|| self.now());
-        let mut found = Found { asked_at, hospital_zone: self.time_zone, ..Found::default() };
+        let head = *self.store.head().borrow();
+        let mut found = Found { asked_at, hospital_zone: self.time_zone, head, ..Found::default() };
         loop {
             let reads = own_record::reads::<C>(command.reads(state, &found), &request.caller, &found);
             let Reads { streams, owners, candidates, booked } = reads;

@@ -1,9 +1,14 @@
 use std::collections::BTreeSet;
 
 use hims_domain::lab_result::{self, ResultStatus};
-use hims_domain::{DomainEvent, UserId, insurance_claim, inventory_item, lab_order, prescription};
+use hims_domain::report_schedule::PauseReason;
+use hims_domain::{
+    DomainEvent, UserId, insurance_claim, inventory_item, lab_order, prescription, report_execution, report_schedule,
+};
 
 use crate::aggregates::inventory_item::TellOfLowStock;
+use crate::aggregates::report_execution::TellOfReport;
+use crate::aggregates::report_schedule::TellOfPausedSchedule;
 use crate::insurance_claim::TellOfDeniedClaim;
 use crate::lab_order::TellOfRejectedSpecimen;
 use crate::lab_result::{Reader, TellOfCriticalValues, TellOfResult, TellOfWithdrawnValues, in_parts};
@@ -79,6 +84,9 @@ impl Process for Notices {
         "inventory_item.reorder_flagged",
         "insurance_claim.payment_recorded",
         "insurance_claim.denial_upheld",
+        "report_execution.succeeded",
+        "report_execution.failed",
+        "report_schedule.paused",
     ];
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
@@ -96,6 +104,12 @@ impl Process for Notices {
                 vec![tell(TellOfLowStock { inventory_item_id: id.into(), position, usable: *usable })]
             }
             DomainEvent::InsuranceClaim(event) => of_claim(happened, event),
+            DomainEvent::ReportExecution(
+                report_execution::Event::Succeeded(_) | report_execution::Event::Failed { .. },
+            ) => vec![tell(TellOfReport { report_execution_id: id.into() })],
+            DomainEvent::ReportSchedule(report_schedule::Event::Paused { reason: PauseReason::Failing }) => {
+                vec![tell(TellOfPausedSchedule { report_schedule_id: id.into(), position })]
+            }
             _ => Vec::new(),
         })
     }

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod due;
+mod report;
 mod slots;
 mod statement;
 mod value;
@@ -27,6 +28,7 @@ use crate::{TABLES, Table};
 
 pub use cursor::Cursor;
 pub use due::{articles_with_expired_lots, lots_expiring, patients_past_an_end, time_zones};
+pub use report::{Bounds, ReportError, ReportRows, ReportView};
 pub use slots::{Moment, SlotsWanted, free_slots};
 use statement::{SAID_AT, bind_identity, find_sql};
 pub use statement::{Statement, statement};

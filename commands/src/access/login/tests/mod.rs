@@ -1,7 +1,9 @@
 use chrono::TimeDelta;
 use hims_domain::Aggregate;
 use hims_domain::access::Event as AccessEvent;
+use hims_domain::department::Department;
 use hims_domain::permission::Create;
+use hims_domain::role::Role;
 use hims_domain::session::{EndReason, Event};
 use serde_json::{Value, json};
 

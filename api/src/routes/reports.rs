@@ -1,0 +1,84 @@
+//! The files of reports.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use actix_web::{HttpRequest, HttpResponse, web};
+use hims_commands::report_execution::DownloadReport;
+use hims_commands::{Claims as _, Request};
+use hims_domain::ReportExecutionId;
+use hims_domain::report_execution::{Made, ReportExecution};
+use hims_event_store::chain::hex;
+use sha2::{Digest as _, Sha256};
+
+use super::caller::LoggedIn;
+use super::evenly::evenly;
+use super::parameters::id_of_path;
+use super::position::POSITION;
+use crate::Hospital;
+use crate::problem::Problem;
+use crate::reports::media_type;
+
+/// Answers the file of a report to those for whom it was made, each with their own rights of the moment. That somebody
+/// has fetched the file is an event.
+pub(super) async fn file(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    id: web::Path<String>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    evenly(&logged_in, Box::pin(fetched(&request, &hospital, &id, &logged_in))).await
+}
+
+async fn fetched(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    id: &str,
+    logged_in: &LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(request)?;
+    logged_in.may_read()?;
+    let id = ReportExecutionId(id_of_path(id)?);
+    let execution = hospital.executor.load::<ReportExecution>(id.0, true).await?.state;
+    let execution = execution.filter(|it| !it.is_hidden_from(&logged_in.caller)).ok_or_else(Problem::not_found)?;
+    let Some(made) = &execution.made else {
+        let detail = format!("the report is {}, so there is no file", execution.status);
+        return Err(Problem::new(StatusCode::CONFLICT, "wrong-status", detail));
+    };
+    if made.kept_until <= hospital.executor.now() {
+        return Err(gone(made));
+    }
+    let tag = format!("\"{}\"", made.sha256.as_str());
+    let known = request.headers().get(IF_NONE_MATCH).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let is_known = known.split(',').any(|it| it.trim().trim_start_matches("W/") == tag);
+    // The rights are checked before anything is told of the file, and the event is recorded before the file is sent. Who
+    // has the file already and asks for it again is recorded, too.
+    let fetched = Request::of(logged_in.caller.clone());
+    let outcome = hospital.executor.execute(DownloadReport { report_execution_id: id }, fetched).await?;
+    if is_known {
+        return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
+    }
+    let file = hospital.files.find(id.0).await?.ok_or_else(|| gone(made))?;
+    if hex(&Sha256::digest(&file)) != made.sha256.as_str() {
+        tracing::error!(execution = %id, "the file of a report is not the one that was made");
+        let detail = "the file is not the one that was made; tell an operator, and run the report again";
+        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "altered-file", detail));
+    }
+    let asked = &execution.asked;
+    let name = format!("{}-{}.{}", asked.report_code.as_str(), made.as_of_position, asked.format);
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, media_type(asked.format)))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .insert_header((ETAG, tag))
+        .insert_header((CACHE_CONTROL, "private, no-store"))
+        .insert_header((POSITION, outcome.position.to_string()))
+        .body(file))
+}
+
+/// The file was deleted.
+fn gone(made: &Made) -> Problem {
+    let detail = format!(
+        "files are kept for 30 days; run the report again with as_of {}, which gives the same file",
+        made.as_of_position
+    );
+    Problem::new(StatusCode::GONE, "gone", detail)
+}

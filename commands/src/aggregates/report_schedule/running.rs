@@ -1,0 +1,124 @@
+//! The commands of the process `report-schedules`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hims_domain::report::{Report, report_of};
+use hims_domain::report_execution::{self, Asked, Planned, ReportExecution};
+use hims_domain::report_schedule::{Event, PauseReason, REMEMBERED, ReportSchedule, Status};
+use hims_domain::{ReportScheduleId, derived};
+use serde::Deserialize;
+
+use super::times::Times;
+use crate::aggregates::report::dated;
+use crate::machinery::command::{existing, never_sent};
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
+
+/// How late a report is made at least that is marked as late.
+const LATE: TimeDelta = TimeDelta::minutes(1);
+
+/// Makes the report of a schedule that is due. Of several that were due while no server ran, only the last is made, if
+/// it was due within a day. Changes nothing if the schedule runs at other times by now.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct RunSchedule {
+    pub(crate) report_schedule_id: ReportScheduleId,
+    pub(crate) due_at: DateTime<Utc>,
+}
+
+/// Pauses a schedule of which the last executions all failed.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PauseFailingSchedule {
+    pub(crate) report_schedule_id: ReportScheduleId,
+}
+
+never_sent!(RunSchedule, PauseFailingSchedule);
+
+/// What a schedule asks for at one of its times.
+fn asked(
+    (id, schedule, times): (ReportScheduleId, &ReportSchedule, &Times),
+    due_at: DateTime<Utc>,
+    is_late: bool,
+    found: &Found,
+) -> Asked {
+    let plan = &schedule.plan;
+    // What is not known of a report that the program does not have any more, the process `reports` refuses.
+    let parameters = match found.get::<Report>(schedule.report_id) {
+        Some(report) => dated(report, &plan.parameters, times.day_of(due_at)),
+        None => plan.parameters.clone(),
+    };
+    Asked {
+        report_id: schedule.report_id,
+        report_code: plan.report_code.clone(),
+        parameters,
+        format: plan.format,
+        as_of: None,
+        requested_by: schedule.owner_id,
+        recipients: plan.recipients.clone(),
+        planned: Some(Planned {
+            report_schedule_id: id,
+            local_minute: times.minute_of(due_at).as_str().into(),
+            is_late,
+        }),
+    }
+}
+
+impl Command for RunSchedule {
+    const NAME: &'static str = "run-report-schedule";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = ReportSchedule;
+
+    fn target(&self) -> Target {
+        Target::existing(self.report_schedule_id)
+    }
+
+    fn reads(&self, state: Option<&ReportSchedule>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<Report>(state.map(|it| report_of(it.plan.report_code.as_str())))
+    }
+
+    fn decide(self, state: Option<&ReportSchedule>, ctx: &Context<'_>) -> Result<Decision<ReportSchedule>, Refused> {
+        let schedule = existing(state)?;
+        let is_due = schedule.next_run_at == self.due_at && self.due_at <= ctx.now;
+        if schedule.status != Status::Active || !is_due {
+            return Ok(Decision::nothing());
+        }
+        let times = Times::of(&schedule.plan)?;
+        let Some(next_run_at) = times.after(ctx.now) else {
+            return Ok(Decision::event(Event::Paused { reason: PauseReason::Failing }));
+        };
+        let Some(due_at) = times.last_missed(self.due_at, ctx.now) else {
+            return Ok(Decision::event(Event::Missed { next_run_at }));
+        };
+        let is_late = ctx.now - due_at >= LATE;
+        let asked = asked((self.report_schedule_id, schedule, &times), due_at, is_late, ctx.found);
+        let parts = [self.report_schedule_id.to_string(), times.minute_of(due_at)];
+        let id = derived("report_execution", &parts.each_ref().map(String::as_str));
+        let ran = Event::Ran { report_execution_id: id.into(), due_at, is_late, next_run_at };
+        let queued = report_execution::Event::Queued(Box::new(asked));
+        Ok(Decision::event(ran).begin::<ReportExecution>(id, queued))
+    }
+}
+
+impl Command for PauseFailingSchedule {
+    const NAME: &'static str = "pause-failing-report-schedule";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = ReportSchedule;
+
+    fn target(&self) -> Target {
+        Target::existing(self.report_schedule_id)
+    }
+
+    fn reads(&self, state: Option<&ReportSchedule>, _: &Found) -> Reads {
+        let recent = state.into_iter().flat_map(|it| &it.recent);
+        recent.fold(Reads::nothing(), |reads, it| reads.stream::<ReportExecution>(*it))
+    }
+
+    fn decide(self, state: Option<&ReportSchedule>, ctx: &Context<'_>) -> Result<Decision<ReportSchedule>, Refused> {
+        let schedule = existing(state)?;
+        let has_failed = |id: &hims_domain::ReportExecutionId| {
+            ctx.found.get::<ReportExecution>(*id).is_some_and(|it| it.status == report_execution::Status::Failed)
+        };
+        let is_failing = schedule.recent.len() >= REMEMBERED && schedule.recent.iter().all(has_failed);
+        if schedule.status != Status::Active || !is_failing {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::Paused { reason: PauseReason::Failing }))
+    }
+}

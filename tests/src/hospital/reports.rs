@@ -1,0 +1,196 @@
+//! Reports as users meet them: asking, waiting, fetching the file, and schedules.
+
+use hims_domain::report::report_of;
+use hims_domain::report_execution::ReportExecution;
+use hims_event_store::{Append, NewEvent, StreamAppend};
+use hims_testing::{fields, patched};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::demo::{DOCTOR, NURSE, PATIENT_LOGIN, at, user, visit};
+use super::everything::record;
+use super::notifications::all_done;
+use super::releases::{ask, until};
+use super::{Answer, Client, Hospital};
+
+/// The request for the schedule of the day on which the demo's visits are.
+pub(super) fn schedule_of_the_visits(format: &str) -> Value {
+    json!({"report_code": "daily-schedule", "parameters": {"date": at(1, 0).date_naive()}, "format": format})
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]
+fn weekly(recipients: Value) -> Value {
+    json!({"report_code": "daily-schedule", "parameters": {"date": "today"}, "format": "csv", "cron": "0 6 * * MON",
+           "time_zone": "Europe/Zurich", "recipients": recipients})
+}
+
+/// Asks for a report and waits until it is finished. Returns the row of the execution.
+async fn run(client: &Client, body: Value) -> Value {
+    let id = client.did("run-report", body).await;
+    client.row_until("report-executions", &id, |row| row["finished_at"].is_string()).await
+}
+
+async fn file(client: &Client, execution: &Value) -> Answer {
+    client.get(&format!("report-executions/{}/file", execution["id"].as_str().expect("an id"))).await
+}
+
+/// Every command and event of reports. Part of [`everything`](super::everything).
+pub(super) async fn everything(hospital: &Hospital) {
+    let doctor = hospital.login("doctor").await;
+    let made = run(&doctor, schedule_of_the_visits("csv")).await;
+    assert_eq!(file(&doctor, &made).await.status, 200);
+    // The tables of an earlier state take a while, so the report is not made yet when it is cancelled.
+    let slow = patched(schedule_of_the_visits("json"), json!({"as_of": "2"}));
+    let slow = doctor.did("run-report", slow).await;
+    doctor.did("cancel-report-execution", json!({"report_execution_id": slow})).await;
+    record(hospital, "report_execution", &slow, "progressed", json!({"percent": 40})).await;
+    let failed = json!({"reason": "too-slow", "report_schedule_id": null});
+    record(hospital, "report_execution", &slow, "failed", failed).await;
+    let id = doctor.did("schedule-report", weekly(json!([user(NURSE)]))).await;
+    let of_it = json!({"report_schedule_id": id});
+    doctor.did("change-report-schedule", patched(of_it.clone(), json!({"cron": "0 7 * * MON"}))).await;
+    let (due_at, next_run_at) = ("2031-11-24T06:00:00Z", "2031-12-01T06:00:00Z");
+    let ran =
+        json!({"report_execution_id": made["id"], "due_at": due_at, "is_late": false, "next_run_at": next_run_at});
+    record(hospital, "report_schedule", &id, "ran", ran).await;
+    record(hospital, "report_schedule", &id, "missed", json!({ "next_run_at": next_run_at })).await;
+    doctor.did("pause-report-schedule", of_it.clone()).await;
+    doctor.did("resume-report-schedule", of_it).await;
+}
+
+/// Begins an execution whose report goes to a user, without anybody asking.
+async fn queued_for(hospital: &Hospital, nth: u128, requested_by: &str, recipient: &str) -> String {
+    let id = Uuid::from_u128(0x0dd0_0000 + nth);
+    let asked = json!({"report_id": report_of("daily-schedule"), "requested_by": requested_by,
+                       "recipients": [recipient], "planned": null, "as_of": null});
+    let data = patched(fields::<ReportExecution>("queued"), asked);
+    let event = NewEvent { event_type: "report_execution.queued".to_owned(), data };
+    let stream = StreamAppend::begin("report_execution", id, [event]);
+    hospital.node.store.append(Append::stream(stream)).await.expect("the event is recorded");
+    id.to_string()
+}
+
+/// The user who a client is logged in as.
+async fn own_id(client: &Client) -> String {
+    client.get("sessions/current").await.done()["user"]["id"].as_str().expect("an id").to_owned()
+}
+
+/// A schedule and an execution for each of these users. For [`access_matrix`](super::access_matrix).
+pub(super) async fn fill(hospital: &Hospital, logins: &[&str]) {
+    let admin = hospital.login("admin").await;
+    let asker = own_id(&admin).await;
+    for (nth, login) in (1..).zip(logins) {
+        let reader = own_id(&hospital.login(login).await).await;
+        admin.did("schedule-report", weekly(json!([reader]))).await;
+        queued_for(hospital, nth, &asker, &reader).await;
+    }
+}
+
+/// An execution that was cancelled, for [`telling`](super::telling).
+pub(super) async fn told(hospital: &Hospital) -> (String, String) {
+    let doctor = hospital.login("doctor").await;
+    let execution = run(&doctor, schedule_of_the_visits("csv")).await["id"].as_str().expect("an id").to_owned();
+    let schedule = doctor.did("schedule-report", weekly(json!([]))).await;
+    doctor.did("pause-report-schedule", json!({"report_schedule_id": schedule})).await;
+    (execution, schedule)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_report_is_made_with_the_rights_of_the_one_who_asked() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let made = run(&doctor, schedule_of_the_visits("csv")).await;
+    assert_eq!(made["status"], "succeeded", "{made}");
+    let answer = file(&doctor, &made).await;
+    let tag = format!("\"{}\"", made["output_sha256"].as_str().expect("a hash"));
+    assert_eq!(answer.header("etag"), Some(tag.as_str()));
+    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(sha256(answer.text.as_bytes()), made["output_sha256"]);
+    let lines: Vec<_> = answer.text.split("\r\n").collect();
+    assert!(lines[0].starts_with("Time,Minutes,Patient,MRN,Provider"), "{}", lines[0]);
+    assert_eq!(lines.len() - 2, usize::try_from(made["row_count"].as_u64().expect("a number")).expect("few"));
+    assert!(lines.len() > 3, "the demo has visits tomorrow: {}", answer.text);
+    // Each download is in the audit log, with who it was.
+    let of_it = format!("events?stream_id={}&type=report_execution.downloaded", made["id"].as_str().expect("an id"));
+    let downloads = hospital.login("admin").await.items(&of_it).await;
+    assert_eq!((downloads.len(), &downloads[0]["metadata"]["actor"]["id"]), (1, &json!(user(DOCTOR))));
+    // Others do not know of the report, and who has no right to it is refused.
+    let id = made["id"].as_str().expect("an id");
+    file(&nurse, &made).await.problem(404, "not-found");
+    nurse.get(&format!("report-executions/{id}")).await.problem(404, "not-found");
+    for login in ["lab", "patient"] {
+        let client = hospital.login(login).await;
+        client.command("run-report", schedule_of_the_visits("csv")).await.problem(403, "forbidden");
+    }
+    let colour = patched(schedule_of_the_visits("csv"), json!({"parameters": {"colour": "red"}}));
+    doctor.command("run-report", colour).await.problem(422, "unknown-parameter");
+}
+
+#[tokio::test]
+async fn the_same_state_gives_the_same_bytes_in_every_format() {
+    let hospital = Hospital::start().await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    for (visitor, format) in (1..).zip(["csv", "json", "xlsx", "pdf"]) {
+        let now = run(&doctor, schedule_of_the_visits(format)).await;
+        assert_eq!(now["status"], "succeeded", "{now}");
+        let position = now["as_of_position"].as_i64().expect("a position");
+        // What happens afterwards does not show in the state of before.
+        let left_out = json!({"appointment_id": visit(visitor), "reason": "moved to another town"});
+        reception.did("cancel-appointment", left_out).await;
+        let again = patched(schedule_of_the_visits(format), json!({"as_of": position.to_string()}));
+        let again = run(&doctor, again).await;
+        assert_eq!((&again["status"], &again["as_of_position"]), (&json!("succeeded"), &json!(position)), "{again}");
+        assert_eq!(again["output_sha256"], now["output_sha256"], "{format}");
+        assert_eq!(file(&doctor, &again).await.status, 200);
+    }
+    let left = "select count(*) from pg_namespace where nspname like 'report\\_%'";
+    assert_eq!(ask::<i64>(&hospital, left).await, 0, "the tables of earlier states are dropped");
+    let beyond = patched(schedule_of_the_visits("csv"), json!({"as_of": "999999999"}));
+    doctor.command("run-report", beyond).await.problem(409, "no-such-position");
+}
+
+#[tokio::test]
+async fn a_file_is_sealed_kept_for_thirty_days_and_then_gone() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let made = run(&doctor, schedule_of_the_visits("csv")).await;
+    let id = made["id"].as_str().expect("an id");
+    let sealed = "select bool_and(position('Minutes'::bytea in sealed) = 0) from log.report_files";
+    assert!(ask::<bool>(&hospital, sealed).await, "the database does not see what is in the file");
+    let tag = format!("\"{}\"", made["output_sha256"].as_str().expect("a hash"));
+    let request = doctor.request(reqwest::Method::GET, &format!("/api/v1/report-executions/{id}/file"));
+    assert_eq!(doctor.send(request.header("if-none-match", tag)).await.status, 304);
+    sqlx::query("delete from log.report_files").execute(hospital.owner()).await.expect("deleted");
+    file(&doctor, &made).await.problem(410, "gone");
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_due_makes_its_report_and_tells_its_recipients() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let id = doctor.did("schedule-report", weekly(json!([user(NURSE), user(PATIENT_LOGIN)]))).await;
+    all_done(&hospital).await;
+    // A node was down when the schedule was due, a few hours ago.
+    let now = (hims_api::surroundings().clock)();
+    let due_at = (now - chrono::TimeDelta::hours(3)).format("%Y-%m-%dT%H:00:00Z").to_string();
+    let hourly = json!({"report_schedule_id": id, "cron": "0 * * * *"});
+    doctor.did("change-report-schedule", hourly).await;
+    record(&hospital, "report_schedule", &id, "missed", json!({ "next_run_at": due_at })).await;
+    let of_it = format!("report-executions?schedule_id={id}");
+    until(async || doctor.items(&of_it).await.iter().any(|row| row["status"] == "succeeded")).await;
+    let executions = doctor.items(&of_it).await;
+    assert_eq!(executions.len(), 1, "of several times that were missed, one is made up for");
+    let schedule = doctor.row("report-schedules", &id).await;
+    assert!(schedule["last_run_at"].is_string() && schedule["status"] == "active", "{schedule}");
+    let told = "notifications?type=report_ready";
+    until(async || !nurse.items(told).await.is_empty()).await;
+    // The nurse reads only the patients of her department, and the doctor has read all.
+    file(&nurse, &executions[0]).await.problem(403, "forbidden");
+    assert_eq!(file(&doctor, &executions[0]).await.status, 200);
+    nurse.command("pause-report-schedule", json!({"report_schedule_id": id})).await.problem(403, "forbidden");
+}
