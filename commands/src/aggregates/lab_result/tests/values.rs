@@ -1,7 +1,7 @@
 //! The values of a result: which are accepted, how they are kept, and how they compare with earlier ones.
 
 use hims_domain::fold;
-use hims_domain::lab_result::{Comparator, Flag};
+use hims_domain::lab_result::{Comparator, Flag, ResultStatus};
 use hims_testing::fields;
 use rust_decimal::Decimal;
 
