@@ -134,7 +134,7 @@ async fn a_drug_is_charged_by_its_name_and_not_as_the_visit() {
     let record: BillingRecord = hospital.only().await;
     let item = &record.lines[0].item;
     assert_eq!((item.code.as_str(), record.standing.total_amount), ("313782", dec!(255.00)));
-    assert_eq!(item.description.known().map(|it| it.as_str()), Some("Acetaminophen 325 MG"));
+    assert_eq!(item.description.known().map(hims_domain::values::Text::as_str), Some("Acetaminophen 325 MG"));
 }
 
 #[tokio::test]

@@ -49,9 +49,16 @@ fn by_status(claims: &[InsuranceClaim]) -> BTreeMap<(i32, Status), usize> {
     counts
 }
 
+/// How many adjudications there are, how many with money, and what was paid.
+type Paid = (usize, usize, Decimal);
+/// The number of claims with each adjustment code, and the sum of the amounts.
+type Adjusted = BTreeMap<String, (usize, Decimal)>;
+/// Changes a row of the export, or leaves it out.
+type Change = Box<dyn Fn(u8, String) -> Option<String>>;
+
 /// The adjudications of the claims of a priority: how many, how many with money, and what was paid; and the sum of the
 /// adjustments of each code, each with the number of claims that have it. Every line that was decided balances.
-fn decided(claims: &[InsuranceClaim], priority: i32) -> ((usize, usize, Decimal), BTreeMap<String, (usize, Decimal)>) {
+fn decided(claims: &[InsuranceClaim], priority: i32) -> (Paid, Adjusted) {
     let (mut paid, mut adjusted) = ((0, 0, Decimal::ZERO), BTreeMap::<String, (usize, Decimal)>::new());
     for claim in claims.iter().filter(|it| it.priority == priority) {
         for payment in &claim.payments {
@@ -269,7 +276,7 @@ async fn a_claim_with_a_broken_row_is_named_and_nothing_of_it_is_entered() {
     let bad = |number: u8, from: &'static str, to: &'static str| {
         move |it: u8, row: String| Some(if it == number { row.replace(from, to) } else { row })
     };
-    let faults: [(Box<dyn Fn(u8, String) -> Option<String>>, Reason, Option<&str>); 6] = [
+    let faults: [(Change, Reason, Option<&str>); 6] = [
         (Box::new(bad(2, "ECHECK", "BARTER")), Reason::BadTransaction, Some("line 4: METHOD is none of")),
         (Box::new(bad(0, "80.00", "80.001")), Reason::BadTransaction, Some("line 2: an amount")),
         (Box::new(bad(0, "80.00", "90.00")), Reason::OutOfBalance, None),
