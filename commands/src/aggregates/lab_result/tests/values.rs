@@ -1,12 +1,13 @@
 //! The values of a result: which are accepted, how they are kept, and how they compare with earlier ones.
 
 use hims_domain::fold;
-use hims_domain::lab_result::{Comparator, Flag, ResultStatus};
+use hims_domain::lab_result::{Comparator, Flag};
 use hims_testing::fields;
 use rust_decimal::Decimal;
 
 use super::super::values::{key_at, reads_earlier};
 use super::*;
+use crate::Caller;
 use crate::machinery::scopes::{LAB_LATEST, LAB_PENDING};
 use crate::testing::samples::{OTHER_PATIENT, ann, registered_as};
 use crate::testing::{of, shares, unshares};
