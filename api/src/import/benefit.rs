@@ -39,8 +39,9 @@ pub(super) struct ExplanationOfBenefit {
 #[serde(rename_all = "camelCase")]
 struct Item {
     sequence: i32,
-    #[serde(default)]
-    item_sequence: Vec<i32>,
+    /// The numbers of the items of the claim.
+    #[serde(default, rename = "itemSequence")]
+    of_claim: Vec<i32>,
     #[serde(default)]
     adjudication: Vec<Adjudication>,
 }
@@ -84,7 +85,7 @@ impl Item {
 
     /// The item of the claim.
     fn claimed(&self) -> i32 {
-        self.item_sequence.first().copied().unwrap_or(self.sequence)
+        self.of_claim.first().copied().unwrap_or(self.sequence)
     }
 
     /// What the patient bears of a charge of which the payer pays a part. The last reason that the payer gives gets
@@ -123,8 +124,9 @@ impl ExplanationOfBenefit {
         match (self.status.as_str(), self.purpose.as_deref(), self.outcome.as_deref()) {
             ("active", Some("claim"), Some("complete" | "partial")) => Ok(()),
             ("entered-in-error", ..) => Err(Reason::EnteredInError),
-            ("draft" | "cancelled", ..) | ("active", Some("claim"), Some("queued")) => Err(Reason::HasNotHappened),
-            ("active", Some("preauthorization" | "predetermination"), _) => Err(Reason::HasNotHappened),
+            ("draft" | "cancelled", ..)
+            | ("active", Some("claim"), Some("queued"))
+            | ("active", Some("preauthorization" | "predetermination"), _) => Err(Reason::HasNotHappened),
             ("active", None, _) | ("active", _, None) => Err(Reason::Malformed),
             _ => Err(Reason::UnknownStatus),
         }
