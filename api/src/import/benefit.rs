@@ -39,7 +39,8 @@ pub(super) struct ExplanationOfBenefit {
 #[serde(rename_all = "camelCase")]
 struct Item {
     sequence: i32,
-    #[serde(rename = "itemSequence", default)]
+    /// The numbers of the items of the claim.
+    #[serde(default, rename = "itemSequence")]
     of_claim: Vec<i32>,
     #[serde(default)]
     adjudication: Vec<Adjudication>,
