@@ -26,7 +26,7 @@ pub(super) fn write(sheet: &Sheet) -> Result<Vec<u8>, Box<dyn Error + Send + Syn
         let texts: Vec<_> = cells.map(|(column, text)| cell(column.kind, text.unwrap_or_default())).collect();
         writer.write_record(texts.iter().map(|it| it.as_bytes()))?;
     }
-    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+    Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
 }
 
 #[cfg(test)]

@@ -123,9 +123,8 @@ fn later(error: impl std::fmt::Display) -> NotMade {
 fn of_query(error: QueryError, schema: &str) -> NotMade {
     match error {
         QueryError::Behind(_) if schema != READ_SCHEMA => broken(error),
-        QueryError::Swapped | QueryError::Behind(_) => later(error),
         QueryError::Database(sqlx::Error::Database(_)) | QueryError::Value => broken(error),
-        QueryError::Database(_) => later(error),
+        QueryError::Swapped | QueryError::Behind(_) | QueryError::Database(_) => later(error),
     }
 }
 

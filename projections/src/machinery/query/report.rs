@@ -157,7 +157,8 @@ impl<'c> ReportView<'c> {
 
 /// The error of a query. SQLSTATE 57014: the statement took too long.
 fn refused(error: sqlx::Error) -> ReportError {
-    let is_too_slow = error.as_database_error().and_then(|it| it.code()).is_some_and(|it| it == "57014");
+    let is_too_slow =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|it| it == "57014");
     if is_too_slow { ReportError::TooSlow } else { QueryError::from(error).into() }
 }
 
