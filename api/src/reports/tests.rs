@@ -30,7 +30,9 @@ fn sheet(names: &[&str]) -> Sheet {
     for name in names {
         let cells = ["-12", "0.30", "2026-11-23", "2026-11-23T10:00:00Z", "07:30", "true", ID];
         rows.push(Some(name));
-        cells.iter().for_each(|it| rows.push(Some(it)));
+        for cell in cells {
+            rows.push(Some(cell));
+        }
     }
     rows.push(Some("of nothing"));
     (1..WARDS.columns.len()).for_each(|_| rows.push(None));

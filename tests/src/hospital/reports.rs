@@ -97,7 +97,7 @@ pub(super) async fn told(hospital: &Hospital) -> (String, String) {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect()
+    hims_event_store::chain::hex(&Sha256::digest(bytes))
 }
 
 #[tokio::test]

@@ -100,8 +100,11 @@ fn the_process_knows_every_event_of_results_that_people_are_told_of() {
     assert_eq!(known.len(), 5, "{known:?}");
 }
 
+/// A user or a patient.
+type Reached = (Option<UserId>, Option<PatientId>);
+
 /// What a notice says, and the users and patients who get it within the program; `None` if there is none.
-fn notice<T: Telling>(given: Given<Notification>, telling: T) -> Option<(Content, Vec<(Option<UserId>, Option<PatientId>)>)> {
+fn notice<T: Telling>(given: Given<Notification>, telling: T) -> Option<(Content, Vec<Reached>)> {
     match given.when(Tell(telling)).events().into_iter().next()? {
         notification::Event::Created { content, recipients } => {
             let people: BTreeSet<_> = recipients.iter().map(|it| (it.user_id, it.patient_id)).collect();

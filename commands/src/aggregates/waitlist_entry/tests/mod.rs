@@ -153,9 +153,9 @@ fn each_step_is_taken_in_its_status_only() {
         let shorter: ChangeWaitlistEntry = ask(json!({"entry_id": ENTRY, "duration_minutes": 15}));
         let then = now().when(shorter);
         if status == Status::Waiting {
-            assert!(then.is_accepted())
+            assert!(then.is_accepted());
         } else {
-            then.then_refused(refused)
+            then.then_refused(refused);
         }
         let (accepted, declined) = (now().when(accept()), now().when(decline()));
         match status {
