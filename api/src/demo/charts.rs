@@ -1,8 +1,10 @@
 //! What the demo's patients had, what they take, and whom to call.
 
+use chrono::Days;
 use hims_commands::medical_history::RecordMedicalHistory;
 use hims_commands::medication_list::AddPatientMedication;
-use hims_commands::patient::AddEmergencyContact;
+use hims_commands::patient::{AddEmergencyContact, AddPatientIdentifier};
+use hims_commands::vital_signs::RecordVitalSigns;
 use hims_domain::values::coding::{CVX, ICD_10_CM, SNOMED_CT};
 use serde_json::json;
 
@@ -12,6 +14,7 @@ use crate::{Hospital, HospitalError};
 const CONTACT: u16 = 9;
 const HISTORY: u16 = 10;
 const TAKEN: u16 = 11;
+const MEASURED: u16 = 0x36;
 
 /// The emergency contacts: number of the patient, name, relationship, last digits of the phone number.
 const CONTACTS: [(u128, &str, &str, &str); 4] = [
@@ -35,6 +38,19 @@ const TAKEN_ELSEWHERE: [(u128, Named, &str, &str); 3] = [
     (3, Named::InWords("Metformin 500 mg oral tablet"), "500 mg", "external"),
     (4, Named::InCatalogue(4), "20 mg", "external"),
     (8, Named::InWords("Fish oil"), "1 capsule", "otc"),
+];
+
+/// The identifiers of patients elsewhere: number of the patient, system, value.
+const IDENTIFIERS: [(u128, &str, &str); 2] = [
+    (3, "https://harbour-clinic.example/patients", "HC-20417"),
+    (8, "https://harbour-clinic.example/patients", "HC-31008"),
+];
+
+/// Vital signs: number of the patient, days ago, blood pressure, heart rate, temperature in Fahrenheit, weight in kg.
+const VITAL_SIGNS: [(u128, u64, (i32, i32), i32, &str, &str); 3] = [
+    (8, 40, (142, 88), 78, "98.2", "81.5"),
+    (8, 3, (134, 84), 74, "98.6", "80.9"),
+    (4, 3, (128, 76), 68, "97.9", "64.0"),
 ];
 
 /// How a medication is named.
@@ -62,6 +78,22 @@ impl Hospital {
                 "description": description, "code_system": system, "code": code, "onset_date": onset,
                 "family_relationship": (kind == "family").then_some("father"), "source": "patient",
                 "recorded_by": id(USER, 2),
+            }))
+            .await?;
+        }
+        for (patient, system, value) in IDENTIFIERS {
+            self.demo::<AddPatientIdentifier>(json!({
+                "patient_id": id(PATIENT, patient), "system": system, "value": value,
+            }))
+            .await?;
+        }
+        let now = self.executor.now();
+        for (number, (patient, days, (systolic, diastolic), rate, temperature, weight)) in (1..).zip(VITAL_SIGNS) {
+            self.demo::<RecordVitalSigns>(json!({
+                "id": id(MEASURED, number), "patient_id": id(PATIENT, patient), "recorded_by": id(USER, 3),
+                "recorded_at": now - Days::new(days), "blood_pressure_systolic": systolic,
+                "blood_pressure_diastolic": diastolic, "heart_rate": rate, "temperature": temperature,
+                "weight_kg": weight,
             }))
             .await?;
         }

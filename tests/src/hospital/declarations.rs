@@ -25,8 +25,8 @@ async fn the_declared_tables_are_those_of_the_database() {
     // The declarations leave out the generated full-text vectors, which are for searching, not for reading.
     let is_named = |row: &Row| declared.iter().any(|(table, column, ..)| (table, column) == (&row.0, &row.1));
     let in_database = rows.into_iter().filter(|row| !row.4 || is_named(row)).map(|row| {
-        // The declarations have one kind for `varchar` and `text`.
-        let kind = if row.2 == "varchar" { "text".to_owned() } else { row.2 };
+        // The declarations have one kind for `char`, `varchar` and `text`.
+        let kind = if matches!(row.2.as_str(), "bpchar" | "varchar") { "text".to_owned() } else { row.2 };
         (row.0, row.1, kind, row.3)
     });
     assert_same(declared.clone(), in_database);

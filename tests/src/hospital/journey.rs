@@ -2,12 +2,15 @@
 //! looked at on the way.
 
 use hims_testing::patched;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::billing::charged;
-use super::demo::{DOCTOR, appointment, at, lab_test, medication, payer, person, user};
+use super::demo::{DOCTOR, at, lab_test, medication, patient, payer, person, user};
 use super::insurance_claims::{Desks, adjudication, adjustment, reversal};
 use super::lab_results::{POTASSIUM, ordered};
+use super::reports::{file, run};
+use super::waitlist::{freed, in_status, wait_for};
 use super::{Client, Hospital};
 
 const REASON: &str = "the hives were thirty years ago, and the skin test was negative";
@@ -52,16 +55,40 @@ impl Journey {
         }
     }
 
-    /// The patient gets an appointment. Returns it.
+    /// Nothing is free when the patient calls. What another patient gives up is offered, and the patient takes it.
+    /// Returns the appointment.
     async fn call(&self) -> String {
-        self.reception.did("schedule-appointment", appointment(&self.patient_id, at(5, 0))).await
+        let entry = self.reception.did("join-waitlist", wait_for(&self.patient_id)).await;
+        freed(&self.reception, &patient(5), at(20, 0)).await;
+        in_status(&self.reception, &entry, "offered").await;
+        self.reception.did("accept-waitlist-offer", json!({ "entry_id": entry })).await;
+        let row = in_status(&self.reception, &entry, "fulfilled").await;
+        row["appointment_id"].as_str().expect("an appointment").to_owned()
+    }
+
+    /// What the hospital charged, and what came in less what went back, in all its records, by the report on revenue.
+    async fn revenue(&self) -> [Decimal; 2] {
+        let admin = &self.desks.admin;
+        let span = json!({"from": at(-300, 0).date_naive(), "to": at(20, 0).date_naive()});
+        let asked = json!({"report_code": "revenue", "parameters": span, "format": "json"});
+        let execution = run(admin, asked).await;
+        assert_eq!(execution["status"], "succeeded", "{execution}");
+        let report = file(admin, &execution).await.json();
+        let sum = |name: &str| -> Decimal {
+            let columns = report["columns"].as_array().expect("columns");
+            let place = columns.iter().position(|it| it["name"] == name).expect("the column");
+            let rows = report["rows"].as_array().expect("rows").iter();
+            rows.map(|row| row[place].as_str().map_or(Decimal::ZERO, |it| it.parse().expect("an amount"))).sum()
+        };
+        [sum("charges"), sum("payments") - sum("refunds").abs()]
     }
 
     /// The visit until the doctor knows what the patient has. Returns the consultation.
     async fn visit(&self, appointment_id: &str) -> String {
         let arrived = json!({"appointment_id": appointment_id, "other_day_reason": "came early, and there was time"});
         self.reception.did("check-in-appointment", arrived).await;
-        let measured = json!({"patient_id": self.patient_id, "heart_rate": 88, "temperature": "38.4"});
+        let measured = json!({"patient_id": self.patient_id, "heart_rate": 88, "temperature": "38.4",
+                              "temperature_unit": "C"});
         self.nurse.did("record-vital-signs", measured).await;
         let allergy = json!({"patient_id": self.patient_id, "allergen_type": "drug", "allergen_name": "Amoxicillin"});
         self.nurse.did("record-allergy", allergy).await;
@@ -90,7 +117,7 @@ impl Journey {
                                "confirm_delta": true});
         self.lab.did("correct-lab-result", corrected).await;
         let row = self.doctor.row("lab-results", &result).await;
-        assert_eq!((&row["flag"], &row["result_status"]), (&Value::Null, &json!("C")));
+        assert_eq!((&row["flag"], &row["result_status"]), (&json!("normal"), &json!("C")));
         self.doctor.did("review-lab-result", json!({"lab_result_id": result, "comment": "Nothing to do"})).await;
     }
 
@@ -181,6 +208,7 @@ impl Journey {
 #[tokio::test]
 async fn a_patient_comes_from_the_first_call_to_the_paid_claim() {
     let journey = Journey::begin().await;
+    let [charged_before, received_before] = journey.revenue().await;
     let appointment = journey.call().await;
     let visit = journey.visit(&appointment).await;
     journey.laboratory().await;
@@ -195,5 +223,9 @@ async fn a_patient_comes_from_the_first_call_to_the_paid_claim() {
     let rest = json!({"billing_record_id": record, "amount": "5", "kind": "payment", "method": "cash"});
     journey.reception.did("record-payment", rest).await;
     assert_eq!(journey.desks.money(&record).await, ["paid", "0.00", "0.00", "0.00"]);
+    // The payers and the patient paid everything but what the first payer gave up.
+    let total: Decimal = total.parse().expect("an amount");
+    let [charged, received] = journey.revenue().await;
+    assert_eq!([charged - charged_before, received - received_before], [total, total - Decimal::from(20)]);
     assert_eq!(journey.desks.admin.items("process-failures").await, Vec::<Value>::new());
 }

@@ -19,6 +19,7 @@ mod death;
 mod declarations;
 mod delivery;
 mod demo;
+mod demo_rows;
 mod docs;
 mod document;
 mod dropped;

@@ -26,12 +26,12 @@ fn weekly(recipients: Value) -> Value {
 }
 
 /// Asks for a report and waits until it is finished. Returns the row of the execution.
-async fn run(client: &Client, body: Value) -> Value {
+pub(super) async fn run(client: &Client, body: Value) -> Value {
     let id = client.did("run-report", body).await;
     client.row_until("report-executions", &id, |row| row["finished_at"].is_string()).await
 }
 
-async fn file(client: &Client, execution: &Value) -> Answer {
+pub(super) async fn file(client: &Client, execution: &Value) -> Answer {
     client.get(&format!("report-executions/{}/file", execution["id"].as_str().expect("an id"))).await
 }
 

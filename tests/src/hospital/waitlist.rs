@@ -30,13 +30,13 @@ async fn registered(reception: &Client, number: u32) -> String {
 }
 
 /// Books a scan for somebody and cancels it.
-async fn freed(reception: &Client, patient_id: &str, starts_at: DateTime<Utc>) -> String {
+pub(super) async fn freed(reception: &Client, patient_id: &str, starts_at: DateTime<Utc>) -> String {
     let booked = reception.did("schedule-appointment", scan(patient_id, starts_at)).await;
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "ill"})).await;
     booked
 }
 
-async fn in_status(client: &Client, entry: &str, status: &str) -> Value {
+pub(super) async fn in_status(client: &Client, entry: &str, status: &str) -> Value {
     client.row_until("waitlist-entries", entry, |row| row["status"] == status).await
 }
 
