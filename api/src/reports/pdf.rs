@@ -165,14 +165,17 @@ fn created(at: DateTime<Utc>) -> Moment {
         .utc_offset_minute(0)
 }
 
-pub(super) fn write(sheet: &Sheet) -> Result<Vec<u8>, Failure> {
-    let report = sheet.report;
-    let font = Font::new(dejavu::sans_mono::regular().to_vec().into(), 0).ok_or("the font cannot be read")?;
-    let layout = Layout::of(sheet);
-    let headings = layout.row(report.columns.iter().map(|it| it.title.to_owned()));
-    let height = |row: &[Vec<String>]| row.iter().map(Vec::len).max().unwrap_or(1);
-    let room = layout.lines_of_a_page(height(&headings));
-    let mut pages: Vec<Vec<Vec<Vec<String>>>> = vec![Vec::new()];
+/// A row of the table, whose cells are in lines.
+type Row = Vec<Vec<String>>;
+
+/// How many lines a row takes.
+fn height(row: &[Vec<String>]) -> usize {
+    row.iter().map(Vec::len).max().unwrap_or(1)
+}
+
+/// The rows of the table page by page, one page at least, where each page has room for some lines.
+fn pages(sheet: &Sheet, layout: &Layout, room: usize) -> Vec<Vec<Row>> {
+    let mut pages = vec![Vec::new()];
     let mut used = 0;
     for cells in sheet.rows.iter() {
         let row = layout.row(cells.into_iter().map(|it| it.unwrap_or_default().to_owned()));
@@ -186,6 +189,15 @@ pub(super) fn write(sheet: &Sheet) -> Result<Vec<u8>, Failure> {
             page.push(row);
         }
     }
+    pages
+}
+
+pub(super) fn write(sheet: &Sheet) -> Result<Vec<u8>, Failure> {
+    let report = sheet.report;
+    let font = Font::new(dejavu::sans_mono::regular().to_vec().into(), 0).ok_or("the font cannot be read")?;
+    let layout = Layout::of(sheet);
+    let headings = layout.row(report.columns.iter().map(|it| it.title.to_owned()));
+    let pages = pages(sheet, &layout, layout.lines_of_a_page(height(&headings)));
     let is_number = |kind| matches!(kind, ColumnKind::Integer | ColumnKind::Decimal);
     let numbers: Vec<_> = report.columns.iter().map(|it| is_number(it.kind)).collect();
     let texts = vec![false; numbers.len()];
@@ -232,6 +244,7 @@ pub(super) fn write(sheet: &Sheet) -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::sheet;
     use super::*;
 
     #[test]
@@ -240,5 +253,19 @@ mod tests {
         assert_eq!(lines("a\nb\tc", 7), ["a b c"]);
         assert_eq!(lines("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(lines("", 4), [""]);
+    }
+
+    #[test]
+    fn rows_go_on_the_next_page_when_one_is_full() {
+        let of_pages = |rows: usize, room: usize| {
+            let sheet = sheet(&vec!["A ward"; rows]);
+            let pages = pages(&sheet, &Layout::of(&sheet), room);
+            pages.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        // The sheet has one row more than names.
+        assert_eq!(of_pages(1, 10), [2]);
+        assert_eq!(of_pages(9, 10), [10]);
+        assert_eq!(of_pages(24, 10), [10, 10, 5]);
+        assert_eq!(of_pages(1, 1), [1, 1]);
     }
 }

@@ -261,7 +261,11 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
                 }
                 _ => false,
             };
-            text(row, "title") == format!("For {reader}") || of_demo.into_iter().any(is_of_demo) || is_of_result
+            let of_report = format!("/report-executions/{}", super::reports::execution_for(reader));
+            text(row, "title") == format!("For {reader}")
+                || of_demo.into_iter().any(is_of_demo)
+                || is_of_result
+                || row["action_url"] == of_report
         }
         "got" => text(row, "recipient_id") == reader,
         "reported" => {

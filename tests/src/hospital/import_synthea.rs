@@ -52,7 +52,8 @@ async fn rows(hospital: &Hospital) -> Vec<i64> {
 #[tokio::test]
 async fn the_files_of_synthea_are_in_the_tables_and_cause_nothing() {
     let hospital = Hospital::start().await;
-    let caused = ["hims.notifications", "log.timers"];
+    // The nightly work of processes has timers of its own.
+    let caused = ["hims.notifications", "log.timers where key not like 'daily %'"];
     let before = [count(hospital.owner(), caused[0]).await, count(hospital.owner(), caused[1]).await];
     let mut there = rows(&hospital).await;
     for (format, folder, column) in [("fhir", "synthea-fhir-r4", 1), ("synthea-csv", "synthea-csv", 2)] {

@@ -59,9 +59,14 @@ pub(super) async fn everything(hospital: &Hospital) {
     doctor.did("resume-report-schedule", of_it).await;
 }
 
+/// The id of the execution that [`fill`] makes for a user.
+pub(super) fn execution_for(recipient: &str) -> String {
+    format!("0dd0{}", &recipient[4..])
+}
+
 /// Begins an execution whose report goes to a user, without anybody asking.
-async fn queued_for(hospital: &Hospital, nth: u128, requested_by: &str, recipient: &str) -> String {
-    let id = Uuid::from_u128(0x0dd0_0000 + nth);
+async fn queued_for(hospital: &Hospital, requested_by: &str, recipient: &str) -> String {
+    let id: Uuid = execution_for(recipient).parse().expect("an id");
     let asked = json!({"report_id": report_of("daily-schedule"), "requested_by": requested_by,
                        "recipients": [recipient], "planned": null, "as_of": null});
     let data = patched(fields::<ReportExecution>("queued"), asked);
@@ -80,10 +85,12 @@ async fn own_id(client: &Client) -> String {
 pub(super) async fn fill(hospital: &Hospital, logins: &[&str]) {
     let admin = hospital.login("admin").await;
     let asker = own_id(&admin).await;
-    for (nth, login) in (1..).zip(logins) {
+    for login in logins {
         let reader = own_id(&hospital.login(login).await).await;
         admin.did("schedule-report", weekly(json!([reader]))).await;
-        queued_for(hospital, nth, &asker, &reader).await;
+        let id = queued_for(hospital, &asker, &reader).await;
+        admin.saw(hospital.node.store.current_head().await.expect("the head is read"));
+        admin.row_until("report-executions", &id, |row| row["finished_at"].is_string()).await;
     }
 }
 

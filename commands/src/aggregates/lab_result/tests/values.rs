@@ -10,6 +10,7 @@ use super::*;
 use crate::Caller;
 use crate::machinery::scopes::{LAB_LATEST, LAB_PENDING};
 use crate::testing::samples::{OTHER_PATIENT, ann, registered_as};
+use crate::testing::world::user;
 use crate::testing::{of, shares, unshares};
 
 const EARLIER: LabResultId = LabResultId(Uuid::from_u128(0xb2));
@@ -46,7 +47,8 @@ fn the_values_are_those_of_the_test() {
         given_result([], [placed(), collected()]).when(with_values(values)).then_fields(code, &pointers);
     }
     let missing = record(json!({"components": [value(POTASSIUM, "4")]}));
-    let missing = given_result([], [placed(), collected()]).when(missing);
+    let by_technician = given_result([], [placed(), collected()]).by(user(DOCTOR, "lab_technician"));
+    let missing = by_technician.when(missing);
     missing.then_fields("missing-component", &["/components", "/components"]);
 }
 
