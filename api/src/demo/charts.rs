@@ -46,9 +46,9 @@ const IDENTIFIERS: [(u128, &str, &str); 2] = [
     (8, "https://harbour-clinic.example/patients", "HC-31008"),
 ];
 
-/// Vital signs: number of the patient, days ago, blood pressure, heart rate, temperature in Fahrenheit, weight in kg.
-const VITAL_SIGNS: [(u128, u64, (i32, i32), i32, &str, &str); 2] =
-    [(4, 25, (142, 88), 78, "98.2", "81.5"), (4, 3, (134, 84), 74, "98.6", "80.9")];
+/// Vital signs of patient 4: days ago, blood pressure and heart rate, temperature in Fahrenheit and weight in kg.
+const VITAL_SIGNS: [(u64, [i32; 3], [&str; 2]); 2] =
+    [(25, [142, 88, 78], ["98.2", "81.5"]), (3, [134, 84, 74], ["98.6", "80.9"])];
 
 /// How a medication is named.
 #[derive(Clone, Copy)]
@@ -85,9 +85,9 @@ impl Hospital {
             .await?;
         }
         let now = self.executor.now();
-        for (number, (patient, days, (systolic, diastolic), rate, temperature, weight)) in (1..).zip(VITAL_SIGNS) {
+        for (number, (days, [systolic, diastolic, rate], [temperature, weight])) in (1..).zip(VITAL_SIGNS) {
             self.demo::<RecordVitalSigns>(json!({
-                "id": id(MEASURED, number), "patient_id": id(PATIENT, patient), "recorded_by": id(USER, 3),
+                "id": id(MEASURED, number), "patient_id": id(PATIENT, 4), "recorded_by": id(USER, 3),
                 "recorded_at": now - Days::new(days), "blood_pressure_systolic": systolic,
                 "blood_pressure_diastolic": diastolic, "heart_rate": rate, "temperature": temperature,
                 "weight_kg": weight,

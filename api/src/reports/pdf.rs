@@ -78,7 +78,9 @@ fn letters(size: f32) -> usize {
 impl Layout {
     fn of(sheet: &Sheet) -> Self {
         let columns = sheet.report.columns;
-        let mut widths: Vec<_> = columns.iter().map(|it| it.title.chars().count().clamp(NARROWEST, WIDEST)).collect();
+        // A heading is broken between its words.
+        let longest_word = |title: &str| title.split(' ').map(|it| it.chars().count()).max().unwrap_or_default();
+        let mut widths: Vec<_> = columns.iter().map(|it| longest_word(it.title).clamp(NARROWEST, WIDEST)).collect();
         for row in sheet.rows.iter() {
             for (width, text) in widths.iter_mut().zip(row) {
                 let length = text.map_or(0, |it| it.chars().count());
