@@ -213,13 +213,14 @@ impl Reports {
         };
         let (position, row_count) = (sheet.position, sheet.rows.len());
         let format = wanted.asked.format;
-        let file = tokio::task::spawn_blocking(move || written(format, &sheet)).await.map_err(broken)??;
+        let making = move || written(format, &sheet).map(|file| (hex(&Sha256::digest(&file)), file));
+        let (sha256, file) = tokio::task::spawn_blocking(making).await.map_err(broken)??;
         self.files.keep(wanted.id.0, &file).await.map_err(later)?;
         Ok(ReportFile {
             position,
             row_count: i32::try_from(row_count).unwrap_or(i32::MAX),
             byte_count: i32::try_from(file.len()).unwrap_or(i32::MAX),
-            sha256: hex(&Sha256::digest(&file)),
+            sha256,
         })
     }
 }

@@ -198,7 +198,6 @@ const SYSTEM_ROLES: [SystemRole; 7] = [
             Update::Departments,
             Update::Rooms,
             Update::Medications,
-            Update::InventoryLevels,
             Update::DrugInteractions,
             Update::ProviderSchedules,
             Update::Payers,

@@ -14,7 +14,7 @@ use super::releases::{ask, until};
 use super::{Client, Hospital};
 
 /// The user who a client is logged in as.
-async fn own_id(client: &Client) -> String {
+pub(super) async fn own_id(client: &Client) -> String {
     client.get("sessions/current").await.done()["user"]["id"].as_str().expect("an id").to_owned()
 }
 

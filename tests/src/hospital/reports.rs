@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::demo::{DOCTOR, NURSE, PATIENT_LOGIN, at, user, visit};
 use super::everything::record;
-use super::notifications::all_done;
+use super::notifications::{all_done, own_id};
 use super::releases::{ask, until};
 use super::{Answer, Client, Hospital};
 
@@ -74,11 +74,6 @@ async fn queued_for(hospital: &Hospital, requested_by: &str, recipient: &str) ->
     let stream = StreamAppend::begin("report_execution", id, [event]);
     hospital.node.store.append(Append::stream(stream)).await.expect("the event is recorded");
     id.to_string()
-}
-
-/// The user who a client is logged in as.
-async fn own_id(client: &Client) -> String {
-    client.get("sessions/current").await.done()["user"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// A schedule and an execution for each of these users. For [`access_matrix`](super::access_matrix).

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::Refused;
+use crate::machinery::refusal::spoken;
 
 /// How many days a report may span, the first and the last included.
 const LONGEST: i64 = 400;
@@ -46,7 +47,7 @@ fn value(holds: &Holds, text: &str, today: NaiveDate) -> Result<Value, String> {
         }
         Holds::Id(stream) => match Uuid::try_parse(text) {
             Ok(id) => Ok(Value::from(id.to_string())),
-            Err(_) => Err(format!("give the id of a {}", stream.as_str().replace('_', " "))),
+            Err(_) => Err(format!("give the id of a {}", spoken(stream.as_str()))),
         },
         Holds::Text(most) if is_blank(text) || text.chars().count() > usize::from(*most) => {
             Err(format!("give a text of 1 to {most} characters"))
@@ -101,19 +102,12 @@ pub fn complete(report: &Report, parameters: &Parameters, today: NaiveDate) -> R
 
 /// The parameters, with each day that is counted from today written out.
 pub(crate) fn dated(report: &Report, parameters: &Parameters, today: NaiveDate) -> Parameters {
-    let is_day =
-        |name: &str| report.definition.parameters.iter().any(|it| it.name.as_str() == name && it.holds == Holds::Day);
     let mut dated = parameters.clone();
     for parameter in report.definition.parameters.iter().filter(|it| it.holds == Holds::Day) {
         // A day that is counted from today by default counts from the day of the run, too.
-        if let Some(text) = given(parameter, parameters) {
-            dated.insert(parameter.name.as_str().to_owned(), text.into());
-        }
-    }
-    for (_, text) in dated.iter_mut().filter(|(name, _)| is_day(name)) {
-        if let Some(day) = day(text.as_str(), today) {
-            *text = day.to_string().as_str().into();
-        }
+        let Some(text) = given(parameter, parameters) else { continue };
+        let written = day(text, today).map_or_else(|| text.to_owned(), |it| it.to_string());
+        dated.insert(parameter.name.as_str().to_owned(), written.as_str().into());
     }
     dated
 }

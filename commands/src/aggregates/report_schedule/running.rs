@@ -1,7 +1,7 @@
 //! The commands of the process `report-schedules`.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use hims_domain::report::{Report, report_of};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use hims_domain::report::Report;
 use hims_domain::report_execution::{self, Asked, Planned, ReportExecution};
 use hims_domain::report_schedule::{Event, PauseReason, REMEMBERED, ReportSchedule, Status};
 use hims_domain::{ReportScheduleId, derived};
@@ -32,16 +32,11 @@ pub(crate) struct PauseFailingSchedule {
 never_sent!(RunSchedule, PauseFailingSchedule);
 
 /// What a schedule asks for at one of its times.
-fn asked(
-    (id, schedule, times): (ReportScheduleId, &ReportSchedule, &Times),
-    due_at: DateTime<Utc>,
-    is_late: bool,
-    found: &Found,
-) -> Asked {
+fn asked(schedule: &ReportSchedule, planned: Planned, day: NaiveDate, found: &Found) -> Asked {
     let plan = &schedule.plan;
     // What is not known of a report that the program does not have any more, the process `reports` refuses.
     let parameters = match found.get::<Report>(schedule.report_id) {
-        Some(report) => dated(report, &plan.parameters, times.day_of(due_at)),
+        Some(report) => dated(report, &plan.parameters, day),
         None => plan.parameters.clone(),
     };
     Asked {
@@ -52,11 +47,7 @@ fn asked(
         as_of: None,
         requested_by: schedule.owner_id,
         recipients: plan.recipients.clone(),
-        planned: Some(Planned {
-            report_schedule_id: id,
-            local_minute: times.minute_of(due_at).as_str().into(),
-            is_late,
-        }),
+        planned: Some(planned),
     }
 }
 
@@ -70,7 +61,7 @@ impl Command for RunSchedule {
     }
 
     fn reads(&self, state: Option<&ReportSchedule>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<Report>(state.map(|it| report_of(it.plan.report_code.as_str())))
+        Reads::nothing().maybe::<Report>(state.map(|it| it.report_id))
     }
 
     fn decide(self, state: Option<&ReportSchedule>, ctx: &Context<'_>) -> Result<Decision<ReportSchedule>, Refused> {
@@ -87,9 +78,14 @@ impl Command for RunSchedule {
             return Ok(Decision::event(Event::Missed { next_run_at }));
         };
         let is_late = ctx.now - due_at >= LATE;
-        let asked = asked((self.report_schedule_id, schedule, &times), due_at, is_late, ctx.found);
-        let parts = [self.report_schedule_id.to_string(), times.minute_of(due_at)];
-        let id = derived("report_execution", &parts.each_ref().map(String::as_str));
+        let local_minute = times.minute_of(due_at);
+        let id = derived("report_execution", &[&self.report_schedule_id.to_string(), &local_minute]);
+        let planned = Planned {
+            report_schedule_id: self.report_schedule_id,
+            local_minute: local_minute.as_str().into(),
+            is_late,
+        };
+        let asked = asked(schedule, planned, times.day_of(due_at), ctx.found);
         let ran = Event::Ran { report_execution_id: id.into(), due_at, is_late, next_run_at };
         let queued = report_execution::Event::Queued(Box::new(asked));
         Ok(Decision::event(ran).begin::<ReportExecution>(id, queued))

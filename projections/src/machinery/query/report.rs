@@ -8,9 +8,8 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgTransaction, Row as _};
 use thiserror::Error;
 
-use super::statement::bind_identity;
+use super::statement::{SAID_AT, bind_identity};
 use super::{Identity, QueryError, of_live_tables};
-use crate::machinery::runner::checkpoint;
 use crate::reports::{ColumnKind, Report};
 
 /// The rows of a report, each value as a text. What the values are, the columns of the report say.
@@ -118,11 +117,8 @@ impl<'c> ReportView<'c> {
             bounds.time.as_millis()
         );
         sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *transaction).await?;
-        let identity = "select set_config('hims.user_id', $1, true), set_config('hims.role', $2, true),
-                               set_config('hims.patient_id', $3, true), set_config('hims.department_id', $4, true),
-                               set_config('hims.reads', $5, true)";
-        bind_identity(sqlx::query(identity), who).execute(&mut *transaction).await?;
-        let position = of_live_tables(checkpoint(&mut transaction).await?)?;
+        let said = bind_identity(sqlx::query(AssertSqlSafe(format!("select position from {SAID_AT}"))), who);
+        let position = of_live_tables(said.fetch_one(&mut *transaction).await?.try_get(0)?)?;
         Ok(Self { transaction, position })
     }
 
