@@ -1,5 +1,7 @@
 //! The parts of the quantity of a lot: what is reserved, what is set aside, and what is free.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,11 @@ impl MedicationLot {
     /// The quantity that is reserved for prescriptions.
     pub fn quantity_reserved(&self) -> Decimal {
         self.reserved.values().map(|it| it.quantity).sum()
+    }
+
+    /// The prescriptions for which something is reserved.
+    pub fn reserved_prescriptions(&self) -> BTreeSet<PrescriptionId> {
+        self.reserved.values().map(|it| it.prescription_id).collect()
     }
 
     /// The quantity that is reserved for one line of a prescription.

@@ -52,8 +52,8 @@ pub async fn import_interactions(
     let Ok((read, pairs)) = reading.await else { return Ok(summary) };
     summary.broken = read.broken;
     let (Some(thesaurus), Some(found)) = (read.thesaurus, pairs) else { return Ok(summary) };
-    summary.count(&thesaurus, &found);
     let profiles = rules::profiles(&thesaurus, &found, &base(&thesaurus.version));
+    summary.count(&thesaurus, &found, &profiles);
     let loaded = Loaded {
         source: SOURCE.into(),
         version: thesaurus.version.as_str().into(),

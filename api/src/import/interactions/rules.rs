@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hims_domain::interaction_profile::{Advice, Content, Pair, Severity};
+use hims_domain::interaction_profile::{Advice, Content, Pair, Severity, in_order};
 use hims_domain::values::{LongText, Text};
 
 use super::files::{Rule, Thesaurus};
@@ -32,14 +32,6 @@ pub(super) struct Found {
     pub(super) without_pair: u64,
     /// The number of rules without those that are the mirror images of others.
     pub(super) distinct: u64,
-}
-
-impl Found {
-    /// The severity of a pair.
-    pub(super) fn severity(&self, thesaurus: &Thesaurus, pair: &Ingredients) -> Severity {
-        let rules = self.pairs.get(pair).into_iter().flat_map(BTreeMap::keys);
-        rules.map(|it| thesaurus.rules[*it].severity()).max().unwrap_or(Severity::None)
-    }
 }
 
 /// The substances of a side. A side may be a class, a substance, or both.
@@ -87,9 +79,9 @@ pub(super) fn pairs(thesaurus: &Thesaurus) -> Found {
                 if !is_new {
                     continue;
                 }
-                let pair = if code <= other_code { (code, other_code) } else { (other_code, code) };
+                let (smaller, greater) = in_order(code, other_code);
                 let exact = usize::from(*named == Named::AsClass) + usize::from(*other_named == Named::AsClass);
-                let rules = found.pairs.entry(((*pair.0).clone(), (*pair.1).clone())).or_default();
+                let rules = found.pairs.entry((smaller.clone(), greater.clone())).or_default();
                 let known = rules.entry(place).or_insert(exact);
                 *known = exact.min(*known);
             }

@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use hims_domain::interaction_profile::Severity;
+use hims_domain::interaction_profile::{Content, Severity};
+use hims_domain::values::Text;
 
 use super::files::Thesaurus;
 use super::rules::Found;
@@ -46,8 +47,8 @@ impl InteractionSummary {
         self.broken.is_empty() && !self.version.is_empty()
     }
 
-    /// Counts what the thesaurus holds.
-    pub(super) fn count(&mut self, thesaurus: &Thesaurus, found: &Found) {
+    /// Counts what the thesaurus holds, and the pairs of the profiles that are made of it.
+    pub(super) fn count(&mut self, thesaurus: &Thesaurus, found: &Found, profiles: &BTreeMap<Text<20>, Content>) {
         let number = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
         self.version.clone_from(&thesaurus.version);
         self.rules = number(thesaurus.rules.len());
@@ -57,8 +58,8 @@ impl InteractionSummary {
         self.classes = number(thesaurus.classes.len());
         self.mappings = thesaurus.mappings;
         self.without_ingredient = thesaurus.without_ingredient;
-        for pair in found.pairs.keys() {
-            *self.pairs.entry(found.severity(thesaurus, pair)).or_default() += 1;
+        for pair in profiles.values().flat_map(|it| it.pairs.values()) {
+            *self.pairs.entry(pair.severity).or_default() += 1;
         }
         let ingredients: BTreeSet<_> = found.pairs.keys().flat_map(|(one, other)| [one, other]).collect();
         self.ingredients = number(ingredients.len());

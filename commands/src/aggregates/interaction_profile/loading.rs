@@ -2,9 +2,9 @@
 
 use hims_domain::interaction_profile::{Content, Event, InteractionProfile, profile_of};
 use hims_domain::interaction_source::{self, InteractionSource, Loaded, sources};
-use hims_domain::{Described, Shape};
 use serde::Deserialize;
 
+use crate::machinery::command::never_sent;
 use crate::{Command, Context, Decision, Permission, Refused, Target};
 
 /// Replaces all that a source says about an ingredient.
@@ -14,10 +14,7 @@ pub struct ReplaceInteractionProfile {
     pub content: Content,
 }
 
-impl Described for ReplaceInteractionProfile {
-    /// The command is never sent to the server, so it has no form there.
-    const SHAPE: Shape = Shape::Object(&[]);
-}
+never_sent!(ReplaceInteractionProfile, RecordInteractionsLoaded);
 
 impl Command for ReplaceInteractionProfile {
     const NAME: &'static str = "replace-interaction-profile";
@@ -45,11 +42,6 @@ impl Command for ReplaceInteractionProfile {
 pub struct RecordInteractionsLoaded {
     /// The source as it was loaded.
     pub loaded: Loaded,
-}
-
-impl Described for RecordInteractionsLoaded {
-    /// The command is never sent to the server, so it has no form there.
-    const SHAPE: Shape = Shape::Object(&[]);
 }
 
 impl Command for RecordInteractionsLoaded {

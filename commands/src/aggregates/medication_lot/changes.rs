@@ -8,7 +8,6 @@ use hims_domain::permission::Update;
 use hims_domain::values::Reason;
 use hims_domain::{MedicationLotId, UserId, described};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 use super::{MOST, Refusal, check_quantity};
 use crate::machinery::command::existing;
@@ -67,9 +66,7 @@ pub(super) fn check_free(lot: &MedicationLot, taken: Decimal, pointer: &str) -> 
     } else {
         Refusal::NotFree { free: free.normalize(), unit }
     };
-    let mut candidates: Vec<Uuid> = lot.reserved.values().map(|it| it.prescription_id.into()).collect();
-    candidates.sort_unstable();
-    candidates.dedup();
+    let candidates = lot.reserved_prescriptions().into_iter().map(Into::into).collect();
     Err(Refused { candidates, ..Refused::from(refusal).at(pointer) })
 }
 

@@ -34,7 +34,7 @@ described! {
 /// Looks up the prescriptions for which something of a lot is kept, and the other lots in which something is kept for
 /// these prescriptions.
 fn reads_prescriptions(own: MedicationLotId, state: Option<&MedicationLot>, found: &Found) -> Reads {
-    let ids = state.into_iter().flat_map(|lot| lot.reserved.values()).map(|it| it.prescription_id);
+    let ids = state.into_iter().flat_map(MedicationLot::reserved_prescriptions);
     ids.fold(Reads::nothing(), |reads, id| {
         reads_reserved(reads.stream::<Prescription>(id), found.get::<Prescription>(id), Some(own))
     })
@@ -48,10 +48,8 @@ fn give_back(
     cause: Withdrawal,
 ) -> Decision<MedicationLot> {
     let mut movements = Movements::of(ctx.id, lot, ctx.found);
-    let mut ids: Vec<_> = lot.reserved.values().map(|it| it.prescription_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let decision = ids.into_iter().fold(decision, |decision, id| withdraw(decision, &mut movements, id, ctx, cause));
+    let ids = lot.reserved_prescriptions().into_iter();
+    let decision = ids.fold(decision, |decision, id| withdraw(decision, &mut movements, id, ctx, cause));
     movements.follow_own(ctx.id, decision)
 }
 

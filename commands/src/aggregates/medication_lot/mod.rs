@@ -13,7 +13,7 @@ use hims_domain::permission::Create;
 use hims_domain::room::Room;
 use hims_domain::supplier::Supplier;
 use hims_domain::values::{Reason, Unit};
-use hims_domain::{MedicationLotId, described};
+use hims_domain::{MedicationLotId, RoomId, described};
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
@@ -103,12 +103,16 @@ steps! {
         undone by RecallMedicationLot;
 }
 
+/// The key of the number of a lot at a place of storage.
+fn number_key(lot: &MedicationLot, place: RoomId) -> String {
+    scopes::key(&[&lot.medication_id.to_string(), &place.to_string(), lot.lot_number.as_str()])
+}
+
 impl Claims for MedicationLot {
     /// The lot number is unique for a medication at a place of storage. Lots are found by their medication.
     fn claims(&self, _: Uuid, held: &mut Held) {
-        let (medication, place) = (self.medication_id.to_string(), self.location_id.to_string());
-        held.take(scopes::LOT_NUMBER, scopes::key(&[&medication, &place, self.lot_number.as_str()]))
-            .share(scopes::LOTS_OF_MEDICATION, medication);
+        held.take(scopes::LOT_NUMBER, number_key(self, self.location_id))
+            .share(scopes::LOTS_OF_MEDICATION, self.medication_id.to_string());
     }
 }
 

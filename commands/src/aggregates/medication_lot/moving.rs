@@ -8,7 +8,7 @@ use hims_domain::{MedicationLotId, PrescriptionId, RoomId, described};
 use rust_decimal::Decimal;
 
 use super::changes::{check_free, check_most};
-use super::{AdjustMedicationLot, Refusal, check_quantity};
+use super::{AdjustMedicationLot, Refusal, check_quantity, number_key};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -38,11 +38,6 @@ described! {
     }
 }
 
-/// The key of the lot at another place.
-fn key_at(lot: &MedicationLot, place: RoomId) -> String {
-    scopes::key(&[&lot.medication_id.to_string(), &place.to_string(), lot.lot_number.as_str()])
-}
-
 /// Refuses a lot that may only be wasted or returned to the supplier. An empty lot is none of these.
 fn check_usable(lot: &MedicationLot, ctx: &Context<'_>) -> Result<(), Refused> {
     let is_usable = matches!(lot.status, Status::Available | Status::Depleted) && ctx.today() <= lot.expiry_date;
@@ -62,7 +57,7 @@ impl Command for TransferMedicationLot {
     fn reads(&self, state: Option<&MedicationLot>, _: &Found) -> Reads {
         let reads = Reads::nothing().stream::<Room>(self.to_location_id);
         match state.filter(|lot| lot.location_id != self.to_location_id) {
-            Some(lot) => reads.owners::<MedicationLot>(scopes::LOT_NUMBER, key_at(lot, self.to_location_id)),
+            Some(lot) => reads.owners::<MedicationLot>(scopes::LOT_NUMBER, number_key(lot, self.to_location_id)),
             None => reads,
         }
     }
@@ -80,7 +75,7 @@ impl Command for TransferMedicationLot {
         }
         check_usable(lot, ctx)?;
         check_free(lot, self.quantity, "/quantity")?;
-        let there = ctx.found.owners::<MedicationLot>(scopes::LOT_NUMBER, key_at(lot, to_location_id)).next();
+        let there = ctx.found.owners::<MedicationLot>(scopes::LOT_NUMBER, number_key(lot, to_location_id)).next();
         let (to_lot_id, on_hand_there) = match there {
             Some((id, other)) => {
                 if (other.expiry_date, &other.unit) != (lot.expiry_date, &lot.unit) {

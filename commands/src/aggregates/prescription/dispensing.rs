@@ -53,12 +53,8 @@ impl DispensePrescription {
         }
     }
 
-    /// What is noticed about the lines that are to be dispensed and was not known before. A part of the system tells what
-    /// was dispensed elsewhere, so there is nobody to be asked.
+    /// What is noticed about the lines that are to be dispensed and was not known before.
     fn noticed(&self, prescription: &Prescription, ctx: &Context<'_>) -> Result<AtDispensing, Refused> {
-        if ctx.caller.is_system {
-            return Ok(AtDispensing::default());
-        }
         let lines = prescription.lines.iter().filter(|line| self.asks_for(line));
         let asked = |id| {
             self.items.iter().flatten().enumerate().filter(move |(_, item): &(_, &DispenseItem)| item.item_id == id)
@@ -146,10 +142,14 @@ impl<'a> InHand<'a> {
         Self { prescription_id, prescription, today: ctx.today(), found: ctx.found, movements, dispensed: Vec::new() }
     }
 
+    /// The quantity that was taken for a line so far.
+    fn taken(&self, line: &Line) -> Decimal {
+        self.dispensed.iter().filter(|it| it.item_id == line.item.id).map(|it| it.quantity).sum()
+    }
+
     /// The quantity that may still be dispensed for a line.
     fn outstanding(&self, line: &Line) -> Decimal {
-        let taken = self.dispensed.iter().filter(|it| it.item_id == line.item.id).map(|it| it.quantity);
-        line.outstanding() - taken.sum::<Decimal>()
+        line.outstanding() - self.taken(line)
     }
 
     /// Dispenses a quantity of a line: from the named lot, or else what is kept for the line before what is free, and
@@ -186,12 +186,12 @@ impl<'a> InHand<'a> {
             return Decimal::ZERO;
         }
         self.movements.dispense(lot_id, (self.prescription_id, item_id), quantity);
-        let before = line.item.order.quantity * Decimal::from(1 + line.refills_used) - self.outstanding(line);
+        let dispensed_after = line.quantity_dispensed + self.taken(line) + quantity;
         self.dispensed.push(Dispensing {
             item_id,
             lot_id: Some(lot_id.into()),
             quantity,
-            dispensed_after: before + quantity,
+            dispensed_after,
             dispensed_on: self.today,
         });
         quantity

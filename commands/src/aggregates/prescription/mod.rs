@@ -308,13 +308,9 @@ impl Command for RecordExternalDispensing {
             Status::Pending | Status::SentToPharmacy | Status::Ready => {}
             status @ Status::Cancelled => return Err(Refused::wrong_status::<Prescription>(status)),
         }
-        // An import records what was dispensed elsewhere long ago, so there is nobody to be asked.
-        let AtDispensing { alerts, overrides } = if ctx.caller.is_system {
-            AtDispensing::default()
-        } else {
-            let at = |_| "/override_reason".to_owned();
-            alerts::when_dispensed(prescription, outstanding(prescription), ctx, |_| self.override_reason.clone(), at)?
-        };
+        let (lines, at) = (outstanding(prescription), |_| "/override_reason".to_owned());
+        let AtDispensing { alerts, overrides } =
+            alerts::when_dispensed(prescription, lines, ctx, |_| self.override_reason.clone(), at)?;
         let whole = |it: &Line| Dispensing {
             item_id: it.item.id,
             lot_id: None,

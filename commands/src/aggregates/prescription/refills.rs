@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use super::Refusal;
 use crate::aggregates::patient::{check_alive, reads_person};
 use crate::machinery::command::existing;
-use crate::{Caller, Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse};
+use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
     /// Opens a refill of a prescription that was dispensed: the pharmacy may dispense the quantity of the items once
@@ -187,13 +187,9 @@ impl Command for RefillPrescription {
             .iter()
             .filter_map(|(pointer, line)| Some((pointer, self.against(prescription, line, ctx)?)))
             .collect();
-        if let Some((_, first)) = against.first() {
-            let error = |(pointer, refused): &(&String, Refused)| Invalid {
-                code: Some(refused.code),
-                ..Invalid::new(pointer.as_str(), refused.detail.clone())
-            };
-            let errors = against.iter().map(error).collect();
-            return Err(Refused { errors, ..Refused::new(Kind::Conflict, first.code, first.detail.clone()) });
+        let errors = against.iter().map(|(at, it)| Invalid::coded(it.code, at.as_str(), it.detail.clone())).collect();
+        if let Some((_, first)) = against.into_iter().next() {
+            return Err(Refused { errors, ..first });
         }
         let refills =
             lines.iter().map(|(_, line)| Refill { item_id: line.item.id, refills_used: line.refills_used + 1 });

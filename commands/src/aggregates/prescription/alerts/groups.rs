@@ -48,20 +48,15 @@ pub(super) struct Groups {
 }
 
 impl Group {
-    /// Whether an allergy is to the group or to a drug of the group.
-    fn has_allergen(&self, allergy: &Allergy) -> bool {
-        let substance = allergy.substance();
-        allergy.concepts().any(|it| self.ingredients.contains(it)) || self.names.iter().any(|it| holds(&substance, it))
+    /// Whether an allergy is to the group or to a drug of the group. `substance` has the folded words of the allergen.
+    fn has_allergen(&self, allergy: &Allergy, substance: &[String]) -> bool {
+        allergy.concepts().any(|it| self.ingredients.contains(it)) || self.names.iter().any(|it| holds(substance, it))
     }
 
-    /// Whether a product holds a drug of the group.
-    fn has_product(&self, product: &Details) -> bool {
-        let names = [Some(&product.name), product.generic_name.as_ref(), product.brand_name.as_ref()];
-        let is_named = || {
-            let mut names = names.into_iter().flatten().map(|it| words(it.as_str()));
-            names.any(|name| self.names.iter().any(|it| holds(&name, it)))
-        };
-        product.ingredients.iter().chain(&product.rxnorm_code).any(|it| self.ingredients.contains(it)) || is_named()
+    /// Whether a product holds a drug of the group. `names` has the folded words of each name of the product.
+    fn has_product(&self, product: &Details, names: &[Vec<String>]) -> bool {
+        product.ingredients.iter().chain(&product.rxnorm_code).any(|it| self.ingredients.contains(it))
+            || names.iter().any(|name| self.names.iter().any(|it| holds(name, it)))
     }
 }
 
@@ -82,7 +77,8 @@ impl Groups {
 
     /// Whether an allergy is to a drug of a group to which the product belongs, or of a related group.
     pub(super) fn are_related(&self, allergy: &Allergy, product: &Details) -> bool {
-        let of_allergen: Vec<_> = self.all.iter().filter(|it| it.has_allergen(allergy)).collect();
+        let substance = allergy.substance();
+        let of_allergen: Vec<_> = self.all.iter().filter(|it| it.has_allergen(allergy, &substance)).collect();
         if of_allergen.is_empty() {
             return false;
         }
@@ -91,7 +87,9 @@ impl Groups {
                 |(a, b): &(String, String)| (a, b) == (&one.name, &other.name) || (b, a) == (&one.name, &other.name);
             one.name == other.name || self.related.iter().any(pair)
         };
-        let mut of_product = self.all.iter().filter(|it| it.has_product(product));
+        let names = [Some(&product.name), product.generic_name.as_ref(), product.brand_name.as_ref()];
+        let names: Vec<_> = names.into_iter().flatten().map(|it| words(it.as_str())).collect();
+        let mut of_product = self.all.iter().filter(|it| it.has_product(product, &names));
         of_product.any(|it| of_allergen.iter().any(|other| is_related(it, other)))
     }
 }
