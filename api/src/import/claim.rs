@@ -11,6 +11,7 @@ use hims_domain::values::coding::RXNORM;
 use hims_domain::{BillingItemId, ConsultationId};
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::datatypes::{CodeableConcept, Money, Period, Reference};
@@ -173,8 +174,9 @@ pub(super) fn by_patient<'g>(
 /// Enters the claims of a patient.
 pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, claims: Vec<&Found<Claim>>) -> Step {
     let mut step = Step::with_capacity(claims.len());
+    let policies = OnceCell::new();
     for found in claims {
-        step.push((found.copies, enter(writer, gathered, found).await));
+        step.push((found.copies, enter(writer, gathered, found, &policies).await));
     }
     step
 }
@@ -230,8 +232,14 @@ async fn consultation(
     Ok(consultation)
 }
 
-/// Enters a claim: the bill first, since a payer is only asked for what was invoiced.
-async fn enter(writer: &Writer<'_>, gathered: &Gathered, found: &Found<Claim>) -> Result<Fate, Stop> {
+/// Enters a claim: the bill first, since a payer is only asked for what was invoiced. The policies of the patient are
+/// looked up for the first claim that comes so far.
+async fn enter(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    found: &Found<Claim>,
+    policies: &OnceCell<Policies>,
+) -> Result<Fate, Stop> {
     writer.check_copies(found)?;
     let claim = &found.resource;
     claim.check()?;
@@ -256,8 +264,8 @@ async fn enter(writer: &Writer<'_>, gathered: &Gathered, found: &Found<Claim>) -
         Some(name) => insurance::recorded(writer, name).await?,
         None => None,
     };
-    let policies = Policies::of(writer, patient).await?;
-    let policy = payer.and_then(|payer| policies.of_payer(payer, bill.first_day().unwrap_or(day)));
+    let policies = policies.get_or_try_init(|| Policies::of(writer, patient)).await?;
+    let policy = payer.and_then(|payer| policies.of_payer(payer, day));
     let insurance_policy_id = policy.ok_or(Reason::NoPolicy)?;
     let asked = Asked { id: found.id.into(), billing_record_id: id, insurance_policy_id, claim_type, at };
     let is_bill_new = bill.enter(writer).await?;

@@ -12,7 +12,6 @@ use hims_domain::payer::Details;
 use hims_domain::values::{Text, folded};
 use uuid::Uuid;
 
-use super::ImportError;
 use super::calendar::Calendar;
 use super::gather::Gathered;
 use super::kept::Kept;
@@ -102,9 +101,7 @@ fn code(name: &str) -> Text<20> {
 
 /// The payer with a name: imported earlier, or added by a user with the same code.
 pub(super) async fn recorded(writer: &Writer<'_>, name: &str) -> Result<Option<Uuid>, Stop> {
-    let code = code(name);
-    let owners = writer.executor.store().owners(scopes::PAYER_CODE, code.as_str()).await;
-    Ok(owners.map_err(|error| ImportError::Log(error.into()))?.first().copied())
+    Ok(writer.owners(scopes::PAYER_CODE, code(name).as_str()).await?.first().copied())
 }
 
 /// A payer as the files describe it.

@@ -10,7 +10,6 @@ use hims_domain::values::Text;
 use hims_domain::values::coding::RXNORM;
 use uuid::Uuid;
 
-use super::ImportError;
 use super::datatypes::CodeableConcept;
 use super::gather::{Found, Gathered};
 use super::kept::{Element, Kept};
@@ -81,8 +80,7 @@ impl Product {
             return Ok(Some(id));
         }
         let Some(rxnorm) = &self.rxnorm else { return Ok(None) };
-        let owners = writer.executor.store().owners(scopes::MEDICATION_RXNORM, rxnorm).await;
-        Ok(owners.map_err(|error| ImportError::Log(error.into()))?.first().copied())
+        Ok(writer.owners(scopes::MEDICATION_RXNORM, rxnorm).await?.first().copied())
     }
 }
 

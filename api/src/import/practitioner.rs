@@ -10,7 +10,6 @@ use hims_domain::user::{Profile, User};
 use hims_domain::values::Email;
 use uuid::Uuid;
 
-use super::ImportError;
 use super::calendar::Calendar;
 use super::choice;
 use super::datatypes::HumanName;
@@ -97,12 +96,10 @@ pub(super) async fn import(
 
 /// An e-mail address that no other user has: the practitioner's own, or else an address that cannot exist (RFC 2606).
 async fn address(writer: &Writer<'_>, own: Option<&Email>, id: Uuid) -> Result<Email, Stop> {
-    if let Some(own) = own {
-        let store = writer.executor.store();
-        let owners = store.owners(scopes::USER_EMAIL, own.as_str()).await;
-        if owners.map_err(|error| ImportError::Log(error.into()))?.is_empty() {
-            return Ok(own.clone());
-        }
+    if let Some(own) = own
+        && writer.owners(scopes::USER_EMAIL, own.as_str()).await?.is_empty()
+    {
+        return Ok(own.clone());
     }
     Email::parse(&format!("{id}@import.invalid")).map_err(|_| Reason::Malformed.into())
 }

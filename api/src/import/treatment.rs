@@ -12,7 +12,6 @@ use hims_domain::values::{LongText, Reason as Why, Text};
 use hims_domain::{DiagnosisId, Personal, TreatmentId};
 use uuid::Uuid;
 
-use super::ImportError;
 use super::condition::coded;
 use super::datatypes::{CodeableConcept, Reference};
 use super::gather::{Found, Gathered};
@@ -207,9 +206,7 @@ async fn reason(
     let condition = reasons.iter().find_map(|it| gathered.resolve("Condition", origin, it));
     let mut diagnosis = None;
     if let Some(id) = condition {
-        let owners = writer.executor.store().owners(scopes::DIAGNOSIS, &id.to_string()).await;
-        let owners = owners.map_err(|error| ImportError::Log(error.into()))?;
-        diagnosis = owners.first().map(|_| id);
+        diagnosis = writer.owners(scopes::DIAGNOSIS, &id.to_string()).await?.first().map(|_| id);
     }
     kept.leave_out_all("reasonReference", reasons.len() - usize::from(diagnosis.is_some()));
     Ok(diagnosis)

@@ -134,6 +134,11 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The records that hold a key of a scope.
+    pub(super) async fn owners(&self, scope: &'static str, key: &str) -> Result<Vec<Uuid>, ImportError> {
+        self.executor.store().owners(scope, key).await.map_err(|error| ImportError::Log(error.into()))
+    }
+
     /// Refuses a resource, and everything that refers to the resource: its id must not lead to the record that has it.
     pub(super) fn refuse(&self, id: Uuid, reason: Reason) -> Stop {
         self.persons.is_stranger(id);

@@ -8,7 +8,7 @@ use crate::recount::{ClaimDifference, ClaimsReport, EXAMPLES};
 use crate::{AppendError, Booked, Span};
 
 /// Which stream has which unique keys, shared keys and bookings.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Claimed {
     pub(super) unique: HashMap<Key, Uuid>,
     pub(super) shared: HashMap<Key, BTreeSet<Uuid>>,
@@ -85,9 +85,12 @@ impl Claimed {
 
     fn take(&mut self, claim: &PreparedClaim) -> Result<(), AppendError> {
         match claim {
-            PreparedClaim::Take(key, owner) => match self.unique.insert(key.clone(), *owner) {
-                Some(other) if other != *owner => Err(AppendError::Taken { scope: key.scope.to_owned(), owner: other }),
-                _ => Ok(()),
+            PreparedClaim::Take(key, owner) => match self.unique.get(key) {
+                Some(other) if other != owner => Err(AppendError::Taken { scope: key.scope.to_owned(), owner: *other }),
+                _ => {
+                    self.unique.insert(key.clone(), *owner);
+                    Ok(())
+                }
             },
             PreparedClaim::Share(key, owner) => {
                 self.shared.entry(key.clone()).or_default().insert(*owner);
@@ -160,10 +163,7 @@ impl Recounted {
         claimed.shared.values_mut().for_each(|owners| owners.retain(|owner| self.unknown.contains(owner)));
         claimed.bookings.retain(|booking| self.unknown.contains(&booking.owner));
         for claim in &self.claims {
-            let before = claimed.clone();
-            if claimed.take(claim).is_err() {
-                *claimed = before;
-            }
+            drop(claimed.take(claim));
         }
     }
 

@@ -77,8 +77,7 @@ impl Tests {
 
 /// The test with a code, as the catalogue has it.
 async fn owner(writer: &Writer<'_>, code: &str) -> Result<Option<LabTestId>, ImportError> {
-    let owners = writer.executor.store().owners(scopes::LAB_TEST_CODE, code).await;
-    Ok(owners.map_err(|error| ImportError::Log(error.into()))?.first().map(|it| LabTestId(*it)))
+    Ok(writer.owners(scopes::LAB_TEST_CODE, code).await?.first().map(|it| LabTestId(*it)))
 }
 
 /// The definition of a test of which nothing but the code and the name is known.

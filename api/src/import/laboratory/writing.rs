@@ -14,7 +14,6 @@ use hims_domain::values::Reason as Why;
 use hims_domain::{LabOrderId, LabOrderItemId, LabResultId, LabTestId, Personal, UserId};
 use uuid::Uuid;
 
-use super::super::ImportError;
 use super::super::kept::Element;
 use super::super::reason::Reason;
 use super::super::references::derived;
@@ -165,8 +164,7 @@ async fn look(writer: &Writer<'_>, tests: &Tests, patient: Uuid, told: &Told<'_>
     }
     let (lab_test_id, values) = tests.fit(told)?;
     let item_id = item_of(told);
-    let orders = writer.executor.store().owners(scopes::LAB_ORDER_ITEM, &item_id.to_string()).await;
-    let order = orders.map_err(|error| ImportError::Log(error.into()))?.first().copied();
+    let order = writer.owners(scopes::LAB_ORDER_ITEM, &item_id.to_string()).await?.first().copied();
     if let Some(id) = order {
         let state = writer.existing::<LabOrder>(id).await?;
         let item = state.as_ref().and_then(|it| it.item(item_id));

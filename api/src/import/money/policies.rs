@@ -8,7 +8,6 @@ use hims_domain::InsurancePolicyId;
 use hims_domain::insurance_policy::InsurancePolicy;
 use uuid::Uuid;
 
-use super::super::ImportError;
 use super::super::writer::{Stop, Writer};
 
 /// The insurance policies of a patient as they are in the record.
@@ -17,9 +16,8 @@ pub(in super::super) struct Policies(Vec<(InsurancePolicyId, Arc<InsurancePolicy
 impl Policies {
     /// Looks the policies of a patient up.
     pub(in super::super) async fn of(writer: &Writer<'_>, patient: Uuid) -> Result<Self, Stop> {
-        let owners = writer.executor.store().owners(scopes::POLICY_PATIENT, &patient.to_string()).await;
         let mut policies = Vec::new();
-        for id in owners.map_err(|error| ImportError::Log(error.into()))? {
+        for id in writer.owners(scopes::POLICY_PATIENT, &patient.to_string()).await? {
             if let Some(policy) = writer.existing::<InsurancePolicy>(id).await? {
                 policies.push((id.into(), policy));
             }

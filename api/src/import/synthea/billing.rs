@@ -178,7 +178,7 @@ impl Desk<'_> {
     }
 
     /// Enters a claim: the bill, the claim on the first payer, what the patient paid, the claim on the second payer.
-    async fn enter(&self, claim: &Claim, policies: &Policies) -> Result<Fate, Stop> {
+    async fn enter(&self, claim: &Claim, patient: Uuid, policies: &Policies) -> Result<Fate, Stop> {
         if self.claims.spoilt.contains(&claim.id) {
             return Err(Reason::BadTransaction.into());
         }
@@ -187,7 +187,6 @@ impl Desk<'_> {
         let visit_code = visit.resource.kind.iter().flat_map(|it| &it.coding).find_map(|it| it.code.as_deref());
         let zone = self.writer.calendar.zone;
         let told = Told::of(claim, transactions, visit_code.unwrap_or_default(), zone)?;
-        let (patient, _) = self.writer.patient(Some(claim.patient)).await?;
         let consultation = self.writer.referred::<Consultation>(Some(claim.encounter)).await?;
         let consultation = consultation.filter(|(_, it)| it.patient_id.0 == patient).map(|(id, _)| id.into());
         let bill = Bill {
@@ -281,14 +280,14 @@ impl Desk<'_> {
 
     /// Enters the claims of a patient one after the other, since they share consultations.
     async fn enter_all(&self, patient: Uuid, claims: &[Claim]) -> Step {
-        let policies = match self.writer.patient(Some(patient)).await {
-            Ok((id, _)) => Policies::of(self.writer, id).await,
+        let recorded = match self.writer.patient(Some(patient)).await {
+            Ok((id, _)) => Policies::of(self.writer, id).await.map(|policies| (id, policies)),
             Err(stop) => Err(stop),
         };
         let mut step = Step::with_capacity(claims.len());
         for claim in claims {
-            let fate = match &policies {
-                Ok(policies) => self.enter(claim, policies).await,
+            let fate = match &recorded {
+                Ok((patient, policies)) => self.enter(claim, *patient, policies).await,
                 Err(Stop::Skip(reason)) => Err(Stop::Skip(*reason)),
                 Err(Stop::Everything(error)) => Err(Stop::Everything(error.clone())),
             };

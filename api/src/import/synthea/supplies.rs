@@ -80,8 +80,7 @@ pub(super) async fn write(
 
 /// Adds an article, unless the inventory has one with the code.
 async fn import(writer: &Writer<'_>, code: &str, name: &str) -> Result<Fate, Stop> {
-    let owners = writer.executor.store().owners(scopes::INVENTORY_ITEM_SKU, &code.to_uppercase()).await;
-    if !owners.map_err(|error| ImportError::Log(error.into()))?.is_empty() {
+    if !writer.owners(scopes::INVENTORY_ITEM_SKU, &code.to_uppercase()).await?.is_empty() {
         return Ok(Fate::AlreadyThere);
     }
     let mut kept = Kept::default();
