@@ -98,7 +98,7 @@ described! {
 
 impl WeeklyBlock {
     /// The day of the week of a date, in the numbers of [`weekday`](Self::weekday).
-    fn weekday_of(day: NaiveDate) -> i32 {
+    pub(crate) fn weekday_of(day: NaiveDate) -> i32 {
         i32::try_from(day.weekday().number_from_monday()).unwrap_or_default()
     }
 }

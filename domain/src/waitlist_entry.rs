@@ -1,10 +1,11 @@
 //! The waiting list: patients who want an appointment that nobody could give them yet, and what they are offered.
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::appointment::{Opening, Priority, Slot};
+use crate::provider_schedule::WeeklyBlock;
 use crate::values::{Reason, Text, TimeOfDay};
 use crate::wall_clock::{Bound, instant_of};
 use crate::{Aggregate, AppointmentId, DepartmentId, PatientId, Personal, Subject, UserId, derived, described, terms};
@@ -76,13 +77,12 @@ impl Wish {
         let local = |at: DateTime<Utc>| at.with_timezone(zone).naive_local();
         let (begin, end) = (local(slot.starts_at), local(slot.ends_at()));
         let day = begin.date();
-        let weekday = i32::try_from(day.weekday().number_from_monday()).unwrap_or_default();
         self.appointment_type == opening.appointment_type
             && self.provider_id.is_none_or(|it| it == opening.provider_id)
             && self.department_id.is_none_or(|it| Some(it) == opening.department_id)
             && self.duration_minutes <= opening.slot.duration_minutes
             && (self.earliest..=self.latest).contains(&day)
-            && self.weekdays.as_ref().is_none_or(|it| it.contains(&weekday))
+            && self.weekdays.as_ref().is_none_or(|it| it.contains(&WeeklyBlock::weekday_of(day)))
             && self.time_from.as_ref().and_then(|it| it.on(day)).is_none_or(|from| from <= begin)
             && self.time_until.as_ref().and_then(|it| it.on(day)).is_none_or(|until| end <= until)
     }

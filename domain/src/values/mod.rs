@@ -28,7 +28,7 @@ pub use number::{
     holds_card_number,
 };
 pub use reason::OverrideReason;
-pub use text::{Code, LongText, Name, Reason, Text, is_blank};
+pub use text::{Code, LongText, Name, Reason, Text, is_blank, known_names};
 pub use time_of_day::TimeOfDay;
 pub use unit::{UcumCode, Unit, measuring_unit};
 pub use words::{holds, words};

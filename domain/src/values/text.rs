@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Described, Invalid, Pointer, Shape};
+use crate::{Described, Invalid, Personal, Pointer, Shape};
 
 /// Text of 1 to `MAX` characters in one line, without control characters, with at least one letter or digit and with at
 /// least `LETTERS` different letters. Only a [`LongText`] may hold line breaks and tabs, or consist of signs. White
@@ -31,6 +31,12 @@ impl<const MAX: usize, const LETTERS: usize> Text<MAX, LETTERS> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Those names of a person that are known, in one text; empty if none is known.
+pub fn known_names<const COUNT: usize>(names: [&Option<Personal<Name<100>>>; COUNT]) -> String {
+    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Name::as_str).collect();
+    known.join(" ")
 }
 
 /// Whether a text consists of spaces and invisible characters only, or is empty.

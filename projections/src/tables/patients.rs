@@ -1,6 +1,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
-use hims_domain::values::{Country, Name, PartialDate, Ssn, folded};
+use hims_domain::values::{Country, Name, PartialDate, Ssn, folded, known_names};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
 
@@ -169,9 +169,7 @@ fn name(name: Option<&Personal<Name<100>>>) -> Option<String> {
 
 /// All names of a patient in one text, folded; empty if no name is known.
 fn folded_name(demographics: &Demographics) -> String {
-    let names = [&demographics.first_name, &demographics.middle_name, &demographics.last_name];
-    let known: Vec<_> = names.into_iter().flatten().filter_map(Personal::known).map(Name::as_str).collect();
-    folded(&known.join(" "))
+    folded(&known_names([&demographics.first_name, &demographics.middle_name, &demographics.last_name]))
 }
 
 /// The row of a patient after an event.

@@ -126,14 +126,14 @@ async fn the_database_and_the_program_read_wall_clocks_alike() {
 }
 
 /// The beginnings of the free slots of a Monday in New York, by the clocks there.
-async fn on_monday(client: &Client, monday: NaiveDate, more: &str) -> Vec<String> {
+pub(super) async fn on_monday(client: &Client, monday: NaiveDate, more: &str) -> Vec<String> {
     let path = format!("slots?department_id={}&from={monday}&to={monday}{more}", department(1));
     let items = client.items(&path).await;
     items.iter().map(|it| it["local_start"].as_str().expect("a time")[11..16].to_owned()).collect()
 }
 
 /// The doctor works in internal medicine on Mondays from eight to ten, in the second room.
-async fn from_eight_to_ten(reception: &Client, more: Value) {
+pub(super) async fn from_eight_to_ten(reception: &Client, more: Value) {
     let weekly = json!([{"weekday": 1, "from": "08:00", "until": "10:00", "room_id": room(2)}]);
     let hours = json!({"provider_id": user(DOCTOR), "department_id": department(1), "effective_from": "2026-01-01",
                        "weekly": weekly, "slot_minutes": 30});

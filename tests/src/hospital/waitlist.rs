@@ -10,6 +10,7 @@ use super::merging::merge;
 use super::notifications::all_done;
 use super::releases::until;
 use super::scheduling::{in_new_york, monday_after};
+use super::slots::{from_eight_to_ten, on_monday};
 use super::tables::{by_process, count};
 use super::{Client, Hospital};
 
@@ -243,19 +244,8 @@ async fn what_is_held_is_no_free_slot() {
     let hospital = Hospital::start().await;
     let reception = hospital.login("reception").await;
     let monday = monday_after(14);
-    let hours = json!({"provider_id": user(DOCTOR), "department_id": department(1), "effective_from": monday,
-                       "weekly": [{"weekday": 1, "from": "08:00", "until": "10:00", "room_id": room(2)}],
-                       "slot_minutes": 30});
-    reception.did("set-provider-hours", hours).await;
-    let free = async |more: &str| {
-        let path = format!(
-            "slots?provider_id={}&department_id={}&from={monday}&to={monday}{more}",
-            user(DOCTOR),
-            department(1)
-        );
-        let local = |slot: &Value| slot["local_start"].as_str().expect("a time")[11..16].to_owned();
-        reception.items(&path).await.iter().map(local).collect::<Vec<_>>()
-    };
+    from_eight_to_ten(&reception, json!({})).await;
+    let free = async |more: &str| on_monday(&reception, monday, &format!("&provider_id={}{more}", user(DOCTOR))).await;
     let all = ["08:00", "08:30", "09:00", "09:30"];
     assert_eq!(free("").await, all);
     let patient_id = registered(&reception, 1).await;

@@ -5,8 +5,8 @@ use hims_domain::appointment::{Appointment, Status};
 use hims_domain::department::Department;
 use hims_domain::notification::NotificationType;
 use hims_domain::user::User;
-use hims_domain::values::Text;
-use hims_domain::{AppointmentId, DepartmentId, Personal, UserId};
+use hims_domain::values::{Text, known_names};
+use hims_domain::{AppointmentId, DepartmentId, UserId};
 use serde::Deserialize;
 
 use crate::department::zone_named;
@@ -51,8 +51,7 @@ pub(crate) fn in_words(
 
 /// The name of a user; empty if it was erased.
 pub(crate) fn name_of(user: &User) -> String {
-    let names = [user.profile.first_name.as_ref(), user.profile.last_name.as_ref()].into_iter().flatten();
-    names.filter_map(Personal::known).map(Text::as_str).collect::<Vec<_>>().join(" ")
+    known_names([&user.profile.first_name, &user.profile.last_name])
 }
 
 impl TellOfVisit {

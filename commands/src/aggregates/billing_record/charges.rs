@@ -173,21 +173,32 @@ impl Occasion {
 /// Where a service was given: at an appointment, or by a provider of a department.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    pub(super) appointment: Option<AppointmentId>,
-    pub(super) provider: Option<UserId>,
+    appointment: Option<AppointmentId>,
+    provider: UserId,
 }
 
 impl Place {
+    /// Where a consultation took place.
+    fn of(consultation: &Consultation) -> Self {
+        Self { appointment: consultation.appointment_id, provider: consultation.provider_id }
+    }
+
+    /// Where something was ordered: by whom, and at which visit if it was ordered in a consultation.
+    pub(super) fn of_order(consultation: Option<ConsultationId>, provider: UserId, found: &Found) -> Self {
+        let consultation = consultation.and_then(|id| found.get::<Consultation>(id));
+        Self { appointment: consultation.and_then(|it| it.appointment_id), provider }
+    }
+
     /// Looks up in which time zone the service was given: that of the appointment, else of the provider's department.
     pub(super) fn reads(self, reads: Reads, found: &Found) -> Reads {
-        let department = self.provider.and_then(|id| found.get::<User>(id)?.department_id);
-        reads.maybe::<Appointment>(self.appointment).maybe::<User>(self.provider).maybe::<Department>(department)
+        let department = found.get::<User>(self.provider).and_then(|it| it.department_id);
+        reads.maybe::<Appointment>(self.appointment).stream::<User>(self.provider).maybe::<Department>(department)
     }
 
     /// The day of the service where it was given.
     pub(super) fn day_of(self, at: DateTime<Utc>, found: &Found) -> NaiveDate {
         let of_appointment = self.appointment.and_then(|id| found.get::<Appointment>(id)).map(|it| &it.time_zone);
-        let department = || found.get::<Department>(found.get::<User>(self.provider?)?.department_id?);
+        let department = || found.get::<Department>(found.get::<User>(self.provider)?.department_id?);
         day_in(at, of_appointment.or_else(|| department().map(|it| &it.details.time_zone)), found)
     }
 }
@@ -203,15 +214,10 @@ pub(super) fn as_code(text: &str) -> String {
     text.chars().take(20).collect()
 }
 
-/// Where a consultation took place.
-fn place_of(consultation: &Consultation) -> Place {
-    Place { appointment: consultation.appointment_id, provider: Some(consultation.provider_id) }
-}
-
 impl ChargeConsultation {
     /// The occasion and the line. Before the places are known, the day may be another.
     fn charged(&self, consultation: &Consultation, found: &Found) -> (Occasion, Vec<Charged>) {
-        let day = place_of(consultation).day_of(consultation.started_at, found);
+        let day = Place::of(consultation).day_of(consultation.started_at, found);
         let source = ("consultation", self.consultation_id.into(), None);
         let kind = consultation.consultation_type.as_str();
         let line = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
@@ -231,7 +237,7 @@ impl Command for ChargeConsultation {
 
     fn reads(&self, state: Option<&Consultation>, found: &Found) -> Reads {
         let Some(consultation) = state else { return Reads::nothing() };
-        let reads = place_of(consultation).reads(Reads::nothing(), found);
+        let reads = Place::of(consultation).reads(Reads::nothing(), found);
         let (occasion, lines) = self.charged(consultation, found);
         occasion.reads(reads, &lines, found)
     }
@@ -245,7 +251,7 @@ impl Command for ChargeConsultation {
 impl ChargeTreatment {
     fn charged(&self, treatment: &Treatment, found: &Found) -> Option<(Occasion, Vec<Charged>)> {
         let consultation = found.get::<Consultation>(treatment.consultation_id)?;
-        let day = place_of(consultation).day_of(self.completed_at, found);
+        let day = Place::of(consultation).day_of(self.completed_at, found);
         let kind = treatment.treatment_type.as_str();
         let coding = match (&treatment.code_system, &treatment.code) {
             (Some(system), Some(code)) => (system.as_str(), code.0.clone()),
@@ -270,7 +276,7 @@ impl Command for ChargeTreatment {
         let Some(treatment) = state else { return Reads::nothing() };
         let consultation = found.get::<Consultation>(treatment.consultation_id);
         let reads = Reads::nothing().stream::<Consultation>(treatment.consultation_id);
-        let reads = consultation.map(place_of).into_iter().fold(reads, |reads, it| it.reads(reads, found));
+        let reads = consultation.map(Place::of).into_iter().fold(reads, |reads, it| it.reads(reads, found));
         match self.charged(treatment, found) {
             Some((occasion, lines)) => occasion.reads(reads, &lines, found),
             None => reads,
@@ -293,9 +299,7 @@ fn line_of(prescription: &Prescription, id: PrescriptionItemId) -> Option<&Line>
 impl ChargeDispensing {
     /// Where the prescription was written.
     fn place(prescription: &Prescription, found: &Found) -> Place {
-        let consultation = prescription.consultation_id.and_then(|id| found.get::<Consultation>(id));
-        let appointment = consultation.and_then(|it| it.appointment_id);
-        Place { appointment, provider: Some(prescription.provider_id) }
+        Place::of_order(prescription.consultation_id, prescription.provider_id, found)
     }
 
     fn charged(&self, prescription: &Prescription, found: &Found) -> (Occasion, Vec<Charged>) {

@@ -41,8 +41,7 @@ impl ChargeLabResult {
     /// Where the test was ordered: by whom and at which visit.
     fn place(result: &LabResult, found: &Found) -> Option<Place> {
         let order = found.get::<LabOrder>(result.lab_order_id)?;
-        let consultation = order.consultation_id.and_then(|id| found.get::<Consultation>(id));
-        Some(Place { appointment: consultation.and_then(|it| it.appointment_id), provider: Some(order.provider_id) })
+        Some(Place::of_order(order.consultation_id, order.provider_id, found))
     }
 
     /// The occasion and the line. The day of the service is that on which the specimen was taken.

@@ -85,18 +85,18 @@ impl RevokeDispensingCharges {
 }
 
 /// Charges a quantity less with the lines of a record that charge for an item of a prescription, beginning with the last
-/// line. Returns the events; `excess` becomes what is still charged too much.
+/// line. The record becomes the record afterwards, and `excess` what is still charged too much.
 ///
 /// # Errors
 /// When a changed line breaks a rule.
 fn lessen(
-    record: &mut BillingRecord,
+    mut decision: Decision<Prescription>,
+    (id, record): (Uuid, &mut BillingRecord),
     item_id: PrescriptionItemId,
     excess: &mut Decimal,
     found: &Found,
-) -> Result<Vec<Event>, Refused> {
+) -> Result<Decision<Prescription>, Refused> {
     let lines: Vec<Line> = Source::of_item(item_id).lines(record).rev().cloned().collect();
-    let mut events = Vec::new();
     for line in lines {
         let taken = line.item.quantity.min(*excess);
         if taken <= Decimal::ZERO {
@@ -104,17 +104,14 @@ fn lessen(
         }
         *excess -= taken;
         let quantity = line.item.quantity - taken;
-        let lessened = if quantity.is_zero() {
-            Some(record.followed(|after| Event::ItemRemoved { item_id: line.id, taken_back_by: None, after }))
-        } else {
-            put(record, line.id, Item { quantity, ..line.item }, found)?
-        };
-        if let Some((event, after)) = lessened {
+        if quantity.is_zero() {
+            decision = removed(decision, (id, record), line.id, None);
+        } else if let Some((event, after)) = put(record, line.id, Item { quantity, ..line.item }, found)? {
             *record = after;
-            events.push(event);
+            decision = decision.also::<BillingRecord>(id, event);
         }
     }
-    Ok(events)
+    Ok(decision)
 }
 
 impl Command for RevokeDispensingCharges {
@@ -148,9 +145,7 @@ impl Command for RevokeDispensingCharges {
             let records = Source::of_item(left.item_id).records(ctx.found);
             for (id, known) in records.filter(|(_, it)| it.status() == Status::Pending) {
                 let record = changed.entry(id).or_insert_with(|| known.clone());
-                let events = lessen(record, left.item_id, &mut excess, ctx.found)?;
-                decision =
-                    events.into_iter().fold(decision, |decision, event| decision.also::<BillingRecord>(id, event));
+                decision = lessen(decision, (id, record), left.item_id, &mut excess, ctx.found)?;
             }
             if excess > Decimal::ZERO {
                 return refuse(Refusal::ChargedAlready);

@@ -139,15 +139,10 @@ impl RevokeSupplyCharge {
 
     /// The lines that charge for the article, the first to be taken back first, each with its record.
     fn lines<'a>(&self, found: &'a Found) -> Vec<(Uuid, &'a BillingRecord, &'a Line)> {
-        let sources = self.returned.sources(found);
-        let of_source = |source: &Source| -> Vec<_> {
-            let records = source.records(found);
-            let lines = |(id, record): (Uuid, &'a BillingRecord)| {
-                source.lines(record).map(move |it| (id, record, it)).collect()
-            };
-            records.flat_map(|it| -> Vec<_> { lines(it) }).collect()
-        };
-        let mut all: Vec<_> = sources.iter().flat_map(of_source).collect();
+        let sources = self.returned.sources(found).into_iter();
+        let records = sources.flat_map(|source| source.records(found).map(move |(id, record)| (source, id, record)));
+        let lines = records.flat_map(|(source, id, record)| source.lines(record).map(move |line| (id, record, line)));
+        let mut all: Vec<_> = lines.collect();
         let is_other = |it: &BillingRecord| it.consultation_id != self.returned.consultation_id;
         all.sort_by_key(|(id, record, line)| {
             (is_other(record), std::cmp::Reverse(record.opened_on), *id, std::cmp::Reverse(line.number))

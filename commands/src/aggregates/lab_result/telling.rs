@@ -7,7 +7,8 @@ use hims_domain::lab_result::{Comparator, ComponentResult, Flag, LabResult, Resu
 use hims_domain::lab_test::LabTest;
 use hims_domain::notification::{NotificationType, Priority};
 use hims_domain::patient::Patient;
-use hims_domain::{LabResultId, Personal, UserId};
+use hims_domain::values::known_names;
+use hims_domain::{LabResultId, UserId};
 use serde::Deserialize;
 
 use crate::notification::{Notice, Telling};
@@ -95,13 +96,11 @@ impl<'a> Words<'a> {
 
 /// A patient by name and medical record number, as far as they are known.
 fn named(patient: &Patient) -> String {
-    let demographics = &patient.demographics;
-    let names = [demographics.first_name.as_ref(), demographics.last_name.as_ref()].into_iter().flatten();
-    let names: Vec<_> = names.filter_map(Personal::known).map(hims_domain::values::Text::as_str).collect();
-    let name = if names.is_empty() { "a patient".to_owned() } else { names.join(" ") };
+    let names = known_names([&patient.demographics.first_name, &patient.demographics.last_name]);
+    let name = if names.is_empty() { "a patient" } else { &names };
     match patient.mrn.known() {
         Some(mrn) => format!("{name} (MRN {})", mrn.0),
-        None => name,
+        None => name.to_owned(),
     }
 }
 

@@ -79,9 +79,7 @@ impl<'a> Timing<'a> {
 /// [`reads_patient`](super::reads_patient).
 pub(crate) fn told_at(patient_id: PatientId, zone: Tz, ctx: &Context<'_>) -> DateTime<Utc> {
     let reached = reached(Some(Person::PatientId(patient_id)), ctx);
-    let zone = reached.as_ref().and_then(Reached::zone).unwrap_or(zone);
-    let wishes = reached.as_ref().and_then(Reached::wishes);
-    Timing { priority: Priority::Normal, visit: None, wishes, zone }.earliest(ctx.now)
+    Timing::of(Priority::Normal, None, reached.as_ref(), zone).earliest(ctx.now)
 }
 
 #[cfg(test)]

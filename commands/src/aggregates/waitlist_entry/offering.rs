@@ -78,7 +78,7 @@ impl Command for OfferWaitlistSlot {
     fn reads(&self, state: Option<&WaitlistEntry>, found: &Found) -> Reads {
         let Some(entry) = state else { return Reads::nothing() };
         let visit = visit(entry, &self.opening(entry, found), found);
-        reads_schedule(visit.reads(found).maybe::<Room>(self.room_id), self.provider_id)
+        reads_schedule(visit.reads(found), self.provider_id)
     }
 
     fn decide(self, state: Option<&WaitlistEntry>, ctx: &Context<'_>) -> Result<Decision<WaitlistEntry>, Refused> {

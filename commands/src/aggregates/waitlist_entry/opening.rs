@@ -17,7 +17,7 @@ use crate::machinery::command::{existing, never_sent};
 use crate::notification::{reads_patient, told_at};
 use crate::patient::{check_not_erased, person, records_of};
 use crate::provider_schedule::{check_hours, reads_schedule};
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
+use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
 
 /// How far ahead a time must be to be offered.
 const SHORTEST_NOTICE: TimeDelta = TimeDelta::hours(2);
@@ -47,6 +47,11 @@ pub(crate) struct OfferAgain {
 }
 
 never_sent!(OfferFreedTime, OfferAgain);
+
+/// Whether an opening begins too soon to be offered to anybody.
+fn is_too_soon(opening: &Opening, now: DateTime<Utc>) -> bool {
+    opening.slot.starts_at < now + SHORTEST_NOTICE
+}
 
 /// Those who may want an opening, in the order in which they get it.
 fn waiting<'a>(opening: &Opening, found: &'a Found) -> Vec<(Uuid, &'a WaitlistEntry)> {
@@ -103,6 +108,9 @@ fn reads_of(entry: &WaitlistEntry, opening: &Opening, found: &Found) -> Reads {
 /// Looks up the provider and the place of an opening, those who wait for it, and of these one after the other until
 /// somebody is free.
 fn reads(opening: &Opening, found: &Found) -> Reads {
+    if is_too_soon(opening, found.asked_at()) {
+        return Reads::nothing();
+    }
     let (from, until) = span(opening.slot);
     let mut reads = Reads::nothing()
         .booked::<Appointment>(opening.provider_id, from, until)
@@ -148,13 +156,16 @@ fn offer(entry: &WaitlistEntry, opening: &Opening, ctx: &Context<'_>) -> Option<
     Some(Offer { opening: opening.clone(), slot, expires_at, outside_hours: false })
 }
 
-/// The entry that gets an offer of an opening, with the event; `None` if nobody does.
-fn next(opening: &Opening, ctx: &Context<'_>) -> Option<(Uuid, Event)> {
-    if opening.slot.starts_at < ctx.now + SHORTEST_NOTICE {
-        return None;
+/// Offers an opening to the first who can take it; does nothing if nobody can.
+fn next<A: Claims>(opening: &Opening, ctx: &Context<'_>) -> Decision<A> {
+    if is_too_soon(opening, ctx.now) {
+        return Decision::nothing();
     }
-    let mut offers = waiting(opening, ctx.found).into_iter();
-    offers.find_map(|(id, entry)| Some((id, Event::Offered(Box::new(offer(entry, opening, ctx)?)))))
+    let mut waiting = waiting(opening, ctx.found).into_iter();
+    match waiting.find_map(|(id, entry)| Some((id, offer(entry, opening, ctx)?))) {
+        Some((id, offer)) => Decision::nothing().also::<WaitlistEntry>(id, Event::Offered(Box::new(offer))),
+        None => Decision::nothing(),
+    }
 }
 
 impl OfferFreedTime {
@@ -180,10 +191,7 @@ impl Command for OfferFreedTime {
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         existing(state)?;
-        let next = self.opening(state).and_then(|it| next(&it, ctx));
-        Ok(next
-            .into_iter()
-            .fold(Decision::nothing(), |decision, (id, event)| decision.also::<WaitlistEntry>(id, event)))
+        Ok(self.opening(state).map_or_else(Decision::nothing, |it| next(&it, ctx)))
     }
 }
 
@@ -202,8 +210,6 @@ impl Command for OfferAgain {
 
     fn decide(self, state: Option<&WaitlistEntry>, ctx: &Context<'_>) -> Result<Decision<WaitlistEntry>, Refused> {
         existing(state)?;
-        Ok(next(&self.opening, ctx)
-            .into_iter()
-            .fold(Decision::nothing(), |decision, (id, event)| decision.also::<WaitlistEntry>(id, event)))
+        Ok(next(&self.opening, ctx))
     }
 }

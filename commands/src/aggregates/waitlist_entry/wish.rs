@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use hims_domain::appointment::{Appointment, Priority, Status};
 use hims_domain::department::Department;
 use hims_domain::user::User;
-use hims_domain::values::{Text, TimeOfDay};
+use hims_domain::values::Text;
 use hims_domain::waitlist_entry::Wish;
 use hims_domain::{DepartmentId, PatientId};
 
@@ -72,8 +72,7 @@ fn check_times(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
             ));
         }
     }
-    let on_a_day = |time: &Option<TimeOfDay>| time.as_ref().and_then(|it| it.on(wish.earliest));
-    if on_a_day(&wish.time_from).zip(on_a_day(&wish.time_until)).is_some_and(|(from, until)| from >= until) {
+    if wish.time_from.as_ref().zip(wish.time_until.as_ref()).is_some_and(|(from, until)| from >= until) {
         return Err(Refused::from(Refusal::EndsBeforeItStarts).at("/time_until"));
     }
     Ok(())

@@ -28,7 +28,7 @@ const ENTRY: Uuid = Uuid::from_u128(0x71);
 const OTHER_ENTRY: Uuid = Uuid::from_u128(0x72);
 
 /// Adds the people and places of these tests: two patients, a doctor and a room of cardiology, in New York.
-fn in_hospital(given: Given<WaitlistEntry>) -> Given<WaitlistEntry> {
+fn in_hospital<A: Claims>(given: Given<A>) -> Given<A> {
     given
         .and::<Patient>(PATIENT, [registered()])
         .and::<Patient>(OTHER_PATIENT, [registered()])

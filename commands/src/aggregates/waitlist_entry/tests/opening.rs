@@ -19,14 +19,7 @@ fn cancelled() -> [Visit; 2] {
 
 /// Those who wait for cardiology, each with the events of their entry, when the appointment was cancelled.
 fn given_waiting(entries: &[(Uuid, Vec<Event>)]) -> Given<Appointment> {
-    let given = given(cancelled())
-        .and::<Patient>(PATIENT, [registered()])
-        .and::<Patient>(OTHER_PATIENT, [registered()])
-        .and::<User>(DOCTOR, [created()])
-        .and::<Room>(ROOM, [added_room()])
-        .and::<Department>(DEPARTMENT, [opened()])
-        .and::<Role>(role_id("doctor"), [defined("doctor")]);
-    entries.iter().fold(given, |given, (id, events)| {
+    entries.iter().fold(in_hospital(given(cancelled())), |given, (id, events)| {
         given.and::<WaitlistEntry>(*id, events.clone()).owner(scopes::WAITLIST_OF_DEPARTMENT, DEPARTMENT, *id)
     })
 }
@@ -201,14 +194,8 @@ fn what_cannot_be_booked_any_more_is_offered_to_nobody() {
 fn an_appointment_that_stands_gives_nothing_back_but_what_it_was_moved_from() {
     let [scheduled, _] = cancelled();
     let standing = |moved_from| {
-        let given = given([scheduled.clone()])
-            .and::<Patient>(PATIENT, [registered()])
-            .and::<User>(DOCTOR, [created()])
-            .and::<Room>(ROOM, [added_room()])
-            .and::<Department>(DEPARTMENT, [opened()])
-            .and::<Role>(role_id("doctor"), [defined("doctor")])
-            .and::<WaitlistEntry>(ENTRY, [joined()])
-            .owner(scopes::WAITLIST_OF_DEPARTMENT, DEPARTMENT, ENTRY);
+        let given = in_hospital(given([scheduled.clone()])).and::<WaitlistEntry>(ENTRY, [joined()]);
+        let given = given.owner(scopes::WAITLIST_OF_DEPARTMENT, DEPARTMENT, ENTRY);
         given.when(OfferFreedTime { moved_from, ..offer_it() })
     };
     gets(&standing(None), None);
