@@ -120,18 +120,23 @@ pub(crate) fn head(method: &str, path: &str, token: &str) -> String {
     )
 }
 
+/// A command with its body.
+pub(crate) fn post(command: &str, token: &str, body: &str) -> Vec<u8> {
+    let head = head("POST", &format!("/api/v1/commands/{command}"), token);
+    format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 /// One request for each patient.
 pub(crate) fn posts(server: &Server) -> Vec<Vec<u8>> {
-    let post = |(nth, patient): (usize, &Uuid)| {
+    let measured = |(nth, patient): (usize, &Uuid)| {
         let body = format!(
             r#"{{"patient_id":"{patient}","blood_pressure_systolic":{},"blood_pressure_diastolic":82,"heart_rate":{},"temperature":98.6,"temperature_unit":"F","oxygen_saturation":97,"weight_kg":71.5,"height_cm":178,"pain_scale":2}}"#,
             110 + nth % 40,
             60 + nth % 50,
         );
-        let head = head("POST", "/api/v1/commands/record-vital-signs", &server.token);
-        format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+        post("record-vital-signs", &server.token, &body)
     };
-    server.patients.iter().enumerate().map(post).collect()
+    server.patients.iter().enumerate().map(measured).collect()
 }
 
 async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server: &Server) -> Result<(), Failure> {
