@@ -28,6 +28,7 @@ create table lab_results (
     notes                    text,
     critical_raised_at       timestamptz,
     critical_level           integer      check (critical_level >= 0),
+    critical_told_at         timestamptz,
     critical_acknowledged_at timestamptz  check (critical_acknowledged_at is null or critical_raised_at is not null),
     critical_acknowledged_by uuid         references users (id) deferrable initially deferred,
     critical_note            text,
@@ -40,6 +41,7 @@ create table lab_results (
     created_at               timestamptz  not null,
     updated_at               timestamptz  not null,
     check ((reviewed_at is null) = (reviewed_by is null)),
+    check ((critical_level is null) = (critical_told_at is null)),
     check ((critical_acknowledged_at is null) = (critical_acknowledged_by is null)),
     check ((result_status in ('X', 'W')) = (withdrawal_code is not null)),
     check ((status = 'critical') = (critical_raised_at is not null and critical_acknowledged_at is null))

@@ -5,6 +5,10 @@ create table reports (
     id                  uuid         not null primary key,
     code                varchar(50)  not null unique deferrable initially deferred,
     name                varchar(200) not null,
+    description         varchar(500) not null,
+    category            varchar(50)  not null
+                        check (category in ('scheduling', 'laboratory', 'pharmacy', 'billing', 'records')),
+    contains_phi        boolean      not null,
     definition_version  integer      not null check (definition_version >= 1),
     parameters_schema   jsonb        not null,  -- [{name, holds, default, required, description}]
     columns             jsonb        not null,  -- the names of the columns, in their order

@@ -5,7 +5,18 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::values::Text;
-use crate::{Aggregate, ReportId, Subject, derived};
+use crate::{Aggregate, ReportId, Subject, derived, terms};
+
+terms! {
+    /// The part of the hospital that a report is about.
+    pub enum Category {
+        Scheduling = "scheduling",
+        Laboratory = "laboratory",
+        Pharmacy = "pharmacy",
+        Billing = "billing",
+        Records = "records",
+    }
+}
 
 /// What a parameter of a report holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +63,12 @@ pub struct Definition {
     pub version: i32,
     /// What the report is called.
     pub title: Text<200>,
+    /// What the report tells.
+    pub description: Text<500>,
+    /// The part of the hospital that the report is about.
+    pub category: Category,
+    /// Whether the rows are about persons, so that whoever has a file keeps it as carefully as a chart.
+    pub contains_phi: bool,
     /// The permission words for reading, of which somebody who asks for the report needs one.
     pub words: Vec<Text<50>>,
     /// What the report takes.

@@ -8,7 +8,7 @@ with asked as (
 -- were corrected to harmless ones, is none any more.
 select o.order_number, r.test_name as test, c.component_name as component,
        concat(c.value_comparator, c.value_numeric) as value, c.unit, c.flag,
-       r.critical_raised_at as raised_at, r.critical_acknowledged_at as acknowledged_at,
+       r.critical_raised_at as raised_at, r.critical_told_at as told_at, r.critical_acknowledged_at as acknowledged_at,
        floor(extract(epoch from coalesce(r.critical_acknowledged_at, asked.as_of) - r.critical_raised_at)
              / 60)::bigint as minutes,
        r.critical_acknowledged_at is null as is_open, r.critical_level::bigint as level,

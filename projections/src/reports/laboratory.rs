@@ -2,12 +2,15 @@
 
 use super::ColumnKind::{Boolean, Decimal, Instant, Integer, Text};
 use super::ParameterKind::{Choice, Id as IdOf};
-use super::{FROM, Report, TO, column, optional};
+use super::{Category, FROM, Report, TO, column, optional};
 
 pub(super) const LAB_TURNAROUND: Report = Report {
     code: "lab-turnaround",
     version: 1,
     title: "Minutes until the first final result",
+    description: "How long results take after the order, the collection and the arrival of the specimen.",
+    category: Category::Laboratory,
+    contains_phi: false,
     words: &["read:lab_orders", "read:clinical_records"],
     parameters: &[
         FROM,
@@ -36,6 +39,9 @@ pub(super) const CRITICAL_RESPONSE: Report = Report {
     code: "critical-response",
     version: 1,
     title: "Response to critical values",
+    description: "When people were told of each critical value, and when somebody acknowledged it.",
+    category: Category::Laboratory,
+    contains_phi: true,
     words: &["read:lab_orders", "read:clinical_records"],
     parameters: &[FROM, TO],
     columns: &[
@@ -46,6 +52,7 @@ pub(super) const CRITICAL_RESPONSE: Report = Report {
         column("unit", Text, "Unit"),
         column("flag", Text, "Flag"),
         column("raised_at", Instant, "Raised"),
+        column("told_at", Instant, "First told"),
         column("acknowledged_at", Instant, "Acknowledged"),
         column("minutes", Integer, "Minutes until acknowledged, or so far"),
         column("is_open", Boolean, "Open"),

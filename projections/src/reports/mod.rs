@@ -17,8 +17,10 @@ mod pharmacy;
 mod records;
 mod visits;
 
+use hims_domain::report::Category;
+
 /// A report.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Report {
     /// What the report is called in requests, such as `daily-schedule`.
     pub code: &'static str,
@@ -26,6 +28,12 @@ pub struct Report {
     pub version: u16,
     /// What the report is called where people read its name.
     pub title: &'static str,
+    /// What the report tells, where people choose one.
+    pub description: &'static str,
+    /// The part of the hospital that the report is about.
+    pub category: Category,
+    /// Whether the rows are about persons (protected health information).
+    pub contains_phi: bool,
     /// The permission words, as in `read:billing`, of which whoever runs the report needs one.
     pub words: &'static [&'static str],
     /// What the report is asked for.

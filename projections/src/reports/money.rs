@@ -2,12 +2,15 @@
 
 use super::ColumnKind::{Decimal, Id, Integer, Text};
 use super::ParameterKind::{Choice, Day};
-use super::{FROM, Report, TO, column, preset, required};
+use super::{Category, FROM, Report, TO, column, preset, required};
 
 pub(super) const REVENUE: Report = Report {
     code: "revenue",
     version: 1,
     title: "Charges and receipts",
+    description: "What was charged in a span by the day of service, and what was paid by the day received.",
+    category: Category::Billing,
+    contains_phi: false,
     words: &["read:billing"],
     parameters: &[
         FROM,
@@ -38,6 +41,9 @@ pub(super) const RECEIVABLES_AGEING: Report = Report {
     code: "receivables-ageing",
     version: 1,
     title: "Age of what is owed",
+    description: "What patients and payers owe on a day, by how long they have owed it.",
+    category: Category::Billing,
+    contains_phi: false,
     words: &["read:billing"],
     parameters: &[required(
         "on",
@@ -61,6 +67,9 @@ pub(super) const CLAIM_DENIALS: Report = Report {
     code: "claim-denials",
     version: 1,
     title: "Claims that payers denied",
+    description: "How many claims each payer denied, and with which codes.",
+    category: Category::Billing,
+    contains_phi: false,
     words: &["read:billing"],
     parameters: &[FROM, TO],
     columns: &[

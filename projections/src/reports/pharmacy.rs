@@ -2,12 +2,15 @@
 
 use super::ColumnKind::{Boolean, Day, Decimal, Id, Integer, Text};
 use super::ParameterKind::{Choice, Count, Id as IdOf};
-use super::{FROM, Report, TO, column, optional, preset};
+use super::{Category, FROM, Report, TO, column, optional, preset};
 
 pub(super) const PRESCRIPTIONS_BY_CLASS: Report = Report {
     code: "prescriptions-by-class",
     version: 1,
     title: "Prescriptions by class of drugs",
+    description: "What was prescribed in a span, by class of drugs.",
+    category: Category::Pharmacy,
+    contains_phi: false,
     words: &["read:prescriptions", "read:clinical_records"],
     parameters: &[FROM, TO, preset("by", Choice(&["month", "provider"]), "month", "What the rows are about.")],
     columns: &[
@@ -26,6 +29,9 @@ pub(super) const ALERT_OVERRIDES: Report = Report {
     code: "alert-overrides",
     version: 1,
     title: "Alerts that prescribers overrode",
+    description: "How many alerts each prescriber got, and overrode with a reason.",
+    category: Category::Pharmacy,
+    contains_phi: false,
     words: &["read:clinical_records"],
     parameters: &[FROM, TO],
     columns: &[
@@ -44,6 +50,9 @@ pub(super) const CONTROLLED_SUBSTANCES: Report = Report {
     code: "controlled-substances",
     version: 1,
     title: "Controlled substances by lot",
+    description: "Where each lot of a controlled substance went in a span.",
+    category: Category::Pharmacy,
+    contains_phi: false,
     words: &["read:inventory"],
     parameters: &[FROM, TO, optional("location", IdOf("room"), "Only the lots in this room.")],
     columns: &[
@@ -67,6 +76,9 @@ pub(super) const STOCK_AT_RISK: Report = Report {
     code: "stock-at-risk",
     version: 1,
     title: "Stock that expires",
+    description: "Lots that expire soon or have expired, their value, and how long the rest lasts.",
+    category: Category::Pharmacy,
+    contains_phi: false,
     words: &["read:inventory"],
     parameters: &[
         preset("days", Count { least: 0, most: 3650 }, "90", "Lots that expire within so many days, or have expired."),

@@ -2,12 +2,15 @@
 
 use super::ColumnKind::{Boolean, Id, Instant, Integer, Text};
 use super::ParameterKind::{Count, Day, Id as IdOf};
-use super::{Report, column, optional, preset, required};
+use super::{Category, Report, column, optional, preset, required};
 
 pub(super) const UNSIGNED_CONSULTATIONS: Report = Report {
     code: "unsigned-consultations",
     version: 1,
     title: "Consultations that are not signed",
+    description: "Completed consultations that wait for the signature of their provider.",
+    category: Category::Records,
+    contains_phi: false,
     words: &["read:clinical_records"],
     parameters: &[preset(
         "older_than_hours",
@@ -29,6 +32,9 @@ pub(super) const PATIENT_ACCESS: Report = Report {
     code: "patient-access",
     version: 1,
     title: "What was done with the records of a patient",
+    description: "Who did what with the records of a patient, and when.",
+    category: Category::Records,
+    contains_phi: true,
     words: &["read:audit_logs"],
     parameters: &[
         required("patient", IdOf("patient"), "The patient, by any of their records that were merged."),

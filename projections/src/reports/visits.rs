@@ -2,12 +2,15 @@
 
 use super::ColumnKind::{Boolean, Decimal, Id, Integer, Text, Time};
 use super::ParameterKind::{Choice, Day, Id as IdOf};
-use super::{FROM, Report, TO, column, optional, preset, required};
+use super::{Category, FROM, Report, TO, column, optional, preset, required};
 
 pub(super) const DAILY_SCHEDULE: Report = Report {
     code: "daily-schedule",
     version: 1,
     title: "Schedule of a day",
+    description: "The appointments of a day, by provider and time.",
+    category: Category::Scheduling,
+    contains_phi: true,
     words: &["read:all_appointments", "read:assigned_patients"],
     parameters: &[
         required("date", Day, "The day, by the clocks of each department."),
@@ -32,6 +35,9 @@ pub(super) const NO_SHOW_RATE: Report = Report {
     code: "no-show-rate",
     version: 1,
     title: "Missed appointments",
+    description: "How many patients did not come, or cancelled, by provider, department, kind or weekday.",
+    category: Category::Scheduling,
+    contains_phi: false,
     words: &["read:all_appointments"],
     parameters: &[
         FROM,
@@ -54,6 +60,9 @@ pub(super) const PROVIDER_UTILISATION: Report = Report {
     code: "provider-utilisation",
     version: 1,
     title: "Use of providers' hours",
+    description: "How much of each provider's hours was booked.",
+    category: Category::Scheduling,
+    contains_phi: false,
     words: &["read:all_appointments"],
     parameters: &[FROM, TO, optional("department", IdOf("department"), "Only this department.")],
     columns: &[
@@ -72,6 +81,9 @@ pub(super) const WAITLIST: Report = Report {
     code: "waitlist",
     version: 1,
     title: "Waiting list and freed time",
+    description: "How long patients waited for an earlier appointment, and how much freed time was filled.",
+    category: Category::Scheduling,
+    contains_phi: false,
     words: &["read:all_appointments"],
     parameters: &[FROM, TO],
     columns: &[

@@ -17,6 +17,12 @@ table! {
         code: String [indexed],
         /// What the report is called.
         name: String,
+        /// What the report tells.
+        description: String,
+        /// The part of the hospital that the report is about.
+        category: String,
+        /// Whether the rows are about persons.
+        contains_phi: bool,
         /// The version of the report, which grows when its rows or columns change.
         definition_version: i32,
         /// What the report takes: a list with name, kind, default and meaning of each parameter.
@@ -36,6 +42,9 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, reports: &mut Changes<'e
         id: event.stream_id,
         code: definition.code.0.clone(),
         name: definition.title.0.clone(),
+        description: definition.description.0.clone(),
+        category: definition.category.to_string(),
+        contains_phi: definition.contains_phi,
         definition_version: definition.version,
         parameters_schema: json!(definition.parameters),
         columns: json!(definition.columns),

@@ -70,6 +70,8 @@ table! {
         critical_raised_at: Option<DateTime<Utc>> [indexed],
         /// How far the alarm has gone: 0 when the first people are to be told, and one more each time.
         critical_level: Option<i32>,
+        /// When the first people were told of the critical values.
+        critical_told_at: Option<DateTime<Utc>>,
         /// When somebody acknowledged the critical values.
         critical_acknowledged_at: Option<DateTime<Utc>>,
         /// The user who acknowledged the critical values.
@@ -136,6 +138,7 @@ fn unreview(row: &mut LabResultRow) {
 fn alarm(row: &mut LabResultRow, raised_at: Option<DateTime<Utc>>) {
     row.critical_raised_at = raised_at;
     row.critical_level = None;
+    row.critical_told_at = None;
     row.critical_acknowledged_at = None;
     row.critical_acknowledged_by = None;
     row.critical_note = None;
@@ -168,6 +171,7 @@ fn row(event: &Projected<'_, Event>, it: &Recorded) -> LabResultRow {
         notes: known_text(it.notes.as_ref()),
         critical_raised_at: None,
         critical_level: None,
+        critical_told_at: None,
         critical_acknowledged_at: None,
         critical_acknowledged_by: None,
         critical_note: None,
@@ -241,7 +245,10 @@ pub(crate) fn project<'e>(
             change(event, results, move |row| alarm(row, Some(*raised_at)));
         }
         Event::CriticalEscalated { revision: _, raised_at: _, level, recipients: _ } => {
-            change(event, results, move |row| row.critical_level = Some(*level));
+            change(event, results, move |row| {
+                row.critical_level = Some(*level);
+                row.critical_told_at.get_or_insert(at);
+            });
         }
         Event::CriticalAcknowledged { acknowledged_by, note } => change(event, results, move |row| {
             row.critical_acknowledged_at = Some(at);

@@ -111,12 +111,14 @@ async fn each_critical_value_has_its_response_or_the_minutes_so_far() {
         patched(row, more)
     };
     let acknowledged = json!({"critical_raised_at": "2026-03-10T10:00:00Z", "critical_level": 1,
+                              "critical_told_at": "2026-03-10T10:00:02Z",
                               "critical_acknowledged_at": "2026-03-10T10:25:30Z", "critical_acknowledged_by": id(21)});
-    let open = json!({"critical_raised_at": "2026-03-10T11:00:00Z", "critical_level": 3, "status": "critical"});
+    let unanswered = json!({"critical_raised_at": "2026-03-10T11:00:00Z", "critical_level": 3,
+                      "critical_told_at": "2026-03-10T11:01:00Z", "status": "critical"});
     let before = json!({"critical_raised_at": "2026-03-10T03:59:00Z", "status": "critical"});
     let results = [
         result(451, "Panel", acknowledged),
-        result(452, "Potassium", open),
+        result(452, "Potassium", unanswered),
         result(453, "Yesterday", before),
         result(454, "Harmless", json!({})),
     ];
@@ -137,12 +139,13 @@ async fn each_critical_value_has_its_response_or_the_minutes_so_far() {
     ];
     house.fill("lab_result_components", values).await;
     let day = json!({"from": "2026-03-10", "to": "2026-03-10"});
-    let told = "mmol/L | critical_high | 2026-03-10 10:00 | 2026-03-10 10:25 | 25 | no | 1 | Ada Adler";
+    let times = "2026-03-10 10:00 | 2026-03-10 10:00 | 2026-03-10 10:25";
+    let told = format!("mmol/L | critical_high | {times} | 25 | no | 1 | Ada Adler");
+    let open = "2026-03-10 11:00 | 2026-03-10 11:01 | - | 120 | yes | 3 | -";
     let expected = [
         format!("LO-1 | Panel | Sodium | 171 | {told}"),
         format!("LO-1 | Panel | Potassium | 2.4 | {}", told.replace("high", "low")),
-        "LO-1 | Potassium | Potassium | >7 | mmol/L | critical_high | 2026-03-10 11:00 | - | 120 | yes | 3 | -"
-            .to_owned(),
+        format!("LO-1 | Potassium | Potassium | >7 | mmol/L | critical_high | {open}"),
     ];
     for reads in ["lab_orders,staff", "clinical_records,staff"] {
         assert_eq!(house.report(reads, "critical-response", day.clone()).await, expected);
