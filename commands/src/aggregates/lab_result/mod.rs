@@ -45,6 +45,8 @@ refusals! {
     ItemCancelled = Conflict, "wrong-status", "the item of the order was cancelled; order the test again";
     HasResult = Conflict, "already-resulted",
         "the item has a result already (see candidates); finalise, correct or withdraw that one";
+    WasDone = Conflict, "wrong-status",
+        "the result is final, so the test could be done; withdraw it as wrong_patient or wrong_specimen, or correct it";
     NotReadBack = Rule, "not-read-back", "read the critical values back to whoever tells them, and confirm it";
     Unacknowledged = Conflict, "critical-unacknowledged", "acknowledge the critical values first";
 }
@@ -276,8 +278,8 @@ impl Command for WithdrawLabResult {
         let after = if cannot_be_done { ResultStatus::CannotBeDone } else { ResultStatus::Wrong };
         match result.result_status {
             status if status == after => return Ok(Decision::nothing()),
-            ResultStatus::Preliminary => {}
-            ResultStatus::Final | ResultStatus::Corrected if !cannot_be_done => {}
+            ResultStatus::Final | ResultStatus::Corrected if cannot_be_done => return refuse(Refusal::WasDone),
+            ResultStatus::Preliminary | ResultStatus::Final | ResultStatus::Corrected => {}
             _ => return Err(Refused::wrong_status::<LabResult>(result.status())),
         }
         let order = ctx.named::<LabOrder>(result.lab_order_id, "/lab_result_id")?;
