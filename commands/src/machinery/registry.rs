@@ -34,6 +34,9 @@ pub struct Entry {
     pub stream_type: &'static str,
     run: Run,
     follows_on: fn(&dyn Any) -> bool,
+    /// Decides the command on a state of its stream, when nothing else is known.
+    #[cfg(test)]
+    pub(crate) decided: fn(&dyn Any, Value) -> crate::testing::alone::Decided,
 }
 
 impl Entry {
@@ -69,6 +72,8 @@ impl Registry {
             stream_type: C::Aggregate::STREAM,
             run: run::<C>,
             follows_on: |state| state.downcast_ref().is_some_and(C::follows_on),
+            #[cfg(test)]
+            decided: crate::testing::alone::decided::<C>,
         };
         self.0.insert(C::NAME, entry);
         self

@@ -16,6 +16,7 @@ use crate::machinery::decision::{Other, Planned};
 use crate::machinery::own_record;
 use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused};
 
+pub(crate) mod alone;
 pub(crate) mod samples;
 pub(crate) mod world;
 

@@ -1,4 +1,4 @@
-use hims_domain::billing_record::Charge;
+use hims_domain::billing_record::{Charge, ItemAdded};
 use rust_decimal::dec;
 
 use super::*;
@@ -36,6 +36,19 @@ fn the_sums_are_sums_of_rounded_lines() {
     let removed = RemoveBillingItem { billing_record_id: BILL, item_id: record.lines()[0].id };
     let standing = record.then(removed).record().standing;
     assert_eq!((standing.total_amount, standing.tax_amount), (dec!(0.14), dec!(0.08)));
+}
+
+#[test]
+fn a_record_has_at_most_999_lines() {
+    let Event::ItemAdded(first) = History::new().given().when(add("1", json!({}))).then_event() else {
+        panic!("a line is added")
+    };
+    let with = |lines| {
+        let line = |_| Event::ItemAdded(Box::new(ItemAdded { item_id: fresh().into(), ..(*first).clone() }));
+        History(std::iter::once(opened()).chain((0..lines).map(line)).collect())
+    };
+    assert!(with(998).given().when(add("1", json!({}))).is_accepted());
+    with(999).given().when(add("1", json!({}))).then_refused(Refusal::TooManyItems);
 }
 
 #[test]

@@ -71,6 +71,17 @@ fn a_diagnosis_is_provisional_active_and_next_in_rank() {
 }
 
 #[test]
+fn a_consultation_has_at_most_a_hundred_diagnoses() {
+    let nth =
+        |nth: u128| bronchitis(json!({"diagnosis_id": Uuid::from_u128(1000 + nth), "code": format!("J{nth:02}")}));
+    let most = with_diagnoses((0..99).map(nth));
+    assert!(given(most.clone()).when(diagnose(bronchitis(json!({})))).is_accepted());
+    given(with_diagnoses((0..100).map(nth)))
+        .when(diagnose(bronchitis(json!({}))))
+        .then_refused(Refusal::TooManyDiagnoses);
+}
+
+#[test]
 fn a_rank_that_is_taken_moves_the_others_down() {
     let third = Uuid::from_u128(0x73);
     let both = with_diagnoses([bronchitis(json!({})), asthma(json!({}))]);

@@ -16,7 +16,7 @@ use crate::testing::samples::{
     registered, said, slot, with,
 };
 use crate::testing::world::{somebody, user};
-use crate::testing::{ASKING, Claimed, Given, at, given, now, releases, shares, takes, unshares};
+use crate::testing::{ASKING, Claimed, Given, at, given, id, now, releases, shares, takes, unshares};
 use crate::{Caller, user::Refusal as NotTheirs};
 
 fn start(changes: Value) -> StartConsultation {

@@ -88,6 +88,17 @@ fn a_step_is_added_once_and_after_a_known_one() {
 }
 
 #[test]
+fn a_consultation_has_at_most_a_hundred_steps() {
+    let Event::Started(it) = with_steps(WorkflowType::Adaptive) else { panic!("started") };
+    let with = |steps: u128| {
+        let step = |nth| Step { id: id(nth), step_type: StepType::Vitals, title: None };
+        given([Event::Started(Started { steps: (1000..1000 + steps).map(step).collect(), ..it.clone() })])
+    };
+    assert!(with(99).when(add(None)).is_accepted());
+    with(100).when(add(None)).then_refused(Refusal::TooManySteps);
+}
+
+#[test]
 fn a_standard_workflow_keeps_its_steps() {
     given([with_steps(WorkflowType::Standard)]).when(add(None)).then_refused(Refusal::FixedWorkflow);
 }

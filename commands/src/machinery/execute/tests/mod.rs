@@ -38,6 +38,7 @@ mod races;
 mod repeats;
 mod repetition;
 mod states;
+mod statuses;
 mod streams;
 
 const KEY: Uuid = Uuid::from_u128(0xbeef);
