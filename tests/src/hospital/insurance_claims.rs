@@ -103,7 +103,7 @@ pub(super) fn adjudication(trace: &str, code: &str, lines: Value) -> Value {
 }
 
 /// One line: paid, given up (CO-45), left to the patient (PR-2).
-fn paid(paid: &str, given_up: &str, patients: &str) -> Value {
+pub(super) fn paid(paid: &str, given_up: &str, patients: &str) -> Value {
     let adjustments = [adjustment("CO", "45", given_up), adjustment("PR", "2", patients)];
     json!([{"line": 1, "paid": paid, "adjustments": adjustments}])
 }

@@ -2,14 +2,13 @@
 //! looked at on the way.
 
 use hims_testing::patched;
-use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::billing::charged;
 use super::demo::{DOCTOR, at, lab_test, medication, patient, payer, person, user};
 use super::insurance_claims::{Desks, adjudication, adjustment, reversal};
 use super::lab_results::{POTASSIUM, ordered};
-use super::reports::{file, run};
+use super::reports::revenue;
 use super::waitlist::{freed, in_status, wait_for};
 use super::{Client, Hospital};
 
@@ -67,23 +66,6 @@ impl Journey {
         self.reception.did("accept-waitlist-offer", json!({ "entry_id": entry })).await;
         let row = in_status(&self.reception, &entry, "fulfilled").await;
         row["appointment_id"].as_str().expect("an appointment").to_owned()
-    }
-
-    /// What the hospital charged, and what came in less what went back, in all its records, by the report on revenue.
-    async fn revenue(&self) -> [Decimal; 2] {
-        let admin = &self.desks.admin;
-        let span = json!({"from": at(-300, 0).date_naive(), "to": at(20, 0).date_naive()});
-        let asked = json!({"report_code": "revenue", "parameters": span, "format": "json"});
-        let execution = run(admin, asked).await;
-        assert_eq!(execution["status"], "succeeded", "{execution}");
-        let report = file(admin, &execution).await.json();
-        let sum = |name: &str| -> Decimal {
-            let columns = report["columns"].as_array().expect("columns");
-            let place = columns.iter().position(|it| it["name"] == name).expect("the column");
-            let rows = report["rows"].as_array().expect("rows").iter();
-            rows.map(|row| row[place].as_str().map_or(Decimal::ZERO, |it| it.parse().expect("an amount"))).sum()
-        };
-        [sum("charges"), sum("payments") - sum("refunds").abs()]
     }
 
     /// The visit until the doctor knows what the patient has. Returns the consultation.
@@ -211,7 +193,7 @@ impl Journey {
 #[tokio::test]
 async fn a_patient_comes_from_the_first_call_to_the_paid_claim() {
     let journey = Journey::begin().await;
-    let [charged_before, received_before] = journey.revenue().await;
+    let [charged_before, received_before] = revenue(&journey.desks.admin).await;
     let appointment = journey.call().await;
     let visit = journey.visit(&appointment).await;
     journey.laboratory().await;
@@ -228,7 +210,7 @@ async fn a_patient_comes_from_the_first_call_to_the_paid_claim() {
     assert_eq!(journey.desks.money(&record).await, ["paid", "0.00", "0.00", "0.00"]);
     // The payers and the patient paid everything but what the first payer gave up. The test of the laboratory, which was
     // ordered outside of the visit, is on a record of its own, which waits for its invoice.
-    let [charged, received] = journey.revenue().await;
+    let [charged, received] = revenue(&journey.desks.admin).await;
     let sums = [charged - charged_before, received - received_before].map(|it| it.to_string());
     assert_eq!(sums, ["146.90", "108.40"]);
     assert_eq!(journey.desks.admin.items("process-failures").await, Vec::<Value>::new());

@@ -19,13 +19,13 @@ pub(super) async fn merge(hospital: &Hospital, patient_id: &str, duplicate_id: &
     admin.command("merge-patients", body).await
 }
 
-async fn unmerge(hospital: &Hospital, patient_id: &str, duplicate_id: &str) -> Answer {
+pub(super) async fn unmerge(hospital: &Hospital, patient_id: &str, duplicate_id: &str) -> Answer {
     let body = json!({"patient_id": patient_id, "duplicate_id": duplicate_id, "reason": "twins"});
     hospital.login("admin").await.command("unmerge-patients", body).await
 }
 
 /// Registers so many patients.
-async fn patients<const N: usize>(hospital: &Hospital) -> [String; N] {
+pub(super) async fn patients<const N: usize>(hospital: &Hospital) -> [String; N] {
     let reception = hospital.login("reception").await;
     let mut ids = Vec::new();
     for number in 0..N {

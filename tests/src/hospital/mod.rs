@@ -2,6 +2,7 @@
 
 mod access;
 mod access_matrix;
+mod across;
 mod answer;
 mod backup;
 mod billing;

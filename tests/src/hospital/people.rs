@@ -1,11 +1,11 @@
 //! Who patients are: their names in any spelling, what is known of their birth, their phone numbers and identifiers.
 
-use hims_projections::{Rebuild, Target};
+use hims_projections::Target;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::demo::person;
+use super::releases::rebuild;
 use super::{Client, Hospital};
 
 /// A person as the demo registers them, with some fields changed.
@@ -200,8 +200,7 @@ async fn the_identifiers_of_an_erased_patient_keep_their_rows() {
     let before = rows().await;
     assert_eq!(before.iter().map(|it| it.1.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(["A1", "B2"]));
     hospital.node.store.vault().destroy_key(id.parse().expect("an id")).await.expect("the key is destroyed");
-    let rebuild = Rebuild { store: Arc::clone(&hospital.node.store), pool: hospital.owner().clone() };
-    rebuild.run(&Target::Swap, |_| {}).await.expect("a rebuild");
+    rebuild(&hospital).run(&Target::Swap, |_| {}).await.expect("a rebuild");
     let after = rows().await;
     assert!(after.iter().all(|(_, value)| value == "[erased]"), "{after:?}");
     assert_eq!(ids(after), ids(before));

@@ -1,11 +1,10 @@
 //! The read tables follow from the log alone, whether they are projected, rebuilt, or made as of a past position.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hims_commands::Registry;
 use hims_event_store::{Append, NewEvent, StreamAppend};
-use hims_projections::{Rebuild, RebuildError, Rebuilt, Target};
+use hims_projections::{RebuildError, Rebuilt, Target};
 use hims_testing::{assert_same, event_types};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -14,11 +13,8 @@ use uuid::Uuid;
 use super::Hospital;
 use super::demo::{appointment, at, busy_day, patient, person};
 use super::everything::{HOURS_LATER, everything};
+use super::releases::rebuild;
 use super::tables::{assert_same_rows, contents, count};
-
-fn rebuild(hospital: &Hospital) -> Rebuild {
-    Rebuild { store: Arc::clone(&hospital.node.store), pool: hospital.owner().clone() }
-}
 
 #[tokio::test]
 async fn a_rebuild_gives_every_row_of_every_table_again() {

@@ -1,15 +1,15 @@
 //! Row-level security protects every read table as the declaration of the table says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use hims_domain::permission::Read;
-use hims_projections::{Rebuild, TABLES, Target};
+use hims_projections::{TABLES, Target};
 use hims_testing::assert_same;
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use super::Hospital;
 use super::demo::{busy_day, patient, user};
+use super::releases::rebuild;
 use crate::support::database;
 
 /// The tables whose rows everybody reads, each with the reason why that does no harm.
@@ -178,7 +178,7 @@ async fn every_table_of_every_schema_is_protected_as_it_is_declared() {
     let migrated = conditions(&mut db, "hims").await;
     let partitions = tables(&mut db, "hims").await.iter().filter(|it| it.is_partition).count();
     assert!(partitions >= 2, "the audit log has {partitions} partitions");
-    let rebuild = Rebuild { store: Arc::clone(&hospital.node.store), pool: hospital.owner().clone() };
+    let rebuild = rebuild(&hospital);
     rebuild.run(&Target::Position(20, "then_x".to_owned()), |_| {}).await.expect("a past");
     assert_eq!(faults(&mut db, "then_x").await, Vec::<String>::new());
     assert_same(conditions(&mut db, "then_x").await, migrated.clone());

@@ -4,6 +4,7 @@ use hims_domain::report::report_of;
 use hims_domain::report_execution::ReportExecution;
 use hims_event_store::{Append, NewEvent, StreamAppend};
 use hims_testing::{fields, patched};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -33,6 +34,21 @@ pub(super) async fn run(client: &Client, body: Value) -> Value {
 
 pub(super) async fn file(client: &Client, execution: &Value) -> Answer {
     client.get(&format!("report-executions/{}/file", execution["id"].as_str().expect("an id"))).await
+}
+
+/// What the hospital charged, and what came in less what went back, in all its records, by the report on revenue.
+pub(super) async fn revenue(admin: &Client) -> [Decimal; 2] {
+    let span = json!({"from": at(-300, 0).date_naive(), "to": at(20, 0).date_naive()});
+    let execution = run(admin, json!({"report_code": "revenue", "parameters": span, "format": "json"})).await;
+    assert_eq!(execution["status"], "succeeded", "{execution}");
+    let report = file(admin, &execution).await.json();
+    let sum = |name: &str| -> Decimal {
+        let columns = report["columns"].as_array().expect("columns");
+        let place = columns.iter().position(|it| it["name"] == name).expect("the column");
+        let rows = report["rows"].as_array().expect("rows").iter();
+        rows.map(|row| row[place].as_str().map_or(Decimal::ZERO, |it| it.parse().expect("an amount"))).sum()
+    };
+    [sum("charges"), sum("payments") - sum("refunds").abs()]
 }
 
 /// Every command and event of reports. Part of [`everything`](super::everything).

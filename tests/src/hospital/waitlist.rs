@@ -55,7 +55,7 @@ fn of(entry: &str) -> Value {
     json!({ "entry_id": entry })
 }
 
-fn instant(value: &Value) -> DateTime<Utc> {
+pub(super) fn instant(value: &Value) -> DateTime<Utc> {
     serde_json::from_value(value.clone()).expect("an instant")
 }
 
