@@ -76,6 +76,7 @@ mod slots;
 mod standing;
 mod stderr;
 mod stock;
+mod storm;
 mod streams;
 mod summary;
 mod tables;

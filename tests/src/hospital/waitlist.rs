@@ -21,7 +21,7 @@ pub(super) fn wait_for(patient_id: &str) -> Value {
 }
 
 /// The body of `schedule-appointment` for a scan.
-fn scan(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
+pub(super) fn scan(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
     patched(appointment(patient_id, starts_at), json!({"appointment_type": "scan"}))
 }
 
