@@ -29,6 +29,8 @@ const TURN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_secs(1);
 /// The least time between two turns without a backlog, so that events of this time are looked at together.
 const TOGETHER: Duration = Duration::from_millis(50);
+/// How long no event must have come before a position is stored up to which there was nothing to react to.
+const CALM: Duration = Duration::from_millis(100);
 /// How long to wait after a failure, or while another node runs the process.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often a process with daily work looks for time zones that have no timer yet.
@@ -58,6 +60,17 @@ enum Turn {
     /// Everything is done, up to the time of the next timer.
     Done(Option<DateTime<Utc>>),
     /// Another node runs the process.
+    Elsewhere,
+}
+
+/// What came of looking at new events.
+#[derive(Debug, PartialEq)]
+enum Reacted {
+    /// None of the events concerns the process.
+    ToNothing,
+    /// The process has reacted, and its position is stored.
+    Until(Position),
+    /// Another node has moved the process meanwhile.
     Elsewhere,
 }
 
@@ -91,7 +104,7 @@ impl Processes {
             caller: Arc::new(Caller::system(&format!("process:{}", P::NAME))),
         };
         let end = if P::READS_TABLES { self.position.clone() } else { self.executor.store().head() };
-        let runner = Runner { reacting, node: self.node, end, planned_at: None };
+        let runner = Runner { reacting, node: self.node, end, led: None, planned_at: None };
         self.tasks.push(tokio::spawn(runner.run(self.stop.subscribe())));
         self
     }
@@ -107,12 +120,34 @@ impl Processes {
     }
 }
 
+/// What a node knows of a process that it leads.
+#[derive(Debug, Clone, Copy)]
+struct Led {
+    /// The position of the process, as it is stored.
+    position: Position,
+    /// The position up to which the process found nothing to react to. It is stored when no more events come, or with
+    /// the next extension of the lease.
+    seen: Position,
+    next_timer: Option<DateTime<Utc>>,
+    /// When the lease was extended last.
+    extended_at: Instant,
+}
+
+impl Led {
+    /// Whether the process has come further than its stored position.
+    fn is_ahead(&self) -> bool {
+        self.seen > self.position
+    }
+}
+
 /// Runs one process.
 struct Runner<P> {
     reacting: Reacting<P>,
     node: Uuid,
     /// The position up to which the process may react to the log.
     end: watch::Receiver<Position>,
+    /// What the last turn found, if the next one can rely on it; `None` makes the next turn extend the lease first.
+    led: Option<Led>,
     /// When the process last looked for time zones without a timer.
     planned_at: Option<Instant>,
 }
@@ -147,10 +182,11 @@ impl<P: Process> Runner<P> {
         }
     }
 
-    /// Waits for a new event, for the next timer, or for the time to extend the lease.
+    /// Waits for a new event, for the next timer, or for the time to extend the lease or to store the position.
     async fn wait(&mut self, next_timer: Option<DateTime<Utc>>) {
         let until_timer = next_timer.map(|it| (it - self.reacting.executor.now()).to_std().unwrap_or_default());
-        let patience = until_timer.map_or(POLL, |it| it.min(POLL));
+        let longest = if self.led.is_some_and(|it| it.is_ahead()) { CALM } else { POLL };
+        let patience = until_timer.map_or(longest, |it| it.min(longest));
         if P::ON.is_empty() {
             sleep(patience).await;
         } else {
@@ -159,28 +195,69 @@ impl<P: Process> Runner<P> {
         }
     }
 
-    /// Extends the lease, reacts to some new events, and fires some timers that are due.
+    /// Reacts to some new events, and fires some timers that are due. The lease is extended, and the position stored,
+    /// about once a second while events come that do not concern the process, so that many processes cost little.
     async fn turn(&mut self) -> Result<Turn, Failure> {
-        let Some(leading) = self.reacting.store.lead(P::NAME, self.node).await? else { return Ok(Turn::Elsewhere) };
+        let known = self.led.take();
+        let Some(mut led) = self.lead(known).await? else { return Ok(Turn::Elsewhere) };
         let end = *self.end.borrow_and_update();
-        if end > leading.position {
-            let until = end.min(leading.position + STEP.0);
-            match self.react(leading.position, until).await? {
-                Some(reached) if reached == end => {}
-                Some(_) => return Ok(Turn::Unfinished),
-                None => return Ok(Turn::Elsewhere),
+        if end > led.seen {
+            let until = end.min(led.seen + STEP.0);
+            match self.react(&led, until).await? {
+                Reacted::Elsewhere => return Ok(Turn::Elsewhere),
+                // Reactions may have set timers; the next turn asks at once for the time of the next timer.
+                Reacted::Until(reached) if reached == end => return Ok(Turn::Done(Some(self.reacting.executor.now()))),
+                Reacted::Until(_) => return Ok(Turn::Unfinished),
+                Reacted::ToNothing => led.seen = until,
             }
+            if until < end {
+                self.led = Some(led);
+                return Ok(Turn::Unfinished);
+            }
+        } else if !self.store_position(&mut led).await? {
+            return Ok(Turn::Elsewhere);
         }
         if self.plan_days().await {
             return Ok(Turn::Unfinished);
         }
-        let now = self.reacting.executor.now();
-        if leading.next_timer.is_some_and(|it| it <= now) {
+        if led.next_timer.is_some_and(|it| it <= self.reacting.executor.now()) {
             let fired = self.while_leading(self.fire()).await?;
             return Ok(if fired.is_some() { Turn::Unfinished } else { Turn::Elsewhere });
         }
-        // After reactions, which may have set timers, the next turn asks at once for the time of the next timer.
-        Ok(Turn::Done(if end > leading.position { Some(now) } else { leading.next_timer }))
+        self.led = Some(led);
+        Ok(Turn::Done(led.next_timer))
+    }
+
+    /// Extends the lease, unless that was done a moment ago. `None` if another node runs the process.
+    async fn lead(&self, known: Option<Led>) -> Result<Option<Led>, Failure> {
+        let mut seen = Position::MIN;
+        if let Some(mut led) = known {
+            if led.extended_at.elapsed() < POLL {
+                return Ok(Some(led));
+            }
+            if !self.store_position(&mut led).await? {
+                return Ok(None);
+            }
+            seen = led.seen;
+        }
+        let leading = self.reacting.store.lead(P::NAME, self.node).await?;
+        Ok(leading.map(|it| Led {
+            position: it.position,
+            seen: seen.max(it.position),
+            next_timer: it.next_timer,
+            extended_at: Instant::now(),
+        }))
+    }
+
+    /// Stores how far the process has come. Returns whether the process was where this node thought it was: if not,
+    /// another node runs it.
+    async fn store_position(&self, led: &mut Led) -> Result<bool, Failure> {
+        if led.is_ahead() {
+            let has_moved = self.reacting.store.advance(P::NAME, led.position, led.seen, &[]).await?;
+            led.position = led.seen;
+            return Ok(has_moved);
+        }
+        Ok(true)
     }
 
     /// Sees to it that each time zone has a timer for the daily work of the process. Returns whether there was reason to
@@ -196,14 +273,16 @@ impl<P: Process> Runner<P> {
         true
     }
 
-    /// Reacts to the events after a position, up to another. Returns the position that was reached; `None` if another
-    /// node has moved the process meanwhile.
-    async fn react(&self, from: Position, until: Position) -> Result<Option<Position>, Failure> {
+    /// Reacts to the events up to a position that the process has not seen so far.
+    async fn react(&self, led: &Led, until: Position) -> Result<Reacted, Failure> {
         let began = Instant::now();
         let log = self.reacting.executor.store();
         let event_types = Some(P::ON);
-        let wanted = Wanted { after: from, until: Some(until), event_types, limit: STEP.1, ..Wanted::default() };
+        let wanted = Wanted { after: led.seen, until: Some(until), event_types, limit: STEP.1, ..Wanted::default() };
         let events = if P::ON.is_empty() { Vec::new() } else { log.search(&wanted).await? };
+        if events.is_empty() {
+            return Ok(Reacted::ToNothing);
+        }
         let is_full = i64::try_from(events.len()) == Ok(STEP.1);
         let mut reached = events.last().filter(|_| is_full).map_or(until, |it| it.position);
         let mut timers = BTreeMap::new();
@@ -223,10 +302,12 @@ impl<P: Process> Runner<P> {
             }
         }
         let timers: Vec<Timer> = timers.into_values().collect();
+        let from = led.position;
         let has_moved = reached == from || self.reacting.store.advance(P::NAME, from, reached, &timers).await?;
         match trouble {
             Some(failure) => Err(failure),
-            None => Ok(has_moved.then_some(reached)),
+            None if has_moved => Ok(Reacted::Until(reached)),
+            None => Ok(Reacted::Elsewhere),
         }
     }
 
