@@ -100,8 +100,10 @@ create index idx_lab_result_components_flag on lab_result_components (flag);
 alter table lab_order_items add constraint lab_order_items_lab_result_id_fkey
     foreign key (lab_result_id) references lab_results (id) deferrable initially deferred;
 
--- Patients read their results when these are final, and no longer when these turned out not to be theirs.
+-- Patients read their results when these are final, and no longer when these turned out not to be theirs. Of a result
+-- that was corrected, they read the values that count.
 select hims_identity.readable('lab_results', 'clinical_records', 'assigned', 'lab_orders',
     'own where result_status in (''F'', ''C'')');
 select hims_identity.readable('lab_result_components', 'clinical_records', 'assigned', 'lab_orders',
-    'own where exists (select from lab_results it where it.id = lab_result_id and it.result_status in (''F'', ''C''))');
+    'own where is_current
+        and exists (select from lab_results it where it.id = lab_result_id and it.result_status in (''F'', ''C''))');

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
+use hims_domain::Aggregate as _;
+use hims_domain::consultation::Consultation;
+use hims_domain::lab_result::LabResult;
 use hims_domain::permission::Read;
 use hims_event_store::Recorded;
 use hims_projections::query::{Comparison, Filter, Wanted};
@@ -22,7 +25,40 @@ static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
 /// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
+/// The words with which somebody reads a whole chart. Whoever has none of them, and is a patient, reads their own chart:
+/// without what was entered in error, and results when they are final.
+const WHOLE_CHART: [Read; 4] = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients, Read::LabOrders];
+
+/// Streams whose past tells patients more than their rows do: values before these were final or corrected.
+const WITHOUT_A_PAST: [&str; 1] = [LabResult::STREAM];
+
+/// The entries of a stream that have rows of their own, some of which patients do not see.
+struct Entries {
+    stream_type: &'static str,
+    /// The table with the rows.
+    table: &'static str,
+    /// The field of the state that holds the entries by their ids.
+    field: &'static str,
+    /// The field of an event that names an entry.
+    id: &'static str,
+}
+
+const ENTRIES: [Entries; 2] = [
+    Entries { stream_type: Consultation::STREAM, table: "diagnoses", field: "diagnoses", id: "diagnosis_id" },
+    Entries { stream_type: Consultation::STREAM, table: "symptoms", field: "symptoms", id: "symptom_id" },
+];
+
 impl LoggedIn {
+    /// Whether the caller reads charts only as the patient whom they are about.
+    fn is_only_a_patient(&self) -> bool {
+        self.identity().patient_id.is_some() && !self.reads_any(&WHOLE_CHART)
+    }
+
+    /// Whether the caller reads of a stream only how it is now.
+    pub(super) fn reads_no_past(&self, stream_type: &str) -> bool {
+        WITHOUT_A_PAST.contains(&stream_type) && self.is_only_a_patient()
+    }
+
     /// Whether the caller may ask for a table at all. Row-level security decides which rows the caller sees.
     pub(super) fn may_ask(&self, table: &Table) -> bool {
         sight::may_ask(&self.caller, table)
@@ -117,6 +153,31 @@ impl<'a> Reading<'a> {
             } else {
                 remove(data, part.fields);
             }
+        }
+        if self.logged_in.is_only_a_patient() {
+            for entries in ENTRIES.iter().filter(|it| it.stream_type == stream_type) {
+                self.withhold_entries(entries, data).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes from a state, or from the data of an event, the entries whose rows the caller does not see.
+    async fn withhold_entries(&self, entries: &Entries, data: &mut Value) -> Result<(), Problem> {
+        let parsed = |id: &str| id.parse::<Uuid>().ok();
+        let named = data[entries.id].as_str().and_then(parsed);
+        let held = data[entries.field].as_object().into_iter().flatten().filter_map(|(id, _)| parsed(id));
+        let ids: Vec<_> = named.into_iter().chain(held).collect();
+        let Some(table) = TABLES.iter().find(|it| it.name == entries.table).filter(|_| !ids.is_empty()) else {
+            return Ok(());
+        };
+        let who = self.logged_in.identity();
+        let shown = self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await?;
+        if let Some(held) = data[entries.field].as_object_mut() {
+            held.retain(|id, _| parsed(id).is_none_or(|id| shown.contains(&id)));
+        }
+        if named.is_some_and(|id| !shown.contains(&id)) {
+            *data = Value::Null;
         }
         Ok(())
     }

@@ -52,7 +52,8 @@ async fn state(
     // A row of the read tables decides who may read the stream, so wait until the tables are as fresh as asked for.
     Freshness::of(request)?.wait(hospital).await?;
     let mut reading = Reading::new(hospital, logged_in);
-    if !reading.may_read(&stream_type, id).await? {
+    let is_past = version.is_some() || at.is_some() || position.is_some();
+    if !reading.may_read(&stream_type, id).await? || (is_past && logged_in.reads_no_past(&stream_type)) {
         return Err(Problem::not_found());
     }
     let events = hospital.store.load_rest(id, 0).await?;

@@ -235,7 +235,11 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         "prescribed" => about(&PRESCRIBED),
         "tested" => about(&TESTED),
         // What was recorded about a patient of potassium is preliminary, and of hemoglobin final.
-        "released" => about(&[1]) && text(row, "result_status") != "P" && text(row, "component_code") != "2823-3",
+        "released" => {
+            let is_superseded = row["is_current"] == false;
+            let is_preliminary = text(row, "result_status") == "P" || text(row, "component_code") == "2823-3";
+            about(&[1]) && !is_superseded && !is_preliminary
+        }
         "own" => about(&[1]),
         "valid" => about(&[1]) && text(row, "status") != "entered_in_error",
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,

@@ -209,6 +209,29 @@ async fn patients_see_their_results_when_these_are_final_and_no_longer_when_thes
     assert_eq!(doctor.row("lab-orders", &order_id).await["status"], "completed");
 }
 
+/// Preliminary values are no more told by the history of a result than by its rows.
+#[tokio::test]
+async fn patients_do_not_read_the_values_before_the_final_ones() {
+    let hospital = Hospital::start().await;
+    let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
+    let paula = hospital.login("patient").await;
+    let (order_id, items) = ordered(&doctor, &patient(1), &[defined(&lab, "98001-1").await]).await;
+    let result_id = lab.did("record-lab-result", result(&order_id, &items[0], "P", "6.3")).await;
+    let values = json!({"lab_result_id": result_id, "components": values("4.1", "clear")});
+    lab.did("finalise-lab-result", values).await;
+    let (rows, stream) =
+        (format!("lab-result-components?lab_result_id={result_id}"), format!("streams/lab_result/{result_id}"));
+    let events = format!("events?patient_id={}&stream_id={result_id}", patient(1));
+    for (path, is_told) in [(&rows, true), (&stream, true), (&events, false)] {
+        let told = paula.get(path).await.done().to_string();
+        assert!(!told.contains("6.3") && told.contains("4.1") == is_told, "{path}: {told}");
+        assert!(doctor.get(path).await.done().to_string().contains("4.1"), "{path}");
+    }
+    assert!(doctor.get(&events).await.done().to_string().contains("6.3"));
+    paula.get(&format!("{stream}?version=1")).await.problem(404, "not-found");
+    doctor.get(&format!("{stream}?version=1")).await.done();
+}
+
 #[tokio::test]
 async fn a_text_that_is_an_address_is_sealed() {
     let hospital = Hospital::start().await;

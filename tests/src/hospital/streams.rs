@@ -88,6 +88,32 @@ async fn identifiers_and_allergies_are_withheld_where_their_tables_withhold_them
 }
 
 #[tokio::test]
+async fn patients_do_not_read_of_their_consultations_what_was_entered_in_error() {
+    let hospital = Hospital::start().await;
+    let (doctor, paula) = (hospital.login("doctor").await, hospital.login("patient").await);
+    let started = json!({"patient_id": demo::patient(1), "confirm_another": true});
+    let visit = doctor.did("start-consultation", started).await;
+    let (right, wrong) = (uuid::Uuid::from_u128(0xd1a1), uuid::Uuid::from_u128(0xd1a2));
+    for (id, code) in [(right, "J20.9"), (wrong, "C34.90")] {
+        let diagnosis = json!({"consultation_id": visit, "diagnosis_id": id, "code": code, "description": code,
+                               "diagnosis_type": "working"});
+        doctor.did("record-diagnosis", diagnosis).await;
+    }
+    let (stream, events) =
+        (format!("streams/consultation/{visit}"), format!("events?patient_id={}&stream_id={visit}", demo::patient(1)));
+    for path in [&stream, &events] {
+        assert!(paula.get(path).await.done().to_string().contains("C34.90"), "{path}");
+    }
+    let mistaken = json!({"consultation_id": visit, "diagnosis_id": wrong, "verification_status": "entered_in_error"});
+    doctor.did("change-diagnosis", mistaken).await;
+    for path in [stream.clone(), format!("{stream}?version=3"), events] {
+        let told = paula.get(&path).await.done().to_string();
+        assert!(told.contains("J20.9") && !told.contains("C34.90"), "{path}: {told}");
+        assert!(doctor.get(&path).await.done().to_string().contains("C34.90"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_password_hash_is_never_answered() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;

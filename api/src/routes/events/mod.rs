@@ -113,7 +113,9 @@ async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded
     let mut read = Vec::with_capacity(events.len());
     for event in hospital.store.open(events).await? {
         let stored = &event.recorded;
-        let opened = if reading.may_read(&stored.stream_type, stored.stream_id).await? {
+        let is_read = !logged_in.reads_no_past(&stored.stream_type)
+            && reading.may_read(&stored.stream_type, stored.stream_id).await?;
+        let opened = if is_read {
             let mut data = event.data()?;
             reveal(&mut data);
             reading.withhold(&stored.event_type, stored.stream_id, &mut data).await?;
