@@ -49,7 +49,7 @@ pub use clock::{LogClock, NodeClock};
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
-pub use postgres::{PgEventStore, PgFiles, PgLog, PgOptions};
+pub use postgres::{KeptFile, PgEventStore, PgFiles, PgLog, PgOptions};
 pub use process::{Leading, ProcessStore, Timer};
 pub use recorded::{Opened, Position, Recorded};
 pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport, Progress};

@@ -218,13 +218,10 @@ impl Reports {
         let format = wanted.asked.format;
         let making = move || written(format, &sheet).map(|file| (hex(&Sha256::digest(&file)), file));
         let (sha256, file) = tokio::task::spawn_blocking(making).await.map_err(broken)??;
-        self.files.keep(wanted.id.0, &file).await.map_err(later)?;
-        Ok(ReportFile {
-            position,
-            row_count: i32::try_from(row_count).unwrap_or(i32::MAX),
-            byte_count: i32::try_from(file.len()).unwrap_or(i32::MAX),
-            sha256,
-        })
+        let byte_count = i32::try_from(file.len()).unwrap_or(i32::MAX);
+        self.files.keep(wanted.id.0, file).await.map_err(later)?;
+        let row_count = i32::try_from(row_count).unwrap_or(i32::MAX);
+        Ok(ReportFile { position, row_count, byte_count, sha256 })
     }
 }
 

@@ -3,11 +3,22 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::bounded::{ANSWER, SLOW_ANSWER, lend, within};
-use crate::{EventStore, StoreError};
+use crate::chain::hex;
+use crate::{EventStore, StoreError, Vault, VaultError};
+
+/// A file that was kept.
+#[derive(Debug)]
+pub struct KeptFile {
+    /// The SHA-256 of the bytes, in hex, computed after they were opened.
+    pub sha256: String,
+    /// What was kept.
+    pub bytes: Vec<u8>,
+}
 
 /// Keeps sealed files.
 #[derive(Clone)]
@@ -22,12 +33,23 @@ impl PgFiles {
         Self { pool, store }
     }
 
+    /// Seals, opens or hashes a file on a thread of its own: the longer the file, the longer that takes, and nothing else
+    /// should wait for it.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Vault) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(store.vault())).await;
+        Ok(done.map_err(|error| StoreError::Unavailable(error.to_string()))??)
+    }
+
     /// Keeps a file under an id, in place of an earlier file with this id.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn keep(&self, id: Uuid, file: &[u8]) -> Result<(), StoreError> {
-        let sealed = self.store.vault().seal_file(id, file)?;
+    pub async fn keep(&self, id: Uuid, file: Vec<u8>) -> Result<(), StoreError> {
+        let sealed = self.aside(move |vault| vault.seal_file(id, &file)).await?;
         let mut db = lend(&self.pool).await?;
         let sql = "insert into log.report_files (id, sealed) values ($1, $2)
                    on conflict (id) do update set sealed = excluded.sealed, kept_at = excluded.kept_at";
@@ -39,12 +61,17 @@ impl PgFiles {
     ///
     /// # Errors
     /// When the database does not answer, or somebody altered the file.
-    pub async fn find(&self, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn find(&self, id: Uuid) -> Result<Option<KeptFile>, StoreError> {
         let mut db = lend(&self.pool).await?;
         let sql = "select sealed from log.report_files where id = $1";
         let found = within(SLOW_ANSWER, sqlx::query_scalar(sql).bind(id).fetch_optional(&mut *db)).await;
         let sealed: Option<Vec<u8>> = db.back(found)?;
-        Ok(sealed.map(|it| self.store.vault().open_file(id, &it)).transpose()?)
+        let Some(sealed) = sealed else { return Ok(None) };
+        let opened = self.aside(move |vault| {
+            let bytes = vault.open_file(id, &sealed)?;
+            Ok(KeptFile { sha256: hex(&Sha256::digest(&bytes)), bytes })
+        });
+        Ok(Some(opened.await?))
     }
 
     /// Deletes the file with an id, if there is one.

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-pub use self::files::PgFiles;
+pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
 use self::recount::Recounting;
 use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
