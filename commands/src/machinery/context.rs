@@ -85,6 +85,16 @@ impl Context<'_> {
         }
     }
 
+    /// As [`named`](Self::named), for a stream that the caller must be able to read: one that is hidden from the caller
+    /// is refused like one that does not exist.
+    ///
+    /// # Errors
+    /// As [`named`](Self::named).
+    pub fn shown<A: Claims>(&self, id: impl Into<Uuid>, field: &str) -> Result<&A, Refused> {
+        let state = self.named::<A>(id, field)?;
+        if state.is_hidden_from(self.caller) { Err(unknown::<A>(field)) } else { Ok(state) }
+    }
+
     /// The user who did something: the named user, or else the caller.
     ///
     /// # Errors

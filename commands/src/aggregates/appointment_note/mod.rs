@@ -86,7 +86,7 @@ impl Command for AddAppointmentNote {
 
     fn decide(self, _: Option<&AppointmentNote>, ctx: &Context<'_>) -> Result<Decision<AppointmentNote>, Refused> {
         check_may_write(self.note_type, ctx.caller)?;
-        let appointment = ctx.named::<Appointment>(self.appointment_id, "/appointment_id")?;
+        let appointment = ctx.shown::<Appointment>(self.appointment_id, "/appointment_id")?;
         Ok(Decision::event(Event::Added {
             appointment_id: self.appointment_id,
             patient_id: appointment.patient_id,
@@ -110,12 +110,16 @@ impl Command for AmendAppointmentNote {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&AppointmentNote>, _: &Found) -> Reads {
-        Reads::nothing().stream::<AppointmentNote>(self.note_id).holders(scopes::NOTE_AMENDS, self.note_id.to_string())
+    fn reads(&self, _: Option<&AppointmentNote>, found: &Found) -> Reads {
+        let note = found.get::<AppointmentNote>(self.note_id);
+        let reads = Reads::nothing().stream::<AppointmentNote>(self.note_id);
+        let reads = reads.holders(scopes::NOTE_AMENDS, self.note_id.to_string());
+        reads.maybe::<Appointment>(note.map(|it| it.appointment_id))
     }
 
     fn decide(self, _: Option<&AppointmentNote>, ctx: &Context<'_>) -> Result<Decision<AppointmentNote>, Refused> {
         let note = ctx.named::<AppointmentNote>(self.note_id, "/note_id")?;
+        ctx.shown::<Appointment>(note.appointment_id, "/note_id")?;
         check_may_write(note.note_type, ctx.caller)?;
         let amendments = ctx.found.holders(scopes::NOTE_AMENDS, self.note_id.to_string());
         if !amendments.is_empty() {

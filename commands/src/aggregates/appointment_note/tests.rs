@@ -2,7 +2,7 @@ use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::samples::{APPOINTMENT, PATIENT, ask, with};
+use crate::testing::samples::{APPOINTMENT, DEPARTMENT, PATIENT, ask, with};
 use crate::testing::world::somebody;
 use crate::testing::{Given, given, takes};
 
@@ -53,9 +53,17 @@ fn an_amendment_is_about_the_same_and_the_only_one() {
 #[test]
 fn clinical_notes_are_for_those_who_read_findings() {
     for (role, may) in [("receptionist", false), ("nurse", true), ("doctor", true)] {
-        let by = || given_note().by(somebody(role)).and::<AppointmentNote>(NOTE, [noted("clinical")]);
+        let of_department = Caller { department_id: Some(DEPARTMENT), ..somebody(role) };
+        let by = || given_note().by(of_department.clone()).and::<AppointmentNote>(NOTE, [noted("clinical")]);
         let codes = [by().when(add(json!({"note_type": "clinical"}))).code(), by().when(amend()).code()];
         assert_eq!(codes, if may { [None; 2] } else { [Some("forbidden"); 2] }, "{role}");
         assert!(by().when(add(json!({"note_type": "scheduling"}))).is_accepted());
     }
+}
+
+#[test]
+fn an_appointment_that_is_hidden_gets_no_note() {
+    let elsewhere = || given_note().by(somebody("nurse")).and::<AppointmentNote>(NOTE, [noted("billing")]);
+    elsewhere().when(add(json!({}))).then_field("unknown-reference", "/appointment_id");
+    elsewhere().when(amend()).then_field("unknown-reference", "/note_id");
 }

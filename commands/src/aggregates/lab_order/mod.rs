@@ -88,14 +88,18 @@ impl Claims for LabOrder {
         }
     }
 
-    /// The readers of an order are those of its row in the read tables. Whether somebody with the word
-    /// `assigned_patients` reads the patient depends on visits, which the order does not know.
     fn is_hidden_from(&self, caller: &Caller) -> bool {
-        let is_read = CHART_WORDS.iter().any(|it| caller.reads(*it))
-            || caller.reads(Read::LabOrders)
-            || caller.reads_own(self.patient_id);
-        !is_read
+        is_hidden(self.patient_id, caller)
     }
+}
+
+/// Whether a caller may not read the laboratory orders and results of a patient. The readers are those of the rows in the
+/// read tables. Whether somebody with the word `assigned_patients` reads the patient depends on visits, which an order
+/// does not know.
+pub(crate) fn is_hidden(patient_id: PatientId, caller: &Caller) -> bool {
+    let is_read =
+        CHART_WORDS.iter().any(|it| caller.reads(*it)) || caller.reads(Read::LabOrders) || caller.reads_own(patient_id);
+    !is_read
 }
 
 /// The key by which the orders are found in which a test is still to be done for a patient.

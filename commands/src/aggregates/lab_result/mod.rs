@@ -19,11 +19,13 @@ pub use recording::{RecordLabResult, Release};
 pub(crate) use telling::{Reader, TellOfCriticalValues, TellOfResult, TellOfWithdrawnValues, in_parts};
 pub use values::ComponentValue;
 
+use super::lab_order;
 use super::patient::{check_not_erased, reads_person, survivor};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse, scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -105,6 +107,10 @@ impl Claims for LabResult {
                 held.share(scopes::LAB_LATEST, key);
             }
         }
+    }
+
+    fn is_hidden_from(&self, caller: &Caller) -> bool {
+        lab_order::is_hidden(self.patient_id, caller)
     }
 }
 

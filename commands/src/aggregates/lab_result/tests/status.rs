@@ -212,3 +212,12 @@ fn nothing_is_recorded_about_an_erased_patient() {
     };
     given_result_of(erased, [], [placed()]).when(record(json!({}))).then_code("erased");
 }
+
+#[test]
+fn a_result_is_hidden_from_those_who_read_no_orders() {
+    let result = hims_domain::fold::<LabResult>(&events_of(record(json!({})))).unwrap();
+    for (role, is_hidden) in [("doctor", false), ("lab_technician", false), ("pharmacist", true)] {
+        assert_eq!(result.is_hidden_from(&somebody(role)), is_hidden, "{role}");
+    }
+    assert!(!result.is_hidden_from(&Caller { patient_id: Some(PATIENT), ..somebody("patient") }));
+}
