@@ -23,7 +23,7 @@ const DOCTORS: usize = 32;
 /// How many commands a journey has.
 const COMMANDS: usize = 12;
 /// The share of plain INSERTs, as many as a journey has commands, that should be reached.
-const TARGET: f64 = 0.4;
+const TARGET: f64 = 0.2;
 /// A medication and a laboratory test of the demo hospital.
 const MEDICATION: Uuid = Uuid::from_u128(0xDE30_0005_0000_8000_8000_0000_0000_0001);
 const LAB_TEST: Uuid = Uuid::from_u128(0xDE30_0060_0000_8000_8000_0000_0000_0001);
