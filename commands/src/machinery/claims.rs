@@ -126,8 +126,9 @@ impl Held {
     /// The faults of a command that cannot book what is booked by others already: one for each of these bookings.
     pub(crate) fn faults(&self, others: &[Booked]) -> Vec<Invalid> {
         let fault = |wanted: &Booking, other: &Booked| {
-            let [from, until] = [other.from, other.until].map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
-            let message = format!("booked already from {from} to {until}; see candidates");
+            let times = [wanted.from, other.from, other.until].map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
+            let [begin, from, until] = times;
+            let message = format!("what begins at {begin} meets what is booked from {from} to {until}; see candidates");
             Invalid::coded(wanted.refusal, wanted.field, message)
         };
         let overlapping = |wanted: &Booking, other: &Booked| {

@@ -344,7 +344,8 @@ async fn a_booked_time_is_refused_until_it_is_free_again() {
     let told: Vec<_> = refusal.errors.iter().map(|it| (it.pointer.as_str(), it.code)).collect();
     let expected = ["/provider_id", "/patient_id", "/room_id"].map(|it| (it, Some("double-booking")));
     assert_eq!(told, expected);
-    let message = "booked already from 2026-11-23T12:00:00Z to 2026-11-23T12:30:00Z; see candidates";
+    let message = "what begins at 2026-11-23T12:29:00Z meets what is booked from 2026-11-23T12:00:00Z to \
+                   2026-11-23T12:30:00Z; see candidates";
     assert_eq!(refusal.errors[0].message, message);
     world.done(second("2026-11-23T12:30:00Z")).await;
     let onto_the_first = ask::<RescheduleAppointment>(json!({
