@@ -14,8 +14,9 @@ use super::everything::everything;
 use super::insurance_claims::{Desks, adjudication, paid};
 use super::merging::{merge, patients, unmerge};
 use super::notifications::all_done;
-use super::releases::rebuild;
+use super::releases::{rebuild, tell, until};
 use super::reports::{file, revenue, run, schedule_of_the_visits};
+use super::tables::count;
 use super::waitlist::instant;
 use super::{Client, Hospital};
 
@@ -161,4 +162,25 @@ async fn two_nodes_that_take_turns_do_what_one_does() {
     assert_same(by_processes(&hospital).await, expected);
     let processes: BTreeSet<_> = leaders.iter().map(|(process, _)| process).collect();
     assert_eq!(leaders.len(), 2 * processes.len(), "each node led each process: {leaders:?}");
+}
+
+/// How many events processes gave rise to.
+async fn reactions(hospital: &Hospital) -> i64 {
+    count(hospital.owner(), "log.events where metadata -> 'actor' ->> 'name' like 'process:%'").await
+}
+
+#[tokio::test]
+async fn processes_that_are_first_started_over_an_old_log_leave_it_alone() {
+    let mut hospital = Hospital::start().await;
+    everything(&hospital).await;
+    all_done(&hospital).await;
+    hospital.node.end();
+    let (processes, before) = (count(hospital.owner(), "log.processes").await, reactions(&hospital).await);
+    assert!(processes > 10 && before > 100, "{processes} processes with {before} reactions");
+    tell(&hospital, "delete from log.timers").await;
+    tell(&hospital, "delete from log.processes").await;
+    let _node = hospital.another_node().await;
+    until(async || count(hospital.owner(), "log.processes").await == processes).await;
+    all_done(&hospital).await;
+    assert_eq!(reactions(&hospital).await, before);
 }

@@ -9,7 +9,7 @@ use super::{Client, Hospital};
 
 /// The body of `add-insurance-policy`: a policy of priority 1 for the year 2026, of which the patient is the
 /// subscriber.
-fn policy(patient_id: &str, changes: Value) -> Value {
+pub(super) fn policy(patient_id: &str, changes: Value) -> Value {
     let policy = json!({
         "patient_id": patient_id, "payer_id": payer(2), "member_id": "W123456789", "plan_name": "Open Access",
         "relationship_to_subscriber": "self", "priority": 1, "effective_from": "2026-01-01",

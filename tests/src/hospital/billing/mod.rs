@@ -2,7 +2,7 @@
 
 mod charges;
 mod races;
-mod sums;
+pub(super) mod sums;
 
 use hims_testing::patched;
 use rust_decimal::Decimal;
@@ -23,7 +23,7 @@ fn visit(record_id: &str, price: &str, changes: Value) -> Value {
 }
 
 /// The body of `record-payment`.
-fn cash(record_id: &str, amount: &str, changes: Value) -> Value {
+pub(super) fn cash(record_id: &str, amount: &str, changes: Value) -> Value {
     let paid = json!({"billing_record_id": record_id, "amount": amount, "kind": "payment", "method": "cash"});
     patched(paid, changes)
 }

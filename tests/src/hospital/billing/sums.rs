@@ -9,6 +9,18 @@ use super::super::Hospital;
 use super::super::demo::patient;
 use super::{billed, cash};
 
+/// By how much the charges of records differ from the sums of their lines.
+pub(in crate::hospital) const LINES_OFF: &str =
+    "select coalesce(sum(abs(r.total_amount + r.tax_amount - r.discount_amount - (
+         select coalesce(sum(i.line_amount), 0) from billing_items i
+          where i.billing_record_id = r.id and i.status <> 'aborted'))), 0) from billing_records r";
+
+/// By how much what is paid and what is credit differ from the movements of money.
+pub(in crate::hospital) const MONEY_OFF: &str = "select coalesce(sum(abs(r.paid_amount + r.credit_amount - (
+         select coalesce(sum(case when p.kind in ('refund', 'reversal', 'credit_out') then -p.amount
+                                  else p.amount end), 0)
+           from billing_payments p where p.billing_record_id = r.id))), 0) from billing_records r";
+
 #[tokio::test]
 async fn postgresql_rounds_as_the_program_does_and_ageing_adds_up() {
     let hospital = Hospital::start().await;
@@ -40,20 +52,13 @@ async fn postgresql_rounds_as_the_program_does_and_ageing_adds_up() {
         }
     }
     hospital.settle().await;
-    let lines = "select coalesce(sum(abs(r.total_amount + r.tax_amount - r.discount_amount - (
-                     select coalesce(sum(i.line_amount), 0) from billing_items i
-                      where i.billing_record_id = r.id and i.status <> 'aborted'))), 0) from billing_records r";
-    let money = "select coalesce(sum(abs(r.paid_amount + r.credit_amount - (
-                     select coalesce(sum(case when p.kind in ('refund', 'reversal', 'credit_out') then -p.amount
-                                              else p.amount end), 0)
-                       from billing_payments p where p.billing_record_id = r.id))), 0) from billing_records r";
     let ageing = "select abs(sum(r.balance_amount) - (
                       select sum(b.amount) from (
                           select hims_identity.ageing_bucket(due_date, date '2030-01-01') as bucket,
                                  sum(balance_amount) as amount
                             from billing_records where balance_amount > 0 group by 1) as b
                        where b.bucket is not null)) from billing_records r where r.balance_amount > 0";
-    for sql in [lines, money, ageing] {
+    for sql in [LINES_OFF, MONEY_OFF, ageing] {
         let off: Decimal = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(hospital.owner()).await.expect("a sum");
         assert_eq!(off, Decimal::ZERO, "{sql}");
     }
