@@ -68,8 +68,6 @@ pub struct Treatment {
     pub patient_id: PatientId,
     /// The consultation in which the treatment was planned.
     pub consultation_id: ConsultationId,
-    /// The diagnosis of the consultation that is treated.
-    pub diagnosis_id: Option<DiagnosisId>,
     /// The kind of treatment.
     pub treatment_type: TreatmentType,
     /// The code system (URI) of `code`.
@@ -125,7 +123,7 @@ pub struct Planned {
 
 impl Aggregate for Treatment {
     const STREAM: &'static str = "treatment";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -134,7 +132,6 @@ impl Aggregate for Treatment {
             Event::Planned(it) => Some(Self {
                 patient_id: it.patient_id,
                 consultation_id: it.order.consultation_id,
-                diagnosis_id: it.order.diagnosis_id,
                 treatment_type: it.order.treatment_type,
                 code_system: it.order.code_system.clone(),
                 code: it.order.code.clone(),

@@ -10,7 +10,6 @@ use hims_domain::appointment::Appointment;
 use hims_domain::billing_record::{BillingRecord, Event, Item, Opened};
 use hims_domain::consultation::Consultation;
 use hims_domain::department::Department;
-use hims_domain::insurance_claim::Diagnosed;
 use hims_domain::medication::Medication;
 use hims_domain::prescription::{Line, Prescription};
 use hims_domain::treatment::Treatment;
@@ -25,9 +24,8 @@ use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
 use super::items::{put, reads_price, source_key};
-use super::{LINES, MOST_POINTERS, pending_key};
+use super::{LINES, pending_key};
 use crate::aggregates::department::zone_named;
-use crate::aggregates::insurance_claim::diagnoses_for_payers;
 use crate::machinery::command::existing;
 use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
 
@@ -222,10 +220,7 @@ impl ChargeConsultation {
         let day = Place::of(consultation).day_of(consultation.started_at, found);
         let source = ("consultation", self.consultation_id.into(), None);
         let kind = consultation.consultation_type.as_str();
-        let (item_id, item) = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
-        // A visit is for whatever was diagnosed.
-        let diagnosed = diagnoses_for_payers(consultation).len().min(MOST_POINTERS);
-        let line = (item_id, Item { diagnosis_pointers: (1..).take(diagnosed).collect(), ..item });
+        let line = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
         let consultation_id = Some(self.consultation_id);
         (Occasion { patient_id: consultation.patient_id, consultation_id, day }, vec![line])
     }
@@ -262,13 +257,7 @@ impl ChargeTreatment {
             (Some(system), Some(code)) => (system.as_str(), code.0.clone()),
             _ => (TREATMENT_TYPES, as_code(kind)),
         };
-        let (item_id, item) = charged(("treatment", self.treatment_id.into(), None), day, coding, kind);
-        let treated = treatment.diagnosis_id.and_then(|id| consultation.diagnoses.get(&id)).map(|it| &it.diagnosis);
-        let is_treated = |(_, sent): &(i32, Diagnosed)| {
-            treated.is_some_and(|it| (&it.code_system, &it.code) == (&sent.code_system, &sent.code))
-        };
-        let places = (1..).zip(diagnoses_for_payers(consultation)).filter(is_treated).map(|(place, _)| place);
-        let line = (item_id, Item { diagnosis_pointers: places.collect(), ..item });
+        let line = charged(("treatment", self.treatment_id.into(), None), day, coding, kind);
         let (patient_id, consultation_id) = (treatment.patient_id, Some(treatment.consultation_id));
         Some((Occasion { patient_id, consultation_id, day }, vec![line]))
     }

@@ -8,7 +8,7 @@ use hims_domain::values::Text;
 use hims_domain::{BillingItemId, BillingRecordId, ChargeSourceId, PatientId, described};
 use rust_decimal::Decimal;
 
-use super::{LINES, MOST, MOST_POINTERS, Refusal, check_sums, pending};
+use super::{LINES, MOST, Refusal, check_sums, pending};
 use crate::aggregates::medication_lot::check_quantity;
 use crate::aggregates::price::Sought;
 use crate::machinery::coding::read_at;
@@ -104,7 +104,7 @@ fn checked(mut item: Item) -> Result<Item, Refused> {
     }
     let pointers: BTreeSet<_> = item.diagnosis_pointers.iter().collect();
     let is_in_range = item.diagnosis_pointers.iter().all(|it| (1..=12).contains(it));
-    if pointers.len() > MOST_POINTERS || pointers.len() < item.diagnosis_pointers.len() || !is_in_range {
+    if pointers.len() > 4 || pointers.len() < item.diagnosis_pointers.len() || !is_in_range {
         let message = "give at most four different numbers of diagnoses, from 1 to 12";
         return refused("out-of-range", "/diagnosis_pointers", message);
     }

@@ -54,8 +54,6 @@ pub(crate) fn register(registry: &mut Registry) {
 const MOST: Decimal = dec!(99_999_999.99);
 /// The largest number of lines of a record.
 const LINES: usize = 999;
-/// To how many diagnoses of the consultation a line points at most.
-const MOST_POINTERS: usize = 4;
 /// How many days after the invoice is issued it is to be paid, unless another day is given.
 const DAYS_TO_PAY: Days = Days::new(30);
 

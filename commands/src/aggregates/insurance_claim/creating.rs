@@ -111,7 +111,7 @@ pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, 
 
 /// The diagnoses that a consultation sends to payers: those made for billing first, then final ones and the others, by
 /// rank. Differential and refuted ones are not sent.
-pub(crate) fn diagnoses_for_payers(consultation: &Consultation) -> Vec<Diagnosed> {
+fn diagnoses(consultation: &Consultation) -> Vec<Diagnosed> {
     let place = |kind: DiagnosisType| match kind {
         DiagnosisType::Billing => Some(0),
         DiagnosisType::Final => Some(1),
@@ -266,7 +266,7 @@ impl Command for CreateInsuranceClaim {
             check_in_time(payer, service_date, ctx)?;
         }
         let consultation = record.consultation_id.and_then(|id| ctx.found.get::<Consultation>(id));
-        let diagnoses = consultation.map(diagnoses_for_payers).unwrap_or_default();
+        let diagnoses = consultation.map(diagnoses).unwrap_or_default();
         check_pointers(self.claim_type, &lines, diagnoses.len(), ctx)?;
         let created = Created {
             number: ClaimNumber::issue(ctx.draw()),

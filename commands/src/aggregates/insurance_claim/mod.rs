@@ -16,7 +16,6 @@ use uuid::Uuid;
 pub use adjudicating::{RecordClaimPayment, ReverseClaimPayment};
 pub use appealing::{AppealInsuranceClaim, UpholdDenial};
 pub use creating::CreateInsuranceClaim;
-pub(crate) use creating::diagnoses_for_payers;
 pub use secondary::DraftSecondaryClaim;
 pub use sending::{AcceptInsuranceClaim, CancelInsuranceClaim, RejectInsuranceClaim, SubmitInsuranceClaim};
 pub(crate) use telling::TellOfDeniedClaim;

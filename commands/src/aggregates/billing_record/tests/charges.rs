@@ -4,7 +4,7 @@ use hims_domain::prescription::{self, Prescription};
 use hims_domain::price::{Price, price_id};
 use hims_domain::treatment::{self, Treatment};
 use hims_domain::user::User;
-use hims_domain::values::coding::{CONSULTATION_TYPES, ICD_10_CM, RXNORM};
+use hims_domain::values::coding::{CONSULTATION_TYPES, RXNORM};
 use hims_domain::{BillingItemId, PrescriptionItemId, TreatmentId, derived};
 use hims_testing::{fields, sample_with};
 use rust_decimal::dec;
@@ -79,41 +79,6 @@ fn a_completed_consultation_begins_a_record_with_its_price_on_the_day_of_the_vis
             assert_eq!(it.item.source_id, Some(CONSULTATION.0.into()));
         }
         other => panic!("{other:?}"),
-    }
-}
-
-/// A diagnosis of the consultation, with a rank.
-fn diagnosed(id: u128, code: &str, kind: &str, rank: i32) -> consultation::Event {
-    let diagnosis = json!({"code_system": ICD_10_CM, "code": code, "diagnosis_type": kind,
-                           "verification_status": "confirmed"});
-    let recorded = json!({"diagnosis_id": Uuid::from_u128(id), "diagnosis": diagnosis, "rank": rank, "moved": []});
-    sample_with::<Consultation>("diagnosis_recorded", recorded)
-}
-
-#[test]
-fn the_line_of_a_visit_points_to_its_first_diagnoses_and_that_of_a_treatment_to_what_is_treated() {
-    let pointers = |events: Vec<Event>| match &events[1] {
-        Event::ItemAdded(it) => it.item.diagnosis_pointers.clone(),
-        other => panic!("{other:?}"),
-    };
-    let visit = || {
-        let mut events = late_visit().to_vec();
-        events.push(diagnosed(1, "J20.9", "final", 1));
-        events.push(diagnosed(2, "R05.1", "differential", 1));
-        events.push(diagnosed(3, "J45.909", "final", 2));
-        events
-    };
-    let charged = given_places::<Consultation>(visit()).when(charge_consultation());
-    assert_eq!(pointers(charged.events_of::<BillingRecord>(ids().1)), [1, 2]);
-    for (diagnosis, expected) in [(Some(3), vec![2]), (Some(2), vec![]), (None, vec![])] {
-        let order = json!({"consultation_id": CONSULTATION, "diagnosis_id": diagnosis.map(Uuid::from_u128)});
-        let planned = sample_with::<Treatment>("planned", json!({"patient_id": PATIENT, "order": order}));
-        let line = derived("charge", &["treatment", &TREATMENT.to_string(), ""]);
-        let charged = given_places::<Treatment>([planned])
-            .and::<Consultation>(CONSULTATION, visit())
-            .when(ChargeTreatment { treatment_id: TREATMENT, completed_at: at("2026-11-24T15:00:00Z") });
-        let record = derived("billing record", &[&line.to_string()]);
-        assert_eq!(pointers(charged.events_of::<BillingRecord>(record)), expected, "{diagnosis:?}");
     }
 }
 
