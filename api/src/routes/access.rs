@@ -25,14 +25,14 @@ static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
 /// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
-/// The words with which somebody reads a whole chart. Whoever has none of them, and is a patient, reads their own chart:
-/// without what was entered in error, and results when they are final.
-const WHOLE_CHART: [Read; 4] = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients, Read::LabOrders];
-
-/// Streams whose past tells patients more than their rows do: values before these were final or corrected.
+/// The words with which all results of the laboratory are read. Patients read their own when these are final.
+const ALL_RESULTS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::LabOrders];
+/// Streams whose past, and whose alarms, tell patients more than their rows do: values before these were final.
 const WITHOUT_A_PAST: [&str; 1] = [LabResult::STREAM];
+/// The field of such a stream's state that holds earlier values.
+const ALARM: &str = "alarm";
 
-/// The entries of a stream that have rows of their own, some of which patients do not see.
+/// The entries of a stream that have rows of their own, some of which patients do not see: what was entered in error.
 struct Entries {
     stream_type: &'static str,
     /// The table with the rows.
@@ -49,14 +49,12 @@ const ENTRIES: [Entries; 2] = [
 ];
 
 impl LoggedIn {
-    /// Whether the caller reads charts only as the patient whom they are about.
-    fn is_only_a_patient(&self) -> bool {
-        self.identity().patient_id.is_some() && !self.reads_any(&WHOLE_CHART)
-    }
-
-    /// Whether the caller reads of a stream only how it is now.
-    pub(super) fn reads_no_past(&self, stream_type: &str) -> bool {
-        WITHOUT_A_PAST.contains(&stream_type) && self.is_only_a_patient()
+    /// Whether the caller reads of a stream, which is about this patient, only how it is now.
+    pub(super) fn reads_no_past(&self, stream_type: &str, subject: Option<Uuid>) -> bool {
+        let is_own = subject.is_none() || subject == self.identity().patient_id;
+        WITHOUT_A_PAST.contains(&stream_type)
+            && !self.reads_any(&ALL_RESULTS)
+            && (is_own || !self.reads(Read::AssignedPatients))
     }
 
     /// Whether the caller may ask for a table at all. Row-level security decides which rows the caller sees.
@@ -74,7 +72,7 @@ impl LoggedIn {
 pub(super) struct Reading<'a> {
     hospital: &'a Hospital,
     logged_in: &'a LoggedIn,
-    /// Whether the caller may read a stream, by stream id.
+    /// Whether the caller sees a row, by its id: that of a stream, or of an entry of a stream.
     known: HashMap<Uuid, bool>,
     /// Whether a table shows the caller its part of a stream, by table name and stream id.
     parts: HashMap<(&'static str, Uuid), bool>,
@@ -114,13 +112,19 @@ impl<'a> Reading<'a> {
 
     /// Looks up which of these streams the caller sees in the table of the stream type, and remembers the answers.
     async fn learn(&mut self, stream_type: &str, ids: Vec<Uuid>) -> Result<(), Problem> {
-        let visible = match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
-            Some(table) => {
-                let who = self.logged_in.identity();
-                self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await?
+        match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
+            Some(table) => self.look_for(table, ids).await,
+            None => {
+                self.known.extend(ids.into_iter().map(|it| (it, false)));
+                Ok(())
             }
-            None => HashSet::new(),
-        };
+        }
+    }
+
+    /// Looks up which of these rows of a table the caller sees, and remembers the answers.
+    async fn look_for(&mut self, table: &Table, ids: Vec<Uuid>) -> Result<(), Problem> {
+        let who = self.logged_in.identity();
+        let visible = self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await?;
         self.known.extend(ids.into_iter().map(|it| (it, visible.contains(&it))));
         Ok(())
     }
@@ -154,7 +158,7 @@ impl<'a> Reading<'a> {
                 remove(data, part.fields);
             }
         }
-        if self.logged_in.is_only_a_patient() {
+        if !self.logged_in.reads_any(&[Read::AllData, Read::ClinicalRecords]) {
             for entries in ENTRIES.iter().filter(|it| it.stream_type == stream_type) {
                 self.withhold_entries(entries, data).await?;
             }
@@ -163,20 +167,20 @@ impl<'a> Reading<'a> {
     }
 
     /// Removes from a state, or from the data of an event, the entries whose rows the caller does not see.
-    async fn withhold_entries(&self, entries: &Entries, data: &mut Value) -> Result<(), Problem> {
+    async fn withhold_entries(&mut self, entries: &Entries, data: &mut Value) -> Result<(), Problem> {
         let parsed = |id: &str| id.parse::<Uuid>().ok();
         let named = data[entries.id].as_str().and_then(parsed);
         let held = data[entries.field].as_object().into_iter().flatten().filter_map(|(id, _)| parsed(id));
         let ids: Vec<_> = named.into_iter().chain(held).collect();
-        let Some(table) = TABLES.iter().find(|it| it.name == entries.table).filter(|_| !ids.is_empty()) else {
-            return Ok(());
-        };
-        let who = self.logged_in.identity();
-        let shown = self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await?;
-        if let Some(held) = data[entries.field].as_object_mut() {
-            held.retain(|id, _| parsed(id).is_none_or(|id| shown.contains(&id)));
+        let unknown: Vec<_> = ids.into_iter().filter(|it| !self.known.contains_key(it)).collect();
+        if let Some(table) = TABLES.iter().find(|it| it.name == entries.table).filter(|_| !unknown.is_empty()) {
+            self.look_for(table, unknown).await?;
         }
-        if named.is_some_and(|id| !shown.contains(&id)) {
+        let is_shown = |id: Uuid| self.known.get(&id) == Some(&true);
+        if let Some(held) = data[entries.field].as_object_mut() {
+            held.retain(|id, _| parsed(id).is_some_and(is_shown));
+        }
+        if named.is_some_and(|id| !is_shown(id)) {
             *data = Value::Null;
         }
         Ok(())
@@ -220,6 +224,17 @@ impl<'a> Reading<'a> {
         }
         metadata
     }
+}
+
+/// The patient whom an event is about, as its metadata say.
+pub(super) fn subject_of(metadata: &str) -> Option<Uuid> {
+    let metadata: Value = serde_json::from_str(metadata).ok()?;
+    metadata["subject"]["id"].as_str()?.parse().ok()
+}
+
+/// Removes from the state of a stream what only its past tells.
+pub(super) fn remove_the_past(state: &mut Value) {
+    remove(state, &[ALARM]);
 }
 
 /// Removes the fields with these names at any depth.

@@ -3,7 +3,7 @@ use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Opened, Position, StoreError, reveal};
 use serde_json::{Value, json};
 
-use super::access::Reading;
+use super::access::{Reading, remove_the_past, subject_of};
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::{Parameters, id_of_path};
@@ -52,12 +52,15 @@ async fn state(
     // A row of the read tables decides who may read the stream, so wait until the tables are as fresh as asked for.
     Freshness::of(request)?.wait(hospital).await?;
     let mut reading = Reading::new(hospital, logged_in);
-    let is_past = version.is_some() || at.is_some() || position.is_some();
-    if !reading.may_read(&stream_type, id).await? || (is_past && logged_in.reads_no_past(&stream_type)) {
+    if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());
     }
     let events = hospital.store.load_rest(id, 0).await?;
-    if events.first().is_none_or(|it| it.stream_type != stream_type) {
+    let Some(first) = events.first().filter(|it| it.stream_type == stream_type) else {
+        return Err(Problem::not_found());
+    };
+    let reads_no_past = logged_in.reads_no_past(&stream_type, subject_of(&first.metadata));
+    if reads_no_past && (version.is_some() || at.is_some() || position.is_some()) {
         return Err(Problem::not_found());
     }
     let past = |event: &hims_event_store::Recorded| {
@@ -73,6 +76,9 @@ async fn state(
     let mut state = fold(&stream_type, &events)?.ok_or_else(Problem::not_found)?;
     reveal(&mut state);
     reading.withhold(&stream_type, id, &mut state).await?;
+    if reads_no_past {
+        remove_the_past(&mut state);
+    }
     Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", last.version))).json(json!({
         "id": id,
         "stream_type": stream_type,

@@ -73,7 +73,7 @@ impl Registry {
             run: run::<C>,
             follows_on: |state| state.downcast_ref().is_some_and(C::follows_on),
             #[cfg(test)]
-            decided: crate::testing::alone::decided::<C>,
+            decided: crate::testing::alone::decided_by_name::<C>,
         };
         self.0.insert(C::NAME, entry);
         self

@@ -36,9 +36,8 @@ impl fmt::Display for Decided {
     }
 }
 
-/// Decides a command, read from a request, on a state.
-pub(crate) fn decided<C: Command>(state: &dyn Any, body: Value) -> Decided {
-    let command: C = read(body).unwrap_or_else(|error| panic!("{}: {error:?}", C::NAME));
+/// Decides a command on a state.
+pub(crate) fn decided<C: Command>(command: C, state: &C::Aggregate) -> Decided {
     let (caller, found) = (Caller::system("test"), Found::default());
     let ctx = Context {
         now: now(),
@@ -51,13 +50,18 @@ pub(crate) fn decided<C: Command>(state: &dyn Any, body: Value) -> Decided {
         id: Uuid::from_u128(1),
         currency: Currency::default(),
     };
-    let state = state.downcast_ref().unwrap_or_else(|| panic!("{} applies to another aggregate", C::NAME));
     match command.decide(Some(state), &ctx) {
         Ok(decision) if decision.is_nothing() => Decided::Quiet,
         Ok(_) => Decided::Recorded,
         Err(refused) if refused.is_of_status => Decided::WrongStatus,
         Err(refused) => Decided::Refused(refused.code),
     }
+}
+
+/// As [`decided`], for a command of any type, which is read from a request.
+pub(crate) fn decided_by_name<C: Command>(state: &dyn Any, body: Value) -> Decided {
+    let command: C = read(body).unwrap_or_else(|error| panic!("{}: {error:?}", C::NAME));
+    decided(command, state.downcast_ref().unwrap_or_else(|| panic!("{} applies to another aggregate", C::NAME)))
 }
 
 /// A request of a shape, with every field that it must have.

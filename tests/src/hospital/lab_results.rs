@@ -216,18 +216,18 @@ async fn patients_do_not_read_the_values_before_the_final_ones() {
     let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
     let paula = hospital.login("patient").await;
     let (order_id, items) = ordered(&doctor, &patient(1), &[defined(&lab, "98001-1").await]).await;
-    let result_id = lab.did("record-lab-result", result(&order_id, &items[0], "P", "6.3")).await;
-    let values = json!({"lab_result_id": result_id, "components": values("4.1", "clear")});
+    let result_id = lab.did("record-lab-result", result(&order_id, &items[0], "P", "7.1")).await;
+    let values = json!({"lab_result_id": result_id, "components": values("6.8", "clear")});
     lab.did("finalise-lab-result", values).await;
     let (rows, stream) =
         (format!("lab-result-components?lab_result_id={result_id}"), format!("streams/lab_result/{result_id}"));
     let events = format!("events?patient_id={}&stream_id={result_id}", patient(1));
     for (path, is_told) in [(&rows, true), (&stream, true), (&events, false)] {
         let told = paula.get(path).await.done().to_string();
-        assert!(!told.contains("6.3") && told.contains("4.1") == is_told, "{path}: {told}");
-        assert!(doctor.get(path).await.done().to_string().contains("4.1"), "{path}");
+        assert!(!told.contains("7.1") && told.contains("6.8") == is_told, "{path}: {told}");
+        assert!(doctor.get(path).await.done().to_string().contains("6.8"), "{path}");
     }
-    assert!(doctor.get(&events).await.done().to_string().contains("6.3"));
+    assert!(doctor.get(&events).await.done().to_string().contains("7.1"));
     paula.get(&format!("{stream}?version=1")).await.problem(404, "not-found");
     doctor.get(&format!("{stream}?version=1")).await.done();
 }

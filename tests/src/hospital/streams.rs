@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::Hospital;
 use super::demo::{self, appointment, at, person};
+use super::releases::until;
+use super::{Client, Hospital};
 
 #[tokio::test]
 async fn a_stream_is_answered_as_of_a_version_an_instant_and_a_position() {
@@ -106,11 +107,24 @@ async fn patients_do_not_read_of_their_consultations_what_was_entered_in_error()
     }
     let mistaken = json!({"consultation_id": visit, "diagnosis_id": wrong, "verification_status": "entered_in_error"});
     doctor.did("change-diagnosis", mistaken).await;
-    for path in [stream.clone(), format!("{stream}?version=3"), events] {
-        let told = paula.get(&path).await.done().to_string();
-        assert!(told.contains("J20.9") && !told.contains("C34.90"), "{path}: {told}");
-        assert!(doctor.get(&path).await.done().to_string().contains("C34.90"), "{path}");
-    }
+    let told_without_it = async |who: &Client| {
+        for path in [stream.clone(), format!("{stream}?version=3"), events.clone()] {
+            let told = who.get(&path).await.done().to_string();
+            assert!(told.contains("J20.9") && !told.contains("C34.90"), "{path}: {told}");
+            assert!(doctor.get(&path).await.done().to_string().contains("C34.90"), "{path}");
+        }
+    };
+    told_without_it(&paula).await;
+    // Who also works in the laboratory reads orders, and no more of their own chart.
+    let admin = hospital.login("admin").await;
+    let lab = super::problems::role("lab_technician");
+    let both = json!({"user_id": demo::user(demo::PATIENT_LOGIN), "role_id": lab,
+                      "additional_role_ids": [super::problems::role("patient")]});
+    admin.did("change-user-role", both).await;
+    let others =
+        async || paula.items("lab-orders").await.iter().any(|it| it["patient_id"] != demo::patient(1).as_str());
+    until(others).await;
+    told_without_it(&paula).await;
 }
 
 #[tokio::test]

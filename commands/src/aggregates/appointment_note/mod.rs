@@ -119,6 +119,7 @@ impl Command for AmendAppointmentNote {
 
     fn decide(self, _: Option<&AppointmentNote>, ctx: &Context<'_>) -> Result<Decision<AppointmentNote>, Refused> {
         let note = ctx.named::<AppointmentNote>(self.note_id, "/note_id")?;
+        // A note on an appointment that is hidden from the caller is as unknown as the appointment.
         ctx.shown::<Appointment>(note.appointment_id, "/note_id")?;
         check_may_write(note.note_type, ctx.caller)?;
         let amendments = ctx.found.holders(scopes::NOTE_AMENDS, self.note_id.to_string());

@@ -29,6 +29,8 @@ use crate::aggregates::department::zone_named;
 use crate::machinery::command::existing;
 use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
 
+/// The kind of source of a line that charges for a consultation.
+pub(crate) const CONSULTATION: &str = "consultation";
 /// The kind of source of a line that charges for a dispensing; its id is that of the prescription's item.
 pub(super) const DISPENSING: &str = "dispensing";
 
@@ -218,7 +220,7 @@ impl ChargeConsultation {
     /// The occasion and the line. Before the places are known, the day may be another.
     fn charged(&self, consultation: &Consultation, found: &Found) -> (Occasion, Vec<Charged>) {
         let day = Place::of(consultation).day_of(consultation.started_at, found);
-        let source = ("consultation", self.consultation_id.into(), None);
+        let source = (CONSULTATION, self.consultation_id.into(), None);
         let kind = consultation.consultation_type.as_str();
         let line = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
         let consultation_id = Some(self.consultation_id);

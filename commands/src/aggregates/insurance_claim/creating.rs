@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use hims_domain::billing_record::BillingRecord;
+use hims_domain::billing_record::{BillingRecord, Item};
 use hims_domain::consultation::{Consultation, DiagnosisType, RankedDiagnosis, VerificationStatus};
 use hims_domain::insurance_claim::{
     ClaimType, Created, Diagnosed, Event, Frequency, InsuranceClaim, Line, Prior, Status,
@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 
 use super::sending::{check_in_time, has_a_deadline};
 use super::{CancelInsuranceClaim, Refusal, other_is_open, record};
+use crate::aggregates::billing_record::CONSULTATION;
 use crate::aggregates::insurance_policy::in_force;
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse, scopes};
@@ -92,9 +93,26 @@ fn priors(id: BillingRecordId, priority: i32, found: &Found) -> BTreeMap<Billing
     priors
 }
 
-/// The lines of a billing record as the lines of a claim by a policy of the given priority.
-pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, found: &Found) -> Vec<Line> {
+/// To how many diagnoses a line points at most.
+const MOST_POINTERS: usize = 4;
+
+/// The lines of a billing record as the lines of a claim by a policy of the given priority, with so many diagnoses. The
+/// line of the consultation itself, unless it was pointed to some diagnoses, is for the first of them: a visit is for
+/// whatever was diagnosed.
+pub(super) fn lines(
+    id: BillingRecordId,
+    record: &BillingRecord,
+    priority: i32,
+    diagnoses: usize,
+    found: &Found,
+) -> Vec<Line> {
     let mut priors = priors(id, priority, found);
+    let pointers = |item: &Item| match item.source_type.as_ref() {
+        Some(source) if source.as_str() == CONSULTATION && item.diagnosis_pointers.is_empty() => {
+            (1..).take(diagnoses.min(MOST_POINTERS)).collect()
+        }
+        _ => item.diagnosis_pointers.clone(),
+    };
     let lines = (1..).zip(record.charged_lines());
     let lines = lines.map(|(number, billed)| Line {
         line: number,
@@ -103,7 +121,7 @@ pub(super) fn lines(id: BillingRecordId, record: &BillingRecord, priority: i32, 
         code_system: billed.item.code_system.clone(),
         code: billed.item.code.clone(),
         charge: Money::from(billed.charge.amount()),
-        diagnosis_pointers: billed.item.diagnosis_pointers.clone(),
+        diagnosis_pointers: pointers(&billed.item),
         prior: priors.remove(&billed.id).unwrap_or_default(),
     });
     lines.collect()
@@ -261,12 +279,12 @@ impl Command for CreateInsuranceClaim {
             return Err(other_is_open(id.into()));
         }
         let priority = policy.coverage.priority;
-        let lines = lines(self.billing_record_id, record, priority, ctx.found);
+        let consultation = record.consultation_id.and_then(|id| ctx.found.get::<Consultation>(id));
+        let diagnoses = consultation.map(diagnoses).unwrap_or_default();
+        let lines = lines(self.billing_record_id, record, priority, diagnoses.len(), ctx.found);
         if self.late_reason.is_none() && has_a_deadline(self.frequency_code, lines.iter()) {
             check_in_time(payer, service_date, ctx)?;
         }
-        let consultation = record.consultation_id.and_then(|id| ctx.found.get::<Consultation>(id));
-        let diagnoses = consultation.map(diagnoses).unwrap_or_default();
         check_pointers(self.claim_type, &lines, diagnoses.len(), ctx)?;
         let created = Created {
             number: ClaimNumber::issue(ctx.draw()),

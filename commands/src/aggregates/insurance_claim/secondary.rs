@@ -63,7 +63,7 @@ impl Command for DraftSecondaryClaim {
             return Ok(Decision::nothing());
         }
         let priority = policy.coverage.priority;
-        let lines = lines(record_id, record, priority, ctx.found);
+        let lines = lines(record_id, record, priority, claim.diagnoses.len(), ctx.found);
         let created = Created {
             number: ClaimNumber::issue(ctx.draw()),
             patient_id: claim.patient_id,

@@ -125,8 +125,8 @@ impl Processes {
 struct Led {
     /// The position of the process, as it is stored.
     position: Position,
-    /// The position up to which the process found nothing to react to. It is stored when no more events come, or with
-    /// the next extension of the lease.
+    /// The position up to which the process found nothing to react to. It is stored when no event has come for a
+    /// moment ([`CALM`]), or with the next extension of the lease.
     seen: Position,
     next_timer: Option<DateTime<Utc>>,
     /// When the lease was extended last.
@@ -195,22 +195,22 @@ impl<P: Process> Runner<P> {
         }
     }
 
-    /// Reacts to some new events, and fires some timers that are due. The lease is extended, and the position stored,
-    /// about once a second while events come that do not concern the process, so that many processes cost little.
+    /// Reacts to some new events, and fires some timers that are due. While events come that do not concern the process,
+    /// its lease is extended and its position stored once a second only, so that many processes cost little.
     async fn turn(&mut self) -> Result<Turn, Failure> {
         let known = self.led.take();
         let Some(mut led) = self.lead(known).await? else { return Ok(Turn::Elsewhere) };
         let end = *self.end.borrow_and_update();
+        let mut has_reacted = false;
         if end > led.seen {
             let until = end.min(led.seen + STEP.0);
             match self.react(&led, until).await? {
                 Reacted::Elsewhere => return Ok(Turn::Elsewhere),
-                // Reactions may have set timers; the next turn asks at once for the time of the next timer.
-                Reacted::Until(reached) if reached == end => return Ok(Turn::Done(Some(self.reacting.executor.now()))),
+                Reacted::Until(reached) if reached == end => has_reacted = true,
                 Reacted::Until(_) => return Ok(Turn::Unfinished),
                 Reacted::ToNothing => led.seen = until,
             }
-            if until < end {
+            if led.seen < end && !has_reacted {
                 self.led = Some(led);
                 return Ok(Turn::Unfinished);
             }
@@ -220,9 +220,14 @@ impl<P: Process> Runner<P> {
         if self.plan_days().await {
             return Ok(Turn::Unfinished);
         }
-        if led.next_timer.is_some_and(|it| it <= self.reacting.executor.now()) {
+        let now = self.reacting.executor.now();
+        if led.next_timer.is_some_and(|it| it <= now) {
             let fired = self.while_leading(self.fire()).await?;
             return Ok(if fired.is_some() { Turn::Unfinished } else { Turn::Elsewhere });
+        }
+        if has_reacted {
+            // Reactions may have set timers; the next turn asks at once for the time of the next timer.
+            return Ok(Turn::Done(Some(now)));
         }
         self.led = Some(led);
         Ok(Turn::Done(led.next_timer))
@@ -230,7 +235,6 @@ impl<P: Process> Runner<P> {
 
     /// Extends the lease, unless that was done a moment ago. `None` if another node runs the process.
     async fn lead(&self, known: Option<Led>) -> Result<Option<Led>, Failure> {
-        let mut seen = Position::MIN;
         if let Some(mut led) = known {
             if led.extended_at.elapsed() < POLL {
                 return Ok(Some(led));
@@ -238,12 +242,13 @@ impl<P: Process> Runner<P> {
             if !self.store_position(&mut led).await? {
                 return Ok(None);
             }
-            seen = led.seen;
         }
+        // The stored position counts, not what this node remembers: if the database crashed meanwhile, it may have lost
+        // the last position and the timers that were stored with it, and the events are reacted to once more.
         let leading = self.reacting.store.lead(P::NAME, self.node).await?;
         Ok(leading.map(|it| Led {
             position: it.position,
-            seen: seen.max(it.position),
+            seen: it.position,
             next_timer: it.next_timer,
             extended_at: Instant::now(),
         }))

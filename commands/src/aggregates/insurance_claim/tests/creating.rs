@@ -139,6 +139,17 @@ fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
         assert_eq!(then.code(), is_refused.then_some("pointers"), "{kind} {pointers:?}");
     }
     assert!(beside([], pointing(&[])).by(Caller::system("import")).when(create(json!({}))).is_accepted());
+    // The line of the consultation itself is for whatever was diagnosed.
+    let mut events = pointing(&[]);
+    for event in &mut events {
+        if let billing_record::Event::ItemAdded(added) = event {
+            added.item.source_type = Some("consultation".into());
+        }
+    }
+    match beside([], events).when(create(json!({"claim_type": "professional"}))).then_event() {
+        Event::Created(it) => assert_eq!(it.lines[0].diagnosis_pointers, [1]),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

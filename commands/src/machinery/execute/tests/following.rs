@@ -4,7 +4,6 @@ use hims_domain::appointment::{self, Appointment};
 use hims_domain::consultation::{self, Consultation};
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::prescription::{self, Prescription};
-use hims_domain::values::Currency;
 use hims_testing::sample;
 use serde::de::DeserializeOwned;
 
@@ -12,7 +11,7 @@ use super::*;
 use crate::appointment::{CheckInAppointment, MarkAppointmentNoShow, RescheduleAppointment, UndoAppointmentCheckIn};
 use crate::consultation::{CompleteConsultation, RecordFindings};
 use crate::prescription::RecordExternalDispensing;
-use crate::{Context, Found};
+use crate::testing::alone::{Decided, decided};
 
 /// Every value of a status.
 fn every<S: DeserializeOwned>(codes: &[&str]) -> Vec<S> {
@@ -29,26 +28,10 @@ fn with_status<A: Aggregate>(first: &str, set: impl FnOnce(&mut A)) -> A {
 /// Decides a command on each state, and asserts that it is refused because of the status, or is quiet, exactly where it
 /// does not say that it follows.
 fn check<C: Command>(command: &C, states: &[C::Aggregate]) {
-    let caller = Caller::system("test");
     for state in states {
-        let (found, id) = (Found::default(), Uuid::from_u128(1));
-        let ctx = Context {
-            now: now(),
-            caller: &caller,
-            hospital_zone: chrono_tz::Tz::UTC,
-            found: &found,
-            password_hash: None,
-            password_matches: false,
-            entropy: 1,
-            id,
-            currency: Currency::default(),
-        };
-        let decided = command.clone().decide(Some(state), &ctx);
-        let is_at_its_end = match &decided {
-            Ok(decision) => decision.is_nothing(),
-            Err(refused) => refused.is_of_status,
-        };
-        assert_eq!(is_at_its_end, !C::follows_on(state), "{} on {state:?}: {:?}", C::NAME, decided.err());
+        let decided = decided(command.clone(), state);
+        let is_at_its_end = matches!(decided, Decided::Quiet | Decided::WrongStatus);
+        assert_eq!(is_at_its_end, !C::follows_on(state), "{} on {state:?}: {decided:?}", C::NAME);
     }
 }
 
