@@ -59,10 +59,14 @@ pub(crate) fn after_writing(
     Ok(decision.begin_or_also::<MedicationList>(list_of(patient_id), event, ctx.found))
 }
 
-/// The last day on which what is dispensed on a day is taken, if the order says for how long.
-fn end_of(order: &Order, day: NaiveDate) -> Option<NaiveDate> {
-    let days = u64::try_from(order.duration_days?).ok()?;
-    day.checked_add_days(Days::new(days))
+/// The last day on which what is dispensed today is taken, if the order says for how long one filling is: that of all
+/// fillings one after the other since the first day, or that of today's filling, whichever is later.
+fn end_of(line: &Line, first_day: NaiveDate, today: NaiveDate) -> Option<NaiveDate> {
+    let order = &line.item.order;
+    let days = u64::try_from(order.duration_days.or(order.days_supply)?).ok()?;
+    let fillings = u64::try_from(1 + line.refills_used).ok()?;
+    let after = |day: NaiveDate, days| day.checked_add_days(Days::new(days));
+    after(first_day, days * fillings).max(after(today, days))
 }
 
 /// Refuses lines whose medication somebody has stopped, put on hold or marked as entered in error.
@@ -91,10 +95,10 @@ pub(crate) fn after_dispensing<'l>(
     let today = ctx.today();
     let entries: Vec<_> = lines
         .filter_map(|line| {
-            let (entry_id, order) = (entry_of(line.item.id), &line.item.order);
+            let entry_id = entry_of(line.item.id);
             let entry = list.entries.get(&entry_id).filter(|it| it.status != Status::EnteredInError)?;
             let start_date = entry.taken.start_date.unwrap_or(today);
-            Some(Dispensed { entry_id, start_date, end_date: end_of(order, today) })
+            Some(Dispensed { entry_id, start_date, end_date: end_of(line, start_date, today) })
         })
         .collect();
     if entries.is_empty() {
