@@ -8,6 +8,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, NURSE, at, patient, room, user};
+use super::notifications::all_done;
 use super::tables::count;
 use super::{Answer, Client, Hospital};
 
@@ -210,6 +211,22 @@ async fn what_is_ready_is_kept_until_it_is_fetched_or_given_back() {
     let needless = patched(of(&third), json!({"reason": "not needed any more"}));
     shelf.doctor.did("cancel-prescription", needless).await;
     assert_eq!(shelf.lot(&next).await["quantity_reserved"], 0.0);
+}
+
+#[tokio::test]
+async fn a_patient_is_told_that_a_recall_took_the_prescription_back() {
+    let hospital = Hospital::start().await;
+    let shelf = Shelf::fill(&hospital, "Recalled", "10", json!({})).await;
+    let id = shelf.prescribe(&patient(1), "6", json!({})).await;
+    shelf.pharmacist.did("mark-prescription-ready", of(&id)).await;
+    shelf.pharmacist.did("recall-medication-lot", shelf.of_lot(json!({"reason": "a letter of the maker"}))).await;
+    all_done(&hospital).await;
+    hospital.settle().await;
+    let own = hospital.login("patient").await;
+    let rows = own.items("notifications?type=prescription_ready&sort=created_at").await;
+    let path = format!("/prescriptions/{id}");
+    let titles: Vec<_> = rows.iter().filter(|it| it["action_url"] == path.as_str()).map(|it| &it["title"]).collect();
+    assert_eq!(titles.last(), Some(&&json!("Your prescription is no longer ready")), "{rows:?}");
 }
 
 #[tokio::test]

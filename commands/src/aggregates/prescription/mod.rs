@@ -27,7 +27,7 @@ use refills::{check_refills, keep_limits};
 pub use reversing::{ReverseDispensing, ReverseItem};
 use stock::released;
 pub(crate) use stock::{reads_reserved, withdraw};
-pub(crate) use telling::TellOfReadyPrescription;
+pub(crate) use telling::{TellOfReadyPrescription, TellOfWithdrawnPrescription};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;

@@ -13,7 +13,7 @@ use crate::insurance_claim::TellOfDeniedClaim;
 use crate::lab_order::TellOfRejectedSpecimen;
 use crate::lab_result::{Reader, TellOfCriticalValues, TellOfResult, TellOfWithdrawnValues, in_parts};
 use crate::notification::{Tell, Telling};
-use crate::prescription::TellOfReadyPrescription;
+use crate::prescription::{TellOfReadyPrescription, TellOfWithdrawnPrescription};
 use crate::{Failure, Happened, Process, Reaction};
 
 /// Tells patients and staff what happened. A notice that needs nothing but its event is given by
@@ -77,6 +77,7 @@ impl Process for Notices {
         "prescription.marked_ready",
         "lab_result.recorded",
         "lab_result.finalised",
+        "prescription.ready_withdrawn",
         "lab_result.corrected",
         "lab_result.critical_escalated",
         "lab_result.critical_withdrawn",
@@ -98,6 +99,9 @@ impl Process for Notices {
             DomainEvent::LabResult(event) => of_result(happened, event),
             DomainEvent::LabOrder(lab_order::Event::SpecimenRejected { specimen_id, reason_code, .. }) => {
                 let (specimen_id, reason_code) = (*specimen_id, *reason_code);
+            DomainEvent::Prescription(prescription::Event::ReadyWithdrawn { cause }) => {
+                vec![tell(TellOfWithdrawnPrescription { prescription_id: id.into(), position, cause: *cause })]
+            }
                 vec![tell(TellOfRejectedSpecimen { lab_order_id: id.into(), specimen_id, reason_code })]
             }
             DomainEvent::InventoryItem(inventory_item::Event::ReorderFlagged { usable, .. }) => {

@@ -7,7 +7,7 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::notification::{self, Content, Notification, NotificationType, Priority};
 use hims_domain::patient::Patient;
-use hims_domain::prescription::Prescription;
+use hims_domain::prescription::{Prescription, Withdrawal};
 use hims_domain::role::Role;
 use hims_domain::user::User;
 use hims_domain::{Aggregate, LabOrderId, LabResultId, PatientId};
@@ -46,6 +46,45 @@ async fn a_prescription_that_is_ready_is_told_of_once_for_each_time() {
         let ready = DomainEvent::Prescription(sample::<Prescription>("marked_ready"));
         let told = told::<TellOfReadyPrescription>(PRESCRIPTION, position, ready).await;
         assert_eq!((told.len(), told[0].prescription_id, told[0].position), (1, PRESCRIPTION, position));
+    }
+}
+
+#[tokio::test]
+async fn a_prescription_that_is_no_longer_ready_is_told_of_unless_somebody_at_the_pharmacy_decided_so() {
+    for (name, is_told) in [("ready_withdrawn", true), ("ready_undone", false), ("cancelled", false)] {
+        let event = DomainEvent::Prescription(sample::<Prescription>(name));
+        let told = told::<TellOfWithdrawnPrescription>(PRESCRIPTION, 9, event).await;
+        assert_eq!(told.iter().map(|it| it.position).collect::<Vec<_>>(), vec![9; usize::from(is_told)], "{name}");
+    }
+}
+
+#[test]
+fn a_patient_is_told_why_a_prescription_is_no_longer_ready_as_long_as_it_is_not() {
+    let written = sample_with::<Prescription>("written", json!({"patient_id": PATIENT}));
+    let ready = || sample::<Prescription>("marked_ready");
+    let withdrawn = || sample::<Prescription>("ready_withdrawn");
+    let given = |more: Vec<prescription::Event>| {
+        let events = [written.clone(), sample::<Prescription>("sent_to_pharmacy"), ready(), withdrawn()];
+        given([])
+            .and::<Prescription>(PRESCRIPTION, events.into_iter().chain(more))
+            .and::<Patient>(PATIENT, [registered()])
+            .and::<User>(OTHER_DOCTOR, [created()])
+            .owner(scopes::USER_PATIENT, PATIENT, OTHER_DOCTOR)
+    };
+    let telling = |cause| TellOfWithdrawnPrescription { prescription_id: PRESCRIPTION, position: 9, cause };
+    for (cause, words) in [
+        (Withdrawal::LotRecalled, "has to replace"),
+        (Withdrawal::LotQuarantined, "has to replace"),
+        (Withdrawal::NotCollected, "not fetched in time"),
+    ] {
+        let (content, told) = notice(given(vec![]), telling(cause)).unwrap();
+        assert_eq!((content.r#type, content.subject_patient_id), (NotificationType::PrescriptionReady, Some(PATIENT)));
+        assert_eq!(told, [(Some(OTHER_DOCTOR), Some(PATIENT))]);
+        assert!(message(&content).contains(words), "{}", message(&content));
+    }
+    let cancelled = sample::<Prescription>("cancelled");
+    for later in [ready(), cancelled] {
+        assert!(notice(given(vec![later]), telling(Withdrawal::LotRecalled)).is_none(), "it is not so any more");
     }
 }
 
