@@ -3,10 +3,12 @@ use std::collections::BTreeSet;
 use hims_domain::lab_result::{self, ResultStatus};
 use hims_domain::report_schedule::PauseReason;
 use hims_domain::{
-    DomainEvent, UserId, insurance_claim, inventory_item, lab_order, prescription, report_execution, report_schedule,
+    DomainEvent, UserId, insurance_claim, inventory_item, lab_order, medication_lot, prescription, report_execution,
+    report_schedule,
 };
 
 use crate::aggregates::inventory_item::TellOfLowStock;
+use crate::aggregates::medication_lot::TellOfUnwitnessedChange;
 use crate::aggregates::report_execution::TellOfReport;
 use crate::aggregates::report_schedule::TellOfPausedSchedule;
 use crate::insurance_claim::TellOfDeniedClaim;
@@ -75,14 +77,15 @@ impl Process for Notices {
     const NAME: &'static str = "notices";
     const ON: &'static [&'static str] = &[
         "prescription.marked_ready",
+        "prescription.ready_withdrawn",
         "lab_result.recorded",
         "lab_result.finalised",
-        "prescription.ready_withdrawn",
         "lab_result.corrected",
         "lab_result.critical_escalated",
         "lab_result.critical_withdrawn",
         "lab_order.specimen_rejected",
         "inventory_item.reorder_flagged",
+        "medication_lot.change_rejected",
         "insurance_claim.payment_recorded",
         "insurance_claim.denial_upheld",
         "report_execution.succeeded",
@@ -96,16 +99,20 @@ impl Process for Notices {
             DomainEvent::Prescription(prescription::Event::MarkedReady { .. }) => {
                 vec![tell(TellOfReadyPrescription { prescription_id: id.into(), position })]
             }
-            DomainEvent::LabResult(event) => of_result(happened, event),
-            DomainEvent::LabOrder(lab_order::Event::SpecimenRejected { specimen_id, reason_code, .. }) => {
-                let (specimen_id, reason_code) = (*specimen_id, *reason_code);
             DomainEvent::Prescription(prescription::Event::ReadyWithdrawn { cause }) => {
                 vec![tell(TellOfWithdrawnPrescription { prescription_id: id.into(), position, cause: *cause })]
             }
+            DomainEvent::LabResult(event) => of_result(happened, event),
+            DomainEvent::LabOrder(lab_order::Event::SpecimenRejected { specimen_id, reason_code, .. }) => {
+                let (specimen_id, reason_code) = (*specimen_id, *reason_code);
                 vec![tell(TellOfRejectedSpecimen { lab_order_id: id.into(), specimen_id, reason_code })]
             }
             DomainEvent::InventoryItem(inventory_item::Event::ReorderFlagged { usable, .. }) => {
                 vec![tell(TellOfLowStock { inventory_item_id: id.into(), position, usable: *usable })]
+            }
+            DomainEvent::MedicationLot(medication_lot::Event::ChangeRejected { change_id, rejected_by: None, .. }) => {
+                let (medication_lot_id, change_id) = (id.into(), *change_id);
+                vec![tell(TellOfUnwitnessedChange { medication_lot_id, change_id })]
             }
             DomainEvent::InsuranceClaim(event) => of_claim(happened, event),
             DomainEvent::ReportExecution(

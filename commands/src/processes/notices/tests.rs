@@ -10,7 +10,7 @@ use hims_domain::patient::Patient;
 use hims_domain::prescription::{Prescription, Withdrawal};
 use hims_domain::role::Role;
 use hims_domain::user::User;
-use hims_domain::{Aggregate, LabOrderId, LabResultId, PatientId};
+use hims_domain::{Aggregate, LabOrderId, LabResultId, LotChangeId, PatientId};
 use hims_testing::{event_types, fields, sample, sample_with};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -272,6 +272,32 @@ fn those_who_keep_the_stock_are_told_of_a_lot_that_expires_while_it_can_be_dispe
     assert_eq!((content.r#type, told), (NotificationType::StockExpiring, vec![(Some(DOCTOR), None)]));
     assert!(message(&content).contains("2026-12-31"), "{}", message(&content));
     assert!(notice(lot(vec![sample::<MedicationLot>("recalled")]), telling()).is_none());
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_witnessed_is_told_of_but_not_one_that_somebody_rejected() {
+    for (changes, is_told) in [(json!({"rejected_by": null}), true), (json!({}), false)] {
+        let event = DomainEvent::MedicationLot(sample_with::<MedicationLot>("change_rejected", changes));
+        let told = told::<TellOfUnwitnessedChange>(LOT, 9, event).await;
+        assert_eq!(told.len(), usize::from(is_told));
+        assert!(told.iter().all(|it| it.medication_lot_id == LOT));
+    }
+}
+
+#[test]
+fn administrators_are_told_of_a_change_of_a_controlled_product_that_nobody_witnessed() {
+    let given = keeper(given([]).and::<MedicationLot>(LOT, [received()]))
+        .and::<Medication>(MEDICATION, [added_medication()])
+        .and::<User>(OTHER_DOCTOR, [created()])
+        .owner(scopes::USERS_WITH_ROLE, role_id("administrator"), OTHER_DOCTOR);
+    let change_id = LotChangeId(Uuid::from_u128(0x92));
+    let telling = TellOfUnwitnessedChange { medication_lot_id: LOT, change_id };
+    let (content, told) = notice(given, telling).unwrap();
+    assert_eq!((content.r#type, content.priority), (NotificationType::System, Priority::High));
+    assert_eq!(told, [(Some(OTHER_DOCTOR), None)], "not the pharmacists");
+    for words in ["Metformin", "within 24 hours", &change_id.to_string()] {
+        assert!(message(&content).contains(words), "{words}: {}", message(&content));
+    }
 }
 
 #[test]
