@@ -145,11 +145,11 @@ async fn a_prescription_is_refilled_as_often_and_as_long_as_it_says() {
     shelf.pharmacist.did("dispense-prescription", of(&id)).await;
     let item = shelf.item(&id).await;
     assert_eq!((&item["status"], &item["quantity_dispensed"]), (&json!("dispensed"), &json!(20.0)));
-    own.command("refill-prescription", of(&id)).await.problem(409, "no-refills-left");
     // The early refill is taken after what was dispensed first.
     let taken = own.items(&format!("patient-medications?medication_id={}", shelf.medication_id)).await.remove(0);
     let day = |field: &str| taken[field].as_str().expect("a day").parse::<chrono::NaiveDate>().expect("a day");
     assert_eq!(day("end_date") - day("start_date"), chrono::TimeDelta::days(20), "{taken}");
+    own.command("refill-prescription", of(&id)).await.problem(409, "no-refills-left");
     // The prescriptions of others are not the patient's to refill.
     let of_another = shelf.prescribe(&patient(2), "10", json!({"refills_allowed": 1})).await;
     own.command("refill-prescription", of(&of_another)).await.problem(403, "forbidden");

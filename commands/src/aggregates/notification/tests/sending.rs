@@ -65,6 +65,19 @@ fn the_dead_and_those_who_left_are_not_told() {
     let died = sample_with::<Patient>("death_recorded", json!({}));
     let dead = given([]).and::<Patient>(PATIENT, [ann(json!({})), died]);
     dead.when(send(to_patient(), json!({}))).then_code("nobody-to-reach");
+    // The login of the dead is not told either, also where it is of a duplicate of the record that tells of the death.
+    let to_login = || send(json!([{"user_id": OTHER_DOCTOR}]), json!({"type": "critical_result"}));
+    assert_eq!(recipients(hospital([]), to_login()).len(), 2, "while the patient lives");
+    let died = sample_with::<Patient>("death_recorded", json!({}));
+    hospital([]).and::<Patient>(PATIENT, [ann(json!({})), died.clone()]).when(to_login()).then_code("nobody-to-reach");
+    let other = id::<PatientId>(2);
+    let into = sample_with::<Patient>("merged_into", json!({"patient_id": other}));
+    let absorbed = sample_with::<Patient>("duplicate_merged", json!({"duplicate_id": PATIENT}));
+    hospital([])
+        .and::<Patient>(PATIENT, [ann(json!({})), into])
+        .and::<Patient>(other, [ann(json!({})), died, absorbed])
+        .when(to_login())
+        .then_code("nobody-to-reach");
     let left = given([]).and::<User>(DOCTOR, [created_with(json!({})), sample::<User>("deactivated")]);
     left.when(send(json!([{"user_id": DOCTOR}]), json!({}))).then_code("nobody-to-reach");
 }
