@@ -191,7 +191,11 @@ async fn what_is_ready_is_kept_until_it_is_fetched_or_given_back() {
     assert_eq!(shelf.quantities().await, [json!(10.0), json!(6.0), json!(0.0)]);
     assert!(shelf.pharmacist.row("prescriptions", &first).await["collect_by"].is_string());
     for command in ["mark-prescription-ready", "dispense-prescription"] {
-        shelf.pharmacist.command(command, of(&second)).await.problem(409, "insufficient-stock");
+        let problem = shelf.pharmacist.command(command, of(&second)).await.problem(409, "insufficient-stock");
+        let (item, error) = (shelf.item(&second).await, &problem["errors"][0]);
+        assert_eq!((&error["code"], &error["pointer"]), (&json!("insufficient-stock"), &json!("/prescription_id")));
+        let id = item["id"].as_str().expect("an id");
+        assert!(error["message"].as_str().is_some_and(|it| it.contains(id)), "{problem}");
     }
     let waste = shelf.of_lot(json!({"quantity": "5", "reason_code": "damaged"}));
     let problem = shelf.pharmacist.command("waste-medication-lot", waste).await.problem(409, "insufficient-stock");

@@ -10,7 +10,7 @@ use hims_domain::values::{Reason, Text};
 use hims_domain::{PatientId, Personal, PrescriptionId, PrescriptionItemId};
 
 use super::Refusal;
-use crate::{Context, Decision, Reads, Refused, refuse};
+use crate::{Context, Decision, Reads, Refused};
 
 /// Also looks up the list of a patient.
 pub(crate) fn reads_list(reads: Reads, patient_id: Option<PatientId>) -> Reads {
@@ -69,18 +69,12 @@ fn end_of(line: &Line, first_day: NaiveDate, today: NaiveDate) -> Option<NaiveDa
     after(first_day, days * fillings).max(after(today, days))
 }
 
-/// Refuses lines whose medication somebody has stopped, put on hold or marked as entered in error.
-pub(crate) fn check_dispensable<'l>(
-    ctx: &Context<'_>,
-    patient_id: PatientId,
-    mut lines: impl Iterator<Item = &'l Line>,
-) -> Result<(), Refused> {
-    let Some(list) = ctx.found.get::<MedicationList>(list_of(patient_id)) else { return Ok(()) };
-    let is_not_taken = |line: &Line| {
-        let entry = list.entries.get(&entry_of(line.item.id));
-        entry.is_some_and(|it| matches!(it.status, Status::Stopped | Status::OnHold | Status::EnteredInError))
-    };
-    if lines.any(is_not_taken) { refuse(Refusal::NotTaken) } else { Ok(()) }
+/// Why a line is not dispensed, if somebody has stopped its medication, put it on hold or marked it as entered in error.
+pub(crate) fn not_taken(ctx: &Context<'_>, patient_id: PatientId, line: &Line) -> Option<Refused> {
+    let list = ctx.found.get::<MedicationList>(list_of(patient_id))?;
+    let status = list.entries.get(&entry_of(line.item.id))?.status;
+    let is_not_taken = matches!(status, Status::Stopped | Status::OnHold | Status::EnteredInError);
+    is_not_taken.then(|| Refusal::NotTaken.into())
 }
 
 /// The patient takes what is dispensed, from today. What a part of the system says was dispensed elsewhere is over.
