@@ -1,5 +1,10 @@
+use std::collections::BTreeSet;
+
+use hims_domain::derived;
+
 use super::*;
 use crate::testing::takes;
+use crate::user::CreateUser;
 use crate::{role_id, system_roles};
 
 /// What was created: the channels, each with the address, and when it is to be sent.
@@ -192,6 +197,34 @@ async fn a_notice_that_reaches_nobody_is_done_also_under_an_idempotency_key() {
     for _ in 0..2 {
         let request =
             crate::Request { idempotency_key: Some(Uuid::from_u128(7)), ..crate::Request::of(caller.clone()) };
+#[tokio::test]
+async fn a_notice_to_more_than_a_hundred_people_is_several_notifications_of_which_each_person_gets_one() {
+    let world = crate::testing::world::World::new();
+    let role = role_id("nurse");
+    world.has::<hims_domain::role::Role>(role, [crate::testing::samples::defined("nurse")]).await;
+    let everybody: BTreeSet<_> = (1..=203).map(|nth| id::<UserId>(0x1000 + nth)).collect();
+    for (nth, id) in everybody.iter().enumerate() {
+        let user = json!({"id": id, "email": format!("n{nth}@example.org"), "last_name": "Diaz", "role_id": role});
+        world.done(ask::<CreateUser>(user)).await;
+    }
+    let about = hims_domain::notification::NotificationType::CriticalResult;
+    let notice = || Notice::of(about, "pipe 7", "Water", "The water is off").to_role(role);
+    let first = world.done(notice()).await;
+    let mut told = Vec::new();
+    for nth in 0..3 {
+        let part = derived("notification part", &[&first.id.to_string(), &nth.to_string()]);
+        let part = world.state::<Notification>(if nth == 0 { first.id } else { part }).await;
+        let people: Vec<_> = part.deliveries.iter().filter_map(|it| it.recipient.user_id).collect();
+        let distinct: BTreeSet<_> = people.iter().copied().collect();
+        assert_eq!(people.len(), 2 * distinct.len(), "within the program and by e-mail");
+        told.push(distinct);
+    }
+    assert_eq!(told.iter().map(BTreeSet::len).collect::<Vec<_>>(), [100, 100, 3]);
+    assert_eq!(told.into_iter().flatten().collect::<BTreeSet<_>>(), everybody);
+    assert!(world.done(notice()).await.events.is_empty());
+    assert_eq!(world.count("notification.created").await, 3);
+}
+
         let outcome = world.executor.execute_unless_refused(notice(), request).await.unwrap();
         assert!(outcome.events.is_empty() && !outcome.began);
     }
