@@ -139,19 +139,18 @@ impl<'a> Reached<'a> {
     }
 
     /// The channels on which they get a type of notification: those that they want, or else the usual ones. Patients
-    /// get e-mails, or text messages if they have no e-mail address; users get e-mails only if it is critical.
+    /// get e-mails, or text messages if they have no e-mail address. What is critical comes on every channel, whatever
+    /// they want.
     fn channels(&self, notification_type: NotificationType) -> Vec<Channel> {
-        let is_critical = notification_type.is_critical();
-        let mut channels = match self.wishes.and_then(|it| it.channels_of(notification_type)) {
+        if notification_type.is_critical() {
+            return vec![Channel::InApp, Channel::Email, Channel::Sms];
+        }
+        match self.wishes.and_then(|it| it.channels_of(notification_type)) {
             Some(wanted) => wanted.to_vec(),
             None if self.patient_id.is_some() && self.email.is_none() => vec![Channel::InApp, Channel::Sms],
-            None if self.patient_id.is_some() || is_critical => vec![Channel::InApp, Channel::Email],
+            None if self.patient_id.is_some() => vec![Channel::InApp, Channel::Email],
             None => vec![Channel::InApp],
-        };
-        if is_critical && !channels.contains(&Channel::InApp) {
-            channels.push(Channel::InApp);
         }
-        channels
     }
 
     /// The deliveries to them: on one channel, or on all on which they get this type. There is none on a channel for

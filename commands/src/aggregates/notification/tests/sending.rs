@@ -62,7 +62,18 @@ fn preferences_choose_the_channels_and_nobody_switches_critical_results_off() {
     let (stream, set) = wishes(Person::UserId(DOCTOR), json!({"channels": {"critical_result": []}}));
     let wanting = hospital([]).and::<NotificationPreferences>(stream, [set]);
     let critical = send(json!([{"user_id": DOCTOR}]), json!({"type": "critical_result"}));
-    assert_eq!(recipients(wanting, critical), [(Channel::InApp, None)]);
+    let by_mail = (Channel::Email, Some("rosa@example.org".to_owned()));
+    assert_eq!(recipients(wanting, critical), [(Channel::InApp, None), by_mail]);
+    // Whoever can be reached by phone too is reached on every channel, whatever they want.
+    let phone = json!({"profile": {"last_name": "Diaz", "phone": "+12125550177"}});
+    let (stream, set) = wishes(Person::UserId(DOCTOR), json!({"channels": {"critical_result": ["in_app"]}}));
+    let wanting = given([])
+        .and::<User>(DOCTOR, [created_with(phone)])
+        .and::<NotificationPreferences>(stream, [set])
+        .at(at("2026-11-23T22:30:00Z"));
+    let critical = send(json!([{"user_id": DOCTOR}]), json!({"type": "critical_result"}));
+    let channels: Vec<_> = recipients(wanting, critical).into_iter().map(|it| it.0).collect();
+    assert_eq!(channels, [Channel::InApp, Channel::Email, Channel::Sms]);
 }
 
 #[test]
@@ -187,17 +198,6 @@ fn a_notice_of_a_process_has_an_id_of_its_occasion_and_is_quiet_when_repeated() 
 }
 
 #[tokio::test]
-async fn a_notice_that_reaches_nobody_is_done_also_under_an_idempotency_key() {
-    let world = crate::testing::world::World::new();
-    let died = sample_with::<Patient>("death_recorded", json!({}));
-    world.has::<Patient>(PATIENT, [ann(json!({})), died]).await;
-    let about = hims_domain::notification::NotificationType::AppointmentChanged;
-    let notice = || Notice::of(about, "visit 9 cancelled", "Cancelled", "Does not take place").to_patient(PATIENT);
-    let caller = Caller::system("process:reminders");
-    for _ in 0..2 {
-        let request =
-            crate::Request { idempotency_key: Some(Uuid::from_u128(7)), ..crate::Request::of(caller.clone()) };
-#[tokio::test]
 async fn a_notice_to_more_than_a_hundred_people_is_several_notifications_of_which_each_person_gets_one() {
     let world = crate::testing::world::World::new();
     let role = role_id("nurse");
@@ -225,6 +225,17 @@ async fn a_notice_to_more_than_a_hundred_people_is_several_notifications_of_whic
     assert_eq!(world.count("notification.created").await, 3);
 }
 
+#[tokio::test]
+async fn a_notice_that_reaches_nobody_is_done_also_under_an_idempotency_key() {
+    let world = crate::testing::world::World::new();
+    let died = sample_with::<Patient>("death_recorded", json!({}));
+    world.has::<Patient>(PATIENT, [ann(json!({})), died]).await;
+    let about = hims_domain::notification::NotificationType::AppointmentChanged;
+    let notice = || Notice::of(about, "visit 9 cancelled", "Cancelled", "Does not take place").to_patient(PATIENT);
+    let caller = Caller::system("process:reminders");
+    for _ in 0..2 {
+        let request =
+            crate::Request { idempotency_key: Some(Uuid::from_u128(7)), ..crate::Request::of(caller.clone()) };
         let outcome = world.executor.execute_unless_refused(notice(), request).await.unwrap();
         assert!(outcome.events.is_empty() && !outcome.began);
     }
