@@ -69,7 +69,7 @@ fn end_of(line: &Line, first_day: NaiveDate, today: NaiveDate) -> Option<NaiveDa
     after(first_day, days * fillings).max(after(today, days))
 }
 
-/// Why a line is not dispensed, if somebody has stopped its medication, put it on hold or marked it as entered in error.
+/// Why a line is not dispensed: somebody has stopped its medication, put it on hold or marked it as entered in error.
 pub(crate) fn not_taken(ctx: &Context<'_>, patient_id: PatientId, line: &Line) -> Option<Refused> {
     let list = ctx.found.get::<MedicationList>(list_of(patient_id))?;
     let status = list.entries.get(&entry_of(line.item.id))?.status;

@@ -144,8 +144,8 @@ impl Draft<'_> {
         deliveries
     }
 
-    /// Begins the notification, unless nobody can be reached. If more people get it than one notification goes to, further
-    /// ones begin with ids that are derived from the first.
+    /// Begins the notification, unless nobody can be reached. If more people get it than one notification goes to,
+    /// further ones begin with ids that are derived from the first.
     pub(super) fn decision(&self, ctx: &Context<'_>) -> Decision<Notification> {
         let parts = in_parts(self.deliveries(ctx)).into_iter();
         parts.fold(Decision::nothing(), |decision, (part, recipients)| {
@@ -174,8 +174,8 @@ impl Draft<'_> {
     }
 }
 
-/// Deliveries in parts to so many people as one notification goes to, by the number of the part from 0. All deliveries to
-/// one person are in one part.
+/// Deliveries in parts, each to as many people as one notification goes to, by the number of the part from 0. All
+/// deliveries to one person are in one part.
 fn in_parts(deliveries: Vec<Recipient>) -> BTreeMap<usize, Vec<Recipient>> {
     let (mut part_of, mut parts) = (BTreeMap::<Uuid, usize>::new(), BTreeMap::<usize, Vec<_>>::new());
     for it in deliveries {
