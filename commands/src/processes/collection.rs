@@ -58,9 +58,12 @@ mod tests {
     use chrono::TimeDelta;
     use hims_domain::medication::{self, Medication};
     use hims_domain::medication_lot::MedicationLot;
+    use hims_domain::notification;
+    use hims_domain::patient::Patient;
     use hims_domain::prescription::{Prescription, Status};
+    use hims_domain::role::Role;
     use hims_domain::room::Room;
-    use hims_event_store::{EventStore as _, ProcessStore as _};
+    use hims_event_store::Opened;
     use hims_testing::{sample, sample_with};
     use rust_decimal::Decimal;
     use serde_json::Value;
@@ -71,9 +74,13 @@ mod tests {
     use crate::Processes;
     use crate::medication_lot::{ReceiveMedicationLot, WasteMedicationLot};
     use crate::prescription::MarkPrescriptionReady;
+    use crate::processes::notices::Notices;
+    use crate::role_id;
+    use crate::user::CreateUser;
     use crate::testing::now;
     use crate::testing::samples::{
-        LOT, MEDICATION, PATIENT, PRESCRIPTION, ROOM, added_room, ask, delivery, metformin, with,
+        DOCTOR, LOT, MEDICATION, PATIENT, PRESCRIPTION, ROOM, added_room, ann, ask, defined, delivery,
+        metformin, registered_as, with,
     };
     use crate::testing::world::World;
 
@@ -128,14 +135,30 @@ mod tests {
         }
     }
 
+    /// The titles of all notifications, in order.
+    async fn told(world: &World) -> Vec<String> {
+        world.settled(Notices::NAME).await;
+        let log = world.log().await.into_iter().filter(|it| it.event_type == "notification.created").collect();
+        let created = world.store().open(log).await.unwrap();
+        let title = |it: &Opened| match it.decode().unwrap() {
+            notification::Event::Created { content, .. } => content.title.known().unwrap().as_str().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        created.iter().map(title).collect()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_fetches_or_witnesses_is_given_back_once_by_the_time() {
+    async fn what_nobody_fetches_or_witnesses_is_given_back_once_by_the_time_and_told() {
         let world = pharmacy().await;
+        let administrator = role_id("administrator");
+        world.has::<Role>(administrator, [defined("administrator")]).await;
+        let rosa = json!({"id": DOCTOR, "email": "rosa@example.org", "last_name": "Diaz", "role_id": administrator});
+        world.done(ask::<CreateUser>(rosa)).await;
+        world.has::<Patient>(PATIENT, [registered_as(with(ann(), json!({"email": "ann@example.org"})))]).await;
         let processes = Processes::new(Arc::clone(&world.executor), world.log.clone(), watch::channel(0).1);
-        let processes = processes.start(Collection);
-        while world.log.processes().await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let processes = processes.start(Collection).start(Notices);
+        world.settled(Collection::NAME).await;
+        world.settled(Notices::NAME).await;
         world.done(MarkPrescriptionReady { prescription_id: PRESCRIPTION }).await;
         let waste = |quantity: Value| -> WasteMedicationLot {
             ask(json!({"medication_lot_id": LOT, "quantity": quantity, "reason_code": "spilled"}))
@@ -144,10 +167,8 @@ mod tests {
         let lot = world.state::<MedicationLot>(LOT).await;
         assert_eq!((lot.quantity_reserved(), lot.free()), (Decimal::from(10), Decimal::from(8)));
         // The timers are set before the clock is moved.
-        let head = *world.log.head().borrow();
-        while world.log.processes().await.unwrap()[0].1 < head {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        world.settled(Collection::NAME).await;
+        assert_eq!(told(&world).await, ["Your prescription is ready"]);
         world.after(TimeDelta::hours(24));
         until(&world, "medication_lot.change_rejected").await;
         assert_eq!(world.count("prescription.ready_withdrawn").await, 0);
@@ -157,6 +178,12 @@ mod tests {
         assert_eq!((lot.quantity_on_hand, lot.free()), (Decimal::from(20), Decimal::from(20)));
         assert_eq!(world.state::<Prescription>(PRESCRIPTION).await.status, Status::SentToPharmacy);
         assert_eq!(world.count("medication_lot.reservation_released").await, 1);
+        let said = [
+            "Your prescription is ready",
+            "A change of a controlled product was not witnessed",
+            "Your prescription is no longer ready",
+        ];
+        assert_eq!(told(&world).await, said);
         assert_eq!(world.count("process_failure.occurred").await, 0);
         processes.stop().await;
     }

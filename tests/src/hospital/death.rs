@@ -64,6 +64,12 @@ async fn the_open_appointments_of_the_dead_are_cancelled_and_nothing_new_is_made
     let again = appointment(&patient_id, at(5, 0));
     reception.command("schedule-appointment", again.clone()).await.problem(409, "deceased");
     doctor.command("write-prescription", prescription(&patient_id, 2, "5", "tablet")).await.problem(409, "deceased");
+    // The doctor is told once of both visits, and without their details.
+    let told = doctor.items("notifications?type=appointment_changed").await;
+    let path = format!("/appointments?patient_id={patient_id}");
+    let told: Vec<_> = told.iter().filter(|it| it["action_url"] == path.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0]["message"].as_str().is_some_and(|it| it.contains("Egon Late (MRN ")), "{told:?}");
     // The time that was booked is free for others.
     let other = reception.did("register-patient", person("Edda", "Soon", 89)).await;
     reception.did("schedule-appointment", appointment(&other, at(5, 0))).await;

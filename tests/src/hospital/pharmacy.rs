@@ -8,6 +8,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, NURSE, at, patient, room, user};
+use super::notifications::all_done;
 use super::tables::count;
 use super::{Answer, Client, Hospital};
 
@@ -144,6 +145,10 @@ async fn a_prescription_is_refilled_as_often_and_as_long_as_it_says() {
     shelf.pharmacist.did("dispense-prescription", of(&id)).await;
     let item = shelf.item(&id).await;
     assert_eq!((&item["status"], &item["quantity_dispensed"]), (&json!("dispensed"), &json!(20.0)));
+    // The early refill is taken after what was dispensed first.
+    let taken = own.items(&format!("patient-medications?medication_id={}", shelf.medication_id)).await.remove(0);
+    let day = |field: &str| taken[field].as_str().expect("a day").parse::<chrono::NaiveDate>().expect("a day");
+    assert_eq!(day("end_date") - day("start_date"), chrono::TimeDelta::days(20), "{taken}");
     own.command("refill-prescription", of(&id)).await.problem(409, "no-refills-left");
     // The prescriptions of others are not the patient's to refill.
     let of_another = shelf.prescribe(&patient(2), "10", json!({"refills_allowed": 1})).await;
@@ -186,7 +191,11 @@ async fn what_is_ready_is_kept_until_it_is_fetched_or_given_back() {
     assert_eq!(shelf.quantities().await, [json!(10.0), json!(6.0), json!(0.0)]);
     assert!(shelf.pharmacist.row("prescriptions", &first).await["collect_by"].is_string());
     for command in ["mark-prescription-ready", "dispense-prescription"] {
-        shelf.pharmacist.command(command, of(&second)).await.problem(409, "insufficient-stock");
+        let problem = shelf.pharmacist.command(command, of(&second)).await.problem(409, "insufficient-stock");
+        let (item, error) = (shelf.item(&second).await, &problem["errors"][0]);
+        assert_eq!((&error["code"], &error["pointer"]), (&json!("insufficient-stock"), &json!("/prescription_id")));
+        let id = item["id"].as_str().expect("an id");
+        assert!(error["message"].as_str().is_some_and(|it| it.contains(id)), "{problem}");
     }
     let waste = shelf.of_lot(json!({"quantity": "5", "reason_code": "damaged"}));
     let problem = shelf.pharmacist.command("waste-medication-lot", waste).await.problem(409, "insufficient-stock");
@@ -206,6 +215,22 @@ async fn what_is_ready_is_kept_until_it_is_fetched_or_given_back() {
     let needless = patched(of(&third), json!({"reason": "not needed any more"}));
     shelf.doctor.did("cancel-prescription", needless).await;
     assert_eq!(shelf.lot(&next).await["quantity_reserved"], 0.0);
+}
+
+#[tokio::test]
+async fn a_patient_is_told_that_a_recall_took_the_prescription_back() {
+    let hospital = Hospital::start().await;
+    let shelf = Shelf::fill(&hospital, "Recalled", "10", json!({})).await;
+    let id = shelf.prescribe(&patient(1), "6", json!({})).await;
+    shelf.pharmacist.did("mark-prescription-ready", of(&id)).await;
+    shelf.pharmacist.did("recall-medication-lot", shelf.of_lot(json!({"reason": "a letter of the maker"}))).await;
+    all_done(&hospital).await;
+    hospital.settle().await;
+    let own = hospital.login("patient").await;
+    let rows = own.items("notifications?type=prescription_ready&sort=created_at").await;
+    let path = format!("/prescriptions/{id}");
+    let titles: Vec<_> = rows.iter().filter(|it| it["action_url"] == path.as_str()).map(|it| &it["title"]).collect();
+    assert_eq!(titles.last(), Some(&&json!("Your prescription is no longer ready")), "{rows:?}");
 }
 
 #[tokio::test]

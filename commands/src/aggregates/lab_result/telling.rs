@@ -6,13 +6,11 @@ use hims_domain::lab_order::LabOrder;
 use hims_domain::lab_result::{Comparator, ComponentResult, Flag, LabResult, ResultStatus, critical};
 use hims_domain::lab_test::LabTest;
 use hims_domain::notification::{NotificationType, Priority};
-use hims_domain::patient::Patient;
-use hims_domain::values::known_names;
 use hims_domain::{LabResultId, UserId};
 use serde::Deserialize;
 
 use crate::notification::{Notice, Telling};
-use crate::patient::{reads_person, survivor};
+use crate::patient::{named, reads_person, survivor};
 use crate::{Found, Reads};
 
 /// How many people one notice of critical values goes to. More people get several notices.
@@ -91,16 +89,6 @@ impl<'a> Words<'a> {
         let test = found.get::<LabTest>(result.lab_test_id)?.definition.name.as_str();
         let patient = survivor(result.patient_id, found).map(named).unwrap_or_default();
         Some(Self { result, order, test, patient })
-    }
-}
-
-/// A patient by name and medical record number, as far as they are known.
-fn named(patient: &Patient) -> String {
-    let names = known_names([&patient.demographics.first_name, &patient.demographics.last_name]);
-    let name = if names.is_empty() { "a patient" } else { &names };
-    match patient.mrn.known() {
-        Some(mrn) => format!("{name} (MRN {})", mrn.0),
-        None => name.to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use hims_domain::values::{Reason, Text};
 use hims_domain::{PatientId, Personal, PrescriptionId, PrescriptionItemId};
 
 use super::Refusal;
-use crate::{Context, Decision, Reads, Refused, refuse};
+use crate::{Context, Decision, Reads, Refused};
 
 /// Also looks up the list of a patient.
 pub(crate) fn reads_list(reads: Reads, patient_id: Option<PatientId>) -> Reads {
@@ -59,24 +59,22 @@ pub(crate) fn after_writing(
     Ok(decision.begin_or_also::<MedicationList>(list_of(patient_id), event, ctx.found))
 }
 
-/// The last day on which what is dispensed on a day is taken, if the order says for how long.
-fn end_of(order: &Order, day: NaiveDate) -> Option<NaiveDate> {
-    let days = u64::try_from(order.duration_days?).ok()?;
-    day.checked_add_days(Days::new(days))
+/// The last day on which what is dispensed today is taken, if the order says for how long one filling is: that of all
+/// fillings one after the other since the first day, or that of today's filling, whichever is later.
+fn end_of(line: &Line, first_day: NaiveDate, today: NaiveDate) -> Option<NaiveDate> {
+    let order = &line.item.order;
+    let days = u64::try_from(order.duration_days.or(order.days_supply)?).ok()?;
+    let fillings = u64::try_from(1 + line.refills_used).ok()?;
+    let after = |day: NaiveDate, days| day.checked_add_days(Days::new(days));
+    after(first_day, days * fillings).max(after(today, days))
 }
 
-/// Refuses lines whose medication somebody has stopped, put on hold or marked as entered in error.
-pub(crate) fn check_dispensable<'l>(
-    ctx: &Context<'_>,
-    patient_id: PatientId,
-    mut lines: impl Iterator<Item = &'l Line>,
-) -> Result<(), Refused> {
-    let Some(list) = ctx.found.get::<MedicationList>(list_of(patient_id)) else { return Ok(()) };
-    let is_not_taken = |line: &Line| {
-        let entry = list.entries.get(&entry_of(line.item.id));
-        entry.is_some_and(|it| matches!(it.status, Status::Stopped | Status::OnHold | Status::EnteredInError))
-    };
-    if lines.any(is_not_taken) { refuse(Refusal::NotTaken) } else { Ok(()) }
+/// Why a line is not dispensed: somebody has stopped its medication, put it on hold or marked it as entered in error.
+pub(crate) fn not_taken(ctx: &Context<'_>, patient_id: PatientId, line: &Line) -> Option<Refused> {
+    let list = ctx.found.get::<MedicationList>(list_of(patient_id))?;
+    let status = list.entries.get(&entry_of(line.item.id))?.status;
+    let is_not_taken = matches!(status, Status::Stopped | Status::OnHold | Status::EnteredInError);
+    is_not_taken.then(|| Refusal::NotTaken.into())
 }
 
 /// The patient takes what is dispensed, from today. What a part of the system says was dispensed elsewhere is over.
@@ -91,10 +89,10 @@ pub(crate) fn after_dispensing<'l>(
     let today = ctx.today();
     let entries: Vec<_> = lines
         .filter_map(|line| {
-            let (entry_id, order) = (entry_of(line.item.id), &line.item.order);
+            let entry_id = entry_of(line.item.id);
             let entry = list.entries.get(&entry_id).filter(|it| it.status != Status::EnteredInError)?;
             let start_date = entry.taken.start_date.unwrap_or(today);
-            Some(Dispensed { entry_id, start_date, end_date: end_of(order, today) })
+            Some(Dispensed { entry_id, start_date, end_date: end_of(line, start_date, today) })
         })
         .collect();
     if entries.is_empty() {

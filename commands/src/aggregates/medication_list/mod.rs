@@ -16,9 +16,7 @@ use hims_domain::{MedicationEntryId, PatientId, Personal, described};
 use uuid::Uuid;
 
 pub(crate) use completing::CompletePastMedications;
-pub(crate) use following::{
-    after_cancelling, after_dispensing, after_reversing, after_writing, check_dispensable, reads_list,
-};
+pub(crate) use following::{after_cancelling, after_dispensing, after_reversing, after_writing, not_taken, reads_list};
 pub use reconciling::{Decided, ReconcileMedicationList};
 
 use super::patient::{self, check_not_erased};
@@ -47,7 +45,7 @@ refusals! {
     PrescribedHere = Conflict, "prescribed-here",
         "the medication was prescribed here; cancel the prescription and write another";
     NotTaken = Conflict, "medication-stopped",
-        "a medication was stopped, put on hold or marked as entered in error on the patient's medication list; \
+        "the medication was stopped, put on hold or marked as entered in error on the patient's medication list; \
          ask whoever prescribed it to prescribe it anew, or resume it";
 }
 

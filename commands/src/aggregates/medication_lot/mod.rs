@@ -21,7 +21,7 @@ pub use changes::{AdjustMedicationLot, CountMedicationLot, WasteMedicationLot};
 pub use holding::{QuarantineMedicationLot, RecallMedicationLot};
 pub(crate) use movements::Movements;
 pub use moving::{ReturnMedicationLot, TransferMedicationLot};
-pub(crate) use telling::TellOfExpiringLot;
+pub(crate) use telling::{TellOfExpiringLot, TellOfUnwitnessedChange};
 pub use witness::{ExpireLotChange, RejectLotChange, WitnessLotChange};
 
 use super::medication::NewUnits;

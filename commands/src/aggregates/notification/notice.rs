@@ -13,7 +13,7 @@ use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Targe
 /// A notification that a process sends: `Reaction::command(Notice::of(…).to_user(…))`.
 ///
 /// There is one notice of each type, patient and occasion, however often it is given: its id is derived from them. If
-/// nobody can be reached, nothing is recorded.
+/// nobody can be reached, nothing is recorded; if more than a hundred people are told, there are several notifications.
 ///
 /// ```text
 /// let notice = Notice::of(NotificationType::ResultAvailable, &format!("result {id}"), "A result", "Potassium: 4.1")
@@ -144,6 +144,6 @@ impl Command for Notice {
         if state.is_some() || is_late || draft.is_repeated(ctx) {
             return Ok(Decision::nothing());
         }
-        Ok(draft.events(ctx).into_iter().fold(Decision::nothing(), Decision::followed_by))
+        Ok(draft.decision(ctx))
     }
 }

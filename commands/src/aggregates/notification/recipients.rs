@@ -30,7 +30,12 @@ fn address(text: Option<&str>) -> Option<Personal<Text<255>>> {
 }
 
 fn reads_user(reads: Reads, id: UserId, found: &Found) -> Reads {
-    let department = found.get::<User>(id).and_then(|it| it.department_id);
+    let user = found.get::<User>(id);
+    let department = user.and_then(|it| it.department_id);
+    let reads = match user.and_then(|it| it.patient_id) {
+        Some(patient_id) => reads_person(reads, patient_id, found),
+        None => reads,
+    };
     let preferences = NotificationPreferences::stream_of(Person::UserId(id));
     reads.stream::<User>(id).maybe::<Department>(department).stream::<NotificationPreferences>(preferences)
 }
@@ -60,9 +65,18 @@ fn zone(wishes: Option<&Wishes>) -> Option<Tz> {
     wishes?.time_zone.as_ref().map(zone_named)
 }
 
-/// An active user; `None` for nobody who can be reached.
-fn reached_user(id: UserId, found: &Found) -> Option<Reached<'_>> {
+/// Whether a person has died, given one of the person's records.
+fn has_died(id: PatientId, ctx: &Context<'_>) -> bool {
+    person(id, ctx.found).iter().any(|it| it.is_deceased(ctx.now))
+}
+
+/// An active user who is alive, as far as the user is linked to a patient; `None` for nobody who can be reached.
+fn reached_user<'a>(id: UserId, ctx: &Context<'a>) -> Option<Reached<'a>> {
+    let found = ctx.found;
     let user = found.get::<User>(id).filter(|it| it.is_active)?;
+    if user.patient_id.is_some_and(|it| has_died(it, ctx)) {
+        return None;
+    }
     let wishes = wishes(Person::UserId(id), found);
     let department = user.department_id.and_then(|it| found.get::<Department>(it));
     let email = address(user.email.known().map(hims_domain::values::Email::as_str));
@@ -74,7 +88,7 @@ fn reached_user(id: UserId, found: &Found) -> Option<Reached<'_>> {
 /// A patient who is alive, by the record that survives; `None` for nobody who can be reached.
 fn reached_patient<'a>(id: PatientId, ctx: &Context<'a>) -> Option<Reached<'a>> {
     let found = ctx.found;
-    if person(id, found).iter().any(|it| it.is_deceased(ctx.now)) {
+    if has_died(id, ctx) {
         return None;
     }
     let survivor = survivor_of(id, found);
@@ -98,7 +112,7 @@ fn reached_patient<'a>(id: PatientId, ctx: &Context<'a>) -> Option<Reached<'a>> 
 pub(super) fn reached<'a>(person: Option<Person>, ctx: &Context<'a>) -> Option<Reached<'a>> {
     match person? {
         Person::PatientId(id) => reached_patient(id, ctx),
-        Person::UserId(id) => reached_user(id, ctx.found),
+        Person::UserId(id) => reached_user(id, ctx),
     }
 }
 
@@ -125,19 +139,18 @@ impl<'a> Reached<'a> {
     }
 
     /// The channels on which they get a type of notification: those that they want, or else the usual ones. Patients
-    /// get e-mails, or text messages if they have no e-mail address; users get e-mails only if it is critical.
+    /// get e-mails, or text messages if they have no e-mail address. What is critical comes on every channel, whatever
+    /// they want.
     fn channels(&self, notification_type: NotificationType) -> Vec<Channel> {
-        let is_critical = notification_type.is_critical();
-        let mut channels = match self.wishes.and_then(|it| it.channels_of(notification_type)) {
+        if notification_type.is_critical() {
+            return vec![Channel::InApp, Channel::Email, Channel::Sms];
+        }
+        match self.wishes.and_then(|it| it.channels_of(notification_type)) {
             Some(wanted) => wanted.to_vec(),
             None if self.patient_id.is_some() && self.email.is_none() => vec![Channel::InApp, Channel::Sms],
-            None if self.patient_id.is_some() || is_critical => vec![Channel::InApp, Channel::Email],
+            None if self.patient_id.is_some() => vec![Channel::InApp, Channel::Email],
             None => vec![Channel::InApp],
-        };
-        if is_critical && !channels.contains(&Channel::InApp) {
-            channels.push(Channel::InApp);
         }
-        channels
     }
 
     /// The deliveries to them: on one channel, or on all on which they get this type. There is none on a channel for

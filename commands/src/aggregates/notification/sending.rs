@@ -1,6 +1,6 @@
 //! Writing a notification: to whom it goes, on which channels, and when it is sent first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hims_domain::notification::{Channel, Content, Event, Notification, Recipient};
 use hims_domain::notification_preferences::Person;
@@ -9,7 +9,8 @@ use hims_domain::permission::Create;
 use hims_domain::role::Role;
 use hims_domain::user::User;
 use hims_domain::values::{Email, Phone, Text};
-use hims_domain::{NotificationId, PatientId, Personal, RoleId, UserId, described};
+use hims_domain::{NotificationId, PatientId, Personal, RoleId, UserId, derived, described};
+use uuid::Uuid;
 
 use super::recipients::{reached, reads_recipient};
 use super::timing::Timing;
@@ -18,7 +19,7 @@ use crate::aggregates::patient::{reads_person, survivor_of};
 use crate::department::fault_of_zone;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
-/// How many recipients a request may name.
+/// How many recipients a request may name, and how many people get one notification.
 const MOST: usize = 100;
 
 described! {
@@ -127,7 +128,7 @@ impl Draft<'_> {
             let (Some(channel), address) = (it.channel, it.address.clone()) else { continue };
             let timing = Timing::of(priority, visit, None, ctx.hospital_zone);
             let next_attempt_at = Some(timing.earliest(ctx.now));
-            let recipient_id = uuid::Uuid::nil().into();
+            let recipient_id = Uuid::nil().into();
             let (user_id, patient_id) = (None, None);
             deliveries.push(Recipient { recipient_id, user_id, patient_id, channel, address, next_attempt_at });
         }
@@ -143,20 +144,47 @@ impl Draft<'_> {
         deliveries
     }
 
-    /// The events that begin the notification; none if nobody can be reached. What would be sent too late for its
-    /// purpose is expired at once.
-    pub(super) fn events(&self, ctx: &Context<'_>) -> Vec<Event> {
-        let recipients = self.deliveries(ctx);
-        if recipients.is_empty() {
-            return Vec::new();
-        }
+    /// Begins the notification, unless nobody can be reached. If more people get it than one notification goes to,
+    /// further ones begin with ids that are derived from the first.
+    pub(super) fn decision(&self, ctx: &Context<'_>) -> Decision<Notification> {
+        let parts = in_parts(self.deliveries(ctx)).into_iter();
+        parts.fold(Decision::nothing(), |decision, (part, recipients)| {
+            let mut events = self.events(part, recipients, ctx).into_iter();
+            if part == 0 {
+                return events.fold(decision, Decision::followed_by);
+            }
+            let id = derived("notification part", &[&ctx.id.to_string(), &part.to_string()]);
+            let begun = events.next().into_iter().fold(decision, |it, event| it.begin::<Notification>(id, event));
+            events.fold(begun, |it, event| it.also::<Notification>(id, event))
+        })
+    }
+
+    /// The events that begin one part of the notification. What would be sent too late for its purpose is expired at
+    /// once. Each part has an occasion of its own.
+    fn events(&self, part: usize, recipients: Vec<Recipient>, ctx: &Context<'_>) -> Vec<Event> {
         let late = |it: &&Recipient| it.next_attempt_at.zip(self.content.expires_at).is_some_and(|(at, end)| at >= end);
         let expired: Vec<_> =
             recipients.iter().filter(late).map(|it| Event::Expired { recipient_id: it.recipient_id }).collect();
-        let content = Content { subject_patient_id: self.subject(ctx.found), ..self.content.clone() };
+        let mut content = Content { subject_patient_id: self.subject(ctx.found), ..self.content.clone() };
+        if part > 0 {
+            content.dedupe_key = content.dedupe_key.map(|it| Text(format!("{} part {part}", it.as_str())));
+        }
         let created = Event::Created { content: Box::new(content), recipients };
         [created].into_iter().chain(expired).collect()
     }
+}
+
+/// Deliveries in parts, each to as many people as one notification goes to, by the number of the part from 0. All
+/// deliveries to one person are in one part.
+fn in_parts(deliveries: Vec<Recipient>) -> BTreeMap<usize, Vec<Recipient>> {
+    let (mut part_of, mut parts) = (BTreeMap::<Uuid, usize>::new(), BTreeMap::<usize, Vec<_>>::new());
+    for it in deliveries {
+        let person = it.patient_id.map(Uuid::from).or(it.user_id.map(Uuid::from));
+        let next = part_of.len() / MOST;
+        let part = *part_of.entry(person.unwrap_or(it.recipient_id.into())).or_insert(next);
+        parts.entry(part).or_default().push(it);
+    }
+    parts
 }
 
 /// The fault of an address, if it is none of its channel.
@@ -251,10 +279,7 @@ impl Command for SendNotification {
         if draft.is_repeated(ctx) {
             return Ok(Decision::nothing());
         }
-        let events = draft.events(ctx);
-        if events.is_empty() {
-            return refuse(Refusal::NobodyToReach);
-        }
-        Ok(events.into_iter().fold(Decision::nothing(), Decision::followed_by))
+        let decision = draft.decision(ctx);
+        if decision.is_nothing() { refuse(Refusal::NobodyToReach) } else { Ok(decision) }
     }
 }

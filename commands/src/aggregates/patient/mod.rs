@@ -11,14 +11,14 @@ use std::collections::BTreeSet;
 
 use hims_domain::patient::{Demographics, EmergencyContact, Event, Identifier, Patient};
 use hims_domain::permission::{Create, Update};
-use hims_domain::values::Mrn;
+use hims_domain::values::{Mrn, known_names};
 use hims_domain::{Aggregate as _, PatientId, described};
 use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
 pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyContact};
-pub(crate) use death::check_alive;
 pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
+pub(crate) use death::{TellOfDeath, check_alive};
 pub use merging::{MergePatients, UnmergePatients};
 pub(crate) use merging::{person, reads_person, records_of, survivor, survivor_of};
 
@@ -97,6 +97,16 @@ described! {
         /// The identifier.
         #[serde(flatten)]
         pub identifier: Identifier,
+    }
+}
+
+/// A patient by name and medical record number, as far as they are known.
+pub(crate) fn named(patient: &Patient) -> String {
+    let names = known_names([&patient.demographics.first_name, &patient.demographics.last_name]);
+    let name = if names.is_empty() { "a patient" } else { &names };
+    match patient.mrn.known() {
+        Some(mrn) => format!("{name} (MRN {})", mrn.0),
+        None => name.to_owned(),
     }
 }
 

@@ -8,10 +8,11 @@ use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId,
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::against::Against;
 use super::alerts::{self, AtDispensing};
 use super::stock::{lots_for, reads_lots, reads_reserved};
 use super::{Refusal, ReverseDispensing};
-use crate::aggregates::medication_list::{after_dispensing, check_dispensable, reads_list};
+use crate::aggregates::medication_list::{after_dispensing, not_taken, reads_list};
 use crate::aggregates::medication_lot::{Movements, check_quantity};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
@@ -105,22 +106,25 @@ impl Command for DispensePrescription {
             return Err(Refused::wrong_status::<Prescription>(prescription.status));
         }
         let asked_for = || prescription.lines.iter().filter(|line| self.asks_for(line));
-        check_dispensable(ctx, prescription.patient_id, asked_for())?;
-        let mut dispensing = InHand::new(ctx, prescription);
+        let (mut dispensing, mut against) = (InHand::new(ctx, prescription), Against::default());
         if self.items.is_none() {
             for line in asked_for() {
-                dispensing.give(line, line.outstanding(), None)?;
+                dispensing.give_or_say_why(&mut against, (line, None), None, None, ctx);
             }
         }
         for (nth, asked) in self.items.iter().flatten().enumerate() {
+            let at = format!("/items/{nth}");
             if let Some(quantity) = asked.quantity {
-                check_quantity(quantity, &format!("/items/{nth}/quantity"))?;
+                check_quantity(quantity, &format!("{at}/quantity"))?;
             }
-            let line = prescription.lines.iter().find(|it| it.item.id == asked.item_id);
-            let Some(line) = line else { return refuse(Refusal::NoSuchItem) };
-            let outstanding = dispensing.outstanding(line);
-            dispensing.give(line, asked.quantity.unwrap_or(outstanding), asked.lot_id)?;
+            match prescription.lines.iter().find(|it| it.item.id == asked.item_id) {
+                Some(line) => {
+                    dispensing.give_or_say_why(&mut against, (line, Some(&at)), asked.quantity, asked.lot_id, ctx);
+                }
+                None => against.at(format!("{at}/item_id"), Refusal::NoSuchItem),
+            }
         }
+        against.nothing()?;
         let decision = dispensing.decide(self.noticed(prescription, ctx)?)?;
         Ok(after_dispensing(decision, ctx, prescription.patient_id, asked_for()))
     }
@@ -152,17 +156,37 @@ impl<'a> InHand<'a> {
         line.outstanding() - self.taken(line)
     }
 
+    /// Dispenses a quantity of a line, or all that is outstanding, as [`give`](Self::give) does; or says what stands
+    /// against the line, which has a place in the request if the request names lines.
+    fn give_or_say_why(
+        &mut self,
+        against: &mut Against,
+        (line, at): (&Line, Option<&str>),
+        quantity: Option<Decimal>,
+        named: Option<MedicationLotId>,
+        ctx: &Context<'_>,
+    ) {
+        if let Some(why) = not_taken(ctx, self.prescription.patient_id, line) {
+            against.line(at, line, why);
+        } else if let Err(why) = self.give(line, quantity.unwrap_or_else(|| self.outstanding(line)), named) {
+            against.dispensed(at, line, why);
+        }
+    }
+
     /// Dispenses a quantity of a line: from the named lot, or else what is kept for the line before what is free, and
-    /// from the lots that expire first.
-    fn give(&mut self, line: &Line, quantity: Decimal, named: Option<MedicationLotId>) -> Result<(), Refused> {
+    /// from the lots that expire first. Takes nothing from any lot if there is too little.
+    fn give(&mut self, line: &Line, quantity: Decimal, named: Option<MedicationLotId>) -> Result<(), Refusal> {
         let outstanding = self.outstanding(line);
         if outstanding <= Decimal::ZERO {
-            return refuse(Refusal::NothingOutstanding);
+            return Err(Refusal::NothingOutstanding);
         }
         if quantity > outstanding {
-            return refuse(Refusal::TooMuch { outstanding });
+            return Err(Refusal::TooMuch { outstanding: outstanding.normalize() });
         }
         let lots = lots_for(line, named, self.today, self.found)?;
+        if lots.iter().map(|lot_id| self.usable(line, *lot_id, true)).sum::<Decimal>() < quantity {
+            return Err(Refusal::InsufficientStock);
+        }
         let mut missing = quantity;
         if named.is_none() {
             for lot_id in &lots {
@@ -172,16 +196,20 @@ impl<'a> InHand<'a> {
         for lot_id in lots {
             missing -= self.take(line, lot_id, missing, true);
         }
-        if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// What a lot has for a line: what is kept for the line, and what is free too if `free`.
+    fn usable(&mut self, line: &Line, lot_id: Uuid, free: bool) -> Decimal {
+        let lot = self.movements.lot(lot_id);
+        lot.map_or(Decimal::ZERO, |lot| lot.reserved_for(line.item.id) + if free { lot.free() } else { Decimal::ZERO })
     }
 
     /// Takes at most a quantity for a line from a lot: of what is kept for the line, and of what is free too if `free`.
     /// Returns what was taken.
     fn take(&mut self, line: &Line, lot_id: Uuid, most: Decimal, free: bool) -> Decimal {
         let item_id = line.item.id;
-        let Some(lot) = self.movements.lot(lot_id) else { return Decimal::ZERO };
-        let usable = lot.reserved_for(item_id) + if free { lot.free() } else { Decimal::ZERO };
-        let quantity = most.min(usable);
+        let quantity = most.min(self.usable(line, lot_id, free));
         if quantity <= Decimal::ZERO {
             return Decimal::ZERO;
         }

@@ -1,5 +1,6 @@
 //! Prescriptions: writing, sending, dispensing and cancelling prescriptions.
 
+mod against;
 mod alerts;
 mod dispensing;
 mod ready;
@@ -19,6 +20,7 @@ use hims_domain::{ConsultationId, PatientId, Personal, PrescriptionId, UserId, d
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use against::Against;
 use alerts::{AtDispensing, Compared};
 pub use dispensing::{DispenseItem, DispensePrescription};
 pub use ready::{MarkPrescriptionReady, UndoPrescriptionReady, WithdrawUncollected};
@@ -27,7 +29,7 @@ use refills::{check_refills, keep_limits};
 pub use reversing::{ReverseDispensing, ReverseItem};
 use stock::released;
 pub(crate) use stock::{reads_reserved, withdraw};
-pub(crate) use telling::TellOfReadyPrescription;
+pub(crate) use telling::{TellOfReadyPrescription, TellOfWithdrawnPrescription};
 
 use super::consultation::check_occasion;
 use super::medication::NewUnits;
@@ -40,8 +42,7 @@ use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
 use crate::{
-    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
-    scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -59,7 +60,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 refusals! {
-    InactiveMedication = Conflict, "inactive-medication", "a medication is out of use; prescribe another";
+    InactiveMedication = Conflict, "inactive-medication", "the medication is out of use; prescribe another";
     NoSuchItem = Rule, "no-such-item", "the prescription has no item with this id";
     NoSuchLot = Rule, "no-such-lot", "the medication of the item has no lot with this id";
     NotDispensable = Conflict, "lot-not-dispensable", "the lot is expired, recalled, quarantined or empty; use another";
@@ -68,7 +69,7 @@ refusals! {
     InsufficientStock = Conflict, "insufficient-stock",
         "the lots that may be dispensed do not hold enough that is not kept for other prescriptions";
     TooMuch { outstanding: Decimal } = Conflict, "too-much", "only {outstanding} of the item are outstanding";
-    Expired = Conflict, "prescription-expired", "an item is past its last day of validity; it needs a new prescription";
+    Expired = Conflict, "prescription-expired", "the item is past its last day of validity; it needs a new prescription";
     NothingOutstanding = Conflict, "nothing-outstanding", "everything that is asked for was dispensed already";
     NothingDispensed = Conflict, "nothing-dispensed", "nothing was dispensed that has not been taken back already";
     NotDispensed { dispensed: Decimal } = Conflict, "too-much",
@@ -160,13 +161,21 @@ fn normal() -> Priority {
 /// The largest number of items of a prescription.
 const ITEMS: usize = 50;
 
+/// Refuses orders of medications that are out of use.
+fn check_in_use(orders: &[Order], ctx: &Context<'_>) -> Result<(), Refused> {
+    let mut against = Against::default();
+    for (nth, order) in orders.iter().enumerate() {
+        if ctx.found.get::<Medication>(order.medication_id).is_some_and(|it| !it.is_active) {
+            against.at(format!("/items/{nth}/medication_id"), Refusal::InactiveMedication);
+        }
+    }
+    against.nothing()
+}
+
 /// Checks an order by itself. Returns the ordered medication.
 fn check_order<'a>(order: &Order, index: usize, ctx: &'a Context<'_>) -> Result<&'a Medication, Refused> {
     let field = |name: &str| format!("/items/{index}/{name}");
     let medication = ctx.named::<Medication>(order.medication_id, &field("medication_id"))?;
-    if !medication.is_active {
-        return refuse(Refusal::InactiveMedication);
-    }
     check_quantity(order.quantity, &field("quantity"))?;
     if order.quantity > Decimal::from(1_000_000) {
         return Err(Refused::field("out-of-range", &field("quantity"), "give at most 1000000"));
@@ -210,6 +219,7 @@ impl Command for WritePrescription {
         if let Some(id) = self.consultation_id {
             check_occasion(ctx, id, self.patient_id)?;
         }
+        check_in_use(&self.items, ctx)?;
         // An import records what was prescribed elsewhere long ago, so there is nobody to be asked, and its units say
         // nothing of how this hospital counts.
         let is_asked = !ctx.caller.is_system;

@@ -8,9 +8,10 @@ use hims_domain::values::Reason;
 use hims_domain::{Personal, PrescriptionId, described};
 use rust_decimal::Decimal;
 
+use super::against::Against;
 use super::stock::{lots_for, reads_lots, reads_reserved, released};
 use super::{Refusal, outstanding};
-use crate::aggregates::medication_list::{check_dispensable, reads_list};
+use crate::aggregates::medication_list::{not_taken, reads_list};
 use crate::aggregates::medication_lot::Movements;
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
@@ -43,19 +44,25 @@ described! {
 /// How long what is ready is kept for the patient.
 const KEPT: TimeDelta = TimeDelta::days(14);
 
-/// Keeps what is outstanding of a line. Returns what is kept, by lot.
-fn keep(movements: &mut Movements<'_>, line: &Line, ctx: &Context<'_>) -> Result<Vec<Reservation>, Refused> {
+/// Keeps what is outstanding of a line; nothing, if there is too little. Returns what is kept, by lot.
+fn keep(movements: &mut Movements<'_>, line: &Line, ctx: &Context<'_>) -> Result<Vec<Reservation>, Refusal> {
     let (item_id, mut missing) = (line.item.id, line.outstanding());
+    let lots = lots_for(line, None, ctx.today(), ctx.found)?;
+    let mut free_of = |lot_id| movements.lot(lot_id).map_or(Decimal::ZERO, MedicationLot::free);
+    let free: Vec<_> = lots.into_iter().map(|lot_id| (lot_id, free_of(lot_id))).collect();
+    if free.iter().map(|(_, free)| free).sum::<Decimal>() < missing {
+        return Err(Refusal::InsufficientStock);
+    }
     let mut kept = Vec::new();
-    for lot_id in lots_for(line, None, ctx.today(), ctx.found)? {
-        let quantity = missing.min(movements.lot(lot_id).map_or(Decimal::ZERO, MedicationLot::free));
+    for (lot_id, free) in free {
+        let quantity = missing.min(free);
         if quantity > Decimal::ZERO {
             movements.reserve(lot_id, (ctx.id.into(), item_id), quantity);
             missing -= quantity;
             kept.push(Reservation { item_id, lot_id: lot_id.into(), quantity });
         }
     }
-    if missing > Decimal::ZERO { refuse(Refusal::InsufficientStock) } else { Ok(kept) }
+    Ok(kept)
 }
 
 impl Command for MarkPrescriptionReady {
@@ -84,11 +91,19 @@ impl Command for MarkPrescriptionReady {
             Status::SentToPharmacy => {}
             status => return Err(Refused::wrong_status::<Prescription>(status)),
         }
-        check_dispensable(ctx, prescription.patient_id, outstanding(prescription))?;
         let (mut movements, mut reserved) = (Movements::new(ctx.found), Vec::new());
+        let mut against = Against::default();
         for line in outstanding(prescription) {
-            reserved.extend(keep(&mut movements, line, ctx)?);
+            if let Some(why) = not_taken(ctx, prescription.patient_id, line) {
+                against.line(None, line, why);
+                continue;
+            }
+            match keep(&mut movements, line, ctx) {
+                Ok(kept) => reserved.extend(kept),
+                Err(why) => against.dispensed(None, line, why),
+            }
         }
+        against.nothing()?;
         if reserved.is_empty() {
             return refuse(Refusal::NothingOutstanding);
         }

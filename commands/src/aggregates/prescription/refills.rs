@@ -7,10 +7,11 @@ use hims_domain::medication::Medication;
 use hims_domain::permission::Update;
 use hims_domain::prescription::{Event, Line, Order, Prescription, Refill, Status};
 use hims_domain::values::{Reason, Text};
-use hims_domain::{Invalid, Personal, PrescriptionId, PrescriptionItemId, described};
+use hims_domain::{Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 
 use super::Refusal;
+use super::against::Against;
 use crate::aggregates::patient::{check_alive, reads_person};
 use crate::machinery::command::existing;
 use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
@@ -113,42 +114,43 @@ fn earliest(prescription: &Prescription, line: &Line) -> Option<NaiveDate> {
 }
 
 impl RefillPrescription {
-    /// The lines to refill, each with its place in the request.
-    fn lines<'p>(&self, prescription: &'p Prescription) -> Result<Vec<(String, &'p Line)>, Refused> {
+    /// The lines to refill, each with its place in the request if the request names lines.
+    fn lines<'p>(&self, prescription: &'p Prescription) -> Result<Vec<(Option<String>, &'p Line)>, Refused> {
         let Some(item_ids) = &self.item_ids else {
             let left = prescription.lines.iter().filter(|line| line.refills_left() > 0);
-            let lines: Vec<_> = left.map(|line| ("/prescription_id".to_owned(), line)).collect();
+            let lines: Vec<_> = left.map(|line| (None, line)).collect();
             return if lines.is_empty() { refuse(Refusal::NoRefillsLeft) } else { Ok(lines) };
         };
         if item_ids.is_empty() {
             let message = "give the items to refill, or leave the field out to refill all that have refills left";
             return Err(Refused::field("no-items", "/item_ids", message));
         }
-        let (mut known, mut lines) = (BTreeSet::new(), Vec::new());
+        let (mut known, mut lines, mut against) = (BTreeSet::new(), Vec::new(), Against::default());
         for (nth, id) in item_ids.iter().enumerate().filter(|(_, id)| known.insert(**id)) {
+            let at = format!("/item_ids/{nth}");
             match prescription.lines.iter().find(|line| line.item.id == *id) {
-                Some(line) => lines.push((format!("/item_ids/{nth}"), line)),
-                None => return refuse(Refusal::NoSuchItem),
+                Some(line) => lines.push((Some(at), line)),
+                None => against.at(at, Refusal::NoSuchItem),
             }
         }
-        Ok(lines)
+        against.nothing().map(|()| lines)
     }
 
     /// What stands against the refill of a line, if anything does.
-    fn against(&self, prescription: &Prescription, line: &Line, ctx: &Context<'_>) -> Option<Refused> {
+    fn against(&self, prescription: &Prescription, line: &Line, ctx: &Context<'_>) -> Option<Refusal> {
         let today = ctx.today();
         if line.refills_left() <= 0 {
-            return Some(Refusal::NoRefillsLeft.into());
+            return Some(Refusal::NoRefillsLeft);
         }
         if line.item.order.valid_until.is_some_and(|it| it < today) {
-            return Some(Refusal::Expired.into());
+            return Some(Refusal::Expired);
         }
         let from = earliest(prescription, line).filter(|it| today < *it)?;
         let medication = ctx.found.get::<Medication>(line.item.order.medication_id);
         if medication.is_some_and(|it| it.details.controlled_substance) {
-            return Some(Refusal::TooEarlyForControlled { from }.into());
+            return Some(Refusal::TooEarlyForControlled { from });
         }
-        self.early_reason.is_none().then(|| Refusal::TooEarly { from }.into())
+        self.early_reason.is_none().then_some(Refusal::TooEarly { from })
     }
 }
 
@@ -183,14 +185,13 @@ impl Command for RefillPrescription {
         }
         check_alive(prescription.patient_id, ctx)?;
         let lines = self.lines(prescription)?;
-        let against: Vec<_> = lines
-            .iter()
-            .filter_map(|(pointer, line)| Some((pointer, self.against(prescription, line, ctx)?)))
-            .collect();
-        let errors = against.iter().map(|(at, it)| Invalid::coded(it.code, at.as_str(), it.detail.clone())).collect();
-        if let Some((_, first)) = against.into_iter().next() {
-            return Err(Refused { errors, ..first });
+        let mut against = Against::default();
+        for (at, line) in &lines {
+            if let Some(why) = self.against(prescription, line, ctx) {
+                against.line(at.as_deref(), line, why);
+            }
         }
+        against.nothing()?;
         let refills =
             lines.iter().map(|(_, line)| Refill { item_id: line.item.id, refills_used: line.refills_used + 1 });
         Ok(Decision::event(Event::RefillOpened { refills: refills.collect(), early_reason: self.early_reason }))

@@ -7,6 +7,7 @@ use hims_domain::values::Reason;
 use hims_domain::{MedicationLotId, Personal, PrescriptionId, PrescriptionItemId, described};
 use rust_decimal::Decimal;
 
+use super::against::Against;
 use super::stock::{reads_reserved, release};
 use super::{DispensePrescription, Refusal};
 use crate::aggregates::medication_list::{after_reversing, reads_list};
@@ -66,20 +67,24 @@ impl Command for ReverseDispensing {
                 back.take(line.item.id, dispensed, None);
             }
         }
+        let mut against = Against::default();
         for (nth, asked) in self.items.iter().flatten().enumerate() {
+            let at = format!("/items/{nth}");
             if let Some(quantity) = asked.quantity {
-                check_quantity(quantity, &format!("/items/{nth}/quantity"))?;
-            }
-            if !prescription.lines.iter().any(|line| line.item.id == asked.item_id) {
-                return refuse(Refusal::NoSuchItem);
+                check_quantity(quantity, &format!("{at}/quantity"))?;
             }
             let dispensed = back.dispensed(asked.item_id, asked.lot_id);
             let quantity = asked.quantity.unwrap_or(dispensed);
-            if quantity > dispensed {
-                return refuse(Refusal::NotDispensed { dispensed });
+            if !prescription.lines.iter().any(|line| line.item.id == asked.item_id) {
+                against.at(format!("{at}/item_id"), Refusal::NoSuchItem);
+            } else if quantity > dispensed {
+                let dispensed = dispensed.normalize();
+                against.at(format!("{at}/quantity"), Refusal::NotDispensed { dispensed });
+            } else {
+                back.take(asked.item_id, quantity, asked.lot_id);
             }
-            back.take(asked.item_id, quantity, asked.lot_id);
         }
+        against.nothing()?;
         back.decide(prescription, self.reason, ctx)
     }
 }

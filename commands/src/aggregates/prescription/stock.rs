@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Refusal;
 use crate::aggregates::medication_lot::Movements;
-use crate::{Claims, Context, Decision, Found, Reads, Refused, refuse, scopes};
+use crate::{Claims, Context, Decision, Found, Reads, scopes};
 
 /// Also looks up the lots of the medication of a line.
 pub(super) fn reads_lots(reads: Reads, line: &Line) -> Reads {
@@ -34,26 +34,26 @@ pub(super) fn lots_for(
     named: Option<MedicationLotId>,
     today: NaiveDate,
     found: &Found,
-) -> Result<Vec<Uuid>, Refused> {
+) -> Result<Vec<Uuid>, Refusal> {
     let order = &line.item.order;
     if order.valid_until.is_some_and(|it| it < today) {
-        return refuse(Refusal::Expired);
+        return Err(Refusal::Expired);
     }
     let key = order.medication_id.to_string();
     let mut lots: Vec<(Uuid, &MedicationLot)> =
         found.owners::<MedicationLot>(scopes::LOTS_OF_MEDICATION, key).collect();
     if let Some(named) = named {
         lots.retain(|(id, _)| *id == named.0);
-        let Some((_, lot)) = lots.first() else { return refuse(Refusal::NoSuchLot) };
+        let Some((_, lot)) = lots.first() else { return Err(Refusal::NoSuchLot) };
         if !lot.is_dispensable(today) {
-            return refuse(Refusal::NotDispensable);
+            return Err(Refusal::NotDispensable);
         }
     }
     lots.retain(|(_, lot)| lot.is_dispensable(today));
     let stocked: BTreeSet<_> = lots.iter().map(|(_, lot)| lot.unit.as_str()).collect();
     if !lots.is_empty() && !stocked.contains(order.quantity_unit.as_str()) {
         let stocked = stocked.into_iter().collect::<Vec<_>>().join(", ");
-        return refuse(Refusal::OtherUnit { stocked, ordered: order.quantity_unit.clone() });
+        return Err(Refusal::OtherUnit { stocked, ordered: order.quantity_unit.clone() });
     }
     lots.retain(|(_, lot)| lot.unit == order.quantity_unit);
     lots.sort_by_key(|(id, lot)| (lot.expiry_date, *id));

@@ -3,17 +3,19 @@ use std::collections::BTreeSet;
 use hims_domain::lab_result::{self, ResultStatus};
 use hims_domain::report_schedule::PauseReason;
 use hims_domain::{
-    DomainEvent, UserId, insurance_claim, inventory_item, lab_order, prescription, report_execution, report_schedule,
+    DomainEvent, UserId, insurance_claim, inventory_item, lab_order, medication_lot, prescription, report_execution,
+    report_schedule,
 };
 
 use crate::aggregates::inventory_item::TellOfLowStock;
+use crate::aggregates::medication_lot::TellOfUnwitnessedChange;
 use crate::aggregates::report_execution::TellOfReport;
 use crate::aggregates::report_schedule::TellOfPausedSchedule;
 use crate::insurance_claim::TellOfDeniedClaim;
 use crate::lab_order::TellOfRejectedSpecimen;
 use crate::lab_result::{Reader, TellOfCriticalValues, TellOfResult, TellOfWithdrawnValues, in_parts};
 use crate::notification::{Tell, Telling};
-use crate::prescription::TellOfReadyPrescription;
+use crate::prescription::{TellOfReadyPrescription, TellOfWithdrawnPrescription};
 use crate::{Failure, Happened, Process, Reaction};
 
 /// Tells patients and staff what happened. A notice that needs nothing but its event is given by
@@ -75,6 +77,7 @@ impl Process for Notices {
     const NAME: &'static str = "notices";
     const ON: &'static [&'static str] = &[
         "prescription.marked_ready",
+        "prescription.ready_withdrawn",
         "lab_result.recorded",
         "lab_result.finalised",
         "lab_result.corrected",
@@ -82,6 +85,7 @@ impl Process for Notices {
         "lab_result.critical_withdrawn",
         "lab_order.specimen_rejected",
         "inventory_item.reorder_flagged",
+        "medication_lot.change_rejected",
         "insurance_claim.payment_recorded",
         "insurance_claim.denial_upheld",
         "report_execution.succeeded",
@@ -95,6 +99,9 @@ impl Process for Notices {
             DomainEvent::Prescription(prescription::Event::MarkedReady { .. }) => {
                 vec![tell(TellOfReadyPrescription { prescription_id: id.into(), position })]
             }
+            DomainEvent::Prescription(prescription::Event::ReadyWithdrawn { cause }) => {
+                vec![tell(TellOfWithdrawnPrescription { prescription_id: id.into(), position, cause: *cause })]
+            }
             DomainEvent::LabResult(event) => of_result(happened, event),
             DomainEvent::LabOrder(lab_order::Event::SpecimenRejected { specimen_id, reason_code, .. }) => {
                 let (specimen_id, reason_code) = (*specimen_id, *reason_code);
@@ -102,6 +109,10 @@ impl Process for Notices {
             }
             DomainEvent::InventoryItem(inventory_item::Event::ReorderFlagged { usable, .. }) => {
                 vec![tell(TellOfLowStock { inventory_item_id: id.into(), position, usable: *usable })]
+            }
+            DomainEvent::MedicationLot(medication_lot::Event::ChangeRejected { change_id, rejected_by: None, .. }) => {
+                let (medication_lot_id, change_id) = (id.into(), *change_id);
+                vec![tell(TellOfUnwitnessedChange { medication_lot_id, change_id })]
             }
             DomainEvent::InsuranceClaim(event) => of_claim(happened, event),
             DomainEvent::ReportExecution(

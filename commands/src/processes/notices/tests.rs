@@ -7,10 +7,10 @@ use hims_domain::medication::Medication;
 use hims_domain::medication_lot::{self, MedicationLot};
 use hims_domain::notification::{self, Content, Notification, NotificationType, Priority};
 use hims_domain::patient::Patient;
-use hims_domain::prescription::Prescription;
+use hims_domain::prescription::{Prescription, Withdrawal};
 use hims_domain::role::Role;
 use hims_domain::user::User;
-use hims_domain::{Aggregate, LabOrderId, LabResultId, PatientId};
+use hims_domain::{Aggregate, LabOrderId, LabResultId, LotChangeId, PatientId};
 use hims_testing::{event_types, fields, sample, sample_with};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -46,6 +46,45 @@ async fn a_prescription_that_is_ready_is_told_of_once_for_each_time() {
         let ready = DomainEvent::Prescription(sample::<Prescription>("marked_ready"));
         let told = told::<TellOfReadyPrescription>(PRESCRIPTION, position, ready).await;
         assert_eq!((told.len(), told[0].prescription_id, told[0].position), (1, PRESCRIPTION, position));
+    }
+}
+
+#[tokio::test]
+async fn a_prescription_that_is_no_longer_ready_is_told_of_unless_somebody_at_the_pharmacy_decided_so() {
+    for (name, is_told) in [("ready_withdrawn", true), ("ready_undone", false), ("cancelled", false)] {
+        let event = DomainEvent::Prescription(sample::<Prescription>(name));
+        let told = told::<TellOfWithdrawnPrescription>(PRESCRIPTION, 9, event).await;
+        assert_eq!(told.iter().map(|it| it.position).collect::<Vec<_>>(), vec![9; usize::from(is_told)], "{name}");
+    }
+}
+
+#[test]
+fn a_patient_is_told_why_a_prescription_is_no_longer_ready_as_long_as_it_is_not() {
+    let written = sample_with::<Prescription>("written", json!({"patient_id": PATIENT}));
+    let ready = || sample::<Prescription>("marked_ready");
+    let withdrawn = || sample::<Prescription>("ready_withdrawn");
+    let given = |more: Vec<prescription::Event>| {
+        let events = [written.clone(), sample::<Prescription>("sent_to_pharmacy"), ready(), withdrawn()];
+        given([])
+            .and::<Prescription>(PRESCRIPTION, events.into_iter().chain(more))
+            .and::<Patient>(PATIENT, [registered()])
+            .and::<User>(OTHER_DOCTOR, [created()])
+            .owner(scopes::USER_PATIENT, PATIENT, OTHER_DOCTOR)
+    };
+    let telling = |cause| TellOfWithdrawnPrescription { prescription_id: PRESCRIPTION, position: 9, cause };
+    for (cause, words) in [
+        (Withdrawal::LotRecalled, "has to replace"),
+        (Withdrawal::LotQuarantined, "has to replace"),
+        (Withdrawal::NotCollected, "not fetched in time"),
+    ] {
+        let (content, told) = notice(given(vec![]), telling(cause)).unwrap();
+        assert_eq!((content.r#type, content.subject_patient_id), (NotificationType::PrescriptionReady, Some(PATIENT)));
+        assert_eq!(told, [(Some(OTHER_DOCTOR), Some(PATIENT))]);
+        assert!(message(&content).contains(words), "{}", message(&content));
+    }
+    let cancelled = sample::<Prescription>("cancelled");
+    for later in [ready(), cancelled] {
+        assert!(notice(given(vec![later]), telling(Withdrawal::LotRecalled)).is_none(), "it is not so any more");
     }
 }
 
@@ -233,6 +272,32 @@ fn those_who_keep_the_stock_are_told_of_a_lot_that_expires_while_it_can_be_dispe
     assert_eq!((content.r#type, told), (NotificationType::StockExpiring, vec![(Some(DOCTOR), None)]));
     assert!(message(&content).contains("2026-12-31"), "{}", message(&content));
     assert!(notice(lot(vec![sample::<MedicationLot>("recalled")]), telling()).is_none());
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_witnessed_is_told_of_but_not_one_that_somebody_rejected() {
+    for (changes, is_told) in [(json!({"rejected_by": null}), true), (json!({}), false)] {
+        let event = DomainEvent::MedicationLot(sample_with::<MedicationLot>("change_rejected", changes));
+        let told = told::<TellOfUnwitnessedChange>(LOT, 9, event).await;
+        assert_eq!(told.len(), usize::from(is_told));
+        assert!(told.iter().all(|it| it.medication_lot_id == LOT));
+    }
+}
+
+#[test]
+fn administrators_are_told_of_a_change_of_a_controlled_product_that_nobody_witnessed() {
+    let given = keeper(given([]).and::<MedicationLot>(LOT, [received()]))
+        .and::<Medication>(MEDICATION, [added_medication()])
+        .and::<User>(OTHER_DOCTOR, [created()])
+        .owner(scopes::USERS_WITH_ROLE, role_id("administrator"), OTHER_DOCTOR);
+    let change_id = LotChangeId(Uuid::from_u128(0x92));
+    let telling = TellOfUnwitnessedChange { medication_lot_id: LOT, change_id };
+    let (content, told) = notice(given, telling).unwrap();
+    assert_eq!((content.r#type, content.priority), (NotificationType::System, Priority::High));
+    assert_eq!(told, [(Some(OTHER_DOCTOR), None)], "not the pharmacists");
+    for words in ["Metformin", "within 24 hours", &change_id.to_string()] {
+        assert!(message(&content).contains(words), "{words}: {}", message(&content));
+    }
 }
 
 #[test]

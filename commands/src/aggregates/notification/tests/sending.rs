@@ -1,5 +1,10 @@
+use std::collections::BTreeSet;
+
+use hims_domain::derived;
+
 use super::*;
 use crate::testing::takes;
+use crate::user::CreateUser;
 use crate::{role_id, system_roles};
 
 /// What was created: the channels, each with the address, and when it is to be sent.
@@ -57,7 +62,18 @@ fn preferences_choose_the_channels_and_nobody_switches_critical_results_off() {
     let (stream, set) = wishes(Person::UserId(DOCTOR), json!({"channels": {"critical_result": []}}));
     let wanting = hospital([]).and::<NotificationPreferences>(stream, [set]);
     let critical = send(json!([{"user_id": DOCTOR}]), json!({"type": "critical_result"}));
-    assert_eq!(recipients(wanting, critical), [(Channel::InApp, None)]);
+    let by_mail = (Channel::Email, Some("rosa@example.org".to_owned()));
+    assert_eq!(recipients(wanting, critical), [(Channel::InApp, None), by_mail]);
+    // Whoever can be reached by phone too is reached on every channel, whatever they want.
+    let phone = json!({"profile": {"last_name": "Diaz", "phone": "+12125550177"}});
+    let (stream, set) = wishes(Person::UserId(DOCTOR), json!({"channels": {"critical_result": ["in_app"]}}));
+    let wanting = given([])
+        .and::<User>(DOCTOR, [created_with(phone)])
+        .and::<NotificationPreferences>(stream, [set])
+        .at(at("2026-11-23T22:30:00Z"));
+    let critical = send(json!([{"user_id": DOCTOR}]), json!({"type": "critical_result"}));
+    let channels: Vec<_> = recipients(wanting, critical).into_iter().map(|it| it.0).collect();
+    assert_eq!(channels, [Channel::InApp, Channel::Email, Channel::Sms]);
 }
 
 #[test]
@@ -65,6 +81,19 @@ fn the_dead_and_those_who_left_are_not_told() {
     let died = sample_with::<Patient>("death_recorded", json!({}));
     let dead = given([]).and::<Patient>(PATIENT, [ann(json!({})), died]);
     dead.when(send(to_patient(), json!({}))).then_code("nobody-to-reach");
+    // The login of the dead is not told either, also where it is of a duplicate of the record that tells of the death.
+    let to_login = || send(json!([{"user_id": OTHER_DOCTOR}]), json!({"type": "critical_result"}));
+    assert_eq!(recipients(hospital([]), to_login()).len(), 2, "while the patient lives");
+    let died = sample_with::<Patient>("death_recorded", json!({}));
+    hospital([]).and::<Patient>(PATIENT, [ann(json!({})), died.clone()]).when(to_login()).then_code("nobody-to-reach");
+    let other = id::<PatientId>(2);
+    let into = sample_with::<Patient>("merged_into", json!({"patient_id": other}));
+    let absorbed = sample_with::<Patient>("duplicate_merged", json!({"duplicate_id": PATIENT}));
+    hospital([])
+        .and::<Patient>(PATIENT, [ann(json!({})), into])
+        .and::<Patient>(other, [ann(json!({})), died, absorbed])
+        .when(to_login())
+        .then_code("nobody-to-reach");
     let left = given([]).and::<User>(DOCTOR, [created_with(json!({})), sample::<User>("deactivated")]);
     left.when(send(json!([{"user_id": DOCTOR}]), json!({}))).then_code("nobody-to-reach");
 }
@@ -166,6 +195,34 @@ fn a_notice_of_a_process_has_an_id_of_its_occasion_and_is_quiet_when_repeated() 
     with_role(hospital([created_event(json!({}))])).when(notice()).then_nothing();
     // Nobody has the role.
     hospital([]).when(notice()).then_nothing();
+}
+
+#[tokio::test]
+async fn a_notice_to_more_than_a_hundred_people_is_several_notifications_of_which_each_person_gets_one() {
+    let world = crate::testing::world::World::new();
+    let role = role_id("nurse");
+    world.has::<hims_domain::role::Role>(role, [crate::testing::samples::defined("nurse")]).await;
+    let everybody: BTreeSet<_> = (1..=203).map(|nth| id::<UserId>(0x1000 + nth)).collect();
+    for (nth, id) in everybody.iter().enumerate() {
+        let user = json!({"id": id, "email": format!("n{nth}@example.org"), "last_name": "Diaz", "role_id": role});
+        world.done(ask::<CreateUser>(user)).await;
+    }
+    let about = hims_domain::notification::NotificationType::CriticalResult;
+    let notice = || Notice::of(about, "pipe 7", "Water", "The water is off").to_role(role);
+    let first = world.done(notice()).await;
+    let mut told = Vec::new();
+    for nth in 0..3 {
+        let part = derived("notification part", &[&first.id.to_string(), &nth.to_string()]);
+        let part = world.state::<Notification>(if nth == 0 { first.id } else { part }).await;
+        let people: Vec<_> = part.deliveries.iter().filter_map(|it| it.recipient.user_id).collect();
+        let distinct: BTreeSet<_> = people.iter().copied().collect();
+        assert_eq!(people.len(), 2 * distinct.len(), "within the program and by e-mail");
+        told.push(distinct);
+    }
+    assert_eq!(told.iter().map(BTreeSet::len).collect::<Vec<_>>(), [100, 100, 3]);
+    assert_eq!(told.into_iter().flatten().collect::<BTreeSet<_>>(), everybody);
+    assert!(world.done(notice()).await.events.is_empty());
+    assert_eq!(world.count("notification.created").await, 3);
 }
 
 #[tokio::test]

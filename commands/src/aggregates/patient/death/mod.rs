@@ -1,5 +1,7 @@
 //! The death of a patient: recording and revoking it, and what follows for the patient's appointments and waiting.
 
+mod telling;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::appointment::{self, Appointment, Status};
 use hims_domain::patient::{Death, Event, Patient};
@@ -8,6 +10,9 @@ use hims_domain::values::Reason;
 use hims_domain::waitlist_entry::WaitlistEntry;
 use hims_domain::wall_clock::latest_day;
 use hims_domain::{PatientId, Personal, described};
+use uuid::Uuid;
+
+pub(crate) use telling::TellOfDeath;
 
 use super::{Refusal, not_erased, person, reads_person, records_of};
 use crate::waitlist_entry::{endings, reads_open};
@@ -116,6 +121,24 @@ fn after_death(id: PatientId, found: &Found) -> Option<(DateTime<Utc>, DateTime<
     Some((deceased_at, deceased_at + LONGER_THAN_ANYBODY_SCHEDULES))
 }
 
+/// Looks up a person, and the appointments of the person that a death has made pointless.
+fn reads_visits(id: PatientId, found: &Found) -> Reads {
+    let reads = reads_person(Reads::nothing(), id, found);
+    let Some((from, until)) = after_death(id, found) else { return reads };
+    records_of(id, found).into_iter().fold(reads, |reads, id| reads.booked::<Appointment>(id, from, until))
+}
+
+/// The open appointments of a person in a span of time, in whichever record of the person they are.
+fn open_visits(
+    id: PatientId,
+    (from, until): (DateTime<Utc>, DateTime<Utc>),
+    found: &Found,
+) -> Vec<(Uuid, &Appointment)> {
+    let is_open = |it: &Appointment| matches!(it.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn);
+    let booked = records_of(id, found).into_iter().flat_map(|id| found.booked::<Appointment>(id, from, until));
+    booked.filter(|(_, it)| is_open(it)).map(|(booking, it)| (booking.owner, it)).collect()
+}
+
 impl Command for CancelAppointmentsOfDeceased {
     const NAME: &'static str = "cancel-appointments-of-deceased";
     const PERMISSION: Permission = Permission::System;
@@ -126,23 +149,17 @@ impl Command for CancelAppointmentsOfDeceased {
     }
 
     fn reads(&self, _: Option<&Patient>, found: &Found) -> Reads {
-        let reads = reads_person(Reads::nothing(), self.patient_id, found);
-        let Some((from, until)) = after_death(self.patient_id, found) else { return reads };
         let records = records_of(self.patient_id, found).into_iter();
-        records.fold(reads, |reads, id| reads_open(reads.booked::<Appointment>(id, from, until), id))
+        records.fold(reads_visits(self.patient_id, found), reads_open)
     }
 
     fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let Some((from, until)) = after_death(self.patient_id, ctx.found) else { return Ok(Decision::nothing()) };
+        let Some(span) = after_death(self.patient_id, ctx.found) else { return Ok(Decision::nothing()) };
         let reason = Personal::Known("deceased".into());
         let records = records_of(self.patient_id, ctx.found);
         let waited = records.iter().flat_map(|id| endings(*id, &reason, ctx.found));
         let ended = waited.fold(Decision::nothing(), |decision, (id, event)| decision.also::<WaitlistEntry>(id, event));
-        let bookings = records.iter().flat_map(|id| ctx.found.booked::<Appointment>(*id, from, until));
-        let open = bookings
-            .filter(|(_, it)| matches!(it.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn))
-            .map(|(booking, _)| booking.owner);
-        Ok(open.fold(ended, |decision, id| {
+        Ok(open_visits(self.patient_id, span, ctx.found).into_iter().fold(ended, |decision, (id, _)| {
             decision.also::<Appointment>(id, appointment::Event::Cancelled { reason: reason.clone() })
         }))
     }

@@ -1,6 +1,8 @@
 use crate::scopes;
 use hims_domain::fold;
+use hims_domain::notification::{self, Notification};
 use hims_domain::patient::{Event, Patient};
+use hims_domain::user::User;
 use hims_domain::waitlist_entry::{self, WaitlistEntry};
 use hims_testing::sample_with;
 use serde_json::{Value, json};
@@ -8,9 +10,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::appointment::{CheckInWalkIn, RescheduleAppointment, ScheduleAppointment};
+use crate::notification::Tell;
 use crate::prescription::WritePrescription;
 use crate::testing::samples::{
-    APPOINTMENT, DOCTOR, MEDICATION, OTHER_PATIENT, PATIENT, added_medication, ask, registered, said, slot, with,
+    APPOINTMENT, DOCTOR, MEDICATION, OTHER_DOCTOR, OTHER_PATIENT, PATIENT, added_medication, ask, created, registered,
+    said, slot, with,
 };
 use crate::testing::{at, given, id, unbooks};
 
@@ -169,6 +173,55 @@ fn a_visit_that_has_begun_is_left_to_those_who_are_there() {
         .booked(PATIENT, slot(tomorrow, 30), id::<Uuid>(500))
         .when(CancelAppointmentsOfDeceased { patient_id: PATIENT })
         .then_nothing();
+}
+
+#[test]
+fn each_provider_of_an_open_visit_is_told_of_a_death_once() {
+    let tell = || Tell(TellOfDeath { patient_id: PATIENT, position: 7 });
+    let with_other = |starts_at| {
+        let appointment::Event::Scheduled(it) = scheduled(starts_at) else { panic!("scheduled") };
+        appointment::Event::Scheduled(appointment::Scheduled { provider_id: OTHER_DOCTOR, ..it })
+    };
+    let [over, tomorrow, later, last] =
+        ["2026-11-22T10:00:00Z", "2026-11-24T10:00:00Z", "2027-02-01T10:00:00Z", "2027-03-01T10:00:00Z"];
+    let told = |visits: Vec<(&str, Uuid, Vec<appointment::Event>)>, events: Vec<Event>| {
+        let given = given([])
+            .and::<Patient>(PATIENT, events)
+            .and::<User>(DOCTOR, [created()])
+            .and::<User>(OTHER_DOCTOR, [created()]);
+        let given = visits.into_iter().fold(given, |given, (starts_at, id, events)| {
+            given.booked(PATIENT, slot(starts_at, 30), id).and::<Appointment>(id, events)
+        });
+        given.when(tell()).events().into_iter().next()
+    };
+    let visits = || {
+        let begun = [with_other(last), appointment::Event::CheckedIn { other_day_reason: None }];
+        vec![
+            (over, OVER, vec![with_other(over)]),
+            (tomorrow, APPOINTMENT.0, vec![scheduled(tomorrow), appointment::Event::Confirmed]),
+            (later, LATER, vec![scheduled(later)]),
+            (last, Uuid::from_u128(505), begun.to_vec()),
+        ]
+    };
+    let Some(notification::Event::Created { content, recipients }) = told(visits(), died().to_vec()) else {
+        panic!("a notice")
+    };
+    let people: Vec<_> = recipients.iter().map(|it| (it.user_id, it.patient_id)).collect();
+    assert_eq!(people, [(Some(DOCTOR), None), (Some(OTHER_DOCTOR), None)]);
+    assert_eq!(content.subject_patient_id, Some(PATIENT));
+    let message = content.message.known().unwrap().as_str();
+    assert!(message.contains("MRN") && message.contains("has died"), "{message}");
+    // Nothing is told of a visit that was over before the death, of one that has begun, and of a death that was revoked.
+    let mut alone = visits();
+    alone.truncate(1);
+    let begun =
+        [scheduled(later), appointment::Event::CheckedIn { other_day_reason: None }, appointment::Event::Started];
+    alone.push((later, LATER, begun.to_vec()));
+    assert_eq!(told(alone, died().to_vec()), None);
+    let revoked = Event::DeathRevoked { reason: said("a namesake") };
+    assert_eq!(told(visits(), died().into_iter().chain([revoked]).collect()), None);
+    // The event is asked about again.
+    given([sample_with::<Notification>("created", json!({}))]).when(tell()).then_nothing();
 }
 
 /// Two records of one person, of which the second was merged into the first, each with further events.

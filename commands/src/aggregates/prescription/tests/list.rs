@@ -1,6 +1,7 @@
 //! What writing, dispensing and cancelling do to the patient's medication list.
 
 use hims_domain::medication_list::{Dispensed, Prescribed, Taken};
+use hims_domain::prescription::Refill;
 
 use super::*;
 use crate::testing::now;
@@ -88,6 +89,39 @@ fn what_is_dispensed_is_taken_for_its_days() {
         (entries[0].start_date.to_string(), entries[0].end_date),
         ("2026-11-20".to_owned(), "2026-11-28".parse().ok())
     );
+}
+
+/// The first and the last day on which the patient takes an item that is dispensed once more some days after the first
+/// time, after a refill was opened.
+fn refilled(days: i64, order: Value) -> (String, Option<String>) {
+    let refill = Refill { item_id: ITEM, refills_used: 1 };
+    let opened = Event::RefillOpened { refills: vec![refill], early_reason: Some(said("travels for a month")) };
+    let once = dispensed([from_lot(ITEM, LOT, dec!(10))], true);
+    let again = ready(with(order, json!({"refills_allowed": 1}))).into_iter().chain([once, opened]);
+    let lot = received_with(json!({"expiry_date": "2027-12-31"}));
+    let then = listed(with_lots(at_the_counter(again), [(LOT, vec![lot])]), [given_out(None)])
+        .by(somebody("pharmacist"))
+        .at(now() + TimeDelta::days(days))
+        .when(dispense_all());
+    let [medication_list::Event::Dispensed { entries }] = &then.events_of::<MedicationList>(list_of(PATIENT))[..]
+    else {
+        panic!("dispensed")
+    };
+    (entries[0].start_date.to_string(), entries[0].end_date.map(|it| it.to_string()))
+}
+
+#[test]
+fn a_refill_is_taken_after_what_was_dispensed_before() {
+    let for_30_days = [json!({"duration_days": 30}), json!({"days_supply": 30})];
+    for order in for_30_days.iter().chain([&json!({"duration_days": 30, "days_supply": 90})]) {
+        // Of a refill on the 23rd day, and of one that comes early, the patient has enough for sixty days altogether.
+        for days in [23, 3] {
+            assert_eq!(refilled(days, order.clone()), ("2026-11-23".to_owned(), Some("2027-01-22".to_owned())));
+        }
+        // A refill after forty days lasts for thirty days more.
+        assert_eq!(refilled(40, order.clone()).1.as_deref(), Some("2027-02-01"));
+    }
+    assert_eq!(refilled(23, json!({})).1, None, "nobody said for how long");
 }
 
 #[test]

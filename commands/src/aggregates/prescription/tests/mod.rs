@@ -18,6 +18,7 @@ use crate::testing::world::somebody;
 use crate::testing::{ASKING, Given, Then, at, given, now, of, takes};
 use crate::{Caller, consultation};
 
+mod against;
 mod alerts;
 mod compared;
 mod dispensing;
@@ -248,7 +249,7 @@ fn a_prescription_has_1_to_50_items() {
 fn what_is_out_of_use_is_not_prescribed() {
     given_prescription([])
         .when(write_order(json!({"medication_id": OTHER_MEDICATION})))
-        .then_refused(Refusal::InactiveMedication);
+        .then_field("inactive-medication", "/items/0/medication_id");
 }
 
 #[test]

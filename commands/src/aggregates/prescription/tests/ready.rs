@@ -60,16 +60,18 @@ fn what_is_kept_for_others_makes_nothing_ready_and_is_not_dispensed() {
         reserved_after: dec!(11),
     };
     let given = || with_lots(at_the_counter(sent()), [(LOT, vec![received(), other.clone()])]);
-    given().when(mark_ready()).then_refused(Refusal::InsufficientStock);
-    given().when(dispense_all()).then_refused(Refusal::InsufficientStock);
-    given().when(dispense_item(json!({"lot_id": LOT}))).then_refused(Refusal::InsufficientStock);
+    given().when(mark_ready()).then_field("insufficient-stock", "/prescription_id");
+    given().when(dispense_all()).then_field("insufficient-stock", "/prescription_id");
+    given().when(dispense_item(json!({"lot_id": LOT}))).then_field("insufficient-stock", "/items/0");
     assert!(given().when(dispense_item(json!({"quantity": "9"}))).is_accepted());
 }
 
 #[test]
 fn what_is_past_its_last_day_is_not_made_ready() {
     let over = [written_with([(ITEM, with(order(), json!({"valid_until": "2026-11-22"})))]), Event::SentToPharmacy];
-    with_lots(at_the_counter(over), [(LOT, vec![received()])]).when(mark_ready()).then_refused(Refusal::Expired);
+    with_lots(at_the_counter(over), [(LOT, vec![received()])])
+        .when(mark_ready())
+        .then_field("prescription-expired", "/prescription_id");
 }
 
 #[test]
