@@ -107,7 +107,7 @@ pub(super) fn usual(table: &str) -> Value {
         "waitlist_entries" => json!({"patient_id": id(31), "department_id": id(1), "appointment_type": "follow_up",
                                      "duration_minutes": 30, "priority": "normal", "earliest": "2026-03-01",
                                      "latest": "2026-06-01", "time_zone": "America/New_York",
-                                     "unanswered_offers": 0}),
+                                     "offers": 0, "unanswered_offers": 0}),
         "inventory_transactions" | "patient_links" => json!({}),
         "audit_logs" => json!({"resource_type": "patient", "success": true}),
         _ => panic!("the tests know no usual row of {table}"),
