@@ -38,10 +38,12 @@ pub(super) async fn billed(reception: &Client, patient_id: &str, prices: &[&str]
     record_id
 }
 
-/// Issues an invoice to a patient and takes some money for it.
-pub(super) async fn with_payment(reception: &Client, patient_id: &str) {
+/// Issues an invoice to a patient, takes some money for it and lowers the charges.
+pub(super) async fn with_payment(reception: &Client, admin: &Client, patient_id: &str) {
     let record_id = billed(reception, patient_id, &["20"]).await;
     reception.did("record-payment", cash(&record_id, "5", json!({}))).await;
+    let lowered = json!({"billing_record_id": record_id, "amount": "1", "kind": "discount", "reason": "paid at once"});
+    admin.did("adjust-billing-record", lowered).await;
 }
 
 /// An amount of a row.
