@@ -141,7 +141,13 @@ async fn a_critical_value_is_told_until_somebody_acknowledges_it_and_then_review
     assert_eq!(corrected.done()["events"].as_array().map(Vec::len), Some(2));
     let row = doctor.row("lab-results", &result_id).await;
     assert_eq!((&row["status"], &row["result_status"]), (&json!("completed"), &json!("C")));
-    assert_eq!((&row["critical_raised_at"], &row["reviewed_by"]), (&Value::Null, &Value::Null));
+    assert_eq!(row["reviewed_by"], Value::Null);
+    // What was done about the alarm stays known, and the result is on no list of critical values.
+    let (raised, withdrawn) = (&row["critical_raised_at"], &row["critical_withdrawn_at"]);
+    assert!(raised.is_string() && withdrawn.as_str() > raised.as_str(), "{row}");
+    assert_eq!((&row["critical_level"], &row["critical_acknowledged_by"]), (&json!(0), &json!(user(demo::NURSE))));
+    let critical = doctor.items("lab-results?status=critical&limit=500").await;
+    assert!(critical.iter().all(|it| it["id"] != json!(result_id)), "{critical:?}");
     assert_eq!((&row["flag"], &row["correction_reason"]), (&Value::Null, &json!("the tubes were swapped")));
     let path = format!("lab-result-components?lab_result_id={result_id}&component_code={POTASSIUM}&sort=id");
     let mut known: Vec<_> = doctor.items(&path).await;
