@@ -50,8 +50,8 @@ pub(super) const RECEIVABLES_AGEING: Report = Report {
     parameters: &[required(
         "on",
         Day,
-        "The day on which the age of each amount is counted. The amounts are those of the position of the report: for the \
-         amounts of an earlier day, run the report as of that day.",
+        "The day that the report shows. The amounts are those of the moment, or of the end of the day if the day is over; \
+         with as_of, those of that state, counted on this day.",
     )],
     columns: &[
         column("party", Text, "Owed by"),
