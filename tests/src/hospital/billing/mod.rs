@@ -189,6 +189,10 @@ async fn the_price_is_that_of_the_day_of_the_service_in_the_list_of_the_payer() 
     }
     let past = price("standard", -2, "1");
     admin.command("set-price", past).await.problem(422, "in-the-past");
+    // The demo's price of this visit began in 2020.
+    let known = json!({"code_system": "http://www.ama-assn.org/go/cpt", "code": "99213", "description": "Office visit",
+                       "unit_price": "1", "effective_from": "2020-01-01"});
+    admin.command("set-price", known).await.problem(409, "in-force");
     let mut lines = Vec::new();
     for (number, days) in [(2, 9), (2, 10), (1, 4), (1, 9)] {
         let record_id = reception.did("open-billing-record", json!({"patient_id": patient(number)})).await;
