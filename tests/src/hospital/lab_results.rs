@@ -244,8 +244,9 @@ async fn every_refusal_of_values_has_its_code() {
     compared["components"][0]["delta_days"] = json!(30);
     let test = lab.did("define-lab-test", compared).await;
     let (order_id, items) = ordered(&doctor, &patient(3), std::slice::from_ref(&test)).await;
-    let record =
-        async |more: Value| lab.command("record-lab-result", patched(result(&order_id, &items[0], "F", "4.0"), more)).await;
+    let record = async |more: Value| {
+        lab.command("record-lab-result", patched(result(&order_id, &items[0], "F", "4.0"), more)).await
+    };
     let without = |nth: usize| json!({"components": [values("4.0", "clear")[nth]]});
     record(without(0)).await.problem_at(422, "missing-component", "/components");
     let unknown = json!({"components": [values("4.0", "clear")[0], {"code": "718-7", "value": "14"}]});

@@ -233,9 +233,7 @@ async fn a_schedule_that_is_due_makes_its_report_and_tells_its_recipients() {
 async fn a_report_of_too_many_days_and_a_schedule_of_too_many_times_are_refused() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
-    let spanning = |from: &str| {
-        json!({"report_code": "revenue", "parameters": {"from": from, "to": "2026-02-04"}, "format": "csv"})
-    };
+    let spanning = |from: &str| json!({"report_code": "revenue", "parameters": {"from": from, "to": "2026-02-04"}, "format": "csv"});
     let run = async |from: &str| admin.command("run-report", spanning(from)).await;
     run("2024-12-31").await.problem_at(422, "range-too-long", "/parameters/to");
     run("2025-01-01").await.done();

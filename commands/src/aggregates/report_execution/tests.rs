@@ -100,7 +100,7 @@ fn a_day_that_is_over_is_shown_as_it_was_at_its_end() {
         let body = with(json!({ "parameters": {"on": on} }), more);
         let queued = standing("2026-11-23T07:00:00Z").when(run(body)).then_event();
         let Event::Queued(asked) = queued else { panic!("it is queued") };
-        (asked.as_of, asked.parameters["on"].to_string())
+        (asked.as_of, asked.parameters["on"].as_str().to_owned())
     };
     let instant = |text: &str| Some(AsOf::Instant(text.parse().unwrap()));
     for on in ["today", "2026-11-22", "today+1"] {

@@ -87,7 +87,8 @@ async fn what_the_hospital_lowers_and_gives_up_has_rows_that_add_up_to_the_recor
     reception.did("record-payment", cash(&record_id, "4.25", json!({}))).await;
     let path = format!("billing-adjustments?billing_record_id={record_id}&sort=adjusted_at");
     let rows = reception.items(&path).await;
-    let shown: Vec<_> = rows.iter().map(|it| (it["kind"].as_str(), amount(it, "amount"), it["reason"].as_str())).collect();
+    let shown: Vec<_> =
+        rows.iter().map(|it| (it["kind"].as_str(), amount(it, "amount"), it["reason"].as_str())).collect();
     let wanted = [
         ("courtesy", 2000, "for courtesy"),
         ("correction", -550, "for correction"),
@@ -95,7 +96,8 @@ async fn what_the_hospital_lowers_and_gives_up_has_rows_that_add_up_to_the_recor
         ("write_off", 8425, "cannot be reached"),
     ];
     assert_eq!(shown, wanted.map(|(kind, cents, reason)| (Some(kind), Decimal::new(cents, 2), Some(reason))));
-    let is_whole = |it: &Value| it["adjusted_by"] == user(1) && it["patient_id"] == patient(2) && it["adjusted_at"].is_string();
+    let is_whole =
+        |it: &Value| it["adjusted_by"] == user(1) && it["patient_id"] == patient(2) && it["adjusted_at"].is_string();
     assert!(rows.iter().all(is_whole), "{rows:?}");
     let record = reception.row("billing-records", &record_id).await;
     assert_eq!(amount(&record, "adjustment_amount"), shown[..3].iter().map(|it| it.1).sum());

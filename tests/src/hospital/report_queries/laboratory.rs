@@ -118,12 +118,18 @@ async fn each_critical_value_has_its_response_or_the_minutes_so_far() {
     let before = json!({"critical_raised_at": "2026-03-10T03:59:00Z", "status": "critical"});
     // The values of two results turned out to be harmless, after somebody had acknowledged them and before; those of a
     // third one were not the patient's.
-    let corrected = patched(acknowledged.clone(), json!({"critical_raised_at": "2026-03-10T12:00:00Z",
+    let corrected = patched(
+        acknowledged.clone(),
+        json!({"critical_raised_at": "2026-03-10T12:00:00Z",
         "critical_told_at": "2026-03-10T12:01:00Z", "critical_acknowledged_at": "2026-03-10T12:05:00Z",
-        "critical_withdrawn_at": "2026-03-10T12:30:00Z", "result_status": "C", "revision": 3}));
+        "critical_withdrawn_at": "2026-03-10T12:30:00Z", "result_status": "C", "revision": 3}),
+    );
     let ended = json!({"critical_raised_at": "2026-03-10T12:10:00Z", "critical_withdrawn_at": "2026-03-10T12:17:30Z"});
-    let gone = patched(ended.clone(), json!({"critical_raised_at": "2026-03-10T12:11:00Z", "result_status": "W",
-                                             "withdrawal_code": "wrong_patient"}));
+    let gone = patched(
+        ended.clone(),
+        json!({"critical_raised_at": "2026-03-10T12:11:00Z", "result_status": "W",
+                                             "withdrawal_code": "wrong_patient"}),
+    );
     let results = [
         result(451, "Panel", acknowledged),
         result(452, "Potassium", unanswered),
@@ -159,7 +165,8 @@ async fn each_critical_value_has_its_response_or_the_minutes_so_far() {
     let times = "2026-03-10 10:00 | 2026-03-10 10:00 | 2026-03-10 10:25 | -";
     let told = format!("mmol/L | critical_high | {times} | 25 | no | 1 | Ada Adler");
     let open = "2026-03-10 11:00 | 2026-03-10 11:01 | - | - | 120 | yes | 3 | -";
-    let corrected = "2026-03-10 12:00 | 2026-03-10 12:01 | 2026-03-10 12:05 | 2026-03-10 12:30 | 5 | no | 1 | Ada Adler";
+    let corrected =
+        "2026-03-10 12:00 | 2026-03-10 12:01 | 2026-03-10 12:05 | 2026-03-10 12:30 | 5 | no | 1 | Ada Adler";
     let ended = |raised_at: &str, minutes: u32| {
         format!("2026-03-10 {raised_at} | - | - | 2026-03-10 12:17 | {minutes} | no | - | -")
     };

@@ -101,9 +101,7 @@ async fn filled(house: &mut House) {
         payment(509, 301, "payer", "1", "2026-04-02T00:00:00Z", Some(324)),
     ];
     house.fill("billing_payments", payments).await;
-    let adjustment = |nth: u32, record: u32, kind: &str, amount: &str, at: &str| {
-        json!({"id": id(nth), "billing_record_id": id(record), "kind": kind, "amount": amount, "adjusted_at": at})
-    };
+    let adjustment = |nth: u32, record: u32, kind: &str, amount: &str, at: &str| json!({"id": id(nth), "billing_record_id": id(record), "kind": kind, "amount": amount, "adjusted_at": at});
     let adjustments = [
         adjustment(521, 302, "courtesy", "3", "2026-04-01T03:59:00Z"),
         adjustment(522, 302, "correction", "-1", "2026-04-01T04:00:00Z"),
