@@ -239,11 +239,12 @@ async fn a_text_that_is_an_address_is_sealed() {
 async fn every_refusal_of_values_has_its_code() {
     let hospital = Hospital::start().await;
     let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
+    let olga = hospital.login("reception").await.did("register-patient", person("Olga", "Stern", 1)).await;
     let mut compared = panel("98001-1");
     compared["components"][0]["delta_percent"] = json!("20");
     compared["components"][0]["delta_days"] = json!(30);
     let test = lab.did("define-lab-test", compared).await;
-    let (order_id, items) = ordered(&doctor, &patient(3), std::slice::from_ref(&test)).await;
+    let (order_id, items) = ordered(&doctor, &olga, std::slice::from_ref(&test)).await;
     let record = async |more: Value| {
         lab.command("record-lab-result", patched(result(&order_id, &items[0], "F", "4.0"), more)).await
     };
@@ -254,8 +255,8 @@ async fn every_refusal_of_values_has_its_code() {
     let impossible = json!({"components": values("15.1", "clear")});
     record(impossible).await.problem_at(422, "impossible-value", "/components/0/value");
     record(json!({})).await.done();
-    // A day's values differ by 25 percent.
-    let (order_id, items) = ordered(&doctor, &patient(3), &[test]).await;
+    // The next value differs by 25 percent.
+    let (order_id, items) = ordered(&doctor, &olga, &[test]).await;
     let next = |more: Value| patched(result(&order_id, &items[0], "F", "5.0"), more);
     let differs = lab.command("record-lab-result", next(json!({}))).await;
     differs.problem_at(422, "delta-exceeded", "/components/0/value");
