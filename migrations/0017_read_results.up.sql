@@ -30,6 +30,7 @@ create table lab_results (
     critical_level           integer      check (critical_level >= 0),
     critical_told_at         timestamptz,
     critical_acknowledged_at timestamptz  check (critical_acknowledged_at is null or critical_raised_at is not null),
+    critical_withdrawn_at    timestamptz  check (critical_withdrawn_at is null or critical_raised_at is not null),
     critical_acknowledged_by uuid         references users (id) deferrable initially deferred,
     critical_note            text,
     corrected_at             timestamptz,
@@ -44,7 +45,8 @@ create table lab_results (
     check ((critical_level is null) = (critical_told_at is null)),
     check ((critical_acknowledged_at is null) = (critical_acknowledged_by is null)),
     check ((result_status in ('X', 'W')) = (withdrawal_code is not null)),
-    check ((status = 'critical') = (critical_raised_at is not null and critical_acknowledged_at is null))
+    check ((status = 'critical') = (critical_raised_at is not null and critical_acknowledged_at is null
+                                    and critical_withdrawn_at is null))
 );
 create index idx_lab_results_order_test on lab_results (lab_order_id, test_code);
 create index idx_lab_results_order_item on lab_results (lab_order_item_id);
@@ -60,7 +62,7 @@ create index idx_lab_results_performer on lab_results (performed_by);
 create index idx_lab_results_reviewer on lab_results (reviewed_by);
 create index idx_lab_results_critical on lab_results (critical_raised_at);
 create index idx_lab_results_unacknowledged on lab_results (critical_raised_at)
-    where critical_raised_at is not null and critical_acknowledged_at is null;
+    where critical_raised_at is not null and critical_acknowledged_at is null and critical_withdrawn_at is null;
 create index idx_lab_results_acknowledger on lab_results (critical_acknowledged_by);
 
 -- The values are never overwritten: each change of a result adds another revision. The numbers have as many decimals as

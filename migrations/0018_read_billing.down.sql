@@ -1,4 +1,4 @@
 -- The schema hims may hold tables of an older form, or no tables at all: only tables that exist are dropped.
 select set_config('search_path', 'hims, public', true);
 
-drop table if exists billing_payments, billing_items, billing_records, price_list_items;
+drop table if exists billing_adjustments, billing_payments, billing_items, billing_records, price_list_items;

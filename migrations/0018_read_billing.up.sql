@@ -133,7 +133,26 @@ create index idx_billing_payments_claim on billing_payments (claim_payment_id);
 create index idx_billing_payments_other on billing_payments (other_record_id);
 create index idx_billing_payments_received_by on billing_payments (received_by);
 
+create table billing_adjustments (
+    id                uuid           not null primary key,
+    billing_record_id uuid           not null references billing_records (id) deferrable initially deferred,
+    patient_id        uuid           not null references patients (id) deferrable initially deferred,
+    kind              varchar(20)    not null check (kind in ('discount', 'courtesy', 'correction', 'write_off')),
+    amount            decimal(10, 2) not null check (amount > 0 or amount < 0 and kind = 'correction'),
+    reason            text,                                    -- null once it is erased
+    adjusted_at       timestamptz    not null,
+    adjusted_by       uuid           references users (id) deferrable initially deferred,
+    version           integer        not null,
+    created_at        timestamptz    not null
+);
+create index idx_billing_adjustments_record on billing_adjustments (billing_record_id, adjusted_at);
+create index idx_billing_adjustments_patient on billing_adjustments (patient_id, adjusted_at);
+create index idx_billing_adjustments_kind on billing_adjustments (kind, adjusted_at);
+create index idx_billing_adjustments_adjusted on billing_adjustments (adjusted_at);
+create index idx_billing_adjustments_adjusted_by on billing_adjustments (adjusted_by);
+
 select hims_identity.readable('price_list_items', 'everybody');
 select hims_identity.readable('billing_records', 'billing', 'own');
 select hims_identity.readable('billing_items', 'billing', 'own');
 select hims_identity.readable('billing_payments', 'billing', 'own');
+select hims_identity.readable('billing_adjustments', 'billing', 'own');

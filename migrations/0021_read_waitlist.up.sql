@@ -27,6 +27,7 @@ create table waitlist_entries (
     offered_starts_at       timestamptz,
     offered_ends_at         timestamptz check (offered_ends_at > offered_starts_at),
     offer_expires_at        timestamptz,
+    offers                  integer     not null check (offers >= 0),
     unanswered_offers       integer     not null check (unanswered_offers >= 0),
     appointment_id          uuid        references appointments (id) deferrable initially deferred,
     left_reason             text,

@@ -109,14 +109,15 @@ select pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, 
 -- department. A few have an offer.
 insert into waitlist_entries (id, patient_id, department_id, provider_id, appointment_type, duration_minutes, priority,
                               earliest, latest, time_zone, joined_at, status, offered_provider_id, offered_starts_at,
-                              offered_ends_at, offer_expires_at, unanswered_offers, version, created_at, updated_at)
+                              offered_ends_at, offer_expires_at, offers, unanswered_offers, version, created_at, updated_at)
 select pg_temp.key(22, n), pg_temp.key(5, n * 5), case when n % 2 = 0 then pg_temp.key(2, n / 50 % 20) end,
        case when n % 2 = 1 then pg_temp.key(3, n / 50 % 200) end, 'follow_up', 20, 'normal', current_date - 30,
        current_date + 60, 'UTC', now() - n * interval '5 minutes', status,
        case when status = 'offered' then pg_temp.key(3, n % 200) end,
        case when status = 'offered' then offered_at end,
        case when status = 'offered' then offered_at + interval '20 minutes' end,
-       case when status = 'offered' then offered_at - interval '1 hour' end, 0, 1, now(), now()
+       case when status = 'offered' then offered_at - interval '1 hour' end, (status = 'offered')::integer, 0, 1, now(),
+       now()
   from generate_series(0::bigint, {patients} / 5 - 1) n,
        lateral (select case when n % 50 in (0, 1) then 'waiting' when n % 200 = 2 then 'offered' else 'withdrawn' end
                            as status,

@@ -46,6 +46,8 @@ pub enum Event {
     PaymentRefunded(PaymentRefunded),
     /// The hospital lowered the charges after billing.
     Adjusted {
+        /// The patient of the record.
+        patient_id: PatientId,
         /// Why in general.
         kind: AdjustmentKind,
         /// By how much; a negative amount takes earlier adjustments back.
@@ -57,6 +59,8 @@ pub enum Event {
     },
     /// What is owed and not paid was given up. Money that comes later lowers what was given up.
     WrittenOff {
+        /// The patient of the record.
+        patient_id: PatientId,
         /// What was given up.
         amount: Decimal,
         /// Why it was given up.

@@ -326,8 +326,8 @@ impl Aggregate for BillingRecord {
                 record.money -= it.amount;
                 record.from_patient -= it.amount;
             }
-            Event::Adjusted { kind: _, amount, reason: _, after: _ } => record.adjusted += amount,
-            Event::WrittenOff { amount: _, reason: _, after: _ } => record.phase = Status::WrittenOff,
+            Event::Adjusted { patient_id: _, kind: _, amount, reason: _, after: _ } => record.adjusted += amount,
+            Event::WrittenOff { .. } => record.phase = Status::WrittenOff,
             Event::CreditMoved(it) => {
                 let amount = match it.direction {
                     Direction::In => it.amount,

@@ -3,7 +3,8 @@
 //! The SQL of a report takes one argument, an object in JSON: the parameters of the report, complete with their
 //! defaults (an optional parameter without a value is absent), and three keys more: `as_of`, the instant of the position
 //! at which the report is made; `today`, the day of that instant in the hospital's time zone; and `time_zone`, that time
-//! zone. The SQL gives the columns in their declared order, under their names, in a total order of the rows, and asks no
+//! zone. A parameter `on` is the day whose state the report shows: unless the request names a state, a day that is over is
+//! shown as it was at its end. The SQL gives the columns in their declared order, under their names, in a total order of the rows, and asks no
 //! clock, so that the same position and parameters give the same rows. It reads the read tables as `hims_reader`, under
 //! row-level security: a caller without the right to read a table gets a report of the rows that the caller may read.
 //!

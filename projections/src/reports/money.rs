@@ -8,7 +8,7 @@ pub(super) const REVENUE: Report = Report {
     code: "revenue",
     version: 1,
     title: "Charges and receipts",
-    description: "What was charged in a span by the day of service, and what was paid by the day received.",
+    description: "What was charged in a span by the day of service, and what was lowered and paid by the day on which it was.",
     category: Category::Billing,
     contains_phi: false,
     words: &["read:billing"],
@@ -31,6 +31,8 @@ pub(super) const REVENUE: Report = Report {
         column("discount", Decimal, "Discounts (by day of service)"),
         column("tax", Decimal, "Taxes (by day of service)"),
         column("payer_adjustments", Decimal, "Lowered by payers (by day received)"),
+        column("hospital_adjustments", Decimal, "Lowered by the hospital (by day lowered)"),
+        column("written_off", Decimal, "Given up (by day given up)"),
         column("payments", Decimal, "Payments (by day received)"),
         column("refunds", Decimal, "Refunds and reversals (by day received)"),
     ],
@@ -48,8 +50,8 @@ pub(super) const RECEIVABLES_AGEING: Report = Report {
     parameters: &[required(
         "on",
         Day,
-        "The day on which the age of each amount is counted. The amounts are those of the position of the report: for the \
-         amounts of an earlier day, run the report as of that day.",
+        "The day that the report shows. The amounts are those of the moment, or of the end of the day if the day is over; \
+         with as_of, those of that state, counted on this day.",
     )],
     columns: &[
         column("party", Text, "Owed by"),

@@ -21,25 +21,35 @@ with asked as (
     -- What was charged, by the day of the service.
     select i.billing_record_id, i.service_date as day, null::uuid as payer_id, true as is_charge,
            round(i.quantity * coalesce(i.unit_price, 0), 2) as charges, i.discount_amount as discount,
-           i.tax_amount as tax, 0.00 as adjusted, 0.00 as paid, 0.00 as refunded
+           i.tax_amount as tax, 0.00 as adjusted, 0.00 as lowered, 0.00 as written_off, 0.00 as paid, 0.00 as refunded
       from asked
       join billing_items i on i.service_date between asked.from_day and asked.to_day and i.status <> 'aborted'
     union all
     -- What came in, by the day on which it came. The day of a payer is the day that the payer gives.
-    select billing_record_id, day, payer_id, false, 0.00, 0.00, 0.00, adjusted, 0.00, 0.00 from answers
+    select billing_record_id, day, payer_id, false, 0.00, 0.00, 0.00, adjusted, 0.00, 0.00, 0.00, 0.00 from answers
     union all
-    select p.billing_record_id, a.day, a.payer_id, false, 0.00, 0.00, 0.00, 0.00,
+    select p.billing_record_id, a.day, a.payer_id, false, 0.00, 0.00, 0.00, 0.00, 0.00, 0.00,
            case when p.kind = 'payer' then p.amount else 0.00 end,
            case when p.kind = 'reversal' then p.amount else 0.00 end
       from answers a
       join billing_payments p on p.claim_payment_id = a.id
     union all
     select p.billing_record_id, (p.received_at at time zone asked.time_zone)::date, null, false, 0.00, 0.00, 0.00, 0.00,
+           0.00, 0.00,
            case when p.kind in ('payment', 'copay', 'deposit') then p.amount else 0.00 end,
            case when p.kind = 'refund' then p.amount else 0.00 end
       from asked
       join billing_payments p on p.received_at >= asked.from_at and p.received_at < asked.until
                              and p.kind in ('payment', 'copay', 'deposit', 'refund')
+    union all
+    -- What the hospital lowered or gave up, by the day on which it did so. Nothing is charged by a record that was
+    -- cancelled since, so nothing of it was lowered.
+    select t.billing_record_id, (t.adjusted_at at time zone asked.time_zone)::date, null, false, 0.00, 0.00, 0.00, 0.00,
+           case when t.kind <> 'write_off' then t.amount else 0.00 end,
+           case when t.kind = 'write_off' then t.amount else 0.00 end, 0.00, 0.00
+      from asked
+      join billing_adjustments t on t.adjusted_at >= asked.from_at and t.adjusted_at < asked.until
+      join billing_records r on r.id = t.billing_record_id and r.status <> 'cancelled'
 ), grouped as (
     select m.*, r.currency, case when asked.by = 'month' then to_char(m.day, 'YYYY-MM') end as month,
            case asked.by
@@ -62,7 +72,8 @@ with asked as (
       join billing_records r on r.id = m.billing_record_id
 )
 select g.group_id, coalesce(g.month, d.name, p.name) as group_name, g.currency, sum(g.charges) as charges,
-       sum(g.discount) as discount, sum(g.tax) as tax, round(sum(g.adjusted), 2) as payer_adjustments, sum(g.paid) as payments,
+       sum(g.discount) as discount, sum(g.tax) as tax, round(sum(g.adjusted), 2) as payer_adjustments,
+       sum(g.lowered) as hospital_adjustments, sum(g.written_off) as written_off, sum(g.paid) as payments,
        sum(g.refunded) as refunds
   from grouped g
   left join departments d on d.id = g.group_id

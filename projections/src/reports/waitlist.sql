@@ -6,7 +6,7 @@ with asked as (
     -- What became of the entries that were begun in the span. The appointment of an entry was made when the patient
     -- accepted an offer.
     select coalesce(e.department_id, u.department_id) as department_id, 1 as joined,
-           (e.status in ('offered', 'fulfilled') or e.unanswered_offers > 0)::integer as offered,
+           (e.offers > 0)::integer as offered,
            (e.status = 'fulfilled')::integer as accepted, (e.status = 'lapsed')::integer as lapsed,
            extract(epoch from a.created_at - e.joined_at) / 86400 as days, 0 as freed, 0 as filled
       from asked

@@ -124,6 +124,7 @@ aggregates! {
     price::Price => price_list_items::project { prices: PriceRow },
     billing_record::BillingRecord => billing::project {
         billing_records: BillingRow (stream), billing_items: BillingItemRow, billing_payments: BillingPaymentRow,
+        billing_adjustments: BillingAdjustmentRow,
     },
     notification::Notification => notifications::project {
         notifications: NotificationRow (stream), recipients: RecipientRow,

@@ -61,6 +61,8 @@ table! {
         offered_ends_at: Option<DateTime<Utc>>,
         /// From when on the offer can no longer be accepted.
         offer_expires_at: Option<DateTime<Utc>>,
+        /// How many offers were made to the patient, whatever the patient answered.
+        offers: i32,
         /// How many offers the patient did not answer.
         unanswered_offers: i32,
         /// The appointment that was made of an offer.
@@ -126,6 +128,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, W
                 offered_starts_at: None,
                 offered_ends_at: None,
                 offer_expires_at: None,
+                offers: 0,
                 unanswered_offers: 0,
                 appointment_id: None,
                 left_reason: None,
@@ -137,6 +140,7 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, W
         Event::Changed { wish, time_zone } => rows.change(event, |row| set_wish(row, wish, time_zone.as_str())),
         Event::Offered(offer) => rows.change(event, |row| {
             row.status = Status::Offered.to_string();
+            row.offers += 1;
             set_offer(row, Some(offer));
         }),
         Event::Accepted { appointment_id } => rows.change(event, |row| {

@@ -128,15 +128,15 @@ async fn fill(hospital: &Hospital) {
         let body = super::waitlist::wait_for(&patient(number));
         reception.did("join-waitlist", hims_testing::patched(body, of)).await;
     }
-    // Bills of the patients 1 and 5, each with a payment.
+    // Bills of the patients 1 and 5, each with a payment and an adjustment.
+    let admin = hospital.login("admin").await;
     for number in [1, 5] {
-        super::billing::with_payment(&reception, &patient(number)).await;
+        super::billing::with_payment(&reception, &admin, &patient(number)).await;
     }
     // Notes on appointments of the patients 1, 5 and 8.
     for appointment_id in [demo::visit(1), elsewhere, later] {
         notes(&reception, &doctor, &appointment_id).await;
     }
-    let admin = hospital.login("admin").await;
     let price = json!({"code_system": "urn:local", "code": "ECG", "description": "Electrocardiogram", "unit_price": "48",
                        "effective_from": at(1, 0).date_naive()});
     admin.did("set-price", price).await;

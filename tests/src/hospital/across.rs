@@ -9,6 +9,7 @@ use hims_testing::{assert_same, patched};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::billing::billed;
 use super::demo::{appointment, at, patient, prescription};
 use super::everything::everything;
 use super::insurance_claims::{Desks, adjudication, paid};
@@ -72,6 +73,11 @@ async fn the_claims_of_an_erased_patient_keep_their_amounts_and_are_paid() {
     let record = desks.invoiced(&three, &["77.49"]).await;
     let claim = desks.claim(&record).await;
     desks.accepted(&claim).await;
+    let lowered = billed(&hospital.login("reception").await, &three, &["10"]).await;
+    let courtesy = json!({"billing_record_id": lowered, "amount": "1", "kind": "courtesy", "reason": "waited long"});
+    desks.admin.did("adjust-billing-record", courtesy).await;
+    let adjustment = format!("billing-adjustments?billing_record_id={lowered}");
+    let adjusted = desks.admin.items(&adjustment).await.remove(0);
     let (money, sums) = (desks.money(&record).await, revenue(&desks.admin).await);
     assert_eq!(money, ["billed", "77.49", "77.49", "0.00"]);
     let row = desks.admin.row("insurance-claims", &claim).await;
@@ -83,6 +89,9 @@ async fn the_claims_of_an_erased_patient_keep_their_amounts_and_are_paid() {
     assert_eq!((&person["first_name"], &person["last_name"]), (&json!("[erased]"), &json!("[erased]")), "{person}");
     assert_eq!(desks.admin.row("insurance-claims", &claim).await, row);
     assert_eq!((desks.money(&record).await, revenue(&desks.admin).await), (money, sums));
+    let after = desks.admin.items(&adjustment).await.remove(0);
+    assert_eq!((&adjusted["reason"], &after["reason"]), (&json!("waited long"), &json!(null)));
+    assert_eq!((&adjusted["amount"], &adjusted["kind"]), (&after["amount"], &after["kind"]));
 
     // The payer answers later, and the sums move by what was paid.
     let answer = adjudication("TRN-E", "1", paid("40", "17.49", "20"));

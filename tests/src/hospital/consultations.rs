@@ -183,3 +183,22 @@ async fn a_referral_is_completed_long_after_the_visit_was_signed() {
     let row = doctor.row("treatments", &treatment_id).await;
     assert_eq!((&row["status"], &row["outcome"]), (&json!("completed"), &json!("No asthma")));
 }
+
+#[tokio::test]
+async fn steps_are_fixed_in_a_standard_workflow_and_skipped_with_a_reason() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let started = json!({"patient_id": patient(1), "steps": ["triage", "checkout"], "confirm_another": true});
+    let consultation_id = doctor.did("start-consultation", started).await;
+    let steps = steps_of(&doctor, &consultation_id).await;
+    let of = |more: Value| hims_testing::patched(json!({ "consultation_id": consultation_id }), more);
+    let added = of(json!({"step_type": "custom", "title": "Peak flow"}));
+    doctor.command("add-consultation-step", added).await.problem(409, "fixed-workflow");
+    let skip = |more: Value| hims_testing::patched(of(json!({"step_id": steps[0]})), more);
+    doctor.command("skip-consultation-step", skip(json!({}))).await.problem_at(400, "malformed-request", "/reason");
+    let blank = skip(json!({"reason": " "}));
+    doctor.command("skip-consultation-step", blank).await.problem_at(422, "invalid-fields", "/reason");
+    doctor.did("skip-consultation-step", skip(json!({"reason": "came by ambulance"}))).await;
+    assert_eq!(doctor.row("consultation-steps", &steps[0]).await["status"], "skipped");
+    assert_eq!(doctor.row("consultation-steps", &steps[1]).await["status"], "pending");
+}

@@ -205,6 +205,30 @@ async fn a_node_that_is_killed_before_it_records_that_an_email_was_taken_sends_t
 }
 
 #[tokio::test]
+async fn an_email_that_a_mail_server_took_before_it_died_is_sent_again_as_the_same() {
+    let server = MailServer::start();
+    let hospital = Hospital::start_with(with_mail(&server)).await;
+    let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
+    let patient_id = registered(&reception, "dies", 1).await;
+    let row = told(&admin, &patient_id, json!({})).await;
+    let id = row["id"].as_str().expect("an id");
+    // The next try is in half a minute.
+    let waiting = "select exists (select from log.timers where key = $1 and payload ->> 'attempt' = '2'
+                                     and due_at > clock_timestamp())";
+    until(async || sqlx::query_scalar(waiting).bind(id).fetch_one(hospital.owner()).await.expect("a timer")).await;
+    let tried = reached(&hospital, &admin, &row, |it| it["attempts"] == 1).await;
+    assert_eq!((&tried["status"], server.taken().len()), (&json!("pending"), 1), "{tried}");
+    let at_once = "update log.timers set due_at = clock_timestamp() where key = $1";
+    let mut superuser = hospital.database.superuser().await;
+    sqlx::query(at_once).bind(id).execute(&mut superuser).await.expect("the timer is changed");
+    let sent = reached(&hospital, &admin, &row, |it| it["status"] == "sent").await;
+    assert_eq!(sent["attempts"], 2);
+    let mails = server.taken();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(message_id(&mails[0]), message_id(&mails[1]));
+}
+
+#[tokio::test]
 async fn patients_are_told_of_their_visits_and_prescriptions() {
     let server = MailServer::start();
     let hospital = Hospital::start_with(with_mail(&server)).await;

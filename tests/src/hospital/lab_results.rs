@@ -6,7 +6,7 @@ use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, patient, person, user};
-use super::laboratory::items_of;
+use super::laboratory::{collect, items_of};
 use super::{Client, Hospital};
 
 pub(super) const POTASSIUM: &str = "2823-3";
@@ -141,7 +141,13 @@ async fn a_critical_value_is_told_until_somebody_acknowledges_it_and_then_review
     assert_eq!(corrected.done()["events"].as_array().map(Vec::len), Some(2));
     let row = doctor.row("lab-results", &result_id).await;
     assert_eq!((&row["status"], &row["result_status"]), (&json!("completed"), &json!("C")));
-    assert_eq!((&row["critical_raised_at"], &row["reviewed_by"]), (&Value::Null, &Value::Null));
+    assert_eq!(row["reviewed_by"], Value::Null);
+    // What was done about the alarm stays known, and the result is on no list of critical values.
+    let (raised, withdrawn) = (&row["critical_raised_at"], &row["critical_withdrawn_at"]);
+    assert!(raised.is_string() && withdrawn.as_str() > raised.as_str(), "{row}");
+    assert_eq!((&row["critical_level"], &row["critical_acknowledged_by"]), (&json!(0), &json!(user(demo::NURSE))));
+    let critical = doctor.items("lab-results?status=critical&limit=500").await;
+    assert!(critical.iter().all(|it| it["id"] != json!(result_id)), "{critical:?}");
     assert_eq!((&row["flag"], &row["correction_reason"]), (&Value::Null, &json!("the tubes were swapped")));
     let path = format!("lab-result-components?lab_result_id={result_id}&component_code={POTASSIUM}&sort=id");
     let mut known: Vec<_> = doctor.items(&path).await;
@@ -250,4 +256,36 @@ async fn a_text_that_is_an_address_is_sealed() {
     let sql = "select data::text from log.events union all select coalesce(new_values::text, '') from audit_logs";
     let texts: Vec<String> = sqlx::query_scalar(sql).fetch_all(hospital.owner()).await.expect("texts");
     assert!(texts.len() > 100 && texts.iter().all(|it| !it.contains("Nightingale")), "the address is in plain text");
+}
+
+#[tokio::test]
+async fn every_refusal_of_values_has_its_code() {
+    let hospital = Hospital::start().await;
+    let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
+    let olga = hospital.login("reception").await.did("register-patient", person("Olga", "Stern", 1)).await;
+    let mut compared = panel("98001-1");
+    compared["components"][0]["delta_percent"] = json!("20");
+    compared["components"][0]["delta_days"] = json!(30);
+    let test = lab.did("define-lab-test", compared).await;
+    let (order_id, items) = ordered(&doctor, &olga, std::slice::from_ref(&test)).await;
+    let record = async |more: Value| {
+        lab.command("record-lab-result", patched(result(&order_id, &items[0], "F", "4.0"), more)).await
+    };
+    let without = |nth: usize| json!({"components": [values("4.0", "clear")[nth]]});
+    record(without(0)).await.problem_at(422, "missing-component", "/components");
+    let unknown = json!({"components": [values("4.0", "clear")[0], {"code": "718-7", "value": "14"}]});
+    record(unknown).await.problem_at(422, "unknown-component", "/components/1/code");
+    let impossible = json!({"components": values("15.1", "clear")});
+    record(impossible).await.problem_at(422, "impossible-value", "/components/0/value");
+    record(json!({})).await.done();
+    // The next value differs by 25 percent.
+    let (order_id, items) = ordered(&doctor, &olga, &[test]).await;
+    let next = |more: Value| patched(result(&order_id, &items[0], "F", "5.0"), more);
+    let differs = lab.command("record-lab-result", next(json!({}))).await;
+    differs.problem_at(422, "delta-exceeded", "/components/0/value");
+    let specimen_id = collect(&doctor, &order_id, json!({})).await;
+    let rejected = json!({"lab_order_id": order_id, "specimen_id": specimen_id, "reason_code": "hemolyzed"});
+    lab.did("reject-specimen", rejected).await;
+    let named = next(json!({"specimen_id": specimen_id, "confirm_delta": true}));
+    lab.command("record-lab-result", named).await.problem(409, "specimen-rejected");
 }

@@ -37,7 +37,7 @@ pub(super) async fn items_of(client: &Client, order_id: &str) -> Vec<Value> {
 }
 
 /// Takes a specimen for an order. Returns its id.
-async fn collect(nurse: &Client, order_id: &str, changes: Value) -> String {
+pub(super) async fn collect(nurse: &Client, order_id: &str, changes: Value) -> String {
     let specimen_id = hims_domain::derived("specimen of a test", &[order_id, &changes.to_string()]).to_string();
     let body = json!({"lab_order_id": order_id, "specimen_id": specimen_id, "specimen_type": "SER"});
     nurse.did("collect-specimen", patched(body, changes)).await;

@@ -173,6 +173,22 @@ async fn the_same_state_gives_the_same_bytes_in_every_format() {
 }
 
 #[tokio::test]
+async fn what_was_owed_on_a_day_that_is_over_is_told_as_of_the_end_of_the_day() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let ageing = |on: &str| json!({"report_code": "receivables-ageing", "parameters": {"on": on}, "format": "csv"});
+    let now = run(&admin, ageing("today")).await;
+    assert_eq!((&now["status"], &now["as_of"]), (&json!("succeeded"), &Value::Null), "{now}");
+    assert!(now["row_count"].as_i64() > Some(0), "the demo has open invoices: {now}");
+    // A week ago, the hospital was not there yet.
+    let then = run(&admin, ageing("today-7")).await;
+    assert_eq!((&then["status"], &then["row_count"]), (&json!("succeeded"), &json!(0)), "{then}");
+    let end = (hims_api::surroundings().clock)() - chrono::TimeDelta::days(6);
+    let as_of = then["as_of"].as_str().expect("an instant");
+    assert!(as_of < end.to_rfc3339().as_str(), "{as_of}");
+}
+
+#[tokio::test]
 async fn a_file_is_sealed_kept_for_thirty_days_and_then_gone() {
     let hospital = Hospital::start().await;
     let doctor = hospital.login("doctor").await;
@@ -211,4 +227,18 @@ async fn a_schedule_that_is_due_makes_its_report_and_tells_its_recipients() {
     file(&nurse, &executions[0]).await.problem(403, "forbidden");
     assert_eq!(file(&doctor, &executions[0]).await.status, 200);
     nurse.command("pause-report-schedule", json!({"report_schedule_id": id})).await.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_report_of_too_many_days_and_a_schedule_of_too_many_times_are_refused() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let spanning = |from: &str| json!({"report_code": "revenue", "parameters": {"from": from, "to": "2026-02-04"}, "format": "csv"});
+    let run = async |from: &str| admin.command("run-report", spanning(from)).await;
+    run("2024-12-31").await.problem_at(422, "range-too-long", "/parameters/to");
+    run("2025-01-01").await.done();
+    let scheduled = |cron: &str| patched(weekly(json!([])), json!({ "cron": cron }));
+    admin.command("schedule-report", scheduled("*/14 * * * *")).await.problem(422, "too-often");
+    admin.command("schedule-report", scheduled("0 0 30 2 *")).await.problem(422, "never");
+    admin.did("schedule-report", scheduled("*/15 * * * *")).await;
 }

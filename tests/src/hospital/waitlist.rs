@@ -268,6 +268,9 @@ async fn what_is_held_is_no_free_slot() {
     reception.did("offer-waitlist-slot", patched(offer(&entry, starts_at, starts_at), without_room)).await;
     assert_eq!(free("").await, all);
     assert_eq!(free(&format!("&patient_id={patient_id}")).await, ["08:00", "09:00", "09:30"]);
+    // The list knows of the offers that were declined.
+    let row = reception.row("waitlist-entries", &entry).await;
+    assert_eq!((&row["offers"], &row["unanswered_offers"]), (&json!(3), &json!(0)));
 }
 
 #[tokio::test]

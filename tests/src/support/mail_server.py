@@ -2,7 +2,8 @@
 into a file of its folder.
 
 The name of the mailbox says what happens: "later" is refused for now (451), "never" for good (550), and of "slow" the
-e-mail is taken but not confirmed until the folder has a file named "release".
+e-mail is taken but not confirmed until the folder has a file named "release". Of "dies" the first e-mail is taken, and
+the connection breaks before it is confirmed, as if the server had died.
 
 Usage: mail_server.py FOLDER [CERTIFICATE KEY]: with a certificate, the server asks for STARTTLS and a login.
 """
@@ -20,6 +21,7 @@ class Handler:
     """Takes or refuses e-mails."""
 
     taken = 0
+    has_died = False
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         name = address.split("@")[0]
@@ -38,6 +40,9 @@ class Handler:
         if envelope.rcpt_tos[0].startswith("slow@"):
             while not (FOLDER / "release").exists():
                 await asyncio.sleep(0.02)
+        if envelope.rcpt_tos[0].startswith("dies@") and not Handler.has_died:
+            Handler.has_died = True
+            server.transport.abort()
         return "250 2.0.0 taken"
 
 

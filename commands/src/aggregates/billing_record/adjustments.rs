@@ -66,7 +66,8 @@ impl Command for AdjustBillingRecord {
         if record.adjusted + amount < Decimal::ZERO {
             return refuse(Refusal::NothingToTakeBack { most: to_cents(record.adjusted) });
         }
-        Ok(Decision::event(record.follow(|after| Event::Adjusted { kind, amount, reason, after })))
+        let patient_id = record.patient_id;
+        Ok(Decision::event(record.follow(|after| Event::Adjusted { patient_id, kind, amount, reason, after })))
     }
 }
 
@@ -93,7 +94,7 @@ impl Command for WriteOffBalance {
         if record.open_claims().next().is_some() {
             return refuse(Refusal::ClaimOpen);
         }
-        let (amount, reason) = (record.standing.balance(), self.reason);
-        Ok(Decision::event(record.follow(|after| Event::WrittenOff { amount, reason, after })))
+        let (patient_id, amount, reason) = (record.patient_id, record.standing.balance(), self.reason);
+        Ok(Decision::event(record.follow(|after| Event::WrittenOff { patient_id, amount, reason, after })))
     }
 }

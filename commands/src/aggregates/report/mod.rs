@@ -8,7 +8,7 @@ use hims_domain::values::Text;
 use serde::Deserialize;
 
 pub use parameters::complete;
-pub(crate) use parameters::dated;
+pub(crate) use parameters::{dated, end_of_shown_day};
 
 use crate::machinery::command::never_sent;
 use crate::machinery::refusal::refusals;

@@ -1,10 +1,12 @@
 //! The parameters of reports: read as the definition of the report says, and completed with what counts if they are
 //! left out.
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use hims_domain::report::{Holds, Parameter, Report};
 use hims_domain::report_execution::Parameters;
 use hims_domain::values::{Text, is_blank};
+use hims_domain::wall_clock::{Bound, instant_of};
 use hims_domain::{Described as _, Invalid};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -16,6 +18,8 @@ use crate::machinery::refusal::spoken;
 const LONGEST: i64 = 400;
 /// How many days may be counted from today.
 const FURTHEST: i64 = 4_000;
+/// The parameter with the day that a report shows, of a report on how things stand on one day.
+const SHOWN_DAY: &str = "on";
 
 /// A day: written out, or counted from today as `today`, `today-7` or `today+1`.
 fn day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
@@ -110,4 +114,21 @@ pub(crate) fn dated(report: &Report, parameters: &Parameters, today: NaiveDate) 
         dated.insert(parameter.name.as_str().to_owned(), written.as_str().into());
     }
     dated
+}
+
+/// The end of the day that a report shows, by the clocks of the hospital, if the report shows how things stood on one day
+/// and that day was over at an instant. `completed` are the parameters as [`complete`] gives them.
+pub(crate) fn end_of_shown_day(
+    report: &Report,
+    completed: &Map<String, Value>,
+    (now, zone): (DateTime<Utc>, Tz),
+) -> Option<DateTime<Utc>> {
+    let is_shown = |it: &Parameter| it.name.as_str() == SHOWN_DAY && it.holds == Holds::Day;
+    if !report.definition.parameters.iter().any(is_shown) {
+        return None;
+    }
+    let day: NaiveDate = completed.get(SHOWN_DAY)?.as_str()?.parse().ok()?;
+    let next = instant_of(day.succ_opt()?.and_time(NaiveTime::MIN), &zone, Bound::Start);
+    // The log counts microseconds.
+    (next <= now).then(|| next - TimeDelta::microseconds(1))
 }

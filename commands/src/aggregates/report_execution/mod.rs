@@ -18,7 +18,7 @@ pub use running::DownloadReport;
 pub(crate) use running::{FailReport, FinishReport, NoteProgress, StartReport};
 pub(crate) use telling::TellOfReport;
 
-use crate::aggregates::report::{asked_for, complete};
+use crate::aggregates::report::{asked_for, complete, dated, end_of_shown_day};
 use crate::machinery::command::{existing, never_sent};
 use crate::machinery::refusal::refusals;
 use crate::{
@@ -48,7 +48,8 @@ described! {
         /// The format of the file.
         pub format: Format,
         /// The state of the hospital that the report shows: an instant, such as `2026-11-01T00:00:00Z`, or a position
-        /// of the log, such as `12345`; the state of the moment if left out.
+        /// of the log, such as `12345`. If left out, the state of the moment; or, if the report shows how things stand
+        /// on a day that is over, such as `{"on": "2026-10-31"}`, that of the end of the day.
         pub as_of: Option<Text<40>>,
     }
 
@@ -139,11 +140,19 @@ impl RunReport {
             Some(AsOf::Instant(instant)) => instant,
             Some(AsOf::Position(_)) | None => ctx.now,
         };
-        complete(report, &self.parameters, today.with_timezone(&ctx.hospital_zone).date_naive())?;
+        let today = today.with_timezone(&ctx.hospital_zone).date_naive();
+        let completed = complete(report, &self.parameters, today)?;
+        let (as_of, parameters) = match end_of_shown_day(report, &completed, (ctx.now, ctx.hospital_zone)) {
+            Some(end) if as_of.is_none() => {
+                // The day is not to be counted from the day of an earlier state.
+                (Some(AsOf::Instant(end)), dated(report, &self.parameters, today))
+            }
+            _ => (as_of, self.parameters),
+        };
         let asked = Asked {
             report_id: report_of(self.report_code.as_str()),
             report_code: self.report_code,
-            parameters: self.parameters,
+            parameters,
             format: self.format,
             as_of,
             requested_by,

@@ -5,7 +5,7 @@ use hims_domain::permission::Word;
 use hims_domain::report_execution::{FailureReason, Made, Planned};
 use hims_domain::role::Permissions;
 use hims_event_store::Actor;
-use hims_testing::sample;
+use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 
 use super::running::{FailReport, FinishReport, NoteProgress, StartReport};
@@ -83,6 +83,38 @@ fn a_state_is_an_instant_or_a_position_that_the_log_has_reached() {
     for text in ["-1", "2026-11-01", "now", "1.5"] {
         hospital([]).when(run(json!({"as_of": text}))).then_field("invalid-fields", "/as_of");
     }
+}
+
+/// A hospital in Los Angeles with a report on how things stand on one day.
+fn standing(at: &str) -> Given<ReportExecution> {
+    let shown = json!({"name": "on", "holds": "day", "default": null, "required": true, "description": "The day."});
+    let defined = sample_with::<Report>("defined", json!({"parameters": [shown]}));
+    let hospital = given([]).and::<Report>(report_of("daily-schedule"), [defined]).by(doctor());
+    hospital.at(at.parse().unwrap()).in_zone(chrono_tz::America::Los_Angeles)
+}
+
+#[test]
+fn a_day_that_is_over_is_shown_as_it_was_at_its_end() {
+    // In Los Angeles it is still Sunday evening.
+    let asked_on = |on: &str, more: Value| {
+        let body = with(json!({ "parameters": {"on": on} }), more);
+        let queued = standing("2026-11-23T07:00:00Z").when(run(body)).then_event();
+        let Event::Queued(asked) = queued else { panic!("it is queued") };
+        (asked.as_of, asked.parameters["on"].as_str().to_owned())
+    };
+    let instant = |text: &str| Some(AsOf::Instant(text.parse().unwrap()));
+    for on in ["today", "2026-11-22", "today+1"] {
+        assert_eq!(asked_on(on, json!({})), (None, on.to_owned()));
+    }
+    for on in ["today-1", "2026-11-21"] {
+        assert_eq!(asked_on(on, json!({})), (instant("2026-11-22T07:59:59.999999Z"), "2026-11-21".to_owned()));
+    }
+    // Clocks were put back on the first of November.
+    assert_eq!(asked_on("2026-10-31", json!({})).0, instant("2026-11-01T06:59:59.999999Z"));
+    assert_eq!(asked_on("2026-11-01", json!({})).0, instant("2026-11-02T07:59:59.999999Z"));
+    // Whoever names a state gets it.
+    let named = asked_on("today-1", json!({"as_of": "12"}));
+    assert_eq!(named, (Some(AsOf::Position(12)), "today-1".to_owned()));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use hims_domain::report::Report;
-use hims_domain::report_execution::{self, Asked, Planned, ReportExecution};
+use hims_domain::report_execution::{self, AsOf, Asked, Planned, ReportExecution};
 use hims_domain::report_schedule::{Event, PauseReason, REMEMBERED, ReportSchedule, Status};
 use hims_domain::{ReportScheduleId, derived};
 use serde::Deserialize;
 
 use super::times::Times;
-use crate::aggregates::report::dated;
+use crate::aggregates::report::{complete, dated, end_of_shown_day};
 use crate::machinery::command::{existing, never_sent};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
 
@@ -32,19 +32,21 @@ pub(crate) struct PauseFailingSchedule {
 never_sent!(RunSchedule, PauseFailingSchedule);
 
 /// What a schedule asks for at one of its times.
-fn asked(schedule: &ReportSchedule, planned: Planned, day: NaiveDate, found: &Found) -> Asked {
+fn asked(schedule: &ReportSchedule, planned: Planned, day: NaiveDate, ctx: &Context<'_>) -> Asked {
     let plan = &schedule.plan;
     // What is not known of a report that the program does not have any more, the process `reports` refuses.
-    let parameters = match found.get::<Report>(schedule.report_id) {
-        Some(report) => dated(report, &plan.parameters, day),
-        None => plan.parameters.clone(),
-    };
+    let report = ctx.found.get::<Report>(schedule.report_id);
+    let parameters = report.map_or_else(|| plan.parameters.clone(), |it| dated(it, &plan.parameters, day));
+    let end = report.and_then(|it| {
+        let completed = complete(it, &parameters, day).ok()?;
+        end_of_shown_day(it, &completed, (ctx.now, ctx.hospital_zone))
+    });
     Asked {
         report_id: schedule.report_id,
         report_code: plan.report_code.clone(),
         parameters,
         format: plan.format,
-        as_of: None,
+        as_of: end.map(AsOf::Instant),
         requested_by: schedule.owner_id,
         recipients: plan.recipients.clone(),
         planned: Some(planned),
@@ -85,7 +87,7 @@ impl Command for RunSchedule {
             local_minute: local_minute.as_str().into(),
             is_late,
         };
-        let asked = asked(schedule, planned, times.day_of(due_at), ctx.found);
+        let asked = asked(schedule, planned, times.day_of(due_at), ctx);
         let ran = Event::Ran { report_execution_id: id.into(), due_at, is_late, next_run_at };
         let queued = report_execution::Event::Queued(Box::new(asked));
         Ok(Decision::event(ran).begin::<ReportExecution>(id, queued))

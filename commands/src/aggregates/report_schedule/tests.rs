@@ -5,7 +5,7 @@ use hims_domain::report_execution::{self, ReportExecution};
 use hims_domain::role::Permissions;
 use hims_domain::{ReportExecutionId, derived, fold};
 use hims_event_store::Actor;
-use hims_testing::sample;
+use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -142,6 +142,27 @@ fn at_its_time_a_schedule_asks_for_the_report_of_the_day() {
     assert_eq!(asked.parameters["date"], "2026-11-24".into());
     assert_eq!((asked.requested_by, asked.recipients), (DOCTOR, [OTHER_DOCTOR].into()));
     assert_eq!(asked.planned.map(|it| it.local_minute.0).as_deref(), Some("2026-11-24T06:30"));
+}
+
+#[test]
+fn a_schedule_that_runs_after_the_day_that_its_report_shows_asks_for_the_end_of_the_day() {
+    let shown = json!({"name": "on", "holds": "day", "default": null, "required": true, "description": "The day."});
+    let defined = sample_with::<Report>("defined", json!({"parameters": [shown]}));
+    let begun = |on: &str| {
+        let parameters = json!({ "parameters": {"on": on} });
+        let given = given([]).and::<Report>(report_of("daily-schedule"), [defined.clone()]);
+        let given = given.and::<User>(OTHER_DOCTOR, [created()]).by(user(DOCTOR, &[Read::AllAppointments]));
+        given.when(schedule(parameters)).then_event()
+    };
+    for (on, as_of) in [("today", None), ("today-1", Some("2026-11-23T23:59:59.999999Z"))] {
+        let given = given([begun(on)]).and::<Report>(report_of("daily-schedule"), [defined.clone()]);
+        let given = given.by(Caller::system("process:report-schedules")).at(at("2026-11-24T05:30:01Z"));
+        let then = given.when(RunSchedule { report_schedule_id: SCHEDULE, due_at: at("2026-11-24T05:30:00Z") });
+        let Some(Event::Ran { report_execution_id, .. }) = then.events().pop() else { panic!("it ran") };
+        let queued = then.events_of::<ReportExecution>(report_execution_id).pop();
+        let Some(report_execution::Event::Queued(asked)) = queued else { panic!("the execution begins") };
+        assert_eq!(asked.as_of, as_of.map(|it| report_execution::AsOf::Instant(at(it))), "{on}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Billing records, with their lines and payments.
+//! Billing records, with their lines, payments and adjustments.
 
+mod adjustments;
 mod items;
 mod payments;
 
@@ -15,6 +16,7 @@ use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 use crate::machinery::text::known_text;
 
+pub(crate) use adjustments::BillingAdjustmentRow;
 pub(crate) use items::BillingItemRow;
 pub(crate) use payments::BillingPaymentRow;
 
@@ -112,6 +114,7 @@ pub(crate) fn project<'e>(
     records: &mut Changes<'e, BillingRow>,
     items: &mut Changes<'e, BillingItemRow>,
     payments: &mut Changes<'e, BillingPaymentRow>,
+    adjustments: &mut Changes<'e, BillingAdjustmentRow>,
 ) {
     if let Some(after) = event.data.standing() {
         records.change(event, move |row| set_standing(row, &after));
@@ -142,7 +145,13 @@ pub(crate) fn project<'e>(
             because(reason);
             items.change_children(event, event.stream_id, |row| items::move_to(row, LineStatus::Aborted));
         }
-        Event::WrittenOff { amount: _, reason, after: _ } => because(reason),
+        Event::Adjusted { patient_id, kind, amount, reason, after: _ } => {
+            adjustments.insert(adjustments::lowered(event, *patient_id, *kind, *amount, reason));
+        }
+        Event::WrittenOff { patient_id, amount, reason, after: _ } => {
+            because(reason);
+            adjustments.insert(adjustments::given_up(event, *patient_id, *amount, reason));
+        }
         Event::PaymentRecorded(it) => payments.insert(payments::payment(event, it)),
         Event::PaymentRefunded(it) => payments.insert(payments::refund(event, it)),
         Event::CreditMoved(it) => payments.insert(payments::credit(event, it)),
@@ -151,7 +160,7 @@ pub(crate) fn project<'e>(
                 payments.insert(row);
             }
         }
-        // What the hospital and payers lower stands in the sums of the record.
-        Event::Adjusted { .. } | Event::ClaimOpened { .. } | Event::ClaimClosed { .. } => {}
+        // What payers are asked for, and what they lower, stands in the sums of the record.
+        Event::ClaimOpened { .. } | Event::ClaimClosed { .. } => {}
     }
 }

@@ -66,7 +66,7 @@ table! {
         review_comment: Option<String> [personal],
         /// Notes on the result.
         notes: Option<String> [personal],
-        /// When critical values raised an alarm; null if no value is critical, or the values no longer count.
+        /// When critical values last raised an alarm; null if none did.
         critical_raised_at: Option<DateTime<Utc>> [indexed],
         /// How far the alarm has gone: 0 when the first people are to be told, and one more each time.
         critical_level: Option<i32>,
@@ -74,6 +74,8 @@ table! {
         critical_told_at: Option<DateTime<Utc>>,
         /// When somebody acknowledged the critical values.
         critical_acknowledged_at: Option<DateTime<Utc>>,
+        /// When the alarm ended because no value is critical any more, or because the values no longer count.
+        critical_withdrawn_at: Option<DateTime<Utc>>,
         /// The user who acknowledged the critical values.
         critical_acknowledged_by: Option<Uuid> [indexed],
         /// What this user says of the critical values.
@@ -121,7 +123,8 @@ fn show(row: &mut LabResultRow, revision: i32, components: &[ComponentResult]) {
 
 /// Sets the status to what follows from the rest of the row.
 fn settle(row: &mut LabResultRow) {
-    let is_alarming = row.critical_raised_at.is_some() && row.critical_acknowledged_at.is_none();
+    let is_over = row.critical_acknowledged_at.is_some() || row.critical_withdrawn_at.is_some();
+    let is_alarming = row.critical_raised_at.is_some() && !is_over;
     if let Some(result_status) = ResultStatus::parse(&row.result_status) {
         row.status = status_of(result_status, is_alarming, row.reviewed_at.is_some()).to_string();
     }
@@ -134,12 +137,13 @@ fn unreview(row: &mut LabResultRow) {
     row.review_comment = None;
 }
 
-/// Shows an alarm that nobody has acknowledged, or none.
-fn alarm(row: &mut LabResultRow, raised_at: Option<DateTime<Utc>>) {
-    row.critical_raised_at = raised_at;
+/// Shows an alarm that nobody has acknowledged, in place of an earlier one.
+fn alarm(row: &mut LabResultRow, raised_at: DateTime<Utc>) {
+    row.critical_raised_at = Some(raised_at);
     row.critical_level = None;
     row.critical_told_at = None;
     row.critical_acknowledged_at = None;
+    row.critical_withdrawn_at = None;
     row.critical_acknowledged_by = None;
     row.critical_note = None;
 }
@@ -173,6 +177,7 @@ fn row(event: &Projected<'_, Event>, it: &Recorded) -> LabResultRow {
         critical_level: None,
         critical_told_at: None,
         critical_acknowledged_at: None,
+        critical_withdrawn_at: None,
         critical_acknowledged_by: None,
         critical_note: None,
         corrected_at: None,
@@ -242,7 +247,7 @@ pub(crate) fn project<'e>(
             row.review_comment = known_text(comment.as_ref());
         }),
         Event::CriticalRaised { revision: _, codes: _, raised_at } => {
-            change(event, results, move |row| alarm(row, Some(*raised_at)));
+            change(event, results, move |row| alarm(row, *raised_at));
         }
         Event::CriticalEscalated { revision: _, raised_at: _, level, recipients: _ } => {
             change(event, results, move |row| {
@@ -255,6 +260,8 @@ pub(crate) fn project<'e>(
             row.critical_acknowledged_by = Some((*acknowledged_by).into());
             row.critical_note = known_text(note.as_ref());
         }),
-        Event::CriticalWithdrawn { told: _ } => change(event, results, move |row| alarm(row, None)),
+        Event::CriticalWithdrawn { told: _ } => change(event, results, move |row| {
+            row.critical_withdrawn_at = Some(at);
+        }),
     }
 }

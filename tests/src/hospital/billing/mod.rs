@@ -38,10 +38,12 @@ pub(super) async fn billed(reception: &Client, patient_id: &str, prices: &[&str]
     record_id
 }
 
-/// Issues an invoice to a patient and takes some money for it.
-pub(super) async fn with_payment(reception: &Client, patient_id: &str) {
+/// Issues an invoice to a patient, takes some money for it and lowers the charges.
+pub(super) async fn with_payment(reception: &Client, admin: &Client, patient_id: &str) {
     let record_id = billed(reception, patient_id, &["20"]).await;
     reception.did("record-payment", cash(&record_id, "5", json!({}))).await;
+    let lowered = json!({"billing_record_id": record_id, "amount": "1", "kind": "discount", "reason": "paid at once"});
+    admin.did("adjust-billing-record", lowered).await;
 }
 
 /// An amount of a row.
@@ -187,6 +189,10 @@ async fn the_price_is_that_of_the_day_of_the_service_in_the_list_of_the_payer() 
     }
     let past = price("standard", -2, "1");
     admin.command("set-price", past).await.problem(422, "in-the-past");
+    // The demo's price of this visit began in 2020.
+    let known = json!({"code_system": "http://www.ama-assn.org/go/cpt", "code": "99213", "description": "Office visit",
+                       "unit_price": "1", "effective_from": "2020-01-01"});
+    admin.command("set-price", known).await.problem(409, "in-force");
     let mut lines = Vec::new();
     for (number, days) in [(2, 9), (2, 10), (1, 4), (1, 9)] {
         let record_id = reception.did("open-billing-record", json!({"patient_id": patient(number)})).await;

@@ -1,13 +1,14 @@
 //! Sums in the tables: by line, by record, by payment and by age.
 
 use hims_domain::values::to_cents;
+use hims_testing::patched;
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use super::super::Hospital;
-use super::super::demo::patient;
-use super::{billed, cash};
+use super::super::demo::{patient, user};
+use super::{amount, billed, cash};
 
 /// By how much the charges of records differ from the sums of their lines.
 pub(in crate::hospital) const LINES_OFF: &str =
@@ -73,4 +74,39 @@ async fn postgresql_rounds_as_the_program_does_and_ageing_adds_up() {
         buckets,
         ["not due", "not due", "1-30", "1-30", "31-60", "31-60", "61-90", "61-90", "91-120", "91-120", "over 120"]
     );
+}
+
+#[tokio::test]
+async fn what_the_hospital_lowers_and_gives_up_has_rows_that_add_up_to_the_record() {
+    let hospital = Hospital::start().await;
+    let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
+    let record_id = billed(&reception, &patient(2), &["100"]).await;
+    let of_it = |more: Value| patched(json!({ "billing_record_id": record_id }), more);
+    for (kind, amount) in [("courtesy", "20"), ("correction", "-5.50"), ("discount", "1.25")] {
+        let reason = format!("for {kind}");
+        admin.did("adjust-billing-record", of_it(json!({"kind": kind, "amount": amount, "reason": reason}))).await;
+    }
+    admin.did("write-off-balance", of_it(json!({"reason": "cannot be reached"}))).await;
+    // What was given up twice is one row, and money that comes all the same does not change the row.
+    admin.did("write-off-balance", of_it(json!({"reason": "still not"}))).await;
+    reception.did("record-payment", cash(&record_id, "4.25", json!({}))).await;
+    let path = format!("billing-adjustments?billing_record_id={record_id}&sort=adjusted_at");
+    let rows = reception.items(&path).await;
+    let shown: Vec<_> =
+        rows.iter().map(|it| (it["kind"].as_str(), amount(it, "amount"), it["reason"].as_str())).collect();
+    let wanted = [
+        ("courtesy", 2000, "for courtesy"),
+        ("correction", -550, "for correction"),
+        ("discount", 125, "for discount"),
+        ("write_off", 8425, "cannot be reached"),
+    ];
+    assert_eq!(shown, wanted.map(|(kind, cents, reason)| (Some(kind), Decimal::new(cents, 2), Some(reason))));
+    let is_whole =
+        |it: &Value| it["adjusted_by"] == user(1) && it["patient_id"] == patient(2) && it["adjusted_at"].is_string();
+    assert!(rows.iter().all(is_whole), "{rows:?}");
+    let record = reception.row("billing-records", &record_id).await;
+    assert_eq!(amount(&record, "adjustment_amount"), shown[..3].iter().map(|it| it.1).sum());
+    assert_eq!(amount(&record, "written_off_amount"), Decimal::new(8000, 2));
+    let lowered = reception.items("billing-adjustments?kind=correction").await;
+    assert_eq!(lowered.len(), 1);
 }

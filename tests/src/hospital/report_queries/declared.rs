@@ -75,6 +75,7 @@ fn the_declarations_name_what_there_is() {
                 ParameterKind::Day | ParameterKind::Id(_) | ParameterKind::Text(_) => false,
             };
             assert!(default.is_none_or(fits), "{code}: {name}");
+            assert_eq!(name == "on", report.code == "receivables-ageing", "{code}: `on` is the day that is shown");
             if let ParameterKind::Id(stream) = parameter.kind {
                 assert!(DomainEvent::STREAMS.contains(&stream), "{code}: {stream}");
             }

@@ -116,11 +116,28 @@ async fn each_critical_value_has_its_response_or_the_minutes_so_far() {
     let unanswered = json!({"critical_raised_at": "2026-03-10T11:00:00Z", "critical_level": 3,
                       "critical_told_at": "2026-03-10T11:01:00Z", "status": "critical"});
     let before = json!({"critical_raised_at": "2026-03-10T03:59:00Z", "status": "critical"});
+    // The values of two results turned out to be harmless, after somebody had acknowledged them and before; those of a
+    // third one were not the patient's.
+    let corrected = patched(
+        acknowledged.clone(),
+        json!({"critical_raised_at": "2026-03-10T12:00:00Z",
+        "critical_told_at": "2026-03-10T12:01:00Z", "critical_acknowledged_at": "2026-03-10T12:05:00Z",
+        "critical_withdrawn_at": "2026-03-10T12:30:00Z", "result_status": "C", "revision": 3}),
+    );
+    let ended = json!({"critical_raised_at": "2026-03-10T12:10:00Z", "critical_withdrawn_at": "2026-03-10T12:17:30Z"});
+    let gone = patched(
+        ended.clone(),
+        json!({"critical_raised_at": "2026-03-10T12:11:00Z", "result_status": "W",
+                                             "withdrawal_code": "wrong_patient"}),
+    );
     let results = [
         result(451, "Panel", acknowledged),
         result(452, "Potassium", unanswered),
         result(453, "Yesterday", before),
         result(454, "Harmless", json!({})),
+        result(455, "Corrected", corrected),
+        result(456, "Ended", patched(ended, json!({"result_status": "C", "revision": 2}))),
+        result(457, "Gone", gone),
     ];
     house.fill("lab_results", results).await;
     let value = |nth: u32, result: u32, sequence: u32, name: &str, value: &str, flag: &str, more: Value| {
@@ -136,16 +153,30 @@ async fn each_critical_value_has_its_response_or_the_minutes_so_far() {
         value(465, 452, 1, "Potassium", "7", "critical_high", json!({"revision": 2, "value_comparator": ">"})),
         value(466, 453, 1, "Potassium", "7.0", "critical_high", json!({})),
         value(467, 454, 1, "Potassium", "7.1", "critical_high", json!({})),
+        value(468, 455, 1, "Potassium", "8.1", "critical_high", json!({"is_current": false})),
+        value(469, 455, 1, "Potassium", "7.2", "critical_high", json!({"is_current": false, "revision": 2})),
+        value(470, 455, 1, "Potassium", "4.2", "normal", json!({"revision": 3})),
+        value(471, 456, 1, "Potassium", "7.3", "critical_high", json!({"is_current": false})),
+        value(472, 456, 1, "Potassium", "4.3", "normal", json!({"revision": 2})),
+        value(473, 457, 1, "Potassium", "7.4", "critical_high", json!({})),
     ];
     house.fill("lab_result_components", values).await;
     let day = json!({"from": "2026-03-10", "to": "2026-03-10"});
-    let times = "2026-03-10 10:00 | 2026-03-10 10:00 | 2026-03-10 10:25";
+    let times = "2026-03-10 10:00 | 2026-03-10 10:00 | 2026-03-10 10:25 | -";
     let told = format!("mmol/L | critical_high | {times} | 25 | no | 1 | Ada Adler");
-    let open = "2026-03-10 11:00 | 2026-03-10 11:01 | - | 120 | yes | 3 | -";
+    let open = "2026-03-10 11:00 | 2026-03-10 11:01 | - | - | 120 | yes | 3 | -";
+    let corrected =
+        "2026-03-10 12:00 | 2026-03-10 12:01 | 2026-03-10 12:05 | 2026-03-10 12:30 | 5 | no | 1 | Ada Adler";
+    let ended = |raised_at: &str, minutes: u32| {
+        format!("2026-03-10 {raised_at} | - | - | 2026-03-10 12:17 | {minutes} | no | - | -")
+    };
     let expected = [
         format!("LO-1 | Panel | Sodium | 171 | {told}"),
         format!("LO-1 | Panel | Potassium | 2.4 | {}", told.replace("high", "low")),
         format!("LO-1 | Potassium | Potassium | >7 | mmol/L | critical_high | {open}"),
+        format!("LO-1 | Corrected | Potassium | 7.2 | mmol/L | critical_high | {corrected}"),
+        format!("LO-1 | Ended | Potassium | 7.3 | mmol/L | critical_high | {}", ended("12:10", 7)),
+        format!("LO-1 | Gone | Potassium | 7.4 | mmol/L | critical_high | {}", ended("12:11", 6)),
     ];
     for reads in ["lab_orders,staff", "clinical_records,staff"] {
         assert_eq!(house.report(reads, "critical-response", day.clone()).await, expected);

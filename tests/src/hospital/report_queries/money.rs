@@ -51,6 +51,7 @@ async fn filled(house: &mut House) {
         json!({"id": id(301), "consultation_id": id(801)}),
         json!({"id": id(302), "patient_id": id(32)}),
         json!({"id": id(303), "currency": "EUR"}),
+        json!({"id": id(304), "status": "cancelled"}),
     ];
     house.fill("billing_records", records).await;
     let item = |nth: u32, record: u32, day: &str, price: &str, more: Value| {
@@ -100,6 +101,17 @@ async fn filled(house: &mut House) {
         payment(509, 301, "payer", "1", "2026-04-02T00:00:00Z", Some(324)),
     ];
     house.fill("billing_payments", payments).await;
+    let adjustment = |nth: u32, record: u32, kind: &str, amount: &str, at: &str| json!({"id": id(nth), "billing_record_id": id(record), "kind": kind, "amount": amount, "adjusted_at": at});
+    let adjustments = [
+        adjustment(521, 302, "courtesy", "3", "2026-04-01T03:59:00Z"),
+        adjustment(522, 302, "correction", "-1", "2026-04-01T04:00:00Z"),
+        adjustment(523, 302, "write_off", "4.50", "2026-05-01T03:59:00Z"),
+        adjustment(524, 301, "discount", "2.25", "2026-04-05T12:00:00Z"),
+        adjustment(525, 301, "discount", "50", "2026-05-01T04:00:00Z"),
+        // The record was cancelled afterwards.
+        adjustment(526, 304, "courtesy", "9", "2026-04-05T12:00:00Z"),
+    ];
+    house.fill("billing_adjustments", adjustments).await;
 }
 
 #[tokio::test]
@@ -108,31 +120,35 @@ async fn charges_are_told_by_the_day_of_the_service_and_money_by_the_day_on_whic
     filled(&mut house).await;
     let by = |by: &str| json!({"from": "2026-03-01", "to": "2026-04-30", "by": by});
     let months = [
-        "- | 2026-03 | EUR | 10.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00",
-        "- | 2026-03 | USD | 120.07 | 10.00 | 4.50 | 0.00 | 5.00 | 0.00",
-        "- | 2026-04 | USD | 50.00 | 0.00 | 0.00 | 20.50 | 141.00 | 62.00",
+        "- | 2026-03 | EUR | 10.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00",
+        "- | 2026-03 | USD | 120.07 | 10.00 | 4.50 | 0.00 | 3.00 | 0.00 | 5.00 | 0.00",
+        "- | 2026-04 | USD | 50.00 | 0.00 | 0.00 | 20.50 | 1.25 | 4.50 | 141.00 | 62.00",
     ];
     assert_eq!(house.report("billing", "revenue", by("month")).await, months);
-    let nobody = [
-        "- | - | EUR | 10.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00",
-        "- | - | USD | 20.00 | 0.00 | 0.00 | 0.00 | 15.00 | 2.00",
-    ];
-    let cardiology = "#1 | Cardiology | USD | 150.07 | 10.00 | 4.50 | 20.50 | 131.00 | 60.00";
+    let nobody = |lowered: &str| {
+        let of_patients = format!("- | - | USD | 20.00 | 0.00 | 0.00 | 0.00 | {lowered} | 4.50 | 15.00 | 2.00");
+        ["- | - | EUR | 10.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00".to_owned(), of_patients]
+    };
+    let cardiology = "#1 | Cardiology | USD | 150.07 | 10.00 | 4.50 | 20.50 | 2.25 | 0.00 | 131.00 | 60.00".to_owned();
     let all = "billing,clinical_records,all_appointments,staff";
-    assert_eq!(house.report(all, "revenue", by("department")).await, [&[cardiology][..], &nobody].concat());
-    // The charges go to the payer who pays first, and the money is that of the payer who paid.
+    assert_eq!(house.report(all, "revenue", by("department")).await, [&[cardiology][..], &nobody("2.00")].concat());
+    // The charges go to the payer who pays first, the money is that of the payer who paid, and what the hospital lowers
+    // is no payer's.
     let payers = [
-        "#71 | Acme Health | USD | 150.07 | 10.00 | 4.50 | 20.50 | 130.00 | 60.00",
-        "#72 | Best Care | USD | 0.00 | 0.00 | 0.00 | 0.00 | 1.00 | 0.00",
-    ];
-    assert_eq!(house.report("billing", "revenue", by("payer")).await, [&payers[..], &nobody].concat());
+        "#71 | Acme Health | USD | 150.07 | 10.00 | 4.50 | 20.50 | 0.00 | 0.00 | 130.00 | 60.00",
+        "#72 | Best Care | USD | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 1.00 | 0.00",
+    ]
+    .map(str::to_owned);
+    assert_eq!(house.report("billing", "revenue", by("payer")).await, [&payers[..], &nobody("4.25")].concat());
     // Whoever may not read consultations is told of no department.
-    let unknown =
-        ["EUR | 10.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00", "USD | 170.07 | 10.00 | 4.50 | 20.50 | 146.00 | 62.00"];
+    let unknown = [
+        "EUR | 10.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00 | 0.00",
+        "USD | 170.07 | 10.00 | 4.50 | 20.50 | 4.25 | 4.50 | 146.00 | 62.00",
+    ];
     let rows = house.report("billing", "revenue", by("department")).await;
     assert_eq!(rows, unknown.map(|it| format!("- | - | {it}")));
     let titles = super::report("revenue").columns.iter().map(|it| it.title);
-    let bases =
-        ["(by day of service)", "(by day received)"].map(|base| titles.clone().filter(|it| it.ends_with(base)).count());
-    assert_eq!(bases, [3, 3]);
+    let bases = ["(by day of service)", "(by day received)", "(by day lowered)", "(by day given up)"];
+    let bases = bases.map(|base| titles.clone().filter(|it| it.ends_with(base)).count());
+    assert_eq!(bases, [3, 3, 1, 1], "each amount names its day");
 }

@@ -97,7 +97,7 @@ pub(super) fn usual(table: &str) -> Value {
         "billing_items" => json!({"patient_id": id(31), "code_system": "cpt", "code": "99213", "modifiers": [],
                                   "diagnosis_pointers": [], "quantity": 1, "discount_amount": 0, "tax_rate": 0,
                                   "tax_amount": 0, "needs_price": false, "status": "billed"}),
-        "billing_payments" => json!({"patient_id": id(31)}),
+        "billing_payments" | "billing_adjustments" => json!({"patient_id": id(31)}),
         "insurance_claims" => json!({"patient_id": id(31), "claim_type": "professional", "frequency_code": "1",
                                      "service_date": "2026-03-01", "diagnoses": [], "lines": [], "billed_amount": 0,
                                      "paid_amount": 0, "status": "accepted", "denial_codes": []}),
@@ -107,7 +107,7 @@ pub(super) fn usual(table: &str) -> Value {
         "waitlist_entries" => json!({"patient_id": id(31), "department_id": id(1), "appointment_type": "follow_up",
                                      "duration_minutes": 30, "priority": "normal", "earliest": "2026-03-01",
                                      "latest": "2026-06-01", "time_zone": "America/New_York",
-                                     "unanswered_offers": 0}),
+                                     "offers": 0, "unanswered_offers": 0}),
         "inventory_transactions" | "patient_links" => json!({}),
         "audit_logs" => json!({"resource_type": "patient", "success": true}),
         _ => panic!("the tests know no usual row of {table}"),
@@ -117,7 +117,14 @@ pub(super) fn usual(table: &str) -> Value {
         ("created_at", &["audit_logs"][..]),
         (
             "updated_at",
-            &["audit_logs", "inventory_transactions", "billing_payments", "claim_payments", "prescription_alerts"],
+            &[
+                "audit_logs",
+                "inventory_transactions",
+                "billing_payments",
+                "billing_adjustments",
+                "claim_payments",
+                "prescription_alerts",
+            ],
         ),
     ] {
         if !tables_without.contains(&table) {

@@ -38,25 +38,29 @@ async fn the_waiting_list_is_told_by_department_with_the_time_that_was_freed() {
     let entry = |nth: u32, status: &str, joined_at: &str, more: Value| {
         patched(json!({"id": id(nth), "status": status, "joined_at": joined_at}), more)
     };
-    let fulfilled = |visit: u32| json!({"appointment_id": id(visit)});
+    let fulfilled = |visit: u32| json!({"appointment_id": id(visit), "offers": 1});
     let offer = json!({"offered_provider_id": id(21), "offered_starts_at": "2026-04-20T14:00:00Z",
-                       "offered_ends_at": "2026-04-20T14:30:00Z", "offer_expires_at": "2026-04-20T12:00:00Z"});
+                       "offered_ends_at": "2026-04-20T14:30:00Z", "offer_expires_at": "2026-04-20T12:00:00Z",
+                       "offers": 2});
     let mut entries = [
         entry(951, "fulfilled", "2026-03-10T12:00:00Z", fulfilled(101)),
         entry(952, "fulfilled", "2026-03-10T12:00:00Z", fulfilled(102)),
         entry(953, "offered", "2026-03-10T12:00:00Z", offer),
-        entry(954, "waiting", "2026-03-10T12:00:00Z", json!({"unanswered_offers": 1})),
-        entry(955, "lapsed", "2026-03-10T12:00:00Z", json!({"unanswered_offers": 3})),
+        // One offer was not answered, and one was declined; another entry left after an offer.
+        entry(954, "waiting", "2026-03-10T12:00:00Z", json!({"offers": 1, "unanswered_offers": 1})),
+        entry(955, "lapsed", "2026-03-10T12:00:00Z", json!({"offers": 3, "unanswered_offers": 3})),
+        entry(950, "waiting", "2026-03-10T12:00:00Z", json!({"offers": 1})),
+        entry(949, "withdrawn", "2026-03-10T12:00:00Z", json!({"offers": 1})),
         entry(956, "lapsed", "2026-03-10T12:00:00Z", json!({})),
         entry(957, "withdrawn", "2026-04-01T03:59:00Z", json!({})),
         entry(958, "waiting", "2026-04-01T04:00:00Z", json!({})),
         entry(959, "waiting", "2026-03-10T12:00:00Z", json!({"provider_id": id(22)})),
     ];
-    entries[8]["department_id"] = Value::Null;
+    entries[10]["department_id"] = Value::Null;
     house.fill("waitlist_entries", entries).await;
     let march = json!({"from": "2026-03-01", "to": "2026-03-31"});
     assert_eq!(
         house.report("all_appointments,staff", "waitlist", march).await,
-        ["#1 | Cardiology | 7 | 5 | 2 | 2 | 2.8 | 3 | 1", "#2 | Dermatology | 1 | 0 | 0 | 0 | - | 1 | 1"]
+        ["#1 | Cardiology | 9 | 7 | 2 | 2 | 2.8 | 3 | 1", "#2 | Dermatology | 1 | 0 | 0 | 0 | - | 1 | 1"]
     );
 }
