@@ -284,7 +284,10 @@ async fn the_demo_and_the_dead_get_no_messages() {
     hospital.login("doctor").await.did("record-patient-death", died).await;
     until(async || reception.row("appointments", &visit).await["status"] == "cancelled").await;
     all_done(&hospital).await;
-    assert_eq!(admin.items(&format!("notifications?subject_patient_id={patient_id}")).await, Vec::<Value>::new());
+    let told = admin.items(&format!("notifications?subject_patient_id={patient_id}")).await;
+    let titles: Vec<_> = told.iter().map(|it| &it["title"]).collect();
+    assert_eq!(titles, ["A patient of yours has died"], "only the doctor is told, and within the program");
+    assert_eq!(server.taken().len(), 0);
     let body = message(json!([{"patient_id": patient_id}]));
     admin.command("send-notification", body).await.problem(422, "nobody-to-reach");
 }

@@ -211,7 +211,7 @@ fn each_provider_of_an_open_visit_is_told_of_a_death_once() {
     assert_eq!(content.subject_patient_id, Some(PATIENT));
     let message = content.message.known().unwrap().as_str();
     assert!(message.contains("MRN") && message.contains("has died"), "{message}");
-    // Nothing is told of a visit that was over before the death, of one that has begun, and of a death that was revoked.
+    // Nothing is told of a visit that was over before the death, of one that has begun, or of a death that was revoked.
     let mut alone = visits();
     alone.truncate(1);
     let begun =
