@@ -10,6 +10,7 @@ use hims_domain::billing_record::BillingRecord;
 use hims_domain::values::coding::{ARTICLES, CONSULTATION_TYPES, CPT, LOINC, RXNORM, TREATMENT_TYPES};
 use serde_json::{Value, json};
 
+use super::giving::now;
 use super::{PATIENT, id, visits};
 use crate::{Hospital, HospitalError};
 
@@ -98,7 +99,9 @@ impl Hospital {
         // The first record stays without an invoice. The fourth one is long overdue.
         for number in 2..=8 {
             let due = if number == 4 { today - Days::new(45) } else { today + Days::new(30) };
-            self.demo::<IssueInvoice>(of(number, json!({ "due_date": due }))).await?;
+            let lines = LINES.iter().filter(|it| it.0 == number).count();
+            let version = 1 + i32::try_from(lines).unwrap_or(i32::MAX - 1);
+            self.step::<IssueInvoice>(version, of(number, json!({ "due_date": due })), now()).await?;
         }
         for (number, (record, kind, method, amount, excess)) in (1..).zip(PAYMENTS) {
             let paid = json!({

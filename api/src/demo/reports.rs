@@ -12,12 +12,12 @@ const EXECUTION: u16 = 0x70;
 const SCHEDULE: u16 = 0x71;
 
 impl Hospital {
-    /// The doctor has the schedule of each working day made for the nurse, and has asked for that of today.
+    /// The doctor has the schedule of each working day made for the front desk, and has asked for that of today.
     pub(super) async fn reports(&self) -> Result<(), HospitalError> {
-        let (doctor, nurse) = (id(USER, 2), id(USER, 3));
+        let (doctor, reception) = (id(USER, 2), id(USER, 4));
         self.demo::<ScheduleReportFor>(json!({"owner_id": doctor, "schedule": {
             "id": id(SCHEDULE, 1), "report_code": "daily-schedule", "parameters": {"date": "today"}, "format": "csv",
-            "cron": "30 6 * * MON-FRI", "time_zone": "America/New_York", "recipients": [nurse],
+            "cron": "30 6 * * MON-FRI", "time_zone": "America/New_York", "recipients": [reception],
         }}))
         .await?;
         self.demo::<RunReportFor>(json!({"requested_by": doctor, "run": {

@@ -7,10 +7,9 @@ use hims_commands::inventory_level::{
     WasteInventory,
 };
 use hims_commands::supplier::AddSupplier;
-use hims_domain::inventory_level::InventoryLevel;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use super::giving::now;
 use super::{MEDICATION, MEDICATIONS, PATIENT, ROOM, id};
 use crate::{Hospital, HospitalError};
 
@@ -99,11 +98,6 @@ impl Hospital {
         version: i32,
         body: Value,
     ) -> Result<(), HospitalError> {
-        let [item, location] = [id(ITEM, article), id(ROOM, room)];
-        let level = Uuid::from(InventoryLevel::stream_of(item.into(), location.into()));
-        if self.executor.load::<InventoryLevel>(level, true).await?.version > version {
-            return Ok(());
-        }
-        self.demo::<C>(of(article, room, body)).await
+        self.step::<C>(version, of(article, room, body), now()).await
     }
 }

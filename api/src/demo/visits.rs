@@ -1,13 +1,17 @@
-//! Consultations of the demo: one in progress, one that was completed and amended, and one that was broken off.
+//! Consultations of the demo: one in progress, one that was completed and amended, one that was broken off, and one that
+//! was signed.
 
+use chrono::{Days, TimeDelta};
+use hims_commands::Request;
 use hims_commands::consultation::{
     AddConsultationStep, AmendConsultation, CancelConsultation, CompleteConsultation, CompleteConsultationStep,
-    RecordDiagnosis, RecordSymptom, StartConsultation,
+    RecordDiagnosis, RecordFindings, RecordSymptom, SignConsultation, StartConsultation,
 };
 use hims_commands::treatment::{PlanTreatment, StartTreatment};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::giving::{at, by};
 use super::{PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
 
@@ -16,6 +20,9 @@ const STEP: u16 = 0x31;
 const SYMPTOM: u16 = 0x32;
 const DIAGNOSIS: u16 = 0x33;
 const TREATMENT: u16 = 0x34;
+
+/// The number of the doctor among the staff.
+const DOCTOR: u128 = 2;
 
 /// The id of the consultation that was completed, of patient 6.
 pub(super) fn completed() -> Uuid {
@@ -76,6 +83,28 @@ impl Hospital {
         self.demo::<CompleteConsultation>(of(2, json!({}))).await?;
         let missing = json!({"reason": "The plan was missing", "findings": {"plan": "Rest, fluids, physiotherapy"}});
         self.demo::<AmendConsultation>(of(2, missing)).await?;
-        self.demo::<CancelConsultation>(of(3, json!({"reason": "The patient felt better and left"}))).await
+        self.demo::<CancelConsultation>(of(3, json!({"reason": "The patient felt better and left"}))).await?;
+        self.signed().await
+    }
+
+    /// Records a consultation of the day before yesterday, which the doctor signed at its end.
+    async fn signed(&self) -> Result<(), HospitalError> {
+        let begin = self.executor.now() - Days::new(2);
+        let end = begin + TimeDelta::minutes(20);
+        let started = json!({
+            "id": id(CONSULTATION, 4), "patient_id": id(PATIENT, 10), "provider_id": id(USER, DOCTOR),
+            "chief_complaint": "Burning when passing water",
+        });
+        self.give::<StartConsultation>(started, at(begin)).await?;
+        let findings = json!({"assessment": "Uncomplicated cystitis", "plan": "Fluids; come back if fever develops"});
+        self.step::<RecordFindings>(1, of(4, findings), at(begin)).await?;
+        let diagnosis = json!({
+            "diagnosis_id": id(DIAGNOSIS, 2), "code": "N30.00", "description": "Acute cystitis without hematuria",
+            "diagnosis_type": "final", "verification_status": "confirmed", "diagnosed_by": id(USER, DOCTOR),
+        });
+        self.step::<RecordDiagnosis>(2, of(4, diagnosis), at(begin)).await?;
+        self.step::<CompleteConsultation>(3, of(4, json!({})), at(end)).await?;
+        let signing = Request { occurred_at: Some(end), ..by(DOCTOR) };
+        self.step::<SignConsultation>(4, of(4, json!({})), signing).await
     }
 }

@@ -32,12 +32,12 @@ const LOGINS: [(&str, &str); 8] = [
 /// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
 /// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse
-/// recorded vital signs of 7. Patient 8 visits the department too, but only in five days.
-const ASSIGNED: [u16; 6] = [1, 2, 3, 4, 6, 7];
+/// recorded vital signs of 7. 10 to 12 visit the department today. Patient 8 visits it too, but only in five days.
+const ASSIGNED: [u16; 9] = [1, 2, 3, 4, 6, 7, 10, 11, 12];
 /// The patient whose prescription was not sent to the pharmacy.
 const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
-const PRESCRIBED: [u16; 2] = [1, 7];
+const PRESCRIBED: [u16; 4] = [1, 7, 10, 11];
 
 /// The patients with a laboratory order that was not cancelled.
 const TESTED: [u16; 5] = [1, 3, 6, 7, 8];

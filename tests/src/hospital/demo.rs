@@ -58,15 +58,23 @@ pub(crate) fn payer(number: u16) -> String {
     id(0x20, number)
 }
 
+/// The schedule of a report that the demo's doctor has set up.
+pub(crate) fn report_schedule() -> String {
+    id(0x71, 1)
+}
+
 pub(crate) fn notification(number: u16) -> String {
     id(15, number)
 }
 
 /// The number of the login of the patient 1 among the demo's users, for [`user`].
 pub(crate) const PATIENT_LOGIN: u16 = 7;
-/// The numbers of the doctor and the nurse among the demo's users, for [`user`].
+/// The numbers of the doctor, the nurse and the receptionist among the demo's users, for [`user`].
 pub(crate) const DOCTOR: u16 = 2;
 pub(crate) const NURSE: u16 = 3;
+pub(crate) const RECEPTION: u16 = 4;
+/// How many records of patients the demo has. Two of them are of one patient, who was registered twice.
+pub(crate) const RECORDS: usize = 26;
 
 /// Noon (UTC) some days from today, plus some minutes.
 pub(crate) fn at(days: i64, minutes: i64) -> DateTime<Utc> {

@@ -20,6 +20,7 @@ mod death;
 mod declarations;
 mod delivery;
 mod demo;
+mod demo_interrupted;
 mod demo_rows;
 mod docs;
 mod document;

@@ -372,8 +372,9 @@ async fn of_two_refills_at_one_moment_one_is_opened() {
         assert_eq!(codes(&answers), expected, "round {round}");
     }
     hospital.settle().await;
-    assert_eq!(count(hospital.owner(), "prescription_items where refills_used = 1").await, 12);
-    assert_eq!(count(hospital.owner(), "prescription_items where refills_used > 1").await, 0);
+    let of_shelf = format!("prescription_items where medication_id = '{}' and refills_used", shelf.medication_id);
+    assert_eq!(count(hospital.owner(), &format!("{of_shelf} = 1")).await, 12);
+    assert_eq!(count(hospital.owner(), &format!("{of_shelf} > 1")).await, 0);
 }
 
 /// The demo has a prescription that is ready, so that the pharmacy has something to hand over.

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
 
-use super::demo::{busy_day, patient, person, user};
+use super::demo::{RECEPTION, busy_day, patient, person, user};
 use super::process::hims;
 use super::tables::{assert_same_rows, contents, count};
 use super::{Answer, Client, Hospital};
@@ -24,9 +24,6 @@ const OLDER: &str = "update hims.projection_checkpoint set form = '1.1.older';
     create or replace view hims.visiting_patients as select null::uuid as patient_id where false;
     create or replace view hims.treating_users as select null::uuid as user_id where false;
     drop table hims.vital_signs; alter table hims.patients drop column created_by";
-
-/// The number of the demo's receptionist.
-const RECEPTION: u16 = 4;
 
 /// Runs SQL as a superuser.
 pub(super) async fn tell(hospital: &Hospital, sql: &str) {

@@ -1,17 +1,19 @@
 //! Reports as users meet them: asking, waiting, fetching the file, and schedules.
 
+use hims_domain::Aggregate;
 use hims_domain::report::report_of;
 use hims_domain::report_execution::ReportExecution;
+use hims_domain::report_schedule::ReportSchedule;
 use hims_event_store::{Append, NewEvent, StreamAppend};
 use hims_testing::{fields, patched};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
-use super::demo::{DOCTOR, NURSE, PATIENT_LOGIN, at, user, visit};
+use super::demo::{self, DOCTOR, NURSE, PATIENT_LOGIN, RECEPTION, at, user, visit};
 use super::everything::record;
 use super::notifications::{all_done, own_id};
+use super::problems::role;
 use super::releases::{ask, until};
 use super::{Answer, Client, Hospital};
 
@@ -63,7 +65,7 @@ pub(super) async fn everything(hospital: &Hospital) {
     record(hospital, "report_execution", &slow, "progressed", json!({"percent": 40})).await;
     let failed = json!({"reason": "too-slow", "report_schedule_id": null});
     record(hospital, "report_execution", &slow, "failed", failed).await;
-    let id = doctor.did("schedule-report", weekly(json!([user(NURSE)]))).await;
+    let id = doctor.did("schedule-report", weekly(json!([user(RECEPTION)]))).await;
     let of_it = json!({"report_schedule_id": id});
     doctor.did("change-report-schedule", patched(of_it.clone(), json!({"cron": "0 7 * * MON"}))).await;
     let (due_at, next_run_at) = ("2031-11-24T06:00:00Z", "2031-12-01T06:00:00Z");
@@ -80,26 +82,29 @@ pub(super) fn execution_for(recipient: &str) -> String {
     format!("0dd0{}", &recipient[4..])
 }
 
-/// Begins an execution whose report goes to a user, without anybody asking.
-async fn queued_for(hospital: &Hospital, requested_by: &str, recipient: &str) -> String {
-    let id: Uuid = execution_for(recipient).parse().expect("an id");
-    let asked = json!({"report_id": report_of("daily-schedule"), "requested_by": requested_by,
-                       "recipients": [recipient], "planned": null, "as_of": null});
-    let data = patched(fields::<ReportExecution>("queued"), asked);
-    let event = NewEvent { event_type: "report_execution.queued".to_owned(), data };
-    let stream = StreamAppend::begin("report_execution", id, [event]);
+/// Begins a stream with an event that nobody asked for.
+async fn begin<A: Aggregate>(hospital: &Hospital, id: &str, event: &str, changes: Value) {
+    let data = patched(fields::<A>(event), changes);
+    let event = NewEvent { event_type: format!("{}.{event}", A::STREAM), data };
+    let stream = StreamAppend::begin(A::STREAM, id.parse().expect("an id"), [event]);
     hospital.node.store.append(Append::stream(stream)).await.expect("the event is recorded");
-    id.to_string()
 }
 
-/// A schedule and an execution for each of these users. For [`access_matrix`](super::access_matrix).
+/// A schedule and an execution for each of these users, some of whom may not fetch the reports: they had more rights
+/// when the schedules were set up. For [`access_matrix`](super::access_matrix).
 pub(super) async fn fill(hospital: &Hospital, logins: &[&str]) {
     let admin = hospital.login("admin").await;
     let asker = own_id(&admin).await;
     for login in logins {
         let reader = own_id(&hospital.login(login).await).await;
-        admin.did("schedule-report", weekly(json!([reader]))).await;
-        let id = queued_for(hospital, &asker, &reader).await;
+        let (id, schedule) = (execution_for(&reader), format!("0dd1{}", &reader[4..]));
+        let (report_id, plan) = (report_of("daily-schedule"), weekly(json!([reader])));
+        let planned = json!({"report_id": report_id, "plan": plan, "owner_id": asker,
+                             "next_run_at": "2031-11-24T06:00:00Z"});
+        begin::<ReportSchedule>(hospital, &schedule, "scheduled", planned).await;
+        let asked = json!({"report_id": report_id, "requested_by": asker, "recipients": [reader], "planned": null,
+                           "as_of": null});
+        begin::<ReportExecution>(hospital, &id, "queued", asked).await;
         admin.saw(hospital.node.store.current_head().await.expect("the head is read"));
         admin.row_until("report-executions", &id, |row| row["finished_at"].is_string()).await;
     }
@@ -203,17 +208,50 @@ async fn a_file_is_sealed_kept_for_thirty_days_and_then_gone() {
     file(&doctor, &made).await.problem(410, "gone");
 }
 
+/// Gives the nurse these roles beside that of nurses.
+async fn is_nurse_and(hospital: &Hospital, others: &[&str]) {
+    let others: Vec<_> = others.iter().map(|it| role(it)).collect();
+    let roles = json!({"user_id": user(NURSE), "role_id": role("nurse"), "additional_role_ids": others});
+    hospital.login("admin").await.did("change-user-role", roles).await;
+}
+
+#[tokio::test]
+async fn a_schedule_has_only_recipients_who_may_fetch_its_reports() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    for nobody in [NURSE, PATIENT_LOGIN] {
+        // The recipients are a set, in the order of their ids.
+        let (place, both) = (usize::from(nobody > RECEPTION), json!([user(nobody), user(RECEPTION)]));
+        let refused = doctor.command("schedule-report", weekly(both)).await;
+        refused.problem_at(422, "unknown-reference", &format!("/recipients/{place}"));
+    }
+    let id = doctor.did("schedule-report", weekly(json!([user(RECEPTION)]))).await;
+    let to_nurse = json!({"report_schedule_id": id, "recipients": [user(NURSE)]});
+    let refused = doctor.command("change-report-schedule", to_nurse.clone()).await;
+    refused.problem_at(422, "unknown-reference", "/recipients/0");
+    is_nurse_and(&hospital, &["receptionist"]).await;
+    doctor.did("change-report-schedule", to_nurse).await;
+    // Each recipient of the demo's schedule may have its reports, or else the schedule could not be changed.
+    let of_demo = demo::report_schedule();
+    assert_eq!(doctor.row("report-schedules", &of_demo).await["recipients"], json!([user(RECEPTION)]));
+    doctor.did("change-report-schedule", json!({"report_schedule_id": of_demo, "format": "json"})).await;
+}
+
 #[tokio::test]
 async fn a_schedule_that_is_due_makes_its_report_and_tells_its_recipients() {
     let hospital = Hospital::start().await;
-    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
-    let id = doctor.did("schedule-report", weekly(json!([user(NURSE), user(PATIENT_LOGIN)]))).await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    // A nurse who also works at the front desk may have the report, until she leaves the desk.
+    is_nurse_and(&hospital, &["receptionist"]).await;
+    let id = doctor.did("schedule-report", weekly(json!([user(NURSE), user(RECEPTION)]))).await;
     all_done(&hospital).await;
     // A node was down when the schedule was due, a few hours ago.
     let now = (hims_api::surroundings().clock)();
     let due_at = (now - chrono::TimeDelta::hours(3)).format("%Y-%m-%dT%H:00:00Z").to_string();
     let hourly = json!({"report_schedule_id": id, "cron": "0 * * * *"});
     doctor.did("change-report-schedule", hourly).await;
+    is_nurse_and(&hospital, &[]).await;
+    let nurse = hospital.login("nurse").await;
     record(&hospital, "report_schedule", &id, "missed", json!({ "next_run_at": due_at })).await;
     let of_it = format!("report-executions?schedule_id={id}");
     until(async || doctor.items(&of_it).await.iter().any(|row| row["status"] == "succeeded")).await;
@@ -225,7 +263,9 @@ async fn a_schedule_that_is_due_makes_its_report_and_tells_its_recipients() {
     until(async || !nurse.items(told).await.is_empty()).await;
     // The nurse reads only the patients of her department, and the doctor has read all.
     file(&nurse, &executions[0]).await.problem(403, "forbidden");
-    assert_eq!(file(&doctor, &executions[0]).await.status, 200);
+    for client in [&doctor, &reception] {
+        assert_eq!(file(client, &executions[0]).await.status, 200);
+    }
     nurse.command("pause-report-schedule", json!({"report_schedule_id": id})).await.problem(403, "forbidden");
 }
 

@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Hospital;
-use super::demo::{self, DOCTOR, NURSE, appointment, at, patient, user};
+use super::demo::{self, DOCTOR, NURSE, RECEPTION, appointment, at, patient, user};
 
-/// The numbers of the administrator and the receptionist among the demo's users.
+/// The number of the administrator among the demo's users.
 const ADMIN: u16 = 1;
-const RECEPTION: u16 = 4;
 
 #[tokio::test]
 async fn only_who_may_do_it_is_named() {

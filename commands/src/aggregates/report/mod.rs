@@ -4,6 +4,8 @@ mod parameters;
 
 use hims_domain::permission::Read;
 use hims_domain::report::{Definition, Event, Report, report_of};
+use hims_domain::role::{Permissions, Role};
+use hims_domain::user::User;
 use hims_domain::values::Text;
 use serde::Deserialize;
 
@@ -12,7 +14,7 @@ pub(crate) use parameters::{dated, end_of_shown_day};
 
 use crate::machinery::command::never_sent;
 use crate::machinery::refusal::refusals;
-use crate::{Caller, Claims, Command, Context, Decision, Permission, Refused, Target, refuse};
+use crate::{Caller, Claims, Command, Context, Decision, Found, Permission, Refused, Target, refuse};
 
 refusals! {
     NotForRole { words: String } = Forbidden, "forbidden",
@@ -25,23 +27,35 @@ const OF_SOME_ROWS: [&str; 2] = [Read::AssignedPatients.as_str(), Read::OwnRecor
 /// A report holds nothing.
 impl Claims for Report {}
 
-/// Whether the caller reads what one of the words names, such as `read:billing`.
-fn reads_one_of<'a>(caller: &Caller, words: impl IntoIterator<Item = &'a Text<50>>) -> bool {
-    let reads =
-        |word: &Text<50>| word.as_str().strip_prefix("read:").is_some_and(|it| caller.permissions.read.contains(it));
-    caller.reads(Read::AllData) || words.into_iter().any(reads)
+/// Whether permissions include one of the words, such as `read:billing`, or the word to read all data.
+fn read_one_of<'a>(permissions: &Permissions, words: impl IntoIterator<Item = &'a Text<50>>) -> bool {
+    let reads = |word: &Text<50>| word.as_str().strip_prefix("read:").is_some_and(|it| permissions.read.contains(it));
+    permissions.read.contains(Read::AllData.as_str()) || words.into_iter().any(reads)
+}
+
+/// The words with which somebody reads every row of a report.
+fn of_all_rows(report: &Report) -> impl Iterator<Item = &Text<50>> {
+    let is_of_all = |it: &&Text<50>| !OF_SOME_ROWS.iter().any(|word| it.as_str() == format!("read:{word}"));
+    report.definition.words.iter().filter(is_of_all)
 }
 
 /// Whether the caller may ask for a report. Which rows it shows them, row-level security decides.
 pub(crate) fn may_have(report: &Report, caller: &Caller) -> bool {
-    reads_one_of(caller, &report.definition.words)
+    caller.is_system || read_one_of(&caller.permissions, &report.definition.words)
 }
 
 /// Whether the caller may have a report that was made for somebody else: the caller reads every row of it, so whatever
 /// the other has seen.
 pub(crate) fn may_have_of_others(report: &Report, caller: &Caller) -> bool {
-    let of_all_rows = |it: &&Text<50>| !OF_SOME_ROWS.iter().any(|word| it.as_str() == format!("read:{word}"));
-    reads_one_of(caller, report.definition.words.iter().filter(of_all_rows))
+    caller.is_system || read_one_of(&caller.permissions, of_all_rows(report))
+}
+
+/// Whether a user may have a report that was made for somebody else, by the roles that the user has now. They are looked
+/// up with [`reads_named`](crate::user::reads_named).
+pub(crate) fn user_may_have_of_others(report: &Report, user: &User, found: &Found) -> bool {
+    let roles = user.role_ids().filter_map(|it| found.get::<Role>(it));
+    let permissions = roles.fold(Permissions::default(), |all, it| all.with(&it.definition.permissions));
+    read_one_of(&permissions, of_all_rows(report))
 }
 
 /// The refusal of a report that the caller may not have.

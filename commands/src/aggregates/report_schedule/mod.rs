@@ -19,9 +19,10 @@ pub(crate) use running::{PauseFailingSchedule, RunSchedule};
 pub(crate) use telling::TellOfPausedSchedule;
 use times::Times;
 
-use crate::aggregates::report::{asked_for, complete};
+use crate::aggregates::report::{asked_for, complete, user_may_have_of_others};
 use crate::machinery::command::{existing, never_sent};
 use crate::machinery::refusal::refusals;
+use crate::user::reads_named;
 use crate::{Caller, Claims, Command, Context, Decision, Found, Patch, Permission, Reads, Refused, Registry, Target};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -88,28 +89,45 @@ fn is_owner(schedule: &ReportSchedule, caller: &Caller) -> bool {
     caller.user_id() == Some(schedule.owner_id)
 }
 
-/// Looks up the report and the recipients of a plan.
-fn reads_plan(plan: &Plan) -> Reads {
+/// Looks up the report and the recipients of a plan, with the roles of the recipients.
+fn reads_plan(plan: &Plan, found: &Found) -> Reads {
     let reads = Reads::nothing().stream::<Report>(report_of(plan.report_code.as_str()));
-    plan.recipients.iter().take(MOST).fold(reads, |reads, it| reads.stream::<User>(*it))
+    plan.recipients.iter().take(MOST).fold(reads, |reads, it| reads_named(reads, Some(*it), found))
 }
 
-/// Refuses recipients who are too many, or who are no active users.
-fn check_recipients(recipients: &BTreeSet<UserId>, found: &Found) -> Result<(), Refused> {
+/// What is wrong with a recipient of a report, if anything is.
+fn against(recipient: UserId, report: &Report, owner_id: UserId, found: &Found) -> Option<&'static str> {
+    let Some(user) = found.get::<User>(recipient).filter(|it| it.is_active) else {
+        return Some("there is no active user with this id");
+    };
+    // The owner fetches the report as the one who asked for it.
+    let may_have = recipient == owner_id || user_may_have_of_others(report, user, found);
+    (!may_have).then_some(
+        "the user's roles do not include a permission to read every row of the report, so the user could never fetch \
+         it; name somebody else",
+    )
+}
+
+/// Refuses recipients who are too many, who are no active users, or who may not have the reports of the owner.
+fn check_recipients(
+    recipients: &BTreeSet<UserId>,
+    report: &Report,
+    owner_id: UserId,
+    found: &Found,
+) -> Result<(), Refused> {
     if recipients.len() > MOST {
         let message = format!("name at most {MOST} users");
         return Err(Refused::invalid(vec![Invalid::new("/recipients", message)]));
     }
-    let is_active = |id: &UserId| found.get::<User>(*id).is_some_and(|it| it.is_active);
-    let message = "there is no active user with this id";
-    let missing = (0..).zip(recipients).filter(|(_, it)| !is_active(it));
-    let missing =
-        missing.map(|(nth, _): (usize, _)| Invalid::coded("unknown-reference", format!("/recipients/{nth}"), message));
-    Refused::unless_none(missing.collect(), "some recipients are no active users; see errors")
+    let wrong = recipients.iter().enumerate().filter_map(|(nth, recipient)| {
+        let message = against(*recipient, report, owner_id, found)?;
+        Some(Invalid::coded("unknown-reference", format!("/recipients/{nth}"), message))
+    });
+    Refused::unless_none(wrong.collect(), "some recipients cannot have the report; see errors")
 }
 
-/// Checks a plan, and says when its report is due next.
-fn next_run(plan: &Plan, ctx: &Context<'_>) -> Result<DateTime<Utc>, Refused> {
+/// Checks the plan of an owner, and says when its report is due next.
+fn next_run(plan: &Plan, owner_id: UserId, ctx: &Context<'_>) -> Result<DateTime<Utc>, Refused> {
     let report = asked_for(ctx, &plan.report_code)?;
     let times = Times::of(plan)?;
     let next = times.after(ctx.now).ok_or(Refusal::Never)?;
@@ -117,7 +135,7 @@ fn next_run(plan: &Plan, ctx: &Context<'_>) -> Result<DateTime<Utc>, Refused> {
         return Err(Refusal::TooOften.into());
     }
     complete(report, &plan.parameters, times.day_of(next))?;
-    check_recipients(&plan.recipients, ctx.found)?;
+    check_recipients(&plan.recipients, report, owner_id, ctx.found)?;
     Ok(next)
 }
 
@@ -131,8 +149,8 @@ impl Command for ScheduleReport {
         Target::new(self.id)
     }
 
-    fn reads(&self, _: Option<&ReportSchedule>, _: &Found) -> Reads {
-        reads_plan(&self.plan)
+    fn reads(&self, _: Option<&ReportSchedule>, found: &Found) -> Reads {
+        reads_plan(&self.plan, found)
     }
 
     fn decide(self, _: Option<&ReportSchedule>, ctx: &Context<'_>) -> Result<Decision<ReportSchedule>, Refused> {
@@ -144,7 +162,7 @@ impl Command for ScheduleReport {
 impl ScheduleReport {
     /// Sets the schedule up on behalf of a user.
     fn set_up(self, owner_id: UserId, ctx: &Context<'_>) -> Result<Decision<ReportSchedule>, Refused> {
-        let next_run_at = next_run(&self.plan, ctx)?;
+        let next_run_at = next_run(&self.plan, owner_id, ctx)?;
         let report_id = report_of(self.plan.report_code.as_str());
         Ok(Decision::event(Event::Scheduled { report_id, plan: Box::new(self.plan), owner_id, next_run_at }))
     }
@@ -193,9 +211,9 @@ impl Command for ChangeReportSchedule {
         state.is_some_and(|it| is_owner(it, caller))
     }
 
-    fn reads(&self, state: Option<&ReportSchedule>, _: &Found) -> Reads {
+    fn reads(&self, state: Option<&ReportSchedule>, found: &Found) -> Reads {
         let after = state.and_then(|it| self.changes.clone().apply(&it.plan).ok());
-        after.as_ref().map_or_else(Reads::nothing, reads_plan)
+        after.as_ref().map_or_else(Reads::nothing, |it| reads_plan(it, found))
     }
 
     fn decide(self, state: Option<&ReportSchedule>, ctx: &Context<'_>) -> Result<Decision<ReportSchedule>, Refused> {
@@ -204,7 +222,7 @@ impl Command for ChangeReportSchedule {
         if plan == schedule.plan {
             return Ok(Decision::nothing());
         }
-        let next_run_at = next_run(&plan, ctx)?;
+        let next_run_at = next_run(&plan, schedule.owner_id, ctx)?;
         let report_id = report_of(plan.report_code.as_str());
         Ok(Decision::event(Event::Changed { report_id, plan: Box::new(plan), next_run_at }))
     }

@@ -2,20 +2,23 @@ use std::sync::Arc;
 
 use hims_domain::permission::Word;
 use hims_domain::report_execution::{self, ReportExecution};
-use hims_domain::role::Permissions;
-use hims_domain::{ReportExecutionId, derived, fold};
+use hims_domain::role::{Permissions, Role};
+use hims_domain::{ReportExecutionId, derived, fold, user};
 use hims_event_store::Actor;
 use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::testing::samples::{DOCTOR, OTHER_DOCTOR, ask, created, with};
+use crate::role_id;
+use crate::testing::samples::{DOCTOR, OTHER_DOCTOR, ask, created, created_with, defined, with};
 use crate::testing::{Given, at, given};
 
 const SCHEDULE: ReportScheduleId = ReportScheduleId(Uuid::from_u128(0xa3));
+/// A user who reads only some rows of the report.
+const NURSE: UserId = UserId(Uuid::from_u128(0xa4));
 
-fn user(id: UserId, words: &[Read]) -> Caller {
+fn caller(id: UserId, words: &[Read]) -> Caller {
     let read = words.iter().copied().map(Word::from).collect();
     let permissions = Arc::new(Permissions { read, ..Permissions::default() });
     Caller { actor: Actor::User { id: id.0 }, is_system: false, permissions, ..Caller::system("test") }
@@ -25,7 +28,10 @@ fn hospital(events: impl IntoIterator<Item = Event>) -> Given<ReportSchedule> {
     given(events)
         .and::<Report>(report_of("daily-schedule"), [sample::<Report>("defined")])
         .and::<User>(OTHER_DOCTOR, [created()])
-        .by(user(DOCTOR, &[Read::AllAppointments]))
+        .and::<User>(NURSE, [created_with(json!({"role_id": role_id("nurse")}))])
+        .and::<Role>(role_id("doctor"), [defined("doctor")])
+        .and::<Role>(role_id("nurse"), [defined("nurse")])
+        .by(caller(DOCTOR, &[Read::AllAppointments]))
 }
 
 fn body(more: Value) -> Value {
@@ -87,7 +93,25 @@ fn parameters_and_recipients_are_checked() {
     hospital([]).when(schedule(stranger)).then_field("unknown-reference", "/recipients/0");
     let crowd: Vec<_> = (1..=51).map(|it| Uuid::from_u128(1_000 + it)).collect();
     hospital([]).when(schedule(json!({"recipients": crowd}))).then_field("invalid-fields", "/recipients");
-    hospital([]).by(user(DOCTOR, &[Read::Billing])).when(schedule(json!({}))).then_code("forbidden");
+    hospital([]).by(caller(DOCTOR, &[Read::Billing])).when(schedule(json!({}))).then_code("forbidden");
+}
+
+/// The nurse reads only her own patients, so she could fetch no report that shows those of others.
+#[test]
+fn recipients_read_every_row_of_the_report() {
+    let to = |recipients: &[UserId]| json!({ "recipients": recipients });
+    let refused = hospital([]).when(schedule(to(&[OTHER_DOCTOR, NURSE])));
+    refused.then_field("unknown-reference", "/recipients/1");
+    let changed = ask(with(json!({"report_schedule_id": SCHEDULE}), to(&[NURSE])));
+    let refused = hospital([scheduled(json!({}))]).when::<ChangeReportSchedule>(changed);
+    refused.then_field("unknown-reference", "/recipients/0");
+    // Another role of the nurse may be enough.
+    let both = user::Event::RoleChanged { role_id: role_id("nurse"), additional_role_ids: [role_id("doctor")].into() };
+    let more = hospital([]).and::<User>(NURSE, [created_with(json!({"role_id": role_id("nurse")})), both]);
+    more.when(schedule(to(&[NURSE]))).then_event();
+    // Owners fetch their own reports, which show what they read.
+    let own = hospital([]).by(caller(NURSE, &[Read::AssignedPatients]));
+    own.when(schedule(to(&[NURSE]))).then_event();
 }
 
 #[test]
@@ -111,7 +135,7 @@ fn a_schedule_pauses_and_goes_on_and_does_either_once() {
     hospital([scheduled(json!({}))]).when(resume()).then_nothing();
     let state: ReportSchedule = fold(&[scheduled(json!({}))]).unwrap();
     assert!(
-        pause().is_own(Some(&state), &user(DOCTOR, &[])) && !pause().is_own(Some(&state), &user(OTHER_DOCTOR, &[]))
+        pause().is_own(Some(&state), &caller(DOCTOR, &[])) && !pause().is_own(Some(&state), &caller(OTHER_DOCTOR, &[]))
     );
 }
 
