@@ -46,7 +46,9 @@ pub(crate) fn folded<A: Aggregate>(
 ) -> Result<Loaded<A>, StoreError> {
     for event in events {
         if event.recorded.stream_type != A::STREAM {
-            return Ok(Loaded { version: event.recorded.version, state: None, fresh: true });
+            // The version is that of the whole stream, since a decision may rely on the stream all the same.
+            let version = events.last().map_or(version, |it| it.recorded.version);
+            return Ok(Loaded { version, state: None, fresh: true });
         }
         state = A::evolve(state, &event.decode()?);
         version = event.recorded.version;

@@ -77,11 +77,24 @@ issued! {
     ReceiptNumber, "RC-"
 }
 
-/// Whether a text holds the number of a payment card: 13 to 19 digits, also in groups with spaces or hyphens between
-/// them, of which the last is the check digit of the others. Such a number must not be stored.
+/// What may stand between the digits of a card number: a blank or a mark, but no letter.
+fn is_between_digits(it: char) -> bool {
+    it.is_whitespace() || "-._/\u{2010}\u{2011}\u{2012}\u{2013}".contains(it)
+}
+
+/// An ASCII digit, or the same in full width.
+fn digit(it: char) -> Option<char> {
+    match it {
+        '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(it) - 0xff10, 10),
+        _ => Some(it).filter(char::is_ascii_digit),
+    }
+}
+
+/// Whether a text holds the number of a payment card: 13 to 19 digits, also in groups with blanks, hyphens, dots or
+/// slashes between them, of which the last is the check digit of the others. Such a number must not be stored.
 pub fn holds_card_number(text: &str) -> bool {
-    text.split(|it: char| !it.is_ascii_digit() && it != ' ' && it != '-').any(|group| {
-        let digits: String = group.chars().filter(char::is_ascii_digit).collect();
+    text.split(|it: char| digit(it).is_none() && !is_between_digits(it)).any(|group| {
+        let digits: String = group.chars().filter_map(digit).collect();
         (13..=19).contains(&digits.len())
             && digits
                 .split_at_checked(digits.len() - 1)

@@ -1,6 +1,6 @@
 //! Who is seen by whom, when and where: scheduling and moving appointments, and patients who come without one.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::appointment::{Appointment, Event, Priority, Scheduled, Slot, Status};
 use hims_domain::department::Department;
 use hims_domain::patient::Patient;
@@ -106,8 +106,14 @@ fn check_duration(slot: Slot) -> Result<(), Refused> {
     if (1..=480).contains(&slot.duration_minutes) { Ok(()) } else { refuse(Refusal::Duration) }
 }
 
-/// Refuses a slot that has begun.
+/// How far ahead appointments are made at most.
+const FURTHEST: TimeDelta = TimeDelta::days(3_653);
+
+/// Refuses a slot that has begun, and one so far ahead that the year must be mistyped.
 pub(crate) fn check_start(slot: Slot, now: DateTime<Utc>) -> Result<(), Refused> {
+    if slot.starts_at > now + FURTHEST {
+        return Err(Refused::field("out-of-range", "/starts_at", "give a time within the next ten years"));
+    }
     if slot.starts_at > now { Ok(()) } else { refuse(Refusal::InThePast) }
 }
 

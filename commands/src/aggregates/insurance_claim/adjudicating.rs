@@ -89,6 +89,16 @@ fn check_codes(adjustment: &Adjustment, pointer: &str, ctx: &Context<'_>) -> Res
 }
 
 /// Checks what a payer says of the lines of a claim: each line once, open, with well-formed codes and in balance.
+/// Checks the day on which a payer paid, or took money back: no payer does so before the service or after today. A day
+/// more is for payers in time zones ahead. Imports are taken as they are.
+fn check_day(day: NaiveDate, field: &str, claim: &InsuranceClaim, ctx: &Context<'_>) -> Result<(), Refused> {
+    let tomorrow = ctx.today().succ_opt().unwrap_or(NaiveDate::MAX);
+    if ctx.caller.is_system || (claim.service_date..=tomorrow).contains(&day) {
+        return Ok(());
+    }
+    Err(Refused::field("out-of-range", field, "give a day from the service on, and not in the future"))
+}
+
 fn check_lines(claim: &InsuranceClaim, lines: &[LinePayment], ctx: &Context<'_>) -> Result<(), Refused> {
     if lines.is_empty() {
         return Err(Refused::field("invalid-fields", "/lines", "give what the payer says of one line or more"));
@@ -185,6 +195,7 @@ impl Command for RecordClaimPayment {
         if self.claim_status_code == ClaimStatusCode::Denied {
             check_denial(claim, &lines)?;
         }
+        check_day(self.payment_date, "/payment_date", claim, ctx)?;
         let billed = record::record_of(claim, ctx)?;
         let payment_id = self.payment_id.unwrap_or_else(|| ctx.new_id(0).into());
         let after = claim.adjudicated(payment_id, self.claim_status_code, &lines);
@@ -249,6 +260,7 @@ impl Command for ReverseClaimPayment {
             return Err(already_posted(self.trace_number.as_str()));
         }
         let payment = self.payment(claim)?;
+        check_day(self.date, "/date", claim, ctx)?;
         let billed = record::record_of(claim, ctx)?;
         let reversal_id = self.reversal_id.unwrap_or_else(|| ctx.new_id(0).into());
         let after = claim.reversed(payment.id);

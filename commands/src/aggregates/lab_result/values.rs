@@ -74,10 +74,10 @@ fn converted(given: &ComponentValue, number: Measured, factor: Decimal, componen
     Some(Measured::from(rounded)).filter(Measured::is_valid)
 }
 
-/// Whether a text says a number, such as `6.9` or `< 0.5`.
+/// Whether a text says a number, such as `6.9`, `< 0.5` or `7.9 mmol/L`: it begins with a digit, in whichever script.
 fn says_a_number(text: &str) -> bool {
-    let number = text.trim_start_matches(['<', '>', '=', '\u{2264}', '\u{2265}', '~', ' ']);
-    number.replace(',', ".").parse::<Decimal>().is_ok()
+    let is_before = |it: char| it.is_whitespace() || "<>=\u{2264}\u{2265}~+-\u{2212}.,\u{b7}".contains(it);
+    text.trim_start_matches(is_before).starts_with(char::is_numeric)
 }
 
 /// Checks which kind of value is given for a component. Adds what is wrong.

@@ -1,5 +1,6 @@
 //! Leave: times in which a provider is away from every department.
 
+use chrono::TimeDelta;
 use hims_domain::permission::{Create, Update};
 use hims_domain::provider_schedule::{Event, Leave, LeaveStatus, ProviderSchedule};
 use hims_domain::{LeaveId, UserId, described};
@@ -7,6 +8,11 @@ use hims_domain::{LeaveId, UserId, described};
 use super::{Refusal, check_provider, reads_provider};
 use crate::machinery::command::existing;
 use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
+
+/// How long a leave takes at most.
+const LONGEST: TimeDelta = TimeDelta::days(731);
+/// How far ahead a leave ends at most.
+const FURTHEST: TimeDelta = TimeDelta::days(3_653);
 
 described! {
     /// Records that a provider will be away. Appointments that are in the leave stay: people fall ill. Every provider
@@ -57,6 +63,11 @@ impl Command for AddProviderLeave {
         check_provider(ctx, provider_id)?;
         if leave.until <= leave.from {
             return refuse(Refusal::EndsBeforeItStarts);
+        }
+        let furthest = ctx.now + FURTHEST;
+        if leave.until - leave.from > LONGEST || leave.until > furthest {
+            let message = "a leave takes two years at most, and ends within ten years";
+            return Err(Refused::field("out-of-range", "/until", message));
         }
         let is_known = |id| state.is_some_and(|schedule| schedule.leaves.iter().any(|it| it.leave_id == id));
         let leave_id = ctx.part_id(self.leave_id, is_known)?;

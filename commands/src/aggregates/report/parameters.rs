@@ -17,7 +17,7 @@ use crate::machinery::refusal::spoken;
 /// How many days a report may span, the first and the last included.
 const LONGEST: i64 = 400;
 /// How many days may be counted from today.
-const FURTHEST: i64 = 4_000;
+const FURTHEST: u64 = 4_000;
 /// The parameter with the day that a report shows, of a report on how things stand on one day.
 const SHOWN_DAY: &str = "on";
 
@@ -29,7 +29,7 @@ fn day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     let is_counted = counted.is_empty()
         || counted.starts_with(['+', '-']) && counted.len() > 1 && counted[1..].bytes().all(|it| it.is_ascii_digit());
     let days = if counted.is_empty() { 0 } else { counted.parse::<i64>().ok()? };
-    let is_near = is_counted && days.abs() <= FURTHEST;
+    let is_near = is_counted && days.unsigned_abs() <= FURTHEST;
     is_near.then(|| today.checked_add_signed(TimeDelta::days(days)))?
 }
 

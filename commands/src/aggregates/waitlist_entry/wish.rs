@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use hims_domain::appointment::{Appointment, Priority, Status};
 use hims_domain::department::Department;
 use hims_domain::user::User;
-use hims_domain::values::Text;
+use hims_domain::values::{Text, TimeOfDay};
 use hims_domain::waitlist_entry::Wish;
 use hims_domain::{DepartmentId, PatientId};
 
@@ -74,6 +74,15 @@ fn check_times(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
     }
     if wish.time_from.as_ref().zip(wish.time_until.as_ref()).is_some_and(|(from, until)| from >= until) {
         return Err(Refused::from(Refusal::EndsBeforeItStarts).at("/time_until"));
+    }
+    let is_long_enough = |from: &TimeOfDay, until: &TimeOfDay| {
+        let span = until.on(wish.latest).zip(from.on(wish.latest)).map(|(until, from)| until - from);
+        span.is_none_or(|it| it >= TimeDelta::minutes(wish.duration_minutes.into()))
+    };
+    let [begin, end] = ["00:00", "24:00"].map(|it| TimeOfDay::parse(it).ok());
+    let (from, until) = (wish.time_from.as_ref().or(begin.as_ref()), wish.time_until.as_ref().or(end.as_ref()));
+    if from.zip(until).is_some_and(|(from, until)| !is_long_enough(from, until)) {
+        return Err(out_of_range("/time_until", "the appointment takes longer than the times of day that suit"));
     }
     Ok(())
 }

@@ -15,6 +15,18 @@ async fn a_long_stream_loads_as_it_folds() {
     assert_eq!(world.store().snapshot("medication_lot", LOT.0).await.unwrap().map(|it| it.version), Some(100));
     let loaded = world.another_node().load::<MedicationLot>(LOT.0, true).await.unwrap();
     assert_eq!((loaded.version, loaded.state.as_deref()), (151, fold(&events).as_ref()));
+    // As another type, the stream has the same version, and no state.
+    let loaded = world.another_node().load::<Patient>(LOT.0, true).await.unwrap();
+    assert_eq!((loaded.version, loaded.state), (151, None));
+}
+
+#[tokio::test]
+async fn a_stream_of_another_type_has_its_whole_version() {
+    let world = hospital().await;
+    world.done(receive(LOT, dec!(20))).await;
+    world.done(adjust(dec!(-1))).await;
+    let loaded = world.another_node().load::<Patient>(LOT.0, true).await.unwrap();
+    assert_eq!((loaded.version, loaded.state), (2, None));
 }
 
 /// A hospital whose patient moved 120 times, so that there is a snapshot, in which the personal values are sealed.
