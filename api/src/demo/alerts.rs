@@ -23,8 +23,8 @@ impl Hospital {
         let against = json!({
             "id": prescription, "patient_id": id(PATIENT, 1), "provider_id": id(USER, 2),
             "items": [{
-                "medication_id": id(MEDICATION, 1), "quantity": "21", "quantity_unit": "capsule", "frequency": "3 a day",
-                "duration_days": 7, "instructions": "With plenty of water",
+                "medication_id": id(MEDICATION, 1), "quantity": "21", "quantity_unit": "capsule",
+                "frequency": "3 a day", "duration_days": 7, "instructions": "With plenty of water",
                 "override_reason": "The hives were thirty years ago, and the skin test was negative",
             }],
         });

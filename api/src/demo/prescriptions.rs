@@ -14,14 +14,14 @@ use crate::{Hospital, HospitalError};
 
 pub(super) const PRESCRIPTION: u16 = 0x35;
 
-/// The prescriptions, each from a while ago: number, number of the patient, medication and its unit, quantity, days for
-/// which the quantity lasts, instructions, days ago.
-const PRESCRIPTIONS: [(u128, u128, (u128, &str), i32, i32, &str, u64); 5] = [
-    (1, 1, (4, "tablet"), 30, 30, "One tablet in the evening", 0),
-    (2, 7, (4, "tablet"), 30, 30, "One tablet at bedtime", 0),
-    (4, 5, (1, "capsule"), 14, 14, "One capsule in the morning", 0),
-    (5, 10, (4, "tablet"), 30, 30, "One tablet in the evening", 3),
-    (REFILLED, 11, (4, "tablet"), 30, 30, "One tablet in the evening, before the meal", 40),
+/// The prescriptions: number, number of the patient, medication, its unit, quantity for as many days, instructions, how
+/// many days ago it was written.
+const PRESCRIPTIONS: [(u128, u128, u128, &str, i32, &str, u64); 5] = [
+    (1, 1, 4, "tablet", 30, "One tablet in the evening", 0),
+    (2, 7, 4, "tablet", 30, "One tablet at bedtime", 0),
+    (4, 5, 1, "capsule", 14, "One capsule in the morning", 0),
+    (5, 10, 4, "tablet", 30, "One tablet in the evening", 3),
+    (REFILLED, 11, 4, "tablet", 30, "One tablet in the evening, before the meal", 40),
 ];
 
 /// The numbers of the prescriptions that were sent to the pharmacy, and of those that were dispensed.
@@ -43,14 +43,14 @@ fn pharmacist() -> Request {
 impl Hospital {
     /// Writes the prescriptions, each by the doctor, and lets the pharmacy work on them.
     pub(super) async fn prescriptions(&self) -> Result<(), HospitalError> {
-        for (number, patient, (medication, unit), quantity, lasts, instructions, days) in PRESCRIPTIONS {
+        for (number, patient, medication, unit, quantity, instructions, days) in PRESCRIPTIONS {
             let day = self.executor.now() - Days::new(days);
             let written = json!({
                 "id": id(PRESCRIPTION, number), "patient_id": id(PATIENT, patient), "provider_id": id(USER, 2),
                 "items": [{
                     "medication_id": id(MEDICATION, medication), "quantity": quantity.to_string(),
                     "quantity_unit": unit, "frequency": "daily", "instructions": instructions, "refills_allowed": 5,
-                    "days_supply": lasts, "valid_until": day.date_naive() + Months::new(12),
+                    "days_supply": quantity, "valid_until": day.date_naive() + Months::new(12),
                 }],
             });
             self.give::<WritePrescription>(written, at(day)).await?;

@@ -1,5 +1,5 @@
-//! Consultations of the demo: one in progress, one that was completed and amended, one that was broken off, and one that
-//! was signed.
+//! Consultations of the demo: one in progress, one that was completed and amended, one that was broken off, and one
+//! that was signed.
 
 use chrono::{Days, TimeDelta};
 use hims_commands::Request;

@@ -1,7 +1,7 @@
 //! A week of visits around the day on which the demo is filled: some are over, some go on, and some are to come.
 //!
-//! All of them are with the second doctor in a room of their own, so that the first doctor and the other rooms are free.
-//! The visits that go on are counted from the moment, since a demo may be filled at any hour of the day.
+//! All of them are with the second doctor in a room of their own, so that the first doctor and the other rooms are
+//! free. The visits that go on are counted from the moment, since a demo may be filled at any hour of the day.
 
 use chrono::{DateTime, Days, DurationRound as _, TimeDelta, Utc};
 use chrono_tz::America::New_York;

@@ -281,7 +281,7 @@ async fn with_another_master_key_nothing_is_opened_and_nothing_is_made() {
     assert!(text(&output.stderr).contains("is missing"), "{output:?}");
     let users = "select count(distinct stream_id) from log.events where stream_type = 'user'";
     let users: i64 = sqlx::query_scalar(users).fetch_one(hospital.owner()).await.expect("a number");
-    assert_eq!(users, 7);
+    assert_eq!(users, 8);
 }
 
 #[test]

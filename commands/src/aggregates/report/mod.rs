@@ -50,8 +50,8 @@ pub(crate) fn may_have_of_others(report: &Report, caller: &Caller) -> bool {
     caller.is_system || read_one_of(&caller.permissions, of_all_rows(report))
 }
 
-/// Whether a user may have a report that was made for somebody else, by the roles that the user has now. They are looked
-/// up with [`reads_named`](crate::user::reads_named).
+/// Whether a user may have a report that was made for somebody else, by the roles that the user has now. The roles are
+/// looked up with [`reads_named`](crate::user::reads_named).
 pub(crate) fn user_may_have_of_others(report: &Report, user: &User, found: &Found) -> bool {
     let roles = user.role_ids().filter_map(|it| found.get::<Role>(it));
     let permissions = roles.fold(Permissions::default(), |all, it| all.with(&it.definition.permissions));
