@@ -174,8 +174,7 @@ fn a_schedule_that_runs_after_the_day_that_its_report_shows_asks_for_the_end_of_
     let defined = sample_with::<Report>("defined", json!({"parameters": [shown]}));
     let begun = |on: &str| {
         let parameters = json!({ "parameters": {"on": on} });
-        let given = given([]).and::<Report>(report_of("daily-schedule"), [defined.clone()]);
-        let given = given.and::<User>(OTHER_DOCTOR, [created()]).by(user(DOCTOR, &[Read::AllAppointments]));
+        let given = hospital([]).and::<Report>(report_of("daily-schedule"), [defined.clone()]);
         given.when(schedule(parameters)).then_event()
     };
     for (on, as_of) in [("today", None), ("today-1", Some("2026-11-23T23:59:59.999999Z"))] {
