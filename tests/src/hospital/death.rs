@@ -99,7 +99,7 @@ async fn two_nodes_cancel_each_appointment_once() {
     for id in &open {
         cancelled(&reception, id).await;
     }
-    assert_eq!(count(hospital.owner(), "log.events where event_type = 'appointment.cancelled'").await, 10);
+    assert_eq!(by_process(hospital.owner(), "after-death", "appointment.cancelled").await, 10);
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn when_the_node_that_runs_the_process_is_killed_another_goes_on() {
     for id in &open {
         cancelled(&reception, id).await;
     }
-    assert_eq!(count(hospital.owner(), "log.events where event_type = 'appointment.cancelled'").await, 10);
+    assert_eq!(by_process(hospital.owner(), "after-death", "appointment.cancelled").await, 10);
     assert_eq!(count(hospital.owner(), "log.events where stream_type = 'process_failure'").await, 0);
 }
 

@@ -118,11 +118,12 @@ fn one_claim_by_a_policy_is_open_for_a_record() {
 
 #[test]
 fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
-    let pointing = |pointers: &[i32]| {
+    let pointing = |pointers: &[i32], source: &str| {
         let mut events = invoiced(&["77.49"]);
         for event in &mut events {
             if let billing_record::Event::ItemAdded(added) = event {
                 added.item.diagnosis_pointers = pointers.to_vec();
+                added.item.source_type = Some(source.into());
             }
         }
         events
@@ -135,18 +136,14 @@ fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
         ("institutional", &[], false),
         ("pharmacy", &[2], true),
     ] {
-        let then = beside([], pointing(pointers)).when(create(json!({"claim_type": kind})));
+        let then = beside([], pointing(pointers, "treatment")).when(create(json!({"claim_type": kind})));
         assert_eq!(then.code(), is_refused.then_some("pointers"), "{kind} {pointers:?}");
     }
-    assert!(beside([], pointing(&[])).by(Caller::system("import")).when(create(json!({}))).is_accepted());
+    let imported = beside([], pointing(&[], "treatment")).by(Caller::system("import"));
+    assert!(imported.when(create(json!({}))).is_accepted());
     // The line of the consultation itself is for whatever was diagnosed.
-    let mut events = pointing(&[]);
-    for event in &mut events {
-        if let billing_record::Event::ItemAdded(added) = event {
-            added.item.source_type = Some("consultation".into());
-        }
-    }
-    match beside([], events).when(create(json!({"claim_type": "professional"}))).then_event() {
+    let of_visit = beside([], pointing(&[], "consultation")).when(create(json!({"claim_type": "professional"})));
+    match of_visit.then_event() {
         Event::Created(it) => assert_eq!(it.lines[0].diagnosis_pointers, [1]),
         other => panic!("{other:?}"),
     }
