@@ -267,8 +267,8 @@ async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
         // One patient of the demo has two records.
         ("assigned_patients", "", [0, 0, 2, 0, 0, 0, 0, 0]),
         ("assigned_patients", &*department, [SOME, SOME, 2, 0, 0, 0, 0, SOME]),
-        // The patient of the day, and two patients of the demo.
-        ("prescriptions", &*department, [0, 0, 2, 0, 3, 0, 0, 0]),
+        // The patient of the day, and four patients of the demo.
+        ("prescriptions", &*department, [0, 0, 2, 0, 5, 0, 0, 0]),
         // The demo has orders of five patients, of which one is cancelled.
         ("lab_orders", "", [0, 0, 2, 0, 0, 4, 0, 0]),
         // The doctor of the appointment tomorrow.
