@@ -68,7 +68,7 @@ fn parsed<C: Command>(body: Value) -> Result<C, HospitalError> {
 impl Hospital {
     /// Carries out a command for now, given as its request body.
     pub(super) async fn demo<C: Command>(&self, body: Value) -> Result<(), HospitalError> {
-        self.once::<C>(parsed(body)?, now()).await
+        self.give::<C>(body, now()).await
     }
 
     /// Carries out a command, given as its request body.

@@ -49,12 +49,14 @@ const ENTRIES: [Entries; 2] = [
 ];
 
 impl LoggedIn {
-    /// Whether the caller reads of a stream, which is about this patient, only how it is now.
-    pub(super) fn reads_no_past(&self, stream_type: &str, subject: Option<Uuid>) -> bool {
+    /// Whether the caller reads of the stream of an event only how it is now.
+    pub(super) fn reads_no_past(&self, event: &Recorded) -> bool {
+        if !WITHOUT_A_PAST.contains(&event.stream_type.as_str()) || self.reads_any(&ALL_RESULTS) {
+            return false;
+        }
+        let subject = subject_of(&event.metadata);
         let is_own = subject.is_none() || subject == self.identity().patient_id;
-        WITHOUT_A_PAST.contains(&stream_type)
-            && !self.reads_any(&ALL_RESULTS)
-            && (is_own || !self.reads(Read::AssignedPatients))
+        is_own || !self.reads(Read::AssignedPatients)
     }
 
     /// Whether the caller may ask for a table at all. Row-level security decides which rows the caller sees.
@@ -227,7 +229,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The patient whom an event is about, as its metadata say.
-pub(super) fn subject_of(metadata: &str) -> Option<Uuid> {
+fn subject_of(metadata: &str) -> Option<Uuid> {
     let metadata: Value = serde_json::from_str(metadata).ok()?;
     metadata["subject"]["id"].as_str()?.parse().ok()
 }

@@ -3,7 +3,7 @@ use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::{Opened, Position, StoreError, reveal};
 use serde_json::{Value, json};
 
-use super::access::{Reading, remove_the_past, subject_of};
+use super::access::{Reading, remove_the_past};
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::{Parameters, id_of_path};
@@ -59,7 +59,7 @@ async fn state(
     let Some(first) = events.first().filter(|it| it.stream_type == stream_type) else {
         return Err(Problem::not_found());
     };
-    let reads_no_past = logged_in.reads_no_past(&stream_type, subject_of(&first.metadata));
+    let reads_no_past = logged_in.reads_no_past(first);
     if reads_no_past && (version.is_some() || at.is_some() || position.is_some()) {
         return Err(Problem::not_found());
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::filters::Filters;
-use super::access::{Reading, subject_of};
+use super::access::Reading;
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::Parameters;
@@ -113,8 +113,8 @@ async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded
     let mut read = Vec::with_capacity(events.len());
     for event in hospital.store.open(events).await? {
         let stored = &event.recorded;
-        let is_read = !logged_in.reads_no_past(&stored.stream_type, subject_of(&stored.metadata))
-            && reading.may_read(&stored.stream_type, stored.stream_id).await?;
+        let is_read =
+            !logged_in.reads_no_past(stored) && reading.may_read(&stored.stream_type, stored.stream_id).await?;
         let opened = if is_read {
             let mut data = event.data()?;
             reveal(&mut data);
