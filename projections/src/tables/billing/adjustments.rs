@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use hims_domain::billing_record::{AdjustmentKind, Event};
+use hims_domain::billing_record::Event;
 use hims_domain::values::Reason;
 use hims_domain::{PatientId, Personal};
 use rust_decimal::Decimal;
@@ -9,8 +9,10 @@ use crate::machinery::event::{Projected, derived_id};
 use crate::machinery::table::table;
 use crate::machinery::text::known_text;
 
+/// The kind of the row of a balance that was given up.
+pub(super) const WRITE_OFF: &str = "write_off";
 /// The kinds of rows: those of an adjustment, and that of a balance that was given up.
-const KINDS: &[&str] = &["discount", "courtesy", "correction", "write_off"];
+const KINDS: &[&str] = &["discount", "courtesy", "correction", WRITE_OFF];
 
 table! {
     /// One row for each time that the hospital lowered the charges of a billing record after billing, or gave up what
@@ -40,7 +42,8 @@ table! {
     }
 }
 
-fn row(
+/// The row of charges that were lowered, or of a balance that was given up.
+pub(super) fn row(
     event: &Projected<'_, Event>,
     patient_id: PatientId,
     kind: &str,
@@ -58,25 +61,4 @@ fn row(
         adjusted_by: event.user_id(),
         stamps: event.stamps(),
     }
-}
-
-/// The row of charges that were lowered.
-pub(super) fn lowered(
-    event: &Projected<'_, Event>,
-    patient_id: PatientId,
-    kind: AdjustmentKind,
-    amount: Decimal,
-    reason: &Personal<Reason>,
-) -> BillingAdjustmentRow {
-    row(event, patient_id, kind.as_str(), amount, reason)
-}
-
-/// The row of a balance that was given up.
-pub(super) fn given_up(
-    event: &Projected<'_, Event>,
-    patient_id: PatientId,
-    amount: Decimal,
-    reason: &Personal<Reason>,
-) -> BillingAdjustmentRow {
-    row(event, patient_id, "write_off", amount, reason)
 }

@@ -17,6 +17,7 @@ use crate::machinery::table::table;
 use crate::machinery::text::known_text;
 
 pub(crate) use adjustments::BillingAdjustmentRow;
+use adjustments::WRITE_OFF;
 pub(crate) use items::BillingItemRow;
 pub(crate) use payments::BillingPaymentRow;
 
@@ -146,11 +147,11 @@ pub(crate) fn project<'e>(
             items.change_children(event, event.stream_id, |row| items::move_to(row, LineStatus::Aborted));
         }
         Event::Adjusted { patient_id, kind, amount, reason, after: _ } => {
-            adjustments.insert(adjustments::lowered(event, *patient_id, *kind, *amount, reason));
+            adjustments.insert(adjustments::row(event, *patient_id, kind.as_str(), *amount, reason));
         }
         Event::WrittenOff { patient_id, amount, reason, after: _ } => {
             because(reason);
-            adjustments.insert(adjustments::given_up(event, *patient_id, *amount, reason));
+            adjustments.insert(adjustments::row(event, *patient_id, WRITE_OFF, *amount, reason));
         }
         Event::PaymentRecorded(it) => payments.insert(payments::payment(event, it)),
         Event::PaymentRefunded(it) => payments.insert(payments::refund(event, it)),
