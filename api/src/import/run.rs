@@ -16,6 +16,7 @@ use super::persons::Persons;
 use super::progress::Progress;
 use super::reason::Reason;
 use super::summary::{Fate, Summary};
+use super::treatment::Activities;
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
     allergy, benefit, claim, condition, encounter, files, history, insurance, medication, medication_request,
@@ -135,8 +136,13 @@ pub(super) async fn write(
     writer.take("Condition", Box::new(steps), (summary, progress)).await?;
     let steps = one_each(gathered.procedures.all(), |it| treatment::procedure(writer, gathered, it).boxed());
     writer.take("Procedure", steps, (summary, progress)).await?;
-    let steps = one_each(gathered.care_plans.all(), |it| treatment::care_plan(writer, gathered, it).boxed());
+    let activities = Activities::default();
+    let steps =
+        one_each(gathered.care_plans.all(), |it| treatment::care_plan(writer, gathered, it, &activities).boxed());
     writer.take("CarePlan", steps, (summary, progress)).await?;
+    for reason in activities.into_reasons() {
+        summary.count("CarePlan.activity", 1, Fate::Skipped(reason));
+    }
     let laboratory = Laboratory::of(writer, gathered, summary);
     let rows = vital_signs::by_moment(writer, gathered, &laboratory.observations, summary).into_iter();
     let steps = rows.map(|(moment, row)| vital_signs::import(writer, moment, row).boxed());
