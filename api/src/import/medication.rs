@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::datatypes::CodeableConcept;
 use super::gather::{Found, Gathered};
 use super::kept::{Element, Kept};
+use super::negation::says_absence;
 use super::reason::Reason;
 use super::references::derived;
 use super::resources::{self, MedicationRequest};
@@ -32,8 +33,11 @@ pub(super) struct Product {
 
 impl Product {
     /// The product that a concept names.
-    fn of(concept: &CodeableConcept, form: Option<&CodeableConcept>) -> Option<Self> {
-        let name = concept.words()?.to_owned();
+    fn of(concept: &CodeableConcept, form: Option<&CodeableConcept>) -> Result<Self, Reason> {
+        if says_absence(concept) {
+            return Err(Reason::NothingKnown);
+        }
+        let name = concept.words().ok_or(Reason::NoName)?.to_owned();
         let rxnorm = concept.codes_in(RXNORM).next().map(str::to_owned);
         let coded = concept.coding.iter().find_map(|it| Some((it.system.as_deref()?, it.code.as_deref()?)));
         let key = match (&rxnorm, coded) {
@@ -42,7 +46,7 @@ impl Product {
             (None, None) => format!("medication|{}", name.to_lowercase()),
         };
         let form = form.and_then(|it| it.words()).map(str::to_owned);
-        Some(Self { id: derived(&key), name, rxnorm, form })
+        Ok(Self { id: derived(&key), name, rxnorm, form })
     }
 
     /// The product of a medication that was not entered in error.
@@ -50,22 +54,30 @@ impl Product {
         if medication.status.as_deref() == Some("entered-in-error") {
             return Err(Reason::EnteredInError);
         }
-        Self::of(&medication.code, medication.form.as_ref()).ok_or(Reason::NoName)
+        Self::of(&medication.code, medication.form.as_ref())
     }
 
     /// The product that a request is for: named in the request, contained in the request, or a resource of its own.
-    pub(super) fn requested(gathered: &Gathered, found: &Found<MedicationRequest>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When the request says that no medication is known, or names none.
+    pub(super) fn requested(gathered: &Gathered, found: &Found<MedicationRequest>) -> Result<Self, Reason> {
         let request = &found.resource;
-        if let Some(concept) = &request.medication_codeable_concept {
-            return Self::of(concept, None);
-        }
         let reference = &request.medication_reference;
-        if let Some(local) = reference.reference.as_deref().and_then(|it| it.strip_prefix('#')) {
-            return Self::of_medication(&contained(request, local)?.0).ok();
-        }
-        let medication = gathered.medications.get(gathered.resolve("Medication", &found.origin, reference)?)?;
-        medication.check_copies().ok()?;
-        Self::of_medication(&medication.resource).ok()
+        let local = reference.reference.as_deref().and_then(|it| it.strip_prefix('#'));
+        let product = match (&request.medication_codeable_concept, local) {
+            (Some(concept), _) => Self::of(concept, None),
+            (None, Some(local)) => {
+                let (medication, _) = contained(request, local).ok_or(Reason::NoMedication)?;
+                Self::of_medication(&medication)
+            }
+            (None, None) => {
+                let id = gathered.resolve("Medication", &found.origin, reference);
+                let medication = id.and_then(|it| gathered.medications.get(it)).ok_or(Reason::NoMedication)?;
+                medication.check_copies().and_then(|()| Self::of_medication(&medication.resource))
+            }
+        };
+        product.map_err(|it| if it == Reason::NothingKnown { it } else { Reason::NoMedication })
     }
 
     /// The name of the product, and its `RxNorm` concept if it has one.
@@ -128,7 +140,7 @@ pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<U
         }
     }
     for found in gathered.medication_requests.iter() {
-        if let Some(product) = Product::requested(gathered, found) {
+        if let Ok(product) = Product::requested(gathered, found) {
             add(product, 0, Vec::new());
         }
     }

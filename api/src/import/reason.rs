@@ -49,6 +49,8 @@ pub enum Reason {
     UnknownStatus,
     /// The allergy says that an allergy is absent or not known.
     NoKnownAllergy,
+    /// A code says that there is nothing of the kind, such as no known problems, or that nothing is known of it.
+    NothingKnown,
     /// The observation is about somebody or something else than the patient.
     OtherFocus,
     /// The value is a bound and not an amount.
@@ -143,6 +145,7 @@ impl fmt::Display for Reason {
             Self::OnHold => "is on hold",
             Self::UnknownStatus => "its status is not known",
             Self::NoKnownAllergy => "says that an allergy is absent or not known",
+            Self::NothingKnown => "says that there is nothing to record, or that nothing is known",
             Self::OtherFocus => "was observed of somebody or something else than the patient",
             Self::Comparator => "gives a bound and not an amount",
             Self::EnteredInError => "entered in error",

@@ -18,6 +18,7 @@ use super::condition::coded;
 use super::datatypes::{CodeableConcept, Reference};
 use super::gather::{Found, Gathered};
 use super::kept::Kept;
+use super::negation::says_absence;
 use super::reason::Reason;
 use super::references::{Origin, derived};
 use super::resources::{ActivityDetail, CarePlan, Procedure};
@@ -74,6 +75,9 @@ pub(super) async fn procedure(
         "entered-in-error" => return Err(Reason::EnteredInError.into()),
         _ => return Err(Reason::UnknownStatus.into()),
     };
+    if says_absence(&procedure.code) {
+        return Err(Reason::NothingKnown.into());
+    }
     let mut kept = found.kept();
     let is_counselling = procedure.category.as_ref().is_some_and(|it| it.has_code(COUNSELLING));
     let mut sites = procedure.body_site.iter();
@@ -181,6 +185,9 @@ async fn planned(
 ) -> Result<Told, Stop> {
     if detail.do_not_perform == Some(true) || detail.prohibited == Some(true) {
         return Err(Reason::AsksNotToDo.into());
+    }
+    if says_absence(&detail.code) {
+        return Err(Reason::NothingKnown.into());
     }
     let plan = &found.resource;
     let status = match detail.status.as_str() {
