@@ -28,6 +28,7 @@ mod meaning;
 mod money;
 mod names;
 mod people;
+mod progress;
 mod rows;
 mod skipped;
 mod synthea;
