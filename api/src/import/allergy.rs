@@ -44,13 +44,13 @@ pub(super) async fn import(
     let patient = match writer.recorded_patient(patient).await {
         Ok(patient) => patient,
         Err(Stop::Skip(reason)) => {
-            return allergies.iter().map(|it| (it.copies, Err(reason.into()))).collect();
+            return allergies.iter().map(|it| (it.places.clone(), Err(reason.into()))).collect();
         }
-        Err(everything) => return vec![(1, Err(everything))],
+        Err(everything) => return vec![(Vec::new(), Err(everything))],
     };
     for found in allergies {
         if let Err(reason) = check(found) {
-            step.push((found.copies, Err(reason.into())));
+            step.push((found.places.clone(), Err(reason.into())));
             continue;
         }
         let fate = match &patient {
@@ -63,7 +63,7 @@ pub(super) async fn import(
                 None => record(writer, gathered, *id, found).await,
             },
         };
-        step.push((found.copies, fate));
+        step.push((found.places.clone(), fate));
     }
     step
 }

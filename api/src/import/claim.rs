@@ -176,7 +176,7 @@ pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, claims: Vec
     let mut step = Step::with_capacity(claims.len());
     let policies = OnceCell::new();
     for found in claims {
-        step.push((found.copies, enter(writer, gathered, found, &policies).await));
+        step.push((found.places.clone(), enter(writer, gathered, found, &policies).await));
     }
     step
 }

@@ -57,7 +57,7 @@ pub(super) async fn import(
 ) -> Step {
     let mut step = Step::with_capacity(conditions.len());
     for found in conditions {
-        step.push((found.copies, write(writer, gathered, encounter, found).await));
+        step.push((found.places.clone(), write(writer, gathered, encounter, found).await));
     }
     step
 }

@@ -17,7 +17,7 @@ use super::negation::says_absence;
 use super::reason::Reason;
 use super::references::derived;
 use super::resources::{self, MedicationRequest};
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
 use super::unread;
 use super::writer::{Step, Stop, Writer};
 
@@ -103,10 +103,10 @@ pub(super) fn contained(request: &MedicationRequest, local: &str) -> Option<(res
     medications.find(|(it, _)| it.id.as_deref() == Some(local))
 }
 
-/// A product, the number of `Medication` resources for it, and what the record cannot keep of these resources.
+/// A product, the places of the `Medication` resources for it, and what the record cannot keep of these resources.
 pub(super) struct Named {
     product: Product,
-    copies: u64,
+    places: Vec<Place>,
     left_out: Vec<Element>,
 }
 
@@ -114,11 +114,11 @@ pub(super) struct Named {
 /// as skipped.
 pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Uuid, Named> {
     let mut products: BTreeMap<Uuid, Named> = BTreeMap::new();
-    let mut add = |product: Product, copies: u64, left_out: Vec<Element>| match products.entry(product.id) {
-        Entry::Vacant(slot) => drop(slot.insert(Named { product, copies, left_out })),
+    let mut add = |product: Product, places: Vec<Place>, left_out: Vec<Element>| match products.entry(product.id) {
+        Entry::Vacant(slot) => drop(slot.insert(Named { product, places, left_out })),
         Entry::Occupied(mut slot) => {
             let named = slot.get_mut();
-            named.copies += copies;
+            named.places.extend(places);
             named.left_out.extend(left_out);
             if product < named.product {
                 named.product = product;
@@ -134,14 +134,14 @@ pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<U
                 }
                 let codes = found.resource.code.coding.len() - usize::from(product.rxnorm.is_some());
                 kept.leave_out_all("code.coding", codes);
-                add(product, found.copies, kept.left_out);
+                add(product, found.places.clone(), kept.left_out);
             }
-            Err(reason) => summary.count("Medication", found.copies, Fate::Skipped(reason)),
+            Err(reason) => summary.count("Medication", found.places.clone(), Fate::Skipped(reason)),
         }
     }
     for found in gathered.medication_requests.iter() {
         if let Ok(product) = Product::requested(gathered, found) {
-            add(product, 0, Vec::new());
+            add(product, Vec::new(), Vec::new());
         }
     }
     products
@@ -149,8 +149,8 @@ pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<U
 
 /// Adds a product to the catalogue.
 pub(super) async fn import(writer: &Writer<'_>, named: Named) -> Step {
-    let Named { product, copies, left_out } = named;
-    vec![(copies, add(writer, product, left_out).await)]
+    let Named { product, places, left_out } = named;
+    vec![(places, add(writer, product, left_out).await)]
 }
 
 async fn add(writer: &Writer<'_>, product: Product, left_out: Vec<Element>) -> Result<Fate, Stop> {

@@ -42,7 +42,7 @@ pub(super) fn by_patient<'g>(
 pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, requests: Vec<&Found<MedicationRequest>>) -> Step {
     let mut step = Step::with_capacity(requests.len());
     for found in requests {
-        step.push((found.copies, write(writer, gathered, found).await));
+        step.push((found.places.clone(), write(writer, gathered, found).await));
     }
     step
 }

@@ -115,6 +115,72 @@ pub enum Reason {
     Refused(&'static str),
 }
 
+impl Reason {
+    /// Whether somebody must look at the resource itself: it breaks the form of FHIR or a rule of the record, it
+    /// contradicts itself or others, it lacks what it must say, or it says something that is not understood. Other
+    /// resources say properly what the record has no place for, or lead to something that is not there, so that the
+    /// fault is elsewhere.
+    pub(super) fn is_fault(self) -> bool {
+        match self {
+            Self::Malformed
+            | Self::OtherVersion(_)
+            | Self::NotUnderstood
+            | Self::Contradiction
+            | Self::OtherRecord
+            | Self::UnknownStatus
+            | Self::NoValue
+            | Self::UnknownUnit
+            | Self::Impossible
+            | Self::NoName
+            | Self::NoTime
+            | Self::InTheFuture
+            | Self::EndsBeforeItStarts
+            | Self::NoCode
+            | Self::NoAmount
+            | Self::OutOfBalance
+            | Self::OtherCurrency
+            | Self::BadTransaction
+            | Self::IdTaken
+            | Self::Refused(_) => true,
+            Self::NotPartOfTheRecord
+            | Self::BadRow
+            | Self::NeverReceived
+            | Self::NoInsurance
+            | Self::Questionnaire
+            | Self::Statistic
+            | Self::HomeAddress
+            | Self::DeathCertificate
+            | Self::NoResource
+            | Self::Deletion
+            | Self::LeadsToPractitioner
+            | Self::Animal
+            | Self::SamePerson
+            | Self::Replaced
+            | Self::AsksNotToDo
+            | Self::OnHold
+            | Self::NoKnownAllergy
+            | Self::NothingKnown
+            | Self::OtherFocus
+            | Self::Comparator
+            | Self::EnteredInError
+            | Self::HasNotHappened
+            | Self::Derived
+            | Self::UnknownMeasurement
+            | Self::MeasuredTwice
+            | Self::RecordedWithout
+            | Self::NoPatient
+            | Self::NoEncounter
+            | Self::NoTest
+            | Self::NotAwaited
+            | Self::NoPayer
+            | Self::NoMedication
+            | Self::NoPolicy
+            | Self::NoVisit
+            | Self::NoClaim => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

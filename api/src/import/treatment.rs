@@ -22,7 +22,7 @@ use super::negation::says_absence;
 use super::reason::Reason;
 use super::references::{Origin, derived};
 use super::resources::{ActivityDetail, CarePlan, Procedure};
-use super::summary::Fate;
+use super::summary::{Fate, Place};
 use super::writer::{Stop, Writer};
 
 /// The code of SNOMED CT for the category of counselling.
@@ -113,17 +113,17 @@ pub(super) async fn procedure(
 
 /// The activities that were skipped, of plans of which something else is in the record, for the summary.
 #[derive(Default)]
-pub(super) struct Activities(Mutex<Vec<Reason>>);
+pub(super) struct Activities(Mutex<Vec<(Vec<Place>, Reason)>>);
 
 impl Activities {
-    /// Why activities were skipped, each with the reason.
-    pub(super) fn into_reasons(self) -> Vec<Reason> {
+    /// The activities, each with the places of its plan and the reason why it was skipped.
+    pub(super) fn into_skipped(self) -> Vec<(Vec<Place>, Reason)> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Imports the activities of a care plan. A plan of which no activity is in the record is skipped with the reason of its
-/// first activity.
+/// Imports the activities of a care plan. A plan of which no activity is in the record is skipped with the reason of
+/// its first activity.
 pub(super) async fn care_plan(
     writer: &Writer<'_>,
     gathered: &Gathered,
@@ -167,7 +167,8 @@ pub(super) async fn care_plan(
     let Some(fate) = fate else {
         return Err(skipped.first().copied().unwrap_or(Reason::NotPartOfTheRecord).into());
     };
-    activities.0.lock().unwrap_or_else(PoisonError::into_inner).append(&mut skipped);
+    let skipped = skipped.into_iter().map(|reason| (found.places.clone(), reason));
+    activities.0.lock().unwrap_or_else(PoisonError::into_inner).extend(skipped);
     Ok(match fate {
         Fate::Imported(_) => Fate::Imported(kept.left_out),
         other => other,

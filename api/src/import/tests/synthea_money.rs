@@ -287,7 +287,11 @@ async fn a_claim_with_a_broken_row_is_named_and_nothing_of_it_is_entered() {
     for (change, reason, told) in faults {
         export(&hospital, change);
         let summary = imported(&hospital, hospital.folder.path()).await;
-        assert_eq!(summary.of("claims").skipped.get(&reason), Some(&1), "{summary}");
+        let counts = summary.of("claims");
+        let place = Place { path: hospital.folder.path().join("claims.csv").into(), line: 2, column: 1 };
+        assert_eq!(counts.skipped, BTreeMap::from([(reason, 1)]), "{summary}");
+        assert_eq!(counts.places, BTreeMap::from([(reason, BTreeSet::from([place]))]), "{summary}");
+        assert!(summary.to_string().contains("claims.csv, line 2\n"), "{summary}");
         assert_eq!(summary.is_complete(), told.is_none());
         assert!(told.is_none_or(|it| summary.to_string().contains(it)), "{summary}");
         assert!(hospital.all::<BillingRecord>().await.is_empty());
