@@ -51,8 +51,10 @@ impl Product {
 
     /// The product of a medication that was not entered in error.
     fn of_medication(medication: &resources::Medication) -> Result<Self, Reason> {
-        if medication.status.as_deref() == Some("entered-in-error") {
-            return Err(Reason::EnteredInError);
+        match medication.status.as_deref() {
+            None | Some("active" | "inactive") => {}
+            Some("entered-in-error") => return Err(Reason::EnteredInError),
+            Some(_) => return Err(Reason::UnknownStatus),
         }
         Self::of(&medication.code, medication.form.as_ref())
     }

@@ -171,6 +171,10 @@ async fn a_record_that_was_replaced_and_an_animal_are_no_patients() {
             json!({ "active": false, "link": [{ "other": { "reference": "Patient/2" }, "type": "replaced-by" }] }),
             "was replaced by another record",
         ),
+        (
+            json!({ "link": [{ "other": { "reference": "Patient/2" }, "type": "replace" }] }),
+            "was replaced by another record",
+        ),
         (json!({ "extension": [{ "url": "http://hl7.org/fhir/StructureDefinition/patient-animal" }] }), "is an animal"),
     ] {
         let hospital = Hospital::empty().await;
@@ -178,6 +182,44 @@ async fn a_record_that_was_replaced_and_an_animal_are_no_patients() {
         assert_eq!(reasons(&summary, "Patient"), BTreeMap::from([(reason.to_owned(), 1)]));
         let without = BTreeMap::from([("names no patient who is in the record".to_owned(), 1)]);
         assert_eq!((summary.events, reasons(&summary, "AllergyIntolerance")), (0, without));
+    }
+}
+
+/// A resource of each type with a status, which the record would take without the status.
+fn with_status() -> Vec<Value> {
+    let about = json!({ "reference": format!("Patient/{PATIENT}") });
+    let snomed = json!({ "coding": [{ "system": "http://snomed.info/sct", "code": "10509002" }], "text": "It" });
+    let loinc = json!({ "coding": [{ "system": "http://loinc.org", "code": "718-7" }] });
+    let detail = json!({ "status": "scheduled", "code": snomed });
+    let all = [
+        json!({ "resourceType": "Procedure", "code": snomed }),
+        json!({ "resourceType": "CarePlan", "intent": "plan", "activity": [{ "detail": detail }] }),
+        json!({ "resourceType": "DiagnosticReport", "code": loinc, "category": [{ "coding": [{ "code": "LAB" }] }] }),
+        json!({ "resourceType": "Immunization", "vaccineCode": snomed, "occurrenceDateTime": "2011-09-11" }),
+        json!({ "resourceType": "Medication", "code": snomed }),
+        observation("weight", "29463-7", 81.0, "kg"),
+        request(),
+        encounter(),
+        super::money::claim("c"),
+        json!({ "resourceType": "ExplanationOfBenefit", "use": "claim", "outcome": "complete" }),
+    ];
+    let encounter = json!({ "reference": format!("Encounter/{ENCOUNTER}") });
+    all.map(|it| but(it, json!({ "id": "it", "subject": about, "patient": about, "encounter": encounter }))).into()
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_known_or_says_that_there_was_an_error_is_never_passed_over() {
+    for (status, reason) in [("entered-in-error", "entered in error"), ("perhaps", "its status is not known")] {
+        for resource in with_status() {
+            assert_eq!(why(but(resource.clone(), json!({ "status": status }))).await, reason, "{resource}");
+        }
+    }
+    // A status of its own, of an activity within a plan.
+    for (status, reason) in [("entered-in-error", "entered in error"), ("unknown", "its status is not known")] {
+        let plan = with_status().into_iter().find(|it| it["resourceType"] == "CarePlan").unwrap();
+        let mut plan = but(plan, json!({ "status": "active" }));
+        plan["activity"][0]["detail"]["status"] = json!(status);
+        assert_eq!(why(plan).await, reason);
     }
 }
 
