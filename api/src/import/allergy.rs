@@ -44,13 +44,13 @@ pub(super) async fn import(
     let patient = match writer.recorded_patient(patient).await {
         Ok(patient) => patient,
         Err(Stop::Skip(reason)) => {
-            return allergies.iter().map(|it| (it.copies, Err(reason.into()))).collect();
+            return allergies.iter().map(|it| (it.places.clone(), Err(reason.into()))).collect();
         }
-        Err(everything) => return vec![(1, Err(everything))],
+        Err(everything) => return vec![(Vec::new(), Err(everything))],
     };
     for found in allergies {
         if let Err(reason) = check(found) {
-            step.push((found.copies, Err(reason.into())));
+            step.push((found.places.clone(), Err(reason.into())));
             continue;
         }
         let fate = match &patient {
@@ -63,7 +63,7 @@ pub(super) async fn import(
                 None => record(writer, gathered, *id, found).await,
             },
         };
-        step.push((found.copies, fate));
+        step.push((found.places.clone(), fate));
     }
     step
 }
@@ -72,15 +72,18 @@ pub(super) async fn import(
 fn check(found: &Found<AllergyIntolerance>) -> Result<(), Reason> {
     found.check_copies()?;
     let resource = &found.resource;
-    let verified = resource.verification_status.as_ref();
-    if verified.is_some_and(|it| it.has_code("entered-in-error") || it.has_code("refuted")) {
+    let is_one_of = |status: &Option<CodeableConcept>, codes: &[&str]| {
+        status.as_ref().is_none_or(|it| codes.iter().any(|code| has_status(it, code)))
+    };
+    let verified = &resource.verification_status;
+    if verified.is_some() && is_one_of(verified, &["entered-in-error", "refuted"]) {
         return Err(Reason::EnteredInError);
     }
     if resource.code.as_ref().is_some_and(is_absence) {
         return Err(Reason::NoKnownAllergy);
     }
-    let status = resource.clinical_status.as_ref();
-    let is_known = status.is_none_or(|it| ["active", "inactive", "resolved"].iter().any(|code| has_status(it, code)));
+    let is_known = is_one_of(&resource.clinical_status, &["active", "inactive", "resolved"])
+        && is_one_of(verified, &["unconfirmed", "presumed", "confirmed"]);
     if is_known { Ok(()) } else { Err(Reason::UnknownStatus) }
 }
 
@@ -116,7 +119,7 @@ async fn record(
     if resource.criticality.as_deref().is_some_and(|it| it != "high") {
         kept.leave_out("criticality");
     }
-    if resource.verification_status.as_ref().is_some_and(|it| !it.has_code("confirmed")) {
+    if resource.verification_status.as_ref().is_some_and(|it| !has_status(it, "confirmed")) {
         kept.leave_out("verificationStatus");
     }
     let onset = onset(resource);

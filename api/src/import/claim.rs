@@ -176,7 +176,7 @@ pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, claims: Vec
     let mut step = Step::with_capacity(claims.len());
     let policies = OnceCell::new();
     for found in claims {
-        step.push((found.copies, enter(writer, gathered, found, &policies).await));
+        step.push((found.places.clone(), enter(writer, gathered, found, &policies).await));
     }
     step
 }
@@ -202,7 +202,7 @@ fn charge(
     const WHAT: &str = "item.productOrService";
     let prescription = gathered.resolve("MedicationRequest", &found.origin, &found.resource.prescription);
     let request = prescription.filter(|_| item.net.is_none()).and_then(|id| gathered.medication_requests.get(id));
-    let product = request.and_then(|it| Product::requested(gathered, it));
+    let product = request.and_then(|it| Product::requested(gathered, it).ok());
     if let Some((name, Some(rxnorm))) = product.as_ref().map(Product::named) {
         let name = kept.personal("prescription", Some(name)).ok_or(Reason::NoName)?;
         return Ok(line(day, (RXNORM.into(), rxnorm.into()), name, price));

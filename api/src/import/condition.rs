@@ -19,6 +19,7 @@ use super::calendar::date;
 use super::datatypes::CodeableConcept;
 use super::gather::{Found, Gathered};
 use super::kept::Kept;
+use super::negation::says_absence;
 use super::reason::Reason;
 use super::resources::Condition;
 use super::summary::Fate;
@@ -56,7 +57,7 @@ pub(super) async fn import(
 ) -> Step {
     let mut step = Step::with_capacity(conditions.len());
     for found in conditions {
-        step.push((found.copies, write(writer, gathered, encounter, found).await));
+        step.push((found.places.clone(), write(writer, gathered, encounter, found).await));
     }
     step
 }
@@ -69,6 +70,9 @@ async fn write(
 ) -> Result<Fate, Stop> {
     found.check_copies()?;
     let condition = &found.resource;
+    if says_absence(&condition.code) {
+        return Err(Reason::NothingKnown.into());
+    }
     let (verification_status, clinical_status) = statuses(condition)?;
     let patient = gathered.resolve("Patient", &found.origin, &condition.subject);
     let (patient_id, _) = writer.patient(patient).await?;

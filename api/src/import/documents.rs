@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::summary::Place;
 
 /// The first bytes of a gzip file (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -27,8 +31,9 @@ pub(super) struct Documents {
     pub(super) problems: Vec<String>,
 }
 
-/// A resource, its address in its bundle, and the number of the bundle in the file.
+/// A resource, its place in its file, its address in its bundle, and the number of the bundle in the file.
 pub(super) struct Entry {
+    pub(super) place: Place,
     pub(super) full_url: Option<String>,
     pub(super) bundle: Option<usize>,
     pub(super) resource: Box<RawValue>,
@@ -41,16 +46,17 @@ struct Head {
 }
 
 #[derive(Deserialize)]
-struct Bundle {
-    #[serde(default)]
-    entry: Vec<BundleEntry>,
+struct Bundle<'a> {
+    #[serde(default, borrow)]
+    entry: Vec<BundleEntry<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct BundleEntry {
+struct BundleEntry<'a> {
     full_url: Option<String>,
-    resource: Option<Box<RawValue>>,
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
     request: Option<BundleRequest>,
 }
 
@@ -59,10 +65,34 @@ struct BundleRequest {
     method: Option<String>,
 }
 
-/// Reads the bytes of a file.
-pub(super) fn read(bytes: &[u8]) -> Documents {
+/// The text of a file, in which the places of resources are looked up.
+struct Source<'a> {
+    path: Arc<Path>,
+    text: &'a str,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    fn of(path: &Path, text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        Self { path: path.into(), text, lines: lines.collect() }
+    }
+
+    /// Where a part of the text begins.
+    fn place(&self, part: &RawValue) -> Place {
+        let at = part.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        let line = self.lines.partition_point(|it| *it <= at);
+        let begin = line.checked_sub(1).and_then(|it| self.lines.get(it)).copied().unwrap_or_default();
+        let number = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
+        Place { path: Arc::clone(&self.path), line: number(line), column: number(at - begin + 1) }
+    }
+}
+
+/// Reads the bytes of a file. The path is that of the file, for the places of its resources.
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Documents {
     let mut documents = Documents::default();
-    let read = unzipped(bytes).and_then(|bytes| documents.add_file(text(&bytes)?));
+    let read = unzipped(bytes).and_then(|bytes| documents.add_file(&Source::of(path, text(&bytes)?)));
     documents.problems.extend(read.err());
     documents
 }
@@ -116,9 +146,10 @@ fn place(error: &serde_json::Error) -> String {
 }
 
 impl Documents {
-    fn add_file(&mut self, text: &str) -> Result<(), String> {
+    fn add_file(&mut self, source: &Source<'_>) -> Result<(), String> {
+        let text = source.text;
         let whole = match serde_json::from_str::<&RawValue>(text) {
-            Ok(whole) => return self.add_document(whole),
+            Ok(whole) => return self.add_document(source, whole),
             Err(error) => place(&error),
         };
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
@@ -128,7 +159,7 @@ impl Documents {
         }
         for (index, line) in lines {
             let read = match serde_json::from_str::<&RawValue>(line) {
-                Ok(document) => self.add_document(document),
+                Ok(document) => self.add_document(source, document),
                 Err(error) => Err(format!("not JSON (column {})", error.column())),
             };
             self.problems.extend(read.err().map(|problem| format!("line {}: {problem}", index + 1)));
@@ -136,11 +167,11 @@ impl Documents {
         Ok(())
     }
 
-    fn add_document(&mut self, document: &RawValue) -> Result<(), String> {
+    fn add_document(&mut self, source: &Source<'_>, document: &RawValue) -> Result<(), String> {
         if document.get().starts_with('[') {
-            let resources: Vec<Box<RawValue>> = serde_json::from_str(document.get()).map_err(|error| place(&error))?;
+            let resources: Vec<&RawValue> = serde_json::from_str(document.get()).map_err(|error| place(&error))?;
             for resource in resources {
-                let read = self.add_resource(None, None, resource, 0);
+                let read = self.add_resource(source, None, None, resource, 0);
                 self.problems.extend(read.err());
             }
             return Ok(());
@@ -149,32 +180,34 @@ impl Documents {
         if head.resource_type.is_none() {
             return Err("not a FHIR resource: no resourceType".to_owned());
         }
-        self.add_resource(None, None, document.to_owned(), 0)
+        self.add_resource(source, None, None, document, 0)
     }
 
     fn add_resource(
         &mut self,
+        source: &Source<'_>,
         full_url: Option<String>,
         bundle: Option<usize>,
-        resource: Box<RawValue>,
+        resource: &RawValue,
         depth: usize,
     ) -> Result<(), String> {
         let head = serde_json::from_str::<Head>(resource.get()).ok();
         if head.is_none_or(|it| it.resource_type.as_deref() != Some("Bundle")) {
-            self.entries.push(Entry { full_url, bundle, resource });
+            let place = source.place(resource);
+            self.entries.push(Entry { place, full_url, bundle, resource: resource.to_owned() });
             return Ok(());
         }
         if depth == DEEPEST {
             return Err(format!("more than {DEEPEST} bundles within one another"));
         }
-        let bundle: Bundle = serde_json::from_str(resource.get()).map_err(|error| place(&error))?;
+        let bundle: Bundle<'_> = serde_json::from_str(resource.get()).map_err(|error| place(&error))?;
         let number = self.bundles;
         self.bundles += 1;
         for entry in bundle.entry {
             if entry.request.and_then(|it| it.method).is_some_and(|method| method == "DELETE") {
                 self.deletions += 1;
             } else if let Some(resource) = entry.resource {
-                let read = self.add_resource(entry.full_url, Some(number), resource, depth + 1);
+                let read = self.add_resource(source, entry.full_url, Some(number), resource, depth + 1);
                 self.problems.extend(read.err());
             } else {
                 self.empty += 1;

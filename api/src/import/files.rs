@@ -84,7 +84,7 @@ fn is_json(path: &Path) -> io::Result<bool> {
 
 /// Reads the resources in a file.
 pub(super) fn read(path: &Path) -> Result<Documents, Broken> {
-    fs::read(path).map(|bytes| documents::read(&bytes)).map_err(|error| unreadable(path, &error))
+    fs::read(path).map(|bytes| documents::read(path, &bytes)).map_err(|error| unreadable(path, &error))
 }
 
 /// A file that cannot be used, and why.

@@ -23,16 +23,17 @@ use super::resources::{
     AllergyIntolerance, CarePlan, Condition, DiagnosticReport, Encounter, Head, Immunization, Medication,
     MedicationRequest, Names, Observation, Organization, Patient, Practitioner, PractitionerRole, Procedure,
 };
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
 use super::unread;
 
-/// A resource, and how many copies of it the files hold.
+/// A resource, and where the files hold copies of it.
 pub(super) struct Found<R> {
     /// The id of the resource's stream.
     pub(super) id: Uuid,
     /// Whether the id names the resource in the whole world, and not only on its own server.
     pub(super) is_global: bool,
-    pub(super) copies: u64,
+    /// The place of each copy; none for a resource that another one contains.
+    pub(super) places: Vec<Place>,
     pub(super) resource: R,
     pub(super) origin: Origin,
     /// The paths of the elements that are not read.
@@ -82,7 +83,7 @@ impl<R: DeserializeOwned> Resources<R> {
         let found = Found {
             id: read.identity.stream,
             is_global: read.identity.is_global,
-            copies: read.copies,
+            places: read.place.cloned().into_iter().collect(),
             resource,
             origin: read.origin.clone(),
             unread,
@@ -100,14 +101,14 @@ impl<R: DeserializeOwned> Resources<R> {
 impl<R> Found<R> {
     /// Adds another copy of the resource.
     fn merge(&mut self, mut other: Self) {
-        self.copies += other.copies;
+        self.places.append(&mut other.places);
         if other.weight == self.weight {
             return;
         }
         if other.weight > self.weight {
             std::mem::swap(self, &mut other);
             std::mem::swap(&mut self.others, &mut other.others);
-            self.copies = other.copies;
+            std::mem::swap(&mut self.places, &mut other.places);
         }
         self.others.push(other.resource);
     }
@@ -132,7 +133,8 @@ struct Read<'a> {
     text: &'a str,
     identity: Identity,
     origin: Origin,
-    copies: u64,
+    /// Where the resource stands; `None` for a resource that another one contains.
+    place: Option<&'a Place>,
     last_updated: Option<DateTime<Utc>>,
     /// How many resources of types that are not looked at the resource contains.
     contained: usize,
@@ -184,16 +186,16 @@ impl Gathered {
 
     /// Adds the resources of a file. Resources that cannot be imported are counted as skipped.
     pub(super) fn add(&mut self, documents: &Documents, summary: &mut Summary) {
-        summary.count("(deletion)", documents.deletions, Fate::Skipped(Reason::Deletion));
-        summary.count("(no resource)", documents.empty, Fate::Skipped(Reason::NoResource));
+        summary.skip("(deletion)", documents.deletions, Reason::Deletion);
+        summary.skip("(no resource)", documents.empty, Reason::NoResource);
         for entry in &documents.entries {
             match serde_json::from_str::<Head>(entry.resource.get()) {
                 Ok(head) if is_a_type(&head.resource_type) => {
                     if let Err(reason) = self.add_resource(&head, entry) {
-                        summary.count(&head.resource_type, 1, Fate::Skipped(reason));
+                        summary.count(&head.resource_type, vec![entry.place.clone()], Fate::Skipped(reason));
                     }
                 }
-                _ => summary.count("(no type)", 1, Fate::Skipped(Reason::Malformed)),
+                _ => summary.count("(no type)", vec![entry.place.clone()], Fate::Skipped(Reason::Malformed)),
             }
         }
         self.bundles += documents.bundles;
@@ -225,7 +227,10 @@ impl Gathered {
             }
         }
         let last_updated = head.meta.last_updated;
-        self.read(kind, &Read { text, identity, origin: origin.clone(), copies: 1, last_updated, contained })?;
+        self.read(
+            kind,
+            &Read { text, identity, origin: origin.clone(), place: Some(&entry.place), last_updated, contained },
+        )?;
         self.references.enter(kind, &origin, id, full_url, &names.identifier);
         self.contained.extend(people);
         Ok(())
@@ -267,7 +272,7 @@ impl Gathered {
             let known = names.identifier.iter().find_map(|it| self.references.identified(&kind, it));
             let stream = known.unwrap_or_else(|| derived(&format!("{container}#{local}")));
             let identity = Identity { stream, is_global: true };
-            let read = Read { text: resource.get(), identity, origin, copies: 0, last_updated: None, contained: 0 };
+            let read = Read { text: resource.get(), identity, origin, place: None, last_updated: None, contained: 0 };
             if known.is_some() || self.read(&kind, &read).is_ok() {
                 self.references.enter_contained(&kind, container, &local, stream);
             }

@@ -12,6 +12,7 @@ use super::calendar::partial_date;
 use super::datatypes::{CodeableConcept, Coding};
 use super::gather::{Found, Gathered};
 use super::kept::Kept;
+use super::negation::says_absence;
 use super::reason::Reason;
 use super::resources::{Immunization, Observation};
 use super::summary::Fate;
@@ -48,8 +49,11 @@ pub(super) async fn immunization(
         "not-done" => return Err(Reason::HasNotHappened.into()),
         _ => return Err(Reason::UnknownStatus.into()),
     }
-    let mut kept = found.kept();
     let vaccine = &immunization.vaccine_code;
+    if says_absence(vaccine) {
+        return Err(Reason::NothingKnown.into());
+    }
+    let mut kept = found.kept();
     let (code_system, code) = coded(vaccine, CVX, "vaccineCode.coding", &mut kept);
     let occurred = immunization.occurrence_date_time.as_deref();
     if occurred.is_none() && immunization.occurrence_string.is_none() {

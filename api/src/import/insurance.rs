@@ -17,7 +17,7 @@ use super::gather::Gathered;
 use super::kept::Kept;
 use super::reason::Reason;
 use super::references::derived;
-use super::summary::Fate;
+use super::summary::{Fate, Place};
 use super::writer::{Step, Stop, Writer};
 
 /// The time in which one payer insures a patient: all claims of the patient went to that payer.
@@ -28,8 +28,8 @@ pub(super) struct Run {
     /// The last day, such as the day before the next run; `None` for the last run.
     pub(super) to: Option<NaiveDate>,
     pub(super) holder: Holder,
-    /// How many rows of the files say so; 0 where the summary counts them elsewhere.
-    pub(super) rows: u64,
+    /// The rows of the files that say so; none where the summary counts them elsewhere.
+    pub(super) rows: Vec<Place>,
 }
 
 /// Who holds a policy, under which number, and whether the payer is the first to pay.
@@ -73,7 +73,14 @@ pub(super) fn runs(gathered: &Gathered, calendar: &Calendar) -> BTreeMap<Uuid, V
             if let Some(before) = runs.last_mut() {
                 before.to = from.pred_opt();
             }
-            runs.push(Run { payer: payer.to_owned(), since, from, to: None, holder: Holder::default(), rows: 0 });
+            runs.push(Run {
+                payer: payer.to_owned(),
+                since,
+                from,
+                to: None,
+                holder: Holder::default(),
+                rows: Vec::new(),
+            });
         }
         runs
     };
@@ -141,12 +148,13 @@ pub(super) async fn import_payer(writer: &Writer<'_>, payer: Described<'_>) -> R
 pub(super) async fn import_policies(writer: &Writer<'_>, patient: Uuid, runs: Vec<Run>) -> Step {
     let patient = match writer.patient(Some(patient)).await {
         Ok((id, _)) => id,
-        Err(Stop::Skip(reason)) => return runs.iter().map(|it| (it.rows, Err(reason.into()))).collect(),
-        Err(everything) => return vec![(0, Err(everything))],
+        Err(Stop::Skip(reason)) => return runs.into_iter().map(|it| (it.rows, Err(reason.into()))).collect(),
+        Err(everything) => return vec![(Vec::new(), Err(everything))],
     };
     let mut step = Step::with_capacity(runs.len());
-    for run in runs {
-        step.push((run.rows, add(writer, patient, run).await));
+    for mut run in runs {
+        let rows = std::mem::take(&mut run.rows);
+        step.push((rows, add(writer, patient, run).await));
     }
     step
 }

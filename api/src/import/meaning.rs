@@ -18,17 +18,19 @@ pub(super) fn check(kind: &str, text: &str) -> Result<(), Reason> {
     if kind == "Patient" && is_animal(&resource) {
         return Err(Reason::Animal);
     }
-    if resource.contains_key("implicitRules") || is_modified(&Value::Object(resource)) {
+    if is_modified(&Value::Object(resource)) {
         return Err(Reason::NotUnderstood);
     }
     Ok(())
 }
 
-/// Whether a resource, or an element within the resource, has a modifier extension.
+/// Whether a resource, an element within the resource, or a resource that it contains has a modifier extension or
+/// implicit rules.
 fn is_modified(value: &Value) -> bool {
+    let is_empty = |it: &Value| it.is_null() || it.as_array().is_some_and(Vec::is_empty);
     match value {
         Value::Object(object) => {
-            object.get("modifierExtension").and_then(Value::as_array).is_some_and(|it| !it.is_empty())
+            ["modifierExtension", "implicitRules"].iter().any(|it| object.get(*it).is_some_and(|it| !is_empty(it)))
                 || object.values().any(is_modified)
         }
         Value::Array(values) => values.iter().any(is_modified),
@@ -60,6 +62,14 @@ fn other_version(kind: &str, resource: &Map<String, Value>) -> Option<&'static s
         "Encounter" if is("class", Value::is_array) || has("actualPeriod") => Some(R5),
         "Observation" if has("context") => Some(STU3),
         "Observation" if has("comments") => Some(DSTU2),
+        "Condition" if has("patient") || has("dateRecorded") => Some(DSTU2),
+        "Condition" if has("context") || is("clinicalStatus", Value::is_string) => Some(STU3),
+        "Condition" if has("participant") => Some(R5),
+        "Procedure" if has("notPerformed") || has("reasonNotPerformed") => Some(DSTU2),
+        "Procedure" if has("context") || has("notDone") || has("notDoneReason") => Some(STU3),
+        "Procedure" if has("occurrenceDateTime") || has("occurrencePeriod") => Some(R5),
+        "CarePlan" if has("participant") || has("relatedPlan") => Some(DSTU2),
+        "CarePlan" | "DiagnosticReport" if has("context") => Some(STU3),
         "Immunization" if has("wasNotGiven") || has("reported") => Some(DSTU2),
         "Immunization" if has("notGiven") || has("date") => Some(STU3),
         "MedicationRequest" if has("context") || dosage_has("doseQuantity") || dosage_has("doseRange") => Some(STU3),
@@ -87,6 +97,17 @@ mod tests {
             (json!({ "resourceType": "Encounter", "class": "inpatient" }), "FHIR DSTU2"),
             (json!({ "resourceType": "Encounter", "class": [{}] }), "FHIR R5"),
             (json!({ "resourceType": "Observation", "context": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "Condition", "context": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "Condition", "clinicalStatus": "active", "subject": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "Condition", "clinicalStatus": "active", "patient": {} }), "FHIR DSTU2"),
+            (json!({ "resourceType": "Condition", "participant": [{}] }), "FHIR R5"),
+            (json!({ "resourceType": "Procedure", "notPerformed": true }), "FHIR DSTU2"),
+            (json!({ "resourceType": "Procedure", "notDone": true, "encounter": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "Procedure", "context": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "Procedure", "occurrenceDateTime": "2024" }), "FHIR R5"),
+            (json!({ "resourceType": "CarePlan", "context": {} }), "FHIR STU3"),
+            (json!({ "resourceType": "CarePlan", "context": {}, "participant": [] }), "FHIR DSTU2"),
+            (json!({ "resourceType": "DiagnosticReport", "context": {} }), "FHIR STU3"),
             (json!({ "resourceType": "Immunization", "wasNotGiven": false }), "FHIR DSTU2"),
             (json!({ "resourceType": "Immunization", "notGiven": false }), "FHIR STU3"),
             (json!({ "resourceType": "MedicationRequest", "requester": { "agent": {} } }), "FHIR STU3"),
@@ -94,7 +115,15 @@ mod tests {
         ] {
             assert_eq!(why(&resource), Some(Reason::OtherVersion(version)), "{resource}");
         }
-        assert_eq!(why(&json!({ "resourceType": "Encounter", "class": { "code": "AMB" } })), None);
+        for resource in [
+            json!({ "resourceType": "Encounter", "class": { "code": "AMB" } }),
+            json!({ "resourceType": "Condition", "clinicalStatus": { "text": "active" }, "encounter": {} }),
+            json!({ "resourceType": "Procedure", "status": "not-done", "performedDateTime": "2024", "encounter": {} }),
+            json!({ "resourceType": "CarePlan", "encounter": {} }),
+            json!({ "resourceType": "DiagnosticReport", "encounter": {} }),
+        ] {
+            assert_eq!(why(&resource), None, "{resource}");
+        }
     }
 
     #[test]
@@ -104,6 +133,7 @@ mod tests {
             json!({ "resourceType": "Observation", "modifierExtension": modifier }),
             json!({ "resourceType": "MedicationRequest", "dosageInstruction": [{ "modifierExtension": modifier }] }),
             json!({ "resourceType": "Patient", "implicitRules": "http://example.org/rules" }),
+            json!({ "resourceType": "MedicationRequest", "contained": [{ "implicitRules": "http://example.org/r" }] }),
         ] {
             assert_eq!(why(&resource), Some(Reason::NotUnderstood), "{resource}");
         }

@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::datatypes::CodeableConcept;
 use super::gather::{Found, Gathered};
 use super::kept::{Element, Kept};
+use super::negation::says_absence;
 use super::reason::Reason;
 use super::references::derived;
 use super::resources::{self, MedicationRequest};
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
 use super::unread;
 use super::writer::{Step, Stop, Writer};
 
@@ -32,8 +33,11 @@ pub(super) struct Product {
 
 impl Product {
     /// The product that a concept names.
-    fn of(concept: &CodeableConcept, form: Option<&CodeableConcept>) -> Option<Self> {
-        let name = concept.words()?.to_owned();
+    fn of(concept: &CodeableConcept, form: Option<&CodeableConcept>) -> Result<Self, Reason> {
+        if says_absence(concept) {
+            return Err(Reason::NothingKnown);
+        }
+        let name = concept.words().ok_or(Reason::NoName)?.to_owned();
         let rxnorm = concept.codes_in(RXNORM).next().map(str::to_owned);
         let coded = concept.coding.iter().find_map(|it| Some((it.system.as_deref()?, it.code.as_deref()?)));
         let key = match (&rxnorm, coded) {
@@ -42,30 +46,40 @@ impl Product {
             (None, None) => format!("medication|{}", name.to_lowercase()),
         };
         let form = form.and_then(|it| it.words()).map(str::to_owned);
-        Some(Self { id: derived(&key), name, rxnorm, form })
+        Ok(Self { id: derived(&key), name, rxnorm, form })
     }
 
     /// The product of a medication that was not entered in error.
     fn of_medication(medication: &resources::Medication) -> Result<Self, Reason> {
-        if medication.status.as_deref() == Some("entered-in-error") {
-            return Err(Reason::EnteredInError);
+        match medication.status.as_deref() {
+            None | Some("active" | "inactive") => {}
+            Some("entered-in-error") => return Err(Reason::EnteredInError),
+            Some(_) => return Err(Reason::UnknownStatus),
         }
-        Self::of(&medication.code, medication.form.as_ref()).ok_or(Reason::NoName)
+        Self::of(&medication.code, medication.form.as_ref())
     }
 
     /// The product that a request is for: named in the request, contained in the request, or a resource of its own.
-    pub(super) fn requested(gathered: &Gathered, found: &Found<MedicationRequest>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When the request says that no medication is known, or names none.
+    pub(super) fn requested(gathered: &Gathered, found: &Found<MedicationRequest>) -> Result<Self, Reason> {
         let request = &found.resource;
-        if let Some(concept) = &request.medication_codeable_concept {
-            return Self::of(concept, None);
-        }
         let reference = &request.medication_reference;
-        if let Some(local) = reference.reference.as_deref().and_then(|it| it.strip_prefix('#')) {
-            return Self::of_medication(&contained(request, local)?.0).ok();
-        }
-        let medication = gathered.medications.get(gathered.resolve("Medication", &found.origin, reference)?)?;
-        medication.check_copies().ok()?;
-        Self::of_medication(&medication.resource).ok()
+        let local = reference.reference.as_deref().and_then(|it| it.strip_prefix('#'));
+        let product = match (&request.medication_codeable_concept, local) {
+            (Some(concept), _) => Self::of(concept, None),
+            (None, Some(local)) => {
+                let (medication, _) = contained(request, local).ok_or(Reason::NoMedication)?;
+                Self::of_medication(&medication)
+            }
+            (None, None) => {
+                let id = gathered.resolve("Medication", &found.origin, reference);
+                let medication = id.and_then(|it| gathered.medications.get(it)).ok_or(Reason::NoMedication)?;
+                medication.check_copies().and_then(|()| Self::of_medication(&medication.resource))
+            }
+        };
+        product.map_err(|it| if it == Reason::NothingKnown { it } else { Reason::NoMedication })
     }
 
     /// The name of the product, and its `RxNorm` concept if it has one.
@@ -91,10 +105,10 @@ pub(super) fn contained(request: &MedicationRequest, local: &str) -> Option<(res
     medications.find(|(it, _)| it.id.as_deref() == Some(local))
 }
 
-/// A product, the number of `Medication` resources for it, and what the record cannot keep of these resources.
+/// A product, the places of the `Medication` resources for it, and what the record cannot keep of these resources.
 pub(super) struct Named {
     product: Product,
-    copies: u64,
+    places: Vec<Place>,
     left_out: Vec<Element>,
 }
 
@@ -102,11 +116,11 @@ pub(super) struct Named {
 /// as skipped.
 pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<Uuid, Named> {
     let mut products: BTreeMap<Uuid, Named> = BTreeMap::new();
-    let mut add = |product: Product, copies: u64, left_out: Vec<Element>| match products.entry(product.id) {
-        Entry::Vacant(slot) => drop(slot.insert(Named { product, copies, left_out })),
+    let mut add = |product: Product, places: Vec<Place>, left_out: Vec<Element>| match products.entry(product.id) {
+        Entry::Vacant(slot) => drop(slot.insert(Named { product, places, left_out })),
         Entry::Occupied(mut slot) => {
             let named = slot.get_mut();
-            named.copies += copies;
+            named.places.extend(places);
             named.left_out.extend(left_out);
             if product < named.product {
                 named.product = product;
@@ -122,14 +136,14 @@ pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<U
                 }
                 let codes = found.resource.code.coding.len() - usize::from(product.rxnorm.is_some());
                 kept.leave_out_all("code.coding", codes);
-                add(product, found.copies, kept.left_out);
+                add(product, found.places.clone(), kept.left_out);
             }
-            Err(reason) => summary.count("Medication", found.copies, Fate::Skipped(reason)),
+            Err(reason) => summary.count("Medication", found.places.clone(), Fate::Skipped(reason)),
         }
     }
     for found in gathered.medication_requests.iter() {
-        if let Some(product) = Product::requested(gathered, found) {
-            add(product, 0, Vec::new());
+        if let Ok(product) = Product::requested(gathered, found) {
+            add(product, Vec::new(), Vec::new());
         }
     }
     products
@@ -137,8 +151,8 @@ pub(super) fn products(gathered: &Gathered, summary: &mut Summary) -> BTreeMap<U
 
 /// Adds a product to the catalogue.
 pub(super) async fn import(writer: &Writer<'_>, named: Named) -> Step {
-    let Named { product, copies, left_out } = named;
-    vec![(copies, add(writer, product, left_out).await)]
+    let Named { product, places, left_out } = named;
+    vec![(places, add(writer, product, left_out).await)]
 }
 
 async fn add(writer: &Writer<'_>, product: Product, left_out: Vec<Element>) -> Result<Fate, Stop> {

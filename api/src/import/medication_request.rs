@@ -42,7 +42,7 @@ pub(super) fn by_patient<'g>(
 pub(super) async fn import(writer: &Writer<'_>, gathered: &Gathered, requests: Vec<&Found<MedicationRequest>>) -> Step {
     let mut step = Step::with_capacity(requests.len());
     for found in requests {
-        step.push((found.copies, write(writer, gathered, found).await));
+        step.push((found.places.clone(), write(writer, gathered, found).await));
     }
     step
 }
@@ -61,8 +61,8 @@ async fn write(writer: &Writer<'_>, gathered: &Gathered, found: &Found<Medicatio
     if let Some(there) = there {
         let is_of = patient.is_ok_and(|(id, _)| id == there.patient_id.0);
         let medication = match &product {
-            Some(product) => product.in_catalogue(writer).await?,
-            None => None,
+            Ok(product) => product.in_catalogue(writer).await?,
+            Err(_) => None,
         };
         let is_for = |medication: Uuid| there.lines.iter().any(|it| it.item.order.medication_id.0 == medication);
         if !is_of || !found.is_global && !medication.is_some_and(is_for) {
@@ -78,7 +78,7 @@ async fn write(writer: &Writer<'_>, gathered: &Gathered, found: &Found<Medicatio
     let is_of_encounter = request.encounter.reference.is_some();
     let consultation = writer.referred::<Consultation>(consultation).await?;
     let (provider_id, is_named) = writer.practitioner(gathered.practitioner(&found.origin, &request.requester)).await?;
-    let medication = product.ok_or(Reason::NoMedication)?.in_catalogue(writer).await?.ok_or(Reason::NoMedication)?;
+    let medication = product?.in_catalogue(writer).await?.ok_or(Reason::NoMedication)?;
     let mut kept = found.kept();
     leave_out_the_rest(request, &mut kept);
     if is_of_encounter && consultation.is_none() {

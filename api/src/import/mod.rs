@@ -72,5 +72,5 @@ pub use lab_tests::{LabTests, import_lab_tests};
 pub use progress::{Progress, Silent};
 pub use reason::Reason;
 pub use run::{ImportError, Settings, import_fhir};
-pub use summary::{Broken, Counts, Summary};
+pub use summary::{Broken, Counts, Place, Summary};
 pub use synthea::import_synthea_csv;

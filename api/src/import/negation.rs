@@ -1,8 +1,9 @@
-//! Allergies that say the opposite of an allergy: that there is none, or that nothing is known.
+//! Resources that say the opposite of what their type says: that there is no allergy, problem, medication, procedure or
+//! immunization, or that nothing is known. Codes say so for every type, and words for allergies.
 
 use hims_domain::values::words;
 
-use super::datatypes::CodeableConcept;
+use super::datatypes::{CodeableConcept, Coding};
 
 /// Codes of SNOMED CT for the absence of an allergy.
 const ABSENT: [&str; 9] = [
@@ -17,13 +18,32 @@ const ABSENT: [&str; 9] = [
     "160244002",  // no known allergies
 ];
 
-/// Code systems of which every code says that something is absent or unknown.
-const OF_ABSENCE: [&str; 4] = [
-    "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips",
+/// The code system of the International Patient Summary of which every code says that something is absent or unknown,
+/// such as `no-known-problems` and `no-medication-info`
+/// (<https://hl7.org/fhir/uv/ips/STU1.1/CodeSystem-absent-unknown-uv-ips.html>).
+const IPS: &str = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
+
+/// Codes of SNOMED CT that say of other things than allergies that there is nothing. They are what the International
+/// Patient Summary takes instead of its own codes
+/// (<https://hl7.org/fhir/uv/ips/ConceptMap-absence-to-snomed-uv-ips.html>).
+const NOTHING: [&str; 5] = [
+    "160245001", // no current problems or disability
+    "787480003", // no known procedures
+    "787481004", // no known medications
+    "787482006", // no known immunizations
+    "787483001", // no known device use
+];
+
+/// Code systems of which every code says why there is no code, or no information at all
+/// (<https://hl7.org/fhir/R4/codesystem-data-absent-reason.html>, <https://hl7.org/fhir/R4/v3/NullFlavor/cs.html>).
+const OF_ABSENCE: [&str; 3] = [
     "http://terminology.hl7.org/CodeSystem/data-absent-reason",
     "http://terminology.hl7.org/CodeSystem/v3-NullFlavor",
     "http://hl7.org/fhir/v3/NullFlavor",
 ];
+
+/// Codes of `OF_ABSENCE` beside which something is named all the same, only without a code of the expected system.
+const NAMED_OTHERWISE: [&str; 2] = ["OTH", "UNC"];
 
 // The texts below are words as `words` folds them, and are compared with the words of a text.
 
@@ -172,18 +192,32 @@ const EXCEPTIONS: [&str; 14] = [
     "ausser",
 ];
 
-/// Whether a concept says that an allergy is absent or not known.
+fn is_one_of(all: &[&str], text: Option<&str>) -> bool {
+    text.is_some_and(|it| all.contains(&it))
+}
+
+/// Whether the codes of a concept say that something is absent, or that nothing is known of it.
+pub(super) fn says_absence(concept: &CodeableConcept) -> bool {
+    let denies = |it: &Coding| {
+        let code = it.code.as_deref();
+        it.system.as_deref() == Some(IPS) || is_one_of(&NOTHING, code) || is_one_of(&ABSENT, code)
+    };
+    let names_nothing =
+        |it: &Coding| is_one_of(&OF_ABSENCE, it.system.as_deref()) && !is_one_of(&NAMED_OTHERWISE, it.code.as_deref());
+    let codes = &concept.coding;
+    codes.iter().any(denies) || !codes.is_empty() && codes.iter().all(names_nothing)
+}
+
+/// Whether a concept says, in codes or in words, that an allergy is absent or not known.
 pub(super) fn is_absence(concept: &CodeableConcept) -> bool {
-    let coded = concept.coding.iter().any(|coding| {
-        let is_one_of = |all: &[&str], text: &Option<String>| text.as_deref().is_some_and(|it| all.contains(&it));
-        is_one_of(&OF_ABSENCE, &coding.system) || is_one_of(&ABSENT, &coding.code)
-    });
+    let is_of_absence = |it: &Coding| is_one_of(&OF_ABSENCE, it.system.as_deref());
+    let coded = says_absence(concept) || concept.coding.iter().any(is_of_absence);
     let displays = concept.coding.iter().filter_map(|it| it.display.as_deref());
-    coded || concept.text.as_deref().into_iter().chain(displays).any(says_absence)
+    coded || concept.text.as_deref().into_iter().chain(displays).any(denies_allergies)
 }
 
 /// Whether a text denies an allergy, or says that nothing is known, and names no allergy.
-fn says_absence(text: &str) -> bool {
+fn denies_allergies(text: &str) -> bool {
     let words = words(text);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if words.iter().any(|it| EXCEPTIONS.contains(it)) {

@@ -205,7 +205,8 @@ async fn standing(
     if let Err(reason) = found.check_copies() {
         return Ok(Standing::Refused(reason));
     }
-    if found.resource.link.iter().any(|it| it.kind == "replaced-by") {
+    // Before FHIR STU3, the code was `replace`; `replaces` says the opposite.
+    if found.resource.link.iter().any(|it| ["replaced-by", "replace"].contains(&it.kind.as_str())) {
         return Ok(Standing::Refused(Reason::Replaced));
     }
     let there = executor.load::<Recorded>(found.id, true).await.map_err(ImportError::Log)?;

@@ -49,6 +49,8 @@ pub enum Reason {
     UnknownStatus,
     /// The allergy says that an allergy is absent or not known.
     NoKnownAllergy,
+    /// A code says that there is nothing of the kind, such as no known problems, or that nothing is known of it.
+    NothingKnown,
     /// The observation is about somebody or something else than the patient.
     OtherFocus,
     /// The value is a bound and not an amount.
@@ -113,6 +115,72 @@ pub enum Reason {
     Refused(&'static str),
 }
 
+impl Reason {
+    /// Whether somebody must look at the resource itself: it breaks the form of FHIR or a rule of the record, it
+    /// contradicts itself or others, it lacks what it must say, or it says something that is not understood. Other
+    /// resources say properly what the record has no place for, or lead to something that is not there, so that the
+    /// fault is elsewhere.
+    pub(super) fn is_fault(self) -> bool {
+        match self {
+            Self::Malformed
+            | Self::OtherVersion(_)
+            | Self::NotUnderstood
+            | Self::Contradiction
+            | Self::OtherRecord
+            | Self::UnknownStatus
+            | Self::NoValue
+            | Self::UnknownUnit
+            | Self::Impossible
+            | Self::NoName
+            | Self::NoTime
+            | Self::InTheFuture
+            | Self::EndsBeforeItStarts
+            | Self::NoCode
+            | Self::NoAmount
+            | Self::OutOfBalance
+            | Self::OtherCurrency
+            | Self::BadTransaction
+            | Self::IdTaken
+            | Self::Refused(_) => true,
+            Self::NotPartOfTheRecord
+            | Self::BadRow
+            | Self::NeverReceived
+            | Self::NoInsurance
+            | Self::Questionnaire
+            | Self::Statistic
+            | Self::HomeAddress
+            | Self::DeathCertificate
+            | Self::NoResource
+            | Self::Deletion
+            | Self::LeadsToPractitioner
+            | Self::Animal
+            | Self::SamePerson
+            | Self::Replaced
+            | Self::AsksNotToDo
+            | Self::OnHold
+            | Self::NoKnownAllergy
+            | Self::NothingKnown
+            | Self::OtherFocus
+            | Self::Comparator
+            | Self::EnteredInError
+            | Self::HasNotHappened
+            | Self::Derived
+            | Self::UnknownMeasurement
+            | Self::MeasuredTwice
+            | Self::RecordedWithout
+            | Self::NoPatient
+            | Self::NoEncounter
+            | Self::NoTest
+            | Self::NotAwaited
+            | Self::NoPayer
+            | Self::NoMedication
+            | Self::NoPolicy
+            | Self::NoVisit
+            | Self::NoClaim => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -143,6 +211,7 @@ impl fmt::Display for Reason {
             Self::OnHold => "is on hold",
             Self::UnknownStatus => "its status is not known",
             Self::NoKnownAllergy => "says that an allergy is absent or not known",
+            Self::NothingKnown => "says that there is nothing to record, or that nothing is known",
             Self::OtherFocus => "was observed of somebody or something else than the patient",
             Self::Comparator => "gives a bound and not an amount",
             Self::EnteredInError => "entered in error",

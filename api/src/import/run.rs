@@ -15,7 +15,8 @@ use super::laboratory::{self, Laboratory};
 use super::persons::Persons;
 use super::progress::Progress;
 use super::reason::Reason;
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
+use super::treatment::Activities;
 use super::writer::{Step, Steps, Stop, Writer};
 use super::{
     allergy, benefit, claim, condition, encounter, files, history, insurance, medication, medication_request,
@@ -120,7 +121,7 @@ pub(super) async fn write(
     let steps = one_each(gathered.practitioners.all(), |it| practitioner::import(writer, addresses, seen, it).boxed());
     writer.take("Practitioner", steps, (summary, progress)).await?;
     for role in gathered.roles.iter() {
-        summary.count("PractitionerRole", role.copies, Fate::Skipped(Reason::LeadsToPractitioner));
+        summary.count("PractitionerRole", role.places.clone(), Fate::Skipped(Reason::LeadsToPractitioner));
     }
     let steps = one_each(gathered.patients.all(), |it| patient::import(writer, seen, it).boxed());
     writer.take("Patient", steps, (summary, progress)).await?;
@@ -135,8 +136,13 @@ pub(super) async fn write(
     writer.take("Condition", Box::new(steps), (summary, progress)).await?;
     let steps = one_each(gathered.procedures.all(), |it| treatment::procedure(writer, gathered, it).boxed());
     writer.take("Procedure", steps, (summary, progress)).await?;
-    let steps = one_each(gathered.care_plans.all(), |it| treatment::care_plan(writer, gathered, it).boxed());
+    let activities = Activities::default();
+    let steps =
+        one_each(gathered.care_plans.all(), |it| treatment::care_plan(writer, gathered, it, &activities).boxed());
     writer.take("CarePlan", steps, (summary, progress)).await?;
+    for (places, reason) in activities.into_skipped() {
+        summary.count("CarePlan.activity", places, Fate::Skipped(reason));
+    }
     let laboratory = Laboratory::of(writer, gathered, summary);
     let rows = vital_signs::by_moment(writer, gathered, &laboratory.observations, summary).into_iter();
     let steps = rows.map(|(moment, row)| vital_signs::import(writer, moment, row).boxed());
@@ -157,7 +163,7 @@ pub(super) async fn write(
     let payers: Vec<_> = insurance::payers(&runs).into_values().collect();
     let steps = payers.iter().map(|(name, since)| {
         let payer = insurance::Described { id: None, name, phone: None, address: None, since: Some(*since) };
-        single(0, insurance::import_payer(writer, payer).boxed())
+        single(Vec::new(), insurance::import_payer(writer, payer).boxed())
     });
     writer.take("Payer", Box::new(steps), (summary, progress)).await?;
     let steps = runs.into_iter().map(|(patient, runs)| insurance::import_policies(writer, patient, runs).boxed());
@@ -179,7 +185,7 @@ pub(super) async fn write_deaths(
     let died = gathered.patients.iter().filter(|it| it.resource.deceased_date_time.is_some());
     let died: Vec<_> = died.collect();
     // The patients were counted when they were registered.
-    let steps = died.into_iter().map(|it| single(0, patient::import_death(writer, it).boxed()));
+    let steps = died.into_iter().map(|it| single(Vec::new(), patient::import_death(writer, it).boxed()));
     writer.take("Patient", Box::new(steps), (summary, progress)).await
 }
 
@@ -188,10 +194,10 @@ fn one_each<'s, R: Sync>(
     resources: Vec<&'s Found<R>>,
     import: impl Fn(&'s Found<R>) -> BoxFuture<'s, Result<Fate, Stop>> + Send + 's,
 ) -> Steps<'s> {
-    Box::new(resources.into_iter().map(move |it| single(it.copies, import(it))))
+    Box::new(resources.into_iter().map(move |it| single(it.places.clone(), import(it))))
 }
 
-/// A step that imports a single resource.
-pub(super) fn single(copies: u64, fate: BoxFuture<'_, Result<Fate, Stop>>) -> BoxFuture<'_, Step> {
-    fate.map(move |fate| vec![(copies, fate)]).boxed()
+/// A step that imports a single resource, whose copies stand in these places.
+pub(super) fn single(places: Vec<Place>, fate: BoxFuture<'_, Result<Fate, Stop>>) -> BoxFuture<'_, Step> {
+    fate.map(move |fate| vec![(places, fate)]).boxed()
 }

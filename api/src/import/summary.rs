@@ -1,9 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::kept::Element;
 use super::reason::Reason;
+
+/// How many places are kept for one reason of one type.
+const PLACES: usize = 100;
 
 /// The result of an import. Every resource of every file is counted once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +41,20 @@ pub struct Counts {
     pub already_there: u64,
     /// How many resources are not in the record, by the reason.
     pub skipped: BTreeMap<Reason, u64>,
+    /// Where those of the skipped resources stand that are faulty themselves: the first 100 places for each reason, by
+    /// path and line.
+    pub places: BTreeMap<Reason, BTreeSet<Place>>,
+}
+
+/// Where a resource, or a row, begins in a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The path of the file.
+    pub path: Arc<Path>,
+    /// The line, from 1; of a compressed file, the line of what was compressed.
+    pub line: u64,
+    /// The byte of the line, from 1: a file may hold all its resources in one line.
+    pub column: u64,
 }
 
 /// A file, or a row of a file, that could not be read. The problem names a place in the file, never a value.
@@ -70,9 +88,10 @@ impl Summary {
         self.resources.get(resource_type).cloned().unwrap_or_default()
     }
 
-    /// Counts the copies of a resource, of which only one can be imported newly. What was left out counts also where
-    /// the files hold no resource of the type, such as for a product that only a request names.
-    pub(super) fn count(&mut self, resource_type: &str, copies: u64, fate: Fate) {
+    /// Counts the copies of a resource, each with its place, of which only one can be imported newly. What was left out
+    /// counts also where the files hold no resource of the type, such as for a product that only a request names.
+    pub(super) fn count(&mut self, resource_type: &str, places: Vec<Place>, fate: Fate) {
+        let copies = u64::try_from(places.len()).unwrap_or(u64::MAX);
         let is_counted = copies > 0;
         match fate {
             Fate::Imported(left_out) => {
@@ -87,9 +106,20 @@ impl Summary {
             }
             Fate::AlreadyThere if is_counted => self.counts(resource_type).already_there += copies,
             Fate::Skipped(reason) if is_counted => {
-                *self.counts(resource_type).skipped.entry(reason).or_default() += copies;
+                self.skip(resource_type, copies, reason);
+                if reason.is_fault() {
+                    self.counts(resource_type).name(reason, places);
+                }
             }
             Fate::AlreadyThere | Fate::Skipped(_) => {}
+        }
+    }
+
+    /// Counts resources, or rows, that are not in the record, without their places: the reason is no fault of theirs, or
+    /// the places are named elsewhere.
+    pub(super) fn skip(&mut self, resource_type: &str, count: u64, reason: Reason) {
+        if count > 0 {
+            *self.counts(resource_type).skipped.entry(reason).or_default() += count;
         }
     }
 
@@ -97,12 +127,7 @@ impl Summary {
     pub(super) fn renamed(&mut self, names: &[(&str, &str)]) {
         for (resource_type, name) in names {
             if let Some(counts) = self.resources.remove(*resource_type) {
-                let there = self.counts(name);
-                there.imported += counts.imported;
-                there.already_there += counts.already_there;
-                for (reason, count) in counts.skipped {
-                    *there.skipped.entry(reason).or_default() += count;
-                }
+                self.counts(name).merge(counts);
             }
         }
         let prefix = |path: &str| {
@@ -116,14 +141,8 @@ impl Summary {
 
     /// Adds what became of the rows of a file that are parts of others.
     pub(super) fn add(&mut self, name: &str, parts: Counts) {
-        if parts == Counts::default() {
-            return;
-        }
-        let counts = self.counts(name);
-        counts.imported += parts.imported;
-        counts.already_there += parts.already_there;
-        for (reason, count) in parts.skipped {
-            *counts.skipped.entry(reason).or_default() += count;
+        if parts != Counts::default() {
+            self.counts(name).merge(parts);
         }
     }
 
@@ -137,6 +156,33 @@ impl Counts {
     pub fn skipped(&self) -> u64 {
         self.skipped.values().sum()
     }
+
+    fn merge(&mut self, other: Self) {
+        self.imported += other.imported;
+        self.already_there += other.already_there;
+        for (reason, count) in other.skipped {
+            *self.skipped.entry(reason).or_default() += count;
+        }
+        for (reason, places) in other.places {
+            self.name(reason, places);
+        }
+    }
+
+    /// Keeps the places of faulty resources, as far as there is room.
+    fn name(&mut self, reason: Reason, places: impl IntoIterator<Item = Place>) {
+        let kept = self.places.entry(reason).or_default();
+        kept.extend(places);
+        while kept.len() > PLACES {
+            kept.pop_last();
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, line {}", self.path.display(), self.line)?;
+        if self.column > 1 { write!(f, ", column {}", self.column) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for Summary {
@@ -148,6 +194,14 @@ impl fmt::Display for Summary {
         for (name, it) in &self.resources {
             for (reason, count) in &it.skipped {
                 writeln!(f, "skipped {count} {name}: {reason}")?;
+                let Some(places) = it.places.get(reason) else { continue };
+                for place in places {
+                    writeln!(f, "    in {place}")?;
+                }
+                let others = count.saturating_sub(u64::try_from(places.len()).unwrap_or(u64::MAX));
+                if others > 0 {
+                    writeln!(f, "    and {others} more")?;
+                }
             }
         }
         for (element, count) in &self.left_out {

@@ -1,5 +1,7 @@
 //! Procedure, and each activity of a `CarePlan` -> treatment, brought to the status of the file.
 
+use std::sync::{Mutex, PoisonError};
+
 use chrono::{DateTime, Utc};
 use hims_commands::scopes;
 use hims_commands::treatment::{
@@ -16,10 +18,11 @@ use super::condition::coded;
 use super::datatypes::{CodeableConcept, Reference};
 use super::gather::{Found, Gathered};
 use super::kept::Kept;
+use super::negation::says_absence;
 use super::reason::Reason;
 use super::references::{Origin, derived};
 use super::resources::{ActivityDetail, CarePlan, Procedure};
-use super::summary::Fate;
+use super::summary::{Fate, Place};
 use super::writer::{Stop, Writer};
 
 /// The code of SNOMED CT for the category of counselling.
@@ -72,6 +75,9 @@ pub(super) async fn procedure(
         "entered-in-error" => return Err(Reason::EnteredInError.into()),
         _ => return Err(Reason::UnknownStatus.into()),
     };
+    if says_absence(&procedure.code) {
+        return Err(Reason::NothingKnown.into());
+    }
     let mut kept = found.kept();
     let is_counselling = procedure.category.as_ref().is_some_and(|it| it.has_code(COUNSELLING));
     let mut sites = procedure.body_site.iter();
@@ -105,8 +111,25 @@ pub(super) async fn procedure(
     record(writer, told, found.is_global, kept).await
 }
 
-/// Imports the activities of a care plan.
-pub(super) async fn care_plan(writer: &Writer<'_>, gathered: &Gathered, found: &Found<CarePlan>) -> Result<Fate, Stop> {
+/// The activities that were skipped, of plans of which something else is in the record, for the summary.
+#[derive(Default)]
+pub(super) struct Activities(Mutex<Vec<(Vec<Place>, Reason)>>);
+
+impl Activities {
+    /// The activities, each with the places of its plan and the reason why it was skipped.
+    pub(super) fn into_skipped(self) -> Vec<(Vec<Place>, Reason)> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Imports the activities of a care plan. A plan of which no activity is in the record is skipped with the reason of
+/// its first activity.
+pub(super) async fn care_plan(
+    writer: &Writer<'_>,
+    gathered: &Gathered,
+    found: &Found<CarePlan>,
+    activities: &Activities,
+) -> Result<Fate, Stop> {
     found.check_copies()?;
     let plan = &found.resource;
     match (plan.status.as_str(), plan.intent.as_str()) {
@@ -118,7 +141,7 @@ pub(super) async fn care_plan(writer: &Writer<'_>, gathered: &Gathered, found: &
     let mut kept = found.kept();
     let category = plan.category.first().and_then(CodeableConcept::words);
     let title: Option<Personal<Text<200>>> = kept.personal("title", plan.title.as_deref().or(category));
-    let mut fate = Fate::AlreadyThere;
+    let (mut fate, mut skipped) = (None, Vec::new());
     for (index, activity) in plan.activity.iter().enumerate() {
         let Some(detail) = &activity.detail else {
             kept.leave_out("activity");
@@ -127,17 +150,25 @@ pub(super) async fn care_plan(writer: &Writer<'_>, gathered: &Gathered, found: &
         let care_plan = (found.id, title.clone());
         let told = match planned(writer, gathered, found, (index, detail), care_plan, &mut kept).await {
             Ok(told) => told,
-            Err(Stop::Skip(_)) => {
-                kept.leave_out("activity");
+            Err(Stop::Skip(reason)) => {
+                skipped.push(reason);
                 continue;
             }
             Err(everything) => return Err(everything),
         };
-        if let Fate::Imported(left_out) = record(writer, told, found.is_global, Kept::default()).await? {
-            kept.left_out.extend(left_out);
-            fate = Fate::Imported(Vec::new());
+        match record(writer, told, found.is_global, Kept::default()).await? {
+            Fate::Imported(left_out) => {
+                kept.left_out.extend(left_out);
+                fate = Some(Fate::Imported(Vec::new()));
+            }
+            other => fate = fate.or(Some(other)),
         }
     }
+    let Some(fate) = fate else {
+        return Err(skipped.first().copied().unwrap_or(Reason::NotPartOfTheRecord).into());
+    };
+    let skipped = skipped.into_iter().map(|reason| (found.places.clone(), reason));
+    activities.0.lock().unwrap_or_else(PoisonError::into_inner).extend(skipped);
     Ok(match fate {
         Fate::Imported(_) => Fate::Imported(kept.left_out),
         other => other,
@@ -153,6 +184,12 @@ async fn planned(
     care_plan: (Uuid, Option<Personal<Text<200>>>),
     kept: &mut Kept,
 ) -> Result<Told, Stop> {
+    if detail.do_not_perform == Some(true) || detail.prohibited == Some(true) {
+        return Err(Reason::AsksNotToDo.into());
+    }
+    if says_absence(&detail.code) {
+        return Err(Reason::NothingKnown.into());
+    }
     let plan = &found.resource;
     let status = match detail.status.as_str() {
         "not-started" | "scheduled" => Status::Planned,
@@ -161,6 +198,7 @@ async fn planned(
         "completed" => Status::Completed,
         "stopped" => Status::Stopped,
         "cancelled" => Status::NotDone,
+        "entered-in-error" => return Err(Reason::EnteredInError.into()),
         _ => return Err(Reason::UnknownStatus.into()),
     };
     let performer = detail.performer.iter().find_map(|it| gathered.practitioner(&found.origin, it));

@@ -20,7 +20,7 @@ use super::measurement::{Sign, read};
 use super::reason::Reason;
 use super::references::derived;
 use super::resources::Observation;
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
 use super::writer::{Step, Stop, Writer};
 
 /// The patient, the encounter, the time and the performer of a measurement. Observations of one moment become one
@@ -43,7 +43,7 @@ pub(super) struct Row {
 
 /// What one observation adds to a row.
 struct Part {
-    copies: u64,
+    places: Vec<Place>,
     signs: Vec<Sign>,
     left_out: Vec<Element>,
 }
@@ -60,7 +60,7 @@ pub(super) fn by_moment(
     let others = gathered.observations.iter().filter(|it| !of_laboratory.contains(&it.id));
     for found in others.filter(|it| !is_about_tobacco(&it.resource)) {
         if let Err(reason) = add(writer, gathered, found, &mut rows) {
-            summary.count("Observation", found.copies, Fate::Skipped(reason));
+            summary.count("Observation", found.places.clone(), Fate::Skipped(reason));
         }
     }
     rows
@@ -105,7 +105,7 @@ fn add(
     }
     row.notes.extend(notes(gathered, found, &mut kept));
     let signs = measured.values.into_iter().map(|(sign, _)| sign).collect();
-    row.observations.push(Part { copies: found.copies, signs, left_out: kept.left_out });
+    row.observations.push(Part { places: found.places.clone(), signs, left_out: kept.left_out });
     Ok(())
 }
 
@@ -165,18 +165,18 @@ pub(super) async fn import(writer: &Writer<'_>, moment: Moment, mut row: Row) ->
     match record(writer, moment, row).await {
         Ok(Recorded::Now { without }) => {
             let fate = |left_out| Ok(Fate::Imported(left_out));
-            parts.into_iter().map(|it| (it.copies, fate([it.left_out, without.clone()].concat()))).collect()
+            parts.into_iter().map(|it| (it.places, fate([it.left_out, without.clone()].concat()))).collect()
         }
         Ok(Recorded::Before(there)) => parts
             .into_iter()
             .map(|part| {
                 let mut there = there.measurements.clone();
                 let are_there = part.signs.iter().all(|it| it.place(&mut there).is_some());
-                (part.copies, if are_there { Ok(Fate::AlreadyThere) } else { Err(Reason::RecordedWithout.into()) })
+                (part.places, if are_there { Ok(Fate::AlreadyThere) } else { Err(Reason::RecordedWithout.into()) })
             })
             .collect(),
-        Err(Stop::Skip(reason)) => parts.iter().map(|it| (it.copies, Err(reason.into()))).collect(),
-        Err(everything) => vec![(1, Err(everything))],
+        Err(Stop::Skip(reason)) => parts.into_iter().map(|it| (it.places, Err(reason.into()))).collect(),
+        Err(everything) => vec![(Vec::new(), Err(everything))],
     }
 }
 

@@ -20,7 +20,7 @@ use super::persons::Persons;
 use super::practitioner;
 use super::progress::Progress;
 use super::reason::Reason;
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
 use super::{ImportError, Settings};
 
 /// How many steps run at the same time. The log writes events that arrive together in one batch.
@@ -46,8 +46,8 @@ impl From<ImportError> for Stop {
     }
 }
 
-/// The result of one step: what became of its resources, each with the number of its copies.
-pub(super) type Step = Vec<(u64, Result<Fate, Stop>)>;
+/// The result of one step: what became of its resources, each with the places of its copies.
+pub(super) type Step = Vec<(Vec<Place>, Result<Fate, Stop>)>;
 
 /// Steps that do not depend on one another. A step begins only when it is polled.
 pub(super) type Steps<'s> = Box<dyn ExactSizeIterator<Item = BoxFuture<'s, Step>> + Send + 's>;
@@ -206,10 +206,10 @@ impl<'a> Writer<'a> {
         let mut under_way = futures::stream::iter(steps).buffer_unordered(UNDER_WAY);
         while let Some(step) = under_way.next().await {
             progress.advance();
-            for (copies, became) in step {
+            for (places, became) in step {
                 match became {
-                    Ok(fate) => summary.count(resource_type, copies, fate),
-                    Err(Stop::Skip(reason)) => summary.count(resource_type, copies, Fate::Skipped(reason)),
+                    Ok(fate) => summary.count(resource_type, places, fate),
+                    Err(Stop::Skip(reason)) => summary.count(resource_type, places, Fate::Skipped(reason)),
                     Err(Stop::Everything(error)) => return Err(error),
                 }
             }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Hospital;
 use super::import::import_as;
+use super::import_sums::{ageing_adds_up, agree};
 
 /// The folder with a set of files of synthetic patients. The folder lies beside the repository, not in it.
 fn folder(name: &str) -> String {
@@ -115,6 +116,9 @@ async fn the_bundles_bring_their_money() {
     assert_eq!(rows(&hospital, PAYMENTS).await, ["payer 120 359215.62"]);
     assert_eq!(rows(&hospital, ADJUSTMENTS).await, ["PR 2 89803.79"]);
     assert!(rows(&hospital, FAULTS).await.is_empty());
+    agree(&hospital).await;
+    let seen = ageing_adds_up(&hospital).await;
+    assert!(seen.len() > 3, "what is owed is of several ages: {seen:?}");
 }
 
 #[tokio::test]
@@ -136,4 +140,6 @@ async fn the_rows_bring_their_money() {
     assert_eq!(rows(&hospital, CREDITS).await, ["190 0.01 74.99"]);
     assert_eq!(rows(&hospital, SECONDARY).await, ["19 2856.55"]);
     assert!(rows(&hospital, FAULTS).await.is_empty());
+    agree(&hospital).await;
+    ageing_adds_up(&hospital).await;
 }

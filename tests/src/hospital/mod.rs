@@ -36,6 +36,7 @@ mod idempotency;
 mod ids;
 mod import;
 mod import_money;
+mod import_sums;
 mod import_synthea;
 mod insurance;
 mod insurance_claims;

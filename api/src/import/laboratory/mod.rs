@@ -21,7 +21,7 @@ pub(super) use self::told::Laboratory;
 use self::writing::Reports;
 use super::progress::Progress;
 use super::run::ImportError;
-use super::summary::{Fate, Summary};
+use super::summary::{Fate, Place, Summary};
 use super::writer::Writer;
 
 /// For whom, in which encounter and when tests were done. The tests of one occasion are one order.
@@ -45,14 +45,14 @@ pub(super) async fn write(
     let steps =
         occasions.into_iter().map(|(occasion, told)| writing::import(writer, &tests, occasion, told, &reports).boxed());
     writer.take("Observation", Box::new(steps), (summary, progress)).await?;
-    for (copies, fate) in reports.into_fates() {
-        summary.count("DiagnosticReport", copies, fate);
+    for (places, fate) in reports.into_fates() {
+        summary.count("DiagnosticReport", places, fate);
     }
     Ok(())
 }
 
 /// What became of each report, for the summary: reports are written together with their observations.
-type Fates = Vec<(u64, Fate)>;
+type Fates = Vec<(Vec<Place>, Fate)>;
 
 /// The tests of each occasion.
 type Occasions<'g> = BTreeMap<Occasion, Vec<told::Told<'g>>>;

@@ -39,7 +39,7 @@ impl Tests {
             }
         }
         let codes: Vec<String> = named.keys().cloned().collect();
-        let steps = named.into_values().map(|it| single(0, define(writer, it).boxed()));
+        let steps = named.into_values().map(|it| single(Vec::new(), define(writer, it).boxed()));
         writer.take("LabTest", Box::new(steps), (summary, progress)).await?;
         let mut tests = BTreeMap::new();
         for code in codes {

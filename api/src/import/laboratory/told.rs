@@ -16,7 +16,7 @@ use super::super::measurement::{is_laboratory, is_vital};
 use super::super::reason::Reason;
 use super::super::references::Origin;
 use super::super::resources::{DiagnosticReport, Observation};
-use super::super::summary::{Fate, Summary};
+use super::super::summary::{Fate, Place, Summary};
 use super::super::vital_signs::{check_status, effective, notes};
 use super::super::writer::Writer;
 use super::values::{Value, values};
@@ -37,11 +37,11 @@ pub(super) struct Told<'g> {
     pub(super) values: Vec<Value<'g>>,
     pub(super) notes: Option<Personal<LongText>>,
     pub(super) performer: Option<Uuid>,
-    /// How many copies of the report there are, and what the record cannot keep of it; `None` for an observation that
+    /// Where the copies of the report stand, and what the record cannot keep of it; `None` for an observation that
     /// stands alone.
-    pub(super) report: Option<(u64, Vec<Element>)>,
-    /// For each observation, how many copies of it there are, and what the record cannot keep of it.
-    pub(super) observations: Vec<(u64, Vec<Element>)>,
+    pub(super) report: Option<(Vec<Place>, Vec<Element>)>,
+    /// For each observation, where its copies stand, and what the record cannot keep of it.
+    pub(super) observations: Vec<(Vec<Place>, Vec<Element>)>,
 }
 
 /// What the files tell of the laboratory.
@@ -67,9 +67,9 @@ impl<'g> Laboratory<'g> {
             match read {
                 Ok((occasion, told)) => laboratory.occasions.entry(occasion).or_default().push(told),
                 Err(reason) => {
-                    summary.count("DiagnosticReport", found.copies, Fate::Skipped(reason));
+                    summary.count("DiagnosticReport", found.places.clone(), Fate::Skipped(reason));
                     for member in members.iter().filter(|_| is_of_laboratory) {
-                        summary.count("Observation", member.copies, Fate::Skipped(reason));
+                        summary.count("Observation", member.places.clone(), Fate::Skipped(reason));
                     }
                 }
             }
@@ -80,7 +80,7 @@ impl<'g> Laboratory<'g> {
             }
             match observation(writer, gathered, found) {
                 Ok((occasion, told)) => laboratory.occasions.entry(occasion).or_default().push(told),
-                Err(reason) => summary.count("Observation", found.copies, Fate::Skipped(reason)),
+                Err(reason) => summary.count("Observation", found.places.clone(), Fate::Skipped(reason)),
             }
         }
         laboratory
@@ -172,7 +172,7 @@ fn report<'g>(
         if member.resource.issued.is_some() {
             kept.leave_out("issued");
         }
-        observations.push((member.copies, kept.left_out));
+        observations.push((member.places.clone(), kept.left_out));
     }
     if of_all.is_empty() {
         return Err(Reason::NoValue);
@@ -192,7 +192,7 @@ fn report<'g>(
             values: of_all,
             notes,
             performer,
-            report: Some((found.copies, kept.left_out)),
+            report: Some((found.places.clone(), kept.left_out)),
             observations,
         },
     ))
@@ -228,7 +228,7 @@ fn observation<'g>(
             notes,
             performer,
             report: None,
-            observations: vec![(found.copies, kept.left_out)],
+            observations: vec![(found.places.clone(), kept.left_out)],
         },
     ))
 }

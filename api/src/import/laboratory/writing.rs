@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::super::kept::Element;
 use super::super::reason::Reason;
 use super::super::references::derived;
-use super::super::summary::Fate;
+use super::super::summary::{Fate, Place};
 use super::super::writer::{Step, Stop, Writer};
 use super::tests::Tests;
 use super::told::Told;
@@ -31,8 +31,8 @@ const ITEMS: usize = 30;
 pub(super) struct Reports(Mutex<Fates>);
 
 impl Reports {
-    fn note(&self, copies: u64, fate: Fate) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((copies, fate));
+    fn note(&self, places: Vec<Place>, fate: Fate) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((places, fate));
     }
 
     pub(super) fn into_fates(self) -> Fates {
@@ -68,7 +68,7 @@ pub(super) async fn import(
     let (fates, without) = match write(writer, tests, occasion, &told).await {
         Ok(written) => written,
         Err(Stop::Skip(reason)) => (told.iter().map(|_| Fate::Skipped(reason)).collect(), Vec::new()),
-        Err(everything) => return vec![(1, Err(everything))],
+        Err(everything) => return vec![(Vec::new(), Err(everything))],
     };
     let mut step = Step::new();
     for (told, fate) in told.into_iter().zip(fates) {
@@ -76,11 +76,11 @@ pub(super) async fn import(
             Fate::Imported(_) => Fate::Imported([left_out, without.clone()].concat()),
             other => other.clone(),
         };
-        if let Some((copies, left_out)) = told.report {
-            reports.note(copies, fate_with(left_out));
+        if let Some((places, left_out)) = told.report {
+            reports.note(places, fate_with(left_out));
         }
         let observations = told.observations.into_iter();
-        step.extend(observations.map(|(copies, left_out)| (copies, Ok(fate_with(left_out)))));
+        step.extend(observations.map(|(places, left_out)| (places, Ok(fate_with(left_out)))));
     }
     step
 }

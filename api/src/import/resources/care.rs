@@ -112,6 +112,9 @@ pub(in crate::import) struct ActivityDetail {
     pub(in crate::import) code: CodeableConcept,
     pub(in crate::import) status: String,
     pub(in crate::import) status_reason: Option<CodeableConcept>,
+    pub(in crate::import) do_not_perform: Option<bool>,
+    /// The name of `doNotPerform` before FHIR R4.
+    pub(in crate::import) prohibited: Option<bool>,
     #[serde(default)]
     pub(in crate::import) reason_reference: Vec<Reference>,
     #[serde(default)]

@@ -292,7 +292,7 @@ impl Desk<'_> {
                 Err(Stop::Everything(error)) => Err(Stop::Everything(error.clone())),
             };
             self.count(claim, &fate);
-            step.push((1, fate));
+            step.push((vec![claim.place.clone()], fate));
         }
         step
     }

@@ -45,22 +45,25 @@ impl Row for Immunization {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Allergy| {
+        .each(|row: Allergy, at| {
             check_order(&row.start, row.stop.as_ref())?;
             given(&row.description).ok_or("DESCRIPTION is empty")?;
             let id = export.id(Allergy::FILE, &[&row.patient, &row.code, &row.start]);
-            export.add(&allergy(id, &row));
+            export.add(at, &allergy(id, &row));
             Ok(())
         })
         .await;
     folder
-        .each(|row: Immunization| {
+        .each(|row: Immunization, at| {
             let id = export.id(Immunization::FILE, &[&row.encounter, &row.code, &row.date]);
-            export.add(&json!({
-                "resourceType": "Immunization", "id": id, "status": "completed",
-                "vaccineCode": concept(CVX, &row.code, &row.description),
-                "patient": reference("Patient", row.patient), "occurrenceDateTime": row.date.text,
-            }));
+            export.add(
+                at,
+                &json!({
+                    "resourceType": "Immunization", "id": id, "status": "completed",
+                    "vaccineCode": concept(CVX, &row.code, &row.description),
+                    "patient": reference("Patient", row.patient), "occurrenceDateTime": row.date.text,
+                }),
+            );
             Ok(())
         })
         .await;

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::super::summary::Place;
 use super::files::{Folder, Problem, Row};
 use super::values::given;
 
@@ -41,6 +42,8 @@ pub(super) const CLAIMS: &str = ClaimRow::FILE;
 /// A claim. What was charged and paid stands in its transactions.
 pub(super) struct Claim {
     pub(super) id: Uuid,
+    /// The row of the claim.
+    pub(super) place: Place,
     pub(super) patient: Uuid,
     /// The payers who were asked; a second one only beside a first one.
     pub(super) payers: [Option<Uuid>; 2],
@@ -63,7 +66,7 @@ fn payer(column: &str) -> Result<Option<Uuid>, Problem> {
 }
 
 impl ClaimRow {
-    fn read(&self) -> Result<Claim, Problem> {
+    fn read(&self, place: &Place) -> Result<Claim, Problem> {
         let payers = [payer(&self.primarypatientinsuranceid)?, payer(&self.secondarypatientinsuranceid)?];
         if matches!(payers, [None, Some(_)]) {
             return Err("SECONDARYPATIENTINSURANCEID is given without a primary one");
@@ -80,6 +83,7 @@ impl ClaimRow {
         };
         Ok(Claim {
             id: self.id,
+            place: place.clone(),
             patient: self.patientid,
             payers,
             encounter: self.appointmentid,
@@ -206,8 +210,8 @@ pub(super) struct Claims {
 pub(super) async fn read(folder: &mut Folder<'_>) -> Claims {
     let (mut claims, mut known) = (Claims::default(), HashSet::new());
     folder
-        .each(|row: ClaimRow| {
-            let claim = row.read()?;
+        .each(|row: ClaimRow, at| {
+            let claim = row.read(at)?;
             if !known.insert(claim.id) {
                 return Err("another claim before has the same Id");
             }
@@ -217,7 +221,7 @@ pub(super) async fn read(folder: &mut Folder<'_>) -> Claims {
         .await;
     let (transactions, spoilt) = (&mut claims.transactions, &mut claims.spoilt);
     folder
-        .each(|row: TransactionRow| {
+        .each(|row: TransactionRow, _| {
             let claim = row.claimid;
             if !known.contains(&claim) {
                 return Err("CLAIMID is no claim of claims.csv that can be read");

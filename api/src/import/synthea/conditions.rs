@@ -26,19 +26,22 @@ impl Row for Condition {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Condition| {
+        .each(|row: Condition, at| {
             check_order(&row.start, row.stop.as_ref())?;
             given(&row.code).ok_or("CODE is empty")?;
             let id = export.id(Condition::FILE, &[&row.encounter, &row.code, &row.start]);
             let status = if row.stop.is_some() { "resolved" } else { "active" };
-            export.add(&json!({
-                "resourceType": "Condition", "id": id,
-                "clinicalStatus": { "coding": [{ "code": status }] },
-                "verificationStatus": { "coding": [{ "code": "confirmed" }] },
-                "code": concept(SNOMED_CT, &row.code, &row.description),
-                "subject": reference("Patient", row.patient), "encounter": reference("Encounter", row.encounter),
-                "onsetDateTime": row.start.text, "abatementDateTime": row.stop.as_ref().map(|it| &it.text),
-            }));
+            export.add(
+                at,
+                &json!({
+                    "resourceType": "Condition", "id": id,
+                    "clinicalStatus": { "coding": [{ "code": status }] },
+                    "verificationStatus": { "coding": [{ "code": "confirmed" }] },
+                    "code": concept(SNOMED_CT, &row.code, &row.description),
+                    "subject": reference("Patient", row.patient), "encounter": reference("Encounter", row.encounter),
+                    "onsetDateTime": row.start.text, "abatementDateTime": row.stop.as_ref().map(|it| &it.text),
+                }),
+            );
             let of_patient = export.conditions.entry((row.patient, row.code.trim().to_owned())).or_default();
             of_patient.push((row.start, id));
             Ok(())

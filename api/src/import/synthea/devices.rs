@@ -14,7 +14,7 @@ use super::super::kept::Kept;
 use super::super::progress::Progress;
 use super::super::reason::Reason;
 use super::super::run::{ImportError, single};
-use super::super::summary::{Fate, Summary};
+use super::super::summary::{Fate, Place, Summary};
 use super::super::treatment::{Told, What, record};
 use super::super::writer::{Stop, Writer};
 use super::export::Export;
@@ -37,19 +37,26 @@ impl Row for Device {
     const FILE: &'static str = "devices";
 }
 
-/// The devices, each with the id of its treatment.
-pub(super) struct Devices(Vec<(Uuid, Device)>);
+/// A row of the file, with the id of the treatment that it becomes.
+struct Listed {
+    id: Uuid,
+    place: Place,
+    row: Device,
+}
+
+/// The devices.
+pub(super) struct Devices(Vec<Listed>);
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) -> Devices {
     let mut devices = Vec::new();
     folder
-        .each(|row: Device| {
+        .each(|row: Device, at| {
             if row.stop.is_some_and(|it| it < row.start) {
                 return Err("STOP lies before START");
             }
             given(&row.description).ok_or("DESCRIPTION is empty")?;
             let id = export.id(Device::FILE, &[&row.encounter, &row.code, &row.start, &row.udi]);
-            devices.push((id, row));
+            devices.push(Listed { id, place: at.clone(), row });
             Ok(())
         })
         .await;
@@ -62,7 +69,7 @@ pub(super) async fn write(
     devices: &Devices,
     (summary, progress): (&mut Summary, &dyn Progress),
 ) -> Result<(), ImportError> {
-    let steps = devices.0.iter().map(|(id, row)| single(1, import(writer, *id, row).boxed()));
+    let steps = devices.0.iter().map(|it| single(vec![it.place.clone()], import(writer, it.id, &it.row).boxed()));
     writer.take(Device::FILE, Box::new(steps), (summary, progress)).await
 }
 

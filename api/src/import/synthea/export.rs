@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::documents::{Documents, Entry};
 use super::super::gather::Gathered;
 use super::super::references::derived;
-use super::super::summary::Summary;
+use super::super::summary::{Place, Summary};
 use super::files::Folder;
 use super::values::When;
 use super::{chart, conditions, medications, observations, people, staff, treatments, visits};
@@ -42,11 +42,11 @@ impl Export {
         export
     }
 
-    /// Adds a resource.
-    pub(super) fn add(&mut self, resource: &Value) {
+    /// Adds a resource that a row means.
+    pub(super) fn add(&mut self, row: &Place, resource: &Value) {
         // A JSON value can always be written as text.
         let Ok(resource) = to_raw_value(resource) else { return };
-        self.entries.push(Entry { full_url: None, bundle: None, resource });
+        self.entries.push(Entry { place: row.clone(), full_url: None, bundle: None, resource });
     }
 
     /// The id of a row that has none, derived from what makes the row different from others of its file. Of rows that

@@ -4,13 +4,14 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::super::files::{abandoned, broken};
 use super::super::progress::Progress;
 use super::super::reason::Reason;
-use super::super::summary::{Broken, Fate, Summary};
+use super::super::summary::{Broken, Place, Summary};
 use super::record;
 
 /// A row of one of the files. The columns that a row does not name are not read.
@@ -38,9 +39,9 @@ pub(super) struct Folder<'a> {
 }
 
 impl Folder<'_> {
-    /// Reads a file and hands its rows on, one after the other. A row that cannot be read, or that is not taken, is
-    /// counted and named, and the rest goes on. A file that is not there is noted.
-    pub(super) async fn each<R: Row>(&mut self, mut take: impl FnMut(R) -> Result<(), Problem>) {
+    /// Reads a file and hands its rows on with their places, one after the other. A row that cannot be read, or that is
+    /// not taken, is counted and named, and the rest goes on. A file that is not there is noted.
+    pub(super) async fn each<R: Row>(&mut self, mut take: impl FnMut(R, &Place) -> Result<(), Problem>) {
         let path = self.path.join(format!("{}.csv", R::FILE));
         let reading = tokio::task::spawn_blocking({
             let path = path.clone();
@@ -61,14 +62,16 @@ impl Folder<'_> {
         };
         self.summary.files += 1;
         let mut bad = content.bad;
+        let whole: Arc<Path> = path.as_path().into();
         for (line, row) in content.rows {
-            if let Err(problem) = take(row) {
+            let place = Place { path: Arc::clone(&whole), line, column: 1 };
+            if let Err(problem) = take(row, &place) {
                 bad.push((line, problem.to_owned()));
             }
         }
         bad.sort();
         for (line, problem) in bad {
-            self.summary.count(R::FILE, 1, Fate::Skipped(Reason::BadRow));
+            self.summary.skip(R::FILE, 1, Reason::BadRow);
             self.summary.bad_rows.push(broken(&path, format!("line {line}: {problem}")));
         }
     }

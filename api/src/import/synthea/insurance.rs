@@ -13,7 +13,7 @@ use super::super::insurance::{Described, Holder, Run, import_payer, import_polic
 use super::super::progress::Progress;
 use super::super::reason::Reason;
 use super::super::run::{ImportError, single};
-use super::super::summary::{Fate, Summary};
+use super::super::summary::{Place, Summary};
 use super::super::writer::Writer;
 use super::files::{Folder, Problem, Row};
 use super::values::given;
@@ -65,8 +65,8 @@ struct Span {
     owner_name: Option<String>,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
-    /// How many rows say so; 0 for the second payer of rows that are counted by the first.
-    rows: u64,
+    /// The rows that say so; none for the second payer of rows that are counted by the first.
+    rows: Vec<Place>,
 }
 
 impl Span {
@@ -81,6 +81,8 @@ impl Span {
 #[derive(Default)]
 pub(super) struct Insurance {
     payers: BTreeMap<Uuid, Payer>,
+    /// The rows of the payers.
+    places: BTreeMap<Uuid, Place>,
     spans: BTreeMap<Uuid, Vec<Span>>,
 }
 
@@ -88,8 +90,9 @@ pub(super) struct Insurance {
 pub(super) async fn read(folder: &mut Folder<'_>) -> Insurance {
     let mut insurance = Insurance::default();
     folder
-        .each(|row: Payer| {
+        .each(|row: Payer, at| {
             given(&row.name).ok_or("NAME is empty")?;
+            insurance.places.insert(row.id, at.clone());
             insurance.payers.insert(row.id, row);
             Ok(())
         })
@@ -97,7 +100,7 @@ pub(super) async fn read(folder: &mut Folder<'_>) -> Insurance {
     let (payers, spans) = (&insurance.payers, &mut insurance.spans);
     let mut uninsured = 0;
     folder
-        .each(|row: Transition| {
+        .each(|row: Transition, at| {
             let is_known = |id: &Uuid| payers.contains_key(id);
             if !is_known(&row.payer) || row.secondary_payer.as_ref().is_some_and(|it| !is_known(it)) {
                 return Err("PAYER or SECONDARY_PAYER is not in payers.csv");
@@ -109,11 +112,11 @@ pub(super) async fn read(folder: &mut Folder<'_>) -> Insurance {
                 uninsured += 1;
                 return Ok(());
             }
-            spans.entry(row.patient).or_default().extend(spans_of(&row)?);
+            spans.entry(row.patient).or_default().extend(spans_of(&row, at)?);
             Ok(())
         })
         .await;
-    folder.summary.count(Transition::FILE, uninsured, Fate::Skipped(Reason::NoInsurance));
+    folder.summary.skip(Transition::FILE, uninsured, Reason::NoInsurance);
     for spans in insurance.spans.values_mut() {
         *spans = joined(std::mem::take(spans));
     }
@@ -125,7 +128,7 @@ fn is_nobody(payer: &Payer) -> bool {
 }
 
 /// The spans of a row: that of the payer, and that of the second payer. The number in the row is the payer's.
-fn spans_of(row: &Transition) -> Result<Vec<Span>, Problem> {
+fn spans_of(row: &Transition, at: &Place) -> Result<Vec<Span>, Problem> {
     let owner = match row.ownership.trim() {
         "Self" => Relationship::Own,
         "Spouse" => Relationship::Spouse,
@@ -143,8 +146,8 @@ fn spans_of(row: &Transition) -> Result<Vec<Span>, Problem> {
         end: row.end_year,
         rows,
     };
-    let first = span(row.payer, 1, given(&row.memberid), 1);
-    let second = row.secondary_payer.map(|payer| span(payer, 2, None, 0));
+    let first = span(row.payer, 1, given(&row.memberid), vec![at.clone()]);
+    let second = row.secondary_payer.map(|payer| span(payer, 2, None, Vec::new()));
     Ok(std::iter::once(first).chain(second).collect())
 }
 
@@ -152,11 +155,11 @@ fn spans_of(row: &Transition) -> Result<Vec<Span>, Problem> {
 fn joined(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_by_key(|it| (it.priority, it.start, it.end));
     let mut joined: Vec<Span> = Vec::new();
-    for span in spans {
+    for mut span in spans {
         match joined.last_mut().filter(|last| last.goes_on(&span)) {
             Some(last) => {
                 last.end = span.end;
-                last.rows += span.rows;
+                last.rows.append(&mut span.rows);
             }
             None => joined.push(span),
         }
@@ -189,13 +192,13 @@ impl Insurance {
                 name: span.owner_name.clone(),
             };
             let payer = self.payers.get(&span.payer).map(|it| it.name.trim().to_owned()).unwrap_or_default();
-            Run { payer, since: span.start, from, to, holder, rows: span.rows }
+            Run { payer, since: span.start, from, to, holder, rows: span.rows.clone() }
         };
         let mut runs: Vec<Run> = Vec::with_capacity(spans.len());
-        for next in spans.iter().map(run) {
-            let gives_way = |it: &Run| it.holder.priority == next.holder.priority && it.from == next.from;
-            let rows = runs.pop_if(|it| gives_way(it)).map_or(0, |it| it.rows);
-            runs.push(Run { rows: next.rows + rows, ..next });
+        for mut next in spans.iter().map(run) {
+            let before = runs.pop_if(|it| it.holder.priority == next.holder.priority && it.from == next.from);
+            next.rows.extend(before.into_iter().flat_map(|it| it.rows));
+            runs.push(next);
         }
         runs
     }
@@ -213,7 +216,7 @@ pub(super) async fn write(
         parts.into_iter().filter_map(|it| given(it)).collect::<Vec<_>>().join(", ")
     };
     let (payers, nobody): (Vec<_>, Vec<_>) = insurance.payers.values().partition(|it| !is_nobody(it));
-    summary.count(Payer::FILE, nobody.len().try_into().unwrap_or(u64::MAX), Fate::Skipped(Reason::NoInsurance));
+    summary.skip(Payer::FILE, nobody.len().try_into().unwrap_or(u64::MAX), Reason::NoInsurance);
     let payers: Vec<_> = payers.into_iter().map(|it| (it, address(it))).collect();
     let steps = payers.iter().map(|(payer, address)| {
         let described = Described {
@@ -223,7 +226,8 @@ pub(super) async fn write(
             address: given(address),
             since: insurance.since(payer.id),
         };
-        single(1, import_payer(writer, described).boxed())
+        let place = insurance.places.get(&payer.id).cloned();
+        single(place.into_iter().collect(), import_payer(writer, described).boxed())
     });
     writer.take(Payer::FILE, Box::new(steps), (summary, progress)).await?;
     let of_patients = insurance.spans.iter();

@@ -28,7 +28,7 @@ impl Row for Medication {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Medication| {
+        .each(|row: Medication, at| {
             check_order(&row.start, row.stop.as_ref())?;
             given(&row.description).ok_or("DESCRIPTION is empty")?;
             let id = export.id(Medication::FILE, &[&row.patient, &row.encounter, &row.code, &row.start]);
@@ -50,7 +50,7 @@ pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
             if let Some(provider) = export.providers.get(&row.encounter) {
                 resource["requester"] = reference("Practitioner", *provider);
             }
-            export.add(&resource);
+            export.add(at, &resource);
             Ok(())
         })
         .await;

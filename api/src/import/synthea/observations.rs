@@ -29,7 +29,7 @@ impl Row for Observation {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Observation| {
+        .each(|row: Observation, at| {
             let encounter = row.encounter.unwrap_or_default();
             let id = export.id(Observation::FILE, &[&row.patient, &encounter, &row.code, &row.date]);
             let (element, value) = value(&row)?;
@@ -44,7 +44,7 @@ pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
                 resource["encounter"] = reference("Encounter", encounter);
             }
             resource[element] = value;
-            export.add(&resource);
+            export.add(at, &resource);
             Ok(())
         })
         .await;

@@ -41,11 +41,11 @@ impl Row for Patient {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Patient| {
+        .each(|row: Patient, at| {
             if row.deathdate.as_ref().is_some_and(|it| it.is_before(&row.birthdate)) {
                 return Err("DEATHDATE lies before BIRTHDATE");
             }
-            export.add(&resource(&row));
+            export.add(at, &resource(&row));
             Ok(())
         })
         .await;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::super::summary::Place;
 use super::export::Export;
 use super::files::{Folder, Row};
 use super::values::given;
@@ -34,18 +35,21 @@ impl Row for Provider {
 }
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
-    let organization = |row: Organization| {
+    let organization = |row: Organization, at: &Place| {
         let telecom = given(&row.phone).map(|it| json!({ "system": "phone", "value": it }));
-        export.add(&json!({
-            "resourceType": "Organization", "id": row.id, "name": given(&row.name),
-            "telecom": telecom.into_iter().collect::<Vec<_>>(),
-        }));
+        export.add(
+            at,
+            &json!({
+                "resourceType": "Organization", "id": row.id, "name": given(&row.name),
+                "telecom": telecom.into_iter().collect::<Vec<_>>(),
+            }),
+        );
         Ok(())
     };
     folder.each(organization).await;
-    let provider = |row: Provider| {
+    let provider = |row: Provider, at: &Place| {
         let name = given(&row.name).ok_or("NAME is empty")?;
-        export.add(&json!({ "resourceType": "Practitioner", "id": row.id, "name": [{ "text": name }] }));
+        export.add(at, &json!({ "resourceType": "Practitioner", "id": row.id, "name": [{ "text": name }] }));
         Ok(())
     };
     folder.each(provider).await;

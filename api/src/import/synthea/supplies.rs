@@ -47,7 +47,7 @@ pub(super) async fn read(folder: &mut Folder<'_>) -> Articles {
     let mut articles = BTreeMap::new();
     let mut used = 0;
     folder
-        .each(|row: Supply| {
+        .each(|row: Supply, _| {
             let code = given(&row.code).ok_or("CODE is empty")?.to_owned();
             let name = given(&row.description).ok_or("DESCRIPTION is empty")?.to_owned();
             articles.entry(code).or_insert(name);
@@ -55,15 +55,15 @@ pub(super) async fn read(folder: &mut Folder<'_>) -> Articles {
             Ok(())
         })
         .await;
-    folder.summary.count(Supply::FILE, used, Fate::Skipped(Reason::NeverReceived));
+    folder.summary.skip(Supply::FILE, used, Reason::NeverReceived);
     let mut studies = 0;
     folder
-        .each(|_: ImagingStudy| {
+        .each(|_: ImagingStudy, _| {
             studies += 1;
             Ok(())
         })
         .await;
-    folder.summary.count(ImagingStudy::FILE, studies, Fate::Skipped(Reason::NotPartOfTheRecord));
+    folder.summary.skip(ImagingStudy::FILE, studies, Reason::NotPartOfTheRecord);
     Articles(articles)
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn write(
     (summary, progress): (&mut Summary, &dyn Progress),
 ) -> Result<(), ImportError> {
     // The rows were counted when they were read: an article is of several rows.
-    let steps = articles.0.iter().map(|(code, name)| single(0, import(writer, code, name).boxed()));
+    let steps = articles.0.iter().map(|(code, name)| single(Vec::new(), import(writer, code, name).boxed()));
     writer.take(Supply::FILE, Box::new(steps), (summary, progress)).await
 }
 

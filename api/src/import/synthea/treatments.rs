@@ -45,23 +45,26 @@ impl Row for CarePlan {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Procedure| {
+        .each(|row: Procedure, at| {
             check_order(&row.start, row.stop.as_ref())?;
             given(&row.description).ok_or("DESCRIPTION is empty")?;
             let id = export.id(Procedure::FILE, &[&row.encounter, &row.code, &row.start]);
             let reason = reason(export, row.patient, &row.reasoncode, &row.start);
-            export.add(&json!({
-                "resourceType": "Procedure", "id": id, "status": "completed",
-                "code": concept(SNOMED_CT, &row.code, &row.description),
-                "subject": reference("Patient", row.patient), "encounter": reference("Encounter", row.encounter),
-                "performedPeriod": { "start": row.start.text, "end": row.stop.as_ref().map(|it| &it.text) },
-                "reasonReference": reason,
-            }));
+            export.add(
+                at,
+                &json!({
+                    "resourceType": "Procedure", "id": id, "status": "completed",
+                    "code": concept(SNOMED_CT, &row.code, &row.description),
+                    "subject": reference("Patient", row.patient), "encounter": reference("Encounter", row.encounter),
+                    "performedPeriod": { "start": row.start.text, "end": row.stop.as_ref().map(|it| &it.text) },
+                    "reasonReference": reason,
+                }),
+            );
             Ok(())
         })
         .await;
     folder
-        .each(|row: CarePlan| {
+        .each(|row: CarePlan, at| {
             check_order(&row.start, row.stop.as_ref())?;
             given(&row.description).ok_or("DESCRIPTION is empty")?;
             let reason = reason(export, row.patient, &row.reasoncode, &row.start);
@@ -69,13 +72,16 @@ pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
             // The file says what the plan is about, and not what is done in it: the plan is its own only activity.
             let code = concept(SNOMED_CT, &row.code, &row.description);
             let status = if is_over { "completed" } else { "in-progress" };
-            export.add(&json!({
-                "resourceType": "CarePlan", "id": row.id, "status": if is_over { "completed" } else { "active" },
-                "intent": "order", "title": given(&row.description),
-                "subject": reference("Patient", row.patient), "encounter": reference("Encounter", row.encounter),
-                "period": { "start": row.start.text, "end": row.stop.as_ref().map(|it| &it.text) },
-                "activity": [{ "detail": { "code": code, "status": status, "reasonReference": reason } }],
-            }));
+            export.add(
+                at,
+                &json!({
+                    "resourceType": "CarePlan", "id": row.id, "status": if is_over { "completed" } else { "active" },
+                    "intent": "order", "title": given(&row.description),
+                    "subject": reference("Patient", row.patient), "encounter": reference("Encounter", row.encounter),
+                    "period": { "start": row.start.text, "end": row.stop.as_ref().map(|it| &it.text) },
+                    "activity": [{ "detail": { "code": code, "status": status, "reasonReference": reason } }],
+                }),
+            );
             Ok(())
         })
         .await;

@@ -33,10 +33,10 @@ impl Row for Encounter {
 
 pub(super) async fn read(folder: &mut Folder<'_>, export: &mut Export) {
     folder
-        .each(|row: Encounter| {
+        .each(|row: Encounter, at| {
             check_order(&row.start, row.stop.as_ref())?;
             export.providers.insert(row.id, row.provider);
-            export.add(&resource(&row));
+            export.add(at, &resource(&row));
             Ok(())
         })
         .await;

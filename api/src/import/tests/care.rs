@@ -142,12 +142,56 @@ async fn an_activity_has_the_status_of_the_plan() {
 }
 
 #[tokio::test]
+async fn an_activity_that_must_not_be_done_is_no_treatment() {
+    let activity = |code_of: &str, changes: Value| {
+        let detail = json!({ "code": code(SNOMED_CT, code_of), "status": "scheduled" });
+        json!({ "detail": but(detail, changes) })
+    };
+    for (element, value) in [("doNotPerform", true), ("prohibited", true), ("doNotPerform", false)] {
+        let forbidden = activity("304510005", json!({ element: value }));
+        let reasons_of = |summary: &Summary, kind: &str| reasons(summary, kind).into_iter().collect::<Vec<_>>();
+        let expected = if value { vec![("asks that something is not done".to_owned(), 1)] } else { Vec::new() };
+        let hospital = Hospital::empty().await;
+        let alone = but(care_plan("scheduled"), json!({ "activity": [forbidden] }));
+        let summary = imported(&hospital, [alone]).await;
+        assert_eq!(reasons_of(&summary, "CarePlan"), expected, "{element}: {value}");
+        assert_eq!(hospital.all::<Treatment>().await.len(), usize::from(!value), "{element}: {value}");
+
+        let hospital = Hospital::empty().await;
+        let both = [forbidden, activity("229070002", json!({}))];
+        let beside = || [but(care_plan("scheduled"), json!({ "activity": both }))];
+        let summary = imported(&hospital, beside()).await;
+        assert_eq!(summary.of("CarePlan").imported, 1, "{summary}");
+        assert_eq!(reasons_of(&summary, "CarePlan.activity"), expected, "{element}: {value}");
+        let codes: Vec<_> = hospital.all::<Treatment>().await.into_iter().filter_map(|it| it.code).collect();
+        assert_eq!(codes.iter().any(|it| it.as_str() == "304510005"), !value, "{element}: {value}");
+        assert!(codes.iter().any(|it| it.as_str() == "229070002"), "the other activity is planned");
+        let again = imported(&hospital, beside()).await;
+        assert_eq!((again.events, reasons_of(&again, "CarePlan.activity")), (0, expected), "{element}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_procedure_that_was_not_done_is_no_treatment_in_whatever_version_it_is_told() {
+    for (changes, reason) in [
+        (json!({ "notDone": true }), "in the form of FHIR STU3; export it as FHIR R4"),
+        (json!({ "notPerformed": true }), "in the form of FHIR DSTU2; export it as FHIR R4"),
+    ] {
+        let hospital = Hospital::empty().await;
+        let summary = imported(&hospital, [but(procedure(), changes.clone())]).await;
+        assert_eq!(reasons(&summary, "Procedure").into_keys().collect::<Vec<_>>(), [reason], "{changes}");
+        assert!(hospital.all::<Treatment>().await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn plans_that_nobody_carries_out_are_skipped() {
     for (changes, reason) in [
         (json!({ "status": "entered-in-error" }), "entered in error"),
         (json!({ "intent": "proposal" }), "has not happened"),
         (json!({ "status": "perhaps" }), "its status is not known"),
         (json!({ "encounter": {} }), "names no encounter that is in the record"),
+        (json!({ "activity": [] }), "not part of the record yet"),
     ] {
         let summary = imported(&Hospital::empty().await, [but(care_plan("completed"), changes.clone())]).await;
         assert_eq!(reasons(&summary, "CarePlan").into_keys().collect::<Vec<_>>(), [reason], "{changes}");

@@ -1,7 +1,9 @@
 //! An id counts only within its own server or bundle, and nobody's data ends up with somebody else.
 
+use hims_domain::Personal;
 use hims_domain::consultation::Consultation;
 use hims_domain::patient::Patient;
+use hims_domain::values::Name;
 use hims_domain::vital_signs::VitalSigns;
 
 use super::*;
@@ -56,7 +58,8 @@ async fn who_has_what(hospital: &Hospital) -> BTreeMap<String, (Vec<String>, Vec
         let patient: Patient = hospital.state(&id.to_string()).await;
         let allergens = patient.allergies.values().map(|it| it.allergen_name.known().unwrap().as_str().to_owned());
         let own = visits.iter().filter(|it| it.patient_id.0 == id).map(|it| it.started_at.date_naive().to_string());
-        let name = patient.demographics.last_name.unwrap().known().unwrap().as_str().to_owned();
+        let known = |name: Option<Personal<Name<100>>>| name.unwrap().known().unwrap().as_str().to_owned();
+        let name = [patient.demographics.first_name, patient.demographics.last_name].map(known).join(" ");
         found.insert(name, (allergens.collect(), own.collect()));
     }
     found
@@ -65,8 +68,8 @@ async fn who_has_what(hospital: &Hospital) -> BTreeMap<String, (Vec<String>, Vec
 fn both() -> BTreeMap<String, (Vec<String>, Vec<String>)> {
     let of = |allergen: &str, visit: &str| (vec![allergen.to_owned()], vec![visit.to_owned()]);
     BTreeMap::from([
-        ("North".to_owned(), of("Penicillin", "2024-03-01")),
-        ("South".to_owned(), of("Latex", "2024-04-01")),
+        ("Anna North".to_owned(), of("Penicillin", "2024-03-01")),
+        ("Boris South".to_owned(), of("Latex", "2024-04-01")),
     ])
 }
 
@@ -139,15 +142,34 @@ async fn the_operator_may_name_the_server() {
 #[tokio::test]
 async fn an_identifier_that_several_people_share_loses_nobody() {
     let policy = || json!({ "identifier": [{ "system": "http://insurer.example/family", "value": "F-1" }] });
-    let mother = but(person("fa", "Mother", "Family", "1980-01-01"), policy());
-    let child = but(person("fb", "Child", "Family", "2010-02-02"), policy());
+    let visit = |id: &str, start: &str, end: &str| {
+        let subject = json!({ "reference": format!("Patient/{id}") });
+        let period = json!({ "start": start, "end": end });
+        but(encounter(), json!({ "id": format!("e-{id}"), "subject": subject, "period": period }))
+    };
+    let of_mother = vec![
+        but(person("fa", "Mother", "Family", "1980-01-01"), policy()),
+        visit("fa", "2024-03-01T09:00:00Z", "2024-03-01T09:30:00Z"),
+        allergy_of("fa", "Penicillin"),
+    ];
+    let of_child = vec![
+        but(person("fb", "Child", "Family", "2010-02-02"), policy()),
+        visit("fb", "2024-03-02T09:00:00Z", "2024-03-02T09:10:00Z"),
+        allergy_of("fb", "Nuts"),
+    ];
+    let of = |allergen: &str, day: &str| (vec![allergen.to_owned()], vec![day.to_owned()]);
+    let expected = BTreeMap::from([
+        ("Mother Family".to_owned(), of("Penicillin", "2024-03-01")),
+        ("Child Family".to_owned(), of("Nuts", "2024-03-02")),
+    ]);
     let mut histories = BTreeSet::new();
-    for resources in [vec![mother.clone(), child.clone()], vec![child, mother]] {
+    for (first, second) in [(&of_mother, &of_child), (&of_child, &of_mother)] {
         let hospital = Hospital::empty().await;
-        let summary = hospital.import_resources(resources).await;
+        let summary = hospital.import_resources([&first[..], &second[..], &[practitioner()]].concat()).await;
         assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");
         let without = hospital.all::<Patient>().await.iter().all(|it| it.identifiers.is_empty());
         assert!(without, "an identifier that is no key claims nobody");
+        assert_eq!(who_has_what(&hospital).await, expected);
         histories.insert(hospital.history().await);
     }
     assert_eq!(histories.len(), 1, "whoever comes first");
@@ -242,7 +264,7 @@ async fn whoever_comes_first_a_stranger_under_an_id_keeps_nobody_from_the_record
             let without = BTreeMap::from([(Reason::NoPatient, 1)]);
             assert_eq!(summary.of("AllergyIntolerance").skipped, without, "{record}");
             assert_eq!(summary.of("Observation").skipped, without, "{record}");
-            let anna = ("North".to_owned(), (vec!["Penicillin".to_owned()], vec![]));
+            let anna = ("Anna North".to_owned(), (vec!["Penicillin".to_owned()], vec![]));
             assert_eq!(who_has_what(&hospital).await, BTreeMap::from([anna]), "{record}");
             assert_eq!(hospital.only::<VitalSigns>().await.patient_id.0.to_string(), record);
             files.reverse();

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +28,8 @@ mod meaning;
 mod money;
 mod names;
 mod people;
+mod places;
+mod progress;
 mod rows;
 mod skipped;
 mod synthea;
@@ -128,6 +130,14 @@ fn at(text: &str) -> DateTime<Utc> {
 fn bundle(resources: impl IntoIterator<Item = Value>) -> Value {
     let entries: Vec<Value> = resources.into_iter().map(|it| json!({ "resource": it })).collect();
     json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries })
+}
+
+/// The place where the last resource of a bundle begins in a file with this text.
+fn place_of_last(path: &Path, text: &str) -> Place {
+    const ELEMENT: &str = "\"resource\": ";
+    let before = &text[..text.rfind(ELEMENT).unwrap() + ELEMENT.len()];
+    let column = before.lines().last().unwrap().len() + 1;
+    Place { path: path.into(), line: before.lines().count() as u64, column: column as u64 }
 }
 
 /// The resource with some elements changed; `null` takes an element away.

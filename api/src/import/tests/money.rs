@@ -175,8 +175,19 @@ async fn a_claim_that_cannot_be_understood_is_named_and_leaves_nothing() {
     ];
     for (faulty, reason) in faults {
         let id = faulty["id"].clone();
-        let summary = hospital.import_resources(visit().into_iter().chain([faulty])).await;
-        assert_eq!(summary.of("Claim").skipped.get(&reason), Some(&1), "{id} {summary}");
+        let text = serde_json::to_string_pretty(&bundle(visit().into_iter().chain([faulty]))).unwrap();
+        let path = hospital.file("claims.json", &text);
+        let summary = hospital.import(std::slice::from_ref(&path)).await;
+        let counts = summary.of("Claim");
+        assert_eq!(counts.skipped, BTreeMap::from([(reason, 1)]), "{id} {summary}");
+        // Only what is wrong with the claim itself has a place: nothing is wrong with one that was not sent.
+        let place = place_of_last(&path, &text);
+        let told = format!("claims.json, line {}, column {}", place.line, place.column);
+        let is_fault = reason != Reason::HasNotHappened;
+        let places = if is_fault { BTreeMap::from([(reason, BTreeSet::from([place]))]) } else { BTreeMap::new() };
+        assert_eq!(counts.places, places, "{id}");
+        assert_eq!(summary.to_string().contains(&told), is_fault, "{id} {summary}");
+        assert!(!summary.to_string().contains("Doe12"), "no value of a person: {summary}");
     }
     assert!(hospital.all::<BillingRecord>().await.is_empty());
     assert!(hospital.all::<InsuranceClaim>().await.is_empty());

@@ -27,6 +27,7 @@ async fn twelve_patients_come_in_with_everything_that_the_record_has_a_place_for
     let hospital = Hospital::empty().await;
     let summary = hospital.import(&[folder()]).await;
     assert_eq!((summary.files, summary.is_complete()), (14, true));
+    assert!(summary.resources.values().all(|it| it.places.is_empty()), "no resource is faulty: {summary}");
     let expected = [
         ("billing_record", 277),
         ("consultation", 217),

@@ -31,6 +31,7 @@ async fn twenty_seven_patients_come_in_from_rows() {
     let hospital = Hospital::empty().await;
     let summary = imported(&hospital, &folder()).await;
     assert!(summary.is_complete() && summary.missing.is_empty(), "{summary}");
+    assert!(summary.resources.values().all(|it| it.places.is_empty()), "no row is faulty: {summary}");
     let begun: Vec<_> = summary.begun.iter().map(|(kind, count)| (*kind, *count)).collect();
     let expected = [
         ("billing_record", 1_267),

@@ -23,10 +23,20 @@ struct Sums {
     patient_due: Decimal,
 }
 
+/// Sums up all billing records. The sums of each are those of its lines, and of what payers and the patient paid.
 async fn sums(hospital: &Hospital) -> Sums {
+    let mut of_payers: BTreeMap<Uuid, Decimal> = BTreeMap::new();
+    for claim in hospital.all::<InsuranceClaim>().await {
+        let paid: Decimal = claim.payments.iter().map(|it| it.paid.number()).sum();
+        *of_payers.entry(claim.billing_record_id.0).or_default() += paid;
+    }
     let mut sums = Sums::default();
-    for record in hospital.all::<BillingRecord>().await {
+    for id in hospital.streams::<BillingRecord>().await {
+        let record: BillingRecord = hospital.state(&id.to_string()).await;
         let standing = record.standing;
+        assert_eq!(record.lines.iter().map(|it| it.charge.gross).sum::<Decimal>(), standing.total_amount, "{id}");
+        let came = of_payers.remove(&id).unwrap_or_default() + record.from_patient;
+        assert_eq!((came, record.money), (standing.paid_amount + standing.credit_amount, came), "{id}");
         *sums.records.entry(record.status()).or_default() += 1;
         sums.lines += record.lines.len();
         sums.free_lines += record.lines.iter().filter(|it| it.charge.gross.is_zero()).count();
@@ -287,7 +297,11 @@ async fn a_claim_with_a_broken_row_is_named_and_nothing_of_it_is_entered() {
     for (change, reason, told) in faults {
         export(&hospital, change);
         let summary = imported(&hospital, hospital.folder.path()).await;
-        assert_eq!(summary.of("claims").skipped.get(&reason), Some(&1), "{summary}");
+        let counts = summary.of("claims");
+        let place = Place { path: hospital.folder.path().join("claims.csv").into(), line: 2, column: 1 };
+        assert_eq!(counts.skipped, BTreeMap::from([(reason, 1)]), "{summary}");
+        assert_eq!(counts.places, BTreeMap::from([(reason, BTreeSet::from([place]))]), "{summary}");
+        assert!(summary.to_string().contains("claims.csv, line 2\n"), "{summary}");
         assert_eq!(summary.is_complete(), told.is_none());
         assert!(told.is_none_or(|it| summary.to_string().contains(it)), "{summary}");
         assert!(hospital.all::<BillingRecord>().await.is_empty());

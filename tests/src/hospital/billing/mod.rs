@@ -1,5 +1,6 @@
 //! Price lists, billing records and payments through the API.
 
+pub(super) mod ageing;
 mod charges;
 mod races;
 pub(super) mod sums;

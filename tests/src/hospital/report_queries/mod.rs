@@ -67,7 +67,7 @@ fn cell(row: &PgRow, column: &Column) -> String {
 
 /// The rows of a report at an instant, for a reader with these words to read, in the department with this id if there is
 /// one, with a session in this time zone.
-async fn rows_of(
+pub(super) async fn rows_of(
     options: &PgConnectOptions,
     as_of: &str,
     [reads, department, zone]: [&str; 3],
