@@ -6,6 +6,7 @@ mod log;
 mod migrate;
 mod rebuild;
 mod serve;
+mod status;
 mod user;
 mod verify;
 
@@ -26,6 +27,7 @@ use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
 use self::rebuild::{AsOf, rebuild};
 use self::serve::serve;
+use self::status::status;
 use self::user::{UserWork, add_user};
 use self::verify::{rebuild_beside, verify_log};
 use crate::Settings;
@@ -107,6 +109,8 @@ enum Command {
     },
     /// Check the configuration, the database and the machine, and say what to change
     Doctor,
+    /// Show how the hospital is doing: the log, the read tables, the processes, their timers and failures
+    Status,
     /// Manage users
     User {
         #[command(subcommand)]
@@ -186,6 +190,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,
         Command::Doctor => examine(&settings).await,
+        Command::Status => status(&settings).await,
         Command::User { work } => add_user(&settings, work).await,
         Command::Openapi => {
             say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?;

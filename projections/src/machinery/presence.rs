@@ -65,6 +65,17 @@ async fn hold(pool: &PgPool) -> Result<PgConnection, MigrationError> {
     }
 }
 
+/// How many programs work with the database.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let sql = "select count(*) from pg_locks
+                where locktype = 'advisory' and classid = 0 and objid = $1 and objsubid = 1 and granted
+                  and database = (select oid from pg_database where datname = current_database())";
+    sqlx::query_scalar(sql).bind(LOCK).fetch_one(db).await
+}
+
 /// The lock of all programs, held alone: no other program works with the database until this value is dropped.
 pub struct Alone(PgConnection);
 
@@ -79,11 +90,7 @@ impl Alone {
         if try_until(&mut db, "select pg_try_advisory_lock($1)", ENDING).await? {
             return Ok(Self(db));
         }
-        let sql = "select count(*) from pg_locks
-                    where locktype = 'advisory' and classid = 0 and objid = $1 and objsubid = 1 and granted
-                      and database = (select oid from pg_database where datname = current_database())";
-        let programs = within(ANSWER, sqlx::query_scalar(sql).bind(LOCK).fetch_one(&mut db)).await?;
-        Err(MigrationError::Connected(programs))
+        Err(MigrationError::Connected(within(ANSWER, count(&mut db)).await?))
     }
 
     /// Lets other programs work with the database again.

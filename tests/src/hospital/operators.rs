@@ -240,6 +240,32 @@ async fn for_a_trial_one_login_that_may_make_roles_is_enough_and_the_doctor_obje
     cluster.stop().await;
 }
 
+#[tokio::test]
+async fn the_status_tells_of_the_log_the_tables_and_the_processes() {
+    let hospital = Hospital::start().await;
+    hospital.settle().await;
+    let status = || {
+        let mut command = hims();
+        let key = hospital.settings.master_key_file.as_ref().expect("the hospital has a key file");
+        command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
+        let output = command.env("RUST_LOG", "off").arg("status").output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stdout)
+    };
+    let said = status();
+    let line = |subject: &str| said.lines().find(|line| line.starts_with(subject)).unwrap_or_else(|| panic!("{said}"));
+    let head = *hospital.node.store.head().borrow();
+    assert!(line("log ").contains(&format!("position {head}, ")), "{said}");
+    assert!(line("read tables").contains(&format!("position {head}, up to date; a node works on it")), "{said}");
+    assert!(line("process charges").contains("a node works on it"), "{said}");
+    assert!(line("failures").ends_with(" 0 of processes"), "{said}");
+    assert!(line("partitions").contains("the last is audit_logs_"), "{said}");
+    assert!(line("timers").contains("of which 0 are due"), "{said}");
+    super::death::failure(&hospital).await;
+    hospital.settle().await;
+    assert!(status().contains("1 of processes, the last at "), "{}", status());
+}
+
 #[test]
 fn the_doctor_finds_nothing_to_change_in_the_embedded_database() {
     let folder = scratch("operators");

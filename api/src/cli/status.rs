@@ -1,0 +1,202 @@
+//! `hims status`: how the hospital is doing, at a glance. Nothing is changed.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use hims_event_store::bounded::within;
+use hims_event_store::chain::hex;
+use hims_projections::{Standing, migrations, presence};
+use sqlx::PgConnection;
+
+use super::{Failure, say};
+use crate::connections::Work;
+use crate::database::Database;
+use crate::{Purpose, Settings};
+
+/// How long looking at the database may take: a few rows of small tables.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Prints how the hospital is doing.
+pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
+    let database = Database::open(settings, Purpose::Inspect).await?;
+    let pool = database.owner();
+    let told = async {
+        let pending = migrations::status(&pool).await?.into_iter().filter(|it| it.applied_at.is_none()).count();
+        if pending > 0 {
+            // The log may not even exist, so nothing can be read of it.
+            let told = format!("{pending} are not applied; run `hims migrate up`, or start a server");
+            return Ok(vec![("migrations".to_owned(), told)]);
+        }
+        let standing = migrations::standing(&pool).await?;
+        let mut db = pool.acquire().await?;
+        Ok::<_, sqlx::Error>(look(&mut db, standing).await?)
+    };
+    let told = within(LOOK, told).await;
+    pool.close().await;
+    database.close().await;
+    let told = told?;
+    let width = told.iter().map(|(subject, _)| subject.len()).max().unwrap_or_default();
+    for (subject, text) in told {
+        say(format_args!("{subject:width$}  {text}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that is told, as subjects and texts, in the order of the output.
+async fn look(db: &mut PgConnection, standing: Standing) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *db).await?;
+    let mut told = vec![("programs".to_owned(), format!("{} work with the database", presence::count(db).await?))];
+    Work::Write.set_up(db).await?;
+    let head = log(db, now, &mut told).await?;
+    processes(db, head, now, &mut told).await?;
+    timers(db, now, &mut told).await?;
+    Work::Project.set_up(db).await?;
+    read_tables(db, standing, head, now, &mut told).await?;
+    failures(db, &mut told).await?;
+    partitions(db, &mut told).await?;
+    Ok(told)
+}
+
+/// Tells how long the log is. Answers the position of its end.
+async fn log(
+    db: &mut PgConnection,
+    now: DateTime<Utc>,
+    told: &mut Vec<(String, String)>,
+) -> Result<i64, sqlx::Error> {
+    let sql = "select position, hash, recorded_at from log.head";
+    let (head, hash, recorded_at): (i64, Vec<u8>, DateTime<Utc>) = sqlx::query_as(sql).fetch_one(db).await?;
+    let text = match head {
+        0 => "empty".to_owned(),
+        _ => format!("position {head}, recorded {} ago; hash {}", ago(recorded_at, now), hex(&hash)),
+    };
+    told.push(("log".to_owned(), text));
+    Ok(head)
+}
+
+async fn read_tables(
+    db: &mut PgConnection,
+    standing: Standing,
+    head: i64,
+    now: DateTime<Utc>,
+    told: &mut Vec<(String, String)>,
+) -> Result<(), sqlx::Error> {
+    let text = match standing {
+        Standing::Current | Standing::Newer => {
+            let sql = "select position, held_until, (select count(*) from projection_failures)
+                         from projection_checkpoint";
+            let (position, held_until, parked): (i64, Option<DateTime<Utc>>, i64) =
+                sqlx::query_as(sql).fetch_one(db).await?;
+            let mut text = format!("{}; {}", behind(position, head), lease(held_until, now));
+            if parked > 0 {
+                text = format!("{text}; parked streams: {parked}, see `projection_failures` and the log of the server");
+            }
+            text
+        }
+        Standing::Due | Standing::TakenBack => "missing or of another form; a server makes new ones".to_owned(),
+        Standing::Beyond => "they show events that the log does not hold; see `hims doctor`".to_owned(),
+    };
+    told.push(("read tables".to_owned(), text));
+    Ok(())
+}
+
+async fn processes(
+    db: &mut PgConnection,
+    head: i64,
+    now: DateTime<Utc>,
+    told: &mut Vec<(String, String)>,
+) -> Result<(), sqlx::Error> {
+    let sql = "select name, position, held_until from log.processes order by name";
+    let all: Vec<(String, i64, Option<DateTime<Utc>>)> = sqlx::query_as(sql).fetch_all(db).await?;
+    for (name, position, held_until) in all {
+        told.push((format!("process {name}"), format!("{}; {}", behind(position, head), lease(held_until, now))));
+    }
+    Ok(())
+}
+
+async fn timers(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
+    let sql = "select count(*), count(*) filter (where due_at <= $1), min(due_at) from log.timers";
+    let (all, due, next): (i64, i64, Option<DateTime<Utc>>) = sqlx::query_as(sql).bind(now).fetch_one(db).await?;
+    let next = next.map_or_else(String::new, |at| format!(", the next at {}", instant(at)));
+    told.push(("timers".to_owned(), format!("{all}, of which {due} are due{next}")));
+    Ok(())
+}
+
+/// Tells what processes could not do, if the read tables are there.
+async fn failures(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
+    let exists = "select to_regclass('process_failures') is not null";
+    if !sqlx::query_scalar::<_, bool>(exists).fetch_one(&mut *db).await? {
+        return Ok(());
+    }
+    let sql = "select count(*), max(created_at) from process_failures";
+    let (count, last): (i64, Option<DateTime<Utc>>) = sqlx::query_as(sql).fetch_one(db).await?;
+    let last = last.map_or_else(String::new, |at| format!(", the last at {}; see `process-failures`", instant(at)));
+    told.push(("failures".to_owned(), format!("{count} of processes{last}")));
+    Ok(())
+}
+
+/// Tells for which months the audit log has a partition.
+async fn partitions(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
+    let sql = "select count(*), max(c.relname) from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                where i.inhparent = to_regclass('audit_logs')";
+    let (count, last): (i64, Option<String>) = sqlx::query_as(sql).fetch_one(db).await?;
+    let last = last.map_or_else(String::new, |name| format!(", the last is {name}"));
+    told.push(("partitions".to_owned(), format!("{count} months of audit_logs{last}")));
+    Ok(())
+}
+
+/// How far something is that follows the log.
+fn behind(position: i64, head: i64) -> String {
+    match head - position {
+        ..=0 => format!("position {position}, up to date"),
+        lag => format!("position {position}, {lag} events behind"),
+    }
+}
+
+/// Whether a node does the work.
+fn lease(held_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> &'static str {
+    if held_until.is_some_and(|it| it > now) { "a node works on it" } else { "no node works on it" }
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// The time since an instant, in its largest unit.
+fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - at).num_seconds().max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn what_follows_the_log_is_up_to_date_or_behind() {
+        assert_eq!(behind(7, 7), "position 7, up to date");
+        assert_eq!(behind(7, 9), "position 7, 2 events behind");
+        // Recorded between the two looks.
+        assert_eq!(behind(9, 7), "position 9, up to date");
+    }
+
+    #[test]
+    fn a_lease_that_has_lapsed_is_nobodys() {
+        let now = DateTime::UNIX_EPOCH;
+        assert_eq!(lease(Some(now + TimeDelta::seconds(1)), now), "a node works on it");
+        assert_eq!((lease(Some(now), now), lease(None, now)), ("no node works on it", "no node works on it"));
+    }
+
+    #[test]
+    fn a_time_is_told_in_its_largest_unit() {
+        let told = |seconds| ago(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds));
+        assert_eq!([-5, 119, 120, 7_200, 172_800].map(told), ["0 s", "119 s", "2 min", "2 h", "2 days"]);
+    }
+}
