@@ -1,5 +1,6 @@
-//! The page to browse and try the API on.
+//! The page to browse and try the API on, and the page for read clients.
 
+use hims_projections::TABLES;
 use reqwest::Method;
 
 use super::Hospital;
@@ -27,4 +28,13 @@ async fn the_page_answers_and_loads_nothing_from_elsewhere() {
     assert!(initializer.text.contains("/api/v1/openapi.json"), "{}", initializer.text);
     assert!(!initializer.text.contains("petstore"), "{}", initializer.text);
     assert_eq!(get("/api/v1/openapi.json").await.done()["openapi"], "3.1.0");
+}
+
+#[test]
+fn every_table_stands_on_the_page_for_read_clients() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/readers.md");
+    let page = std::fs::read_to_string(page).expect("the page is read");
+    let names = TABLES.iter().map(|table| format!("`{}`", table.name.replace('_', "-")));
+    let missing: Vec<_> = names.filter(|name| !page.contains(name)).collect();
+    assert!(missing.is_empty(), "say in docs/readers.md who sees which rows of {missing:?}");
 }
