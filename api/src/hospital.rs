@@ -168,7 +168,7 @@ impl Hospital {
         if settings.database_url.is_none() {
             refuse_foreign(&settings.data_dir)?;
         }
-        let post = Post::of(settings)?;
+        let post = Post::try_new(settings)?;
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -332,10 +332,15 @@ async fn watch_access(feed: Arc<Feed>, login: Arc<Login>) {
     }
 }
 
-/// Whether an event changes what a caller may do. The start of a session does not.
+/// Whether an event changes what a caller may do. The start of a session does not; of the events of patients, only
+/// those of merges do.
 fn changes_access(event: &Recorded) -> bool {
-    [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM].contains(&event.stream_type.as_str())
-        && event.event_type != "session.started"
+    let of_access = [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM];
+    match event.event_type.as_str() {
+        "session.started" => false,
+        "patient.merged_into" | "patient.unmerged" | "patient.duplicate_merged" | "patient.duplicate_unmerged" => true,
+        _ => of_access.contains(&event.stream_type.as_str()),
+    }
 }
 
 impl Hospital {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -150,8 +151,11 @@ pub struct Caller {
     pub is_system: bool,
     /// The session in which the caller is logged in.
     pub session_id: Option<Uuid>,
-    /// The patient who the caller is, if the caller's login is linked to a patient.
+    /// The patient who the caller is, if the caller's login is linked to a patient: of several records of the person,
+    /// the one that survives.
     pub patient_id: Option<PatientId>,
+    /// The other records of the patient who the caller is, which were merged into that one.
+    pub duplicates: BTreeSet<PatientId>,
     /// The department in which the caller works.
     pub department_id: Option<DepartmentId>,
     /// The time zone of the department; that of the hospital for a user without a department.
@@ -174,6 +178,7 @@ impl Caller {
             is_system: true,
             session_id: None,
             patient_id: None,
+            duplicates: BTreeSet::new(),
             department_id: None,
             time_zone: Tz::UTC,
             must_change_password: false,
@@ -200,8 +205,13 @@ impl Caller {
         self.is_system || self.permissions.read.contains(word.as_str())
     }
 
+    /// Whether the caller is a patient, by any of the patient's records.
+    pub fn is_patient(&self, id: PatientId) -> bool {
+        self.patient_id == Some(id) || self.duplicates.contains(&id)
+    }
+
     /// Whether the caller is a patient and reads what is recorded about themselves.
     pub(crate) fn reads_own(&self, patient_id: PatientId) -> bool {
-        self.patient_id == Some(patient_id) && self.reads(Read::OwnRecords)
+        self.is_patient(patient_id) && self.reads(Read::OwnRecords)
     }
 }

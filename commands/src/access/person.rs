@@ -1,10 +1,13 @@
 //! Who a user is as a caller, by the user's roles and department at this moment.
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
-use hims_domain::UserId;
 use hims_domain::department::Department;
+use hims_domain::patient::Patient;
 use hims_domain::role::{Permissions, Role};
 use hims_domain::user::User;
+use hims_domain::{PatientId, UserId};
 use hims_event_store::Actor;
 
 use crate::department::zone_named;
@@ -17,19 +20,35 @@ use crate::{Caller, Failure};
 /// When the log does not answer.
 pub(crate) async fn caller_of(executor: &Executor, id: UserId, user: &User) -> Result<Caller, Failure> {
     let (role, permissions) = permissions(executor, user).await?;
+    let (patient_id, duplicates) = records(executor, user).await?;
     Ok(Caller {
         actor: Actor::User { id: id.0 },
         role: Some(role),
         permissions: permissions.into(),
         is_system: false,
         session_id: None,
-        patient_id: user.patient_id,
+        patient_id,
+        duplicates,
         department_id: user.department_id,
         time_zone: time_zone(executor, user).await?,
         must_change_password: user.must_change_password,
         ip: None,
         user_agent: None,
     })
+}
+
+/// The record of the patient who a user is, and the records that were merged into it. A login that is linked to a
+/// duplicate belongs to the record that survives.
+async fn records(executor: &Executor, user: &User) -> Result<(Option<PatientId>, BTreeSet<PatientId>), Failure> {
+    let Some(mut survivor) = user.patient_id else { return Ok((None, BTreeSet::new())) };
+    loop {
+        let Some(patient) = executor.load::<Patient>(survivor.0, true).await?.state else { break };
+        match patient.merged_into {
+            Some(next) => survivor = next,
+            None => return Ok((Some(survivor), patient.duplicates.clone())),
+        }
+    }
+    Ok((Some(survivor), BTreeSet::new()))
 }
 
 /// The time zone of the user's department; that of the hospital for a user without a department.

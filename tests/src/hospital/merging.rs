@@ -5,6 +5,7 @@ use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
 use super::demo::{self, appointment, at, person, prescription};
+use super::releases::until;
 use super::{Answer, Client, Hospital, contents};
 
 async fn mrn(client: &Client, patient_id: &str) -> Value {
@@ -175,8 +176,37 @@ async fn a_patients_login_reads_the_rows_of_merged_records() {
     assert_eq!(own.row("patients", &twice).await["advance_directive"], false, "a column of the own record");
     let listed = listed(&own, "appointments", "patient_id").await;
     assert_eq!(listed, sorted([&demo::patient(1), &twice]));
+    until(async || own.command("confirm-appointment", json!({"appointment_id": visit})).await.status == 200).await;
     unmerge(&hospital, &demo::patient(1), &twice).await.done();
     own.get(&format!("appointments/{visit}")).await.problem(404, "not-found");
+    until(async || own.command("cancel-appointment", cancelled(&visit)).await.status == 403).await;
+}
+
+#[tokio::test]
+async fn a_login_of_the_duplicate_is_one_of_the_survivor() {
+    let hospital = Hospital::start().await;
+    let (reception, own) = (hospital.login("reception").await, hospital.login("patient").await);
+    let [survivor] = patients(&hospital).await;
+    let visit = reception.did("schedule-appointment", appointment(&survivor, at(9, 0))).await;
+    own.get(&format!("appointments/{visit}")).await.problem(404, "not-found");
+    merge(&hospital, &survivor, &demo::patient(1)).await.done();
+    let is_record = async |id: &str| own.get("sessions/current").await.done()["user"]["patient_id"] == json!(id);
+    until(async || is_record(&survivor).await).await;
+    assert_eq!(own.row("appointments", &visit).await["patient_id"], json!(survivor));
+    own.did("confirm-appointment", json!({"appointment_id": visit})).await;
+    let moved = json!({"patient_id": survivor, "phone_primary": "+41 44 668 18 00"});
+    own.did("change-patient-demographics", moved).await;
+    own.command("change-patient-demographics", json!({"patient_id": demo::patient(1), "phone_primary": null}))
+        .await
+        .problem(409, "merged");
+    own.did("cancel-appointment", cancelled(&visit)).await;
+    unmerge(&hospital, &survivor, &demo::patient(1)).await.done();
+    until(async || is_record(&demo::patient(1)).await).await;
+    own.get(&format!("appointments/{visit}")).await.problem(404, "not-found");
+}
+
+fn cancelled(appointment_id: &str) -> Value {
+    json!({"appointment_id": appointment_id, "reason": "no time"})
 }
 
 #[tokio::test]

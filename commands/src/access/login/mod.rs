@@ -217,7 +217,8 @@ impl Login {
         }
     }
 
-    /// Forgets the cached sessions that rest on a session, a user, a role or a department, because an event changed it.
+    /// Forgets the cached sessions that rest on a session, a user, a role, a department or a
+    /// patient, because an event changed it.
     pub fn forget(&self, stream: Uuid) {
         self.changes.note(stream);
     }
@@ -245,6 +246,7 @@ impl Login {
         let mut rests_on = vec![id, session.user_id.0];
         rests_on.extend(user.role_ids().map(|it| it.0));
         rests_on.extend(user.department_id.map(|it| it.0));
+        rests_on.extend(user.patient_id.iter().chain(&caller.patient_id).chain(&caller.duplicates).map(|it| it.0));
         Ok(Some(Known { caller, session, renewed: used == Use::Request, rests_on, changes }))
     }
 

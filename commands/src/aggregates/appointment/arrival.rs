@@ -81,7 +81,7 @@ const CANCELLATION_NOTICE: TimeDelta = TimeDelta::hours(24);
 
 /// Whether an appointment is one of the caller's own as a patient.
 fn is_of(appointment: Option<&Appointment>, caller: &Caller) -> bool {
-    appointment.is_some_and(|it| caller.patient_id == Some(it.patient_id))
+    appointment.is_some_and(|it| caller.is_patient(it.patient_id))
 }
 
 impl Command for ConfirmAppointment {

@@ -85,7 +85,7 @@ impl Claims for Notification {
 fn is_to(delivery: &Delivery, caller: &Caller) -> bool {
     let recipient = &delivery.recipient;
     let is_user = recipient.user_id.is_some() && recipient.user_id == caller.user_id();
-    is_user || recipient.patient_id.is_some() && recipient.patient_id == caller.patient_id
+    is_user || recipient.patient_id.is_some_and(|it| caller.is_patient(it))
 }
 
 impl Command for MarkNotificationRead {

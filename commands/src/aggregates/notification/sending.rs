@@ -133,10 +133,10 @@ impl Draft<'_> {
             deliveries.push(Recipient { recipient_id, user_id, patient_id, channel, address, next_attempt_at });
         }
         let mut known = BTreeSet::new();
-        deliveries.retain(|it| {
-            let address = it.address.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
-            let person = (it.user_id, it.patient_id);
-            known.insert((it.channel, person, address.filter(|_| person == (None, None))))
+        deliveries.retain(|delivery| {
+            let address = delivery.address.as_ref().and_then(Personal::known).map(|it| it.as_str().to_owned());
+            let person = (delivery.user_id, delivery.patient_id);
+            known.insert((delivery.channel, person, address.filter(|_| person == (None, None))))
         });
         for (nth, recipient) in (1..).zip(&mut deliveries) {
             recipient.recipient_id = ctx.new_id(nth).into();

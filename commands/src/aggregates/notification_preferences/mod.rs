@@ -62,7 +62,8 @@ impl SetNotificationPreferences {
         }
         errors.extend(self.wishes.time_zone.as_ref().and_then(fault_of_zone).map(|it| Invalid::new("/time_zone", it)));
         let is_language = |text: &str| {
-            let is_part = |it: &str| (1..=8).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_alphanumeric());
+            let is_part =
+                |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|it| it.is_ascii_alphanumeric());
             text.split('-').all(is_part) && text.bytes().next().is_some_and(|it| it.is_ascii_alphabetic())
         };
         if self.wishes.language.as_ref().is_some_and(|it| !is_language(it.as_str())) {
@@ -86,7 +87,7 @@ impl Command for SetNotificationPreferences {
 
     fn is_own(&self, _: Option<&NotificationPreferences>, caller: &Caller) -> bool {
         let is_user = self.user_id.is_some() && self.user_id == caller.user_id();
-        let is_patient = self.patient_id.is_some() && self.patient_id == caller.patient_id;
+        let is_patient = self.patient_id.is_some_and(|it| caller.is_patient(it));
         is_patient || self.patient_id.is_none() && is_user
     }
 

@@ -214,7 +214,7 @@ impl Command for ChangePatientDemographics {
     }
 
     fn is_own(&self, _: Option<&Patient>, caller: &Caller) -> bool {
-        caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(self.patient_id)
+        caller.may(Permission::Update(Update::OwnProfile)) && caller.is_patient(self.patient_id)
     }
 
     fn probes_a_secret(&self) -> bool {

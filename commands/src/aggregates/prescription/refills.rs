@@ -165,7 +165,7 @@ impl Command for RefillPrescription {
     }
 
     fn is_own(&self, state: Option<&Prescription>, caller: &Caller) -> bool {
-        state.is_some_and(|it| caller.patient_id == Some(it.patient_id))
+        state.is_some_and(|it| caller.is_patient(it.patient_id))
     }
 
     fn follows_on(state: &Prescription) -> bool {

@@ -62,7 +62,7 @@ impl Command for JoinWaitlist {
     }
 
     fn is_own(&self, _: Option<&WaitlistEntry>, caller: &Caller) -> bool {
-        caller.patient_id == Some(self.patient_id)
+        caller.is_patient(self.patient_id)
     }
 
     fn reads(&self, _: Option<&WaitlistEntry>, found: &Found) -> Reads {

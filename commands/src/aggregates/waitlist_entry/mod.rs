@@ -77,7 +77,7 @@ impl Claims for WaitlistEntry {
 
 /// Whether an entry is one of the caller's own as a patient.
 fn is_of(state: Option<&WaitlistEntry>, caller: &Caller) -> bool {
-    state.is_some_and(|it| caller.patient_id == Some(it.patient_id))
+    state.is_some_and(|it| caller.is_patient(it.patient_id))
 }
 
 /// The visit of a patient who waits, with the provider and the room of an opening. Of a record that was merged into

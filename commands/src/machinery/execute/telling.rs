@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use hims_domain::{Aggregate as _, Invalid};
+use hims_domain::{Aggregate as _, Invalid, PatientId, UserId};
 use uuid::Uuid;
 
 use super::Executor;
@@ -76,5 +76,5 @@ impl Executor {
 
 /// Whether a record is that of the calling user, or of the patient who the caller is.
 fn is_about(id: Uuid, caller: &Caller) -> bool {
-    [caller.user_id().map(Uuid::from), caller.patient_id.map(Uuid::from)].contains(&Some(id))
+    caller.user_id() == Some(UserId(id)) || caller.is_patient(PatientId(id))
 }

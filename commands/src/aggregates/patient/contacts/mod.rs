@@ -61,7 +61,7 @@ const CONTACTS: usize = 10;
 
 /// Whether a caller is the patient, and may keep their own contact data.
 fn is_own(caller: &Caller, patient_id: PatientId) -> bool {
-    caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(patient_id)
+    caller.may(Permission::Update(Update::OwnProfile)) && caller.is_patient(patient_id)
 }
 
 /// The ids of a patient's contacts, in their order.
@@ -71,7 +71,7 @@ fn order(patient: &Patient, patient_id: PatientId) -> Vec<EmergencyContactId> {
 
 /// Checks a place among the contacts.
 fn check_place(priority: Option<i32>) -> Result<(), Refused> {
-    let is_place = |it| usize::try_from(it).is_ok_and(|it| (1..=CONTACTS).contains(&it));
+    let is_place = |place| usize::try_from(place).is_ok_and(|it| (1..=CONTACTS).contains(&it));
     if priority.is_none_or(is_place) {
         return Ok(());
     }
