@@ -7,30 +7,41 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::claims::{Claims, Held};
-use crate::Found;
+use crate::{Found, Refused};
 
 /// What follows from a command: events of the command's own stream and of other streams, recorded all together or not
 /// at all. Which keys and times each stream holds follows from its state (see [`Claims`]).
 pub struct Decision<A: Claims> {
     pub(crate) events: Vec<A::Event>,
     pub(crate) others: Vec<Box<dyn OtherStream>>,
+    /// Why the command is refused all the same.
+    pub(crate) against: Option<Refused>,
 }
 
 impl<A: Claims> Decision<A> {
     /// No event, because the requested state is reached already.
     pub fn nothing() -> Self {
-        Self { events: Vec::new(), others: Vec::new() }
+        Self { events: Vec::new(), others: Vec::new(), against: None }
     }
 
     /// One event of the command's own stream.
     pub fn event(event: A::Event) -> Self {
-        Self { events: vec![event], others: Vec::new() }
+        Self { events: vec![event], others: Vec::new(), against: None }
     }
 
     /// Adds a further event of the command's own stream.
     #[must_use]
     pub fn followed_by(mut self, event: A::Event) -> Self {
         self.events.push(event);
+        self
+    }
+
+    /// Refuses the command, if something stands against it. Unlike a refusal instead of a decision, this one also names
+    /// the bookings that stand against what the command would have booked, so that the caller learns of everything at
+    /// once.
+    #[must_use]
+    pub fn unless(mut self, against: Option<Refused>) -> Self {
+        self.against = against;
         self
     }
 
@@ -121,7 +132,7 @@ pub(crate) fn plan<A: Claims>(
     events: &[A::Event],
 ) -> Result<Planned, Mistake> {
     let after = events.iter().fold(state.cloned(), A::evolve);
-    let recorded = events.iter().map(|event| NewEvent::new(A::STREAM, event)).collect::<Result<Vec<_>, _>>();
+    let recorded = events.iter().map(|event| NewEvent::try_new(A::STREAM, event)).collect::<Result<Vec<_>, _>>();
     let recorded = recorded.map_err(|_| Mistake::Unstorable(A::STREAM))?;
     let mut append = StreamAppend::at(A::STREAM, id, version, recorded);
     append.subject = after.as_ref().and_then(|it| it.subject(id)).map(stored_subject);

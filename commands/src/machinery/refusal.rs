@@ -93,6 +93,20 @@ impl Refused {
         }
     }
 
+    /// Refuses everything that checks have found at once, with the kind, the code and the words of what is named first.
+    ///
+    /// # Errors
+    /// When a check has failed.
+    pub(crate) fn all(checks: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let mut failed: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+        let coded = |it: &Self| {
+            let code = it.code;
+            it.errors.clone().into_iter().map(move |error| Invalid { code: error.code.or(Some(code)), ..error })
+        };
+        let errors = failed.iter().flat_map(coded).collect();
+        if failed.is_empty() { Ok(()) } else { Err(Self { errors, ..failed.swap_remove(0) }) }
+    }
+
     /// A refusal because the status of the record does not allow the command.
     pub fn wrong_status<A: Aggregate>(status: impl Display) -> Self {
         let detail = format!("the {} is {status}, which does not allow the command", spoken(A::STREAM));

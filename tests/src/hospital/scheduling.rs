@@ -158,15 +158,22 @@ async fn a_series_is_booked_as_a_whole_or_not_at_all() {
     let late = json!({"rrule": "FREQ=MONTHLY;BYMONTHDAY=31;COUNT=3"});
     let refused = hims_testing::patched(series(Uuid::from_u128(3)), late);
     reception.command("schedule-appointment-series", refused).await.problem_at(422, "unsupported-rule", "/rrule");
-    // Who is away for a day of the series is named with the day.
+    // Who is away for a day of the series is named with the day, and so is what is booked already.
     let doctor = hospital.login("doctor").await;
     let away = json!({"provider_id": user(DOCTOR), "kind": "sick", "from": at(12, -60), "until": at(13, 60)});
     doctor.did("add-provider-leave", away).await;
     let refused = reception.command("schedule-appointment-series", series(Uuid::from_u128(4))).await;
-    let errors = refused.problem(409, "series-conflict")["errors"].as_array().expect("errors").clone();
-    let messages: Vec<_> = errors.iter().map(|it| it["message"].as_str().expect("a message")).collect();
+    let problem = refused.problem(409, "series-conflict");
+    let errors = problem["errors"].as_array().expect("errors");
+    let (away, taken): (Vec<_>, Vec<_>) = errors.iter().partition(|it| it["code"] == "on-leave");
+    assert!(!taken.is_empty() && taken.iter().all(|it| it["code"] == "double-booking"), "{errors:?}");
+    let still_booked = [&rows[0]["id"], &rows[1]["id"]].map(|it| it.as_str().expect("an id"));
+    hims_testing::assert_same(
+        problem["candidates"].as_array().expect("ids").iter().filter_map(Value::as_str),
+        still_booked,
+    );
+    let messages: Vec<_> = away.iter().map(|it| it["message"].as_str().expect("a message")).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
-    assert!(errors.iter().all(|it| it["code"] == "on-leave"), "{errors:?}");
     for (message, day) in messages.into_iter().zip([12, 13]) {
         assert!(message.starts_with(&format!("{}: ", at(day, 0).date_naive())), "{message}");
     }

@@ -193,8 +193,9 @@ impl Command for ScheduleAppointment {
         check_start(self.slot, ctx.now)?;
         let it = self.visit.schedule(self.slot, ctx)?;
         let at = (it.slot, &it.time_zone);
-        let outside_hours = check_hours(ctx, it.provider_id, it.department_id, at, self.outside_hours)?;
-        Ok(Decision::event(Event::Scheduled(Scheduled { outside_hours, ..it })))
+        let hours = check_hours(ctx, it.provider_id, it.department_id, at, self.outside_hours);
+        let outside_hours = matches!(hours, Ok(true));
+        Ok(Decision::event(Event::Scheduled(Scheduled { outside_hours, ..it })).unless(hours.err()))
     }
 }
 
@@ -284,13 +285,14 @@ impl Command for RescheduleAppointment {
         let Arrangement { provider_id, room_id, .. } = after;
         let is_moved = (slot, provider_id, department_id)
             != (appointment.slot, appointment.provider_id, appointment.department_id);
-        let outside_hours = if is_moved {
-            check_hours(ctx, provider_id, department_id, (slot, &time_zone), self.outside_hours == Some(true))?
+        let hours = if is_moved {
+            check_hours(ctx, provider_id, department_id, (slot, &time_zone), self.outside_hours == Some(true))
         } else {
-            appointment.outside_hours
+            Ok(appointment.outside_hours)
         };
+        let outside_hours = matches!(hours, Ok(true));
         let opening = appointment.opening();
-        Ok(Decision::event(Event::Rescheduled {
+        let rescheduled = Decision::event(Event::Rescheduled {
             slot,
             provider_id,
             room_id,
@@ -298,6 +300,7 @@ impl Command for RescheduleAppointment {
             time_zone,
             outside_hours,
             opening,
-        }))
+        });
+        Ok(rescheduled.unless(hours.err()))
     }
 }

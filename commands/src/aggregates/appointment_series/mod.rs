@@ -135,17 +135,12 @@ impl Command for ScheduleAppointmentSeries {
         let mut booked: Vec<(NaiveDate, appointment::Scheduled)> = Vec::new();
         for ((day, slot), index) in self.slots(zone_named(&first.time_zone))?.into_iter().zip(1..) {
             let at = (slot, &first.time_zone);
-            match check_hours(ctx, first.provider_id, first.department_id, at, self.outside_hours) {
-                Ok(outside_hours) => {
-                    let series = Some(SeriesPlace { series_id, index });
-                    booked.push((day, appointment::Scheduled { slot, outside_hours, series, ..first.clone() }));
-                }
-                Err(refused) => errors.push(against(day, &refused)),
-            }
+            let hours = check_hours(ctx, first.provider_id, first.department_id, at, self.outside_hours);
+            errors.extend(hours.as_ref().err().map(|refused| against(day, refused)));
+            let (series, outside_hours) = (Some(SeriesPlace { series_id, index }), matches!(hours, Ok(true)));
+            booked.push((day, appointment::Scheduled { slot, outside_hours, series, ..first.clone() }));
         }
-        if !errors.is_empty() {
-            return refuse(Refused { errors, ..Refusal::SeriesConflict.into() });
-        }
+        let refused = (!errors.is_empty()).then(|| Refused { errors, ..Refusal::SeriesConflict.into() });
         let occurrences = booked.iter().zip(1..).map(|((day, _), index)| Occurrence {
             index,
             day: *day,
@@ -160,10 +155,11 @@ impl Command for ScheduleAppointmentSeries {
             exclude_dates: self.exclude_dates,
             occurrences: occurrences.collect(),
         }));
-        Ok(booked.into_iter().fold(scheduled, |decision, (day, it)| {
+        let scheduled = booked.into_iter().fold(scheduled, |decision, (day, it)| {
             let appointment_id = AppointmentSeries::occurrence_of(ctx.id, day);
             decision.begin::<Appointment>(appointment_id, appointment::Event::Scheduled(it))
-        }))
+        });
+        Ok(scheduled.unless(refused))
     }
 }
 

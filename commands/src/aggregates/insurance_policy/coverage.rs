@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Refusal;
 use crate::aggregates::patient::records_of;
-use crate::{Context, Found, Kind, Reads, Refused, refuse, scopes};
+use crate::{Context, Found, Kind, Reads, Refused, scopes};
 
 /// The refusal code for a policy of a priority that the patient has on one of its days already.
 pub(super) const OVERLAP: &str = "coverage-overlap";
@@ -18,30 +18,30 @@ const YEARS: std::ops::RangeInclusive<i32> = 1900..=2999;
 /// Checks a coverage by itself.
 ///
 /// # Errors
-/// The rule that the coverage breaks.
+/// Every rule that the coverage breaks.
 pub(super) fn check(coverage: &Coverage, ctx: &Context<'_>) -> Result<(), Refused> {
-    let refused = |code, field, message: &str| Err(Refused::field(code, field, message));
-    if !(1..=9).contains(&coverage.priority) {
-        return refused("out-of-range", "/priority", "give a priority of 1 to 9");
-    }
-    if !YEARS.contains(&coverage.effective_from.year()) {
-        return refused("out-of-range", "/effective_from", "give a date in the years 1900 to 2999");
-    }
-    if coverage.effective_to.is_some_and(|last: NaiveDate| last < coverage.effective_from) {
-        return refuse(Refusal::EndsBeforeItStarts);
-    }
+    let broken = |is_broken: bool, why: Refused| if is_broken { Err(why) } else { Ok(()) };
+    let priority = Refused::field("out-of-range", "/priority", "give a priority of 1 to 9");
+    let year = Refused::field("out-of-range", "/effective_from", "give a date in the years 1900 to 2999");
+    let is_backwards = coverage.effective_to.is_some_and(|last: NaiveDate| last < coverage.effective_from);
+    let by_itself = [
+        broken(!(1..=9).contains(&coverage.priority), priority),
+        broken(!YEARS.contains(&coverage.effective_from.year()), year),
+        broken(is_backwards, Refused::from(Refusal::EndsBeforeItStarts).at("/effective_to")),
+    ];
     // Another system may not have known the member and the subscriber, and there is nobody to be asked.
-    if ctx.caller.is_system {
-        return Ok(());
-    }
-    if coverage.member_id.is_none() {
-        return refused("invalid-fields", "/member_id", "give the number under which the payer knows the member");
-    }
-    let is_subscriber_known = coverage.subscriber_name.is_some() && coverage.subscriber_birth_date.is_some();
-    if coverage.relationship_to_subscriber != Relationship::Own && !is_subscriber_known {
-        return refuse(Refusal::SubscriberMissing);
-    }
-    Ok(())
+    let is_asked = !ctx.caller.is_system;
+    let message = "give the number under which the payer knows the member";
+    let member = Refused::field("invalid-fields", "/member_id", message);
+    let is_own = coverage.relationship_to_subscriber == Relationship::Own;
+    let is_missing = |is_there: bool| is_asked && !is_own && !is_there;
+    let subscriber = |pointer| Refused::from(Refusal::SubscriberMissing).at(pointer);
+    let of_persons = [
+        broken(is_asked && coverage.member_id.is_none(), member),
+        broken(is_missing(coverage.subscriber_name.is_some()), subscriber("/subscriber_name")),
+        broken(is_missing(coverage.subscriber_birth_date.is_some()), subscriber("/subscriber_birth_date")),
+    ];
+    Refused::all(by_itself.into_iter().chain(of_persons))
 }
 
 /// Looks up the policies of a patient.

@@ -160,7 +160,7 @@ impl Command for AddInsurancePolicy {
     }
 
     fn is_own(&self, _: Option<&InsurancePolicy>, caller: &Caller) -> bool {
-        caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(self.patient_id)
+        caller.may(Permission::Update(Update::OwnProfile)) && caller.is_patient(self.patient_id)
     }
 
     fn reads(&self, _: Option<&InsurancePolicy>, _: &Found) -> Reads {

@@ -181,11 +181,12 @@ fn a_child_is_covered_by_the_card_of_a_parent() {
     assert_eq!(coverage.subscriber_name, Some(said("Boris Bell")));
     for missing in ["subscriber_name", "subscriber_birth_date"] {
         let command = || ask::<AddInsurancePolicy>(with(child(), json!({ missing: null })));
-        beside([]).when(command()).then_refused(Refusal::SubscriberMissing);
+        beside([]).when(command()).then_field("subscriber-missing", &format!("/{missing}"));
         assert!(beside([]).by(Caller::system("import")).when(command()).is_accepted(), "an import may lack it");
     }
     let relationship = json!({"relationship_to_subscriber": "child"});
-    beside([added(json!({}))]).when(change(relationship)).then_refused(Refusal::SubscriberMissing);
+    let fields = ["/subscriber_name", "/subscriber_birth_date"];
+    beside([added(json!({}))]).when(change(relationship)).then_fields("subscriber-missing", &fields);
 }
 
 #[test]
@@ -197,11 +198,20 @@ fn only_an_import_may_lack_the_member() {
 
 #[test]
 fn a_coverage_does_not_end_before_it_starts() {
-    beside([]).when(add(json!({"effective_to": "2025-12-31"}))).then_refused(Refusal::EndsBeforeItStarts);
+    let backwards = add(json!({"effective_to": "2025-12-31"}));
+    beside([]).when(backwards).then_field("ends-before-it-starts", "/effective_to");
     assert!(beside([]).when(add(json!({"effective_to": "2026-01-01"}))).is_accepted(), "a policy for one day");
     let before = json!({"effective_from": "2027-01-01"});
-    beside([added(json!({}))]).when(change(before)).then_refused(Refusal::EndsBeforeItStarts);
+    beside([added(json!({}))]).when(change(before)).then_field("ends-before-it-starts", "/effective_to");
     beside([added(json!({}))]).when(end("2025-12-31")).then_refused(Refusal::EndsBeforeItStarts);
+}
+
+#[test]
+fn one_answer_names_everything_that_is_wrong() {
+    let wrong = json!({"priority": 0, "effective_to": "2025-12-31", "member_id": null,
+                       "relationship_to_subscriber": "spouse"});
+    let fields = ["/priority", "/effective_to", "/member_id", "/subscriber_name", "/subscriber_birth_date"];
+    beside([]).when(add(wrong)).then_fields("out-of-range", &fields);
 }
 
 #[test]

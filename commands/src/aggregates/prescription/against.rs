@@ -1,6 +1,5 @@
 //! What stands against the lines of a prescription: one answer names all of it, each with its line.
 
-use hims_domain::Invalid;
 use hims_domain::prescription::Line;
 
 use super::Refusal;
@@ -45,10 +44,6 @@ impl Against {
     /// # Errors
     /// When something stands against a line.
     pub(super) fn nothing(self) -> Result<(), Refused> {
-        let errors = self.0.iter().map(|(at, it)| Invalid::coded(it.code, at.as_str(), it.detail.clone())).collect();
-        match self.0.into_iter().next() {
-            Some((_, first)) => Err(Refused { errors, ..first }),
-            None => Ok(()),
-        }
+        Refused::all(self.0.into_iter().map(|(pointer, it)| Err(it.at(&pointer))))
     }
 }

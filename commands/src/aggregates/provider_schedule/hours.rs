@@ -78,20 +78,32 @@ fn check_range(value: i32, range: &RangeInclusive<i32>, pointer: &str) -> Result
     Err(Refused::field("out-of-range", pointer, message))
 }
 
-/// Refuses spans of one day that end before they begin, or that overlap. `spans` holds a day, a span and the place of
-/// the span in the request.
-fn check_spans(spans: &[(i32, &DaySpan, String)]) -> Result<(), Refused> {
-    let at = |refusal: Refusal, pointer: &str| Err(Refused::from(refusal).at(pointer));
-    for (index, (day, span, pointer)) in spans.iter().enumerate() {
+/// A span of a day, at its place in a request.
+struct Placed<'a> {
+    /// The weekday, or the same number for all spans of a single day.
+    day: i32,
+    span: &'a DaySpan,
+    pointer: String,
+}
+
+impl Placed<'_> {
+    /// Refuses a span that ends before it begins, or that overlaps with a span before it on the same day.
+    fn check(&self, before: &[Self]) -> Result<(), Refused> {
+        let span = self.span;
         if span.from >= span.until {
-            return at(Refusal::EndsBeforeItStarts, pointer);
+            return Err(Refused::from(Refusal::EndsBeforeItStarts).at(&self.pointer));
         }
-        let mut before = spans[..index].iter().filter(|it| it.0 == *day);
-        if before.any(|(_, other, _)| other.from < span.until && span.from < other.until) {
-            return at(Refusal::HoursOverlap, pointer);
+        let meets = |other: &DaySpan| other.from < span.until && span.from < other.until;
+        if before.iter().any(|other| other.day == self.day && meets(other.span)) {
+            return Err(Refused::from(Refusal::HoursOverlap).at(&self.pointer));
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Checks each span by itself and against those before it.
+fn check_spans(spans: &[Placed<'_>]) -> impl Iterator<Item = Result<(), Refused>> {
+    spans.iter().enumerate().map(|(index, it)| it.check(&spans[..index]))
 }
 
 fn check_length(length: usize, pointer: &str) -> Result<(), Refused> {
@@ -114,23 +126,24 @@ impl OfferedHours {
             minimum_notice_minutes: self.minimum_notice_minutes.unwrap_or(0),
             horizon_days: self.horizon_days.unwrap_or(180),
         };
-        if hours.effective_to.is_some_and(|last| last < hours.effective_from) {
-            return refuse(Refusal::EndsBeforeItStarts);
-        }
-        check_range(hours.slot_minutes, &(5..=240), "/slot_minutes")?;
-        check_range(hours.minimum_notice_minutes, &(0..=10_080), "/minimum_notice_minutes")?;
-        check_range(hours.horizon_days, &(1..=730), "/horizon_days")?;
         check_length(hours.weekly.len(), "/weekly")?;
-        let mut spans = Vec::new();
-        for (index, block) in hours.weekly.iter().enumerate() {
-            check_range(block.weekday, &(1..=7), &format!("/weekly/{index}/weekday"))?;
-            check_length(block.appointment_types.iter().flatten().count(), "/weekly")?;
-            if let Some(room) = block.room_id {
-                ctx.named::<Room>(room, &format!("/weekly/{index}/room_id"))?;
-            }
-            spans.push((block.weekday, &block.span, format!("/weekly/{index}/from")));
-        }
-        check_spans(&spans)?;
+        let is_backwards = hours.effective_to.is_some_and(|last| last < hours.effective_from);
+        let backwards = is_backwards.then(|| Err(Refused::from(Refusal::EndsBeforeItStarts).at("/effective_to")));
+        let ranges = [
+            check_range(hours.slot_minutes, &(5..=240), "/slot_minutes"),
+            check_range(hours.minimum_notice_minutes, &(0..=10_080), "/minimum_notice_minutes"),
+            check_range(hours.horizon_days, &(1..=730), "/horizon_days"),
+        ];
+        let blocks = || hours.weekly.iter().enumerate().map(|(index, it)| (format!("/weekly/{index}"), it));
+        let checked = blocks().flat_map(|(at, block)| {
+            let types = block.appointment_types.iter().flatten().count();
+            let room = block.room_id.map(|it| ctx.named::<Room>(it, &format!("{at}/room_id")).map(drop));
+            let weekday = check_range(block.weekday, &(1..=7), &format!("{at}/weekday"));
+            [Some(weekday), Some(check_length(types, &format!("{at}/appointment_types"))), room].into_iter().flatten()
+        });
+        let spans = blocks().map(|(at, it)| Placed { day: it.weekday, span: &it.span, pointer: format!("{at}/from") });
+        let spans: Vec<_> = spans.collect();
+        Refused::all(backwards.into_iter().chain(ranges).chain(checked).chain(check_spans(&spans)))?;
         Ok(hours)
     }
 }
@@ -192,8 +205,9 @@ impl Command for SetScheduleException {
         check_provider(ctx, provider_id)?;
         open_department(ctx, exception.department_id)?;
         check_length(exception.hours.len(), "/hours")?;
-        let spans = exception.hours.iter().enumerate();
-        check_spans(&spans.map(|(index, span)| (0, span, format!("/hours/{index}/from"))).collect::<Vec<_>>())?;
+        let placed = |(index, span)| Placed { day: 0, span, pointer: format!("/hours/{index}/from") };
+        let spans: Vec<_> = exception.hours.iter().enumerate().map(placed).collect();
+        Refused::all(check_spans(&spans))?;
         let known = state.into_iter().flat_map(|schedule| &schedule.exceptions);
         let replaced = known.into_iter().find(|it| it.is_of(exception.department_id, exception.date));
         if replaced.is_some_and(|it| it.exception == exception && it.status == ExceptionStatus::Active) {

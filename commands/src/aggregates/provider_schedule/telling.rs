@@ -36,15 +36,14 @@ impl TellOfLeave {
     }
 
     /// The appointments of the provider in the leave that are still to come, in the order of their beginnings.
-    fn affected<'a>(&self, leave: &Leave, found: &'a Found) -> Vec<(DateTime<Utc>, Uuid, &'a Appointment)> {
+    fn affected<'a>(&self, leave: &Leave, found: &'a Found) -> Vec<(Uuid, &'a Appointment)> {
         let booked = found.booked::<Appointment>(self.provider_id, leave.from, leave.until);
         let is_to_come = |it: &Appointment| {
             let is_open = matches!(it.status, Status::Scheduled | Status::Confirmed | Status::CheckedIn);
             is_open && it.slot.ends_at() > found.asked_at()
         };
-        let mut affected: Vec<_> =
-            booked.filter(|(_, it)| is_to_come(it)).map(|(by, it)| (it.slot.starts_at, by.owner, it)).collect();
-        affected.sort_by_key(|(starts_at, id, _)| (*starts_at, *id));
+        let mut affected: Vec<_> = booked.filter(|(_, it)| is_to_come(it)).map(|(by, it)| (by.owner, it)).collect();
+        affected.sort_by_key(|(id, it)| (it.slot.starts_at, *id));
         affected
     }
 }
@@ -76,8 +75,8 @@ impl Telling for TellOfLeave {
         if affected.is_empty() {
             return None;
         }
-        let lines = affected.iter().take(MOST).map(|(starts_at, id, it)| {
-            let when = starts_at.with_timezone(&zone_named(&it.time_zone)).format("%A, %-d %B %Y, %H:%M");
+        let lines = affected.iter().take(MOST).map(|(id, it)| {
+            let when = it.slot.starts_at.with_timezone(&zone_named(&it.time_zone)).format("%A, %-d %B %Y, %H:%M");
             format!("{when} ({}): appointment {id}", it.time_zone.as_str())
         });
         let mut lines: Vec<_> = lines.collect();

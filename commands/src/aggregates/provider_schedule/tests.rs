@@ -107,6 +107,14 @@ fn hours_of_one_weekday_do_not_overlap() {
     }
     let overlapping = set(blocks(&[(1, "08:00", "12:00"), (1, "11:00", "13:00")]));
     given_schedule([]).when(overlapping).then_field("hours-overlap", "/weekly/1/from");
+    let wrong = with(
+        blocks(&[(1, "08:00", "12:00"), (1, "11:00", "13:00"), (9, "12:00", "08:00")]),
+        json!({
+            "effective_to": "2026-11-22", "slot_minutes": 4,
+        }),
+    );
+    let fields = ["/effective_to", "/slot_minutes", "/weekly/2/weekday", "/weekly/1/from", "/weekly/2/from"];
+    given_schedule([]).when(set(wrong)).then_fields("ends-before-it-starts", &fields);
 }
 
 #[test]

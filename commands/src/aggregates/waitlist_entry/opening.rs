@@ -151,7 +151,7 @@ fn offer(entry: &WaitlistEntry, opening: &Opening, ctx: &Context<'_>) -> Option<
     let it = visit.schedule(slot, ctx).ok()?;
     check_hours(ctx, it.provider_id, it.department_id, (slot, &it.time_zone), false).ok()?;
     let told_at = told_at(patient_id, zone_named(&it.time_zone), ctx);
-    // As exactly as the database keeps the timer that ends the offer.
+    // In microseconds, as the database keeps the timer that ends the offer.
     let expires_at = (told_at + TO_ANSWER).min(slot.starts_at - BEFORE_VISIT).trunc_subsecs(6);
     Some(Offer { opening: opening.clone(), slot, expires_at, outside_hours: false })
 }

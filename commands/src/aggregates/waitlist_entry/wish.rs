@@ -52,8 +52,8 @@ fn check_given_up(wish: &Wish, patient_id: PatientId, ctx: &Context<'_>) -> Resu
     Err(Refused::field("unknown-reference", FIELD, message))
 }
 
-/// Refuses days and times of day that do not belong together.
-fn check_times(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
+/// Refuses days that lie in the past or too far ahead, or that end before they begin.
+fn check_days(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
     if wish.latest < wish.earliest {
         return Err(Refused::from(Refusal::EndsBeforeItStarts).at("/latest"));
     }
@@ -63,15 +63,21 @@ fn check_times(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
     if today.checked_add_days(LONGEST).is_some_and(|last| wish.latest > last) {
         return Err(out_of_range("/latest", "give a day in the next two years"));
     }
-    if let Some(weekdays) = &wish.weekdays {
-        let known: BTreeSet<_> = weekdays.iter().filter(|it| (1..=7).contains(*it)).collect();
-        if known.is_empty() || known.len() != weekdays.len() {
-            return Err(out_of_range(
-                "/weekdays",
-                "give days from 1 (Monday) to 7 (Sunday), each once, or leave it out",
-            ));
-        }
+    Ok(())
+}
+
+fn check_weekdays(wish: &Wish) -> Result<(), Refused> {
+    let Some(weekdays) = &wish.weekdays else { return Ok(()) };
+    let known: BTreeSet<_> = weekdays.iter().filter(|it| (1..=7).contains(*it)).collect();
+    if known.is_empty() || known.len() != weekdays.len() {
+        let message = "give days from 1 (Monday) to 7 (Sunday), each once, or leave it out";
+        return Err(out_of_range("/weekdays", message));
     }
+    Ok(())
+}
+
+/// Refuses times of day that end before they begin, or between which the appointment does not fit.
+fn check_times(wish: &Wish) -> Result<(), Refused> {
     if wish.time_from.as_ref().zip(wish.time_until.as_ref()).is_some_and(|(from, until)| from >= until) {
         return Err(Refused::from(Refusal::EndsBeforeItStarts).at("/time_until"));
     }
@@ -87,25 +93,36 @@ fn check_times(wish: &Wish, today: NaiveDate) -> Result<(), Refused> {
     Ok(())
 }
 
+fn check_length(wish: &Wish) -> Result<(), Refused> {
+    if (1..=480).contains(&wish.duration_minutes) {
+        Ok(())
+    } else {
+        Err(out_of_range("/duration_minutes", "an appointment takes 1 to 480 minutes"))
+    }
+}
+
+/// Refuses a wish for a department and a provider, or for neither, and one for a place where nobody can be seen.
+fn check_place(wish: &Wish, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
+    match (wish.department_id, wish.provider_id) {
+        (Some(id), None) => open_department(ctx, id).map(drop),
+        (None, Some(id)) => check_provider(ctx, id, "/provider_id", patient_id, SEES_PATIENTS),
+        _ => Err(Refused::from(Refusal::OnePlace).at("/department_id")),
+    }
+}
+
 /// The time zone of a wish, if the wish keeps the rules.
 pub(super) fn checked(wish: &Wish, patient_id: PatientId, ctx: &Context<'_>) -> Result<Text<64>, Refused> {
-    if wish.department_id.is_some() == wish.provider_id.is_some() {
-        return Err(Refused::from(Refusal::OnePlace).at("/department_id"));
-    }
-    if !(1..=480).contains(&wish.duration_minutes) {
-        return Err(out_of_range("/duration_minutes", "an appointment takes 1 to 480 minutes"));
-    }
-    if let Some(id) = wish.department_id {
-        open_department(ctx, id)?;
-    }
-    if let Some(id) = wish.provider_id {
-        check_provider(ctx, id, "/provider_id", patient_id, SEES_PATIENTS)?;
-    }
-    check_given_up(wish, patient_id, ctx)?;
     let department = department_of(wish, ctx.found).and_then(|it| ctx.found.get::<Department>(it));
     let time_zone = department.map_or_else(|| ctx.hospital_zone.name().into(), |it| it.details.time_zone.clone());
     let today = |now: DateTime<Utc>| now.with_timezone(&zone_named(&time_zone)).date_naive();
-    check_times(wish, today(ctx.now))?;
+    Refused::all([
+        check_place(wish, patient_id, ctx),
+        check_length(wish),
+        check_given_up(wish, patient_id, ctx),
+        check_days(wish, today(ctx.now)),
+        check_weekdays(wish),
+        check_times(wish),
+    ])?;
     Ok(time_zone)
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use hims_domain::Aggregate;
-use hims_event_store::{Append, AppendError, Guard, Position, Receipt, StoreError, VaultError};
+use hims_event_store::{Append, AppendError, Booked, Guard, Position, Receipt, StoreError, VaultError};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -82,10 +82,7 @@ impl Executor {
         found: &Found,
         owner: Uuid,
     ) -> Result<Attempt, Failure> {
-        let spans: Vec<_> = planned.iter().flat_map(|it| it.after.spans()).collect();
-        let is_own = |id: Uuid| planned.iter().any(|it| it.append.stream_id == id);
-        let mut others = self.store.bookings(&spans).await?;
-        others.retain(|it| !is_own(it.owner));
+        let others = self.booked_by_others(planned).await?;
         if others.iter().any(|it| found.missed(it)) {
             return Ok(Attempt::Overtaken);
         }
@@ -101,6 +98,24 @@ impl Executor {
             "what is asked for is booked at an overlapping time (see errors and candidates); choose another time";
         let refused = Refused { errors, candidates, ..Refused::new(Kind::Conflict, code, detail) };
         Err(C::when_booked(refused).into())
+    }
+
+    /// Adds to a refusal the bookings that stand against what the command would have booked.
+    pub(super) async fn naming_bookings(&self, mut refused: Refused, planned: &[Planned]) -> Result<Refused, Failure> {
+        let others = self.booked_by_others(planned).await?;
+        refused.errors.extend(planned.iter().flat_map(|it| it.after.faults(&others)));
+        let mut known: BTreeSet<_> = refused.candidates.iter().copied().collect();
+        refused.candidates.extend(others.iter().map(|it| it.owner).filter(|it| known.insert(*it)));
+        Ok(refused)
+    }
+
+    /// What other streams have booked of that which these would hold.
+    async fn booked_by_others(&self, planned: &[Planned]) -> Result<Vec<Booked>, Failure> {
+        let spans: Vec<_> = planned.iter().flat_map(|it| it.after.spans()).collect();
+        let is_own = |id: Uuid| planned.iter().any(|it| it.append.stream_id == id);
+        let mut others = self.store.bookings(&spans).await?;
+        others.retain(|it| !is_own(it.owner));
+        Ok(others)
     }
 
     /// Remembers the states after an append, and describes what was appended. By the deadline at the latest.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate as _, derived};
-use hims_event_store::{Booked, Claim};
+use hims_event_store::Claim;
 use uuid::Uuid;
 
 use super::{Attempt, Course, Executor, Turn};
@@ -14,7 +14,7 @@ use crate::machinery::context::{FoundState, new_id};
 use crate::machinery::decision::Planned;
 use crate::machinery::load::load_short;
 use crate::machinery::own_record;
-use crate::machinery::reads::{Loader, Need};
+use crate::machinery::reads::{KeyRead, Loader, Need};
 use crate::{
     Claims as _, Command, Context, Decision, Failure, Found, Kind, Loaded, Reads, Refused, Registry, Request, Target,
 };
@@ -41,6 +41,14 @@ pub(super) struct Trial<'a, C: Command> {
     pub(super) currency: Currency,
     /// The time zone of the hospital.
     pub(super) time_zone: Tz,
+}
+
+/// A stream that is to be loaded for a decision.
+struct WantedStream {
+    id: Uuid,
+    loader: Loader,
+    /// Whether the decision relies on the version of the stream, which is only looked at otherwise.
+    is_relied_on: bool,
 }
 
 impl Executor {
@@ -76,7 +84,7 @@ impl Executor {
             Err(refused) => return Err(self.naming_survivors(refused).await?.into()),
         };
         if decision.is_nothing() {
-            // That a record is already as the caller wants it tells what is in the record.
+            // The answer that nothing had to be done tells what is in the record, so only its readers get the answer.
             if !self.sees(command, request).await? {
                 return Err(Refused::missing(C::Aggregate::STREAM).into());
             }
@@ -85,6 +93,9 @@ impl Executor {
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
         own_record::check_planned(command, loaded.state.as_deref(), &planned, found, &request.caller)?;
+        if let Some(against) = &decision.against {
+            return Err(self.naming_bookings(against.clone(), &planned).await?.into());
+        }
         let ids = queues(&planned, found, careful);
         if !self.turns.try_extend(turn, &ids) {
             return Ok(Attempt::Wait(ids));
@@ -102,27 +113,31 @@ impl Executor {
     ) -> Result<Found, Failure> {
         let asked_at = request.occurred_at.unwrap_or_else(|| self.now());
         let head = *self.store.head().borrow();
-        let mut found = Found { asked_at, hospital_zone: self.time_zone, head, ..Found::default() };
+        let asked_by = request.caller.user_id();
+        let mut found = Found { asked_at, asked_by, hospital_zone: self.time_zone, head, ..Found::default() };
         loop {
             let reads = own_record::reads::<C>(command.reads(state, &found), &request.caller, &found);
-            let Reads { streams, owners, candidates, booked } = reads;
+            let Reads { streams, owners, booked } = reads;
             let mut is_new = false;
-            // The streams to be loaded, and whether the decision relies on their versions.
-            let mut wanted: Vec<(Uuid, Loader, bool)> = streams.into_iter().map(|(id, it)| (id, it, true)).collect();
-            for (span, loader) in booked {
-                let Entry::Vacant(unknown) = found.booked.entry(span) else { continue };
+            let relied_on = |id, loader| WantedStream { id, loader, is_relied_on: true };
+            let mut wanted: Vec<_> = streams.into_iter().map(|(id, loader)| relied_on(id, loader)).collect();
+            let unknown: Vec<_> = booked.into_iter().filter(|(span, _)| !found.booked.contains_key(span)).collect();
+            if !unknown.is_empty() {
                 is_new = true;
-                let bookings = self.store.bookings(&[span]).await?;
-                wanted.extend(bookings.iter().map(|Booked { owner, .. }| (*owner, loader, true)));
-                unknown.insert(bookings);
+                let spans: Vec<_> = unknown.iter().map(|(span, _)| *span).collect();
+                let bookings = self.store.bookings(&spans).await?;
+                for (span, loader) in unknown {
+                    let of_span: Vec<_> = bookings.iter().filter(|it| it.overlaps(&span)).cloned().collect();
+                    wanted.extend(of_span.iter().map(|booked| relied_on(booked.owner, loader)));
+                    found.booked.insert(span, of_span);
+                }
             }
-            let owners = owners.into_iter().map(|(scope, key, loader)| (scope, key, loader, true));
-            let candidates = candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader), false));
-            for (scope, key, loader, is_relied_on) in owners.chain(candidates) {
+            for KeyRead { scope, key, loader, is_relied_on } in owners {
                 let Entry::Vacant(unknown) = found.owners.entry((scope, key)) else { continue };
                 is_new = true;
                 let ids = self.store.owners(scope, &unknown.key().1).await?;
-                wanted.extend(loader.iter().flat_map(|it| ids.iter().map(|id| (*id, *it, is_relied_on))));
+                let owner = |id: &Uuid| loader.map(|loader| WantedStream { id: *id, loader, is_relied_on });
+                wanted.extend(ids.iter().filter_map(owner));
                 unknown.insert(ids);
             }
             is_new |= self.load_wanted(wanted, fresh, &mut found).await?;
@@ -135,17 +150,12 @@ impl Executor {
     /// Loads the streams that were not found yet. Answers whether there was such a stream. Of the streams that this
     /// process remembers, one question to the log tells which are still as they are remembered; all others are read
     /// together, so that many streams cost hardly more time than one.
-    async fn load_wanted(
-        &self,
-        wanted: Vec<(Uuid, Loader, bool)>,
-        fresh: bool,
-        found: &mut Found,
-    ) -> Result<bool, Failure> {
+    async fn load_wanted(&self, wanted: Vec<WantedStream>, fresh: bool, found: &mut Found) -> Result<bool, Failure> {
         let (mut remembered, mut missing) = (HashMap::new(), BTreeSet::new());
-        for (id, ..) in wanted.iter().filter(|(id, ..)| !found.streams.contains_key(id)) {
-            match self.states.get(*id) {
-                Some(state) => drop(remembered.insert(*id, state.version)),
-                None => drop(missing.insert(*id)),
+        for id in wanted.iter().map(|it| it.id).filter(|id| !found.streams.contains_key(id)) {
+            match self.states.get(id) {
+                Some(state) => drop(remembered.insert(id, state.version)),
+                None => drop(missing.insert(id)),
             }
         }
         let mut versions = HashMap::new();
@@ -161,7 +171,7 @@ impl Executor {
             }
         }
         let mut is_new = false;
-        for (id, loader, is_relied_on) in wanted {
+        for WantedStream { id, loader, is_relied_on } in wanted {
             let need = match (events.remove(&id), versions.get(&id)) {
                 (Some(events), _) => Need::Of(events),
                 (None, Some(version)) => Need::At(*version),

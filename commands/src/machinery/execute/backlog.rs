@@ -144,7 +144,7 @@ impl Backlog {
     fn count_of(&self, count: u32) -> Result<Append, AppendError> {
         let now = (self.surroundings.clock)();
         let id = |nth| new_id(now, (self.surroundings.entropy)(), nth);
-        let event = NewEvent::new(Access::STREAM, &Event::RefusalsLost { count })?;
+        let event = NewEvent::try_new(Access::STREAM, &Event::RefusalsLost { count })?;
         let command_id = id(0);
         let metadata = Metadata {
             command_id,
@@ -158,7 +158,7 @@ impl Backlog {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // A poisoned lock is used all the same: each change of what waits is complete in itself.
+        // A lock that a panic left behind is used all the same: each change of the waiting refusals is complete in itself.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -25,8 +25,8 @@ impl Course {
         self.may_be_recorded.store(may_be_recorded, Ordering::SeqCst);
     }
 
-    /// Waits for the command to be over, a little longer than to the deadline at most. Where the log did not answer and
-    /// the command may be recorded, the failure says so.
+    /// Carries the command out, and gives up a moment after its deadline. If the log did not answer and the command may
+    /// be recorded, the failure says so.
     pub(super) async fn run(
         &self,
         command: impl Future<Output = Result<Outcome, Failure>>,

@@ -25,7 +25,7 @@ impl Executor {
     /// When the log does not answer.
     pub async fn rebuild_claims(&self, progress: &Progress) -> Result<ClaimsReport, AppendError> {
         let (now, entropy) = (self.now(), self.entropy());
-        let event = NewEvent::new(Access::STREAM, &access::Event::ClaimsRebuilt)?;
+        let event = NewEvent::try_new(Access::STREAM, &access::Event::ClaimsRebuilt)?;
         let stream = StreamAppend::begin(Access::STREAM, new_id(now, entropy, 0), [event]);
         let operator = Request::of(Caller::system("command-line"));
         let metadata = metadata("rebuild-claims", new_id(now, entropy, 1), now, &operator);

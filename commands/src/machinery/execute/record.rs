@@ -81,7 +81,7 @@ impl Executor {
         let Attempt { command, request, event, patient } = attempt;
         let entropy = self.entropy();
         let now = self.now();
-        let stream = NewEvent::new(access::Access::STREAM, event)
+        let stream = NewEvent::try_new(access::Access::STREAM, event)
             .map(|event| StreamAppend::begin(access::Access::STREAM, new_id(now, entropy, 0), [event]))
             .map(|stream| StreamAppend { subject: patient.map(stored_subject), ..stream });
         match stream {

@@ -132,7 +132,7 @@ impl Drop for Place {
 }
 
 fn locked(queues: &Mutex<HashMap<Uuid, Queue>>) -> MutexGuard<'_, HashMap<Uuid, Queue>> {
-    // A poisoned lock is used all the same: each change of the queues is complete in itself.
+    // A lock that a panic left behind is used all the same: each change of the queues is complete in itself.
     queues.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

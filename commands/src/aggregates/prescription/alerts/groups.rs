@@ -115,7 +115,11 @@ mod tests {
         assert_eq!(file.groups.len(), 10);
         for group in &file.groups {
             assert!(!group.names.is_empty() && group.rxcuis.len() > 4, "{}", group.name);
-            assert!(group.rxcuis.iter().all(|it| it.as_str().bytes().all(|it| it.is_ascii_digit())), "{}", group.name);
+            assert!(
+                group.rxcuis.iter().all(|code| code.as_str().bytes().all(|it| it.is_ascii_digit())),
+                "{}",
+                group.name
+            );
         }
         let is_a_group = |name: &String| file.groups.iter().any(|it| it.name == *name);
         assert!(file.related.iter().all(|(one, other)| is_a_group(one) && is_a_group(other)));

@@ -125,7 +125,8 @@ fn notice(patient_id: PatientId, lines: &[Compared<'_>], ctx: &Context<'_>) -> V
 /// the request gives a reason for a line, and `at` is the place of a line in the request, or of all lines together.
 ///
 /// # Errors
-/// A refusal that names each alert that nobody gives a reason for, the lesser ones too, if one of them needs a reason.
+/// A refusal that names every alert, if one of them needs a reason that the request does not give: the lesser alerts too,
+/// and those for which it gives a reason.
 fn overridden(
     noticed: Vec<Noticed>,
     reason: impl Fn(PrescriptionItemId) -> bool,
@@ -137,12 +138,13 @@ fn overridden(
         return Ok(noticed.into_iter().map(mark).collect());
     }
     let (mut errors, mut candidates) = (Vec::new(), BTreeSet::<Uuid>::new());
-    for Noticed { alert, message } in noticed.into_iter().filter(|it| !has_reason(&it.alert)) {
+    for Noticed { alert, message } in noticed {
         let code = match alert.kind {
             Kind::NotCheckable => "not-checkable",
             kind => kind.as_str(),
         };
-        errors.push(Invalid::coded(code, at(alert.item_id), message));
+        let answered = if has_reason(&alert) { "; the item has an override_reason" } else { "" };
+        errors.push(Invalid::coded(code, at(alert.item_id), format!("{message}{answered}")));
         // A line of the request has no record yet.
         candidates.extend(alert.other.filter(|it| !matches!(it, Other::PrescriptionItem(_))).map(Other::id));
     }

@@ -43,6 +43,10 @@ fn what_cannot_be_waited_for_is_refused() {
         let then = given_entry([]).and::<Appointment>(APPOINTMENT, [earlier.clone()]).when(join(changes));
         then.then_field(code, pointer);
     }
+    let wrong = json!({"department_id": null, "duration_minutes": 0, "latest": "2029-11-22", "weekdays": [8],
+                       "time_from": "10:00", "time_until": "09:00"});
+    let fields = ["/department_id", "/duration_minutes", "/latest", "/weekdays", "/time_until"];
+    given_entry([]).when(join(wrong)).then_fields("one-place", &fields);
     // In New York, it is still the 22nd.
     let night = at("2026-11-23T03:00:00Z");
     let today = json!({"latest": "2026-11-22", "earliest": "2026-11-22"});
