@@ -54,6 +54,9 @@ pub struct Medication {
     pub is_active: bool,
     /// The units in which the product was received or ordered so far.
     pub units: BTreeSet<Unit>,
+    /// Whether the product is or was a controlled substance. Changes of its lots need a witness from then on: nobody
+    /// goes round the witness by correcting the catalogue.
+    pub was_controlled: bool,
 }
 
 /// What can happen to a product.
@@ -77,13 +80,22 @@ pub enum Event {
 
 impl Aggregate for Medication {
     const STREAM: &'static str = "medication";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::Added(details) => Some(Self { details: details.clone(), is_active: true, units: BTreeSet::new() }),
-            Event::Changed(details) => state.map(|it| Self { details: details.clone(), ..it }),
+            Event::Added(details) => Some(Self {
+                details: details.clone(),
+                is_active: true,
+                units: BTreeSet::new(),
+                was_controlled: details.controlled_substance,
+            }),
+            Event::Changed(details) => state.map(|it| Self {
+                details: details.clone(),
+                was_controlled: it.was_controlled || details.controlled_substance,
+                ..it
+            }),
             Event::Deactivated => state.map(|it| Self { is_active: false, ..it }),
             Event::Reactivated => state.map(|it| Self { is_active: true, ..it }),
             Event::UnitIntroduced { unit } => state.map(|mut it| {

@@ -17,7 +17,6 @@ use rust_decimal::Decimal;
 
 use super::sending::{check_in_time, has_a_deadline};
 use super::{CancelInsuranceClaim, Refusal, other_is_open, record};
-use crate::aggregates::billing_record::CONSULTATION;
 use crate::aggregates::insurance_policy::in_force;
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse, scopes};
@@ -96,9 +95,9 @@ fn priors(id: BillingRecordId, priority: i32, found: &Found) -> BTreeMap<Billing
 /// To how many diagnoses a line points at most.
 const MOST_POINTERS: usize = 4;
 
-/// The lines of a billing record as the lines of a claim by a policy of the given priority, with so many diagnoses. The
-/// line of the consultation itself, unless it was pointed to some diagnoses, is for the first of them: a visit is for
-/// whatever was diagnosed.
+/// The lines of a billing record as the lines of a claim by a policy of the given priority, with so many diagnoses. A
+/// line that was charged for something that was done, unless somebody pointed it to diagnoses, is for the first of them:
+/// what is done in a visit is for whatever was diagnosed.
 pub(super) fn lines(
     id: BillingRecordId,
     record: &BillingRecord,
@@ -108,9 +107,7 @@ pub(super) fn lines(
 ) -> Vec<Line> {
     let mut priors = priors(id, priority, found);
     let pointers = |item: &Item| match item.source_type.as_ref() {
-        Some(source) if source.as_str() == CONSULTATION && item.diagnosis_pointers.is_empty() => {
-            (1..).take(diagnoses.min(MOST_POINTERS)).collect()
-        }
+        Some(_) if item.diagnosis_pointers.is_empty() => (1..).take(diagnoses.min(MOST_POINTERS)).collect(),
         _ => item.diagnosis_pointers.clone(),
     };
     let lines = (1..).zip(record.charged_lines());

@@ -48,7 +48,7 @@ catalogue! {
         by Event::Added(details), undone by DeactivateInventoryItem;
 
     /// Changes an article's details.
-    ChangeInventoryItem = "change-inventory-item" needs Update::InventoryLevels
+    ChangeInventoryItem = "change-inventory-item" needs Create::Inventory
         with {
             /// The fields to change; a field that is left out stays, null empties a field.
             changes
@@ -60,11 +60,11 @@ steps! {
     InventoryItem by inventory_item_id: InventoryItemId, "Which article.";
 
     /// Takes an article out of use: it is neither received nor reordered. What rooms hold of it can be used up.
-    DeactivateInventoryItem = "deactivate-inventory-item" needs Update::InventoryLevels
+    DeactivateInventoryItem = "deactivate-inventory-item" needs Create::Inventory
         moves is_active from [true] to [false] by Event::Deactivated, undone by ReactivateInventoryItem;
 
     /// Takes an article back into use.
-    ReactivateInventoryItem = "reactivate-inventory-item" needs Update::InventoryLevels
+    ReactivateInventoryItem = "reactivate-inventory-item" needs Create::Inventory
         moves is_active from [false] to [true] by Event::Reactivated, undone by DeactivateInventoryItem;
 }
 

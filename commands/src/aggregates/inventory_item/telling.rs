@@ -9,8 +9,8 @@ use serde::Deserialize;
 use crate::notification::{Notice, Telling};
 use crate::{Found, Reads, role_id};
 
-/// Tells those who keep the stock, pharmacists and administrators, that more of an article is to be ordered, as long as
-/// it is.
+/// Tells those who keep the stock, pharmacists and administrators, that more of an article is to be ordered. Nobody is
+/// told if the article has been restocked meanwhile.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct TellOfLowStock {
     pub(crate) inventory_item_id: InventoryItemId,

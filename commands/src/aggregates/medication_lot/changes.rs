@@ -50,7 +50,7 @@ described! {
 const WAIT: TimeDelta = TimeDelta::hours(24);
 
 /// Looks up the product of a lot, which may be controlled.
-fn reads_product(state: Option<&MedicationLot>) -> Reads {
+pub(super) fn reads_product(state: Option<&MedicationLot>) -> Reads {
     Reads::nothing().maybe::<Medication>(state.map(|it| it.medication_id))
 }
 
@@ -78,11 +78,15 @@ pub(super) fn check_most(lot: &MedicationLot, change: Decimal, pointer: &str) ->
     Err(Refused::field("out-of-range", pointer, "the lot would exceed 999999999.999"))
 }
 
-/// The change, or the request for it if the product is controlled.
+/// Whether changes of a lot need a witness, since its product is or was controlled.
+pub(super) fn needs_witness(lot: &MedicationLot, ctx: &Context<'_>) -> bool {
+    ctx.found.get::<Medication>(lot.medication_id).is_some_and(|it| it.was_controlled)
+}
+
+/// The change, or the request for it if the product is or was controlled.
 fn change(lot: &MedicationLot, wanted: Wanted, change: Decimal, ctx: &Context<'_>) -> Decision<MedicationLot> {
     let (on_hand, asking) = (lot.quantity_on_hand, ctx.caller.user_id());
-    let product = ctx.found.get::<Medication>(lot.medication_id);
-    if !product.is_some_and(|it| it.details.controlled_substance) {
+    if !needs_witness(lot, ctx) {
         return Decision::event(made(wanted, change, on_hand + change, (asking, None)));
     }
     let requested = RequestedChange { wanted, change, requested_by: asking, expires_at: ctx.now + WAIT };

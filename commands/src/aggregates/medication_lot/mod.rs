@@ -61,12 +61,15 @@ refusals! {
         "the place has a lot of the same number with another expiry date or unit; correct one of them first";
     NotGiven { given: Decimal, unit: Unit } = Conflict, "too-much",
         "only {given} {unit} of the lot were dispensed for the prescription and have not come back";
+    NamePrescription = Rule, "prescription-missing",
+        "a controlled product comes back into stock only from the prescription for which it was dispensed; name the \
+         prescription, or correct the quantity with adjust-medication-lot, which needs a witness";
     NoSuchChange = Conflict, "no-such-change",
         "no change with this id waits for a witness; it was witnessed or rejected already, or never requested";
     ChangeExpired = Conflict, "change-expired",
         "nobody witnessed the change within 24 hours; request it again and have it witnessed in time";
     OwnWitness = Forbidden, "own-witness", "nobody witnesses their own change; a second person must do this";
-    NotAWitness = Conflict, "not-a-witness", "a patient's login is no witness; a member of staff must do this";
+    NotAWitness = Conflict, "not-a-witness", "only a member of staff whose login is active is a witness; somebody else must do this";
 }
 
 described! {

@@ -7,7 +7,7 @@ use hims_domain::room::Room;
 use hims_domain::{MedicationLotId, PrescriptionId, RoomId, described};
 use rust_decimal::Decimal;
 
-use super::changes::{check_free, check_most};
+use super::changes::{check_free, check_most, needs_witness, reads_product};
 use super::{AdjustMedicationLot, Refusal, check_quantity, number_key};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
@@ -25,7 +25,8 @@ described! {
     }
 
     /// Returns a quantity of a lot to the supplier, or takes back into stock what comes from a ward or, unopened, from
-    /// a patient.
+    /// a patient. Of a controlled product, only what was dispensed for a prescription comes back into stock; a surplus is
+    /// an adjustment with a witness.
     pub struct ReturnMedicationLot {
         /// Which lot.
         pub medication_lot_id: MedicationLotId,
@@ -120,8 +121,8 @@ impl Command for ReturnMedicationLot {
         Target::existing(self.medication_lot_id)
     }
 
-    fn reads(&self, _: Option<&MedicationLot>, _: &Found) -> Reads {
-        Reads::nothing().maybe::<Prescription>(self.prescription_id)
+    fn reads(&self, state: Option<&MedicationLot>, _: &Found) -> Reads {
+        reads_product(state).maybe::<Prescription>(self.prescription_id)
     }
 
     fn decide(self, state: Option<&MedicationLot>, ctx: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
@@ -135,6 +136,9 @@ impl Command for ReturnMedicationLot {
             ReturnTo::Supplier => {
                 check_free(lot, self.quantity, "/quantity")?;
                 -self.quantity
+            }
+            ReturnTo::Stock if prescription_id.is_none() && needs_witness(lot, ctx) => {
+                return Err(Refused::from(Refusal::NamePrescription).at("/prescription_id"));
             }
             ReturnTo::Stock => {
                 check_usable(lot, ctx)?;

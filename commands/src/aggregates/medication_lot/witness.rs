@@ -2,13 +2,14 @@
 
 use hims_domain::medication_lot::{Event, MedicationLot, RequestedChange};
 use hims_domain::permission::Update;
+use hims_domain::user::User;
 use hims_domain::values::Reason;
 use hims_domain::{LotChangeId, MedicationLotId, UserId, described};
 
 use super::Refusal;
 use super::changes::made;
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Permission, Refused, Target, refuse};
+use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
     /// Confirms as a second person, in a session of one's own, that a change of a controlled product was made as
@@ -41,6 +42,18 @@ described! {
     }
 }
 
+/// Also looks up who gives the command, who must be at work at this moment.
+fn reads_witness(found: &Found) -> Reads {
+    Reads::nothing().maybe::<User>(found.asked_by())
+}
+
+/// The user who gives the command, a member of staff who is at work.
+fn witness(ctx: &Context<'_>) -> Result<UserId, Refused> {
+    let id = ctx.user(None, "/change_id")?;
+    let is_at_work = ctx.found.get::<User>(id).is_some_and(|it| it.is_active);
+    if is_at_work && ctx.caller.role.as_deref() != Some("patient") { Ok(id) } else { refuse(Refusal::NotAWitness) }
+}
+
 /// The event that a change is not made.
 fn rejected(
     lot: &MedicationLot,
@@ -62,15 +75,16 @@ impl Command for WitnessLotChange {
         Target::existing(self.medication_lot_id)
     }
 
+    fn reads(&self, _: Option<&MedicationLot>, found: &Found) -> Reads {
+        reads_witness(found)
+    }
+
     fn decide(self, state: Option<&MedicationLot>, ctx: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
         let (lot, change_id) = (existing(state)?, self.change_id);
-        let witness = ctx.user(None, "/change_id")?;
+        let witness = witness(ctx)?;
         let Some(requested) = lot.pending.get(&change_id) else { return refuse(Refusal::NoSuchChange) };
         if requested.requested_by == Some(witness) {
             return refuse(Refusal::OwnWitness);
-        }
-        if ctx.caller.role.as_deref() == Some("patient") {
-            return refuse(Refusal::NotAWitness);
         }
         if ctx.now >= requested.expires_at {
             return refuse(Refusal::ChangeExpired);
@@ -93,10 +107,14 @@ impl Command for RejectLotChange {
         Target::existing(self.medication_lot_id)
     }
 
+    fn reads(&self, _: Option<&MedicationLot>, found: &Found) -> Reads {
+        reads_witness(found)
+    }
+
     fn decide(self, state: Option<&MedicationLot>, ctx: &Context<'_>) -> Result<Decision<MedicationLot>, Refused> {
-        let lot = existing(state)?;
+        let (lot, witness) = (existing(state)?, witness(ctx)?);
         let Some(requested) = lot.pending.get(&self.change_id) else { return refuse(Refusal::NoSuchChange) };
-        Ok(rejected(lot, (self.change_id, requested), ctx.caller.user_id(), self.reason))
+        Ok(rejected(lot, (self.change_id, requested), Some(witness), self.reason))
     }
 }
 

@@ -130,7 +130,6 @@ fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
     };
     for (kind, pointers, is_refused) in [
         ("professional", &[1][..], false),
-        ("professional", &[], true),
         ("professional", &[2], true),
         ("professional", &[1, 1, 1, 1, 1], true),
         ("institutional", &[], false),
@@ -141,12 +140,20 @@ fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
     }
     let imported = beside([], pointing(&[], "treatment")).by(Caller::system("import"));
     assert!(imported.when(create(json!({}))).is_accepted());
-    // The line of the consultation itself is for whatever was diagnosed.
-    let of_visit = beside([], pointing(&[], "consultation")).when(create(json!({"claim_type": "professional"})));
+    // What is charged for something that was done is for whatever was diagnosed; what is added by hand is pointed by hand.
+    let of_visit = beside([], pointing(&[], "dispensing")).when(create(json!({"claim_type": "professional"})));
     match of_visit.then_event() {
         Event::Created(it) => assert_eq!(it.lines[0].diagnosis_pointers, [1]),
         other => panic!("{other:?}"),
     }
+    let mut by_hand = pointing(&[], "");
+    for event in &mut by_hand {
+        if let billing_record::Event::ItemAdded(added) = event {
+            added.item.source_type = None;
+        }
+    }
+    let by_hand = beside([], by_hand).when(create(json!({"claim_type": "professional"})));
+    by_hand.then_field("pointers", "/billing_record_id");
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use hims_domain::medication_lot::{RequestedChange, Wanted};
+use hims_domain::user::User;
 
 use super::*;
 use crate::Caller;
-use crate::testing::samples::metformin;
+use crate::testing::samples::{created, metformin};
 use crate::testing::world::{somebody, user};
 
 const CHANGE: u128 = 0x91;
@@ -15,8 +16,19 @@ fn another() -> Caller {
     user(id(4), "nurse")
 }
 
+/// A lot after these events, with both persons at work.
+fn lot(events: impl IntoIterator<Item = Event>) -> Given<MedicationLot> {
+    let at_work = |given: Given<MedicationLot>, who: UserId| given.and::<User>(who, [created()]);
+    at_work(at_work(given(events), UserId(ASKING)), id(4))
+}
+
 fn narcotic() -> medication::Event {
     medication::Event::Added(ask(with(metformin(), json!({"controlled_substance": true, "dea_schedule": "II"}))))
+}
+
+/// The same product, after it was said not to be controlled.
+fn no_narcotic_any_more() -> [medication::Event; 2] {
+    [narcotic(), medication::Event::Changed(ask(metformin()))]
 }
 
 fn requested(change: Decimal) -> RequestedChange {
@@ -85,7 +97,7 @@ fn a_second_person_confirms_a_change() {
         performed_by: Some(UserId(ASKING)),
         witnessed_by: Some(id(4)),
     };
-    given([received(), asked_for(dec!(-3))]).by(another()).when(witness()).then([seen, made]);
+    lot([received(), asked_for(dec!(-3))]).by(another()).when(witness()).then([seen, made]);
 }
 
 #[test]
@@ -95,37 +107,44 @@ fn what_was_counted_changes_by_what_was_missing_then() {
     let (on_hand_after, pending_after) = (dec!(20), dec!(1));
     let asked = Event::ChangeRequested { change_id: id(CHANGE), requested, on_hand_after, pending_after };
     // Five tablets were dispensed meanwhile.
-    let then = given([received(), asked, dispensed(dec!(5))]).by(another()).when(witness());
+    let then = lot([received(), asked, dispensed(dec!(5))]).by(another()).when(witness());
     let Event::Counted { counted, change, on_hand_after, .. } = then.events().remove(1) else { panic!("counted") };
     assert_eq!((counted, change, on_hand_after), (dec!(19), dec!(-1), dec!(14)));
 }
 
 #[test]
 fn who_asks_is_no_witness_and_neither_is_a_patient() {
-    let asked = || given([received(), asked_for(dec!(-3))]);
+    let asked = || lot([received(), asked_for(dec!(-3))]);
     asked().by(somebody("pharmacist")).when(witness()).then_refused(Refusal::OwnWitness);
     asked().by(user(id(4), "patient")).when(witness()).then_refused(Refusal::NotAWitness);
     asked().by(Caller::system("test")).when(witness()).then_field("who-did-it", "/change_id");
+    // Somebody whose login was deactivated in this moment.
+    let gone = || {
+        let events = [created(), hims_domain::user::Event::Deactivated];
+        given([received(), asked_for(dec!(-3))]).and::<User>(id::<UserId>(4), events).by(another())
+    };
+    gone().when(witness()).then_refused(Refusal::NotAWitness);
+    gone().when(reject()).then_refused(Refusal::NotAWitness);
 }
 
 #[test]
 fn what_does_not_wait_is_not_witnessed() {
-    given([received()]).by(another()).when(witness()).then_refused(Refusal::NoSuchChange);
-    given([received()]).by(another()).when(reject()).then_refused(Refusal::NoSuchChange);
+    lot([received()]).by(another()).when(witness()).then_refused(Refusal::NoSuchChange);
+    lot([received()]).by(another()).when(reject()).then_refused(Refusal::NoSuchChange);
     let over = [received(), asked_for(dec!(-3)), rejected(None, "too late")];
-    given(over).by(another()).when(witness()).then_refused(Refusal::NoSuchChange);
+    lot(over).by(another()).when(witness()).then_refused(Refusal::NoSuchChange);
 }
 
 #[test]
 fn a_change_is_rejected_by_somebody_or_taken_back() {
-    let asked = || given([received(), asked_for(dec!(-3))]);
+    let asked = || lot([received(), asked_for(dec!(-3))]);
     asked().by(another()).when(reject()).then([rejected(Some(id(4)), "nobody saw it")]);
     asked().by(somebody("pharmacist")).when(reject()).then([rejected(Some(UserId(ASKING)), "nobody saw it")]);
 }
 
 #[test]
 fn after_a_day_nobody_witnesses_a_change_and_it_is_rejected() {
-    let asked = || given([received(), asked_for(dec!(-3))]);
+    let asked = || lot([received(), asked_for(dec!(-3))]);
     let (late, expire) =
         (now() + TimeDelta::hours(24), || ExpireLotChange { medication_lot_id: LOT, change_id: id(CHANGE) });
     let early = late - TimeDelta::seconds(1);
@@ -142,4 +161,12 @@ fn every_kind_of_change_has_a_word() {
     let folded = hims_domain::fold::<MedicationLot>(&[received(), asked_for(dec!(-3))]).unwrap();
     assert_eq!(folded.pending[&change].wanted.kind(), "adjusted");
     assert_eq!((folded.quantity_pending(), folded.free()), (dec!(3), dec!(17)));
+}
+
+#[test]
+fn nobody_goes_round_the_witness() {
+    let corrected = || given([received()]).and::<Medication>(MEDICATION, no_narcotic_any_more());
+    assert!(matches!(corrected().when(adjust(dec!(-3))).then_event(), Event::ChangeRequested { .. }));
+    let from_nowhere: ReturnMedicationLot = ask(json!({"medication_lot_id": LOT, "to": "stock", "quantity": 1}));
+    corrected().when(from_nowhere).then_field("prescription-missing", "/prescription_id");
 }
