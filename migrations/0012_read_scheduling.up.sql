@@ -90,7 +90,8 @@ create table appointment_notes (
     reason             text,
     amended_by_id      uuid        unique references appointment_notes (id) deferrable initially deferred,
     version            integer     not null,
-    created_at         timestamptz not null
+    created_at         timestamptz not null,
+    updated_at         timestamptz not null
 );
 create index idx_appointment_notes_appointment on appointment_notes (appointment_id, created_at);
 create index idx_appointment_notes_patient on appointment_notes (patient_id, created_at);

@@ -78,6 +78,8 @@ create index idx_lab_orders_status on lab_orders (status, created_at);
 create index idx_lab_orders_priority on lab_orders (priority, created_at);
 create index idx_lab_orders_scheduled on lab_orders (scheduled_for);
 create index idx_lab_orders_collected_by on lab_orders (collected_by);
+create index idx_lab_orders_created_by on lab_orders (created_by);
+create index idx_lab_orders_updated_by on lab_orders (updated_by);
 create index idx_lab_orders_created_at on lab_orders (created_at);
 
 create table lab_order_items (

@@ -61,6 +61,9 @@ create index idx_waitlist_provider on waitlist_entries (provider_id, joined_at);
 create index idx_waitlist_patient on waitlist_entries (patient_id, joined_at);
 create index idx_waitlist_joined_at on waitlist_entries (joined_at);
 create index idx_waitlist_gives_up on waitlist_entries (gives_up_appointment_id);
+create index idx_waitlist_offered_department on waitlist_entries (offered_department_id);
+create index idx_waitlist_created_by on waitlist_entries (created_by);
+create index idx_waitlist_updated_by on waitlist_entries (updated_by);
 create index idx_waitlist_appointment on waitlist_entries (appointment_id);
 
 select hims_identity.readable('waitlist_entries', 'all_appointments', 'department', 'provider', 'own');

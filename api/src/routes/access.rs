@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use hims_domain::Aggregate as _;
-use hims_domain::consultation::Consultation;
 use hims_domain::lab_result::LabResult;
 use hims_domain::permission::Read;
 use hims_event_store::Recorded;
 use hims_projections::query::{Comparison, Filter, Wanted};
-use hims_projections::{Part, TABLES, Table, query, table_of};
+use hims_projections::{Entries, Part, TABLES, Table, query, table_of};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -31,22 +30,6 @@ const ALL_RESULTS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::LabO
 const WITHOUT_A_PAST: [&str; 1] = [LabResult::STREAM];
 /// The field of such a stream's state that holds earlier values.
 const ALARM: &str = "alarm";
-
-/// The entries of a stream that have rows of their own, some of which patients do not see: what was entered in error.
-struct Entries {
-    stream_type: &'static str,
-    /// The table with the rows.
-    table: &'static str,
-    /// The field of the state that holds the entries by their ids.
-    field: &'static str,
-    /// The field of an event that names an entry.
-    id: &'static str,
-}
-
-const ENTRIES: [Entries; 2] = [
-    Entries { stream_type: Consultation::STREAM, table: "diagnoses", field: "diagnoses", id: "diagnosis_id" },
-    Entries { stream_type: Consultation::STREAM, table: "symptoms", field: "symptoms", id: "symptom_id" },
-];
 
 impl LoggedIn {
     /// Whether the caller reads of the stream of an event only how it is now.
@@ -161,21 +144,23 @@ impl<'a> Reading<'a> {
             }
         }
         if !self.logged_in.reads_any(&[Read::AllData, Read::ClinicalRecords]) {
-            for entries in ENTRIES.iter().filter(|it| it.stream_type == stream_type) {
-                self.withhold_entries(entries, data).await?;
+            for table in TABLES {
+                if let Some(entries) = table.entries.filter(|it| it.stream_type == stream_type) {
+                    self.withhold_entries(table, &entries, data).await?;
+                }
             }
         }
         Ok(())
     }
 
     /// Removes from a state, or from the data of an event, the entries whose rows the caller does not see.
-    async fn withhold_entries(&mut self, entries: &Entries, data: &mut Value) -> Result<(), Problem> {
+    async fn withhold_entries(&mut self, table: &Table, entries: &Entries, data: &mut Value) -> Result<(), Problem> {
         let parsed = |id: &str| id.parse::<Uuid>().ok();
         let named = data[entries.id].as_str().and_then(parsed);
         let held = data[entries.field].as_object().into_iter().flatten().filter_map(|(id, _)| parsed(id));
         let ids: Vec<_> = named.into_iter().chain(held).collect();
         let unknown: Vec<_> = ids.into_iter().filter(|it| !self.known.contains_key(it)).collect();
-        if let Some(table) = TABLES.iter().find(|it| it.name == entries.table).filter(|_| !unknown.is_empty()) {
+        if !unknown.is_empty() {
             self.look_for(table, unknown).await?;
         }
         let is_shown = |id: Uuid| self.known.get(&id) == Some(&true);
@@ -286,6 +271,35 @@ mod tests {
             parts.iter().all(|(_, column)| column.is_some_and(|it| it.indexed)),
             "a table declares no `part of`, or its column is not indexed: {parts:?}"
         );
+    }
+
+    /// The tables of which patients see only some of the rows about themselves, as the migrations say.
+    fn tables_that_show_patients_some_rows_only() -> BTreeSet<&'static str> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+        let files = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+        let migrations: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let protected = migrations.split("hims_identity.readable('").skip(1);
+        let some_only = protected.filter(|it| it.split(';').next().is_some_and(|said| said.contains("'own where ")));
+        let names: BTreeSet<_> = some_only.filter_map(|said| said.split('\'').next()).collect();
+        TABLES.iter().map(|table| table.name).filter(|name| names.contains(name)).collect()
+    }
+
+    #[test]
+    fn what_patients_do_not_see_of_their_rows_is_withheld_from_histories_too() {
+        let tables = tables_that_show_patients_some_rows_only();
+        assert!(tables.contains("diagnoses") && tables.contains("lab_results"), "{tables:?}");
+        let own_of = |stream: &str| table_of(stream).map(|table| table.name);
+        let entry_ids: Vec<_> = TABLES.iter().filter_map(|table| Some(table.entries?.id)).collect();
+        let is_withheld = |table: &Table| {
+            let names = |column: &str| table.column(column).is_some();
+            let is_a_stream = DomainEvent::STREAMS.iter().any(|stream| own_of(stream) == Some(table.name));
+            let is_of_a_stream_without_a_past = WITHOUT_A_PAST.iter().any(|it| names(&format!("{it}_id")));
+            // An event that names an entry which the patient does not see is withheld as a whole.
+            let is_about_an_entry = entry_ids.iter().any(|it| names(it));
+            is_a_stream || table.entries.is_some() || is_of_a_stream_without_a_past || is_about_an_entry
+        };
+        let shown: Vec<_> = TABLES.iter().filter(|it| tables.contains(it.name) && !is_withheld(it)).collect();
+        assert!(shown.is_empty(), "say `entries of …` in the declaration of these tables: {shown:?}");
     }
 
     #[test]

@@ -125,11 +125,12 @@ select pg_temp.key(22, n), pg_temp.key(5, n * 5), case when n % 2 = 0 then pg_te
 
 -- A note on one of five appointments: the first ones.
 insert into appointment_notes (id, appointment_id, patient_id, author_id, note_type, body, is_patient_visible, version,
-                               created_at)
+                               created_at, updated_at)
 select pg_temp.key(15, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
        (array['general', 'scheduling', 'clinical', 'billing', 'call_log'])[n % 5 + 1], 'Will come', n % 3 = 0, 1,
-       now() - ({patients} - n) * interval '5 minutes'
-  from generate_series(0::bigint, {patients} - 1) n;
+       t.at, t.at
+  from generate_series(0::bigint, {patients} - 1) n,
+       lateral (select now() - ({patients} - n) * interval '5 minutes' as at) t;
 
 -- Three of five appointments led to a consultation.
 insert into consultations (id, appointment_id, patient_id, provider_id, consultation_type, workflow_type,

@@ -85,6 +85,11 @@ impl Stamps {
         *self = Self { created_at, created_by, ..event };
     }
 
+    /// Notes that an event of another stream changes the row, whose version is that of its own stream.
+    pub(crate) fn change_from_outside(&mut self, at: DateTime<Utc>) {
+        self.updated_at = at;
+    }
+
     /// Binds one array for each of the first `stored` stamp columns.
     pub(crate) fn bind<'q>(
         query: Query<'q, Postgres, PgArguments>,

@@ -29,6 +29,8 @@ pub struct Table {
     pub narrowed: &'static [Narrowed],
     /// The part of a stream's history that the table holds, if that part has other readers than the whole history.
     pub part: Option<Part>,
+    /// The entries of a stream that the rows are, if some readers of the stream do not see all of the rows.
+    pub entries: Option<Entries>,
     /// The SQL condition of a text search, with `{q}` for the text that is searched, or with `{folded}` for the text
     /// folded, where the searched columns are folded too.
     pub search: Option<&'static str>,
@@ -58,6 +60,17 @@ pub struct Part {
     pub fields: &'static [&'static str],
     /// The prefix of the types of events that are about nothing but the part.
     pub events: &'static str,
+}
+
+/// Entries of a stream that have rows of their own, some of which readers of the stream do not see.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries {
+    /// The type of the stream.
+    pub stream_type: &'static str,
+    /// The field of the stream's state that holds the entries by their ids.
+    pub field: &'static str,
+    /// The field of an event that names an entry.
+    pub id: &'static str,
 }
 
 impl Table {
@@ -186,6 +199,9 @@ pub(crate) use or_else;
 /// - `part of STREAM [FIELDS] events "PREFIX"`: where readers of the stream's own table may not read this table. FIELDS
 ///   are the fields of the stream's state and events that hold the same data as the table, and PREFIX begins the types
 ///   of the events that hold nothing else. The column `STREAM_id` has the id of the stream;
+/// - `entries of STREAM [FIELD] by ID`: where some readers of the stream's own table do not see all rows of this table.
+///   FIELD is the field of the stream's state that holds the entries by their ids, and ID the field of an event that
+///   names the entry which the event is about;
 /// - `readers [WORDS]`: the permission words to read the table, of which a role needs one; `AllData` is always one of
 ///   them. Without this clause, every logged-in user may read the table. A test compares the words with
 ///   `hims_identity.readable(…)` in the migration, which also decides which rows a reader sees;
@@ -213,6 +229,7 @@ macro_rules! table {
         $name:ident in $table:literal
         $(, children of $parent:ident)?
         $(, part of $stream:ident [$($part:ident),* $(,)?] events $events:literal)?
+        $(, entries of $whole:ident [$held:ident] by $entry:ident)?
         $(, readers [$($reader:ident),* $(,)?])?
         $(, narrowed [$($narrowed:ident),* $(,)?] to [$($narrow_reader:ident),* $(,)?])*
         , stamped $($stamped:ident)? $(($($stamp:ident),* $(,)?))?
@@ -284,6 +301,11 @@ macro_rules! table {
                     column: concat!(stringify!($stream), "_id"),
                     fields: &[$(stringify!($part)),*],
                     events: $events,
+                }))?] [None]),
+                entries: $crate::machinery::table::or_else!([$(Some($crate::machinery::table::Entries {
+                    stream_type: stringify!($whole),
+                    field: stringify!($held),
+                    id: stringify!($entry),
                 }))?] [None]),
                 search: $crate::machinery::table::or_else!([$(Some($search))?] [None]),
                 finder: $crate::machinery::table::or_else!([$($(Some($finder))?)?] [None]),

@@ -7,10 +7,11 @@ use crate::machinery::table::table;
 use crate::machinery::text::known_text;
 
 table! {
-    /// One row per note on an appointment. A note never changes; an amendment is a note that names the amended one.
+    /// One row per note on an appointment. What a note says never changes; an amendment is a note that names the amended
+    /// one, whose row names the amendment.
     NoteRow in "appointment_notes",
     readers [AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords],
-    stamped once (created_at),
+    stamped (created_at),
     indexes [(appointment_id, created_at), (patient_id, created_at)] {
         /// The note.
         id: Uuid [indexed],
@@ -61,8 +62,11 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, N
                 stamps: event.stamps(),
             });
             if let Some(amended) = amends_id {
-                let newest = event.stream_id;
-                rows.change_foreign(*amended, move |row| row.amended_by_id = Some(newest));
+                let (newest, at) = (event.stream_id, event.recorded_at);
+                rows.change_foreign(*amended, move |row| {
+                    row.amended_by_id = Some(newest);
+                    row.stamps.change_from_outside(at);
+                });
             }
         }
     }

@@ -17,7 +17,7 @@ table! {
     /// One row per laboratory order.
     LabOrderRow in "lab_orders",
     readers [ClinicalRecords, AssignedPatients, LabOrders, OwnRecords],
-    stamped by (created_at),
+    stamped by (created_at, created_by, updated_by),
     indexes [
         (patient_id, created_at),
         (provider_id, created_at),

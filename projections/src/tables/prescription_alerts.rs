@@ -51,8 +51,8 @@ table! {
 
 /// The id of the row of an alert. An alert that has become more severe has a row of its own.
 fn alert_id(prescription: Uuid, alert: &Alert) -> Uuid {
-    let id = |it: Option<Uuid>| it.map(|it| it.to_string()).unwrap_or_default();
-    let code = |it: Option<&hims_domain::values::Text<20>>| it.map(|it| it.0.clone()).unwrap_or_default();
+    let id = |id: Option<Uuid>| id.map(|it| it.to_string()).unwrap_or_default();
+    let code = |code: Option<&hims_domain::values::Text<20>>| code.map(|it| it.0.clone()).unwrap_or_default();
     let parts = [
         "alert".to_owned(),
         id(alert.item_id.map(Uuid::from)),
@@ -87,7 +87,7 @@ fn row(
         source: text(alert.source.as_ref()),
         source_version: text(alert.source_version.as_ref()),
         is_overridden: alert.is_overridden,
-        override_reason: reason.map(|it| it.known().map_or(ERASED, |it| it.0.as_str()).to_owned()),
+        override_reason: reason.map(|reason| reason.known().map_or(ERASED, |it| it.0.as_str()).to_owned()),
         overridden_by: event.user_id().filter(|_| alert.is_overridden),
         stamps: event.stamps(),
     }

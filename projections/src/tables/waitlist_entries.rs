@@ -12,7 +12,7 @@ table! {
     /// One row per place of a patient on the waiting list, whatever its status.
     WaitlistRow in "waitlist_entries",
     readers [AllAppointments, AssignedPatients, ClinicalRecords, OwnRecords],
-    stamped by,
+    stamped by (created_by, updated_by),
     indexes [
         (status, joined_at), (status, offer_expires_at), (department_id, joined_at), (provider_id, joined_at),
         (patient_id, joined_at),
@@ -52,7 +52,7 @@ table! {
         /// The provider of the offer that is held for the patient.
         offered_provider_id: Option<Uuid>,
         /// The department of the offer.
-        offered_department_id: Option<Uuid>,
+        offered_department_id: Option<Uuid> [indexed],
         /// The room of the offer, if one is held.
         offered_room_id: Option<Uuid>,
         /// When the offered appointment begins.

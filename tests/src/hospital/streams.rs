@@ -1,6 +1,7 @@
 //! The state of a stream, now and in the past.
 
-use serde_json::json;
+use hims_testing::patched;
+use serde_json::{Value, json};
 
 use super::demo::{self, appointment, at, person};
 use super::releases::until;
@@ -100,18 +101,24 @@ async fn patients_do_not_read_of_their_consultations_what_was_entered_in_error()
                                "diagnosis_type": "working"});
         doctor.did("record-diagnosis", diagnosis).await;
     }
+    let symptom = |more: Value| patched(json!({"consultation_id": visit, "symptom_id": wrong}), more);
+    doctor.did("record-symptom", symptom(json!({"name": "Haemoptysis"}))).await;
     let (stream, events) =
         (format!("streams/consultation/{visit}"), format!("events?patient_id={}&stream_id={visit}", demo::patient(1)));
     for path in [&stream, &events] {
-        assert!(paula.get(path).await.done().to_string().contains("C34.90"), "{path}");
+        let told = paula.get(path).await.done().to_string();
+        assert!(told.contains("C34.90") && told.contains("Haemoptysis"), "{path}: {told}");
     }
     let mistaken = json!({"consultation_id": visit, "diagnosis_id": wrong, "verification_status": "entered_in_error"});
     doctor.did("change-diagnosis", mistaken).await;
+    doctor.did("retract-symptom", symptom(json!({"reason": "of another patient"}))).await;
     let told_without_it = async |who: &Client| {
         for path in [stream.clone(), format!("{stream}?version=3"), events.clone()] {
             let told = who.get(&path).await.done().to_string();
             assert!(told.contains("J20.9") && !told.contains("C34.90"), "{path}: {told}");
-            assert!(doctor.get(&path).await.done().to_string().contains("C34.90"), "{path}");
+            assert!(!told.contains("Haemoptysis") && !told.contains("of another patient"), "{path}: {told}");
+            let told = doctor.get(&path).await.done().to_string();
+            assert!(told.contains("C34.90"), "{path}: {told}");
         }
     };
     told_without_it(&paula).await;

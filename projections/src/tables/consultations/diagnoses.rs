@@ -11,6 +11,7 @@ use crate::machinery::text::known_text;
 table! {
     /// One row per diagnosis of a consultation.
     DiagnosisRow in "diagnoses",
+    entries of consultation [diagnoses] by diagnosis_id,
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
     stamped,
     indexes [(patient_id, clinical_status), (patient_id, diagnosed_at), (code_system, code)] {

@@ -11,6 +11,7 @@ use crate::machinery::text::{known_text, text};
 table! {
     /// One row per symptom that was recorded in a consultation.
     SymptomRow in "symptoms",
+    entries of consultation [symptoms] by symptom_id,
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
     stamped,
     indexes [(patient_id, recorded_at)] {

@@ -117,7 +117,7 @@ fn show(row: &mut LabResultRow, revision: i32, components: &[ComponentResult]) {
     row.result_unit = single.and_then(|it| it.unit.as_ref()).map(|it| it.as_str().to_owned());
     row.reference_range = single.and_then(|it| it.limits.as_ref()).and_then(range);
     row.flag = worst(components.iter().map(|it| it.flag)).map(|it| it.to_string());
-    row.is_abnormal = components.iter().any(|it| it.flag.is_some_and(|it| it != Flag::Normal));
+    row.is_abnormal = components.iter().any(|component| component.flag.is_some_and(|it| it != Flag::Normal));
     row.delta_flag = components.iter().any(|it| it.delta_percent.is_some());
 }
 
