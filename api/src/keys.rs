@@ -66,7 +66,7 @@ pub(crate) fn master_key(path: &Path, may_make: bool) -> Result<MasterKey, KeyEr
     for (byte, place) in secret.iter_mut().zip((0..64).step_by(2)) {
         *byte = u8::from_str_radix(&digits[place..place + 2], 16).map_err(|_| KeyError::Content(name.clone()))?;
     }
-    MasterKey::new(&secret).map_err(|_| KeyError::Content(name))
+    MasterKey::try_new(&secret).map_err(|_| KeyError::Content(name))
 }
 
 fn make(path: &Path, name: &str) -> Result<(), KeyError> {

@@ -43,7 +43,7 @@ static CIRCUMSTANCES: LazyLock<Metadata> = LazyLock::new(|| serde_json::from_str
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
-    let mut floor = Floor::new(&postgres).await?;
+    let mut floor = Floor::try_new(&postgres).await?;
     let store = postgres.store().await?;
     if report.wants(&["append-1"]) {
         let begun = async |time| begin(&store, 1, time).await;

@@ -28,7 +28,7 @@ const COUNTERS: usize = 64;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
-    let mut floor = Floor::new(&postgres).await?;
+    let mut floor = Floor::try_new(&postgres).await?;
     let store = postgres.store().await?;
     let lots = Arc::new(lots(store.as_ref()).await?);
     let executor = Arc::new(Executor::new(store.clone(), surroundings()));
@@ -65,7 +65,7 @@ async fn lots(store: &dyn EventStore) -> Result<Vec<Uuid>, Failure> {
         supplier_id: None,
         delivery_note: None,
     };
-    let mut events = vec![NewEvent::new(MedicationLot::STREAM, &Event::Received(receipt))?];
+    let mut events = vec![NewEvent::try_new(MedicationLot::STREAM, &Event::Received(receipt))?];
     let adjusted = Event::Adjusted {
         change: dec!(1),
         on_hand_after: dec!(1_000_001),
@@ -73,7 +73,7 @@ async fn lots(store: &dyn EventStore) -> Result<Vec<Uuid>, Failure> {
         performed_by: None,
         witnessed_by: None,
     };
-    events.resize(EVENTS, NewEvent::new(MedicationLot::STREAM, &adjusted)?);
+    events.resize(EVENTS, NewEvent::try_new(MedicationLot::STREAM, &adjusted)?);
     let ids: Vec<Uuid> = (0..STREAMS).map(|_| new_id()).collect();
     for some in ids.chunks(500) {
         let streams = some.iter().map(|it| StreamAppend::begin(MedicationLot::STREAM, *it, events.clone()));

@@ -31,7 +31,7 @@ const LAB_TEST: Uuid = Uuid::from_u128(0xDE30_0060_0000_8000_8000_0000_0000_0001
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
     let server = Server::start(postgres.settings()).await?;
-    let mut floor = Floor::new(&postgres).await?;
+    let mut floor = Floor::try_new(&postgres).await?;
     let begun = Arc::new(AtomicUsize::new(0));
     let patients: Arc<[Uuid]> = server.patients.as_slice().into();
     let mut doctors = Vec::with_capacity(DOCTORS);

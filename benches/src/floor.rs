@@ -22,7 +22,7 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    pub(crate) async fn new(postgres: &Postgres) -> Result<Self, Failure> {
+    pub(crate) async fn try_new(postgres: &Postgres) -> Result<Self, Failure> {
         let pool = postgres.superuser(CONNECTIONS);
         sqlx::query(
             "create table if not exists public.floor_events (

@@ -73,7 +73,7 @@ impl Caller {
 }
 
 async fn vital_signs(effort: Effort, report: &Report, postgres: &Postgres, server: &Server) -> Result<(), Failure> {
-    let mut floor = Floor::new(postgres).await?;
+    let mut floor = Floor::try_new(postgres).await?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let lags = Arc::new(Mutex::new(Vec::new()));
     let watching = tokio::spawn(watch_lag(receiver, server.read_position.clone(), Arc::clone(&lags)));

@@ -37,7 +37,7 @@ struct Streams {
 
 impl Streams {
     fn add<A: Aggregate>(&mut self, id: Uuid, events: &[A::Event]) -> Result<(), AppendError> {
-        let events = events.iter().map(|it| NewEvent::new(A::STREAM, it)).collect::<Result<Vec<_>, _>>()?;
+        let events = events.iter().map(|it| NewEvent::try_new(A::STREAM, it)).collect::<Result<Vec<_>, _>>()?;
         let stream = StreamAppend::begin(A::STREAM, id, events);
         self.streams.push(StreamAppend { subject: Some(self.subject.clone()), ..stream });
         Ok(())

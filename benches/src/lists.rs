@@ -44,7 +44,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
 async fn read_all(report: &Report, readers: &PgPool, patients: u32, time: Duration) -> Result<(), Failure> {
     let mut db = readers.acquire().await?;
     let today = sqlx::query_scalar("select current_date").fetch_one(&mut *db).await?;
-    // Steps through all kinds of rows without falling into step with any.
+    // A step that has no divisor in common with the numbers of rows, so that in time every row is read.
     let about =
         |nth: usize| u32::try_from(nth).map(|nth| Subject { patients, nth: nth.wrapping_mul(7_919) % (1 << 24) });
     for place in 0..lists(about(0)?, today)?.len() {

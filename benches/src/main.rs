@@ -23,8 +23,9 @@
 //! | `write-prescription` | 10 items against a list of 30 entries, 99th percentile | under 20 ms |
 //! | `rebuild`, `rebuild-memory` | all tables from 1,000,000 events | 57,000 events/s, under 1 GiB |
 //!
-//! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on. What is due, is due at
-//! equal distances, and takes from then on, however late it begins.
+//! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on. In a bench with arrivals
+//! (`append-open-…`), requests are due at equal distances, and the time of a request counts from the moment when the
+//! request was due, also if the request was sent late.
 
 mod append;
 mod client;
@@ -93,7 +94,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(effort: Effort, report: Report) -> Result<(), Failure> {
-    // As the server has it: spans are made. What they say is of no use here.
+    // Spans are made, as in the server, since making them takes time; what they say is thrown away.
     tracing_subscriber::fmt().with_env_filter("info,sqlx=warn").with_writer(std::io::sink).init();
     if report.wants(&append::NAMES) {
         append::run(effort, &report).await?;

@@ -95,7 +95,7 @@ async fn seed(hospital: &Hospital, events: usize) -> Result<(), Failure> {
 
 type Writer = (Arc<dyn hims_event_store::EventStore>, Arc<Journeys>, Arc<AtomicU64>);
 
-/// Has the kernel forget how much memory this process had at most.
+/// Resets the peak of this process's memory that the kernel keeps.
 fn forget_peak() -> Result<(), Failure> {
     Ok(std::fs::write("/proc/self/clear_refs", "5")?)
 }

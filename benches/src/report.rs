@@ -10,12 +10,12 @@ pub(crate) struct Report(Vec<String>);
 pub(crate) struct Figure<'a> {
     /// What was measured.
     pub(crate) bench: &'a str,
-    /// Which part of it; `None` where it has one figure only.
+    /// The part of the measurement that the figure is about; `None` if the measurement has one figure only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) part: Option<&'a str>,
-    /// How much.
+    /// The figure itself.
     pub(crate) rate: f64,
-    /// Of what.
+    /// The unit of the figure, such as `per second`.
     pub(crate) unit: &'static str,
     /// The median, where the rate is another percentile.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn the_limits_of_a_range_ascend() {
         let limits = |given: [Option<i64>; 4]| {
-            let [critical_low, low, high, critical_high] = given.map(|it| it.map(|it| Decimal::from(it).into()));
+            let [critical_low, low, high, critical_high] = given.map(|limit| limit.map(|it| Decimal::from(it).into()));
             Range { low, high, critical_low, critical_high, ..range(Sex::Any, 0, None) }
         };
         for (given, ascends) in [

@@ -126,7 +126,7 @@ pub struct WaitlistEntry {
     pub ended: Option<Ended>,
     /// How many offers the patient did not answer.
     pub unanswered: i32,
-    /// What the patient was offered and did not take: provider and beginning. It is not offered again.
+    /// What the patient was offered and did not take: provider and beginning. No time is offered to the patient twice.
     pub passed_up: Vec<(UserId, DateTime<Utc>)>,
 }
 

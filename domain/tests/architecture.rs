@@ -1,8 +1,8 @@
-//! The shape of the workspace: which crates may depend on which others, read from their manifests, and how long a file
-//! may be.
+//! The shape of the workspace: which crates may depend on which others, read from their manifests, how long a file may
+//! be, and what a closure may call its parameter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The dependencies that a manifest declares in the sections that `counts` accepts.
 fn dependencies(member: &str, counts: fn(&str) -> bool) -> BTreeSet<String> {
@@ -77,23 +77,68 @@ fn commands_and_projections_do_not_know_each_other_even_in_tests() {
 /// Most lines of a file: what is longer tells of more than one thing.
 const LINES: usize = 400;
 
-#[test]
-fn a_file_is_not_longer_than_somebody_reads_at_once() {
+/// The Rust files of the workspace, with their texts.
+fn files() -> BTreeMap<PathBuf, String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let (mut folders, mut lengths) = (vec![workspace.clone()], BTreeMap::new());
+    let (mut folders, mut files) = (vec![workspace.clone()], BTreeMap::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").map(|it| it.expect("an entry").path()) {
             let name = entry.file_name().and_then(|it| it.to_str()).unwrap_or_default();
             if entry.is_dir() && name != "target" && !name.starts_with('.') {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|it| it == "rs") {
-                lengths.insert(entry.clone(), std::fs::read_to_string(&entry).expect("a text").lines().count());
+                files.insert(entry.clone(), std::fs::read_to_string(&entry).expect("a text"));
             }
         }
     }
-    assert!(lengths.contains_key(&workspace.join("domain").join("src").join("lib.rs")), "the files are found");
-    let too_long: BTreeMap<_, _> = lengths.into_iter().filter(|(_, lines)| *lines > LINES).collect();
+    assert!(files.contains_key(&workspace.join("domain").join("src").join("lib.rs")), "the files are found");
+    files
+}
+
+#[test]
+fn a_file_is_not_longer_than_somebody_reads_at_once() {
+    let lengths = files().into_iter().map(|(path, text)| (path, text.lines().count()));
+    let too_long: BTreeMap<_, _> = lengths.filter(|(_, lines)| *lines > LINES).collect();
     assert!(too_long.is_empty(), "{too_long:#?}");
+}
+
+/// The text behind each `|it|`, from the body of the closure on.
+fn behind_it(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.match_indices("it").filter(|(at, _)| text[..*at].trim_end_matches('&').ends_with('|'));
+    names.filter_map(|(at, name)| {
+        let rest = &text[at + name.len()..];
+        // A parameter with a type: `|it: &Value|`.
+        let typed = rest.strip_prefix(':').and_then(|rest| rest.split_once('|')).map(|(_, body)| body);
+        rest.strip_prefix('|').or(typed)
+    })
+}
+
+/// The body of a closure, at the beginning of a text.
+fn closure(text: &str) -> &str {
+    let mut depth = 0;
+    let end = text.char_indices().find(|(_, letter)| {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        depth < 0 || depth == 0 && matches!(letter, ',' | ';')
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
+}
+
+#[test]
+fn it_is_never_the_parameter_of_two_closures_at_once() {
+    let nested = |text: &str| -> Vec<String> {
+        let bodies = behind_it(text).map(closure);
+        bodies.filter(|body| behind_it(body).next().is_some()).map(str::to_owned).collect()
+    };
+    assert_eq!(nested("all.map(|it| it.some(|it: &u8| 1), |it| 2)").len(), 1, "a closure within another is found");
+    let nested: BTreeMap<_, _> = files().into_iter().map(|(path, text)| (path, nested(&text))).collect();
+    // This file has an example.
+    let others = nested.into_iter().filter(|(path, found)| !found.is_empty() && !path.ends_with("architecture.rs"));
+    let others: BTreeMap<_, _> = others.collect();
+    assert!(others.is_empty(), "name what the outer closure is about: {others:#?}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl NewEvent {
     ///
     /// # Errors
     /// When the event cannot be serialised, or is not an externally tagged enum.
-    pub fn new(stream_type: &str, event: &impl Serialize) -> Result<Self, AppendError> {
+    pub fn try_new(stream_type: &str, event: &impl Serialize) -> Result<Self, AppendError> {
         let not_an_enum = || AppendError::Malformed("an event must serialise as an externally tagged enum".to_owned());
         match serde_json::to_value(event).map_err(|error| AppendError::Malformed(error.to_string()))? {
             Value::String(name) => {

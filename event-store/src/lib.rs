@@ -17,7 +17,7 @@
 //! use hims_event_store::{Append, EventStore, MasterKey, MemoryEventStore, NewEvent, StreamAppend, Upcasters};
 //!
 //! let store = MemoryEventStore::new(MasterKey::generate()?, Upcasters::default());
-//! let opened = NewEvent::new("account", &serde_json::json!({"opened": {"owner": "Ann"}}))?;
+//! let opened = NewEvent::try_new("account", &serde_json::json!({"opened": {"owner": "Ann"}}))?;
 //! let appended = store.append(Append::stream(StreamAppend::begin("account", uuid::Uuid::now_v7(), [opened]))).await?;
 //! assert_eq!(appended.last, 1);
 //! # Ok(()) }

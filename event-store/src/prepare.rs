@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::SubsecRound;
 use uuid::Uuid;
 
 use crate::vault::{SubjectKey, is_sealed};
-use crate::{Append, AppendError, Claim, Guard, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError};
+use crate::{
+    Append, AppendError, Booked, Claim, Guard, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError,
+};
 
 /// An append in the form in which it is stored: personal values sealed, keys blinded, events serialised.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub(crate) enum PreparedClaim {
     Release(Key, Uuid),
     Share(Key, Uuid),
     Unshare(Key, Uuid),
-    Book { resource: Uuid, from: DateTime<Utc>, until: DateTime<Utc>, owner: Uuid },
+    Book(Booked),
     Unbook { owner: Uuid },
 }
 
@@ -120,7 +122,8 @@ pub(crate) fn claim(claim: Claim, vault: &Vault) -> PreparedClaim {
         Claim::Unshare { scope, key: text, owner } => PreparedClaim::Unshare(key(scope, &text), owner),
         Claim::Book { resource, from, until, owner } => {
             // PostgreSQL stores times in microseconds.
-            PreparedClaim::Book { resource, from: from.trunc_subsecs(6), until: until.trunc_subsecs(6), owner }
+            let (from, until) = (from.trunc_subsecs(6), until.trunc_subsecs(6));
+            PreparedClaim::Book(Booked { resource, from, until, owner })
         }
         Claim::Unbook { owner } => PreparedClaim::Unbook { owner },
     }
@@ -135,21 +138,19 @@ fn malformed(error: serde_json::Error) -> AppendError {
 /// that overlap.
 fn consistent(mut claims: Vec<PreparedClaim>) -> Result<Vec<PreparedClaim>, AppendError> {
     let mut seen = HashSet::new();
-    claims.retain(|claim| matches!(claim, PreparedClaim::Book { .. }) || seen.insert(claim.clone()));
+    claims.retain(|claim| matches!(claim, PreparedClaim::Book(_)) || seen.insert(claim.clone()));
     let mut taken: Vec<_> = claims.iter().filter_map(PreparedClaim::take).collect();
     taken.sort_unstable();
     if let Some([(key, owner), _]) = taken.array_windows().find(|[one, other]| one.0 == other.0) {
         return Err(AppendError::Taken { scope: key.scope.to_owned(), owner: *owner });
     }
     let mut booked: Vec<_> = claims.iter().filter_map(PreparedClaim::book).collect();
-    if booked.iter().any(|(_, from, until, _)| from >= until) {
+    if booked.iter().any(|it| it.from >= it.until) {
         return Err(AppendError::Malformed("a booking must end after it begins".to_owned()));
     }
     booked.sort_unstable();
-    if let Some([(resource, _, _, owner), _]) =
-        booked.array_windows().find(|[one, other]| one.0 == other.0 && other.1 < one.2)
-    {
-        return Err(AppendError::DoubleBooked { resource: *resource, owner: *owner });
+    if let Some([one, _]) = booked.array_windows().find(|[one, other]| one.overlaps(&other.span())) {
+        return Err(AppendError::DoubleBooked { resource: one.resource, owner: one.owner });
     }
     Ok(claims)
 }
@@ -159,12 +160,8 @@ impl PreparedClaim {
         if let Self::Take(key, owner) = self { Some((key, *owner)) } else { None }
     }
 
-    fn book(&self) -> Option<(Uuid, DateTime<Utc>, DateTime<Utc>, Uuid)> {
-        if let Self::Book { resource, from, until, owner } = self {
-            Some((*resource, *from, *until, *owner))
-        } else {
-            None
-        }
+    fn book(&self) -> Option<&Booked> {
+        if let Self::Book(booked) = self { Some(booked) } else { None }
     }
 }
 

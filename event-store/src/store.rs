@@ -25,7 +25,7 @@ pub struct Snapshot {
 }
 
 /// The time for which a stream has booked a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Booked {
     /// The resource, such as a provider, a room or a patient.
     pub resource: Uuid,
@@ -37,8 +37,29 @@ pub struct Booked {
     pub owner: Uuid,
 }
 
-/// A resource and a span of time from one instant up to, but not including, another.
-pub type Span = (Uuid, DateTime<Utc>, DateTime<Utc>);
+impl Booked {
+    /// The resource and the time of the booking.
+    pub fn span(&self) -> Span {
+        Span { resource: self.resource, from: self.from, until: self.until }
+    }
+
+    /// Whether the booking is of the resource of a span and overlaps its time. Nothing overlaps a span that ends before
+    /// it begins.
+    pub fn overlaps(&self, span: &Span) -> bool {
+        self.resource == span.resource && span.from < span.until && self.from < span.until && span.from < self.until
+    }
+}
+
+/// A resource and a time from one instant up to, but not including, another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The resource, such as a provider, a room or a patient.
+    pub resource: Uuid,
+    /// The first instant.
+    pub from: DateTime<Utc>,
+    /// The first instant afterwards.
+    pub until: DateTime<Utc>,
+}
 
 /// Which events to search for. A criterion that is `None` admits every event.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -62,7 +62,7 @@ impl MasterKey {
     ///
     /// # Errors
     /// Never in practice, since the lengths of the keys are fixed.
-    pub fn new(secret: &[u8; 32]) -> Result<Self, VaultError> {
+    pub fn try_new(secret: &[u8; 32]) -> Result<Self, VaultError> {
         let hkdf = Hkdf::<Sha256>::new(Some(b"event-store/v1"), secret);
         let derive = |purpose: &[u8]| {
             let mut key = Zeroizing::new([0_u8; 32]);
@@ -82,7 +82,7 @@ impl MasterKey {
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, VaultError> {
-        Self::new(&random::<32>()?)
+        Self::try_new(&random::<32>()?)
     }
 }
 

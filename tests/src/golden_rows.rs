@@ -3,7 +3,6 @@
 //! The history consists of the golden files of the events, so every event type occurs in the history.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use hims_commands::upcasters;
@@ -11,6 +10,7 @@ use hims_event_store::{
     Append, EventStore as _, MasterKey, NewEvent, PgEventStore, PgOptions, Position, StreamAppend, Subject,
 };
 use hims_projections::{GOLDEN_ROWS, Rebuild, Rebuilt, Target};
+use hims_testing::{Golden, all, assert_same};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -131,33 +131,16 @@ fn stream_id(stream_type: &str) -> Uuid {
     Uuid::from_u128(0x100 + u128::try_from(place).expect("few"))
 }
 
-/// A golden file: the event type, the schema version and the data.
-struct Golden {
-    event_type: String,
-    schema_version: i32,
-    data: Value,
-}
-
 /// The golden files of a stream type in the order of the history: first the events in `first`, then the others by name.
 /// A stream begins only once, so only the newest version of its first event is taken.
 fn golden(stream_type: &str, first: &[&str]) -> Vec<Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
-    let files = std::fs::read_dir(folder).expect("a folder");
-    let golden = files.filter_map(|file| {
-        let file = file.expect("a file").path();
-        let (event_type, version) = file.file_name()?.to_str()?.strip_suffix(".json")?.rsplit_once(".v")?;
-        let is_of_stream = event_type.split('.').next() == Some(stream_type);
-        is_of_stream.then(|| Golden {
-            event_type: event_type.to_owned(),
-            schema_version: version.parse().expect("a version"),
-            data: serde_json::from_slice(&std::fs::read(&file).expect("a golden file")).expect("JSON"),
-        })
-    });
     let place = |event_type: &str| first.iter().position(|it| event_type == format!("{stream_type}.{it}"));
-    let mut golden: Vec<_> = golden.collect();
+    let mut golden: Vec<_> = all().iter().filter(|file| file.stream_type() == stream_type).cloned().collect();
     let newest = golden.iter().filter(|file| place(&file.event_type) == Some(0)).map(|file| file.schema_version).max();
-    golden.retain(|it| place(&it.event_type) != Some(0) || Some(it.schema_version) == newest);
-    golden.sort_by_key(|it| (place(&it.event_type).unwrap_or(usize::MAX), it.event_type.clone(), it.schema_version));
+    golden.retain(|file| place(&file.event_type) != Some(0) || Some(file.schema_version) == newest);
+    golden.sort_by_key(|file| {
+        (place(&file.event_type).unwrap_or(usize::MAX), file.event_type.clone(), file.schema_version)
+    });
     golden
 }
 
@@ -259,13 +242,13 @@ fn digest(rows: &BTreeMap<String, Vec<String>>) -> String {
 
 #[tokio::test]
 async fn the_rows_of_the_golden_history_are_those_of_this_release() {
-    let types = hims_testing::event_types();
+    // Every event type is in the history: add its stream to STREAMS.
     let of_history = STREAMS.iter().flat_map(|(stream, first)| golden(stream, first));
-    let of_history = of_history.map(|it| it.event_type).collect();
-    assert_eq!(types, of_history, "every event type is in the history: add its stream to STREAMS");
+    let of_history: BTreeSet<_> = of_history.map(|it| it.event_type).collect();
+    assert_same(of_history, hims_testing::event_types());
     let database = database().await;
     let writers = database.pool_as("hims_writer");
-    let key = MasterKey::new(&[7; 32]).expect("a key");
+    let key = MasterKey::try_new(&[7; 32]).expect("a key");
     let store = PgEventStore::connect(writers, key, upcasters(), PgOptions::default()).await.expect("a log");
     record(&database, &store).await;
     let rebuild = Rebuild { store: Arc::new(store), pool: database.owner.clone() };

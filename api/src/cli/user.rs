@@ -42,7 +42,7 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
             role_id.ok_or_else(|| format!("there is no role named {role}; give the name of an existing role"))?;
         let mut password = String::new();
         if std::io::stdin().is_terminal() {
-            // Nobody may be able to read the question; the password is read all the same.
+            // If the question cannot be written, for standard error is closed, the password is read all the same.
             let _ = write!(std::io::stderr(), "the first password of the user: ");
         }
         std::io::stdin().read_line(&mut password)?;

@@ -127,7 +127,7 @@ impl Hospital {
         .await?;
         let mrn = async |patient| {
             let state = self.executor.load::<Patient>(patient, true).await?.state;
-            let known = state.and_then(|it| it.mrn.known().map(|it| it.0.clone()));
+            let known = state.and_then(|patient| patient.mrn.known().map(|mrn| mrn.0.clone()));
             Ok::<_, HospitalError>(known.unwrap_or_default())
         };
         self.demo::<MergePatients>(json!({

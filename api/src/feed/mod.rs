@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn log() -> Arc<MemoryEventStore> {
-        Arc::new(MemoryEventStore::new(MasterKey::new(&[7; 32]).expect("a key"), Upcasters::default()))
+        Arc::new(MemoryEventStore::new(MasterKey::try_new(&[7; 32]).expect("a key"), Upcasters::default()))
     }
 
     /// Records an event about a patient, and returns its position.

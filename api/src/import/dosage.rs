@@ -160,10 +160,10 @@ fn substitution_allowed(request: &MedicationRequest, kept: &mut Kept) -> bool {
 
 /// Whether an amount of a request is only a bound.
 pub(super) fn has_comparator(request: &MedicationRequest) -> bool {
-    let is_bound = |it: &Option<Quantity>| it.as_ref().is_some_and(|it| it.comparator.is_some());
-    let in_range = |it: &Option<Range>| it.as_ref().is_some_and(|it| is_bound(&it.low) || is_bound(&it.high));
+    let is_bound = |quantity: &Option<Quantity>| quantity.as_ref().is_some_and(|it| it.comparator.is_some());
+    let in_range = |range: &Option<Range>| range.as_ref().is_some_and(|it| is_bound(&it.low) || is_bound(&it.high));
     let in_ratio =
-        |it: &Option<Ratio>| it.as_ref().is_some_and(|it| is_bound(&it.numerator) || is_bound(&it.denominator));
+        |ratio: &Option<Ratio>| ratio.as_ref().is_some_and(|it| is_bound(&it.numerator) || is_bound(&it.denominator));
     let dispense = &request.dispense_request;
     is_bound(&dispense.quantity)
         || is_bound(&dispense.expected_supply_duration)

@@ -149,7 +149,7 @@ impl Alike for Practitioner {
 
 impl Alike for PractitionerRole {
     fn is_like(&self, other: &Self, is_global: bool) -> bool {
-        let target = |it: &Self| it.practitioner.as_ref().and_then(|it| it.reference.clone());
+        let target = |record: &Self| record.practitioner.as_ref().and_then(|it| it.reference.clone());
         is_global || target(self) == target(other)
     }
 }
@@ -162,7 +162,7 @@ impl Alike for Organization {
 
 impl Alike for AllergyIntolerance {
     fn is_like(&self, other: &Self, is_global: bool) -> bool {
-        let words = |it: &Self| it.code.as_ref().and_then(|it| it.words()).map(comparable);
+        let words = |record: &Self| record.code.as_ref().and_then(|it| it.words()).map(comparable);
         is_global || same_target(&self.patient, &other.patient) && words(self) == words(other)
     }
 }
@@ -222,7 +222,8 @@ impl Alike for Medication {
 
 impl Alike for MedicationRequest {
     fn is_like(&self, other: &Self, is_global: bool) -> bool {
-        let words = |it: &Self| it.medication_codeable_concept.as_ref().and_then(|it| it.words()).map(comparable);
+        let words =
+            |record: &Self| record.medication_codeable_concept.as_ref().and_then(|it| it.words()).map(comparable);
         is_global
             || same_target(&self.subject, &other.subject)
                 && self.authored_on == other.authored_on

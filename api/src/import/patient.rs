@@ -26,8 +26,8 @@ const LANGUAGES: &str = "urn:ietf:bcp:47";
 /// The code of an emergency contact (HL7 v2 table 0131).
 const EMERGENCY: &str = "C";
 
-/// Registers a patient, unless the comparison of all patients settled otherwise, at the time of the first mention in
-/// the files, but never before the patient was born.
+/// Registers a patient, unless the comparison of all patients of the files with those of the hospital found the person
+/// registered already. The time is that of the first mention in the files, but never before the patient was born.
 pub(super) async fn import(
     writer: &Writer<'_>,
     seen: &FirstSeen,
@@ -177,7 +177,7 @@ fn emergency_contact(
     kept: &mut Kept,
 ) -> Emergency {
     let current = patient.contact.iter().filter(|it| !calendar.is_over(&it.period));
-    let is_for_emergencies = |it: &&Contact| it.relationship.iter().any(|it| it.has_code(EMERGENCY));
+    let is_for_emergencies = |contact: &&Contact| contact.relationship.iter().any(|it| it.has_code(EMERGENCY));
     let Some(contact) = current.min_by_key(|it| !is_for_emergencies(it)) else {
         kept.leave_out_all("contact", patient.contact.len());
         return Emergency::default();

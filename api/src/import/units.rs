@@ -18,7 +18,7 @@ pub(super) enum Unit {
     Temperature(TemperatureUnit),
     /// Millimetres of mercury.
     Pressure,
-    /// So many a minute.
+    /// A rate: how often a minute.
     PerMinute,
     Percent,
     /// Litres a minute.

@@ -147,7 +147,8 @@ pub(super) fn notes(gathered: &Gathered, found: &Found<Observation>, kept: &mut 
     }
     let is_named = observation.performer.iter().any(|it| gathered.practitioner(&found.origin, it).is_some());
     let is_patient = |it: &Reference| gathered.resolve("Patient", &found.origin, it).is_some();
-    let is_relative = |it: &Reference| it.reference.as_deref().is_some_and(|it| it.contains("RelatedPerson/"));
+    let is_relative =
+        |performer: &Reference| performer.reference.as_deref().is_some_and(|it| it.contains("RelatedPerson/"));
     let in_words = match is_named {
         false if observation.performer.iter().any(is_patient) => Some("measured by the patient"),
         false if observation.performer.iter().any(is_relative) => Some("measured by a relative"),

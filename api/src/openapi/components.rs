@@ -1,43 +1,80 @@
 //! The components that operations share (schemas, parameters, headers, answers), and the references to them.
 
+use hims_commands::one_of;
+use hims_domain::DomainEvent;
 use serde_json::{Map, Value, json};
 
-/// The problems that operations may answer: status, name of the component, description.
-const PROBLEMS: [(u16, &str, &str); 14] = [
-    (
-        400,
-        "BadRequest",
-        "The request is not JSON, has a key twice, or a field or parameter is unknown, missing or of a wrong type; see `errors`.",
-    ),
-    (401, "Unauthorized", "There is no session: the token is missing, wrong or expired."),
-    (403, "Forbidden", "The caller's roles do not allow this request."),
-    (404, "NotFound", "There is nothing here, or nothing that the caller may read."),
-    (408, "RequestTimeout", "The body of the request did not arrive in time."),
-    (
-        409,
-        "Conflict",
-        "The current state of the records forbids it: `double-booking`, `already-taken`, `version-conflict`.",
-    ),
-    (410, "Gone", "The file was kept for its time and is deleted; run the report again at its position."),
-    (412, "PreconditionFailed", "The version in `If-Match` is no longer the current one."),
-    (413, "ContentTooLarge", "The body of the request is too large."),
-    (415, "UnsupportedMediaType", "The body is not JSON in UTF-8, or the request has a `Content-Encoding`."),
-    (
-        422,
-        "UnprocessableContent",
-        "A value breaks a rule or is out of range, or the `Idempotency-Key` was used with another body.",
-    ),
-    (
-        429,
-        "TooManyRequests",
-        "There were too many wrong passwords, refused commands or open event streams; try again later.",
-    ),
-    (500, "InternalServerError", "The server failed. The server's log names the request by its id."),
-    (
-        503,
-        "ServiceUnavailable",
-        "The server cannot answer now, or the read tables did not reach `Hims-Min-Position` in time.",
-    ),
+/// A problem that operations may answer.
+struct ProblemAnswer {
+    status: u16,
+    /// The name of the component.
+    name: &'static str,
+    description: &'static str,
+}
+
+const PROBLEMS: [ProblemAnswer; 14] = [
+    ProblemAnswer {
+        status: 400,
+        name: "BadRequest",
+        description: "The request is not JSON, has a key twice, or a field or parameter is unknown, missing or of a wrong type; see `errors`.",
+    },
+    ProblemAnswer {
+        status: 401,
+        name: "Unauthorized",
+        description: "There is no session: the token is missing, wrong or expired.",
+    },
+    ProblemAnswer { status: 403, name: "Forbidden", description: "The caller's roles do not allow this request." },
+    ProblemAnswer {
+        status: 404,
+        name: "NotFound",
+        description: "There is nothing here, or nothing that the caller may read.",
+    },
+    ProblemAnswer {
+        status: 408,
+        name: "RequestTimeout",
+        description: "The body of the request did not arrive in time.",
+    },
+    ProblemAnswer {
+        status: 409,
+        name: "Conflict",
+        description: "The current state of the records forbids it: `double-booking`, `already-taken`, `version-conflict`.",
+    },
+    ProblemAnswer {
+        status: 410,
+        name: "Gone",
+        description: "The file was kept for its time and is deleted; run the report again at its position.",
+    },
+    ProblemAnswer {
+        status: 412,
+        name: "PreconditionFailed",
+        description: "The version in `If-Match` is no longer the current one.",
+    },
+    ProblemAnswer { status: 413, name: "ContentTooLarge", description: "The body of the request is too large." },
+    ProblemAnswer {
+        status: 415,
+        name: "UnsupportedMediaType",
+        description: "The body is not JSON in UTF-8, or the request has a `Content-Encoding`.",
+    },
+    ProblemAnswer {
+        status: 422,
+        name: "UnprocessableContent",
+        description: "A value breaks a rule or is out of range, or the `Idempotency-Key` was used with another body.",
+    },
+    ProblemAnswer {
+        status: 429,
+        name: "TooManyRequests",
+        description: "There were too many wrong passwords, refused commands or open event streams; try again later.",
+    },
+    ProblemAnswer {
+        status: 500,
+        name: "InternalServerError",
+        description: "The server failed. The server's log names the request by its id.",
+    },
+    ProblemAnswer {
+        status: 503,
+        name: "ServiceUnavailable",
+        description: "The server cannot answer now, or the read tables did not reach `Hims-Min-Position` in time.",
+    },
 ];
 
 /// A reference to a component.
@@ -78,8 +115,8 @@ pub(super) fn with_header(mut answer: Value, name: &str) -> Value {
 
 /// The answers of an operation: its own answers, and the problems that the operation may answer.
 pub(super) fn answers(own: impl IntoIterator<Item = (u16, Value)>, problems: &[u16]) -> Value {
-    let problem = |(status, name, _): &(u16, &str, &str)| (*status, reference("responses", name));
-    let problems = PROBLEMS.iter().filter(|it| problems.contains(&it.0)).map(problem);
+    let known = PROBLEMS.iter().filter(|it| problems.contains(&it.status));
+    let problems = known.map(|it| (it.status, reference("responses", it.name)));
     own.into_iter().chain(problems).map(|(status, answer)| (status.to_string(), answer)).collect()
 }
 
@@ -122,18 +159,48 @@ pub(super) fn page(of: &str) -> Value {
     object(json!({"items": items, "next": {"type": ["string", "null"]}, "position": position()}))
 }
 
+/// The parameters that select events.
+fn event_filters() -> [Value; 7] {
+    let query = |name, schema: &Value, what| parameter(name, "query", schema, what);
+    [
+        query("stream_id", &uuid(), "Only events of this stream."),
+        query("stream_type", &one_of(DomainEvent::STREAMS), "Only events of streams of this type."),
+        query("type", &one_of(DomainEvent::types()), "Only events of this type."),
+        query("patient_id", &uuid(), "Only events about this patient."),
+        query("actor_id", &uuid(), "Only events caused by this user."),
+        query("from", &instant(), "Only events recorded at this time or later."),
+        query("to", &instant(), "Only events recorded at this time or earlier."),
+    ]
+}
+
+/// The name of the component of a parameter that selects events. Other operations have parameters of the same name.
+fn event_filter_name(filter: &Value) -> String {
+    format!("events-{}", filter["name"].as_str().unwrap_or_default())
+}
+
+/// References to the parameters that select events.
+pub(super) fn event_filter_parameters() -> impl Iterator<Item = Value> {
+    event_filters().into_iter().map(|filter| shared_parameter(&event_filter_name(&filter)))
+}
+
 /// The parameters that several operations take.
 pub(super) fn parameters() -> Value {
     let rows = json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 50});
     let header = |name, schema: &Value, what| parameter(name, "header", schema, what);
-    json!({
+    let mut parameters = json!({
         "Idempotency-Key": header("Idempotency-Key", &uuid(), "The same key and body give the first answer again."),
         "If-Match": header("If-Match", &text(), "The version that the caller saw, as the header `ETag` gave it."),
         "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the tables reach this position."),
         "Prefer": header("Prefer", &text(), "`wait=S`: how many seconds to wait, at most 10."),
         "limit": parameter("limit", "query", &rows, "How many rows a page has at most."),
         "cursor": parameter("cursor", "query", &text(), "The `next` of the previous page."),
-    })
+        "Last-Event-ID": header("Last-Event-ID", &position(), "The `id` of the last event that the client received."),
+    });
+    for filter in event_filters() {
+        let name = event_filter_name(&filter);
+        parameters[name] = filter;
+    }
+    parameters
 }
 
 /// The headers that several answers carry.
@@ -153,7 +220,7 @@ pub(super) fn responses() -> Map<String, Value> {
     let mut responses = Map::new();
     responses.insert("Followed".to_owned(), outcome("The command was carried out, or there was nothing left to do."));
     responses.insert("Began".to_owned(), outcome("The command was carried out and began a new stream."));
-    for (status, name, description) in PROBLEMS {
+    for ProblemAnswer { status, name, description } in PROBLEMS {
         let content = json!({"application/problem+json": {"schema": schema("Problem")}});
         let mut problem = with_header(json!({"description": description, "content": content}), "x-request-id");
         if matches!(status, 429 | 503) {

@@ -1,12 +1,13 @@
 //! The paths that are neither a command nor a read table.
 
-use hims_commands::{Credentials, json_schema, one_of};
+use hims_commands::{Credentials, json_schema};
+use hims_domain::Described as _;
 use hims_domain::report_execution::Format;
-use hims_domain::{Described as _, DomainEvent};
 use serde_json::{Map, Value, json};
 
 use super::components::{
-    answer, answers, fresh_parameters, instant, object, page, parameter, position, schema, text, uuid, with_header,
+    answer, answers, event_filter_parameters, fresh_parameters, instant, object, page, parameter, position, schema,
+    shared_parameter, text, uuid, with_header,
 };
 use crate::reports::media_type;
 
@@ -115,19 +116,6 @@ fn query(name: &str, schema: &Value, what: &str) -> Value {
     parameter(name, "query", schema, what)
 }
 
-/// The parameters that select events.
-fn filters() -> [Value; 7] {
-    [
-        query("stream_id", &uuid(), "Only events of this stream."),
-        query("stream_type", &one_of(DomainEvent::STREAMS), "Only events of streams of this type."),
-        query("type", &one_of(DomainEvent::types()), "Only events of this type."),
-        query("patient_id", &uuid(), "Only events about this patient."),
-        query("actor_id", &uuid(), "Only events caused by this user."),
-        query("from", &instant(), "Only events recorded at this time or later."),
-        query("to", &instant(), "Only events recorded at this time or earlier."),
-    ]
-}
-
 fn events() -> (String, Value) {
     let limit = json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100});
     let mut parameters = vec![
@@ -139,7 +127,7 @@ fn events() -> (String, Value) {
             "Whether to answer the stored texts, for checking hashes; for auditors only.",
         ),
     ];
-    parameters.extend(filters());
+    parameters.extend(event_filter_parameters());
     parameters.extend(fresh_parameters());
     let events = answer("A page of events.", &page("Event"));
     Get("/api/v1/events", "events", "list-events", "Events of the log, in order").answers(
@@ -152,9 +140,9 @@ fn events() -> (String, Value) {
 fn followed_events() -> (String, Value) {
     let mut parameters = vec![
         query("after", &position(), "Only events after this position; only new events if left out."),
-        parameter("Last-Event-ID", "header", &position(), "The position of the last event that the client received."),
+        shared_parameter("Last-Event-ID"),
     ];
-    parameters.extend(filters());
+    parameters.extend(event_filter_parameters());
     let content = json!({"text/event-stream": {"schema": text()}});
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": content});
     Get("/api/v1/events/stream", "events", "follow-events", "Events as they are recorded").answers(
@@ -167,7 +155,7 @@ fn followed_events() -> (String, Value) {
 fn followed_notifications() -> (String, Value) {
     let parameters = [
         query("after", &position(), "Only notifications after this position; only new ones if left out."),
-        parameter("Last-Event-ID", "header", &position(), "The position of the last one that the client received."),
+        shared_parameter("Last-Event-ID"),
     ];
     let content = json!({"text/event-stream": {"schema": text()}});
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": content});

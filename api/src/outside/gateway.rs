@@ -24,7 +24,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// The gateway of the settings, if there is one.
-    pub(super) fn of(settings: &Settings, authority: Option<&[u8]>) -> Result<Option<Self>, OutsideError> {
+    pub(super) fn try_new(settings: &Settings, authority: Option<&[u8]>) -> Result<Option<Self>, OutsideError> {
         let Some(gateway_url) = &settings.gateway_url else { return Ok(None) };
         let fault = |fault: &str| OutsideError::of("gateway_url", fault);
         let url = Url::parse(gateway_url).ok().filter(Url::has_host);
@@ -123,7 +123,7 @@ mod tests {
                 gateway_secret: secret.map(str::to_owned),
                 ..Settings::default()
             };
-            Gateway::of(&settings, None).map(|it| it.is_some()).map_err(|it| it.to_string())
+            Gateway::try_new(&settings, None).map(|it| it.is_some()).map_err(|it| it.to_string())
         };
         let secret = Some("0123456789abcdef");
         assert_eq!(of("https://gateway.example.org/sms", secret), Ok(true));

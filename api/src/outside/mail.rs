@@ -46,7 +46,7 @@ fn encryption(url: &Url, authority: Option<&[u8]>) -> Result<Tls, OutsideError> 
 
 impl Mail {
     /// The mail server of the settings, if there is one.
-    pub(super) fn of(settings: &Settings, authority: Option<&[u8]>) -> Result<Option<Self>, OutsideError> {
+    pub(super) fn try_new(settings: &Settings, authority: Option<&[u8]>) -> Result<Option<Self>, OutsideError> {
         let Some(smtp_url) = &settings.smtp_url else { return Ok(None) };
         let url = Url::parse(smtp_url).ok().filter(Url::has_host);
         let url =
@@ -148,7 +148,7 @@ mod tests {
                 mail_from: from.map(str::to_owned),
                 ..Settings::default()
             };
-            Mail::of(&settings, None).err().map(|it| it.to_string())
+            Mail::try_new(&settings, None).err().map(|it| it.to_string())
         };
         let said = of("smtps://hims:secret@mail.example.org", None).unwrap();
         assert!(said.contains("mail_from") && !said.contains("secret"), "{said}");

@@ -54,19 +54,19 @@ pub(crate) struct Post {
 
 impl Post {
     /// Reads the settings. Nothing is connected yet, so that the hospital also opens while a server is out of order.
-    pub(crate) fn of(settings: &Settings) -> Result<Arc<dyn Messenger>, OutsideError> {
+    pub(crate) fn try_new(settings: &Settings) -> Result<Arc<dyn Messenger>, OutsideError> {
         let authority = settings.ca_file.as_deref().map(certificate).transpose()?;
         Ok(Arc::new(Self {
-            mail: Mail::of(settings, authority.as_deref())?,
-            gateway: Gateway::of(settings, authority.as_deref())?,
-            words: Words::of(settings)?,
+            mail: Mail::try_new(settings, authority.as_deref())?,
+            gateway: Gateway::try_new(settings, authority.as_deref())?,
+            words: Words::try_new(settings)?,
         }))
     }
 }
 
 /// Names the library that encrypts the connections of HTTP clients in this program. Without it, no client can be made.
 pub fn provide_encryption() {
-    // It may have been named before; then this changes nothing.
+    // If the library was named before, this changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Words {
 
 impl Words {
     /// Reads the templates and the settings.
-    pub(super) fn of(settings: &Settings) -> Result<Self, OutsideError> {
+    pub(super) fn try_new(settings: &Settings) -> Result<Self, OutsideError> {
         let mut templates = Environment::new();
         templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         for (name, text) in TEMPLATES {
@@ -139,7 +139,7 @@ mod tests {
             public_url: Some("https://hims.example.org".to_owned()),
             ..Settings::default()
         };
-        Words::of(&settings).unwrap()
+        Words::try_new(&settings).unwrap()
     }
 
     fn message(notification_type: NotificationType, language: Option<&str>, visit: bool) -> Message {
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_up_leaves_no_gap() {
-        let bare = Words::of(&Settings::default()).unwrap();
+        let bare = Words::try_new(&Settings::default()).unwrap();
         for language in ["en", "de", "es", "fr"] {
             let mail = bare.mail(&message(NotificationType::System, Some(language), false));
             assert!(!mail.text.contains("none") && !mail.text.contains("  "), "{}", mail.text);
@@ -234,7 +234,7 @@ mod tests {
                 "hospital_name" => settings.hospital_name = value.to_owned(),
                 _ => settings.public_url = Some(value.to_owned()),
             }
-            assert!(Words::of(&settings).is_err_and(|it| it.to_string().contains(setting)));
+            assert!(Words::try_new(&settings).is_err_and(|it| it.to_string().contains(setting)));
         }
     }
 }

@@ -54,18 +54,18 @@ pub(crate) struct Reports {
 /// What the log keeps of a report.
 pub(crate) fn definition(report: &Report) -> Definition {
     let texts = |words: &[&str]| words.iter().map(|it| Text::from(*it)).collect();
-    let parameter = |it: &hims_projections::reports::Parameter| Parameter {
-        name: it.name.into(),
-        holds: match it.kind {
+    let parameter = |told: &hims_projections::reports::Parameter| Parameter {
+        name: told.name.into(),
+        holds: match told.kind {
             ParameterKind::Day => Holds::Day,
             ParameterKind::Count { least, most } => Holds::Count { least, most },
             ParameterKind::Choice(words) => Holds::Choice(words.iter().map(|it| Text::from(*it)).collect()),
             ParameterKind::Id(stream) => Holds::Id(stream.into()),
             ParameterKind::Text(most) => Holds::Text(most),
         },
-        default: it.default.map(Text::from),
-        required: it.required,
-        description: it.description.into(),
+        default: told.default.map(Text::from),
+        required: told.required,
+        description: told.description.into(),
     };
     let columns: Vec<_> = report.columns.iter().map(|it| it.name).collect();
     let mut definition = Definition {

@@ -156,7 +156,7 @@ impl<F: Followed> Follower<F> {
                     Err(_) => return Ok(Vec::new()),
                 }
             };
-            // Events that the client does not want give a sign of life, too, once it is time for one.
+            // Events that the client did not ask for do not put off the line that keeps the connection open.
             if !events.is_empty() || Instant::now() >= until {
                 return Ok(events);
             }

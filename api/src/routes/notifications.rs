@@ -21,7 +21,7 @@ pub(super) async fn follow(
     (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::of(&request)?;
+    let mut parameters = Parameters::parse(&request)?;
     let after = parameters.take("after", "a position", |it| it.parse().ok())?;
     parameters.none_left()?;
     let own = Own { user_id: logged_in.caller.user_id().map(|it| it.to_string()) };

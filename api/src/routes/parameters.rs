@@ -15,7 +15,7 @@ const INSTANT: &str = "an instant such as 2026-11-23T10:00:00Z, or a day such as
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(super) fn parse(request: &HttpRequest) -> Result<Self, Problem> {
         let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
         let pairs = query.map_err(|_| Problem::parameter("", "the query of the URL cannot be read"))?.into_inner();
         let mut seen = BTreeSet::new();

@@ -25,7 +25,7 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     /// Reads `Hims-Min-Position` and `Prefer: wait=S`.
-    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(crate) fn parse(request: &HttpRequest) -> Result<Self, Problem> {
         let header = |name: &str| request.headers().get(name).map(HeaderValue::to_str);
         let minimum = match header(MINIMUM) {
             None => 0,

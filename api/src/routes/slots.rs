@@ -29,8 +29,8 @@ pub(super) async fn list(
 
 async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
-    let wanted = wanted(Parameters::of(request)?, hospital.executor.now())?;
-    let freshness = Freshness::of(request)?;
+    let wanted = wanted(Parameters::parse(request)?, hospital.executor.now())?;
+    let freshness = Freshness::parse(request)?;
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     if let Some(patient_id) = wanted.patient_id {

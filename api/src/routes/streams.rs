@@ -31,7 +31,7 @@ async fn state(
     let (stream_type, id) = (&path.0, id_of_path(&path.1)?);
     // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
     let stream_type = stream_type.replace('-', "_");
-    let mut parameters = Parameters::of(request)?;
+    let mut parameters = Parameters::parse(request)?;
     let version =
         parameters.take("version", "1 or more", |text| text.parse().ok().filter(|number: &i32| *number > 0))?;
     let at = parameters.take_instant("at")?;
@@ -50,7 +50,7 @@ async fn state(
         }
     }
     // A row of the read tables decides who may read the stream, so wait until the tables are as fresh as asked for.
-    Freshness::of(request)?.wait(hospital).await?;
+    Freshness::parse(request)?.wait(hospital).await?;
     let mut reading = Reading::new(hospital, logged_in);
     if !reading.may_read(&stream_type, id).await? {
         return Err(Problem::not_found());

@@ -31,9 +31,9 @@ async fn page(
     logged_in: &LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let table = table(name, logged_in)?;
-    let wanted = wanted(table, Parameters::of(request)?, hospital.executor.phone_region())?;
+    let wanted = wanted(table, Parameters::parse(request)?, hospital.executor.phone_region())?;
     may_select_by(table, &wanted, logged_in)?;
-    let freshness = Freshness::of(request)?;
+    let freshness = Freshness::parse(request)?;
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
@@ -66,7 +66,7 @@ async fn row(
     Problem::unless_bare(request)?;
     let table = table(name, logged_in)?;
     let id = id_of_path(id)?;
-    let freshness = Freshness::of(request)?;
+    let freshness = Freshness::parse(request)?;
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();

@@ -45,6 +45,12 @@ struct Booking {
     field: &'static str,
 }
 
+impl Booking {
+    fn span(&self) -> Span {
+        Span { resource: self.resource, from: self.from, until: self.until }
+    }
+}
+
 /// The keys and times that a stream holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Held {
@@ -120,7 +126,7 @@ impl Held {
 
     /// The times for which resources are booked.
     pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
-        self.booked.iter().map(|it| (it.resource, it.from, it.until))
+        self.booked.iter().map(Booking::span)
     }
 
     /// The faults of a command that cannot book what is booked by others already: one for each of these bookings.
@@ -131,11 +137,9 @@ impl Held {
             let message = format!("what begins at {begin} meets what is booked from {from} to {until}; see candidates");
             Invalid::coded(wanted.refusal, wanted.field, message)
         };
-        let overlapping = |wanted: &Booking, other: &Booked| {
-            wanted.resource == other.resource && wanted.from < other.until && other.from < wanted.until
-        };
         let faults = self.booked.iter().flat_map(|wanted| {
-            others.iter().filter(|other| overlapping(wanted, other)).map(|other| fault(wanted, other))
+            let span = wanted.span();
+            others.iter().filter(move |other| other.overlaps(&span)).map(move |other| fault(wanted, other))
         });
         faults.collect()
     }

@@ -124,6 +124,8 @@ fn unknown<A: Aggregate>(field: &str) -> Refused {
 pub struct Found {
     /// When the look-up began, at most a moment before [`Context::now`].
     pub(crate) asked_at: DateTime<Utc>,
+    /// The calling user; `None` for a part of the system.
+    pub(crate) asked_by: Option<UserId>,
     /// The time zone of the hospital.
     pub(crate) hospital_zone: Tz,
     /// The end of the log when the look-up began, as far as this node knew.
@@ -160,6 +162,11 @@ impl Found {
         self.asked_at
     }
 
+    /// The calling user, for a decision that rests on what the user is at this moment; `None` for a part of the system.
+    pub fn asked_by(&self) -> Option<UserId> {
+        self.asked_by
+    }
+
     /// The time zone of the hospital, for a look-up that depends on it, as [`Context::hospital_zone`].
     pub fn hospital_zone(&self) -> Tz {
         self.hospital_zone
@@ -193,23 +200,18 @@ impl Found {
         from: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> impl Iterator<Item = (&Booked, &A)> {
-        let bookings = self.booked.get(&(resource.into(), from, until));
+        let bookings = self.bookings(resource, from, until);
         bookings.into_iter().flatten().filter_map(|it| Some((it, self.get(it.owner)?)))
     }
 
     /// The bookings that overlap a time which was looked up, whatever stream holds them; `None` if nobody looked.
     pub fn bookings(&self, resource: impl Into<Uuid>, from: DateTime<Utc>, until: DateTime<Utc>) -> Option<&[Booked]> {
-        self.booked.get(&(resource.into(), from, until)).map(Vec::as_slice)
+        self.booked.get(&Span { resource: resource.into(), from, until }).map(Vec::as_slice)
     }
 
     /// Whether a decision looked up what is booked at the time of a booking, and did not find the booking.
     pub(crate) fn missed(&self, other: &Booked) -> bool {
-        self.booked.iter().any(|((resource, from, until), found)| {
-            *resource == other.resource
-                && *from < other.until
-                && other.from < *until
-                && found.iter().all(|it| it.owner != other.owner)
-        })
+        self.booked.iter().any(|(span, found)| other.overlaps(span) && found.iter().all(|it| it.owner != other.owner))
     }
 
     /// The streams on whose versions the decision relies.
@@ -235,7 +237,7 @@ mod tests {
             until: at(until),
             owner: Uuid::from_u128(owner),
         };
-        let looked_up = (Uuid::from_u128(1), at(10), at(12));
+        let looked_up = Span { resource: Uuid::from_u128(1), from: at(10), until: at(12) };
         let found = Found { booked: HashMap::from([(looked_up, vec![booking(1, 10, 11, 7)])]), ..Found::default() };
         for (other, is_missed) in [
             (booking(1, 11, 12, 8), true),

@@ -104,7 +104,7 @@ mod tests {
     const NOTE: u128 = 42;
     const TREATMENT: u128 = 43;
     const HISTORY: u128 = 44;
-    // As in the golden files.
+    // The ids of parts that the golden files have.
     const ENTRY: u128 = 0x33;
     const STEP: u128 = 0x51;
     const SYMPTOM: u128 = 0x61;
@@ -258,7 +258,7 @@ mod tests {
         ])
     }
 
-    /// The commands among them that are refused in this hospital whoever gives them, and how.
+    /// The commands that treat and are refused in this hospital whoever gives them, each with its refusal.
     const REFUSED: [(&str, &str); 14] = [
         ("amend-consultation", "not-completed"),
         ("complete-consultation", "open-steps"),
@@ -276,7 +276,7 @@ mod tests {
         ("undo-prescription-refill", "no-refill-open"),
     ];
 
-    /// The commands among them that patients give themselves, and how these are refused in this hospital.
+    /// The commands that treat and that patients give themselves, each with its refusal in this hospital.
     const BY_PATIENTS: [(&str, &str); 1] = [("refill-prescription", "wrong-status")];
 
     /// A user with the words of all system roles, who is a patient as well.

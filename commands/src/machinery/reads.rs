@@ -27,12 +27,19 @@ pub(crate) enum Need {
 #[derive(Default)]
 pub struct Reads {
     pub(crate) streams: Vec<(Uuid, Loader)>,
-    /// The scopes and keys whose owners are looked up, with the loader of the owners' streams, if these are needed.
-    pub(crate) owners: Vec<(&'static str, String, Option<Loader>)>,
-    /// The scopes and keys whose owners are only looked at.
-    pub(crate) candidates: Vec<(&'static str, String, Loader)>,
+    pub(crate) owners: Vec<KeyRead>,
     /// The resources and times whose bookings are looked up, with the loader of the streams that have booked them.
     pub(crate) booked: Vec<(Span, Loader)>,
+}
+
+/// A key whose owners are looked up.
+pub(crate) struct KeyRead {
+    pub(crate) scope: &'static str,
+    pub(crate) key: String,
+    /// The loader of the owners' streams, if these are needed.
+    pub(crate) loader: Option<Loader>,
+    /// Whether the decision relies on the versions of the owners, which are only looked at otherwise.
+    pub(crate) is_relied_on: bool,
 }
 
 impl Reads {
@@ -53,7 +60,6 @@ impl Reads {
     pub fn and(mut self, other: Self) -> Self {
         self.streams.extend(other.streams);
         self.owners.extend(other.owners);
-        self.candidates.extend(other.candidates);
         self.booked.extend(other.booked);
         self
     }
@@ -71,7 +77,7 @@ impl Reads {
     /// is missed.
     #[must_use]
     pub fn owners<A: Aggregate>(mut self, scope: &'static str, key: impl Into<String>) -> Self {
-        self.owners.push((scope, key.into(), Some(load::<A>)));
+        self.owners.push(KeyRead { scope, key: key.into(), loader: Some(load::<A>), is_relied_on: true });
         self
     }
 
@@ -79,7 +85,7 @@ impl Reads {
     /// by then, but a further event of an owner does not matter, so that nobody waits for those who write the owners.
     #[must_use]
     pub fn candidates<A: Aggregate>(mut self, scope: &'static str, key: impl Into<String>) -> Self {
-        self.candidates.push((scope, key.into(), load::<A>));
+        self.owners.push(KeyRead { scope, key: key.into(), loader: Some(load::<A>), is_relied_on: false });
         self
     }
 
@@ -87,7 +93,7 @@ impl Reads {
     /// is an owner. The append fails if the owners have changed by then.
     #[must_use]
     pub fn holders(mut self, scope: &'static str, key: impl Into<String>) -> Self {
-        self.owners.push((scope, key.into(), None));
+        self.owners.push(KeyRead { scope, key: key.into(), loader: None, is_relied_on: true });
         self
     }
 
@@ -101,7 +107,7 @@ impl Reads {
         from: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Self {
-        self.booked.push(((resource.into(), from, until), load::<A>));
+        self.booked.push((Span { resource: resource.into(), from, until }, load::<A>));
         self
     }
 }

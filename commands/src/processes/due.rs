@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{Day, Part, Tables};
 
-/// What is due, and what was asked.
+/// Tables for tests: the records that are due, and a note of each question.
 #[derive(Default)]
 pub(super) struct Due {
     pub(super) patients: Vec<Uuid>,

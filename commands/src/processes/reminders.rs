@@ -24,8 +24,8 @@ struct Due {
     lead_hours: i64,
 }
 
-/// The reminders that are still to come, as timers; those of the time before the visit was moved are replaced, or find
-/// the visit moved.
+/// The reminders that are still to come, as timers. If the visit is moved, the timers of the new time replace those of the
+/// old; an old one that fires all the same finds that the visit was moved, and reminds nobody.
 fn timers(appointment_id: AppointmentId, slot: Slot, now: DateTime<Utc>) -> impl Iterator<Item = Reaction> {
     LEADS.into_iter().filter_map(move |lead_hours| {
         let due_at = slot.starts_at - TimeDelta::hours(lead_hours);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::machinery::context::{Found, FoundState};
 use crate::machinery::decision::{Other, Planned};
 use crate::machinery::own_record;
+use crate::machinery::reads::KeyRead;
 use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused};
 
 pub(crate) mod alone;
@@ -128,7 +129,8 @@ impl<A: Aggregate> Given<A> {
         }
         let state = fold::<A>(&self.events);
         let id = command.target().id().unwrap_or(ISSUED);
-        let found = looked_up(&command, state.as_ref(), (self.found, self.now), &self.bookings);
+        let all = Found { asked_at: self.now, asked_by: self.caller.user_id(), ..self.found };
+        let found = looked_up(&command, state.as_ref(), all, &self.bookings);
         let ctx = Context {
             now: self.now,
             caller: &self.caller,
@@ -150,6 +152,9 @@ impl<A: Aggregate> Given<A> {
             let version = i32::try_from(self.events.len()).unwrap();
             let planned = decision.plan(id, version, state.as_ref(), &found).unwrap();
             own_record::check_planned(&asked, state.as_ref(), &planned, &found, &self.caller)?;
+            if let Some(against) = &decision.against {
+                return Err(against.clone());
+            }
             let claims = planned.iter().flat_map(Planned::claims).map(|claim| Claimed::of(claim, id)).collect();
             Ok((decision, claims))
         });
@@ -161,25 +166,18 @@ impl<A: Aggregate> Given<A> {
 }
 
 /// What the command asks for. A decision does not find a stream that `reads` does not name.
-fn looked_up<C: Command>(
-    command: &C,
-    state: Option<&C::Aggregate>,
-    (mut all, asked_at): (Found, DateTime<Utc>),
-    bookings: &[Booked],
-) -> Found {
-    let mut found = Found { asked_at, hospital_zone: all.hospital_zone, head: HEAD, ..Found::default() };
+fn looked_up<C: Command>(command: &C, state: Option<&C::Aggregate>, mut all: Found, bookings: &[Booked]) -> Found {
+    let (asked_at, asked_by, hospital_zone) = (all.asked_at, all.asked_by, all.hospital_zone);
+    let mut found = Found { asked_at, asked_by, hospital_zone, head: HEAD, ..Found::default() };
     loop {
-        let Reads { mut streams, mut owners, candidates, booked } = command.reads(state, &found);
+        let Reads { mut streams, owners, booked } = command.reads(state, &found);
         let before = found.streams.len() + found.owners.len() + found.booked.len();
-        owners.extend(candidates.into_iter().map(|(scope, key, loader)| (scope, key, Some(loader))));
         for (span, loader) in booked {
-            let (resource, from, until) = span;
-            let overlaps = |it: &&Booked| it.resource == resource && it.from < until && from < it.until;
-            let of_span: Vec<_> = bookings.iter().filter(overlaps).cloned().collect();
+            let of_span: Vec<_> = bookings.iter().filter(|it| it.overlaps(&span)).cloned().collect();
             streams.extend(of_span.iter().map(|it| (it.owner, loader)));
             found.booked.insert(span, of_span);
         }
-        for (scope, key, loader) in owners {
+        for KeyRead { scope, key, loader, .. } in owners {
             if let Some(ids) = all.owners.remove(&(scope, key.clone())) {
                 streams.extend(loader.iter().flat_map(|loader| ids.iter().map(|id| (*id, *loader))));
                 found.owners.insert((scope, key), ids);

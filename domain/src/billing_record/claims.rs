@@ -79,7 +79,7 @@ impl Claimed {
         self.replace(lines);
     }
 
-    /// Forgets of the lines that are not open that a decision on them was taken back.
+    /// Forgets that decisions on lines were taken back, except on lines that the payer has yet to decide on.
     fn forget_decided(&mut self) {
         let Self { lines, taken_back } = self;
         taken_back.retain(|id| lines.iter().any(|it| it.item_id == *id && it.is_open));

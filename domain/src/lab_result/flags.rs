@@ -71,8 +71,9 @@ fn at_age(ranges: &[Range], gender: Gender, age: i64) -> Option<&Range> {
 /// The limits that apply to a patient. `None` if no range applies, or if ranges with different limits apply at the ages
 /// that the patient may have.
 pub fn limits_for(ranges: &[Range], gender: Gender, ages: &RangeInclusive<i64>) -> Option<Limits> {
-    let bounds =
-        ranges.iter().flat_map(|it| [Some(it.age_from_days.into()), it.age_to_days.map(|it| i64::from(it) + 1)]);
+    let bounds = ranges
+        .iter()
+        .flat_map(|range| [Some(range.age_from_days.into()), range.age_to_days.map(|it| i64::from(it) + 1)]);
     let turns = bounds.flatten().filter(|age: &i64| ages.start() < age && age <= ages.end());
     let mut limits = once(*ages.start()).chain(turns).map(|age| at_age(ranges, gender, age).map(Limits::from));
     let first = limits.next()??;
@@ -88,8 +89,8 @@ struct Line {
 }
 
 impl Line {
-    /// The numbers of a value. A value below a limit is not below what is possible, and not below zero if the range
-    /// knows no number below zero either.
+    /// The numbers that a value may stand for. A value with a comparator, such as "less than 5", reaches down to the
+    /// least possible number, or to zero if the range has no number below zero.
     fn of(number: Decimal, comparator: Option<Comparator>, component: &Component, limits: &Limits) -> Self {
         let known = [limits.critical_low, limits.low, limits.high, limits.critical_high];
         let is_positive = number > Decimal::ZERO && known.iter().flatten().all(|it| it.number() >= Decimal::ZERO);

@@ -66,6 +66,10 @@ mod tests {
     #[test]
     fn every_entry_of_the_list_has_both_codes() {
         assert_eq!(COUNTRIES.split_whitespace().count(), 250);
-        assert!(COUNTRIES.split_whitespace().all(|it| it.len() == 5 && it.bytes().all(|it| it.is_ascii_uppercase())));
+        assert!(
+            COUNTRIES
+                .split_whitespace()
+                .all(|codes| codes.len() == 5 && codes.bytes().all(|it| it.is_ascii_uppercase()))
+        );
     }
 }

@@ -178,7 +178,7 @@ impl LogClock {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // A poisoned lock is used all the same: each change of what is known is complete in itself.
+        // A lock that a panic left behind is used all the same: each change of the known clocks is complete in itself.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

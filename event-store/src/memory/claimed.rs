@@ -1,6 +1,5 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::prepare::{Key, PreparedClaim};
@@ -17,8 +16,15 @@ pub(super) struct Claimed {
 
 /// The owners of some keys, and the bookings if they are concerned.
 struct Concerned {
-    keys: Vec<(Option<Uuid>, Option<BTreeSet<Uuid>>, Key)>,
+    keys: Vec<Owners>,
     bookings: Option<Vec<Booked>>,
+}
+
+/// The owners of a key.
+struct Owners {
+    key: Key,
+    unique: Option<Uuid>,
+    shared: Option<BTreeSet<Uuid>>,
 }
 
 impl Claimed {
@@ -42,9 +48,10 @@ impl Claimed {
             | PreparedClaim::Share(key, _)
             | PreparedClaim::Release(key, _)
             | PreparedClaim::Unshare(key, _) => Some(key.clone()),
-            PreparedClaim::Book { .. } | PreparedClaim::Unbook { .. } => None,
+            PreparedClaim::Book(_) | PreparedClaim::Unbook { .. } => None,
         };
-        let owners = |key: Key| (self.unique.get(&key).copied(), self.shared.get(&key).cloned(), key);
+        let owners =
+            |key: Key| Owners { unique: self.unique.get(&key).copied(), shared: self.shared.get(&key).cloned(), key };
         let has_bookings = claims.iter().any(|claim| key(claim).is_none());
         Concerned {
             keys: claims.iter().filter_map(key).map(owners).collect(),
@@ -53,7 +60,7 @@ impl Claimed {
     }
 
     fn restore(&mut self, before: Concerned) {
-        for (unique, shared, key) in before.keys {
+        for Owners { key, unique, shared } in before.keys {
             match unique {
                 Some(owner) => drop(self.unique.insert(key.clone(), owner)),
                 None => drop(self.unique.remove(&key)),
@@ -77,7 +84,7 @@ impl Claimed {
 
     /// The bookings that overlap any of the spans, in the order of their beginnings.
     pub(super) fn booked(&self, spans: &[Span]) -> Vec<Booked> {
-        let is_asked = |booking: &&Booked| spans.iter().any(|span| overlaps(booking, span));
+        let is_asked = |booking: &&Booked| spans.iter().any(|span| booking.overlaps(span));
         let mut found: Vec<_> = self.bookings.iter().filter(is_asked).cloned().collect();
         found.sort_by_key(|it| (it.from, it.resource));
         found
@@ -96,21 +103,17 @@ impl Claimed {
                 self.shared.entry(key.clone()).or_default().insert(*owner);
                 Ok(())
             }
-            PreparedClaim::Book { resource, from, until, owner } => {
-                if let Some(other) = self.bookings.iter().find(|it| overlaps(it, &(*resource, *from, *until))) {
-                    return Err(AppendError::DoubleBooked { resource: *resource, owner: other.owner });
+            PreparedClaim::Book(wanted) => {
+                let span = wanted.span();
+                if let Some(other) = self.bookings.iter().find(|it| it.overlaps(&span)) {
+                    return Err(AppendError::DoubleBooked { resource: span.resource, owner: other.owner });
                 }
-                self.bookings.push(Booked { resource: *resource, from: *from, until: *until, owner: *owner });
+                self.bookings.push(wanted.clone());
                 Ok(())
             }
             PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => Ok(()),
         }
     }
-}
-
-/// Whether a booking is of the resource and overlaps the time of a span.
-fn overlaps(booking: &Booked, (resource, from, until): &Span) -> bool {
-    booking.resource == *resource && from < until && booking.from < *until && *from < booking.until
 }
 
 /// The claims of all streams, recomputed from their events.
@@ -125,9 +128,9 @@ pub(super) struct Recounted {
 /// A claim in comparable form: the scope, the blinded key or the booking in bytes, and the owner.
 type Row = (String, Vec<u8>, Uuid);
 
-fn booking_row(resource: Uuid, from: DateTime<Utc>, until: DateTime<Utc>, owner: Uuid) -> Row {
-    let time = [from, until].map(|it| it.timestamp_micros().to_be_bytes()).concat();
-    ("booking".to_owned(), [resource.as_bytes().as_slice(), &time].concat(), owner)
+fn booking_row(booked: &Booked) -> Row {
+    let time = [booked.from, booked.until].map(|it| it.timestamp_micros().to_be_bytes()).concat();
+    ("booking".to_owned(), [booked.resource.as_bytes().as_slice(), &time].concat(), booked.owner)
 }
 
 impl Recounted {
@@ -172,7 +175,7 @@ impl Recounted {
             PreparedClaim::Take(Key { scope, key }, owner) | PreparedClaim::Share(Key { scope, key }, owner) => {
                 Some(((*scope).to_owned(), key.clone(), *owner))
             }
-            PreparedClaim::Book { resource, from, until, owner } => Some(booking_row(*resource, *from, *until, *owner)),
+            PreparedClaim::Book(booked) => Some(booking_row(booked)),
             PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => None,
         };
         self.claims.iter().filter_map(row).collect()
@@ -183,7 +186,7 @@ impl Recounted {
         let unique = claimed.unique.iter().map(|(key, owner)| (key, *owner));
         let shared = claimed.shared.iter().flat_map(|(key, owners)| owners.iter().map(move |owner| (key, *owner)));
         let keys = unique.chain(shared).map(|(key, owner)| (key.scope.to_owned(), key.key.clone(), owner));
-        let times = claimed.bookings.iter().map(|it| booking_row(it.resource, it.from, it.until, it.owner));
+        let times = claimed.bookings.iter().map(booking_row);
         keys.chain(times).filter(|(_, _, owner)| !self.unknown.contains(owner)).collect()
     }
 }

@@ -73,7 +73,7 @@ impl MemoryEventStore {
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
-        // A poisoned lock is used all the same: nothing that can panic runs while a change of the log is half made.
+        // A lock that a panic left behind is used all the same: nothing panics while a change of the log is half made.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

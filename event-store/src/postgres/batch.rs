@@ -65,7 +65,7 @@ impl Batch {
                     self.keys.contains(key)
                 }
                 PreparedClaim::Share(..) => false,
-                PreparedClaim::Book { resource, .. } => self.resources.contains(resource),
+                PreparedClaim::Book(booked) => self.resources.contains(&booked.resource),
                 PreparedClaim::Unbook { owner } => self.bookers.contains(owner),
             })
     }
@@ -84,9 +84,9 @@ impl Batch {
                 | PreparedClaim::Release(key, _)
                 | PreparedClaim::Share(key, _)
                 | PreparedClaim::Unshare(key, _) => drop(self.keys.insert(key.clone())),
-                PreparedClaim::Book { resource, owner, .. } => {
-                    self.resources.insert(*resource);
-                    self.bookers.insert(*owner);
+                PreparedClaim::Book(booked) => {
+                    self.resources.insert(booked.resource);
+                    self.bookers.insert(booked.owner);
                 }
                 PreparedClaim::Unbook { .. } => {}
             }

@@ -7,13 +7,12 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::batch::Batch;
-use crate::AppendError;
 use crate::prepare::{Key, Prepared, PreparedClaim};
+use crate::{AppendError, Booked};
 
 /// What the database is asked: streams whose version is needed, keys, bookings and command ids.
 #[derive(Default)]
@@ -21,7 +20,7 @@ struct Questions<'a> {
     streams: Vec<Uuid>,
     taken: Vec<&'a Key>,
     counted: Vec<&'a Key>,
-    booked: Vec<(Uuid, DateTime<Utc>, DateTime<Utc>, Uuid)>,
+    booked: Vec<&'a Booked>,
     commands: Vec<Uuid>,
 }
 
@@ -31,6 +30,7 @@ struct Answers {
     versions: HashMap<Uuid, i32>,
     owners: HashMap<Key, Uuid>,
     counts: HashMap<Key, i64>,
+    /// By the resource and the stream that wants to book it: the streams that have booked it at that time.
     booked: HashMap<(Uuid, Uuid), Vec<Uuid>>,
     recorded: Vec<Uuid>,
 }
@@ -91,9 +91,7 @@ impl<'a> Questions<'a> {
         for claim in &request.claims {
             match claim {
                 PreparedClaim::Take(key, _) => self.taken.push(key),
-                PreparedClaim::Book { resource, from, until, owner } => {
-                    self.booked.push((*resource, *from, *until, *owner));
-                }
+                PreparedClaim::Book(booked) => self.booked.push(booked),
                 PreparedClaim::Release(..)
                 | PreparedClaim::Share(..)
                 | PreparedClaim::Unshare(..)
@@ -140,9 +138,9 @@ impl<'a> Questions<'a> {
             .bind(blinded(&self.taken))
             .bind(scopes(&self.counted))
             .bind(blinded(&self.counted))
-            .bind(self.booked.iter().map(|it| it.0).collect::<Vec<_>>())
-            .bind(self.booked.iter().map(|it| it.1).collect::<Vec<_>>())
-            .bind(self.booked.iter().map(|it| it.2).collect::<Vec<_>>())
+            .bind(self.booked.iter().map(|it| it.resource).collect::<Vec<_>>())
+            .bind(self.booked.iter().map(|it| it.from).collect::<Vec<_>>())
+            .bind(self.booked.iter().map(|it| it.until).collect::<Vec<_>>())
             .bind(&self.commands)
             .fetch_all(db)
             .await?;
@@ -156,8 +154,8 @@ impl<'a> Questions<'a> {
                 (1, Some(owner)) => drop(answers.owners.insert(self.taken[index].clone(), owner)),
                 (2, _) => drop(answers.counts.insert(self.counted[index].clone(), number)),
                 (3, Some(owner)) => {
-                    let (resource, _, _, asking) = self.booked[index];
-                    answers.booked.entry((resource, asking)).or_default().push(owner);
+                    let wanted = self.booked[index];
+                    answers.booked.entry((wanted.resource, wanted.owner)).or_default().push(owner);
                 }
                 _ => answers.recorded.push(self.commands[index]),
             }
@@ -195,7 +193,7 @@ impl Answers {
                     _ => Ok(()),
                 }
             }
-            PreparedClaim::Book { resource, owner, .. } => {
+            PreparedClaim::Book(Booked { resource, owner, .. }) => {
                 let kept = |by: &&Uuid| !all.contains(&PreparedClaim::Unbook { owner: **by });
                 match self.booked.get(&(*resource, *owner)).and_then(|others| others.iter().find(kept)) {
                     Some(other) => Err(AppendError::DoubleBooked { resource: *resource, owner: *other }),

@@ -6,10 +6,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::postgres::PgArguments;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::QueryScalar;
-use sqlx::{PgPool, Postgres};
+use sqlx::{PgPool, Postgres, Row as _};
 use uuid::Uuid;
 
 use super::PgEventStore;
@@ -114,17 +113,20 @@ impl ProcessStore for PgEventStore {
         limit: i64,
     ) -> Result<Vec<Timer>, StoreError> {
         let mut db = lend(&self.pool).await?;
-        let due = sqlx::query_as(
+        let due = sqlx::query(
             "select id, key, due_at, payload from log.timers
               where process = $1 and due_at <= $2 order by due_at, id limit $3",
         )
         .bind(process)
         .bind(now)
         .bind(limit)
+        .try_map(|row: PgRow| {
+            let (id, key, due_at) = (row.try_get("id")?, row.try_get("key")?, row.try_get("due_at")?);
+            Ok(Timer { id, key, due_at, payload: row.try_get("payload")? })
+        })
         .fetch_all(&mut *db);
-        let due: Result<Vec<(Uuid, String, DateTime<Utc>, Value)>, _> = within(ANSWER, due).await;
-        let timer = |(id, key, due_at, payload)| Timer { id, key, due_at, payload };
-        Ok(db.back(due)?.into_iter().map(timer).collect())
+        let due = within(ANSWER, due).await;
+        Ok(db.back(due)?)
     }
 
     async fn end_timer(&self, process: &'static str, id: Uuid, timers: &[Timer]) -> Result<bool, StoreError> {

@@ -251,7 +251,7 @@ pub(super) async fn owners(pool: &PgPool, scope: &str, key: &[u8]) -> Result<Vec
 }
 
 pub(super) async fn bookings(pool: &PgPool, spans: &[Span]) -> Result<Vec<Booked>, StoreError> {
-    let spans: Vec<_> = spans.iter().filter(|(_, from, until)| from < until).collect();
+    let spans: Vec<_> = spans.iter().filter(|span| span.from < span.until).collect();
     let mut db = lend(pool).await?;
     let bookings = sqlx::query(
         "select distinct c.resource, lower(c.during), upper(c.during), c.owner
@@ -259,9 +259,9 @@ pub(super) async fn bookings(pool: &PgPool, spans: &[Span]) -> Result<Vec<Booked
            join log.booking_claims c on c.resource = s.resource and c.during && tstzrange(s.since, s.until)
           order by 2, 1",
     )
-    .bind(spans.iter().map(|it| it.0).collect::<Vec<_>>())
-    .bind(spans.iter().map(|it| it.1).collect::<Vec<_>>())
-    .bind(spans.iter().map(|it| it.2).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.resource).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.from).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.until).collect::<Vec<_>>())
     .try_map(|row: PgRow| {
         let (resource, from, until) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         Ok(Booked { resource, from, until, owner: row.try_get(3)? })

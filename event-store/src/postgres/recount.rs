@@ -197,11 +197,11 @@ impl HeldClaims {
             match claim {
                 PreparedClaim::Take(key, owner) => self.push(true, key, owner),
                 PreparedClaim::Share(key, owner) => self.push(false, key, owner),
-                PreparedClaim::Book { resource, from, until, owner } => {
-                    self.resources.push(resource);
-                    self.since.push(from);
-                    self.until.push(until);
-                    self.time_owners.push(owner);
+                PreparedClaim::Book(booked) => {
+                    self.resources.push(booked.resource);
+                    self.since.push(booked.from);
+                    self.until.push(booked.until);
+                    self.time_owners.push(booked.owner);
                 }
                 PreparedClaim::Release(..) | PreparedClaim::Unshare(..) | PreparedClaim::Unbook { .. } => {}
             }

@@ -210,11 +210,11 @@ impl<'a> Columns<'a> {
                 PreparedClaim::Release(key, owner) => claims.released.push(key, *owner),
                 PreparedClaim::Share(key, owner) => claims.shared.push(key, *owner),
                 PreparedClaim::Unshare(key, owner) => claims.unshared.push(key, *owner),
-                PreparedClaim::Book { resource, from, until, owner } => {
-                    claims.booked.resources.push(*resource);
-                    claims.booked.since.push(*from);
-                    claims.booked.until.push(*until);
-                    claims.booked.owners.push(*owner);
+                PreparedClaim::Book(booked) => {
+                    claims.booked.resources.push(booked.resource);
+                    claims.booked.since.push(booked.from);
+                    claims.booked.until.push(booked.until);
+                    claims.booked.owners.push(booked.owner);
                 }
                 PreparedClaim::Unbook { owner } => claims.unbooked.push(*owner),
             }

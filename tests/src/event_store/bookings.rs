@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use hims_event_store::{AppendError, Booked, Claim};
+use hims_event_store::{AppendError, Booked, Claim, Span};
 use uuid::Uuid;
 
 use super::fixture::{Log, book, claiming, hour, id, on_every_log};
@@ -103,7 +103,12 @@ async fn who_has_booked_what_is_found_by_resource_and_time(log: Log) {
     log.append(claiming(second, [book(doctor, 10, 12, second)])).await.expect("booked");
     log.append(claiming(third, [book(other, 10, 20, third)])).await.expect("booked");
     let found = async |spans: &[(Uuid, i64, i64)]| {
-        let spans: Vec<_> = spans.iter().map(|(it, from, until)| (*it, hour(*from), hour(*until))).collect();
+        let span = |(resource, from, until): &(Uuid, i64, i64)| Span {
+            resource: *resource,
+            from: hour(*from),
+            until: hour(*until),
+        };
+        let spans: Vec<_> = spans.iter().map(span).collect();
         log.store().bookings(&spans).await.expect("an answer")
     };
     let booked = |resource, from, until, owner| Booked { resource, from: hour(from), until: hour(until), owner };

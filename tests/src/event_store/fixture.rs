@@ -96,7 +96,7 @@ pub(crate) async fn connect(database: &TestDatabase, upcasters: Upcasters, optio
 
 /// The master key that all event stores of the tests share.
 pub(crate) fn key() -> MasterKey {
-    MasterKey::new(&[7; 32]).expect("a key")
+    MasterKey::try_new(&[7; 32]).expect("a key")
 }
 
 /// The events of an account, the aggregate of these tests.
@@ -115,7 +115,7 @@ pub(crate) fn id() -> Uuid {
 }
 
 pub(crate) fn event(event: &Event) -> NewEvent {
-    NewEvent::new("account", event).expect("an event")
+    NewEvent::try_new("account", event).expect("an event")
 }
 
 pub(crate) fn credited(amount: i64) -> NewEvent {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hims_commands::system_roles;
 use hims_projections::TABLES;
-use hims_testing::patched;
+use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
 use super::death::failure;
@@ -288,14 +288,15 @@ async fn every_role_sees_the_rows_that_are_agreed_and_no_others() {
     let hospital = Hospital::start().await;
     fill(&hospital).await;
     let agreed = agreed();
+    // Every table stands in the matrix.
     let tables: BTreeSet<_> = agreed.keys().map(|it| it.0.as_str()).collect();
-    assert_eq!(tables, TABLES.iter().map(|it| it.name).collect(), "every table stands in the matrix");
+    assert_same(tables, TABLES.iter().map(|it| it.name));
     let mut clients = BTreeMap::new();
     for (role, login) in LOGINS {
         clients.insert(role, hospital.login(login).await);
     }
     let roles: BTreeSet<_> = agreed.keys().map(|it| it.1.as_str()).collect();
-    assert_eq!(roles, clients.keys().copied().collect());
+    assert_same(roles.iter().copied(), clients.keys().copied());
     assert!(system_roles().iter().all(|(_, it)| roles.contains(it.name.as_str())), "every role stands in the matrix");
     let admin = &clients["administrator"];
     let users = read(admin, "users").await.expect("users");
@@ -319,9 +320,10 @@ async fn every_role_sees_the_rows_that_are_agreed_and_no_others() {
             assert!((1..every.len()).contains(&meant), "{word} tells {meant} of {} rows of {table}", every.len());
         }
         let is_agreed = |row: &Value| words.iter().any(|it| is_meant(it, table, row, reader));
-        let expected: BTreeSet<_> = every.iter().filter(|(_, row)| is_agreed(row)).map(|(id, _)| id.clone()).collect();
-        let seen: BTreeSet<_> = seen.unwrap_or_else(|| panic!("{role} may not ask for {table}")).into_keys().collect();
-        assert_eq!(seen, expected, "{role} reads {table}");
+        let expected =
+            every.iter().filter(|(_, row)| is_agreed(row)).map(|(id, _)| format!("{role} reads {table} {id}"));
+        let seen = seen.unwrap_or_else(|| panic!("{role} may not ask for {table}")).into_keys();
+        assert_same(seen.map(|id| format!("{role} reads {table} {id}")), expected);
     }
 }
 

@@ -1,4 +1,4 @@
-//! After every command the stored claims are those that follow from the log. `hims verify --deep` finds claims that
+//! While commands are given, the stored claims are those that follow from the log. `hims verify --deep` finds claims that
 //! were changed by hand, and `hims rebuild --claims` makes them anew.
 
 use std::process::{Command, Output};
@@ -12,13 +12,34 @@ use super::demo::{appointment, at, patient};
 use super::everything::everything;
 use super::process::hims;
 
-#[tokio::test]
-async fn after_every_command_the_claims_are_as_the_log_says() {
-    let hospital = Hospital::start().await;
-    everything(&hospital).await;
+/// Compares the claims with the log, and answers how many streams there are.
+async fn compare(hospital: &Hospital) -> u64 {
     let report = hospital.node.store.compare_claims(&claims_of, &|_| {}).await.expect("compared");
-    assert!(report.streams > 50, "{report:?}");
     assert_eq!((report.skipped, report.differing), (0, 0), "{report:?}");
+    report.streams
+}
+
+/// How many events are recorded between two comparisons at least.
+const BETWEEN: i64 = 20;
+
+#[tokio::test]
+async fn while_commands_are_given_the_claims_are_as_the_log_says() {
+    let hospital = Hospital::start().await;
+    let (mut head, mut compared) = (hospital.node.store.head(), 0);
+    let again_and_again = async {
+        loop {
+            compare(&hospital).await;
+            compared += 1;
+            let next = *head.borrow_and_update() + BETWEEN;
+            head.wait_for(|position| *position >= next).await.expect("the log is open");
+        }
+    };
+    tokio::select! {
+        () = everything(&hospital) => {}
+        () = again_and_again => {}
+    }
+    assert!(compared > 10, "the claims were compared {compared} times");
+    assert!(compare(&hospital).await > 50);
 }
 
 /// Runs the program with these arguments on the hospital's database.

@@ -112,7 +112,8 @@ fn severities(refused: &Answer) -> Vec<String> {
     let errors = problem["errors"].as_array().expect("errors").iter();
     let of_pairs = errors.filter(|it| it["code"] == "interaction");
     let message = |it: &Value| it["message"].as_str().expect("a message").to_owned();
-    let severity = |it: String| it.split("interact: ").nth(1).and_then(|it| it.split(',').next()).map(str::to_owned);
+    let severity =
+        |message: String| message.split("interact: ").nth(1).and_then(|it| it.split(',').next()).map(str::to_owned);
     of_pairs.filter_map(|it| severity(message(it))).collect()
 }
 

@@ -246,10 +246,10 @@ async fn every_secret_column_is_missed_when_it_is_granted() {
     assert!(granted >= 4, "{granted} secrets");
 }
 
-/// The views belong to the projector, who sees all rows. So each view itself has to ask what its reader may read.
 /// Some rows: how many patients of the demo have a visit around now depends on the time of day.
 const SOME: i64 = -1;
 
+/// The views belong to the projector, who sees all rows. So each view itself has to ask what its reader may read.
 #[tokio::test]
 async fn the_views_of_the_policies_show_a_reader_no_more_than_the_policies() {
     let hospital = Hospital::start().await;

@@ -118,7 +118,7 @@ async fn a_login_that_is_not_the_servers_cannot_pretend() {
     }
     assert_eq!((patients(&mut db).await, prescribed(&mut db).await), (0, 0));
     db.execute("set session authorization hims; set role hims_reader").await.expect("the server's own login");
-    // Those of the demo, and the patient of the busy day.
+    // The patients of the demo, and the patient of the busy day.
     assert_eq!((patients(&mut db).await, prescribed(&mut db).await), (RECORDS + 1, 5));
     db.close().await.expect("closed");
 }

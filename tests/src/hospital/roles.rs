@@ -41,7 +41,7 @@ async fn a_release_offers_its_new_words_once() {
     };
     let hospital = hims_api::Hospital::open(&settings, Purpose::Work).await.expect("the hospital opens");
     let defined = Event::Defined { definition: of_an_older_release(), is_system_role: true };
-    let event = NewEvent::new("role", &defined).expect("an event");
+    let event = NewEvent::try_new("role", &defined).expect("an event");
     let stream = StreamAppend::begin("role", role_id("nurse").0, [event]);
     hospital.store.append(Append::stream(stream)).await.expect("the event is recorded");
     // The first start of this release offers the word; the second start offers nothing.

@@ -266,7 +266,7 @@ async fn everybody_asks_for_slots_and_nobody_for_the_times_of_others() {
                           "time_zone": "America/New_York", "local_start": format!("{monday}T08:00:00")});
     let mut first = answer["items"][0].clone();
     let (starts_at, ends_at) = (first["starts_at"].take(), first["ends_at"].take());
-    let instant = |it: &Value| it.as_str().and_then(|it| it.parse::<DateTime<Utc>>().ok()).expect("an instant");
+    let instant = |value: &Value| value.as_str().and_then(|it| it.parse::<DateTime<Utc>>().ok()).expect("an instant");
     assert_eq!(instant(&starts_at), in_new_york(monday, 8, 0));
     assert_eq!(instant(&ends_at), in_new_york(monday, 8, 30));
     let fields = first.as_object_mut().expect("a slot");

@@ -42,7 +42,7 @@ fn every_command_line_on_a_page_is_one_of_the_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let pages = std::fs::read_dir(root.join("docs")).expect("the pages").map(|it| it.expect("a page").path());
     let mut seen = BTreeSet::new();
-    for page in pages.chain([root.join("README.md")]).filter(|it| it.extension().is_some_and(|it| it == "md")) {
+    for page in pages.chain([root.join("README.md")]).filter(|path| path.extension().is_some_and(|it| it == "md")) {
         for line in command_lines(&std::fs::read_to_string(&page).expect("the page is read")) {
             let words: Vec<_> = line.split(' ').collect();
             let help = help(&words);

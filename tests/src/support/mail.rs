@@ -69,7 +69,7 @@ impl MailServer {
     /// The e-mails that were taken, in their order.
     pub(crate) fn taken(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.folder()).expect("a folder").map(|it| it.expect("a file").path());
-        let mut files: Vec<_> = files.filter(|it| it.extension().is_some_and(|it| it == "eml")).collect();
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "eml")).collect();
         files.sort();
         files.iter().map(|it| std::fs::read_to_string(it).expect("an e-mail")).collect()
     }

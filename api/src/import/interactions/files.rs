@@ -49,15 +49,23 @@ pub(super) struct Thesaurus {
 /// What the thesaurus says about two sides, each of which is a substance or a class.
 pub(super) struct Rule {
     pub(super) sides: [String; 2],
-    /// The levels, with the condition of each in words, if there is one.
-    pub(super) levels: Vec<(Severity, String, String)>,
+    pub(super) levels: Vec<Level>,
     pub(super) mechanism: String,
+}
+
+/// A level of severity that a rule names.
+pub(super) struct Level {
+    pub(super) severity: Severity,
+    /// The level in the words of the thesaurus.
+    pub(super) words: String,
+    /// When the level counts, in words; empty if always.
+    pub(super) condition: String,
 }
 
 impl Rule {
     /// The highest level.
     pub(super) fn severity(&self) -> Severity {
-        self.levels.iter().map(|it| it.0).max().unwrap_or(Severity::None)
+        self.levels.iter().map(|it| it.severity).max().unwrap_or(Severity::None)
     }
 
     /// The two sides in one order, whichever of them the file names first.
@@ -138,7 +146,7 @@ fn rules_file(folder: &Path, broken: &mut Vec<Broken>) -> Option<(String, PathBu
     let version = |path: &Path| {
         let name = path.file_name()?.to_str()?.strip_prefix("ansm_")?.strip_suffix(".json")?;
         let (year, month) = name.split_once('_')?;
-        let is_number = |it: &str, length| it.len() == length && it.bytes().all(|it| it.is_ascii_digit());
+        let is_number = |digits: &str, length| digits.len() == length && digits.bytes().all(|it| it.is_ascii_digit());
         (is_number(year, 4) && is_number(month, 2)).then(|| format!("{year}-{month}"))
     };
     let paths = entries.filter_map(|it| Some(it.ok()?.path()));
@@ -245,7 +253,7 @@ fn rule(written: WrittenRule) -> Result<Rule, String> {
     }
     let level = |it: WrittenLevel| {
         let severity = severity(&it.level).ok_or("a rule with a level that is none of the four")?;
-        Ok::<_, String>((severity, in_one_line(&it.level), in_one_line(&it.info)))
+        Ok::<_, String>(Level { severity, words: in_one_line(&it.level), condition: in_one_line(&it.info) })
     };
     let levels = written.severity_levels.into_iter().map(level).collect::<Result<_, _>>()?;
     Ok(Rule { sides, levels, mechanism: in_one_line(&written.interaction_mechanism) })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hims_domain::interaction_profile::{Advice, Content, Pair, Severity, in_order};
 use hims_domain::values::{LongText, Text};
 
-use super::files::{Rule, Thesaurus};
+use super::files::{Level, Rule, Thesaurus};
 
 /// The largest number of texts about a pair.
 const TEXTS: usize = 4;
@@ -44,15 +44,20 @@ fn substances<'a>(thesaurus: &'a Thesaurus, side: &'a str) -> BTreeMap<&'a str, 
     found
 }
 
-/// The ingredients of a side, each with the substance to which it belongs.
-fn ingredients<'a>(
-    thesaurus: &'a Thesaurus,
-    substances: &BTreeMap<&'a str, Named>,
-) -> Vec<(&'a str, &'a Text<20>, Named)> {
+/// An ingredient of a side, with the substance to which it belongs.
+struct Ingredient<'a> {
+    code: &'a Text<20>,
+    substance: &'a str,
+    /// How the side names the substance.
+    named: Named,
+}
+
+/// The ingredients of a side.
+fn ingredients<'a>(thesaurus: &'a Thesaurus, substances: &BTreeMap<&'a str, Named>) -> Vec<Ingredient<'a>> {
     let of = |(substance, named): (&&'a str, &Named)| {
         let (substance, named) = (*substance, *named);
         let codes = thesaurus.ingredients.get(substance).into_iter().flatten();
-        codes.map(move |code| (substance, code, named))
+        codes.map(move |code| Ingredient { code, substance, named })
     };
     substances.iter().flat_map(of).collect()
 }
@@ -70,17 +75,17 @@ pub(super) fn pairs(thesaurus: &Thesaurus) -> Found {
         let is_new = seen.insert(rule.unordered());
         found.distinct += u64::from(is_new);
         let mut leads_to_a_pair = false;
-        for (substance, code, named) in &one {
-            for (other_substance, other_code, other_named) in &other {
-                if substance == other_substance || code == other_code {
+        for one in &one {
+            for other in &other {
+                if one.substance == other.substance || one.code == other.code {
                     continue;
                 }
                 leads_to_a_pair = true;
                 if !is_new {
                     continue;
                 }
-                let (smaller, greater) = in_order(code, other_code);
-                let exact = usize::from(*named == Named::AsClass) + usize::from(*other_named == Named::AsClass);
+                let (smaller, greater) = in_order(one.code, other.code);
+                let exact = [one, other].iter().filter(|it| it.named == Named::AsClass).count();
                 let rules = found.pairs.entry((smaller.clone(), greater.clone())).or_default();
                 let known = rules.entry(place).or_insert(exact);
                 *known = exact.min(*known);
@@ -93,11 +98,11 @@ pub(super) fn pairs(thesaurus: &Thesaurus) -> Found {
 
 /// What a rule says to do. A rule with several levels says each level with its condition, which no program can judge.
 fn management(rule: &Rule) -> Option<LongText> {
-    let say = |(_, level, condition): &(Severity, String, String)| {
-        if condition.is_empty() { level.clone() } else { format!("{level}: {condition}") }
+    let say = |Level { words, condition, .. }: &Level| {
+        if condition.is_empty() { words.clone() } else { format!("{words}: {condition}") }
     };
     let text = match rule.levels.as_slice() {
-        [(_, _, condition)] => condition.clone(),
+        [Level { condition, .. }] => condition.clone(),
         levels => levels.iter().map(say).collect::<Vec<_>>().join("\n"),
     };
     (!text.is_empty()).then_some(Text(text))

@@ -70,7 +70,7 @@ fn code_system(code: &str, is_for_drug: bool) -> &'static str {
 }
 
 impl Line {
-    fn of(charge: Decimal, told: &Transaction, is_for_drug: bool, zone: Tz) -> Result<Self, Reason> {
+    fn try_new(charge: Decimal, told: &Transaction, is_for_drug: bool, zone: Tz) -> Result<Self, Reason> {
         let system = code_system(&told.code, is_for_drug);
         let code: Text<20> = read_code(system, &told.code).map_err(|_| Reason::NoCode)?.as_str().into();
         let words = Kept::default().personal("NOTES", Some(&told.words)).ok_or(Reason::NoName)?;
@@ -89,13 +89,13 @@ impl Line {
 impl Told {
     /// Reads the transactions of a claim. A row that is missing shows: the first row of a line is its charge, the
     /// others are for the same service, and what is left at the end is what the claim says is outstanding.
-    fn of(claim: &Claim, transactions: &[Transaction], visit: &str, zone: Tz) -> Result<Self, Reason> {
+    fn try_new(claim: &Claim, transactions: &[Transaction], visit: &str, zone: Tz) -> Result<Self, Reason> {
         let is_for_drug = transactions.first().is_some_and(|it| it.code != visit);
         let mut told = Self { lines: Vec::new(), paid: Vec::new(), at: claim.service_date, is_for_drug };
         for it in transactions {
             told.at = told.at.max(it.from);
             if let What::Charge(charge) = it.what {
-                told.lines.push(Line::of(charge, it, is_for_drug, zone)?);
+                told.lines.push(Line::try_new(charge, it, is_for_drug, zone)?);
                 continue;
             }
             let line = told.lines.last_mut().filter(|line| line.item.code.as_str() == it.code);
@@ -186,7 +186,7 @@ impl Desk<'_> {
         let visit = self.gathered.encounters.get(claim.encounter).ok_or(Reason::NoVisit)?;
         let visit_code = visit.resource.kind.iter().flat_map(|it| &it.coding).find_map(|it| it.code.as_deref());
         let zone = self.writer.calendar.zone;
-        let told = Told::of(claim, transactions, visit_code.unwrap_or_default(), zone)?;
+        let told = Told::try_new(claim, transactions, visit_code.unwrap_or_default(), zone)?;
         let consultation = self.writer.referred::<Consultation>(Some(claim.encounter)).await?;
         let consultation = consultation.filter(|(_, it)| it.patient_id.0 == patient).map(|(id, _)| id.into());
         let bill = Bill {

@@ -19,7 +19,7 @@ use super::{chart, conditions, medications, observations, people, staff, treatme
 #[derive(Default)]
 pub(super) struct Export {
     entries: Vec<Entry>,
-    /// How many rows there are that say the same, by the id that is derived from what they say.
+    /// How many equal rows were read so far, by the id that is derived from the content of the row.
     alike: HashMap<Uuid, u32>,
     /// Who saw the patient in an encounter.
     pub(super) providers: HashMap<Uuid, Uuid>,

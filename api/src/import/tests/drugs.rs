@@ -20,7 +20,8 @@ async fn a_substance_keeps_its_concept_and_may_be_named_twice() {
     let summary = hospital.import_resources([patient(), to_acetaminophen("one"), to_acetaminophen("two")]).await;
     assert_eq!(summary.of("AllergyIntolerance").imported, 2);
     let patient = hospital.state::<Patient>(PATIENT).await;
-    let concepts = patient.allergies.values().map(|it| it.rxnorm_code.as_ref()?.known().map(|it| it.0.as_str()));
+    let concepts =
+        patient.allergies.values().map(|details| details.rxnorm_code.as_ref()?.known().map(|it| it.0.as_str()));
     assert_eq!(concepts.collect::<Vec<_>>(), [Some("161"), Some("161")]);
 }
 

@@ -30,7 +30,9 @@ fn participant(reference: &str) -> Value {
 async fn seen_by(resources: Vec<Value>) -> (Uuid, Summary) {
     let hospital = Hospital::empty().await;
     let summary = hospital.import_resources(resources).await;
-    assert!(summary.resources.values().all(|it| it.skipped.keys().all(|it| *it == Reason::LeadsToPractitioner)));
+    assert!(
+        summary.resources.values().all(|counts| counts.skipped.keys().all(|it| *it == Reason::LeadsToPractitioner))
+    );
     (hospital.state::<Consultation>(ENCOUNTER).await.provider_id.0, summary)
 }
 
@@ -118,7 +120,8 @@ async fn who_measured_and_who_prescribed_is_not_guessed_from_the_visit() {
     }
     let expected = [("10", nobody()), ("11", nobody()), ("12", house()), ("13", nobody())];
     assert_eq!(recorded, expected.map(|(minute, id)| (minute.to_owned(), id)).into());
-    let notes = |it: &VitalSigns| it.measurements.notes.as_ref().map(|it| it.known().unwrap().as_str().to_owned());
+    let notes =
+        |signs: &VitalSigns| signs.measurements.notes.as_ref().map(|it| it.known().unwrap().as_str().to_owned());
     let all = hospital.all::<VitalSigns>().await;
     let noted: Vec<String> = all.iter().filter_map(notes).collect();
     assert_eq!(noted, ["measured by the patient"]);

@@ -47,8 +47,8 @@ impl Filters {
             after: parameters.take("after", "a position", |it| it.parse().ok())?,
             stream_id: parameters.take("stream_id", ID_RULE, read_id)?,
             // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
-            stream_type: parameters.take("stream_type", &one_of(streams), |it| {
-                Some(it.replace('-', "_")).filter(|it| streams.contains(&it.as_str()))
+            stream_type: parameters.take("stream_type", &one_of(streams), |name| {
+                Some(name.replace('-', "_")).filter(|it| streams.contains(&it.as_str()))
             })?,
             event_type: parameters.take("type", &one_of(types), |it| types.contains(&it).then(|| it.to_owned()))?,
             patient_id: parameters.take("patient_id", ID_RULE, read_id)?,

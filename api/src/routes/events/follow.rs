@@ -25,7 +25,7 @@ pub(crate) async fn follow(
     (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::of(&request)?;
+    let mut parameters = Parameters::parse(&request)?;
     let mut wanted = Filters::take(&mut parameters)?;
     parameters.none_left()?;
     evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn follow(
 /// The events that meet the filters of a request.
 struct Filtered {
     wanted: Filters,
-    /// Those of the filters that need nothing but the event.
+    /// The filters that can be applied to an event without looking anything up.
     in_the_log: Wanted,
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn list(
 }
 
 async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::of(request)?;
+    let mut parameters = Parameters::parse(request)?;
     let filters = Filters::take(&mut parameters)?;
     let fits = |it: &i64| (1..=LIMIT.1).contains(it);
     let limit = parameters.take("limit", &format!("1 to {}", LIMIT.1), |it| it.parse().ok().filter(fits))?;
@@ -42,7 +42,7 @@ async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) 
     parameters.none_left()?;
     authorise(hospital, logged_in, filters.patient_id, is_raw).await?;
     let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
-    Freshness::of(request)?.wait(hospital).await?;
+    Freshness::parse(request)?.wait(hospital).await?;
     // The position is read before the events, so that a client who continues from the position misses no event.
     let position = match hospital.runner.as_ref().filter(|_| by_audit) {
         Some(runner) => *runner.position.borrow(),

@@ -24,13 +24,14 @@ use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
 use super::items::{put, reads_price, source_key};
+use super::revoking::Source;
 use super::{LINES, pending_key};
 use crate::aggregates::department::zone_named;
 use crate::machinery::command::existing;
 use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
 
 /// The kind of source of a line that charges for a consultation.
-pub(crate) const CONSULTATION: &str = "consultation";
+const CONSULTATION: &str = "consultation";
 /// The kind of source of a line that charges for a dispensing; its id is that of the prescription's item.
 pub(super) const DISPENSING: &str = "dispensing";
 
@@ -86,15 +87,15 @@ pub(super) fn charge_id(source_type: &str, source_id: Uuid, occasion: &str) -> B
     derived("charge", &[source_type, &source_id.to_string(), occasion]).into()
 }
 
-/// A line that charges for one unit of a service.
+/// A line that charges for one unit of a service. The occasion tells what was done repeatedly for one source apart.
 pub(super) fn charged(
-    source: (&str, Uuid, Option<Text<20>>),
+    source: Source,
+    source_occasion: Option<Text<20>>,
     day: NaiveDate,
     coding: (&str, String),
     words: &str,
 ) -> Charged {
-    let (source_type, source_id, source_occasion) = source;
-    let item_id = charge_id(source_type, source_id, source_occasion.as_ref().map_or("", Text::as_str));
+    let item_id = charge_id(source.kind, source.id, source_occasion.as_ref().map_or("", Text::as_str));
     let item = Item {
         service_date: day,
         code_system: coding.0.into(),
@@ -107,8 +108,8 @@ pub(super) fn charged(
         discount_amount: None,
         discount_percent: None,
         tax_rate: None,
-        source_type: Some(source_type.into()),
-        source_id: Some(source_id.into()),
+        source_type: Some(source.kind.into()),
+        source_id: Some(source.id.into()),
         source_occasion,
     };
     (item_id, item)
@@ -220,9 +221,9 @@ impl ChargeConsultation {
     /// The occasion and the line. Before the places are known, the day may be another.
     fn charged(&self, consultation: &Consultation, found: &Found) -> (Occasion, Vec<Charged>) {
         let day = Place::of(consultation).day_of(consultation.started_at, found);
-        let source = (CONSULTATION, self.consultation_id.into(), None);
+        let source = Source { kind: CONSULTATION, id: self.consultation_id.into() };
         let kind = consultation.consultation_type.as_str();
-        let line = charged(source, day, (CONSULTATION_TYPES, as_code(kind)), kind);
+        let line = charged(source, None, day, (CONSULTATION_TYPES, as_code(kind)), kind);
         let consultation_id = Some(self.consultation_id);
         (Occasion { patient_id: consultation.patient_id, consultation_id, day }, vec![line])
     }
@@ -259,7 +260,8 @@ impl ChargeTreatment {
             (Some(system), Some(code)) => (system.as_str(), code.0.clone()),
             _ => (TREATMENT_TYPES, as_code(kind)),
         };
-        let line = charged(("treatment", self.treatment_id.into(), None), day, coding, kind);
+        let source = Source { kind: "treatment", id: self.treatment_id.into() };
+        let line = charged(source, None, day, coding, kind);
         let (patient_id, consultation_id) = (treatment.patient_id, Some(treatment.consultation_id));
         Some((Occasion { patient_id, consultation_id, day }, vec![line]))
     }
@@ -317,8 +319,8 @@ impl ChargeDispensing {
                 Some(code) => (RXNORM, code.0.clone()),
                 None => (CATALOGUE, as_code(&medication_id.0.simple().to_string())),
             };
-            let source = (DISPENSING, id.into(), Some(self.occasion.clone()));
-            let (item_id, item) = charged(source, day, coding, details.name.as_str());
+            let (source, occasion) = (Source::of_item(id), Some(self.occasion.clone()));
+            let (item_id, item) = charged(source, occasion, day, coding, details.name.as_str());
             Some((item_id, Item { quantity, ..item }))
         });
         let (patient_id, consultation_id) = (prescription.patient_id, prescription.consultation_id);

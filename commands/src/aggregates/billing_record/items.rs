@@ -50,20 +50,30 @@ described! {
     }
 }
 
-/// What a line charges for: the kind of the source, its id and the occasion. `None` for a line that names no source.
-pub(super) fn source(item: &Item) -> Option<(&str, ChargeSourceId, &str)> {
+/// What a line charges for.
+#[derive(PartialEq)]
+pub(super) struct ChargedFor<'a> {
+    /// The kind of the source.
+    pub(super) kind: &'a str,
+    pub(super) id: ChargeSourceId,
+    /// Tells what was done repeatedly for one source apart; empty for what is done once.
+    occasion: &'a str,
+}
+
+/// What a line charges for; `None` for a line that names no source.
+pub(super) fn charged_for(item: &Item) -> Option<ChargedFor<'_>> {
     let occasion = item.source_occasion.as_ref().map_or("", Text::as_str);
-    Some((item.source_type.as_ref()?.as_str(), item.source_id?, occasion))
+    Some(ChargedFor { kind: item.source_type.as_ref()?.as_str(), id: item.source_id?, occasion })
 }
 
 /// The key of what a line charges for; `None` for a line that names no source.
 pub(super) fn source_key(item: &Item) -> Option<String> {
-    source(item).map(|(kind, id, occasion)| scopes::key(&[kind, &id.to_string(), occasion]))
+    charged_for(item).map(|it| scopes::key(&[it.kind, &it.id.to_string(), it.occasion]))
 }
 
 /// The key by which all records are found that charge for the source of a line, whatever the occasion.
 pub(super) fn charged_key(item: &Item) -> Option<String> {
-    source(item).map(|(kind, id, _)| scopes::key(&[kind, &id.to_string()]))
+    charged_for(item).map(|it| scopes::key(&[it.kind, &it.id.to_string()]))
 }
 
 /// The service of an item, whose price is looked up.
@@ -132,8 +142,8 @@ pub(super) fn put(
     found: &Found,
 ) -> Result<Option<(Event, BillingRecord)>, Refused> {
     let known = record.line(item_id);
-    let charges_for = source(&item);
-    let is_same = |line: &Line| line.id != item_id && source(&line.item) == charges_for;
+    let charges_for = charged_for(&item);
+    let is_same = |line: &Line| line.id != item_id && charged_for(&line.item) == charges_for;
     if charges_for.is_some() && record.lines.iter().any(is_same) {
         return refuse(Refusal::AlreadyCharged);
     }

@@ -49,9 +49,9 @@ impl ChargeLabResult {
         let order = found.get::<LabOrder>(result.lab_order_id)?;
         let definition = &found.get::<LabTest>(result.lab_test_id)?.definition;
         let day = Self::place(result, found)?.day_of(result.taken_at, found);
-        let source = (RESULT, self.lab_result_id.into(), None);
+        let source = Source { kind: RESULT, id: self.lab_result_id.into() };
         let coding = (LOINC, definition.code.0.clone());
-        let line = charged(source, day, coding, definition.name.as_str());
+        let line = charged(source, None, day, coding, definition.name.as_str());
         let (patient_id, consultation_id) = (result.patient_id, order.consultation_id);
         Some((Occasion { patient_id, consultation_id, day }, vec![line]))
     }

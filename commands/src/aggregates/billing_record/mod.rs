@@ -27,7 +27,6 @@ use crate::{
 };
 
 pub use adjustments::{AdjustBillingRecord, WriteOffBalance};
-pub(crate) use charges::CONSULTATION;
 pub use charges::{ChargeConsultation, ChargeDispensing, ChargeTreatment, ChargedQuantity};
 pub use items::{AddBillingItem, ChangeBillingItem, RemoveBillingItem};
 pub use laboratory::{ChargeLabResult, RevokeLabCharge};

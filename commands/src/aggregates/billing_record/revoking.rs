@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Refusal;
 use super::charges::{ChargedQuantity, DISPENSING};
-use super::items::{put, reads_price, source};
+use super::items::{charged_for, put, reads_price};
 use crate::machinery::command::existing;
 use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse, scopes};
 
@@ -33,7 +33,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    fn of_item(item_id: PrescriptionItemId) -> Self {
+    pub(super) fn of_item(item_id: PrescriptionItemId) -> Self {
         Self { kind: DISPENSING, id: item_id.into() }
     }
 
@@ -55,7 +55,7 @@ impl Source {
     /// The lines of a record that charge for the source.
     pub(super) fn lines(self, record: &BillingRecord) -> impl DoubleEndedIterator<Item = &Line> {
         let is_of_source =
-            move |item: &Item| source(item).is_some_and(|(kind, id, _)| kind == self.kind && id.0 == self.id);
+            move |item: &Item| charged_for(item).is_some_and(|it| it.kind == self.kind && it.id.0 == self.id);
         record.charged_lines().filter(move |line| is_of_source(&line.item))
     }
 }

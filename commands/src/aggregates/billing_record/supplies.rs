@@ -94,9 +94,9 @@ impl ChargeSupply {
         let Moved { inventory_item_id, patient_id, consultation_id, quantity, ref occasion, .. } = self.issued;
         let item = found.get::<InventoryItem>(inventory_item_id)?;
         let day = self.day(found);
-        let source = (SUPPLY, self.issued.source_of(patient_id).id, Some(occasion.clone()));
+        let (source, occasion) = (self.issued.source_of(patient_id), Some(occasion.clone()));
         let coding = (ARTICLES, code_of(inventory_item_id, item));
-        let (item_id, line) = charged(source, day, coding, item.details.name.as_str());
+        let (item_id, line) = charged(source, occasion, day, coding, item.details.name.as_str());
         Some((Occasion { patient_id, consultation_id, day }, vec![(item_id, Item { quantity, ..line })]))
     }
 }
@@ -130,6 +130,20 @@ impl Command for ChargeSupply {
     }
 }
 
+/// A line with its record.
+struct LineOfRecord<'a> {
+    id: Uuid,
+    record: &'a BillingRecord,
+    line: &'a Line,
+}
+
+impl LineOfRecord<'_> {
+    /// Whether the line can still change, since there is no invoice yet.
+    fn is_pending(&self) -> bool {
+        self.record.status() == Status::Pending
+    }
+}
+
 impl RevokeSupplyCharge {
     /// What the records keep of this return, so that it lowers the charges once.
     fn mark(&self) -> Uuid {
@@ -137,15 +151,16 @@ impl RevokeSupplyCharge {
         charge_id("supply return", source.id, self.returned.occasion.as_str()).into()
     }
 
-    /// The lines that charge for the article, the first to be taken back first, each with its record.
-    fn lines<'a>(&self, found: &'a Found) -> Vec<(Uuid, &'a BillingRecord, &'a Line)> {
+    /// The lines that charge for the article, the first to be taken back first.
+    fn lines<'a>(&self, found: &'a Found) -> Vec<LineOfRecord<'a>> {
         let sources = self.returned.sources(found).into_iter();
         let records = sources.flat_map(|source| source.records(found).map(move |(id, record)| (source, id, record)));
-        let lines = records.flat_map(|(source, id, record)| source.lines(record).map(move |line| (id, record, line)));
+        let lines = records
+            .flat_map(|(source, id, record)| source.lines(record).map(move |line| LineOfRecord { id, record, line }));
         let mut all: Vec<_> = lines.collect();
-        let is_other = |it: &BillingRecord| it.consultation_id != self.returned.consultation_id;
-        all.sort_by_key(|(id, record, line)| {
-            (is_other(record), std::cmp::Reverse(record.opened_on), *id, std::cmp::Reverse(line.number))
+        all.sort_by_key(|LineOfRecord { id, record, line }| {
+            let is_of_another_visit = record.consultation_id != self.returned.consultation_id;
+            (is_of_another_visit, std::cmp::Reverse(record.opened_on), *id, std::cmp::Reverse(line.number))
         });
         all
     }
@@ -165,8 +180,8 @@ impl Command for RevokeSupplyCharge {
         let reads = reads.holders(scopes::BILLING_PART, self.mark().to_string());
         let reads = self.returned.sources(found).iter().fold(reads, |reads, it| it.reads_records(reads));
         // The lines of an invoice never change, so that nobody asks for their prices.
-        let pending = self.lines(found).into_iter().filter(|(_, record, _)| record.status() == Status::Pending);
-        pending.fold(reads, |reads, (_, record, line)| reads_price(reads, record.patient_id, &line.item, found))
+        let pending = self.lines(found).into_iter().filter(LineOfRecord::is_pending);
+        pending.fold(reads, |reads, it| reads_price(reads, it.record.patient_id, &it.line.item, found))
     }
 
     fn decide(self, state: Option<&InventoryLevel>, ctx: &Context<'_>) -> Result<Decision<InventoryLevel>, Refused> {
@@ -176,11 +191,10 @@ impl Command for RevokeSupplyCharge {
         if !ctx.found.holders(scopes::BILLING_PART, mark.to_string()).is_empty() {
             return Ok(decision);
         }
-        let (pending, billed): (Vec<_>, Vec<_>) =
-            self.lines(ctx.found).into_iter().partition(|(_, record, _)| record.status() == Status::Pending);
+        let (pending, billed): (Vec<_>, Vec<_>) = self.lines(ctx.found).into_iter().partition(LineOfRecord::is_pending);
         let mut excess = self.returned.quantity;
         let (mut changed, mut taken_back_by) = (std::collections::BTreeMap::new(), Some(mark));
-        for (id, record, line) in pending {
+        for LineOfRecord { id, record, line } in pending {
             if excess.is_zero() {
                 break;
             }

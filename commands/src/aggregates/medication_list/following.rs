@@ -77,7 +77,7 @@ pub(crate) fn not_taken(ctx: &Context<'_>, patient_id: PatientId, line: &Line) -
     is_not_taken.then(|| Refusal::NotTaken.into())
 }
 
-/// The patient takes what is dispensed, from today. What a part of the system says was dispensed elsewhere is over.
+/// The patient takes what is dispensed, from today. What an import says was dispensed elsewhere is no longer taken.
 pub(crate) fn after_dispensing<'l>(
     decision: Decision<Prescription>,
     ctx: &Context<'_>,
@@ -112,8 +112,8 @@ pub(crate) fn after_reversing(
 ) -> Decision<Prescription> {
     let id = list_of(prescription.patient_id);
     let Some(list) = ctx.found.get::<MedicationList>(id) else { return decision };
-    let was_taken = |it: &_| {
-        let entry = list.entries.get(it);
+    let was_taken = |id: &_| {
+        let entry = list.entries.get(id);
         entry.is_some_and(|it| matches!(it.status, Status::Active | Status::OnHold | Status::Completed))
     };
     let entries: BTreeSet<_> = lines.map(entry_of).filter(was_taken).collect();

@@ -237,9 +237,10 @@ mod tests {
     #[test]
     fn the_holder_of_a_number_is_not_loaded() {
         let reads = reads(&ask(jose(json!({"ssn": "123-12-3456"}))), None);
-        let looked_at: Vec<_> = reads.candidates.iter().map(|(scope, ..)| *scope).collect();
+        let (held, looked_at): (Vec<_>, Vec<_>) = reads.owners.iter().partition(|it| it.is_relied_on);
+        let looked_at: Vec<_> = looked_at.into_iter().map(|it| it.scope).collect();
         assert_eq!(looked_at, [PATIENT_BIRTH_DATE, PATIENT_NAME_WITHOUT_BIRTHDAY]);
-        let held: Vec<_> = reads.owners.iter().map(|(scope, _, loader)| (*scope, loader.is_some())).collect();
+        let held: Vec<_> = held.into_iter().map(|it| (it.scope, it.loader.is_some())).collect();
         assert_eq!(held, [(PATIENT_NAME, false), (PATIENT_SSN, false)], "nobody is loaded, and nobody relied on");
     }
 

@@ -38,8 +38,9 @@ fn history(days: &[(&str, &str)]) -> Vec<Event> {
 /// The prices of a history with their days.
 fn versions(events: &[Event]) -> Vec<(String, Option<String>, String)> {
     let price = fold::<Price>(events).unwrap();
-    let told = |it: &Version| {
-        (it.effective_from.to_string(), it.effective_to.map(|it| it.to_string()), it.unit_price.to_string())
+    let told = |version: &Version| {
+        let last = version.effective_to.map(|it| it.to_string());
+        (version.effective_from.to_string(), last, version.unit_price.to_string())
     };
     price.versions.values().map(told).collect()
 }

@@ -129,7 +129,7 @@ fn check_recipients(
 /// Checks the plan of an owner, and says when its report is due next.
 fn next_run(plan: &Plan, owner_id: UserId, ctx: &Context<'_>) -> Result<DateTime<Utc>, Refused> {
     let report = asked_for(ctx, &plan.report_code)?;
-    let times = Times::of(plan)?;
+    let times = Times::parse(plan)?;
     let next = times.after(ctx.now).ok_or(Refusal::Never)?;
     if times.are_too_often(ctx.now) {
         return Err(Refusal::TooOften.into());
@@ -277,7 +277,7 @@ impl Command for ResumeReportSchedule {
         match schedule.status {
             Status::Active => Ok(Decision::nothing()),
             Status::Paused => {
-                let next_run_at = Times::of(&schedule.plan)?.after(ctx.now).ok_or(Refusal::Never)?;
+                let next_run_at = Times::parse(&schedule.plan)?.after(ctx.now).ok_or(Refusal::Never)?;
                 Ok(Decision::event(Event::Resumed { next_run_at }))
             }
         }

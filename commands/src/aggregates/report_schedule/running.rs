@@ -72,7 +72,7 @@ impl Command for RunSchedule {
         if schedule.status != Status::Active || !is_due {
             return Ok(Decision::nothing());
         }
-        let times = Times::of(&schedule.plan)?;
+        let times = Times::parse(&schedule.plan)?;
         let Some(next_run_at) = times.after(ctx.now) else {
             return Ok(Decision::event(Event::Paused { reason: PauseReason::Failing }));
         };

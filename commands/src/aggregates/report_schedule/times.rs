@@ -31,7 +31,7 @@ impl Times {
     ///
     /// # Errors
     /// When the pattern has not five fields of cron, or there is no such time zone.
-    pub(super) fn of(plan: &Plan) -> Result<Self, Refused> {
+    pub(super) fn parse(plan: &Plan) -> Result<Self, Refused> {
         let pattern = plan.cron.as_str();
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let malformed = || Refused::from(Refusal::Malformed).at("/cron");

@@ -68,7 +68,7 @@ async fn what_is_owed_is_told_by_age_and_party_and_adds_up_to_the_balances() {
     );
     let amounts = |rows: &[String]| -> Decimal {
         let amount =
-            |it: &String| it.rsplit(" | ").next().and_then(|it| it.parse::<Decimal>().ok()).expect("an amount");
+            |row: &String| row.rsplit(" | ").next().and_then(|it| it.parse::<Decimal>().ok()).expect("an amount");
         rows.iter().map(amount).sum()
     };
     assert_eq!(amounts(&rows), Decimal::new(49_050, 2));

@@ -126,7 +126,7 @@ fn a_line_changes_as_a_whole_or_not_at_all() {
 fn the_price_list_is_looked_up_only_for_a_line_without_a_price_of_its_own() {
     let looks_up = |changes: Value| {
         let reads = add("1", changes).reads(Some(&History::new().record()), &Found::default());
-        !(reads.streams.is_empty() && reads.owners.is_empty() && reads.candidates.is_empty())
+        !(reads.streams.is_empty() && reads.owners.is_empty())
     };
     assert!(looks_up(json!({"unit_price": null})));
     assert!(!looks_up(json!({})));

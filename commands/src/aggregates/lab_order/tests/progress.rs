@@ -35,7 +35,7 @@ impl Story {
         let told = serde_json::to_value(&event).unwrap();
         let told: After =
             serde_json::from_value(told.as_object().unwrap().values().next().unwrap()["after"].clone()).unwrap();
-        let moved = order.items.iter().filter(|it| before.item(it.id).map(|it| it.status) != Some(it.status));
+        let moved = order.items.iter().filter(|item| before.item(item.id).map(|it| it.status) != Some(item.status));
         let items = moved.map(|it| ItemAfter { item_id: it.id, status: it.status }).collect();
         assert_eq!(told, After { status: order.status, items });
         self

@@ -18,7 +18,7 @@ use crate::testing::{Given, given};
 
 const ORDER: LabOrderId = LabOrderId(Uuid::from_u128(0x90));
 const RESULT: LabResultId = LabResultId(Uuid::from_u128(0xb1));
-// As in the golden files.
+// The ids that the golden files have.
 const TEST: LabTestId = LabTestId(Uuid::from_u128(0x81));
 const ITEM: LabOrderItemId = LabOrderItemId(Uuid::from_u128(0x91));
 const SPECIMEN: SpecimenId = SpecimenId(Uuid::from_u128(0xa1));

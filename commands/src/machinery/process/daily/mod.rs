@@ -53,7 +53,7 @@ impl Day<'_> {
     }
 }
 
-/// The last day at whose time the clock on the wall has shown the given time already.
+/// The last day whose work has begun: today, or yesterday if the given time of day is still to come.
 fn last_begun(now: DateTime<Utc>, time_zone: Tz, at: NaiveTime) -> NaiveDate {
     let today = now.with_timezone(&time_zone).date_naive();
     let has_begun = instant_of(today.and_time(at), &time_zone, Bound::Start) <= now;
