@@ -43,7 +43,7 @@ impl Start {
     }
 }
 
-/// The draw with this number from a seed (SplitMix64).
+/// The draw with this number from a seed (`SplitMix64`).
 fn drawn(seed: u64, nth: u64) -> u64 {
     let mut it = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     it = (it ^ (it >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

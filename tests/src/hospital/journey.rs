@@ -93,7 +93,7 @@ impl Journey {
 
     /// A potassium that would be dangerous is told, acknowledged, and corrected: the tubes were swapped.
     async fn laboratory(&self, visit: &str) {
-        let item = Uuid::from_u128(0x1ab_1);
+        let item = Uuid::from_u128(0x1ab1);
         let order = json!({"patient_id": self.patient_id, "consultation_id": visit,
                            "items": [{"item_id": item, "lab_test_id": lab_test(1)}]});
         let order = self.doctor.did("place-lab-order", order).await;
