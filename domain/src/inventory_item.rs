@@ -40,8 +40,8 @@ pub struct InventoryItem {
     pub details: Details,
     /// Only an active article is received and reordered.
     pub is_active: bool,
-    /// Whether it is known that more is to be ordered.
-    pub is_flagged: bool,
+    /// What was left and could be used when it became known that more is to be ordered; `None` if there is enough.
+    pub flagged_with: Option<Decimal>,
 }
 
 /// What can happen to an article.
@@ -75,20 +75,28 @@ impl InventoryItem {
     pub fn reorder_level(&self) -> Option<Decimal> {
         self.details.reorder_level.filter(|_| self.is_active)
     }
+
+    /// Whether it is known that more is to be ordered.
+    pub fn is_flagged(&self) -> bool {
+        self.flagged_with.is_some()
+    }
 }
 
 impl Aggregate for InventoryItem {
     const STREAM: &'static str = "inventory_item";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::Added(details) => Some(Self { details: details.clone(), is_active: true, is_flagged: false }),
+            Event::Added(details) => Some(Self { details: details.clone(), is_active: true, flagged_with: None }),
             Event::Changed(details) => state.map(|it| Self { details: details.clone(), ..it }),
             Event::Deactivated => state.map(|it| Self { is_active: false, ..it }),
             Event::Reactivated => state.map(|it| Self { is_active: true, ..it }),
-            Event::ReorderFlagged { usable: _, reorder_level: _ } => state.map(|it| Self { is_flagged: true, ..it }),
-            Event::ReorderCleared { usable: _ } => state.map(|it| Self { is_flagged: false, ..it }),
+            Event::ReorderFlagged { usable, reorder_level: _ } => {
+                state.map(|it| Self { flagged_with: Some(*usable), ..it })
+            }
+            Event::ReorderCleared { usable: _ } => state.map(|it| Self { flagged_with: None, ..it }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! How a user or a patient wants to be notified: the channels of each type, quiet hours and language.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
@@ -39,9 +40,9 @@ impl Wishes {
         self.channels.as_ref()?.get(notification_type.as_str()).map(Vec::as_slice)
     }
 
-    /// When the quiet hours end that an instant is in; `None` if the instant is in no quiet hours. In the nights in
-    /// which clocks change, quiet hours begin and end by the clock on the wall.
-    pub fn quiet_until<Z: TimeZone>(&self, at: DateTime<Utc>, zone: &Z) -> Option<DateTime<Utc>> {
+    /// The quiet hours that an instant is in; `None` if the instant is in no quiet hours. In the nights in which clocks
+    /// change, quiet hours begin and end by the clock on the wall.
+    pub fn quiet_hours<Z: TimeZone>(&self, at: DateTime<Utc>, zone: &Z) -> Option<Range<DateTime<Utc>>> {
         let usual = |text| TimeOfDay::parse(text).ok();
         let from = self.quiet_from.clone().or_else(|| usual(QUIET_HOURS.0))?;
         let until = self.quiet_until.clone().or_else(|| usual(QUIET_HOURS.1))?;
@@ -53,7 +54,7 @@ impl Wishes {
                 end = end.checked_add_signed(TimeDelta::days(1))?;
             }
             let span = instant_of(begin, zone, Bound::Start)..instant_of(end, zone, Bound::End);
-            span.contains(&at).then_some(span.end)
+            span.contains(&at).then_some(span)
         })
     }
 }
@@ -138,7 +139,7 @@ mod tests {
         let of = |text| TimeOfDay::parse(text).ok();
         let wishes = Wishes { quiet_from: of(hours.0), quiet_until: of(hours.1), ..Wishes::default() };
         let (zone, at): (Tz, DateTime<Utc>) = (zone.parse().unwrap(), at.parse().unwrap());
-        let until = wishes.quiet_until(at, &zone)?;
+        let until = wishes.quiet_hours(at, &zone)?.end;
         Some(until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
     }
 

@@ -1,9 +1,10 @@
-//! What the demo's users are told, and how they want to be.
+//! What the demo's users are told, what they have read, and how they want to be told.
 
-use hims_commands::notification::SendNotification;
+use hims_commands::notification::{MarkNotificationRead, SendNotification};
 use hims_commands::notification_preferences::SetNotificationPreferences;
 use serde_json::json;
 
+use super::giving::by;
 use super::{PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
 
@@ -17,7 +18,7 @@ const TOLD: [(&str, u16, u128, &str, &str); 3] = [
 ];
 
 impl Hospital {
-    /// Sends some notifications, and says how two people want to be notified.
+    /// Sends some notifications, one of which is read, and says how two people want to be notified.
     pub(super) async fn notifications(&self) -> Result<(), HospitalError> {
         for (number, (kind, of, whom, title, message)) in (1..).zip(TOLD) {
             self.demo::<SendNotification>(json!({
@@ -26,6 +27,8 @@ impl Hospital {
             }))
             .await?;
         }
+        // The doctor has read of the fire drill.
+        self.step::<MarkNotificationRead>(1, json!({"notification_id": id(NOTIFICATION, 2)}), by(2)).await?;
         self.demo::<SetNotificationPreferences>(json!({
             "user_id": id(USER, 3), "channels": {"low_stock": ["in_app"]}, "quiet_from": "20:00",
         }))

@@ -7,7 +7,7 @@ use hims_domain::Aggregate as _;
 use hims_domain::lab_result::LabResult;
 use hims_domain::permission::Read;
 use hims_event_store::Recorded;
-use hims_projections::query::{Comparison, Filter, Wanted};
+use hims_projections::query::{Comparison, Filter, QueryError, Wanted};
 use hims_projections::{Entries, Part, TABLES, Table, query, table_of};
 use serde_json::Value;
 use uuid::Uuid;
@@ -106,10 +106,15 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Looks up which of these rows of a table the caller sees, and remembers the answers.
+    /// Looks up which of these rows of a table the caller sees, and remembers the answers. Of a table that is new in this
+    /// release the caller sees nothing until a rebuild has made it.
     async fn look_for(&mut self, table: &Table, ids: Vec<Uuid>) -> Result<(), Problem> {
         let who = self.logged_in.identity();
-        let visible = self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await?;
+        let visible = match self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await
+        {
+            Err(QueryError::Behind(_)) => HashSet::new(),
+            visible => visible?,
+        };
         self.known.extend(ids.into_iter().map(|it| (it, visible.contains(&it))));
         Ok(())
     }
@@ -195,8 +200,10 @@ impl<'a> Reading<'a> {
                 let who = self.logged_in.identity();
                 let shape = self.hospital.shape();
                 let reading = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
-                let page = self.hospital.readers.read(reading).await?;
-                !page.items.is_empty()
+                match self.hospital.readers.read(reading).await {
+                    Err(QueryError::Behind(_)) => false,
+                    page => !page?.items.is_empty(),
+                }
             }
             None => false,
         };

@@ -25,11 +25,13 @@ enum Kind {
     Room = 4,
     Patient = 5,
     Appointment = 7,
+    Consultation = 8,
     Prescription = 10,
     Medication = 11,
     BillingRecord = 20,
     InsuranceClaim = 23,
     LabOrder = 97,
+    LabResult = 98,
     Lot = 13,
     Article = 81,
 }
@@ -94,6 +96,11 @@ impl Subject {
         key(Kind::Appointment, self.nth % self.patients)
     }
 
+    /// A consultation that was amended.
+    pub(super) fn consultation(self) -> Uuid {
+        key(Kind::Consultation, self.nth % self.patients)
+    }
+
     pub(super) fn prescription(self) -> Uuid {
         key(Kind::Prescription, self.nth % (self.patients * 3))
     }
@@ -104,6 +111,11 @@ impl Subject {
 
     pub(super) fn lab_order(self) -> Uuid {
         key(Kind::LabOrder, self.nth % self.patients)
+    }
+
+    /// A result of the order.
+    pub(super) fn lab_result(self) -> Uuid {
+        key(Kind::LabResult, self.nth % self.patients * 2)
     }
 
     pub(super) fn room(self) -> Uuid {

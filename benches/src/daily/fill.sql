@@ -132,6 +132,20 @@ select pg_temp.key(15, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patient
   from generate_series(0::bigint, {patients} - 1) n,
        lateral (select now() - ({patients} - n) * interval '5 minutes' as at) t;
 
+-- One patient in two came every week for a while.
+insert into appointment_series (id, patient_id, provider_id, department_id, rrule, exclude_dates, time_zone, occurrences,
+                                first_day, last_day, version, created_at, updated_at)
+select pg_temp.key(50, n), pg_temp.key(5, n), pg_temp.key(3, n % 200), pg_temp.key(2, n % 20), 'FREQ=WEEKLY;COUNT=6',
+       '[]', 'UTC', 6, first_day, first_day + 35, 1, now(), now()
+  from generate_series(1::bigint, {patients} - 1, 2) n, lateral (select current_date - (n % 700)::integer as first_day) d;
+
+-- Each provider is away for a week, again and again, and will be.
+insert into provider_leaves (id, provider_id, starts_at, ends_at, kind, status, version, created_at, updated_at)
+select pg_temp.key(51, n), pg_temp.key(3, n % 200), starts_at, starts_at + interval '7 days', 'vacation', 'active', 1,
+       now(), now()
+  from generate_series(0::bigint, 1999) n,
+       lateral (select current_date + (n / 200 - 5)::integer * 90 + (n % 90)::integer + time '08:00' as starts_at) t;
+
 -- Three of five appointments led to a consultation.
 insert into consultations (id, appointment_id, patient_id, provider_id, consultation_type, workflow_type,
                            chief_complaint, assessment, status, started_at, version, created_at, updated_at)
@@ -142,6 +156,41 @@ select pg_temp.key(8, n), pg_temp.key(7, n), pg_temp.key(5, n * 7919 % {patients
        current_date - ({patients} / 800)::integer + (n / 3200)::integer + time '08:00'
            + n / 200 % 16 * interval '20 minutes', 1, now(), now()
   from generate_series(0::bigint, 3 * {patients} - 1) n;
+
+-- Two steps, one symptom and one diagnosis of each consultation, a treatment of every other one. One of three
+-- consultations, the first ones, was amended.
+insert into consultation_steps (id, consultation_id, patient_id, step_number, step_type, status, performed_by,
+                                completed_at, version, created_at, updated_at)
+select pg_temp.key(52, n), c.id, c.patient_id, n % 2 + 1, (array['triage', 'examination'])[n % 2 + 1], 'completed',
+       c.provider_id, c.started_at, 1, c.started_at, c.started_at
+  from generate_series(0::bigint, 6 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n / 2);
+
+insert into symptoms (id, consultation_id, patient_id, name, severity, is_negated, status, recorded_by, recorded_at,
+                      version, created_at, updated_at)
+select pg_temp.key(53, n), c.id, c.patient_id, 'Symptom ' || n % 300, 'mild', false,
+       case n % 49 when 0 then 'entered_in_error' else 'recorded' end, c.provider_id, c.started_at, 1, c.started_at,
+       c.started_at
+  from generate_series(0::bigint, 3 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n);
+
+insert into diagnoses (id, consultation_id, patient_id, rank, code_system, code, description, diagnosis_type,
+                       verification_status, clinical_status, diagnosed_by, diagnosed_at, version, created_at, updated_at)
+select pg_temp.key(54, n), c.id, c.patient_id, 1, 'http://hl7.org/fhir/sid/icd-10-cm', 'J' || 10 + n % 80,
+       'Diagnosis ' || n % 500, 'final', case n % 49 when 0 then 'entered_in_error' else 'confirmed' end,
+       case when n % 49 <> 0 then (array['active', 'resolved', 'inactive'])[n % 3 + 1] end, c.provider_id, c.started_at, 1,
+       c.started_at, c.started_at
+  from generate_series(0::bigint, 3 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n);
+
+insert into treatments (id, consultation_id, patient_id, diagnosis_id, treatment_type, description, status, version,
+                        created_at, updated_at)
+select pg_temp.key(55, n), d.consultation_id, d.patient_id, d.id, 'therapy', 'Treatment ' || n % 200,
+       (array['completed', 'in_progress', 'entered_in_error'])[n % 3 + 1], 1, d.diagnosed_at, d.diagnosed_at
+  from generate_series(0::bigint, 3 * {patients} - 1) n join diagnoses d on d.id = pg_temp.key(54, n)
+ where n % 2 = 0 or n < {patients};
+
+insert into consultation_amendments (id, consultation_id, patient_id, number, reason, changes, amended_by, amended_at,
+                                     version, created_at)
+select pg_temp.key(56, n), c.id, c.patient_id, 1, 'mistyped', '{}', c.provider_id, c.started_at, 1, c.started_at
+  from generate_series(0::bigint, {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n);
 
 insert into vital_signs (id, consultation_id, patient_id, recorded_by, recorded_at, heart_rate, temperature_unit,
                          status, version, created_at, updated_at)
@@ -303,6 +352,19 @@ select pg_temp.key(22, n), pg_temp.key(20, n), pg_temp.key(5, n * 7919 % {patien
        now() - n * interval '1 minute', 1, now()
   from generate_series(0::bigint, 3 * {patients} - 1) n;
 
+insert into billing_adjustments (id, billing_record_id, patient_id, kind, amount, reason, adjusted_at, version,
+                                 created_at)
+select pg_temp.key(57, n), pg_temp.key(20, n), pg_temp.key(5, n * 7919 % {patients}), 'courtesy', 5, 'waited long',
+       now() - n * interval '1 minute', 1, now()
+  from generate_series(1::bigint, 3 * {patients} - 1, 3) n;
+
+insert into price_list_items (id, price_id, price_list, code_system, code, description, unit_price, tax_rate,
+                              effective_from, effective_to, version, created_at, updated_at)
+select pg_temp.key(58, n), pg_temp.key(59, n / 2), 'standard', 'urn:local', 'SERVICE-' || n / 2, 'Service ' || n / 2,
+       100 + n % 2, 0, date '2025-01-01' + (n % 2)::integer * 365, case n % 2 when 0 then date '2025-12-31' end, 1, now(),
+       now()
+  from generate_series(0::bigint, 3999) n;
+
 insert into insurance_claims (id, billing_record_id, insurance_policy_id, patient_id, claim_number, claim_type,
                               frequency_code, service_date, diagnoses, lines, billed_amount, paid_amount, status,
                               denial_codes, submitted_at, version, created_at, updated_at)
@@ -330,6 +392,18 @@ select pg_temp.key(31, n), pg_temp.key(30, n), case n % 2 when 0 then pg_temp.ke
        case n % 2 when 1 then pg_temp.key(5, n / 2) end, case n % 2 when 0 then 'in_app' else 'sms' end,
        case n % 2 when 1 then '+12125550177' end, 'delivered', n % 2, now(), 1, now() - n * interval '1 minute', now()
   from generate_series(0::bigint, 2 * {patients} - 1) n;
+
+-- Each user had fifty reports made.
+insert into reports (id, code, name, description, category, contains_phi, definition_version, parameters_schema, columns,
+                     output_formats, required_permission, version, created_at, updated_at)
+select pg_temp.key(60, 1), 'daily-schedule', 'Schedule', 'The day', 'scheduling', true, 1, '[]', '[]', '["csv"]',
+       'read:all_appointments', 1, now(), now();
+insert into report_executions (id, report_id, requested_by, recipients, parameters, output_format, as_of_position,
+                               is_late, status, progress, row_count, byte_count, output_sha256, queued_at, finished_at,
+                               version, created_at, updated_at)
+select pg_temp.key(61, n), pg_temp.key(60, 1), pg_temp.key(3, n % 200), '[]', '{}', 'csv', n, false, 'succeeded', 100, 1,
+       10, md5('one') || md5('other'), at, at, 3, at, at
+  from generate_series(0::bigint, 9999) n, lateral (select now() - n * interval '1 minute' as at) t;
 
 -- One patient in two hundred has a second record.
 insert into patient_links (id, duplicate_id, patient_id, merged_into_id, version, created_at, updated_at)

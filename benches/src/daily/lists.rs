@@ -41,6 +41,14 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     // A hospital defines the role of its auditors itself.
     let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
     let auditor = Reader { role: "auditor", who: auditor };
+    let (visit, result) = (about.consultation(), about.lab_result());
+    // Everybody: what came to them, and the reports that they asked for.
+    let of_everybody = [&reception, &doctor, &nurse, &pharmacist, &laboratory].into_iter().flat_map(|it| {
+        [
+            it.list("notifications", format!("notification_recipients?recipient_id={provider}&sort=-created_at")),
+            it.list("reports", format!("report_executions?requested_by={provider}&sort=-queued_at")),
+        ]
+    });
     vec![
         // Reception: who comes, and who is on the telephone.
         reception.list(
@@ -50,6 +58,9 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("what is scheduled", "appointments?status=scheduled&sort=starts_at"),
         reception.list("newest appointments", "appointments?sort=-starts_at"),
         reception.list("patient's appointments", format!("appointments?patient_id={patient}&sort=-starts_at")),
+        reception.list("patient's series", format!("appointment_series?patient_id={patient}&sort=-first_day")),
+        reception.list("leave of a provider", format!("provider_leaves?provider_id={provider}&sort=-starts_at")),
+        reception.list("who will be away", format!("provider_leaves?starts_at_from={today}&sort=starts_at")),
         reception.list("who waits", "waitlist_entries?status=waiting&sort=joined_at"),
         reception.list("what is offered", "waitlist_entries?status=offered&sort=offer_expires_at"),
         reception.list(
@@ -73,6 +84,9 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         reception.list("what is due", "billing_records?status=billed&sort=due_date"),
         reception.list("lines of a bill", format!("billing_items?billing_record_id={bill}")),
         reception.list("payments of a bill", format!("billing_payments?billing_record_id={bill}&sort=received_at")),
+        reception
+            .list("adjustments of a bill", format!("billing_adjustments?billing_record_id={bill}&sort=adjusted_at")),
+        reception.list("prices of a service", "price_list_items?code=SERVICE-7&sort=-effective_from"),
         reception.list("lines without a price", "billing_items?status=planned&sort=service_date"),
         reception.list("claims of a bill", format!("insurance_claims?billing_record_id={bill}")),
         reception.list("claims without an answer", "insurance_claims?status=accepted&sort=submitted_at"),
@@ -85,8 +99,16 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
             "open consultations",
             format!("consultations?provider_id={provider}&status=in_progress&sort=-started_at"),
         ),
+        doctor.list("patient", format!("patients?id={patient}")),
         doctor.list("consultations", format!("consultations?patient_id={patient}&sort=-started_at")),
         doctor.list("consultations by text", format!("consultations?patient_id={patient}&q=bronchitis")),
+        doctor.list("steps of a visit", format!("consultation_steps?consultation_id={visit}&sort=step_number")),
+        doctor.list("symptoms of a visit", format!("symptoms?consultation_id={visit}")),
+        doctor.list("amendments of a visit", format!("consultation_amendments?consultation_id={visit}&sort=number")),
+        doctor.list("diagnoses", format!("diagnoses?patient_id={patient}&sort=-diagnosed_at")),
+        doctor.list("active diagnoses", format!("diagnoses?patient_id={patient}&clinical_status=active")),
+        doctor.list("treatments", format!("treatments?patient_id={patient}&sort=-created_at")),
+        doctor.list("products by text", "medications?q=c0f"),
         doctor.list("vital signs", format!("vital_signs?patient_id={patient}&sort=-recorded_at")),
         doctor.list("prescriptions", format!("prescriptions?patient_id={patient}&sort=-created_at")),
         doctor.list("allergies", format!("patient_allergies?patient_id={patient}&is_active=true")),
@@ -94,11 +116,18 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         doctor.list("immunizations", format!("medical_history?patient_id={patient}&history_type=immunization")),
         doctor.list("laboratory orders", format!("lab_orders?patient_id={patient}&sort=-created_at")),
         doctor.list("laboratory results", format!("lab_results?patient_id={patient}&sort=-performed_at")),
+        doctor.list("values of a result", format!("lab_result_components?lab_result_id={result}")),
         doctor.list("critical values", "lab_results?status=critical&sort=critical_raised_at"),
         doctor.list("medications", format!("patient_medications?patient_id={patient}&status=active")),
-        doctor.list("notifications", format!("notification_recipients?recipient_id={provider}&sort=-created_at")),
         // A nurse: the patients of the department.
         nurse.list("my patients", "patients?sort=last_name"),
+        nurse.list("patient", format!("patients?id={assigned}")),
+        nurse.list("steps", format!("consultation_steps?patient_id={assigned}")),
+        nurse.list("symptoms", format!("symptoms?patient_id={assigned}&sort=-recorded_at")),
+        nurse.list("diagnoses", format!("diagnoses?patient_id={assigned}&sort=-diagnosed_at")),
+        nurse.list("treatments", format!("treatments?patient_id={assigned}&sort=-created_at")),
+        nurse.list("amendments", format!("consultation_amendments?patient_id={assigned}")),
+        nurse.list("laboratory values", format!("lab_result_components?patient_id={assigned}&sort=component_code")),
         nurse.list("department's day", format!("appointments?scheduled_date={today}&sort=starts_at")),
         nurse.list(
             "notes of a visit",
@@ -161,15 +190,22 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
         own.list("prescriptions", "prescriptions?sort=-created_at"),
         own.list("laboratory orders", "lab_orders?sort=-created_at"),
         own.list("laboratory results", "lab_results?sort=-performed_at"),
+        own.list("laboratory values", "lab_result_components?sort=component_code"),
+        own.list("diagnoses", "diagnoses?sort=-diagnosed_at"),
+        own.list("treatments", "treatments?sort=-created_at"),
         own.list("allergies", "patient_allergies"),
         own.list("insurance policies", "insurance_policies"),
         own.list("bills", "billing_records?sort=-created_at"),
+        own.list("lines of the bills", "billing_items?sort=-service_date"),
+        own.list("payments", "billing_payments?sort=-received_at"),
+        own.list("notifications", format!("notification_recipients?patient_id={patient}&sort=-created_at")),
         own.list("claims", "insurance_claims?sort=-created_at"),
         own.list("emergency contacts", "emergency_contacts"),
         own.list("medical history", "medical_history"),
         own.list("medications", "patient_medications"),
     ]
     .into_iter()
+    .chain(of_everybody)
     .collect()
 }
 

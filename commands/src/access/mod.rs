@@ -6,6 +6,8 @@ mod caller;
 mod login;
 pub(crate) mod password;
 mod person;
+#[cfg(test)]
+mod role_words;
 mod system_roles;
 
 pub use allowances::{Allowances, Share};

@@ -1,5 +1,7 @@
 //! Carries out commands: what a command is, what it may look up and decide, and how its decision is recorded.
 
+#[cfg(test)]
+mod asserted;
 mod cache;
 pub(crate) mod catalogue;
 pub(crate) mod claims;

@@ -34,9 +34,9 @@ pub struct Entry {
     pub stream_type: &'static str,
     run: Run,
     follows_on: fn(&dyn Any) -> bool,
-    /// Decides the command on a state of its stream, when nothing else is known.
+    /// Decides the command on a state of its stream, when little else is known.
     #[cfg(test)]
-    pub(crate) decided: fn(&dyn Any, Value) -> crate::testing::alone::Decided,
+    pub(crate) decided: fn(&dyn Any, Value, &crate::testing::alone::Alone) -> crate::testing::alone::Decided,
 }
 
 impl Entry {

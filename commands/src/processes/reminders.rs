@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::appointment::{Said, TellOfVisit};
 use crate::notification::Tell;
+use crate::patient::is_death;
 use crate::{Failure, Happened, Process, Reaction};
 
 /// How many hours before a visit the patient is reminded. A visit that is booked after the first reminder would have
@@ -52,6 +53,8 @@ impl Process for Reminders {
                 let moved = tell(Said::Moved { starts_at: slot.starts_at, position: happened.position });
                 [moved].into_iter().chain(timers(appointment_id, *slot, now)).collect()
             }
+            // Nobody is told of what their death cancelled, not even if it was recorded by mistake.
+            DomainEvent::Appointment(Event::Cancelled { reason }) if is_death(reason) => Vec::new(),
             DomainEvent::Appointment(Event::Cancelled { .. }) => vec![tell(Said::Cancelled)],
             _ => Vec::new(),
         })
@@ -115,5 +118,7 @@ mod tests {
         assert_eq!(due.len(), 2);
         let cancelled = sample_with::<Appointment>("cancelled", json!({}));
         assert_eq!(reactions(cancelled).await, (vec![Said::Cancelled], vec![]));
+        let by_death = sample_with::<Appointment>("cancelled", json!({"reason": {"$personal": "deceased"}}));
+        assert_eq!(reactions(by_death).await, (vec![], vec![]));
     }
 }

@@ -207,7 +207,7 @@ mod tests {
         });
         world.done(ask::<AddInventoryItem>(article)).await;
         run().await;
-        assert!(!world.state::<InventoryItem>(ITEM).await.is_flagged, "twenty tablets may be dispensed today");
+        assert!(!world.state::<InventoryItem>(ITEM).await.is_flagged(), "twenty tablets may be dispensed today");
         world.after(at("2026-11-24T01:59:59Z") - now());
         run().await;
         assert_eq!(world.count("inventory_item.reorder_flagged").await, 0);
@@ -216,7 +216,7 @@ mod tests {
             run().await;
             assert_eq!(world.count("inventory_item.reorder_flagged").await, 1);
         }
-        assert!(world.state::<InventoryItem>(ITEM).await.is_flagged);
+        assert!(world.state::<InventoryItem>(ITEM).await.is_flagged());
         processes.stop().await;
     }
 }

@@ -34,13 +34,14 @@ fn until_over(entry_id: WaitlistEntryId, wish: &Wish, time_zone: &Text<64>) -> V
 
 /// Offers to the next what a patient did not take. Whether a day is over that was still to come when the offer was made
 /// is looked at again, since it does not end the waiting of somebody to whom something is offered.
-fn again(entry_id: WaitlistEntryId, opening: &Opening) -> Vec<Reaction> {
-    let offer = OfferAgain { entry_id, opening: opening.clone() };
+fn again(entry_id: WaitlistEntryId, opening: &Opening, freed_at: DateTime<Utc>) -> Vec<Reaction> {
+    let offer = OfferAgain { entry_id, opening: opening.clone(), freed_at };
     vec![Reaction::command(offer), Reaction::command(LapseWaitlistEntry { entry_id })]
 }
 
-fn of_entry(entry_id: WaitlistEntryId, position: i64, event: &waitlist_entry::Event) -> Vec<Reaction> {
+fn of_entry(happened: &Happened, event: &waitlist_entry::Event) -> Vec<Reaction> {
     use waitlist_entry::Event;
+    let (entry_id, position): (WaitlistEntryId, _) = (happened.stream_id.into(), happened.position);
     match event {
         Event::Joined { wish, time_zone, .. } | Event::Changed { wish, time_zone } => {
             until_over(entry_id, wish, time_zone)
@@ -56,7 +57,7 @@ fn of_entry(entry_id: WaitlistEntryId, position: i64, event: &waitlist_entry::Ev
         Event::Declined { opening }
         | Event::Expired { opening }
         | Event::Lapsed { opening: Some(opening) }
-        | Event::Left { opening: Some(opening), .. } => again(entry_id, opening),
+        | Event::Left { opening: Some(opening), .. } => again(entry_id, opening, happened.recorded_at),
         Event::Accepted { .. } | Event::Lapsed { opening: None } | Event::Left { opening: None, .. } => Vec::new(),
     }
 }
@@ -76,12 +77,12 @@ impl Process for Waitlist {
     ];
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
-        let id = happened.stream_id;
-        let freed = |moved_from| vec![Reaction::command(OfferFreedTime { appointment_id: id.into(), moved_from })];
+        let (appointment_id, freed_at) = (happened.stream_id.into(), happened.recorded_at);
+        let freed = |moved_from| vec![Reaction::command(OfferFreedTime { appointment_id, moved_from, freed_at })];
         Ok(match &happened.event {
             DomainEvent::Appointment(appointment::Event::Cancelled { .. }) => freed(None),
             DomainEvent::Appointment(appointment::Event::Rescheduled { opening, .. }) => freed(Some(opening.clone())),
-            DomainEvent::WaitlistEntry(event) => of_entry(id.into(), happened.position, event),
+            DomainEvent::WaitlistEntry(event) => of_entry(happened, event),
             _ => Vec::new(),
         })
     }

@@ -1,14 +1,16 @@
-//! Deciding a command alone: on a state of its stream, while no other record is known.
+//! Deciding a command alone: on a state of its stream, while no record is known beside it but those that a test names.
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use hims_domain::values::Currency;
-use hims_domain::{Field, Shape};
+use hims_domain::{Aggregate, Field, Shape};
+use hims_event_store::Actor;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::machinery::context::Found;
+use crate::machinery::context::{Found, FoundState};
 use crate::testing::now;
 use crate::{Caller, Command, Context, read};
 
@@ -36,32 +38,63 @@ impl fmt::Display for Decided {
     }
 }
 
-/// Decides a command on a state.
-pub(crate) fn decided<C: Command>(command: C, state: &C::Aggregate) -> Decided {
-    let (caller, found) = (Caller::system("test"), Found::default());
-    let ctx = Context {
-        now: now(),
-        caller: &caller,
-        hospital_zone: chrono_tz::Tz::UTC,
-        found: &found,
-        password_hash: None,
-        password_matches: false,
-        entropy: 1,
-        id: Uuid::from_u128(1),
-        currency: Currency::default(),
-    };
-    match command.decide(Some(state), &ctx) {
-        Ok(decision) if decision.is_nothing() => Decided::Quiet,
-        Ok(_) => Decided::Recorded,
-        Err(refused) if refused.is_of_status => Decided::WrongStatus,
-        Err(refused) => Decided::Refused(refused.code),
+/// The circumstances in which commands are decided alone: a caller who may do everything, and the records that are
+/// known.
+pub(crate) struct Alone {
+    caller: Caller,
+    found: Found,
+}
+
+impl Default for Alone {
+    fn default() -> Self {
+        Self { caller: Caller::system("test"), found: Found::default() }
     }
 }
 
-/// As [`decided`], for a command of any type, which is read from a request.
-pub(crate) fn decided_by_name<C: Command>(state: &dyn Any, body: Value) -> Decided {
+impl Alone {
+    /// The caller is this user.
+    pub(crate) fn by(self, user: impl Into<Uuid>) -> Self {
+        Self { caller: Caller { actor: Actor::User { id: user.into() }, ..self.caller }, ..self }
+    }
+
+    /// A record is known besides that of the command.
+    pub(crate) fn knowing<A: Aggregate>(mut self, id: impl Into<Uuid>, state: A) -> Self {
+        let state: Option<Arc<dyn Any + Send + Sync>> = Some(Arc::new(state));
+        self.found.streams.insert(id.into(), FoundState { version: 1, state, fresh: true, is_relied_on: false });
+        self
+    }
+
+    /// Decides a command on a state.
+    pub(crate) fn decide<C: Command>(&self, command: C, state: &C::Aggregate) -> Decided {
+        let ctx = Context {
+            now: now(),
+            caller: &self.caller,
+            hospital_zone: chrono_tz::Tz::UTC,
+            found: &self.found,
+            password_hash: None,
+            password_matches: false,
+            entropy: 1,
+            id: Uuid::from_u128(1),
+            currency: Currency::default(),
+        };
+        match command.decide(Some(state), &ctx) {
+            Ok(decision) if decision.is_nothing() => Decided::Quiet,
+            Ok(_) => Decided::Recorded,
+            Err(refused) if refused.is_of_status => Decided::WrongStatus,
+            Err(refused) => Decided::Refused(refused.code),
+        }
+    }
+}
+
+/// Decides a command on a state, while no other record is known.
+pub(crate) fn decided<C: Command>(command: C, state: &C::Aggregate) -> Decided {
+    Alone::default().decide(command, state)
+}
+
+/// As [`Alone::decide`], for a command of any type, which is read from a request.
+pub(crate) fn decided_by_name<C: Command>(state: &dyn Any, body: Value, alone: &Alone) -> Decided {
     let command: C = read(body).unwrap_or_else(|error| panic!("{}: {error:?}", C::NAME));
-    decided(command, state.downcast_ref().unwrap_or_else(|| panic!("{} applies to another aggregate", C::NAME)))
+    alone.decide(command, state.downcast_ref().unwrap_or_else(|| panic!("{} applies to another aggregate", C::NAME)))
 }
 
 /// A request of a shape, with every field that it must have.

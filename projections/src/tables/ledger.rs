@@ -244,9 +244,10 @@ mod tests {
     use hims_domain::inventory_level::InventoryLevel;
     use hims_domain::medication_lot::MedicationLot;
     use hims_domain::{Aggregate as _, MedicationLotId, PrescriptionId, PrescriptionItemId, RoomId};
-    use hims_testing::{sample, variants};
+    use hims_testing::{sample, sample_with, variants};
     use proptest::prelude::*;
     use rust_decimal::dec;
+    use serde_json::json;
 
     use super::*;
 
@@ -320,20 +321,44 @@ mod tests {
         }
     }
 
-    /// The golden files of levels are one history, in which each event goes on from the one before.
+    /// What can happen to a level, with the sign of the change: 1 for more, -1 for less, 0 for either.
+    const OF_LEVEL: [(&str, i32); 8] = [
+        ("received", 1),
+        ("issued", -1),
+        ("returned", 1),
+        ("adjusted", 0),
+        ("counted", 0),
+        ("wasted", -1),
+        ("transferred_out", -1),
+        ("transferred_in", 1),
+    ];
+
     #[test]
-    fn the_rows_of_a_level_add_up_to_what_is_on_hand() {
-        let order =
-            ["received", "issued", "returned", "adjusted", "counted", "wasted", "transferred_out", "transferred_in"];
-        assert_eq!(order.len(), variants::<inventory_level::Event>().len(), "every event is in the history");
-        let (mut state, mut sum, mut rows) = (None, Decimal::ZERO, 0);
-        for event in order.map(sample::<InventoryLevel>) {
-            let movement = of_level(&event);
-            sum += movement.as_ref().map_or(Decimal::ZERO, |it| it.quantity);
-            rows += usize::from(movement.is_some());
-            state = InventoryLevel::evolve(state, &event);
-            assert_eq!(state.as_ref().map(|it: &InventoryLevel| it.quantity_on_hand), Some(sum), "{event:?}");
+    fn every_event_of_a_level_is_one_of_those_that_can_happen() {
+        assert_eq!(OF_LEVEL.len(), variants::<inventory_level::Event>().len());
+    }
+
+    proptest! {
+        /// Whatever happens to a level: the quantities of its rows add up to what is on hand, and each row tells so.
+        #[test]
+        fn the_rows_of_a_level_add_up_to_what_is_on_hand(
+            steps in prop::collection::vec((0..OF_LEVEL.len(), -50_i32..50), 0..40),
+        ) {
+            let (mut state, mut sum) = (None, Decimal::ZERO);
+            for (kind, drawn) in steps {
+                let (name, sign) = OF_LEVEL[kind];
+                let wanted = Decimal::from(if sign == 0 { drawn } else { sign * drawn.abs() });
+                // Nothing leaves that is not there.
+                let change = wanted.max(-sum);
+                let movement = json!({"movement": {"change": change, "on_hand_after": sum + change}});
+                let event = sample_with::<InventoryLevel>(name, movement);
+                let row = of_level(&event);
+                prop_assert_eq!(row.is_some(), !change.is_zero(), "what moves nothing has no row: {}", name);
+                sum += row.as_ref().map_or(Decimal::ZERO, |it| it.quantity);
+                state = InventoryLevel::evolve(state, &event);
+                prop_assert_eq!(state.as_ref().map(|it: &InventoryLevel| it.quantity_on_hand), Some(sum));
+                prop_assert!(row.and_then(|it| it.balance_after).is_none_or(|it| it == sum));
+            }
         }
-        assert_eq!(rows, order.len() - 1, "a count that finds what is recorded moves nothing");
     }
 }

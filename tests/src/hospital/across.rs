@@ -4,21 +4,24 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use hims_projections::Target;
-use hims_testing::patched;
-use serde_json::json;
+use hims_testing::{assert_same_order, patched};
+use reqwest::Method;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::billing::billed;
 use super::demo::{appointment, at, patient, prescription};
-use super::everything::everything;
+use super::events::read_events;
+use super::everything::{everything, record};
 use super::insurance_claims::{Desks, adjudication, paid};
 use super::merging::{merge, patients, unmerge};
 use super::notifications::all_done;
 use super::releases::{rebuild, tell, until};
 use super::reports::{file, revenue, run, schedule_of_the_visits};
-use super::tables::count;
-use super::waitlist::instant;
+use super::tables::{assert_same_rows, contents, count};
+use super::waitlist::{instant, scan, wait_for};
 use super::{Client, Hospital};
 
 /// How many appointments of a series a patient has, and their statuses in the order of time.
@@ -101,28 +104,67 @@ async fn the_claims_of_an_erased_patient_keep_their_amounts_and_are_paid() {
     assert_eq!(received - sums[1], "40".parse().expect("an amount"));
 }
 
+/// The types of the events that a stream of server-sent events brings, up to one of this type.
+async fn brought(stream: reqwest::Response, last: &str) -> Vec<String> {
+    let mut brought = Vec::new();
+    let reading = read_events(stream, |_, event_type, _| {
+        brought.push(event_type.to_owned());
+        event_type == last
+    });
+    tokio::time::timeout(Duration::from_mins(1), reading).await.expect("the last event is sent within a minute");
+    brought
+}
+
+/// Takes words away from the role of doctors.
+async fn take_from_doctors(admin: &Client, words: Value) {
+    let role = super::problems::role("doctor");
+    let permissions = admin.row("user-roles", &role.to_string()).await["permissions"].take();
+    let mut fewer = json!({});
+    for (list, taken) in words.as_object().expect("lists of words") {
+        let (all, taken) = (permissions[list].as_array().expect("words"), taken.as_array().expect("words"));
+        fewer[list] = all.iter().filter(|it| !taken.contains(it)).cloned().collect();
+    }
+    admin.did("change-role-permissions", json!({"role_id": role, "permissions": fewer})).await;
+}
+
 #[tokio::test]
 async fn a_role_that_lost_a_word_loses_it_in_sessions_reports_and_event_streams() {
     let hospital = Hospital::start().await;
     let (admin, doctor) = (hospital.login("admin").await, hospital.login("doctor").await);
+    let (nurse, reception) = (hospital.login("nurse").await, hospital.login("reception").await);
     let made = run(&doctor, schedule_of_the_visits("csv")).await;
     assert_eq!((file(&doctor, &made).await.status, made["status"].as_str()), (200, Some("succeeded")));
+    let hourly = json!({"cron": "0 * * * *", "time_zone": "UTC", "recipients": []});
+    let scheduled = doctor.did("schedule-report", patched(schedule_of_the_visits("csv"), hourly)).await;
     let two = || prescription(&patient(2), 2, "5", "tablet");
     doctor.did("write-prescription", two()).await;
-    let role = super::problems::role("doctor");
-    let permissions = admin.row("user-roles", &role.to_string()).await["permissions"].clone();
-    let without = |list: &str, words: &[&str]| {
-        let all = permissions[list].as_array().expect("words").iter();
-        all.filter(|it| !words.contains(&it.as_str().unwrap_or_default())).cloned().collect::<Vec<_>>()
-    };
-    let fewer = json!({"read": without("read", &["all_appointments", "clinical_records"]),
-                       "create": without("create", &["prescriptions"])});
-    admin.did("change-role-permissions", json!({"role_id": role, "permissions": fewer})).await;
+    let stream = format!("/api/v1/events/stream?patient_id={}", patient(2));
+    let follow = async || doctor.request(Method::GET, &stream).send().await.expect("a stream");
+    let (before, after) = (follow().await, follow().await);
+    let pulse = json!({"patient_id": patient(2), "heart_rate": 72});
+    nurse.did("record-vital-signs", pulse.clone()).await;
+    assert_eq!(brought(before, "vital_signs.recorded").await, ["vital_signs.recorded"]);
 
+    let taken = json!({"read": ["all_appointments", "clinical_records"], "create": ["prescriptions"]});
+    take_from_doctors(&admin, taken).await;
     doctor.get_until("vital-signs", 403).await;
     doctor.command("write-prescription", two()).await.problem(403, "forbidden");
     doctor.command("run-report", schedule_of_the_visits("csv")).await.problem(403, "forbidden");
     file(&doctor, &made).await.problem(403, "forbidden");
+    // The stream that was open before goes on with what doctors may still read.
+    nurse.did("record-vital-signs", pulse).await;
+    reception
+        .did("change-patient-demographics", json!({"patient_id": patient(2), "phone_primary": "212-555-0144"}))
+        .await;
+    let last = "patient.demographics_changed";
+    assert_eq!(brought(after, last).await, ["vital_signs.recorded", last], "only what was recorded before the change");
+    // The schedule of before has its report made as its owner, who may not have it any more.
+    let due_at = ((hims_api::surroundings().clock)() - TimeDelta::hours(3)).format("%Y-%m-%dT%H:00:00Z").to_string();
+    record(&hospital, "report_schedule", &scheduled, "missed", json!({ "next_run_at": due_at })).await;
+    let executions = format!("report-executions?schedule_id={scheduled}");
+    until(async || admin.items(&executions).await.iter().any(|it| it["finished_at"].is_string())).await;
+    let row = admin.items(&executions).await.remove(0);
+    assert_eq!((&row["status"], &row["error_code"]), (&json!("failed"), &json!("forbidden")), "{row}");
 }
 
 /// Ends the lease of one process after the other, so that each node leads each of them for a while. Notes the nodes that
@@ -186,4 +228,46 @@ async fn processes_that_are_first_started_over_an_old_log_leave_it_alone() {
     all_done(&hospital).await;
     assert_eq!(reactions(&hospital).await, before);
     assert_eq!(count(hospital.owner(), of_events).await, 0);
+}
+
+/// The timers that are set, but for those of daily work, which follow from no event.
+async fn timers(hospital: &Hospital) -> Vec<String> {
+    let sql = "select process || ' ' || key || ' ' || due_at from log.timers where key not like 'daily %' order by 1";
+    sqlx::query_scalar(sql).fetch_all(hospital.owner()).await.expect("the timers are read")
+}
+
+/// Receipts are forgotten after seven days, and a process may have been down for longer: that a command was carried out
+/// before shows in the state of its own stream.
+#[tokio::test]
+async fn processes_that_run_over_the_same_events_again_do_nothing_again() {
+    let mut hospital = Hospital::start().await;
+    let began = hospital.node.store.current_head().await.expect("the head is read");
+    everything(&hospital).await;
+    // Somebody joins who would have been offered a time, had they waited when it became free.
+    let (reception, kind) = (hospital.login("reception").await, json!({"appointment_type": "late scan"}));
+    let booked = patched(scan(&patient(5), at(99, 0)), kind.clone());
+    let booked = reception.did("schedule-appointment", booked).await;
+    reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "ill"})).await;
+    all_done(&hospital).await;
+    reception.did("join-waitlist", patched(wait_for(&patient(6)), kind)).await;
+    all_done(&hospital).await;
+    hospital.until_shown().await;
+    hospital.node.end();
+    let events = async |hospital: &Hospital| {
+        let sql = "select concat_ws(' ', position, event_type, metadata -> 'actor' ->> 'name',
+                                     data #>> '{content,dedupe_key}')
+                     from log.events order by position";
+        sqlx::query_scalar::<_, String>(sql).fetch_all(hospital.owner()).await.expect("the events are read")
+    };
+    let (before, rows) = (events(&hospital).await, contents(hospital.owner(), "hims").await);
+    let (set, reacted) = (timers(&hospital).await, reactions(&hospital).await);
+    assert!(set.len() > 10 && reacted > 50, "{} timers, {reacted} reactions", set.len());
+    tell(&hospital, "delete from log.receipts").await;
+    tell(&hospital, &format!("update log.processes set position = least(position, {began})")).await;
+    hospital.node = hospital.another_node().await;
+    all_done(&hospital).await;
+    hospital.until_shown().await;
+    assert_same_order(events(&hospital).await, before);
+    assert_same_rows(&contents(hospital.owner(), "hims").await, &rows);
+    assert_same_order(timers(&hospital).await, set);
 }

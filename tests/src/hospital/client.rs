@@ -1,12 +1,55 @@
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::Answer;
 use super::releases::until;
+
+/// How requests that want the same thing start: all together, or each after a delay of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Start {
+    Together,
+    /// After random delays of up to six milliseconds, which follow from the seed.
+    Staggered {
+        seed: u64,
+    },
+}
+
+impl Start {
+    /// Both ways to start, in turn, this many times. The seeds of the delays are printed, so that a failure names them; a
+    /// run with the first of them in the variable `RACE_SEED` has the same delays.
+    pub(crate) fn rounds(rounds: u64) -> impl Iterator<Item = Self> {
+        let given = std::env::var("RACE_SEED").ok().map(|it| it.parse().expect("RACE_SEED is a number"));
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is as random as the whole")]
+        let first = given.unwrap_or_else(|| (hims_api::surroundings().entropy)() as u64);
+        eprintln!("the requests are staggered from RACE_SEED={first} on");
+        (0..rounds).flat_map(move |round| [Self::Together, Self::Staggered { seed: first.wrapping_add(round) }])
+    }
+
+    /// Sends requests that start in this way, and returns the answers in the order of the requests.
+    pub(crate) async fn race<F: Future>(self, requests: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+        let started = (1_u64..).zip(requests).map(async |(nth, request)| {
+            if let Self::Staggered { seed } = self {
+                tokio::time::sleep(Duration::from_micros(drawn(seed, nth) % 6_000)).await;
+            }
+            request.await
+        });
+        join_all(started).await
+    }
+}
+
+/// The draw with this number from a seed (`SplitMix64`).
+fn drawn(seed: u64, nth: u64) -> u64 {
+    let mut it = seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    it = (it ^ (it >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    it = (it ^ (it >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    it ^ (it >> 31)
+}
 
 /// A client of the HTTP interface, logged in or not. All clients of a hospital share the highest position that any of
 /// them was answered.

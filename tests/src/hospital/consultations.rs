@@ -1,11 +1,10 @@
 //! Consultations: steps, symptoms, diagnoses, signature and amendments, and the treatments that follow.
 
-use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::demo::{DOCTOR, patient, user};
-use super::{Client, Hospital};
+use super::{Client, Hospital, Start};
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(0xc0_0000 + number)
@@ -110,33 +109,39 @@ async fn a_consultation_is_signed_amended_and_signed_again() {
 async fn a_nurse_completes_the_triage_while_the_doctor_records_findings() {
     let hospital = Hospital::start().await;
     let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
-    let started = json!({"patient_id": patient(1), "steps": ["triage", "vitals", "examination"]});
-    let consultation_id = doctor.did("start-consultation", started).await;
-    let steps = steps_of(&doctor, &consultation_id).await;
-    let of = |more: Value| hims_testing::patched(json!({ "consultation_id": consultation_id }), more);
-    let by_nurse = steps.iter().map(|step| nurse.command("complete-consultation-step", of(json!({ "step_id": step }))));
-    let plans = (0..5).map(|nth| doctor.command("record-findings", of(json!({"plan": format!("Plan {nth}")}))));
-    let (steps, findings) = futures::join!(join_all(by_nurse), join_all(plans));
-    assert!(steps.iter().chain(&findings).all(|it| it.status == 200), "somebody was refused");
-    doctor.did("complete-consultation", of(json!({}))).await;
+    for start in Start::rounds(2) {
+        let started = json!({"patient_id": patient(1), "steps": ["triage", "vitals", "examination"]});
+        let consultation_id = doctor.did("start-consultation", started).await;
+        let steps = steps_of(&doctor, &consultation_id).await;
+        let of = |more: Value| hims_testing::patched(json!({ "consultation_id": consultation_id }), more);
+        let completed = |step| nurse.command("complete-consultation-step", of(json!({ "step_id": step })));
+        let plans = (0..5).map(|nth| doctor.command("record-findings", of(json!({"plan": format!("Plan {nth}")}))));
+        let answers = start.race(steps.iter().map(completed).chain(plans)).await;
+        assert!(answers.iter().all(|it| it.status == 200), "{start:?}: {answers:?}");
+        doctor.did("complete-consultation", of(json!({}))).await;
+    }
 }
 
 #[tokio::test]
 async fn two_diagnoses_of_one_rank_that_come_at_once_get_a_rank_each() {
     let hospital = Hospital::start().await;
     let doctor = hospital.login("doctor").await;
-    let consultation_id = doctor.did("start-consultation", json!({"patient_id": patient(1)})).await;
-    let codes = ["J20.9", "J45.909", "R05.1", "R06.2"];
-    let first = codes.iter().zip(1..).map(|(code, number)| {
-        let ranked = hims_testing::patched(diagnosis(&consultation_id, number, code), json!({"rank": 1}));
-        doctor.command("record-diagnosis", ranked)
-    });
-    assert!(join_all(first).await.iter().all(|it| it.status == 200), "somebody was refused");
-    hospital.settle().await;
-    let rows = doctor.items(&format!("diagnoses?consultation_id={consultation_id}")).await;
-    let mut ranks: Vec<_> = rows.iter().filter_map(|it| it["rank"].as_i64()).collect();
-    ranks.sort_unstable();
-    assert_eq!(ranks, [1, 2, 3, 4]);
+    for (round, start) in (0..).zip(Start::rounds(2)) {
+        let consultation_id = doctor.did("start-consultation", json!({"patient_id": patient(1)})).await;
+        let codes = ["J20.9", "J45.909", "R05.1", "R06.2"];
+        let first = codes.iter().zip(1 + 4 * round..).map(|(code, number)| {
+            let ranked = hims_testing::patched(diagnosis(&consultation_id, number, code), json!({"rank": 1}));
+            doctor.command("record-diagnosis", ranked)
+        });
+        let answers = start.race(first).await;
+        assert!(answers.iter().all(|it| it.status == 200), "{start:?}: {answers:?}");
+        hospital.settle().await;
+        let rows = doctor.items(&format!("diagnoses?consultation_id={consultation_id}")).await;
+        let mut ranks: Vec<_> = rows.iter().filter_map(|it| it["rank"].as_i64()).collect();
+        ranks.sort_unstable();
+        assert_eq!(ranks, [1, 2, 3, 4]);
+        doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
+    }
 }
 
 #[tokio::test]

@@ -79,7 +79,12 @@ async fn an_email_says_when_and_where_and_nothing_else() {
     }
     assert!(mails[0].contains("To: anna@patients.example.org") && mails[0].contains("From: hims@hill.example.org"));
     assert!(!mails[0].to_lowercase().contains("planted"), "{}", mails[0]);
-    // Neither do the log lines and metrics hold it, nor the audit.
+    // Neither do the metrics hold it, which count the e-mail, nor the audit.
+    let metrics = admin.send(admin.request(reqwest::Method::GET, "/metrics")).await.text;
+    let counted =
+        |line: &str| line.starts_with("hims_messages_total{") && line.contains("email") && line.contains("sent");
+    assert!(metrics.lines().any(counted), "{metrics}");
+    assert!(!metrics.to_lowercase().contains("planted") && !metrics.contains("anna"), "{metrics}");
     let audit = admin.items(&format!("audit-logs?patient_id={patient_id}")).await;
     assert!(!json!(audit).to_string().contains("Plantedpotassium"));
 }

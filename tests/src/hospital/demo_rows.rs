@@ -16,7 +16,7 @@ async fn every_table_of_the_demo_has_rows() {
 }
 
 /// What the demo shows: rows, with how many of them there are at least.
-const SHOWN: [(&str, i64); 23] = [
+const SHOWN: [(&str, i64); 30] = [
     ("patients", 25),
     ("appointments where status = 'scheduled'", 5),
     ("appointments where status = 'confirmed' and starts_at > now()", 2),
@@ -25,6 +25,7 @@ const SHOWN: [(&str, i64); 23] = [
     ("appointments where status = 'completed' and starts_at < now()", 2),
     ("appointments where status = 'cancelled' and starts_at < now()", 2),
     ("appointments where status = 'no_show' and starts_at < now()", 1),
+    ("appointments where series_id is not null", 4),
     ("waitlist_entries where status = 'offered'", 1),
     ("consultations where status = 'in_progress'", 1),
     ("consultations where status = 'cancelled'", 1),
@@ -40,6 +41,12 @@ const SHOWN: [(&str, i64); 23] = [
     ("prescription_items where override_reason is not null", 1),
     ("inventory_transactions where transaction_type = 'waste' and witnessed_by <> performed_by", 1),
     ("lab_results where critical_raised_at is not null and critical_acknowledged_at is null", 1),
+    ("lab_results where result_status = 'C' and corrected_at is not null", 1),
+    ("billing_records where status = 'billed'", 1),
+    ("insurance_claims where status = 'denied'", 1),
+    ("insurance_claims where status = 'paid'", 1),
+    ("report_executions where status = 'cancelled'", 1),
+    ("notification_recipients where status = 'read'", 1),
 ];
 
 #[tokio::test]

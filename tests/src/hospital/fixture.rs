@@ -59,7 +59,7 @@ impl Hospital {
     }
 
     /// Returns when the tables show everything that is recorded; asks nothing that is recorded itself.
-    async fn until_shown(&self) {
+    pub(crate) async fn until_shown(&self) {
         until(async || {
             let told = ready(&self.nobody()).await.json();
             told["read_position"].is_i64() && told["read_position"] == told["head_position"]

@@ -1,21 +1,26 @@
 //! The way of one patient through the hospital, from the first call to the paid claim, through the API. Every balance is
 //! looked at on the way.
 
+use std::collections::BTreeSet;
+
 use hims_testing::patched;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::billing::charged;
 use super::demo::{DOCTOR, at, lab_test, medication, patient, payer, person, user};
 use super::insurance_claims::{Desks, adjudication, adjustment, reversal};
-use super::lab_results::{POTASSIUM, ordered};
+use super::lab_results::POTASSIUM;
 use super::reports::revenue;
 use super::waitlist::{freed, in_status, wait_for};
 use super::{Client, Hospital};
 
 const REASON: &str = "the hives were thirty years ago, and the skin test was negative";
 
-/// What a consultation costs in the demo.
+/// What a consultation, the test of the laboratory, and twenty capsules cost in the demo.
 const VISIT: &str = "120.00";
+const TEST: &str = "18.50";
+const MEDICINE: &str = "8.40";
 
 /// Those whom the patient meets, and the patient.
 struct Journey {
@@ -87,11 +92,14 @@ impl Journey {
     }
 
     /// A potassium that would be dangerous is told, acknowledged, and corrected: the tubes were swapped.
-    async fn laboratory(&self) {
-        let (order, items) = ordered(&self.doctor, &self.patient_id, &[lab_test(1)]).await;
+    async fn laboratory(&self, visit: &str) {
+        let item = Uuid::from_u128(0x1ab1);
+        let order = json!({"patient_id": self.patient_id, "consultation_id": visit,
+                           "items": [{"item_id": item, "lab_test_id": lab_test(1)}]});
+        let order = self.doctor.did("place-lab-order", order).await;
         self.nurse.did("collect-specimen", json!({"lab_order_id": order, "specimen_type": "SER"})).await;
         let value = |value: &str| json!([{"code": POTASSIUM, "value": value}]);
-        let result = json!({"lab_order_id": order, "item_id": items[0], "status": "F", "components": value("7.1")});
+        let result = json!({"lab_order_id": order, "item_id": item, "status": "F", "components": value("7.1")});
         let result = self.lab.did("record-lab-result", result).await;
         let told = |row: &Value| !row["critical_level"].is_null();
         let row = self.doctor.row_until("lab-results", &result, told).await;
@@ -123,14 +131,17 @@ impl Journey {
         assert_eq!(row["status"], "dispensed");
     }
 
-    /// The processes have charged for the visit and the medicine; the desk bills them with the diagnosis. Returns the
-    /// billing record.
+    /// The processes have charged for the visit, the test and the medicine; the desk bills them with the diagnosis.
+    /// Returns the billing record.
     async fn invoice(&self, visit: &str) -> String {
         charged(&self.hospital.nobody()).await;
         let records = self.reception.items(&format!("billing-records?patient_id={}", self.patient_id)).await;
         let record = records.iter().find(|it| it["consultation_id"] == *visit).expect("a record of the visit");
         let record = record["id"].as_str().expect("an id").to_owned();
         let lines = self.reception.items(&format!("billing-items?billing_record_id={record}")).await;
+        let amount = |it: &Value| format!("{:.2}", it["line_amount"].as_f64().expect("an amount"));
+        let charges: BTreeSet<_> = lines.iter().map(amount).collect();
+        assert_eq!(charges, [VISIT, TEST, MEDICINE].map(str::to_owned).into());
         for line in &lines {
             let pointed = json!({"billing_record_id": record, "item_id": line["id"], "diagnosis_pointers": [1]});
             self.reception.did("change-billing-item", pointed).await;
@@ -196,22 +207,20 @@ async fn a_patient_comes_from_the_first_call_to_the_paid_claim() {
     let [charged_before, received_before] = revenue(&journey.desks.admin).await;
     let appointment = journey.call().await;
     let visit = journey.visit(&appointment).await;
-    journey.laboratory().await;
+    journey.laboratory(&visit).await;
     journey.pharmacy(&visit).await;
     journey.doctor.did("complete-consultation", json!({"consultation_id": visit})).await;
     let record = journey.invoice(&visit).await;
-    // A consultation and twenty capsules.
-    let total = "128.40";
+    let total = "146.90";
     assert_eq!(journey.desks.money(&record).await, ["billed", total, "0.00", "0.00"]);
     let second = journey.first_payer(&record, total).await;
     journey.second_payer(&record, &second).await;
     let rest = json!({"billing_record_id": record, "amount": "5", "kind": "payment", "method": "cash"});
     journey.reception.did("record-payment", rest).await;
     assert_eq!(journey.desks.money(&record).await, ["paid", "0.00", "0.00", "0.00"]);
-    // The payers and the patient paid everything but what the first payer gave up. The test of the laboratory, which was
-    // ordered outside of the visit, is on a record of its own, which waits for its invoice.
+    // The payers and the patient paid everything but the twenty that the first payer gave up.
     let [charged, received] = revenue(&journey.desks.admin).await;
     let sums = [charged - charged_before, received - received_before].map(|it| it.to_string());
-    assert_eq!(sums, ["146.90", "108.40"]);
+    assert_eq!(sums, [total, "126.90"]);
     assert_eq!(journey.desks.admin.items("process-failures").await, Vec::<Value>::new());
 }

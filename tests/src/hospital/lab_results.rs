@@ -1,13 +1,13 @@
 //! Results of the laboratory: values with flags, critical values that are told until somebody acknowledges them,
 //! corrections, and what a patient sees of it.
 
-use futures::future::{join, join_all};
+use futures::future::join_all;
 use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, patient, person, user};
 use super::laboratory::{collect, items_of};
-use super::{Client, Hospital};
+use super::{Client, Hospital, Start};
 
 pub(super) const POTASSIUM: &str = "2823-3";
 
@@ -181,12 +181,15 @@ async fn of_two_results_of_one_item_one_is_recorded() {
     let hospital = Hospital::start().await;
     let (lab, doctor) = (hospital.login("lab").await, hospital.login("doctor").await);
     let test = defined(&lab, "98001-1").await;
-    let (order_id, items) = ordered(&doctor, &patient(3), &[test]).await;
-    let posted = || lab.command("record-lab-result", result(&order_id, &items[0], "F", "4.2"));
-    let (one, other) = join(posted(), posted()).await;
-    let (done, refused) = if one.status == 201 { (one, other) } else { (other, one) };
-    assert_eq!(done.status, 201, "{}", done.text);
-    assert_eq!(refused.problem(409, "already-resulted")["candidates"], json!([done.id()]));
+    for start in Start::rounds(4) {
+        let (order_id, items) = ordered(&doctor, &patient(3), std::slice::from_ref(&test)).await;
+        let posted = || lab.command("record-lab-result", result(&order_id, &items[0], "F", "4.2"));
+        let mut answers = start.race([posted(), posted()]).await;
+        answers.sort_by_key(|it| it.status);
+        let [done, refused] = &answers[..] else { panic!("two answers") };
+        assert_eq!(done.status, 201, "{start:?}: {}", done.text);
+        assert_eq!(refused.problem(409, "already-resulted")["candidates"], json!([done.id()]));
+    }
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ mod written_commands;
 mod wrong_settings;
 
 pub(crate) use answer::Answer;
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Start};
 pub(crate) use fixture::Hospital;
 pub(crate) use process::Process;
 pub(crate) use tables::contents;

@@ -1,16 +1,15 @@
 //! The pharmacy: refills, what is kept for patients, lots on the move, and the witness of controlled products.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::join_all;
 use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::demo::{self, NURSE, at, patient, room, user};
 use super::notifications::all_done;
 use super::tables::count;
-use super::{Answer, Client, Hospital};
+use super::{Answer, Client, Hospital, Start};
 
 /// The people who meet a product, and a new product with one lot.
 struct Shelf {
@@ -251,15 +250,18 @@ async fn a_change_of_a_controlled_product_needs_two_persons() {
     assert_eq!(shelf.quantities().await, [json!(18.0), json!(0.0), json!(0.0)]);
     nurse.command("witness-lot-change", body).await.problem(409, "no-such-change");
     // Two persons decide at the same moment, and one of them counts.
-    let change_id = shelf.ask_for_waste("5").await;
-    let doctor = hospital.login("doctor").await;
-    let confirm = nurse.command("witness-lot-change", shelf.of_lot(json!({ "change_id": change_id })));
-    let unseen = shelf.of_lot(json!({"change_id": change_id, "reason": "nobody saw it"}));
-    let (one, other) = join(confirm, doctor.command("reject-lot-change", unseen)).await;
-    assert_eq!([&one, &other].iter().filter(|it| it.status == 200).count(), 1, "{} {}", one.text, other.text);
-    shelf.pharmacist.saw(if one.status == 200 { one.position() } else { other.position() });
-    let left = if one.status == 200 { 13.0 } else { 18.0 };
-    assert_eq!(shelf.quantities().await, [json!(left), json!(0.0), json!(0.0)]);
+    let (doctor, mut left) = (hospital.login("doctor").await, 18.0);
+    for start in Start::rounds(4) {
+        let change_id = shelf.ask_for_waste("2").await;
+        let confirm = shelf.of_lot(json!({ "change_id": change_id }));
+        let unseen = shelf.of_lot(json!({"change_id": change_id, "reason": "nobody saw it"}));
+        let both = [nurse.command("witness-lot-change", confirm), doctor.command("reject-lot-change", unseen)];
+        let answers = start.race(both).await;
+        assert_eq!(answers.iter().filter(|it| it.status == 200).count(), 1, "{start:?}: {answers:?}");
+        left -= if answers[0].status == 200 { 2.0 } else { 0.0 };
+        answers.iter().filter(|it| it.status == 200).for_each(|it| shelf.pharmacist.saw(it.position()));
+        assert_eq!(shelf.quantities().await, [json!(left), json!(0.0), json!(0.0)], "{start:?}");
+    }
     // Whoever left the hospital is no witness: the session ended.
     let change_id = shelf.ask_for_waste("1").await;
     hospital.login("admin").await.did("deactivate-user", json!({"user_id": user(NURSE)})).await;
@@ -300,35 +302,18 @@ fn codes(answers: &[Answer]) -> BTreeMap<String, usize> {
     codes
 }
 
-/// Sends requests that start together, or each after a delay of its own of up to six milliseconds.
-async fn race(
-    client: &Client,
-    command: &str,
-    bodies: impl IntoIterator<Item = Value>,
-    is_staggered: bool,
-) -> Vec<Answer> {
-    let sent = (1_u64..).zip(bodies).map(async |(nth, body)| {
-        if is_staggered {
-            let delay = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 6_000;
-            tokio::time::sleep(Duration::from_micros(delay)).await;
-        }
-        client.command(command, body).await
-    });
-    join_all(sent).await
-}
-
 #[tokio::test]
 async fn one_of_sixty_four_gets_the_last_tablet() {
     let hospital = Hospital::start().await;
     let shelf = Shelf::fill(&hospital, "Rare", "1", json!({})).await;
-    for is_staggered in [false, true] {
+    for start in Start::rounds(1) {
         let prescribed = (0..64_u16).map(async |nth| {
             let patient_id = patient(1 + nth % 8);
             shelf.prescribe(&patient_id, "1", json!({})).await
         });
         let prescriptions = join_all(prescribed).await;
-        let bodies = prescriptions.iter().map(|it| of(it));
-        let answers = race(&shelf.pharmacist, "dispense-prescription", bodies, is_staggered).await;
+        let dispensed = prescriptions.iter().map(|it| shelf.pharmacist.command("dispense-prescription", of(it)));
+        let answers = start.race(dispensed).await;
         let expected = BTreeMap::from([("200".to_owned(), 1), ("insufficient-stock".to_owned(), 63)]);
         assert_eq!(codes(&answers), expected);
         hospital.settle().await;
@@ -344,13 +329,13 @@ async fn one_of_sixty_four_gets_the_last_tablet() {
 async fn one_of_two_prescriptions_becomes_ready_when_there_is_stock_for_one() {
     let hospital = Hospital::start().await;
     let shelf = Shelf::fill(&hospital, "Scarce", "10", json!({})).await;
-    for round in 0..12 {
+    for start in Start::rounds(6) {
         let both =
             [shelf.prescribe(&patient(2), "6", json!({})).await, shelf.prescribe(&patient(3), "6", json!({})).await];
-        let bodies = both.iter().map(|it| of(it));
-        let answers = race(&shelf.pharmacist, "mark-prescription-ready", bodies, round % 2 == 1).await;
+        let ready = both.iter().map(|it| shelf.pharmacist.command("mark-prescription-ready", of(it)));
+        let answers = start.race(ready).await;
         let expected = BTreeMap::from([("200".to_owned(), 1), ("insufficient-stock".to_owned(), 1)]);
-        assert_eq!(codes(&answers), expected, "round {round}");
+        assert_eq!(codes(&answers), expected, "{start:?}");
         hospital.settle().await;
         assert_eq!(shelf.quantities().await, [json!(10.0), json!(6.0), json!(0.0)]);
         for id in &both {
@@ -364,12 +349,12 @@ async fn one_of_two_prescriptions_becomes_ready_when_there_is_stock_for_one() {
 async fn of_two_refills_at_one_moment_one_is_opened() {
     let hospital = Hospital::start().await;
     let shelf = Shelf::fill(&hospital, "Refillable", "100", json!({})).await;
-    for round in 0..12 {
+    for (round, start) in (0..).zip(Start::rounds(6)) {
         let id = shelf.prescribe(&patient(1 + round % 8), "1", json!({"refills_allowed": 11})).await;
         shelf.pharmacist.did("dispense-prescription", of(&id)).await;
-        let answers = race(&shelf.pharmacist, "refill-prescription", [of(&id), of(&id)], round % 2 == 1).await;
+        let answers = start.race([0; 2].map(|_| shelf.pharmacist.command("refill-prescription", of(&id)))).await;
         let expected = BTreeMap::from([("200".to_owned(), 1), ("wrong-status".to_owned(), 1)]);
-        assert_eq!(codes(&answers), expected, "round {round}");
+        assert_eq!(codes(&answers), expected, "{start:?}");
     }
     hospital.settle().await;
     let of_shelf = format!("prescription_items where medication_id = '{}' and refills_used", shelf.medication_id);

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join;
+use hims_projections::query::{self, Identity, QueryError};
 use hims_projections::{Rebuild, RebuildError, TABLES, Target};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
-use super::demo::{RECEPTION, busy_day, patient, person, user};
+use super::demo::{RECEPTION, busy_day, lab_test, patient, person, user};
 use super::process::hims;
 use super::tables::{assert_same_rows, contents, count};
 use super::{Answer, Client, Hospital};
@@ -180,6 +181,41 @@ async fn the_old_tables_answer_until_new_ones_have_taken_their_place() {
     assert_eq!(admin.items(&entered).await.len(), 2);
     assert_eq!(items(&admin, "vital-signs").await, before["vital_signs"]);
     assert_rebuilt(&hospital).await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_new_hides_neither_the_events_of_others_nor_candidates() {
+    let mut hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let order = json!({"patient_id": patient(2), "items": [{"lab_test_id": lab_test(2)}]});
+    let placed = doctor.did("place-lab-order", order.clone()).await;
+    let pulse = doctor.did("record-vital-signs", json!({"patient_id": patient(2), "heart_rate": 72})).await;
+    hospital.settle().await;
+    let held = no_rebuild(&hospital).await;
+    tell(&hospital, OLDER).await;
+    hospital.node = hospital.another_node().await;
+    let doctor = hospital.login("doctor").await;
+    assert_unfit(&doctor, "read-tables-rebuilding").await;
+    let events = read(&doctor, &format!("events?patient_id={}", patient(2))).await.done();
+    let types: Vec<_> = events["items"].as_array().expect("items").iter().map(|it| it["type"].clone()).collect();
+    assert!(types.contains(&json!("lab_order.placed")), "{types:?}");
+    assert!(!types.contains(&json!("vital_signs.recorded")), "not before the table shows to whom: {types:?}");
+    let asked = doctor.command("place-lab-order", order).await.problem(409, "possible-duplicate");
+    assert_eq!(asked["candidates"], json!([placed]));
+    // Of a record that only the missing table would show, it is not known whether the reader may read it.
+    let mut db = PgConnection::connect_with(&hospital.database.options).await.expect("a connection");
+    db.execute("set role hims_reader").await.expect("the connection reads as a reader");
+    let who = Identity { reads: "all_data".to_owned(), ..Identity::default() };
+    let all: Vec<_> = TABLES.iter().collect();
+    let [placed, pulse] = [&placed, &pulse].map(|it| it.parse().expect("an id"));
+    let seen = query::visible(&mut db, &all, &[placed, pulse], &who).await.expect("what is there is seen");
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [placed]);
+    let unknown = query::visible(&mut db, &all, &[pulse], &who).await;
+    assert!(matches!(unknown, Err(QueryError::Behind(_))), "{unknown:?}");
+    drop(held);
+    until_ready(&doctor).await;
+    let seen = query::visible(&mut db, &all, &[pulse], &who).await.expect("the table is there");
+    assert!(seen.contains(&pulse));
 }
 
 #[tokio::test]

@@ -9,16 +9,16 @@ use sqlx::Executor as _;
 use super::demo::{self, article, at, medication, patient, room, supplier};
 use super::releases::until;
 use super::tables::{by_process, count};
-use super::{Client, Hospital};
+use super::{Client, Hospital, Start};
 
 /// The body of `add-inventory-item`: swabs, of which more is to be ordered below ten boxes.
-fn swabs(sku: &str) -> Value {
+pub(super) fn swabs(sku: &str) -> Value {
     json!({"sku": sku, "name": "Swabs", "category": "dressing", "unit": "boxes", "reorder_level": "10",
            "reorder_quantity": "50", "preferred_supplier_id": supplier(1)})
 }
 
 /// What a command says of an article in the first room.
-fn here(item: &str, more: Value) -> Value {
+pub(super) fn here(item: &str, more: Value) -> Value {
     patched(json!({"inventory_item_id": item, "location_id": room(1)}), more)
 }
 
@@ -186,14 +186,16 @@ async fn one_of_sixteen_gets_the_last_box() {
     let hospital = Hospital::start().await;
     let (pharmacist, nurse) = (hospital.login("pharmacist").await, hospital.login("nurse").await);
     let item = pharmacist.did("add-inventory-item", swabs("LAST-1")).await;
-    pharmacist.did("receive-inventory", here(&item, json!({"quantity": "1"}))).await;
-    let wanted = (0..16).map(|_| nurse.command("issue-inventory", here(&item, json!({"quantity": "1"}))));
-    let answers = join_all(wanted).await;
-    assert_eq!(answers.iter().filter(|it| it.status == 200).count(), 1);
-    for refused in answers.iter().filter(|it| it.status != 200) {
-        refused.problem(409, "insufficient-stock");
+    for start in Start::rounds(2) {
+        pharmacist.did("receive-inventory", here(&item, json!({"quantity": "1"}))).await;
+        let wanted = (0..16).map(|_| nurse.command("issue-inventory", here(&item, json!({"quantity": "1"}))));
+        let answers = start.race(wanted).await;
+        assert_eq!(answers.iter().filter(|it| it.status == 200).count(), 1, "{start:?}");
+        for refused in answers.iter().filter(|it| it.status != 200) {
+            refused.problem(409, "insufficient-stock");
+        }
+        assert_ledger(&hospital).await;
     }
-    assert_ledger(&hospital).await;
 }
 
 #[tokio::test]

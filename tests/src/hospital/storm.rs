@@ -26,6 +26,7 @@ use super::insurance_claims::{adjudication, paid};
 use super::kills::{draw, postgres};
 use super::lab_results::POTASSIUM;
 use super::process::signal;
+use super::stock::{here, swabs};
 use super::tables::count;
 use super::waitlist::{scan, wait_for};
 use super::{Client, Process};
@@ -51,6 +52,8 @@ struct Staff {
 /// The hospital in the storm.
 struct Storm {
     staff: Staff,
+    /// An article that every consultation uses one box of.
+    article: String,
     /// The addresses of the nodes.
     nodes: Mutex<[String; 2]>,
     /// How many journeys have begun.
@@ -138,11 +141,13 @@ impl Traveller<'_> {
         self.did(lab, "record-lab-result", result).await;
     }
 
-    /// A consultation with a prescription that is dispensed.
+    /// A consultation that uses something up, with a prescription that is dispensed.
     async fn consultation(&mut self) {
-        let Staff { doctor, pharmacist, .. } = &self.storm.staff;
+        let Staff { doctor, nurse, pharmacist, .. } = &self.storm.staff;
         let patient_id = self.registered().await;
         let visit = self.did(doctor, "start-consultation", json!({ "patient_id": patient_id })).await;
+        let box_of_it = here(&self.storm.article, json!({"quantity": "1", "consultation_id": visit}));
+        self.did(nurse, "issue-inventory", box_of_it).await;
         let written = patched(prescription(&patient_id, 2, "1", "tablet"), json!({ "consultation_id": visit }));
         let written = self.did(doctor, "write-prescription", written).await;
         let of_it = || json!({ "prescription_id": written });
@@ -289,8 +294,10 @@ async fn after_a_storm_each_occasion_has_its_consequence_once() {
     let received = json!({"medication_id": medication(2), "location_id": room(3), "lot_number": "STORM",
                           "expiry_date": at(400, 0).date_naive(), "quantity": "10000", "unit": "tablet"});
     staff.pharmacist.did("receive-medication-lot", received).await;
+    let article = staff.pharmacist.did("add-inventory-item", swabs("STORM")).await;
+    staff.pharmacist.did("receive-inventory", here(&article, json!({"quantity": "10000"}))).await;
     let nodes = Mutex::new([&first, &second].map(|it| it.nobody.base().to_owned()));
-    let storm = Arc::new(Storm { staff, nodes, begun: AtomicU32::new(0) });
+    let storm = Arc::new(Storm { staff, article, nodes, begun: AtomicU32::new(0) });
     let mut house = House {
         folder: folder.path().join("postgres"),
         key: key.clone(),
@@ -366,6 +373,11 @@ async fn consequences(pool: &PgPool, each: i64) {
     let lots = "medication_inventory l where l.quantity_on_hand <> coalesce(
                     (select sum(t.quantity) from inventory_transactions t where t.medication_inventory_id = l.id), 0)";
     assert_eq!(count(pool, lots).await, 0);
+    let levels = "inventory_levels l where l.quantity_on_hand <> coalesce(
+                    (select sum(t.quantity) from inventory_transactions t where t.inventory_level_id = l.id), 0)";
+    assert_eq!(count(pool, levels).await, 0);
+    let used = format!("inventory_levels where quantity_on_hand = {}", 10_000 - each);
+    assert_eq!(count(pool, &used).await, 1, "each consultation has used one box");
     let settled = "billing_records r join patients p on p.id = r.patient_id
                     where p.last_name = 'Storm' and r.status = 'paid' and r.paid_amount = 60 and r.credit_amount = 10";
     assert_eq!(count(pool, settled).await, each);

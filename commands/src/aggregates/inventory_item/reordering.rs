@@ -33,7 +33,7 @@ described! {
 /// Looks up the stock of an article: the lots of a medicine with the time zones of their rooms, the levels of anything
 /// else. Nothing of an article that is neither reordered nor flagged, of which nothing can be recorded.
 fn reads_stock(reads: Reads, (id, item): (InventoryItemId, &InventoryItem), found: &Found) -> Reads {
-    if item.reorder_level().is_none() && !item.is_flagged {
+    if item.reorder_level().is_none() && !item.is_flagged() {
         return reads;
     }
     let Some(medication) = item.details.medication_id.map(|it| it.to_string()) else {
@@ -70,8 +70,8 @@ fn usable((id, item): (InventoryItemId, &InventoryItem), ctx: &Context<'_>) -> D
 fn checked(id: InventoryItemId, item: &InventoryItem, ctx: &Context<'_>) -> Option<Event> {
     let usable = usable((id, item), ctx);
     match item.reorder_level().filter(|it| usable < *it) {
-        Some(reorder_level) if !item.is_flagged => Some(Event::ReorderFlagged { usable, reorder_level }),
-        None if item.is_flagged => Some(Event::ReorderCleared { usable }),
+        Some(reorder_level) if !item.is_flagged() => Some(Event::ReorderFlagged { usable, reorder_level }),
+        None if item.is_flagged() => Some(Event::ReorderCleared { usable }),
         Some(_) | None => None,
     }
 }

@@ -10,7 +10,7 @@ use crate::notification::{Notice, Telling};
 use crate::{Found, Reads, role_id};
 
 /// Tells those who keep the stock, pharmacists and administrators, that more of an article is to be ordered. Nobody is
-/// told if the article has been restocked meanwhile.
+/// told if the article has been restocked meanwhile, or is to be ordered again for another reason by now.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct TellOfLowStock {
     pub(crate) inventory_item_id: InventoryItemId,
@@ -32,7 +32,9 @@ impl Telling for TellOfLowStock {
     }
 
     fn notice(&self, found: &Found) -> Option<Notice> {
-        let item = found.get::<InventoryItem>(self.inventory_item_id).filter(|it| it.is_flagged)?;
+        // Of an article that ran low once more since, only the later notice tells.
+        let is_so = |it: &&InventoryItem| it.flagged_with == Some(self.usable);
+        let item = found.get::<InventoryItem>(self.inventory_item_id).filter(is_so)?;
         let details = &item.details;
         let (left, unit) = (self.usable.normalize(), &details.unit);
         let level = details.reorder_level.map(|it| format!(", of {} at least", it.normalize())).unwrap_or_default();

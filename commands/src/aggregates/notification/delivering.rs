@@ -65,7 +65,7 @@ impl AttemptDelivery {
             return Event::Failed { recipient_id, reason: FailureReason::OptedOut, detail: None };
         }
         let timing = Timing::of(state.priority, state.visit.as_ref(), reached.as_ref(), ctx.hospital_zone);
-        let at = timing.earliest(ctx.now);
+        let at = timing.earliest(ctx.now, ctx.now);
         if at <= ctx.now {
             let next_attempt_at = timing.retry(attempt, ctx.now, ctx.draw()).filter(|it| !is_late(*it));
             return Event::Attempted { recipient_id, attempt, next_attempt_at };

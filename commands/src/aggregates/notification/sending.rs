@@ -120,14 +120,14 @@ impl Draft<'_> {
             for mut recipient in reached.deliveries(notification_type, channel) {
                 let timing = Timing::of(priority, visit, Some(&reached), ctx.hospital_zone);
                 let is_sent = recipient.channel != Channel::InApp;
-                recipient.next_attempt_at = is_sent.then(|| timing.earliest(ctx.now));
+                recipient.next_attempt_at = is_sent.then(|| timing.earliest(ctx.now, ctx.now));
                 deliveries.push(recipient);
             }
         }
         for it in self.recipients.iter().filter(|it| it.address.is_some()) {
             let (Some(channel), address) = (it.channel, it.address.clone()) else { continue };
             let timing = Timing::of(priority, visit, None, ctx.hospital_zone);
-            let next_attempt_at = Some(timing.earliest(ctx.now));
+            let next_attempt_at = Some(timing.earliest(ctx.now, ctx.now));
             let recipient_id = Uuid::nil().into();
             let (user_id, patient_id) = (None, None);
             deliveries.push(Recipient { recipient_id, user_id, patient_id, channel, address, next_attempt_at });

@@ -27,6 +27,9 @@ pub(crate) const LAST_TRY: i32 = WAITS.len() as i32 + 1;
 /// What is said of a visit comes no later than this before the visit, quiet hours or not.
 const BEFORE_VISIT: TimeDelta = TimeDelta::hours(2);
 
+/// How long before the beginning of quiet hours a notification is sent that cannot wait for their end.
+const BEFORE_QUIET: TimeDelta = TimeDelta::minutes(1);
+
 /// What decides when a notification is sent to somebody.
 pub(super) struct Timing<'a> {
     priority: Priority,
@@ -50,13 +53,16 @@ impl<'a> Timing<'a> {
         Self { priority, visit, wishes: reached.and_then(Reached::wishes), zone }
     }
 
-    /// The first time from an instant on at which the notification may be sent: in quiet hours their end, unless the
-    /// notification is urgent or would come too late before the visit.
-    pub(super) fn earliest(&self, from: DateTime<Utc>) -> DateTime<Utc> {
+    /// When the notification is sent that is due at a time, now or later: in quiet hours at their end, unless the
+    /// notification is urgent. What would come too late before the visit then is sent before the quiet hours begin, as
+    /// long as there is time.
+    pub(super) fn earliest(&self, due_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         let usual = Wishes::default();
-        match self.wishes.unwrap_or(&usual).quiet_until(from, &self.zone) {
-            Some(end) if self.priority != Priority::Urgent && !self.is_too_late(end) => end,
-            _ => from,
+        match self.wishes.unwrap_or(&usual).quiet_hours(due_at, &self.zone) {
+            Some(_) if self.priority == Priority::Urgent => due_at,
+            Some(quiet) if !self.is_too_late(quiet.end) => quiet.end,
+            Some(quiet) if now < quiet.start - BEFORE_QUIET => quiet.start - BEFORE_QUIET,
+            _ => due_at,
         }
     }
 
@@ -70,7 +76,7 @@ impl<'a> Timing<'a> {
         let wait = *WAITS.get(usize::try_from(attempt).ok()?.checked_sub(1)?)?;
         let tenth = wait / 10;
         let permille = i32::try_from(draw % 2001).unwrap_or(1000);
-        Some(self.earliest(now + wait - tenth + tenth * permille / 1000))
+        Some(self.earliest(now + wait - tenth + tenth * permille / 1000, now))
     }
 }
 
@@ -79,7 +85,7 @@ impl<'a> Timing<'a> {
 /// [`reads_patient`](super::reads_patient).
 pub(crate) fn told_at(patient_id: PatientId, zone: Tz, ctx: &Context<'_>) -> DateTime<Utc> {
     let reached = reached(Some(Person::PatientId(patient_id)), ctx);
-    Timing::of(Priority::Normal, None, reached.as_ref(), zone).earliest(ctx.now)
+    Timing::of(Priority::Normal, None, reached.as_ref(), zone).earliest(ctx.now, ctx.now)
 }
 
 #[cfg(test)]
@@ -96,9 +102,10 @@ mod tests {
         let wishes = Wishes::default();
         let evening = at("2026-11-24T03:00:00Z");
         let normal = timing(&wishes, Priority::High, None);
-        assert_eq!(normal.earliest(evening), at("2026-11-24T13:00:00Z"));
-        assert_eq!(normal.earliest(at("2026-11-24T13:00:00Z")), at("2026-11-24T13:00:00Z"));
-        assert_eq!(timing(&wishes, Priority::Urgent, None).earliest(evening), evening);
+        assert_eq!(normal.earliest(evening, evening), at("2026-11-24T13:00:00Z"));
+        let morning = at("2026-11-24T13:00:00Z");
+        assert_eq!(normal.earliest(morning, evening), morning);
+        assert_eq!(timing(&wishes, Priority::Urgent, None).earliest(evening, evening), evening);
     }
 
     #[test]
@@ -110,8 +117,26 @@ mod tests {
             [("2026-11-24T14:59:00Z", "2026-11-24T03:00:00Z"), ("2026-11-24T15:00:00Z", "2026-11-24T13:00:00Z")]
         {
             let visit = visit(starts_at);
-            assert_eq!(timing(&wishes, Priority::Normal, Some(&visit)).earliest(evening), at(expected), "{starts_at}");
+            let told = timing(&wishes, Priority::Normal, Some(&visit)).earliest(evening, evening);
+            assert_eq!(told, at(expected), "{starts_at}");
         }
+    }
+
+    #[test]
+    fn what_cannot_wait_for_the_end_of_quiet_hours_goes_out_before_they_begin() {
+        let wishes = Wishes::default();
+        let visit = Visit { starts_at: at("2026-11-24T14:59:00Z"), time_zone: "America/New_York".into() };
+        let timing = timing(&wishes, Priority::Normal, Some(&visit));
+        // A try fails shortly before nine in the evening in New York, and the next one would be due in the night.
+        let due_at = at("2026-11-24T03:00:00Z");
+        for (now, expected) in [
+            ("2026-11-24T01:00:00Z", "2026-11-24T01:59:00Z"),
+            ("2026-11-24T01:59:00Z", "2026-11-24T03:00:00Z"),
+            ("2026-11-24T02:00:00Z", "2026-11-24T03:00:00Z"),
+        ] {
+            assert_eq!(timing.earliest(due_at, at(now)), at(expected), "{now}");
+        }
+        assert_eq!(timing.retry(5, at("2026-11-24T01:30:00Z"), 1000), Some(at("2026-11-24T01:59:00Z")));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
 pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyContact};
 pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
-pub(crate) use death::{TellOfDeath, check_alive};
+pub(crate) use death::{TellOfDeath, check_alive, is_death};
 pub use merging::{MergePatients, UnmergePatients};
 pub(crate) use merging::{person, reads_person, records_of, survivor, survivor_of};
 

@@ -1,5 +1,6 @@
 //! What patients are told of their prescriptions.
 
+use chrono::{DateTime, Utc};
 use hims_domain::PrescriptionId;
 use hims_domain::notification::NotificationType;
 use hims_domain::prescription::{Prescription, Status, Withdrawal};
@@ -14,6 +15,8 @@ pub(crate) struct TellOfReadyPrescription {
     pub(crate) prescription_id: PrescriptionId,
     /// The position of the event with which the prescription became ready. It may become ready more than once.
     pub(crate) position: i64,
+    /// Until when the medications are kept. A prescription that became ready once more has another time.
+    pub(crate) collect_by: DateTime<Utc>,
 }
 
 /// Tells a patient that the medications of a prescription can no longer be fetched, as long as they cannot.
@@ -46,7 +49,8 @@ impl Telling for TellOfReadyPrescription {
     }
 
     fn notice(&self, found: &Found) -> Option<Notice> {
-        let prescription = found.get::<Prescription>(self.prescription_id).filter(|it| it.status == Status::Ready)?;
+        let is_so = |it: &&Prescription| it.status == Status::Ready && it.collect_by == Some(self.collect_by);
+        let prescription = found.get::<Prescription>(self.prescription_id).filter(is_so)?;
         let message = format!("The medications of prescription {} can be fetched.", prescription.number.0);
         let words = ("Your prescription is ready", message.as_str());
         Some(notice(prescription, self.prescription_id, &self.occasion(), words))

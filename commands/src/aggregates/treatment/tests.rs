@@ -1,6 +1,6 @@
 use hims_domain::ConsultationId;
 use hims_domain::consultation;
-use hims_testing::sample;
+use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,6 +74,10 @@ fn a_diagnosis_of_another_consultation_may_be_treated_but_not_of_another_patient
     };
     assert!(of(PATIENT).when(plan(diagnosed())).is_accepted());
     of(OTHER_PATIENT).when(plan(diagnosed())).then_refused(Refusal::OtherDiagnosis);
+    let in_error = json!({"diagnosis": {"verification_status": "entered_in_error", "clinical_status": null}});
+    let in_error = [began(PATIENT), sample_with::<Consultation>("diagnosis_recorded", in_error)];
+    let given = given_consultation([]).and::<Consultation>(EARLIER, in_error).owner(DIAGNOSIS, DIAGNOSED, EARLIER);
+    given.when(plan(diagnosed())).then_refused(Refusal::DiagnosisInError);
 }
 
 #[test]

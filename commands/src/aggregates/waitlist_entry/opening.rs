@@ -1,4 +1,5 @@
 //! Who of those who wait is offered what has become free: the most urgent, and of these the one who has waited longest.
+//! Who joins later is not offered it, so that a process which comes to the same event once more offers nothing.
 
 use std::cmp::Reverse;
 
@@ -34,6 +35,8 @@ pub(crate) struct OfferFreedTime {
     pub(crate) appointment_id: AppointmentId,
     /// What the appointment gave back when it was moved; `None` if it was cancelled.
     pub(crate) moved_from: Option<Opening>,
+    /// When the appointment gave it back.
+    pub(crate) freed_at: DateTime<Utc>,
 }
 
 /// Offers what an entry gave back that was offered to its patient. Does nothing if the time is taken, or if it suits
@@ -44,6 +47,8 @@ pub(crate) struct OfferAgain {
     pub(crate) entry_id: WaitlistEntryId,
     /// What is free again.
     pub(crate) opening: Opening,
+    /// Since when it is free.
+    pub(crate) freed_at: DateTime<Utc>,
 }
 
 never_sent!(OfferFreedTime, OfferAgain);
@@ -53,13 +58,14 @@ fn is_too_soon(opening: &Opening, now: DateTime<Utc>) -> bool {
     opening.slot.starts_at < now + SHORTEST_NOTICE
 }
 
-/// Those who may want an opening, in the order in which they get it.
-fn waiting<'a>(opening: &Opening, found: &'a Found) -> Vec<(Uuid, &'a WaitlistEntry)> {
+/// Those who waited already when an opening became free, and may want it, in the order in which they get it.
+fn waiting<'a>(opening: &Opening, freed_at: DateTime<Utc>, found: &'a Found) -> Vec<(Uuid, &'a WaitlistEntry)> {
     let of_department = opening.department_id.map(|it| (scopes::WAITLIST_OF_DEPARTMENT, it.to_string()));
     let of_provider = (scopes::WAITLIST_OF_PROVIDER, opening.provider_id.to_string());
     let places = of_department.into_iter().chain([of_provider]);
     let mut entries: Vec<_> = places
         .flat_map(|(scope, place)| found.owners::<WaitlistEntry>(scope, place))
+        .filter(|(_, it)| it.joined_at <= freed_at)
         .filter(|(_, it)| !it.passed_up.contains(&(opening.provider_id, opening.slot.starts_at)))
         .filter(|(_, it)| it.wish.is_met_by(opening, &zone_named(&it.time_zone)))
         .collect();
@@ -107,7 +113,7 @@ fn reads_of(entry: &WaitlistEntry, opening: &Opening, found: &Found) -> Reads {
 
 /// Looks up the provider and the place of an opening, those who wait for it, and of these one after the other until
 /// somebody is free.
-fn reads(opening: &Opening, found: &Found) -> Reads {
+fn reads(opening: &Opening, freed_at: DateTime<Utc>, found: &Found) -> Reads {
     if is_too_soon(opening, found.asked_at()) {
         return Reads::nothing();
     }
@@ -122,7 +128,7 @@ fn reads(opening: &Opening, found: &Found) -> Reads {
         reads = reads.candidates::<WaitlistEntry>(scopes::WAITLIST_OF_DEPARTMENT, id.to_string());
     }
     reads = reads_schedule(reads, opening.provider_id);
-    for (_, entry) in waiting(opening, found) {
+    for (_, entry) in waiting(opening, freed_at, found) {
         reads = reads.and(reads_of(entry, opening, found));
         if is_free(entry, opening, found.asked_at(), found) != Some(false) {
             break;
@@ -157,11 +163,11 @@ fn offer(entry: &WaitlistEntry, opening: &Opening, ctx: &Context<'_>) -> Option<
 }
 
 /// Offers an opening to the first who can take it; does nothing if nobody can.
-fn next<A: Claims>(opening: &Opening, ctx: &Context<'_>) -> Decision<A> {
+fn next<A: Claims>(opening: &Opening, freed_at: DateTime<Utc>, ctx: &Context<'_>) -> Decision<A> {
     if is_too_soon(opening, ctx.now) {
         return Decision::nothing();
     }
-    let mut waiting = waiting(opening, ctx.found).into_iter();
+    let mut waiting = waiting(opening, freed_at, ctx.found).into_iter();
     match waiting.find_map(|(id, entry)| Some((id, offer(entry, opening, ctx)?))) {
         Some((id, offer)) => Decision::nothing().also::<WaitlistEntry>(id, Event::Offered(Box::new(offer))),
         None => Decision::nothing(),
@@ -186,12 +192,12 @@ impl Command for OfferFreedTime {
     }
 
     fn reads(&self, state: Option<&Appointment>, found: &Found) -> Reads {
-        self.opening(state).map_or_else(Reads::nothing, |it| reads(&it, found))
+        self.opening(state).map_or_else(Reads::nothing, |it| reads(&it, self.freed_at, found))
     }
 
     fn decide(self, state: Option<&Appointment>, ctx: &Context<'_>) -> Result<Decision<Appointment>, Refused> {
         existing(state)?;
-        Ok(self.opening(state).map_or_else(Decision::nothing, |it| next(&it, ctx)))
+        Ok(self.opening(state).map_or_else(Decision::nothing, |it| next(&it, self.freed_at, ctx)))
     }
 }
 
@@ -205,11 +211,11 @@ impl Command for OfferAgain {
     }
 
     fn reads(&self, _: Option<&WaitlistEntry>, found: &Found) -> Reads {
-        reads(&self.opening, found)
+        reads(&self.opening, self.freed_at, found)
     }
 
     fn decide(self, state: Option<&WaitlistEntry>, ctx: &Context<'_>) -> Result<Decision<WaitlistEntry>, Refused> {
         existing(state)?;
-        Ok(next(&self.opening, ctx))
+        Ok(next(&self.opening, self.freed_at, ctx))
     }
 }

@@ -61,13 +61,17 @@ impl Executor {
         if refused.candidates.is_empty() {
             return Ok(refused);
         }
-        let seen = self.sight.seen(&request.caller, None, &refused.candidates).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "candidates are not named, since it is not known whether the caller may read them");
-            HashSet::new()
-        });
+        let seen = self.sight.seen(&request.caller, None, &refused.candidates).await;
+        let (seen, why) = match seen {
+            Ok(seen) => (seen, "the caller may not read the candidates"),
+            Err(error) => {
+                tracing::warn!(%error, "candidates are not named: it is not known whether the caller may read them");
+                (HashSet::new(), "it is not known now whether the caller may read the candidates")
+            }
+        };
         let candidates: Vec<_> = refused.candidates.iter().copied().filter(|id| seen.contains(id)).collect();
         if candidates.is_empty() {
-            let detail = format!("{}; the caller may not read the candidates, so they are not named", refused.detail);
+            let detail = format!("{}; {why}, so they are not named", refused.detail);
             return Ok(Refused { detail, candidates, ..refused });
         }
         Ok(Refused { candidates, ..refused })

@@ -96,8 +96,9 @@ impl Process for Notices {
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
         let (id, position) = (happened.stream_id, happened.position);
         Ok(match &happened.event {
-            DomainEvent::Prescription(prescription::Event::MarkedReady { .. }) => {
-                vec![tell(TellOfReadyPrescription { prescription_id: id.into(), position })]
+            DomainEvent::Prescription(prescription::Event::MarkedReady { reserved: _, collect_by }) => {
+                let (prescription_id, collect_by) = (id.into(), *collect_by);
+                vec![tell(TellOfReadyPrescription { prescription_id, position, collect_by })]
             }
             DomainEvent::Prescription(prescription::Event::ReadyWithdrawn { cause }) => {
                 vec![tell(TellOfWithdrawnPrescription { prescription_id: id.into(), position, cause: *cause })]

@@ -59,6 +59,21 @@ async fn a_prescription_that_is_no_longer_ready_is_told_of_unless_somebody_at_th
 }
 
 #[test]
+fn a_patient_is_told_of_the_prescription_that_is_ready_and_not_of_an_earlier_time() {
+    for (collect_by, is_told) in [("2026-12-07T10:00:00Z", true), ("2026-12-06T10:00:00Z", false)] {
+        let events = ["written", "sent_to_pharmacy", "marked_ready"].map(sample::<Prescription>);
+        let ready = given([])
+            .and::<Prescription>(PRESCRIPTION, events)
+            .and::<Patient>(PATIENT, [registered()])
+            .and::<User>(OTHER_DOCTOR, [created()])
+            .owner(scopes::USER_PATIENT, PATIENT, OTHER_DOCTOR);
+        let (prescription_id, collect_by) = (PRESCRIPTION, crate::testing::at(collect_by));
+        let telling = TellOfReadyPrescription { prescription_id, position: 7, collect_by };
+        assert_eq!(notice(ready, telling).is_some(), is_told, "{collect_by}");
+    }
+}
+
+#[test]
 fn a_patient_is_told_why_a_prescription_is_no_longer_ready_as_long_as_it_is_not() {
     let written = sample_with::<Prescription>("written", json!({"patient_id": PATIENT}));
     let ready = || sample::<Prescription>("marked_ready");
@@ -250,7 +265,8 @@ fn keeper(given: Given<Notification>) -> Given<Notification> {
 #[test]
 fn those_who_keep_the_stock_are_told_of_an_article_that_runs_low_while_it_does() {
     let added = || sample::<InventoryItem>("added");
-    let flagged = || sample::<InventoryItem>("reorder_flagged");
+    let flagged_with = |usable: &str| sample_with::<InventoryItem>("reorder_flagged", json!({ "usable": usable }));
+    let flagged = || flagged_with("4.500");
     let telling = || TellOfLowStock { inventory_item_id: ITEM, position: 7, usable: rust_decimal::dec!(4.500) };
     let (content, told) = notice(keeper(given([]).and::<InventoryItem>(ITEM, [added(), flagged()])), telling()).unwrap();
     assert_eq!((content.r#type, told), (NotificationType::LowStock, vec![(Some(DOCTOR), None)]));
@@ -258,6 +274,9 @@ fn those_who_keep_the_stock_are_told_of_an_article_that_runs_low_while_it_does()
     let ordered = sample::<InventoryItem>("reorder_cleared");
     let enough = keeper(given([]).and::<InventoryItem>(ITEM, [added(), flagged(), ordered]));
     assert!(notice(enough, telling()).is_none());
+    // It ran low once more meanwhile, of which another notice tells.
+    let events = [added(), flagged(), sample::<InventoryItem>("reorder_cleared"), flagged_with("3")];
+    assert!(notice(keeper(given([]).and::<InventoryItem>(ITEM, events)), telling()).is_none());
 }
 
 #[test]

@@ -110,11 +110,32 @@ pub async fn find(
     Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
 }
 
-/// Which of the given keys belong to rows of these tables, one table or more, that the caller may read.
+/// Which of the given keys belong to rows of these tables, one table or more, that the caller may read. Living tables of
+/// another release may lack some of the tables, whose rows are not seen until a rebuild makes them.
 ///
 /// # Errors
-/// When the database does not answer.
+/// When the database does not answer; when the living tables lack a table, and the others have none of the keys.
 pub async fn visible(
+    db: &mut PgConnection,
+    tables: &[&Table],
+    ids: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    let seen = visible_in(db, tables, ids, who).await;
+    let Err(QueryError::Behind(_)) = &seen else { return seen };
+    let names: Vec<_> = tables.iter().map(|it| it.name).collect();
+    let there = "select name from unnest($1::text[]) as name where to_regclass(name) is not null";
+    let there: HashSet<String> = sqlx::query_scalar(there).bind(names).fetch_all(&mut *db).await?.into_iter().collect();
+    let left: Vec<_> = tables.iter().copied().filter(|it| there.contains(it.name)).collect();
+    if left.is_empty() || left.len() == tables.len() {
+        return seen;
+    }
+    let elsewhere = visible_in(db, &left, ids, who).await?;
+    if elsewhere.is_empty() { seen } else { Ok(elsewhere) }
+}
+
+/// As [`visible`], in tables that are all there.
+async fn visible_in(
     db: &mut PgConnection,
     tables: &[&Table],
     ids: &[Uuid],

@@ -1,5 +1,6 @@
 //! The SQL of the reports, on read tables with few rows, whose numbers were computed by hand.
 
+mod bounds;
 mod declared;
 mod demo;
 mod laboratory;

@@ -140,10 +140,8 @@ fn a_record_is_opened_for_a_consultation_once_as_long_as_there_is_no_invoice() {
     given_consultation([]).when(open(OTHER_PATIENT)).then_refused(Refusal::OtherPatient);
     let cancelled = sample::<Consultation>("cancelled");
     given_consultation([cancelled]).when(open(PATIENT)).then_refused(Refusal::CancelledConsultation);
-    given_consultation([])
-        .owner(scopes::PENDING_BILLING, CONSULTATION, BILL)
-        .when(open(PATIENT))
-        .then_candidates([BILL]);
+    let pending = given_consultation([]).owner(scopes::PENDING_BILLING, CONSULTATION, BILL).when(open(PATIENT));
+    pending.then_refused(Refused { candidates: vec![BILL.into()], ..Refusal::PendingRecord.into() });
     let without = OpenBillingRecord { consultation_id: None, ..open(PATIENT) };
     let key = scopes::key(&[&PATIENT.to_string(), "2026-11-23"]);
     given_consultation([]).when(without).then_claims([shares(scopes::PENDING_BILLING, key)]);

@@ -18,6 +18,14 @@ use super::{Refusal, not_erased, person, reads_person, records_of};
 use crate::waitlist_entry::{endings, reads_open};
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
+/// The reason with which a death cancels appointments and ends waiting.
+const DECEASED: &str = "deceased";
+
+/// Whether an appointment was cancelled because the patient has died.
+pub(crate) fn is_death(reason: &Personal<Reason>) -> bool {
+    reason.known().is_some_and(|it| it.0 == DECEASED)
+}
+
 described! {
     /// Records that a patient has died, or corrects when. The patient's open appointments are cancelled shortly
     /// afterwards, the patient is taken off the waiting list, and nothing new is scheduled or prescribed.
@@ -155,7 +163,7 @@ impl Command for CancelAppointmentsOfDeceased {
 
     fn decide(self, _: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
         let Some(span) = after_death(self.patient_id, ctx.found) else { return Ok(Decision::nothing()) };
-        let reason = Personal::Known("deceased".into());
+        let reason = Personal::Known(DECEASED.into());
         let records = records_of(self.patient_id, ctx.found);
         let waited = records.iter().flat_map(|id| endings(*id, &reason, ctx.found));
         let ended = waited.fold(Decision::nothing(), |decision, (id, event)| decision.also::<WaitlistEntry>(id, event));

@@ -25,7 +25,7 @@ fn given_waiting(entries: &[(Uuid, Vec<Event>)]) -> Given<Appointment> {
 }
 
 fn offer_it() -> OfferFreedTime {
-    OfferFreedTime { appointment_id: APPOINTMENT, moved_from: None }
+    OfferFreedTime { appointment_id: APPOINTMENT, moved_from: None, freed_at: at("2026-11-23T10:00:00Z") }
 }
 
 /// Asserts who gets the offer.
@@ -58,6 +58,15 @@ fn the_most_urgent_comes_first_and_then_who_has_waited_longest() {
     offers(given_waiting(&[second(json!({"priority": "high"})), first()]), Some(OTHER_ENTRY));
     offers(given_waiting(&[second(json!({"priority": "low"})), first()]), Some(ENTRY));
     offers(given_waiting(&[]), None);
+}
+
+/// A process that comes to the same event once more, days later, offers nothing to those who have joined meanwhile.
+#[test]
+fn who_joins_after_the_time_became_free_is_not_offered_it() {
+    let freed_at = |time: &str| OfferFreedTime { freed_at: at(time), ..offer_it() };
+    let both = || given_waiting(&[second(json!({}))]);
+    gets(&both().when(freed_at("2026-11-23T09:00:59Z")), None);
+    gets(&both().when(freed_at("2026-11-23T09:01:00Z")), Some(OTHER_ENTRY));
 }
 
 #[test]
@@ -210,7 +219,7 @@ fn what_somebody_did_not_take_is_offered_to_the_next() {
         .and::<WaitlistEntry>(ENTRY, [joined(), offered(), declined()])
         .owner(scopes::WAITLIST_OF_DEPARTMENT, DEPARTMENT, ENTRY)
         .owner(scopes::WAITLIST_OF_DEPARTMENT, DEPARTMENT, id)
-        .when(OfferAgain { entry_id: ENTRY.into(), opening: free() });
+        .when(OfferAgain { entry_id: ENTRY.into(), opening: free(), freed_at: at("2026-11-23T10:00:00Z") });
     let [Event::Offered(offer)] = &then.events_of::<WaitlistEntry>(id)[..] else { panic!("one offer") };
     assert_eq!((&offer.opening, offer.slot), (&free(), held()));
     assert_eq!(then.events(), []);

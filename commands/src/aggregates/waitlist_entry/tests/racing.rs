@@ -59,7 +59,7 @@ async fn whoever_is_first_has_the_time_the_desk_or_the_offer() {
         appointment::Event::Cancelled { reason: said("ill") },
     ];
     world.has::<Appointment>(APPOINTMENT, cancelled).await;
-    let offer = || OfferFreedTime { appointment_id: APPOINTMENT, moved_from: None };
+    let offer = || OfferFreedTime { appointment_id: APPOINTMENT, moved_from: None, freed_at: now() };
     let (booked, offered) = tokio::join!(world.execute(desk), world.execute(offer()));
     let offers = world.count("waitlist_entry.offered").await;
     assert!(offered.is_ok(), "the offer is quiet when the desk was faster: {offered:?}");

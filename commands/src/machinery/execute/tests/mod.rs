@@ -37,6 +37,7 @@ mod following;
 mod races;
 mod repeats;
 mod repetition;
+mod sight;
 mod states;
 mod statuses;
 mod streams;
