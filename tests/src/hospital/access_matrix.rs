@@ -32,15 +32,23 @@ const LOGINS: [(&str, &str); 8] = [
 /// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
 /// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse
-/// recorded vital signs of 7. 10 to 12 visit the department today. Patient 8 visits it too, but only in five days.
-const ASSIGNED: [u16; 9] = [1, 2, 3, 4, 6, 7, 10, 11, 12];
+/// recorded vital signs of 7. 10 to 12 visit the department today, and [`YESTERDAY`] the day before. Patient 8 visits it
+/// too, but only in five days, and [`LATER`] the day after tomorrow. The nurse recorded something for [`RECORDED`].
+const ASSIGNED: [u16; 14] =
+    [1, 2, 3, 4, 6, 7, 10, 11, 12, RECORDED[0], RECORDED[1], RECORDED[2], RECORDED[3], YESTERDAY];
+/// The patients for whom the nurse recorded a symptom, a step of a consultation, a specimen and a medication.
+const RECORDED: [u16; 4] = [17, 18, 19, 20];
+/// Who visits the nurse's department on the last day that counts.
+const YESTERDAY: u16 = 21;
+/// Who visits the nurse's department on the first day that does not count.
+const LATER: u16 = 22;
 /// The patient whose prescription was not sent to the pharmacy.
 const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
 const PRESCRIBED: [u16; 4] = [1, 7, 10, 11];
 
 /// The patients with a laboratory order that was not cancelled.
-const TESTED: [u16; 5] = [1, 3, 6, 7, 8];
+const TESTED: [u16; 6] = [1, 3, 6, 7, 8, RECORDED[2]];
 
 /// The id of a second record of patient 1, which is merged into the first.
 const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
@@ -89,7 +97,7 @@ async fn fill(hospital: &Hospital) {
             let amended = json!({"consultation_id": consultation_id, "reason": reason, "findings": {"plan": "Rest"}});
             doctor.did("amend-consultation", amended).await;
         }
-        let order_id = super::laboratory::tested(&doctor, &nurse, &patient_id).await;
+        let order_id = super::laboratory::tested(&doctor, &lab, &patient_id).await;
         super::lab_results::released(&lab, &doctor, (&order_id, number)).await;
         if !TESTED.contains(&number) {
             doctor.did("cancel-lab-order", json!({"lab_order_id": order_id, "reason": reason})).await;
@@ -108,6 +116,7 @@ async fn fill(hospital: &Hospital) {
     reception.did("register-patient", twice).await;
     super::merging::merge(hospital, &patient(1), TWICE).await.done();
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
+    recorded(&doctor, &nurse).await;
     let later = reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
     let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved away"})).await;
@@ -148,6 +157,47 @@ async fn fill(hospital: &Hospital) {
     // What processes record is there before anybody reads.
     super::notifications::all_done(hospital).await;
     hospital.settle().await;
+    visits_around_today(hospital, &reception).await;
+}
+
+/// Records something by the nurse for each of [`RECORDED`].
+async fn recorded(doctor: &Client, nurse: &Client) {
+    let [symptom, step, specimen, medication] = RECORDED.map(patient);
+    for patient_id in [symptom, step] {
+        let is_step = patient_id == patient(RECORDED[1]);
+        let started = json!({"patient_id": patient_id, "steps": ["triage"]});
+        let consultation_id = doctor.did("start-consultation", started).await;
+        let of_consultation = |more: Value| patched(json!({ "consultation_id": consultation_id }), more);
+        if is_step {
+            let steps = doctor.items(&format!("consultation-steps?consultation_id={consultation_id}")).await;
+            let done = of_consultation(json!({"step_id": steps[0]["id"]}));
+            nurse.did("complete-consultation-step", done).await;
+        } else {
+            nurse.did("record-symptom", of_consultation(json!({"name": "Cough"}))).await;
+        }
+        doctor.did("complete-consultation", of_consultation(json!({}))).await;
+    }
+    super::laboratory::tested(doctor, nurse, &specimen).await;
+    let taken = json!({"patient_id": medication, "medication_name": "St John's wort", "source": "otc"});
+    nurse.did("add-patient-medication", taken).await;
+}
+
+/// Books visits to the nurse's department on the days next to those that count. A visit of the past cannot be booked,
+/// so that the rows are moved to their days, shortly after midnight: no more than 48 hours from now.
+async fn visits_around_today(hospital: &Hospital, reception: &Client) {
+    for (nth, number, days) in [(0, YESTERDAY, -1), (1, LATER, 2)] {
+        let booked = appointment(&patient(number), at(13, 60 * nth));
+        let appointment_id = reception.did("schedule-appointment", booked).await;
+        hospital.settle().await;
+        let sql = "update hims.appointments it
+                      set scheduled_date = visit.day, scheduled_time = '00:10',
+                          starts_at = (visit.day + time '00:10') at time zone it.time_zone,
+                          ends_at = (visit.day + time '00:40') at time zone it.time_zone
+                     from (select id, (now() at time zone time_zone)::date + $2 as day from hims.appointments) visit
+                    where it.id = visit.id and it.id = $1::text::uuid";
+        let moved = sqlx::query(sql).bind(&appointment_id).bind(days).execute(hospital.owner()).await;
+        assert_eq!(moved.expect("a row").rows_affected(), 1);
+    }
 }
 
 /// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.

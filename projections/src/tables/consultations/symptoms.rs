@@ -13,7 +13,7 @@ table! {
     SymptomRow in "symptoms",
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
     stamped,
-    indexes [(patient_id, recorded_at)] {
+    indexes [(patient_id, recorded_at), (recorded_by, patient_id)] {
         /// The symptom.
         id: Uuid [indexed],
         /// The consultation.
