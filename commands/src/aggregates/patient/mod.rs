@@ -161,7 +161,7 @@ impl Command for RegisterPatient {
         Target::new(self.id)
     }
 
-    fn probes_a_secret(&self) -> bool {
+    fn probes_a_secret(&self, _: &Caller) -> bool {
         self.demographics.ssn.is_some() && !self.confirm_not_duplicate
     }
 
@@ -217,7 +217,7 @@ impl Command for ChangePatientDemographics {
         caller.may(Permission::Update(Update::OwnProfile)) && caller.patient_id == Some(self.patient_id)
     }
 
-    fn probes_a_secret(&self) -> bool {
+    fn probes_a_secret(&self, _: &Caller) -> bool {
         self.changes.mentions("ssn") && !self.confirm_not_duplicate
     }
 
