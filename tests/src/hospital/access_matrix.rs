@@ -163,19 +163,17 @@ async fn fill(hospital: &Hospital) {
 /// Records something by the nurse for each of [`RECORDED`].
 async fn recorded(doctor: &Client, nurse: &Client) {
     let [symptom, step, specimen, medication] = RECORDED.map(patient);
-    for patient_id in [symptom, step] {
-        let is_step = patient_id == patient(RECORDED[1]);
-        let started = json!({"patient_id": patient_id, "steps": ["triage"]});
-        let consultation_id = doctor.did("start-consultation", started).await;
-        let of_consultation = |more: Value| patched(json!({ "consultation_id": consultation_id }), more);
-        if is_step {
-            let steps = doctor.items(&format!("consultation-steps?consultation_id={consultation_id}")).await;
-            let done = of_consultation(json!({"step_id": steps[0]["id"]}));
-            nurse.did("complete-consultation-step", done).await;
-        } else {
-            nurse.did("record-symptom", of_consultation(json!({"name": "Cough"}))).await;
-        }
-        doctor.did("complete-consultation", of_consultation(json!({}))).await;
+    let begin = async |patient_id: &str, steps: &[&str]| {
+        doctor.did("start-consultation", json!({"patient_id": patient_id, "steps": steps})).await
+    };
+    let with_symptom = begin(&symptom, &[]).await;
+    nurse.did("record-symptom", json!({"consultation_id": with_symptom, "name": "Cough"})).await;
+    let with_step = begin(&step, &["triage"]).await;
+    let steps = doctor.items(&format!("consultation-steps?consultation_id={with_step}")).await;
+    let done = json!({"consultation_id": with_step, "step_id": steps[0]["id"]});
+    nurse.did("complete-consultation-step", done).await;
+    for consultation_id in [with_symptom, with_step] {
+        doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
     }
     super::laboratory::tested(doctor, nurse, &specimen).await;
     let taken = json!({"patient_id": medication, "medication_name": "St John's wort", "source": "otc"});
