@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["d2e3a19de7d173f7233d68c01ff81d24f6ac8403550e3842653d811d89b61e7c"];
+pub const GOLDEN_ROWS: &[&str] = &["25be633fe5b32627c011adef9afdc1ad2797d9adaead81dcd7dd4afb8e2ff1b8"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =
