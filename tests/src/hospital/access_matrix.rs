@@ -7,6 +7,7 @@ use hims_projections::TABLES;
 use hims_testing::patched;
 use serde_json::{Value, json};
 
+use super::assigned::{RECORDED, YESTERDAY, recorded, visits_around_today};
 use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::notes::notes;
@@ -32,16 +33,11 @@ const LOGINS: [(&str, &str); 8] = [
 /// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
 /// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse
-/// recorded vital signs of 7. 10 to 12 visit the department today, and [`YESTERDAY`] the day before. Patient 8 visits it
-/// too, but only in five days, and [`LATER`] the day after tomorrow. The nurse recorded something for [`RECORDED`].
+/// recorded vital signs of 7. 10 to 12 visit the department today, and [`YESTERDAY`] the day before. Patient 8 visits
+/// it too, but only in five days, and another patient the day after tomorrow. The nurse recorded something for
+/// [`RECORDED`].
 const ASSIGNED: [u16; 14] =
     [1, 2, 3, 4, 6, 7, 10, 11, 12, RECORDED[0], RECORDED[1], RECORDED[2], RECORDED[3], YESTERDAY];
-/// The patients for whom the nurse recorded a symptom, a step of a consultation, a specimen and a medication.
-const RECORDED: [u16; 4] = [17, 18, 19, 20];
-/// Who visits the nurse's department on the last day that counts.
-const YESTERDAY: u16 = 21;
-/// Who visits the nurse's department on the first day that does not count.
-const LATER: u16 = 22;
 /// The patient whose prescription was not sent to the pharmacy.
 const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
@@ -158,44 +154,6 @@ async fn fill(hospital: &Hospital) {
     super::notifications::all_done(hospital).await;
     hospital.settle().await;
     visits_around_today(hospital, &reception).await;
-}
-
-/// Records something by the nurse for each of [`RECORDED`].
-async fn recorded(doctor: &Client, nurse: &Client) {
-    let [symptom, step, specimen, medication] = RECORDED.map(patient);
-    let begin = async |patient_id: &str, steps: &[&str]| {
-        doctor.did("start-consultation", json!({"patient_id": patient_id, "steps": steps})).await
-    };
-    let with_symptom = begin(&symptom, &[]).await;
-    nurse.did("record-symptom", json!({"consultation_id": with_symptom, "name": "Cough"})).await;
-    let with_step = begin(&step, &["triage"]).await;
-    let steps = doctor.items(&format!("consultation-steps?consultation_id={with_step}")).await;
-    let done = json!({"consultation_id": with_step, "step_id": steps[0]["id"]});
-    nurse.did("complete-consultation-step", done).await;
-    for consultation_id in [with_symptom, with_step] {
-        doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
-    }
-    super::laboratory::tested(doctor, nurse, &specimen).await;
-    let taken = json!({"patient_id": medication, "medication_name": "St John's wort", "source": "otc"});
-    nurse.did("add-patient-medication", taken).await;
-}
-
-/// Books visits to the nurse's department on the days next to those that count. A visit of the past cannot be booked,
-/// so that the rows are moved to their days, shortly after midnight: no more than 48 hours from now.
-async fn visits_around_today(hospital: &Hospital, reception: &Client) {
-    for (nth, number, days) in [(0, YESTERDAY, -1), (1, LATER, 2)] {
-        let booked = appointment(&patient(number), at(13, 60 * nth));
-        let appointment_id = reception.did("schedule-appointment", booked).await;
-        hospital.settle().await;
-        let sql = "update hims.appointments it
-                      set scheduled_date = visit.day, scheduled_time = '00:10',
-                          starts_at = (visit.day + time '00:10') at time zone it.time_zone,
-                          ends_at = (visit.day + time '00:40') at time zone it.time_zone
-                     from (select id, (now() at time zone time_zone)::date + $2 as day from hims.appointments) visit
-                    where it.id = visit.id and it.id = $1::text::uuid";
-        let moved = sqlx::query(sql).bind(&appointment_id).bind(days).execute(hospital.owner()).await;
-        assert_eq!(moved.expect("a row").rows_affected(), 1);
-    }
 }
 
 /// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.

@@ -128,6 +128,6 @@ mod tests {
         }
         turns.keep(ROSA, now, now + KEPT_FOR);
         assert_eq!((turns.before(ROSA, now), turns.kept.len()), (None, MOST));
-        assert!(turns.before(IVAN, now).is_some(), "the turn of the newcomer is kept");
+        assert!(turns.before(Some([0; 32]), now).is_some(), "the turn of the newcomer is kept");
     }
 }
