@@ -99,28 +99,8 @@ create index idx_patient_medications_patient on patient_medications (patient_id,
 create index idx_patient_medications_status on patient_medications (status);
 create index idx_patient_medications_medication on patient_medications (medication_id);
 create index idx_patient_medications_item on patient_medications (prescription_item_id);
-create index idx_patient_medications_recorded_by on patient_medications (recorded_by);
+create index idx_patient_medications_recorded_by on patient_medications (recorded_by, patient_id);
 create index idx_patient_medications_reconciled_by on patient_medications (reconciled_by);
-
--- The patients who visit the caller's department from yesterday to tomorrow, in the days of the department's time zone,
--- those with a consultation in progress by one of the department's providers, and those for whom the caller recorded
--- something.
-create or replace view visiting_patients as
-    select patient_id from appointments
-     where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
-       and scheduled_date - (now() at time zone time_zone)::date between -1 and 1
-       -- No such visit is further away, not even where clocks change. The planner knows how many visits these bounds
-       -- leave.
-       and starts_at > now() - interval '49 hours' and starts_at < now() + interval '49 hours'
-    union all
-    select c.patient_id from consultations c join users u on u.id = c.provider_id
-     where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress'
-    union all
-    select patient_id from vital_signs where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from patient_allergies where reported_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from medical_history where recorded_by = (select hims_identity.assigned_user_id());
 
 select hims_identity.readable('emergency_contacts', 'all_patients', 'assigned', 'own');
 -- Patients do not see what was entered about them in error.

@@ -22,7 +22,7 @@ create table consultation_steps (
     unique (consultation_id, step_number) deferrable initially deferred
 );
 create index idx_consultation_steps_patient on consultation_steps (patient_id);
-create index idx_consultation_steps_performer on consultation_steps (performed_by);
+create index idx_consultation_steps_performer on consultation_steps (performed_by, patient_id);
 
 create table symptoms (
     id              uuid         not null primary key,
@@ -48,7 +48,7 @@ create table symptoms (
 create index idx_symptoms_consultation on symptoms (consultation_id);
 create index idx_symptoms_patient on symptoms (patient_id, recorded_at);
 create index idx_symptoms_code on symptoms (code);
-create index idx_symptoms_recorder on symptoms (recorded_by);
+create index idx_symptoms_recorder on symptoms (recorded_by, patient_id);
 
 create table diagnoses (
     id                  uuid         not null primary key,

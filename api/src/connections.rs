@@ -197,7 +197,10 @@ fn explain(address: String, error: sqlx::Error) -> DatabaseError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::embedded::{EmbeddedOptions, EmbeddedPostgres};
 
     #[test]
     fn a_url_that_is_none_of_postgresql_is_named_as_what_it_is() {
@@ -210,5 +213,36 @@ mod tests {
             assert!(said.contains("invalid port number") && !said.contains("secret"), "{said}");
         }
         assert_eq!(options_of("postgresql://hims@localhost:5433/hims").expect("options").get_port(), 5433);
+    }
+
+    /// PostgreSQL says 0 for the settings of TCP on a connection through a socket; it says where they come from.
+    #[tokio::test]
+    async fn each_kind_of_work_bounds_its_sessions() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).expect("the folder is ours");
+        let options = EmbeddedOptions { durable: false, ..EmbeddedOptions::new(folder.path().join("data")) };
+        let cluster = EmbeddedPostgres::start(options).await.expect("PostgreSQL");
+        let connect = async || PgConnection::connect_with(&cluster.superuser_options()).await;
+        let bounds = [
+            (Work::Own, ["0", "30s", "10s"]),
+            (Work::Write, ["10s", "3s", "3s"]),
+            (Work::Project, ["10s", "5s", "4s"]),
+            (Work::Read, ["5s", "3s", "5s"]),
+        ];
+        for (work, expected) in bounds {
+            let mut session = connect().await.expect("a connection");
+            work.set_up(&mut session).await.expect("the session is set up");
+            let sql = "select current_setting('statement_timeout'), current_setting('lock_timeout'),
+                              current_setting('idle_in_transaction_session_timeout'),
+                              current_setting('synchronous_commit'),
+                              (select array_agg(distinct source) from pg_settings
+                                where name in ('tcp_user_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval',
+                                               'tcp_keepalives_count'))";
+            let found: (String, String, String, String, Vec<String>) =
+                sqlx::query_as(sql).fetch_one(&mut session).await.expect("settings");
+            assert_eq!([&found.0, &found.1, &found.2], expected, "{work:?}");
+            assert_eq!((found.3.as_str(), found.4), ("on", vec!["session".to_owned()]), "{work:?}");
+        }
+        cluster.stop().await;
     }
 }

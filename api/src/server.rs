@@ -41,7 +41,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let limits = web::Data::new(Limits::new(settings));
     let proxies = Arc::new(settings.trusted_proxies.clone());
     let trusted = web::Data::from(Arc::clone(&proxies));
-    let connections = Arc::new(Connections::new(settings.connections_per_address, proxies));
+    let connections = Arc::new(Connections::new(settings, proxies));
     let deadline = Deadline(Duration::from_secs(settings.body_seconds));
     let workers = settings.worker_count();
     let application = move || {

@@ -51,6 +51,9 @@ pub struct Settings {
     pub connections: usize,
     /// How many connections one address, or one /64 network of IPv6, may have open.
     pub connections_per_address: u32,
+    /// Whether connections from this machine count too. No setting: for tests, which come from this machine.
+    #[serde(skip)]
+    pub counts_this_machine: bool,
     /// How many seconds the body of a request may take to arrive.
     pub body_seconds: u64,
     /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is; addresses and networks.
@@ -124,6 +127,7 @@ impl Default for Settings {
             streams_per_session: 20,
             connections: 10_000,
             connections_per_address: 500,
+            counts_this_machine: false,
             body_seconds: 30,
             trusted_proxies: Proxies::default(),
             read_connections: 16,

@@ -59,11 +59,7 @@ async fn look(db: &mut PgConnection, standing: Standing) -> Result<Vec<(String, 
 }
 
 /// Tells how long the log is. Answers the position of its end.
-async fn log(
-    db: &mut PgConnection,
-    now: DateTime<Utc>,
-    told: &mut Vec<(String, String)>,
-) -> Result<i64, sqlx::Error> {
+async fn log(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, String)>) -> Result<i64, sqlx::Error> {
     let sql = "select position, hash, recorded_at from log.head";
     let (head, hash, recorded_at): (i64, Vec<u8>, DateTime<Utc>) = sqlx::query_as(sql).fetch_one(db).await?;
     let text = match head {
@@ -114,7 +110,11 @@ async fn processes(
     Ok(())
 }
 
-async fn timers(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
+async fn timers(
+    db: &mut PgConnection,
+    now: DateTime<Utc>,
+    told: &mut Vec<(String, String)>,
+) -> Result<(), sqlx::Error> {
     let sql = "select count(*), count(*) filter (where due_at <= $1), min(due_at) from log.timers";
     let (all, due, next): (i64, i64, Option<DateTime<Utc>>) = sqlx::query_as(sql).bind(now).fetch_one(db).await?;
     let next = next.map_or_else(String::new, |at| format!(", the next at {}", instant(at)));

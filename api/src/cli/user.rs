@@ -5,10 +5,10 @@ use std::sync::Arc;
 use clap::Subcommand;
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, NewPassword, Request, scopes};
-use hims_domain::Personal;
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
+use hims_domain::{DepartmentId, Personal};
 
 use super::{Failure, say};
 use crate::{Hospital, Purpose, Settings};
@@ -29,17 +29,24 @@ pub(super) enum UserWork {
         /// The family name of the user
         #[arg(long)]
         last_name: Option<String>,
+        /// The code of the department in which the user works, such as MED
+        #[arg(long)]
+        department: Option<String>,
     },
 }
 
 pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {
-    let UserWork::Add { email, role, first_name, last_name } = work;
+    let UserWork::Add { email, role, first_name, last_name, department } = work;
     let hospital = Hospital::open(settings, Purpose::Work).await?;
     let added = async {
         hospital.define_roles().await?;
         let role_id = hospital.store.owners(scopes::ROLE_NAME, &role).await?.pop();
         let role_id =
             role_id.ok_or_else(|| format!("there is no role named {role}; give the name of an existing role"))?;
+        let department_id = match department {
+            None => None,
+            Some(code) => Some(department_with(&hospital, &code).await?),
+        };
         let mut password = String::new();
         if std::io::stdin().is_terminal() {
             // If the question cannot be written, for standard error is closed, the password is read all the same.
@@ -57,7 +64,7 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
             },
             role_id: role_id.into(),
             additional_role_ids: std::collections::BTreeSet::new(),
-            department_id: None,
+            department_id,
             password: Some(NewPassword::new(password.trim_end_matches(['\r', '\n']))),
         };
         let mut caller = Caller::system("command-line");
@@ -75,4 +82,13 @@ pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<Exit
     hospital.close().await;
     say(format_args!("user {} was created", added?.id))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The department that has a code.
+async fn department_with(hospital: &Hospital, code: &str) -> Result<DepartmentId, Failure> {
+    let departments = hospital.store.owners(scopes::DEPARTMENT_CODE, &code.to_uppercase()).await?;
+    match departments.first() {
+        Some(id) => Ok((*id).into()),
+        None => Err(format!("there is no department with the code {code}; give the code of an existing one").into()),
+    }
 }

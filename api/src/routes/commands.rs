@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::body::{self, LARGEST};
 use super::caller::LoggedIn;
+use super::evenly::{identifies_everybody, refusing_evenly};
 use super::limits::{Guess, Limits};
 use super::position::POSITION;
 use crate::Hospital;
@@ -60,6 +61,7 @@ pub(super) async fn run(
         limits.refusals.check(user, hospital.executor.now())?;
     }
     let body = body::json(&request, body, LARGEST).await?;
+    let identifies_everybody = identifies_everybody(&logged_in);
     let context = Request {
         idempotency_key: idempotency_key(&request)?,
         expected_version: if_match(&request)?,
@@ -70,7 +72,7 @@ pub(super) async fn run(
         Some(user) => Some(limits.guesses.begin_for(user).await?),
         None => None,
     };
-    let carried_out = command.run(&hospital.executor, body, context).await;
+    let carried_out = refusing_evenly(identifies_everybody, command.run(&hospital.executor, body, context)).await;
     let refused = if let Err(Failure::Refused(refused)) = &carried_out { Some(refused.code) } else { None };
     if refused != Some(WRONG_PASSWORD) {
         // Only a password that was compared and is wrong counts as a guess.

@@ -6,8 +6,10 @@ use hims_domain::permission::Read;
 
 use super::caller::LoggedIn;
 
-/// The time of an answer is a multiple of this time. Looking up a row and finding that the caller may not read the row
-/// takes less than a millisecond longer than finding no row, and the difference disappears in the multiple.
+/// The time of an answer is a multiple of this time. For callers who read few patients, PostgreSQL does the same work
+/// for a patient who is hidden as for one who is not there. Elsewhere, looking up a row and finding that the caller may
+/// not read the row takes less than a millisecond longer than finding no row, and the difference disappears in the
+/// multiple.
 const STEP: Duration = Duration::from_millis(5);
 
 /// Waits for an answer. A caller who may not identify every patient then waits until the next multiple of [`STEP`], so
@@ -15,10 +17,30 @@ const STEP: Duration = Duration::from_millis(5);
 pub(super) async fn evenly<T>(logged_in: &LoggedIn, answer: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let answer = answer.await;
-    if !logged_in.reads_any(&[Read::AllData, Read::AllPatients]) {
+    if !identifies_everybody(logged_in) {
         tokio::time::sleep(until_next_step(started.elapsed())).await;
     }
     answer
+}
+
+/// Waits for the outcome of a command. A caller who may not identify every patient waits for a refusal until the next
+/// multiple of [`STEP`]: a record that the caller may not read is refused like one that there is not. A command that
+/// was carried out tells of the record by itself.
+pub(super) async fn refusing_evenly<T, E>(
+    identifies_everybody: bool,
+    outcome: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let started = Instant::now();
+    let outcome = outcome.await;
+    if outcome.is_err() && !identifies_everybody {
+        tokio::time::sleep(until_next_step(started.elapsed())).await;
+    }
+    outcome
+}
+
+/// Whether a caller may identify every patient.
+pub(super) fn identifies_everybody(logged_in: &LoggedIn) -> bool {
+    logged_in.reads_any(&[Read::AllData, Read::AllPatients])
 }
 
 /// How long to wait so that the time of the answer is a multiple of [`STEP`].

@@ -210,6 +210,11 @@ impl Caller {
         self.patient_id == Some(id) || self.duplicates.contains(&id)
     }
 
+    /// Whether the caller reads the charts of all patients.
+    pub(crate) fn reads_all_charts(&self) -> bool {
+        self.reads(Read::AllData) || self.reads(Read::ClinicalRecords)
+    }
+
     /// Whether the caller is a patient and reads what is recorded about themselves.
     pub(crate) fn reads_own(&self, patient_id: PatientId) -> bool {
         self.is_patient(patient_id) && self.reads(Read::OwnRecords)

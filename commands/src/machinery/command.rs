@@ -106,9 +106,10 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
         Passwords::default()
     }
 
-    /// Whether a conflict would tell the caller that a secret value of the request, such as a social security number,
-    /// is in a record. The executor limits how many such conflicts a caller gets.
-    fn probes_a_secret(&self) -> bool {
+    /// Whether a conflict would tell the caller that a value of the request, such as a social security number, is in a
+    /// record, though the caller may not read it there. The executor limits how many such conflicts a caller gets.
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        let _ = caller;
         false
     }
 

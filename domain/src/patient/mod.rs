@@ -119,8 +119,10 @@ pub struct Patient {
     pub allergies: BTreeMap<AllergyId, Allergy>,
     /// The ids of retired allergies.
     pub retired_allergies: BTreeSet<AllergyId>,
-    /// The identifiers that other systems gave the patient.
-    pub identifiers: Vec<Identifier>,
+    /// The identifiers that other systems gave the patient, by their place among all that the patient has had.
+    pub identifiers: BTreeMap<u32, Identifier>,
+    /// How many identifiers the patient has had, with those that were removed.
+    pub identifiers_so_far: u32,
     /// The record into which this record was merged, as a duplicate of that record.
     pub merged_into: Option<PatientId>,
     /// The records that were merged into this record, and those that had been merged into these.
@@ -154,7 +156,20 @@ pub enum Event {
     /// The demographics of the patient changed. The event holds all of the new demographics.
     DemographicsChanged(Box<Demographics>),
     /// An identifier that another system gave the patient became known.
-    IdentifierAdded(Identifier),
+    IdentifierAdded {
+        /// The place of the identifier among all that the patient has had, from 0.
+        place: u32,
+        /// The identifier.
+        #[serde(flatten)]
+        identifier: Identifier,
+    },
+    /// An identifier had been recorded by mistake: it is not the patient's.
+    IdentifierRemoved {
+        /// The place of the identifier among all that the patient has had, from 0.
+        place: u32,
+        /// The reason for removing the identifier.
+        reason: Personal<Reason>,
+    },
     /// An allergy became known.
     AllergyRecorded {
         /// The id of the allergy.
@@ -259,7 +274,7 @@ impl Patient {
 
 impl Aggregate for Patient {
     const STREAM: &'static str = "patient";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -269,7 +284,8 @@ impl Aggregate for Patient {
                 demographics: (**demographics).clone(),
                 allergies: BTreeMap::new(),
                 retired_allergies: BTreeSet::new(),
-                identifiers: identifiers.clone(),
+                identifiers: (0..).zip(identifiers.iter().cloned()).collect(),
+                identifiers_so_far: u32::try_from(identifiers.len()).unwrap_or(u32::MAX),
                 death: None,
                 merged_into: None,
                 duplicates: BTreeSet::new(),
@@ -279,8 +295,13 @@ impl Aggregate for Patient {
                 it.emergency_contacts.follow(demographics);
                 Self { demographics: (**demographics).clone(), ..it }.showing_first_contact()
             }),
-            Event::IdentifierAdded(identifier) => state.map(|mut it| {
-                it.identifiers.push(identifier.clone());
+            Event::IdentifierAdded { place, identifier } => state.map(|mut it| {
+                it.identifiers.insert(*place, identifier.clone());
+                it.identifiers_so_far = place.saturating_add(1);
+                it
+            }),
+            Event::IdentifierRemoved { place, reason: _ } => state.map(|mut it| {
+                it.identifiers.remove(place);
                 it
             }),
             Event::AllergyRecorded { allergy_id, allergy } | Event::AllergyChanged { allergy_id, allergy } => state

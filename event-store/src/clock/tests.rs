@@ -1,4 +1,8 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
 
@@ -78,4 +82,51 @@ fn no_decision_comes_before_what_it_relies_on() {
     // An event from a month ahead does not take the node along.
     clock.reached(noon() + TimeDelta::days(30));
     assert_eq!(clock.now(), noon() + TimeDelta::milliseconds(700));
+}
+
+/// Counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.fetch_add(usize::from(*event.metadata().level() == Level::WARN), Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_clock_that_is_off_by_a_second_is_warned_of_once() {
+    let (hands, node) = hands();
+    let clock = LogClock::new(node);
+    let sent = Instant::now();
+    clock.measured(sent, sent, noon());
+    let warnings = Warnings::default();
+    let after = |ahead: TimeDelta| {
+        *hands.lock().unwrap() = noon() + ahead;
+        assert!(clock.check().is_ok());
+        warnings.0.load(Ordering::Relaxed)
+    };
+    tracing::subscriber::with_default(warnings.clone(), || {
+        assert_eq!(after(TimeDelta::milliseconds(500)), 0);
+        assert_eq!(after(TimeDelta::milliseconds(1_900)), 1);
+        assert_eq!(after(TimeDelta::seconds(20)), 1, "what was said is not repeated");
+        assert_eq!(after(TimeDelta::zero()), 1);
+        assert_eq!(after(TimeDelta::seconds(-2)), 2, "a clock that is behind is off, too");
+    });
 }

@@ -99,7 +99,12 @@ table! {
     children of lab_order_id,
     readers [ClinicalRecords, AssignedPatients, LabOrders, OwnRecords],
     stamped,
-    indexes [(lab_order_id, collected_at), (patient_id, collected_at), (status, collected_at)] {
+    indexes [
+        (lab_order_id, collected_at),
+        (patient_id, collected_at),
+        (status, collected_at),
+        (collected_by, patient_id),
+    ] {
         /// The specimen.
         id: Uuid [indexed],
         /// The order.

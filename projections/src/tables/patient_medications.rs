@@ -31,7 +31,7 @@ table! {
     PatientMedicationRow in "patient_medications",
     readers [ClinicalRecords, AssignedPatients, Prescriptions, OwnRecords],
     stamped,
-    indexes [(patient_id, status)] {
+    indexes [(patient_id, status), (recorded_by, patient_id)] {
         /// The entry of the patient's medication list.
         id: Uuid [indexed],
         /// The patient's medication list.

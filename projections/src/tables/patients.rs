@@ -95,7 +95,8 @@ table! {
     part of patient [identifiers] events "patient.identifier",
     readers [AllPatients, AssignedPatients, OwnRecords],
     stamped once {
-        /// The id of the row, derived from the patient and the place of the identifier in the patient's history.
+        /// The id of the row, derived from the patient and the place of the identifier among all that the patient
+        /// has had.
         id: Uuid [indexed],
         /// The patient.
         patient_id: Uuid [indexed],
@@ -215,11 +216,15 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
     }
 }
 
-/// The row of an identifier that an event holds at a place among others. The id does not depend on the value, which is
-/// lost when the patient is erased: the ids stay the same and distinct.
-fn identifier_row(event: &Projected<'_, Event>, place: usize, identifier: &Identifier) -> IdentifierRow {
+/// The id of the row of an identifier, by the place of the identifier among all that the patient has had. The id does not
+/// depend on the value, which is lost when the patient is erased: the ids stay the same and distinct.
+fn identifier_id(patient: Uuid, place: u32) -> Uuid {
+    derived_id(patient, &["identifier", &place.to_string()])
+}
+
+fn identifier_row(event: &Projected<'_, Event>, place: u32, identifier: &Identifier) -> IdentifierRow {
     IdentifierRow {
-        id: derived_id(event.stream_id, &["identifier", &event.version.to_string(), &place.to_string()]),
+        id: identifier_id(event.stream_id, place),
         patient_id: event.stream_id,
         system: identifier.system.0.clone(),
         value: text_or_erased(&identifier.value),
@@ -258,7 +263,7 @@ pub(crate) fn project<'e>(
         Event::Registered { mrn, demographics, identifiers: known } => {
             let mrn = mrn.known().map_or_else(|| erased_mrn(event.stream_id), |it| it.0.clone());
             patients.insert(patient_row(event, mrn, demographics));
-            for (place, identifier) in known.iter().enumerate() {
+            for (place, identifier) in (0..).zip(known) {
                 identifiers.insert(identifier_row(event, place, identifier));
             }
             project_demographics(event, demographics, contacts);
@@ -271,9 +276,13 @@ pub(crate) fn project<'e>(
             });
             project_demographics(event, demographics, contacts);
         }
-        Event::IdentifierAdded(identifier) => {
+        Event::IdentifierAdded { place, identifier } => {
             patients.touch(event);
-            identifiers.insert(identifier_row(event, 0, identifier));
+            identifiers.insert(identifier_row(event, *place, identifier));
+        }
+        Event::IdentifierRemoved { place, reason: _ } => {
+            patients.touch(event);
+            identifiers.remove(identifier_id(event.stream_id, *place));
         }
         Event::AllergyRecorded { allergy_id, allergy } => {
             patients.touch(event);

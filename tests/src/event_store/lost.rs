@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use hims_event_store::{PgEventStore, PgOptions, Upcasters};
+use hims_event_store::{Append, AppendError, NewEvent, PgEventStore, PgOptions, StreamAppend, Upcasters};
 use sqlx::{Executor, PgConnection};
 
 use super::fixture::{Log, at, begin, id, key};
-use super::queue::lock_head;
+use super::queue::{lock_head, with_nul};
 use crate::support::{Proxy, pool_as, until};
 
 /// Waits until a session waits for a lock, which is the lock on the head.
@@ -108,5 +108,32 @@ async fn while_it_is_unknown_what_became_of_a_batch_nobody_is_refused() {
     let (appended, ()) = futures::join!(appends, cut);
     let last: Vec<_> = appended.into_iter().map(|answer| answer.expect("recorded").last).collect();
     assert_eq!(last, [2, 3, 4]);
+    assert_eq!(log.proved_length().await, 4);
+}
+
+/// A malformed append makes the writer record the appends of its batch one by one. The connection breaks while the last
+/// of them is sent.
+#[tokio::test]
+async fn what_is_recorded_one_by_one_is_neither_lost_nor_recorded_twice() {
+    let (log, proxy) = behind_a_proxy().await;
+    let mut superuser = log.database().superuser().await;
+    let mut locked = lock_head(&log).await;
+    let event = NewEvent { event_type: "account.closed".to_owned(), data: serde_json::json!({}) };
+    let last = Append::stream(StreamAppend::begin("account", id(), [event]));
+    let appends = join_all([begin(id()), with_nul(), last].map(|it| log.append(it)));
+    let cut = async {
+        // By now the batch was refused, and the first append waits by itself for the head.
+        somebody_waits(&mut superuser).await;
+        let captured = proxy.capture(b"account.closed");
+        locked.execute("rollback").await.expect("unlocked");
+        captured.await.expect("the last append is sent by itself")
+    };
+    let (appended, captured) = futures::join!(appends, cut);
+    assert!(matches!(appended[1], Err(AppendError::Malformed(_))), "{appended:?}");
+    let places: Vec<_> = appended.iter().flatten().map(|it| (it.first, it.last)).collect();
+    assert_eq!(places, [(2, 2), (3, 3)]);
+    captured.arrive().await;
+    assert_eq!(log.proved_length().await, 3);
+    log.append(begin(id())).await.expect("it goes on");
     assert_eq!(log.proved_length().await, 4);
 }

@@ -16,7 +16,8 @@ pub(super) async fn lock_head(log: &Log) -> PgConnection {
     connection
 }
 
-fn with_nul() -> Append {
+/// An append with a character that PostgreSQL takes in no text.
+pub(super) fn with_nul() -> Append {
     let event = NewEvent { event_type: "account.\0".to_owned(), data: serde_json::json!({}) };
     Append::stream(StreamAppend::begin("account", id(), [event]))
 }

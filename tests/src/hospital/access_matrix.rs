@@ -7,6 +7,7 @@ use hims_projections::TABLES;
 use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
+use super::assigned::{RECORDED, YESTERDAY, recorded, visits_around_today};
 use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::notes::notes;
@@ -32,15 +33,18 @@ const LOGINS: [(&str, &str); 8] = [
 /// everything about patient 8 is over.
 const PATIENTS: [u16; 5] = [1, 5, 6, 7, 8];
 /// The patients of the nurse: 1 to 4 visit the nurse's department tomorrow, 6 is being seen there, and the nurse
-/// recorded vital signs of 7. 10 to 12 visit the department today. Patient 8 visits it too, but only in five days.
-const ASSIGNED: [u16; 9] = [1, 2, 3, 4, 6, 7, 10, 11, 12];
+/// recorded vital signs of 7. 10 to 12 visit the department today, and [`YESTERDAY`] the day before. Patient 8 visits
+/// it too, but only in five days, and another patient the day after tomorrow. The nurse recorded something for
+/// [`RECORDED`].
+const ASSIGNED: [u16; 14] =
+    [1, 2, 3, 4, 6, 7, 10, 11, 12, RECORDED[0], RECORDED[1], RECORDED[2], RECORDED[3], YESTERDAY];
 /// The patient whose prescription was not sent to the pharmacy.
 const PENDING: u16 = 5;
 /// The patients with a prescription that was sent to the pharmacy and not cancelled.
 const PRESCRIBED: [u16; 4] = [1, 7, 10, 11];
 
 /// The patients with a laboratory order that was not cancelled.
-const TESTED: [u16; 5] = [1, 3, 6, 7, 8];
+const TESTED: [u16; 6] = [1, 3, 6, 7, 8, RECORDED[2]];
 
 /// The id of a second record of patient 1, which is merged into the first.
 const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
@@ -89,7 +93,7 @@ async fn fill(hospital: &Hospital) {
             let amended = json!({"consultation_id": consultation_id, "reason": reason, "findings": {"plan": "Rest"}});
             doctor.did("amend-consultation", amended).await;
         }
-        let order_id = super::laboratory::tested(&doctor, &nurse, &patient_id).await;
+        let order_id = super::laboratory::tested(&doctor, &lab, &patient_id).await;
         super::lab_results::released(&lab, &doctor, (&order_id, number)).await;
         if !TESTED.contains(&number) {
             doctor.did("cancel-lab-order", json!({"lab_order_id": order_id, "reason": reason})).await;
@@ -108,6 +112,7 @@ async fn fill(hospital: &Hospital) {
     reception.did("register-patient", twice).await;
     super::merging::merge(hospital, &patient(1), TWICE).await.done();
     nurse.did("record-vital-signs", json!({"patient_id": patient(7), "heart_rate": 71})).await;
+    recorded(&doctor, &nurse).await;
     let later = reception.did("schedule-appointment", appointment(&patient(8), at(5, 0))).await;
     let booked = reception.did("schedule-appointment", appointment(&patient(8), at(4, 0))).await;
     reception.did("cancel-appointment", json!({"appointment_id": booked, "reason": "moved away"})).await;
@@ -148,6 +153,7 @@ async fn fill(hospital: &Hospital) {
     // What processes record is there before anybody reads.
     super::notifications::all_done(hospital).await;
     hospital.settle().await;
+    visits_around_today(hospital, &reception).await;
 }
 
 /// Begins a consultation with a step that is done, a symptom, a diagnosis and a treatment. Returns its id.

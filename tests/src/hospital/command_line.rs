@@ -191,9 +191,9 @@ async fn a_past_is_made_in_a_schema_of_its_own() {
 async fn a_user_is_entered_and_chooses_another_password() {
     let hospital = Hospital::start().await;
     let folder = scratch("cli");
-    let add = |email: &str, role: &str, password: &str| {
+    let add_to = |department: &[&str], email: &str, role: &str, password: &str| {
         let mut command = on(&hospital.database, &folder);
-        command.args(["user", "add", "--email", email, "--role", role]);
+        command.args(["user", "add", "--email", email, "--role", role]).args(department);
         command.args(["--first-name", "Ines", "--last-name", "Roth"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         child
@@ -204,6 +204,7 @@ async fn a_user_is_entered_and_chooses_another_password() {
             .expect("the password is read");
         child.wait_with_output().expect("the program ends")
     };
+    let add = |email: &str, role: &str, password: &str| add_to(&[], email, role, password);
     assert_failed(&add("ines@example.org", "nurse", "short"));
     let added = add("ines@example.org", "nurse", "a long enough password");
     assert_eq!(added.status.code(), Some(0), "{added:?}");
@@ -217,6 +218,15 @@ async fn a_user_is_entered_and_chooses_another_password() {
     assert_failed(&add("paul@example.org", "potter", "a long enough password"));
     let ines = hospital.nobody().login_as("ines@example.org", "a long enough password").await;
     assert_eq!(ines.get("sessions/current").await.done()["user"]["must_change_password"], true);
+    // A nurse who works in a department reads its patients.
+    let password = "a long enough password";
+    let unknown = add_to(&["--department", "XYZ"], "nora@example.org", "nurse", password);
+    assert_failed(&unknown);
+    assert!(text(&unknown.stderr).contains("there is no department with the code XYZ"), "{unknown:?}");
+    let added = add_to(&["--department", "med"], "nora@example.org", "nurse", password);
+    assert_eq!(added.status.code(), Some(0), "{added:?}");
+    let nora = hospital.nobody().login_as("nora@example.org", password).await;
+    assert_eq!(nora.get("sessions/current").await.done()["user"]["department_id"], super::demo::department(1));
 }
 
 #[tokio::test]

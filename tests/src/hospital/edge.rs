@@ -32,6 +32,16 @@ async fn a_body_with_a_content_encoding_is_415_before_anything_is_read() {
     }
     let read = nobody.request(Method::GET, "/api/v1/patients").header("content-encoding", "gzip");
     nobody.send(read).await.problem(415, "unsupported-content-encoding");
+    // The server does not wait for the body that is announced: it never comes.
+    let head = "POST /api/v1/sessions HTTP/1.1\r\nhost: hims\r\ncontent-type: application/json\r\n\
+                content-encoding: gzip\r\ncontent-length: 524288\r\n\r\n";
+    let mut socket = connect(&hospital).await;
+    socket.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    let body_seconds = Duration::from_secs(hospital.settings.body_seconds);
+    let read = tokio::time::timeout(body_seconds / 3, socket.read_exact(&mut answer)).await;
+    read.expect("long before the body is given up").expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 415");
 }
 
 #[tokio::test]
@@ -59,10 +69,15 @@ async fn a_key_that_stands_twice_is_400() {
     send(&admin, "/api/v1/sessions", &[JSON], twice).await.problem(400, "duplicate-key");
 }
 
+/// A connection to the server.
+async fn connect(hospital: &Hospital) -> TcpStream {
+    let address: SocketAddr = hospital.node.base.trim_start_matches("http://").parse().expect("an address");
+    TcpStream::connect(address).await.expect("the server listens")
+}
+
 /// What the server answers to these bytes before it closes the connection.
 async fn exchange(hospital: &Hospital, bytes: &str) -> String {
-    let address: SocketAddr = hospital.node.base.trim_start_matches("http://").parse().expect("an address");
-    let mut socket = TcpStream::connect(address).await.expect("the server listens");
+    let mut socket = connect(hospital).await;
     // The server may answer, and close the connection, before it has read everything.
     let _ = socket.write_all(bytes.as_bytes()).await;
     let mut answer = Vec::new();
@@ -326,4 +341,53 @@ async fn clients_behind_a_trusted_proxy_are_limited_one_by_one() {
     // The /64 network has to pause, whoever is asked for; clients from elsewhere do not.
     log_in("2001:db8::3", "nurse@demo.hims", demo::PASSWORD).await.problem(429, "too-many-requests");
     assert_eq!(log_in("198.51.100.7", "nurse@demo.hims", demo::PASSWORD).await.status, 201);
+}
+
+/// What the server answers on a connection that stays open: the head of the answer.
+async fn ask(socket: &mut TcpStream) -> String {
+    socket.write_all(b"GET /health/live HTTP/1.1\r\nhost: hims\r\n\r\n").await.expect("sent");
+    let mut answer = vec![0; 1 << 14];
+    let read = tokio::time::timeout(Duration::from_mins(1), socket.read(&mut answer)).await;
+    let length = read.expect("in time").expect("an answer");
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_one_more_is_answered_429() {
+    let hospital = Hospital::start_with(|settings| {
+        (settings.connections_per_address, settings.counts_this_machine) = (2, true);
+    })
+    .await;
+    let (mut first, mut second) = (connect(&hospital).await, connect(&hospital).await);
+    for socket in [&mut first, &mut second] {
+        let answer = ask(socket).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let refused = ask(&mut connect(&hospital).await).await.to_lowercase();
+    assert!(refused.starts_with("http/1.1 429 ") && refused.contains("\r\nretry-after: "), "{refused}");
+    drop(first);
+    let freed = async { while !ask(&mut connect(&hospital).await).await.starts_with("HTTP/1.1 200 ") {} };
+    tokio::time::timeout(Duration::from_mins(1), freed).await.expect("a connection that is closed frees its place");
+}
+
+#[tokio::test]
+async fn a_node_takes_so_many_connections_and_the_next_waits_until_one_is_closed() {
+    let hospital = Hospital::start_with(|settings| (settings.workers, settings.connections) = (Some(1), 2)).await;
+    let (mut first, mut second) = (connect(&hospital).await, connect(&hospital).await);
+    for socket in [&mut first, &mut second] {
+        assert!(ask(socket).await.starts_with("HTTP/1.1 200 "));
+    }
+    let mut third = connect(&hospital).await;
+    third.write_all(b"GET /health/live HTTP/1.1\r\nhost: hims\r\n\r\n").await.expect("sent");
+    // The server answers others many times, and the third connection not once.
+    for _ in 0..200 {
+        assert!(ask(&mut second).await.starts_with("HTTP/1.1 200 "));
+    }
+    let early = third.try_read(&mut [0; 1]).expect_err("nobody has answered");
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+    drop(first);
+    let mut answer = [0; 12];
+    let read = tokio::time::timeout(Duration::from_mins(1), third.read_exact(&mut answer)).await;
+    read.expect("the closed connection makes room").expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
 }

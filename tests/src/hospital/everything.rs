@@ -159,6 +159,8 @@ async fn chart(doctor: &Client, reception: &Client, patient_id: &str) {
         let identifier = json!({"patient_id": patient_id, "system": "urn:other", "value": value, "type_code": "MR"});
         reception.did("add-patient-identifier", identifier).await;
     }
+    let wrong = json!({"patient_id": patient_id, "system": "urn:other", "value": "A-1", "reason": "tested"});
+    reception.did("remove-patient-identifier", wrong).await;
 }
 
 async fn pharmacy(hospital: &Hospital, patient_id: &str) {

@@ -15,8 +15,10 @@ use super::releases::{ask, assert_unfit, ready, tell, until, until_ready};
 use super::{Answer, Client, Hospital, Process};
 use crate::support::scratch;
 
-/// How soon the others go on, with time to spare for a busy machine.
-const SOON: Duration = Duration::from_secs(8);
+/// How soon the others go on.
+const SOON: Duration = Duration::from_secs(5);
+/// What a busy machine may take beyond that.
+const SLACK: Duration = Duration::from_secs(3);
 
 /// Starts the real program as another node of a hospital.
 pub(super) fn another_process(hospital: &Hospital, folder: &Path) -> Process {
@@ -54,7 +56,7 @@ async fn a_node_that_is_stopped_in_the_middle_of_writing_stops_nobody() {
     until(async || ask::<i64>(&hospital, idle).await > 0).await;
     let started = Instant::now();
     let id = here.did("register-patient", person("Dora", "Goes On", 4)).await;
-    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    assert!(started.elapsed() < SOON + SLACK, "{:?}", started.elapsed());
     assert_eq!(here.row("patients", &id).await["first_name"], "Dora");
     other.signal("CONT");
     // The node that goes on again answers the request that waited, or can be asked once more.
@@ -84,7 +86,7 @@ async fn a_stopped_node_that_projects_loses_its_lease() {
     let id = here.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
     let started = Instant::now();
     assert_eq!(here.row("patients", &id).await["first_name"], "Ottilie");
-    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    assert!(started.elapsed() < SOON + SLACK, "{:?}", started.elapsed());
     // The node that goes on again finds that it has lost the lease, and projects nothing twice.
     other.signal("CONT");
     let there = here.at(other.nobody.base());

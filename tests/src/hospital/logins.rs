@@ -1,6 +1,7 @@
 //! Logins while somebody guesses passwords, and many logins at once.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use reqwest::Method;
@@ -42,6 +43,30 @@ async fn whoever_logged_in_from_a_network_gets_in_there_though_others_guess_and_
     }
     // An address that nobody has is at home nowhere.
     log_in_from(&nobody, "198.51.100.7", "nobody", PASSWORD).await.problem(429, "too-many-requests");
+}
+
+/// Whoever has never logged in from a network cannot be told from those who guess there, until the password is
+/// compared. Their turn comes all the same.
+#[tokio::test]
+async fn a_newcomer_gets_in_when_the_server_says_so_though_others_guess_without_a_pause() {
+    let hospital = Hospital::start_with(|settings| {
+        settings.free_wrong_passwords = 2;
+        settings.trusted_proxies = "127.0.0.0/8".parse().expect("a network");
+    })
+    .await;
+    let nobody = hospital.nobody();
+    let guess = async || log_in_from(&nobody, "198.51.100.7", "admin", "a wrong password").await;
+    for _ in 0..2 {
+        guess().await.problem(401, "wrong-credentials");
+    }
+    let refused = log_in_from(&nobody, "198.51.100.7", "nurse", PASSWORD).await;
+    refused.problem(429, "too-many-requests");
+    let seconds = refused.header("retry-after").expect("a number of seconds").parse().expect("seconds");
+    let comes_again_at = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < comes_again_at {
+        guess().await.problem(429, "too-many-requests");
+    }
+    assert_eq!(log_in_from(&nobody, "198.51.100.7", "nurse", PASSWORD).await.status, 201);
 }
 
 #[tokio::test]

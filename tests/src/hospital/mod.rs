@@ -4,6 +4,7 @@ mod access;
 mod access_matrix;
 mod across;
 mod answer;
+mod assigned;
 mod backup;
 mod billing;
 mod chart;

@@ -107,6 +107,15 @@ pub(super) async fn fill(hospital: &Hospital, logins: &[&str]) {
 }
 
 #[tokio::test]
+async fn who_names_nobody_is_told_whose_preferences_to_name() {
+    let hospital = Hospital::start().await;
+    for login in ["nurse", "reception", "patient"] {
+        let answer = hospital.login(login).await.command("set-notification-preferences", json!({})).await;
+        answer.problem_at(422, "whose-preferences", "/user_id");
+    }
+}
+
+#[tokio::test]
 async fn a_notification_is_read_by_its_recipients_and_its_sender_only() {
     let hospital = Hospital::start().await;
     let (admin, nurse) = (hospital.login("admin").await, hospital.login("nurse").await);

@@ -308,6 +308,9 @@ async fn the_doctor_finds_what_takes_the_protection_from_the_log() {
     let hospital = Hospital::start().await;
     let name = hospital.database.options.get_database().expect("a name").to_owned();
     // The databases of the tests are not durable; every other fault was made by this test.
+    let found = hims_on(&hospital, &["doctor"]);
+    let told = "FAULT   durability: fsync is off, so an answered command may be lost: set it to on";
+    assert!(found.status.code() == Some(1) && text(&found.stdout).contains(told), "{found:?}");
     let faults = || {
         let said = text(&hims_on(&hospital, &["doctor"]).stdout);
         let faults = said.lines().filter(|line| line.starts_with("FAULT") && !line.contains("durability"));

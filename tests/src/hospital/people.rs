@@ -4,7 +4,7 @@ use hims_projections::Target;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-use super::demo::person;
+use super::demo::{self, person};
 use super::releases::rebuild;
 use super::{Client, Hospital};
 
@@ -181,6 +181,36 @@ async fn a_social_security_number_cannot_be_found_by_trying() {
         answer.problem(429, "too-many-requests");
         assert_eq!(answer.header("retry-after"), Some("3600"), "{number}");
     }
+}
+
+#[tokio::test]
+async fn an_identifier_on_the_wrong_record_is_taken_back() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let [wrong, right] = [demo::patient(2), demo::patient(3)];
+    let passport = |id: &str| json!({"patient_id": id, "system": "urn:passport", "value": "X7654321"});
+    let remove = |id: &str| hims_testing::patched(passport(id), json!({"reason": "the passport of somebody else"}));
+    let known = async |id: &str| reception.items(&format!("patient-identifiers?patient_id={id}")).await;
+    let before = known(&wrong).await.len();
+    reception.did("add-patient-identifier", passport(&wrong)).await;
+    reception.command("add-patient-identifier", passport(&right)).await.problem(409, "already-taken");
+    reception.command("remove-patient-identifier", remove(&right)).await.problem(404, "not-found");
+    reception.did("remove-patient-identifier", remove(&wrong)).await;
+    reception.did("add-patient-identifier", passport(&right)).await;
+    hospital.settle().await;
+    assert_eq!(known(&wrong).await.len(), before);
+    assert!(known(&right).await.iter().any(|it| it["value"] == "X7654321"));
+    // The history tells that the record once had the identifier, and why not any more.
+    let admin = hospital.login("admin").await;
+    let events = admin.items(&format!("events?limit=500&stream_id={wrong}")).await;
+    let of_identifiers = |it: &&Value| it["type"].as_str().is_some_and(|it| it.starts_with("patient.identifier"));
+    let last: Vec<_> = events.iter().filter(of_identifiers).rev().take(2).map(|it| it["type"].clone()).collect();
+    assert_eq!(last, ["patient.identifier_removed", "patient.identifier_added"]);
+    // A number that is added, removed and added again has one row.
+    reception.did("remove-patient-identifier", remove(&right)).await;
+    reception.did("add-patient-identifier", passport(&right)).await;
+    hospital.settle().await;
+    assert_eq!(known(&right).await.iter().filter(|it| it["value"] == "X7654321").count(), 1);
 }
 
 #[tokio::test]

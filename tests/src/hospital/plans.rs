@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hims_benches::daily::{List, Subject, fill, lists};
-use hims_projections::query::{Cursor, Shape, page, statement};
+use hims_projections::query::{
+    Comparison, Cursor, Filter, Identity, Shape, Statement, Wanted, finding, page, statement,
+};
 use hims_projections::{READ_SCHEMA, TABLES};
 use hims_testing::assert_same;
 use serde_json::Value;
@@ -103,6 +105,82 @@ async fn every_list_of_the_day_is_read_through_an_index() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     // An empty page would not show what a full page costs, so each list has rows for at least one of the two people.
     assert_same(filled, lists.iter().map(|list| list.name.as_str()).collect::<BTreeSet<_>>());
+}
+
+/// The steps of a plan, each with the rows that came of it and those that it looked at in vain.
+fn work(node: &Value, done: &mut Vec<String>) {
+    let count = |what| node[what].as_i64().unwrap_or(0) * node["Actual Loops"].as_i64().unwrap_or(0);
+    let vain = ["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"].map(count);
+    let (step, of) = (&node["Node Type"], &node["Relation Name"]);
+    done.push(format!("{step} {of}: {} rows, {vain:?} in vain", count("Actual Rows")));
+    for it in node["Plans"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        work(it, done);
+    }
+}
+
+/// The work of a statement.
+async fn work_of(db: &mut PgConnection, statement: &Statement, who: &Identity) -> Vec<String> {
+    let explain = format!("explain (analyze, timing off, format json) {}", statement.text());
+    let plan = statement.bind(sqlx::query(AssertSqlSafe(explain)), who).fetch_one(db).await;
+    let plan: Value = plan.expect("a plan").get(0);
+    let mut done = Vec::new();
+    work(&plan[0]["Plan"], &mut done);
+    done
+}
+
+/// A patient whom a reader may not read costs PostgreSQL the same work as one whom there is not, whatever the patient is
+/// looked for by, so that the time of an answer does not tell which of the two it was.
+#[tokio::test]
+async fn a_patient_who_is_hidden_costs_as_much_as_one_whom_there_is_not() {
+    let (mut db, lists) = reader().await;
+    let missing =
+        ["0b5e55ed-0000-4000-8000-000000000000", "MRN-9999999999", "nobody@lists.example", "+12129999999", "Xqzw Vbnm"];
+    let of_all = "select id::text, mrn, email, phone_primary, first_name || ' ' || last_name from hims.patients
+                   order by md5(mrn) limit 500";
+    let of_all = sqlx::query(of_all).fetch_all(&hospital().await.owner).await.expect("patients");
+    let of_all: Vec<[String; 5]> = of_all.iter().map(|row| std::array::from_fn(|column| row.get(column))).collect();
+    for name in ["nurse: my patients", "patient: data"] {
+        let mine = lists.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no list is named {name}"));
+        let (table, who) = (mine.table, &mine.who);
+        let wanted = |nth: usize, value: &str| {
+            let filter = |name| {
+                let column = table.column(name).expect("a column");
+                vec![Filter { column, comparison: Comparison::Equal, value: value.to_owned() }]
+            };
+            let (filters, search) = match ["id", "mrn", "email", "phone_primary"].get(nth) {
+                Some(name) => (filter(name), None),
+                None => (Vec::new(), Some(value.to_owned())),
+            };
+            Wanted { filters, search, ..mine.wanted.clone() }
+        };
+        assert!(!page(&mut db, table, Shape::Declared, &mine.wanted, who).await.expect("a page").items.is_empty());
+        // Somebody whom the reader finds neither by the key nor by the name, which resembles no name of others.
+        let mut hidden = None;
+        for somebody in &of_all {
+            let found = page(&mut db, table, Shape::Declared, &wanted(0, &somebody[0]), who).await.expect("a page");
+            let named = page(&mut db, table, Shape::Declared, &wanted(4, &somebody[4]), who).await.expect("a page");
+            if found.items.is_empty() && named.items.is_empty() {
+                hidden = Some(somebody);
+                break;
+            }
+        }
+        let hidden = hidden.expect("most patients are hidden");
+        for nth in 0..missing.len() {
+            let mut done = Vec::new();
+            for value in [&*hidden[nth], missing[nth]] {
+                let statement = statement(table, Shape::Declared, &wanted(nth, value), who);
+                done.push(work_of(&mut db, &statement, who).await);
+            }
+            let (of_missing, of_hidden) = (done.pop(), done.pop());
+            assert_eq!(of_hidden, of_missing, "{name} by {nth}");
+        }
+        let mut done = Vec::new();
+        for id in [&*hidden[0], missing[0]] {
+            let statement = finding(table, Shape::Declared, id.parse().expect("an id"), who);
+            done.push(work_of(&mut db, &statement, who).await);
+        }
+        assert_eq!(done[0], done[1], "{name}: the row of a patient");
+    }
 }
 
 #[tokio::test]

@@ -42,4 +42,8 @@ async fn refusals_of_a_full_queue_are_recorded_when_there_is_room() {
                                              and metadata->>'command' = 'open-department') = 4096
                  from log.events";
     until(&mut owner, all).await;
+    let metrics = reception.send(reception.request(reqwest::Method::GET, "/metrics")).await;
+    let lost = metrics.text.lines().find_map(|line| line.strip_prefix("hims_refusals_lost_total "));
+    // All tests of this process share the metric.
+    assert!(lost.is_some_and(|it| it.parse::<u64>().is_ok_and(|lost| lost >= 104)), "{lost:?}");
 }

@@ -74,6 +74,26 @@ async fn a_visit_of_another_day_is_checked_in_with_a_reason_and_the_check_in_can
     assert_eq!((&row["status"], &row["other_day_reason"]), (&json!("confirmed"), &Value::Null));
 }
 
+/// A visit is completed after it was started, and started after the patient was checked in, which asks why.
+#[tokio::test]
+async fn a_visit_days_ahead_is_not_completed() {
+    let hospital = Hospital::start().await;
+    let reception = hospital.login("reception").await;
+    let id = reception.did("schedule-appointment", appointment(&patient(5), at(4, 0))).await;
+    let of_id = || json!({ "appointment_id": id });
+    for command in ["start-appointment", "complete-appointment"] {
+        reception.command(command, of_id()).await.problem(409, "wrong-status");
+    }
+    reception.command("check-in-appointment", of_id()).await.problem(422, "not-today");
+    reception.command("complete-appointment", of_id()).await.problem(409, "wrong-status");
+    assert_eq!(reception.row("appointments", &id).await["status"], "scheduled");
+    // Whoever says why sees the patient earlier.
+    reception.did("check-in-appointment", early(&id)).await;
+    for command in ["start-appointment", "complete-appointment"] {
+        reception.did(command, of_id()).await;
+    }
+}
+
 #[tokio::test]
 async fn who_walks_in_is_seen_once_and_may_be_sent_home() {
     let hospital = Hospital::start().await;

@@ -24,6 +24,16 @@ async fn only_who_may_do_it_is_named() {
     let refused = doctor.command("record-vital-signs", measured(user(RECEPTION))).await;
     refused.problem_at(422, "not-entitled", "/recorded_by");
     doctor.did("record-vital-signs", measured(user(NURSE))).await;
+    let consultation_id = doctor.did("start-consultation", json!({"patient_id": patient(5)})).await;
+    let planned = |performed_by| {
+        json!({"consultation_id": consultation_id, "treatment_type": "therapy", "description": "Change of the dressing",
+               "performed_by": performed_by})
+    };
+    let refused = doctor.command("plan-treatment", planned(user(RECEPTION))).await;
+    refused.problem_at(422, "not-entitled", "/performed_by");
+    for performer in [NURSE, DOCTOR] {
+        doctor.did("plan-treatment", planned(user(performer))).await;
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use hims_commands::{Allowances, Share};
 
 use super::{Limit, Network};
+use crate::Settings;
 use crate::problem::Problem;
 use crate::routes::Proxies;
 
@@ -13,25 +14,26 @@ use crate::routes::Proxies;
 pub(crate) struct Connections {
     limit: Limit<Network>,
     proxies: Arc<Proxies>,
+    counts_this_machine: bool,
 }
 
 /// A connection: its share of what its network may have open, or the answer to each request on a connection too many.
 pub(crate) struct Connection(Result<Option<Share<Network>>, Problem>);
 
 impl Connections {
-    pub(crate) fn new(per_address: u32, proxies: Arc<Proxies>) -> Self {
+    pub(crate) fn new(settings: &Settings, proxies: Arc<Proxies>) -> Self {
         let limit = Limit {
             name: "connections",
             detail: "too many connections from this address are open; close some of them".to_owned(),
-            allowances: Allowances::at_once(per_address),
+            allowances: Allowances::at_once(settings.connections_per_address),
         };
-        Self { limit, proxies }
+        Self { limit, proxies, counts_this_machine: settings.counts_this_machine }
     }
 
     /// Counts a new connection from an address until the connection is dropped.
     pub(crate) fn open(&self, address: IpAddr, now: DateTime<Utc>) -> Connection {
         let address = address.to_canonical();
-        if address.is_loopback() || self.proxies.trust(address) {
+        if address.is_loopback() && !self.counts_this_machine || self.proxies.trust(address) {
             return Connection(Ok(None));
         }
         Connection(self.limit.take(Network::of(address), now).map(Some))
@@ -52,7 +54,8 @@ mod tests {
     #[test]
     fn a_network_has_so_many_connections_and_a_proxy_any_number() {
         let proxies = Arc::new("192.0.2.0/24".parse().expect("a network"));
-        let connections = Connections::new(2, proxies);
+        let settings = Settings { connections_per_address: 2, ..Settings::default() };
+        let connections = Connections::new(&settings, proxies);
         let open = |address: &str| connections.open(address.parse().expect("an address"), DateTime::UNIX_EPOCH);
         let (first, second) = (open("203.0.113.1"), open("203.0.113.1"));
         assert!(first.refused().is_none() && second.refused().is_none());

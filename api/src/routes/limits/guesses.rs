@@ -22,11 +22,12 @@ type Login = [u8; 32];
 /// Slows down the guessing of passwords.
 ///
 /// Wrong passwords are counted for each network that they come from. After too many, the network has to pause, each
-/// time for longer. A login that was right from a network before is counted by itself there, so that others in the same
-/// network cannot make its user pause. Wrong passwords from elsewhere are also counted for the login: attempts for this
-/// login from elsewhere then wait a little before the password is compared, but none is refused. So a stranger can
-/// neither lock a user out nor guess fast from many networks at once. Right passwords are not counted: attempts at the
-/// same time wait for each other until it is known which of them are wrong.
+/// time for longer. When the pause is over, the turn belongs to the login that has failed least from there, so that
+/// nobody who goes on guessing keeps a newcomer out. A login that was right from a network before is counted by itself
+/// there, so that others in the same network cannot make its user pause. Wrong passwords from elsewhere are also counted
+/// for the login: attempts for this login from elsewhere then wait a little before the password is compared, but none is
+/// refused. So a stranger can neither lock a user out nor guess fast from many networks at once. Right passwords are not
+/// counted: attempts at the same time wait for each other until it is known which of them are wrong.
 pub(crate) struct Guesses {
     networks: Delays<Network>,
     logins: Delays<Login>,
@@ -66,7 +67,7 @@ impl Guesses {
         let home = (login, network);
         let place = Some((self, home));
         if !self.homes.contains_key(&home) {
-            let from_network = self.networks.begin(network).await;
+            let from_network = self.networks.begin(network, Some(login)).await;
             let is_hindered = from_network.is_err() || !self.logins.pause(&login).is_zero();
             if !is_hindered || !has_logged_in_from(network).await {
                 let from_network = from_network.map_err(too_many)?;
@@ -74,15 +75,16 @@ impl Guesses {
                 return Ok(Guess { place, attempts: vec![from_network, for_login] });
             }
             from_network.into_iter().for_each(Attempt::forgive);
+            self.networks.give_up(&network, Some(login));
             self.homes.insert(home, ());
         }
-        let attempt = self.at_home.begin(home).await.map_err(too_many)?;
+        let attempt = self.at_home.begin(home, None).await.map_err(too_many)?;
         Ok(Guess { place, attempts: vec![attempt] })
     }
 
     /// Begins an attempt of a user who is logged in and gives the current password again.
     pub(crate) async fn begin_for(&self, user: Uuid) -> Result<Guess<'_>, Problem> {
-        let attempt = self.users.begin(user).await.map_err(too_many)?;
+        let attempt = self.users.begin(user, None).await.map_err(too_many)?;
         Ok(Guess { place: None, attempts: vec![attempt] })
     }
 }
@@ -243,5 +245,29 @@ mod tests {
             assert!(guesses.begin_for(rosa).await.is_ok());
         }
         assert!(guesses.begin_for(rosa).await.is_err() && guesses.begin_for(ivan).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_waits_for_one_pause_at_most_however_hard_others_guess() {
+        let guesses = Guesses::new(3);
+        // A stranger guesses for so long that each pause is the longest one.
+        let guess = async || guess_wrong(&guesses, "ivan@example.org", "192.0.2.1").await;
+        for _ in 0..600 {
+            guess().await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let newcomer = async || {
+            let guess = guesses.begin("rosa@example.org", Some(address("192.0.2.1")), async |_| false).await;
+            guess.map(Guess::was_right).is_ok()
+        };
+        // The newcomer repeats the login when the server says so, and the stranger at every moment.
+        let asked = tokio::time::Instant::now();
+        while !newcomer().await {
+            for _ in 0..50 {
+                assert!(!guess().await, "after {:?}", asked.elapsed());
+                tokio::time::advance(Duration::from_millis(20)).await;
+            }
+        }
+        assert!(asked.elapsed() <= PAUSES.1 + Duration::from_secs(1), "{:?}", asked.elapsed());
     }
 }

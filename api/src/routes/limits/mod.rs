@@ -3,6 +3,7 @@
 mod connections;
 mod delays;
 mod guesses;
+mod turns;
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};

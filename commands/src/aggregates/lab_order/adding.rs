@@ -1,13 +1,13 @@
 use hims_domain::lab_order::{Addition, After, Event, ItemAdded, LabOrder, OrderedTest, Status};
 use hims_domain::lab_test::LabTest;
-use hims_domain::permission::Create;
+use hims_domain::permission::{Create, Read};
 use hims_domain::values::LongText;
 use hims_domain::{DiagnosisId, LabOrderId, LabOrderItemId, LabTestId, Personal, SpecimenId, described};
 
 use super::{CancelLabOrderItem, Duplicates, check_test, reads_pending, reads_test};
 use crate::aggregates::patient::{check_alive, reads_person};
 use crate::machinery::command::existing;
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
+use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target};
 
 /// The largest number of lines of an order.
 const LINES: usize = 100;
@@ -69,6 +69,10 @@ impl Command for AddLabOrderItem {
 
     fn follows_on(state: &LabOrder) -> bool {
         state.status != Status::Cancelled
+    }
+
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        !self.confirm_not_duplicate && !caller.reads_all_charts() && !caller.reads(Read::LabOrders)
     }
 
     fn reads(&self, state: Option<&LabOrder>, found: &Found) -> Reads {

@@ -1,7 +1,7 @@
 use hims_domain::consultation::Consultation;
 use hims_domain::lab_order::{Details, Event, LabOrder, OrderedTest, Placed};
 use hims_domain::patient::Patient;
-use hims_domain::permission::Create;
+use hims_domain::permission::{Create, Read};
 use hims_domain::values::LabOrderNumber;
 use hims_domain::{LabOrderId, PatientId, UserId, described};
 
@@ -9,7 +9,7 @@ use super::{CancelLabOrder, Duplicates, check_test, reads_pending, reads_test};
 use crate::aggregates::consultation::check_occasion;
 use crate::aggregates::patient::{check_alive, check_not_erased, reads_person};
 use crate::aggregates::user::{acting, reads_named};
-use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target};
+use crate::{Caller, Command, Context, Decision, Found, Permission, Reads, Refused, Target};
 
 /// The largest number of tests that are ordered at once.
 const ITEMS: usize = 30;
@@ -95,6 +95,10 @@ impl Command for PlaceLabOrder {
 
     fn or_permission(&self) -> Option<Permission> {
         self.unsolicited.then_some(Permission::Create(Create::LabResults))
+    }
+
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        !self.confirm_not_duplicate && !caller.reads_all_charts() && !caller.reads(Read::LabOrders)
     }
 
     fn reads(&self, _: Option<&LabOrder>, found: &Found) -> Reads {

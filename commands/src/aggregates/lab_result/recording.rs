@@ -88,6 +88,24 @@ impl RecordLabResult {
         specimen.map_or_else(|| self.performed_at.unwrap_or(now), |it| it.1)
     }
 
+    /// Refuses a result without values, and a test that was performed before its specimen was taken. An import tells
+    /// what another laboratory has reported.
+    fn check(&self, specimen: Option<(SpecimenId, DateTime<Utc>)>, ctx: &Context<'_>) -> Result<(), Refused> {
+        if ctx.caller.is_system {
+            return Ok(());
+        }
+        if self.components.is_empty() {
+            let message = "give a value for at least one component";
+            return Err(Refused::field("missing-component", "/components", message));
+        }
+        let (performed_at, taken_at) = (self.performed_at, specimen.map(|it| it.1));
+        if performed_at.zip(taken_at).is_some_and(|(performed_at, taken_at)| performed_at < taken_at) {
+            let message = "the specimen was taken later; give the time at which the test was performed";
+            return Err(Refused::field("out-of-range", "/performed_at", message));
+        }
+        Ok(())
+    }
+
     /// The user who performed the test. An import may not know.
     fn performer(&self, order: &LabOrder, ctx: &Context<'_>) -> Result<Option<UserId>, Refused> {
         if self.performed_by.is_none() && ctx.caller.is_system {
@@ -123,6 +141,7 @@ impl Command for RecordLabResult {
             return Err(Refused::field("in-the-future", "/performed_at", "give a time that is not in the future"));
         }
         let specimen = self.specimen(order)?;
+        self.check(specimen, ctx)?;
         let taken_at = self.taken_at(specimen, ctx.now);
         let performed_by = self.performer(order, ctx)?;
         let is_final = self.status == Release::Final;

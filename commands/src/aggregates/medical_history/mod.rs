@@ -14,8 +14,8 @@ use super::user::{acting, reads_named};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Claims, Command, Context, Decision, Found, Held, Kind, Patch, Permission, Reads, Refused, Registry, Target, refuse,
-    scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Kind, Patch, Permission, Reads, Refused, Registry, Target,
+    refuse, scopes,
 };
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -114,6 +114,10 @@ impl Command for RecordMedicalHistory {
         Target::new(self.id)
     }
 
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        !self.confirm_not_duplicate && !caller.reads_all_charts()
+    }
+
     fn reads(&self, _: Option<&MedicalHistory>, found: &Found) -> Reads {
         let reads = reads_named(Reads::nothing().stream::<Patient>(self.patient_id), self.recorded_by, found);
         let key = immunization_key(self.patient_id, &self.entry).filter(|_| !self.confirm_not_duplicate);
@@ -155,6 +159,10 @@ impl Command for ChangeMedicalHistory {
 
     fn target(&self) -> Target {
         Target::existing(self.medical_history_id)
+    }
+
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        !self.confirm_not_duplicate && !caller.reads_all_charts()
     }
 
     fn reads(&self, state: Option<&MedicalHistory>, _: &Found) -> Reads {

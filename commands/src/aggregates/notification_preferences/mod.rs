@@ -88,7 +88,8 @@ impl Command for SetNotificationPreferences {
     fn is_own(&self, _: Option<&NotificationPreferences>, caller: &Caller) -> bool {
         let is_user = self.user_id.is_some() && self.user_id == caller.user_id();
         let is_patient = self.patient_id.is_some_and(|it| caller.is_patient(it));
-        is_patient || self.patient_id.is_none() && is_user
+        // Who names nobody changes nobody's preferences, and is told to name somebody.
+        is_patient || self.patient_id.is_none() && (is_user || self.user_id.is_none())
     }
 
     fn reads(&self, _: Option<&NotificationPreferences>, _: &Found) -> Reads {
@@ -101,7 +102,7 @@ impl Command for SetNotificationPreferences {
         ctx: &Context<'_>,
     ) -> Result<Decision<NotificationPreferences>, Refused> {
         if self.user_id.is_some() == self.patient_id.is_some() {
-            let message = "name either a user or a patient";
+            let message = "name either a user or a patient; your own ids are in GET /api/v1/sessions/current";
             return Err(Refused::field("whose-preferences", "/user_id", message));
         }
         if let Some(id) = self.user_id {

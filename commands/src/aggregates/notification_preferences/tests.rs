@@ -42,6 +42,7 @@ fn who_may_set_preferences_without_the_permission() {
     assert!(!both.is_own(None, &user(DOCTOR, "doctor")));
     hospital().when(both).then_field("whose-preferences", "/user_id");
     hospital().when(set(json!({}))).then_field("whose-preferences", "/user_id");
+    assert!(set(json!({})).is_own(None, &user(DOCTOR, "doctor")), "who names nobody is told so");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hims_domain::{AllergyId, PatientId, Personal, UserId, described};
 use super::{Refusal, not_erased};
 use crate::aggregates::user::{check_provider, reads_named};
 use crate::machinery::coding::coded;
-use crate::{Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target};
+use crate::{Caller, Command, Context, Decision, Found, Kind, Patch, Permission, Reads, Refused, Target};
 
 described! {
     /// Records an allergy or intolerance. If the patient has an active allergy to the same substance, the command is
@@ -53,12 +53,15 @@ described! {
 }
 
 /// Also looks up the duplicates that were merged into a patient.
-fn reads_duplicates(reads: Reads, state: Option<&Patient>) -> Reads {
+pub(super) fn reads_duplicates(reads: Reads, state: Option<&Patient>) -> Reads {
     state.into_iter().flat_map(|patient| patient.duplicates.iter().copied()).fold(reads, Reads::stream::<Patient>)
 }
 
 /// The record of a patient, and the duplicates that were merged into it, each with its id.
-fn records<'a>(patient: &'a Patient, ctx: &'a Context<'_>) -> impl Iterator<Item = (PatientId, &'a Patient)> {
+pub(super) fn records<'a>(
+    patient: &'a Patient,
+    ctx: &'a Context<'_>,
+) -> impl Iterator<Item = (PatientId, &'a Patient)> {
     let duplicates = patient.duplicates.iter().filter_map(|id| Some((*id, ctx.found.get::<Patient>(*id)?)));
     duplicates.chain([(ctx.id.into(), patient)])
 }
@@ -70,7 +73,7 @@ fn active<'a>(patient: &'a Patient, id: AllergyId, ctx: &'a Context<'_>) -> Resu
 }
 
 /// The decision that an event happens to a record of the patient: that of the patient or of a duplicate.
-fn happens(event: Event, record: PatientId, ctx: &Context<'_>) -> Decision<Patient> {
+pub(super) fn happens(event: Event, record: PatientId, ctx: &Context<'_>) -> Decision<Patient> {
     if record.0 == ctx.id {
         return Decision::event(event);
     }
@@ -118,6 +121,10 @@ impl Command for RecordAllergy {
         Target::existing(self.patient_id)
     }
 
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        !self.confirm_not_duplicate && !caller.reads_all_charts()
+    }
+
     fn reads(&self, state: Option<&Patient>, found: &Found) -> Reads {
         reads_named(reads_duplicates(Reads::nothing(), state), self.allergy.reported_by, found)
     }
@@ -146,6 +153,10 @@ impl Command for ChangeAllergy {
 
     fn target(&self) -> Target {
         Target::existing(self.patient_id)
+    }
+
+    fn probes_a_secret(&self, caller: &Caller) -> bool {
+        !self.confirm_not_duplicate && !caller.reads_all_charts()
     }
 
     fn reads(&self, state: Option<&Patient>, found: &Found) -> Reads {
@@ -200,7 +211,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::Caller;
     use crate::testing::given;
     use crate::testing::samples::{PATIENT, ask, registered, said, with};
     use crate::testing::world::somebody;

@@ -5,6 +5,7 @@ mod contacts;
 mod death;
 mod demographics;
 mod duplicates;
+mod identifiers;
 mod merging;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
 pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyContact};
 pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
 pub(crate) use death::{TellOfDeath, check_alive, is_death};
+pub use identifiers::{AddPatientIdentifier, RemovePatientIdentifier};
 pub use merging::{MergePatients, UnmergePatients};
 pub(crate) use merging::{person, reads_person, records_of, survivor, survivor_of};
 
@@ -34,6 +36,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<RegisterPatient>()
         .add::<ChangePatientDemographics>()
         .add::<AddPatientIdentifier>()
+        .add::<RemovePatientIdentifier>()
         .add::<RecordAllergy>()
         .add::<ChangeAllergy>()
         .add::<RetireAllergy>()
@@ -48,6 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     NoSuchAllergy = Missing, "not-found", "the patient has no allergy with this id, or the allergy is retired";
+    NoSuchIdentifier = Missing, "not-found", "the patient has no identifier with this system and value";
     NoSuchContact = Missing, "not-found", "the patient has no emergency contact with this id";
     TooManyContacts = Conflict, "too-many-contacts", "the patient has 10 emergency contacts already; remove one first";
     NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
@@ -89,15 +93,6 @@ described! {
         #[serde(default)]
         pub confirm_not_duplicate: bool,
     }
-
-    /// Adds the identifier of a patient in another system.
-    pub struct AddPatientIdentifier {
-        /// Which patient.
-        pub patient_id: PatientId,
-        /// The identifier.
-        #[serde(flatten)]
-        pub identifier: Identifier,
-    }
 }
 
 /// A patient by name and medical record number, as far as they are known.
@@ -125,19 +120,14 @@ pub(crate) fn check_not_erased(patient: &Patient) -> Result<(), Refused> {
     if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(()) }
 }
 
-/// The key of an identifier: its system and value. `None` for an erased patient, whose value is no longer known.
-fn identifier_key(identifier: &Identifier) -> Option<String> {
-    Some(scopes::key(&[identifier.system.as_str(), identifier.value.known()?.as_str()]))
-}
-
 impl Claims for Patient {
     /// Record number, identifiers and the ids of allergies and contacts are unique keys. Name, birth date and social
     /// security number are shared keys, by which possible duplicates are found.
     fn claims(&self, id: Uuid, held: &mut Held) {
         held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()));
         duplicates::share(&self.demographics, held);
-        for identifier in &self.identifiers {
-            held.take_if(scopes::PATIENT_IDENTIFIER, identifier_key(identifier));
+        for it in self.identifiers.values() {
+            held.take_if(scopes::PATIENT_IDENTIFIER, identifiers::key(&it.system, &it.value));
         }
         for (contact, _) in self.emergency_contacts.of(id.into()) {
             held.take(scopes::PATIENT_EMERGENCY_CONTACT, contact.to_string());
@@ -161,7 +151,7 @@ impl Command for RegisterPatient {
         Target::new(self.id)
     }
 
-    fn probes_a_secret(&self) -> bool {
+    fn probes_a_secret(&self, _: &Caller) -> bool {
         self.demographics.ssn.is_some() && !self.confirm_not_duplicate
     }
 
@@ -180,7 +170,8 @@ impl Command for RegisterPatient {
             duplicates::check(&demographics, None, &BTreeSet::new(), ctx)?;
         }
         let mut known = BTreeSet::new();
-        let identifiers = self.identifiers.into_iter().filter(|it| known.insert(identifier_key(it))).collect();
+        let is_new = |it: &Identifier| known.insert(identifiers::key(&it.system, &it.value));
+        let identifiers = self.identifiers.into_iter().filter(is_new).collect();
         Ok(Decision::event(Event::Registered {
             mrn: Mrn::issue(ctx.draw()).into(),
             demographics: Box::new(demographics),
@@ -217,7 +208,7 @@ impl Command for ChangePatientDemographics {
         caller.may(Permission::Update(Update::OwnProfile)) && caller.is_patient(self.patient_id)
     }
 
-    fn probes_a_secret(&self) -> bool {
+    fn probes_a_secret(&self, _: &Caller) -> bool {
         self.changes.mentions("ssn") && !self.confirm_not_duplicate
     }
 
@@ -255,32 +246,6 @@ impl Command for ChangePatientDemographics {
             return Ok(removed);
         }
         Ok(removed.followed_by(Event::DemographicsChanged(Box::new(after))))
-    }
-}
-
-impl Command for AddPatientIdentifier {
-    const NAME: &'static str = "add-patient-identifier";
-    const PERMISSION: Permission = Permission::Update(Update::PatientDemographics);
-    type Aggregate = Patient;
-
-    fn target(&self) -> Target {
-        Target::existing(self.patient_id)
-    }
-
-    fn reads(&self, state: Option<&Patient>, _: &Found) -> Reads {
-        let duplicates = state.into_iter().flat_map(|it| it.duplicates.iter().copied());
-        duplicates.fold(Reads::nothing(), Reads::stream::<Patient>)
-    }
-
-    fn decide(self, state: Option<&Patient>, ctx: &Context<'_>) -> Result<Decision<Patient>, Refused> {
-        let key = identifier_key(&self.identifier);
-        let patient = not_erased(state)?;
-        let duplicates = patient.duplicates.iter().filter_map(|it| ctx.found.get::<Patient>(*it));
-        let mut identifiers = duplicates.chain([patient]).flat_map(|it| &it.identifiers);
-        if identifiers.any(|it| identifier_key(it) == key) {
-            return Ok(Decision::nothing());
-        }
-        Ok(Decision::event(Event::IdentifierAdded(self.identifier)))
     }
 }
 

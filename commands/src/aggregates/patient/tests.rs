@@ -255,13 +255,15 @@ fn patients_change_how_they_are_reached_and_not_who_they_are() {
 fn an_identifier_is_taken() {
     given([registered()])
         .when(add_identifier())
-        .then([Event::IdentifierAdded(ask(identifier("A-1")))])
+        .then([Event::IdentifierAdded { place: 0, identifier: ask(identifier("A-1")) }])
         .then_claims([takes(PATIENT_IDENTIFIER, scopes::key(&["urn:other", "A-1"]))]);
 }
 
 #[test]
 fn the_same_identifier_again_is_quiet() {
-    given([registered(), Event::IdentifierAdded(ask(identifier("A-1")))]).when(add_identifier()).then_nothing();
+    given([registered(), Event::IdentifierAdded { place: 0, identifier: ask(identifier("A-1")) }])
+        .when(add_identifier())
+        .then_nothing();
 }
 
 #[test]
@@ -333,5 +335,5 @@ fn an_old_registration_does_not_age_out() {
     given([registered()])
         .at(at("2126-11-23T10:00:00Z"))
         .when(add_identifier())
-        .then([Event::IdentifierAdded(ask(identifier("A-1")))]);
+        .then([Event::IdentifierAdded { place: 0, identifier: ask(identifier("A-1")) }]);
 }

@@ -1,14 +1,14 @@
 //! Treatments: planning treatments in a consultation, and following them afterwards.
 
 use hims_domain::consultation::Consultation;
-use hims_domain::permission::Create;
+use hims_domain::permission::{Create, Update};
 use hims_domain::treatment::{Event, Order, Planned, Status, Treatment};
-use hims_domain::user::User;
 use hims_domain::values::{LongText, Reason};
-use hims_domain::{DiagnosisId, PatientId, Personal, TreatmentId, UserId, described};
+use hims_domain::{DiagnosisId, PatientId, Personal, TreatmentId, described};
 
 use super::consultation::check_occasion;
 use super::patient::{reads_person, records_of};
+use super::user::{acting, reads_named};
 use crate::machinery::coding::coded;
 use crate::machinery::refusal::refusals;
 use crate::machinery::step::steps;
@@ -95,6 +95,10 @@ steps! {
 
 impl Claims for Treatment {}
 
+/// The permission of whoever is named as carrying a treatment out: to work on the steps of a consultation, since those
+/// who carry treatments out are nurses as well as doctors, who alone plan them.
+const CARRIES_OUT: Permission = Permission::Update(Update::ConsultationSteps);
+
 /// Checks that a diagnosis which a request names exists and is of the patient, by any of the patient's records.
 pub(crate) fn check_diagnosis(
     id: DiagnosisId,
@@ -112,17 +116,6 @@ pub(crate) fn check_diagnosis(
     }
 }
 
-/// Checks the user who is to carry a treatment out.
-fn check_performer(performer: Option<UserId>, patient_id: PatientId, ctx: &Context<'_>) -> Result<(), Refused> {
-    let Some(id) = performer else { return Ok(()) };
-    let user = ctx.named::<User>(id, "/performed_by")?;
-    if user.patient_id.is_some_and(|own| records_of(patient_id, ctx.found).contains(&own)) {
-        return refuse(super::user::Refusal::TreatsThemselves);
-    }
-    // An import tells who treated the patient once, and may have left by now.
-    if user.is_active || ctx.caller.is_system { Ok(()) } else { refuse(super::user::Refusal::NotActing) }
-}
-
 impl Command for PlanTreatment {
     const NAME: &'static str = "plan-treatment";
     const PERMISSION: Permission = Permission::Create(Create::Treatments);
@@ -135,7 +128,7 @@ impl Command for PlanTreatment {
 
     fn reads(&self, _: Option<&Treatment>, found: &Found) -> Reads {
         let reads = Reads::nothing().stream::<Consultation>(self.order.consultation_id);
-        let reads = reads.maybe::<User>(self.order.performed_by);
+        let reads = reads_named(reads, self.order.performed_by, found);
         let reads = match found.get::<Consultation>(self.order.consultation_id) {
             Some(it) => reads_person(reads, it.patient_id, found),
             None => reads,
@@ -153,7 +146,9 @@ impl Command for PlanTreatment {
         if let Some(id) = self.order.diagnosis_id {
             check_diagnosis(id, "/diagnosis_id", patient_id, ctx)?;
         }
-        check_performer(self.order.performed_by, patient_id, ctx)?;
+        if let performer @ Some(_) = self.order.performed_by {
+            acting(ctx, performer, "/performed_by", patient_id, CARRIES_OUT)?;
+        }
         self.order.code = coded(self.order.code_system.as_ref(), self.order.code)?;
         Ok(Decision::event(Event::Planned(Box::new(Planned { patient_id, order: self.order }))))
     }

@@ -1,15 +1,19 @@
 use hims_domain::ConsultationId;
 use hims_domain::consultation;
+use hims_domain::role::Role;
+use hims_domain::user::User;
 use hims_testing::{sample, sample_with};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
 use crate::machinery::scopes::DIAGNOSIS;
-use crate::testing::samples::{CONSULTATION, DOCTOR, OTHER_PATIENT, PATIENT, ask, created, said, with};
+use crate::testing::samples::{
+    CONSULTATION, DOCTOR, OTHER_PATIENT, PATIENT, ask, created, created_with, defined, said, with,
+};
 use crate::testing::world::somebody;
 use crate::testing::{Given, given, now};
-use crate::{Caller, user::Refusal as NotTheirs};
+use crate::{Caller, role_id, user::Refusal as NotTheirs};
 
 const TREATMENT: TreatmentId = TreatmentId(Uuid::from_u128(0x90));
 const DIAGNOSED: DiagnosisId = DiagnosisId(Uuid::from_u128(0x71));
@@ -91,7 +95,20 @@ fn who_carries_a_treatment_out_is_active_and_not_the_patient() {
     assert!(left().by(Caller::system("import")).when(by_doctor()).is_accepted());
     let patient = [created(), LinkedToPatient { patient_id: PATIENT }];
     let treated = given_consultation([]).and::<User>(DOCTOR, patient);
-    treated.when(by_doctor()).then_refused(NotTheirs::TreatsThemselves);
+    treated.by(somebody("doctor")).when(by_doctor()).then_refused(NotTheirs::TreatsThemselves);
+}
+
+#[test]
+fn a_doctor_or_a_nurse_carries_a_treatment_out() {
+    let named = |role: &str| {
+        let performer = created_with(json!({"role_id": role_id(role)}));
+        let given = given_consultation([]).and::<User>(DOCTOR, [performer]).and::<Role>(role_id(role), [defined(role)]);
+        given.by(somebody("doctor")).when(plan(json!({"performed_by": DOCTOR})))
+    };
+    assert!(named("doctor").is_accepted() && named("nurse").is_accepted());
+    for role in ["receptionist", "pharmacist"] {
+        named(role).then_field("not-entitled", "/performed_by");
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::{Allowances, Command, Failure, Kind, Refused, Request, Share};
 /// How many conflicts that tell of a secret value a user gets within an hour.
 const PER_HOUR: u32 = 20;
 
-/// Limits how often a user learns from a conflict whether a secret value, such as a social security number, is in a
-/// record: without a limit, the number of a certain patient could be found by trying. Parts of the system, such as the
+/// Limits how often a user learns from a conflict whether a value that the user may not read is in a record: without a
+/// limit, the social security number of a certain patient could be found by trying, and so could an allergy. Parts of the system, such as the
 /// import, are not limited.
 pub(super) struct Probes(Allowances<Uuid>);
 
@@ -26,12 +26,15 @@ impl Probes {
         request: &Request,
         now: DateTime<Utc>,
     ) -> Result<Option<Probe>, Failure> {
-        let Some(user) = request.caller.user_id().filter(|_| command.probes_a_secret()) else { return Ok(None) };
+        let Some(user) = request.caller.user_id().filter(|_| command.probes_a_secret(&request.caller)) else {
+            return Ok(None);
+        };
         match self.0.take(user.into(), now) {
             Ok(share) => Ok(Some(Probe(share))),
             Err(_) => {
-                let detail = "too many requests with a social security number were refused as possible duplicates \
-                              within an hour; wait, leave the number out, or give confirm_not_duplicate";
+                let detail = "too many requests of this user were refused as possible duplicates within an hour; wait, \
+                              leave the social security number out, or give confirm_not_duplicate if you know that \
+                              it is none";
                 Err(Refused::new(Kind::TooMany, "too-many-requests", detail).into())
             }
         }
@@ -58,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::Outcome;
-    use crate::aggregates::patient::RegisterPatient;
+    use crate::aggregates::patient::{RecordAllergy, RegisterPatient};
     use crate::testing::id;
     use crate::testing::samples::{ann, ask, with};
     use crate::testing::world::{World, refused, user};
@@ -92,6 +95,31 @@ mod tests {
         assert_eq!(refusal.code, "possible-duplicate", "nobody else is limited");
         let without = ask(with(ann(), json!({"first_name": "Zoe", "date_of_birth": "1999-01-01"})));
         assert!(register(&world, clerk, without).await.is_ok(), "without a number the user goes on");
+    }
+
+    /// Somebody who may record allergies of patients whose charts they may not read.
+    #[tokio::test]
+    async fn an_allergy_cannot_be_found_by_trying_either() {
+        let world = World::new();
+        let patient_id = world.done(person(0, "123-12-3456")).await.id;
+        let record = |substance: &str| -> RecordAllergy {
+            ask(json!({"patient_id": patient_id, "allergen_type": "drug", "allergen_name": substance}))
+        };
+        let ask_as = async |role, command| world.executor.execute(command, Request::of(user(id(70), role))).await;
+        world.done(record("Lithium")).await;
+        for nth in 1..=PER_HOUR {
+            let refusal = refused(ask_as("nurse", record("Lithium")).await);
+            assert_eq!(refusal.code, "possible-duplicate", "{nth}");
+        }
+        for substance in ["Lithium", "Codeine"] {
+            let refusal = refused(ask_as("nurse", record(substance)).await);
+            assert_eq!((refusal.kind, refusal.code), (Kind::TooMany, "too-many-requests"), "{substance}");
+        }
+        let confirmed = RecordAllergy { confirm_not_duplicate: true, ..record("Codeine") };
+        assert!(ask_as("nurse", confirmed).await.is_ok(), "what the nurse is sure of is recorded");
+        // A doctor reads all charts, so that the question tells nothing new.
+        let refusal = refused(ask_as("doctor", record("Lithium")).await);
+        assert_eq!(refusal.code, "possible-duplicate");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
+use super::few::Few;
 use super::{Comparison, Filter, Identity, Wanted};
 use crate::machinery::living::{Shape, absent};
 use crate::{Column, Table};
@@ -21,7 +22,7 @@ pub(super) const SAID_AT: &str =
           from projection_checkpoint) as who";
 
 /// The ids of the records of the patient who the caller is, as an array in SQL.
-const OWN_RECORDS: &str = "array(select patient_id from own_patients)";
+pub(super) const OWN_RECORDS: &str = "array(select patient_id from own_patients)";
 
 /// The number of parameters that hold the caller's identity.
 const OF_IDENTITY: usize = 5;
@@ -57,21 +58,27 @@ fn columns(table: &Table, who: &Identity) -> String {
     table.visible().map(column).collect::<Vec<_>>().join(", ")
 }
 
-/// The text of the statement that reads the row with a key.
+/// The text of the statement that reads the row with a key, which is the parameter after the caller's identity.
 pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
+    let few = Few::of(table, who);
+    let (said, listed, from) = match few {
+        None => ("", String::new(), table.name.to_owned()),
+        Some(few) => (few.said(), format!("with {}", few.listed()), few.rows(table)),
+    };
     format!(
         "select r.json, r.version, who.position
-           from {SAID_AT} {}
+           from {SAID_AT} {said} {}
            left join lateral (
+                {listed}
                 select row_to_json(t)::text as json, t.version
-                  from (select {} from {} where id = $6 and who.said is not null) as t offset 0) as r on true",
+                  from (select {} from {from} where {by_key} and who.said is not null) as t offset 0) as r on true",
         absent(table, shape),
         columns(table, who),
-        table.name,
+        by_key = few.map_or("id = $6::text::uuid", |_| "listed_id = $6::text::uuid"),
     )
 }
 
-/// A statement that reads a page, with the values of its parameters.
+/// A statement that reads rows, with the values of its parameters.
 #[derive(Debug, Clone)]
 pub struct Statement {
     text: String,
@@ -94,6 +101,11 @@ impl Statement {
     }
 }
 
+/// The statement that reads the row with a key.
+pub fn finding(table: &Table, shape: Shape, id: Uuid, who: &Identity) -> Statement {
+    Statement { text: find_sql(table, shape, who), values: vec![id.to_string()] }
+}
+
 /// The statement that reads a page, and one more row if another page follows. Each result row holds a row of the table
 /// as JSON, the value of the sort column as text, the key, and the position of the tables. An empty page gives one
 /// result row with nulls and the position.
@@ -101,29 +113,29 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let mut places = Places::default();
     let mut conditions = vec!["who.said is not null".to_owned()];
     conditions.extend(of_own_records(table, who));
-    let lists_assigned = lists_assigned_patients(table, wanted, who);
-    if lists_assigned {
-        conditions.push("assigned.said is not null and id = any ((select ids from listed)::uuid[])".to_owned());
-    }
+    let few = Few::of(table, who);
+    let from = few.map_or_else(|| table.name.to_owned(), |_| format!("mine as {}", table.name));
     let mut sources = vec![Source { records: None, conditions: Vec::new() }];
     for filter in &wanted.filters {
         let value = places.typed(filter.column, &filter.value);
-        match Source::of_person(table, filter, &value) {
+        match Source::of_person(table, filter, &value, &from) {
             Some(of_person) => sources = of_person.to_vec(),
             None => conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator())),
         }
     }
     let order = Order::of(table, wanted);
-    let (found, by_text) = searched(table, wanted, &mut places);
-    let (assigned, listed) = if lists_assigned { ASSIGNED } else { ("", "") };
+    let (found, by_text) = searched(table, wanted, few.map(|_| from.as_str()), &mut places);
+    let mine = few.map(|few| format!("{}, {}", few.listed(), few.mine(table)));
+    let with = mine.into_iter().chain(found).collect::<Vec<_>>();
+    let with = if with.is_empty() { String::new() } else { format!("with {}", with.join(", ")) };
     let by_value = order.ranges(wanted.cursor.as_ref(), &mut places);
     let limit = format!("{}::text::bigint", places.place(&(wanted.limit + 1).to_string()));
     let mut parts = Vec::new();
     for (text, value) in by_text.iter().flat_map(|text| by_value.iter().map(move |value| (text, value))) {
         for source in &sources {
             let conditions = [conditions.as_slice(), &source.conditions, text, value].concat().join(" and ");
-            let (columns, table, order) = (columns(table, who), table.name, order.sql(""));
-            let part = format!("(select {columns} from {table} where {conditions} order by {order} limit {limit})");
+            let (columns, order) = (columns(table, who), order.sql(""));
+            let part = format!("(select {columns} from {from} where {conditions} order by {order} limit {limit})");
             parts.push(match &source.records {
                 Some(records) => {
                     format!("(select part.* from ({records}) as record cross join lateral {part} as part)")
@@ -136,12 +148,13 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let order_of_all = order.sql(" nulls last");
     let text = format!(
         "select r.json, r.sort, r.id, who.position
-           from {SAID_AT} {assigned} {absent}
+           from {SAID_AT} {said} {absent}
            left join lateral (
-                {found}{listed}
+                {with}
                 select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id
                   from (select * from ({parts}) as parts order by {order_of_all} limit {limit}) as t
                 offset 0) as r on true",
+        said = few.map_or("", Few::said),
         absent = absent(table, shape),
         parts = parts.join(" union all "),
         sort = order.column.name,
@@ -156,24 +169,8 @@ fn of_own_records(table: &Table, who: &Identity) -> Option<String> {
     (only_word(table, who) == Some(Read::OwnRecords)).then(|| format!("\"{patient}\" = any ({OWN_RECORDS})"))
 }
 
-/// Whether a page is of the patients of the caller's department, and nothing else says which of them: then these
-/// patients, who are few among all, are looked up first.
-fn lists_assigned_patients(table: &Table, wanted: &Wanted, who: &Identity) -> bool {
-    table.name == "patients"
-        && only_word(table, who) == Some(Read::AssignedPatients)
-        && wanted.search.is_none()
-        && wanted.filters.iter().all(|filter| filter.comparison != Comparison::Equal)
-}
-
-/// What a page of the patients of a department adds to its statement: a subquery that tells row-level security of it, and
-/// the `with` clause of the patients. Row-level security would otherwise look up each patient by itself.
-const ASSIGNED: (&str, &str) = (
-    "cross join (select set_config('hims.lists_assigned_patients', 'yes', true) as said) as assigned",
-    "with listed as materialized (select array_agg(distinct patient_id) as ids from all_assigned_patients)",
-);
-
 /// The word by which the caller may read the table, if it is the only one.
-fn only_word(table: &Table, who: &Identity) -> Option<Read> {
+pub(super) fn only_word(table: &Table, who: &Identity) -> Option<Read> {
     let mut words = table.readers.iter().filter(|word| who.reads_any(&[**word]));
     words.next().filter(|_| words.next().is_none()).copied()
 }
@@ -191,7 +188,7 @@ impl Source {
     /// The rows that a filter by a patient or by a medical record number asks for; `None` for any other filter. The
     /// rows about a patient are those of the record, and those of the records that were merged into it. The number of
     /// a merged record finds the record that survives.
-    fn of_person(table: &Table, filter: &Filter, value: &str) -> Option<[Self; 2]> {
+    fn of_person(table: &Table, filter: &Filter, value: &str, from: &str) -> Option<[Self; 2]> {
         if filter.comparison != Comparison::Equal {
             return None;
         }
@@ -215,7 +212,8 @@ impl Source {
                 Self {
                     records: Some(format!(
                         "select link.patient_id as id from patient_links as link
-                           join patients as duplicate on duplicate.id = link.duplicate_id where duplicate.mrn = {value}"
+                           join (select id from {from} where mrn = {value}) as duplicate
+                             on duplicate.id = link.duplicate_id"
                     )),
                     conditions: vec!["id = record.id".to_owned()],
                 },
@@ -252,21 +250,37 @@ type Conditions = Vec<String>;
 /// text search, and so cannot use the index of the text search. A function with the owner's rights therefore finds the
 /// keys first. If the text matches few rows, the page is read by these keys. If the text matches many rows, the page is
 /// read in its order and each row is tested, since matches are frequent. PostgreSQL executes only one of the two parts.
-fn searched(table: &Table, wanted: &Wanted, places: &mut Places) -> (String, Vec<Conditions>) {
+///
+/// The rows of a caller who reads few of them (`few`) are tested one by one, so that rows of others cost nothing. The
+/// name and the number of a record that was merged also find the record that survives.
+fn searched(
+    table: &Table,
+    wanted: &Wanted,
+    few: Option<&str>,
+    places: &mut Places,
+) -> (Option<String>, Vec<Conditions>) {
     /// The greatest number of keys by which a page is read.
     const FEW: usize = 1_000;
-    let (Some(search), Some(text)) = (table.search, &wanted.search) else { return (String::new(), vec![vec![]]) };
+    let (Some(search), Some(text)) = (table.search, &wanted.search) else { return (None, vec![vec![]]) };
     let text = if search.contains("{folded}") { folded(text) } else { text.clone() };
     let text = format!("{}::text", places.place(&text));
     let search = search.replace("{q}", &text).replace("{folded}", &text);
-    let Some(finder) = table.finder else { return (String::new(), vec![vec![search]]) };
+    if let Some(few) = few {
+        let of_survivor = format!(
+            "({search} or id in (select link.patient_id from patient_links as link
+                                   join (select id from {few} where {search}) as duplicate
+                                     on duplicate.id = link.duplicate_id))"
+        );
+        return (None, vec![vec![of_survivor]]);
+    }
+    let Some(finder) = table.finder else { return (None, vec![vec![search]]) };
     let found = format!(
-        "with found as materialized (select coalesce(array_agg(id), '{{}}') as ids, count(*) <= {FEW} as are_few
+        "found as materialized (select coalesce(array_agg(id), '{{}}') as ids, count(*) <= {FEW} as are_few
                                        from (select {finder}({text}) as id limit {FEW} + 1) as f)",
     );
     let are_few = "(select are_few from found)";
-    let few = vec![are_few.to_owned(), "id = any((select ids from found)::uuid[])".to_owned()];
-    (found, vec![few, vec![format!("not {are_few}"), search]])
+    let by_key = vec![are_few.to_owned(), "id = any((select ids from found)::uuid[])".to_owned()];
+    (Some(found), vec![by_key, vec![format!("not {are_few}"), search]])
 }
 
 /// The order of a page: by a column, and by key among rows with equal values.

@@ -14,7 +14,8 @@ table! {
     /// One row per step of a consultation.
     StepRow in "consultation_steps",
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
-    stamped {
+    stamped,
+    indexes [(performed_by, patient_id)] {
         /// The step.
         id: Uuid [indexed],
         /// The consultation.

@@ -14,7 +14,7 @@ table! {
     entries of consultation [symptoms] by symptom_id,
     readers [ClinicalRecords, AssignedPatients, OwnRecords],
     stamped,
-    indexes [(patient_id, recorded_at)] {
+    indexes [(patient_id, recorded_at), (recorded_by, patient_id)] {
         /// The symptom.
         id: Uuid [indexed],
         /// The consultation.

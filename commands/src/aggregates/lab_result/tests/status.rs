@@ -34,6 +34,21 @@ fn without_a_specimen_the_time_is_that_of_the_test() {
 }
 
 #[test]
+fn nothing_is_tested_before_its_specimen_was_taken_nor_reported_without_a_value() {
+    let taken = || given_result([], [placed(), collected()]).by(user(DOCTOR, "lab_technician"));
+    let too_early = || record(json!({"performed_at": "2026-11-23T08:59:59Z"}));
+    taken().when(too_early()).then_field("out-of-range", "/performed_at");
+    assert!(taken().when(record(json!({"performed_at": "2026-11-23T09:00:00Z"}))).is_accepted());
+    let empty = || record(json!({"status": "P", "components": []}));
+    taken().when(empty()).then_field("missing-component", "/components");
+    // An import tells what another laboratory has reported.
+    for command in [too_early(), empty()] {
+        let imported = given_result([], [placed(), collected()]).by(Caller::system("import")).when(command);
+        assert!(imported.is_accepted());
+    }
+}
+
+#[test]
 fn an_import_may_not_know_who_performed_the_test() {
     let imported = given_result([], [placed()]).by(Caller::system("import")).when(record(json!({})));
     assert_eq!(recorded(&imported.events()).performed_by, None);

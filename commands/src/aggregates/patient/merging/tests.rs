@@ -182,7 +182,7 @@ fn nobody_treats_themselves_under_another_record() {
 #[test]
 fn the_identifier_of_a_duplicate_is_known_of_the_survivor() {
     let identifier = json!({"system": "urn:other", "value": "A-1"});
-    let added = Event::IdentifierAdded(ask(identifier.clone()));
+    let added = Event::IdentifierAdded { place: 0, identifier: ask(identifier.clone()) };
     two([merged(OTHER_PATIENT, [])], [added, merged_into(PATIENT)])
         .when(ask::<AddPatientIdentifier>(with(identifier, json!({"patient_id": PATIENT}))))
         .then_nothing();
