@@ -30,7 +30,7 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
         }
         let standing = migrations::standing(&pool).await?;
         let mut db = pool.acquire().await?;
-        Ok::<_, sqlx::Error>(look(&mut db, standing).await?)
+        look(&mut db, standing).await
     };
     let told = within(LOOK, told).await;
     pool.close().await;
