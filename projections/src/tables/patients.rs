@@ -216,8 +216,8 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
     }
 }
 
-/// The id of the row of an identifier, by the place of the identifier among all that the patient has had. The id does not
-/// depend on the value, which is lost when the patient is erased: the ids stay the same and distinct.
+/// The id of the row of an identifier, by the place of the identifier among all that the patient has had. The id does
+/// not depend on the value, which is lost when the patient is erased: the ids stay the same and distinct.
 fn identifier_id(patient: Uuid, place: u32) -> Uuid {
     derived_id(patient, &["identifier", &place.to_string()])
 }

@@ -1,5 +1,5 @@
-//! Patients whom a nurse reads, or just not any more: what the nurse recorded, and visits on the days next to those that
-//! count. Part of [`access_matrix`](super::access_matrix).
+//! Patients whom a nurse reads, or just not any more: what the nurse recorded, and visits on the days next to those
+//! that count. Part of [`access_matrix`](super::access_matrix).
 
 use serde_json::json;
 

@@ -128,8 +128,8 @@ async fn work_of(db: &mut PgConnection, statement: &Statement, who: &Identity) -
     done
 }
 
-/// A patient whom a reader may not read costs PostgreSQL the same work as one whom there is not, whatever the patient is
-/// looked for by, so that the time of an answer does not tell which of the two it was.
+/// A patient whom a reader may not read costs PostgreSQL the same work as one whom there is not, whatever the patient
+/// is looked for by, so that the time of an answer does not tell which of the two it was.
 #[tokio::test]
 async fn a_patient_who_is_hidden_costs_as_much_as_one_whom_there_is_not() {
     let (mut db, lists) = reader().await;

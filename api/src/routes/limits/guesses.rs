@@ -24,10 +24,10 @@ type Login = [u8; 32];
 /// Wrong passwords are counted for each network that they come from. After too many, the network has to pause, each
 /// time for longer. When the pause is over, the turn belongs to the login that has failed least from there, so that
 /// nobody who goes on guessing keeps a newcomer out. A login that was right from a network before is counted by itself
-/// there, so that others in the same network cannot make its user pause. Wrong passwords from elsewhere are also counted
-/// for the login: attempts for this login from elsewhere then wait a little before the password is compared, but none is
-/// refused. So a stranger can neither lock a user out nor guess fast from many networks at once. Right passwords are not
-/// counted: attempts at the same time wait for each other until it is known which of them are wrong.
+/// there, so that others in the same network cannot make its user pause. Wrong passwords from elsewhere are also
+/// counted for the login: attempts for this login from elsewhere then wait a little before the password is compared,
+/// but none is refused. So a stranger can neither lock a user out nor guess fast from many networks at once. Right
+/// passwords are not counted: attempts at the same time wait for each other until it is known which of them are wrong.
 pub(crate) struct Guesses {
     networks: Delays<Network>,
     logins: Delays<Login>,

@@ -9,8 +9,8 @@ use crate::{Allowances, Command, Failure, Kind, Refused, Request, Share};
 const PER_HOUR: u32 = 20;
 
 /// Limits how often a user learns from a conflict whether a value that the user may not read is in a record: without a
-/// limit, the social security number of a certain patient could be found by trying, and so could an allergy. Parts of the system, such as the
-/// import, are not limited.
+/// limit, the social security number of a certain patient could be found by trying, and so could an allergy. Parts of
+/// the system, such as the import, are not limited.
 pub(super) struct Probes(Allowances<Uuid>);
 
 impl Probes {

@@ -1,10 +1,10 @@
 //! Callers who read only few patients, whose patients are therefore looked up first.
 //!
 //! Row-level security is checked for each row that PostgreSQL finds. A filter by an e-mail address finds a patient whom
-//! the caller may not read through the index, and then rejects the row, which takes longer than to find nothing: whoever
-//! measures it learns that the hospital has such a patient. For a caller who reads few patients, the statement begins
-//! with these patients and compares nobody else with the filter, so that a row that is hidden costs as much as a row
-//! that there is not: nothing.
+//! the caller may not read through the index, and then rejects the row, which takes longer than to find nothing:
+//! whoever measures it learns that the hospital has such a patient. For a caller who reads few patients, the statement
+//! begins with these patients and compares nobody else with the filter, so that a row that is hidden costs as much as a
+//! row that there is not: nothing.
 
 use hims_domain::permission::Read;
 
@@ -31,8 +31,8 @@ impl Few {
         }
     }
 
-    /// A subquery that tells row-level security to look all patients of a department up at once, instead of each patient
-    /// by itself.
+    /// A subquery that tells row-level security to look all patients of a department up at once, instead of each
+    /// patient by itself.
     pub(super) fn said(self) -> &'static str {
         match self {
             Self::Assigned => {
