@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["e63126e06de39bdbd52b137df944830f5da05fc0d19c560976cfc9bd59fbec58"];
+pub const GOLDEN_ROWS: &[&str] = &["27b3addb8917e64aa434348157499a06c05490033fd929e6600735e61f0d58cf"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =

@@ -285,7 +285,7 @@ fn pharmacy(to: &mut Tables) {
     };
     let statuses = ["requested", "expired", "witnessed or rejected"];
     let mut change = Machine::new("", &statuses, change).part("lot change", "change_id", 0x91);
-    change.alone = change.alone.by(OTHER_DOCTOR);
+    change.alone = change.alone.by(OTHER_DOCTOR).knowing(OTHER_DOCTOR, after::<User>(&["created"]));
     change.table(to);
     let written = |status: &str| {
         let is_given = status == "dispensed";
