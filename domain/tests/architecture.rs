@@ -82,12 +82,14 @@ fn files() -> BTreeMap<PathBuf, String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (mut folders, mut files) = (vec![workspace.clone()], BTreeMap::new());
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder").map(|it| it.expect("an entry").path()) {
+        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for entry in entries.filter_map(|it| Some(it.ok()?.path())) {
             let name = entry.file_name().and_then(|it| it.to_str()).unwrap_or_default();
             if entry.is_dir() && name != "target" && !name.starts_with('.') {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|it| it == "rs") {
-                files.insert(entry.clone(), std::fs::read_to_string(&entry).expect("a text"));
+                let text = std::fs::read_to_string(&entry);
+                files.insert(entry.clone(), text.unwrap_or_else(|error| panic!("{}: {error}", entry.display())));
             }
         }
     }

@@ -46,7 +46,7 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
 /// Everything that is told, as subjects and texts, in the order of the output.
 async fn look(db: &mut PgConnection, standing: Standing) -> Result<Vec<(String, String)>, sqlx::Error> {
     let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *db).await?;
-    let mut told = vec![("programs".to_owned(), format!("{} work with the database", presence::count(db).await?))];
+    let mut told = vec![("programs".to_owned(), format!("{} at work with the database", presence::count(db).await?))];
     Work::Write.set_up(db).await?;
     let head = log(db, now, &mut told).await?;
     processes(db, head, now, &mut told).await?;
