@@ -16,7 +16,8 @@ const PROBLEMS: [ProblemAnswer; 14] = [
     ProblemAnswer {
         status: 400,
         name: "BadRequest",
-        description: "The request is not JSON, has a key twice, or a field or parameter is unknown, missing or of a wrong type; see `errors`.",
+        description: "The request is not JSON, has a key twice, or a field or parameter is unknown, missing or of a \
+                      wrong type; see `errors`.",
     },
     ProblemAnswer {
         status: 401,
@@ -37,7 +38,8 @@ const PROBLEMS: [ProblemAnswer; 14] = [
     ProblemAnswer {
         status: 409,
         name: "Conflict",
-        description: "The current state of the records forbids it: `double-booking`, `already-taken`, `version-conflict`.",
+        description: "The current state of the records forbids it: `double-booking`, `already-taken`, \
+                      `version-conflict`.",
     },
     ProblemAnswer {
         status: 410,
@@ -63,7 +65,8 @@ const PROBLEMS: [ProblemAnswer; 14] = [
     ProblemAnswer {
         status: 429,
         name: "TooManyRequests",
-        description: "There were too many wrong passwords, refused commands or open event streams; try again later.",
+        description: "There were too many wrong passwords, refused commands, possible duplicates or open event \
+                      streams.",
     },
     ProblemAnswer {
         status: 500,

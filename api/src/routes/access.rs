@@ -27,7 +27,8 @@ const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 /// The words with which all results of the laboratory are read. Patients read their own when these are final.
 const ALL_RESULTS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::LabOrders];
 /// Words each of which opens every row of the tables that it is for. Who has one reads a part of a stream also when the
-/// table has no row about the stream any more: that of the last identifier that was removed.
+/// table has no row about the stream any more: that of the last identifier that was removed. Others, such as the patient
+/// themselves, do not read the history of identifiers as long as the patient has none.
 const EVERY_ROW: [Read; 2] = [Read::AllPatients, Read::ClinicalRecords];
 /// Streams whose past, and whose alarms, tell patients more than their rows do: values before these were final.
 const WITHOUT_A_PAST: [&str; 1] = [LabResult::STREAM];

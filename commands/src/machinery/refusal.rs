@@ -101,7 +101,10 @@ impl Refused {
         let mut failed: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
         let coded = |it: &Self| {
             let code = it.code;
-            it.errors.clone().into_iter().map(move |error| Invalid { code: error.code.or(Some(code)), ..error })
+            // What is wrong with no field in particular is wrong with the whole request.
+            let of_request = it.errors.is_empty().then(|| Invalid::new("", it.detail.clone()));
+            let errors = it.errors.clone().into_iter().chain(of_request);
+            errors.map(move |error| Invalid { code: error.code.or(Some(code)), ..error })
         };
         let errors = failed.iter().flat_map(coded).collect();
         if failed.is_empty() { Ok(()) } else { Err(Self { errors, ..failed.swap_remove(0) }) }

@@ -33,7 +33,7 @@ mod tests {
     async fn a_death_is_told_to_the_providers_and_cancels_the_appointments_of_the_patient() {
         let death = Death { deceased_at: Personal::Known(now()), source: None };
         let event = DomainEvent::Patient(Event::DeathRecorded(death));
-        let happened = Happened { position: 7, stream_id: PATIENT.0, recorded_at: now(), occurred_at: now(), event };
+        let happened = Happened { position: 7, user_id: None, stream_id: PATIENT.0, recorded_at: now(), occurred_at: now(), event };
         let reactions = AfterDeath.react(&happened).await.unwrap();
         let [told, cancelled] = &reactions[..] else { panic!("two reactions") };
         let told = &told.given::<Tell<TellOfDeath>>().unwrap().0;

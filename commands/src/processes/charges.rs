@@ -118,7 +118,7 @@ mod tests {
     /// The only command that follows from an event; `None` if nothing follows.
     async fn reaction<C: Command>(event: DomainEvent) -> Option<C> {
         let (stream_id, at) = (Uuid::from_u128(1), now());
-        let happened = Happened { position: 71, stream_id, recorded_at: at, occurred_at: at, event };
+        let happened = Happened { position: 71, user_id: None, stream_id, recorded_at: at, occurred_at: at, event };
         let reactions = Charges.react(&happened).await.unwrap();
         assert!(reactions.len() <= 1);
         reactions.first().map(|it| it.given::<C>().unwrap().clone())

@@ -85,7 +85,7 @@ mod tests {
     use crate::testing::world::World;
 
     async fn reactions(stream_id: Uuid, event: DomainEvent) -> Vec<Reaction> {
-        let happened = Happened { position: 7, stream_id, recorded_at: now(), occurred_at: now(), event };
+        let happened = Happened { position: 7, user_id: None, stream_id, recorded_at: now(), occurred_at: now(), event };
         Collection.react(&happened).await.unwrap()
     }
 

@@ -35,6 +35,7 @@ mod tests {
     #[tokio::test]
     async fn a_leave_is_told_to_the_front_desk() {
         let happened = |name| Happened {
+            user_id: None,
             position: 7,
             stream_id: ProviderSchedule::stream_of(DOCTOR),
             recorded_at: now(),

@@ -41,6 +41,7 @@ impl Process for Reminders {
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
         let (appointment_id, now) = (AppointmentId(happened.stream_id), happened.recorded_at);
+        let by_system = happened.user_id.is_none();
         let tell = |said| Reaction::command(Tell(TellOfVisit { appointment_id, said }));
         Ok(match &happened.event {
             DomainEvent::Appointment(Event::Scheduled(it)) => {
@@ -54,7 +55,7 @@ impl Process for Reminders {
                 [moved].into_iter().chain(timers(appointment_id, *slot, now)).collect()
             }
             // Nobody is told of what their death cancelled, not even if it was recorded by mistake.
-            DomainEvent::Appointment(Event::Cancelled { reason }) if is_death(reason) => Vec::new(),
+            DomainEvent::Appointment(Event::Cancelled { reason }) if by_system && is_death(reason) => Vec::new(),
             DomainEvent::Appointment(Event::Cancelled { .. }) => vec![tell(Said::Cancelled)],
             _ => Vec::new(),
         })
@@ -69,18 +70,23 @@ impl Process for Reminders {
 
 #[cfg(test)]
 mod tests {
+    use hims_domain::UserId;
     use hims_domain::appointment::Appointment;
     use hims_testing::sample_with;
 
     use super::*;
     use crate::machinery::process::Kind;
-    use crate::testing::samples::APPOINTMENT;
+    use crate::testing::samples::{APPOINTMENT, DOCTOR};
     use crate::testing::{at, now};
 
     async fn reactions(event: Event) -> (Vec<Said>, Vec<DateTime<Utc>>) {
-        let event = DomainEvent::Appointment(event);
-        let happened =
-            Happened { position: 7, stream_id: APPOINTMENT.0, recorded_at: now(), occurred_at: now(), event };
+        reactions_by(None, event).await
+    }
+
+    async fn reactions_by(user_id: Option<UserId>, event: Event) -> (Vec<Said>, Vec<DateTime<Utc>>) {
+        let (event, recorded_at) = (DomainEvent::Appointment(event), now());
+        let stream_id = APPOINTMENT.0;
+        let happened = Happened { position: 7, user_id, stream_id, recorded_at, occurred_at: recorded_at, event };
         let reactions = Reminders.react(&happened).await.unwrap();
         let said = reactions.iter().filter_map(|it| it.given::<Tell<TellOfVisit>>()).map(|it| it.0.said).collect();
         let due = reactions.iter().filter_map(|it| match &it.0 {
@@ -119,6 +125,9 @@ mod tests {
         let cancelled = sample_with::<Appointment>("cancelled", json!({}));
         assert_eq!(reactions(cancelled).await, (vec![Said::Cancelled], vec![]));
         let by_death = sample_with::<Appointment>("cancelled", json!({"reason": {"$personal": "deceased"}}));
-        assert_eq!(reactions(by_death).await, (vec![], vec![]));
+        assert_eq!(reactions(by_death.clone()).await, (vec![], vec![]));
+        // What somebody at the desk writes is a reason like any other: the provider may have died.
+        let by_desk = reactions_by(Some(DOCTOR), by_death).await;
+        assert_eq!(by_desk, (vec![Said::Cancelled], vec![]));
     }
 }

@@ -27,7 +27,7 @@ mod tests {
     #[tokio::test]
     async fn an_adjudication_is_followed_by_the_draft_of_the_next_claim() {
         let event = DomainEvent::InsuranceClaim(sample::<InsuranceClaim>("payment_recorded"));
-        let happened = Happened { position: 7, stream_id: CLAIM.0, recorded_at: now(), occurred_at: now(), event };
+        let happened = Happened { position: 7, user_id: None, stream_id: CLAIM.0, recorded_at: now(), occurred_at: now(), event };
         let reactions = SecondaryClaims.react(&happened).await.unwrap();
         let given: Vec<InsuranceClaimId> = reactions
             .iter()

@@ -117,7 +117,7 @@ mod tests {
     const ENTRY: Uuid = Uuid::from_u128(0x71);
 
     async fn reactions(stream_id: Uuid, event: DomainEvent) -> Vec<Reaction> {
-        let happened = Happened { position: 7, stream_id, recorded_at: now(), occurred_at: now(), event };
+        let happened = Happened { position: 7, user_id: None, stream_id, recorded_at: now(), occurred_at: now(), event };
         Waitlist.react(&happened).await.unwrap()
     }
 

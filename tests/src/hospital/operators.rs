@@ -255,6 +255,7 @@ async fn the_status_tells_of_the_log_the_tables_and_the_processes() {
     let said = status();
     let line = |subject: &str| said.lines().find(|line| line.starts_with(subject)).unwrap_or_else(|| panic!("{said}"));
     let head = *hospital.node.store.head().borrow();
+    assert!(line("programs").ends_with(" at work with the database"), "{said}");
     assert!(line("log ").contains(&format!("position {head}, ")), "{said}");
     assert!(line("read tables").contains(&format!("position {head}, up to date; a node works on it")), "{said}");
     assert!(line("process charges").contains("a node works on it"), "{said}");

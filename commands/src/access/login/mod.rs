@@ -217,8 +217,8 @@ impl Login {
         }
     }
 
-    /// Forgets the cached sessions that rest on a session, a user, a role, a department or a
-    /// patient, because an event changed it.
+    /// Forgets the cached sessions that rest on a session, a user, a role, a department or a patient, because an event
+    /// changed it.
     pub fn forget(&self, stream: Uuid) {
         self.changes.note(stream);
     }

@@ -10,7 +10,8 @@ use crate::notification::{Notice, Telling};
 use crate::{Found, Reads, role_id};
 
 /// Tells those who keep the stock, pharmacists and administrators, that more of an article is to be ordered. Nobody is
-/// told if the article has been restocked meanwhile, or is to be ordered again for another reason by now.
+/// told if the article has been restocked meanwhile, or has run low once more since, of which a later notice tells. Two
+/// times that left the same quantity are not told apart.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct TellOfLowStock {
     pub(crate) inventory_item_id: InventoryItemId,

@@ -69,7 +69,8 @@ refusals! {
     ChangeExpired = Conflict, "change-expired",
         "nobody witnessed the change within 24 hours; request it again and have it witnessed in time";
     OwnWitness = Forbidden, "own-witness", "nobody witnesses their own change; a second person must do this";
-    NotAWitness = Conflict, "not-a-witness", "only a member of staff whose login is active is a witness; somebody else must do this";
+    NotAWitness = Conflict, "not-a-witness",
+        "only a member of staff whose login is active is a witness; somebody else must do this";
 }
 
 described! {

@@ -1,5 +1,5 @@
 //! Who of those who wait is offered what has become free: the most urgent, and of these the one who has waited longest.
-//! Who joins later is not offered it, so that a process which comes to the same event once more offers nothing.
+//! Who joins later is not offered it, also if a process comes to the same event once more.
 
 use std::cmp::Reverse;
 

@@ -74,7 +74,7 @@ impl Executor {
         let trial = Trial { command, request, course, id, loaded, found, now, entropy, currency, time_zone };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
-        let changes_nothing = decided.as_ref().map_or(true, Decision::is_nothing);
+        let changes_nothing = decided.as_ref().map_or(true, |it| it.is_nothing() || it.against.is_some());
         if changes_nothing && !is_settled {
             // A remembered state may be outdated, so a refusal or an empty decision is decided again on fresh states.
             return Ok(Attempt::Again);
@@ -83,7 +83,7 @@ impl Executor {
             Ok(decision) => decision,
             Err(refused) => return Err(self.naming_survivors(refused).await?.into()),
         };
-        if decision.is_nothing() {
+        if decision.is_nothing() && decision.against.is_none() {
             // The answer that nothing had to be done tells what is in the record, so only its readers get the answer.
             if !self.sees(command, request).await? {
                 return Err(Refused::missing(C::Aggregate::STREAM).into());
@@ -93,8 +93,11 @@ impl Executor {
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
         own_record::check_planned(command, loaded.state.as_deref(), &planned, found, &request.caller)?;
-        if let Some(against) = &decision.against {
-            return Err(self.naming_bookings(against.clone(), &planned).await?.into());
+        if let Some(against) = decision.against.clone() {
+            // When others have booked something is not told to somebody who may not read the record.
+            let is_told = self.sees(command, request).await?;
+            let refused = if is_told { self.naming_bookings(against, &planned).await? } else { against };
+            return Err(refused.into());
         }
         let ids = queues(&planned, found, careful);
         if !self.turns.try_extend(turn, &ids) {

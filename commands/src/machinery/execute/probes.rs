@@ -41,13 +41,13 @@ impl Probes {
     }
 }
 
-/// A command whose share is given back unless the command is refused because of a conflict.
+/// A command whose share is given back unless the refusal tells that a record has the value.
 pub(super) struct Probe(Share<Uuid>);
 
 impl Probe {
-    /// Spends the share if the command was refused because of a conflict.
+    /// Spends the share if the refusal tells that a record has the value.
     pub(super) fn settle<T>(self, outcome: &Result<T, Failure>) {
-        if matches!(outcome, Err(Failure::Refused(Refused { kind: Kind::Conflict, .. }))) {
+        if matches!(outcome, Err(Failure::Refused(Refused { code: "possible-duplicate" | "already-taken", .. }))) {
             self.0.spend();
         }
     }

@@ -10,7 +10,7 @@ mod tables;
 
 use chrono::{DateTime, NaiveTime, Utc};
 use futures::future::BoxFuture;
-use hims_domain::{Aggregate as _, DomainEvent};
+use hims_domain::{Aggregate as _, DomainEvent, UserId};
 use hims_event_store::{Position, Timer};
 use serde_json::Value;
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct Happened {
     pub position: Position,
     /// The stream of the event.
     pub stream_id: Uuid,
+    /// The user who caused the event; `None` for a part of the system.
+    pub user_id: Option<UserId>,
     /// When the event was recorded.
     pub recorded_at: DateTime<Utc>,
     /// When the event happened, which may be earlier than when it was recorded.

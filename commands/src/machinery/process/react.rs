@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hims_domain::process_failure::Failed;
-use hims_domain::{DomainEvent, Read, derived};
+use hims_domain::{DomainEvent, Read, UserId, derived};
 use hims_event_store::{Actor, Metadata, Opened, ProcessStore, StoreError, Timer};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -67,6 +67,10 @@ impl<P: Process> Reacting<P> {
         let happened = Happened {
             position: stored.position,
             stream_id: stored.stream_id,
+            user_id: match &metadata.actor {
+                Actor::User { id } => Some(UserId(*id)),
+                Actor::System { .. } => None,
+            },
             recorded_at: stored.recorded_at,
             occurred_at: metadata.occurred_at,
             event,

@@ -64,7 +64,7 @@ fn repetitions_whose_time_has_passed_are_left_out_but_for_the_last() {
 fn happened(event: Event, recorded_at: &str) -> Happened {
     let recorded_at = at(recorded_at);
     let event = DomainEvent::LabResult(event);
-    Happened { position: 7, stream_id: RESULT.0, recorded_at, occurred_at: recorded_at, event }
+    Happened { position: 7, user_id: None, stream_id: RESULT.0, recorded_at, occurred_at: recorded_at, event }
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::{role_id, scopes};
 const RESULT: LabResultId = LabResultId(Uuid::from_u128(0xb1));
 
 fn happened(stream_id: impl Into<Uuid>, position: i64, event: DomainEvent) -> Happened {
-    Happened { position, stream_id: stream_id.into(), recorded_at: now(), occurred_at: now(), event }
+    Happened { position, user_id: None, stream_id: stream_id.into(), recorded_at: now(), occurred_at: now(), event }
 }
 
 /// What is told because of an event, as commands of one type.

@@ -56,10 +56,21 @@ impl Few {
         format!("mine as materialized (select {}.* from {})", table.name, self.rows(table))
     }
 
-    /// What to read from instead of the table: the row of each patient of `listed`, found by its key. The offset keeps
-    /// PostgreSQL from looking for rows in another way.
+    /// What to read from instead of the table: the row of each patient of `listed`, found by its key.
     pub(super) fn rows(self, table: &Table) -> String {
-        let columns = table.visible().map(|it| it.name).chain(["search"]).collect::<Vec<_>>().join("\", \"");
+        let columns: Vec<_> = table.visible().map(|it| it.name).chain(["search"]).collect();
+        self.columns_of_rows(table, &columns)
+    }
+
+    /// The keys of the rows, for a look-up that needs nothing else: the living tables may lack other columns.
+    pub(super) fn keys(self, table: &Table) -> String {
+        self.columns_of_rows(table, &["id"])
+    }
+
+    /// These columns of the row of each patient of `listed`. The offset keeps PostgreSQL from looking for rows in another
+    /// way.
+    fn columns_of_rows(self, table: &Table, columns: &[&str]) -> String {
+        let columns = columns.join("\", \"");
         let said = if self == Self::Assigned { " and assigned.said is not null" } else { "" };
         format!(
             "unnest((select ids from listed)::uuid[]) as listed (listed_id)

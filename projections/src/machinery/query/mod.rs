@@ -148,7 +148,7 @@ async fn visible_in(
     let of_table = |table: &&Table| {
         let (from, id) = match Few::of(table, who) {
             None => (table.name.to_owned(), "id"),
-            Some(few) => (few.rows(table), "listed_id"),
+            Some(few) => (few.keys(table), "listed_id"),
         };
         format!("(select id from {from} where {id} = any($6) and who.said is not null offset 0)")
     };
