@@ -35,7 +35,7 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
     let told = within(LOOK, told).await;
     pool.close().await;
     database.close().await;
-    let told = told?;
+    let told = told.map_err(|error| format!("{error}; give the database and the login of the server"))?;
     let width = told.iter().map(|(subject, _)| subject.len()).max().unwrap_or_default();
     for (subject, text) in told {
         say(format_args!("{subject:width$}  {text}"))?;

@@ -30,7 +30,7 @@ fn is_modified(value: &Value) -> bool {
     let is_empty = |it: &Value| it.is_null() || it.as_array().is_some_and(Vec::is_empty);
     match value {
         Value::Object(object) => {
-            ["modifierExtension", "implicitRules"].iter().any(|it| object.get(*it).is_some_and(|it| !is_empty(it)))
+            ["modifierExtension", "implicitRules"].iter().any(|name| object.get(*name).is_some_and(|it| !is_empty(it)))
                 || object.values().any(is_modified)
         }
         Value::Array(values) => values.iter().any(is_modified),

@@ -27,8 +27,7 @@ const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 /// The words with which all results of the laboratory are read. Patients read their own when these are final.
 const ALL_RESULTS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::LabOrders];
 /// Words each of which opens every row of the tables that it is for. Who has one reads a part of a stream also when the
-/// table has no row about the stream any more: that of the last identifier that was removed. Others, such as the patient
-/// themselves, do not read the history of identifiers as long as the patient has none.
+/// table has no row about the stream any more: that of the last contact that was removed.
 const EVERY_ROW: [Read; 2] = [Read::AllPatients, Read::ClinicalRecords];
 /// Streams whose past, and whose alarms, tell patients more than their rows do: values before these were final.
 const WITHOUT_A_PAST: [&str; 1] = [LabResult::STREAM];
@@ -143,10 +142,12 @@ impl<'a> Reading<'a> {
         let parts =
             TABLES.iter().filter_map(|table| Some((table, table.part.filter(|part| part.stream_type == stream_type)?)));
         for (table, part) in parts {
-            if self.may_read_part(table, &part, stream_id).await? {
+            let is_history = event_or_stream.starts_with(part.events);
+            let reads_history = part.history.is_empty() || self.logged_in.reads_any(part.history);
+            if self.may_read_part(table, &part, stream_id).await? && (reads_history || !is_history) {
                 continue;
             }
-            if event_or_stream.starts_with(part.events) {
+            if is_history {
                 *data = Value::Null;
             } else {
                 remove(data, part.fields);

@@ -55,8 +55,10 @@ fn check<C: Command>(
     caller: &Caller,
 ) -> Result<(), Refused> {
     let is_of = |record: PatientId| subject == Some(&stored_subject(Subject::Patient(record.0)));
-    // The caller's record may have been merged with others.
-    let is_treated = |own| records_of(own, found).into_iter().any(is_of) || is_merged_into(own, state);
+    // The caller's record may have been merged with others. A merge that was reversed in this moment still counts, since
+    // the login may be linked to either record.
+    let is_merged = || caller.duplicates.iter().copied().any(is_of);
+    let is_treated = |own| records_of(own, found).into_iter().any(is_of) || is_merged() || is_merged_into(own, state);
     if C::PERMISSION.treats() && caller.patient_id.is_some_and(is_treated) && !command.is_own(state, caller) {
         return Err(Refusal::TreatsThemselves.into());
     }

@@ -60,6 +60,8 @@ pub struct Part {
     pub fields: &'static [&'static str],
     /// The prefix of the types of events that are about nothing but the part.
     pub events: &'static str,
+    /// The permission words of which a caller needs one to read these events, if not all readers of the table do.
+    pub history: &'static [Read],
 }
 
 /// Entries of a stream that have rows of their own, some of which readers of the stream do not see.
@@ -198,7 +200,8 @@ pub(crate) use or_else;
 ///   once;
 /// - `part of STREAM [FIELDS] events "PREFIX"`: where readers of the stream's own table may not read this table. FIELDS
 ///   are the fields of the stream's state and events that hold the same data as the table, and PREFIX begins the types
-///   of the events that hold nothing else. The column `STREAM_id` has the id of the stream;
+///   of the events that hold nothing else. The column `STREAM_id` has the id of the stream. `for [WORDS]` names the
+///   permission words to read these events, where a row is gone once it was recorded by mistake;
 /// - `entries of STREAM [FIELD] by ID`: where some readers of the stream's own table do not see all rows of this table.
 ///   FIELD is the field of the stream's state that holds the entries by their ids, and ID the field of an event that
 ///   names the entry which the event is about;
@@ -228,7 +231,7 @@ macro_rules! table {
         $(#[doc = $about:literal])*
         $name:ident in $table:literal
         $(, children of $parent:ident)?
-        $(, part of $stream:ident [$($part:ident),* $(,)?] events $events:literal)?
+        $(, part of $stream:ident [$($part:ident),* $(,)?] events $events:literal $(for [$($teller:ident),*])?)?
         $(, entries of $whole:ident [$held:ident] by $entry:ident)?
         $(, readers [$($reader:ident),* $(,)?])?
         $(, narrowed [$($narrowed:ident),* $(,)?] to [$($narrow_reader:ident),* $(,)?])*
@@ -301,6 +304,9 @@ macro_rules! table {
                     column: concat!(stringify!($stream), "_id"),
                     fields: &[$(stringify!($part)),*],
                     events: $events,
+                    history: $crate::machinery::table::or_else!([$(&[
+                        hims_domain::permission::Read::AllData, $(hims_domain::permission::Read::$teller),*
+                    ])?] [&[]]),
                 }))?] [None]),
                 entries: $crate::machinery::table::or_else!([$(Some($crate::machinery::table::Entries {
                     stream_type: stringify!($whole),

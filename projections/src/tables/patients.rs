@@ -92,7 +92,7 @@ table! {
 table! {
     /// One row per identifier that another system gave a patient.
     IdentifierRow in "patient_identifiers",
-    part of patient [identifiers, identifiers_so_far] events "patient.identifier",
+    part of patient [identifiers, identifiers_so_far] events "patient.identifier" for [AllPatients],
     readers [AllPatients, AssignedPatients, OwnRecords],
     stamped once {
         /// The id of the row, derived from the patient and the place of the identifier among all that the patient

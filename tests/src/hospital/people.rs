@@ -202,9 +202,20 @@ async fn an_identifier_on_the_wrong_record_is_taken_back() {
     assert!(known(&right).await.iter().any(|it| it["value"] == "X7654321"));
     // The history tells that the record once had the identifier, and why not any more.
     let events = reception.items(&format!("events?limit=500&patient_id={wrong}")).await;
-    let of_identifiers = |it: &&Value| it["type"].as_str().is_some_and(|it| it.starts_with("patient.identifier"));
+    let of_identifiers = |event: &&Value| event["type"].as_str().is_some_and(|it| it.starts_with("patient.identifier"));
     let last: Vec<_> = events.iter().filter(of_identifiers).rev().take(2).map(|it| it["type"].clone()).collect();
     assert_eq!(last, ["patient.identifier_removed", "patient.identifier_added"]);
+    // The patient is not told of it, for it may be that of somebody else.
+    let (own, paula) = (demo::patient(1), hospital.login("patient").await);
+    let sisters = json!({"patient_id": own, "system": "urn:passport", "value": "S1234567"});
+    reception.did("add-patient-identifier", sisters.clone()).await;
+    let taken_back = hims_testing::patched(sisters, json!({"reason": "of the sister"}));
+    reception.did("remove-patient-identifier", taken_back).await;
+    for path in [format!("events?limit=500&patient_id={own}"), format!("streams/patient/{own}")] {
+        let told = paula.get(&path).await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        assert!(!told.text.contains("S1234567") && !told.text.contains("of the sister"), "{}", told.text);
+    }
     // A number that is added, removed and added again has one row.
     reception.did("remove-patient-identifier", remove(&right)).await;
     reception.did("add-patient-identifier", passport(&right)).await;

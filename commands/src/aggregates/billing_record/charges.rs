@@ -23,7 +23,7 @@ use hims_domain::{
 use rust_decimal::{Decimal, dec};
 use uuid::Uuid;
 
-use super::items::{put, reads_price, source_key};
+use super::items::{charged_for, put, reads_price, source_key};
 use super::revoking::Source;
 use super::{LINES, pending_key};
 use crate::aggregates::department::zone_named;
@@ -31,7 +31,7 @@ use crate::machinery::command::existing;
 use crate::{Claims, Command, Context, Decision, Found, Permission, Reads, Refused, Target, scopes};
 
 /// The kind of source of a line that charges for a consultation.
-const CONSULTATION: &str = "consultation";
+pub(crate) const CONSULTATION: &str = "consultation";
 /// The kind of source of a line that charges for a dispensing; its id is that of the prescription's item.
 pub(super) const DISPENSING: &str = "dispensing";
 
@@ -85,6 +85,11 @@ pub(crate) type Charged = (BillingItemId, Item);
 /// The id of a line that charges for a source.
 pub(super) fn charge_id(source_type: &str, source_id: Uuid, occasion: &str) -> BillingItemId {
     derived("charge", &[source_type, &source_id.to_string(), occasion]).into()
+}
+
+/// Whether a line was charged by a process, in the record of what it charges for, and not added by hand.
+pub(crate) fn is_charged_by_itself(id: BillingItemId, item: &Item) -> bool {
+    charged_for(item).is_some_and(|it| id == charge_id(it.kind, it.id.into(), it.occasion))
 }
 
 /// A line that charges for one unit of a service. The occasion tells what was done repeatedly for one source apart.

@@ -57,7 +57,7 @@ pub(super) struct ChargedFor<'a> {
     pub(super) kind: &'a str,
     pub(super) id: ChargeSourceId,
     /// Tells what was done repeatedly for one source apart; empty for what is done once.
-    occasion: &'a str,
+    pub(super) occasion: &'a str,
 }
 
 /// What a line charges for; `None` for a line that names no source.

@@ -27,6 +27,7 @@ use crate::{
 };
 
 pub use adjustments::{AdjustBillingRecord, WriteOffBalance};
+pub(crate) use charges::{CONSULTATION, is_charged_by_itself};
 pub use charges::{ChargeConsultation, ChargeDispensing, ChargeTreatment, ChargedQuantity};
 pub use items::{AddBillingItem, ChangeBillingItem, RemoveBillingItem};
 pub use laboratory::{ChargeLabResult, RevokeLabCharge};

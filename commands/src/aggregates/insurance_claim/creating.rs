@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 
 use super::sending::{check_in_time, has_a_deadline};
 use super::{CancelInsuranceClaim, Refusal, other_is_open, record};
+use crate::aggregates::billing_record::{CONSULTATION, is_charged_by_itself};
 use crate::aggregates::insurance_policy::in_force;
 use crate::aggregates::patient::{reads_person, records_of};
 use crate::{Command, Context, Decision, Found, Kind, Permission, Reads, Refused, Target, refuse, scopes};
@@ -95,9 +96,10 @@ fn priors(id: BillingRecordId, priority: i32, found: &Found) -> BTreeMap<Billing
 /// To how many diagnoses a line points at most.
 const MOST_POINTERS: usize = 4;
 
-/// The lines of a billing record as the lines of a claim by a policy of the given priority, with so many diagnoses. A
-/// line that was charged for something that was done, unless somebody pointed it to diagnoses, is for the first of them:
-/// what is done in a visit is for whatever was diagnosed.
+/// The lines of a billing record as the lines of a claim by a policy of the given priority, with so many diagnoses. The
+/// line of the consultation itself, unless it was pointed to some diagnoses, is for the first of them: a visit is for
+/// whatever was diagnosed. What was charged by itself in the visit is for its only diagnosis; of several, somebody has to
+/// say which.
 pub(super) fn lines(
     id: BillingRecordId,
     record: &BillingRecord,
@@ -106,8 +108,10 @@ pub(super) fn lines(
     found: &Found,
 ) -> Vec<Line> {
     let mut priors = priors(id, priority, found);
-    let pointers = |item: &Item| match item.source_type.as_ref() {
-        Some(_) if item.diagnosis_pointers.is_empty() => (1..).take(diagnoses.min(MOST_POINTERS)).collect(),
+    let pointers = |id, item: &Item| match item.source_type.as_ref() {
+        Some(_) if !item.diagnosis_pointers.is_empty() => item.diagnosis_pointers.clone(),
+        Some(source) if source.as_str() == CONSULTATION => (1..).take(diagnoses.min(MOST_POINTERS)).collect(),
+        Some(_) if diagnoses == 1 && is_charged_by_itself(id, item) => vec![1],
         _ => item.diagnosis_pointers.clone(),
     };
     let lines = (1..).zip(record.charged_lines());
@@ -118,7 +122,7 @@ pub(super) fn lines(
         code_system: billed.item.code_system.clone(),
         code: billed.item.code.clone(),
         charge: Money::from(billed.charge.amount()),
-        diagnosis_pointers: pointers(&billed.item),
+        diagnosis_pointers: pointers(billed.id, &billed.item),
         prior: priors.remove(&billed.id).unwrap_or_default(),
     });
     lines.collect()

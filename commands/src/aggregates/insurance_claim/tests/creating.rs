@@ -130,6 +130,7 @@ fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
     };
     for (kind, pointers, is_refused) in [
         ("professional", &[1][..], false),
+        ("professional", &[], true),
         ("professional", &[2], true),
         ("professional", &[1, 1, 1, 1, 1], true),
         ("institutional", &[], false),
@@ -140,9 +141,23 @@ fn each_line_of_a_professional_claim_points_to_a_diagnosis() {
     }
     let imported = beside([], pointing(&[], "treatment")).by(Caller::system("import"));
     assert!(imported.when(create(json!({}))).is_accepted());
-    // What is charged for something that was done is for whatever was diagnosed; what is added by hand is pointed by hand.
-    let of_visit = beside([], pointing(&[], "dispensing")).when(create(json!({"claim_type": "professional"})));
+    // The line of the consultation itself is for whatever was diagnosed; what is added by hand is pointed by hand.
+    let of_visit = beside([], pointing(&[], "consultation")).when(create(json!({"claim_type": "professional"})));
     match of_visit.then_event() {
+        Event::Created(it) => assert_eq!(it.lines[0].diagnosis_pointers, [1]),
+        other => panic!("{other:?}"),
+    }
+    // What was charged by itself is for the only diagnosis.
+    let source = uuid::Uuid::from_u128(0x5e);
+    let mut charged = pointing(&[], "dispensing");
+    for event in &mut charged {
+        if let billing_record::Event::ItemAdded(added) = event {
+            added.item.source_id = Some(source.into());
+            added.item_id = hims_domain::derived("charge", &["dispensing", &source.to_string(), ""]).into();
+        }
+    }
+    let charged = beside([], charged).when(create(json!({"claim_type": "professional"})));
+    match charged.then_event() {
         Event::Created(it) => assert_eq!(it.lines[0].diagnosis_pointers, [1]),
         other => panic!("{other:?}"),
     }
