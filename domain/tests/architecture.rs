@@ -2,7 +2,9 @@
 //! be, and what a closure may call its parameter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use hims_testing::rust_files;
 
 /// The dependencies that a manifest declares in the sections that `counts` accepts.
 fn dependencies(member: &str, counts: fn(&str) -> bool) -> BTreeSet<String> {
@@ -77,29 +79,11 @@ fn commands_and_projections_do_not_know_each_other_even_in_tests() {
 /// Most lines of a file: what is longer tells of more than one thing.
 const LINES: usize = 400;
 
-/// The Rust files of the workspace, with their texts.
-fn files() -> BTreeMap<PathBuf, String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let (mut folders, mut files) = (vec![workspace.clone()], BTreeMap::new());
-    while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        for entry in entries.filter_map(|it| Some(it.ok()?.path())) {
-            let name = entry.file_name().and_then(|it| it.to_str()).unwrap_or_default();
-            if entry.is_dir() && name != "target" && !name.starts_with('.') {
-                folders.push(entry);
-            } else if entry.extension().is_some_and(|it| it == "rs") {
-                let text = std::fs::read_to_string(&entry);
-                files.insert(entry.clone(), text.unwrap_or_else(|error| panic!("{}: {error}", entry.display())));
-            }
-        }
-    }
-    assert!(files.contains_key(&workspace.join("domain").join("src").join("lib.rs")), "the files are found");
-    files
-}
-
 #[test]
 fn a_file_is_not_longer_than_somebody_reads_at_once() {
-    let lengths = files().into_iter().map(|(path, text)| (path, text.lines().count()));
+    let files = rust_files();
+    assert!(files.contains_key("domain/src/lib.rs"), "the files are found");
+    let lengths = files.into_iter().map(|(path, text)| (path, text.lines().count()));
     let too_long: BTreeMap<_, _> = lengths.filter(|(_, lines)| *lines > LINES).collect();
     assert!(too_long.is_empty(), "{too_long:#?}");
 }
@@ -136,7 +120,7 @@ fn it_is_never_the_parameter_of_two_closures_at_once() {
         bodies.filter(|body| behind_it(body).next().is_some()).map(str::to_owned).collect()
     };
     assert_eq!(nested("all.map(|it| it.some(|it: &u8| 1), |it| 2)").len(), 1, "a closure within another is found");
-    let nested: BTreeMap<_, _> = files().into_iter().map(|(path, text)| (path, nested(&text))).collect();
+    let nested: BTreeMap<_, _> = rust_files().into_iter().map(|(path, text)| (path, nested(&text))).collect();
     // This file has an example.
     let others = nested.into_iter().filter(|(path, found)| !found.is_empty() && !path.ends_with("architecture.rs"));
     let others: BTreeMap<_, _> = others.collect();

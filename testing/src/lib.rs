@@ -5,10 +5,12 @@
 
 mod golden;
 mod same;
+mod sources;
 mod variants;
 
 pub use golden::{Golden, all, fields, in_folder, sample, sample_with, written};
 pub use same::{assert_same, assert_same_order};
+pub use sources::rust_files;
 pub use variants::{event_types, variants};
 
 use serde_json::Value;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
-use hims_domain::Aggregate as _;
 use hims_domain::lab_result::LabResult;
 use hims_domain::permission::Read;
+use hims_domain::{Aggregate as _, PatientId};
 use hims_event_store::Recorded;
 use hims_projections::query::{Comparison, Filter, QueryError, Wanted};
 use hims_projections::{Entries, Part, TABLES, Table, query, table_of};
@@ -40,8 +40,7 @@ impl LoggedIn {
         if !WITHOUT_A_PAST.contains(&event.stream_type.as_str()) || self.reads_any(&ALL_RESULTS) {
             return false;
         }
-        let subject = subject_of(&event.metadata);
-        let is_own = subject.is_none() || subject == self.identity().patient_id;
+        let is_own = subject_of(&event.metadata).is_none_or(|it| self.caller.is_patient(PatientId(it)));
         is_own || !self.reads(Read::AssignedPatients)
     }
 
@@ -132,7 +131,7 @@ impl<'a> Reading<'a> {
     ) -> Result<(), Problem> {
         remove(data, &SECRETS);
         let stream_type = event_or_stream.split('.').next().unwrap_or_default();
-        if !self.is_about_the_caller(stream_id) {
+        if !self.logged_in.caller.is_about(stream_id) {
             for narrowed in table_of(stream_type).map_or(&[][..], |table| table.narrowed) {
                 if !self.logged_in.reads_any(narrowed.readers) {
                     remove(data, narrowed.columns);
@@ -181,12 +180,6 @@ impl<'a> Reading<'a> {
             *data = Value::Null;
         }
         Ok(())
-    }
-
-    /// Whether a stream is that of the caller's user, or of the patient who the caller is.
-    fn is_about_the_caller(&self, stream_id: Uuid) -> bool {
-        let who = self.logged_in.identity();
-        [who.user_id, who.patient_id].contains(&Some(stream_id))
     }
 
     /// Whether the caller sees every row of a table, or the table shows the caller at least one row about a stream. If

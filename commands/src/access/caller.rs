@@ -210,6 +210,11 @@ impl Caller {
         self.patient_id == Some(id) || self.duplicates.contains(&id)
     }
 
+    /// Whether a record is that of the calling user, or one of the patient who the caller is.
+    pub fn is_about(&self, id: Uuid) -> bool {
+        self.user_id() == Some(UserId(id)) || self.is_patient(PatientId(id))
+    }
+
     /// Whether the caller reads the charts of all patients.
     pub(crate) fn reads_all_charts(&self) -> bool {
         self.reads(Read::AllData) || self.reads(Read::ClinicalRecords)

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
 use hims_domain::department::Department;
-use hims_domain::patient::Patient;
 use hims_domain::role::{Permissions, Role};
 use hims_domain::user::User;
 use hims_domain::{PatientId, UserId};
@@ -40,15 +39,9 @@ pub(crate) async fn caller_of(executor: &Executor, id: UserId, user: &User) -> R
 /// The record of the patient who a user is, and the records that were merged into it. A login that is linked to a
 /// duplicate belongs to the record that survives.
 async fn records(executor: &Executor, user: &User) -> Result<(Option<PatientId>, BTreeSet<PatientId>), Failure> {
-    let Some(mut survivor) = user.patient_id else { return Ok((None, BTreeSet::new())) };
-    loop {
-        let Some(patient) = executor.load::<Patient>(survivor.0, true).await?.state else { break };
-        match patient.merged_into {
-            Some(next) => survivor = next,
-            None => return Ok((Some(survivor), patient.duplicates.clone())),
-        }
-    }
-    Ok((Some(survivor), BTreeSet::new()))
+    let Some(linked) = user.patient_id else { return Ok((None, BTreeSet::new())) };
+    let (survivor, patient) = executor.survivor(linked.0, true).await?;
+    Ok((Some(PatientId(survivor)), patient.map(|it| it.duplicates.clone()).unwrap_or_default()))
 }
 
 /// The time zone of the user's department; that of the hospital for a user without a department.

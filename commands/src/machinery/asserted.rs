@@ -2,27 +2,8 @@
 //! tested.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-/// The Rust files of the workspace, each with its path from there.
-fn sources() -> BTreeMap<String, String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let (mut folders, mut sources) = (vec![PathBuf::new()], BTreeMap::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(workspace.join(&folder)).unwrap() {
-            let entry = entry.unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            let path = folder.join(&name);
-            if entry.file_type().unwrap().is_dir() {
-                folders.extend((name != "target" && !name.starts_with('.')).then_some(path));
-            } else if path.extension().is_some_and(|it| it == "rs") {
-                let text = std::fs::read_to_string(workspace.join(&path)).unwrap();
-                sources.insert(path.to_str().unwrap().replace('\\', "/"), text);
-            }
-        }
-    }
-    sources
-}
+use hims_testing::rust_files;
 
 /// What of a file is for tests.
 fn of_tests<'a>(path: &str, text: &'a str) -> &'a str {
@@ -48,7 +29,7 @@ fn declared(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[test]
 fn each_refusal_that_is_declared_is_asserted() {
-    let sources = sources();
+    let sources = rust_files();
     let tests: Vec<_> = sources.iter().map(|(path, text)| (path.as_str(), of_tests(path, text))).collect();
     let of_commands = sources.iter().filter(|(path, _)| path.starts_with("commands/src/aggregates"));
     let declared: Vec<_> = of_commands.flat_map(|(path, text)| declared(text).map(move |it| (path, it))).collect();

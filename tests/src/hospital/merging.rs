@@ -173,6 +173,8 @@ async fn a_patients_login_reads_the_rows_of_merged_records() {
     merge(&hospital, &demo::patient(1), &twice).await.done();
     assert_eq!(own.row("appointments", &visit).await["patient_id"], json!(twice));
     assert_eq!(own.row("patients", &twice).await["advance_directive"], false, "a column of the own record");
+    let stream = own.get(&format!("streams/patient/{twice}")).await.done();
+    assert_eq!(stream["state"]["demographics"]["advance_directive"], false, "and a field of its stream: {stream}");
     let listed = listed(&own, "appointments", "patient_id").await;
     assert_eq!(listed, sorted([&demo::patient(1), &twice]));
     until(async || own.command("confirm-appointment", json!({"appointment_id": visit})).await.status == 200).await;

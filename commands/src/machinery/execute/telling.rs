@@ -4,18 +4,17 @@
 
 use std::collections::HashSet;
 
-use hims_domain::{Aggregate as _, Invalid, PatientId, UserId};
-use uuid::Uuid;
+use hims_domain::{Aggregate as _, Invalid};
 
 use super::Executor;
-use crate::{Caller, Command, Failure, Kind, Refused, Request, Target};
+use crate::{Command, Failure, Kind, Refused, Request, Target};
 
 impl Executor {
     /// Refuses a request that compares the record with something that the caller may not read: with a version, or with
     /// values of fields. Otherwise, the answer would tell whether the caller has guessed them.
     pub(super) async fn allow_to_compare<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
         let (Target::Existing(id) | Target::Either(id)) = command.target() else { return Ok(()) };
-        if !request.withheld.is_empty() && !is_about(id, &request.caller) {
+        if !request.withheld.is_empty() && !request.caller.is_about(id) {
             let detail =
                 "the caller may not read the fields named in errors in the records of other people; leave them out";
             let errors = request
@@ -76,9 +75,4 @@ impl Executor {
         }
         Ok(Refused { candidates, ..refused })
     }
-}
-
-/// Whether a record is that of the calling user, or of the patient who the caller is.
-fn is_about(id: Uuid, caller: &Caller) -> bool {
-    caller.user_id() == Some(UserId(id)) || caller.is_patient(PatientId(id))
 }
