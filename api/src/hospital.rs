@@ -10,7 +10,7 @@ use hims_event_store::{
     EventStore, MasterKey, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, Recorded, StoreError, VaultError,
 };
 use hims_projections::migrations::MigrationError;
-use hims_projections::presence::Presence;
+use hims_projections::presence::{self, Presence};
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, query, roles};
 use sqlx::PgPool;
@@ -274,6 +274,12 @@ impl Hospital {
     pub(crate) fn shape(&self) -> Shape {
         let standing = self.runner.as_ref().map(|it| *it.standing.borrow());
         if standing.is_none_or(|it| it == Standing::Current) { Shape::Declared } else { Shape::Other }
+    }
+
+    /// Whether no other program works with the database.
+    pub(crate) async fn is_alone(&self) -> Result<bool, HospitalError> {
+        let mut db = self.owner.acquire().await?;
+        Ok(presence::count(&mut db).await? == 1)
     }
 
     /// Returns when the read tables show everything that was recorded so far. Gives up with a warning when the tables

@@ -8,6 +8,7 @@ mod demo;
 mod due;
 pub mod embedded;
 mod feed;
+pub mod generate;
 mod hospital;
 pub mod import;
 mod keys;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod generate;
 mod import;
 mod log;
 mod migrate;
@@ -22,6 +23,7 @@ use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::doctor::examine;
+use self::generate::generate;
 use self::import::{Format, import_fhir, import_interactions, import_lab_tests, import_synthea_csv};
 use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
@@ -80,6 +82,15 @@ enum Command {
     Import {
         #[command(subcommand)]
         format: Format,
+    },
+    /// Fill an empty database with a made-up hospital of any size, to try the program with its volumes
+    Generate {
+        /// The size: 1 makes 100,000 patients with 500,000 visits, 0.01 a hundredth of it
+        #[arg(long, value_parser = generate::scale)]
+        scale: f64,
+        /// The same seed makes the same hospital again
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Check the log: its hash chain, the versions of each stream and the times. Needs no master key
     Verify {
@@ -186,6 +197,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         }
         Command::Import { format: Format::Interactions { folder } } => import_interactions(&settings, &folder).await,
         Command::Import { format: Format::LabTests { file } } => import_lab_tests(&settings, &file).await,
+        Command::Generate { scale, seed } => generate(&settings, scale, seed).await,
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,

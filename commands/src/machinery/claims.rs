@@ -176,6 +176,11 @@ impl Held {
     }
 }
 
+/// The claims that a stream takes in order to be in a state, if it held nothing before.
+pub(crate) fn claimed_by<A: Claims>(id: Uuid, state: Option<&A>) -> Vec<Claim> {
+    Held::default().until(&Held::of(id, state), id)
+}
+
 /// The claims that a stream of any aggregate holds after its events. The log recomputes all claims with this function.
 ///
 /// # Errors
@@ -186,7 +191,7 @@ pub fn claims_of(events: &[Opened]) -> Result<Vec<Claim>, StoreError> {
         for event in events {
             state = A::evolve(state, &event.decode()?);
         }
-        Ok(Held::default().until(&Held::of::<A>(id, state.as_ref()), id))
+        Ok(claimed_by(id, state.as_ref()))
     }
     let Some(first) = events.first() else { return Ok(Vec::new()) };
     let (stream_type, id) = (first.recorded.stream_type.as_str(), first.recorded.stream_id);

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod asserted;
+mod begun;
 mod cache;
 pub(crate) mod catalogue;
 pub(crate) mod claims;
@@ -25,6 +26,7 @@ pub(crate) mod sight;
 pub(crate) mod step;
 mod upcasters;
 
+pub use begun::begun;
 pub use claims::{Claims, Held, claims_of};
 pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};

@@ -107,8 +107,12 @@ async fn every_list_of_the_day_is_read_through_an_index() {
     assert_same(filled, lists.iter().map(|list| list.name.as_str()).collect::<BTreeSet<_>>());
 }
 
-/// The steps of a plan, each with the rows that came of it and those that it looked at in vain.
+/// The steps of a plan, each with the rows that came of it and those that it looked at in vain. Left out is how the keys
+/// of the patients asked for are found, which is a look into an index before anybody's right is asked.
 fn work(node: &Value, done: &mut Vec<String>) {
+    if node["Subplan Name"] == "CTE found" {
+        return;
+    }
     let count = |what| node[what].as_i64().unwrap_or(0) * node["Actual Loops"].as_i64().unwrap_or(0);
     let vain = ["Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck"].map(count);
     let (step, of) = (&node["Node Type"], &node["Relation Name"]);
@@ -139,7 +143,7 @@ async fn a_patient_who_is_hidden_costs_as_much_as_one_whom_there_is_not() {
                    order by md5(mrn) limit 500";
     let of_all = sqlx::query(of_all).fetch_all(&hospital().await.owner).await.expect("patients");
     let of_all: Vec<[String; 5]> = of_all.iter().map(|row| std::array::from_fn(|column| row.get(column))).collect();
-    for name in ["nurse: my patients", "patient: data"] {
+    for name in ["nurse: my patients", "patient: data", "pharmacist: patient", "lab_technician: patient"] {
         let mine = lists.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no list is named {name}"));
         let (table, who) = (mine.table, &mine.who);
         let wanted = |nth: usize, value: &str| {
@@ -171,8 +175,8 @@ async fn a_patient_who_is_hidden_costs_as_much_as_one_whom_there_is_not() {
                 let statement = statement(table, Shape::Declared, &wanted(nth, value), who);
                 done.push(work_of(&mut db, &statement, who).await);
             }
-            let (of_missing, of_hidden) = (done.pop(), done.pop());
-            assert_eq!(of_hidden, of_missing, "{name} by {nth}");
+            let unlike: Vec<_> = done[0].iter().zip(&done[1]).filter(|(hidden, missing)| hidden != missing).collect();
+            assert!(unlike.is_empty() && done[0].len() == done[1].len(), "{name} by {nth}: {unlike:#?}");
         }
         let mut done = Vec::new();
         for id in [&*hidden[0], missing[0]] {

@@ -1,10 +1,10 @@
-//! Callers who read only few patients, whose patients are therefore looked up first.
+//! Callers who may not identify every patient, whose right to a patient is therefore asked before a row is looked at.
 //!
 //! Row-level security is checked for each row that PostgreSQL finds. A filter by an e-mail address finds a patient whom
 //! the caller may not read through the index, and then rejects the row, which takes longer than to find nothing:
-//! whoever measures it learns that the hospital has such a patient. For a caller who reads few patients, the statement
-//! begins with these patients and compares nobody else with the filter, so that a row that is hidden costs as much as a
-//! row that there is not: nothing.
+//! whoever measures it learns that the hospital has such a patient. A statement for such a caller therefore begins with
+//! the patients whom the caller may read, and compares nobody else with the filter: a patient who is hidden costs as
+//! much as one who does not exist.
 
 use hims_domain::permission::Read;
 
@@ -12,13 +12,27 @@ use super::Identity;
 use super::statement::{OWN_RECORDS, only_word};
 use crate::Table;
 
-/// Which few patients a caller reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// For how many of the patients found the right is asked at least. Where fewer were found, it is asked for a key that
+/// nobody has, so that the number of questions does not tell how many were found: one patient by an e-mail address, a
+/// family by a telephone number, namesakes.
+pub(super) const LEAST_FOUND: usize = 20;
+
+/// The patients whom a statement looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Few {
     /// The patients of the caller's department.
     Assigned,
     /// The records of the patient who the caller is.
     Own,
+    /// Those of some patients whom the caller may read.
+    Of {
+        /// An array in SQL, with the keys of the patients whom the caller asks for.
+        asked: String,
+        /// For how many keys the right is asked at least.
+        least: usize,
+        /// The condition in SQL that the caller may read the patient `asked.id`.
+        may_read: String,
+    },
 }
 
 impl Few {
@@ -31,47 +45,65 @@ impl Few {
         }
     }
 
+    /// As [`Few::of`]. A caller who may read many patients, but not all, looks at those of the patients asked for whom
+    /// the caller may read. `asked` is an array of their keys in SQL, and the right is asked for `least` keys at least.
+    pub(super) fn of_keys(table: &Table, who: &Identity, asked: &str, least: usize) -> Option<Self> {
+        Self::of(table, who).or_else(|| {
+            let may_read = (!identifies_everybody(table, who)).then(|| may_read(who))?;
+            Some(Self::Of { asked: asked.to_owned(), least, may_read })
+        })
+    }
+
     /// A subquery that tells row-level security to look all patients of a department up at once, instead of each
     /// patient by itself.
-    pub(super) fn said(self) -> &'static str {
+    pub(super) fn said(&self) -> &'static str {
         match self {
             Self::Assigned => {
                 "cross join (select set_config('hims.lists_assigned_patients', 'yes', true) as said) as assigned"
             }
-            Self::Own => "",
+            Self::Own | Self::Of { .. } => "",
         }
     }
 
     /// The common table expression `listed`, which has the ids of the patients.
-    pub(super) fn listed(self) -> String {
+    pub(super) fn listed(&self) -> String {
         let ids = match self {
-            Self::Assigned => "(select array_agg(distinct patient_id) from all_assigned_patients)",
-            Self::Own => OWN_RECORDS,
+            Self::Assigned => "(select array_agg(distinct patient_id) from all_assigned_patients)".to_owned(),
+            Self::Own => OWN_RECORDS.to_owned(),
+            // Each offset keeps PostgreSQL from asking for all patients at once, or only for some.
+            Self::Of { asked, least, may_read } => format!(
+                "array(select asked.id
+                         from (select {asked} as ids offset 0) as found,
+                              generate_series(1, greatest({least}, cardinality(found.ids))) as nth
+                        cross join lateral (select coalesce(found.ids[nth], '{nobody}') as id offset 0) as asked
+                        where {may_read} and who.said is not null)",
+                nobody = uuid::Uuid::nil(),
+            ),
         };
         format!("listed as materialized (select {ids} as ids)")
     }
 
     /// The common table expression `mine`, which has the rows of the patients of `listed`.
-    pub(super) fn mine(self, table: &Table) -> String {
+    pub(super) fn mine(&self, table: &Table) -> String {
         format!("mine as materialized (select {}.* from {})", table.name, self.rows(table))
     }
 
     /// What to read from instead of the table: the row of each patient of `listed`, found by its key.
-    pub(super) fn rows(self, table: &Table) -> String {
+    pub(super) fn rows(&self, table: &Table) -> String {
         let columns: Vec<_> = table.visible().map(|it| it.name).chain(["search"]).collect();
         self.columns_of_rows(table, &columns)
     }
 
     /// The keys of the rows, for a look-up that needs nothing else: the living tables may lack other columns.
-    pub(super) fn keys(self, table: &Table) -> String {
+    pub(super) fn keys(&self, table: &Table) -> String {
         self.columns_of_rows(table, &["id"])
     }
 
     /// These columns of the row of each patient of `listed`. The offset keeps PostgreSQL from looking for rows in another
     /// way.
-    fn columns_of_rows(self, table: &Table, columns: &[&str]) -> String {
+    fn columns_of_rows(&self, table: &Table, columns: &[&str]) -> String {
         let columns = columns.join("\", \"");
-        let said = if self == Self::Assigned { " and assigned.said is not null" } else { "" };
+        let said = if *self == Self::Assigned { " and assigned.said is not null" } else { "" };
         format!(
             "unnest((select ids from listed)::uuid[]) as listed (listed_id)
               cross join lateral (select \"{columns}\" from {name} as it
@@ -79,4 +111,24 @@ impl Few {
             name = table.name,
         )
     }
+}
+
+/// Whether the caller may identify every patient, or the table is another than that of the patients.
+pub(super) fn identifies_everybody(table: &Table, who: &Identity) -> bool {
+    table.name != "patients" || who.reads_any(&[Read::AllData, Read::AllPatients])
+}
+
+/// The condition in SQL that the caller may read the patient `asked.id`, as in row-level security: by one of the words
+/// that open some patients.
+fn may_read(who: &Identity) -> String {
+    let own = format!("asked.id = any ({OWN_RECORDS})");
+    let by_words = [
+        (Read::OwnRecords, own.as_str()),
+        (Read::AssignedPatients, "exists (select from assigned_patients it where it.patient_id = asked.id)"),
+        (Read::Prescriptions, "(select true from prescribed_patients it where it.patient_id = asked.id limit 1)"),
+        (Read::LabOrders, "(select true from tested_patients it where it.patient_id = asked.id limit 1)"),
+    ];
+    let conditions = by_words.iter().filter(|(word, _)| who.reads_any(&[*word])).map(|(_, condition)| *condition);
+    let conditions: Vec<_> = conditions.chain(["false"]).collect();
+    format!("({})", conditions.join(" or "))
 }

@@ -11,6 +11,7 @@ mod slots;
 mod statement;
 mod value;
 mod wanted;
+mod ways;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -102,7 +103,7 @@ pub async fn find(
     who: &Identity,
 ) -> Result<Found, QueryError> {
     let reads_every_column = table.narrowed.iter().all(|group| who.reads_any(group.readers));
-    let is_usual = shape == Shape::Declared && reads_every_column && Few::of(table, who).is_none();
+    let is_usual = shape == Shape::Declared && reads_every_column && Few::of_keys(table, who, "$6", 0).is_none();
     let query = match FIND.get(table.name).filter(|_| is_usual) {
         Some(sql) => sqlx::query(sql.as_str()),
         None => sqlx::query(sqlx::AssertSqlSafe(find_sql(table, shape, who))),
@@ -144,16 +145,17 @@ async fn visible_in(
     ids: &[Uuid],
     who: &Identity,
 ) -> Result<HashSet<Uuid>, QueryError> {
-    let few = tables.iter().find_map(|table| Few::of(table, who));
-    let of_table = |table: &&Table| {
-        let (from, id) = match Few::of(table, who) {
+    let of_table = |table: &&Table| Few::of_keys(table, who, "$6::uuid[]", 0);
+    let few = tables.iter().find_map(of_table);
+    let rows_of = |table: &&Table| {
+        let (from, id) = match of_table(table) {
             None => (table.name.to_owned(), "id"),
             Some(few) => (few.keys(table), "listed_id"),
         };
         format!("(select id from {from} where {id} = any($6) and who.said is not null offset 0)")
     };
-    let rows = tables.iter().map(of_table).collect::<Vec<_>>().join(" union all ");
-    let said = few.map_or("", Few::said);
+    let rows = tables.iter().map(rows_of).collect::<Vec<_>>().join(" union all ");
+    let said = few.as_ref().map_or("", Few::said);
     let listed = few.map_or_else(String::new, |few| format!("with {}", few.listed()));
     let sql =
         format!("select r.id, who.position from {SAID_AT} {said} left join lateral ({listed} {rows}) as r on true");

@@ -1,7 +1,6 @@
 //! The SQL of queries and the values of its parameters. The first five parameters always hold the caller's identity.
 
 use hims_domain::permission::Read;
-use hims_domain::values::folded;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -9,6 +8,7 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::few::Few;
+use super::ways::{Conditions, Places, Way, Ways};
 use super::{Comparison, Filter, Identity, Wanted};
 use crate::machinery::living::{Shape, absent};
 use crate::{Column, Table};
@@ -23,9 +23,6 @@ pub(super) const SAID_AT: &str =
 
 /// The ids of the records of the patient who the caller is, as an array in SQL.
 pub(super) const OWN_RECORDS: &str = "array(select patient_id from own_patients)";
-
-/// The number of parameters that hold the caller's identity.
-const OF_IDENTITY: usize = 5;
 
 /// Binds the caller's identity to the first five parameters.
 pub(super) fn bind_identity<'q>(
@@ -60,11 +57,12 @@ fn columns(table: &Table, who: &Identity) -> String {
 
 /// The text of the statement that reads the row with a key, which is the parameter after the caller's identity.
 pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
-    let few = Few::of(table, who);
-    let (said, listed, from) = match few {
+    let few = Few::of_keys(table, who, "array[$6::text::uuid]", 0);
+    let (said, listed, from) = match &few {
         None => ("", String::new(), table.name.to_owned()),
         Some(few) => (few.said(), format!("with {}", few.listed()), few.rows(table)),
     };
+    let by_key = if few.is_none() { "id = $6::text::uuid" } else { "listed_id = $6::text::uuid" };
     format!(
         "select r.json, r.version, who.position
            from {SAID_AT} {said} {}
@@ -74,7 +72,6 @@ pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
                   from (select {} from {from} where {by_key} and who.said is not null) as t offset 0) as r on true",
         absent(table, shape),
         columns(table, who),
-        by_key = few.map_or("id = $6::text::uuid", |_| "listed_id = $6::text::uuid"),
     )
 }
 
@@ -111,29 +108,24 @@ pub fn finding(table: &Table, shape: Shape, id: Uuid, who: &Identity) -> Stateme
 /// result row with nulls and the position.
 pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -> Statement {
     let mut places = Places::default();
-    let mut conditions = vec!["who.said is not null".to_owned()];
-    conditions.extend(of_own_records(table, who));
-    let few = Few::of(table, who);
-    let from = few.map_or_else(|| table.name.to_owned(), |_| format!("mine as {}", table.name));
-    let mut sources = vec![Source { records: None, conditions: Vec::new() }];
-    for filter in &wanted.filters {
-        let value = places.typed(filter.column, &filter.value);
-        match Source::of_person(table, filter, &value, &from) {
-            Some(of_person) => sources = of_person.to_vec(),
-            None => conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator())),
-        }
-    }
+    let values: Vec<_> = wanted.filters.iter().map(|it| places.typed(it.column, &it.value)).collect();
+    let Ways { with, said, ways } = Ways::to(table, wanted, who, &mut places);
     let order = Order::of(table, wanted);
-    let (found, by_text) = searched(table, wanted, few.map(|_| from.as_str()), &mut places);
-    let mine = few.map(|few| format!("{}, {}", few.listed(), few.mine(table)));
-    let with = mine.into_iter().chain(found).collect::<Vec<_>>();
-    let with = if with.is_empty() { String::new() } else { format!("with {}", with.join(", ")) };
     let by_value = order.ranges(wanted.cursor.as_ref(), &mut places);
     let limit = format!("{}::text::bigint", places.place(&(wanted.limit + 1).to_string()));
     let mut parts = Vec::new();
-    for (text, value) in by_text.iter().flat_map(|text| by_value.iter().map(move |value| (text, value))) {
-        for source in &sources {
-            let conditions = [conditions.as_slice(), &source.conditions, text, value].concat().join(" and ");
+    for Way { from, conditions: of_way } in &ways {
+        let mut conditions = vec!["who.said is not null".to_owned()];
+        conditions.extend(of_own_records(table, who));
+        let mut sources = vec![Source { records: None, conditions: Vec::new() }];
+        for (filter, value) in wanted.filters.iter().zip(&values) {
+            match Source::of_person(table, filter, value, from) {
+                Some(of_person) => sources = of_person.to_vec(),
+                None => conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator())),
+            }
+        }
+        for (value, source) in by_value.iter().flat_map(|value| sources.iter().map(move |source| (value, source))) {
+            let conditions = [conditions.as_slice(), &source.conditions, of_way, value].concat().join(" and ");
             let (columns, order) = (columns(table, who), order.sql(""));
             let part = format!("(select {columns} from {from} where {conditions} order by {order} limit {limit})");
             parts.push(match &source.records {
@@ -154,7 +146,6 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
                 select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id
                   from (select * from ({parts}) as parts order by {order_of_all} limit {limit}) as t
                 offset 0) as r on true",
-        said = few.map_or("", Few::said),
         absent = absent(table, shape),
         parts = parts.join(" union all "),
         sort = order.column.name,
@@ -221,66 +212,6 @@ impl Source {
             _ => None,
         }
     }
-}
-
-/// The values of a statement's parameters after the caller's identity.
-#[derive(Default)]
-struct Places(Vec<String>);
-
-impl Places {
-    /// Adds a text as a parameter, and returns the parameter's placeholder.
-    fn place(&mut self, value: &str) -> String {
-        self.0.push(value.to_owned());
-        format!("${}", self.0.len() + OF_IDENTITY)
-    }
-
-    /// Adds a value of a column as a parameter, and returns the placeholder, cast to the column's type.
-    fn typed(&mut self, column: &Column, value: &str) -> String {
-        format!("{}::text::{}", self.place(value), column.kind.sql())
-    }
-}
-
-/// The conditions of one part of a page, joined by `and`. A page is the union of parts with the same order, since
-/// PostgreSQL can read each part as a range of an index, but not the whole page.
-type Conditions = Vec<String>;
-
-/// The conditions of a text search, and the `with` clause on which the conditions depend.
-///
-/// PostgreSQL checks the conditions of row-level security before every operator that is not leakproof, such as those of
-/// text search, and so cannot use the index of the text search. A function with the owner's rights therefore finds the
-/// keys first. If the text matches few rows, the page is read by these keys. If the text matches many rows, the page is
-/// read in its order and each row is tested, since matches are frequent. PostgreSQL executes only one of the two parts.
-///
-/// The rows of a caller who reads few of them (`few`) are tested one by one, so that rows of others cost nothing. The
-/// name and the number of a record that was merged also find the record that survives.
-fn searched(
-    table: &Table,
-    wanted: &Wanted,
-    few: Option<&str>,
-    places: &mut Places,
-) -> (Option<String>, Vec<Conditions>) {
-    /// The greatest number of keys by which a page is read.
-    const FEW: usize = 1_000;
-    let (Some(search), Some(text)) = (table.search, &wanted.search) else { return (None, vec![vec![]]) };
-    let text = if search.contains("{folded}") { folded(text) } else { text.clone() };
-    let text = format!("{}::text", places.place(&text));
-    let search = search.replace("{q}", &text).replace("{folded}", &text);
-    if let Some(few) = few {
-        let of_survivor = format!(
-            "({search} or id in (select link.patient_id from patient_links as link
-                                   join (select id from {few} where {search}) as duplicate
-                                     on duplicate.id = link.duplicate_id))"
-        );
-        return (None, vec![vec![of_survivor]]);
-    }
-    let Some(finder) = table.finder else { return (None, vec![vec![search]]) };
-    let found = format!(
-        "found as materialized (select coalesce(array_agg(id), '{{}}') as ids, count(*) <= {FEW} as are_few
-                                       from (select {finder}({text}) as id limit {FEW} + 1) as f)",
-    );
-    let are_few = "(select are_few from found)";
-    let by_key = vec![are_few.to_owned(), "id = any((select ids from found)::uuid[])".to_owned()];
-    (Some(found), vec![by_key, vec![format!("not {are_few}"), search]])
 }
 
 /// The order of a page: by a column, and by key among rows with equal values.
