@@ -82,6 +82,10 @@ create table prescriptions (
 );
 -- Indexes with created_at, for lists of one patient, provider or status in the order of time.
 create index idx_prescriptions_patient on prescriptions (patient_id, created_at);
+-- The pharmacy's right to a patient is asked through this index, which costs the same for a patient without
+-- prescriptions as for one whose prescriptions were not sent.
+create index idx_prescriptions_sent_of_patient on prescriptions (patient_id)
+    where status not in ('pending', 'cancelled');
 create index idx_prescriptions_provider on prescriptions (provider_id, created_at);
 create index idx_prescriptions_consultation on prescriptions (consultation_id);
 create index idx_prescriptions_status on prescriptions (status, created_at);

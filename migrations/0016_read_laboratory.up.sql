@@ -72,6 +72,8 @@ create table lab_orders (
 );
 -- Indexes with created_at, for lists of one patient, provider, status or priority in the order of time.
 create index idx_lab_orders_patient on lab_orders (patient_id, created_at);
+-- The laboratory's right to a patient is asked through this index, as the pharmacy's is.
+create index idx_lab_orders_valid_of_patient on lab_orders (patient_id) where status <> 'cancelled';
 create index idx_lab_orders_provider on lab_orders (provider_id, created_at);
 create index idx_lab_orders_consultation on lab_orders (consultation_id);
 create index idx_lab_orders_status on lab_orders (status, created_at);

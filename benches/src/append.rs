@@ -80,7 +80,7 @@ fn one(stream: StreamAppend) -> Append {
 }
 
 /// Callers that begin one stream after the other.
-async fn begin(store: &Arc<PgEventStore>, callers: usize, time: Duration) -> Result<f64, Failure> {
+pub(crate) async fn begin(store: &Arc<PgEventStore>, callers: usize, time: Duration) -> Result<f64, Failure> {
     let callers = vec![Arc::clone(store); callers];
     let (rate, _) = rate(time, callers, async |store: Arc<PgEventStore>| {
         store.append(one(StreamAppend::begin(STREAM, new_id(), [EVENT.clone()]))).await?;

@@ -15,13 +15,13 @@ use crate::{Effort, Failure};
 pub(crate) const NAMES: [&str; 1] = ["daily-lists"];
 
 /// How long a page may take, in milliseconds.
-const TARGET: f64 = 50.0;
+pub(crate) const TARGET: f64 = 50.0;
 
 /// Fewer samples have no 99th percentile.
-const SAMPLES: usize = 100;
+pub(crate) const SAMPLES: usize = 100;
 
 /// Pages that are read before, and not counted.
-const WARMING_UP: usize = 10;
+pub(crate) const WARMING_UP: usize = 10;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     for &(patients, time) in effort.lists {

@@ -18,6 +18,11 @@
 //! | `followers-1000`, `-5000` | `record-vital-signs` beside so many event streams | 0.9 and 0.75 of none |
 //! | `read-beside-500` | a patient beside 500 event streams of the patient, 99th percentile | under 50 ms |
 //! | `daily-lists` | each list of the day at the document's volumes and a tenth, 99th percentile | under 50 ms |
+//! | `generate` | events per second of `hims generate`, at several scales | 40,000 |
+//! | `generate-rebuild` | the read tables from these events | 57,000 events/s |
+//! | `generate-size` | bytes of the database for each event | |
+//! | `generate-append` | appends of 256 callers to the log of such a hospital | 0.9 of the smallest scale |
+//! | `generate-search` | each search and list of Appendix B in such a hospital, 99th percentile | under 50 ms |
 //! | `slots` | free slots over a year of bookings, 99th percentile | under 20 ms |
 //! | `import-interactions` | a thesaurus of 33,172 pairs of ingredients, until the read tables have it | under 10 s |
 //! | `write-prescription` | 10 items against a list of 30 entries, 99th percentile | under 20 ms |
@@ -42,6 +47,7 @@ mod rebuild;
 mod report;
 mod server;
 mod slots;
+mod volumes;
 mod workload;
 
 use std::process::ExitCode;
@@ -67,6 +73,8 @@ struct Effort {
     events: usize,
     /// How long each list is read, in a hospital of so many patients.
     lists: &'static [(u32, Duration)],
+    /// The scales of the hospitals that are generated, the smallest first.
+    scales: &'static [f64],
 }
 
 const FULL: Effort = Effort {
@@ -74,12 +82,14 @@ const FULL: Effort = Effort {
     time: Duration::from_secs(1),
     events: 1_000_000,
     lists: &[(10_000, Duration::from_millis(500)), (100_000, Duration::from_secs(1))],
+    scales: &[0.01, 0.1, 1.0],
 };
 const QUICK: Effort = Effort {
     rounds: 4,
     time: Duration::from_millis(400),
     events: 100_000,
     lists: &[(10_000, Duration::from_millis(200))],
+    scales: &[0.01, 0.03],
 };
 
 #[tokio::main]
@@ -113,6 +123,9 @@ async fn run(effort: Effort, report: Report) -> Result<(), Failure> {
     }
     if report.wants(&lists::NAMES) {
         lists::run(effort, &report).await?;
+    }
+    if report.wants(&volumes::NAMES) {
+        volumes::run(effort, &report).await?;
     }
     if report.wants(&slots::NAMES) {
         slots::run(effort, &report).await?;

@@ -26,8 +26,8 @@ pub use aggregates::{
 pub use machinery::{
     Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,
     Held, Kind, LONGEST_LIST, Loaded, Malformed, Mistake, Outcome, Part, Passwords, Patch, PhoneRegion, Process,
-    Processes, Reaction, Reads, Refused, Registry, Request, Sight, Surroundings, Tables, Target, begun, claims_of, fold_of,
-    json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
+    Processes, Reaction, Reads, Refused, Registry, Request, Sight, Surroundings, Tables, Target, begun, claims_of,
+    fold_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
 };
 pub use processes::{
     CriticalEscalation, Message, Messenger, NotMade, ProcessSettings, ReportFile, ReportMaker, ReportWanted,

@@ -44,8 +44,7 @@ impl History {
             source_occasion: None,
         };
         let unit_price = UnitPrice::from(PRICE);
-        let priced =
-            Priced { unit_price, tax_rate: dec!(0).into(), price_list: None, price_effective_from: None };
+        let priced = Priced { unit_price, tax_rate: dec!(0).into(), price_list: None, price_effective_from: None };
         let charge = Charge::of(&item, &priced);
         let item_id = self.id(Kind::BillingItem, seen.number).into();
         let record = BillingRecord::new(&opened);

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike as _, Days, TimeDelta};
 use hims_domain::Personal;
-use hims_domain::patient::{Allergy, AllergenType, BirthDatePrecision, Demographics, Event, Gender, Patient, Severity};
+use hims_domain::patient::{AllergenType, Allergy, BirthDatePrecision, Demographics, Event, Gender, Patient, Severity};
 use hims_domain::values::{Email, Mrn, Name, PartialDate, Phone, Text};
 use hims_event_store::AppendError;
 

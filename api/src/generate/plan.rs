@@ -116,7 +116,8 @@ impl Plan {
         // The hospital grows: by the middle of the time, a quarter of the visits have taken place.
         let day = (turn * days * days / turns).isqrt();
         let first_of_day = (day * day * turns).div_ceil(days * days);
-        let begins = self.today - Days::new((WEEKS - WEEKS_AHEAD) * 7 + u64::from(self.today.weekday().num_days_from_monday()));
+        let begins =
+            self.today - Days::new((WEEKS - WEEKS_AHEAD) * 7 + u64::from(self.today.weekday().num_days_from_monday()));
         let date = begins + Days::new(day / WORKING_DAYS * 7 + day % WORKING_DAYS);
         Visit { doctor, date, starts_at: at(date, 8 * 60 + (turn - first_of_day) * u64::from(MINUTES.unsigned_abs())) }
     }

@@ -89,7 +89,8 @@ pub(super) async fn set_up(hospital: &Hospital, plan: &Plan) -> Result<(), Hospi
     }
     for (place, (code, name)) in (0..).zip(DEPARTMENTS.iter().chain(&[("PHA", "Pharmacy"), ("LAB", "Laboratory")])) {
         let id = plan.id(0, Kind::Department, place);
-        give::<OpenDepartment>(hospital, json!({"id": id, "code": code, "name": name, "time_zone": ZONE.name()})).await?;
+        give::<OpenDepartment>(hospital, json!({"id": id, "code": code, "name": name, "time_zone": ZONE.name()}))
+            .await?;
     }
     let all = |count| stream::iter(0..count).map(Ok::<u64, HospitalError>);
     let rooms = all(plan.doctors()).try_for_each_concurrent(AT_ONCE, async |doctor| {

@@ -148,7 +148,8 @@ impl History {
             completed_at: seen.until,
             total_duration_minutes: i32::try_from((seen.until - seen.from).num_minutes()).unwrap_or(0),
         };
-        let events = [Started(started), FindingsRecorded(Box::new(findings)), Diagnosed(Box::new(diagnosed)), completed];
+        let events =
+            [Started(started), FindingsRecorded(Box::new(findings)), Diagnosed(Box::new(diagnosed)), completed];
         self.add::<Consultation>(seen.consultation_id, &events)
     }
 
@@ -222,7 +223,13 @@ impl History {
             let dispensed_on = seen.until.with_timezone(&ZONE).date_naive();
             events.push(Dispensed {
                 patient_id: self.patient_id,
-                dispensed: vec![Dispensing { item_id, lot_id: None, quantity, dispensed_after: quantity, dispensed_on }],
+                dispensed: vec![Dispensing {
+                    item_id,
+                    lot_id: None,
+                    quantity,
+                    dispensed_after: quantity,
+                    dispensed_on,
+                }],
                 alerts: Vec::new(),
                 overrides: Vec::new(),
                 completes: true,

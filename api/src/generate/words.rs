@@ -1,8 +1,30 @@
 //! The names and texts of the generated hospital, all of them made up or everyday.
 
 pub(super) const GIVEN_FEMALE: [&str; 24] = [
-    "Aisha", "Beatriz", "Carmen", "Chiara", "Dalia", "Elena", "Fatima", "Grace", "Hana", "Ingrid", "Jasmine", "Keiko",
-    "Lucía", "Maeve", "Nadia", "Olga", "Priya", "Renée", "Sofia", "Thuy", "Ursula", "Valentina", "Wanjiru", "Zoë",
+    "Aisha",
+    "Beatriz",
+    "Carmen",
+    "Chiara",
+    "Dalia",
+    "Elena",
+    "Fatima",
+    "Grace",
+    "Hana",
+    "Ingrid",
+    "Jasmine",
+    "Keiko",
+    "Lucía",
+    "Maeve",
+    "Nadia",
+    "Olga",
+    "Priya",
+    "Renée",
+    "Sofia",
+    "Thuy",
+    "Ursula",
+    "Valentina",
+    "Wanjiru",
+    "Zoë",
 ];
 
 pub(super) const GIVEN_MALE: [&str; 24] = [
@@ -12,8 +34,8 @@ pub(super) const GIVEN_MALE: [&str; 24] = [
 
 pub(super) const FAMILY_BEGINNINGS: [&str; 40] = [
     "Ander", "Bel", "Cast", "Dal", "Ester", "Fair", "Gold", "Har", "Ir", "Jacob", "Kirch", "Lind", "Mont", "Nor",
-    "Ober", "Pet", "Quin", "Ros", "Sand", "Thorn", "Ul", "Vald", "Wal", "Young", "Zim", "Ash", "Black", "Clear",
-    "Dun", "Elm", "Fen", "Glen", "Hol", "King", "Long", "Mar", "Oak", "Red", "Stone", "West",
+    "Ober", "Pet", "Quin", "Ros", "Sand", "Thorn", "Ul", "Vald", "Wal", "Young", "Zim", "Ash", "Black", "Clear", "Dun",
+    "Elm", "Fen", "Glen", "Hol", "King", "Long", "Mar", "Oak", "Red", "Stone", "West",
 ];
 
 pub(super) const FAMILY_ENDINGS: [&str; 30] = [
@@ -22,8 +44,18 @@ pub(super) const FAMILY_ENDINGS: [&str; 30] = [
 ];
 
 pub(super) const STREETS: [&str; 12] = [
-    "Alder Street", "Birch Avenue", "Canal Street", "Depot Road", "Elm Street", "Ferry Lane", "Garden Way",
-    "Harbor Road", "Island Avenue", "Juniper Court", "King Street", "Lake View",
+    "Alder Street",
+    "Birch Avenue",
+    "Canal Street",
+    "Depot Road",
+    "Elm Street",
+    "Ferry Lane",
+    "Garden Way",
+    "Harbor Road",
+    "Island Avenue",
+    "Juniper Court",
+    "King Street",
+    "Lake View",
 ];
 
 /// City, state, postal code, area code of telephone numbers.
@@ -39,44 +71,84 @@ pub(super) const CITIES: [(&str, &str, &str, &str); 6] = [
 /// Complaint, finding, assessment, plan, ICD-10-CM code, description of the code.
 pub(super) const VISITS: [(&str, &str, &str, &str, &str, &str); 10] = [
     (
-        "Cough for five days", "Lungs clear, throat red", "Acute bronchitis", "Rest and fluids; return if it gets worse",
-        "J20.9", "Acute bronchitis, unspecified",
+        "Cough for five days",
+        "Lungs clear, throat red",
+        "Acute bronchitis",
+        "Rest and fluids; return if it gets worse",
+        "J20.9",
+        "Acute bronchitis, unspecified",
     ),
     (
-        "Check of blood pressure", "Heart sounds regular, no oedema", "Essential hypertension, well controlled",
-        "Same dose; check in three months", "I10", "Essential (primary) hypertension",
+        "Check of blood pressure",
+        "Heart sounds regular, no oedema",
+        "Essential hypertension, well controlled",
+        "Same dose; check in three months",
+        "I10",
+        "Essential (primary) hypertension",
     ),
     (
-        "Lower back pain since Monday", "Muscles tense, no weakness", "Low back pain without radiation",
-        "Stay active; physiotherapy", "M54.50", "Low back pain, unspecified",
+        "Lower back pain since Monday",
+        "Muscles tense, no weakness",
+        "Low back pain without radiation",
+        "Stay active; physiotherapy",
+        "M54.50",
+        "Low back pain, unspecified",
     ),
     (
-        "Thirst and tiredness", "Skin dry, reflexes normal", "Type 2 diabetes mellitus", "Diet; laboratory in six weeks",
-        "E11.9", "Type 2 diabetes mellitus without complications",
+        "Thirst and tiredness",
+        "Skin dry, reflexes normal",
+        "Type 2 diabetes mellitus",
+        "Diet; laboratory in six weeks",
+        "E11.9",
+        "Type 2 diabetes mellitus without complications",
     ),
     (
-        "Burning when passing water", "Abdomen soft, no flank pain", "Cystitis", "Antibiotic for three days; fluids",
-        "N30.90", "Cystitis, unspecified without hematuria",
+        "Burning when passing water",
+        "Abdomen soft, no flank pain",
+        "Cystitis",
+        "Antibiotic for three days; fluids",
+        "N30.90",
+        "Cystitis, unspecified without hematuria",
     ),
     (
-        "Sore throat and fever", "Tonsils swollen with exudate", "Acute tonsillitis", "Analgesic; return in two days",
-        "J03.90", "Acute tonsillitis, unspecified",
+        "Sore throat and fever",
+        "Tonsils swollen with exudate",
+        "Acute tonsillitis",
+        "Analgesic; return in two days",
+        "J03.90",
+        "Acute tonsillitis, unspecified",
     ),
     (
-        "Itching rash on both arms", "Dry, red patches in the elbows", "Atopic dermatitis", "Emollient twice a day",
-        "L20.9", "Atopic dermatitis, unspecified",
+        "Itching rash on both arms",
+        "Dry, red patches in the elbows",
+        "Atopic dermatitis",
+        "Emollient twice a day",
+        "L20.9",
+        "Atopic dermatitis, unspecified",
     ),
     (
-        "Headache twice a week", "Neurological examination normal", "Tension-type headache", "Diary of headaches",
-        "G44.209", "Tension-type headache, unspecified, not intractable",
+        "Headache twice a week",
+        "Neurological examination normal",
+        "Tension-type headache",
+        "Diary of headaches",
+        "G44.209",
+        "Tension-type headache, unspecified, not intractable",
     ),
     (
-        "Shortness of breath on stairs", "Wheezing on both sides", "Asthma", "Inhaler; spirometry",
-        "J45.909", "Unspecified asthma, uncomplicated",
+        "Shortness of breath on stairs",
+        "Wheezing on both sides",
+        "Asthma",
+        "Inhaler; spirometry",
+        "J45.909",
+        "Unspecified asthma, uncomplicated",
     ),
     (
-        "Yearly check", "No abnormal findings", "Healthy adult", "Vaccinations brought up to date",
-        "Z00.00", "Encounter for general adult medical examination without abnormal findings",
+        "Yearly check",
+        "No abnormal findings",
+        "Healthy adult",
+        "Vaccinations brought up to date",
+        "Z00.00",
+        "Encounter for general adult medical examination without abnormal findings",
     ),
 ];
 

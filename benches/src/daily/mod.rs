@@ -2,6 +2,8 @@
 
 mod fill;
 mod lists;
+mod reader;
 
 pub use fill::{Subject, fill};
-pub use lists::{List, lists, reads_of};
+pub use lists::lists;
+pub use reader::{List, Reader, reads_of};

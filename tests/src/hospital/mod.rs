@@ -32,6 +32,7 @@ mod everything;
 mod fixture;
 mod frozen;
 mod gateway;
+mod generated;
 mod health;
 mod idempotency;
 mod ids;

@@ -114,18 +114,19 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let by_value = order.ranges(wanted.cursor.as_ref(), &mut places);
     let limit = format!("{}::text::bigint", places.place(&(wanted.limit + 1).to_string()));
     let mut parts = Vec::new();
-    for Way { from, conditions: of_way } in &ways {
-        let mut conditions = vec!["who.said is not null".to_owned()];
+    for way in &ways {
+        let from = &way.from;
+        let mut conditions = vec!["who.said is not null".to_owned(), way.is_taken.to_owned()];
         conditions.extend(of_own_records(table, who));
         let mut sources = vec![Source { records: None, conditions: Vec::new() }];
         for (filter, value) in wanted.filters.iter().zip(&values) {
-            match Source::of_person(table, filter, value, from) {
+            match Source::of_person(table, filter, value, way) {
                 Some(of_person) => sources = of_person.to_vec(),
                 None => conditions.push(format!("\"{}\" {} {value}", filter.column.name, filter.comparison.operator())),
             }
         }
         for (value, source) in by_value.iter().flat_map(|value| sources.iter().map(move |source| (value, source))) {
-            let conditions = [conditions.as_slice(), &source.conditions, of_way, value].concat().join(" and ");
+            let conditions = [conditions.as_slice(), &source.conditions, &way.conditions, value].concat().join(" and ");
             let (columns, order) = (columns(table, who), order.sql(""));
             let part = format!("(select {columns} from {from} where {conditions} order by {order} limit {limit})");
             parts.push(match &source.records {
@@ -179,7 +180,7 @@ impl Source {
     /// The rows that a filter by a patient or by a medical record number asks for; `None` for any other filter. The
     /// rows about a patient are those of the record, and those of the records that were merged into it. The number of
     /// a merged record finds the record that survives.
-    fn of_person(table: &Table, filter: &Filter, value: &str, from: &str) -> Option<[Self; 2]> {
+    fn of_person(table: &Table, filter: &Filter, value: &str, way: &Way) -> Option<[Self; 2]> {
         if filter.comparison != Comparison::Equal {
             return None;
         }
@@ -203,8 +204,9 @@ impl Source {
                 Self {
                     records: Some(format!(
                         "select link.patient_id as id from patient_links as link
-                           join (select id from {from} where mrn = {value}) as duplicate
-                             on duplicate.id = link.duplicate_id"
+                           join (select id from {} where mrn = {value} and {}) as duplicate
+                             on duplicate.id = link.duplicate_id",
+                        way.from, way.is_taken
                     )),
                     conditions: vec!["id = record.id".to_owned()],
                 },

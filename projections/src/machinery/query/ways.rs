@@ -12,8 +12,9 @@ const OF_IDENTITY: usize = 5;
 /// The greatest number of found keys by which a page is read.
 const FEW: usize = 1_000;
 
-/// Whether so few keys were found that a page is read by them.
+/// Whether so few keys were found that a page is read by them, and whether it is not.
 const ARE_FEW: &str = "(select are_few from found)";
+const ARE_MANY: &str = "not (select are_few from found)";
 
 /// The values of a statement's parameters after the caller's identity.
 #[derive(Default)]
@@ -40,8 +41,17 @@ pub(super) type Conditions = Vec<String>;
 pub(super) struct Way {
     /// The table, or a common table expression with some of the table's rows under the table's name.
     pub(super) from: String,
-    /// The conditions of the rows. No row meets the conditions of two ways of a statement.
+    /// The condition that the way is taken at all, which is met by one way of a statement.
+    pub(super) is_taken: &'static str,
+    /// The conditions of the rows.
     pub(super) conditions: Conditions,
+}
+
+impl Way {
+    /// The only way of a statement.
+    fn only(from: String, conditions: Conditions) -> Vec<Self> {
+        vec![Self { from, is_taken: "true", conditions }]
+    }
 }
 
 /// All ways of a statement.
@@ -58,32 +68,31 @@ impl Ways {
     pub(super) fn to(table: &Table, wanted: &Wanted, who: &Identity, places: &mut Places) -> Self {
         let search = Search::of(table, wanted, places);
         if let Some(few) = Few::of(table, who) {
-            let ways = vec![Way { from: mine(table), conditions: search.iter().map(Search::of_mine).collect() }];
+            let ways = Way::only(mine(table), search.iter().map(Search::of_mine).collect());
             return Self { with: format!("with {}, {}", few.listed(), few.mine(table)), said: few.said(), ways };
         }
         let asks_for_people = !identifies_everybody(table, who);
         let with_values = if asks_for_people { finder_of_values(wanted, places) } else { None };
         let Some(finder) = with_values.or_else(|| search.as_ref()?.finder.clone()) else {
-            let conditions = search.into_iter().map(|it| it.condition).collect();
-            return Self { with: String::new(), said: "", ways: vec![Way { from: table.name.to_owned(), conditions }] };
+            let ways = Way::only(table.name.to_owned(), search.into_iter().map(|it| it.condition).collect());
+            return Self { with: String::new(), said: "", ways };
         };
         let found = format!(
             "found as materialized (select coalesce(array_agg(id), '{{}}') as ids, count(*) <= {FEW} as are_few
                                            from (select {finder} as id limit {FEW} + 1) as f)",
         );
         // Matches are frequent where many were found, so each row is tested in the order of the page.
-        let tested = search.iter().map(|it| it.condition.clone());
-        let by_row =
-            Way { from: table.name.to_owned(), conditions: tested.chain([format!("not {ARE_FEW}")]).collect() };
+        let conditions = search.iter().map(|it| it.condition.clone()).collect();
+        let by_row = Way { from: table.name.to_owned(), is_taken: ARE_MANY, conditions };
         let asked = format!("(select ids from found where {ARE_FEW})");
         if let Some(few) = Few::of_keys(table, who, &asked, LEAST_FOUND) {
-            let tested = search.iter().map(Search::of_mine);
-            let by_key = Way { from: mine(table), conditions: tested.chain([ARE_FEW.to_owned()]).collect() };
+            let conditions = search.iter().map(Search::of_mine).collect();
+            let by_key = Way { from: mine(table), is_taken: ARE_FEW, conditions };
             let with = format!("with {found}, {}, {}", few.listed(), few.mine(table));
             return Self { with, said: few.said(), ways: vec![by_key, by_row] };
         }
-        let conditions = vec![ARE_FEW.to_owned(), "id = any((select ids from found)::uuid[])".to_owned()];
-        let by_key = Way { from: table.name.to_owned(), conditions };
+        let conditions = vec!["id = any((select ids from found)::uuid[])".to_owned()];
+        let by_key = Way { from: table.name.to_owned(), is_taken: ARE_FEW, conditions };
         Self { with: format!("with {found}"), said: "", ways: vec![by_key, by_row] }
     }
 }

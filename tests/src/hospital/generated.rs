@@ -1,0 +1,142 @@
+//! `hims generate`: how much is made, that it is the same again, that an interrupted run goes on, and that people can
+//! work in what was made.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Client;
+use super::command_line::{assert_failed, on, text};
+use super::process::{Process, run, signal};
+use hims_testing::assert_same;
+
+use crate::support::{TestDatabase, empty_database, scratch};
+
+/// Forty patients.
+const SCALE: &str = "0.0004";
+const PATIENTS: usize = 40;
+const PASSWORD: &str = "demo-hims-2026";
+
+/// How much there is of each table for each patient, according to the schema document's Appendix A.
+const VOLUMES: [(&str, usize); 8] = [
+    ("appointments", 5),
+    ("consultations", 5),
+    ("vital-signs", 20),
+    ("prescriptions", 3),
+    ("lab-orders", 2),
+    ("lab-results", 10),
+    ("billing-records", 5),
+    ("notifications", 10),
+];
+
+fn generate(folder: &Path, more: &[&str]) -> Output {
+    run(folder, &[&["generate", "--scale", SCALE], more].concat())
+}
+
+/// How many rows of a table there are.
+async fn count(client: &Client, table: &str) -> usize {
+    let (mut count, mut after) = (0, String::new());
+    loop {
+        let page = client.get(&format!("{table}?limit=500{after}")).await.done();
+        count += page["items"].as_array().expect("rows").len();
+        match page["next"].as_str() {
+            Some(next) => after = format!("&cursor={next}"),
+            None => return count,
+        }
+    }
+}
+
+#[tokio::test]
+async fn people_can_work_in_a_generated_hospital() {
+    let folder = scratch("generated");
+    let folder = folder.path().join("data");
+    let made = generate(&folder, &[]);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert!(text(&made.stdout).starts_with("40 patients; "), "{made:?}");
+    let verified = run(&folder, &["verify", "--deep"]);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    let again = generate(&folder, &[]);
+    assert!(text(&again.stdout).starts_with("40 patients; 0 events recorded"), "{again:?}");
+    assert_failed(&generate(&folder, &["--seed", "2"]));
+
+    let server = Process::start_with(&folder, &[], |_| {});
+    assert_failed(&generate(&folder, &[]));
+    let login = async |role: &str| server.nobody.login_as(&format!("{role}@generated.example"), PASSWORD).await;
+    let administrator = login("administrator").await;
+    assert_eq!(count(&administrator, "patients").await, PATIENTS);
+    for (table, each) in VOLUMES {
+        assert_eq!(count(&administrator, table).await, PATIENTS * each, "{table}");
+    }
+    assert_eq!(count(&administrator, "patient-allergies").await, PATIENTS / 2);
+    let status = run(&folder, &["status"]);
+    assert!(text(&status.stdout).contains("up to date") && !text(&status.stdout).contains("parked"), "{status:?}");
+
+    // What was generated holds its times, names and numbers as what people recorded does.
+    let reception = login("receptionist").await;
+    let ahead = reception.items("appointments?status=scheduled&sort=starts_at").await;
+    let (visit, other) = (&ahead[0], &ahead[1]);
+    let there = json!({"patient_id": other["patient_id"], "provider_id": visit["provider_id"],
+                       "department_id": visit["department_id"], "starts_at": visit["starts_at"],
+                       "duration_minutes": 10, "appointment_type": "follow_up"});
+    reception.command("schedule-appointment", there).await.problem(409, "double-booking");
+    reception.did("confirm-appointment", json!({"appointment_id": visit["id"]})).await;
+    let somebody = reception.row("patients", visit["patient_id"].as_str().expect("an id")).await;
+    let same = json!({"first_name": somebody["first_name"], "last_name": somebody["last_name"],
+                      "date_of_birth": somebody["date_of_birth"], "gender": somebody["gender"]});
+    reception.command("register-patient", same).await.problem(409, "possible-duplicate");
+    let unpaid = &reception.items("billing-records?status=billed").await[0];
+    let payment = json!({"billing_record_id": unpaid["id"], "amount": unpaid["balance_amount"], "method": "cash"});
+    reception.did("record-payment", payment).await;
+    let paid =
+        reception.row_until("billing-records", unpaid["id"].as_str().expect("an id"), |it| it["status"] == "paid");
+    assert_eq!(paid.await["balance_amount"], "0.00");
+    let pharmacist = login("pharmacist").await;
+    let waiting = &pharmacist.items("prescriptions?status=sent_to_pharmacy").await[0];
+    pharmacist.did("mark-prescription-ready", json!({"prescription_id": waiting["id"]})).await;
+    drop(server);
+    // Somebody has worked in it, so it is no longer only a generated hospital.
+    assert_failed(&generate(&folder, &[]));
+}
+
+/// What the log holds of the patients: the streams with their events, whatever the order.
+async fn streams(database: &TestDatabase) -> BTreeSet<(Uuid, i32, String)> {
+    let sql = "select stream_id, version, event_type from log.events where metadata ->> 'command' = 'generate'";
+    let mut superuser = database.superuser().await;
+    sqlx::query_as(sql).fetch_all(&mut superuser).await.expect("events").into_iter().collect()
+}
+
+/// How long the log is; 0 while there is none.
+async fn head(superuser: &mut PgConnection) -> i64 {
+    let is_there = "select to_regclass('log.head') is not null";
+    if !sqlx::query_scalar::<_, bool>(is_there).fetch_one(&mut *superuser).await.expect("an answer") {
+        return 0;
+    }
+    sqlx::query_scalar("select position from log.head").fetch_one(superuser).await.expect("the head")
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_is_gone_on_with_and_ends_with_the_same() {
+    let (whole, killed, folder) = (empty_database().await, empty_database().await, scratch("generated"));
+    let arguments = ["generate", "--scale", "0.002", "--seed", "7"];
+    let output = on(&whole, &folder).args(arguments).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let folder = scratch("generated");
+    let mut superuser = killed.superuser().await;
+    for events in [3_000, 12_000] {
+        let mut running = on(&killed, &folder).args(arguments).spawn().expect("the program starts");
+        while head(&mut superuser).await < events {
+            assert!(running.try_wait().expect("its status").is_none(), "ended before {events} events");
+        }
+        signal(running.id(), "KILL");
+        running.wait().expect("it ends");
+    }
+    let output = on(&killed, &folder).args(arguments).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_same(streams(&killed).await, streams(&whole).await);
+    let verified = on(&killed, &folder).args(["verify", "--deep"]).output().expect("the program runs");
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+}
