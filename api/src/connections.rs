@@ -108,11 +108,12 @@ async fn commits_are_durable(connection: &mut PgConnection) -> Result<bool, sqlx
 pub enum DatabaseError {
     /// The URL is none of PostgreSQL.
     #[error(
-        "DATABASE_URL must begin with postgres:// or postgresql://: write postgres://user:password@host:5432/database"
+        "the URL of a database must begin with postgres:// or postgresql://: write \
+         postgres://user:password@host:5432/database"
     )]
     Scheme,
     /// The URL cannot be read.
-    #[error("DATABASE_URL cannot be read ({0}): write postgres://user:password@host:5432/database")]
+    #[error("the URL of a database cannot be read ({0}): write postgres://user:password@host:5432/database")]
     Url(String),
     /// Nobody listens at the address, or the address is unknown.
     #[error("PostgreSQL cannot be reached at {0} ({1}): see that it runs, and check host and port in DATABASE_URL")]

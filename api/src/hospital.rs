@@ -44,6 +44,9 @@ pub enum HospitalError {
     /// The database that `DATABASE_URL` names cannot be used.
     #[error(transparent)]
     Unusable(#[from] DatabaseError),
+    /// `HIMS_READ_URLS` names something that is no database.
+    #[error("HIMS_READ_URLS: {0}")]
+    ReadUrl(DatabaseError),
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
@@ -189,7 +192,6 @@ impl Hospital {
         }
         let writers = pool(database.options().clone(), 12, Work::Write);
         let projectors = pool(database.options().clone(), 5, Work::Project);
-        let readers = Arc::new(Readers::new(database.options().clone(), settings.read_connections_of_a_worker()));
         let history = pool(database.options().clone(), 4, Work::Write);
         let clock = NodeClock::new(move || clock());
         let options =
@@ -211,6 +213,16 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
+        let newest = runner.as_ref().map(|it| it.position.clone());
+        // Only a server answers so many reads that replicas are worth looking at.
+        let replicas =
+            if purpose == Purpose::Serve { settings.replicas().map_err(HospitalError::ReadUrl)? } else { Vec::new() };
+        let readers = Arc::new(Readers::new(
+            database.options().clone(),
+            replicas,
+            settings.read_connections_of_a_worker(),
+            move || newest.as_ref().map_or(0, |it| *it.borrow()),
+        ));
         let mut executor = Executor::new(Arc::clone(&store), surroundings)
             .in_phone_region(settings.phone_region)
             .in_currency(settings.currency)
@@ -373,6 +385,9 @@ impl Hospital {
         for (name, pool) in [("writers", &self.writers), ("history", &self.history), ("projectors", &self.projectors)] {
             connections(name, usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle());
         }
+        for (name, position) in self.readers.replicas() {
+            replica_gauge(name, position.unwrap_or(-1));
+        }
         let parked = self.readers.read(async |db| query::parked(db).await).await;
         match parked {
             Ok(parked) => gauge("hims_parked_streams", parked),
@@ -390,6 +405,11 @@ fn connections(pool: &'static str, all: usize, idle: usize) {
 #[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
 fn process_gauge(name: &'static str, process: &str, value: i64) {
     metrics::gauge!(name, "process" => process.to_owned()).set(value as f64);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
+fn replica_gauge(replica: &str, position: i64) {
+    metrics::gauge!("hims_replica_position", "replica" => replica.to_owned()).set(position as f64);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]

@@ -8,7 +8,10 @@ use hims_commands::{CriticalEscalation, PhoneRegion, ProcessSettings};
 use hims_domain::values::Currency;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use sqlx::postgres::PgConnectOptions;
 
+use crate::DatabaseError;
+use crate::connections::options_of;
 use crate::routes::Proxies;
 
 const A_YEAR_IN_HOURS: u64 = 366 * 24;
@@ -58,7 +61,10 @@ pub struct Settings {
     pub body_seconds: u64,
     /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is; addresses and networks.
     pub trusted_proxies: Proxies,
-    /// How many database connections for reading there are, divided among the workers.
+    /// The URLs of replicas of the database, separated by commas, which answer reads.
+    #[serde(deserialize_with = "separated")]
+    pub read_urls: Vec<String>,
+    /// How many database connections for reading there are to each server, divided among the workers.
     pub read_connections: usize,
     /// How many threads serve requests; one per core if left out.
     pub workers: Option<usize>,
@@ -98,6 +104,11 @@ fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error>
         .map_err(|_| D::Error::custom("time_zone must be a time zone of the IANA database, such as America/New_York"))
 }
 
+fn separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = String::deserialize(deserializer)?;
+    Ok(list.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect())
+}
+
 /// The format of the server's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +141,7 @@ impl Default for Settings {
             counts_this_machine: false,
             body_seconds: 30,
             trusted_proxies: Proxies::default(),
+            read_urls: Vec::new(),
             read_connections: 16,
             workers: None,
             log_format: LogFormat::Text,
@@ -197,7 +209,15 @@ impl Settings {
         self.workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1)
     }
 
-    /// How many connections for reading each worker has; at least one.
+    /// How to connect to each replica of the database.
+    ///
+    /// # Errors
+    /// When a URL is none of PostgreSQL.
+    pub(crate) fn replicas(&self) -> Result<Vec<PgConnectOptions>, DatabaseError> {
+        self.read_urls.iter().map(|url| Ok(options_of(url)?.application_name("hims"))).collect()
+    }
+
+    /// How many connections for reading each worker has to each server; at least one.
     pub(crate) fn read_connections_of_a_worker(&self) -> usize {
         self.read_connections.div_ceil(self.worker_count()).max(1)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDate;
 use hims_api::generate::{Progress, generate};
 use hims_benches::daily::{List, Reader};
+use hims_event_store::EventStore as _;
 use hims_projections::query::{self, Identity, Shape};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;

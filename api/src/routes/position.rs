@@ -37,6 +37,11 @@ impl Freshness {
         Ok(Self { minimum, patience: wait.map_or(PATIENCE, |it| Duration::from_secs(it.min(MOST_PATIENCE))) })
     }
 
+    /// The position that the answer must at least show; 0 if the client named none.
+    pub(crate) fn minimum(&self) -> Position {
+        self.minimum
+    }
+
     /// Waits until the read tables have reached the client's minimum.
     pub(crate) async fn wait(&self, hospital: &Hospital) -> Result<(), Problem> {
         let Some(RunnerHandle { position, .. }) = &hospital.runner else { return Ok(()) };

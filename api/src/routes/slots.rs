@@ -42,7 +42,8 @@ async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn)
             return Err(Problem::parameter("patient_id", "must be the id of a patient whom the caller may read"));
         }
     }
-    let page = hospital.readers.read(async |db| query::free_slots(db, &wanted, &who).await).await?;
+    let page = async |db: &mut _| query::free_slots(db, &wanted, &who).await;
+    let page = hospital.readers.read_at(freshness.minimum(), page).await?;
     freshness.check(page.position)?;
     let body = format!("{{\"items\":[{}],\"next\":null,\"position\":{}}}", page.items.join(","), page.position);
     Ok(HttpResponse::Ok()

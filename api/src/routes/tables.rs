@@ -37,7 +37,9 @@ async fn page(
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
-    let page = hospital.readers.read(async |db| query::page(db, table, shape, &wanted, &who).await).await?;
+    let least = freshness.minimum().max(wanted.cursor.as_ref().map_or(0, Cursor::position));
+    let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
+    let page = hospital.readers.read_at(least, page).await?;
     freshness.check(page.position)?;
     let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
     let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);
@@ -70,7 +72,8 @@ async fn row(
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
-    let found = hospital.readers.read(async |db| query::find(db, table, shape, id, &who).await).await?;
+    let found = async |db: &mut _| query::find(db, table, shape, id, &who).await;
+    let found = hospital.readers.read_at(freshness.minimum(), found).await?;
     freshness.check(found.position)?;
     let (row, version) = found.row.ok_or_else(Problem::not_found)?;
     Ok(HttpResponse::Ok()

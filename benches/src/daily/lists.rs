@@ -23,7 +23,7 @@ pub fn lists(about: Subject, today: NaiveDate) -> Result<Vec<List>, String> {
     let own = Reader::of("patient", &Identity { patient_id: Some(patient), ..Identity::default() });
     // A hospital defines the role of its auditors itself.
     let auditor = Identity { reads: Read::AuditLogs.to_string(), ..Identity::default() };
-    let auditor = Reader { role: "auditor", who: auditor };
+    let auditor = Reader::with("auditor", auditor);
     let (visit, result) = (about.consultation(), about.lab_result());
     // Everybody: what came to them, and the reports that they asked for.
     let of_everybody = [&reception, &doctor, &nurse, &pharmacist, &laboratory].into_iter().flat_map(|it| {

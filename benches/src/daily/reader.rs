@@ -34,7 +34,12 @@ pub struct Reader {
 impl Reader {
     /// Somebody with a role that every hospital begins with.
     pub fn of(role: &'static str, who: &Identity) -> Self {
-        Self { role, who: Identity { role: Some(role.to_owned()), reads: reads_of(role), ..who.clone() } }
+        Self::with(role, Identity { role: Some(role.to_owned()), reads: reads_of(role), ..who.clone() })
+    }
+
+    /// Somebody with a role that a hospital defined for itself.
+    pub fn with(role: &'static str, who: Identity) -> Self {
+        Self { role, who }
     }
 
     /// A list of theirs: a table and its parameters, as in a request.

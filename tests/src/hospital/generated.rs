@@ -89,7 +89,8 @@ async fn people_can_work_in_a_generated_hospital() {
                       "date_of_birth": somebody["date_of_birth"], "gender": somebody["gender"]});
     reception.command("register-patient", same).await.problem(409, "possible-duplicate");
     let unpaid = &reception.items("billing-records?status=billed").await[0];
-    let payment = json!({"billing_record_id": unpaid["id"], "amount": unpaid["balance_amount"], "method": "cash"});
+    let payment = json!({"billing_record_id": unpaid["id"], "amount": unpaid["balance_amount"], "method": "cash",
+                         "kind": "payment"});
     reception.did("record-payment", payment).await;
     let paid =
         reception.row_until("billing-records", unpaid["id"].as_str().expect("an id"), |it| it["status"] == "paid");

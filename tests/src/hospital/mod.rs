@@ -70,6 +70,7 @@ mod races;
 mod reader_roles;
 mod refusals;
 mod releases;
+mod replicas;
 mod report_queries;
 mod reports;
 mod roles;

@@ -1,5 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hims_event_store::Position;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,17 +12,24 @@ pub struct Cursor {
     /// The row's value of the sort column; `None` if the value is null.
     pub(super) value: Option<String>,
     pub(super) id: Uuid,
+    /// The position that the page showed. No later page shows an earlier one.
+    pub(super) position: Position,
 }
 
 impl Cursor {
     /// Reads a cursor from the text that came with the page before; `None` if the text is not a cursor.
     pub fn parse(text: &str) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (of, value, id): (Uuid, Option<String>, Uuid) = serde_json::from_slice(&json).ok()?;
-        Some(Self { of, value, id })
+        let (of, value, id, position) = serde_json::from_slice(&json).ok()?;
+        Some(Self { of, value, id, position })
+    }
+
+    /// The position that the page before showed, which the next page must show at least.
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     pub(super) fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(json!([self.of, self.value, self.id]).to_string())
+        URL_SAFE_NO_PAD.encode(json!([self.of, self.value, self.id, self.position]).to_string())
     }
 }

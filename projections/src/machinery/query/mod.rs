@@ -193,7 +193,10 @@ fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, Que
         items.extend(row.try_get::<Option<String>, _>(0)?);
     }
     let next = match rows.get(limit).and_then(|_| rows.get(limit - 1)) {
-        Some(last) => Some(Cursor { of: wanted.digest(table), value: last.try_get(1)?, id: last.try_get(2)? }.encode()),
+        Some(last) => {
+            let (of, value, id) = (wanted.digest(table), last.try_get(1)?, last.try_get(2)?);
+            Some(Cursor { of, value, id, position }.encode())
+        }
         None => None,
     };
     Ok(Page { items, next, position })

@@ -14,13 +14,13 @@ use uuid::Uuid;
 
 use crate::connections::{IDLE, PATIENCE, Work};
 
-/// Connections for reading under row-level security, with one pool for each thread that reads.
+/// Connections to one server for reading under row-level security, with one pool for each thread that reads.
 ///
 /// A connection belongs to the event loop of the thread that opened it: used from another thread, every answer costs a
 /// wake-up between threads. A returned connection is not tested, since the test would cost as much as the read itself.
 /// A connection that was idle for long is tested before its next use, and a connection on which a statement failed is
 /// closed (docs/adr/0016).
-pub struct Readers {
+pub(super) struct Connections {
     options: PgConnectOptions,
     /// The largest number of connections of one thread.
     each: usize,
@@ -82,9 +82,9 @@ impl Drop for Lent {
     }
 }
 
-impl Readers {
+impl Connections {
     /// Opens no connection yet, and later at most `each` connections for each thread that reads.
-    pub(crate) fn new(options: PgConnectOptions, each: usize) -> Self {
+    pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
         Self { options, each, pools: Mutex::default() }
     }
 
@@ -94,7 +94,7 @@ impl Readers {
     /// # Errors
     /// The errors of `reading`; also when no connection can be opened, none becomes free in time, or the database does
     /// not answer in time.
-    pub async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
@@ -112,7 +112,7 @@ impl Readers {
 
     /// Which of the ids belong to rows of the tables that a reader may read, as [`query::visible`] says. Unlike `read`,
     /// this can be awaited on any thread.
-    pub(crate) async fn visible(
+    pub(super) async fn visible(
         &self,
         tables: &[&'static Table],
         ids: &[Uuid],
@@ -143,7 +143,7 @@ impl Readers {
     }
 
     /// How many connections are open, and how many of these are idle.
-    pub(crate) fn count(&self) -> (usize, usize) {
+    pub(super) fn count(&self) -> (usize, usize) {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools
             .values()
@@ -152,7 +152,7 @@ impl Readers {
     }
 
     /// Closes the idle connections. No new connection is opened.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).values().for_each(Pool::close);
     }
 

@@ -1,0 +1,108 @@
+//! Reading the read tables under row-level security, from the primary server or from a replica.
+
+mod connections;
+mod replica;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hims_event_store::Position;
+use hims_projections::Table;
+use hims_projections::query::{Identity, QueryError};
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
+
+use self::connections::Connections;
+use self::replica::{Replica, Watch};
+
+/// Connections for reading, to the primary server and to its replicas.
+pub struct Readers {
+    primary: Connections,
+    replicas: Vec<Arc<Replica>>,
+    /// Which replica is tried first for the next read, so that all replicas share the reads.
+    turn: AtomicUsize,
+    _watch: Watch,
+}
+
+impl Readers {
+    /// Opens no connection to the primary yet, and later at most `each` connections to each server for each thread that
+    /// reads. `newest` is the position of the primary's read tables.
+    pub(crate) fn new(
+        primary: PgConnectOptions,
+        replicas: Vec<PgConnectOptions>,
+        each: usize,
+        newest: impl Fn() -> Position + Send + Sync + 'static,
+    ) -> Self {
+        let replicas: Vec<_> = replicas.into_iter().map(|it| Arc::new(Replica::new(it, each))).collect();
+        let watch = Watch::start(&replicas, primary.clone(), newest);
+        Self { primary: Connections::new(primary, each), replicas, turn: AtomicUsize::new(0), _watch: watch }
+    }
+
+    /// Runs `reading` on a connection to the primary server. See [`Connections::read`].
+    ///
+    /// # Errors
+    /// The errors of `reading`; also when the database does not answer in time.
+    pub async fn read<T>(
+        &self,
+        reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        self.primary.read(reading).await
+    }
+
+    /// Runs `reading` on a replica that has the position, and on the primary server if no replica has it or can answer.
+    /// The caller has made sure that the primary has the position.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) async fn read_at<T>(
+        &self,
+        position: Position,
+        reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for nth in 0..self.replicas.len() {
+            let replica = &self.replicas[first.wrapping_add(nth) % self.replicas.len()];
+            if !replica.has(position) {
+                continue;
+            }
+            match replica.connections.read(&reading).await {
+                Ok(read) => {
+                    metrics::counter!("hims_replica_reads_total", "replica" => replica.name.clone()).increment(1);
+                    return Ok(read);
+                }
+                Err(error) => replica.fails(&error.to_string()),
+            }
+        }
+        self.primary.read(reading).await
+    }
+
+    /// Which of the ids belong to rows of the tables that a reader may read, on the primary server. See
+    /// [`Connections::visible`].
+    pub(crate) async fn visible(
+        &self,
+        tables: &[&'static Table],
+        ids: &[Uuid],
+        who: &Identity,
+    ) -> Result<HashSet<Uuid>, QueryError> {
+        self.primary.visible(tables, ids, who).await
+    }
+
+    /// How many connections are open, and how many of these are idle, to all servers.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let replicas = self.replicas.iter().map(|it| it.connections.count());
+        replicas.fold(self.primary.count(), |(all, idle), (more, more_idle)| (all + more, idle + more_idle))
+    }
+
+    /// Each replica by its name, with the position that it has; `None` if it cannot be used.
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = (&str, Option<Position>)> {
+        self.replicas.iter().map(|it| (it.name.as_str(), it.position()))
+    }
+
+    /// Closes the idle connections. No new connection is opened.
+    pub(crate) fn close(&self) {
+        self.primary.close();
+        self.replicas.iter().for_each(|it| it.connections.close());
+    }
+}

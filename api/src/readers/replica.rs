@@ -1,0 +1,149 @@
+//! Replicas of the database: which position each has, and whether reads may go there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use hims_event_store::Position;
+use hims_event_store::bounded::within;
+use hims_projections::query::{self, QueryError};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::connections::Connections;
+use crate::connections::Work;
+
+/// How often the position of a replica is looked up. What was recorded since then is read from the primary.
+const LOOK: Duration = Duration::from_millis(100);
+/// How many looks ago the primary had the position that a replica must have by now, for reads that name no position:
+/// five seconds.
+const LOOKS_BEHIND: usize = 50;
+/// How long a replica may take to say its position.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The position of a replica that cannot be used.
+const UNUSABLE: Position = -1;
+
+/// A server that follows the primary by streaming replication, and answers reads.
+pub(super) struct Replica {
+    /// Host and port, or the folder of the socket, for people.
+    pub(super) name: String,
+    pub(super) connections: Connections,
+    options: PgConnectOptions,
+    /// The position of the read tables there at the last look, which the replica has since then, or [`UNUSABLE`].
+    position: AtomicI64,
+    /// The position that every read needs at least, so that no answer is older than a few seconds.
+    least: AtomicI64,
+}
+
+impl Replica {
+    pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
+        let name = match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        let (position, least) = (AtomicI64::new(UNUSABLE), AtomicI64::new(0));
+        Self { name, connections: Connections::new(options.clone(), each), options, position, least }
+    }
+
+    /// Whether the replica has a position, and is not far behind.
+    pub(super) fn has(&self, position: Position) -> bool {
+        self.position.load(Ordering::Acquire) >= position.max(self.least.load(Ordering::Acquire))
+    }
+
+    /// The position that the replica has; `None` if it cannot be used.
+    pub(super) fn position(&self) -> Option<Position> {
+        Some(self.position.load(Ordering::Acquire)).filter(|it| *it != UNUSABLE)
+    }
+
+    /// Notes that the replica did not answer as it should. It is used again after the next look that succeeds.
+    pub(super) fn fails(&self, reason: &str) {
+        if self.position.swap(UNUSABLE, Ordering::AcqRel) != UNUSABLE {
+            tracing::warn!(replica = self.name, reason, "a replica cannot be used; its reads go elsewhere");
+        }
+    }
+
+    /// Looks the position up again and again, until a look fails.
+    async fn follow(&self, primary: &PgConnectOptions, newest: &impl Fn() -> Position) -> Result<(), QueryError> {
+        let mut db = within(PATIENCE, PgConnection::connect_with(&self.options)).await?;
+        self.is_of(&mut db, primary).await?;
+        Work::Read.set_up(&mut db).await?;
+        let mut earlier = VecDeque::from([newest()]);
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let looked = tokio::time::timeout(PATIENCE, query::position(&mut db)).await;
+            let position = match looked.unwrap_or_else(|_| Err(hims_event_store::bounded::too_late().into())) {
+                // A rebuild has just swapped the tables there.
+                Err(QueryError::Swapped) => continue,
+                looked => looked?,
+            };
+            earlier.push_back(newest());
+            if earlier.len() > LOOKS_BEHIND {
+                self.least.store(earlier.pop_front().unwrap_or_default(), Ordering::Release);
+            }
+            if self.position.swap(position, Ordering::AcqRel) == UNUSABLE {
+                tracing::info!(replica = self.name, position, "a replica answers reads");
+            }
+        }
+    }
+
+    /// Refuses a server that is no replica of the primary: its log must begin with the same event, and it must not be
+    /// written to.
+    async fn is_of(&self, db: &mut PgConnection, primary: &PgConnectOptions) -> Result<(), sqlx::Error> {
+        let sql = "select pg_is_in_recovery(), (select hash from log.events where position = 1)";
+        let (is_replica, here): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(db)).await?;
+        let mut db = within(PATIENCE, PgConnection::connect_with(primary)).await?;
+        let (_, there): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut db)).await?;
+        let _ = within(PATIENCE, db.close()).await;
+        match () {
+            () if !is_replica => Err(sqlx::Error::Configuration("it is no replica, since it accepts changes".into())),
+            () if here.is_none() || here != there => {
+                Err(sqlx::Error::Configuration("it has not the log of DATABASE_URL".into()))
+            }
+            () => Ok(()),
+        }
+    }
+}
+
+/// The tasks that look at the replicas. They end when this value is dropped.
+pub(super) struct Watch(Vec<JoinHandle<()>>);
+
+impl Watch {
+    pub(super) fn start(
+        replicas: &[Arc<Replica>],
+        primary: PgConnectOptions,
+        newest: impl Fn() -> Position + Send + Sync + 'static,
+    ) -> Self {
+        let newest = Arc::new(newest);
+        let watch = |replica: &Arc<Replica>| {
+            let (replica, primary, newest) = (Arc::clone(replica), primary.clone(), Arc::clone(&newest));
+            tokio::spawn(async move {
+                // The first look says what is wrong, if something is; later ones only when that changes.
+                let mut last = String::new();
+                loop {
+                    if let Err(error) = replica.follow(&primary, &*newest).await {
+                        replica.fails(&error.to_string());
+                        let reason = error.to_string();
+                        if reason != last {
+                            tracing::warn!(replica = replica.name, reason, "a replica does not answer reads");
+                            last = reason;
+                        }
+                    }
+                    tokio::time::sleep(LOOK * 5).await;
+                }
+            })
+        };
+        Self(replicas.iter().map(watch).collect())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}

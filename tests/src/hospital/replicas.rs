@@ -1,0 +1,187 @@
+//! Reads that go to a replica: a real standby, which follows by streaming replication and lags when the test says so.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use hims_api::Settings;
+use hims_api::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{ConnectOptions as _, Executor as _, PgConnection};
+use tempfile::TempDir;
+
+use super::Client;
+use super::backup::url;
+use super::fixture::{Node, key_file};
+use super::releases::until;
+use crate::support::{empty_database, scratch};
+
+/// A hospital on a primary server of its own, with a replica.
+struct Replicated {
+    primary: EmbeddedPostgres,
+    standby: EmbeddedPostgres,
+    settings: Settings,
+    node: Node,
+    _folders: [TempDir; 2],
+}
+
+fn options(folder: &TempDir) -> EmbeddedOptions {
+    EmbeddedOptions { durable: false, ..EmbeddedOptions::new(folder.path()) }
+}
+
+/// Starts a server that follows the primary, from a copy of the primary's data.
+async fn standby_of(primary: &EmbeddedPostgres, data_of_primary: &Path, folder: &TempDir) -> EmbeddedPostgres {
+    let run = |command: &mut Command| {
+        let output = command.output().expect("the program runs");
+        assert!(output.status.success(), "{command:?}: {output:?}");
+    };
+    let superuser = primary.superuser_options();
+    let data = folder.path().join("postgres");
+    let mut copy = Command::new("pg_basebackup");
+    copy.arg("--host").arg(superuser.get_socket().expect("a socket")).args(["--username", "postgres", "--pgdata"]);
+    run(copy.arg(&data).args(["--write-recovery-conf", "--checkpoint", "fast", "--no-sync"]));
+    // PostgreSQL runs in an account of its own where the tests run as root.
+    let mut like = std::ffi::OsString::from("--reference=");
+    like.push(data_of_primary.join("postgres"));
+    run(Command::new("chown").arg("--recursive").arg(like).arg(&data));
+    EmbeddedPostgres::start(options(folder)).await.expect("the standby starts")
+}
+
+impl Replicated {
+    async fn start() -> Self {
+        let folders = [scratch("primary"), scratch("standby")];
+        let primary = EmbeddedPostgres::start(options(&folders[0])).await.expect("PostgreSQL starts");
+        let standby = standby_of(&primary, folders[0].path(), &folders[1]).await;
+        let settings = Settings {
+            bind: ([127, 0, 0, 1], 0).into(),
+            database_url: Some(url(&primary.connect_options(), "hims", "hims")),
+            migration_url: Some(url(&primary.connect_options(), "hims_migrator", "hims")),
+            read_urls: vec![url(&standby.connect_options(), "hims", "hims")],
+            master_key_file: Some(key_file(&folders[0])),
+            workers: Some(2),
+            ..Settings::default()
+        };
+        let node = Node::start(settings.clone(), hims_api::surroundings(), true).await;
+        Self { primary, standby, settings, node, _folders: folders }
+    }
+
+    fn nobody(&self) -> Client {
+        Client::new(self.node.base.clone(), Arc::default())
+    }
+
+    /// A connection of a superuser to the standby.
+    async fn at_standby(&self) -> PgConnection {
+        self.standby.superuser_options().connect().await.expect("a superuser's connection")
+    }
+
+    /// The sum of a metric over the servers of this test, whose names have the folder of the socket.
+    async fn metric(&self, name: &str, of: &EmbeddedPostgres) -> Option<i64> {
+        let nobody = self.nobody();
+        let told = nobody.send(nobody.request(Method::GET, "/metrics")).await.text;
+        let folder = of.connect_options().get_socket().expect("a socket").display().to_string();
+        let line = told.lines().find(|it| it.starts_with(name) && it.contains(&folder))?;
+        line.rsplit(' ').next().and_then(|it| it.parse().ok())
+    }
+
+    /// How many reads the replica has answered.
+    async fn answered(&self) -> i64 {
+        self.metric("hims_replica_reads_total", &self.standby).await.unwrap_or(0)
+    }
+}
+
+/// Reads a page without naming a position. Answers the position that the page shows.
+async fn position_of(client: &Client) -> i64 {
+    client.send(client.request(Method::GET, "/api/v1/patients?limit=1")).await.position()
+}
+
+fn patient(family: &str) -> Value {
+    json!({"first_name": "Rep", "last_name": family, "date_of_birth": "1980-01-01", "gender": "female"})
+}
+
+#[tokio::test]
+async fn a_read_goes_to_the_replica_unless_the_replica_lacks_the_position() {
+    let hospital = Replicated::start().await;
+    let reception = hospital.nobody().login("reception").await;
+    until(async || {
+        position_of(&reception).await;
+        hospital.answered().await > 0
+    })
+    .await;
+
+    // A replica that stands still answers what it has, to those who name no position …
+    let mut standby = hospital.at_standby().await;
+    standby.execute("select pg_wal_replay_pause()").await.expect("replay is paused");
+    let paused = "select pg_get_wal_replay_pause_state() = 'paused'";
+    until(async || sqlx::query_scalar(paused).fetch_one(&mut standby).await.expect("the state of replay")).await;
+    let before = hospital.answered().await;
+    let id = reception.did("register-patient", patient("Lagging")).await;
+    let written = hospital.node.store.current_head().await.expect("the head");
+    assert!(position_of(&reception).await < written);
+    assert!(hospital.answered().await > before);
+    // … while whoever has written sees it, and no later page shows an earlier position than the page before.
+    assert_eq!(reception.row("patients", &id).await["last_name"], "Lagging");
+    let first = reception.get("patients?limit=1").await;
+    assert!(first.position() >= written, "{}", first.text);
+    let next = format!("/api/v1/patients?limit=1&cursor={}", first.done()["next"].as_str().expect("a cursor"));
+    let second = reception.send(reception.request(Method::GET, &next)).await;
+    assert!(second.position() >= first.position(), "{}", second.text);
+    // After some seconds nobody is answered what is so old.
+    until(async || position_of(&reception).await >= written).await;
+
+    standby.execute("select pg_wal_replay_resume()").await.expect("replay goes on");
+    let before = hospital.answered().await;
+    until(async || {
+        assert!(position_of(&reception).await >= written);
+        hospital.answered().await > before
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_gone_makes_no_read_fail() {
+    let mut hospital = Replicated::start().await;
+    let reception = hospital.nobody().login("reception").await;
+    until(async || {
+        position_of(&reception).await;
+        hospital.answered().await > 0
+    })
+    .await;
+    let reading = async {
+        for _ in 0..300 {
+            reception.get("patients?limit=5").await.done();
+        }
+    };
+    let stopping = async {
+        let pid = hospital.standby.pid();
+        super::process::signal(pid, "QUIT");
+        hospital.standby.ended().await;
+    };
+    tokio::join!(reading, stopping);
+    until(async || hospital.metric("hims_replica_position", &hospital.standby).await == Some(-1)).await;
+    reception.did("register-patient", patient("Alone")).await;
+    hospital.standby = EmbeddedPostgres::start(options(&hospital._folders[1])).await.expect("the standby starts again");
+    let before = hospital.answered().await;
+    until(async || {
+        reception.get("patients?limit=5").await.done();
+        hospital.answered().await > before
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_replica_of_the_database_answers_nothing() {
+    let mut hospital = Replicated::start().await;
+    let other = empty_database().await;
+    let itself = url(&hospital.primary.connect_options(), "hims", "hims");
+    let another = other.options.to_url_lossy().to_string();
+    hospital.settings.read_urls = vec![itself, another];
+    hospital.node.end();
+    hospital.node = Node::start(hospital.settings.clone(), hims_api::surroundings(), false).await;
+    let reception = hospital.nobody().login("reception").await;
+    for _ in 0..50 {
+        reception.get("patients?limit=5").await.done();
+    }
+    assert_eq!(hospital.metric("hims_replica_position", &hospital.primary).await, Some(-1));
+    assert_eq!(hospital.metric("hims_replica_reads_total", &hospital.primary).await, None);
+}
