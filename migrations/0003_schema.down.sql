@@ -2,7 +2,7 @@ drop function hims_identity.free_slots(uuid, uuid, date, timestamptz, date, time
 drop function hims_identity.instant_of(timestamp, text, boolean);
 drop function hims_identity.ageing_bucket(date, date);
 drop function hims_identity.consultations_found_by(text);
-drop function hims_identity.patients_with(text[], text[]);
+drop function hims_identity.patients_with(text, text);
 drop function hims_identity.patients_found_by(text);
 drop function hims_identity.look_at_all_rows(regclass);
 drop function hims_identity.hide(regclass, text[]);

@@ -132,8 +132,19 @@ pub struct Hospital {
     /// Says to `hims migrate down` that this program works with the database.
     presence: Presence,
     database: Database,
-    /// Becomes `true` when the server is about to stop, which ends the endless answers of event streams.
-    pub(crate) stopping: watch::Sender<bool>,
+    /// How far the server is on its way to its end.
+    pub(crate) stage: watch::Sender<Stage>,
+}
+
+/// How far a server is on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// The server serves.
+    Serving,
+    /// The server still serves, and says that it is not ready, so that nobody sends it further requests.
+    Draining,
+    /// The server refuses new requests, and ends the endless answers of event streams.
+    Stopping,
 }
 
 /// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
@@ -253,7 +264,7 @@ impl Hospital {
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
         let registry = Registry::hospital();
-        let stopping = watch::channel(false).0;
+        let stage = watch::channel(Stage::Serving).0;
         Ok(Self {
             store,
             process_store,
@@ -273,7 +284,7 @@ impl Hospital {
             counter,
             presence,
             database,
-            stopping,
+            stage,
         })
     }
 
@@ -292,6 +303,11 @@ impl Hospital {
     pub(crate) async fn is_alone(&self) -> Result<bool, HospitalError> {
         let mut db = self.owner.acquire().await?;
         Ok(presence::count(&mut db).await? == 1)
+    }
+
+    /// Whether a newer release has made the read tables, so that this program must not write any more.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.runner.as_ref().is_some_and(|it| *it.standing.borrow() == Standing::Newer)
     }
 
     /// Returns when the read tables show everything that was recorded so far. Gives up with a warning when the tables

@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
+use crate::hospital::Stage;
 use crate::problem::Problem;
 use crate::routes::{self, Connections, Deadline, Limits, RequestIds, protect};
 use crate::{Hospital, Settings, wire};
@@ -28,6 +29,7 @@ pub struct Listening {
     /// The hospital behind the server.
     pub hospital: web::Data<Hospital>,
     server: Server,
+    drain: Duration,
 }
 
 /// Binds the address of the settings; [`Listening::serve`] answers requests then.
@@ -69,7 +71,8 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
         .shutdown_timeout(10)
         .disable_signals();
     let server = wire::serve(builder, listener, application, connected)?;
-    Ok(Listening { address, hospital, server })
+    let drain = Duration::from_secs(settings.drain_seconds);
+    Ok(Listening { address, hospital, server, drain })
 }
 
 /// How many connections can be accepted: as many as the settings say and the process may have files open. The limit of
@@ -88,11 +91,14 @@ fn most_connections(wanted: usize) -> usize {
 }
 
 impl Listening {
-    /// A future that stops the server: new requests are refused, running requests are answered, and event streams end.
+    /// A future that stops the server. For the time of the setting `drain_seconds` the server says that it is not ready,
+    /// and goes on serving; then new requests are refused, running requests are answered, and event streams end.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {
-        let (handle, stopping) = (self.server.handle(), self.hospital.stopping.clone());
+        let (handle, stage, drain) = (self.server.handle(), self.hospital.stage.clone(), self.drain);
         async move {
-            stopping.send_replace(true);
+            stage.send_replace(Stage::Draining);
+            tokio::time::sleep(drain).await;
+            stage.send_replace(Stage::Stopping);
             handle.stop(true).await;
         }
     }

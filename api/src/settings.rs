@@ -59,6 +59,8 @@ pub struct Settings {
     pub counts_this_machine: bool,
     /// How many seconds the body of a request may take to arrive.
     pub body_seconds: u64,
+    /// How many seconds a server that is to stop goes on serving, while it says that it is not ready.
+    pub drain_seconds: u64,
     /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is; addresses and networks.
     pub trusted_proxies: Proxies,
     /// The URLs of replicas of the database, separated by commas, which answer reads.
@@ -140,6 +142,7 @@ impl Default for Settings {
             connections_per_address: 500,
             counts_this_machine: false,
             body_seconds: 30,
+            drain_seconds: 0,
             trusted_proxies: Proxies::default(),
             read_urls: Vec::new(),
             read_connections: 16,

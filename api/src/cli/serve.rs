@@ -31,7 +31,7 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
             () = asked_to_stop() => true,
             () = database_ended => false,
         };
-        tracing::info!("stopping: new requests are refused, and appends that wait are written");
+        tracing::info!("stopping: soon new requests are refused, and appends that wait are written");
         stop.await;
         is_asked
     });

@@ -6,10 +6,10 @@ use hims_domain::permission::Read;
 
 use super::caller::LoggedIn;
 
-/// The time of an answer is a multiple of this time. For callers who read few patients, PostgreSQL does the same work
-/// for a patient who is hidden as for one who is not there. Elsewhere, looking up a row and finding that the caller may
-/// not read the row takes less than a millisecond longer than finding no row, and the difference disappears in the
-/// multiple.
+/// The time of an answer is a multiple of this time. In `patients`, PostgreSQL does the same work for a patient who is
+/// hidden as for one who is not there, but for finding the key in an index. In other tables, looking up a row and finding
+/// that the caller may not read the row takes less than a millisecond longer than finding no row. Such differences
+/// disappear in the multiple.
 const STEP: Duration = Duration::from_millis(5);
 
 /// Waits for an answer. A caller who may not identify every patient then waits until the next multiple of [`STEP`], so

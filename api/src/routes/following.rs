@@ -16,6 +16,7 @@ use super::events::Concerned;
 use super::limits::Limits;
 use crate::Hospital;
 use crate::feed::{Fed, Place};
+use crate::hospital::Stage;
 use crate::problem::Problem;
 
 /// How often an event stream without new events sends a sign of life.
@@ -105,10 +106,10 @@ struct Follower<F> {
 impl<F: Followed> Follower<F> {
     /// The next events, or a sign of life; `None` when the server stops; a problem when the session is over.
     async fn next(&mut self) -> Result<Option<String>, Problem> {
-        let mut stopping = self.hospital.stopping.subscribe();
+        let mut stage = self.hospital.stage.subscribe();
         if self.unsent.is_empty() {
             self.unsent = tokio::select! {
-                _ = stopping.wait_for(|it| *it) => return Ok(None),
+                _ = stage.wait_for(|it| *it == Stage::Stopping) => return Ok(None),
                 events = self.new_events() => events?,
             };
         }

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
 use crate::Hospital;
+use crate::hospital::Stage;
 use crate::problem::Problem;
 
 /// How long the server looks at the database before it says that the database does not answer.
@@ -70,6 +71,8 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     };
     let (database, reason) =
         if missing.is_empty() { (database, reason) } else { ("up", Some("migrations-not-applied")) };
+    let is_leaving = *hospital.stage.borrow() != Stage::Serving;
+    let reason = if is_leaving { Some("stopping") } else { reason };
     let reason = reason.or_else(|| hospital.store.clock().check().err().map(|_| "node-clock-wrong"));
     let offset = hospital.store.clock().lead().as_seconds_f64();
     let mut told = json!({
@@ -107,11 +110,10 @@ fn unfit(runner: &RunnerHandle, read: Option<Position>, known: Position, head: P
         (Standing::Beyond, _) => Some("read-tables-beyond-the-log"),
         (_, Some(read)) if read > head || read < known => Some("read-tables-beyond-the-log"),
         (Standing::TakenBack, _) => Some("migrations-not-applied"),
+        (Standing::Newer, _) => Some("newer-release"),
         (Standing::Due, _) | (_, None) => Some("read-tables-rebuilding"),
-        (Standing::Current | Standing::Newer, Some(read)) if !runner.has_caught_up(read) => Some("read-tables-behind"),
-        (Standing::Current | Standing::Newer, Some(read)) => {
-            (read < head && runner.stands_still()).then_some("read-tables-stand-still")
-        }
+        (Standing::Current, Some(read)) if !runner.has_caught_up(read) => Some("read-tables-behind"),
+        (Standing::Current, Some(read)) => (read < head && runner.stands_still()).then_some("read-tables-stand-still"),
     }
 }
 

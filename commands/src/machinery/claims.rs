@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hims_domain::appointment::Slot;
@@ -129,12 +129,17 @@ impl Held {
         self.booked.iter().map(Booking::span)
     }
 
-    /// The faults of a command that cannot book what is booked by others already: one for each of these bookings.
-    pub(crate) fn faults(&self, others: &[Booked]) -> Vec<Invalid> {
+    /// The faults of a command that cannot book what is booked by others already: one for each of these bookings. Of the
+    /// bookings of streams that are not among `seen`, the times are not told.
+    pub(crate) fn faults(&self, others: &[Booked], seen: &HashSet<Uuid>) -> Vec<Invalid> {
         let fault = |wanted: &Booking, other: &Booked| {
             let times = [wanted.from, other.from, other.until].map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
             let [begin, from, until] = times;
-            let message = format!("what begins at {begin} meets what is booked from {from} to {until}; see candidates");
+            let message = if seen.contains(&other.owner) {
+                format!("what begins at {begin} meets what is booked from {from} to {until}; see candidates")
+            } else {
+                format!("what begins at {begin} meets what is booked already")
+            };
             Invalid::coded(wanted.refusal, wanted.field, message)
         };
         let faults = self.booked.iter().flat_map(|wanted| {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::json;
 use sqlx::PgConnection;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Client;
 use super::command_line::{assert_failed, on, text};
-use super::process::{Process, run, signal};
+use super::process::{Process, hims, run, signal};
 use hims_testing::assert_same;
 
 use crate::support::{TestDatabase, empty_database, scratch};
@@ -34,7 +34,10 @@ const VOLUMES: [(&str, usize); 8] = [
 ];
 
 fn generate(folder: &Path, more: &[&str]) -> Output {
-    run(folder, &[&["generate", "--scale", SCALE], more].concat())
+    let arguments = [&["generate", "--scale", SCALE], more].concat();
+    let mut command = hims();
+    command.args(arguments).arg("--data-dir").arg(folder).env("RUST_LOG", "off").stdin(Stdio::null());
+    command.output().expect("the program runs")
 }
 
 /// How many rows of a table there are.

@@ -263,6 +263,15 @@ async fn whoever_reads_one_record_of_a_patient_reads_the_others() {
         }
         let path = format!("patient-allergies?patient_id={first}");
         assert_eq!(listed(reader, &path, "patient_id").await, sorted([&first, &third]));
+        // The number and the name of a merged record lead to the survivor, with whom other values are compared.
+        let (survivor, merged) = (reader.row("patients", &first).await, reader.row("patients", &third).await);
+        let born = survivor["date_of_birth"].as_str().expect("a date");
+        for by in
+            [format!("mrn={}", merged["mrn"]), format!("q={}", merged["mrn"]), format!("q={}", merged["last_name"])]
+        {
+            let path = format!("patients?{}&date_of_birth={born}", by.replace('"', ""));
+            assert!(listed(reader, &path, "id").await.contains(&first), "{role} by {by}");
+        }
     }
     assert!(listed(&nurse, "patients", "id").await.contains(&third), "in a list without a filter, too");
 }

@@ -74,6 +74,7 @@ mod replicas;
 mod report_queries;
 mod reports;
 mod roles;
+mod rolling;
 mod scheduling;
 mod secrecy;
 mod silent;

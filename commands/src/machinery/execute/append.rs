@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use hims_domain::Aggregate;
 use hims_event_store::{Append, AppendError, Booked, Guard, Position, Receipt, StoreError, VaultError};
@@ -12,7 +12,7 @@ use crate::machinery::context::new_id;
 use crate::machinery::decision::Planned;
 use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot};
 use crate::machinery::{refusal, scopes};
-use crate::{Command, Decision, EventRef, Failure, Found, Kind, Outcome, Refused};
+use crate::{Command, Decision, EventRef, Failure, Found, Kind, Outcome, Refused, Request};
 
 impl Executor {
     /// Appends the decided events. Guards make the append fail if anything changed that the decision relied on.
@@ -59,7 +59,9 @@ impl Executor {
                 let refused = Refused { candidates: vec![owner], ..refused };
                 Err(self.naming_survivors(refused).await?.into())
             }
-            Err(AppendError::DoubleBooked { owner, .. }) => self.double_booked::<C>(&planned, found, owner).await,
+            Err(AppendError::DoubleBooked { owner, .. }) => {
+                self.double_booked::<C>(request, &planned, found, owner).await
+            }
             Err(AppendError::Repeated { command_id }) => {
                 self.repeated::<C::Aggregate>(command_id, request, course).await
             }
@@ -78,6 +80,7 @@ impl Executor {
     /// that looks up what is booked decides again if a booking was added since.
     async fn double_booked<C: Command>(
         &self,
+        request: &Request,
         planned: &[Planned],
         found: &Found,
         owner: Uuid,
@@ -86,7 +89,8 @@ impl Executor {
         if others.iter().any(|it| found.missed(it)) {
             return Ok(Attempt::Overtaken);
         }
-        let errors: Vec<_> = planned.iter().flat_map(|it| it.after.faults(&others)).collect();
+        let seen = self.seen_owners(request, &others).await;
+        let errors: Vec<_> = planned.iter().flat_map(|it| it.after.faults(&others, &seen)).collect();
         let Some(code) = errors.iter().find_map(|it| it.code) else {
             // What stood against the command was given back meanwhile.
             return Ok(Attempt::Overtaken);
@@ -101,12 +105,30 @@ impl Executor {
     }
 
     /// Adds to a refusal the bookings that stand against what the command would have booked.
-    pub(super) async fn naming_bookings(&self, mut refused: Refused, planned: &[Planned]) -> Result<Refused, Failure> {
+    pub(super) async fn naming_bookings(
+        &self,
+        request: &Request,
+        mut refused: Refused,
+        planned: &[Planned],
+    ) -> Result<Refused, Failure> {
         let others = self.booked_by_others(planned).await?;
-        refused.errors.extend(planned.iter().flat_map(|it| it.after.faults(&others)));
+        let seen = self.seen_owners(request, &others).await;
+        refused.errors.extend(planned.iter().flat_map(|it| it.after.faults(&others, &seen)));
         let mut known: BTreeSet<_> = refused.candidates.iter().copied().collect();
         refused.candidates.extend(others.iter().map(|it| it.owner).filter(|it| known.insert(*it)));
         Ok(refused)
+    }
+
+    /// Which streams that have booked something the caller may read. Who may not read a booking is not told its time.
+    async fn seen_owners(&self, request: &Request, booked: &[Booked]) -> HashSet<Uuid> {
+        let owners: Vec<_> = booked.iter().map(|it| it.owner).collect();
+        if request.caller.is_system {
+            return owners.into_iter().collect();
+        }
+        self.sight.seen(&request.caller, None, &owners).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the times of bookings are not told: it is not known whether the caller may read them");
+            HashSet::new()
+        })
     }
 
     /// What other streams have booked of that which these would hold.

@@ -96,7 +96,7 @@ impl Executor {
         if let Some(against) = decision.against.clone() {
             // When others have booked something is not told to somebody who may not read the record.
             let is_told = self.sees(command, request).await?;
-            let refused = if is_told { self.naming_bookings(against, &planned).await? } else { against };
+            let refused = if is_told { self.naming_bookings(request, against, &planned).await? } else { against };
             return Err(refused.into());
         }
         let ids = queues(&planned, found, careful);

@@ -38,7 +38,7 @@ pub(super) enum Few {
 impl Few {
     /// The few rows of a table that the caller may read; `None` for another table, and for a caller who may read many.
     pub(super) fn of(table: &Table, who: &Identity) -> Option<Self> {
-        match only_word(table, who).filter(|_| table.name == "patients")? {
+        match only_word(table, who).filter(|_| patient_of(table).is_some())? {
             Read::AssignedPatients => Some(Self::Assigned),
             Read::OwnRecords => Some(Self::Own),
             _ => None,
@@ -90,7 +90,8 @@ impl Few {
 
     /// What to read from instead of the table: the row of each patient of `listed`, found by its key.
     pub(super) fn rows(&self, table: &Table) -> String {
-        let columns: Vec<_> = table.visible().map(|it| it.name).chain(["search"]).collect();
+        let search = table.search.map(|_| "search");
+        let columns: Vec<_> = table.visible().map(|it| it.name).chain(search).collect();
         self.columns_of_rows(table, &columns)
     }
 
@@ -99,7 +100,12 @@ impl Few {
         self.columns_of_rows(table, &["id"])
     }
 
-    /// These columns of the row of each patient of `listed`. The offset keeps PostgreSQL from looking for rows in another
+    /// The key of a row of [`rows`](Self::rows), as a column in SQL: the patient where the row is the patient's.
+    pub(super) fn key(table: &Table) -> &'static str {
+        if patient_of(table) == Some("id") { "listed_id" } else { "id" }
+    }
+
+    /// These columns of the rows of each patient of `listed`. The offset keeps PostgreSQL from looking for rows in another
     /// way.
     fn columns_of_rows(&self, table: &Table, columns: &[&str]) -> String {
         let columns = columns.join("\", \"");
@@ -107,9 +113,19 @@ impl Few {
         format!(
             "unnest((select ids from listed)::uuid[]) as listed (listed_id)
               cross join lateral (select \"{columns}\" from {name} as it
-                                   where it.id = listed_id and who.said is not null{said} offset 0) as {name}",
+                                   where it.{patient} = listed_id and who.said is not null{said} offset 0) as {name}",
             name = table.name,
+            patient = patient_of(table).unwrap_or("id"),
         )
+    }
+}
+
+/// The column with the patient, of the tables in which patients are looked for by what identifies them.
+fn patient_of(table: &Table) -> Option<&'static str> {
+    match table.name {
+        "patients" => Some("id"),
+        "patient_identifiers" => Some("patient_id"),
+        _ => None,
     }
 }
 
@@ -118,17 +134,37 @@ pub(super) fn identifies_everybody(table: &Table, who: &Identity) -> bool {
     table.name != "patients" || who.reads_any(&[Read::AllData, Read::AllPatients])
 }
 
-/// The condition in SQL that the caller may read the patient `asked.id`, as in row-level security: by one of the words
-/// that open some patients.
+/// The words that open some patients, each with the condition in SQL that it opens the patient `asked.id`, as in
+/// row-level security.
+fn by_words() -> [(Read, String); 4] {
+    let exists = |view| format!("(select true from {view} it where it.patient_id = asked.id limit 1)");
+    [
+        (Read::OwnRecords, format!("asked.id = any ({OWN_RECORDS})")),
+        (Read::AssignedPatients, exists("assigned_patients")),
+        (Read::Prescriptions, exists("prescribed_patients")),
+        (Read::LabOrders, exists("tested_patients")),
+    ]
+}
+
+/// The condition in SQL that the caller may read the patient `asked.id`, by one of the words that open some patients.
 fn may_read(who: &Identity) -> String {
-    let own = format!("asked.id = any ({OWN_RECORDS})");
-    let by_words = [
-        (Read::OwnRecords, own.as_str()),
-        (Read::AssignedPatients, "exists (select from assigned_patients it where it.patient_id = asked.id)"),
-        (Read::Prescriptions, "(select true from prescribed_patients it where it.patient_id = asked.id limit 1)"),
-        (Read::LabOrders, "(select true from tested_patients it where it.patient_id = asked.id limit 1)"),
-    ];
-    let conditions = by_words.iter().filter(|(word, _)| who.reads_any(&[*word])).map(|(_, condition)| *condition);
-    let conditions: Vec<_> = conditions.chain(["false"]).collect();
+    let conditions = by_words().into_iter().filter(|(word, _)| who.reads_any(&[*word])).map(|(_, condition)| condition);
+    let conditions: Vec<_> = conditions.chain(["false".to_owned()]).collect();
     format!("({})", conditions.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::TABLES;
+
+    #[test]
+    fn every_word_that_opens_patients_opens_all_or_those_of_a_condition() {
+        let patients = TABLES.iter().find(|it| it.name == "patients").unwrap();
+        let some = by_words().into_iter().map(|(word, _)| word);
+        let known: BTreeSet<_> = some.chain([Read::AllData, Read::AllPatients]).map(Read::as_str).collect();
+        assert_eq!(known, patients.readers.iter().map(|it| it.as_str()).collect::<BTreeSet<_>>());
+    }
 }

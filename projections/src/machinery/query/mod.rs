@@ -150,7 +150,7 @@ async fn visible_in(
     let rows_of = |table: &&Table| {
         let (from, id) = match of_table(table) {
             None => (table.name.to_owned(), "id"),
-            Some(few) => (few.keys(table), "listed_id"),
+            Some(few) => (few.keys(table), Few::key(table)),
         };
         format!("(select id from {from} where {id} = any($6) and who.said is not null offset 0)")
     };

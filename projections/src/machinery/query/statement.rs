@@ -62,14 +62,15 @@ pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
         None => ("", String::new(), table.name.to_owned()),
         Some(few) => (few.said(), format!("with {}", few.listed()), few.rows(table)),
     };
-    let by_key = if few.is_none() { "id = $6::text::uuid" } else { "listed_id = $6::text::uuid" };
+    let key = if few.is_none() { "id" } else { Few::key(table) };
     format!(
         "select r.json, r.version, who.position
            from {SAID_AT} {said} {}
            left join lateral (
                 {listed}
                 select row_to_json(t)::text as json, t.version
-                  from (select {} from {from} where {by_key} and who.said is not null) as t offset 0) as r on true",
+                  from (select {} from {from} where {key} = $6::text::uuid and who.said is not null) as t
+                offset 0) as r on true",
         absent(table, shape),
         columns(table, who),
     )

@@ -72,7 +72,7 @@ impl Ways {
             return Self { with: format!("with {}, {}", few.listed(), few.mine(table)), said: few.said(), ways };
         }
         let asks_for_people = !identifies_everybody(table, who);
-        let with_values = if asks_for_people { finder_of_values(wanted, places) } else { None };
+        let with_values = if asks_for_people { finder_of_values(wanted, search.is_some(), places) } else { None };
         let Some(finder) = with_values.or_else(|| search.as_ref()?.finder.clone()) else {
             let ways = Way::only(table.name.to_owned(), search.into_iter().map(|it| it.condition).collect());
             return Self { with: String::new(), said: "", ways };
@@ -136,14 +136,15 @@ impl Search {
     }
 }
 
-/// The call of the function that finds the patients who have the values of all filters by equality; `None` if there are
-/// no such filters.
-fn finder_of_values(wanted: &Wanted, places: &mut Places) -> Option<String> {
-    let equal: Vec<_> = wanted.filters.iter().filter(|it| it.comparison == Comparison::Equal).collect();
-    if equal.is_empty() {
-        return None;
-    }
-    let columns: Vec<_> = equal.iter().map(|it| format!("'{}'", it.column.name)).collect();
-    let values: Vec<_> = equal.iter().map(|it| format!("{}::text", places.place(&it.value))).collect();
-    Some(format!("hims_identity.patients_with(array[{}], array[{}])", columns.join(", "), values.join(", ")))
+/// The columns of `patients` that few patients have in common. Where one of them is asked for, its values find the keys.
+const TELLING: [&str; 5] = ["id", "mrn", "email", "phone_primary", "date_of_birth"];
+
+/// The call of the function that finds the patients who have a value of a filter by equality; `None` if there is no such
+/// filter, or if a text finds the keys better. One filter is enough to find the keys, since all conditions are tested on
+/// the rows; the number of a merged record leads to the record that survives, whose other values may differ.
+fn finder_of_values(wanted: &Wanted, has_text: bool, places: &mut Places) -> Option<String> {
+    let equal = || wanted.filters.iter().filter(|it| it.comparison == Comparison::Equal);
+    let telling = TELLING.iter().find_map(|name| equal().find(|it| it.column.name == *name));
+    let filter = telling.or_else(|| equal().next().filter(|_| !has_text))?;
+    Some(format!("hims_identity.patients_with('{}', {}::text)", filter.column.name, places.place(&filter.value)))
 }
