@@ -9,13 +9,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hims_event_store::Position;
 use hims_projections::Table;
-use hims_projections::query::{Identity, QueryError};
+use hims_projections::query::{self, Identity, QueryError};
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use self::connections::Connections;
 use self::replica::{Replica, Watch};
+
+/// The position of the read tables that a replica has.
+///
+/// # Errors
+/// When the server does not answer, or is no replica of the primary.
+pub(crate) async fn position_of_replica(
+    replica: &PgConnectOptions,
+    primary: &PgConnectOptions,
+) -> Result<Position, QueryError> {
+    query::position(&mut replica::connect(replica, primary).await?).await
+}
 
 /// Connections for reading, to the primary server and to its replicas.
 pub struct Readers {

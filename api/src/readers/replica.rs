@@ -68,9 +68,7 @@ impl Replica {
 
     /// Looks the position up again and again, until a look fails.
     async fn follow(&self, primary: &PgConnectOptions, newest: &impl Fn() -> Position) -> Result<(), QueryError> {
-        let mut db = within(PATIENCE, PgConnection::connect_with(&self.options)).await?;
-        self.is_of(&mut db, primary).await?;
-        Work::Read.set_up(&mut db).await?;
+        let mut db = connect(&self.options, primary).await?;
         let mut earlier = VecDeque::from([newest()]);
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,23 +89,33 @@ impl Replica {
             }
         }
     }
+}
 
-    /// Refuses a server that is no replica of the primary: its log must begin with the same event, and it must not be
-    /// written to.
-    async fn is_of(&self, db: &mut PgConnection, primary: &PgConnectOptions) -> Result<(), sqlx::Error> {
-        let sql = "select pg_is_in_recovery(), (select hash from log.events where position = 1)";
-        let (is_replica, here): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(db)).await?;
-        let mut db = within(PATIENCE, PgConnection::connect_with(primary)).await?;
-        let (_, there): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut db)).await?;
-        let _ = within(PATIENCE, db.close()).await;
-        match () {
-            () if !is_replica => Err(sqlx::Error::Configuration("it is no replica, since it accepts changes".into())),
-            () if here.is_none() || here != there => {
-                Err(sqlx::Error::Configuration("it has not the log of DATABASE_URL".into()))
-            }
-            () => Ok(()),
-        }
+/// Opens a connection to a replica that reads as the server does.
+///
+/// # Errors
+/// When the server does not answer, or is no replica of the primary: its log must begin with the same event, and it must
+/// not be written to.
+pub(super) async fn connect(
+    replica: &PgConnectOptions,
+    primary: &PgConnectOptions,
+) -> Result<PgConnection, sqlx::Error> {
+    let sql = "select pg_is_in_recovery(), (select hash from log.events where position = 1)";
+    let mut at_primary = within(PATIENCE, PgConnection::connect_with(primary)).await?;
+    let told = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut at_primary)).await;
+    let _ = within(PATIENCE, at_primary.close()).await;
+    let (_, there): (bool, Option<Vec<u8>>) = told?;
+    let mut db = within(PATIENCE, PgConnection::connect_with(replica)).await?;
+    let (follows, here): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut db)).await?;
+    let wrong = |reason: &str| sqlx::Error::Configuration(reason.into());
+    if !follows {
+        return Err(wrong("it is no replica, since it accepts changes"));
     }
+    if here.is_none() || here != there {
+        return Err(wrong("its log does not begin with the event of the primary's"));
+    }
+    Work::Read.set_up(&mut db).await?;
+    Ok(db)
 }
 
 /// The tasks that look at the replicas. They end when this value is dropped.

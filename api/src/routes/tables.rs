@@ -8,6 +8,7 @@ use actix_web::http::header::{CONTENT_TYPE, ETAG};
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{PhoneRegion, read_phone};
 use hims_domain::ID_RULE;
+use hims_event_store::chain::hex;
 use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
 use hims_projections::{Column, Kind, TABLES, Table};
 
@@ -31,7 +32,7 @@ async fn page(
     logged_in: &LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let table = table(name, logged_in)?;
-    let wanted = wanted(table, Parameters::parse(request)?, hospital.executor.phone_region())?;
+    let wanted = wanted(table, Parameters::parse(request)?, hospital)?;
     may_select_by(table, &wanted, logged_in)?;
     let freshness = Freshness::parse(request)?;
     freshness.wait(hospital).await?;
@@ -41,7 +42,7 @@ async fn page(
     let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
     let page = hospital.readers.read_at(least, page).await?;
     freshness.check(page.position)?;
-    let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
+    let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{}\"", signed(&it, hospital)));
     let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
@@ -95,7 +96,7 @@ fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
 }
 
 /// Reads from the query parameters which page is wanted.
-fn wanted(table: &'static Table, parameters: Parameters, region: PhoneRegion) -> Result<Wanted, Problem> {
+fn wanted(table: &'static Table, parameters: Parameters, hospital: &Hospital) -> Result<Wanted, Problem> {
     let mut wanted = Wanted { limit: LIMIT.0, ..Wanted::default() };
     let other_page = || Problem::parameter("cursor", "must be the `next` of a page with the same parameters");
     for (name, value) in parameters {
@@ -106,7 +107,8 @@ fn wanted(table: &'static Table, parameters: Parameters, region: PhoneRegion) ->
                     .ok_or_else(|| Problem::parameter("limit", format!("must be a number from 1 to {}", LIMIT.1)))?;
             }
             "cursor" => {
-                wanted.cursor = Some(Cursor::parse(&value).ok_or_else(other_page)?);
+                let cursor = unsigned(&value, hospital).and_then(Cursor::parse);
+                wanted.cursor = Some(cursor.ok_or_else(other_page)?);
             }
             "sort" => {
                 let (column, descending) = value.strip_prefix('-').map_or((value.as_str(), false), |it| (it, true));
@@ -120,10 +122,27 @@ fn wanted(table: &'static Table, parameters: Parameters, region: PhoneRegion) ->
                 }
                 wanted.search = Some(value);
             }
-            _ => wanted.filters.push(filter(table, &name, &value, region)?),
+            _ => wanted.filters.push(filter(table, &name, &value, hospital.executor.phone_region())?),
         }
     }
     if wanted.goes_on(table) { Ok(wanted) } else { Err(other_page()) }
+}
+
+/// A cursor with the server's mark. Nobody can make a cursor up that begins beside a guessed value, such as an e-mail
+/// address, and learn from the time of the answer whether somebody is there whom they may not read.
+fn signed(cursor: &str, hospital: &Hospital) -> String {
+    format!("{cursor}.{}", mark(cursor, hospital))
+}
+
+/// The cursor without the mark; `None` if this server's hospital did not give it out.
+fn unsigned<'a>(text: &'a str, hospital: &Hospital) -> Option<&'a str> {
+    let (cursor, given) = text.split_once('.')?;
+    (given == mark(cursor, hospital)).then_some(cursor)
+}
+
+fn mark(cursor: &str, hospital: &Hospital) -> String {
+    let mark = hospital.store.vault().blind("cursors", cursor.as_bytes());
+    hex(&mark[..mark.len().min(16)])
 }
 
 /// Refuses to filter or sort by columns that the caller does not read of every row: which rows are found, and in which

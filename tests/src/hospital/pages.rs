@@ -49,3 +49,20 @@ async fn in_every_order_pages_hold_each_row_once_and_as_the_whole_has_them() {
     }
     assert!(paged > 100, "only {paged} pages had a next one");
 }
+
+/// Whoever makes a cursor up could begin beside a value that they guess, and measure whether somebody is there.
+#[tokio::test]
+async fn a_cursor_that_the_server_did_not_give_out_is_refused() {
+    let hospital = Hospital::start().await;
+    let pharmacist = hospital.login("pharmacist").await;
+    let path = "patients?sort=last_name&limit=1";
+    let next = pharmacist.get(path).await.done()["next"].as_str().expect("a cursor").to_owned();
+    assert_eq!(pharmacist.get(&format!("{path}&cursor={next}")).await.status, 200);
+    let (cursor, mark) = next.split_once('.').expect("a mark");
+    let longer = format!("{cursor}A.{mark}");
+    let other_mark = format!("{cursor}.{}", mark.chars().rev().collect::<String>());
+    for made_up in [cursor, &longer, &other_mark, ".", ""] {
+        let refused = pharmacist.get(&format!("{path}&cursor={made_up}")).await;
+        refused.problem_at(400, "invalid-parameter", "/cursor");
+    }
+}

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::Client;
 use super::backup::url;
 use super::fixture::{Node, key_file};
+use super::process::{hims, signal};
 use super::releases::until;
 use crate::support::{empty_database, scratch};
 
@@ -84,6 +85,16 @@ impl Replicated {
         line.rsplit(' ').next().and_then(|it| it.parse().ok())
     }
 
+    /// What `hims doctor` says.
+    fn doctor(&self) -> String {
+        let mut doctor = hims();
+        doctor.arg("doctor").env("RUST_LOG", "off").env("HIMS_READ_URLS", self.settings.read_urls.join(","));
+        doctor.env("DATABASE_URL", self.settings.database_url.as_deref().expect("a URL"));
+        doctor.env("HIMS_MASTER_KEY_FILE", self.settings.master_key_file.as_deref().expect("a file"));
+        let output = doctor.output().expect("the program runs");
+        [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat()
+    }
+
     /// How many reads the replica has answered.
     async fn answered(&self) -> i64 {
         self.metric("hims_replica_reads_total", &self.standby).await.unwrap_or(0)
@@ -108,6 +119,9 @@ async fn a_read_goes_to_the_replica_unless_the_replica_lacks_the_position() {
         hospital.answered().await > 0
     })
     .await;
+
+    let doctor = hospital.doctor();
+    assert!(doctor.contains("replicas: number 1 has position"), "{doctor}");
 
     // A replica that stands still answers what it has, to those who name no position …
     let mut standby = hospital.at_standby().await;
@@ -154,7 +168,7 @@ async fn a_replica_that_is_gone_makes_no_read_fail() {
     };
     let stopping = async {
         let pid = hospital.standby.pid();
-        super::process::signal(pid, "QUIT");
+        signal(pid, "QUIT");
         hospital.standby.ended().await;
     };
     tokio::join!(reading, stopping);
@@ -183,5 +197,11 @@ async fn a_server_that_is_no_replica_of_the_database_answers_nothing() {
         reception.get("patients?limit=5").await.done();
     }
     assert_eq!(hospital.metric("hims_replica_position", &hospital.primary).await, Some(-1));
+    let doctor = hospital.doctor();
+    assert!(
+        doctor.contains("number 1 of HIMS_READ_URLS is not used") && doctor.contains("accepts changes"),
+        "{doctor}"
+    );
+    assert!(doctor.contains("number 2 of HIMS_READ_URLS is not used"), "{doctor}");
     assert_eq!(hospital.metric("hims_replica_reads_total", &hospital.primary).await, None);
 }

@@ -8,11 +8,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hims_event_store::bounded::within;
+use sqlx::postgres::PgConnectOptions;
 
 use super::log::complain;
 use super::{Failure, say};
 use crate::database::Database;
 use crate::hospital::key_of;
+use crate::readers::position_of_replica;
 use crate::{Purpose, Settings};
 
 /// How long looking at the database may take: catalogues and settings, no table as a whole.
@@ -55,6 +57,21 @@ impl Findings {
     }
 }
 
+/// Looks at the replicas that answer reads.
+async fn replicas(settings: &Settings, primary: &PgConnectOptions, found: &mut Findings) {
+    let replicas = match settings.replicas() {
+        Ok(replicas) => replicas,
+        Err(error) => return found.fault(format!("replicas: HIMS_READ_URLS: {error}")),
+    };
+    for (number, replica) in (1..).zip(&replicas) {
+        match within(LOOK, async { Ok(position_of_replica(replica, primary).await) }).await {
+            Ok(Ok(position)) => found.fine(format!("replicas: number {number} has position {position}")),
+            Ok(Err(error)) => found.fault(format!("replicas: number {number} of HIMS_READ_URLS is not used: {error}")),
+            Err(error) => found.fault(format!("replicas: number {number} of HIMS_READ_URLS does not answer: {error}")),
+        }
+    }
+}
+
 /// Checks everything and prints what was found. The exit code is that of a failure when there is a fault.
 pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
     let mut found = Findings::default();
@@ -83,6 +100,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
                 found.fault(format!("database: it does not answer: {error}"));
             }
             pool.close().await;
+            replicas(settings, opened.options(), &mut found).await;
             opened.close().await;
         }
         Err(error) => found.fault(format!("database: {error}")),
