@@ -36,8 +36,8 @@ pub(crate) enum BackupError {
     #[error("{path} does not hold the log that its manifest names ({torn}): restore from another copy of the backup")]
     Torn { path: PathBuf, torn: Torn },
     #[error(
-        "the log does not continue the backup in {folder} ({reason}): if the log was restored to an earlier moment, or is \
-         another hospital's, choose a new folder; else run `hims verify`"
+        "the log does not continue the backup in {folder} ({reason}): if the log was restored to an earlier moment, or \
+         is another hospital's, choose a new folder; else run `hims verify`"
     )]
     OtherHistory { folder: PathBuf, reason: String },
     #[error("{0} holds no whole backup yet: run `hims backup` without --increment first")]
@@ -49,11 +49,13 @@ pub(crate) enum BackupError {
     #[error("the backup ends at position {last}, backed up at {}: choose an earlier position or time", instant(*.at))]
     Beyond { last: Position, at: DateTime<Utc> },
     #[error(
-        "the backup can go back to position {first} ({}) at the earliest: what lies beside the log is kept from then on",
+        "the backup can go back to position {first} ({}) at the earliest: what lies beside the log is kept since then",
         instant(*.at)
     )]
     TooEarly { first: Position, at: DateTime<Utc> },
-    #[error("the master key file is not the one of this backup: put the key file of the backed up hospital in its place")]
+    #[error(
+        "the master key file is not the one of this backup: put the key file of the backed up hospital in its place"
+    )]
     OtherKey,
     #[error("a backup is restored with the login for migrations: give it in HIMS_MIGRATION_URL")]
     NotTheOwner,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_event_store::archive::End;
 use hims_event_store::bounded::{ANSWER, lend, within};
-use hims_event_store::{BESIDE, Beside, PgEventStore, Position, SUBJECT_KEYS, Still, StoreError, VaultError, copy_events};
+use hims_event_store::{
+    BESIDE, Beside, PgEventStore, Position, SUBJECT_KEYS, Still, StoreError, VaultError, copy_events,
+};
 use sqlx::PgPool;
 
 use super::history::{Folder, History, Set};
@@ -76,12 +78,7 @@ pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<
 }
 
 /// Adds a set to the folder.
-async fn add_set(
-    pool: &PgPool,
-    wanted: &Wanted<'_>,
-    master_key: String,
-    keep_days: u32,
-) -> Result<Made, BackupError> {
+async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, master_key: String, keep_days: u32) -> Result<Made, BackupError> {
     let folder = Folder::open(wanted.folder)?;
     let history = History::read(&folder.path)?;
     let kind = if wanted.is_increment { Kind::Increment } else { Kind::Whole };

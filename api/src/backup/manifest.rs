@@ -95,7 +95,8 @@ impl Manifest {
         }
         let path = set.join(NAME);
         let text = fs::read_to_string(&path).at(&path)?;
-        let unreadable = |error: serde_json::Error| BackupError::Manifest { path: path.clone(), reason: error.to_string() };
+        let unreadable =
+            |error: serde_json::Error| BackupError::Manifest { path: path.clone(), reason: error.to_string() };
         // A newer form may lack what this program looks for.
         let Format { format } = serde_json::from_str(&text).map_err(unreadable)?;
         if format > FORMAT {

@@ -16,6 +16,6 @@ mod sealing;
 
 pub(crate) use self::error::{BackupError, instant};
 pub(crate) use self::make::{Made, Wanted, back_up};
-pub(crate) use self::notes::{NoteOf, note};
+pub(crate) use self::notes::{Note, NoteOf, last, note};
 pub(crate) use self::restore::{Restored, Until, restore};
 pub(crate) use self::sealing::{Identities, Recipients};

@@ -201,8 +201,7 @@ async fn log(
     let surroundings = surroundings();
     let note = |version| note_of_restore(&surroundings, (end.position, plan.known), version);
     let shown = move |events: u64| tell(format!("comparing the claims of {events} events"));
-    let report =
-        restoring.finish((master, &upcasters()), (&claims_of, &shown), (Log::stream(), note)).await?;
+    let report = restoring.finish((master, &upcasters()), (&claims_of, &shown), (Log::stream(), note)).await?;
     let beside_of = plan.begin.manifest.taken_at;
     Ok(Restored { end, beside_of, known: plan.known, differing: report.differing })
 }

@@ -12,7 +12,8 @@ use super::rebuild::AsOf;
 use super::verify::verify_log;
 use super::{Failure, bar, say};
 use crate::backup::{
-    BackupError, Identities, Made, NoteOf, Recipients, Restored, Until, Wanted, instant, note, restore as restore_backup,
+    BackupError, Identities, Made, NoteOf, Recipients, Restored, Until, Wanted, instant, note,
+    restore as restore_backup,
 };
 use crate::database::Database;
 use crate::{Purpose, Settings};
@@ -24,8 +25,8 @@ pub(super) struct BackupWork {
     /// The folder of the backup, made if it is missing. A further run adds what is new; a new folder begins anew
     #[arg(required = true)]
     dir: Option<PathBuf>,
-    /// The public key of somebody who can read the backup (age1…), as `age-keygen` prints it; may be given more than once
-    /// [env: HIMS_BACKUP_RECIPIENTS]
+    /// The public key of somebody who can read the backup (age1…), as `age-keygen` prints it; may be given more than
+    /// once [env: HIMS_BACKUP_RECIPIENTS]
     #[arg(long, value_name = "KEY")]
     recipient: Vec<String>,
     /// Make a backup that everybody can read who gets hold of it
@@ -81,7 +82,12 @@ pub(super) async fn back_up(settings: &Settings, work: BackupWork) -> Result<Exi
     }
 }
 
-async fn make(settings: &Settings, dir: &Path, recipients: Recipients, is_increment: bool) -> Result<ExitCode, Failure> {
+async fn make(
+    settings: &Settings,
+    dir: &Path,
+    recipients: Recipients,
+    is_increment: bool,
+) -> Result<ExitCode, Failure> {
     let names = recipients.names();
     let made = crate::backup::back_up(settings, &Wanted { folder: dir, recipients, is_increment }).await?;
     let Made { set, first, end, size } = made;
@@ -95,7 +101,9 @@ async fn make(settings: &Settings, dir: &Path, recipients: Recipients, is_increm
         count => say(format_args!("backed up {count} events, positions {first} to {last}; the last hash is {hash}"))?,
     }
     if !is_increment {
-        say("backed up what lies beside the log: keys of people (wrapped), claims, receipts, timers, files of reports")?;
+        say(
+            "backed up what lies beside the log: keys of people (wrapped), claims, receipts, timers, files of reports",
+        )?;
     }
     say(format_args!("written: {} ({} kB)", set.display(), size.div_ceil(1024)))?;
     match names.as_slice() {
@@ -117,7 +125,10 @@ pub(super) async fn restore(settings: &Settings, work: RestoreWork) -> Result<Ex
     let restored = shown(settings, &work.dir, until, &identities).await?;
     let Restored { end, beside_of, known, differing } = restored;
     let (last, hash) = (end.position, hex(&end.hash));
-    say(format_args!("restored positions 1 to {last}, recorded until {}; the last hash is {hash}", instant(end.recorded_at)))?;
+    say(format_args!(
+        "restored positions 1 to {last}, recorded until {}; the last hash is {hash}",
+        instant(end.recorded_at)
+    ))?;
     if last < known {
         say(format_args!("taken back: positions {} to {known} of the backup", last + 1))?;
     }
@@ -169,7 +180,9 @@ async fn verify(
     let restored = shown(&aside, dir, Until::End, &identities).await?;
     let checked = verify_log(&aside, 1, true).await?;
     if checked != ExitCode::SUCCESS || restored.differing > 0 {
-        complain("the backup does not hold: make another one into a new folder, and find out what happened to this one");
+        complain(
+            "the backup does not hold: make another one into a new folder, and find out what happened to this one",
+        );
         return Ok(ExitCode::FAILURE);
     }
     let last = restored.end.position;

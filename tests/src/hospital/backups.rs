@@ -1,0 +1,376 @@
+//! `hims backup` and `hims restore`: what was backed up is restored as of any position, and what would lose something
+//! is refused.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::command_line::{assert_failed, on, text};
+use super::demo::{appointment, at, busy_day, patient, person};
+use super::fixture::Node;
+use super::releases::{ready, tell, until};
+use super::tables::{assert_same_rows, contents, count};
+use super::{Client, Hospital};
+use crate::support::{TestDatabase, empty_database, scratch};
+
+/// A hospital with a folder for its backups, and the key that opens them.
+struct BackedUp {
+    hospital: Hospital,
+    folder: TempDir,
+    recipient: String,
+}
+
+impl BackedUp {
+    async fn start() -> Self {
+        let (hospital, folder) = (Hospital::start().await, scratch("backups"));
+        let recipient = key(&folder.path().join("key.txt"));
+        Self { hospital, folder, recipient }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("backup")
+    }
+
+    /// Runs `hims backup` on the folder, with further arguments.
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = on(&self.hospital.database, &self.folder);
+        command.arg("backup").arg(self.dir()).args(arguments).output().expect("the program runs")
+    }
+
+    /// Makes a backup, and answers the last position in it.
+    async fn back_up(&self, arguments: &[&str]) -> i64 {
+        let made = self.run(&[&["--recipient", &self.recipient], arguments].concat());
+        assert_eq!(made.status.code(), Some(0), "{made:?}");
+        self.hospital.node.store.current_head().await.expect("the head is read")
+    }
+
+    fn restore(&self, database: &TestDatabase, arguments: &[&str]) -> Output {
+        let mut command = on(database, &self.folder);
+        command.arg("restore").arg(self.dir()).arg("--identity").arg(self.folder.path().join("key.txt"));
+        command.args(arguments).output().expect("the program runs")
+    }
+
+    /// Restores into an empty database, and compares what lies beside the restored log with it.
+    async fn restored(&self, arguments: &[&str]) -> TestDatabase {
+        let database = empty_database().await;
+        let restored = self.restore(&database, arguments);
+        assert_eq!(restored.status.code(), Some(0), "{restored:?}");
+        let verified = on(&database, &self.folder).args(["verify", "--deep"]).output().expect("the program runs");
+        assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+        database
+    }
+
+    /// Serves a restored database.
+    async fn serve(&self, database: &TestDatabase) -> (Node, Client) {
+        use sqlx::ConnectOptions as _;
+        let url = database.options.to_url_lossy().into();
+        let settings = hims_api::Settings { database_url: Some(url), ..self.hospital.settings.clone() };
+        let node = Node::start(settings, hims_api::surroundings(), false).await;
+        let client = Client::new(node.base.clone(), Arc::default());
+        (node, client)
+    }
+
+    /// The sets in the folder, in the order of their names.
+    fn sets(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.dir()).expect("the folder").map(|it| it.expect("an entry").path());
+        let mut sets: Vec<_> = entries.filter(|it| it.is_dir()).collect();
+        sets.sort();
+        sets
+    }
+}
+
+/// Makes a key of age, and answers its recipient.
+fn key(path: &Path) -> String {
+    let made = Command::new("age-keygen").arg("-o").arg(path).output().expect("age-keygen runs");
+    assert!(made.status.success(), "{made:?}");
+    let read = Command::new("age-keygen").arg("-y").arg(path).output().expect("age-keygen runs");
+    text(&read.stdout).trim().to_owned()
+}
+
+/// Returns when every process has reacted to everything that is recorded.
+async fn until_processed(nobody: &Client) {
+    until(async || {
+        let told = ready(nobody).await.json();
+        let head = told["head_position"].as_i64();
+        let processes = told["processes"].as_object().expect("the processes");
+        !processes.is_empty() && processes.values().all(|it| it.as_i64() >= head)
+    })
+    .await;
+}
+
+async fn register(hospital: &Hospital, last_name: &str, number: u32) -> String {
+    hospital.login("reception").await.did("register-patient", person("Ottilie", last_name, number)).await
+}
+
+#[tokio::test]
+async fn a_backup_that_grew_is_restored_as_it_was_and_the_hospital_goes_on() {
+    let it = BackedUp::start().await;
+    it.back_up(&[]).await;
+    busy_day(&it.hospital.nobody()).await;
+    it.back_up(&["--increment"]).await;
+    register(&it.hospital, "Nachtigall", 77).await;
+    it.hospital.settle().await;
+    until_processed(&it.hospital.nobody()).await;
+    let last = it.back_up(&["--increment"]).await;
+    assert_eq!(it.sets().len(), 3);
+    let nothing_new = it.run(&["--recipient", &it.recipient, "--increment"]);
+    assert!(text(&nothing_new.stdout).starts_with("nothing was recorded since"), "{nothing_new:?}");
+    let before = contents(it.hospital.owner(), "hims").await;
+    let database = it.restored(&[]).await;
+    let as_of = last.to_string();
+    let copied = on(&database, &it.folder).args(["rebuild", "--as-of", &as_of, "--into", "copied"]).output();
+    assert_eq!(copied.expect("the program runs").status.code(), Some(0));
+    assert_same_rows(&contents(&database.owner, "copied").await, &before);
+    for table in ["events", "subject_keys", "receipts", "unique_claims", "shared_claims", "booking_claims"] {
+        let of = async |pool| count(pool, &format!("log.{table}")).await;
+        let (restored, backed_up) = (of(&database.owner).await, of(it.hospital.owner()).await);
+        // The first event after the restored ones says that the log was restored.
+        assert_eq!(restored, backed_up + i64::from(table == "events"), "{table}");
+        assert!(restored > 0, "{table}");
+    }
+    let (_node, nobody) = it.serve(&database).await;
+    // Processes begin where they were at the whole backup, and find that they have done everything since then.
+    until_processed(&nobody).await;
+    let done_again = format!("log.events where position > {last} and metadata -> 'actor' ->> 'name' like 'process:%'");
+    assert_eq!(count(&database.owner, &done_again).await, 0);
+    let admin = nobody.login("admin").await;
+    let audited = admin.items("audit-logs?action=log.restored").await;
+    assert_eq!((audited.len(), &audited[0]["position"]), (1, &json!(last + 1)), "{audited:?}");
+    let reception = nobody.login("reception").await;
+    let id = reception.did("register-patient", person("Ida", "Amsel", 78)).await;
+    assert_eq!(reception.row("patients", &id).await["first_name"], "Ida");
+    // What was backed up before continues with a whole backup, which holds the increments too.
+    it.back_up(&[]).await;
+    assert_eq!(it.sets().len(), 2);
+    it.restored(&[]).await;
+}
+
+#[tokio::test]
+async fn a_backup_is_restored_as_of_an_earlier_position_or_time() {
+    let it = BackedUp::start().await;
+    let first = it.back_up(&[]).await;
+    register(&it.hospital, "Nachtigall", 77).await;
+    let kept = it.hospital.node.store.current_head().await.expect("the head is read");
+    let since = it.hospital.node.store.read(kept - 1, 1).await.expect("the event")[0].recorded_at;
+    let reception = it.hospital.login("reception").await;
+    let body = appointment(&patient(1), at(9, 0));
+    let taken_back = reception.did("schedule-appointment", body.clone()).await;
+    let last = it.back_up(&["--increment"]).await;
+    it.back_up(&[]).await;
+    for to in [kept.to_string(), since.to_rfc3339()] {
+        let database = it.restored(&["--to", &to]).await;
+        assert_eq!(count(&database.owner, "log.events").await, kept + 1, "{to}");
+        let told = format!(
+            "log.events where position = {} and event_type = 'log.restored'
+                               and (data ->> 'position')::bigint = {kept} and (data ->> 'known')::bigint >= {last}",
+            kept + 1
+        );
+        assert_eq!(count(&database.owner, &told).await, 1, "{to}");
+        assert_eq!(count(&database.owner, &format!("log.events where stream_id = '{taken_back}'")).await, 0);
+        let (_node, nobody) = it.serve(&database).await;
+        // The time is free again, and the patient who was registered before is there.
+        let reception = nobody.login("reception").await;
+        reception.did("schedule-appointment", body.clone()).await;
+        assert_eq!(reception.items("patients?last_name=Nachtigall").await.len(), 1, "{to}");
+    }
+    let database = empty_database().await;
+    for (to, told) in [
+        ((last + 1_000).to_string(), "the backup ends at position"),
+        ((first - 1).to_string(), "can go back to position"),
+        ("2999-01-01T00:00:00Z".to_owned(), "the backup ends at position"),
+        ("2001-01-01T00:00:00Z".to_owned(), "can go back to position"),
+    ] {
+        let refused = it.restore(&database, &["--to", &to]);
+        assert_failed(&refused);
+        assert!(text(&refused.stderr).contains(told), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_of_an_erased_person_stays_destroyed_and_their_claims_stay_taken() {
+    let it = BackedUp::start().await;
+    let id: Uuid = register(&it.hospital, "Nachtigall", 77).await.parse().expect("an id");
+    let kept = it.back_up(&[]).await;
+    it.hospital.node.store.vault().destroy_key(id).await.expect("the key is destroyed");
+    register(&it.hospital, "Amsel", 78).await;
+    it.back_up(&["--increment"]).await;
+    let claimed = format!("log.unique_claims where owner = '{id}'");
+    let claims = count(it.hospital.owner(), &claimed).await;
+    assert!(claims > 0);
+    let database = it.restored(&["--to", &kept.to_string()]).await;
+    let destroyed =
+        format!("log.subject_keys where subject_id = '{id}' and wrapped is null and destroyed_at is not null");
+    assert_eq!(count(&database.owner, &destroyed).await, 1);
+    assert_eq!(count(&database.owner, &claimed).await, claims);
+}
+
+#[tokio::test]
+async fn a_backup_without_a_reader_of_another_history_or_beside_another_is_refused() {
+    let it = BackedUp::start().await;
+    let refused = |output: Output, told: &str| {
+        assert_failed(&output);
+        assert!(text(&output.stderr).contains(told), "{told}: {output:?}");
+    };
+    refused(it.run(&[]), "nobody is named who can read the backup");
+    refused(it.run(&["--recipient", "age1nobody"]), "age1nobody is no recipient");
+    refused(it.run(&["--recipient", &it.recipient, "--increment"]), "holds no whole backup yet");
+    let with_setting = on(&it.hospital.database, &it.folder)
+        .env("HIMS_BACKUP_RECIPIENTS", format!("{}, {}", it.recipient, key(&it.folder.path().join("second.txt"))))
+        .arg("backup")
+        .arg(it.dir())
+        .output();
+    assert_eq!(with_setting.expect("the program runs").status.code(), Some(0));
+    let manifest = std::fs::read_to_string(it.sets()[0].join("manifest.json")).expect("the manifest");
+    assert_eq!(manifest.matches("age1").count(), 2, "{manifest}");
+    // Another hospital's log is not added, nor one that was altered.
+    let other = Hospital::start().await;
+    register(&other, "Fremd", 5).await;
+    let mut foreign = on(&other.database, &it.folder);
+    foreign.arg("backup").arg(it.dir()).args(["--recipient", &it.recipient]);
+    register(&it.hospital, "Nachtigall", 77).await;
+    it.back_up(&[]).await;
+    refused(foreign.output().expect("the program runs"), "the log does not continue the backup");
+    register(&it.hospital, "Amsel", 78).await;
+    let altered = "alter table log.events disable trigger events_append_only;
+                   update log.events set data = '{}' where position = (select position from log.head)";
+    tell(&it.hospital, altered).await;
+    let sets = it.sets().len();
+    refused(it.run(&["--recipient", &it.recipient]), "the log does not continue the backup");
+    assert_eq!(it.sets().len(), sets, "nothing is left of a backup that failed");
+}
+
+#[tokio::test]
+async fn what_would_not_restore_the_whole_hospital_is_refused_before_anything_is_made() {
+    let it = BackedUp::start().await;
+    it.back_up(&[]).await;
+    let database = empty_database().await;
+    let is_refused = async |output: Output, told: &str| {
+        assert_failed(&output);
+        assert!(text(&output.stderr).contains(told), "{told}: {output:?}");
+        assert_eq!(count(&database.owner, "pg_namespace where nspname = 'log'").await, 0, "{told}");
+    };
+    let mut keyless = on(&database, &it.folder);
+    is_refused(keyless.arg("restore").arg(it.dir()).output().expect("it runs"), "name the file with the key").await;
+    key(&it.folder.path().join("other.txt"));
+    let mut foreign = on(&database, &it.folder);
+    foreign.arg("restore").arg(it.dir()).arg("--identity").arg(it.folder.path().join("other.txt"));
+    is_refused(foreign.output().expect("it runs"), "does not open with this key").await;
+    let mut nowhere = on(&database, &it.folder);
+    is_refused(nowhere.args(["restore", "/nowhere"]).output().expect("it runs"), "is no backup").await;
+    let other_master = it.folder.path().join("other-master.key");
+    std::fs::write(&other_master, "11".repeat(32)).expect("written");
+    std::fs::set_permissions(&other_master, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
+    let mut wrong_master = on(&database, &it.folder);
+    wrong_master.env("HIMS_MASTER_KEY_FILE", &other_master).arg("restore").arg(it.dir());
+    is_refused(wrong_master.output().expect("it runs"), "is not the one of this backup").await;
+    // A single byte of a file.
+    let file = it.sets()[0].join("subject_keys.copy.gz.age");
+    let whole = std::fs::read(&file).expect("the file");
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    std::fs::write(&file, altered).expect("written");
+    is_refused(it.restore(&database, &[]), "is not the file that was backed up").await;
+    std::fs::write(&file, whole).expect("written");
+    // A hospital that is there already stays as it is.
+    let other = Hospital::start().await;
+    let head = count(other.owner(), "log.events").await;
+    let occupied = it.restore(&other.database, &[]);
+    assert_failed(&occupied);
+    assert!(text(&occupied.stderr).contains("into an empty log only"), "{occupied:?}");
+    assert_eq!(count(other.owner(), "log.events").await, head);
+    assert_eq!(it.restore(&database, &[]).status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_backup_is_verified_beside_and_what_was_done_is_told() {
+    let it = BackedUp::start().await;
+    let last = it.back_up(&[]).await;
+    let mut verify = on(&it.hospital.database, &it.folder);
+    verify.args(["backup", "verify"]).arg(it.dir()).arg("--identity").arg(it.folder.path().join("key.txt"));
+    let beside = scratch("beside");
+    verify.arg("--beside").arg(beside.path());
+    let verified = verify.output().expect("the program runs");
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    let told = format!("the backup holds: positions 1 to {last} were restored and compared");
+    assert!(text(&verified.stdout).contains(&told), "{verified:?}");
+    assert_eq!(std::fs::read_dir(beside.path()).expect("the folder").count(), 0, "the copy is thrown away");
+    let noted = format!("log.backups where position = {last}");
+    assert_eq!(count(it.hospital.owner(), &noted).await, 2, "a backup and a verification");
+}
+
+/// The page in the folder of a backup, carried out word for word.
+#[tokio::test]
+async fn a_backup_can_be_read_with_standard_tools_alone() {
+    use sqlx::ConnectOptions as _;
+    let it = BackedUp::start().await;
+    register(&it.hospital, "Nachtigall", 77).await;
+    let last = it.back_up(&[]).await;
+    let page = std::fs::read_to_string(it.dir().join("HOW-TO-READ.txt")).expect("the page");
+    let database = empty_database().await;
+    let url = database.options.to_url_lossy().to_string();
+    let key = it.folder.path().join("key.txt").display().to_string();
+    let blocks = page.split("\n\n").filter(|it| it.starts_with("    "));
+    let blocks: Vec<_> = blocks
+        .map(|block| block.replace(" KEY ", &format!(" '{key}' ")).replace("DATABASE", &format!("'{url}'")))
+        .collect();
+    let [_, load, check] = blocks.as_slice() else { panic!("three blocks: {blocks:?}") };
+    let (create, load) = load.split_once(";\n").expect("a table, then a command");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create.to_owned())).execute(&database.owner).await.expect("a table");
+    let set = &it.sets()[0];
+    let loaded = Command::new("bash").args(["-euo", "pipefail", "-c", load]).current_dir(set).output().expect("bash");
+    assert!(loaded.status.success(), "{loaded:?}");
+    assert_eq!(count(&database.owner, "events").await, last);
+    let check = check.trim().trim_end_matches(';').to_owned();
+    let wrong = format!("({check}) wrong");
+    assert_eq!(count(&database.owner, &wrong).await, 0);
+    sqlx::raw_sql("update events set data = '{}' where position = 3").execute(&database.owner).await.expect("altered");
+    assert_eq!(count(&database.owner, &wrong).await, 1, "the check finds what was altered");
+}
+
+/// Changes the manifest of a set.
+fn change(set: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let path = set.join("manifest.json");
+    let mut manifest = serde_json::from_slice(&std::fs::read(&path).expect("the manifest")).expect("JSON");
+    change(&mut manifest);
+    std::fs::write(&path, manifest.to_string()).expect("written");
+}
+
+#[tokio::test]
+async fn an_old_set_keeps_its_events_and_loses_its_tables_and_a_missing_set_is_told() {
+    let it = BackedUp::start().await;
+    let first = it.back_up(&[]).await;
+    register(&it.hospital, "Nachtigall", 77).await;
+    let second = it.back_up(&[]).await;
+    for set in it.sets() {
+        change(&set, |it| it["taken_at"] = json!("2026-01-01T00:00:00Z"));
+    }
+    // What an interrupted run has left does not count, and the next run removes it.
+    let left = it.dir().join("unfinished-20260101T000000.000Z-000000000001");
+    std::fs::create_dir(&left).expect("a folder");
+    std::fs::copy(it.sets()[0].join("manifest.json"), left.join("manifest.json")).expect("copied");
+    register(&it.hospital, "Amsel", 78).await;
+    let third = it.back_up(&[]).await;
+    assert!(!left.exists());
+    let tables = |set: &Path| set.join("subject_keys.copy.gz.age").exists();
+    let sets = it.sets();
+    assert_eq!(sets.iter().map(|it| tables(it)).collect::<Vec<_>>(), [false, false, true]);
+    assert!(sets.iter().all(|it| it.join("events.copy.gz.age").exists()));
+    let database = it.restored(&["--to", &third.to_string()]).await;
+    assert_eq!(count(&database.owner, "log.events").await, third + 1);
+    let empty = empty_database().await;
+    let refused = |told: &str, to: i64| {
+        let output = it.restore(&empty, &["--to", &to.to_string()]);
+        assert_failed(&output);
+        assert!(text(&output.stderr).contains(told), "{told}: {output:?}");
+    };
+    refused("can go back to position", second);
+    change(&sets[0], |it| it["format"] = json!(2));
+    refused("was made by a newer program", third);
+    std::fs::remove_dir_all(&sets[0]).expect("removed");
+    refused("the events after position 0 are missing", third);
+    assert!(first < second);
+}
