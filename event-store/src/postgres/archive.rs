@@ -95,7 +95,8 @@ pub const BESIDE: [Beside; 7] = [
         name: "booking_claims",
         columns: "resource, during, owner",
         changed: None,
-        take_over: "insert into log.booking_claims (resource, during, owner) select resource, during, owner from copied",
+        take_over: "insert into log.booking_claims (resource, during, owner)
+                    select resource, during, owner from copied",
     },
     Beside {
         name: "processes",
@@ -132,8 +133,8 @@ impl Still {
     /// When the database does not answer, or the login may not read the log.
     pub async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
         const LOOK: &str = "
-            select position, hash, recorded_at, clock_timestamp(), split_part(current_setting('server_version'), ' ', 1),
-                   pg_table_size('log.events'),
+            select position, hash, recorded_at, clock_timestamp(),
+                   split_part(current_setting('server_version'), ' ', 1), pg_table_size('log.events'),
                    (select coalesce(sum(pg_table_size(oid)), 0)::bigint from pg_class
                      where relnamespace = 'log'::regnamespace and relkind = 'r' and oid <> 'log.events'::regclass)
               from log.head";

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use serde_json::json;
+use sqlx::{ConnectOptions as _, Executor as _};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use super::fixture::Node;
 use super::releases::{ready, tell, until};
 use super::tables::{assert_same_rows, contents, count};
 use super::{Client, Hospital};
-use crate::support::{TestDatabase, empty_database, scratch};
+use crate::support::{TestDatabase, cluster, empty_database, scratch};
 
 /// A hospital with a folder for its backups, and the key that opens them.
 struct BackedUp {
@@ -66,7 +67,6 @@ impl BackedUp {
 
     /// Serves a restored database.
     async fn serve(&self, database: &TestDatabase) -> (Node, Client) {
-        use sqlx::ConnectOptions as _;
         let url = database.options.to_url_lossy().into();
         let settings = hims_api::Settings { database_url: Some(url), ..self.hospital.settings.clone() };
         let node = Node::start(settings, hims_api::surroundings(), false).await;
@@ -305,13 +305,14 @@ async fn a_backup_is_verified_beside_and_what_was_done_is_told() {
 /// The page in the folder of a backup, carried out word for word.
 #[tokio::test]
 async fn a_backup_can_be_read_with_standard_tools_alone() {
-    use sqlx::ConnectOptions as _;
     let it = BackedUp::start().await;
     register(&it.hospital, "Nachtigall", 77).await;
     let last = it.back_up(&[]).await;
     let page = std::fs::read_to_string(it.dir().join("HOW-TO-READ.txt")).expect("the page");
     let database = empty_database().await;
-    let url = database.options.to_url_lossy().to_string();
+    let name = database.options.get_database().expect("a name");
+    let superuser = cluster().await.superuser_options().database(name);
+    let (url, mut db) = (superuser.to_url_lossy().to_string(), superuser.connect().await.expect("a connection"));
     let key = it.folder.path().join("key.txt").display().to_string();
     let blocks = page.split("\n\n").filter(|it| it.starts_with("    "));
     let blocks: Vec<_> = blocks
@@ -319,16 +320,17 @@ async fn a_backup_can_be_read_with_standard_tools_alone() {
         .collect();
     let [_, load, check] = blocks.as_slice() else { panic!("three blocks: {blocks:?}") };
     let (create, load) = load.split_once(";\n").expect("a table, then a command");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(create.to_owned())).execute(&database.owner).await.expect("a table");
+    db.execute(sqlx::AssertSqlSafe(create.to_owned())).await.expect("a table");
     let set = &it.sets()[0];
     let loaded = Command::new("bash").args(["-euo", "pipefail", "-c", load]).current_dir(set).output().expect("bash");
     assert!(loaded.status.success(), "{loaded:?}");
-    assert_eq!(count(&database.owner, "events").await, last);
-    let check = check.trim().trim_end_matches(';').to_owned();
-    let wrong = format!("({check}) wrong");
-    assert_eq!(count(&database.owner, &wrong).await, 0);
-    sqlx::raw_sql("update events set data = '{}' where position = 3").execute(&database.owner).await.expect("altered");
-    assert_eq!(count(&database.owner, &wrong).await, 1, "the check finds what was altered");
+    let pool = sqlx::PgPool::connect_with(superuser).await.expect("connections");
+    assert_eq!(count(&pool, "events").await, last);
+    let wrong = format!("({}) wrong", check.trim().trim_end_matches(';'));
+    assert_eq!(count(&pool, &wrong).await, 0);
+    db.execute("update events set data = '{}' where position = 3").await.expect("altered");
+    assert_eq!(count(&pool, &wrong).await, 1, "the check finds what was altered");
+    pool.close().await;
 }
 
 /// Changes the manifest of a set.
@@ -373,4 +375,32 @@ async fn an_old_set_keeps_its_events_and_loses_its_tables_and_a_missing_set_is_t
     std::fs::remove_dir_all(&sets[0]).expect("removed");
     refused("the events after position 0 are missing", third);
     assert!(first < second);
+}
+
+#[tokio::test]
+async fn a_forged_backup_is_refused_by_its_chain_and_the_place_stays_empty() {
+    let it = BackedUp::start().await;
+    let made = it.run(&["--unencrypted"]);
+    assert!(text(&made.stdout).contains("NOT encrypted"), "{made:?}");
+    let set = it.sets().remove(0);
+    let (file, manifest) = (set.join("events.copy.gz"), set.join("manifest.json"));
+    let whole = [std::fs::read(&file).expect("the file"), std::fs::read(&manifest).expect("the manifest")];
+    // Whoever can write to the folder can make size and checksum fit, but not the hashes of the events.
+    let forge = "gunzip < events.copy.gz | sed '5s/\"command\":\"/&re/' | gzip > forged && mv forged events.copy.gz
+                 sha256sum events.copy.gz | cut -d ' ' -f 1";
+    let forged = Command::new("bash").args(["-euc", forge]).current_dir(&set).output().expect("bash runs");
+    let (sha256, size) = (text(&forged.stdout).trim().to_owned(), std::fs::metadata(&file).expect("the file").len());
+    change(&set, |it| (it["files"][0]["sha256"], it["files"][0]["size"]) = (json!(sha256), json!(size)));
+    let database = empty_database().await;
+    let refused = it.restore(&database, &[]);
+    assert_failed(&refused);
+    assert!(text(&refused.stderr).contains("(position 5: the hash does not fit"), "{refused:?}");
+    for table in ["events", "receipts", "unique_claims", "timers"] {
+        assert_eq!(count(&database.owner, &format!("log.{table}")).await, 0, "{table}");
+    }
+    for (path, bytes) in [&file, &manifest].into_iter().zip(whole) {
+        std::fs::write(path, bytes).expect("written");
+    }
+    let restored = it.restore(&database, &[]);
+    assert_eq!(restored.status.code(), Some(0), "{restored:?}");
 }
