@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::error::At as _;
 use super::manifest::FileOf;
+use super::sealing::Sealed;
 use super::{BackupError, Identities, Recipients};
 
 /// How many pieces may wait for who writes or reads them.
@@ -72,7 +73,7 @@ fn write_pieces(
         content += piece.len() as u64;
         to.write_all(&piece).at(path)?;
     }
-    let Hashing { file, digest, size } = to.finish().and_then(|it| it.finish()).at(path)?;
+    let Hashing { file, digest, size } = to.finish().and_then(Sealed::finish).at(path)?;
     file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|it| it.sync_all()).at(path)?;
     let end = following.map(|it| it.end);
     Ok((Written { content, size, sha256: hex(&digest.finalize()) }, end))

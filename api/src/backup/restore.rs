@@ -17,7 +17,7 @@ use super::manifest::{EVENTS, Kind};
 use super::{BackupError, Identities};
 use crate::database::Database;
 use crate::hospital::key_of;
-use crate::{HospitalError, Purpose, Settings, surroundings};
+use crate::{Purpose, Settings, surroundings};
 
 /// Up to what moment a backup is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ async fn log(
             reading.end().await?;
         }
     }
-    let (master, _) = key_of(settings, Purpose::Inspect).map_err(HospitalError::from)?;
+    let (master, _) = key_of(settings, Purpose::Inspect)?;
     let surroundings = surroundings();
     let note = |version| note_of_restore(&surroundings, (end.position, plan.known), version);
     let shown = move |events: u64| tell(format!("comparing the claims of {events} events"));

@@ -150,7 +150,8 @@ async fn shown(
 ) -> Result<Restored, BackupError> {
     let bar = bar(None, "{spinner} {msg}");
     let shown = bar.clone();
-    let restored = restore_backup(settings, dir, until, identities, Arc::new(move |it| shown.set_message(it))).await;
+    let tell = Arc::new(move |it| shown.set_message(it));
+    let restored = Box::pin(restore_backup(settings, dir, until, identities, tell)).await;
     bar.finish_and_clear();
     restored
 }

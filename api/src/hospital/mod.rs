@@ -248,7 +248,6 @@ impl Hospital {
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
-        let registry = Registry::hospital();
         let stopping = watch::channel(false).0;
         Ok(Self {
             store,
@@ -256,7 +255,7 @@ impl Hospital {
             processes,
             files,
             executor,
-            registry,
+            registry: Registry::hospital(),
             login,
             readers,
             log,

@@ -70,7 +70,7 @@ async fn fetched(
         .insert_header((ETAG, tag))
         .insert_header((CACHE_CONTROL, "private, no-store"))
         .insert_header((POSITION, outcome.position.to_string()))
-        .insert_header(incarnation(&hospital))
+        .insert_header(incarnation(hospital))
         .body(file.bytes))
 }
 

@@ -49,7 +49,7 @@ async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn)
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((POSITION, page.position.to_string()))
-        .insert_header(incarnation(&hospital))
+        .insert_header(incarnation(hospital))
         .body(body))
 }
 

@@ -45,7 +45,7 @@ async fn page(
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((POSITION, page.position.to_string()))
-        .insert_header(incarnation(&hospital))
+        .insert_header(incarnation(hospital))
         .body(body))
 }
 
@@ -79,7 +79,7 @@ async fn row(
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((ETAG, format!("\"{version}\"")))
         .insert_header((POSITION, found.position.to_string()))
-        .insert_header(incarnation(&hospital))
+        .insert_header(incarnation(hospital))
         .body(row))
 }
 
