@@ -15,8 +15,8 @@ pub(crate) enum BackupError {
          (`age-keygen` makes a key), or say --unencrypted"
     )]
     NoRecipient,
-    #[error("{0} is no recipient: name the public key that begins with age1, which `age-keygen -y` prints")]
-    Recipient(String),
+    #[error("the recipient number {0} is no public key of age: name a key that begins with age1 (`age-keygen -y`)")]
+    Recipient(usize),
     #[error("the backup is encrypted: name the file with the key that opens it with --identity")]
     NoIdentity,
     #[error("{0} holds no key of age: name the file that `age-keygen` made, which holds AGE-SECRET-KEY-1…")]

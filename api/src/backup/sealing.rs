@@ -22,8 +22,9 @@ impl Recipients {
         if unencrypted {
             return Ok(Self(Vec::new()));
         }
-        let read = |key: &String| key.parse().map_err(|_| BackupError::Recipient(key.clone()));
-        let recipients = keys.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        // What was given is not repeated in the error: it may be a secret key by mistake.
+        let read = |(nth, key): (usize, &String)| key.parse().map_err(|_| BackupError::Recipient(nth));
+        let recipients = (1..).zip(keys).map(read).collect::<Result<Vec<_>, _>>()?;
         if recipients.is_empty() { Err(BackupError::NoRecipient) } else { Ok(Self(recipients)) }
     }
 

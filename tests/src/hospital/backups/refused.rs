@@ -28,7 +28,11 @@ async fn a_backup_without_a_reader_of_another_history_or_beside_another_is_refus
         assert!(text(&output.stderr).contains(told), "{told}: {output:?}");
     };
     refused(it.run(&[]), "nobody is named who can read the backup");
-    refused(it.run(&["--recipient", "age1nobody"]), "age1nobody is no recipient");
+    let secret = std::fs::read_to_string(it.folder.path().join("key.txt")).expect("the key");
+    let secret = secret.lines().last().expect("the secret key");
+    let mistaken = it.run(&["--recipient", &it.recipient, "--recipient", secret]);
+    assert!(!text(&mistaken.stderr).contains("SECRET"), "{mistaken:?}");
+    refused(mistaken, "the recipient number 2 is no public key");
     refused(it.run(&["--recipient", &it.recipient, "--increment"]), "holds no whole backup yet");
     // The login of the server is enough.
     let with_setting = on(&it.hospital.database, &it.folder)
