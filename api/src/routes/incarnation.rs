@@ -4,7 +4,6 @@
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use hims_domain::{ID_RULE, read_id};
 use hims_event_store::Position;
 use uuid::Uuid;
 
@@ -14,6 +13,13 @@ use crate::problem::Problem;
 
 /// The header with the incarnation of the log from which a position is; nil as long as the log was never restored.
 const INCARNATION: HeaderName = HeaderName::from_static("hims-incarnation");
+
+/// What the text of an incarnation must be.
+const RULE: &str = "a UUID, as the header Hims-Incarnation gave it";
+
+fn read(text: &str) -> Option<Uuid> {
+    text.trim().parse().ok()
+}
 
 /// The header that says from which incarnation of the log the positions of an answer are.
 pub(super) fn incarnation(hospital: &Hospital) -> (HeaderName, String) {
@@ -28,14 +34,14 @@ impl Incarnation {
     /// Reads the header `Hims-Incarnation`.
     pub(super) fn parse(request: &HttpRequest) -> Result<Self, Problem> {
         let Some(value) = request.headers().get(INCARNATION) else { return Ok(Self(None)) };
-        let incarnation = value.to_str().ok().and_then(|it| read_id(it.trim()));
-        let wrong = || Problem::parameter("Hims-Incarnation", format!("must be {ID_RULE}"));
+        let incarnation = value.to_str().ok().and_then(read);
+        let wrong = || Problem::parameter("Hims-Incarnation", format!("must be {RULE}"));
         incarnation.map(|it| Self(Some(it))).ok_or_else(wrong)
     }
 
     /// Reads the header, or the parameter `incarnation`: a browser that follows events cannot send headers.
     pub(super) fn take(request: &HttpRequest, parameters: &mut Parameters) -> Result<Self, Problem> {
-        let named = parameters.take("incarnation", ID_RULE, read_id)?;
+        let named = parameters.take("incarnation", RULE, read)?;
         Ok(Self(Self::parse(request)?.0.or(named)))
     }
 

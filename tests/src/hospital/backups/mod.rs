@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions as _, Executor as _};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::backup::url;
 use super::command_line::{assert_failed, on, text};
 use super::demo::{appointment, at, busy_day, patient, person};
 use super::fixture::Node;
@@ -237,11 +238,11 @@ async fn a_backup_can_be_read_with_standard_tools_alone() {
     let database = empty_database().await;
     let name = database.options.get_database().expect("a name");
     let superuser = cluster().await.superuser_options().database(name);
-    let (url, mut db) = (superuser.to_url_lossy().to_string(), superuser.connect().await.expect("a connection"));
+    let (address, mut db) = (url(&superuser, "postgres", name), superuser.connect().await.expect("a connection"));
     let key = it.folder.path().join("key.txt").display().to_string();
     let blocks = page.split("\n\n").filter(|it| it.starts_with("    "));
     let blocks: Vec<_> = blocks
-        .map(|block| block.replace(" KEY ", &format!(" '{key}' ")).replace("DATABASE", &format!("'{url}'")))
+        .map(|block| block.replace(" KEY ", &format!(" '{key}' ")).replace("DATABASE", &format!("'{address}'")))
         .collect();
     let [_, load, check] = blocks.as_slice() else { panic!("three blocks: {blocks:?}") };
     let (create, load) = load.split_once(";\n").expect("a table, then a command");
