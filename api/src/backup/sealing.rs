@@ -105,9 +105,9 @@ impl Identities {
         if self.0.is_empty() {
             return Err(BackupError::NoIdentity);
         }
-        let opened = Decryptor::new_buffered(file).and_then(|it| {
+        let opened = Decryptor::new_buffered(file).and_then(|decryptor| {
             let identities = self.0.iter().map(|it| &**it as &dyn age::Identity);
-            it.decrypt(identities)
+            decryptor.decrypt(identities)
         });
         match opened {
             Ok(reader) => Ok(Box::new(reader)),
