@@ -27,8 +27,8 @@ const WAITING: usize = 16;
 /// About how many bytes are handed on at once.
 const PIECE: usize = 1 << 16;
 
-/// Writes the rows that `copy` sends into a new file of a set. If `after` is given, the rows are events that follow this
-/// end of the log, and the new end is answered; an event that does not follow ends the work.
+/// Writes the rows that `copy` sends into a new file of a set. If `after` is given, the rows are events that follow
+/// this end of the log, and the new end is answered; an event that does not follow ends the work.
 pub(super) async fn write(
     set: &Path,
     (table, columns): (&str, &str),
@@ -170,8 +170,8 @@ impl Source {
         (pieces, Reading(reader))
     }
 
-    /// Reads events that follow an end of the log, as long as `wants` wants them, and answers the new end. Each event is
-    /// checked before it is handed on.
+    /// Reads events that follow an end of the log, as long as `wants` wants them, and answers the new end. Each event
+    /// is checked before it is handed on.
     pub(super) fn read_events(
         &self,
         identities: &Identities,

@@ -9,8 +9,8 @@ use super::error::At as _;
 use super::history::History;
 use super::manifest::{EVENTS, Kind, Manifest};
 
-/// Deletes the increments that a whole set has replaced, and the tables beside the log of whole sets that are older than
-/// `keep`. The newest whole set stays as it is.
+/// Deletes the increments that a whole set has replaced, and the tables beside the log of whole sets that are older
+/// than `keep`. The newest whole set stays as it is.
 pub(super) fn prune(history: &History, now: DateTime<Utc>, keep: TimeDelta) -> Result<(), BackupError> {
     for set in &history.superseded {
         fs::remove_dir_all(&set.path).at(&set.path)?;
