@@ -15,6 +15,7 @@ grant select, insert, update, delete on log.snapshots to hims_writer;
 grant select, insert, update, delete on log.report_files to hims_writer;
 grant select, insert, update on log.processes to hims_writer;
 grant select, insert, update, delete on log.timers to hims_writer;
+grant select, insert, update on log.backups to hims_writer;
 
 -- The projector reads the log and writes the read tables.
 grant select on log.events, log.head to hims_projector;

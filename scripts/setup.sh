@@ -3,7 +3,8 @@
 # once when all of them are there.
 #
 #   scripts/setup.sh        for make run and bench
-#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, and openssl for its certificate
+#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, openssl for its certificate, and age,
+#                           with which the tests open backups
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -75,10 +76,11 @@ if [ ${#packages[@]} -gt 0 ] || $needs_postgres; then
     have_postgres || fail "PostgreSQL was installed, but not in a folder that is searched; set HIMS_PG_BIN to the bin folder of PostgreSQL."
 fi
 
-# The tests send e-mails to a mail server written in Python, which needs a certificate.
+# The tests send e-mails to a mail server written in Python, which needs a certificate, and open backups with age.
 if [ "${1:-}" = test ]; then
     packages=()
     have openssl || packages+=(openssl)
+    have age-keygen || packages+=(age)
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages+=(python3-aiosmtpd)
     if [ ${#packages[@]} -gt 0 ]; then
         may_install || fail "missing for the tests: ${packages[*]}; install them, or run this as root on Debian or Ubuntu."

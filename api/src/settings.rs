@@ -98,6 +98,12 @@ pub struct Settings {
     /// A file with the certificate, in PEM form, of an authority that the mail server and the gateway may have theirs
     /// from, beside those that the system trusts.
     pub ca_file: Option<PathBuf>,
+    /// The public keys of age, separated by commas, whose owners can read backups.
+    pub backup_recipients: Option<String>,
+    /// How many hours may lie between two backups. Twice as long without one is told as too long.
+    pub backup_hours: u32,
+    /// For how many days a backup keeps what lies beside the log: so far back a restore can go.
+    pub backup_keep_days: u32,
 }
 
 fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tz, D::Error> {
@@ -160,6 +166,9 @@ impl Default for Settings {
             gateway_url: None,
             gateway_secret: None,
             ca_file: None,
+            backup_recipients: None,
+            backup_hours: 24,
+            backup_keep_days: 35,
         }
     }
 }
@@ -187,6 +196,8 @@ impl Settings {
             ("connections", settings.connections == 0),
             ("connections_per_address", settings.connections_per_address == 0),
             ("body_seconds", settings.body_seconds == 0),
+            ("backup_hours", settings.backup_hours == 0),
+            ("backup_keep_days", settings.backup_keep_days == 0),
         ];
         if let Some((name, _)) = least_one.iter().find(|(_, is_none)| *is_none) {
             return Err(config::ConfigError::Message(format!("the setting {name} must be at least 1")));

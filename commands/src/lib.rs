@@ -27,7 +27,7 @@ pub use machinery::{
     Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,
     Held, Kind, LONGEST_LIST, Loaded, Malformed, Mistake, Outcome, Part, Passwords, Patch, PhoneRegion, Process,
     Processes, Reaction, Reads, Refused, Registry, Request, Sight, Surroundings, Tables, Target, begun, claims_of,
-    fold_of, json_schema, json_schema_with, one_of, read, read_phone, refuse, scopes, upcasters,
+    fold_of, json_schema, json_schema_with, note_of_restore, one_of, read, read_phone, refuse, scopes, upcasters,
 };
 pub use processes::{
     CriticalEscalation, Message, Messenger, NotMade, ProcessSettings, ReportFile, ReportMaker, ReportWanted,

@@ -84,6 +84,7 @@ macro_rules! aggregates {
 
 aggregates! {
     Access = access,
+    Log = log,
     Role = role,
     User = user,
     Session = session,

@@ -30,6 +30,7 @@ pub mod inventory_level;
 pub mod lab_order;
 pub mod lab_result;
 pub mod lab_test;
+pub mod log;
 pub mod medical_history;
 pub mod medication;
 pub mod medication_list;

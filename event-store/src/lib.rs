@@ -8,6 +8,7 @@
 //!   idempotent.
 //! - [`chain`] defines how the hash of an event is computed, so that anybody can recompute it; [`verify`] checks a whole
 //!   log, and [`beside`] compares snapshots, receipts and keys with the log.
+//! - [`archive`] checks a copy of a log in files, which [`Still`] and [`copy_events`] make and [`Restoring`] restores.
 //! - [`Vault`] encrypts the values that identify a person with that person's own key. Destroying the key makes the
 //!   values unreadable and leaves the log and its hash chain as they are.
 //! - [`Upcasters`] convert stored events of older schema versions to the current form when they are read.
@@ -26,6 +27,7 @@
 //! This crate deliberately knows nothing of the meaning of events, HTTP, permissions or read tables.
 
 mod append;
+pub mod archive;
 pub mod beside;
 pub mod bounded;
 pub mod chain;
@@ -49,7 +51,10 @@ pub use clock::{LogClock, NodeClock};
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
-pub use postgres::{KeptFile, PgEventStore, PgFiles, PgLog, PgOptions};
+pub use postgres::{
+    BESIDE, Beside, KeptFile, PgEventStore, PgFiles, PgLog, PgOptions, RestoreError, Restoring, SUBJECT_KEYS, Still,
+    copy_events, restore_keys,
+};
 pub use process::{Leading, ProcessStore, Timer};
 pub use recorded::{Opened, Position, Recorded};
 pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport, Progress};

@@ -21,6 +21,8 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::chain::hex;
+
 const PERSONAL: &str = "$personal";
 const SEALED: &str = "$sealed";
 const ERASED: &str = "$erased";
@@ -55,6 +57,7 @@ pub struct MasterKey {
     files: Aes256GcmSiv,
     blind: Zeroizing<[u8; 32]>,
     authenticate: Zeroizing<[u8; 32]>,
+    fingerprint: [u8; 16],
 }
 
 impl MasterKey {
@@ -69,12 +72,20 @@ impl MasterKey {
             hkdf.expand(purpose, key.as_mut()).map(|()| key).map_err(|_| VaultError::Forged)
         };
         let wrap = derive(b"wrap subject keys")?;
+        let mut fingerprint = [0_u8; 16];
+        hkdf.expand(b"fingerprint", &mut fingerprint).map_err(|_| VaultError::Forged)?;
         Ok(Self {
             wrap: cipher(wrap.as_ref())?,
             files: cipher(derive(b"seal files")?.as_ref())?,
             blind: derive(b"blind claim keys")?,
             authenticate: derive(b"authenticate snapshots")?,
+            fingerprint,
         })
+    }
+
+    /// What tells this key from others and says nothing about it, in lower-case hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        hex(&self.fingerprint)
     }
 
     /// A random master key, for tests and temporary stores.

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 39] = [
+const STREAMS: [(&str, &[&str]); 40] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -59,6 +59,7 @@ const STREAMS: [(&str, &[&str]); 39] = [
     ("report_schedule", &["scheduled", "changed", "ran", "missed", "paused"]),
     ("report_execution", &["queued", "started", "progressed", "succeeded"]),
     ("access", &["login_failed"]),
+    ("log", &["restored"]),
     ("process_failure", &["occurred"]),
 ];
 

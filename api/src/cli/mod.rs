@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod doctor;
 mod generate;
 mod import;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::backup::{BackupWork, RestoreWork, back_up, restore};
 use self::doctor::examine;
 use self::generate::generate;
 use self::import::{Format, import_fhir, import_interactions, import_lab_tests, import_synthea_csv};
@@ -118,6 +120,10 @@ enum Command {
         #[arg(long, conflicts_with = "as_of")]
         snapshots: bool,
     },
+    /// Back up the log and what lies beside it into a folder, while the hospital goes on
+    Backup(BackupWork),
+    /// Restore a backup into an empty place
+    Restore(RestoreWork),
     /// Check the configuration, the database and the machine, and say what to change
     Doctor,
     /// Show how the hospital is doing: the log, the read tables, the processes, their timers and failures
@@ -201,6 +207,8 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,
+        Command::Backup(work) => back_up(&settings, work).await,
+        Command::Restore(work) => restore(&settings, work).await,
         Command::Doctor => examine(&settings).await,
         Command::Status => status(&settings).await,
         Command::User { work } => add_user(&settings, work).await,

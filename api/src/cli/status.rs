@@ -10,6 +10,7 @@ use hims_projections::{Standing, migrations, presence};
 use sqlx::PgConnection;
 
 use super::{Failure, say};
+use crate::backup::{NoteOf, last};
 use crate::connections::Work;
 use crate::database::Database;
 use crate::{Purpose, Settings};
@@ -30,7 +31,7 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
         }
         let standing = migrations::standing(&pool).await?;
         let mut db = pool.acquire().await?;
-        look(&mut db, standing).await
+        look(&mut db, standing, settings.backup_hours).await
     };
     let told = within(LOOK, told).await;
     pool.close().await;
@@ -44,11 +45,16 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
 }
 
 /// Everything that is told, as subjects and texts, in the order of the output.
-async fn look(db: &mut PgConnection, standing: Standing) -> Result<Vec<(String, String)>, sqlx::Error> {
+async fn look(
+    db: &mut PgConnection,
+    standing: Standing,
+    backup_hours: u32,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
     let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *db).await?;
     let mut told = vec![("programs".to_owned(), format!("{} at work with the database", presence::count(db).await?))];
     Work::Write.set_up(db).await?;
     let head = log(db, now, &mut told).await?;
+    backups(db, head, backup_hours, &mut told).await?;
     processes(db, head, now, &mut told).await?;
     timers(db, now, &mut told).await?;
     Work::Project.set_up(db).await?;
@@ -68,6 +74,28 @@ async fn log(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, 
     };
     told.push(("log".to_owned(), text));
     Ok(head)
+}
+
+/// Tells of the last backup and of the last check of one.
+async fn backups(
+    db: &mut PgConnection,
+    head: i64,
+    hours: u32,
+    told: &mut Vec<(String, String)>,
+) -> Result<(), sqlx::Error> {
+    for of in [NoteOf::Backup, NoteOf::Verification] {
+        let text = match last(db, of).await? {
+            None => "none so far; see docs/operations.md".to_owned(),
+            Some(it) => {
+                let late = if of == NoteOf::Backup && it.is_overdue(hours) { "; OVERDUE" } else { "" };
+                let (position, missing, folder) = (it.position, (head - it.position).max(0), it.folder);
+                let at = instant(it.done_at);
+                format!("position {position}, {missing} events fewer than now; at {at} in {folder}{late}")
+            }
+        };
+        told.push((of.word().to_owned(), text));
+    }
+    Ok(())
 }
 
 async fn read_tables(

@@ -97,7 +97,7 @@ pub(super) fn shared_parameter(name: &str) -> Value {
 
 /// The parameters with which a client reads its own writes.
 pub(super) fn fresh_parameters() -> Vec<Value> {
-    vec![shared_parameter("Hims-Min-Position"), shared_parameter("Prefer")]
+    ["Hims-Min-Position", "Hims-Incarnation", "Prefer"].map(shared_parameter).into()
 }
 
 /// A parameter of a single operation.
@@ -114,6 +114,11 @@ pub(super) fn answer(description: &str, schema: &Value) -> Value {
 pub(super) fn with_header(mut answer: Value, name: &str) -> Value {
     answer["headers"][name] = reference("headers", name);
     answer
+}
+
+/// An answer with a position, and the incarnation of the log that the position is from.
+pub(super) fn with_position(answer: Value) -> Value {
+    with_header(with_header(answer, "Hims-Position"), "Hims-Incarnation")
 }
 
 /// The answers of an operation: its own answers, and the problems that the operation may answer.
@@ -194,6 +199,13 @@ pub(super) fn parameters() -> Value {
         "Idempotency-Key": header("Idempotency-Key", &uuid(), "The same key and body give the first answer again."),
         "If-Match": header("If-Match", &text(), "The version that the caller saw, as the header `ETag` gave it."),
         "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the tables reach this position."),
+        "Hims-Incarnation": header(
+            "Hims-Incarnation",
+            &uuid(),
+            "The incarnation of the log from which the position is that the client sends. A position of a history that \
+             was taken back by a restore is refused (409).",
+        ),
+        "incarnation": parameter("incarnation", "query", &uuid(), "As the header `Hims-Incarnation`."),
         "Prefer": header("Prefer", &text(), "`wait=S`: how many seconds to wait, at most 10."),
         "limit": parameter("limit", "query", &rows, "How many rows a page has at most."),
         "cursor": parameter("cursor", "query", &text(), "The `next` of the previous page."),
@@ -211,6 +223,7 @@ pub(super) fn headers() -> Value {
     let header = |schema: Value, what: &str| json!({"description": what, "schema": schema});
     json!({
         "Hims-Position": header(position(), "The position in the log that a command or the read tables have reached."),
+        "Hims-Incarnation": header(uuid(), "The incarnation of the log that the position is from."),
         "ETag": header(text(), "The version, in quotes; may be sent as `If-Match`."),
         "x-request-id": header(text(), "The id of the request, which the server's log names too."),
         "Retry-After": header(json!({"type": "integer"}), "After how many seconds to try again."),
@@ -219,7 +232,7 @@ pub(super) fn headers() -> Value {
 
 /// The answers that several operations give.
 pub(super) fn responses() -> Map<String, Value> {
-    let outcome = |what| with_header(answer(what, &schema("Outcome")), "Hims-Position");
+    let outcome = |what| with_position(answer(what, &schema("Outcome")));
     let mut responses = Map::new();
     responses.insert("Followed".to_owned(), outcome("The command was carried out, or there was nothing left to do."));
     responses.insert("Began".to_owned(), outcome("The command was carried out and began a new stream."));
@@ -275,6 +288,11 @@ pub(super) fn schemas() -> Map<String, Value> {
         },
     }));
     let reason = "Why the server is not ready, such as `read-tables-rebuilding`; absent when the server is ready.";
+    let mut backup = object(json!({
+        "done_at": {"type": ["string", "null"], "format": "date-time"}, "is_overdue": {"type": "boolean"},
+    }));
+    backup["description"] = json!("When the log was last backed up, and whether that is too long ago.");
+    readiness["properties"]["backup"] = backup;
     readiness["properties"]["reason"] = json!({"type": ["string", "null"], "description": reason});
     let schemas = [("Problem", problem), ("Outcome", outcome), ("Event", event), ("Readiness", readiness)];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::components::{
     answer, answers, event_filter_parameters, fresh_parameters, instant, object, page, parameter, position, schema,
-    shared_parameter, text, uuid, with_header,
+    shared_parameter, text, uuid, with_header, with_position,
 };
 use crate::reports::media_type;
 
@@ -129,11 +129,12 @@ fn events() -> (String, Value) {
     ];
     parameters.extend(event_filter_parameters());
     parameters.extend(fresh_parameters());
+    parameters.push(shared_parameter("incarnation"));
     let events = answer("A page of events.", &page("Event"));
     Get("/api/v1/events", "events", "list-events", "Events of the log, in order").answers(
         &parameters,
-        events,
-        &[400, 401, 403, 503],
+        with_header(events, "Hims-Incarnation"),
+        &[400, 401, 403, 409, 503],
     )
 }
 
@@ -141,14 +142,17 @@ fn followed_events() -> (String, Value) {
     let mut parameters = vec![
         query("after", &position(), "Only events after this position; only new events if left out."),
         shared_parameter("Last-Event-ID"),
+        shared_parameter("Hims-Incarnation"),
+        shared_parameter("incarnation"),
     ];
     parameters.extend(event_filter_parameters());
     let content = json!({"text/event-stream": {"schema": text()}});
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": content});
+    let stream = with_header(stream, "Hims-Incarnation");
     Get("/api/v1/events/stream", "events", "follow-events", "Events as they are recorded").answers(
         &parameters,
         stream,
-        &[400, 401, 403, 429, 503],
+        &[400, 401, 403, 409, 429, 503],
     )
 }
 
@@ -156,11 +160,14 @@ fn followed_notifications() -> (String, Value) {
     let parameters = [
         query("after", &position(), "Only notifications after this position; only new ones if left out."),
         shared_parameter("Last-Event-ID"),
+        shared_parameter("Hims-Incarnation"),
+        shared_parameter("incarnation"),
     ];
     let content = json!({"text/event-stream": {"schema": text()}});
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": content});
+    let stream = with_header(stream, "Hims-Incarnation");
     Get("/api/v1/notifications/stream", "tables", "follow-notifications", "The caller's notifications as they come")
-        .answers(&parameters, stream, &[400, 401, 403, 429, 503])
+        .answers(&parameters, stream, &[400, 401, 403, 409, 429, 503])
 }
 
 fn stream() -> (String, Value) {
@@ -180,7 +187,7 @@ fn stream() -> (String, Value) {
         .answers(
             &parameters,
             with_header(answer("The state of the aggregate.", &state), "ETag"),
-            &[400, 401, 403, 404, 500, 503],
+            &[400, 401, 403, 404, 409, 500, 503],
         )
 }
 
@@ -232,7 +239,7 @@ fn slots() -> (String, Value) {
     ]);
     Get("/api/v1/slots", "tables", "list-slots", "Free times of providers; booking decides").answers(
         &parameters,
-        with_header(answer("The first free slots, in the order of time.", &listed), "Hims-Position"),
-        &[400, 401, 403, 503],
+        with_position(answer("The first free slots, in the order of time.", &listed)),
+        &[400, 401, 403, 409, 503],
     )
 }

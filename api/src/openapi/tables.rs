@@ -5,11 +5,11 @@ use hims_projections::{Column, Kind, TABLES, Table};
 use serde_json::{Map, Value, json};
 
 use super::components::{
-    answer, answers, fresh_parameters, page, parameter, schema, shared_parameter, uuid, with_header,
+    answer, answers, fresh_parameters, page, parameter, schema, shared_parameter, uuid, with_header, with_position,
 };
 
 /// The problems that a request for a table may be answered with.
-const PROBLEMS: &[u16] = &[400, 401, 403, 404, 503];
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 409, 503];
 
 /// Two paths for each table: one for its pages, one for its single rows.
 pub(super) fn paths() -> impl Iterator<Item = (String, Value)> {
@@ -55,7 +55,7 @@ fn operation(verb: &str, table: &Table, parameters: &[Value]) -> Value {
 }
 
 fn with_answer(mut operation: Value, answer: Value) -> Value {
-    operation["responses"] = answers([(200, with_header(answer, "Hims-Position"))], PROBLEMS);
+    operation["responses"] = answers([(200, with_position(answer))], PROBLEMS);
     json!({ "get": operation })
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::body::{self, LARGEST};
 use super::caller::LoggedIn;
 use super::evenly::{identifies_everybody, refusing_evenly};
+use super::incarnation::incarnation;
 use super::limits::{Guess, Limits};
 use super::position::POSITION;
 use crate::Hospital;
@@ -95,7 +96,10 @@ pub(super) async fn run(
     }
     tracing::Span::current().record("stream", tracing::field::display(outcome.id)).record("position", outcome.position);
     let status = if outcome.began { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(HttpResponse::build(status).insert_header((POSITION, outcome.position.to_string())).json(outcome))
+    Ok(HttpResponse::build(status)
+        .insert_header((POSITION, outcome.position.to_string()))
+        .insert_header(incarnation(&hospital))
+        .json(outcome))
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<Uuid>, Problem> {

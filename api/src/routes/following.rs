@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::caller::LoggedIn;
 use super::events::Concerned;
+use super::incarnation::incarnation;
 use super::limits::Limits;
 use crate::Hospital;
 use crate::feed::{Fed, Place};
@@ -68,6 +69,7 @@ pub(super) fn answer(
         (None, Some(after)) => after,
         (None, None) => *hospital.store.head().borrow(),
     };
+    let incarnation = incarnation(&hospital);
     let share = limits.streams.take(logged_in.caller.session_id.unwrap_or_default(), hospital.executor.now())?;
     let follower = Follower { hospital, logged_in, followed, after, place: None, unsent: Vec::new(), _share: share };
     let frames = stream::unfold(follower, |mut follower| async {
@@ -82,6 +84,7 @@ pub(super) fn answer(
     });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
+        .insert_header(incarnation)
         .insert_header(("Cache-Control", "no-store"))
         // Compression would hold events back.
         .insert_header(ContentEncoding::Identity)

@@ -9,6 +9,7 @@ mod events;
 mod following;
 mod headers;
 mod health;
+mod incarnation;
 mod limits;
 mod notifications;
 mod origin;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::following::{self, Followed};
+use super::incarnation::Incarnation;
 use super::limits::Limits;
 use super::parameters::Parameters;
 use crate::Hospital;
@@ -23,7 +24,9 @@ pub(super) async fn follow(
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::parse(&request)?;
     let after = parameters.take("after", "a position", |it| it.parse().ok())?;
+    let incarnation = Incarnation::take(&request, &mut parameters)?;
     parameters.none_left()?;
+    incarnation.check_place((&hospital, &request), after).await?;
     let own = Own { user_id: logged_in.caller.user_id().map(|it| it.to_string()) };
     evenly(&logged_in, Box::pin(own.authorise(&hospital, &logged_in))).await?;
     following::answer(&request, (hospital, &limits), logged_in, own, after)

@@ -5,6 +5,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use hims_event_store::Position;
 use hims_projections::RunnerHandle;
 
+use super::incarnation::Incarnation;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -20,6 +21,7 @@ const MOST_PATIENCE: u64 = 10;
 /// The position that a client wants to see at least, and how long the client waits for the read tables to reach it.
 pub(crate) struct Freshness {
     minimum: Position,
+    incarnation: Incarnation,
     patience: Duration,
 }
 
@@ -34,7 +36,12 @@ impl Freshness {
         };
         let prefer = header("prefer").and_then(Result::ok).unwrap_or_default();
         let wait = prefer.split([',', ';']).find_map(|it| it.trim().strip_prefix("wait=")?.parse::<u64>().ok());
-        Ok(Self { minimum, patience: wait.map_or(PATIENCE, |it| Duration::from_secs(it.min(MOST_PATIENCE))) })
+        let incarnation = Incarnation::parse(request)?;
+        Ok(Self {
+            minimum,
+            incarnation,
+            patience: wait.map_or(PATIENCE, |it| Duration::from_secs(it.min(MOST_PATIENCE))),
+        })
     }
 
     /// The position that the answer must at least show; 0 if the client named none.
@@ -45,6 +52,9 @@ impl Freshness {
     /// Waits until the read tables have reached the client's minimum.
     pub(crate) async fn wait(&self, hospital: &Hospital) -> Result<(), Problem> {
         let Some(RunnerHandle { position, .. }) = &hospital.runner else { return Ok(()) };
+        if self.minimum > 0 {
+            self.incarnation.check(hospital, self.minimum).await?;
+        }
         if *position.borrow() >= self.minimum {
             return Ok(());
         }

@@ -10,6 +10,7 @@ use hims_domain::report_execution::{Made, ReportExecution};
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
+use super::incarnation::incarnation;
 use super::parameters::id_of_path;
 use super::position::POSITION;
 use crate::Hospital;
@@ -69,6 +70,7 @@ async fn fetched(
         .insert_header((ETAG, tag))
         .insert_header((CACHE_CONTROL, "private, no-store"))
         .insert_header((POSITION, outcome.position.to_string()))
+        .insert_header(incarnation(hospital))
         .body(file.bytes))
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
+use super::incarnation::incarnation;
 use super::parameters::Parameters;
 use super::position::{Freshness, POSITION};
 use crate::Hospital;
@@ -49,6 +50,7 @@ async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn)
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((POSITION, page.position.to_string()))
+        .insert_header(incarnation(hospital))
         .body(body))
 }
 

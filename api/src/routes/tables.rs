@@ -1,5 +1,6 @@
 use super::caller::LoggedIn;
 use super::evenly::evenly;
+use super::incarnation::incarnation;
 use super::parameters::{Parameters, id_of_path};
 use super::position::{Freshness, POSITION};
 use crate::Hospital;
@@ -47,6 +48,7 @@ async fn page(
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((POSITION, page.position.to_string()))
+        .insert_header(incarnation(hospital))
         .body(body))
 }
 
@@ -81,6 +83,7 @@ async fn row(
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((ETAG, format!("\"{version}\"")))
         .insert_header((POSITION, found.position.to_string()))
+        .insert_header(incarnation(hospital))
         .body(row))
 }
 

@@ -39,11 +39,15 @@ pub mod vital_signs;
 pub mod waitlist_entry;
 
 use hims_domain::access::Access;
+use hims_domain::log::Log;
 
 use crate::{Claims, Registry};
 
 /// A recorded attempt claims nothing, and no command applies to its stream.
 impl Claims for Access {}
+
+/// What happened to the log claims nothing. Only a restore records it.
+impl Claims for Log {}
 
 /// Adds every command that callers can give by name. Sessions are begun and ended through routes of their own.
 pub(crate) fn register(registry: &mut Registry) {

@@ -32,7 +32,7 @@ pub use command::{Command, Passwords, Target};
 pub use context::{Context, Found, Surroundings};
 pub use decision::{Decision, Mistake};
 pub use execute::Executor;
-pub use execute::maintenance::fold_of;
+pub use execute::maintenance::{fold_of, note_of_restore};
 pub use load::Loaded;
 pub use outcome::{Cause, EventRef, Failure, Outcome, Request};
 pub use patch::Patch;

@@ -1,5 +1,6 @@
 //! The event log in PostgreSQL. Its tables are in the schema `log`; `migrations/` defines and explains the tables.
 
+mod archive;
 mod attempt;
 mod batch;
 mod beside;
@@ -11,6 +12,7 @@ mod log;
 mod processes;
 mod read;
 mod recount;
+mod restore;
 mod write;
 mod writer;
 
@@ -27,9 +29,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+pub use self::archive::{BESIDE, Beside, SUBJECT_KEYS, Still, copy_events};
 pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
 use self::recount::Recounting;
+pub use self::restore::{RestoreError, Restoring, restore_keys};
 use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
 use crate::beside::ReceiptsPage;
 use crate::chain::Hash;

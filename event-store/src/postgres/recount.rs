@@ -108,17 +108,27 @@ pub(super) async fn mend(
 ) -> Result<ClaimsReport, StoreError> {
     let (mut transaction, session) = unhurried(pool).await?;
     let mending = async {
-        let head = read::head_locked(&mut transaction).await?;
-        let (streams, skipped) = recompute(&mut transaction, recounting).await?;
-        for statement in MEND {
-            sqlx::query(statement).execute(&mut *transaction).await?;
-        }
-        let left = differences(&mut transaction).await?;
-        record(&mut transaction, head, note).await?;
+        let report = mend_on(&mut transaction, recounting, note).await?;
         transaction.commit().await?;
-        Ok(ClaimsReport { streams, skipped, ..left })
+        Ok(report)
     };
     while_it_lives(pool, session, "rebuilding the claims from the log", mending).await
+}
+
+/// Rebuilds the claims like [`mend`], within a transaction.
+pub(super) async fn mend_on(
+    db: &mut PgConnection,
+    recounting: &Recounting<'_>,
+    note: &Prepared,
+) -> Result<ClaimsReport, StoreError> {
+    let head = read::head_locked(&mut *db).await?;
+    let (streams, skipped) = recompute(&mut *db, recounting).await?;
+    for statement in MEND {
+        sqlx::query(statement).execute(&mut *db).await?;
+    }
+    let left = differences(&mut *db).await?;
+    record(db, head, note).await?;
+    Ok(ClaimsReport { streams, skipped, ..left })
 }
 
 /// Records the events of new streams behind the locked head.

@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["27b3addb8917e64aa434348157499a06c05490033fd929e6600735e61f0d58cf"];
+pub const GOLDEN_ROWS: &[&str] = &["a59212e5ae194fb3becedd8b2f1d6096d6b9ab1e1d7458e6c1802a752946a825"];
 
 /// The form of the read tables that this program makes.
 pub(crate) static FORM: LazyLock<String> =

@@ -72,6 +72,8 @@ macro_rules! aggregates {
 aggregates! {
     // A refused attempt is shown in the audit log only, which has a row for every event.
     access::Access,
+    // A restore of the log is shown in the audit log only, too.
+    log::Log,
     role::Role => roles::project { roles: RoleRow (stream) },
     department::Department => departments::project { departments: DepartmentRow (stream) },
     user::User => users::project { users: UserRow (stream), assignments: AssignmentRow },

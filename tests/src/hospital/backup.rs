@@ -20,7 +20,12 @@ const OPERATORS: &str = include_str!("../../../docs/operators.md");
 
 /// The blocks of code of a language in a section of the page for operators.
 fn blocks(section: &str, language: &str) -> Vec<&'static str> {
-    let section = OPERATORS.split("\n## ").find(|it| it.starts_with(&format!("{section}\n"))).expect("the section");
+    blocks_of(OPERATORS, section, language)
+}
+
+/// The blocks of code of a language in a section of a page.
+pub(super) fn blocks_of(page: &'static str, section: &str, language: &str) -> Vec<&'static str> {
+    let section = page.split("\n## ").find(|it| it.starts_with(&format!("{section}\n"))).expect("the section");
     let begins = format!("```{language}\n");
     section.split(&begins).skip(1).map(|it| it.split("```").next().expect("the block ends")).collect()
 }
@@ -32,7 +37,7 @@ pub(super) fn url(options: &PgConnectOptions, user: &str, database: &str) -> Str
 }
 
 /// Runs the commands of a block in a folder, and returns what they print.
-fn run(block: &str, folder: &Path, variables: &[(&str, &str)]) -> String {
+pub(super) fn run(block: &str, folder: &Path, variables: &[(&str, &str)]) -> String {
     let program = hims().get_program().to_owned();
     let beside = Path::new(&program).parent().expect("a folder").to_owned();
     let path = std::env::join_paths(

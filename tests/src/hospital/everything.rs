@@ -54,6 +54,9 @@ pub(crate) async fn everything(hospital: &Hospital) {
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "refusals_lost", json!({"count": 3})).await;
     // An operator has the claims rebuilt on the command line.
     record(hospital, "access", &Uuid::from_u128(0xacce).to_string(), "claims_rebuilt", json!({})).await;
+    // An operator restores the log from a backup.
+    let restored = json!({"incarnation": Uuid::from_u128(0xacce), "position": 1, "known": 1});
+    record(hospital, "log", &Uuid::from_u128(0x106).to_string(), "restored", restored).await;
     super::notifications::all_done(hospital).await;
 }
 

@@ -1,6 +1,7 @@
 //! `hims doctor`: looks at the configuration, the database and the machine, and says what to change. Nothing is
 //! changed.
 
+mod backups;
 mod database;
 mod machine;
 
@@ -98,6 +99,11 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
             let pool = opened.owner();
             if let Err(error) = within(LOOK, database::examine(&pool, key, &mut found)).await {
                 found.fault(format!("database: it does not answer: {error}"));
+            }
+            let looked =
+                async { backups::backups(&mut *pool.acquire().await?, settings.backup_hours, &mut found).await };
+            if let Err(error) = within(LOOK, looked).await {
+                found.fault(format!("backup: nothing is known of backups: {error}"));
             }
             pool.close().await;
             replicas(settings, opened.options(), &mut found).await;

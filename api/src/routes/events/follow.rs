@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::routes::caller::LoggedIn;
 use crate::routes::evenly::evenly;
 use crate::routes::following::{self, Followed};
+use crate::routes::incarnation::Incarnation;
 use crate::routes::limits::Limits;
 use crate::routes::parameters::Parameters;
 
@@ -27,7 +28,9 @@ pub(crate) async fn follow(
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::parse(&request)?;
     let mut wanted = Filters::take(&mut parameters)?;
+    let incarnation = Incarnation::take(&request, &mut parameters)?;
     parameters.none_left()?;
+    incarnation.check_place((&hospital, &request), wanted.after).await?;
     evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await?;
     let after = wanted.after.take();
     let in_the_log = wanted.in_the_log(0);

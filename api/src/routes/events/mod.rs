@@ -13,6 +13,7 @@ use self::filters::Filters;
 use super::access::Reading;
 use super::caller::LoggedIn;
 use super::evenly::evenly;
+use super::incarnation::{self, Incarnation};
 use super::parameters::Parameters;
 use super::position::Freshness;
 use crate::Hospital;
@@ -39,7 +40,9 @@ async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) 
     let limit = parameters.take("limit", &format!("1 to {}", LIMIT.1), |it| it.parse().ok().filter(fits))?;
     let limit = limit.unwrap_or(LIMIT.0);
     let is_raw = parameters.take("raw", "true or false", |it| it.parse().ok())?.unwrap_or(false);
+    let incarnation = Incarnation::take(request, &mut parameters)?;
     parameters.none_left()?;
+    incarnation.check_place((hospital, request), filters.after).await?;
     authorise(hospital, logged_in, filters.patient_id, is_raw).await?;
     let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
     Freshness::parse(request)?.wait(hospital).await?;
@@ -54,7 +57,7 @@ async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) 
         true => events.iter().map(raw).collect(),
         false => read_as(hospital, logged_in, events).await?,
     };
-    Ok(HttpResponse::Ok().json(json!({
+    Ok(HttpResponse::Ok().insert_header(incarnation::incarnation(hospital)).json(json!({
         "items": items, "next": next.map(|it| it.to_string()), "position": position,
     })))
 }

@@ -1,10 +1,11 @@
 //! What operators do with what lies beside the log: rebuilding claims and snapshots.
 
 use hims_domain::access::{self, Access};
+use hims_domain::log::{self, Log, Restore};
 use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::beside::Fold;
 use hims_event_store::{
-    Append, AppendError, ClaimsReport, EventStore, NewEvent, Opened, Progress, StoreError, StreamAppend,
+    Append, AppendError, ClaimsReport, EventStore, NewEvent, Opened, Position, Progress, StoreError, StreamAppend,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::Executor;
 use super::record::metadata;
 use crate::machinery::claims::claims_of;
-use crate::machinery::context::new_id;
+use crate::machinery::context::{Surroundings, new_id};
 use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot, load};
 use crate::{Caller, Request};
 
@@ -53,6 +54,25 @@ impl Executor {
         }
         count_snapshots(store).await
     }
+}
+
+/// The event that an operator restored the log, as an append to the stream of the log's own history, which has this
+/// version. The incarnation of the restore is drawn anew.
+///
+/// # Errors
+/// When the event is no JSON, which does not happen.
+pub fn note_of_restore(
+    surroundings: &Surroundings,
+    (position, known): (Position, Position),
+    version: i32,
+) -> Result<Append, AppendError> {
+    let (now, entropy) = ((surroundings.clock)(), (surroundings.entropy)());
+    let restore = Restore { incarnation: new_id(now, entropy, 0), position, known };
+    let event = NewEvent::try_new(Log::STREAM, &log::Event::Restored(restore))?;
+    let stream = StreamAppend::at(Log::STREAM, Log::stream(), version, [event]);
+    let operator = Request::of(Caller::system("command-line"));
+    let metadata = metadata("restore", new_id(now, entropy, 1), now, &operator);
+    Ok(Append { metadata, ..Append::stream(stream) })
 }
 
 async fn make_snapshot<A: Aggregate>(store: &dyn EventStore, id: Uuid) -> Result<(), StoreError> {

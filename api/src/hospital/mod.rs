@@ -1,3 +1,5 @@
+mod measure;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,6 +7,7 @@ use std::time::Duration;
 use hims_commands::{
     Executor, Failure, Login, Processes, Registry, ReportMaker, Surroundings, start_processes, upcasters,
 };
+use hims_domain::log::Log;
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{
     EventStore, MasterKey, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, Recorded, StoreError, VaultError,
@@ -12,7 +15,7 @@ use hims_event_store::{
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::{self, Presence};
 use hims_projections::query::Shape;
-use hims_projections::{Runner, RunnerHandle, Standing, migrations, query, roles};
+use hims_projections::{Runner, RunnerHandle, Standing, migrations, roles};
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -117,6 +120,8 @@ pub struct Hospital {
     pub login: Arc<Login>,
     /// Connections that read under row-level security.
     pub readers: Arc<Readers>,
+    /// What happened to the log itself. A restore needs an empty log, so nothing happens to it while this program runs.
+    pub(crate) log: Arc<Log>,
     /// Hands new events to those who follow the log.
     pub(crate) feed: Arc<Feed>,
     writers: PgPool,
@@ -132,6 +137,8 @@ pub struct Hospital {
     /// Says to `hims migrate down` that this program works with the database.
     presence: Presence,
     database: Database,
+    /// How many hours may lie between two backups.
+    pub(crate) backup_hours: u32,
     /// How far the server is on its way to its end.
     pub(crate) stage: watch::Sender<Stage>,
 }
@@ -243,6 +250,7 @@ impl Hospital {
             executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
         }
         let executor = Arc::new(executor);
+        let log = executor.load::<Log>(Log::stream(), true).await?.state.unwrap_or_default();
         let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
         // Only a server runs processes: a short command would end in the middle of what follows.
         let files = PgFiles::new(writers.clone(), Arc::clone(&store));
@@ -263,7 +271,6 @@ impl Hospital {
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
         let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
         let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
-        let registry = Registry::hospital();
         let stage = watch::channel(Stage::Serving).0;
         Ok(Self {
             store,
@@ -271,9 +278,10 @@ impl Hospital {
             processes,
             files,
             executor,
-            registry,
+            registry: Registry::hospital(),
             login,
             readers,
+            log,
             feed,
             writers,
             history,
@@ -284,6 +292,7 @@ impl Hospital {
             counter,
             presence,
             database,
+            backup_hours: settings.backup_hours,
             stage,
         })
     }
@@ -375,60 +384,4 @@ fn changes_access(event: &Recorded) -> bool {
         "patient.merged_into" | "patient.unmerged" | "patient.duplicate_merged" | "patient.duplicate_unmerged" => true,
         _ => of_access.contains(&event.stream_type.as_str()),
     }
-}
-
-impl Hospital {
-    /// Updates the gauges that are measured only when somebody asks for the metrics.
-    pub(crate) async fn measure(&self) {
-        let head = *self.store.head().borrow();
-        gauge("hims_head_position", head);
-        if let Some(runner) = &self.runner {
-            let read = *runner.position.borrow();
-            gauge("hims_read_position", read);
-            gauge("hims_read_lag_events", (head - read).max(0));
-        }
-        match self.process_store.processes().await {
-            Ok(processes) => {
-                for (name, position) in processes {
-                    process_gauge("hims_process_position", &name, position);
-                    process_gauge("hims_process_lag_events", &name, (head - position).max(0));
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the positions of the processes could not be read"),
-        }
-        let (readers, idle_readers) = self.readers.count();
-        connections("readers", readers, idle_readers);
-        for (name, pool) in [("writers", &self.writers), ("history", &self.history), ("projectors", &self.projectors)] {
-            connections(name, usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle());
-        }
-        for (name, position) in self.readers.replicas() {
-            replica_gauge(name, position.unwrap_or(-1));
-        }
-        let parked = self.readers.read(async |db| query::parked(db).await).await;
-        match parked {
-            Ok(parked) => gauge("hims_parked_streams", parked),
-            Err(error) => tracing::warn!(%error, "the parked streams could not be counted"),
-        }
-    }
-}
-
-fn connections(pool: &'static str, all: usize, idle: usize) {
-    let count = |it| f64::from(u32::try_from(it).unwrap_or(u32::MAX));
-    metrics::gauge!("hims_connections", "pool" => pool).set(count(all));
-    metrics::gauge!("hims_connections_idle", "pool" => pool).set(count(idle));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
-fn process_gauge(name: &'static str, process: &str, value: i64) {
-    metrics::gauge!(name, "process" => process.to_owned()).set(value as f64);
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
-fn replica_gauge(replica: &str, position: i64) {
-    metrics::gauge!("hims_replica_position", "replica" => replica.to_owned()).set(position as f64);
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
-fn gauge(name: &'static str, value: i64) {
-    metrics::gauge!(name).set(value as f64);
 }

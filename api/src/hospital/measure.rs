@@ -1,0 +1,81 @@
+//! What the hospital measures of itself.
+
+use hims_event_store::bounded::lend;
+use hims_projections::query;
+
+use super::Hospital;
+use crate::backup::{self, Note, NoteOf};
+
+impl Hospital {
+    /// Updates the gauges that are measured only when somebody asks for the metrics.
+    pub(crate) async fn measure(&self) {
+        let head = *self.store.head().borrow();
+        gauge("hims_head_position", head);
+        if let Some(runner) = &self.runner {
+            let read = *runner.position.borrow();
+            gauge("hims_read_position", read);
+            gauge("hims_read_lag_events", (head - read).max(0));
+        }
+        match self.process_store.processes().await {
+            Ok(processes) => {
+                for (name, position) in processes {
+                    labelled_gauge("hims_process_position", ("process", &name), position);
+                    labelled_gauge("hims_process_lag_events", ("process", &name), (head - position).max(0));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the positions of the processes could not be read"),
+        }
+        self.measure_backups().await;
+        let (readers, idle_readers) = self.readers.count();
+        connections("readers", readers, idle_readers);
+        for (name, pool) in [("writers", &self.writers), ("history", &self.history), ("projectors", &self.projectors)] {
+            connections(name, usize::try_from(pool.size()).unwrap_or(usize::MAX), pool.num_idle());
+        }
+        for (name, position) in self.readers.replicas() {
+            labelled_gauge("hims_replica_position", ("replica", name), position.unwrap_or(-1));
+        }
+        let parked = self.readers.read(async |db| query::parked(db).await).await;
+        match parked {
+            Ok(parked) => gauge("hims_parked_streams", parked),
+            Err(error) => tracing::warn!(%error, "the parked streams could not be counted"),
+        }
+    }
+}
+
+impl Hospital {
+    /// When the last backup was made, and when one was checked last, in seconds since 1970; 0 for never.
+    async fn measure_backups(&self) {
+        for of in [NoteOf::Backup, NoteOf::Verification] {
+            match self.last(of).await {
+                Ok(note) => {
+                    let at = note.map_or(0, |it| it.done_at.timestamp());
+                    labelled_gauge("hims_backup_timestamp_seconds", ("kind", of.word()), at);
+                }
+                Err(error) => tracing::warn!(%error, "the last backup is not known"),
+            }
+        }
+    }
+
+    /// The last backup or the last check of one.
+    pub(crate) async fn last(&self, of: NoteOf) -> Result<Option<Note>, sqlx::Error> {
+        let mut db = lend(&self.history).await?;
+        let note = backup::last(&mut db, of).await;
+        db.back(note)
+    }
+}
+
+fn connections(pool: &'static str, all: usize, idle: usize) {
+    let count = |it| f64::from(u32::try_from(it).unwrap_or(u32::MAX));
+    metrics::gauge!("hims_connections", "pool" => pool).set(count(all));
+    metrics::gauge!("hims_connections_idle", "pool" => pool).set(count(idle));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
+fn labelled_gauge(name: &'static str, (label, of): (&'static str, &str), value: i64) {
+    metrics::gauge!(name, label => of.to_owned()).set(value as f64);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and positions stay far below 2^52")]
+fn gauge(name: &'static str, value: i64) {
+    metrics::gauge!(name).set(value as f64);
+}
