@@ -95,5 +95,5 @@ mod wrong_settings;
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, Start};
 pub(crate) use fixture::Hospital;
-pub(crate) use process::Process;
+pub(crate) use process::{Process, hims};
 pub(crate) use tables::contents;
