@@ -1,9 +1,12 @@
 # scripts/setup.sh first installs missing programs, where apt may be used without a password.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint bench fmt setup
+.PHONY: help build run test lint bench fmt setup deb
 
 TOOLS := $(CURDIR)/target/tools/bin
+# The profile in which `make deb` builds: release, or dev to try the package.
+PROFILE := release
+PACKAGED := target/packaged
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +35,16 @@ lint: ## Check format, lints, dependencies and documentation
 
 bench: setup ## Measure against plain INSERTs, in the same run
 	cargo run --release -p hims-benches
+
+deb: ## Build the Debian package, target/debian/hims_*.deb
+	@scripts/setup.sh deb
+	cargo build --profile $(PROFILE) --bin hims
+	rm -rf $(PACKAGED) && mkdir -p $(PACKAGED)/completions
+	hims=target/$(PROFILE:dev=debug)/hims && $$hims man $(PACKAGED)/man \
+		&& $$hims completions bash >$(PACKAGED)/completions/hims.bash \
+		&& $$hims completions zsh >$(PACKAGED)/completions/_hims \
+		&& $$hims completions fish >$(PACKAGED)/completions/hims.fish
+	PATH="$(TOOLS):$$PATH" cargo deb --package hims-api --profile $(PROFILE) --no-build --locked
 
 fmt: ## Format the code
 	cargo fmt --all

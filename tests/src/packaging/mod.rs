@@ -1,7 +1,9 @@
 //! What a package of the program holds beside the program.
 
+mod compose;
 mod printed;
 mod settings;
+mod unit;
 
 use std::path::PathBuf;
 use std::process::Command;
