@@ -4,9 +4,8 @@ SHELL := /bin/bash
 .PHONY: help build run test lint bench fmt setup deb
 
 TOOLS := $(CURDIR)/target/tools/bin
-# The profile in which `make deb` builds: release, or dev to try the package.
-PROFILE := release
-PACKAGED := target/packaged
+# What the package holds and the program makes.
+MADE := packaging/made
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,13 +37,13 @@ bench: setup ## Measure against plain INSERTs, in the same run
 
 deb: ## Build the Debian package, target/debian/hims_*.deb
 	@scripts/setup.sh deb
-	cargo build --profile $(PROFILE) --bin hims
-	rm -rf $(PACKAGED) && mkdir -p $(PACKAGED)/completions
-	hims=target/$(PROFILE:dev=debug)/hims && $$hims man $(PACKAGED)/man \
-		&& $$hims completions bash >$(PACKAGED)/completions/hims.bash \
-		&& $$hims completions zsh >$(PACKAGED)/completions/_hims \
-		&& $$hims completions fish >$(PACKAGED)/completions/hims.fish
-	PATH="$(TOOLS):$$PATH" cargo deb --package hims-api --profile $(PROFILE) --no-build --locked
+	cargo build --release --bin hims
+	rm -rf $(MADE) && mkdir $(MADE)
+	target/release/hims man $(MADE)/man
+	target/release/hims completions bash >$(MADE)/hims.bash
+	target/release/hims completions zsh >$(MADE)/_hims
+	target/release/hims completions fish >$(MADE)/hims.fish
+	PATH="$(TOOLS):$$PATH" cargo deb --package hims-api --no-build --locked
 
 fmt: ## Format the code
 	cargo fmt --all

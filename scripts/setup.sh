@@ -3,8 +3,8 @@
 # once when all of them are there.
 #
 #   scripts/setup.sh        for make run and bench
-#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, and openssl for its certificate; mandoc
-#                           and systemd-analyze, with which manual pages and the unit are checked
+#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, and openssl for its certificate; mandoc,
+#                           systemd-analyze and promtool, which check manual pages, the unit and the alerts
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
 #   scripts/setup.sh deb    also cargo-deb, built once into target/tools, and dpkg-dev, which finds needed libraries
 set -euo pipefail
@@ -83,6 +83,7 @@ if [ "${1:-}" = test ]; then
     have openssl || packages+=(openssl)
     have mandoc || packages+=(mandoc)
     have systemd-analyze || packages+=(systemd)
+    have promtool || packages+=(prometheus)
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages+=(python3-aiosmtpd)
     if [ ${#packages[@]} -gt 0 ]; then
         may_install || fail "missing for the tests: ${packages[*]}; install them, or run this as root on Debian or Ubuntu."

@@ -1,6 +1,7 @@
 //! What a package of the program holds beside the program.
 
 mod compose;
+mod monitoring;
 mod printed;
 mod settings;
 mod unit;
