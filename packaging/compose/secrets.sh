@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the secrets of packaging/compose, once: passwords, the settings that hold them, and the master key. Prints nothing
-# secret. The folder can be entered by its owner only. In it, the files that the account of PostgreSQL in its container
-# must read are readable by all; the others are not, and the nodes run as their owner (.env): whoever runs this script, or,
-# if that is root, the user 10001.
+# Makes the secrets of packaging/compose, once: passwords, the settings that hold them, and the master key. Prints
+# nothing secret. The folder can be entered by its owner only. In it, the files that the account of PostgreSQL in its
+# container must read are readable by all; the others are not, and the nodes run as their owner (.env): whoever runs
+# this script, or, if that is root, the user 10001.
 set -euo pipefail
 cd "$(dirname "$0")"
 umask 077
@@ -34,4 +34,4 @@ fi
 cd ..
 printf 'HIMS_UID=%s\nHIMS_GID=%s\n' "${owner%:*}" "${owner#*:}" >.env
 mv secrets.new secrets
-echo "secrets.sh: made packaging/compose/secrets. Keep a copy of secrets/master.key elsewhere: without it, all names are lost."
+echo "secrets.sh: made packaging/compose/secrets; keep a copy of master.key elsewhere: without it, all names are lost"

@@ -77,6 +77,7 @@ mod secrecy;
 mod silent;
 mod slots;
 mod standing;
+mod statistics;
 mod stderr;
 mod stock;
 mod storm;
