@@ -11,7 +11,6 @@ use super::{Cli, Failure, say};
 use crate::settings;
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::doc_markdown, reason = "the text of --help")]
 pub(super) enum Printed {
     /// Print the settings: their names, environment variables, flags, defaults and meanings
     Settings {
@@ -37,7 +36,7 @@ impl Printed {
     pub(super) fn print(self) -> Result<(), Failure> {
         match self {
             Self::Settings { markdown: false } => say(settings::text())?,
-            Self::Settings { markdown: true } => say(settings::markdown().trim_end())?,
+            Self::Settings { markdown: true } => say(settings::markdown())?,
             Self::Openapi => say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?,
             Self::Completions { shell } => {
                 let mut script = Vec::new();

@@ -20,8 +20,8 @@ const BESIDE: &[(&str, &str)] = &[
     ),
     ("PATH", "Where `setpriv`, and PostgreSQL's programs if `pg_bin` does not say, are searched."),
     (
-        "PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY, PGOPTIONS, \
-         PGPASSFILE",
+        "PGHOST, PGHOSTADDR, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY, \
+         PGOPTIONS, PGPASSFILE",
         "What `database_url` and `migration_url` leave out, as for other clients of PostgreSQL.",
     ),
 ];
@@ -45,39 +45,38 @@ settings: `hims settings --markdown`.
 
 /// The reference as a page of the documentation, in Markdown.
 pub(crate) fn markdown() -> String {
-    let mut page = PAGE.to_owned();
+    let mut lines = vec![PAGE.to_owned()];
     for group in GROUPS {
-        page += &format!("\n## {}\n\n{}\n\n", group.title, group.see);
-        page += "| Setting | Environment | Flag | Default | Meaning |\n|---|---|---|---|---|\n";
-        for it in group.settings {
-            let default = it.value().map_or_else(|| it.words().unwrap_or_default().to_owned(), |it| format!("`{it}`"));
-            let flag = it.flag.map(|it| format!("`{it}`")).unwrap_or_default();
-            let (name, variable, meaning) = (it.name, it.variable(), it.meaning());
-            page += &format!("| `{name}` | `{variable}` | {flag} | {default} | {meaning} |\n");
-        }
+        lines.push(format!("## {}\n\n{}\n", group.title, group.see));
+        lines.push("| Setting | Environment | Flag | Default | Meaning |\n|---|---|---|---|---|".to_owned());
+        lines.extend(group.settings.iter().map(row));
+        lines.push(String::new());
     }
-    page += "\n## Beside the settings\n\nThese variables of the environment have no setting.\n\n";
-    page += "| Environment | Meaning |\n|---|---|\n";
-    for (names, meaning) in BESIDE {
-        page += &format!("| `{}` | {meaning} |\n", names.replace(", ", "`, `"));
-    }
-    page
+    lines.push("## Beside the settings\n\nThese variables of the environment have no setting.\n".to_owned());
+    lines.push("| Environment | Meaning |\n|---|---|".to_owned());
+    lines.extend(BESIDE.iter().map(|(names, meaning)| format!("| `{}` | {meaning} |", names.replace(", ", "`, `"))));
+    lines.join("\n")
+}
+
+/// The row of a setting in a table.
+fn row(it: &Setting) -> String {
+    let default = it.value().map_or_else(|| it.words().unwrap_or_default().to_owned(), |value| format!("`{value}`"));
+    let flag = it.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
+    format!("| `{}` | `{}` | {flag} | {default} | {} |", it.name, it.variable(), it.meaning())
 }
 
 /// The reference for a terminal of 80 columns.
 pub(crate) fn text() -> String {
-    let mut page = String::new();
+    let mut paragraphs = Vec::new();
     for group in GROUPS {
-        page += &format!("{}\n\n", group.title);
-        for it in group.settings {
-            page += &format!("  {}\n{}\n{}\n\n", it.name, paragraph(&ways(it)), paragraph(it.meaning()));
-        }
+        paragraphs.push(group.title.to_owned());
+        let entry = |it: &Setting| format!("  {}\n{}\n{}", it.name, paragraph(&ways(it)), paragraph(it.meaning()));
+        paragraphs.extend(group.settings.iter().map(entry));
     }
-    page += "Beside the settings\n\n";
-    for (names, meaning) in BESIDE {
-        page += &format!("{}\n{}\n\n", fill(names, indented("  ")), paragraph(meaning));
-    }
-    page.trim_end().to_owned()
+    paragraphs.push("Beside the settings".to_owned());
+    let beside = |(names, meaning): &(&str, &str)| format!("{}\n{}", fill(names, indented("  ")), paragraph(meaning));
+    paragraphs.extend(BESIDE.iter().map(beside));
+    paragraphs.join("\n\n")
 }
 
 /// The ways to set a setting, and what holds if it is left out.

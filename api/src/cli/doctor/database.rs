@@ -212,7 +212,7 @@ async fn extensions(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Err
     Ok(())
 }
 
-/// Whether the view `query_performance` can show what pg_stat_statements counts.
+/// Whether the view `query_performance` can show what `pg_stat_statements` counts.
 async fn statements(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Error> {
     /// What PostgreSQL answers if the library of the extension is not loaded: `object_not_in_prerequisite_state`.
     const NOT_LOADED: &str = "55000";
