@@ -1,4 +1,5 @@
-//! The views that say how the database works: who sees them, and what they show with and without pg_stat_statements.
+//! The views that say how the database works: who sees them, and what they show with and without
+//! `pg_stat_statements`.
 
 use std::io::Write as _;
 

@@ -59,11 +59,12 @@ fn the_dashboard_asks_in_a_language_that_prometheus_understands() {
     let dashboard: serde_json::Value = serde_json::from_str(&text_of("docs/monitoring/dashboard.json")).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
     let targets = panels.iter().flat_map(|it| it["targets"].as_array().expect("targets"));
-    let mut rules = "groups:\n  - name: dashboard\n    rules:\n".to_owned();
-    for (nth, target) in targets.enumerate() {
+    let rule = |(nth, target): (usize, &serde_json::Value)| {
         let asked = target["expr"].as_str().expect("an expression").replace("$__rate_interval", "5m");
-        rules += &format!("      - {{record: 'panel:{nth}', expr: '{}'}}\n", asked.replace("$node", "a"));
-    }
+        format!("      - {{record: 'panel:{nth}', expr: '{}'}}\n", asked.replace("$node", "a"))
+    };
+    let rules: String = targets.enumerate().map(rule).collect();
+    let rules = format!("groups:\n  - name: dashboard\n    rules:\n{rules}");
     let folder = scratch("dashboard");
     let path = folder.path().join("rules.yml");
     std::fs::write(&path, rules).expect("rules");
