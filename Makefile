@@ -1,9 +1,11 @@
 # scripts/setup.sh first installs missing programs, where apt may be used without a password.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint bench fmt setup
+.PHONY: help build run test lint bench fmt setup deb
 
 TOOLS := $(CURDIR)/target/tools/bin
+# What the package holds and the program makes.
+MADE := packaging/made
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,16 @@ lint: ## Check format, lints, dependencies and documentation
 
 bench: setup ## Measure against plain INSERTs, in the same run
 	cargo run --release -p hims-benches
+
+deb: ## Build the Debian package, target/debian/hims_*.deb
+	@scripts/setup.sh deb
+	cargo build --release --bin hims
+	rm -rf $(MADE) && mkdir $(MADE)
+	target/release/hims man $(MADE)/man
+	target/release/hims completions bash >$(MADE)/hims.bash
+	target/release/hims completions zsh >$(MADE)/_hims
+	target/release/hims completions fish >$(MADE)/hims.fish
+	PATH="$(TOOLS):$$PATH" cargo deb --package hims-api --no-build --locked
 
 fmt: ## Format the code
 	cargo fmt --all

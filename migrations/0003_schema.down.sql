@@ -10,6 +10,10 @@ drop function hims_identity.readable(regclass, text[]);
 drop function hims_identity.protect(regclass);
 drop function hims_identity.assigned_user_id();
 drop function hims_identity.assigned_department_id();
+drop view public.table_bloat;
+drop view public.query_performance;
+drop function public.statement_statistics();
+drop function hims_identity.sees_statistics();
 drop view public.schema_migrations;
 drop extension if exists pg_trgm;
 do $$

@@ -271,6 +271,53 @@ create view public.schema_migrations as
 select version::text as version, description, installed_on as applied_at, success from public._sqlx_migrations;
 grant select on public.schema_migrations to hims_tables;
 
+-- How the database works, for those who run it: in SQL for hims_owner, its members and superusers, over HTTP for callers
+-- who may read all data. Everybody else sees no row.
+create function hims_identity.sees_statistics() returns boolean language sql stable as $$
+    select hims_identity.current_user_reads('all_data') or pg_has_role(session_user, 'hims_owner', 'member')
+$$;
+
+-- What pg_stat_statements has counted in this database: nothing, if the extension is missing or its library is not
+-- loaded. Statements of other roles are shown if hims_owner is a member of pg_read_all_stats.
+create function public.statement_statistics()
+returns table (query text, calls bigint, total_exec_time double precision, mean_exec_time double precision, rows bigint,
+               shared_blks_hit bigint, shared_blks_read bigint, temp_blks_written bigint)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    home name := (select extnamespace::regnamespace from pg_extension where extname = 'pg_stat_statements');
+begin
+    if home is null or not hims_identity.sees_statistics() then
+        return;
+    end if;
+    return query execute format(
+        'select s.query, s.calls, s.total_exec_time, s.mean_exec_time, s.rows, s.shared_blks_hit, s.shared_blks_read,
+                s.temp_blks_written
+           from %I.pg_stat_statements(true) s
+          where s.dbid = (select oid from pg_database where datname = current_database())', home);
+exception when object_not_in_prerequisite_state then
+    return;
+end $$;
+
+-- The twenty statements that took the most time in all; times in milliseconds.
+create view public.query_performance as
+select query, calls, round(total_exec_time::numeric, 3) as total_exec_time,
+       round(mean_exec_time::numeric, 3) as mean_exec_time, rows, shared_blks_hit, shared_blks_read, temp_blks_written
+  from public.statement_statistics()
+ order by statement_statistics.total_exec_time desc, query
+ limit 20;
+
+-- The tables and their dead rows, which updates and deletes leave until a vacuum: the more of them, the more often a table is
+-- read past what is gone. bloat_ratio is the share of dead rows in percent. It is not the share of the file that is
+-- free: after a vacuum, space that no row takes is counted nowhere here.
+create view public.table_bloat as
+select schemaname, relname, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, n_dead_tup,
+       round(n_dead_tup::numeric / nullif(n_live_tup + n_dead_tup, 0) * 100, 2) as bloat_ratio
+  from pg_stat_user_tables
+ where hims_identity.sees_statistics() and n_live_tup + n_dead_tup > 0
+ order by bloat_ratio desc, schemaname, relname;
+
+grant select on public.query_performance, public.table_bloat to hims_reader;
+
 -- The caller's department, if the caller may read the patients of that department.
 create function hims_identity.assigned_department_id() returns uuid language sql stable as $$
     select case when hims_identity.current_user_reads('assigned_patients')

@@ -4,12 +4,14 @@
 #
 #   scripts/setup.sh        for make run and bench
 #   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, openssl for its certificate, and age,
-#                           with which the tests open backups
+#                           with which the tests open backups; mandoc, systemd-analyze and promtool, which check manual
+#                           pages, the unit and the alerts
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
+#   scripts/setup.sh deb    also cargo-deb, built once into target/tools, and dpkg-dev, which finds needed libraries
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly DENY=0.20.2 MACHETE=0.9.2
+readonly DENY=0.20.2 MACHETE=0.9.2 DEB=3.8.0
 readonly TOOLS=$PWD/target/tools
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -76,17 +78,39 @@ if [ ${#packages[@]} -gt 0 ] || $needs_postgres; then
     have_postgres || fail "PostgreSQL was installed, but not in a folder that is searched; set HIMS_PG_BIN to the bin folder of PostgreSQL."
 fi
 
-# The tests send e-mails to a mail server written in Python, which needs a certificate, and open backups with age.
+# The tests send e-mails to a mail server written in Python, which needs a certificate, open backups with age, and check
+# what is packaged.
 if [ "${1:-}" = test ]; then
     packages=()
     have openssl || packages+=(openssl)
     have age-keygen || packages+=(age)
+    have mandoc || packages+=(mandoc)
+    have systemd-analyze || packages+=(systemd)
+    have promtool || packages+=(prometheus)
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages+=(python3-aiosmtpd)
     if [ ${#packages[@]} -gt 0 ]; then
         may_install || fail "missing for the tests: ${packages[*]}; install them, or run this as root on Debian or Ubuntu."
         apt update
         install_packages "${packages[@]}"
     fi
+fi
+
+# The tools are built without optimisation and debug information: they run for seconds, and optimising takes minutes.
+build_tool() {
+    grep -qs "\"$1 $2 " "$TOOLS/.crates.toml" && [ -x "$TOOLS/bin/$1" ] && return
+    say "building $1 $2, once"
+    CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$TOOLS/build \
+        cargo install --quiet --locked --debug --root "$TOOLS" "$1@$2" </dev/null 2> >(grep -v 'add .* to your PATH' >&2)
+}
+
+if [ "${1:-}" = deb ]; then
+    if ! have dpkg-shlibdeps; then
+        may_install || fail "missing for the package: dpkg-dev; install it, or run this as root on Debian or Ubuntu."
+        apt update
+        install_packages dpkg-dev
+    fi
+    build_tool cargo-deb "$DEB"
+    rm -rf "$TOOLS/build"
 fi
 
 [ "${1:-}" = lint ] || exit 0
@@ -99,13 +123,6 @@ for component in rustfmt clippy; do
     rustup component add "$component" </dev/null >&2
 done
 
-# The tools are built without optimisation and debug information: they run for seconds, and optimising takes minutes.
-build_tool() {
-    grep -qs "\"$1 $2 " "$TOOLS/.crates.toml" && [ -x "$TOOLS/bin/$1" ] && return
-    say "building $1 $2, once"
-    CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$TOOLS/build \
-        cargo install --quiet --locked --debug --root "$TOOLS" "$1@$2" </dev/null 2> >(grep -v 'add .* to your PATH' >&2)
-}
 build_tool cargo-machete "$MACHETE"
 build_tool cargo-deny "$DENY"
 rm -rf "$TOOLS/build"

@@ -6,4 +6,5 @@ mod event_store;
 mod golden_rows;
 mod hospital;
 mod migrations;
+mod packaging;
 mod support;

@@ -6,6 +6,7 @@ mod generate;
 mod import;
 mod log;
 mod migrate;
+mod printed;
 mod rebuild;
 mod serve;
 mod status;
@@ -20,7 +21,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use hims_commands::Registry;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::backup::{BackupWork, RestoreWork, back_up, restore};
@@ -29,6 +29,7 @@ use self::generate::generate;
 use self::import::{Format, import_fhir, import_interactions, import_lab_tests, import_synthea_csv};
 use self::log::{complain, log_to_stderr};
 use self::migrate::{Direction, migrate};
+use self::printed::Printed;
 use self::rebuild::{AsOf, rebuild};
 use self::serve::serve;
 use self::status::status;
@@ -133,15 +134,20 @@ enum Command {
         #[command(subcommand)]
         work: UserWork,
     },
-    /// Print the OpenAPI document
-    Openapi,
+    #[command(flatten)]
+    Printed(Printed),
 }
 
 type Failure = Box<dyn std::error::Error>;
 
 /// Runs the program. The exit code is 0 for success, 1 for a failure and 2 for wrong usage.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::parse() {
+        Cli { command: Command::Printed(printed), .. } => {
+            return printed.print().map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
+        }
+        cli => cli,
+    };
     let settings = match settings(&cli.common) {
         Ok(settings) => settings,
         Err(error) => return fail(&error),
@@ -212,10 +218,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Doctor => examine(&settings).await,
         Command::Status => status(&settings).await,
         Command::User { work } => add_user(&settings, work).await,
-        Command::Openapi => {
-            say(serde_json::to_string_pretty(&crate::openapi_document(&Registry::hospital()))?)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Printed(printed) => printed.print().map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn paths() -> Map<String, Value> {
         open(),
         sessions,
         vec![commands(), events(), followed_events(), stream(), slots(), report_file(), followed_notifications()],
+        vec![query_performance(), table_bloat()],
     ];
     all.into_iter().flatten().collect()
 }
@@ -209,6 +210,35 @@ fn report_file() -> (String, Value) {
     .answers(&parameters, with_header(file, "ETag"), &[400, 401, 403, 404, 409, 410, 503]);
     item["get"]["responses"]["304"] = json!({"description": "The client has the file already."});
     (path, item)
+}
+
+/// A route with the rows of a view that says how the database works.
+fn statistics(get: Get, row: Value) -> (String, Value) {
+    let items = json!({"type": "array", "items": object(row)});
+    let listed = object(json!({"items": items, "next": {"type": "null"}, "position": position()}));
+    let rows = with_header(answer("The rows of the view, in its order.", &listed), "Hims-Position");
+    get.answers(&[], rows, &[400, 401, 403, 503])
+}
+
+fn query_performance() -> (String, Value) {
+    let (count, milliseconds) = (json!({"type": "integer"}), json!({"type": "number", "description": "Milliseconds."}));
+    let row = json!({
+        "query": text(), "calls": count, "total_exec_time": milliseconds, "mean_exec_time": milliseconds, "rows": count,
+        "shared_blks_hit": count, "shared_blks_read": count, "temp_blks_written": count,
+    });
+    let summary = "The statements that took the most time; none without pg_stat_statements";
+    statistics(Get("/api/v1/query-performance", "health", "query-performance", summary), row)
+}
+
+fn table_bloat() -> (String, Value) {
+    let count = json!({"type": "integer"});
+    let share = json!({"type": "number", "description": "The share of dead rows in percent."});
+    let row = json!({
+        "schemaname": text(), "relname": text(), "n_tup_ins": count, "n_tup_upd": count, "n_tup_del": count,
+        "n_live_tup": count, "n_dead_tup": count, "bloat_ratio": share,
+    });
+    let summary = "The tables of the database and their dead rows";
+    statistics(Get("/api/v1/table-bloat", "health", "table-bloat", summary), row)
 }
 
 fn slots() -> (String, Value) {

@@ -19,6 +19,7 @@ mod reports;
 mod request_id;
 mod sessions;
 mod slots;
+mod statistics;
 mod streams;
 mod tables;
 
@@ -47,6 +48,8 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/events", events::list))
         .service(read("/streams/{type}/{id}", streams::state_of))
         .service(read("/slots", slots::list))
+        .service(read("/query-performance", statistics::query_performance))
+        .service(read("/table-bloat", statistics::table_bloat))
         .service(other("/notifications/stream", "GET").get(notifications::follow))
         .service(other("/report-executions/{id}/file", "GET").get(reports::file))
         .service(read("/{table}", tables::page_of))

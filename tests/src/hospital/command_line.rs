@@ -55,6 +55,9 @@ fn every_command_explains_itself() {
         vec!["user"],
         vec!["user", "add"],
         vec!["openapi"],
+        vec!["settings"],
+        vec!["completions"],
+        vec!["man"],
     ] {
         let output = hims().args(&command).arg("--help").output().expect("the program runs");
         assert_eq!(output.status.code(), Some(0), "{command:?}: {output:?}");
@@ -86,6 +89,9 @@ fn a_usage_that_is_none_is_2() {
         vec!["rebuild", "--as-of", "yesterday", "--into", "x"],
         vec!["user", "add"],
         vec!["migrate", "down", "some"],
+        vec!["completions"],
+        vec!["completions", "teletype"],
+        vec!["man"],
     ] {
         let output = hims().args(&command).output().expect("the program runs");
         assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");

@@ -195,15 +195,48 @@ async fn extensions(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Err
     let missing: Vec<_> = ["btree_gist", "pg_trgm"].into_iter().filter(|it| !is_there(it)).collect();
     let fault = |name| format!("extensions: {name} is missing: install PostgreSQL's contrib package and migrate");
     found.faults_or(missing.into_iter().map(fault).collect(), "extensions: btree_gist and pg_trgm are there");
-    for (name, purpose) in
-        [("pg_stat_statements", "shows which statements take long"), ("amcheck", "checks indexes for damage")]
-    {
+    for (name, purpose) in [
+        ("pg_stat_statements", "shows which statements take long; without it, the view query_performance is empty"),
+        ("amcheck", "checks indexes for damage"),
+    ] {
         match is_there(&name) {
             true => found.fine(format!("extensions: {name} is there")),
             false => found.fine(format!(
                 "extensions: {name} is not installed, which is no fault (it {purpose}; a superuser may create it)"
             )),
         }
+    }
+    if is_there(&"pg_stat_statements") {
+        statements(pool, found).await?;
+    }
+    Ok(())
+}
+
+/// Whether the view `query_performance` can show what `pg_stat_statements` counts.
+async fn statements(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Error> {
+    /// What PostgreSQL answers if the library of the extension is not loaded: `object_not_in_prerequisite_state`.
+    const NOT_LOADED: &str = "55000";
+    let home: String = sqlx::query_scalar(
+        "select format('%I', n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace
+          where e.extname = 'pg_stat_statements'",
+    )
+    .fetch_one(pool)
+    .await?;
+    let count = sqlx::AssertSqlSafe(format!("select dealloc from {home}.pg_stat_statements_info"));
+    match sqlx::query(count).fetch_one(pool).await {
+        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|it| it == NOT_LOADED) => found.advice(
+            "extensions: pg_stat_statements counts nothing, so query_performance is empty: add it to \
+             shared_preload_libraries and restart PostgreSQL",
+        ),
+        counted => drop(counted?),
+    }
+    let reads_all: bool =
+        sqlx::query_scalar("select pg_has_role('hims_owner', 'pg_read_all_stats', 'member')").fetch_one(pool).await?;
+    if !reads_all {
+        found.advice(
+            "extensions: query_performance hides the statements of the server: as a superuser, run `grant \
+             pg_read_all_stats to hims_owner`",
+        );
     }
     Ok(())
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -36,6 +37,13 @@ impl FromStr for CriticalEscalation {
         let minutes: [u16; 4] = minutes.try_into().map_err(|_| RULE)?;
         let ascends = minutes.is_sorted_by(|one, next| one < next) && i64::from(minutes[3]) <= DAY;
         if ascends { Ok(Self(minutes)) } else { Err(RULE) }
+    }
+}
+
+impl fmt::Display for CriticalEscalation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second, third, fourth] = self.0;
+        write!(f, "{first},{second},{third},{fourth}")
     }
 }
 

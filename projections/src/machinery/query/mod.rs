@@ -9,6 +9,7 @@ mod few;
 mod report;
 mod slots;
 mod statement;
+mod statistics;
 mod value;
 mod wanted;
 mod ways;
@@ -35,6 +36,7 @@ pub use report::{Bounds, ReportError, ReportRows, ReportView};
 pub use slots::{Moment, SlotsWanted, free_slots};
 use statement::{SAID_AT, bind_identity, find_sql};
 pub use statement::{Statement, finding, statement};
+pub use statistics::{Statistics, statistics};
 pub use value::{bound, value};
 pub use wanted::{Comparison, Filter, Wanted};
 

@@ -1,0 +1,49 @@
+//! How the database works, for administrators.
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
+use hims_domain::permission::Read;
+use hims_projections::query::{self, Statistics};
+
+use super::caller::LoggedIn;
+use super::position::POSITION;
+use crate::Hospital;
+use crate::problem::Problem;
+
+/// Answers the statements that took the most time; none if PostgreSQL does not count them.
+pub(super) async fn query_performance(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    list(&request, &hospital, &logged_in, Statistics::QueryPerformance).await
+}
+
+/// Answers the tables and their dead rows.
+pub(super) async fn table_bloat(
+    request: HttpRequest,
+    hospital: web::Data<Hospital>,
+    logged_in: LoggedIn,
+) -> Result<HttpResponse, Problem> {
+    list(&request, &hospital, &logged_in, Statistics::TableBloat).await
+}
+
+async fn list(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    of: Statistics,
+) -> Result<HttpResponse, Problem> {
+    Problem::unless_bare(request)?;
+    logged_in.may_read()?;
+    if !logged_in.reads(Read::AllData) {
+        return Err(Problem::forbidden("how the database works is for those who may read all data"));
+    }
+    let who = logged_in.identity();
+    let page = hospital.readers.read(async |db| query::statistics(db, of, &who).await).await?;
+    let body = format!("{{\"items\":[{}],\"next\":null,\"position\":{}}}", page.items.join(","), page.position);
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((POSITION, page.position.to_string()))
+        .body(body))
+}
