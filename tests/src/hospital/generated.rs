@@ -100,7 +100,8 @@ async fn people_can_work_in_a_generated_hospital() {
     assert_eq!(paid.await["balance_amount"].as_f64(), Some(0.0));
     let pharmacist = login("pharmacist").await;
     let waiting = &pharmacist.items("prescriptions?status=sent_to_pharmacy").await[0];
-    pharmacist.did("mark-prescription-ready", json!({"prescription_id": waiting["id"]})).await;
+    let ready = pharmacist.command("mark-prescription-ready", json!({"prescription_id": waiting["id"]})).await;
+    ready.problem(409, "insufficient-stock");
     drop(server);
     // Somebody has worked in it, so it is no longer only a generated hospital.
     assert_failed(&generate(&folder, &[]));
