@@ -58,7 +58,8 @@ impl History {
                 sets.push(Set { manifest: Manifest::read(&path)?, path });
             }
         }
-        sets.sort_by_key(|it| (it.manifest.taken_at, it.manifest.last));
+        // By what they hold: the clock of the database may have been set back.
+        sets.sort_by_key(|it| (it.manifest.last, it.manifest.taken_at));
         let newest = sets.iter().rposition(|it| it.manifest.kind != Kind::Increment);
         let mut superseded = Vec::new();
         if let Some(newest) = newest {

@@ -88,7 +88,7 @@ async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, master_key: String, keep_da
     let mut still = Still::begin(pool).await?;
     let (before, end) = (history.end_before(kind), still.end);
     let known = history.newest().map_or(End::NOTHING, |it| it.manifest.end());
-    continues(&folder.path, &known, &end)?;
+    continues(pool, &folder.path, &known, &end).await?;
     if wanted.is_increment && end.position == before.position {
         return Ok(Made { set: None, first: end.position + 1, end, size: 0 });
     }
@@ -146,15 +146,18 @@ fn other_history(folder: &Path, reason: String) -> BackupError {
     BackupError::OtherHistory { folder: folder.to_owned(), reason }
 }
 
-/// Refuses a log that ends before what the folder holds, or at the same position with another event. Whether a longer
-/// log continues the backup shows when its events are copied.
-fn continues(folder: &Path, known: &End, end: &End) -> Result<(), BackupError> {
+/// Refuses a log that ends before what the folder holds, or that has another event where the folder's history ends: a
+/// part of that history was taken back by a restore, and the folder may hold the only copy.
+async fn continues(pool: &PgPool, folder: &Path, known: &End, end: &End) -> Result<(), BackupError> {
     if end.position < known.position {
         let (last, known) = (end.position, known.position);
         return Err(other_history(folder, format!("it ends at position {last}, and the backup at {known}")));
     }
-    if end.position == known.position && end.hash != known.hash {
-        return Err(other_history(folder, format!("position {} holds another event", end.position)));
+    let mut db = lend(pool).await?;
+    let hash = sqlx::query_scalar("select hash from log.events where position = $1").bind(known.position);
+    let hash: Option<Vec<u8>> = within(ANSWER, hash.fetch_optional(&mut *db)).await?;
+    if known.position > 0 && hash.as_deref() != Some(&known.hash[..]) {
+        return Err(other_history(folder, format!("position {} holds another event", known.position)));
     }
     Ok(())
 }

@@ -104,7 +104,8 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_str(&text).map_err(unreadable)?;
         // A name must not lead out of the set.
-        match manifest.files.iter().find(|it| Path::new(&it.name).components().count() != 1) {
+        let is_name = |name: &str| Path::new(name).file_name().is_some_and(|it| it == name);
+        match manifest.files.iter().find(|it| !is_name(&it.name)) {
             Some(file) => Err(BackupError::Manifest { path, reason: format!("{} is no name of a file", file.name) }),
             None => Ok(manifest),
         }

@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use hims_commands::{claims_of, note_of_restore, upcasters};
 use hims_domain::log::Log;
 use hims_event_store::archive::End;
-use hims_event_store::{BESIDE, PgEventStore, Position, Restoring, SUBJECT_KEYS, StoreError, VaultError, restore_keys};
+use hims_event_store::bounded::{ANSWER, lend, within};
+use hims_event_store::{
+    BESIDE, PgEventStore, Position, RestoreError, Restoring, SUBJECT_KEYS, StoreError, VaultError, restore_keys,
+};
 use hims_projections::roles;
 use sqlx::PgPool;
 
@@ -148,6 +151,7 @@ pub(crate) async fn restore(
         if !roles::may_migrate(&pool).await? {
             return Err(BackupError::NotTheOwner);
         }
+        refuse_occupied(&pool).await?;
         database.migrate().await?;
         keys(&pool, &plan, identities).await?;
         PgEventStore::prove_key(pool.clone(), key).await.map_err(|error| match error {
@@ -160,6 +164,21 @@ pub(crate) async fn restore(
     pool.close().await;
     database.close().await;
     restored
+}
+
+/// Refuses a database that holds events, before its migrations are touched. Whether the database is empty in every other
+/// way is seen when the restore begins.
+async fn refuse_occupied(pool: &PgPool) -> Result<(), BackupError> {
+    let mut db = lend(pool).await?;
+    let is_there = sqlx::query_scalar("select to_regclass('log.head') is not null").fetch_one(&mut *db);
+    if !within(ANSWER, is_there).await? {
+        return Ok(());
+    }
+    let position = sqlx::query_scalar("select position from log.head").fetch_one(&mut *db);
+    match within(ANSWER, position).await? {
+        0 => Ok(()),
+        position => Err(RestoreError::NotEmpty(position).into()),
+    }
 }
 
 async fn keys(pool: &PgPool, plan: &Plan, identities: &Identities) -> Result<(), BackupError> {
@@ -211,7 +230,9 @@ const GROWTH: u64 = 4;
 
 /// Refuses a disk of the embedded PostgreSQL that is too full. The disk of another one cannot be seen from here.
 fn refuse_full_disk(settings: &Settings, plan: &Plan) -> Result<(), BackupError> {
-    let Some(folder) = settings.data_dir.ancestors().find(|it| it.exists() && settings.database_url.is_none()) else {
+    let data_dir = std::path::absolute(&settings.data_dir)
+        .map_err(|source| BackupError::Io { path: settings.data_dir.clone(), source })?;
+    let Some(folder) = data_dir.ancestors().find(|it| it.exists() && settings.database_url.is_none()) else {
         return Ok(());
     };
     let content: u64 = plan.files().map(|it| it.file.content).sum();

@@ -10,18 +10,18 @@ use super::history::History;
 use super::plan::{Chance, Kind, Plan};
 use super::words::{ALLERGIES, CITIES, FAMILY_BEGINNINGS, FAMILY_ENDINGS, GIVEN_FEMALE, GIVEN_MALE, STREETS};
 
-fn text<const MAX: usize>(text: impl AsRef<str>) -> Option<Personal<Text<MAX>>> {
-    Some(Personal::Known(Text::from(text.as_ref())))
+fn text<const MAX: usize>(text: impl AsRef<str>) -> Personal<Text<MAX>> {
+    Personal::Known(Text::from(text.as_ref()))
 }
 
-fn name<const MAX: usize>(name: impl AsRef<str>) -> Option<Personal<Name<MAX>>> {
-    Some(Personal::Known(Name::from(name.as_ref())))
+fn name<const MAX: usize>(name: impl AsRef<str>) -> Personal<Name<MAX>> {
+    Personal::Known(Name::from(name.as_ref()))
 }
 
 /// The given name of somebody.
 pub(super) fn given_name(chance: &mut Chance, is_female: bool) -> &'static str {
     let names = if is_female { &GIVEN_FEMALE } else { &GIVEN_MALE };
-    *chance.one_of::<&str>(names)
+    chance.one_of::<&str>(names)
 }
 
 /// The family name of somebody.
@@ -40,8 +40,8 @@ pub(super) fn demographics(plan: &Plan, nth: u64, chance: &mut Chance) -> Demogr
     // The exchange 555 is given to nobody, so nobody is called.
     let phone = Phone::parse(&format!("+1{area}555{:04}", nth % 10_000));
     Demographics {
-        first_name: name(given),
-        last_name: name(family),
+        first_name: Some(name(given)),
+        last_name: Some(name(family)),
         middle_name: None,
         name_unknown: false,
         date_of_birth: born.ok().map(Personal::Known),
@@ -51,18 +51,18 @@ pub(super) fn demographics(plan: &Plan, nth: u64, chance: &mut Chance) -> Demogr
         email: Email::parse(&format!("patient{nth}@generated.example")).ok().map(Personal::Known),
         phone_primary: phone.ok().map(Personal::Known),
         phone_secondary: None,
-        address_line_1: text(format!("{} {}", 1 + nth % 400, chance.one_of(&STREETS))),
+        address_line_1: Some(text(format!("{} {}", 1 + nth % 400, chance.one_of(&STREETS)))),
         address_line_2: None,
-        city: text(city),
-        state: text(state),
-        postal_code: text(postal_code),
+        city: Some(text(city)),
+        state: Some(text(state)),
+        postal_code: Some(text(postal_code)),
         country: None,
-        marital_status: text(chance.one_of(&["single", "married", "divorced", "widowed"])),
+        marital_status: Some(text(chance.one_of(&["single", "married", "divorced", "widowed"]))),
         occupation: None,
         emergency_contact_name: None,
         emergency_contact_relationship: None,
         emergency_contact_phone: None,
-        preferred_language: text("en"),
+        preferred_language: Some(text("en")),
         ethnicity: None,
         race: None,
         blood_type: None,
@@ -99,7 +99,7 @@ impl History {
             code_system: None,
             code: None,
             severity: Some(*self.chance.one_of(&[Severity::Mild, Severity::Moderate, Severity::Severe])),
-            reaction_description: text(reaction),
+            reaction_description: Some(text(reaction)),
             onset_date: None,
             reported_by: None,
         }

@@ -102,11 +102,6 @@ impl Plan {
         Chance(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// A number of a patient's papers, such as invoices: no two of one kind are equal. Ten digits are left for it.
-    pub(super) fn number(&self, nth: u64, place: u64) -> u64 {
-        nth * 16 + place
-    }
-
     /// The doctor and the time of a visit of a patient, from 0. No doctor and no patient has two visits at one time.
     pub(super) fn visit(&self, nth: u64, visit: u64) -> Visit {
         let (doctors, days) = (self.doctors(), WEEKS * WORKING_DAYS);

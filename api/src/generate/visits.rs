@@ -36,8 +36,8 @@ pub(super) struct Seen {
     pub(super) until: DateTime<Utc>,
 }
 
-fn said(text: &str) -> Option<Personal<LongText>> {
-    Some(Personal::Known(LongText::from(text)))
+fn said(text: &str) -> Personal<LongText> {
+    Personal::Known(LongText::from(text))
 }
 
 impl History {
@@ -86,7 +86,7 @@ impl History {
             slot: Slot { starts_at: seen.visit.starts_at, duration_minutes: MINUTES },
             time_zone: ZONE.name().into(),
             priority: Priority::Normal,
-            reason_for_visit: said(words::VISITS[self.reason(seen)].0),
+            reason_for_visit: Some(said(words::VISITS[self.reason(seen)].0)),
             special_instructions: None,
             insurance_verified: true,
             outside_hours: false,
@@ -112,17 +112,17 @@ impl History {
             appointment_id: is_over.then(|| self.id(Kind::Appointment, seen.number).into()),
             consultation_type: if is_over { "standard".into() } else { "telephone".into() },
             workflow_type: WorkflowType::Standard,
-            chief_complaint: said(complaint),
+            chief_complaint: Some(said(complaint)),
             started_at: seen.from,
             steps: Vec::new(),
         };
         let findings = Findings {
-            chief_complaint: said(complaint),
-            history_of_present_illness: said("Began gradually; no other complaints."),
+            chief_complaint: Some(said(complaint)),
+            history_of_present_illness: Some(said("Began gradually; no other complaints.")),
             review_of_systems: None,
             physical_examination: Some(BTreeMap::from([("general".to_owned(), finding.into())]).into()),
-            assessment: said(assessment),
-            plan: said(plan),
+            assessment: Some(said(assessment)),
+            plan: Some(said(plan)),
         };
         let diagnosis = Diagnosis {
             code_system: ICD_10_CM.into(),
@@ -202,7 +202,7 @@ impl History {
             quantity,
             quantity_unit: unit.into(),
             substitution_allowed: true,
-            instructions: said("In the morning, with water."),
+            instructions: Some(said("In the morning, with water.")),
             refills_allowed: 0,
             days_supply: None,
             valid_until: None,

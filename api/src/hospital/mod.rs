@@ -17,6 +17,7 @@ use hims_projections::presence::{self, Presence};
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, roles};
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -154,6 +155,22 @@ pub(crate) enum Stage {
     Stopping,
 }
 
+/// Connections for reading. Only a server answers so many reads that replicas are worth looking at.
+fn readers(
+    settings: &Settings,
+    purpose: Purpose,
+    primary: &PgConnectOptions,
+    runner: Option<&RunnerHandle>,
+) -> Result<Readers, HospitalError> {
+    let newest = runner.map(|it| it.position.clone());
+    let replicas = match purpose {
+        Purpose::Serve => settings.replicas().map_err(HospitalError::ReadUrl)?,
+        Purpose::Work | Purpose::Inspect => Vec::new(),
+    };
+    let each = settings.read_connections_of_a_worker();
+    Ok(Readers::new(primary.clone(), replicas, each, move || newest.as_ref().map_or(0, |it| *it.borrow())))
+}
+
 /// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
 /// the key, an operator has to restore the key file.
 pub(crate) fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
@@ -231,16 +248,7 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
-        let newest = runner.as_ref().map(|it| it.position.clone());
-        // Only a server answers so many reads that replicas are worth looking at.
-        let replicas =
-            if purpose == Purpose::Serve { settings.replicas().map_err(HospitalError::ReadUrl)? } else { Vec::new() };
-        let readers = Arc::new(Readers::new(
-            database.options().clone(),
-            replicas,
-            settings.read_connections_of_a_worker(),
-            move || newest.as_ref().map_or(0, |it| *it.borrow()),
-        ));
+        let readers = Arc::new(readers(settings, purpose, database.options(), runner.as_ref())?);
         let mut executor = Executor::new(Arc::clone(&store), surroundings)
             .in_phone_region(settings.phone_region)
             .in_currency(settings.currency)
@@ -314,7 +322,8 @@ impl Hospital {
         Ok(presence::count(&mut db).await? == 1)
     }
 
-    /// Whether a newer release has made the read tables, so that this program must not write any more.
+    /// Whether a newer release has made the read tables, so that this program must not carry out commands any
+    /// more: what it decides and records, the newer release may not expect.
     pub(crate) fn is_outdated(&self) -> bool {
         self.runner.as_ref().is_some_and(|it| *it.standing.borrow() == Standing::Newer)
     }

@@ -180,6 +180,7 @@ fn stream() -> (String, Value) {
         query("position", &position(), "The state at this position of the log."),
     ];
     parameters.extend(fresh_parameters());
+    parameters.push(shared_parameter("incarnation"));
     let state = object(json!({
         "id": uuid(), "stream_type": text(), "version": {"type": "integer"}, "position": position(),
         "recorded_at": instant(), "state": {"type": "object"},

@@ -28,6 +28,11 @@ pub(crate) async fn position_of_replica(
     query::position(&mut replica::connect(replica, primary).await?).await
 }
 
+/// Whether a statement ran into its bound (SQLSTATE 57014), which says nothing about the server.
+fn is_too_slow(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refusal) if refusal.code().is_some_and(|it| it == "57014"))
+}
+
 /// Connections for reading, to the primary server and to its replicas.
 pub struct Readers {
     primary: Connections,
@@ -47,7 +52,7 @@ impl Readers {
         newest: impl Fn() -> Position + Send + Sync + 'static,
     ) -> Self {
         let replicas: Vec<_> = replicas.into_iter().map(|it| Arc::new(Replica::new(it, each))).collect();
-        let watch = Watch::start(&replicas, primary.clone(), newest);
+        let watch = Watch::start(&replicas, &primary, newest);
         Self { primary: Connections::new(primary, each), replicas, turn: AtomicUsize::new(0), _watch: watch }
     }
 
@@ -83,7 +88,11 @@ impl Readers {
                     metrics::counter!("hims_replica_reads_total", "replica" => replica.name.clone()).increment(1);
                     return Ok(read);
                 }
-                Err(error) => replica.fails(&error.to_string()),
+                // The primary would not answer a wrong value or a slow statement either.
+                Err(QueryError::Database(error)) if !is_too_slow(&error) => replica.fails(&error.to_string()),
+                Err(error @ QueryError::Database(_)) => return Err(error),
+                // Tables that are being swapped there, or of another form.
+                Err(_) => {}
             }
         }
         self.primary.read(reading).await

@@ -11,16 +11,15 @@ use hims_projections::query::{self, QueryError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connections::Connections;
 use crate::connections::Work;
 
 /// How often the position of a replica is looked up. What was recorded since then is read from the primary.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many looks ago the primary had the position that a replica must have by now, for reads that name no position:
-/// five seconds.
-const LOOKS_BEHIND: usize = 50;
+/// How long ago the primary had the position that a replica must have by now, for reads that name no position.
+const BEHIND: Duration = Duration::from_secs(5);
 /// How long a replica may take to say its position.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -69,20 +68,27 @@ impl Replica {
     /// Looks the position up again and again, until a look fails.
     async fn follow(&self, primary: &PgConnectOptions, newest: &impl Fn() -> Position) -> Result<(), QueryError> {
         let mut db = connect(&self.options, primary).await?;
-        let mut earlier = VecDeque::from([newest()]);
+        // Until it is known what the primary had some seconds ago, the replica must have what the primary has now.
+        self.least.store(newest(), Ordering::Release);
+        let mut earlier = VecDeque::new();
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            // A replica may be promoted while its sessions go on. Its history is another one from then on.
+            let follows = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut db);
+            if !within(PATIENCE, follows).await? {
+                return Err(promoted().into());
+            }
             let looked = tokio::time::timeout(PATIENCE, query::position(&mut db)).await;
             let position = match looked.unwrap_or_else(|_| Err(hims_event_store::bounded::too_late().into())) {
                 // A rebuild has just swapped the tables there.
                 Err(QueryError::Swapped) => continue,
                 looked => looked?,
             };
-            earlier.push_back(newest());
-            if earlier.len() > LOOKS_BEHIND {
-                self.least.store(earlier.pop_front().unwrap_or_default(), Ordering::Release);
+            earlier.push_back((Instant::now(), newest()));
+            while let Some((_, least)) = earlier.pop_front_if(|(at, _)| at.elapsed() > BEHIND) {
+                self.least.store(least, Ordering::Release);
             }
             if self.position.swap(position, Ordering::AcqRel) == UNUSABLE {
                 tracing::info!(replica = self.name, position, "a replica answers reads");
@@ -107,15 +113,19 @@ pub(super) async fn connect(
     let (_, there): (bool, Option<Vec<u8>>) = told?;
     let mut db = within(PATIENCE, PgConnection::connect_with(replica)).await?;
     let (follows, here): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut db)).await?;
-    let wrong = |reason: &str| sqlx::Error::Configuration(reason.into());
     if !follows {
-        return Err(wrong("it is no replica, since it accepts changes"));
+        return Err(promoted());
     }
     if here.is_none() || here != there {
-        return Err(wrong("its log does not begin with the event of the primary's"));
+        let reason = "its log does not begin with the event of the primary's";
+        return Err(sqlx::Error::Configuration(reason.into()));
     }
-    Work::Read.set_up(&mut db).await?;
+    within(PATIENCE, Work::Read.set_up(&mut db)).await?;
     Ok(db)
+}
+
+fn promoted() -> sqlx::Error {
+    sqlx::Error::Configuration("it is no replica, since it accepts changes".into())
 }
 
 /// The tasks that look at the replicas. They end when this value is dropped.
@@ -124,7 +134,7 @@ pub(super) struct Watch(Vec<JoinHandle<()>>);
 impl Watch {
     pub(super) fn start(
         replicas: &[Arc<Replica>],
-        primary: PgConnectOptions,
+        primary: &PgConnectOptions,
         newest: impl Fn() -> Position + Send + Sync + 'static,
     ) -> Self {
         let newest = Arc::new(newest);

@@ -60,8 +60,8 @@ pub(super) async fn run(
     if hospital.is_outdated() {
         return Err(Problem::unavailable(
             "newer-release",
-            "a newer release works with this database, so this node records nothing any more; send the command to \
-             another node",
+            "a newer release works with this database, so this node carries out no command any more; send it to another \
+             node",
         ));
     }
     let user = logged_in.caller.user_id().map(Uuid::from);

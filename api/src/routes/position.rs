@@ -44,6 +44,11 @@ impl Freshness {
         })
     }
 
+    /// As this, and at least at another position, such as that of the page before.
+    pub(crate) fn at_least(self, position: Position) -> Self {
+        Self { minimum: self.minimum.max(position), ..self }
+    }
+
     /// The position that the answer must at least show; 0 if the client named none.
     pub(crate) fn minimum(&self) -> Position {
         self.minimum

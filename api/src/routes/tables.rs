@@ -35,13 +35,12 @@ async fn page(
     let table = table(name, logged_in)?;
     let wanted = wanted(table, Parameters::parse(request)?, hospital)?;
     may_select_by(table, &wanted, logged_in)?;
-    let freshness = Freshness::parse(request)?;
+    let freshness = Freshness::parse(request)?.at_least(wanted.cursor.as_ref().map_or(0, Cursor::position));
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
-    let least = freshness.minimum().max(wanted.cursor.as_ref().map_or(0, Cursor::position));
     let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
-    let page = hospital.readers.read_at(least, page).await?;
+    let page = hospital.readers.read_at(freshness.minimum(), page).await?;
     freshness.check(page.position)?;
     let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{}\"", signed(&it, hospital)));
     let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);

@@ -23,7 +23,7 @@ const PAGE: i64 = 20_000;
 const CHUNK: usize = 1 << 16;
 /// The bounds and the formats of a session that copies.
 const COPYING: &str =
-    "set statement_timeout = 0; set idle_in_transaction_session_timeout = '60s'; set timezone = 'UTC';
+    "set statement_timeout = 0; set idle_in_transaction_session_timeout = '15min'; set timezone = 'UTC';
     set datestyle = 'ISO'; set intervalstyle = 'postgres'; set extra_float_digits = 1; set bytea_output = 'hex'";
 
 /// A table beside the log that a backup needs, since it does not follow from the log, or not all of it.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hims_benches::daily::{List, Subject, fill, lists};
 use hims_projections::query::{
-    Comparison, Cursor, Filter, Identity, Shape, Statement, Wanted, finding, page, statement,
+    Comparison, Cursor, Filter, Identity, Shape, Statement, Wanted, finding, page, statement, visible,
 };
 use hims_projections::{READ_SCHEMA, TABLES};
 use hims_testing::assert_same;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use crate::support::{TestDatabase, database};
 
@@ -293,4 +294,21 @@ async fn what_is_declared_to_lead_an_index_together_leads_one_of_all_rows() {
         }
     }
     assert!(declared > 15, "only {declared} are declared");
+}
+
+/// A role of several words looks at some tables in one way and at others in another.
+#[tokio::test]
+async fn who_reads_by_several_words_is_told_what_they_see_in_every_table() {
+    let (mut db, lists) = reader().await;
+    let mine = lists.iter().find(|it| it.name == "nurse: my patients").expect("a list");
+    let page = page(&mut db, mine.table, Shape::Declared, &mine.wanted, &mine.who).await.expect("a page");
+    let id = |row: &String| serde_json::from_str::<Value>(row).ok()?["id"].as_str()?.parse().ok();
+    let ids: Vec<Uuid> = page.items.iter().filter_map(id).collect();
+    assert!(!ids.is_empty());
+    let tables: Vec<_> = TABLES.iter().collect();
+    for more in ["", ",prescriptions", ",lab_orders", ",own_records", ",prescriptions,lab_orders,own_records"] {
+        let who = Identity { reads: format!("assigned_patients{more}"), ..mine.who.clone() };
+        let seen = visible(&mut db, &tables, &ids, &who).await.unwrap_or_else(|error| panic!("{more}: {error}"));
+        assert_eq!(seen.len(), ids.len(), "{more}");
+    }
 }

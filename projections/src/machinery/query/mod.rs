@@ -147,20 +147,18 @@ async fn visible_in(
     ids: &[Uuid],
     who: &Identity,
 ) -> Result<HashSet<Uuid>, QueryError> {
-    let of_table = |table: &&Table| Few::of_keys(table, who, "$6::uuid[]", 0);
-    let few = tables.iter().find_map(of_table);
-    let rows_of = |table: &&Table| {
-        let (from, id) = match of_table(table) {
-            None => (table.name.to_owned(), "id"),
-            Some(few) => (few.keys(table), Few::key(table)),
+    let few: Vec<_> = tables.iter().map(|table| Few::of_keys(table, who, "$6::uuid[]", 0)).collect();
+    // Each table has patients of its own to begin with.
+    let rows_of = |(table, few): (&&Table, &Option<Few>)| {
+        let (listed, from, id) = match few {
+            None => (String::new(), table.name.to_owned(), "id"),
+            Some(few) => (format!("with {}", few.listed()), few.keys(table), Few::key(table)),
         };
-        format!("(select id from {from} where {id} = any($6) and who.said is not null offset 0)")
+        format!("({listed} select id from {from} where {id} = any($6) and who.said is not null offset 0)")
     };
-    let rows = tables.iter().map(rows_of).collect::<Vec<_>>().join(" union all ");
-    let said = few.as_ref().map_or("", Few::said);
-    let listed = few.map_or_else(String::new, |few| format!("with {}", few.listed()));
-    let sql =
-        format!("select r.id, who.position from {SAID_AT} {said} left join lateral ({listed} {rows}) as r on true");
+    let rows = tables.iter().zip(&few).map(rows_of).collect::<Vec<_>>().join(" union all ");
+    let said = few.iter().flatten().map(Few::said).find(|it| !it.is_empty()).unwrap_or_default();
+    let sql = format!("select r.id, who.position from {SAID_AT} {said} left join lateral ({rows}) as r on true");
     let rows = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(ids).fetch_all(db).await?;
     let mut visible = HashSet::new();
     for row in rows {

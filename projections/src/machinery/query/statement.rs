@@ -110,7 +110,7 @@ pub fn finding(table: &Table, shape: Shape, id: Uuid, who: &Identity) -> Stateme
 pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -> Statement {
     let mut places = Places::default();
     let values: Vec<_> = wanted.filters.iter().map(|it| places.typed(it.column, &it.value)).collect();
-    let Ways { with, said, ways } = Ways::to(table, wanted, who, &mut places);
+    let Ways { with, said, all: ways } = Ways::to(table, wanted, who, &mut places);
     let order = Order::of(table, wanted);
     let by_value = order.ranges(wanted.cursor.as_ref(), &mut places);
     let limit = format!("{}::text::bigint", places.place(&(wanted.limit + 1).to_string()));

@@ -60,7 +60,7 @@ pub(super) struct Ways {
     pub(super) with: String,
     /// A subquery that follows the caller's identity ([`Few::said`]).
     pub(super) said: &'static str,
-    pub(super) ways: Vec<Way>,
+    pub(super) all: Vec<Way>,
 }
 
 impl Ways {
@@ -69,13 +69,13 @@ impl Ways {
         let search = Search::of(table, wanted, places);
         if let Some(few) = Few::of(table, who) {
             let ways = Way::only(mine(table), search.iter().map(Search::of_mine).collect());
-            return Self { with: format!("with {}, {}", few.listed(), few.mine(table)), said: few.said(), ways };
+            return Self { with: format!("with {}, {}", few.listed(), few.mine(table)), said: few.said(), all: ways };
         }
         let asks_for_people = !identifies_everybody(table, who);
         let with_values = if asks_for_people { finder_of_values(wanted, search.is_some(), places) } else { None };
         let Some(finder) = with_values.or_else(|| search.as_ref()?.finder.clone()) else {
             let ways = Way::only(table.name.to_owned(), search.into_iter().map(|it| it.condition).collect());
-            return Self { with: String::new(), said: "", ways };
+            return Self { with: String::new(), said: "", all: ways };
         };
         let found = format!(
             "found as materialized (select coalesce(array_agg(id), '{{}}') as ids, count(*) <= {FEW} as are_few
@@ -89,11 +89,11 @@ impl Ways {
             let conditions = search.iter().map(Search::of_mine).collect();
             let by_key = Way { from: mine(table), is_taken: ARE_FEW, conditions };
             let with = format!("with {found}, {}, {}", few.listed(), few.mine(table));
-            return Self { with, said: few.said(), ways: vec![by_key, by_row] };
+            return Self { with, said: few.said(), all: vec![by_key, by_row] };
         }
         let conditions = vec!["id = any((select ids from found)::uuid[])".to_owned()];
         let by_key = Way { from: table.name.to_owned(), is_taken: ARE_FEW, conditions };
-        Self { with: format!("with {found}"), said: "", ways: vec![by_key, by_row] }
+        Self { with: format!("with {found}"), said: "", all: vec![by_key, by_row] }
     }
 }
 

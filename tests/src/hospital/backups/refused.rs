@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
+use super::super::demo::person;
 use super::{BackedUp, key, register};
 use crate::hospital::Hospital;
 use crate::hospital::command_line::{assert_failed, on, text};
@@ -65,6 +66,31 @@ async fn a_backup_without_a_reader_of_another_history_or_beside_another_is_refus
     let sets = it.sets().len();
     refused(it.run(&["--recipient", &it.recipient]), "the log does not continue the backup");
     assert_eq!(it.sets().len(), sets, "nothing is left of a backup that failed");
+}
+
+/// Increments may hold the only copy of a history that was taken back, so a longer log does not replace them.
+#[tokio::test]
+async fn a_backup_of_a_log_that_was_taken_back_and_grew_again_keeps_what_it_has() {
+    let it = BackedUp::start().await;
+    let whole = it.back_up(&[]).await;
+    register(&it.hospital, "Zurück", 79).await;
+    it.back_up(&["--increment"]).await;
+    let sets = it.sets();
+    assert_eq!(sets.len(), 2);
+    let database = it.restored(&["--to", &whole.to_string()]).await;
+    let (node, client) = it.serve(&database).await;
+    let reception = client.login("reception").await;
+    for number in 80..90 {
+        reception.did("register-patient", person("Ottilie", &format!("Anders{number}"), number)).await;
+    }
+    drop(node);
+    for more in [&["--recipient", &it.recipient][..], &["--recipient", &it.recipient, "--increment"]] {
+        let mut again = on(&database, &it.folder);
+        let refused = again.arg("backup").arg(it.dir()).args(more).output().expect("the program runs");
+        assert_failed(&refused);
+        assert!(text(&refused.stderr).contains("the log does not continue the backup"), "{refused:?}");
+        assert_eq!(it.sets(), sets, "nothing was deleted");
+    }
 }
 
 #[tokio::test]
