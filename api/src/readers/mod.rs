@@ -56,7 +56,7 @@ impl Readers {
         Self { primary: Connections::new(primary, each), replicas, turn: AtomicUsize::new(0), _watch: watch }
     }
 
-    /// Runs `reading` on a connection to the primary server. See [`Connections::read`].
+    /// Runs `reading` on a connection to the primary server, and once more if a rebuild swapped the tables meanwhile.
     ///
     /// # Errors
     /// The errors of `reading`; also when the database does not answer in time.
