@@ -248,7 +248,7 @@ impl Settings {
 
 /// `/var/lib/hims` for root, else the folder `hims` in the XDG data home.
 fn default_data_dir() -> PathBuf {
-    let named = |it: Option<OsString>| it.filter(|it| !it.is_empty()).map(PathBuf::from);
+    let named = |value: Option<OsString>| value.filter(|it| !it.is_empty()).map(PathBuf::from);
     let data_home = named(std::env::var_os("XDG_DATA_HOME"));
     if rustix::process::geteuid().is_root() && data_home.is_none() {
         return PathBuf::from("/var/lib/hims");
