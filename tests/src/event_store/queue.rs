@@ -35,7 +35,8 @@ async fn a_full_queue_is_told_at_once_and_nothing_that_was_taken_is_lost() {
     let answers: Vec<_> = appends.collect().await;
     let (taken, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert!(refused.iter().all(|it| matches!(it, Err(AppendError::Overloaded))), "{refused:?}");
-    assert_eq!(taken.len(), 2);
+    // As many as the queue holds, and those that the writer had taken from it for the batch that waited for the head.
+    assert!((2..=4).contains(&taken.len()), "{}", taken.len());
     assert_eq!(usize::try_from(log.proved_length().await), Ok(taken.len()));
     log.append(begin(id())).await.expect("there is place again");
 }

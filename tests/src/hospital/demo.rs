@@ -82,6 +82,12 @@ pub(crate) fn at(days: i64, minutes: i64) -> DateTime<Utc> {
     day.and_hms_opt(12, 0, 0).expect("noon").and_utc() + TimeDelta::minutes(minutes)
 }
 
+/// A day some days from today, where the demo hospital is: there, today may still be the day before that of UTC.
+pub(crate) fn local_day(days: i64) -> NaiveDate {
+    let now = (hims_api::surroundings().clock)().with_timezone(&chrono_tz::America::New_York);
+    now.date_naive() + TimeDelta::days(days)
+}
+
 /// The body of `schedule-appointment`: half an hour with the doctor in the first room.
 pub(crate) fn appointment(patient_id: &str, starts_at: DateTime<Utc>) -> Value {
     json!({

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::demo::{self, DOCTOR, NURSE, PATIENT_LOGIN, RECEPTION, at, user, visit};
+use super::demo::{self, DOCTOR, NURSE, PATIENT_LOGIN, RECEPTION, at, local_day, user, visit};
 use super::everything::record;
 use super::notifications::{all_done, own_id};
 use super::problems::role;
@@ -19,7 +19,7 @@ use super::{Answer, Client, Hospital};
 
 /// The request for the schedule of the day on which the demo's visits are.
 pub(super) fn schedule_of_the_visits(format: &str) -> Value {
-    json!({"report_code": "daily-schedule", "parameters": {"date": at(1, 0).date_naive()}, "format": format})
+    json!({"report_code": "daily-schedule", "parameters": {"date": local_day(1)}, "format": format})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers write the value where they call")]

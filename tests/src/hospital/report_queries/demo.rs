@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use super::rows_of;
 use crate::hospital::Hospital;
-use crate::hospital::demo::patient;
+use crate::hospital::demo::{local_day, patient};
 
 /// The number that a query of the read tables finds.
 async fn number(pool: &PgPool, sql: &'static str) -> Decimal {
@@ -29,7 +29,7 @@ async fn the_reports_agree_with_the_tables_of_the_demo() {
     let as_of: DateTime<Utc> =
         sqlx::query_scalar("select max(recorded_at) from log.events").fetch_one(owner).await.expect("an instant");
     let day = |days: i64| (as_of + TimeDelta::days(days)).date_naive();
-    let parameters = json!({"from": day(-300), "to": day(90), "date": day(1), "on": day(45), "patient": patient(1),
+    let parameters = json!({"from": day(-300), "to": day(90), "date": local_day(1), "on": day(45), "patient": patient(1),
                             "older_than_hours": 0, "days": 3_650});
     let report = async |code: &str, reads: &str, more: Value| {
         let parameters = hims_testing::patched(parameters.clone(), more);
