@@ -4,14 +4,25 @@ use hims_commands::report::DefineReport;
 use hims_commands::role::{DefineRole, OfferPermissionWords};
 use hims_commands::user::CreateUser;
 use hims_commands::{Caller, Failure, Kind, NewPassword, Refused, Request, role_id, scopes, system_roles};
-use hims_domain::Personal;
+use hims_domain::report::Report;
 use hims_domain::role::Role;
 use hims_domain::user::Profile;
 use hims_domain::values::Email;
+use hims_domain::{Aggregate as _, Personal};
+use hims_event_store::Recorded;
 use hims_projections::reports::REPORTS;
 
 use crate::reports::definition;
 use crate::{Hospital, HospitalError, Settings};
+
+/// The name with which events record the set-up as their actor.
+const SET_UP: &str = "set-up";
+
+/// Whether an event is of what every hospital begins with: its roles and reports.
+pub(crate) fn is_of_set_up(event: &Recorded) -> bool {
+    [Role::STREAM, Report::STREAM].contains(&event.stream_type.as_str())
+        && event.circumstances().is_ok_and(|it| it.actor == Caller::system(SET_UP).actor)
+}
 
 impl Hospital {
     /// Defines the roles that every hospital begins with. A role that is defined already is only offered the permission
@@ -21,7 +32,7 @@ impl Hospital {
     /// When the log does not answer.
     pub async fn define_roles(&self) -> Result<(), HospitalError> {
         for (id, definition) in system_roles() {
-            let set_up = || Request::of(Caller::system("set-up"));
+            let set_up = || Request::of(Caller::system(SET_UP));
             let done = if self.executor.load::<Role>(id.0, true).await?.version == 0 {
                 self.executor.execute(DefineRole { id: Some(id), definition }, set_up()).await
             } else {
@@ -44,7 +55,7 @@ impl Hospital {
     pub async fn define_reports(&self) -> Result<(), HospitalError> {
         for report in REPORTS {
             let define = DefineReport { definition: definition(report) };
-            match self.executor.execute(define, Request::of(Caller::system("set-up"))).await {
+            match self.executor.execute(define, Request::of(Caller::system(SET_UP))).await {
                 // A conflict: another node defined the report at the same time.
                 Ok(_) | Err(Failure::Refused(Refused { kind: Kind::Conflict, .. })) => {}
                 Err(error) => return Err(error.into()),
@@ -71,7 +82,7 @@ impl Hospital {
         let made_up = settings.admin_password.is_none().then(|| format!("{:032x}", self.executor.entropy()));
         let password = settings.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default();
         let command = administrator(&email, &password).map_err(HospitalError::Administrator)?;
-        let mut caller = Caller::system("set-up");
+        let mut caller = Caller::system(SET_UP);
         // A password must be changed at the first login unless the system set it, so a drawn password is not the
         // system's.
         caller.is_system = made_up.is_none();

@@ -6,6 +6,7 @@ pub mod cli;
 mod connections;
 mod database;
 mod demo;
+mod disk;
 mod due;
 pub mod embedded;
 mod feed;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use hims_benches::daily::{Subject, fill, lists};
+use hims_benches::daily::{List, Subject, fill, lists};
 use hims_projections::migrations;
 use hims_projections::query::{self, Shape};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::postgres::Postgres;
 use crate::report::{Better, Figure, Report};
@@ -15,13 +15,13 @@ use crate::{Effort, Failure};
 pub(crate) const NAMES: [&str; 1] = ["daily-lists"];
 
 /// How long a page may take, in milliseconds.
-pub(crate) const TARGET: f64 = 50.0;
+const TARGET: f64 = 50.0;
 
 /// Fewer samples have no 99th percentile.
-pub(crate) const SAMPLES: usize = 100;
+const SAMPLES: usize = 100;
 
 /// Pages that are read before, and not counted.
-pub(crate) const WARMING_UP: usize = 10;
+const WARMING_UP: usize = 10;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     for &(patients, time) in effort.lists {
@@ -48,22 +48,34 @@ async fn read_all(report: &Report, readers: &PgPool, patients: u32, time: Durati
     let about =
         |nth: usize| u32::try_from(nth).map(|nth| Subject { patients, nth: nth.wrapping_mul(7_919) % (1 << 24) });
     for place in 0..lists(about(0)?, today)?.len() {
-        let (mut latencies, mut name, mut nth) = (Vec::new(), String::new(), 0);
-        let started = Instant::now();
-        while started.elapsed() < time || latencies.len() < SAMPLES {
-            let list = lists(about(nth)?, today)?.swap_remove(place);
-            let asked = Instant::now();
-            query::page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await?;
-            // The first pages are to warm up.
-            if nth >= WARMING_UP {
-                latencies.push(asked.elapsed());
-            }
-            (name, nth) = (list.name, nth + 1);
-        }
-        let part = format!("{name}, of {patients}");
-        let (rate, median) = (percentile(&mut latencies, 99), Some(percentile(&mut latencies, 50)));
-        let figure = Figure { bench: NAMES[0], part: Some(&part), rate, unit: "ms", median, ..Figure::default() };
-        report.write(Figure { target: TARGET, ..figure }, Better::Less)?;
+        let list = |nth| Ok(lists(about(nth)?, today)?.swap_remove(place));
+        measure(report, &mut db, (NAMES[0], &format!("of {patients}")), time, list).await?;
     }
     Ok(())
+}
+
+/// Reads a list for a while, each time another one of its kind, and reports how long the slowest of a hundred take.
+pub(crate) async fn measure(
+    report: &Report,
+    db: &mut PgConnection,
+    (bench, of): (&str, &str),
+    time: Duration,
+    list: impl Fn(usize) -> Result<List, Failure>,
+) -> Result<(), Failure> {
+    let (mut latencies, mut name, mut nth) = (Vec::new(), String::new(), 0);
+    let started = Instant::now();
+    while started.elapsed() < time || latencies.len() < SAMPLES {
+        let list = list(nth)?;
+        let asked = Instant::now();
+        query::page(db, list.table, Shape::Declared, &list.wanted, &list.who).await?;
+        // The first pages are to warm up.
+        if nth >= WARMING_UP {
+            latencies.push(asked.elapsed());
+        }
+        (name, nth) = (list.name, nth + 1);
+    }
+    let part = format!("{name}, {of}");
+    let (rate, median) = (percentile(&mut latencies, 99), Some(percentile(&mut latencies, 50)));
+    let figure = Figure { bench, part: Some(&part), rate, unit: "ms", median, ..Figure::default() };
+    Ok(report.write(Figure { target: TARGET, ..figure }, Better::Less)?)
 }

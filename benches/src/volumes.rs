@@ -8,15 +8,13 @@ use chrono::NaiveDate;
 use hims_api::generate::{Progress, generate};
 use hims_benches::daily::{List, Reader};
 use hims_event_store::EventStore as _;
-use hims_projections::query::{self, Identity, Shape};
+use hims_projections::query::Identity;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use crate::append::begin;
-use crate::lists::{SAMPLES, TARGET, WARMING_UP};
 use crate::postgres::Postgres;
 use crate::report::{Better, Figure, Report};
-use crate::workload::percentile;
 use crate::{Effort, Failure};
 
 pub(crate) const NAMES: [&str; 5] =
@@ -119,25 +117,8 @@ async fn search(
     let readers = postgres.readers(1);
     let mut db = readers.acquire().await?;
     for place in 0..lists(&wanted[0])?.len() {
-        let (mut latencies, mut name) = (Vec::new(), String::new());
-        let started = Instant::now();
-        for (nth, about) in wanted.iter().cycle().enumerate() {
-            if started.elapsed() >= time && latencies.len() >= SAMPLES {
-                break;
-            }
-            let list = lists(about)?.swap_remove(place);
-            let asked = Instant::now();
-            query::page(&mut db, list.table, Shape::Declared, &list.wanted, &list.who).await?;
-            if nth >= WARMING_UP {
-                latencies.push(asked.elapsed());
-            }
-            name = list.name;
-        }
-        let part = format!("{name}, {part}");
-        let (rate, median) = (percentile(&mut latencies, 99), Some(percentile(&mut latencies, 50)));
-        let figure =
-            Figure { bench: "generate-search", part: Some(&part), rate, unit: "ms", median, ..Figure::default() };
-        report.write(Figure { target: TARGET, ..figure }, Better::Less)?;
+        let list = |nth| Ok(lists(&wanted[nth % wanted.len()])?.swap_remove(place));
+        crate::lists::measure(report, &mut db, ("generate-search", part), time, list).await?;
     }
     drop(db);
     readers.close().await;

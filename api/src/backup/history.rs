@@ -132,12 +132,6 @@ impl Folder {
         DirBuilder::new().mode(0o700).create(&path).at(&path)?;
         Ok(Unfinished { path, complete: self.path.join(name), is_complete: false })
     }
-
-    /// How many bytes are free where the folder is.
-    pub(super) fn free(&self) -> Result<u64, BackupError> {
-        let disk = rustix::fs::statvfs(&self.path).map_err(std::io::Error::from).at(&self.path)?;
-        Ok(disk.f_bavail * disk.f_frsize)
-    }
 }
 
 /// A set that is being written. It is removed unless it is completed.

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use super::history::{Folder, History, Set};
 use super::manifest::{EVENTS, FORMAT, FileOf, Kind, Manifest};
 use super::prune::prune;
-use super::{BackupError, NoteOf, Recipients, files, note};
+use super::{BackupError, NoteOf, Recipients, files, note, refuse_full};
 use crate::database::{Database, is_older};
 use crate::hospital::key_of;
 use crate::{HospitalError, Purpose, Settings};
@@ -168,12 +168,7 @@ fn refuse_full_disk(folder: &Folder, still: &Still, before: &End, kind: Kind) ->
     let new = (still.end.position - before.position).unsigned_abs();
     let of_events = u128::from(events) * u128::from(new) / u128::from(still.end.position.unsigned_abs().max(1));
     let needed = u64::try_from(of_events).unwrap_or(u64::MAX) + if kind == Kind::Whole { others } else { 0 };
-    let free = folder.free()?;
-    let (folder, megabyte) = (folder.path.clone(), 1 << 20);
-    if needed < free {
-        return Ok(());
-    }
-    Err(BackupError::NoSpace { folder, needed: needed / megabyte + 1, free: free / megabyte })
+    refuse_full(&folder.path, needed)
 }
 
 /// Clears away what the new set has made superfluous, and leaves a page that says how to read the folder.

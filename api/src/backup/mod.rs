@@ -14,8 +14,21 @@ mod prune;
 mod restore;
 mod sealing;
 
+use std::path::Path;
+
+use self::error::At as _;
 pub(crate) use self::error::{BackupError, instant};
 pub(crate) use self::make::{Made, Wanted, back_up};
 pub(crate) use self::notes::{Note, NoteOf, last, note};
 pub(crate) use self::restore::{Restored, Until, restore};
 pub(crate) use self::sealing::{Identities, Recipients};
+use crate::disk::Disk;
+
+/// Refuses a disk on which so many bytes do not fit.
+fn refuse_full(path: &Path, needed: u64) -> Result<(), BackupError> {
+    let Disk { folder, free, .. } = Disk::of(path).at(path)?;
+    if needed < free {
+        return Ok(());
+    }
+    Err(BackupError::NoSpace { folder, needed: (needed >> 20) + 1, free: free >> 20 })
+}

@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use super::files::Source;
 use super::history::{History, Set};
 use super::manifest::{EVENTS, Kind};
-use super::{BackupError, Identities};
+use super::{BackupError, Identities, refuse_full};
 use crate::database::Database;
 use crate::hospital::key_of;
 use crate::{Purpose, Settings, surroundings};
@@ -230,17 +230,9 @@ const GROWTH: u64 = 4;
 
 /// Refuses a disk of the embedded PostgreSQL that is too full. The disk of another one cannot be seen from here.
 fn refuse_full_disk(settings: &Settings, plan: &Plan) -> Result<(), BackupError> {
-    let data_dir = std::path::absolute(&settings.data_dir)
-        .map_err(|source| BackupError::Io { path: settings.data_dir.clone(), source })?;
-    let Some(folder) = data_dir.ancestors().find(|it| it.exists() && settings.database_url.is_none()) else {
-        return Ok(());
-    };
-    let content: u64 = plan.files().map(|it| it.file.content).sum();
-    let disk = rustix::fs::statvfs(folder)
-        .map_err(|error| BackupError::Io { path: folder.to_owned(), source: error.into() })?;
-    let (needed, free) = (content.saturating_mul(GROWTH), disk.f_bavail * disk.f_frsize);
-    if needed < free {
+    if settings.database_url.is_some() {
         return Ok(());
     }
-    Err(BackupError::NoSpace { folder: folder.to_owned(), needed: needed >> 20, free: free >> 20 })
+    let content: u64 = plan.files().map(|it| it.file.content).sum();
+    refuse_full(&settings.data_dir, content.saturating_mul(GROWTH))
 }

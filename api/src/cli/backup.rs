@@ -73,10 +73,8 @@ pub(super) async fn back_up(settings: &Settings, work: BackupWork) -> Result<Exi
             verify(settings, &dir, identity.as_deref(), beside).await
         }
         BackupWork { dir, recipient, unencrypted, increment, .. } => {
-            let named = settings.backup_recipients.iter().flat_map(|it| it.split(','));
-            let named = named.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
-            let keys = if recipient.is_empty() { named.collect() } else { recipient };
-            let recipients = Recipients::parse(&keys, unencrypted)?;
+            let keys = if recipient.is_empty() { &settings.backup_recipients } else { &recipient };
+            let recipients = Recipients::parse(keys, unencrypted)?;
             make(settings, &dir.unwrap_or_default(), recipients, increment).await
         }
     }

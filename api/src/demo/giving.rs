@@ -61,7 +61,7 @@ pub(super) fn is_of_demo(actor: &Actor) -> bool {
 /// A command, given as its request body.
 fn parsed<C: Command>(body: Value) -> Result<C, HospitalError> {
     serde_json::from_value(body).map_err(|error| {
-        StoreError::Unavailable(format!("the demo's command {} is malformed: {error}", C::NAME)).into()
+        StoreError::Unavailable(format!("the made-up command {} is malformed: {error}", C::NAME)).into()
     })
 }
 
@@ -72,7 +72,7 @@ impl Hospital {
     }
 
     /// Carries out a command, given as its request body.
-    pub(super) async fn give<C: Command>(&self, body: Value, request: Request) -> Result<(), HospitalError> {
+    pub(crate) async fn give<C: Command>(&self, body: Value, request: Request) -> Result<(), HospitalError> {
         self.once::<C>(parsed(body)?, request).await
     }
 

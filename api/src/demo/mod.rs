@@ -23,15 +23,15 @@ use hims_commands::department::OpenDepartment;
 use hims_commands::medication::AddMedication;
 use hims_commands::medication_lot::ReceiveMedicationLot;
 use hims_commands::room::AddRoom;
-use hims_domain::Aggregate as _;
 use hims_domain::appointment::Appointment;
-use hims_domain::report::Report;
-use hims_domain::role::Role;
-use hims_event_store::{Actor, Recorded};
+use hims_event_store::Recorded;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::bootstrap::is_of_set_up;
 use crate::{Hospital, HospitalError};
+
+pub(crate) use people::PASSWORD;
 
 /// The medications: name, generic name, strength, form, RxNorm product, RxNorm ingredient.
 const MEDICATIONS: [(&str, &str, &str, &str, &str, &str); 4] = [
@@ -73,12 +73,7 @@ impl Hospital {
         // An interrupted demo is completed. A log that holds any other event is left as it is.
         let begun = self.store.read(0, 1_000).await?;
         let is_ours = |event: &Recorded| {
-            event.circumstances().is_ok_and(|circumstances| match &circumstances.actor {
-                Actor::System { name } if name == "set-up" => {
-                    [Role::STREAM, Report::STREAM].contains(&event.stream_type.as_str())
-                }
-                actor => giving::is_of_demo(actor),
-            })
+            is_of_set_up(event) || event.circumstances().is_ok_and(|it| giving::is_of_demo(&it.actor))
         };
         if !begun.iter().all(is_ours) {
             return Err(HospitalError::NotEmpty);

@@ -11,7 +11,8 @@ use serde_json::json;
 use super::{DEPARTMENT, PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
 
-const PASSWORD: &str = "demo-hims-2026";
+/// The password of every login that is made up.
+pub(crate) const PASSWORD: &str = "demo-hims-2026";
 const ALLERGY: u16 = 8;
 
 /// One login for each role, and a second doctor: number, login, name of the role, given name, family name.

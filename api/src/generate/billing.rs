@@ -27,24 +27,14 @@ impl History {
             opened_on: day,
             currency: Currency::default(),
         };
-        let item = Item {
-            service_date: day,
-            code_system: CPT.into(),
-            code: VISIT.into(),
-            description: Personal::Known(Text::from("Office visit of an established patient")),
-            modifiers: Vec::new(),
-            diagnosis_pointers: Vec::new(),
-            quantity: dec!(1),
-            unit_price: Some(UnitPrice::from(PRICE)),
-            discount_amount: None,
-            discount_percent: None,
-            tax_rate: None,
-            source_type: None,
-            source_id: None,
-            source_occasion: None,
+        let described = Personal::Known(Text::from("Office visit of an established patient"));
+        let item = Item::one(day, (CPT.into(), VISIT.into()), described, PRICE);
+        let priced = Priced {
+            unit_price: UnitPrice::from(PRICE),
+            tax_rate: dec!(0).into(),
+            price_list: None,
+            price_effective_from: None,
         };
-        let unit_price = UnitPrice::from(PRICE);
-        let priced = Priced { unit_price, tax_rate: dec!(0).into(), price_list: None, price_effective_from: None };
         let charge = Charge::of(&item, &priced);
         let item_id = self.id(Kind::BillingItem, seen.number).into();
         let record = BillingRecord::new(&opened);

@@ -22,8 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hims_commands::Caller;
-use hims_domain::report::Report;
-use hims_domain::role::Role;
 use hims_domain::{Aggregate as _, department::Department};
 use hims_event_store::{EventStore, Recorded};
 use hims_projections::{Rebuild, RebuildError, Target};
@@ -32,6 +30,7 @@ use tokio::task::JoinSet;
 
 use self::history::{GENERATOR, History, Hospital as Generated};
 use self::plan::{Kind, Plan, ZONE};
+use crate::bootstrap::is_of_set_up;
 use crate::{Hospital, HospitalError, Purpose, Settings};
 
 /// How many patients' histories are written at the same time. The log writes appends that arrive together in one batch.
@@ -125,13 +124,13 @@ async fn begin(
         Some(first) => plan.today = first.recorded_at.with_timezone(&ZONE).date_naive(),
         None => {
             let all = hospital.store.read(0, 1_000).await?;
-            if !all.iter().all(is_set_up) {
+            if !all.iter().all(is_of_set_up) {
                 return Err(GenerateError::NotEmpty);
             }
         }
     }
     let last = hospital.store.read((before - 1).max(0), 1).await?;
-    if !last.iter().all(|it| is_set_up(it) || is_generated(it)) {
+    if !last.iter().all(|it| is_of_set_up(it) || is_generated(it)) {
         return Err(GenerateError::NotEmpty);
     }
     progress.begin("departments, staff and catalogues", 1);
@@ -141,17 +140,8 @@ async fn begin(
     Ok((Generated { plan, now, tests: staff::tests()? }, before))
 }
 
-/// Whether an event is of what every hospital begins with.
-fn is_set_up(event: &Recorded) -> bool {
-    [Role::STREAM, Report::STREAM].contains(&event.stream_type.as_str()) && is_by(event, "set-up")
-}
-
 fn is_generated(event: &Recorded) -> bool {
-    is_by(event, GENERATOR)
-}
-
-fn is_by(event: &Recorded, name: &str) -> bool {
-    event.circumstances().is_ok_and(|it| it.actor == Caller::system(name).actor)
+    event.circumstances().is_ok_and(|it| it.actor == Caller::system(GENERATOR).actor)
 }
 
 /// Writes the histories of the patients and makes the read tables.

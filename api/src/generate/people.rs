@@ -2,7 +2,7 @@
 
 use chrono::{Datelike as _, Days, TimeDelta};
 use hims_domain::Personal;
-use hims_domain::patient::{AllergenType, Allergy, BirthDatePrecision, Demographics, Event, Gender, Patient, Severity};
+use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Gender, Patient, Severity};
 use hims_domain::values::{Email, Mrn, Name, PartialDate, Phone, Text};
 use hims_event_store::AppendError;
 
@@ -87,13 +87,9 @@ impl History {
     }
 
     fn allergy(&mut self) -> Allergy {
-        let (kind, allergen, reaction) = *self.chance.one_of(&ALLERGIES);
+        let (allergen_type, allergen, reaction) = *self.chance.one_of(&ALLERGIES);
         Allergy {
-            allergen_type: match kind {
-                "food" => AllergenType::Food,
-                "environmental" => AllergenType::Environmental,
-                _ => AllergenType::Other,
-            },
+            allergen_type,
             allergen_name: Personal::Known(Name::from(allergen)),
             rxnorm_code: None,
             code_system: None,

@@ -96,9 +96,9 @@ impl Plan {
         uuid::Builder::from_custom_bytes(bytes.to_be_bytes()).into_uuid()
     }
 
-    /// Chance for one patient, or with 0 for the hospital: always the same for the same seed.
-    pub(super) fn chance(&self, nth: u64) -> Chance {
-        let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(nth);
+    /// Chance for one person, by a number that no other person has: always the same for the same seed.
+    pub(super) fn chance(&self, person: u64) -> Chance {
+        let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(person);
         Chance(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 

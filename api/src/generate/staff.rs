@@ -8,7 +8,7 @@ use hims_commands::medication::AddMedication;
 use hims_commands::role::DefineRole;
 use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser};
-use hims_commands::{Caller, Command, Failure, Refused, Request, role_id};
+use hims_commands::{Caller, Command, Request, role_id};
 use hims_domain::lab_test::Definition;
 use hims_domain::{LabTestId, derived};
 use hims_event_store::StoreError;
@@ -19,13 +19,11 @@ use super::history::GENERATOR;
 use super::people::{family_name, given_name};
 use super::plan::{Kind, Plan, ZONE};
 use super::words::{DEPARTMENTS, SUBSTANCES, TESTS};
+use crate::demo::PASSWORD;
 use crate::{Hospital, HospitalError};
 
 /// How many commands are carried out at the same time.
 const AT_ONCE: usize = 32;
-
-/// The password of the first user of each role, the same as in the demo.
-const PASSWORD: &str = "demo-hims-2026";
 
 /// The roles of the staff, with how many of ten users have each. The doctors come first.
 const ROLES: [(&str, u64); 9] = [
@@ -113,12 +111,7 @@ pub(super) async fn set_up(hospital: &Hospital, plan: &Plan) -> Result<(), Hospi
 
 /// Carries out a command, given as its request body. What an earlier run carried out stays as it is.
 async fn give<C: Command>(hospital: &Hospital, body: Value) -> Result<(), HospitalError> {
-    let command: C = serde_json::from_value(body).map_err(|error| malformed(C::NAME, &error))?;
-    let request = Request::of(Caller::system(GENERATOR));
-    match hospital.executor.execute_unless_refused(command, request).await {
-        Ok(_) | Err(Failure::Refused(Refused { code: "already-exists", .. })) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    hospital.give::<C>(body, Request::of(Caller::system(GENERATOR))).await
 }
 
 /// The role of a user, by the user's number from 0, and whether the user is the first of the role.

@@ -1,5 +1,7 @@
 //! The names and texts of the generated hospital, all of them made up or everyday.
 
+use hims_domain::patient::AllergenType::{self, Environmental, Food, Other};
+
 pub(super) const GIVEN_FEMALE: [&str; 24] = [
     "Aisha",
     "Beatriz",
@@ -154,15 +156,15 @@ pub(super) const VISITS: [(&str, &str, &str, &str, &str, &str); 10] = [
 
 /// The kind of allergen, the allergen, the reaction. Nothing here is a product or an ingredient of a product that is
 /// generated, so that no prescription would need an override.
-pub(super) const ALLERGIES: [(&str, &str, &str); 8] = [
-    ("food", "Peanut", "Swollen lips"),
-    ("food", "Shellfish", "Hives"),
-    ("food", "Egg", "Rash"),
-    ("environmental", "Birch pollen", "Sneezing and itching eyes"),
-    ("environmental", "House dust mite", "Blocked nose"),
-    ("environmental", "Cat dander", "Wheezing"),
-    ("other", "Latex", "Contact rash"),
-    ("other", "Nickel", "Eczema"),
+pub(super) const ALLERGIES: [(AllergenType, &str, &str); 8] = [
+    (Food, "Peanut", "Swollen lips"),
+    (Food, "Shellfish", "Hives"),
+    (Food, "Egg", "Rash"),
+    (Environmental, "Birch pollen", "Sneezing and itching eyes"),
+    (Environmental, "House dust mite", "Blocked nose"),
+    (Environmental, "Cat dander", "Wheezing"),
+    (Other, "Latex", "Contact rash"),
+    (Other, "Nickel", "Eczema"),
 ];
 
 /// Substance, class, route, form.

@@ -40,9 +40,7 @@ impl Hospital {
             Err(error) => tracing::warn!(%error, "the parked streams could not be counted"),
         }
     }
-}
 
-impl Hospital {
     /// When the last backup was made, and when one was checked last, in seconds since 1970; 0 for never.
     async fn measure_backups(&self) {
         for of in [NoteOf::Backup, NoteOf::Verification] {

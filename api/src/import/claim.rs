@@ -20,7 +20,7 @@ use super::history::coded;
 use super::insurance;
 use super::kept::Kept;
 use super::medication::Product;
-use super::money::{Asked, Bill, Policies, line};
+use super::money::{Asked, Bill, Policies};
 use super::reason::Reason;
 use super::references::derived;
 use super::summary::Fate;
@@ -205,12 +205,12 @@ fn charge(
     let product = request.and_then(|it| Product::requested(gathered, it).ok());
     if let Some((name, Some(rxnorm))) = product.as_ref().map(Product::named) {
         let name = kept.personal("prescription", Some(name)).ok_or(Reason::NoName)?;
-        return Ok(line(day, (RXNORM.into(), rxnorm.into()), name, price));
+        return Ok(Charge::one(day, (RXNORM.into(), rxnorm.into()), name, price));
     }
     let (system, code) = coded(&item.product_or_service, "", "item.productOrService.coding", kept);
     let coding: (Text<100>, Text<20>) = system.zip(code).ok_or(Reason::NoCode)?;
     let words = kept.personal(WHAT, item.product_or_service.words()).ok_or(Reason::NoName)?;
-    Ok(line(day, coding, words, price))
+    Ok(Charge::one(day, coding, words, price))
 }
 
 /// The consultation that a claim charges for, if it is in the record.

@@ -217,7 +217,7 @@ fn report_file() -> (String, Value) {
 fn statistics(get: Get, row: Value) -> (String, Value) {
     let items = json!({"type": "array", "items": object(row)});
     let listed = object(json!({"items": items, "next": {"type": "null"}, "position": position()}));
-    let rows = with_header(answer("The rows of the view, in its order.", &listed), "Hims-Position");
+    let rows = with_position(answer("The rows of the view, in its order.", &listed));
     get.answers(&[], rows, &[400, 401, 403, 503])
 }
 

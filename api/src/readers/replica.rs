@@ -1,8 +1,8 @@
 //! Replicas of the database: which position each has, and whether reads may go there.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hims_event_store::Position;
@@ -36,6 +36,8 @@ pub(super) struct Replica {
     position: AtomicI64,
     /// The position that every read needs at least, so that no answer is older than a few seconds.
     least: AtomicI64,
+    /// Why the replica cannot be used, as it was last said in the log.
+    fault: Mutex<String>,
 }
 
 impl Replica {
@@ -45,7 +47,8 @@ impl Replica {
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
         let (position, least) = (AtomicI64::new(UNUSABLE), AtomicI64::new(0));
-        Self { name, connections: Connections::new(options.clone(), each), options, position, least }
+        let (connections, fault) = (Connections::new(options.clone(), each), Mutex::default());
+        Self { name, connections, options, position, least, fault }
     }
 
     /// Whether the replica has a position, and is not far behind.
@@ -58,10 +61,14 @@ impl Replica {
         Some(self.position.load(Ordering::Acquire)).filter(|it| *it != UNUSABLE)
     }
 
-    /// Notes that the replica did not answer as it should. It is used again after the next look that succeeds.
+    /// Notes that the replica did not answer as it should, and says so unless the same was said already. The replica is
+    /// used again after the next look that succeeds.
     pub(super) fn fails(&self, reason: &str) {
-        if self.position.swap(UNUSABLE, Ordering::AcqRel) != UNUSABLE {
+        let was_used = self.position.swap(UNUSABLE, Ordering::AcqRel) != UNUSABLE;
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        if was_used || *fault != reason {
             tracing::warn!(replica = self.name, reason, "a replica cannot be used; its reads go elsewhere");
+            reason.clone_into(&mut fault);
         }
     }
 
@@ -141,16 +148,9 @@ impl Watch {
         let watch = |replica: &Arc<Replica>| {
             let (replica, primary, newest) = (Arc::clone(replica), primary.clone(), Arc::clone(&newest));
             tokio::spawn(async move {
-                // The first look says what is wrong, if something is; later ones only when that changes.
-                let mut last = String::new();
                 loop {
                     if let Err(error) = replica.follow(&primary, &*newest).await {
                         replica.fails(&error.to_string());
-                        let reason = error.to_string();
-                        if reason != last {
-                            tracing::warn!(replica = replica.name, reason, "a replica does not answer reads");
-                            last = reason;
-                        }
                     }
                     tokio::time::sleep(LOOK * 5).await;
                 }

@@ -10,9 +10,8 @@ use uuid::Uuid;
 use super::body::{self, LARGEST};
 use super::caller::LoggedIn;
 use super::evenly::{identifies_everybody, refusing_evenly};
-use super::incarnation::incarnation;
 use super::limits::{Guess, Limits};
-use super::position::POSITION;
+use super::position::at_position;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -96,10 +95,7 @@ pub(super) async fn run(
     }
     tracing::Span::current().record("stream", tracing::field::display(outcome.id)).record("position", outcome.position);
     let status = if outcome.began { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(HttpResponse::build(status)
-        .insert_header((POSITION, outcome.position.to_string()))
-        .insert_header(incarnation(&hospital))
-        .json(outcome))
+    Ok(at_position(&mut HttpResponse::build(status), &hospital, outcome.position).json(outcome))
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<Uuid>, Problem> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hims_domain::permission::Read;
+use hims_projections::query::EVERY_PATIENT;
 
 use super::caller::LoggedIn;
 
@@ -40,7 +40,7 @@ pub(super) async fn refusing_evenly<T, E>(
 
 /// Whether a caller may identify every patient.
 pub(super) fn identifies_everybody(logged_in: &LoggedIn) -> bool {
-    logged_in.reads_any(&[Read::AllData, Read::AllPatients])
+    logged_in.reads_any(&EVERY_PATIENT)
 }
 
 /// How long to wait so that the time of the answer is a multiple of [`STEP`].

@@ -1,18 +1,18 @@
 use std::time::Duration;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use hims_event_store::Position;
 use hims_projections::RunnerHandle;
 
-use super::incarnation::Incarnation;
+use super::incarnation::{Incarnation, incarnation};
 use crate::Hospital;
 use crate::problem::Problem;
 
 /// The header with the position that an answer must at least show.
 const MINIMUM: &str = "hims-min-position";
 /// The header with the position that an answer shows.
-pub(crate) const POSITION: HeaderName = HeaderName::from_static("hims-position");
+const POSITION: HeaderName = HeaderName::from_static("hims-position");
 /// How long a request waits for the read tables, unless the client says otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many seconds a client may ask a request to wait at most.
@@ -83,4 +83,26 @@ fn behind() -> Problem {
         "read-model-behind",
         "the read tables have not reached the position of Hims-Min-Position yet; try again",
     )
+}
+
+/// Adds to an answer which position the answer shows, and of which incarnation of the log.
+pub(super) fn at_position<'a>(
+    answer: &'a mut HttpResponseBuilder,
+    hospital: &Hospital,
+    position: Position,
+) -> &'a mut HttpResponseBuilder {
+    answer.insert_header((POSITION, position.to_string())).insert_header(incarnation(hospital))
+}
+
+/// An answer with a page of rows, each as JSON.
+pub(super) fn page_answer(
+    hospital: &Hospital,
+    items: &[String],
+    next: Option<&str>,
+    position: Position,
+) -> HttpResponse {
+    let next = next.map_or_else(|| "null".to_owned(), |it| format!("\"{it}\""));
+    let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{position}}}", items.join(","));
+    let mut answer = HttpResponse::Ok();
+    at_position(&mut answer, hospital, position).insert_header((CONTENT_TYPE, "application/json")).body(body)
 }

@@ -10,9 +10,8 @@ use hims_domain::report_execution::{Made, ReportExecution};
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
-use super::incarnation::incarnation;
 use super::parameters::id_of_path;
-use super::position::POSITION;
+use super::position::at_position;
 use crate::Hospital;
 use crate::problem::Problem;
 use crate::reports::media_type;
@@ -64,13 +63,11 @@ async fn fetched(
     }
     let asked = &execution.asked;
     let name = format!("{}-{}.{}", asked.report_code.as_str(), made.as_of_position, asked.format);
-    Ok(HttpResponse::Ok()
+    Ok(at_position(&mut HttpResponse::Ok(), hospital, outcome.position)
         .insert_header((CONTENT_TYPE, media_type(asked.format)))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .insert_header((ETAG, tag))
         .insert_header((CACHE_CONTROL, "private, no-store"))
-        .insert_header((POSITION, outcome.position.to_string()))
-        .insert_header(incarnation(hospital))
         .body(file.bytes))
 }
 

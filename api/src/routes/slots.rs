@@ -1,4 +1,3 @@
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use hims_domain::Described;
@@ -8,9 +7,8 @@ use uuid::Uuid;
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
-use super::incarnation::incarnation;
 use super::parameters::Parameters;
-use super::position::{Freshness, POSITION};
+use super::position::{Freshness, page_answer};
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -46,12 +44,7 @@ async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn)
     let page = async |db: &mut _| query::free_slots(db, &wanted, &who).await;
     let page = hospital.readers.read_at(freshness.minimum(), page).await?;
     freshness.check(page.position)?;
-    let body = format!("{{\"items\":[{}],\"next\":null,\"position\":{}}}", page.items.join(","), page.position);
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((POSITION, page.position.to_string()))
-        .insert_header(incarnation(hospital))
-        .body(body))
+    Ok(page_answer(hospital, &page.items, None, page.position))
 }
 
 fn patients() -> Result<&'static Table, Problem> {

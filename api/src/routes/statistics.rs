@@ -1,12 +1,11 @@
 //! How the database works, for administrators.
 
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_domain::permission::Read;
 use hims_projections::query::{self, Statistics};
 
 use super::caller::LoggedIn;
-use super::position::POSITION;
+use super::position::page_answer;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -41,9 +40,5 @@ async fn list(
     }
     let who = logged_in.identity();
     let page = hospital.readers.read(async |db| query::statistics(db, of, &who).await).await?;
-    let body = format!("{{\"items\":[{}],\"next\":null,\"position\":{}}}", page.items.join(","), page.position);
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((POSITION, page.position.to_string()))
-        .body(body))
+    Ok(page_answer(hospital, &page.items, None, page.position))
 }

@@ -1,8 +1,7 @@
 use super::caller::LoggedIn;
 use super::evenly::evenly;
-use super::incarnation::incarnation;
 use super::parameters::{Parameters, id_of_path};
-use super::position::{Freshness, POSITION};
+use super::position::{Freshness, at_position, page_answer};
 use crate::Hospital;
 use crate::problem::Problem;
 use actix_web::http::header::{CONTENT_TYPE, ETAG};
@@ -42,13 +41,8 @@ async fn page(
     let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
     let page = hospital.readers.read_at(freshness.minimum(), page).await?;
     freshness.check(page.position)?;
-    let next = page.next.map_or_else(|| "null".to_owned(), |it| format!("\"{}\"", signed(&it, hospital)));
-    let body = format!("{{\"items\":[{}],\"next\":{next},\"position\":{}}}", page.items.join(","), page.position);
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((POSITION, page.position.to_string()))
-        .insert_header(incarnation(hospital))
-        .body(body))
+    let next = page.next.map(|it| signed(&it, hospital));
+    Ok(page_answer(hospital, &page.items, next.as_deref(), page.position))
 }
 
 /// Answers one row of a read table.
@@ -78,11 +72,9 @@ async fn row(
     let found = hospital.readers.read_at(freshness.minimum(), found).await?;
     freshness.check(found.position)?;
     let (row, version) = found.row.ok_or_else(Problem::not_found)?;
-    Ok(HttpResponse::Ok()
+    Ok(at_position(&mut HttpResponse::Ok(), hospital, found.position)
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((ETAG, format!("\"{version}\"")))
-        .insert_header((POSITION, found.position.to_string()))
-        .insert_header(incarnation(hospital))
         .body(row))
 }
 

@@ -126,7 +126,8 @@ settings! {
         }
         "Backups", "What they hold and how they are restored: [operations](operations.md)." {
             /// The public keys of age, separated by commas, whose owners can read backups.
-            backup_recipients: Option<String> = None, or "none", flag "hims backup --recipient";
+            #[serde(deserialize_with = "separated")]
+            backup_recipients: Vec<String> = Vec::new(), or "none", flag "hims backup --recipient";
             /// How many hours may lie between two backups. After twice as many the last one counts as overdue.
             backup_hours: u32 = 24;
             /// For how many days a backup keeps the tables beside the log: so far back a restore can go.

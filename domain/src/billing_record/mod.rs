@@ -117,6 +117,33 @@ described! {
     }
 }
 
+impl Item {
+    /// One unit of a service at a price.
+    pub fn one(
+        service_date: NaiveDate,
+        (code_system, code): (Text<100>, Text<20>),
+        description: Personal<Text<500>>,
+        price: Decimal,
+    ) -> Self {
+        Self {
+            service_date,
+            code_system,
+            code,
+            description,
+            modifiers: Vec::new(),
+            diagnosis_pointers: Vec::new(),
+            quantity: Decimal::ONE,
+            unit_price: Some(UnitPrice::from(price)),
+            discount_amount: None,
+            discount_percent: None,
+            tax_rate: None,
+            source_type: None,
+            source_id: None,
+            source_occasion: None,
+        }
+    }
+}
+
 /// The price of a line, and where the price comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Priced {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Findings;
 use crate::Settings;
+use crate::disk::Disk;
 
 /// The least free space with which a hospital can go on for a while.
 const LEAST: u64 = 1 << 30;
@@ -13,10 +14,9 @@ pub(super) fn disk(settings: &Settings, found: &mut Findings) {
     if settings.database_url.is_some() {
         return found.advice("disk: watch the disks of your PostgreSQL, which cannot be seen from here");
     }
-    let Some(folder) = settings.data_dir.ancestors().find(|it| it.exists()) else { return };
-    match rustix::fs::statvfs(folder) {
-        Ok(disk) => judge(folder, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize, found),
-        Err(error) => found.fault(format!("disk: {} cannot be looked at: {error}", folder.display())),
+    match Disk::of(&settings.data_dir) {
+        Ok(Disk { folder, free, whole }) => judge(&folder, free, whole, found),
+        Err(error) => found.fault(format!("disk: {} cannot be looked at: {error}", settings.data_dir.display())),
     }
 }
 

@@ -3,8 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hims_commands::billing_record::{AddBillingItem, IssueInvoice, OpenBillingRecord};
 use hims_domain::billing_record::{BillingRecord, Item, Status};
-use hims_domain::values::{Text, UnitPrice};
-use hims_domain::{BillingItemId, BillingRecordId, ConsultationId, Described as _, PatientId, Personal};
+use hims_domain::{BillingItemId, BillingRecordId, ConsultationId, Described as _, PatientId};
 use rust_decimal::{Decimal, dec};
 
 use super::super::reason::Reason;
@@ -26,31 +25,6 @@ pub(in super::super) struct Bill {
     pub(in super::super) lines: Vec<(BillingItemId, Item)>,
     /// When the invoice was issued.
     pub(in super::super) at: DateTime<Utc>,
-}
-
-/// A line that charges one unit of a service at a price.
-pub(in super::super) fn line(
-    service_date: NaiveDate,
-    (code_system, code): (Text<100>, Text<20>),
-    description: Personal<Text<500>>,
-    price: Decimal,
-) -> Item {
-    Item {
-        service_date,
-        code_system,
-        code,
-        description,
-        modifiers: Vec::new(),
-        diagnosis_pointers: Vec::new(),
-        quantity: dec!(1),
-        unit_price: Some(UnitPrice::from(price)),
-        discount_amount: None,
-        discount_percent: None,
-        tax_rate: None,
-        source_type: None,
-        source_id: None,
-        source_occasion: None,
-    }
 }
 
 impl Bill {

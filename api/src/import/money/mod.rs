@@ -11,6 +11,6 @@ mod claims;
 mod policies;
 
 pub(super) use amounts::rounded_together;
-pub(super) use bill::{Bill, line};
+pub(super) use bill::Bill;
 pub(super) use claims::{Answered, Asked};
 pub(super) use policies::Policies;

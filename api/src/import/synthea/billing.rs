@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::super::gather::Gathered;
 use super::super::insurance::recorded;
 use super::super::kept::Kept;
-use super::super::money::{Answered, Asked, Bill, Policies, line};
+use super::super::money::{Answered, Asked, Bill, Policies};
 use super::super::progress::Progress;
 use super::super::reason::Reason;
 use super::super::references::derived;
@@ -75,7 +75,7 @@ impl Line {
         let code: Text<20> = read_code(system, &told.code).map_err(|_| Reason::NoCode)?.as_str().into();
         let words = Kept::default().personal("NOTES", Some(&told.words)).ok_or(Reason::NoName)?;
         let day = told.from.with_timezone(&zone).date_naive();
-        let item = line(day, (system.into(), code), words, charge);
+        let item = Item::one(day, (system.into(), code), words, charge);
         Ok(Self { id: told.id, item, charge, paid: [Decimal::ZERO; 2], is_with_second_payer: false })
     }
 

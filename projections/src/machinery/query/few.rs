@@ -12,6 +12,9 @@ use super::Identity;
 use super::statement::{OWN_RECORDS, only_word};
 use crate::Table;
 
+/// The permission words with either of which a caller may identify every patient.
+pub const EVERY_PATIENT: [Read; 2] = [Read::AllData, Read::AllPatients];
+
 /// For how many of the patients found the right is asked at least. Where fewer were found, it is asked for a key that
 /// nobody has, so that the number of questions does not tell how many were found: one patient by an e-mail address, a
 /// family by a telephone number, namesakes.
@@ -131,7 +134,7 @@ fn patient_of(table: &Table) -> Option<&'static str> {
 
 /// Whether the caller may identify every patient, or the table is another than that of the patients.
 pub(super) fn identifies_everybody(table: &Table, who: &Identity) -> bool {
-    table.name != "patients" || who.reads_any(&[Read::AllData, Read::AllPatients])
+    table.name != "patients" || who.reads_any(&EVERY_PATIENT)
 }
 
 /// The words that open some patients, each with the condition in SQL that it opens the patient `asked.id`, as in
@@ -164,7 +167,7 @@ mod tests {
     fn every_word_that_opens_patients_opens_all_or_those_of_a_condition() {
         let patients = TABLES.iter().find(|it| it.name == "patients").unwrap();
         let some = by_words().into_iter().map(|(word, _)| word);
-        let known: BTreeSet<_> = some.chain([Read::AllData, Read::AllPatients]).map(Read::as_str).collect();
+        let known: BTreeSet<_> = some.chain(EVERY_PATIENT).map(Read::as_str).collect();
         assert_eq!(known, patients.readers.iter().map(|it| it.as_str()).collect::<BTreeSet<_>>());
     }
 }

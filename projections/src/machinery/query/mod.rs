@@ -31,6 +31,7 @@ use crate::{TABLES, Table};
 
 pub use cursor::Cursor;
 pub use due::{articles_with_expired_lots, lots_expiring, patients_past_an_end, time_zones};
+pub use few::EVERY_PATIENT;
 use few::Few;
 pub use report::{Bounds, ReportError, ReportRows, ReportView};
 pub use slots::{Moment, SlotsWanted, free_slots};
