@@ -27,7 +27,10 @@ create table log.head (
     position    bigint      not null,
     hash        bytea       not null,
     recorded_at timestamptz not null,
-    fence       bigint      not null default 0  -- raised to keep out a batch that was sent before and may still arrive
+    fence       bigint      not null default 0, -- raised to keep out a batch that was sent before and may still arrive
+    -- The server that was last written to: a server of the same system with a lower timeline is a former primary.
+    system_identifier bigint  not null default 0,
+    timeline          integer not null default 0
 ) with (fillfactor = 10);
 insert into log.head (position, hash, recorded_at)
 values (0, decode(repeat('00', 32), 'hex'), '1970-01-01T00:00:00Z');

@@ -2,16 +2,20 @@ use hims_projections::{migrations, roles};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::connections::{Work, check, options_of, pool};
+use crate::connections::{Following, Primary, Work, servers_of};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
 use crate::hospital::key_of;
 use crate::{HospitalError, Purpose, Settings};
 
+/// The name by which PostgreSQL knows the connections of this program.
+const PROGRAM: &str = "hims";
+
 /// The PostgreSQL database: the embedded one, or one that an operator runs.
 pub(crate) struct Database {
-    options: PgConnectOptions,
-    migrations: PgConnectOptions,
+    primary: Primary,
+    migrations: Primary,
     embedded: Option<EmbeddedPostgres>,
+    _following: Following,
 }
 
 impl Database {
@@ -22,10 +26,12 @@ impl Database {
     /// When there is no database to open, or PostgreSQL does not start.
     pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         if let Some(url) = &settings.database_url {
-            let migrations = settings.migration_url.as_ref().unwrap_or(url);
-            let (options, migrations) = (options_of(url)?, options_of(migrations)?);
-            check(&options).await?;
-            return Ok(Self::named(options, migrations, None));
+            let primary = Primary::find(named(servers_of(url)?)).await?;
+            let migrations = match &settings.migration_url {
+                Some(url) => Primary::find(named(servers_of(url)?)).await?,
+                None => primary.clone(),
+            };
+            return Ok(Self { _following: primary.follow(), primary, migrations, embedded: None });
         }
         refuse_foreign(&settings.data_dir)?;
         let mut options = EmbeddedOptions::new(&settings.data_dir);
@@ -38,33 +44,37 @@ impl Database {
             key_of(settings, purpose)?;
         }
         match EmbeddedPostgres::start(options.clone()).await {
-            Ok(embedded) => Ok(Self::named(embedded.connect_options(), embedded.migration_options(), Some(embedded))),
+            Ok(embedded) => {
+                let servers = [embedded.connect_options(), embedded.migration_options()];
+                Ok(Self::on_one_server(servers, Some(embedded)))
+            }
             Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
                 let reached = EmbeddedPostgres::reach(&options)?;
-                Ok(Self::named(reached.connect_options(), reached.migration_options(), None))
+                Ok(Self::on_one_server([reached.connect_options(), reached.migration_options()], None))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn named(options: PgConnectOptions, migrations: PgConnectOptions, embedded: Option<EmbeddedPostgres>) -> Self {
-        let [options, migrations] = [options, migrations].map(|it| it.application_name("hims"));
-        Self { options, migrations, embedded }
+    /// A database that the server's login and the login for migrations reach in these ways.
+    fn on_one_server(logins: [PgConnectOptions; 2], embedded: Option<EmbeddedPostgres>) -> Self {
+        let [primary, migrations] = logins.map(|it| Primary::only(it.application_name(PROGRAM)));
+        Self { _following: primary.follow(), primary, migrations, embedded }
     }
 
-    /// The options to connect with the server's login.
-    pub(crate) fn options(&self) -> &PgConnectOptions {
-        &self.options
+    /// The server to which the server's login connects.
+    pub(crate) fn primary(&self) -> &Primary {
+        &self.primary
     }
 
     /// A pool of connections as the server's login itself, which is a member of the role that owns the read tables.
     pub(crate) fn owner(&self) -> PgPool {
-        pool(self.options.clone(), 4, Work::Own)
+        self.primary.pool(4, Work::Own)
     }
 
     /// A pool of connections as the login for migrations, which is a member of the role that owns the log.
     pub(crate) fn migrator(&self) -> PgPool {
-        pool(self.migrations.clone(), 3, Work::Own)
+        self.migrations.pool(3, Work::Own)
     }
 
     /// Applies pending migrations, if a login is known that may do so.
@@ -96,6 +106,11 @@ impl Database {
             embedded.stop().await;
         }
     }
+}
+
+/// Says to the servers which program connects.
+fn named(servers: Vec<PgConnectOptions>) -> Vec<PgConnectOptions> {
+    servers.into_iter().map(|it| it.application_name(PROGRAM)).collect()
 }
 
 /// Whether the database lacks migrations of this program.

@@ -19,6 +19,10 @@ pub struct Append {
     pub receipt: Option<Receipt>,
     /// The circumstances of the events; each stream adds its own subject.
     pub metadata: Metadata,
+    /// The timeline in which was read what the decision relied on, as
+    /// [`EventStore::timeline`](crate::EventStore::timeline) said before. The append is refused with
+    /// [`AppendError::GuardFailed`] once the log goes on in another one. If `None`, the one of the beginning of the append.
+    pub timeline: Option<i32>,
     /// By when [`EventStore::append`](crate::EventStore::append) must have answered; if `None`, as late as the event
     /// store ever answers. An append that was not sent to the database by then is not written.
     pub until: Option<Instant>,

@@ -53,7 +53,7 @@ pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
 pub use postgres::{
     BESIDE, Beside, KeptFile, PgEventStore, PgFiles, PgLog, PgOptions, RestoreError, Restoring, SUBJECT_KEYS, Still,
-    copy_events, restore_keys,
+    Timeline, Timelines, copy_events, restore_keys, timeline_of,
 };
 pub use process::{Leading, ProcessStore, Timer};
 pub use recorded::{Opened, Position, Recorded};

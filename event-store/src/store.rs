@@ -227,7 +227,15 @@ pub trait EventStore: Send + Sync {
     /// Returns once everything that can be seen in the log is as durable as the answer to an append: where a standby
     /// must confirm each commit, once the standby has it. Needed before an answer that rests on what was found in the
     /// log rather than on an append.
-    async fn confirm(&self) -> Result<(), StoreError>;
+    ///
+    /// `timeline` is the one in which it was found. Fails if the log has gone on in another one since: then nobody knows
+    /// whether what was found is in the log.
+    async fn confirm(&self, timeline: i32) -> Result<(), StoreError>;
+
+    /// The number of the timeline in which the log goes on. It grows when another server takes over, whose log may lack
+    /// events that were seen before and that nobody was answered to be recorded. What was read in another timeline must
+    /// not be relied on, whatever its version.
+    fn timeline(&self) -> i32;
 
     /// Whether another process has appended to the log lately.
     fn is_shared(&self) -> bool;

@@ -100,6 +100,11 @@ impl MasterKey {
 /// The table of wrapped subject keys, one per subject. `None` in place of a key means that the key was destroyed.
 #[async_trait]
 pub trait KeyTable: Send + Sync {
+    /// The timeline in which the log goes on, as [`EventStore::timeline`](crate::EventStore::timeline): a key that was
+    /// seen in another one may not be there any more.
+    fn timeline(&self) -> i32 {
+        0
+    }
     /// The keys of these subjects. A subject that never had a key is left out.
     async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError>;
     /// Any one key that was not destroyed, with its subject.
@@ -126,7 +131,8 @@ pub(crate) type SubjectKey = Option<Arc<Aes256GcmSiv>>;
 pub struct Vault {
     master: MasterKey,
     keys: Arc<dyn KeyTable>,
-    cache: moka::sync::Cache<Uuid, SubjectKey>,
+    /// Each key with the timeline in which it was seen.
+    cache: moka::sync::Cache<Uuid, (i32, SubjectKey)>,
 }
 
 impl Vault {
@@ -241,8 +247,9 @@ impl Vault {
         subjects.dedup();
         let mut keys = HashMap::with_capacity(subjects.len());
         let mut unknown = Vec::new();
+        let timeline = self.keys.timeline();
         for subject in subjects {
-            match self.cache.get(&subject) {
+            match self.remembered(subject, timeline) {
                 Some(key) => drop(keys.insert(subject, Ok(key))),
                 None => unknown.push(subject),
             }
@@ -252,7 +259,7 @@ impl Vault {
                 // A key that cannot be unwrapped must not make the keys of the other subjects unusable.
                 let key = wrapped.map(|wrapped| self.unwrap(subject, &wrapped)).transpose();
                 if let Ok(key) = &key {
-                    self.cache.insert(subject, key.clone());
+                    self.cache.insert(subject, (timeline, key.clone()));
                 }
                 keys.insert(subject, key);
             }
@@ -260,8 +267,14 @@ impl Vault {
         Ok(keys)
     }
 
+    /// The key of a subject, if it was seen in this timeline lately.
+    fn remembered(&self, subject: Uuid, timeline: i32) -> Option<SubjectKey> {
+        self.cache.get(&subject).filter(|(seen_in, _)| *seen_in == timeline).map(|(_, key)| key)
+    }
+
     async fn key_to_seal(&self, subject: Uuid) -> Result<Arc<Aes256GcmSiv>, VaultError> {
-        if let Some(Some(key)) = self.cache.get(&subject) {
+        let timeline = self.keys.timeline();
+        if let Some(Some(key)) = self.remembered(subject, timeline) {
             return Ok(key);
         }
         let mut rows = self.keys.fetch(&[subject]).await?;
@@ -273,7 +286,7 @@ impl Vault {
         }
         let wrapped = rows.pop().and_then(|(_, key)| key).ok_or(VaultError::Erased)?;
         let key = self.unwrap(subject, &wrapped)?;
-        self.cache.insert(subject, Some(Arc::clone(&key)));
+        self.cache.insert(subject, (timeline, Some(Arc::clone(&key))));
         Ok(key)
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Re
 async fn check_log(settings: &Settings, from: i64) -> Result<Verified, Failure> {
     let database = Database::open(settings, Purpose::Inspect).await?;
     // The login may have a time limit that is shorter than a page of the log needs. Each page has a bound of its own.
-    let options = database.options().clone().options([("statement_timeout", "0")]);
+    let options = database.primary().options().clone().options([("statement_timeout", "0")]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
     let log = PgLog(pool.connect_lazy_with(options));
     let bar = bar(None, "{spinner} {pos} events checked, {per_sec}");

@@ -17,12 +17,11 @@ use hims_projections::presence::{self, Presence};
 use hims_projections::query::Shape;
 use hims_projections::{Runner, RunnerHandle, Standing, migrations, roles};
 use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::connections::{DatabaseError, Work, pool};
+use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};
 use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
@@ -159,7 +158,7 @@ pub(crate) enum Stage {
 fn readers(
     settings: &Settings,
     purpose: Purpose,
-    primary: &PgConnectOptions,
+    primary: &Primary,
     runner: Option<&RunnerHandle>,
 ) -> Result<Readers, HospitalError> {
     let newest = runner.map(|it| it.position.clone());
@@ -225,12 +224,12 @@ impl Hospital {
                  one: give the server a login of its own (docs/operators.md, \"Your own database\")"
             );
         }
-        let writers = pool(database.options().clone(), 12, Work::Write);
-        let projectors = pool(database.options().clone(), 5, Work::Project);
-        let history = pool(database.options().clone(), 4, Work::Write);
+        let primary = database.primary();
+        let [writers, history] = [12, 4].map(|connections| primary.pool(connections, Work::Write));
+        let projectors = primary.pool(5, Work::Project);
         let clock = NodeClock::new(move || clock());
-        let options =
-            PgOptions { queue: settings.queue, history: Some(history.clone()), clock, ..PgOptions::default() };
+        let (queue, timelines) = (settings.queue, primary.timelines().clone());
+        let options = PgOptions { queue, history: Some(history.clone()), clock, timelines, ..PgOptions::default() };
         let log =
             Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
                 match error {
@@ -248,7 +247,7 @@ impl Hospital {
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
             }
         };
-        let readers = Arc::new(readers(settings, purpose, database.options(), runner.as_ref())?);
+        let readers = Arc::new(readers(settings, purpose, primary, runner.as_ref())?);
         let mut executor = Executor::new(Arc::clone(&store), surroundings)
             .in_phone_region(settings.phone_region)
             .in_currency(settings.currency)
@@ -270,7 +269,7 @@ impl Hospital {
             let maker: Arc<dyn ReportMaker> = Arc::new(Reports {
                 store: Arc::clone(&reported),
                 files: files.clone(),
-                options: database.options().clone(),
+                primary: primary.clone(),
                 owner: owner.clone(),
                 time_zone: settings.time_zone,
             });

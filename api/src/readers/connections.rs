@@ -4,7 +4,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use hims_event_store::bounded::too_late;
 use hims_projections::Table;
 use hims_projections::query::{self, Identity, QueryError};
@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::connections::{IDLE, PATIENCE, Work};
+use crate::connections::{IDLE, PATIENCE, Primary, Work};
 
 /// Connections to one server for reading under row-level security, with one pool for each thread that reads.
 ///
@@ -21,7 +21,7 @@ use crate::connections::{IDLE, PATIENCE, Work};
 /// A connection that was idle for long is tested before its next use, and a connection on which a statement failed is
 /// closed (docs/adr/0016).
 pub(super) struct Connections {
-    options: PgConnectOptions,
+    opener: Opener,
     /// The largest number of connections of one thread.
     each: usize,
     pools: Mutex<HashMap<ThreadId, Pool<Opener>>>,
@@ -31,19 +31,33 @@ pub(super) struct Connections {
 const READING: Duration = Duration::from_secs(5);
 
 /// Opens connections that work in the role `hims_reader`.
-struct Opener(PgConnectOptions);
+#[derive(Clone)]
+pub(super) enum Opener {
+    /// To the primary server, whichever that is.
+    Primary(Primary),
+    /// To a replica.
+    Replica(PgConnectOptions),
+}
 
 impl Manager for Opener {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(&self.0).await?;
+        let mut connection = match self {
+            Self::Primary(primary) => primary.connect().await?,
+            Self::Replica(options) => PgConnection::connect_with(options).await?,
+        };
         Work::Read.set_up(&mut connection).await?;
         Ok(connection)
     }
 
     async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if let Self::Primary(primary) = self
+            && !primary.has(metrics.age())
+        {
+            return Err(RecycleError::message("another server is the primary now"));
+        }
         if metrics.last_used() > IDLE {
             connection.ping().await?;
         }
@@ -84,8 +98,8 @@ impl Drop for Lent {
 
 impl Connections {
     /// Opens no connection yet, and later at most `each` connections for each thread that reads.
-    pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
-        Self { options, each, pools: Mutex::default() }
+    pub(super) fn new(opener: Opener, each: usize) -> Self {
+        Self { opener, each, pools: Mutex::default() }
     }
 
     /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
@@ -161,7 +175,7 @@ impl Connections {
         if let Some(pool) = pools.get(&thread::current().id()) {
             return Ok(pool.clone());
         }
-        let pool = Pool::builder(Opener(self.options.clone()))
+        let pool = Pool::builder(self.opener.clone())
             .max_size(self.each)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))

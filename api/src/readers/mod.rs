@@ -14,17 +14,15 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
-use self::connections::Connections;
+use self::connections::{Connections, Opener};
 use self::replica::{Replica, Watch};
+use crate::connections::Primary;
 
 /// The position of the read tables that a replica has.
 ///
 /// # Errors
 /// When the server does not answer, or is no replica of the primary.
-pub(crate) async fn position_of_replica(
-    replica: &PgConnectOptions,
-    primary: &PgConnectOptions,
-) -> Result<Position, QueryError> {
+pub(crate) async fn position_of_replica(replica: &PgConnectOptions, primary: &Primary) -> Result<Position, QueryError> {
     query::position(&mut replica::connect(replica, primary).await?).await
 }
 
@@ -46,14 +44,19 @@ impl Readers {
     /// Opens no connection to the primary yet, and later at most `each` connections to each server for each thread that
     /// reads. `newest` is the position of the primary's read tables.
     pub(crate) fn new(
-        primary: PgConnectOptions,
+        primary: Primary,
         replicas: Vec<PgConnectOptions>,
         each: usize,
         newest: impl Fn() -> Position + Send + Sync + 'static,
     ) -> Self {
         let replicas: Vec<_> = replicas.into_iter().map(|it| Arc::new(Replica::new(it, each))).collect();
         let watch = Watch::start(&replicas, &primary, newest);
-        Self { primary: Connections::new(primary, each), replicas, turn: AtomicUsize::new(0), _watch: watch }
+        Self {
+            primary: Connections::new(Opener::Primary(primary), each),
+            replicas,
+            turn: AtomicUsize::new(0),
+            _watch: watch,
+        }
     }
 
     /// Runs `reading` on a connection to the primary server, and once more if a rebuild swapped the tables meanwhile.

@@ -13,8 +13,8 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::connections::Connections;
-use crate::connections::Work;
+use super::connections::{Connections, Opener};
+use crate::connections::{Primary, Work, address_of};
 
 /// How often the position of a replica is looked up. What was recorded since then is read from the primary.
 const LOOK: Duration = Duration::from_millis(100);
@@ -42,12 +42,9 @@ pub(super) struct Replica {
 
 impl Replica {
     pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
-        let name = match options.get_socket() {
-            Some(folder) => folder.display().to_string(),
-            None => format!("{}:{}", options.get_host(), options.get_port()),
-        };
+        let name = address_of(&options);
         let (position, least) = (AtomicI64::new(UNUSABLE), AtomicI64::new(0));
-        let (connections, fault) = (Connections::new(options.clone(), each), Mutex::default());
+        let (connections, fault) = (Connections::new(Opener::Replica(options.clone()), each), Mutex::default());
         Self { name, connections, options, position, least, fault }
     }
 
@@ -73,7 +70,7 @@ impl Replica {
     }
 
     /// Looks the position up again and again, until a look fails.
-    async fn follow(&self, primary: &PgConnectOptions, newest: &impl Fn() -> Position) -> Result<(), QueryError> {
+    async fn follow(&self, primary: &Primary, newest: &impl Fn() -> Position) -> Result<(), QueryError> {
         let mut db = connect(&self.options, primary).await?;
         // Until it is known what the primary had some seconds ago, the replica must have what the primary has now.
         self.least.store(newest(), Ordering::Release);
@@ -109,12 +106,9 @@ impl Replica {
 /// # Errors
 /// When the server does not answer, or is no replica of the primary: its log must begin with the same event, and it must
 /// not be written to.
-pub(super) async fn connect(
-    replica: &PgConnectOptions,
-    primary: &PgConnectOptions,
-) -> Result<PgConnection, sqlx::Error> {
+pub(super) async fn connect(replica: &PgConnectOptions, primary: &Primary) -> Result<PgConnection, sqlx::Error> {
     let sql = "select pg_is_in_recovery(), (select hash from log.events where position = 1)";
-    let mut at_primary = within(PATIENCE, PgConnection::connect_with(primary)).await?;
+    let mut at_primary = within(PATIENCE, primary.connect()).await?;
     let told = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut at_primary)).await;
     let _ = within(PATIENCE, at_primary.close()).await;
     let (_, there): (bool, Option<Vec<u8>>) = told?;
@@ -141,7 +135,7 @@ pub(super) struct Watch(Vec<JoinHandle<()>>);
 impl Watch {
     pub(super) fn start(
         replicas: &[Arc<Replica>],
-        primary: &PgConnectOptions,
+        primary: &Primary,
         newest: impl Fn() -> Position + Send + Sync + 'static,
     ) -> Self {
         let newest = Arc::new(newest);

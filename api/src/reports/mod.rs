@@ -25,11 +25,10 @@ use hims_projections::reports::{ParameterKind, REPORTS, Report};
 use hims_projections::{READ_SCHEMA, Rebuild, RebuildError, Target};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool};
 
 use self::sheet::Sheet;
-use crate::connections::Work;
+use crate::connections::{Primary, Work};
 use crate::sight;
 
 /// What a report may have at most, and how long its query may take.
@@ -44,7 +43,7 @@ pub(crate) struct Reports {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) files: PgFiles,
     /// How to connect to the database.
-    pub(crate) options: PgConnectOptions,
+    pub(crate) primary: Primary,
     /// Connections as a member of the role that owns the read tables, to make the tables of an earlier state.
     pub(crate) owner: PgPool,
     /// The time zone of the hospital.
@@ -152,7 +151,7 @@ impl Reports {
     /// Reads the rows from the tables of a schema.
     async fn read(&self, schema: &str, wanted: &ReportWanted, report: &'static Report) -> Result<Sheet, NotMade> {
         let unreachable = |error: sqlx::Error| later(error);
-        let mut db = PgConnection::connect_with(&self.options).await.map_err(unreachable)?;
+        let mut db = self.primary.connect().await.map_err(unreachable)?;
         Work::Read.set_up(&mut db).await.map_err(unreachable)?;
         let who = sight::identity(&wanted.caller);
         let mut view =

@@ -49,7 +49,8 @@ settings! {
         }
         "Database and master key", "See [your own database](operators.md#your-own-database) and \
             [the master key](operators.md#the-master-key)." {
-            /// The URL of your own PostgreSQL, 15 or later: `postgres://user:password@host/database`.
+            /// The URL of your own PostgreSQL, 15 or later: `postgres://user:password@host/database`, or with several
+            /// [hosts](operators.md#failover), of which one is the primary: `postgres://user:password@db1,db2/database`.
             database_url: Option<String> = None, or "the embedded PostgreSQL",
                 variable "DATABASE_URL", flag "hims --database-url";
             /// The URL of the same database with the login for migrations; not for a running server.

@@ -332,8 +332,12 @@ impl EventStore for MemoryEventStore {
         Ok(None)
     }
 
-    async fn confirm(&self) -> Result<(), StoreError> {
+    async fn confirm(&self, _timeline: i32) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn timeline(&self) -> i32 {
+        0
     }
 
     fn is_shared(&self) -> bool {

@@ -14,10 +14,12 @@ use super::batch::Batch;
 use super::check::{KnownVersions, refuse_hopeless};
 use super::feed::raise;
 use super::read::{self, Head};
+use super::timeline::take_up;
+use super::warnings::cut_short;
 use super::write::{Columns, chain};
-use super::writer::Writer;
+use super::writer::{Pending, Writer};
 use crate::bounded::{ANSWER, within};
-use crate::{Appended, StoreError};
+use crate::{AppendError, Appended, StoreError};
 
 /// For how many streams the version is remembered.
 const VERSIONS: usize = 200_000;
@@ -114,6 +116,7 @@ impl Writer {
             Err(error @ (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)) => return Outcome::Failed(error),
             Err(error) => return Outcome::Lost(error, None),
         };
+        self.refuse_of_other_timelines(batch);
         if let Err(error) = within(limit, self.look_at_the_clock(&mut connection)).await {
             drop(connection.detach());
             return Outcome::Lost(error, None);
@@ -124,11 +127,17 @@ impl Writer {
         }
         let mut aim = Aim { after: self.head, head: self.head };
         self.shared.store(self.contended > 0, Ordering::Relaxed);
-        let outcome = if self.contended > 0 {
+        let warnings = self.warnings.clone();
+        let (outcome, warned) = if self.contended > 0 {
             self.contended = self.contended.saturating_sub(1);
-            within(limit, self.write_locked(batch, &mut connection, &mut aim)).await
+            warnings.heard(within(limit, self.write_locked(batch, &mut connection, &mut aim))).await
         } else {
-            within(limit, self.write(batch, &mut connection, &mut aim)).await
+            warnings.heard(within(limit, self.write(batch, &mut connection, &mut aim))).await
+        };
+        let outcome = match outcome {
+            Ok(Step::Written) if warned => Err(cut_short()),
+            Ok(Step::Written) if self.timelines.number() != self.timeline => Err(promoted()),
+            outcome => outcome,
         };
         match outcome {
             Err(error) if is_lost(&error) => {
@@ -155,7 +164,11 @@ impl Writer {
             Ok(connection) => connection,
             Err(error) => return Outcome::Lost(error, None),
         };
-        match within(limit, read::settle(&mut connection, &aim.head)).await {
+        match within(limit, read::settle(&mut connection, &aim.head, &self.warnings)).await {
+            Ok(_) if self.timelines.number() != self.timeline => {
+                drop(connection.detach());
+                Outcome::Lost(promoted(), None)
+            }
             Ok((head, recorded)) => {
                 self.connection = Some(connection);
                 let outcome = if recorded { Outcome::Written(self.arrive(batch, &aim)) } else { Outcome::Settled };
@@ -173,12 +186,40 @@ impl Writer {
         }
     }
 
-    /// The connection of the writer.
+    /// The connection of the writer, which leads to the server of the newest timeline. What is known of the log is read
+    /// anew there when that is another server than before.
     async fn connected(&mut self, limit: Duration) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => within(limit, self.pool.acquire()).await,
+        if let Some(connection) = self.connection.take() {
+            if self.timelines.number() == self.timeline {
+                return Ok(connection);
+            }
+            drop(connection.detach());
         }
+        let mut connection = within(limit, self.pool.acquire()).await?;
+        let taking_up = async {
+            let timeline = take_up(&mut connection, &self.timelines).await?;
+            if timeline != self.timeline {
+                let head = read::head_on(&mut connection, &self.clock).await?;
+                self.moved_to(head);
+                self.timeline = timeline;
+            }
+            Ok(())
+        };
+        match within(limit, taking_up).await {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                drop(connection.detach());
+                Err(error)
+            }
+        }
+    }
+
+    /// Refuses the requests that were decided on what was read in another timeline: that may not be in the log.
+    fn refuse_of_other_timelines(&self, batch: &mut Batch) {
+        let (here, elsewhere) = batch.requests.drain(..).partition(|it| it.timeline == self.timeline);
+        batch.requests = here;
+        let elsewhere: Vec<Pending> = elsewhere;
+        elsewhere.into_iter().for_each(|it| it.refuse(AppendError::GuardFailed));
     }
 
     /// Measures the clock of the database before a batch is stamped, if what is known of the clock is doubtful.
@@ -250,13 +291,18 @@ impl Writer {
         appended
     }
 
-    /// Takes note that another process moved the head. The remembered versions of streams are no longer valid.
+    /// Takes note that another process moved the head. The remembered versions of streams are no longer valid. Whoever
+    /// follows the log is told by the task that listens for other processes, once the standby has the events.
     fn moved_to(&mut self, head: Head) {
         self.head = head;
         self.versions.0.clear();
         self.clock.reached(head.recorded_at);
-        raise(&self.known_head, head.position);
     }
+}
+
+/// The error of an answer that came from a server after another one was promoted.
+fn promoted() -> sqlx::Error {
+    sqlx::Error::Protocol("another server was promoted while this one answered".to_owned())
 }
 
 /// How long to wait for the next answer of the database, if everything must be over by `until`.

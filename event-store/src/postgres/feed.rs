@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::read;
+use super::warnings::Warnings;
 use crate::bounded::{self, ANSWER, lend, within};
 use crate::{LogClock, Position};
 
@@ -55,11 +56,15 @@ async fn tell(pool: &PgPool, channel: &str, position: Position) -> Result<(), sq
 /// the database too, so that a node without appends knows its offset as well.
 pub(super) async fn listen(
     pool: PgPool,
-    head: Arc<watch::Sender<Position>>,
-    clock: Arc<LogClock>,
+    (head, clock): (Arc<watch::Sender<Position>>, Arc<LogClock>),
+    warnings: Warnings,
     interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
+    let look = async || {
+        let known = *head.borrow();
+        read::confirmed_head(&pool, &clock, &warnings, known).await.map(|position| raise(&head, position))
+    };
     loop {
         let listening = async {
             let mut listener = bounded::listen(&pool, CHANNEL).await?;
@@ -69,12 +74,12 @@ pub(super) async fn listen(
                     Ok(notification) => {
                         let said: Position = notification?.payload().parse().unwrap_or_default();
                         if said > *head.borrow() {
-                            raise(&head, read::head(&pool, &clock).await?.position);
+                            look().await?;
                         }
                     }
                     Err(_) => {
                         bounded::test(&mut listener).await?;
-                        raise(&head, read::head(&pool, &clock).await?.position);
+                        look().await?;
                     }
                 }
             }

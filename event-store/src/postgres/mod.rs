@@ -13,6 +13,8 @@ mod processes;
 mod read;
 mod recount;
 mod restore;
+mod timeline;
+mod warnings;
 mod write;
 mod writer;
 
@@ -34,8 +36,11 @@ pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
 use self::recount::Recounting;
 pub use self::restore::{RestoreError, Restoring, restore_keys};
+pub use self::timeline::{Timeline, Timelines, timeline_of};
+use self::warnings::Warnings;
 use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
 use crate::beside::ReceiptsPage;
+use crate::bounded::{ANSWER, lend, within};
 use crate::chain::Hash;
 use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport, Progress};
@@ -59,6 +64,8 @@ pub struct PgOptions {
     pub poll: Duration,
     /// The clock of this node, which is compared with the clock of the database.
     pub clock: NodeClock,
+    /// The newest timeline that this process knows of.
+    pub timelines: Timelines,
 }
 
 impl Default for PgOptions {
@@ -69,6 +76,7 @@ impl Default for PgOptions {
             history: None,
             poll: Duration::from_secs(1),
             clock: NodeClock::default(),
+            timelines: Timelines::default(),
         }
     }
 }
@@ -87,6 +95,8 @@ pub struct PgEventStore {
     clock: Arc<LogClock>,
     /// Whether another process has appended to the log lately.
     shared: Arc<AtomicBool>,
+    timelines: Timelines,
+    warnings: Warnings,
     receipt_retention: Duration,
     vault: Vault,
     upcasters: Upcasters,
@@ -108,8 +118,10 @@ impl PgEventStore {
         upcasters: Upcasters,
         options: PgOptions,
     ) -> Result<Self, StoreError> {
-        let vault = Vault::new(master, Arc::new(keys::PgKeys(pool.clone())));
+        let (timelines, warnings) = (options.timelines, Warnings::new());
+        let vault = Vault::new(master, Arc::new(keys::PgKeys { pool: pool.clone(), timelines: timelines.clone() }));
         let clock = Arc::new(LogClock::new(options.clock));
+        meet(&pool, &timelines).await?;
         let start = read::head(&pool, &clock).await?;
         vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
@@ -123,12 +135,20 @@ impl PgEventStore {
             clock: Arc::clone(&clock),
             shared: Arc::clone(&shared),
             trouble: Arc::clone(&trouble),
+            timelines: timelines.clone(),
+            warnings: warnings.clone(),
         };
         let writer = Writer::new(pool.clone(), requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
             tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
-            tokio::spawn(feed::listen(pool.clone(), head_sender, Arc::clone(&clock), options.poll, stopped.clone())),
+            tokio::spawn(feed::listen(
+                pool.clone(),
+                (head_sender, Arc::clone(&clock)),
+                warnings.clone(),
+                options.poll,
+                stopped.clone(),
+            )),
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let receipt_retention = options.receipt_retention;
@@ -144,6 +164,8 @@ impl PgEventStore {
             trouble,
             clock,
             shared,
+            timelines,
+            warnings,
             receipt_retention,
             vault,
             upcasters,
@@ -164,8 +186,15 @@ impl PgEventStore {
     /// When another master key wrapped the subject keys of the log ([`VaultError::Forged`](crate::VaultError::Forged)),
     /// or the database does not answer.
     pub async fn prove_key(pool: PgPool, master: MasterKey) -> Result<(), StoreError> {
-        Ok(Vault::new(master, Arc::new(keys::PgKeys(pool))).prove().await?)
+        Ok(Vault::new(master, Arc::new(keys::PgKeys::new(pool))).prove().await?)
     }
+}
+
+/// Takes note of the timeline of the server that the pool leads to. A standby, whose log can only be read, has none.
+async fn meet(pool: &PgPool, timelines: &Timelines) -> Result<(), sqlx::Error> {
+    let mut db = lend(pool).await?;
+    let found = within(ANSWER, timeline_of(&mut db)).await;
+    db.back(found)?.map_or(Ok(()), |found| timelines.meet(found))
 }
 
 #[async_trait]
@@ -175,11 +204,12 @@ impl EventStore for PgEventStore {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
         let latest = Instant::now() + PATIENCE;
         let until = append.until.map_or(latest, |it| it.min(latest));
+        let timeline = append.timeline.unwrap_or_else(|| self.timelines.number());
         let prepared =
             timeout_at(until, prepare(append, &self.vault, &self.upcasters)).await.map_err(|_| not_sent())??;
         let (answer, answered) = oneshot::channel();
         let taken = Arc::new(AtomicBool::new(false));
-        let pending = Pending { prepared, answer, until, taken: Arc::clone(&taken), place };
+        let pending = Pending { prepared, answer, until, timeline, taken: Arc::clone(&taken), place };
         self.queue.send(pending).map_err(|_| AppendError::Closed)?;
         match timeout_at(until, answered).await {
             Ok(answer) => answer.unwrap_or(Err(AppendError::Closed)),
@@ -236,7 +266,7 @@ impl EventStore for PgEventStore {
         stream_id: Uuid,
         version: i32,
     ) -> Result<Option<Position>, StoreError> {
-        read::acknowledge(&self.pool, &receipt, stream_id, version).await
+        read::acknowledge((&self.pool, &self.warnings), &receipt, stream_id, version).await
     }
 
     async fn compare_claims(&self, claims_of: &ClaimsOf, progress: &Progress) -> Result<ClaimsReport, StoreError> {
@@ -316,8 +346,17 @@ impl EventStore for PgEventStore {
         read::misplaced(&self.pool, after, last).await
     }
 
-    async fn confirm(&self) -> Result<(), StoreError> {
-        read::confirm(&self.pool).await
+    async fn confirm(&self, timeline: i32) -> Result<(), StoreError> {
+        read::confirm(&self.pool, &self.warnings).await?;
+        if self.timeline() == timeline {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable("another server was promoted meanwhile".to_owned()))
+        }
+    }
+
+    fn timeline(&self) -> i32 {
+        self.timelines.number()
     }
 
     fn is_shared(&self) -> bool {

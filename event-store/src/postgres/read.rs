@@ -8,6 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Acquire as _, PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
+use super::warnings::Warnings;
 use crate::bounded::{ANSWER, LONG_ANSWER, SLOW_ANSWER, lend, within};
 use crate::chain::Hash;
 use crate::{Booked, LogClock, Position, Receipt, Recorded, Span, StoreError, Wanted};
@@ -56,7 +57,11 @@ pub(super) async fn head_locked(db: &mut PgConnection) -> Result<Head, sqlx::Err
 ///
 /// The raised fence is committed behind the batch. Where a standby must confirm each commit, this one is answered only
 /// once the standby has the batch too, even if the wait of the batch's own commit was cut short.
-pub(super) async fn settle(db: &mut PgConnection, aim: &Head) -> Result<(Head, bool), sqlx::Error> {
+pub(super) async fn settle(
+    db: &mut PgConnection,
+    aim: &Head,
+    warnings: &Warnings,
+) -> Result<(Head, bool), sqlx::Error> {
     let mut transaction = db.begin().await?;
     let sql = "update log.head set fence = fence + 1 returning position, hash, recorded_at, fence";
     let head = head_of(&sqlx::query(sql).fetch_one(&mut *transaction).await?)?;
@@ -64,18 +69,37 @@ pub(super) async fn settle(db: &mut PgConnection, aim: &Head) -> Result<(Head, b
         .bind(aim.position)
         .fetch_optional(&mut *transaction)
         .await?;
-    transaction.commit().await?;
+    warnings.committed(transaction.commit()).await?;
     Ok((head, hash == Some(aim.hash)))
 }
 
 /// Commits something that changes nothing. Where a standby must confirm each commit, this one is answered only once the
 /// standby has everything that was visible before.
-pub(super) async fn confirm(pool: &PgPool) -> Result<(), StoreError> {
+pub(super) async fn confirm(pool: &PgPool, warnings: &Warnings) -> Result<(), sqlx::Error> {
     let mut db = lend(pool).await?;
     let sql = "select pg_logical_emit_message(true, 'hims', '')";
-    let confirmed = within(ANSWER, sqlx::query(sql).execute(&mut *db)).await;
-    db.back(confirmed)?;
-    Ok(())
+    let confirmed = within(ANSWER, warnings.committed(sqlx::query(sql).execute(&mut *db))).await;
+    db.back(confirmed).map(drop)
+}
+
+/// Reads the head of the log for those who follow the log. Where a standby must confirm each commit, an event after the
+/// position `known` counts only once the standby has it: nobody is handed an event that another server may lack.
+pub(super) async fn confirmed_head(
+    pool: &PgPool,
+    clock: &LogClock,
+    warnings: &Warnings,
+    known: Position,
+) -> Result<Position, sqlx::Error> {
+    let position = head(pool, clock).await?.position;
+    if position > known {
+        let mut db = lend(pool).await?;
+        let sql = "select current_setting('synchronous_standby_names') <> ''";
+        let waits = within(ANSWER, sqlx::query_scalar(sql).fetch_one(&mut *db)).await;
+        if db.back(waits)? {
+            confirm(pool, warnings).await?;
+        }
+    }
+    Ok(position)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "sqlx hands the row over")]
@@ -289,7 +313,7 @@ pub(super) async fn receipt(pool: &PgPool, command_id: Uuid) -> Result<Option<Re
 }
 
 pub(super) async fn acknowledge(
-    pool: &PgPool,
+    (pool, warnings): (&PgPool, &Warnings),
     receipt: &Receipt,
     stream_id: Uuid,
     version: i32,
@@ -304,9 +328,9 @@ pub(super) async fn acknowledge(
     .bind(&receipt.fingerprint)
     .bind(stream_id)
     .bind(version)
-    .fetch_optional(&mut *db);
-    let position = within(ANSWER, position).await;
-    Ok(db.back(position)?)
+    .fetch_all(&mut *db);
+    let position = within(ANSWER, warnings.committed(position)).await;
+    Ok(db.back(position)?.pop())
 }
 
 /// Writes a receipt that is larger than any free page, so that the file of the table grows, and takes it back. Fails as

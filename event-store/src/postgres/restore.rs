@@ -118,7 +118,7 @@ impl Restoring {
         (note_stream, note): (Uuid, impl FnOnce(i32) -> Result<Append, AppendError>),
     ) -> Result<ClaimsReport, RestoreError> {
         let Self { pool, mut transaction, session } = self;
-        let vault = Vault::new(master, Arc::new(PgKeys(pool.clone())));
+        let vault = Vault::new(master, Arc::new(PgKeys::new(pool.clone())));
         let recounting = Recounting { vault: &vault, upcasters, claims_of, progress };
         let finishing = async {
             sqlx::raw_sql("analyze log.events").execute(&mut *transaction).await?;

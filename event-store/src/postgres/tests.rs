@@ -23,10 +23,12 @@ async fn silent() -> (TcpListener, PgEventStore) {
         clock: Arc::clone(&clock),
         shared: Arc::clone(&shared),
         trouble: Arc::clone(&trouble),
+        timelines: Timelines::default(),
+        warnings: Warnings::new(),
     };
     let start = read::Head { position: 0, hash: GENESIS, recorded_at: clock.now(), fence: 0 };
     let tasks = Mutex::new(vec![tokio::spawn(Writer::new(pool.clone(), requests, start, known, stopped).run())]);
-    let vault = Vault::new(MasterKey::generate().unwrap(), Arc::new(keys::PgKeys(pool.clone())));
+    let vault = Vault::new(MasterKey::generate().unwrap(), Arc::new(keys::PgKeys::new(pool.clone())));
     let (history, places, upcasters) = (pool.clone(), Arc::new(Semaphore::new(64)), Upcasters::default());
     let receipt_retention = Duration::from_hours(1);
     let store = PgEventStore {
@@ -38,6 +40,8 @@ async fn silent() -> (TcpListener, PgEventStore) {
         trouble,
         clock,
         shared,
+        timelines: Timelines::default(),
+        warnings: Warnings::new(),
         receipt_retention,
         vault,
         upcasters,

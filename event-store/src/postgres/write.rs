@@ -262,12 +262,13 @@ impl<'a> Columns<'a> {
             query = query.bind(&receipts.commands).bind(&receipts.fingerprints);
             query = query.bind(&receipts.first).bind(&receipts.last);
         }
-        query.fetch_optional(db).await
+        // All of the answer is read, since a warning follows the row.
+        Ok(query.fetch_all(db).await?.pop())
     }
 
     /// Writes a batch of one event without claims.
     async fn write_one(&self, db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-        sqlx::query_scalar(sqlx::AssertSqlSafe([HEAD, ONE_EVENT].concat()))
+        let mut time = sqlx::query_scalar(sqlx::AssertSqlSafe([HEAD, ONE_EVENT].concat()))
             .bind(self.head.position)
             .bind(self.head.hash.as_slice())
             .bind(self.head.recorded_at)
@@ -280,7 +281,8 @@ impl<'a> Columns<'a> {
             .bind(self.schema_versions[0])
             .bind(self.data[0])
             .bind(self.metadata[0])
-            .fetch_optional(db)
-            .await
+            .fetch_all(db)
+            .await?;
+        Ok(time.pop())
     }
 }

@@ -14,6 +14,8 @@ use super::attempt::{Lost, Outcome, Versions};
 use super::batch::Batch;
 use super::feed::stopping;
 use super::read::Head;
+use super::timeline::Timelines;
+use super::warnings::Warnings;
 use crate::bounded::{end_stalled, lend, too_late};
 use crate::prepare::Prepared;
 use crate::{AppendError, Appended, LogClock, Position, StoreError};
@@ -40,6 +42,8 @@ pub(super) struct Pending {
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
     /// When the caller stops waiting for the answer.
     pub(super) until: Instant,
+    /// The timeline in which was read what was decided on.
+    pub(super) timeline: i32,
     /// Whether the writer has taken the append, or the caller has taken it back, whichever came first.
     pub(super) taken: Arc<AtomicBool>,
     /// The permit of the append, which is given back when the append is dropped.
@@ -70,6 +74,8 @@ pub(super) struct Known {
     pub(super) clock: Arc<LogClock>,
     pub(super) shared: Arc<AtomicBool>,
     pub(super) trouble: Arc<watch::Sender<Option<StoreError>>>,
+    pub(super) timelines: Timelines,
+    pub(super) warnings: Warnings,
 }
 
 pub(super) struct Writer {
@@ -85,6 +91,10 @@ pub(super) struct Writer {
     /// Whether another process has moved the head lately, for everybody to see.
     pub(super) shared: Arc<AtomicBool>,
     pub(super) versions: Versions,
+    pub(super) timelines: Timelines,
+    /// The timeline of the server to which the connection leads, or led before it was lost.
+    pub(super) timeline: i32,
+    pub(super) warnings: Warnings,
     /// For how many more batches everything is checked before writing, since a constraint refused a batch lately.
     pub(super) thorough: u32,
     /// For how many more batches the head is locked before writing, since another process moved the head lately.
@@ -97,11 +107,11 @@ impl Writer {
         pool: PgPool,
         requests: mpsc::UnboundedReceiver<Pending>,
         head: Head,
-        Known { head: known_head, clock, shared, trouble }: Known,
+        Known { head: known_head, clock, shared, trouble, timelines, warnings }: Known,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (waiting, connection, versions) = (VecDeque::new(), None, Versions::default());
-        let (thorough, contended) = (0, 0);
+        let (thorough, contended, timeline) = (0, 0, 0);
         Self {
             pool,
             requests,
@@ -113,6 +123,9 @@ impl Writer {
             clock,
             shared,
             versions,
+            timelines,
+            timeline,
+            warnings,
             thorough,
             contended,
             stop,

@@ -42,7 +42,7 @@ async fn what_is_found_in_the_log_after_a_lost_connection_waits_for_the_standby(
     until(&mut superuser, confirms).await;
     let confirming = {
         let store = Arc::clone(&store);
-        tokio::spawn(async move { store.confirm().await })
+        tokio::spawn(async move { store.confirm(store.timeline()).await })
     };
     let confirms = "select exists (select 1 from pg_stat_activity
                      where wait_event = 'SyncRep' and query like '%pg_logical_emit_message%')";

@@ -30,6 +30,7 @@ mod dropped;
 mod edge;
 mod events;
 mod everything;
+mod failover;
 mod fixture;
 mod frozen;
 mod gateway;

@@ -27,12 +27,16 @@ struct Replicated {
     folders: [TempDir; 2],
 }
 
-fn options(folder: &TempDir) -> EmbeddedOptions {
+pub(super) fn options(folder: &TempDir) -> EmbeddedOptions {
     EmbeddedOptions { durable: false, ..EmbeddedOptions::new(folder.path()) }
 }
 
 /// Starts a server that follows the primary, from a copy of the primary's data.
-async fn standby_of(primary: &EmbeddedPostgres, data_of_primary: &Path, folder: &TempDir) -> EmbeddedPostgres {
+pub(super) async fn standby_of(
+    primary: &EmbeddedPostgres,
+    data_of_primary: &Path,
+    folder: &TempDir,
+) -> EmbeddedPostgres {
     let run = |command: &mut Command| {
         let output = command.output().expect("the program runs");
         assert!(output.status.success(), "{command:?}: {output:?}");

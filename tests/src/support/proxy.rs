@@ -1,6 +1,6 @@
 //! A proxy in front of PostgreSQL that breaks connections at the worst moment, or falls silent.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::PgConnectOptions;
@@ -19,6 +19,8 @@ pub(crate) struct Proxy {
     port: u16,
     cut: watch::Sender<()>,
     silence: watch::Sender<()>,
+    isolated: watch::Sender<bool>,
+    upstream: watch::Sender<PathBuf>,
     trap: Trap,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Captured {
 struct Fate {
     cut: watch::Receiver<()>,
     silence: watch::Receiver<()>,
+    isolated: watch::Receiver<bool>,
     trap: Trap,
 }
 
@@ -49,24 +52,22 @@ impl Proxy {
         let port = tcp.local_addr().expect("an address").port();
         tcp.set_nonblocking(true).expect("a listener without blocking");
         let tcp = TcpListener::from_std(tcp).expect("a listener");
-        let upstream = server.get_socket().expect("a socket").join(".s.PGSQL.5432");
+        let (isolated, upstream) = (watch::Sender::new(false), watch::Sender::new(socket_of(server)));
         let (cut, silence, trap) = (watch::Sender::new(()), watch::Sender::new(()), Trap::default());
         let (cuts, silences, traps) = (cut.clone(), silence.clone(), trap.clone());
+        let (isolations, upstreams) = (isolated.clone(), upstream.clone());
         tokio::spawn(async move {
             loop {
-                let fate = || Fate { cut: cuts.subscribe(), silence: silences.subscribe(), trap: traps.clone() };
+                let (cut, silence, isolated) = (cuts.subscribe(), silences.subscribe(), isolations.subscribe());
+                let fate = Fate { cut, silence, isolated, trap: traps.clone() };
                 tokio::select! {
-                    Ok((client, _)) = listener.accept() => {
-                        tokio::spawn(pass_on(client, connect(&upstream).await, fate()));
-                    }
-                    Ok((client, _)) = tcp.accept() => {
-                        tokio::spawn(pass_on(client, connect(&upstream).await, fate()));
-                    }
+                    Ok((client, _)) = listener.accept() => drop(tokio::spawn(lead(client, upstreams.subscribe(), fate))),
+                    Ok((client, _)) = tcp.accept() => drop(tokio::spawn(lead(client, upstreams.subscribe(), fate))),
                     else => return,
                 }
             }
         });
-        Self { folder, port, cut, silence, trap }
+        Self { folder, port, cut, silence, isolated, upstream, trap }
     }
 
     /// The options to connect through the proxy to the server that `behind` describes.
@@ -80,6 +81,11 @@ impl Proxy {
         format!("postgres://{user}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
+    /// The port of TCP.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Breaks all connections on the client's side. The server still executes what it has received, but its answer is
     /// lost.
     pub(crate) fn cut(&self) {
@@ -89,6 +95,21 @@ impl Proxy {
     /// Passes nothing on any more on the connections that are open, and leaves them open. New connections work.
     pub(crate) fn fall_silent(&self) {
         self.silence.send_replace(());
+    }
+
+    /// Passes nothing on any more, on no connection, until [`Self::rejoin`].
+    pub(crate) fn isolate(&self) {
+        self.isolated.send_replace(true);
+    }
+
+    /// Passes everything on again, also what was sent meanwhile.
+    pub(crate) fn rejoin(&self) {
+        self.isolated.send_replace(false);
+    }
+
+    /// Leads new connections to another server.
+    pub(crate) fn lead_to(&self, server: &PgConnectOptions) {
+        self.upstream.send_replace(socket_of(server));
     }
 
     /// Breaks the next connection on which a client sends these bytes, before the server receives them.
@@ -114,13 +135,23 @@ impl Captured {
     }
 }
 
-async fn connect(upstream: &Path) -> UnixStream {
-    UnixStream::connect(upstream).await.expect("PostgreSQL listens")
+fn socket_of(server: &PgConnectOptions) -> PathBuf {
+    server.get_socket().expect("a socket").join(".s.PGSQL.5432")
+}
+
+/// Leads a client to the server. A server that does not listen takes no connection, here or there.
+async fn lead(client: impl AsyncRead + AsyncWrite + Unpin, upstream: watch::Receiver<PathBuf>, mut fate: Fate) {
+    let _ = fate.isolated.wait_for(|it| !*it).await;
+    let upstream = upstream.borrow().clone();
+    if let Ok(server) = UnixStream::connect(upstream).await {
+        pass_on(client, server, fate).await;
+    }
 }
 
 async fn pass_on(mut client: impl AsyncRead + AsyncWrite + Unpin, mut server: UnixStream, mut fate: Fate) {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
+        let _ = fate.isolated.wait_for(|it| !*it).await;
         tokio::select! {
             count = client.read(&mut asked) => match count {
                 Ok(count) if count > 0 => {
@@ -133,7 +164,9 @@ async fn pass_on(mut client: impl AsyncRead + AsyncWrite + Unpin, mut server: Un
                         let _ = captured.send(Captured { bytes: bytes.to_vec(), server });
                         return;
                     }
-                    server.write_all(bytes).await.expect("the server listens");
+                    if server.write_all(bytes).await.is_err() {
+                        return;
+                    }
                 }
                 _ => return,
             },
@@ -141,6 +174,7 @@ async fn pass_on(mut client: impl AsyncRead + AsyncWrite + Unpin, mut server: Un
                 Ok(count) if count > 0 && client.write_all(&answered[..count]).await.is_ok() => {}
                 _ => return,
             },
+            _ = fate.isolated.changed() => {}
             _ = fate.cut.changed() => break,
             _ = fate.silence.changed() => {
                 // The client and the server go on believing in the connection until one of them gives up.

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hims_event_store::bounded::within;
-use sqlx::postgres::PgConnectOptions;
 
 use super::log::complain;
 use super::{Failure, say};
+use crate::connections::Primary;
 use crate::database::Database;
 use crate::hospital::key_of;
 use crate::readers::position_of_replica;
@@ -58,8 +58,41 @@ impl Findings {
     }
 }
 
+/// Looks at the servers among which the primary is found, if there are several.
+async fn servers(primary: &Primary, found: &mut Findings) {
+    let newest = primary.timelines().number();
+    let servers = primary.say().await;
+    if servers.len() == 1 {
+        return;
+    }
+    for (address, said) in servers {
+        match said {
+            Ok(Some(timeline)) if timeline.number == newest => {
+                found.fine(format!("servers: {address} is the primary, in timeline {newest}"));
+            }
+            Ok(Some(timeline)) => found.fault(format!(
+                "servers: {address} is a former primary, in timeline {}, and accepts changes: stop it, and make it a \
+                 standby of the server in timeline {newest} (pg_rewind or a new copy)",
+                timeline.number
+            )),
+            Ok(None) => found.fine(format!("servers: {address} is a standby")),
+            Err(error) => found.fault(format!("servers: {error}")),
+        }
+    }
+    let sql = "select current_setting('synchronous_standby_names') <> ''";
+    let waits = async { sqlx::query_scalar(sql).fetch_one(&mut primary.connect().await?).await };
+    match within(LOOK, waits).await {
+        Ok(true) => found.fine("servers: each commit waits for a standby, so that no answered command can be lost"),
+        Ok(false) => found.advice(
+            "servers: no commit waits for a standby, so that answered commands can be lost when the primary is: set \
+             synchronous_standby_names",
+        ),
+        Err(error) => found.fault(format!("servers: {error}")),
+    }
+}
+
 /// Looks at the replicas that answer reads.
-async fn replicas(settings: &Settings, primary: &PgConnectOptions, found: &mut Findings) {
+async fn replicas(settings: &Settings, primary: &Primary, found: &mut Findings) {
     let replicas = match settings.replicas() {
         Ok(replicas) => replicas,
         Err(error) => return found.fault(format!("replicas: HIMS_READ_URLS: {error}")),
@@ -91,7 +124,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
     match Database::open(settings, Purpose::Inspect).await {
         Ok(opened) => {
             if settings.database_url.is_none()
-                && let Some(folder) = opened.options().get_socket()
+                && let Some(folder) = opened.primary().options().get_socket()
             {
                 let folder = folder.display();
                 found.fine(format!("database: while the server runs, reach it with `psql -h {folder} -U hims hims`"));
@@ -106,7 +139,8 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
                 found.fault(format!("backup: nothing is known of backups: {error}"));
             }
             pool.close().await;
-            replicas(settings, opened.options(), &mut found).await;
+            servers(opened.primary(), &mut found).await;
+            replicas(settings, opened.primary(), &mut found).await;
             opened.close().await;
         }
         Err(error) => found.fault(format!("database: {error}")),

@@ -2,12 +2,13 @@ use std::collections::{BTreeSet, HashSet};
 
 use hims_domain::Aggregate;
 use hims_event_store::{Append, AppendError, Booked, Guard, Position, Receipt, StoreError, VaultError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::attempt::Trial;
 use super::record::metadata;
 use super::{Attempt, Executor};
+use crate::machinery::cache::Cached;
 use crate::machinery::context::new_id;
 use crate::machinery::decision::Planned;
 use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot};
@@ -22,7 +23,7 @@ impl Executor {
         decision: &Decision<C::Aggregate>,
         planned: Vec<Planned>,
     ) -> Result<Attempt, Failure> {
-        let Trial { request, course, id, found, now, entropy, .. } = trial;
+        let Trial { request, course, timeline, id, found, now, entropy, .. } = trial;
         let command_id = request.idempotency_key.unwrap_or_else(|| new_id(self.now(), *entropy, u64::MAX));
         let append = Append {
             streams: planned.iter().map(|it| it.append.clone()).collect(),
@@ -30,6 +31,7 @@ impl Executor {
             claims: planned.iter().flat_map(Planned::claims).collect(),
             receipt: request.idempotency_key.map(|key| Receipt::new(key, request.fingerprint.clone())),
             metadata: metadata(C::NAME, command_id, *now, request),
+            timeline: Some(*timeline),
             until: Some(course.deadline),
         };
         course.note(true);
@@ -40,7 +42,7 @@ impl Executor {
         });
         match appended {
             Ok(appended) => {
-                let remembered = self.remember::<C::Aggregate>(*id, planned, appended.first, course.deadline).await;
+                let remembered = self.remember(trial, planned, appended.first).await;
                 Ok(Attempt::Done(remembered))
             }
             Err(AppendError::Conflict { stream_id }) if begins(decision, found, stream_id) => {
@@ -141,16 +143,11 @@ impl Executor {
     }
 
     /// Remembers the states after an append, and describes what was appended. By the deadline at the latest.
-    async fn remember<A: Aggregate>(
-        &self,
-        id: Uuid,
-        planned: Vec<Planned>,
-        first: Position,
-        deadline: Instant,
-    ) -> Outcome {
+    async fn remember<C: Command>(&self, trial: &Trial<'_, C>, planned: Vec<Planned>, first: Position) -> Outcome {
+        let (id, timeline, deadline) = (trial.id, trial.timeline, trial.course.deadline);
         let mut outcome = Outcome {
             id,
-            stream_type: A::STREAM,
+            stream_type: C::Aggregate::STREAM,
             version: 0,
             position: first - 1,
             events: Vec::new(),
@@ -171,13 +168,13 @@ impl Executor {
             }
             if let Some(state) = state {
                 let has_grown = version / SNAPSHOT_EVERY > append.expected_version / SNAPSHOT_EVERY;
-                if let Some(state) = state.downcast_ref::<A>().filter(|_| is_own && has_grown) {
+                if let Some(state) = state.downcast_ref::<C::Aggregate>().filter(|_| is_own && has_grown) {
                     let kept = timeout_at(deadline, keep_snapshot(self.store.as_ref(), id, version, state)).await;
                     if kept.is_err() {
                         tracing::warn!(stream = %id, "the snapshot was not stored in time; the next load reads more events");
                     }
                 }
-                self.states.put(append.stream_id, version, Some(state));
+                self.states.put(append.stream_id, Cached { timeline, version, state: Some(state) });
             }
         }
         outcome

@@ -27,6 +27,8 @@ pub(super) struct Trial<'a, C: Command> {
     pub(super) command: &'a C,
     pub(super) request: &'a Request,
     pub(super) course: &'a Course,
+    /// The timeline of the log in which the attempt reads.
+    pub(super) timeline: i32,
     /// The id of the stream to which the command applies.
     pub(super) id: Uuid,
     /// The version and state of that stream.
@@ -62,7 +64,7 @@ impl Executor {
         careful: bool,
         turn: &mut Turn,
     ) -> Result<Attempt, Failure> {
-        let entropy = self.entropy();
+        let (entropy, timeline) = (self.entropy(), self.store.timeline());
         let (id, loaded) = match command.target().id() {
             None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
             Some(id) => (id, self.load(id, fresh).await?),
@@ -71,7 +73,7 @@ impl Executor {
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
         let (currency, time_zone) = (self.currency, self.time_zone);
-        let trial = Trial { command, request, course, id, loaded, found, now, entropy, currency, time_zone };
+        let trial = Trial { command, request, course, timeline, id, loaded, found, now, entropy, currency, time_zone };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, |it| it.is_nothing() || it.against.is_some());
@@ -154,9 +156,10 @@ impl Executor {
     /// process remembers, one question to the log tells which are still as they are remembered; all others are read
     /// together, so that many streams cost hardly more time than one.
     async fn load_wanted(&self, wanted: Vec<WantedStream>, fresh: bool, found: &mut Found) -> Result<bool, Failure> {
+        let timeline = self.store.timeline();
         let (mut remembered, mut missing) = (HashMap::new(), BTreeSet::new());
         for id in wanted.iter().map(|it| it.id).filter(|id| !found.streams.contains_key(id)) {
-            match self.states.get(id) {
+            match self.states.get(id, timeline) {
                 Some(state) => drop(remembered.insert(id, state.version)),
                 None => drop(missing.insert(id)),
             }

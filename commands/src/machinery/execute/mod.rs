@@ -168,10 +168,11 @@ impl Executor {
     /// Loads the state of a stream that is needed.
     pub(crate) async fn load_as<A: Aggregate>(&self, id: Uuid, need: Need) -> Result<Loaded<A>, Failure> {
         let at = if let Need::At(version) = need { Some(version) } else { None };
+        let timeline = self.store.timeline();
         let loaded = match need {
             Need::Of(events) => folded((0, None), &events)?,
             Need::Remembered | Need::Fresh | Need::At(_) => {
-                if let Some(Cached { version, state }) = self.states.get(id)
+                if let Some(Cached { version, state, .. }) = self.states.get(id, timeline)
                     && (matches!(need, Need::Remembered) || at == Some(version))
                 {
                     let fresh = at.is_some();
@@ -186,7 +187,7 @@ impl Executor {
         };
         if loaded.state.is_some() || loaded.version == 0 {
             let state = loaded.state.clone().map(|state| state as Arc<dyn Any + Send + Sync>);
-            self.states.put(id, loaded.version, state);
+            self.states.put(id, Cached { timeline, version: loaded.version, state });
         }
         Ok(loaded)
     }
@@ -252,17 +253,18 @@ impl Executor {
     async fn carry_out<C: Command>(&self, command: &C, request: &Request, course: &Course) -> Result<Outcome, Failure> {
         let Some(key) = request.idempotency_key else { return self.pursue(command, request, course).await };
         let _turn = self.repetitions.take(&BTreeSet::from([key]), false, course.deadline).await?;
+        let timeline = self.store.timeline();
         if let Some(receipt) = self.receipt(key, course).await? {
             // Only a caller who may give the command learns that the key was used for another request.
             if receipt.fingerprint != request.fingerprint {
                 self.allow(command, request).await?;
             }
-            return self.replay::<C::Aggregate>(&receipt, request).await;
+            return self.replay::<C::Aggregate>(&receipt, request, timeline).await;
         }
         match self.pursue(command, request, course).await {
             Err(Failure::Refused(refused)) => match self.receipt(key, course).await? {
                 Some(receipt) if receipt.fingerprint == request.fingerprint => {
-                    self.replay::<C::Aggregate>(&receipt, request).await
+                    self.replay::<C::Aggregate>(&receipt, request, timeline).await
                 }
                 _ => Err(refused.into()),
             },

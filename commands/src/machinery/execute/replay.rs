@@ -11,16 +11,17 @@ impl Executor {
     /// if the record has changed by then. A stream that the command would have begun has no event that a receipt could
     /// name, so there is none, and a repeated request is decided again.
     pub(super) async fn acknowledge<C: Command>(&self, trial: &Trial<'_, C>) -> Result<Attempt, Failure> {
-        let Trial { request, course, id, loaded, .. } = trial;
+        let Trial { request, course, timeline, id, loaded, .. } = trial;
         let (id, version) = (*id, loaded.version);
         let position = match request.idempotency_key.filter(|_| version > 0) {
             None => {
-                self.store.confirm().await?;
+                self.store.confirm(*timeline).await?;
                 *self.store.head().borrow()
             }
             Some(key) => {
                 let receipt = Receipt::new(key, request.fingerprint.clone());
                 match self.store.acknowledge(receipt, id, version).await? {
+                    Some(_) if self.store.timeline() != *timeline => return Ok(Attempt::Overtaken),
                     Some(position) => position,
                     None => return self.repeated::<C::Aggregate>(key, request, course).await,
                 }
@@ -37,8 +38,9 @@ impl Executor {
         request: &Request,
         course: &Course,
     ) -> Result<Attempt, Failure> {
+        let timeline = self.store.timeline();
         match self.receipt(command_id, course).await? {
-            Some(receipt) => self.replay::<A>(&receipt, request).await.map(Attempt::Done),
+            Some(receipt) => self.replay::<A>(&receipt, request, timeline).await.map(Attempt::Done),
             None => Ok(Attempt::Again),
         }
     }
@@ -52,13 +54,19 @@ impl Executor {
         Ok(receipt)
     }
 
-    /// Repeats the answer that belongs to a receipt, made from the events in the log.
-    pub(super) async fn replay<A: Aggregate>(&self, receipt: &Receipt, request: &Request) -> Result<Outcome, Failure> {
+    /// Repeats the answer that belongs to a receipt, which was found in a timeline of the log, made from the events in the
+    /// log.
+    pub(super) async fn replay<A: Aggregate>(
+        &self,
+        receipt: &Receipt,
+        request: &Request,
+        timeline: i32,
+    ) -> Result<Outcome, Failure> {
         if receipt.fingerprint != request.fingerprint {
             let detail = "the Idempotency-Key was used with another request; use a new key";
             return Err(Refused::new(Kind::Rule, "idempotency-key-reused", detail).into());
         }
-        self.store.confirm().await?;
+        self.store.confirm(timeline).await?;
         let changed = receipt.first <= receipt.last;
         let after = receipt.first.min(receipt.last) - 1;
         let mut events = self.store.read(after, receipt.last - after).await?;

@@ -175,12 +175,16 @@ impl EventStore for Pausable {
         self.log.misplaced(after, last).await
     }
 
-    async fn confirm(&self) -> Result<(), StoreError> {
+    async fn confirm(&self, timeline: i32) -> Result<(), StoreError> {
         self.answers().await;
         if *self.is_unconfirmed.borrow() {
             return Err(StoreError::Unavailable("no standby".to_owned()));
         }
-        self.log.confirm().await
+        self.log.confirm(timeline).await
+    }
+
+    fn timeline(&self) -> i32 {
+        self.log.timeline()
     }
 
     fn is_shared(&self) -> bool {

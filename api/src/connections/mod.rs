@@ -5,14 +5,18 @@
 //! statement that takes too long or waits too long for a lock, ends a session that idles in the middle of a
 //! transaction, and notices soon when the other host is gone. No stopped process keeps a lock that others need.
 
+mod primary;
+
 use std::time::Duration;
 
 use hims_event_store::bounded::{too_late, within};
 use hims_projections::READ_SCHEMA;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
+
+pub(crate) use self::primary::{Following, Primary};
 
 /// A connection that was idle for longer than this is tested before use.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
@@ -20,6 +24,8 @@ pub(crate) const IDLE: Duration = Duration::from_secs(1);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the test of a connection may take.
 const TEST: Duration = Duration::from_millis(500);
+/// The parameter of a URL that says which of several servers is wanted.
+const ATTRIBUTES: &str = "target_session_attrs=";
 /// How long to wait at the start for a database that is not there yet.
 const START: Duration = Duration::from_secs(5);
 
@@ -79,25 +85,6 @@ impl Work {
     }
 }
 
-/// A pool of connections for a kind of work, which opens connections when they are needed.
-pub(crate) fn pool(options: PgConnectOptions, connections: u32, work: Work) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        // The pool tests each connection that is given back. A second test is needed only after a time of idleness.
-        .test_before_acquire(false)
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for > IDLE {
-                    within(TEST, connection.ping()).await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(move |connection, _| Box::pin(work.set_up(connection)))
-        .connect_lazy_with(options)
-}
-
 /// Whether PostgreSQL answers a commit only when the commit is durable.
 async fn commits_are_durable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select current_setting('synchronous_commit') <> 'off'").fetch_one(connection).await
@@ -127,6 +114,12 @@ pub enum DatabaseError {
     /// PostgreSQL refuses the login, or does not have the database.
     #[error("PostgreSQL at {0} refuses the connection: {1}")]
     Refused(String, String),
+    /// None of several servers is a primary.
+    #[error(
+        "none of the servers in DATABASE_URL accepts changes ({0}): promote one of them, or add the one that is the \
+         primary"
+    )]
+    NoPrimary(String),
     /// Commits are not durable.
     #[error(
         "synchronous_commit is off in PostgreSQL, so an answered command could be lost: set it to on, for the server, \
@@ -149,16 +142,34 @@ pub(crate) fn options_of(url: &str) -> Result<PgConnectOptions, DatabaseError> {
     })
 }
 
+/// Reads the URL of a database that may be on any of several servers, as in
+/// `postgres://user:password@db1:5432,db2:5432/database?target_session_attrs=read-write`. The primary is always looked for
+/// among them, so that the last parameter may be left out.
+///
+/// # Errors
+/// When the URL is none of PostgreSQL, or asks for another server than the primary.
+pub(crate) fn servers_of(url: &str) -> Result<Vec<PgConnectOptions>, DatabaseError> {
+    let (scheme, rest) = url.split_once("://").ok_or(DatabaseError::Scheme)?;
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (wanted, parameters): (Vec<_>, Vec<_>) = query.split('&').partition(|it| it.starts_with(ATTRIBUTES));
+    if wanted.iter().any(|it| !["read-write", "primary"].contains(&&it[ATTRIBUTES.len()..])) {
+        return Err(DatabaseError::Url("target_session_attrs may only be read-write or primary".to_owned()));
+    }
+    let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
+    let at = if authority.contains('@') { "@" } else { "" };
+    let parameters = parameters.join("&");
+    let of = |host: &str| options_of(&format!("{scheme}://{user}{at}{host}{path}?{parameters}"));
+    hosts.split(',').map(of).collect()
+}
+
 /// Opens a connection as a test, so that a wrong setting is named as what it is. Waits a moment for a database that is
 /// just starting.
 ///
 /// # Errors
 /// When the database cannot be used; the error says why.
 pub(crate) async fn check(options: &PgConnectOptions) -> Result<(), DatabaseError> {
-    let address = match options.get_socket() {
-        Some(folder) => folder.display().to_string(),
-        None => format!("{}:{}", options.get_host(), options.get_port()),
-    };
+    let address = address_of(options);
     let until = Instant::now() + START;
     let mut starting = None;
     let mut connection = loop {
@@ -173,6 +184,14 @@ pub(crate) async fn check(options: &PgConnectOptions) -> Result<(), DatabaseErro
     let is_durable = within(START, commits_are_durable(&mut connection)).await;
     let _ = within(TEST, connection.close()).await;
     if is_durable.map_err(|error| explain(address, error))? { Ok(()) } else { Err(DatabaseError::NotDurable) }
+}
+
+/// Where a server listens: host and port, or the folder of the socket.
+pub(crate) fn address_of(server: &PgConnectOptions) -> String {
+    match server.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", server.get_host(), server.get_port()),
+    }
 }
 
 /// Whether an error may be over in a moment. SQLSTATE 57P03: PostgreSQL is starting up.
@@ -214,6 +233,25 @@ mod tests {
             assert!(said.contains("invalid port number") && !said.contains("secret"), "{said}");
         }
         assert_eq!(options_of("postgresql://hims@localhost:5433/hims").expect("options").get_port(), 5433);
+    }
+
+    #[test]
+    fn a_url_may_name_several_servers() {
+        let addresses =
+            |url: &str| -> Vec<String> { servers_of(url).expect("servers").iter().map(address_of).collect() };
+        let two = "postgres://hims:se%40cret@db1,db2:5433/hims?target_session_attrs=read-write&sslmode=disable";
+        assert_eq!(addresses(two), ["db1:5432", "db2:5433"]);
+        let second = servers_of(two).expect("servers").pop().expect("the second");
+        assert_eq!((second.get_username(), second.get_database()), ("hims", Some("hims")));
+        assert_eq!(addresses("postgres://hims@%2Frun%2Fone,%2Frun%2Ftwo/hims"), ["/run/one", "/run/two"]);
+        assert_eq!(addresses("postgres://db1,db2/hims?target_session_attrs=primary"), ["db1:5432", "db2:5432"]);
+        assert_eq!(addresses("postgres://hims@db1/hims"), ["db1:5432"]);
+        let standby = servers_of("postgres://hims:secret@db1,db2/hims?target_session_attrs=standby");
+        let said = standby.map(drop).expect_err("no standby").to_string();
+        assert!(said.contains("read-write or primary") && !said.contains("secret"), "{said}");
+        for url in ["mysql://hims@db1,db2/hims", "db1,db2", "postgres://hims@db1,db2:port/hims"] {
+            assert!(servers_of(url).is_err(), "{url}");
+        }
     }
 
     /// PostgreSQL says 0 for the settings of TCP on a connection through a socket; it says where they come from.

@@ -1,0 +1,152 @@
+//! Which server of several may be written to. PostgreSQL numbers the histories of a database by timelines: a standby
+//! that is promoted begins a timeline with a higher number, and a former primary that comes back still has the lower
+//! one. Whoever knows of the higher number trusts no server with a lower one any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The history that a server continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeline {
+    /// PostgreSQL's identifier of the database system, which a server and its standbys share.
+    pub system: i64,
+    /// The number of the timeline, from 1.
+    pub number: i32,
+}
+
+/// The timeline of a server. A standby replays the history of another server, and continues none.
+const TIMELINE: &str = "
+    select system_identifier,
+           case when not pg_is_in_recovery()
+                then ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end
+      from pg_control_system()";
+
+/// The timeline that a server continues; `None` for a standby, which cannot be written to.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn timeline_of(db: &mut PgConnection) -> Result<Option<Timeline>, sqlx::Error> {
+    let (system, number): (i64, Option<i32>) = sqlx::query_as(TIMELINE).fetch_one(db).await?;
+    Ok(number.map(|number| Timeline { system, number }))
+}
+
+/// The newest timeline that this process knows of. The connections to all servers of a database share this knowledge,
+/// and with it refuse a former primary.
+#[derive(Debug, Clone, Default)]
+pub struct Timelines(Arc<watch::Sender<Option<Known>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    newest: Timeline,
+    /// Since when this process knows.
+    since: Instant,
+}
+
+impl Timelines {
+    /// Takes note of the timeline of a server that can be written to.
+    ///
+    /// # Errors
+    /// When the server is a former primary, or belongs to another database system.
+    pub fn meet(&self, found: Timeline) -> Result<(), sqlx::Error> {
+        let mut met = Ok(());
+        self.0.send_if_modified(|known| {
+            let newest = known.map(|it| it.newest);
+            met = match newest {
+                Some(newest) if newest.system != found.system => Err(other_system()),
+                Some(newest) if newest.number > found.number => Err(former_primary(found.number, newest.number)),
+                _ => Ok(()),
+            };
+            let is_newer = met.is_ok() && newest != Some(found);
+            if is_newer {
+                *known = Some(Known { newest: found, since: Instant::now() });
+            }
+            is_newer
+        });
+        met
+    }
+
+    /// The newest timeline; `None` as long as no server was met.
+    pub fn newest(&self) -> Option<Timeline> {
+        self.0.borrow().map(|it| it.newest)
+    }
+
+    /// The number of the newest timeline; 0 as long as no server was met.
+    pub fn number(&self) -> i32 {
+        self.newest().map_or(0, |it| it.number)
+    }
+
+    /// Whether a connection of a certain age was opened while the newest timeline was known, so that it does not lead
+    /// to a former primary.
+    pub fn is_known_for(&self, age: Duration) -> bool {
+        self.0.borrow().is_none_or(|it| age <= it.since.elapsed())
+    }
+}
+
+fn other_system() -> sqlx::Error {
+    let reason = "the server belongs to another database system than the one before: check the hosts in DATABASE_URL";
+    sqlx::Error::Configuration(reason.into())
+}
+
+fn former_primary(found: i32, newest: i32) -> sqlx::Error {
+    let reason = format!(
+        "the server is a former primary: it continues timeline {found}, while another server was promoted to timeline \
+         {newest}; make it a standby of the other one (pg_rewind or a new copy)"
+    );
+    sqlx::Error::Configuration(reason.into())
+}
+
+/// Makes sure that a connection leads to the server that may be written to, and notes its timeline in the log, if it is
+/// new there. A noted timeline raises the fence: no batch that was sent before can be written any more. Answers the
+/// number of the timeline.
+///
+/// # Errors
+/// When the server does not answer, is a standby, or is a former primary.
+pub(super) async fn take_up(db: &mut PgConnection, timelines: &Timelines) -> Result<i32, sqlx::Error> {
+    let Some(found) = timeline_of(db).await? else {
+        return Err(sqlx::Error::Configuration("the server is a standby, which cannot be written to".into()));
+    };
+    timelines.meet(found)?;
+    let sql = "select system_identifier, timeline from log.head";
+    let (system, number): (i64, i32) = sqlx::query_as(sql).fetch_one(&mut *db).await?;
+    let noted = Timeline { system, number };
+    if noted == found {
+        return Ok(found.number);
+    }
+    // The log of another system was copied here as a dump, so that the timelines cannot be compared.
+    if noted.system == found.system && noted.number > found.number {
+        return Err(former_primary(found.number, noted.number));
+    }
+    let sql = "update log.head set system_identifier = $1, timeline = $2, fence = fence + 1
+                where (system_identifier, timeline) is distinct from ($1, $2)";
+    sqlx::query(sql).bind(found.system).bind(found.number).execute(db).await?;
+    if noted.number > 0 {
+        tracing::warn!(from = noted.number, to = found.number, "the log goes on in a new timeline of PostgreSQL");
+    }
+    Ok(found.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_former_primary_and_another_system_are_refused() {
+        let timelines = Timelines::default();
+        let of = |system, number| Timeline { system, number };
+        assert_eq!((timelines.number(), timelines.is_known_for(Duration::MAX)), (0, true));
+        timelines.meet(of(7, 1)).expect("the first server");
+        tokio::time::advance(Duration::from_secs(9)).await;
+        timelines.meet(of(7, 1)).expect("the same server again");
+        assert!(timelines.is_known_for(Duration::from_secs(9)), "a connection to the first server");
+        timelines.meet(of(7, 2)).expect("a promoted standby");
+        assert!(!timelines.is_known_for(Duration::from_secs(1)), "a connection to the first server");
+        let refused = timelines.meet(of(7, 1)).expect_err("a former primary").to_string();
+        assert!(refused.contains("former primary") && refused.contains("timeline 2"), "{refused}");
+        assert!(timelines.meet(of(8, 3)).is_err(), "a server of another system");
+        assert_eq!(timelines.newest(), Some(of(7, 2)));
+    }
+}
