@@ -5,17 +5,14 @@ use std::time::{Duration, Instant};
 
 use hashlink::LruCache;
 use sqlx::error::DatabaseError;
-use sqlx::pool::PoolConnection;
-use sqlx::{Acquire, PgConnection, Postgres};
 use tokio::time::{self, sleep};
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::check::{KnownVersions, refuse_hopeless};
+use super::database::{Database, Session};
 use super::feed::raise;
-use super::read::{self, Head};
-use super::timeline::take_up;
-use super::warnings::cut_short;
+use super::read::Head;
 use super::write::{Columns, chain};
 use super::writer::{Pending, Writer};
 use crate::bounded::{ANSWER, within};
@@ -107,45 +104,49 @@ impl Lost {
     }
 }
 
-impl Writer {
+impl<D: Database> Writer<D> {
     /// Tries to write a batch. A connection that does not answer in time, or by `until`, counts as broken.
     pub(super) async fn attempt(&mut self, batch: &mut Batch, until: time::Instant) -> Outcome {
         let limit = patience(until);
-        let mut connection = match self.connected(limit).await {
-            Ok(connection) => connection,
+        let mut session = match self.connected(limit).await {
+            Ok(session) => session,
             Err(error @ (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)) => return Outcome::Failed(error),
             Err(error) => return Outcome::Lost(error, None),
         };
         self.refuse_of_other_timelines(batch);
-        if let Err(error) = within(limit, self.look_at_the_clock(&mut connection)).await {
-            drop(connection.detach());
+        if let Err(error) = within(limit, self.look_at_the_clock(&mut session)).await {
+            session.close();
             return Outcome::Lost(error, None);
         }
         if let Err(refusal) = self.clock.check() {
-            self.connection = Some(connection);
+            self.session = Some(session);
             return Outcome::Refused(refusal);
         }
         let mut aim = Aim { after: self.head, head: self.head };
         self.shared.store(self.contended > 0, Ordering::Relaxed);
-        let warnings = self.warnings.clone();
-        let (outcome, warned) = if self.contended > 0 {
+        let is_locked = self.contended > 0;
+        let outcome = if is_locked {
             self.contended = self.contended.saturating_sub(1);
-            warnings.heard(within(limit, self.write_locked(batch, &mut connection, &mut aim))).await
+            within(limit, self.write_locked(batch, &mut session, &mut aim)).await
         } else {
-            warnings.heard(within(limit, self.write(batch, &mut connection, &mut aim))).await
+            within(limit, self.write(batch, &mut session, &mut aim)).await
         };
         let outcome = match outcome {
-            Ok(Step::Written) if warned => Err(cut_short()),
             Ok(Step::Written) if self.timelines.number() != self.timeline => Err(promoted()),
             outcome => outcome,
         };
         match outcome {
             Err(error) if is_lost(&error) => {
-                drop(connection.detach());
+                session.close();
                 Outcome::Lost(error, (aim.head.position > aim.after.position).then_some(aim))
             }
             outcome => {
-                self.connection = Some(connection);
+                if is_locked && !matches!(outcome, Ok(Step::Written)) {
+                    // With the session ends its transaction.
+                    session.close();
+                } else {
+                    self.session = Some(session);
+                }
                 match outcome {
                     Ok(Step::Written) => Outcome::Written(self.arrive(batch, &aim)),
                     Ok(Step::HeadMoved) => Outcome::HeadMoved,
@@ -160,17 +161,17 @@ impl Writer {
     /// While that cannot be found out, for whatever reason, the answer is that the connection is lost.
     pub(super) async fn settle(&mut self, batch: &Batch, aim: Aim, until: time::Instant) -> Outcome {
         let limit = patience(until);
-        let mut connection = match self.connected(limit).await {
-            Ok(connection) => connection,
+        let mut session = match self.connected(limit).await {
+            Ok(session) => session,
             Err(error) => return Outcome::Lost(error, None),
         };
-        match within(limit, read::settle(&mut connection, &aim.head, &self.warnings)).await {
-            Ok(_) if self.timelines.number() != self.timeline => {
-                drop(connection.detach());
-                Outcome::Lost(promoted(), None)
-            }
+        let settled = match within(limit, session.settle(&aim.head)).await {
+            Ok(_) if self.timelines.number() != self.timeline => Err(promoted()),
+            settled => settled,
+        };
+        match settled {
             Ok((head, recorded)) => {
-                self.connection = Some(connection);
+                self.session = Some(session);
                 let outcome = if recorded { Outcome::Written(self.arrive(batch, &aim)) } else { Outcome::Settled };
                 if head.position == self.head.position && head.hash == self.head.hash {
                     self.head = head;
@@ -180,35 +181,35 @@ impl Writer {
                 outcome
             }
             Err(error) => {
-                drop(connection.detach());
+                session.close();
                 Outcome::Lost(error, None)
             }
         }
     }
 
-    /// The connection of the writer, which leads to the server of the newest timeline. What is known of the log is read
+    /// The session of the writer, which leads to the server of the newest timeline. What is known of the log is read
     /// anew there when that is another server than before.
-    async fn connected(&mut self, limit: Duration) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-        if let Some(connection) = self.connection.take() {
+    async fn connected(&mut self, limit: Duration) -> Result<D::Session, sqlx::Error> {
+        if let Some(session) = self.session.take() {
             if self.timelines.number() == self.timeline {
-                return Ok(connection);
+                return Ok(session);
             }
-            drop(connection.detach());
+            session.close();
         }
-        let mut connection = within(limit, self.pool.acquire()).await?;
+        let mut session = within(limit, self.database.open()).await?;
         let taking_up = async {
-            let timeline = take_up(&mut connection, &self.timelines).await?;
+            let timeline = session.take_up(&self.timelines).await?;
             if timeline != self.timeline {
-                let head = read::head_on(&mut connection, &self.clock).await?;
+                let head = session.head(&self.clock).await?;
                 self.moved_to(head);
                 self.timeline = timeline;
             }
             Ok(())
         };
         match within(limit, taking_up).await {
-            Ok(()) => Ok(connection),
+            Ok(()) => Ok(session),
             Err(error) => {
-                drop(connection.detach());
+                session.close();
                 Err(error)
             }
         }
@@ -219,13 +220,15 @@ impl Writer {
         let (here, elsewhere) = batch.requests.drain(..).partition(|it| it.timeline == self.timeline);
         batch.requests = here;
         let elsewhere: Vec<Pending> = elsewhere;
-        elsewhere.into_iter().for_each(|it| it.refuse(AppendError::GuardFailed));
+        for request in elsewhere {
+            request.refuse(AppendError::GuardFailed);
+        }
     }
 
     /// Measures the clock of the database before a batch is stamped, if what is known of the clock is doubtful.
-    async fn look_at_the_clock(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn look_at_the_clock(&self, session: &mut D::Session) -> Result<(), sqlx::Error> {
         if self.clock.is_doubtful() {
-            read::head_on(connection, &self.clock).await?;
+            session.head(&self.clock).await?;
         }
         Ok(())
     }
@@ -235,29 +238,23 @@ impl Writer {
     async fn write_locked(
         &mut self,
         batch: &mut Batch,
-        connection: &mut PgConnection,
+        session: &mut D::Session,
         aim: &mut Aim,
     ) -> Result<Step, sqlx::Error> {
-        let mut transaction = connection.begin().await?;
-        let head = read::head_locked(&mut transaction).await?;
+        let head = session.lock_head().await?;
         if head != self.head {
             self.moved_to(head);
         }
         *aim = Aim { after: head, head };
-        let step = self.write(batch, &mut transaction, aim).await?;
-        transaction.commit().await?;
+        let step = self.write(batch, session, aim).await?;
+        session.commit().await?;
         Ok(step)
     }
 
-    async fn write(
-        &mut self,
-        batch: &mut Batch,
-        connection: &mut PgConnection,
-        aim: &mut Aim,
-    ) -> Result<Step, sqlx::Error> {
+    async fn write(&mut self, batch: &mut Batch, session: &mut D::Session, aim: &mut Aim) -> Result<Step, sqlx::Error> {
         let thoroughly = self.thorough > 0;
         self.thorough = self.thorough.saturating_sub(1);
-        refuse_hopeless(batch, &mut self.versions, thoroughly, connection).await?;
+        refuse_hopeless(batch, &mut self.versions, thoroughly, session).await?;
         if batch.requests.is_empty() {
             return Ok(Step::Written);
         }
@@ -267,7 +264,7 @@ impl Writer {
         let columns = Columns::new(&requests, &self.head, recorded_at, &hashes);
         aim.head = columns.head;
         let sent = Instant::now();
-        let Some(time) = columns.write(connection).await? else { return Ok(Step::HeadMoved) };
+        let Some(time) = session.write(&columns).await? else { return Ok(Step::HeadMoved) };
         self.clock.measured(sent, Instant::now(), time);
         Ok(Step::Written)
     }

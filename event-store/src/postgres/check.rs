@@ -11,28 +11,29 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::batch::Batch;
+use super::database::Session;
 use crate::prepare::{Key, Prepared, PreparedClaim};
 use crate::{AppendError, Booked};
 
 /// What the database is asked: streams whose version is needed, keys, bookings and command ids.
 #[derive(Default)]
-struct Questions<'a> {
-    streams: Vec<Uuid>,
-    taken: Vec<&'a Key>,
-    counted: Vec<&'a Key>,
-    booked: Vec<&'a Booked>,
-    commands: Vec<Uuid>,
+pub(super) struct Questions<'a> {
+    pub(super) streams: Vec<Uuid>,
+    pub(super) taken: Vec<&'a Key>,
+    pub(super) counted: Vec<&'a Key>,
+    pub(super) booked: Vec<&'a Booked>,
+    pub(super) commands: Vec<Uuid>,
 }
 
 /// The answers of the database.
 #[derive(Default)]
-struct Answers {
-    versions: HashMap<Uuid, i32>,
-    owners: HashMap<Key, Uuid>,
-    counts: HashMap<Key, i64>,
+pub(super) struct Answers {
+    pub(super) versions: HashMap<Uuid, i32>,
+    pub(super) owners: HashMap<Key, Uuid>,
+    pub(super) counts: HashMap<Key, i64>,
     /// By the resource and the stream that wants to book it: the streams that have booked it at that time.
-    booked: HashMap<(Uuid, Uuid), Vec<Uuid>>,
-    recorded: Vec<Uuid>,
+    pub(super) booked: HashMap<(Uuid, Uuid), Vec<Uuid>>,
+    pub(super) recorded: Vec<Uuid>,
 }
 
 /// Remembers the versions of streams at the head of the log.
@@ -53,13 +54,13 @@ pub(super) async fn refuse_hopeless(
     batch: &mut Batch,
     versions: &mut impl KnownVersions,
     thoroughly: bool,
-    db: &mut PgConnection,
+    session: &mut impl Session,
 ) -> Result<(), sqlx::Error> {
     let mut questions = Questions::default();
     for request in &batch.requests {
         questions.add(&request.prepared, versions, thoroughly);
     }
-    let answers = if questions.is_empty() { Answers::default() } else { questions.ask(db).await? };
+    let answers = if questions.is_empty() { Answers::default() } else { session.ask(&questions).await? };
     for (stream, version) in &answers.versions {
         versions.learn(*stream, *version);
     }
@@ -108,7 +109,8 @@ impl<'a> Questions<'a> {
             && self.commands.is_empty()
     }
 
-    async fn ask(&self, db: &mut PgConnection) -> Result<Answers, sqlx::Error> {
+    /// Asks PostgreSQL.
+    pub(super) async fn ask(&self, db: &mut PgConnection) -> Result<Answers, sqlx::Error> {
         const SQL: &str = "
             select 0, s.ord, null::uuid, coalesce((select e.version from log.events e
                     where e.stream_id = s.id order by e.version desc limit 1), 0)::bigint

@@ -5,6 +5,7 @@ mod attempt;
 mod batch;
 mod beside;
 mod check;
+mod database;
 mod feed;
 mod files;
 mod keys;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 pub use self::archive::{BESIDE, Beside, SUBJECT_KEYS, Still, copy_events};
+use self::database::PgDatabase;
 pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
 use self::recount::Recounting;
@@ -136,9 +138,9 @@ impl PgEventStore {
             shared: Arc::clone(&shared),
             trouble: Arc::clone(&trouble),
             timelines: timelines.clone(),
-            warnings: warnings.clone(),
         };
-        let writer = Writer::new(pool.clone(), requests, start, known, stopped.clone());
+        let database = PgDatabase { pool: pool.clone(), warnings: warnings.clone() };
+        let writer = Writer::new(database, requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
             tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
@@ -393,5 +395,7 @@ impl EventStore for PgEventStore {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::net::TcpListener;
 
+use super::database::Database;
 use super::*;
 use crate::chain::GENESIS;
 use crate::{NewEvent, StreamAppend, Subject};
@@ -13,7 +14,13 @@ async fn silent() -> (TcpListener, PgEventStore) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = PgConnectOptions::new().host("127.0.0.1").port(listener.local_addr().unwrap().port());
     let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(3)).connect_lazy_with(options);
-    let clock = Arc::new(LogClock::new(NodeClock::default()));
+    let database = PgDatabase { pool: pool.clone(), warnings: Warnings::new() };
+    (listener, store_on(database, pool, Timelines::default(), NodeClock::default()))
+}
+
+/// An event store that writes to a database, and reads with a pool.
+pub(super) fn store_on(database: impl Database, pool: PgPool, timelines: Timelines, clock: NodeClock) -> PgEventStore {
+    let clock = Arc::new(LogClock::new(clock));
     let (stop, stopped) = watch::channel(false);
     let (queue, requests) = mpsc::unbounded_channel();
     let (trouble, shared) = (Arc::new(watch::Sender::new(None)), Arc::new(AtomicBool::new(false)));
@@ -23,32 +30,28 @@ async fn silent() -> (TcpListener, PgEventStore) {
         clock: Arc::clone(&clock),
         shared: Arc::clone(&shared),
         trouble: Arc::clone(&trouble),
-        timelines: Timelines::default(),
-        warnings: Warnings::new(),
+        timelines: timelines.clone(),
     };
     let start = read::Head { position: 0, hash: GENESIS, recorded_at: clock.now(), fence: 0 };
-    let tasks = Mutex::new(vec![tokio::spawn(Writer::new(pool.clone(), requests, start, known, stopped).run())]);
-    let vault = Vault::new(MasterKey::generate().unwrap(), Arc::new(keys::PgKeys::new(pool.clone())));
-    let (history, places, upcasters) = (pool.clone(), Arc::new(Semaphore::new(64)), Upcasters::default());
-    let receipt_retention = Duration::from_hours(1);
-    let store = PgEventStore {
+    let tasks = Mutex::new(vec![tokio::spawn(Writer::new(database, requests, start, known, stopped).run())]);
+    let vault = Vault::new(MasterKey::try_new(&[7; 32]).unwrap(), Arc::new(keys::PgKeys::new(pool.clone())));
+    PgEventStore {
+        history: pool.clone(),
         pool,
-        history,
         queue,
-        places,
+        places: Arc::new(Semaphore::new(64)),
         head,
         trouble,
         clock,
         shared,
-        timelines: Timelines::default(),
+        timelines,
         warnings: Warnings::new(),
-        receipt_retention,
+        receipt_retention: Duration::from_hours(1),
         vault,
-        upcasters,
+        upcasters: Upcasters::default(),
         stop,
         tasks,
-    };
-    (listener, store)
+    }
 }
 
 /// An append with a personal value, for which a key is fetched first, or without one.

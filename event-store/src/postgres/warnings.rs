@@ -30,7 +30,7 @@ impl Warnings {
     }
 
     /// Waits for an answer. Tells whether PostgreSQL warned meanwhile.
-    pub(super) async fn heard<T>(&self, answer: impl Future<Output = T>) -> (T, bool) {
+    async fn heard<T>(&self, answer: impl Future<Output = T>) -> (T, bool) {
         let mut warned = false;
         let mut answer = pin!(answer.with_subscriber(self.0.clone()));
         let answer = std::future::poll_fn(|context| {
@@ -59,7 +59,7 @@ impl Warnings {
 }
 
 /// The error of a commit that no standby has confirmed.
-pub(super) fn cut_short() -> sqlx::Error {
+fn cut_short() -> sqlx::Error {
     sqlx::Error::Protocol("the wait for the standby was cut short".to_owned())
 }
 

@@ -76,24 +76,24 @@ const CLAIMS: &str = ",
 pub(super) struct Columns<'a> {
     /// The end of the log once the batch is written.
     pub(super) head: Head,
-    before: Position,
-    fence: i64,
-    stream_types: Vec<&'a str>,
-    stream_ids: Vec<Uuid>,
-    versions: Vec<i32>,
-    event_types: Vec<&'a str>,
-    schema_versions: Vec<i32>,
-    data: Vec<&'a str>,
-    metadata: Vec<&'a str>,
-    hashes: Vec<&'a [u8]>,
-    claims: Option<Claims<'a>>,
+    pub(super) before: Position,
+    pub(super) fence: i64,
+    pub(super) stream_types: Vec<&'a str>,
+    pub(super) stream_ids: Vec<Uuid>,
+    pub(super) versions: Vec<i32>,
+    pub(super) event_types: Vec<&'a str>,
+    pub(super) schema_versions: Vec<i32>,
+    pub(super) data: Vec<&'a str>,
+    pub(super) metadata: Vec<&'a str>,
+    pub(super) hashes: Vec<&'a [u8]>,
+    pub(super) claims: Option<Claims<'a>>,
 }
 
 #[derive(Default)]
-struct Keys<'a> {
-    scopes: Vec<&'a str>,
-    blinded: Vec<&'a [u8]>,
-    owners: Vec<Uuid>,
+pub(super) struct Keys<'a> {
+    pub(super) scopes: Vec<&'a str>,
+    pub(super) blinded: Vec<&'a [u8]>,
+    pub(super) owners: Vec<Uuid>,
 }
 
 impl<'a> Keys<'a> {
@@ -105,30 +105,30 @@ impl<'a> Keys<'a> {
 }
 
 #[derive(Default)]
-struct Claims<'a> {
-    released: Keys<'a>,
-    unshared: Keys<'a>,
-    unbooked: Vec<Uuid>,
-    taken: Keys<'a>,
-    shared: Keys<'a>,
-    booked: Bookings,
-    receipts: Receipts<'a>,
+pub(super) struct Claims<'a> {
+    pub(super) released: Keys<'a>,
+    pub(super) unshared: Keys<'a>,
+    pub(super) unbooked: Vec<Uuid>,
+    pub(super) taken: Keys<'a>,
+    pub(super) shared: Keys<'a>,
+    pub(super) booked: Bookings,
+    pub(super) receipts: Receipts<'a>,
 }
 
 #[derive(Default)]
-struct Bookings {
-    resources: Vec<Uuid>,
-    since: Vec<DateTime<Utc>>,
-    until: Vec<DateTime<Utc>>,
-    owners: Vec<Uuid>,
+pub(super) struct Bookings {
+    pub(super) resources: Vec<Uuid>,
+    pub(super) since: Vec<DateTime<Utc>>,
+    pub(super) until: Vec<DateTime<Utc>>,
+    pub(super) owners: Vec<Uuid>,
 }
 
 #[derive(Default)]
-struct Receipts<'a> {
-    commands: Vec<Uuid>,
-    fingerprints: Vec<&'a [u8]>,
-    first: Vec<Position>,
-    last: Vec<Position>,
+pub(super) struct Receipts<'a> {
+    pub(super) commands: Vec<Uuid>,
+    pub(super) fingerprints: Vec<&'a [u8]>,
+    pub(super) first: Vec<Position>,
+    pub(super) last: Vec<Position>,
 }
 
 /// Computes the hashes of the events of some requests, in their order. The caller keeps the hashes, so that the columns

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{Lost, Outcome, Versions};
 use super::batch::Batch;
+use super::database::Database;
 use super::feed::stopping;
 use super::read::Head;
 use super::timeline::Timelines;
-use super::warnings::Warnings;
-use crate::bounded::{end_stalled, lend, too_late};
+use crate::bounded::too_late;
 use crate::prepare::Prepared;
 use crate::{AppendError, Appended, LogClock, Position, StoreError};
 
@@ -75,14 +73,13 @@ pub(super) struct Known {
     pub(super) shared: Arc<AtomicBool>,
     pub(super) trouble: Arc<watch::Sender<Option<StoreError>>>,
     pub(super) timelines: Timelines,
-    pub(super) warnings: Warnings,
 }
 
-pub(super) struct Writer {
-    pub(super) pool: PgPool,
+pub(super) struct Writer<D: Database> {
+    pub(super) database: D,
     requests: mpsc::UnboundedReceiver<Pending>,
     waiting: VecDeque<Pending>,
-    pub(super) connection: Option<PoolConnection<Postgres>>,
+    pub(super) session: Option<D::Session>,
     pub(super) head: Head,
     pub(super) known_head: Arc<watch::Sender<Position>>,
     /// Why the last batch could not be written; `None` if it was written.
@@ -92,9 +89,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<AtomicBool>,
     pub(super) versions: Versions,
     pub(super) timelines: Timelines,
-    /// The timeline of the server to which the connection leads, or led before it was lost.
+    /// The timeline of the server to which the session leads, or led before it was lost.
     pub(super) timeline: i32,
-    pub(super) warnings: Warnings,
     /// For how many more batches everything is checked before writing, since a constraint refused a batch lately.
     pub(super) thorough: u32,
     /// For how many more batches the head is locked before writing, since another process moved the head lately.
@@ -102,21 +98,21 @@ pub(super) struct Writer {
     stop: watch::Receiver<bool>,
 }
 
-impl Writer {
+impl<D: Database> Writer<D> {
     pub(super) fn new(
-        pool: PgPool,
+        database: D,
         requests: mpsc::UnboundedReceiver<Pending>,
         head: Head,
-        Known { head: known_head, clock, shared, trouble, timelines, warnings }: Known,
+        Known { head: known_head, clock, shared, trouble, timelines }: Known,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let (waiting, connection, versions) = (VecDeque::new(), None, Versions::default());
+        let (waiting, session, versions) = (VecDeque::new(), None, Versions::default());
         let (thorough, contended, timeline) = (0, 0, 0);
         Self {
-            pool,
+            database,
             requests,
             waiting,
-            connection,
+            session,
             head,
             known_head,
             trouble,
@@ -125,7 +121,6 @@ impl Writer {
             versions,
             timelines,
             timeline,
-            warnings,
             thorough,
             contended,
             stop,
@@ -228,7 +223,7 @@ impl Writer {
     }
 }
 
-impl Writer {
+impl<D: Database> Writer<D> {
     /// Answers the requests of a batch that could not be written. Nothing of the batch is recorded, unless it was sent
     /// on a connection that broke: then nobody knows.
     fn fail(&self, batch: Batch, error: &sqlx::Error, lost: &Lost) {
@@ -249,12 +244,7 @@ impl Writer {
 
     /// Ends the sessions that keep the head of the log locked and will never go on. Tries it up to the time `until`.
     async fn free_head(&self, until: Instant) {
-        let freed = async {
-            let mut db = lend(&self.pool).await?;
-            let freed = end_stalled(&mut db, "log.head").await;
-            db.back(freed)
-        };
-        match timeout_at(until, freed).await.unwrap_or_else(|_| Err(too_late())) {
+        match timeout_at(until, self.database.free_head()).await.unwrap_or_else(|_| Err(too_late())) {
             Ok(0) => {}
             Ok(sessions) => tracing::warn!(sessions, "ended sessions that kept the head of the log locked"),
             Err(error) => tracing::warn!(%error, "sessions that keep the head of the log locked were not ended"),
