@@ -34,8 +34,8 @@ pub async fn within<T>(
 }
 
 /// Waits for work on a session that takes as long as it takes, such as a comparison of everything that is claimed. The
-/// work is not cut while the session lives: every ten seconds another connection asks whether it does. `what` names the
-/// work in the log.
+/// work is not cut while the session lives: every ten seconds another connection asks whether it does, and the log says
+/// so when the work stands still because somebody else holds a lock. `what` names the work in the log.
 ///
 /// # Errors
 /// The error of the work; an I/O error of the kind `TimedOut` when the session is gone, or when the database has not
@@ -46,37 +46,64 @@ pub async fn while_it_lives<T, E: From<sqlx::Error>>(
     what: &'static str,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    watched(|| is_there(pool.clone(), session), what, work).await
+    watched(|| look_at(pool.clone(), session), what, work).await
 }
 
-/// Whether the database has a session.
-async fn is_there(pool: PgPool, session: i32) -> Result<bool, sqlx::Error> {
+/// What a session is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Doing {
+    /// The session works, or waits for the program.
+    Work,
+    /// The session, or another one of the same name, waits for a lock that these sessions hold.
+    Wait(Vec<i32>),
+    /// There is no such session.
+    Nothing,
+}
+
+/// Looks at what a session is doing. Work with several sessions gives them a name of their own, other than the program's.
+async fn look_at(pool: PgPool, session: i32) -> Result<Doing, sqlx::Error> {
     let mut db = lend(&pool).await?;
-    let sql = "select exists (select from pg_stat_get_activity($1))";
-    let is_there = within(ANSWER, sqlx::query_scalar(sql).bind(session).fetch_one(&mut *db)).await;
-    db.back(is_there)
+    let sql = "
+        select a.pid = $1, case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{}' end
+          from pg_stat_get_activity(null) a
+         where a.pid = $1
+            or a.application_name not in ('', 'hims')
+               and a.application_name = (select application_name from pg_stat_get_activity($1))";
+    let found = within(ANSWER, sqlx::query_as(sql).bind(session).fetch_all(&mut *db)).await;
+    let found: Vec<(bool, Vec<i32>)> = db.back(found)?;
+    let is_there = found.iter().any(|(is_itself, _)| *is_itself);
+    let blockers: Vec<_> = found.into_iter().flat_map(|(_, blockers)| blockers).collect();
+    Ok(match (is_there, blockers.is_empty()) {
+        (false, _) => Doing::Nothing,
+        (true, true) => Doing::Work,
+        (true, false) => Doing::Wait(blockers),
+    })
 }
 
-/// Waits for work, and asks from time to time whether its session is still there.
+/// Waits for work, and looks from time to time at what its session is doing.
 async fn watched<T, E, A>(
-    mut is_there: impl FnMut() -> A,
+    mut look: impl FnMut() -> A,
     what: &'static str,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E>
 where
     E: From<sqlx::Error>,
-    A: Future<Output = Result<bool, sqlx::Error>>,
+    A: Future<Output = Result<Doing, sqlx::Error>>,
 {
     let watching = async {
         let mut silences = 0;
         while silences < SILENCES {
             tokio::time::sleep(LOOK).await;
-            match is_there().await {
-                Ok(true) => {
+            match look().await {
+                Ok(Doing::Work) => {
                     silences = 0;
                     tracing::info!(what, "this takes long, and goes on");
                 }
-                Ok(false) => return,
+                Ok(Doing::Wait(sessions)) => {
+                    silences = 0;
+                    tracing::warn!(what, ?sessions, "this stands still: it waits for a lock that these sessions hold");
+                }
+                Ok(Doing::Nothing) => return,
                 Err(_) => silences += 1,
             }
         }
@@ -206,13 +233,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_work_is_not_cut_while_its_session_lives() {
-        let done = watched(|| ready(Ok(true)), "a test", work(Duration::from_hours(9))).await;
+        let done = watched(|| ready(Ok(Doing::Work)), "a test", work(Duration::from_hours(9))).await;
         assert_eq!(done.expect("the work is done"), 7);
         // Two questions without an answer are no proof.
         let mut asked = 0;
         let answers_sometimes = || {
             asked += 1;
-            ready(if asked % 3 == 0 { Ok(true) } else { Err(too_late()) })
+            ready(if asked % 3 == 0 { Ok(Doing::Wait(vec![7])) } else { Err(too_late()) })
         };
         assert_eq!(watched(answers_sometimes, "a test", work(Duration::from_hours(1))).await.expect("done"), 7);
     }
@@ -220,7 +247,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn work_is_given_up_when_its_session_is_gone_or_the_database_is_silent() {
         let started = tokio::time::Instant::now();
-        let gone = watched(|| ready(Ok(false)), "a test", work(Duration::from_hours(1))).await;
+        let gone = watched(|| ready(Ok(Doing::Nothing)), "a test", work(Duration::from_hours(1))).await;
         assert!(matches!(gone, Err(sqlx::Error::Io(_))), "{gone:?}");
         assert_eq!(started.elapsed(), LOOK);
         let started = tokio::time::Instant::now();

@@ -10,8 +10,9 @@ use hims_commands::room::AddRoom;
 use hims_commands::user::{ChangeUserDepartment, CreateUser};
 use hims_commands::{Caller, Command, Request, role_id};
 use hims_domain::lab_test::Definition;
-use hims_domain::{LabTestId, derived};
-use hims_event_store::StoreError;
+use hims_domain::medication::{self, Medication};
+use hims_domain::{Aggregate as _, LabTestId, derived};
+use hims_event_store::{Actor, Append, AppendError, Metadata, NewEvent, StoreError, StreamAppend};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -171,5 +172,21 @@ async fn add_medication(hospital: &Hospital, plan: &Plan, place: u64) -> Result<
         "generic_name": substance, "strength": format!("{strength} mg"), "form": form, "route": route,
         "drug_class": class,
     });
-    give::<AddMedication>(hospital, body).await
+    give::<AddMedication>(hospital, body).await?;
+    // Prescriptions of the generated visits are in this unit, as if the pharmacy had received the product in it.
+    let introduced = medication::Event::UnitIntroduced { unit: form.into() };
+    let unreadable = |error: AppendError| StoreError::Unavailable(error.to_string());
+    let introduced = NewEvent::try_new(Medication::STREAM, &introduced).map_err(unreadable)?;
+    let metadata = Metadata {
+        actor: Actor::System { name: GENERATOR.to_owned() },
+        command: GENERATOR.to_owned(),
+        ..Metadata::default()
+    };
+    let stream = StreamAppend::at(Medication::STREAM, plan.id(0, Kind::Medication, place), 1, [introduced]);
+    match hospital.store.append(Append { metadata, ..Append::stream(stream) }).await {
+        // The unit was introduced before the generator was interrupted.
+        Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+        Err(AppendError::Store(error)) => Err(error.into()),
+        Err(error) => Err(unreadable(error).into()),
+    }
 }

@@ -252,7 +252,9 @@ impl Hospital {
             .in_phone_region(settings.phone_region)
             .in_currency(settings.currency)
             .in_time_zone(settings.time_zone);
-        if let Some(RunnerHandle { position, .. }) = &runner {
+        if let Some(RunnerHandle { position, standing, .. }) = &runner {
+            let standing = standing.clone();
+            executor = executor.until_outdated(Arc::new(move || *standing.borrow() == Standing::Newer));
             let (readers, store) = (Arc::clone(&readers), Arc::clone(&store));
             executor = executor.with_sight(Arc::new(TableSight { readers, store, position: position.clone() }));
         }
@@ -319,12 +321,6 @@ impl Hospital {
     pub(crate) async fn is_alone(&self) -> Result<bool, HospitalError> {
         let mut db = self.owner.acquire().await?;
         Ok(presence::count(&mut db).await? == 1)
-    }
-
-    /// Whether a newer release has made the read tables, so that this program must not carry out commands any
-    /// more: what it decides and records, the newer release may not expect.
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.runner.as_ref().is_some_and(|it| *it.standing.borrow() == Standing::Newer)
     }
 
     /// Returns when the read tables show everything that was recorded so far. Gives up with a warning when the tables

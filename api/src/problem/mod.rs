@@ -249,6 +249,10 @@ impl From<Failure> for Problem {
                 Self { candidates: refused.candidates, hint, ..problem }
             }
             Failure::Overloaded => Self::unavailable("overloaded", "too many requests are waiting; try again"),
+            Failure::Outdated => Self::unavailable(
+                "newer-release",
+                "a newer release works with this database, so this node records nothing any more; ask another node",
+            ),
             Failure::Mistake(mistake) => {
                 tracing::error!(%mistake, "a command has a mistake in its program");
                 let detail = "the program has a mistake, so that the command cannot be carried out; tell an operator";

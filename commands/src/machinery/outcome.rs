@@ -100,6 +100,9 @@ pub enum Failure {
     /// Too many commands or passwords are waiting already.
     #[error("too many commands are waiting; try again")]
     Overloaded,
+    /// A newer release works with the log: what this program decides and records, that one may not expect.
+    #[error("a newer release works with this database, so this program records nothing any more")]
+    Outdated,
     /// The command has a mistake in its program. Trying again would not help.
     #[error("a mistake in the program: {0}")]
     Mistake(Mistake),

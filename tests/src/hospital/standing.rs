@@ -5,7 +5,7 @@ use hims_projections::{Target, migrations};
 use serde_json::Value;
 
 use super::Hospital;
-use super::demo::{busy_day, person};
+use super::demo::{PASSWORD, busy_day, person};
 use super::releases::{
     ask, assert_behind, assert_rebuilt, assert_unfit, count_of, no_rebuild, read, ready, rebuild, schema, tell, until,
     until_ready,
@@ -27,6 +27,12 @@ async fn the_tables_of_a_newer_release_are_left_to_it() {
     // What this release writes, the newer one may not expect.
     let refused = reception.command("register-patient", person("Ottilie", "Nachtigall", 77)).await;
     refused.problem(503, "newer-release");
+    let refused = hospital.nobody().at(&hospital.node.base).log_in("nurse@demo.hims", PASSWORD).await;
+    refused.problem(503, "newer-release");
+    let head = "select position from log.head";
+    let before_reading: i64 = ask(&hospital, head).await;
+    assert!(count_of(&reception, "patients").await > 0);
+    assert_eq!(ask::<i64>(&hospital, head).await, before_reading, "the older release records nothing");
     tell(&hospital, &format!("update hims.projection_checkpoint set form = '{form}'")).await;
     until_ready(&reception).await;
     let id = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;

@@ -64,6 +64,7 @@ pub struct Executor {
     currency: Currency,
     time_zone: Tz,
     sight: Arc<dyn Sight>,
+    outdated: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The result of one attempt to carry out a command.
@@ -95,6 +96,7 @@ impl Executor {
             currency: Currency::default(),
             time_zone: Tz::UTC,
             sight: Arc::new(Unlimited),
+            outdated: Arc::new(|| false),
         }
     }
 
@@ -125,6 +127,17 @@ impl Executor {
     #[must_use]
     pub fn with_sight(self, sight: Arc<dyn Sight>) -> Self {
         Self { sight, ..self }
+    }
+
+    /// The executor, which records nothing any more once a newer release works with the log.
+    #[must_use]
+    pub fn until_outdated(self, outdated: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        Self { outdated, ..self }
+    }
+
+    /// Whether a newer release works with the log.
+    pub fn is_outdated(&self) -> bool {
+        (self.outdated)()
     }
 
     /// Which records callers may read.
@@ -197,6 +210,9 @@ impl Executor {
     /// # Errors
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
+        if self.is_outdated() {
+            return Err(Failure::Outdated);
+        }
         let probe = self.probes.begin(&command, &request, self.now())?;
         let deadline = Instant::now() + PATIENCE;
         let outcome = self.measured(&command, &request, deadline).await;
@@ -240,6 +256,7 @@ impl Executor {
             Err(Failure::Refused(_)) => "refused",
             Err(Failure::Malformed(_)) => "malformed",
             Err(Failure::Overloaded) => "overloaded",
+            Err(Failure::Outdated) => "outdated",
             Err(Failure::Mistake(_) | Failure::Store(_)) => "failed",
         };
         metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => label).increment(1);

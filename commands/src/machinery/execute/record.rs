@@ -70,6 +70,9 @@ impl Executor {
         patient: Option<Subject>,
         until: Option<Instant>,
     ) {
+        if self.is_outdated() {
+            return;
+        }
         let attempt = Attempt { command, request: request.clone(), event: event.clone(), patient };
         if !self.repeats.count(&attempt, self.now()) {
             self.write_attempt(&attempt, until).await;

@@ -199,6 +199,10 @@ impl<P: Process> Runner<P> {
     /// its lease is extended and its position stored once a second only, so that many processes cost little.
     async fn turn(&mut self) -> Result<Turn, Failure> {
         let known = self.led.take();
+        if self.reacting.executor.is_outdated() {
+            // A node of the newer release takes the process over when the lease lapses.
+            return Ok(Turn::Elsewhere);
+        }
         let Some(mut led) = self.lead(known).await? else { return Ok(Turn::Elsewhere) };
         let end = *self.end.borrow_and_update();
         let mut has_reacted = false;
