@@ -100,17 +100,12 @@ impl Primary {
     /// When the server does not answer, or is not the primary any more.
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let mut db = PgConnection::connect_with(self.options()).await?;
-        self.admit(&mut db).await?;
+        self.gate().admit(&mut db).await?;
         Ok(db)
     }
 
-    /// Makes sure that a new connection does not lead to a former primary, nor to a standby where there is a choice.
-    async fn admit(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        match timeline_of(db).await? {
-            Some(found) => self.0.timelines.meet(found),
-            None if self.0.all.len() == 1 => Ok(()),
-            None => Err(sqlx::Error::Configuration("the server is a standby; waiting for a primary".into())),
-        }
+    fn gate(&self) -> Gate {
+        Gate { timelines: self.0.timelines.clone(), has_choice: self.0.all.len() > 1 }
     }
 
     /// Whether a connection that was opened some time ago leads to the primary, as far as this program knows.
@@ -120,14 +115,14 @@ impl Primary {
 
     /// A pool of connections to the primary for a kind of work, which opens connections when they are needed.
     pub(crate) fn pool(&self, connections: u32, work: Work) -> PgPool {
-        let (opener, lender) = (self.clone(), self.clone());
+        let (opener, timelines) = (self.gate(), self.0.timelines.clone());
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
             // The pool tests each connection that is given back. A second test is needed only after a time of idleness.
             .test_before_acquire(false)
             .before_acquire(move |connection, metadata| {
-                let leads_there = lender.has(metadata.age);
+                let leads_there = timelines.is_known_for(metadata.age);
                 Box::pin(async move {
                     if leads_there && metadata.idle_for > IDLE {
                         within(TEST, connection.ping()).await?;
@@ -201,6 +196,26 @@ impl Primary {
             if found[at].is_some_and(|it| it.number < timeline.number) {
                 lookout.end_sessions(&self.address(at)).await;
             }
+        }
+    }
+}
+
+/// What decides whether a new connection may be used.
+#[derive(Clone)]
+struct Gate {
+    timelines: Timelines,
+    has_choice: bool,
+}
+
+impl Gate {
+    /// Makes sure that a connection does not lead to a former primary, nor to a standby where there is a choice.
+    async fn admit(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match timeline_of(db).await? {
+            Some(found) => self.timelines.meet(found),
+            None if self.has_choice => {
+                Err(sqlx::Error::Configuration("the server is a standby; waiting for a primary".into()))
+            }
+            None => Ok(()),
         }
     }
 }

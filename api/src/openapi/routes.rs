@@ -185,10 +185,11 @@ fn stream() -> (String, Value) {
         "id": uuid(), "stream_type": text(), "version": {"type": "integer"}, "position": position(),
         "recorded_at": instant(), "state": {"type": "object"},
     }));
+    let answered = with_header(answer("The state of the aggregate.", &state), "ETag");
     Get("/api/v1/streams/{type}/{id}", "events", "stream-state", "The state of an aggregate, as it is or as it was")
         .answers(
             &parameters,
-            with_header(answer("The state of the aggregate.", &state), "ETag"),
+            with_header(answered, "Hims-Incarnation"),
             &[400, 401, 403, 404, 409, 500, 503],
         )
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::access::{Reading, remove_the_past};
 use super::caller::LoggedIn;
 use super::evenly::evenly;
-use super::incarnation::Incarnation;
+use super::incarnation::{Incarnation, incarnation};
 use super::parameters::{Parameters, id_of_path};
 use super::position::Freshness;
 use crate::Hospital;
@@ -37,13 +37,13 @@ async fn state(
         parameters.take("version", "1 or more", |text| text.parse().ok().filter(|number: &i32| *number > 0))?;
     let at = parameters.take_instant("at")?;
     let position = parameters.take("position", "a position", |it| it.parse::<Position>().ok())?;
-    let incarnation = Incarnation::take(request, &mut parameters)?;
+    let of_position = Incarnation::take(request, &mut parameters)?;
     parameters.none_left()?;
     if usize::from(version.is_some()) + usize::from(at.is_some()) + usize::from(position.is_some()) > 1 {
         return Err(Problem::parameter("version", "give only one of version, at and position"));
     }
     if let Some(position) = position {
-        incarnation.check(hospital, position).await?;
+        of_position.check(hospital, position).await?;
         let head = hospital.store.current_head().await?;
         if position > head {
             return Err(Problem::parameter(
@@ -82,7 +82,9 @@ async fn state(
     if reads_no_past {
         remove_the_past(&mut state);
     }
-    Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", last.version))).json(json!({
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header(("ETag", format!("\"{}\"", last.version))).insert_header(incarnation(hospital));
+    Ok(answer.json(json!({
         "id": id,
         "stream_type": stream_type,
         "version": last.version,
