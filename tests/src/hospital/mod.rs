@@ -101,5 +101,6 @@ mod wrong_settings;
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, Start};
 pub(crate) use fixture::Hospital;
+pub(crate) use kills::draw;
 pub(crate) use process::{Process, hims};
 pub(crate) use tables::contents;
