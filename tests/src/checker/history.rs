@@ -12,6 +12,8 @@ pub(super) struct History {
     pub(super) operations: Vec<Operation>,
     /// The whole log, as it was read when everything was over.
     pub(super) log: Vec<Entry>,
+    /// When the log was read, written as the log writes times.
+    pub(super) read_at: String,
 }
 
 /// Something that a client asked, once or until there was an answer. Times are nanoseconds since the run began.
@@ -59,7 +61,10 @@ pub(super) enum Outcome {
     /// Every answer to the command that said that it was carried out; there is at least one.
     Done(Vec<Acknowledged>),
     /// Refused with this code. An earlier request without an answer may be carried out all the same, unless `certain`.
-    Refused { code: String, certain: bool },
+    Refused {
+        code: String,
+        certain: bool,
+    },
     Unknown,
 }
 
@@ -90,6 +95,8 @@ pub(super) struct Entry {
     pub(super) version: i32,
     pub(super) event_type: String,
     pub(super) command: Uuid,
+    /// Whether somebody who is logged in gave the command, and not a process.
+    pub(super) is_by_user: bool,
     /// The mark that the command put into the event.
     pub(super) mark: Option<u64>,
     pub(super) recorded_at: String,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::history::{Acknowledged, Entry, History, Log, Outcome, Seen, What, Write, number};
 
 /// The codes with which a command may be refused; any other says that the hospital did not know what it had recorded.
-const REFUSALS: [&str; 3] = ["double-booking", "precondition-failed", "version-conflict"];
+const REFUSALS: [&str; 3] = ["double-booking", "stale-version", "version-conflict"];
 
 /// What is wrong.
 pub(super) fn faults(history: &History) -> Vec<String> {
@@ -31,7 +31,8 @@ pub(super) fn faults(history: &History) -> Vec<String> {
                 let stream = log.stream(*id);
                 let last = usize::try_from(*version).ok().and_then(|it| stream.get(it.checked_sub(1)?));
                 let is_so = last.is_some_and(|it| it.mark == *mark);
-                let told = || format!("the state of {id} was {mark:?} in version {version}, which the log does not say");
+                let told =
+                    || format!("the state of {id} was {mark:?} in version {version}, which the log does not say");
                 (!is_so).then(told).into_iter().collect()
             }
             What::Row { id, least, position, version, mark } => {
@@ -47,12 +48,12 @@ pub(super) fn faults(history: &History) -> Vec<String> {
             }
         });
     }
-    // Only the commands of the run write the streams that they write, and only they use their marks.
+    // Nobody else who is logged in writes the streams of the run, and only its commands use their marks.
     for entry in &history.log {
         let number = number(entry.command);
         if entry.mark.is_some() && entry.mark != number || number.is_some_and(|it| !asked.contains(&it)) {
             faults.push(format!("nobody gave the command of {entry:?}"));
-        } else if number.is_none() && written.contains(&entry.stream) {
+        } else if number.is_none() && entry.is_by_user && written.contains(&entry.stream) {
             faults.push(format!("somebody else wrote {entry:?}"));
         }
     }
@@ -69,6 +70,8 @@ fn the_log_is_whole(history: &History) -> Vec<String> {
             faults.push(format!("time went backwards at {:?}", next[1]));
         }
     }
+    let early = history.log.iter().find(|it| it.recorded_at > history.read_at);
+    faults.extend(early.map(|it| format!("from the future: {it:?}")));
     for (id, entries) in &Log::of(history).streams {
         let is_so = (1..).zip(entries).all(|(version, it): (i32, _)| it.version == version);
         let in_order = entries.is_sorted_by_key(|it| it.position);
@@ -118,9 +121,8 @@ fn is_of(answer: &Acknowledged, entries: &[&Entry]) -> bool {
 
 /// What was seen is in the log that was left: its hash covers everything before.
 fn unlike(seen: &[Seen], log: &Log<'_>) -> Vec<String> {
-    let is_there = |it: &&Seen| {
-        log.at.get(&it.position).is_some_and(|entry| entry.hash == it.hash && entry.command == it.command)
-    };
+    let is_there =
+        |it: &&Seen| log.at.get(&it.position).is_some_and(|entry| entry.hash == it.hash && entry.command == it.command);
     let other = seen.iter().filter(|it| !is_there(it)).take(1);
     other.map(|it| format!("somebody read {it:?}, but the log has {:?}", log.at.get(&it.position))).collect()
 }

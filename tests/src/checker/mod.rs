@@ -1,7 +1,172 @@
 //! A load of mixed operations on a hospital whose nodes and database are killed, stopped and paused, and a check of
 //! everything that was answered: no command is lost or doubled, and there is one order of all operations.
+//!
+//! A run prints its seed, its faults and its figures. A run that fails leaves its history in a file, which
+//! `CHECKER_HISTORY=FILE cargo test -p hims-tests -- --ignored kept_history` checks again; `CHECKER_SEED` repeats the
+//! choices of a run.
 
+mod client;
+mod faults;
+mod figures;
 mod history;
+mod house;
 mod invariants;
+mod load;
 mod order;
 mod planted;
+mod subjects;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hims_event_store::chain;
+
+use self::client::{command, id, version};
+use self::faults::shuffled;
+use self::figures::Memory;
+use self::history::{Entry, History};
+use self::house::House;
+use self::load::{Load, Pace};
+use self::worker::marked;
+use crate::hospital::{Client, draw};
+
+/// How many clients work in the two minutes, and how many operations they begin each second.
+const CLIENTS: u64 = 8;
+const PER_SECOND: f64 = 40.0;
+
+/// How many clients work in the soak, and how long they work as fast as they can before it.
+const CROWD: u64 = 32;
+const MEASURED: Duration = Duration::from_secs(30);
+/// Which part of the greatest rate the soak has.
+const SHARE: f64 = 0.7;
+
+fn seed() -> u64 {
+    let given = std::env::var("CHECKER_SEED").ok().map(|it| it.parse().expect("CHECKER_SEED is a number"));
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is as random as the whole")]
+    let seed = given.unwrap_or_else(|| (hims_api::surroundings().entropy)() as u64);
+    eprintln!("CHECKER_SEED={seed}");
+    seed
+}
+
+/// Where the history of the run with this seed is kept if something is wrong with it.
+fn file(seed: u64) -> PathBuf {
+    std::env::temp_dir().join(format!("hims-checker-{seed}.json"))
+}
+
+/// The whole log, as an auditor reads it.
+async fn read_log(admin: &Client) -> Vec<Entry> {
+    let (mut log, mut after) = (Vec::new(), 0);
+    loop {
+        let page = admin.get(&format!("events?after={after}&limit=2000")).await.done();
+        let items = page["items"].as_array().expect("items");
+        log.extend(items.iter().map(|it| Entry {
+            position: it["position"].as_i64().expect("a position"),
+            stream: id(&it["stream_id"]),
+            version: version(it),
+            event_type: it["type"].as_str().expect("a type").to_owned(),
+            command: command(&it["metadata"]),
+            is_by_user: it["metadata"]["actor"]["id"].is_string(),
+            mark: marked(&it["data"].to_string()),
+            recorded_at: it["recorded_at"].as_str().expect("a time").to_owned(),
+            hash: it["hash"].as_str().expect("a hash").to_owned(),
+        }));
+        match log.last() {
+            Some(last) if page["next"].is_string() => after = last.position,
+            _ => return log,
+        }
+    }
+}
+
+/// Everything that is wrong with a history.
+fn faults(history: &History) -> Vec<String> {
+    [invariants::faults(history), order::faults(history)].concat()
+}
+
+/// Fails if something is wrong, and keeps the history in a file then.
+fn assert_right(history: &History, mut faults: Vec<String>, file: &Path) {
+    if !faults.is_empty() {
+        history.keep(file);
+    }
+    let many = faults.len();
+    faults.truncate(20);
+    assert!(faults.is_empty(), "{many} faults, the history is in {}:\n{}", file.display(), faults.join("\n"));
+}
+
+/// Settles what is open, reads the log, and checks everything.
+async fn check(house: House, load: &Load) -> History {
+    load.settle().await;
+    let nobody = &house.nodes[0].as_ref().expect("a node").nobody;
+    let log = read_log(&nobody.login("admin").await).await;
+    let read_at = chain::timestamp((hims_api::surroundings().clock)());
+    let history = History { operations: load.operations(), log, read_at };
+    figures::print(&history, load);
+    let started = Instant::now();
+    let mut faults = faults(&history);
+    faults.extend(house.verify().await);
+    eprintln!("checked in {:?}", started.elapsed());
+    assert_right(&history, faults, &load.file);
+    house.leave().await;
+    history
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_minutes_of_faults_lose_nothing_and_double_nothing() {
+    let seed = seed();
+    let mut house = House::build().await;
+    let nobody = house.nodes[0].as_ref().expect("a node").nobody.clone();
+    let load = Load::prepare(house.addresses.clone(), &nobody, file(seed)).await;
+    let mut state = seed;
+    let faults = shuffled(&mut state);
+    let mut memory = Memory::default();
+    let storm = async {
+        for fault in &faults {
+            fault.strike(&mut house, &load, &mut state).await;
+            memory.note(&house);
+        }
+        load.go_on(100).await;
+    };
+    load.work(CLIENTS, Pace::new(Some(PER_SECOND)), draw(&mut seed.clone()), storm).await;
+    memory.print();
+    let history = check(house, &load).await;
+    figures::assert_mixed(&history);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half an hour: make soak"]
+async fn soak() {
+    let minutes = std::env::var("SOAK_MINUTES").map_or(30, |it| it.parse().expect("SOAK_MINUTES is a number"));
+    let seed = seed();
+    let mut house = House::build().await;
+    let nobody = house.nodes[0].as_ref().expect("a node").nobody.clone();
+    let load = Load::prepare(house.addresses.clone(), &nobody, file(seed)).await;
+    let mut state = seed;
+    let before = load.ended();
+    load.work(CROWD, Pace::new(None), draw(&mut state), tokio::time::sleep(MEASURED)).await;
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let most = (load.ended() - before) as f64 / MEASURED.as_secs_f64();
+    eprintln!("at most {most:.0} operations per second; now {:.0}", SHARE * most);
+    let (mut memory, end) = (Memory::default(), Instant::now() + Duration::from_mins(minutes));
+    let choices = draw(&mut state);
+    let storm = async {
+        while Instant::now() < end {
+            for fault in shuffled(&mut state).into_iter().filter(|it| !it.ends_the_first()) {
+                fault.strike(&mut house, &load, &mut state).await;
+                memory.note(&house);
+            }
+        }
+    };
+    load.work(CROWD, Pace::new(Some(SHARE * most)), choices, storm).await;
+    memory.print();
+    memory.assert_flat();
+    figures::assert_mixed(&check(house, &load).await);
+}
+
+#[test]
+#[ignore = "needs a history that a run has left, in CHECKER_HISTORY"]
+fn a_kept_history_is_checked_again() {
+    let file = PathBuf::from(std::env::var_os("CHECKER_HISTORY").expect("CHECKER_HISTORY names a file"));
+    let history = History::read(&file);
+    let faults = faults(&history);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

@@ -25,7 +25,7 @@ pub(super) fn faults(history: &History) -> Vec<String> {
     let operations = lists.operations(history);
     let checked = adya::History::from_ops(operations, lists.names);
     let report = adya::check(&checked, Workload::ListAppend, &Opts::default());
-    let mut faults = Vec::new();
+    let mut faults = two_at_once(history);
     for (kind, anomalies) in &report.anomalies {
         faults.push(format!("{kind}: found {} times", anomalies.len()));
         let text = |told: &str| told.chars().take(2_000).collect::<String>();
@@ -33,6 +33,22 @@ pub(super) fn faults(history: &History) -> Vec<String> {
     }
     if report.valid != Valid::True && faults.is_empty() {
         faults.push("nothing could be found out about the order of the operations".to_owned());
+    }
+    faults
+}
+
+/// A process asks one thing at a time. A history in which one does not says nothing.
+fn two_at_once(history: &History) -> Vec<String> {
+    let mut spans = BTreeMap::<u32, Vec<(u64, u64)>>::new();
+    for it in &history.operations {
+        spans.entry(it.process).or_default().push((it.began, it.ended));
+    }
+    let mut faults = Vec::new();
+    for (process, mut spans) in spans {
+        spans.sort_unstable();
+        if spans.windows(2).any(|it| it[1].0 < it[0].1) {
+            faults.push(format!("the process {process} asked two things at once"));
+        }
     }
     faults
 }

@@ -31,7 +31,7 @@ fn seen(entry: &Entry) -> Seen {
 
 impl Model {
     fn new() -> Self {
-        Self { history: History::default(), versions: HashMap::new(), now: 0 }
+        Self { history: History { read_at: "1".to_owned(), ..History::default() }, versions: HashMap::new(), now: 0 }
     }
 
     /// Appends an event of a command to each of the streams.
@@ -48,6 +48,7 @@ impl Model {
                 version: *version,
                 event_type: "thing.changed".to_owned(),
                 command: key(number),
+                is_by_user: true,
                 mark: Some(number),
                 recorded_at: format!("{position:020}"),
                 hash: format!("{position}-{number}"),
@@ -101,7 +102,7 @@ impl Model {
                     let (version, mark, position) = (last.version, last.mark, last.position);
                     model.tell(client, What::State { id: one, version, mark });
                     let position = i64::max(position, i64::try_from(model.history.log.len()).expect("a few"));
-                    model.tell(client, What::Row { id: one, least: position - 1, position, version, mark });
+                    model.tell(client + CLIENTS, What::Row { id: one, least: position - 1, position, version, mark });
                 }
                 _ => {
                     let seen = model.of_stream(one);
@@ -185,6 +186,20 @@ fn a_command_that_was_carried_out_again_under_another_key_is_found() {
     model.append(number, &[stream(1)]);
     model.history.log.last_mut().expect("an event").command = Uuid::from_u128(1);
     assert_wrong(&model.history, "nobody gave the command");
+}
+
+#[test]
+fn an_event_from_the_future_is_found() {
+    let mut model = Model::run(16);
+    model.history.log.last_mut().expect("an event").recorded_at = "2".to_owned();
+    assert_wrong(&model.history, "from the future");
+}
+
+#[test]
+fn a_gap_in_the_log_is_found() {
+    let mut model = Model::run(17);
+    model.history.log.remove(40);
+    assert_wrong(&model.history, "position 41 has");
 }
 
 #[test]
