@@ -68,12 +68,12 @@ impl Staff {
 
     /// Sends a request. An answer that a request may be sent again, such as when it arrived too slowly, is no answer.
     async fn answer(&self, load: &Load, client: &Client, request: RequestBuilder) -> Option<Answer> {
-        let answer = client.try_send(request.timeout(PATIENCE)).await.ok();
-        let answer = answer.filter(|it| it.status < 500 && ![408, 429].contains(&it.status));
-        if answer.is_none() {
-            load.failures.fetch_add(1, Ordering::SeqCst);
+        match client.try_send(request.timeout(PATIENCE)).await {
+            Ok(answer) if answer.status < 500 && ![408, 429].contains(&answer.status) => return Some(answer),
+            Ok(answer) => load.failed(answer.text),
+            Err(error) => load.failed(error.to_string()),
         }
-        answer
+        None
     }
 
     async fn send(&self, load: &Load, order: &Order, write: &Write) -> Told {

@@ -7,9 +7,10 @@ use sqlx::{ConnectOptions as _, Executor as _};
 
 use super::house::House;
 use super::load::Load;
-use crate::hospital::{Paused, draw, signal};
+use crate::hospital::{Paused, draw};
 
-/// A fault. Each ends when people have worked on for a while, except where nobody can.
+/// A fault. Each ends when people have worked on for a while, except where nobody can. A change of the primary is one
+/// more, once the hospital of the checker has a standby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// `kill -9` of the node at this place, which is started again.
@@ -24,8 +25,7 @@ pub(super) enum Fault {
     PauseDatabase,
     /// `kill -9` of the database, which is started again.
     KillDatabase,
-    /// The clock of the third node is off by so many seconds, and put right again. A change of the primary, once the
-    /// hospital has a standby, is another fault of this list.
+    /// The clock of the third node is off by so many seconds, and put right again.
     WrongClock(i64),
 }
 
@@ -44,7 +44,7 @@ const ALL: [Fault; 12] = [
     Fault::WrongClock(-35 * 86_400),
 ];
 
-/// How many operations end before the next fault, and while a fault lasts.
+/// How many operations end before the next fault, at least, and while a fault lasts.
 const BETWEEN: u64 = 60;
 const WITHIN: u64 = 40;
 
@@ -93,12 +93,7 @@ impl Fault {
                 tokio::time::sleep(Duration::from_millis(500 + draw(state) % 2_500)).await;
                 drop(paused);
             }
-            Self::KillDatabase => {
-                let database = house.database.take().expect("a database");
-                let ended = database.ended();
-                signal(database.pid(), "KILL");
-                ended.await;
-            }
+            Self::KillDatabase => house.kill_database().await,
             Self::WrongClock(seconds) => {
                 *house.ahead.lock().expect("a lock") = TimeDelta::seconds(seconds);
                 load.go_on(WITHIN).await;
@@ -106,14 +101,5 @@ impl Fault {
         }
         house.heal().await;
         load.struck(self, began);
-    }
-}
-
-impl House {
-    /// Ends a node with a signal.
-    async fn end(&mut self, place: usize, name: &'static str) {
-        let node = self.nodes[place].take().expect("a node");
-        node.signal(name);
-        tokio::task::spawn_blocking(move || node.ended()).await.expect("the node ends");
     }
 }

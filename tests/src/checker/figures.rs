@@ -30,16 +30,19 @@ fn print_times(of: &str, mut times: Vec<u64>) {
     eprintln!("{of}: {} operations, p50 {half:.1} ms, p99 {most:.1} ms, at most {all:.1} ms", times.len());
 }
 
-/// Prints what was done, and how long it took from when it was due.
+/// Prints what was done, and how long it took, without what was given up and asked for again after the work.
 pub(super) fn print(history: &History, load: &Load) {
     let strikes = load.strikes.lock().expect("a lock");
-    let time = |it: &Operation| it.ended.saturating_sub(it.due);
-    let is_struck = |it: &Operation| strikes.iter().any(|fault| it.due < fault.ended && fault.began < it.ended);
-    print_times("all", history.operations.iter().map(time).collect());
-    print_times("beside faults", history.operations.iter().filter(|it| !is_struck(it)).map(time).collect());
+    let worked = || history.operations.iter().filter(|it| it.ended <= load.worked_until());
+    let since_due = |it: &Operation| it.ended.saturating_sub(it.due);
+    let since_sent = |it: &Operation| it.ended - it.began;
+    let is_struck = |it: &&Operation| strikes.iter().any(|fault| it.due < fault.ended && fault.began < it.ended);
+    print_times("since they were due", worked().map(since_due).collect());
+    print_times("since they were due, beside faults", worked().filter(|it| !is_struck(it)).map(since_due).collect());
+    print_times("since they were sent", worked().map(since_sent).collect());
     let mut kinds = BTreeMap::<&str, Vec<u64>>::new();
-    for operation in &history.operations {
-        kinds.entry(name(operation)).or_default().push(time(operation));
+    for operation in worked() {
+        kinds.entry(name(operation)).or_default().push(since_sent(operation));
     }
     kinds.into_iter().for_each(|(kind, times)| print_times(kind, times));
     let mut outcomes = BTreeMap::<String, usize>::new();
@@ -54,8 +57,8 @@ pub(super) fn print(history: &History, load: &Load) {
             *outcomes.entry("asked more than once".to_owned()).or_default() += 1;
         }
     }
-    let failures = load.failures.load(std::sync::atomic::Ordering::SeqCst);
-    eprintln!("commands: {outcomes:?}; {failures} requests without an answer; {} events", history.log.len());
+    let (failures, events) = (load.failures(), history.log.len());
+    eprintln!("commands: {outcomes:?}; {failures} requests without an answer; {events} events");
     eprintln!("{} faults", strikes.len());
 }
 

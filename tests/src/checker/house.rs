@@ -1,6 +1,7 @@
 //! The hospital that is to stand the load: one PostgreSQL that keeps what it acknowledges, and three nodes on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
@@ -11,7 +12,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tempfile::TempDir;
 
-use crate::hospital::{Node, Process, hims, key_file, postgres, surroundings_ahead_by};
+use crate::hospital::{Node, Process, hims, key_file, postgres, signal, surroundings_ahead_by};
 use crate::support::scratch_on_disk;
 
 /// How many nodes are processes of their own, which can be killed.
@@ -58,7 +59,7 @@ impl House {
         house
     }
 
-    async fn process(options: &PgConnectOptions, key: &std::path::Path, arguments: &'static [&str]) -> Process {
+    async fn process(options: &PgConnectOptions, key: &Path, arguments: &'static [&str]) -> Process {
         let (options, key) = (options.clone(), key.to_owned());
         let start = move || Process::start_on(&options, &key, &key.with_file_name("node"), arguments);
         tokio::task::spawn_blocking(start).await.expect("the node starts")
@@ -81,6 +82,37 @@ impl House {
             }
         }
         *self.ahead.lock().expect("a lock") = TimeDelta::zero();
+    }
+
+    /// Ends a node with a signal.
+    pub(super) async fn end(&mut self, place: usize, name: &'static str) {
+        let node = self.nodes[place].take().expect("a node");
+        node.signal(name);
+        tokio::task::spawn_blocking(move || node.ended()).await.expect("the node ends");
+    }
+
+    /// Ends the database with `kill -9`.
+    pub(super) async fn kill_database(&mut self) {
+        let database = self.database.take().expect("a database");
+        let ended = database.ended();
+        signal(database.pid(), "KILL");
+        ended.await;
+    }
+
+    /// Copies the files of the database, which does not run.
+    pub(super) fn copy_database(&self) -> PathBuf {
+        let copy = self.folder.path().join("copy");
+        let mut command = Command::new("cp");
+        command.arg("--archive").arg(self.folder.path().join("postgres")).arg(&copy);
+        assert!(command.status().expect("cp runs").success(), "the files are copied");
+        copy
+    }
+
+    /// Replaces the files of the database, which does not run, with those of a copy.
+    pub(super) fn put_back(&self, copy: &Path) {
+        let place = self.folder.path().join("postgres");
+        std::fs::remove_dir_all(&place).expect("the files are removed");
+        std::fs::rename(copy, place).expect("the copy is in place");
     }
 
     /// How much memory each process has, in kB.

@@ -25,13 +25,14 @@ pub(super) struct Load {
     /// Commands that somebody gave up, with what they are to be asked again with.
     pub(super) given_up: Mutex<Vec<(Operation, Order)>>,
     pub(super) strikes: Mutex<Vec<Strike>>,
-    /// How many times a request had no answer, or one that told nothing.
-    pub(super) failures: AtomicU64,
+    /// How many times a request had no answer, or one that told nothing, and the last of them.
+    failures: Mutex<(u64, String)>,
     operations: Mutex<Vec<Operation>>,
     processes: AtomicU32,
     commands: AtomicU64,
     slots: AtomicU64,
     ended: AtomicU64,
+    worked_until: AtomicU64,
     is_over: AtomicBool,
     zero: Instant,
     /// Where the history is kept if the run ends badly.
@@ -78,12 +79,13 @@ impl Load {
             subjects: Mutex::default(),
             given_up: Mutex::default(),
             strikes: Mutex::default(),
-            failures: AtomicU64::new(0),
+            failures: Mutex::default(),
             operations: Mutex::default(),
             processes: AtomicU32::new(0),
             commands: AtomicU64::new(1),
             slots: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            worked_until: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             zero: Instant::now(),
             file,
@@ -123,6 +125,7 @@ impl Load {
         for worker in join_all(working).await {
             worker.expect("the client works to the end");
         }
+        self.worked_until.store(self.now(), Ordering::SeqCst);
         happened
     }
 
@@ -147,7 +150,7 @@ impl Load {
         };
         let is_going_on = tokio::time::timeout(PATIENCE, going_on).await.is_ok();
         let last = self.strikes.lock().expect("a lock").last().map(|it| it.fault);
-        assert!(is_going_on, "nobody could work, after {last:?}");
+        assert!(is_going_on, "nobody could work, after {last:?}: {}", self.failures.lock().expect("a lock").1);
     }
 
     /// Takes note of a fault that began then and has ended now.
@@ -166,6 +169,20 @@ impl Load {
 
     pub(super) fn ended(&self) -> u64 {
         self.ended.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn failed(&self, why: String) {
+        let mut failures = self.failures.lock().expect("a lock");
+        *failures = (failures.0 + 1, why);
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.lock().expect("a lock").0
+    }
+
+    /// When the clients last stopped to work.
+    pub(super) fn worked_until(&self) -> u64 {
+        self.worked_until.load(Ordering::SeqCst)
     }
 
     pub(super) fn now(&self) -> u64 {

@@ -14,11 +14,13 @@ mod invariants;
 mod load;
 mod order;
 mod planted;
+mod soak;
 mod subjects;
 mod worker;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use hims_event_store::chain;
 
@@ -34,12 +36,6 @@ use crate::hospital::{Client, draw};
 /// How many clients work in the two minutes, and how many operations they begin each second.
 const CLIENTS: u64 = 8;
 const PER_SECOND: f64 = 40.0;
-
-/// How many clients work in the soak, and how long they work as fast as they can before it.
-const CROWD: u64 = 32;
-const MEASURED: Duration = Duration::from_secs(30);
-/// Which part of the greatest rate the soak has.
-const SHARE: f64 = 0.7;
 
 fn seed() -> u64 {
     let given = std::env::var("CHECKER_SEED").ok().map(|it| it.parse().expect("CHECKER_SEED is a number"));
@@ -93,13 +89,27 @@ fn assert_right(history: &History, mut faults: Vec<String>, file: &Path) {
     assert!(faults.is_empty(), "{many} faults, the history is in {}:\n{}", file.display(), faults.join("\n"));
 }
 
-/// Settles what is open, reads the log, and checks everything.
-async fn check(house: House, load: &Load) -> History {
-    load.settle().await;
+/// Builds a hospital, and prepares the load on it. Returns the state of the draws too.
+async fn begin() -> (House, Arc<Load>, u64) {
+    let seed = seed();
+    let house = House::build().await;
+    let nobody = house.nodes[0].as_ref().expect("a node").nobody.clone();
+    let load = Load::prepare(house.addresses.clone(), &nobody, file(seed)).await;
+    (house, load, seed)
+}
+
+/// What was answered, and the log that is left.
+async fn history(house: &House, load: &Load) -> History {
     let nobody = &house.nodes[0].as_ref().expect("a node").nobody;
     let log = read_log(&nobody.login("admin").await).await;
     let read_at = chain::timestamp((hims_api::surroundings().clock)());
-    let history = History { operations: load.operations(), log, read_at };
+    History { operations: load.operations(), log, read_at }
+}
+
+/// Settles what is open, reads the log, and checks everything.
+async fn check(house: House, load: &Load) -> History {
+    load.settle().await;
+    let history = history(&house, load).await;
     figures::print(&history, load);
     let started = Instant::now();
     let mut faults = faults(&history);
@@ -112,53 +122,17 @@ async fn check(house: House, load: &Load) -> History {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_minutes_of_faults_lose_nothing_and_double_nothing() {
-    let seed = seed();
-    let mut house = House::build().await;
-    let nobody = house.nodes[0].as_ref().expect("a node").nobody.clone();
-    let load = Load::prepare(house.addresses.clone(), &nobody, file(seed)).await;
-    let mut state = seed;
-    let faults = shuffled(&mut state);
-    let mut memory = Memory::default();
+    let (mut house, load, mut state) = begin().await;
+    let (choices, mut memory) = (draw(&mut state), Memory::default());
     let storm = async {
-        for fault in &faults {
+        for fault in shuffled(&mut state) {
             fault.strike(&mut house, &load, &mut state).await;
             memory.note(&house);
         }
         load.go_on(100).await;
     };
-    load.work(CLIENTS, Pace::new(Some(PER_SECOND)), draw(&mut seed.clone()), storm).await;
+    load.work(CLIENTS, Pace::new(Some(PER_SECOND)), choices, storm).await;
     memory.print();
-    let history = check(house, &load).await;
-    figures::assert_mixed(&history);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes half an hour: make soak"]
-async fn soak() {
-    let minutes = std::env::var("SOAK_MINUTES").map_or(30, |it| it.parse().expect("SOAK_MINUTES is a number"));
-    let seed = seed();
-    let mut house = House::build().await;
-    let nobody = house.nodes[0].as_ref().expect("a node").nobody.clone();
-    let load = Load::prepare(house.addresses.clone(), &nobody, file(seed)).await;
-    let mut state = seed;
-    let before = load.ended();
-    load.work(CROWD, Pace::new(None), draw(&mut state), tokio::time::sleep(MEASURED)).await;
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let most = (load.ended() - before) as f64 / MEASURED.as_secs_f64();
-    eprintln!("at most {most:.0} operations per second; now {:.0}", SHARE * most);
-    let (mut memory, end) = (Memory::default(), Instant::now() + Duration::from_mins(minutes));
-    let choices = draw(&mut state);
-    let storm = async {
-        while Instant::now() < end {
-            for fault in shuffled(&mut state).into_iter().filter(|it| !it.ends_the_first()) {
-                fault.strike(&mut house, &load, &mut state).await;
-                memory.note(&house);
-            }
-        }
-    };
-    load.work(CROWD, Pace::new(Some(SHARE * most)), choices, storm).await;
-    memory.print();
-    memory.assert_flat();
     figures::assert_mixed(&check(house, &load).await);
 }
 
