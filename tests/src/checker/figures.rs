@@ -44,7 +44,9 @@ pub(super) fn print(history: &History, load: &Load) {
     for operation in worked() {
         kinds.entry(name(operation)).or_default().push(since_sent(operation));
     }
-    kinds.into_iter().for_each(|(kind, times)| print_times(kind, times));
+    for (kind, times) in kinds {
+        print_times(kind, times);
+    }
     let mut outcomes = BTreeMap::<String, usize>::new();
     for write in history.writes() {
         let outcome = match &write.outcome {

@@ -78,7 +78,9 @@ impl<'a> Lists<'a> {
                 written.insert(entry.stream);
             }
         }
-        pieces.values_mut().for_each(|it| it.sort_unstable());
+        for piece in pieces.values_mut() {
+            piece.sort_unstable();
+        }
         Self { log, names, elements, pieces, written }
     }
 
