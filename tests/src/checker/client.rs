@@ -139,8 +139,12 @@ impl Staff {
             request = request.header("hims-min-position", least).header("prefer", "wait=2");
         }
         let answer = self.answer(load, &client, request).await?;
-        assert_eq!(answer.status, 200, "{path} from {least:?}: {}", answer.text);
-        Some(answer)
+        if answer.status == 200 {
+            return Some(answer);
+        }
+        let told = format!("refused to {login}: {path} from {least:?}: {}", answer.text);
+        load.refused.lock().expect("a lock").push(told);
+        None
     }
 }
 

@@ -45,7 +45,7 @@ const ALL: [Fault; 12] = [
 ];
 
 /// How many operations end before the next fault, at least, and while a fault lasts.
-const BETWEEN: u64 = 60;
+const BETWEEN: u64 = 30;
 const WITHIN: u64 = 40;
 
 /// All faults, in an order that follows from the draws.

@@ -25,6 +25,8 @@ pub(super) struct Load {
     /// Commands that somebody gave up, with what they are to be asked again with.
     pub(super) given_up: Mutex<Vec<(Operation, Order)>>,
     pub(super) strikes: Mutex<Vec<Strike>>,
+    /// Reads that were refused, which none should be.
+    pub(super) refused: Mutex<Vec<String>>,
     /// How many times a request had no answer, or one that told nothing, and the last of them.
     failures: Mutex<(u64, String)>,
     operations: Mutex<Vec<Operation>>,
@@ -79,6 +81,7 @@ impl Load {
             subjects: Mutex::default(),
             given_up: Mutex::default(),
             strikes: Mutex::default(),
+            refused: Mutex::default(),
             failures: Mutex::default(),
             operations: Mutex::default(),
             processes: AtomicU32::new(0),

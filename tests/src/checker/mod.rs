@@ -20,12 +20,12 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hims_event_store::chain;
 
 use self::client::{command, id, version};
-use self::faults::shuffled;
+use self::faults::{Fault, shuffled};
 use self::figures::Memory;
 use self::history::{Entry, History};
 use self::house::House;
@@ -36,6 +36,8 @@ use crate::hospital::{Client, draw};
 /// How many clients work in the two minutes, and how many operations they begin each second.
 const CLIENTS: u64 = 8;
 const PER_SECOND: f64 = 40.0;
+/// How long they work at least.
+const LASTING: Duration = Duration::from_secs(75);
 
 fn seed() -> u64 {
     let given = std::env::var("CHECKER_SEED").ok().map(|it| it.parse().expect("CHECKER_SEED is a number"));
@@ -98,6 +100,30 @@ async fn begin() -> (House, Arc<Load>, u64) {
     (house, load, seed)
 }
 
+/// Strikes with each of the faults that are wanted once, then with more of them as long as the time lasts. Returns how
+/// much memory the nodes had.
+async fn storm(
+    house: &mut House,
+    load: &Load,
+    mut state: u64,
+    lasting: Duration,
+    is_wanted: impl Fn(&Fault) -> bool,
+) -> Memory {
+    let (mut memory, end) = (Memory::default(), Instant::now() + lasting);
+    let (mut faults, mut is_first) = (Vec::new(), true);
+    while is_first || Instant::now() < end {
+        if faults.is_empty() {
+            faults = shuffled(&mut state);
+            faults.retain(&is_wanted);
+        }
+        let Some(fault) = faults.pop() else { break };
+        fault.strike(house, load, &mut state).await;
+        memory.note(house);
+        is_first &= !faults.is_empty();
+    }
+    memory
+}
+
 /// What was answered, and the log that is left.
 async fn history(house: &House, load: &Load) -> History {
     let nobody = &house.nodes[0].as_ref().expect("a node").nobody;
@@ -113,6 +139,7 @@ async fn check(house: House, load: &Load) -> History {
     figures::print(&history, load);
     let started = Instant::now();
     let mut faults = faults(&history);
+    faults.extend(std::mem::take(&mut *load.refused.lock().expect("a lock")));
     faults.extend(house.verify().await);
     eprintln!("checked in {:?}", started.elapsed());
     assert_right(&history, faults, &load.file);
@@ -123,16 +150,9 @@ async fn check(house: House, load: &Load) -> History {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_minutes_of_faults_lose_nothing_and_double_nothing() {
     let (mut house, load, mut state) = begin().await;
-    let (choices, mut memory) = (draw(&mut state), Memory::default());
-    let storm = async {
-        for fault in shuffled(&mut state) {
-            fault.strike(&mut house, &load, &mut state).await;
-            memory.note(&house);
-        }
-        load.go_on(100).await;
-    };
-    load.work(CLIENTS, Pace::new(Some(PER_SECOND)), choices, storm).await;
-    memory.print();
+    let choices = draw(&mut state);
+    let storm = storm(&mut house, &load, state, LASTING, |_| true);
+    load.work(CLIENTS, Pace::new(Some(PER_SECOND)), choices, storm).await.print();
     figures::assert_mixed(&check(house, &load).await);
 }
 

@@ -28,13 +28,18 @@ pub(super) fn faults(history: &History) -> Vec<String> {
     let mut faults = two_at_once(history);
     for (kind, anomalies) in &report.anomalies {
         faults.push(format!("{kind}: found {} times", anomalies.len()));
-        let text = |told: &str| told.chars().take(2_000).collect::<String>();
-        faults.extend(anomalies.iter().take(TOLD).map(|it| format!("{kind}: {}", text(&it.explanation))));
+        faults.extend(anomalies.iter().take(TOLD).map(|it| format!("{kind}: {}", reasons(&it.explanation))));
     }
     if report.valid != Valid::True && faults.is_empty() {
         faults.push("nothing could be found out about the order of the operations".to_owned());
     }
     faults
+}
+
+/// The reasons of an anomaly, without the operations in full, which may be long.
+fn reasons(explanation: &str) -> String {
+    let reasons = explanation.split_once("Then:\n").map_or(explanation, |(_, reasons)| reasons);
+    reasons.chars().take(1_000).collect()
 }
 
 /// A process asks one thing at a time. A history in which one does not says nothing.

@@ -1,12 +1,11 @@
 //! What takes too long for every change: `make soak`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::faults::shuffled;
-use super::figures::{self, Memory};
+use super::figures;
 use super::house::PROCESSES;
 use super::load::Pace;
-use super::{begin, check, faults, history};
+use super::{begin, check, faults, history, storm};
 use crate::hospital::draw;
 
 /// How many clients work, and how long they work as fast as they can before the soak.
@@ -25,22 +24,9 @@ async fn half_an_hour_of_faults_loses_nothing_and_needs_no_more_memory() {
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let most = (load.ended() - before) as f64 / MEASURED.as_secs_f64();
     eprintln!("at most {most:.0} operations per second; now {:.0}", SHARE * most);
-    let (mut memory, end) = (Memory::default(), Instant::now() + Duration::from_mins(minutes));
     let choices = draw(&mut state);
-    let storm = async {
-        let mut faults = Vec::new();
-        while Instant::now() < end {
-            if faults.is_empty() {
-                faults = shuffled(&mut state);
-                faults.retain(|it| !it.ends_the_first());
-            }
-            if let Some(fault) = faults.pop() {
-                fault.strike(&mut house, &load, &mut state).await;
-                memory.note(&house);
-            }
-        }
-    };
-    load.work(CLIENTS, Pace::new(Some(SHARE * most)), choices, storm).await;
+    let storm = storm(&mut house, &load, state, Duration::from_mins(minutes), |it| !it.ends_the_first());
+    let memory = load.work(CLIENTS, Pace::new(Some(SHARE * most)), choices, storm).await;
     memory.print();
     figures::assert_mixed(&check(house, &load).await);
     memory.assert_flat();

@@ -105,43 +105,50 @@ impl Worker {
         self.load.keep(Operation { process, due, began, ended, what });
     }
 
-    /// Gives a command that others wait for.
-    async fn must(&mut self, login: &'static str, command: &'static str, number: u64, body: Value) -> Acknowledged {
-        let order = Order { login, command, body };
-        self.give(order, number, None, true).await.expect("nothing speaks against what others wait for")
+    /// Gives a command that others wait for, as often as it is refused.
+    async fn must(&mut self, login: &'static str, command: &'static str, body: impl Fn(u64) -> Value) -> Acknowledged {
+        loop {
+            let number = self.load.new_command();
+            let order = Order { login, command, body: body(number) };
+            if let Some(done) = self.give(order, number, None, true).await {
+                return done;
+            }
+        }
     }
 
     pub(super) async fn add_patient(&mut self) {
-        let number = self.load.new_command();
-        let mut body = person("Checked", "Person", u32::try_from(number % 12_000).expect("small"));
-        (body["ssn"], body["city"]) = (Value::Null, mark(number).into());
-        body["confirm_not_duplicate"] = true.into();
-        let done = self.must("reception", "register-patient", number, body).await;
+        let body = |number: u64| {
+            let mut body = person("Checked", "Person", u32::try_from(number % 12_000).expect("small"));
+            (body["ssn"], body["city"]) = (Value::Null, mark(number).into());
+            body["confirm_not_duplicate"] = true.into();
+            body
+        };
+        let done = self.must("reception", "register-patient", body).await;
         let patient = Patient { id: done.stream, since: done.positions[0] };
         self.load.subjects.lock().expect("a lock").patients.add(patient);
     }
 
     pub(super) async fn add_shelf(&mut self) {
-        let number = self.load.new_command();
-        let product = json!({"name": format!("Checked {number}")});
-        let medication = self.must("pharmacist", "add-medication", number, product).await.stream;
-        let number = self.load.new_command();
-        let received = json!({"medication_id": medication, "location_id": room(3), "lot_number": number.to_string(),
-                              "expiry_date": at(400, 0).date_naive(), "quantity": "1000000", "unit": "tablet"});
-        let lot = self.must("pharmacist", "receive-medication-lot", number, received).await.stream;
+        let product = |number: u64| json!({"name": format!("Checked {number}")});
+        let medication = self.must("pharmacist", "add-medication", product).await.stream;
+        let received = |number: u64| {
+            json!({"medication_id": medication, "location_id": room(3), "lot_number": number.to_string(),
+                   "expiry_date": at(400, 0).date_naive(), "quantity": "1000000", "unit": "tablet"})
+        };
+        let lot = self.must("pharmacist", "receive-medication-lot", received).await.stream;
         self.load.subjects.lock().expect("a lock").shelves.add(Shelf { medication, lot });
     }
 
     pub(super) async fn add_article(&mut self) {
-        let number = self.load.new_command();
-        let article = json!({"sku": format!("CHECKED-{number}"), "name": "Swabs", "category": "dressing",
-                             "unit": "boxes", "reorder_level": "10", "reorder_quantity": "50"});
-        let item = self.must("pharmacist", "add-inventory-item", number, article).await.stream;
+        let article = |number: u64| {
+            json!({"sku": format!("CHECKED-{number}"), "name": "Swabs", "category": "dressing", "unit": "boxes",
+                   "reorder_level": "10", "reorder_quantity": "50"})
+        };
+        let item = self.must("pharmacist", "add-inventory-item", article).await.stream;
         let mut levels = [Uuid::nil(); 2];
         for (nth, level) in (1..).zip(&mut levels) {
-            let number = self.load.new_command();
-            let received = json!({"inventory_item_id": item, "location_id": room(nth), "quantity": "1000000"});
-            *level = self.must("pharmacist", "receive-inventory", number, received).await.stream;
+            let received = |_| json!({"inventory_item_id": item, "location_id": room(nth), "quantity": "1000000"});
+            *level = self.must("pharmacist", "receive-inventory", received).await.stream;
         }
         self.load.subjects.lock().expect("a lock").articles.add(Article { item, levels });
     }
