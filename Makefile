@@ -1,7 +1,7 @@
 # scripts/setup.sh first installs missing programs, where apt may be used without a password.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint bench fmt setup deb
+.PHONY: help build run test soak lint bench fmt setup deb
 
 TOOLS := $(CURDIR)/target/tools/bin
 # What the package holds and the program makes.
@@ -23,6 +23,11 @@ test: ## Build the server and run every test
 	@scripts/setup.sh test
 	cargo build --bin hims
 	cargo test --workspace
+
+soak: ## Work half an hour under faults (SOAK_MINUTES) and check the history
+	@scripts/setup.sh test
+	cargo build --release --bin hims
+	cargo test --release -p hims-tests -- --ignored --nocapture --test-threads 1 checker::soak
 
 lint: ## Check format, lints, dependencies and documentation
 	@scripts/setup.sh lint

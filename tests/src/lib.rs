@@ -1,6 +1,7 @@
 //! The tests that need a PostgreSQL and several crates.
 #![cfg(test)]
 
+mod checker;
 mod embedded;
 mod event_store;
 mod golden_rows;

@@ -11,8 +11,13 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn of(response: reqwest::Response) -> Self {
+        Self::try_of(response).await.expect("the body can be read")
+    }
+
+    /// An answer that may be cut off.
+    pub(crate) async fn try_of(response: reqwest::Response) -> Result<Self, reqwest::Error> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.expect("the body can be read") }
+        Ok(Self { status, headers, text: response.text().await? })
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -92,6 +92,11 @@ impl Client {
         &self.base
     }
 
+    /// The token of the session; `None` if the client is not logged in.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same session at another node.
     pub(crate) fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }
@@ -111,7 +116,7 @@ impl Client {
     }
 
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
-        let answer = Answer::of(request.send().await?).await;
+        let answer = Answer::try_of(request.send().await?).await?;
         if let Some(position) = answer.header("hims-position").and_then(|it| it.parse().ok()) {
             self.seen.fetch_max(position, Ordering::SeqCst);
         }

@@ -74,10 +74,7 @@ impl Hospital {
 
     /// Starts another node on the same database, whose clock is ahead by what `ahead` says, or behind.
     pub(crate) async fn another_node_ahead_by(&self, ahead: Arc<Mutex<TimeDelta>>) -> Node {
-        let right = hims_api::surroundings();
-        let clock = right.clock.clone();
-        let clock = Arc::new(move || clock() + *ahead.lock().expect("a lock"));
-        Node::start(self.settings.clone(), Surroundings { clock, ..right }, false).await
+        Node::start(self.settings.clone(), surroundings_ahead_by(ahead), false).await
     }
 
     /// A client that is not logged in.
@@ -103,6 +100,13 @@ impl Hospital {
     }
 }
 
+/// The surroundings of a node whose clock is ahead by what `ahead` says, or behind.
+pub(crate) fn surroundings_ahead_by(ahead: Arc<Mutex<TimeDelta>>) -> Surroundings {
+    let right = hims_api::surroundings();
+    let clock = right.clock.clone();
+    Surroundings { clock: Arc::new(move || clock() + *ahead.lock().expect("a lock")), ..right }
+}
+
 /// A master key in a file that only its owner can read.
 pub(crate) fn key_file(folder: &TempDir) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
@@ -121,7 +125,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) async fn start(settings: Settings, surroundings: Surroundings, demo: bool) -> Self {
+    pub(crate) async fn start(settings: Settings, surroundings: Surroundings, demo: bool) -> Self {
         let (tell, told) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let serve = async move || {

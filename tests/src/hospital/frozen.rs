@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::Executor as _;
 use uuid::Uuid;
 
 use super::demo::person;
@@ -22,10 +22,8 @@ const SLACK: Duration = Duration::from_secs(3);
 
 /// Starts the real program as another node of a hospital.
 pub(super) fn another_process(hospital: &Hospital, folder: &Path) -> Process {
-    Process::start_with(folder, &[], |command| {
-        command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str());
-        command.env("HIMS_MASTER_KEY_FILE", hospital.settings.master_key_file.as_ref().expect("a key"));
-    })
+    let key = hospital.settings.master_key_file.as_ref().expect("a key");
+    Process::start_on(&hospital.database.options, key, folder, &[])
 }
 
 #[tokio::test]
@@ -149,10 +147,10 @@ fn family(server: u32) -> Vec<u32> {
 }
 
 /// A PostgreSQL server that is stopped until this value is dropped.
-struct Paused(Vec<u32>);
+pub(crate) struct Paused(Vec<u32>);
 
 impl Paused {
-    fn new(server: u32) -> Self {
+    pub(crate) fn new(server: u32) -> Self {
         // The server itself is stopped first, so that it starts no process afterwards.
         signal(server, "STOP");
         let paused = Self(family(server));
@@ -163,7 +161,8 @@ impl Paused {
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        self.0.iter().for_each(|it| signal(*it, "CONT"));
+        // The server itself goes on last, so that until then no process of its own is gone.
+        self.0.iter().rev().for_each(|it| signal(*it, "CONT"));
     }
 }
 

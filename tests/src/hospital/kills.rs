@@ -95,7 +95,7 @@ fn node(options: PgConnectOptions) -> Runtime {
 }
 
 /// The next number of a sequence that looks random (`SplitMix64`).
-pub(super) fn draw(state: &mut u64) -> u64 {
+pub(crate) fn draw(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -137,7 +137,7 @@ async fn stock(executor: &Executor) {
     insist(executor, Uuid::from_u128(4), ask::<ReceiveMedicationLot>(received)).await;
 }
 
-pub(super) async fn postgres(folder: &Path) -> EmbeddedPostgres {
+pub(crate) async fn postgres(folder: &Path) -> EmbeddedPostgres {
     EmbeddedPostgres::start(EmbeddedOptions::new(folder)).await.expect("PostgreSQL starts")
 }
 

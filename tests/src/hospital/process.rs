@@ -3,6 +3,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+
 use super::Client;
 
 /// The program `hims`, which `make test` builds beside the tests.
@@ -52,6 +55,18 @@ impl Process {
         Self { child, data_dir: data_dir.to_owned(), nobody: Client::new(base, Arc::default()) }
     }
 
+    /// Starts the server as a node of a hospital: on its database, with its master key.
+    pub(crate) fn start_on(database: &PgConnectOptions, key: &Path, data_dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(data_dir, arguments, |command| {
+            command.env("DATABASE_URL", database.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
+        })
+    }
+
+    /// The process id of the server.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The process id of the server's PostgreSQL.
     pub(crate) fn postgres(&self) -> u32 {
         let file =
@@ -66,7 +81,7 @@ impl Process {
 
     /// Sends the server a signal.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
+        signal(self.id(), name);
     }
 
     /// Waits until the server has ended.

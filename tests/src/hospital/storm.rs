@@ -13,8 +13,8 @@ use hims_projections::migrations;
 use hims_testing::patched;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgPool};
 use uuid::Uuid;
 
 use super::billing::cash;
@@ -214,10 +214,7 @@ struct House {
 
 /// Starts a node on the database.
 fn node(key: &Path, options: &PgConnectOptions, arguments: &[&str]) -> Process {
-    let data_dir = key.with_file_name("node");
-    Process::start_with(&data_dir, arguments, |command| {
-        command.env("DATABASE_URL", options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
-    })
+    Process::start_on(options, key, &key.with_file_name("node"), arguments)
 }
 
 impl House {

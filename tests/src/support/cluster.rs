@@ -24,13 +24,19 @@ pub(crate) async fn cluster() -> &'static EmbeddedPostgres {
 /// A new folder with a unique name, which is removed when the returned value is dropped. Its permissions let the user
 /// account of PostgreSQL reach the folders within.
 pub(crate) fn scratch(purpose: &str) -> TempDir {
-    static PARENT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let parent = parent_of_scratch();
-        remove_what_dead_runs_left(&parent);
-        parent
-    });
+    static PARENT: LazyLock<PathBuf> = LazyLock::new(|| cleared(parent_of_scratch()));
+    scratch_in(&PARENT, purpose)
+}
+
+/// As [`scratch`], but never in memory.
+pub(crate) fn scratch_on_disk(purpose: &str) -> TempDir {
+    static PARENT: LazyLock<PathBuf> = LazyLock::new(|| cleared(std::env::temp_dir()));
+    scratch_in(&PARENT, purpose)
+}
+
+fn scratch_in(parent: &Path, purpose: &str) -> TempDir {
     let prefix = format!("{PREFIX}{}-{purpose}-", std::process::id());
-    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&*PARENT).expect("a folder");
+    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).expect("a folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).expect("the folder is ours");
     folder
 }
@@ -59,9 +65,9 @@ fn parent_of_scratch() -> PathBuf {
 
 /// Removes the folders of runs whose process is gone, as after `kill -9` of a whole session: nobody else would, and in
 /// memory they are lost to everybody.
-fn remove_what_dead_runs_left(parent: &Path) {
+fn cleared(parent: PathBuf) -> PathBuf {
     let is_alive = |process: &str| Path::new("/proc").join(process).exists();
-    for folder in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+    for folder in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
         let name = folder.file_name();
         let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
         let postmaster = std::fs::read_to_string(folder.path().join("postgres/postmaster.pid")).unwrap_or_default();
@@ -71,6 +77,7 @@ fn remove_what_dead_runs_left(parent: &Path) {
             let _ = std::fs::remove_dir_all(folder.path());
         }
     }
+    parent
 }
 
 /// Starts a shell that removes the cluster when this process ends in any way, since a static is never dropped. The

@@ -7,7 +7,7 @@ mod mail;
 mod proxy;
 mod standby;
 
-pub(crate) use cluster::{cluster, scratch};
+pub(crate) use cluster::{cluster, scratch, scratch_on_disk};
 pub(crate) use database::{TestDatabase, copy_of, database, empty_database, pool_as};
 pub(crate) use mail::MailServer;
 pub(crate) use proxy::Proxy;
