@@ -2,7 +2,8 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::rules::{ARCHIVED, archive_of};
+use super::rules::archive_of;
+use super::tables;
 
 /// How the archives of the living read tables were found, without that of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Compared {
 /// When the database does not answer.
 pub async fn compare(db: &mut PgConnection) -> Result<Compared, sqlx::Error> {
     let mut compared = Compared { rows: 0, faults: 0 };
-    for table in ARCHIVED.iter().map(|it| it.table) {
+    for table in tables() {
         let archive = archive_of(table);
         let sql = format!(
             "with noted as (select id from projection_archive where relation = '{table}')

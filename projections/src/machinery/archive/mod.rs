@@ -84,6 +84,11 @@ pub enum Back {
     UnitOf(Uuid),
 }
 
+/// The names of the tables that have an archive, without the audit log.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    ARCHIVED.iter().map(|it| it.table)
+}
+
 /// When the last run ended that archived; `None` if there was none.
 ///
 /// # Errors
@@ -177,6 +182,7 @@ pub(crate) async fn move_old(
             limit = if started.elapsed() > BATCH_TIME { limit / 2 } else { limit * 2 }.clamp(BATCH.1[0], BATCH.1[1]);
         }
     }
+    analyze(db, &moved).await?;
     let months = months::archive(db, before).await?;
     if months != Moved::default() {
         moved.insert(AUDIT, months);
@@ -229,6 +235,7 @@ async fn move_back(
         transaction.commit().await?;
         progress(moved.values().map(|it| it.rows).sum());
     }
+    analyze(db, &moved).await?;
     if what == Back::All {
         let months = months::bring_back(db).await?;
         if months != Moved::default() {
@@ -236,6 +243,14 @@ async fn move_back(
         }
     }
     Ok(moved)
+}
+
+/// Tells PostgreSQL how many rows tables and archives have now, so that it plans statements well.
+async fn analyze(db: &mut PgConnection, moved: &MovedTables) -> Result<(), sqlx::Error> {
+    for table in moved.keys() {
+        execute(db, &format!("analyze {table}; analyze {}", archive_of(table))).await?;
+    }
+    Ok(())
 }
 
 /// Makes the archives children of their tables, so that a statement on a table reads both; or takes the archives that
@@ -249,7 +264,7 @@ async fn join(db: &mut PgConnection, children: bool) -> Result<(), sqlx::Error> 
         let sql = "select distinct relation::text || '_archive' from projection_archive";
         held = sqlx::query_scalar::<_, String>(sql).fetch_all(&mut *db).await?;
     }
-    for table in ARCHIVED.iter().map(|it| it.table) {
+    for table in tables() {
         let archive = archive_of(table);
         let is_joined = joined.contains(&archive);
         if children && !is_joined {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::ArchiveError;
-use super::rules::{ARCHIVED, archive_of};
+use super::rules::archive_of;
 use super::units::{Key, by_table};
+use super::{ArchiveError, tables};
 use crate::TABLES;
 
 /// How many rows of a table were moved, and what was in them before and after.
@@ -119,7 +119,7 @@ pub(super) async fn note(db: &mut PgConnection, units: &BTreeMap<Key, Vec<Key>>)
 pub(super) async fn forget(db: &mut PgConnection, units: &[Uuid]) -> Result<Vec<Key>, sqlx::Error> {
     let sql = "delete from projection_archive where unit = any($1) returning relation::text, id";
     let rows: Vec<(String, Uuid)> = sqlx::query_as(sql).bind(units).fetch_all(db).await?;
-    let table = |name: &str| ARCHIVED.iter().map(|it| it.table).find(|table| *table == name);
+    let table = |name: &str| tables().find(|table| *table == name);
     Ok(rows.iter().filter_map(|(name, id)| Some((table(name)?, *id))).collect())
 }
 

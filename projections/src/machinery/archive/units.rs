@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::rules::ARCHIVED;
+use super::tables;
 
 /// A row of a table that has an archive: the name of the table, and the key.
 pub(super) type Key = (&'static str, Uuid);
@@ -21,15 +22,15 @@ pub(super) struct Reference {
 
 /// The references among the tables that have an archive, as the foreign keys of the database say.
 pub(super) async fn references(db: &mut PgConnection) -> Result<Vec<Reference>, sqlx::Error> {
-    let tables: Vec<_> = ARCHIVED.iter().map(|it| it.table).collect();
+    let with_archives: Vec<_> = tables().collect();
     let sql = "select c.relname::text, a.attname::text, p.relname::text
                  from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_class p on p.oid = k.confrelid
                  join pg_attribute a on a.attrelid = c.oid and a.attnum = k.conkey[1]
                 where k.contype = 'f' and c.relnamespace = current_schema()::regnamespace
                   and c.relname = any($1) and p.relname = any($1)
                 order by c.relname, a.attname";
-    let found: Vec<(String, String, String)> = sqlx::query_as(sql).bind(tables).fetch_all(db).await?;
-    let known = |name: &str| ARCHIVED.iter().map(|it| it.table).find(|table| *table == name);
+    let found: Vec<(String, String, String)> = sqlx::query_as(sql).bind(with_archives).fetch_all(db).await?;
+    let known = |name: &str| tables().find(|table| *table == name);
     let reference = |(child, column, parent): (String, String, String)| {
         Some(Reference { child: known(&child)?, column, parent: known(&parent)? })
     };
