@@ -87,6 +87,9 @@ create index idx_vital_signs_patient on vital_signs (patient_id, recorded_at);
 create index idx_vital_signs_consultation on vital_signs (consultation_id);
 create index idx_vital_signs_recorded_at on vital_signs (recorded_at);
 create index idx_vital_signs_recorded_by on vital_signs (recorded_by, patient_id);
+-- For the foreign keys: a row that moves into the archive is looked for in them.
+create index idx_vital_signs_corrects on vital_signs (corrects_id) where corrects_id is not null;
+create index idx_vital_signs_corrected_by on vital_signs (corrected_by_id) where corrected_by_id is not null;
 
 select hims_identity.readable('consultations', 'clinical_records', 'assigned', 'own');
 select hims_identity.readable('vital_signs', 'clinical_records', 'assigned', 'own');

@@ -32,6 +32,8 @@ create index idx_audit_logs_position on audit_logs (position);
 
 -- Makes the partition of a month, if the partition is missing. Readers read the whole table and have no right to a
 -- single partition. There is no default partition, so a row without a partition is an error instead of being hidden.
+-- A table that is attached, unlike one that is created as a partition, waits for nobody who reads. The constraint says
+-- what the bounds say, so that no row has to be read, here and when the partition moves into the archive.
 create function create_monthly_partition(parent regclass, month date) returns void
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -39,10 +41,14 @@ declare
     until  timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'UTC';
     home   text := (select nspname from pg_namespace n join pg_class c on c.relnamespace = n.oid where c.oid = parent);
     child  text := (select relname from pg_class where oid = parent) || to_char(month, '"_y"YYYY"m"MM');
+    key    text := substring(pg_get_partkeydef(parent) from '\((.+)\)');
 begin
     if to_regclass(format('%I.%I', home, child)) is null then
-        execute format('create table %I.%I partition of %s for values from (%L) to (%L)', home, child, parent, since, until);
+        execute format('create table %I.%I (like %s including all, constraint %I check (%s >= %L and %s < %L))',
+                       home, child, parent, child || '_month', key, since, key, until);
         perform hims_identity.protect(format('%I.%I', home, child)::regclass);
+        execute format('alter table %s attach partition %I.%I for values from (%L) to (%L)', parent, home, child, since,
+                       until);
     end if;
 end $$;
 revoke all on function create_monthly_partition(regclass, date) from public;

@@ -1,5 +1,6 @@
 //! The hospital over HTTP and on the command line. This crate only translates requests and answers; it decides nothing.
 
+mod archiver;
 mod backup;
 mod bootstrap;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod archive;
 mod backup;
 mod doctor;
 mod generate;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::archive::{ArchiveWork, archive};
 use self::backup::{BackupWork, RestoreWork, back_up, restore};
 use self::doctor::examine;
 use self::generate::generate;
@@ -121,6 +123,9 @@ enum Command {
         #[arg(long, conflicts_with = "as_of")]
         snapshots: bool,
     },
+    /// Move old rows of the read tables into archives, where they stay readable, or bring them back. The log is never
+    /// archived
+    Archive(ArchiveWork),
     /// Back up the log and what lies beside it into a folder, while the hospital goes on
     Backup(BackupWork),
     /// Restore a backup into an empty place
@@ -213,6 +218,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Verify { from, deep } => verify_log(&settings, from, deep).await,
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,
+        Command::Archive(work) => archive(&settings, work).await,
         Command::Backup(work) => back_up(&settings, work).await,
         Command::Restore(work) => restore(&settings, work).await,
         Command::Doctor => examine(&settings).await,

@@ -61,6 +61,7 @@ async fn look(
     read_tables(db, standing, head, now, &mut told).await?;
     failures(db, &mut told).await?;
     partitions(db, &mut told).await?;
+    archives(db, &mut told).await?;
     Ok(told)
 }
 
@@ -166,10 +167,25 @@ async fn failures(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Re
 /// Tells for which months the audit log has a partition.
 async fn partitions(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
     let sql = "select count(*), max(c.relname) from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                where i.inhparent = to_regclass('audit_logs')";
+                where i.inhparent in (to_regclass('audit_logs'), to_regclass('audit_logs_archive')) and c.relkind = 'r'";
     let (count, last): (i64, Option<String>) = sqlx::query_as(sql).fetch_one(db).await?;
     let last = last.map_or_else(String::new, |name| format!(", the last is {name}"));
     told.push(("partitions".to_owned(), format!("{count} months of audit_logs{last}")));
+    Ok(())
+}
+
+/// Tells what is archived.
+async fn archives(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
+    let sql = "select before, run_at from log.archiving";
+    let (before, run_at): (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = sqlx::query_as(sql).fetch_one(db).await?;
+    let text = match (before, run_at) {
+        (Some(before), Some(run_at)) => {
+            format!("what was closed before {}; the last run ended at {}", instant(before), instant(run_at))
+        }
+        (Some(before), None) => format!("what was closed before {}; no run has ended so far", instant(before)),
+        (None, _) => "nothing is archived; see `hims archive`".to_owned(),
+    };
+    told.push(("archives".to_owned(), text));
     Ok(())
 }
 

@@ -6,6 +6,9 @@ use hims_event_store::beside::{self, BesideReport};
 use hims_event_store::chain::hex;
 use hims_event_store::verify::{Broken, Verified, verify};
 use hims_event_store::{ClaimsReport, PgLog};
+use hims_projections::archive::{self, Compared};
+use hims_projections::{Standing, migrations};
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use super::log::complain;
@@ -46,10 +49,29 @@ pub(super) async fn verify_log(settings: &Settings, from: i64, deep: bool) -> Re
     };
     let compared = compared.await;
     bar.finish_and_clear();
+    let archives = archives(&hospital.owner).await;
     hospital.close().await;
     let (claims, beside) = compared?;
+    let archives = tell_archives(archives?)?;
     let claims = tell_claims(&claims, "`hims rebuild --claims` rebuilds the claims from the log")?;
-    Ok(tell_beside(&beside)?.unwrap_or(claims))
+    Ok(tell_beside(&beside)?.or(archives).unwrap_or(claims))
+}
+
+/// Compares the archives with their tables, if there are any.
+async fn archives(pool: &PgPool) -> Result<Option<Compared>, sqlx::Error> {
+    let are_there = migrations::standing(pool).await? == Standing::Current;
+    Ok(if are_there { Some(archive::compare(&mut *pool.acquire().await?).await?) } else { None })
+}
+
+/// Prints how the archives are. The exit code of a failure when something does not fit.
+fn tell_archives(compared: Option<Compared>) -> Result<Option<ExitCode>, Failure> {
+    let Some(Compared { rows, faults }) = compared else { return Ok(None) };
+    say(format_args!("{rows} archived rows were compared with the read tables, {faults} do not fit"))?;
+    if faults == 0 {
+        return Ok(None);
+    }
+    complain(format_args!("{faults} archived rows do not fit; `hims rebuild` makes tables and archives anew"));
+    Ok(Some(ExitCode::FAILURE))
 }
 
 /// Checks the log with a login that may only read it, and without the master key.

@@ -1,6 +1,7 @@
 //! What the hospital measures of itself.
 
 use hims_event_store::bounded::lend;
+use hims_projections::archive::{last_run, months_ahead};
 use hims_projections::query;
 
 use super::Hospital;
@@ -26,6 +27,9 @@ impl Hospital {
             Err(error) => tracing::warn!(%error, "the positions of the processes could not be read"),
         }
         self.measure_backups().await;
+        if let Err(error) = self.measure_archives().await {
+            tracing::warn!(%error, "the months of the audit log and the archives are not known");
+        }
         let (readers, idle_readers) = self.readers.count();
         connections("readers", readers, idle_readers);
         for (name, pool) in [("writers", &self.writers), ("history", &self.history), ("projectors", &self.projectors)] {
@@ -52,6 +56,19 @@ impl Hospital {
                 Err(error) => tracing::warn!(%error, "the last backup is not known"),
             }
         }
+    }
+
+    /// For how many months the audit log has partitions ahead; when rows were archived last, in seconds since 1970, 0
+    /// for never.
+    async fn measure_archives(&self) -> Result<(), sqlx::Error> {
+        let mut db = lend(&self.projectors).await?;
+        let today = self.store.clock().now().date_naive();
+        let looked = async { Ok((months_ahead(&mut db, today).await?, last_run(&mut db).await?)) };
+        let looked = looked.await;
+        let (ahead, run_at) = db.back(looked)?;
+        gauge("hims_audit_months_ahead", ahead);
+        gauge("hims_archive_timestamp_seconds", run_at.map_or(0, |it| it.timestamp()));
+        Ok(())
     }
 
     /// The last backup or the last check of one.

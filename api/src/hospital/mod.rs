@@ -21,6 +21,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::archiver::keep_archiving;
 use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};
 use crate::due::DueRecords;
@@ -132,8 +133,8 @@ pub struct Hospital {
     /// Connections as the server's login, which is a member of the role that owns the read tables, such as for
     /// rebuilds.
     pub owner: PgPool,
-    watcher: JoinHandle<()>,
-    counter: JoinHandle<()>,
+    /// What this node does beside answering requests, until the hospital is closed.
+    tasks: Vec<JoinHandle<()>>,
     /// Says to `hims migrate down` that this program works with the database.
     presence: Presence,
     database: Database,
@@ -278,8 +279,12 @@ impl Hospital {
             start_processes(processes, &settings.of_processes(), &post, &maker)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
-        let watcher = tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login)));
-        let counter = tokio::spawn(Arc::clone(&executor).keep_recording_repeats());
+        let mut tasks = vec![
+            tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login))),
+            tokio::spawn(Arc::clone(&executor).keep_recording_repeats()),
+        ];
+        let years = settings.archive_after_years.filter(|_| purpose == Purpose::Serve);
+        tasks.extend(years.map(|years| tokio::spawn(keep_archiving(owner.clone(), years))));
         let stage = watch::channel(Stage::Serving).0;
         Ok(Self {
             store,
@@ -297,8 +302,7 @@ impl Hospital {
             projectors,
             runner,
             owner,
-            watcher,
-            counter,
+            tasks,
             presence,
             database,
             backup_hours: settings.backup_hours,
@@ -343,8 +347,7 @@ impl Hospital {
 
     /// Writes the appends that wait, stops projecting, and stops the embedded PostgreSQL if this process runs one.
     pub async fn close(self) {
-        self.watcher.abort();
-        self.counter.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         if let Some(processes) = self.processes {
             processes.stop().await;
         }

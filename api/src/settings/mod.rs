@@ -134,6 +134,11 @@ settings! {
             /// For how many days a backup keeps the tables beside the log: so far back a restore can go.
             backup_keep_days: u32 = 35;
         }
+        "Archives", "What is archived, and how it comes back: [archives](operators.md#archives)." {
+            /// The server archives once a day what was closed more than so many years ago.
+            archive_after_years: Option<u32> = None, or "only `hims archive` archives, after 7 years",
+                flag "hims archive --years";
+        }
         beside {
             /// Whether connections from this machine count too. No setting: for tests, which come from this machine.
             counts_this_machine: bool = false;
@@ -194,6 +199,7 @@ impl Settings {
             ("connections", settings.connections == 0),
             ("connections_per_address", settings.connections_per_address == 0),
             ("body_seconds", settings.body_seconds == 0),
+            ("archive_after_years", settings.archive_after_years == Some(0)),
             ("backup_hours", settings.backup_hours == 0),
             ("backup_keep_days", settings.backup_keep_days == 0),
         ];

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row as _};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{reason, table};
+use super::{archive, reason, table};
 use crate::machinery::event::Decoded;
 use crate::machinery::form::FORM;
 use crate::machinery::lease::EXTENDED;
@@ -154,7 +154,7 @@ impl Batch {
         from: Position,
         mut audit: AuditTo<'_>,
     ) -> Result<(), ProjectError> {
-        move_checkpoint(db, from, &self).await?;
+        let has_archive = move_checkpoint(db, from, &self).await?;
         let mut parked = parked_streams(db).await?;
         ensure_partitions(db, &self.events, &self.unreadable).await?;
         for unread in &self.unreadable {
@@ -170,11 +170,11 @@ impl Batch {
         let unprojected = waiting.iter().map(|event| &event.opened.recorded).chain(unread);
         audit.add(db, unprojected.map(audit::parked_row).collect()).await?;
         savepoint(db, "whole_batch").await?;
-        match write(db, &self.events, store, &mut audit).await {
+        match write(db, &self.events, store, &mut audit, has_archive).await {
             Ok(()) => release(db, "whole_batch").await.map_err(ProjectError::from),
             Err(error) if error.is_poison() => {
                 roll_back(db, "whole_batch").await?;
-                self.project_one_by_one(db, store, &mut audit).await
+                self.project_one_by_one(db, store, &mut audit, has_archive).await
             }
             Err(error) => Err(error),
         }
@@ -186,6 +186,7 @@ impl Batch {
         db: &mut PgConnection,
         store: &dyn EventStore,
         audit: &mut AuditTo<'_>,
+        has_archive: bool,
     ) -> Result<(), ProjectError> {
         let mut parked: BTreeSet<Uuid> = BTreeSet::new();
         for event in self.events {
@@ -196,7 +197,7 @@ impl Batch {
             }
             savepoint(db, "one_event").await?;
             let one = std::slice::from_ref(&event);
-            match write(db, one, store, audit).await {
+            match write(db, one, store, audit, has_archive).await {
                 Ok(()) => release(db, "one_event").await?,
                 Err(error) if error.is_poison() => {
                     roll_back(db, "one_event").await?;
@@ -212,18 +213,24 @@ impl Batch {
     }
 }
 
-/// Writes the changes that events make to every table and to the audit log, and checks every deferred constraint.
+/// Writes the changes that events make to every table and to the audit log, and checks every deferred constraint. Rows
+/// that the events concern come back from the archives.
 async fn write(
     db: &mut PgConnection,
     events: &[Decoded],
     store: &dyn EventStore,
     audit: &mut AuditTo<'_>,
+    has_archive: bool,
 ) -> Result<(), ProjectError> {
     let mut changes = AllChanges::default();
     for event in events {
         changes.project(event, store.vault());
     }
-    let differences = changes.write(db).await?;
+    let mut named = Vec::new();
+    let differences = changes.write(db, has_archive.then_some(&mut named)).await?;
+    if has_archive {
+        archive::bring_back_named(db, &named).await?;
+    }
     sqlx::raw_sql("set constraints all immediate; set constraints all deferred").execute(&mut *db).await?;
     // The audit rows come last: rows that the rebuild collects could not be taken back if a constraint failed.
     audit.add(db, audit::rows(events, differences)).await?;
@@ -232,20 +239,21 @@ async fn write(
 
 /// Moves the checkpoint to the end of the batch, if the checkpoint is still at `from`, the tables are of this program's
 /// form, and no other session holds the lease. This is the first step of a batch: the lock on the checkpoint's row
-/// keeps other processes from writing the tables.
-async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<(), ProjectError> {
+/// keeps other processes from writing the tables. Tells whether rows are archived.
+async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<bool, ProjectError> {
     let sql = format!(
         "update projection_checkpoint set position = $2, hash = $3, held_until = {EXTENDED}
-          where position = $1 and form = $4 and coalesce(held_by, pg_backend_pid()) = pg_backend_pid()"
+          where position = $1 and form = $4 and coalesce(held_by, pg_backend_pid()) = pg_backend_pid()
+         returning exists (select from projection_archive)"
     );
-    let moved = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let moved = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
         .bind(from)
         .bind(batch.last)
         .bind(batch.hash)
         .bind(FORM.as_str())
-        .execute(db)
+        .fetch_optional(db)
         .await?;
-    if moved.rows_affected() == 1 { Ok(()) } else { Err(ProjectError::CheckpointMoved) }
+    moved.ok_or(ProjectError::CheckpointMoved)
 }
 
 async fn parked_streams(db: &mut PgConnection) -> Result<HashMap<Uuid, Position>, sqlx::Error> {

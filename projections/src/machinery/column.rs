@@ -114,6 +114,22 @@ pub(crate) trait ColumnType: PartialEq {
     }
     /// Writes the value as JSON, as the audit shows the value.
     fn write_json(&self, json: &mut Vec<u8>);
+    /// The key of a row, if the value is one.
+    fn key(&self) -> Option<Uuid> {
+        None
+    }
+}
+
+impl ColumnType for Uuid {
+    const KIND: Kind = Kind::Uuid;
+
+    fn write_json(&self, json: &mut Vec<u8>) {
+        write_json(json, self);
+    }
+
+    fn key(&self) -> Option<Uuid> {
+        Some(*self)
+    }
 }
 
 macro_rules! column_types {
@@ -129,7 +145,6 @@ macro_rules! column_types {
 }
 
 column_types! {
-    Uuid = Uuid, |it| it;
     String = Text, |it| it;
     i32 = Integer, |it| it;
     i64 = Long, |it| it;
@@ -158,6 +173,10 @@ impl<T: ColumnType> ColumnType for Option<T> {
             Some(value) => value.write_json(json),
             None => json.extend_from_slice(b"null"),
         }
+    }
+
+    fn key(&self) -> Option<Uuid> {
+        self.as_ref().and_then(ColumnType::key)
     }
 }
 

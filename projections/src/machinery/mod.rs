@@ -1,5 +1,6 @@
 //! The machinery of the read tables: declarations, the changes that events make, batches, the rebuild, the queries.
 
+pub mod archive;
 pub(crate) mod batch;
 pub(crate) mod changes;
 pub(crate) mod column;

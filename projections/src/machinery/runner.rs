@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{Datelike as _, TimeDelta};
 use hims_event_store::bounded::{self, ANSWER, LONG_ANSWER, lend, within};
 use hims_event_store::{EventStore, Position};
 use sqlx::{Acquire, PgConnection, PgPool};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::machinery::archive::make_ahead;
 use crate::machinery::batch::{AuditTo, Batch, ProjectError};
 use crate::machinery::form::{Living, Standing, look, look_at_checkpoint};
 use crate::machinery::lease::{self, Held};
@@ -182,11 +183,15 @@ impl Runner {
         // A crash of the database may lose the last commits. Their events are projected again, since the checkpoint is
         // lost with the rows.
         within(ANSWER, sqlx::query("set synchronous_commit = off").execute(&mut db)).await?;
-        let mut end = 0;
+        let (mut end, mut month) = (0, None);
         loop {
             end = end.max(*head.borrow_and_update());
             if *self.known.standing.borrow() != Standing::Current {
                 return Ok(());
+            }
+            let today = self.store.clock().now().date_naive();
+            if month.replace(today.month()) != Some(today.month()) {
+                within(ANSWER, make_ahead(&mut db, today)).await?;
             }
             if end <= position {
                 match tokio::time::timeout(POLL, head.changed()).await {

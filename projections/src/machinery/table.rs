@@ -115,6 +115,8 @@ pub(crate) trait Row: Clone + PartialEq + Send + Sync + 'static {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error>;
     /// The columns that the audit shows: those that differ from `other` or, without another row, are not null.
     fn shown(&self, other: Option<&Self>) -> Members;
+    /// The keys of rows in the columns: that of the row itself, and of those to which it refers.
+    fn keys(&self) -> Vec<Uuid>;
     /// The length of the text in each column, to find out which text is too long for its column.
     fn lengths(&self) -> Vec<(&'static str, usize)>;
 }
@@ -354,6 +356,10 @@ macro_rules! table {
                     $( $field: ::sqlx::Row::try_get(row, index.next().unwrap_or_default())?, )*
                     stamps: $crate::machinery::stamps::Stamps::read(row, Self::OWN.len(), Self::STAMPS)?,
                 })
+            }
+
+            fn keys(&self) -> Vec<::uuid::Uuid> {
+                [$( $crate::machinery::column::ColumnType::key(&self.$field) ),*].into_iter().flatten().collect()
             }
 
             fn lengths(&self) -> Vec<(&'static str, usize)> {

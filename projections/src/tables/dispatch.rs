@@ -4,6 +4,7 @@
 use hims_domain::{Aggregate as _, DomainEvent};
 use hims_event_store::Vault;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::machinery::batch::ProjectError;
 use crate::machinery::changes::{Changes, Difference};
@@ -59,10 +60,17 @@ macro_rules! aggregates {
                 }
             }
 
-            /// Writes the changes to every table, and returns what changed in each row.
-            pub(crate) async fn write(self, db: &mut PgConnection) -> Result<Vec<Difference>, ProjectError> {
+            /// Writes the changes to every table, and returns what changed in each row. The keys in the rows that are
+            /// written are added to `named`, if somebody wants to know.
+            pub(crate) async fn write(
+                self,
+                db: &mut PgConnection,
+                mut named: Option<&mut Vec<Uuid>>,
+            ) -> Result<Vec<Difference>, ProjectError> {
                 let mut differences = Vec::new();
-                $($($($( or_else!([self.$table] [$row]).write(db, &mut differences).await?; )?)*)?)*
+                $($($($(
+                    or_else!([self.$table] [$row]).write(db, &mut differences, named.as_deref_mut()).await?;
+                )?)*)?)*
                 Ok(differences)
             }
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::support::database;
-use hims_projections::{TABLES, Table};
+use hims_projections::{TABLES, Table, archive};
 use hims_testing::assert_same;
+use sqlx::AssertSqlSafe;
 
 /// A column of the database: table, name, type, whether it may be null, whether it is generated.
 type Row = (String, String, String, bool, bool);
@@ -15,7 +16,8 @@ async fn the_declared_tables_are_those_of_the_database() {
     let sql = "select table_name::text, column_name::text, udt_name::text, is_nullable = 'YES', is_generated = 'ALWAYS'
                  from information_schema.columns natural join information_schema.tables
                 where table_schema = 'hims' and table_type = 'BASE TABLE'
-                  and table_name not like '%\\_y____m__' and table_name not like 'projection\\_%'";
+                  and table_name not like '%\\_y____m__' and table_name not like 'projection\\_%'
+                  and table_name not like '%\\_archive'";
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&database.owner).await.expect("columns");
     let columns = |table: &Table| table.columns.iter().map(|column| (table.name, column)).collect::<Vec<_>>();
     let declared = TABLES.iter().flat_map(columns).map(|(table, column)| {
@@ -75,6 +77,43 @@ async fn what_is_declared_as_indexed_leads_an_index_of_all_rows() {
         for column in table.columns.iter().filter(|it| it.indexed) {
             let leads = leading.contains(&(table.name.to_owned(), column.name.to_owned()));
             assert!(leads, "{}.{} leads no index", table.name, column.name);
+        }
+    }
+}
+
+/// A row can move into an archive together with everything that refers to it, and is read there as it was.
+#[tokio::test]
+async fn an_archive_has_the_columns_of_its_table_and_so_has_whatever_refers_to_it() {
+    let database = database().await;
+    let sql = "select relname::text from pg_class where relnamespace = 'hims'::regnamespace
+                  and relname like '%\\_archive' and relname not in ('audit_logs_archive', 'projection_archive')
+                  and relkind = 'r'";
+    let archives: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.owner).await.expect("archives");
+    assert_same(archives, archive::tables().map(|it| format!("{it}_archive")));
+    let sql = "select distinct k.conrelid::regclass::text from pg_constraint k
+                where k.contype = 'f' and k.connamespace = 'hims'::regnamespace
+                  and to_regclass(k.confrelid::regclass || '_archive') is not null
+                  and to_regclass(k.conrelid::regclass || '_archive') is null";
+    let mut db = database.owner.acquire().await.expect("a connection");
+    sqlx::query("set search_path = hims, public").execute(&mut *db).await.expect("a search path");
+    let without: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await.expect("references");
+    assert_eq!(without, Vec::<String>::new(), "they refer to tables with an archive and have none");
+    let columns = "array(select format('%s %s %s %s %s', attname, format_type(atttypid, atttypmod), attnotnull,
+                                       attgenerated, attnum)
+                           from pg_attribute where attrelid = to_regclass($1) and attnum > 0 order by attnum)";
+    let keys = "array(select conname || ' ' || replace(pg_get_constraintdef(oid), '_archive(', '(')
+                        from pg_constraint where conrelid = to_regclass($1) and contype in ('c', 'f') order by 1)";
+    let indexes = "array(select count(*)::text from pg_index where indrelid = to_regclass($1))";
+    for table in archive::tables().chain(["audit_logs"]) {
+        for what in [columns, keys, indexes] {
+            let mut found = Vec::new();
+            for name in [table.to_owned(), format!("{table}_archive")] {
+                let sql = format!("select {what}");
+                let answer: Vec<String> =
+                    sqlx::query_scalar(AssertSqlSafe(sql)).bind(name).fetch_one(&mut *db).await.expect("the catalogue");
+                found.push(answer);
+            }
+            assert_eq!(found[0], found[1], "{table}");
         }
     }
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::{OnceCell, oneshot};
 
 use super::Client;
+use super::command_line::on;
 use super::releases::{ready, until};
 use crate::support::{TestDatabase, copy_of, database, scratch};
 
@@ -41,6 +42,24 @@ impl Hospital {
     /// Makes the demo and starts the hospital, with some settings changed.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::on(database().await, scratch("hospital"), change, true).await
+    }
+
+    /// Starts the hospital with some settings changed, on a copy of a database that was generated once for all tests:
+    /// forty patients with ten years of visits.
+    pub(crate) async fn generated(change: impl FnOnce(&mut Settings)) -> Self {
+        static MADE: OnceCell<TestDatabase> = OnceCell::const_new();
+        let make = async || {
+            let (database, folder) = (database().await, scratch("generated"));
+            let arguments = ["generate", "--scale", "0.0004"];
+            let output = on(&database, &folder).args(arguments).output().expect("the program runs");
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            database.owner.close().await;
+            database
+        };
+        let (database, folder) = (copy_of(MADE.get_or_init(make).await).await, scratch("hospital"));
+        let hospital = Self::on(database, folder, change, false).await;
+        hospital.until_shown().await;
+        hospital
     }
 
     async fn on(database: TestDatabase, folder: TempDir, change: impl FnOnce(&mut Settings), demo: bool) -> Self {

@@ -4,6 +4,7 @@ mod access;
 mod access_matrix;
 mod across;
 mod answer;
+mod archive;
 mod assigned;
 mod backup;
 mod backups;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use hims_testing::assert_same;
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// Every row of every table of a schema as JSON text, in order; without `failed_at`, which depends on the clock, and
-/// without the columns that say which session projects.
+/// Every row of every table of a schema as JSON text, in order, whether or not the row is archived; without
+/// `failed_at`, which depends on the clock, and without the columns that say which session projects.
 pub(crate) async fn contents(pool: &PgPool, schema: &str) -> BTreeMap<String, Vec<String>> {
     let sql = "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                where n.nspname = $1 and c.relkind in ('r', 'p') and not c.relispartition";
+                where n.nspname = $1 and c.relkind in ('r', 'p') and not c.relispartition
+                  and c.relname not like '%\\_archive'";
     let tables: Vec<String> = sqlx::query_scalar(sql).bind(schema).fetch_all(pool).await.expect("tables");
     let mut contents = BTreeMap::new();
     for table in tables {

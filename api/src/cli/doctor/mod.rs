@@ -4,6 +4,7 @@
 mod backups;
 mod database;
 mod machine;
+mod months;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -132,6 +133,10 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
             let pool = opened.owner();
             if let Err(error) = within(LOOK, database::examine(&pool, key, &mut found)).await {
                 found.fault(format!("database: it does not answer: {error}"));
+            }
+            let looked = async { months::months(&mut *pool.acquire().await?, &mut found).await };
+            if let Err(error) = within(LOOK, looked).await {
+                found.fault(format!("audit log: nothing is known of its partitions: {error}"));
             }
             let looked =
                 async { backups::backups(&mut *pool.acquire().await?, settings.backup_hours, &mut found).await };

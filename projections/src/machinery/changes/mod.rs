@@ -146,11 +146,13 @@ impl<'e, R: Row> Changes<'e, R> {
         self.add(Change::One(id.into(), None, Box::new(change)));
     }
 
-    /// Writes the outcome: each row at most once, however many events changed the row.
+    /// Writes the outcome: each row at most once, however many events changed the row. The keys in the rows that are
+    /// written are added to `named`, if somebody wants to know.
     pub(crate) async fn write(
         self,
         db: &mut PgConnection,
         differences: &mut Vec<Difference>,
+        named: Option<&mut Vec<Uuid>>,
     ) -> Result<(), ProjectError> {
         if self.changes.is_empty() {
             return Ok(());
@@ -158,9 +160,13 @@ impl<'e, R: Row> Changes<'e, R> {
         let (keys, parents) = self.needs();
         let rows = prefetch::<R>(db, &keys, &parents).await?;
         let outcome = self.apply(rows, differences)?;
-        let (inserted, replaced) = (outcome.to_insert(), outcome.to_replace());
+        let (inserted, replaced, deleted) = (outcome.to_insert(), outcome.to_replace(), outcome.to_delete());
+        if let Some(named) = named {
+            named.extend(inserted.iter().chain(&replaced).flat_map(|row| row.keys()));
+            named.extend(&deleted);
+        }
         let written = async {
-            delete::<R>(db, &outcome.to_delete()).await?;
+            delete::<R>(db, &deleted).await?;
             insert(db, &inserted).await?;
             replace(db, &replaced).await
         };

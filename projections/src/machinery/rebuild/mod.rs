@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use self::fill::Load;
 use crate::READ_SCHEMA;
+use crate::machinery::archive;
 use crate::machinery::batch::ProjectError;
 use crate::machinery::form::{self, Standing};
 
@@ -187,7 +188,12 @@ impl Rebuild {
         let made = async {
             let mut position = self.fill(db, schema, end, load, progress).await?;
             match target {
-                Target::Swap => self.swap(db, schema, &mut position, progress).await?,
+                Target::Swap => {
+                    if let Some(before) = archive::archived_before(db).await? {
+                        archive::move_old(db, before, |_| {}).await?;
+                    }
+                    self.swap(db, schema, &mut position, progress).await?;
+                }
                 Target::Position(_, into) | Target::Instant(_, into) => {
                     execute(db, &format!("alter schema {schema} rename to {into}")).await?;
                 }
@@ -216,7 +222,7 @@ impl Rebuild {
 }
 
 /// Takes the lock for making or dropping read tables, also from a rebuild whose process was stopped.
-async fn lock(db: &mut PgConnection) -> Result<(), RebuildError> {
+pub(crate) async fn lock(db: &mut PgConnection) -> Result<(), RebuildError> {
     // Names the session, so that another rebuild can find it.
     execute(db, &format!("set application_name = '{NAME}'")).await?;
     if try_lock(db).await? || end_stopped_rebuild(db).await? && try_lock(db).await? {
@@ -253,12 +259,12 @@ async fn end_stopped_rebuild(db: &mut PgConnection) -> Result<bool, sqlx::Error>
 }
 
 /// Releases the lock and closes the connection. Closing alone would release the lock only a moment later.
-async fn close(mut db: PgConnection) {
+pub(crate) async fn close(mut db: PgConnection) {
     within(ANSWER, execute(&mut db, "select pg_advisory_unlock_all()")).await.ok();
     within(ANSWER, db.close()).await.ok();
 }
 
-async fn execute(db: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn execute(db: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.map(drop)
 }
 

@@ -18,13 +18,14 @@ pub(super) struct Scaffold {
 
 impl Scaffold {
     /// Drops the indexes and constraints that slow the loading. Primary keys stay, since loading finds rows by primary
-    /// key; only that of the audit log is dropped, since loading never looks for audit rows.
+    /// key; only that of the audit log is dropped, since loading never looks for audit rows. Archives are empty while the
+    /// rows are loaded, so theirs stay.
     pub(super) async fn take_down(db: &mut PgConnection, schema: &str) -> Result<Self, sqlx::Error> {
         let constraints = sqlx::query(
             "select t.relname::text, format('alter table %s drop constraint %I', t.oid::regclass, c.conname),
                     format('alter table %s add constraint %I %s', t.oid::regclass, c.conname, pg_get_constraintdef(c.oid))
                from pg_constraint c join pg_class t on t.oid = c.conrelid
-              where t.relnamespace = $1::text::regnamespace and c.conparentid = 0
+              where t.relnamespace = $1::text::regnamespace and c.conparentid = 0 and t.relname not like '%\\_archive'
                 and (c.contype in ('u', 'x', 'f') or c.contype = 'p' and t.relname = $2)
               order by c.contype = 'f' desc, c.conname",
         )
@@ -36,6 +37,7 @@ impl Scaffold {
             "select t.relname::text, format('drop index %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
                from pg_index i join pg_class t on t.oid = i.indrelid
               where t.relnamespace = $1::text::regnamespace and not t.relispartition and not i.indisprimary
+                and t.relname not like '%\\_archive'
                 and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
         )
         .bind(schema)

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{RebuildError, execute};
+use crate::machinery::archive::make_ahead;
 use crate::machinery::form::FORM;
 use crate::machinery::migrations::READ_MIGRATIONS;
 use crate::machinery::roles::TABLES_OWNER;
@@ -18,6 +19,8 @@ pub(crate) async fn make(db: &mut PgConnection, schema: &str) -> Result<(), sqlx
     for migration in READ_MIGRATIONS.iter() {
         execute(db, migration).await?;
     }
+    let today = sqlx::query_scalar("select (now() at time zone 'UTC')::date").fetch_one(&mut *db).await?;
+    make_ahead(db, today).await?;
     let sql = format!("update {schema}.projection_checkpoint set form = $1");
     sqlx::query(AssertSqlSafe(sql)).bind(FORM.as_str()).execute(db).await.map(drop)
 }

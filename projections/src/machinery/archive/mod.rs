@@ -1,0 +1,289 @@
+//! Archives of old rows: tables beside the living ones, under the same protection, to which rows move that were closed
+//! years ago (docs/adr/0038).
+//!
+//! Where a row is says nothing about the row: the rows of a table and of its archive together follow from the log.
+//! While an archive holds rows, it is a child of its table by inheritance, so every statement on the table reads both.
+//! The instant before which rows are archived is kept beside the log, so that a rebuild archives the same again.
+
+mod check;
+mod months;
+mod rows;
+mod rules;
+mod units;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use thiserror::Error;
+use uuid::Uuid;
+
+pub use self::check::{Compared, compare};
+pub(crate) use self::months::make_ahead;
+pub use self::months::months_ahead;
+pub(crate) use self::rows::bring_back_named;
+use self::rows::{Into, forget, note, transfer};
+pub use self::rows::{Moved, MovedTables};
+use self::rules::{ARCHIVED, ROOTS, archive_of};
+use self::units::{Key, Reference, Related, references};
+use crate::machinery::form::{self, FORM, Standing};
+use crate::machinery::rebuild::{RebuildError, close, execute, lock};
+
+/// How many units are looked at in a batch: at first, and at least and at most. The projection waits for a batch.
+const BATCH: (i64, [i64; 2]) = (50, [10, 2_000]);
+/// How long a batch may take before the next one is smaller.
+const BATCH_TIME: Duration = Duration::from_millis(200);
+/// What is done, in words for the log.
+const WHAT: &str = "archiving";
+
+/// The table of the audit log, whose months move as a whole.
+const AUDIT: &str = "audit_logs";
+
+/// Why rows were not moved. Batches that were moved before stay where they are.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// Another process is making read tables or archives.
+    #[error("another process archives, or makes read tables: wait until it is done")]
+    Busy,
+    /// The read tables are missing or of another form.
+    #[error("the read tables are not of this program's form: start a server, which makes them, and archive then")]
+    Form,
+    /// What arrived is not what was moved.
+    #[error("rows of {0} would not arrive as they were: nothing of this batch is moved; run `hims rebuild`")]
+    Differs(&'static str),
+    /// The database refused a statement or did not answer.
+    #[error("the database refused to move rows or did not answer: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<RebuildError> for ArchiveError {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Database(error) => Self::Database(error),
+            _ => Self::Busy,
+        }
+    }
+}
+
+impl From<ArchiveError> for RebuildError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Database(error) => Self::Database(error),
+            error => Self::Project(error.to_string()),
+        }
+    }
+}
+
+/// What is brought back from the archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// Everything, and nothing is archived any more by a rebuild.
+    All,
+    /// The row with this key, and whatever refers to it or is referred to by it.
+    UnitOf(Uuid),
+}
+
+/// The names of the tables that have an archive, without the audit log.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    ARCHIVED.iter().map(|it| it.table)
+}
+
+/// When the last run ended that archived; `None` if there was none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn last_run(db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar("select run_at from log.archiving").fetch_one(db).await
+}
+
+/// Moves rows of the living read tables into their archives and back.
+pub struct Archive {
+    /// The database. The login of the pool must be a member of the role that owns the read tables, and of
+    /// `hims_writer`; its search path must lead to the read tables.
+    pub pool: PgPool,
+}
+
+impl Archive {
+    /// Archives what was closed more than some years ago. `progress` is called with the number of rows that were moved
+    /// so far. Tells what was moved from which table.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn run(&self, years: u32, progress: impl FnMut(i64) + Send) -> Result<MovedTables, ArchiveError> {
+        self.alone(async |db: &mut PgConnection| {
+            // Noted first: a rebuild archives what this run has not reached.
+            let sql = "update log.archiving set before = now() - make_interval(years => $1) returning before";
+            let years = i32::try_from(years).unwrap_or(i32::MAX);
+            let before = sqlx::query_scalar(sql).bind(years).fetch_one(&mut *db).await?;
+            let moved = move_old(db, before, progress).await?;
+            sqlx::query("update log.archiving set run_at = now()").execute(db).await?;
+            Ok(moved)
+        })
+        .await
+    }
+
+    /// Brings rows back from the archives.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn bring_back(&self, what: Back, progress: impl FnMut(i64) + Send) -> Result<MovedTables, ArchiveError> {
+        self.alone(async |db: &mut PgConnection| {
+            if what == Back::All {
+                sqlx::query("update log.archiving set before = null").execute(&mut *db).await?;
+            }
+            move_back(db, what, progress).await
+        })
+        .await
+    }
+
+    /// Does the work on a session of its own, while nobody else archives or makes read tables.
+    async fn alone<T: Send>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        let mut db = self.pool.acquire().await?.detach();
+        lock(&mut db).await?;
+        let done = async {
+            let session = session_of(&mut db).await?;
+            if within(LONG_ANSWER, form::look(&mut db)).await?.standing != Standing::Current {
+                return Err(ArchiveError::Form);
+            }
+            while_it_lives(&self.pool, session, WHAT, work(&mut db)).await
+        };
+        let done = done.await;
+        close(db).await;
+        done
+    }
+}
+
+/// Moves what was closed before an instant into the archives of the tables that the search path leads to.
+pub(crate) async fn move_old(
+    db: &mut PgConnection,
+    before: DateTime<Utc>,
+    mut progress: impl FnMut(i64) + Send,
+) -> Result<MovedTables, ArchiveError> {
+    let mut moved = MovedTables::new();
+    let references = references(db).await?;
+    for (root, condition) in ROOTS {
+        let (mut after, mut limit) = (Some(Uuid::nil()), BATCH.0);
+        while let Some(last) = after {
+            let started = Instant::now();
+            let mut transaction = db.begin().await?;
+            lock_checkpoint(&mut transaction).await?;
+            let sql = format!("select id from only {root} where id > $1 and {condition} order by id limit $3");
+            let seeds = sqlx::query_scalar(AssertSqlSafe(sql)).bind(last).bind(before).bind(limit);
+            let seeds: Vec<Uuid> = seeds.fetch_all(&mut *transaction).await?;
+            after = seeds.last().copied();
+            let seeds: Vec<Key> = seeds.into_iter().map(|id| (root, id)).collect();
+            archive_units(&mut transaction, &references, &seeds, before, &mut moved).await?;
+            transaction.commit().await?;
+            progress(moved.values().map(|it| it.rows).sum());
+            limit = if started.elapsed() > BATCH_TIME { limit / 2 } else { limit * 2 }.clamp(BATCH.1[0], BATCH.1[1]);
+        }
+    }
+    analyze(db, &moved).await?;
+    let months = months::archive(db, before).await?;
+    if months != Moved::default() {
+        moved.insert(AUDIT, months);
+    }
+    Ok(moved)
+}
+
+/// Archives the units of some rows, unless a row of the unit is not at rest.
+async fn archive_units(
+    db: &mut PgConnection,
+    references: &[Reference],
+    seeds: &[Key],
+    before: DateTime<Utc>,
+    moved: &mut MovedTables,
+) -> Result<(), ArchiveError> {
+    let related = Related::gather(db, references, seeds).await?;
+    let restless = related.restless(db, before).await?;
+    let units = related.units(|key| !restless.contains(key));
+    if units.is_empty() {
+        return Ok(());
+    }
+    join(db, true).await?;
+    transfer(db, units.values().flatten(), Into::Archive, moved).await?;
+    Ok(note(db, &units).await?)
+}
+
+/// Brings back what was asked for, in batches.
+async fn move_back(
+    db: &mut PgConnection,
+    what: Back,
+    mut progress: impl FnMut(i64) + Send,
+) -> Result<MovedTables, ArchiveError> {
+    let mut moved = MovedTables::new();
+    let (one, limit) = match what {
+        Back::All => (None, BATCH.0),
+        Back::UnitOf(id) => (Some(id), BATCH.1[1]),
+    };
+    loop {
+        let mut transaction = db.begin().await?;
+        lock_checkpoint(&mut transaction).await?;
+        let sql = "select distinct unit from projection_archive where id = coalesce($1, id) limit $2";
+        let units: Vec<Uuid> = sqlx::query_scalar(sql).bind(one).bind(limit).fetch_all(&mut *transaction).await?;
+        if units.is_empty() {
+            join(&mut transaction, false).await?;
+            transaction.commit().await?;
+            break;
+        }
+        let keys = forget(&mut transaction, &units).await?;
+        transfer(&mut transaction, &keys, Into::Table, &mut moved).await?;
+        transaction.commit().await?;
+        progress(moved.values().map(|it| it.rows).sum());
+    }
+    analyze(db, &moved).await?;
+    if what == Back::All {
+        let months = months::bring_back(db).await?;
+        if months != Moved::default() {
+            moved.insert(AUDIT, months);
+        }
+    }
+    Ok(moved)
+}
+
+/// Tells PostgreSQL how many rows tables and archives have now, so that it plans statements well.
+async fn analyze(db: &mut PgConnection, moved: &MovedTables) -> Result<(), sqlx::Error> {
+    for table in moved.keys() {
+        execute(db, &format!("analyze {table}; analyze {}", archive_of(table))).await?;
+    }
+    Ok(())
+}
+
+/// Makes the archives children of their tables, so that a statement on a table reads both; or takes the archives that
+/// hold nothing away from their tables, so that nobody looks into them in vain.
+async fn join(db: &mut PgConnection, children: bool) -> Result<(), sqlx::Error> {
+    let sql = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                where c.relnamespace = current_schema()::regnamespace";
+    let joined: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await?;
+    let mut held = Vec::new();
+    if !children {
+        let sql = "select distinct relation::text || '_archive' from projection_archive";
+        held = sqlx::query_scalar::<_, String>(sql).fetch_all(&mut *db).await?;
+    }
+    for table in tables() {
+        let archive = archive_of(table);
+        let is_joined = joined.contains(&archive);
+        if children && !is_joined {
+            execute(db, &format!("alter table {archive} inherit {table}")).await?;
+        } else if !children && is_joined && !held.contains(&archive) {
+            execute(db, &format!("alter table {archive} no inherit {table}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the projection, and whoever would replace the tables, away until the end of the transaction.
+async fn lock_checkpoint(db: &mut PgConnection) -> Result<(), ArchiveError> {
+    let sql = "select form from projection_checkpoint for update";
+    let form: String = within(ANSWER, sqlx::query_scalar(sql).fetch_one(db)).await?;
+    if form == *FORM { Ok(()) } else { Err(ArchiveError::Form) }
+}
+
+/// The instant before which rows are archived, as a rebuild has to do.
+pub(crate) async fn archived_before(db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar("select before from log.archiving").fetch_one(db).await
+}
