@@ -24,6 +24,7 @@ pub mod server;
 mod settings;
 mod sight;
 mod surroundings;
+mod telemetry;
 mod wire;
 
 pub use connections::DatabaseError;

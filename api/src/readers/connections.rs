@@ -10,6 +10,7 @@ use hims_projections::Table;
 use hims_projections::query::{self, Identity, QueryError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
+use tracing::instrument;
 use uuid::Uuid;
 
 use crate::connections::{IDLE, PATIENCE, Work};
@@ -94,6 +95,7 @@ impl Connections {
     /// # Errors
     /// The errors of `reading`; also when no connection can be opened, none becomes free in time, or the database does
     /// not answer in time.
+    #[instrument(level = "debug", skip_all)]
     pub(super) async fn read<T>(
         &self,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
@@ -112,6 +114,7 @@ impl Connections {
 
     /// Which of the ids belong to rows of the tables that a reader may read, as [`query::visible`] says. Unlike `read`,
     /// this can be awaited on any thread.
+    #[instrument(level = "debug", skip_all)]
     pub(super) async fn visible(
         &self,
         tables: &[&'static Table],

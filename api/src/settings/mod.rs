@@ -124,6 +124,12 @@ settings! {
             /// theirs from, beside those that the system trusts.
             ca_file: Option<PathBuf> = None, or "none";
         }
+        "Telemetry", "What is sent, and what is not: [telemetry](operators.md#telemetry)." {
+            /// The URL of the receiver of traces, metrics and log records over OpenTelemetry (OTLP over HTTP), such as
+            /// `http://collector.example.org:4318`.
+            otlp_endpoint: Option<String> = None, or "none: no telemetry is sent",
+                variable "OTEL_EXPORTER_OTLP_ENDPOINT";
+        }
         "Backups", "What they hold and how they are restored: [operations](operations.md)." {
             /// The public keys of age, separated by commas, whose owners can read backups.
             #[serde(deserialize_with = "separated")]
@@ -206,6 +212,9 @@ impl Settings {
         }
         if let Ok(url) = std::env::var("DATABASE_URL") {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
+        }
+        if let Ok(url) = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            settings.otlp_endpoint = Some(url).filter(|it| !it.is_empty());
         }
         Ok(settings)
     }

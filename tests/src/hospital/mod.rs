@@ -89,6 +89,7 @@ mod storm;
 mod streams;
 mod summary;
 mod tables;
+mod telemetry;
 mod telling;
 mod unrecorded;
 mod visits;

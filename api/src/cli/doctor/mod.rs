@@ -4,6 +4,7 @@
 mod backups;
 mod database;
 mod machine;
+mod telemetry;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -78,6 +79,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
     let mut found = Findings::default();
     configuration(settings, &mut found);
     machine::disk(settings, &mut found);
+    telemetry::receiver(settings, &mut found).await;
     let key = match key_of(settings, Purpose::Inspect) {
         Ok((key, file)) => {
             found.fine(format!("keys: {} holds a master key, which only its owner can read", file.display()));
