@@ -10,7 +10,7 @@ use hims_projections::{Standing, migrations, presence};
 use sqlx::PgConnection;
 
 use super::{Failure, say};
-use crate::backup::{NoteOf, last};
+use crate::backup::{NoteOf, failed_verification, last};
 use crate::connections::Work;
 use crate::database::Database;
 use crate::{Purpose, Settings};
@@ -76,24 +76,30 @@ async fn log(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, 
     Ok(head)
 }
 
-/// Tells of the last backup and of the last check of one.
+/// Tells of the last backup, the last whole one, and the last check of one.
 async fn backups(
     db: &mut PgConnection,
     head: i64,
     hours: u32,
     told: &mut Vec<(String, String)>,
 ) -> Result<(), sqlx::Error> {
-    for of in [NoteOf::Backup, NoteOf::Verification] {
+    for (of, subject) in
+        [(NoteOf::Backup, "backup"), (NoteOf::Whole, "whole backup"), (NoteOf::Verification, "verification")]
+    {
         let text = match last(db, of).await? {
             None => "none so far; see docs/operations.md".to_owned(),
             Some(it) => {
-                let late = if of == NoteOf::Backup && it.is_overdue(hours) { "; OVERDUE" } else { "" };
+                let late = if of != NoteOf::Verification && it.is_overdue(hours) { "; OVERDUE" } else { "" };
                 let (position, missing, folder) = (it.position, (head - it.position).max(0), it.folder);
                 let at = instant(it.done_at);
                 format!("position {position}, {missing} events fewer than now; at {at} in {folder}{late}")
             }
         };
-        told.push((of.word().to_owned(), text));
+        told.push((subject.to_owned(), text));
+    }
+    if let Some(it) = failed_verification(db).await? {
+        let text = format!("the last one FAILED at {} in {}; see docs/operations.md", instant(it.done_at), it.folder);
+        told.push(("verification".to_owned(), text));
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::measure::KnownBackup;
 use crate::connections::{DatabaseError, Work, pool};
 use crate::database::{Database, is_older};
 use crate::due::DueRecords;
@@ -138,8 +139,7 @@ pub struct Hospital {
     /// Says to `hims migrate down` that this program works with the database.
     presence: Presence,
     database: Database,
-    /// How many hours may lie between two backups.
-    pub(crate) backup_hours: u32,
+    backups: KnownBackup,
     /// How far the server is on its way to its end.
     pub(crate) stage: watch::Sender<Stage>,
 }
@@ -300,7 +300,7 @@ impl Hospital {
             counter,
             presence,
             database,
-            backup_hours: settings.backup_hours,
+            backups: KnownBackup::new(settings.backup_hours),
             stage,
         })
     }
