@@ -1,10 +1,12 @@
 use hims_projections::{migrations, roles};
-use sqlx::PgPool;
+use log::LevelFilter;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::connections::{Work, check, options_of, pool};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
 use crate::hospital::key_of;
+use crate::slow::Slow;
 use crate::{HospitalError, Purpose, Settings};
 
 /// The PostgreSQL database: the embedded one, or one that an operator runs.
@@ -25,7 +27,7 @@ impl Database {
             let migrations = settings.migration_url.as_ref().unwrap_or(url);
             let (options, migrations) = (options_of(url)?, options_of(migrations)?);
             check(&options).await?;
-            return Ok(Self::named(options, migrations, None));
+            return Ok(Self::named(settings, options, migrations, None));
         }
         refuse_foreign(&settings.data_dir)?;
         let mut options = EmbeddedOptions::new(&settings.data_dir);
@@ -38,17 +40,27 @@ impl Database {
             key_of(settings, purpose)?;
         }
         match EmbeddedPostgres::start(options.clone()).await {
-            Ok(embedded) => Ok(Self::named(embedded.connect_options(), embedded.migration_options(), Some(embedded))),
+            Ok(embedded) => {
+                let (options, migrations) = (embedded.connect_options(), embedded.migration_options());
+                Ok(Self::named(settings, options, migrations, Some(embedded)))
+            }
             Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
                 let reached = EmbeddedPostgres::reach(&options)?;
-                Ok(Self::named(reached.connect_options(), reached.migration_options(), None))
+                Ok(Self::named(settings, reached.connect_options(), reached.migration_options(), None))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn named(options: PgConnectOptions, migrations: PgConnectOptions, embedded: Option<EmbeddedPostgres>) -> Self {
-        let [options, migrations] = [options, migrations].map(|it| it.application_name("hims"));
+    fn named(
+        settings: &Settings,
+        options: PgConnectOptions,
+        migrations: PgConnectOptions,
+        embedded: Option<EmbeddedPostgres>,
+    ) -> Self {
+        let Slow(slow) = settings.slow();
+        let [options, migrations] =
+            [options, migrations].map(|it| it.application_name("hims").log_slow_statements(LevelFilter::Warn, slow));
         Self { options, migrations, embedded }
     }
 

@@ -54,7 +54,7 @@ impl Hospital {
         for (name, position) in self.readers.replicas() {
             labelled_gauge("hims_replica_position", ("replica", name), position.unwrap_or(-1));
         }
-        let parked = self.readers.read(async |db| query::parked(db).await).await;
+        let parked = self.readers.read("projection_failures", async |db| query::parked(db).await).await;
         match parked {
             Ok(parked) => gauge("hims_parked_streams", parked),
             Err(error) => tracing::warn!(%error, "the parked streams could not be counted"),

@@ -168,7 +168,9 @@ fn readers(
         Purpose::Work | Purpose::Inspect => Vec::new(),
     };
     let each = settings.read_connections_of_a_worker();
-    Ok(Readers::new(primary.clone(), replicas, each, move || newest.as_ref().map_or(0, |it| *it.borrow())))
+    Ok(Readers::new(primary.clone(), replicas, each, settings.slow(), move || {
+        newest.as_ref().map_or(0, |it| *it.borrow())
+    }))
 }
 
 /// Reads the master key, and names its file. The key is created only before the data exist: where data exist without

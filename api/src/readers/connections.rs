@@ -1,19 +1,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleResult};
 use hims_event_store::bounded::too_late;
 use hims_projections::Table;
 use hims_projections::query::{self, Identity, QueryError};
+use log::LevelFilter;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tracing::instrument;
 use uuid::Uuid;
 
 use crate::connections::{IDLE, PATIENCE, Work};
+use crate::slow::{Rows, Slow};
 
 /// Connections to one server for reading under row-level security, with one pool for each thread that reads.
 ///
@@ -25,6 +27,7 @@ pub(super) struct Connections {
     options: PgConnectOptions,
     /// The largest number of connections of one thread.
     each: usize,
+    slow: Slow,
     pools: Mutex<HashMap<ThreadId, Pool<Opener>>>,
 }
 
@@ -85,19 +88,22 @@ impl Drop for Lent {
 
 impl Connections {
     /// Opens no connection yet, and later at most `each` connections for each thread that reads.
-    pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
-        Self { options, each, pools: Mutex::default() }
+    pub(super) fn new(options: PgConnectOptions, each: usize, slow: Slow) -> Self {
+        // A slow read is told of with its table, and not once more with its statement.
+        let options = options.log_slow_statements(LevelFilter::Off, Duration::MAX);
+        Self { options, each, slow, pools: Mutex::default() }
     }
 
-    /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
+    /// Runs `reading` of a table on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
     /// connection that does not answer in time, or on which the caller does not wait to the end, is closed.
     ///
     /// # Errors
     /// The errors of `reading`; also when no connection can be opened, none becomes free in time, or the database does
     /// not answer in time.
     #[instrument(level = "debug", skip_all)]
-    pub(super) async fn read<T>(
+    pub(super) async fn read<T: Rows>(
         &self,
+        table: &'static str,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let mut lent = self.lend().await?;
@@ -108,7 +114,9 @@ impl Connections {
                 read => read,
             }
         };
+        let started = Instant::now();
         let read = in_time(reading).await;
+        self.slow.tell_read(table, started, read.as_ref().ok().map(Rows::rows));
         lent.back(read)
     }
 
@@ -129,7 +137,10 @@ impl Connections {
                 visible => visible,
             }
         };
+        let started = Instant::now();
         let visible = in_time(looking).await;
+        let table = tables.first().map_or("", |it| it.name);
+        self.slow.tell_read(table, started, visible.as_ref().ok().map(Rows::rows));
         lent.back(visible)
     }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connections::Connections;
 use crate::connections::Work;
+use crate::slow::Slow;
 
 /// How often the position of a replica is looked up. What was recorded since then is read from the primary.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,13 +42,13 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
+    pub(super) fn new(options: PgConnectOptions, each: usize, slow: Slow) -> Self {
         let name = match options.get_socket() {
             Some(folder) => folder.display().to_string(),
             None => format!("{}:{}", options.get_host(), options.get_port()),
         };
         let (position, least) = (AtomicI64::new(UNUSABLE), AtomicI64::new(0));
-        let (connections, fault) = (Connections::new(options.clone(), each), Mutex::default());
+        let (connections, fault) = (Connections::new(options.clone(), each, slow), Mutex::default());
         Self { name, connections, options, position, least, fault }
     }
 

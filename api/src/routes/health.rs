@@ -32,7 +32,7 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let known = runner.map_or(0, |it| *it.position.borrow());
     let looking = async {
         // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
-        let read = hospital.readers.read(async |db| query::position(db).await).await;
+        let read = hospital.readers.read("projection_checkpoint", async |db| query::position(db).await).await;
         let processes = hospital.process_store.processes().await.unwrap_or_default();
         (read, hospital.store.current_head().await, hospital.store.can_append().await, processes)
     };

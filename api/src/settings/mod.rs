@@ -22,6 +22,7 @@ pub(crate) use self::reference::{markdown, text};
 use crate::DatabaseError;
 use crate::connections::options_of;
 use crate::routes::Proxies;
+use crate::slow::Slow;
 
 const A_YEAR_IN_HOURS: u64 = 366 * 24;
 
@@ -44,6 +45,8 @@ settings! {
             drain_seconds: u64 = 0;
             /// How many appends may wait to be written; a further command is answered 503.
             queue: usize = 4096;
+            /// How many milliseconds a read, a command or a statement of the database may take before the log tells of it.
+            slow_query_ms: u64 = 1000;
             /// The format of the log on standard error: `text` for people, `json` for machines.
             log_format: LogFormat = LogFormat::Text;
         }
@@ -189,6 +192,7 @@ impl Settings {
             .try_deserialize()?;
         let least_one = [
             ("queue", settings.queue == 0),
+            ("slow_query_ms", settings.slow_query_ms == 0),
             ("workers", settings.workers == Some(0)),
             ("read_connections", settings.read_connections == 0),
             ("session_idle_minutes", settings.session_idle_minutes == 0),
@@ -235,6 +239,11 @@ impl Settings {
     /// When a URL is none of PostgreSQL.
     pub(crate) fn replicas(&self) -> Result<Vec<PgConnectOptions>, DatabaseError> {
         self.read_urls.iter().map(|url| Ok(options_of(url)?.application_name("hims"))).collect()
+    }
+
+    /// From which duration on the log is told of a read, a command or a statement.
+    pub(crate) fn slow(&self) -> Slow {
+        Slow(Duration::from_millis(self.slow_query_ms))
     }
 
     /// How many connections for reading each worker has to each server; at least one.

@@ -81,6 +81,7 @@ mod scheduling;
 mod secrecy;
 mod silent;
 mod slots;
+mod slow;
 mod standing;
 mod statistics;
 mod stderr;

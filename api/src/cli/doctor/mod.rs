@@ -154,6 +154,10 @@ fn configuration(settings: &Settings, found: &mut Findings) {
     if settings.admin_password.is_some() {
         found.advice("configuration: HIMS_ADMIN_PASSWORD is needed for the first start only: remove it afterwards");
     }
+    found.fine(format!(
+        "configuration: the log tells of what takes {} ms or longer (HIMS_SLOW_QUERY_MS)",
+        settings.slow_query_ms
+    ));
     if settings.bind.ip().is_loopback() {
         found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind));
     } else {
