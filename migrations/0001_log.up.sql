@@ -18,8 +18,6 @@ create table log.events (
     constraint events_version_from_one check (version >= 1 and position >= 1),
     constraint events_hash_length check (octet_length(hash) = 32)
 );
--- recorded_at grows with the position, so a small BRIN index finds the events between two times.
-create index events_recorded_at on log.events using brin (recorded_at);
 
 -- The head: the end of the log. Every append compares and sets the head, so positions have no gaps.
 create table log.head (

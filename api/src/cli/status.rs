@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hims_event_store::bounded::within;
 use hims_event_store::chain::hex;
+use hims_projections::indexes::{Unfinished, unfinished};
 use hims_projections::{Standing, migrations, presence};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::{Failure, say};
 use crate::backup::{NoteOf, failed_verification, last};
@@ -23,15 +24,18 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
     let database = Database::open(settings, Purpose::Inspect).await?;
     let pool = database.owner();
     let told = async {
+        let mut told = unfinished_indexes(&database.migrator()).await?;
         let pending = migrations::status(&pool).await?.into_iter().filter(|it| it.applied_at.is_none()).count();
         if pending > 0 {
             // The log may not even exist, so nothing can be read of it.
-            let told = format!("{pending} are not applied; run `hims migrate up`, or start a server");
-            return Ok(vec![("migrations".to_owned(), told)]);
+            let text = format!("{pending} are not applied; run `hims migrate up`, or start a server");
+            told.push(("migrations".to_owned(), text));
+            return Ok(told);
         }
         let standing = migrations::standing(&pool).await?;
         let mut db = pool.acquire().await?;
-        look(&mut db, standing, settings.backup_hours).await
+        told.extend(look(&mut db, standing, settings.backup_hours).await?);
+        Ok(told)
     };
     let told = within(LOOK, told).await;
     pool.close().await;
@@ -62,6 +66,24 @@ async fn look(
     failures(db, &mut told).await?;
     partitions(db, &mut told).await?;
     Ok(told)
+}
+
+/// Tells of indexes of the log that are being built, or whose build broke off, with the login that builds them.
+async fn unfinished_indexes(migrator: &PgPool) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let mut db = migrator.acquire().await?;
+    let told = |it: Unfinished| {
+        let text = match it {
+            Unfinished { index, is_being_built: false, .. } => {
+                format!("{index} is not complete, since its build broke off; run `hims migrate up`")
+            }
+            Unfinished { index, phase, percent, .. } => {
+                let percent = percent.map_or_else(String::new, |it| format!(", {it} %"));
+                format!("{index} is being built: {}{percent}", phase.as_deref().unwrap_or("no more is known"))
+            }
+        };
+        ("index".to_owned(), text)
+    };
+    Ok(unfinished(&mut db).await?.into_iter().map(told).collect())
 }
 
 /// Tells how long the log is. Answers the position of its end.

@@ -51,6 +51,7 @@ mod lab_results;
 mod laboratory;
 mod logins;
 mod merging;
+mod migrated;
 mod nodes;
 mod notes;
 mod notices;
@@ -102,6 +103,8 @@ mod wrong_settings;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, Start};
+pub(crate) use command_line::on;
 pub(crate) use fixture::Hospital;
 pub(crate) use process::{Process, hims};
+pub(crate) use releases::until;
 pub(crate) use tables::contents;
