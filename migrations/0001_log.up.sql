@@ -18,8 +18,6 @@ create table log.events (
     constraint events_version_from_one check (version >= 1 and position >= 1),
     constraint events_hash_length check (octet_length(hash) = 32)
 );
--- recorded_at grows with the position, so a small BRIN index finds the events between two times.
-create index events_recorded_at on log.events using brin (recorded_at);
 
 -- The head: the end of the log. Every append compares and sets the head, so positions have no gaps.
 create table log.head (
@@ -147,10 +145,10 @@ create table log.timers (
 );
 create index timers_due on log.timers (process, due_at);
 
--- The last backup of the log and the last check of a backup, for operators. Not part of a backup: a restored log has had
--- none.
+-- The last backup of the log, the last whole one (and not only an increment), the last check of a backup and the last
+-- one that failed, for operators. Not part of a backup: a restored log has had none.
 create table log.backups (
-    kind     text        not null primary key check (kind in ('backup', 'verification')),
+    kind     text        not null primary key check (kind in ('backup', 'whole', 'verification', 'failed-verification')),
     done_at  timestamptz not null,
     position bigint      not null,  -- the last position of the log in the backup
     hash     bytea       not null,  -- the hash of the event at that position

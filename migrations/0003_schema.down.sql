@@ -9,6 +9,7 @@ drop function hims_identity.hide(regclass, text[]);
 drop function hims_identity.readable(regclass, text[]);
 drop function hims_identity.protect(regclass);
 drop function hims_identity.assigned_user_id();
+drop function hims_identity.lists_assigned_patients();
 drop function hims_identity.assigned_department_id();
 drop view public.table_bloat;
 drop view public.query_performance;

@@ -1,10 +1,12 @@
 use hims_projections::{migrations, roles};
-use sqlx::PgPool;
+use log::LevelFilter;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgPool};
 
-use crate::connections::{Following, Primary, Work, servers_of};
+use crate::connections::{DatabaseError, Following, Primary, Work, servers_of};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
 use crate::hospital::key_of;
+use crate::slow::Slow;
 use crate::{HospitalError, Purpose, Settings};
 
 /// The name by which PostgreSQL knows the connections of this program.
@@ -26,9 +28,13 @@ impl Database {
     /// When there is no database to open, or PostgreSQL does not start.
     pub(crate) async fn open(settings: &Settings, purpose: Purpose) -> Result<Self, HospitalError> {
         if let Some(url) = &settings.database_url {
-            let primary = Primary::find(named(servers_of(url)?)).await?;
+            let servers = |url| {
+                let servers = servers_of(url)?;
+                Ok::<_, DatabaseError>(servers.into_iter().map(|it| as_program(settings, it)).collect())
+            };
+            let primary = Primary::find(servers(url)?).await?;
             let migrations = match &settings.migration_url {
-                Some(url) => Primary::find(named(servers_of(url)?)).await?,
+                Some(url) => Primary::find(servers(url)?).await?,
                 None => primary.clone(),
             };
             return Ok(Self { _following: primary.follow(), primary, migrations, embedded: None });
@@ -45,20 +51,21 @@ impl Database {
         }
         match EmbeddedPostgres::start(options.clone()).await {
             Ok(embedded) => {
-                let servers = [embedded.connect_options(), embedded.migration_options()];
-                Ok(Self::on_one_server(servers, Some(embedded)))
+                let logins = [embedded.connect_options(), embedded.migration_options()];
+                Ok(Self::on_one_server(logins.map(|it| as_program(settings, it)), Some(embedded)))
             }
             Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
                 let reached = EmbeddedPostgres::reach(&options)?;
-                Ok(Self::on_one_server([reached.connect_options(), reached.migration_options()], None))
+                let logins = [reached.connect_options(), reached.migration_options()];
+                Ok(Self::on_one_server(logins.map(|it| as_program(settings, it)), None))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A database that the server's login and the login for migrations reach in these ways.
+    /// A database on one server, which the server's login and the login for migrations reach in these ways.
     fn on_one_server(logins: [PgConnectOptions; 2], embedded: Option<EmbeddedPostgres>) -> Self {
-        let [primary, migrations] = logins.map(|it| Primary::only(it.application_name(PROGRAM)));
+        let [primary, migrations] = logins.map(Primary::only);
         Self { _following: primary.follow(), primary, migrations, embedded }
     }
 
@@ -108,9 +115,10 @@ impl Database {
     }
 }
 
-/// Says to the servers which program connects.
-fn named(servers: Vec<PgConnectOptions>) -> Vec<PgConnectOptions> {
-    servers.into_iter().map(|it| it.application_name(PROGRAM)).collect()
+/// Says to a server which program connects, and to the log which statements are slow.
+fn as_program(settings: &Settings, server: PgConnectOptions) -> PgConnectOptions {
+    let Slow(slow) = settings.slow();
+    server.application_name(PROGRAM).log_slow_statements(LevelFilter::Warn, slow)
 }
 
 /// Whether the database lacks migrations of this program.

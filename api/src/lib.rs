@@ -24,7 +24,9 @@ mod routes;
 pub mod server;
 mod settings;
 mod sight;
+mod slow;
 mod surroundings;
+mod telemetry;
 mod wire;
 
 pub use connections::DatabaseError;
@@ -34,4 +36,5 @@ pub use outside::{OutsideError, provide_encryption};
 pub use readers::Readers;
 pub use routes::Proxies;
 pub use settings::Settings;
+pub use slow::Rows;
 pub use surroundings::surroundings;

@@ -7,18 +7,17 @@ use std::time::Duration;
 use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpMessage as _, web};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::task::JoinHandle;
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::hospital::Stage;
 use crate::problem::Problem;
 use crate::routes::{self, Connections, Deadline, Limits, RequestIds, protect};
+use crate::telemetry::{continue_trace, interval, prometheus};
 use crate::{Hospital, Settings, wire};
 
-/// How often the metrics recorder merges the samples that it has collected.
-const UPKEEP: Duration = Duration::from_secs(5);
 /// How many files and sockets the process needs besides the connections of clients, such as those to the database.
 const OTHER_FILES: u64 = 256;
 
@@ -30,6 +29,7 @@ pub struct Listening {
     pub hospital: web::Data<Hospital>,
     server: Server,
     drain: Duration,
+    measuring: Option<JoinHandle<()>>,
 }
 
 /// Binds the address of the settings; [`Listening::serve`] answers requests then.
@@ -39,7 +39,7 @@ pub struct Listening {
 pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listening> {
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
-    let prometheus = web::Data::new(prometheus());
+    let prometheus = web::Data::new(prometheus(settings.otlp_endpoint.is_some()));
     let limits = web::Data::new(Limits::new(settings));
     let proxies = Arc::new(settings.trusted_proxies.clone());
     let trusted = web::Data::from(Arc::clone(&proxies));
@@ -72,7 +72,16 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
         .disable_signals();
     let server = wire::serve(builder, listener, application, connected)?;
     let drain = Duration::from_secs(settings.drain_seconds);
-    Ok(Listening { address, hospital, server, drain })
+    let measuring = settings.otlp_endpoint.is_some().then(|| tokio::spawn(measure(hospital.clone())));
+    Ok(Listening { address, hospital, server, drain, measuring })
+}
+
+/// Measures what is measured only when somebody asks, as often as metrics are sent.
+async fn measure(hospital: web::Data<Hospital>) {
+    loop {
+        hospital.measure().await;
+        tokio::time::sleep(interval()).await;
+    }
 }
 
 /// How many connections can be accepted: as many as the settings say and the process may have files open. The limit of
@@ -108,8 +117,12 @@ impl Listening {
     /// # Errors
     /// When the server fails.
     pub async fn serve(self) -> std::io::Result<()> {
-        let Self { hospital, server, .. } = self;
+        let Self { hospital, server, measuring, .. } = self;
         let served = server.await;
+        if let Some(measuring) = measuring {
+            measuring.abort();
+            let _ = measuring.await;
+        }
         // The workers have ended. Wait until their references to the hospital are dropped as well.
         for _ in 0..100 {
             if std::sync::Arc::strong_count(&hospital) == 1 {
@@ -128,34 +141,6 @@ impl Listening {
     }
 }
 
-/// The metrics recorder: one for the whole process, even where a test starts several servers.
-fn prometheus() -> PrometheusHandle {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            let buckets = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-            let sizes = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0];
-            let recorder = PrometheusBuilder::new()
-                .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &buckets)
-                .and_then(|it| it.set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &sizes))
-                .map_or_else(|_| PrometheusBuilder::new().build_recorder(), PrometheusBuilder::build_recorder);
-            let handle = recorder.handle();
-            // Samples are merged even if nobody reads /metrics, so that they do not pile up in memory.
-            let upkeep = handle.clone();
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(UPKEEP).await;
-                    upkeep.run_upkeep();
-                }
-            });
-            if metrics::set_global_recorder(recorder).is_err() {
-                tracing::warn!("another metrics recorder is installed already, so /metrics stays empty");
-            }
-            handle
-        })
-        .clone()
-}
-
 /// One tracing span per request, with its id, route, user, stream and position. Query and body are left out, since they
 /// may hold personal values.
 struct Spans;
@@ -163,7 +148,7 @@ struct Spans;
 impl RootSpanBuilder for Spans {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-        tracing::info_span!(
+        let span = tracing::info_span!(
             "request",
             method = %request.method(),
             route = request.match_pattern().unwrap_or_default(),
@@ -172,7 +157,9 @@ impl RootSpanBuilder for Spans {
             user = tracing::field::Empty,
             stream = tracing::field::Empty,
             position = tracing::field::Empty
-        )
+        );
+        continue_trace(&span, request.headers());
+        span
     }
 
     fn on_request_end<B: actix_web::body::MessageBody>(

@@ -15,5 +15,5 @@ pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};
 pub use machinery::runner::{Runner, RunnerHandle};
 pub(crate) use machinery::table::Row;
 pub use machinery::table::{Entries, Narrowed, Part, Table};
-pub use machinery::{archive, migrations, presence, query, roles};
+pub use machinery::{archive, indexes, migrations, presence, query, roles};
 pub use tables::dispatch::{TABLES, table_of};

@@ -1,14 +1,18 @@
 //! Migrations: up, down, by several nodes at once, and after a break.
 
+use std::process::Stdio;
+
 use futures::future::{join, join_all};
 use hims_projections::Standing;
+use hims_projections::indexes::unfinished;
 use hims_projections::migrations::{Loss, MigrationError, down, standing, status, up};
 use hims_projections::roles::may_migrate;
 use hims_testing::assert_same;
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor as _, PgPool};
 
-use crate::support::{Proxy, TestDatabase, database, empty_database};
+use crate::hospital::{on, until};
+use crate::support::{Proxy, TestDatabase, database, empty_database, scratch};
 
 /// Whether each migration is applied.
 async fn applied(pool: &PgPool) -> Vec<bool> {
@@ -67,8 +71,14 @@ async fn one_step_down_reverts_the_last_migration() {
 async fn the_applied_migrations_stay_readable_under_the_documents_name() {
     let database = database().await;
     let sql = "select count(*) from schema_migrations where success and applied_at is not null";
-    let count: i64 = sqlx::query_scalar(sql).fetch_one(&database.owner).await.expect("the view");
-    assert_eq!(usize::try_from(count), Ok(status(&database.owner).await.expect("a status").len()));
+    let all = status(&database.owner).await.expect("a status").len();
+    // Operators read it, with the server's login and with that for migrations; who only reads tables does not.
+    for pool in [&database.owner, &database.migrator()] {
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.expect("the view");
+        assert_eq!(usize::try_from(count), Ok(all));
+    }
+    let refused = sqlx::query_scalar::<_, i64>(sql).fetch_one(&database.pool_as("hims_reader")).await;
+    assert!(refused.expect_err("no right").to_string().contains("permission denied"));
 }
 
 /// The form in the checkpoint of the living tables.
@@ -102,6 +112,52 @@ async fn what_broke_off_anywhere_is_done_by_the_next() {
     }
 }
 
+/// The indexes of the log that are not complete: whether each is being built, and PostgreSQL's words for what it does.
+async fn unfinished_indexes(pool: &PgPool) -> Vec<(bool, Option<String>)> {
+    let mut db = pool.acquire().await.expect("a connection");
+    let unfinished = unfinished(&mut db).await.expect("indexes");
+    unfinished.into_iter().map(|it| (it.is_being_built, it.phase)).collect()
+}
+
+#[tokio::test]
+async fn an_index_whose_build_is_killed_is_built_anew_and_the_log_is_written_meanwhile() {
+    let (database, folder) = (database().await, scratch("index"));
+    let migrator = database.migrator();
+    down(&migrator, Some(1), Loss::NoEvent).await.expect("down");
+    // Whoever builds an index beside appends waits for those that have begun.
+    let mut append = database.owner.begin().await.expect("a transaction");
+    append.execute("lock table log.events in row exclusive mode").await.expect("an append has begun");
+    let hims = |arguments: &[&str]| {
+        let mut command = on(&database, &folder);
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut migrating = hims(&["migrate", "up"]).spawn().expect("the program runs");
+    let waits = (true, Some("waiting for writers before build".to_owned()));
+    until(async || unfinished_indexes(&migrator).await == [waits.clone()]).await;
+    record(&database).await;
+    let told = hims(&["status"]).output().expect("the program runs");
+    let told = String::from_utf8(told.stdout).expect("UTF-8");
+    assert!(told.contains("log.events_recorded_at is being built: waiting for writers before build, 0 %"), "{told}");
+
+    migrating.kill().expect("killed");
+    migrating.wait().expect("the program has ended");
+    // PostgreSQL notices by itself that nobody waits for the index any more.
+    until(async || unfinished_indexes(&migrator).await == [(false, None)]).await;
+    append.rollback().await.expect("the append ends");
+    let told = hims(&["status"]).output().expect("the program runs");
+    let told = String::from_utf8(told.stdout).expect("UTF-8");
+    assert!(told.contains("log.events_recorded_at is not complete, since its build broke off"), "{told}");
+    let nodes: Vec<_> = (0..4).map(|_| database.migrator()).collect();
+    for migrated in join_all(nodes.iter().map(up)).await {
+        migrated.expect("every node comes up");
+    }
+    assert_eq!(unfinished_indexes(&migrator).await, []);
+    let sql = "select count(*) from pg_indexes where schemaname = 'log' and indexname = 'events_recorded_at'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&migrator).await.expect("a number"), 1);
+    assert!(applied(&migrator).await.iter().all(|it| *it));
+}
+
 #[tokio::test]
 async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
     for (before, after) in [(None, ""), (Some("8.1.older"), "8.1.older")] {
@@ -110,7 +166,8 @@ async fn tables_that_a_migration_is_taken_from_are_of_no_form() {
             let sql = sqlx::query("update hims.projection_checkpoint set form = $1").bind(older);
             sql.execute(&database.owner).await.expect("an older release");
         }
-        down(&database.migrator(), Some(1), Loss::NoEvent).await.expect("down");
+        // The last migration builds an index of the log, the one before makes read tables.
+        down(&database.migrator(), Some(2), Loss::NoEvent).await.expect("down");
         assert_eq!(form(&database.owner).await, after);
         assert_eq!(standing(&database.owner).await.expect("a standing"), Standing::TakenBack);
     }

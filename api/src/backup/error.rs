@@ -75,6 +75,16 @@ pub(crate) enum BackupError {
     Database(#[from] sqlx::Error),
 }
 
+impl BackupError {
+    /// Whether the backup does not hold, and not only the place or the key is wrong.
+    pub(crate) fn is_of_the_backup(&self) -> bool {
+        matches!(
+            self,
+            Self::Manifest { .. } | Self::Altered(_) | Self::Gap { .. } | Self::Torn { .. } | Self::Restore(_)
+        )
+    }
+}
+
 impl From<RestoreError> for BackupError {
     fn from(error: RestoreError) -> Self {
         match error {

@@ -67,6 +67,9 @@ pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<
         }
         let made = add_set(&pool, wanted, fingerprint, settings.backup_keep_days).await?;
         note(&pool, NoteOf::Backup, &made.end, wanted.folder).await?;
+        if !wanted.is_increment {
+            note(&pool, NoteOf::Whole, &made.end, wanted.folder).await?;
+        }
         // Dropping the connection gives the lock back.
         drop(alone);
         Ok(made)

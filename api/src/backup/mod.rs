@@ -19,7 +19,7 @@ use std::path::Path;
 use self::error::At as _;
 pub(crate) use self::error::{BackupError, instant};
 pub(crate) use self::make::{Made, Wanted, back_up};
-pub(crate) use self::notes::{Note, NoteOf, last, note};
+pub(crate) use self::notes::{Note, NoteOf, failed_verification, last, note};
 pub(crate) use self::restore::{Restored, Until, restore};
 pub(crate) use self::sealing::{Identities, Recipients};
 use crate::disk::Disk;

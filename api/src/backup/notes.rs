@@ -12,15 +12,25 @@ use sqlx::{PgConnection, PgPool};
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoteOf {
+    /// A backup of any kind.
     Backup,
+    /// A backup that does not need others, while increments alone keep `Backup` fresh.
+    Whole,
+    /// A check by which a backup held.
     Verification,
+    /// A check by which a backup did not hold.
+    FailedVerification,
 }
 
 impl NoteOf {
+    pub(crate) const ALL: [Self; 4] = [Self::Backup, Self::Whole, Self::Verification, Self::FailedVerification];
+
     /// The word for it in the database, the metrics and the output.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Backup => "backup",
+            Self::Whole => "whole",
+            Self::FailedVerification => "failed-verification",
             Self::Verification => "verification",
         }
     }
@@ -68,6 +78,13 @@ pub(crate) async fn last(db: &mut PgConnection, of: NoteOf) -> Result<Option<Not
     let sql = "select done_at, extract(epoch from clock_timestamp() - done_at)::bigint as age, position, folder
                  from log.backups where kind = $1";
     within(ANSWER, sqlx::query_as(sql).bind(of.word()).fetch_optional(db)).await
+}
+
+/// The last check by which a backup did not hold, unless a backup has held since then.
+pub(crate) async fn failed_verification(db: &mut PgConnection) -> Result<Option<Note>, sqlx::Error> {
+    let failed = last(db, NoteOf::FailedVerification).await?;
+    let held = last(db, NoteOf::Verification).await?;
+    Ok(failed.filter(|it| held.is_none_or(|held| held.done_at < it.done_at)))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use hims_event_store::archive::End;
 use hims_event_store::chain::hex;
 
 use super::log::complain;
@@ -176,9 +177,17 @@ async fn verify(
         master_key_file: Some(key_file),
         ..settings.clone()
     };
-    let restored = shown(&aside, dir, Until::End, &identities).await?;
-    let checked = verify_log(&aside, 1, true).await?;
-    if checked != ExitCode::SUCCESS || restored.differing > 0 {
+    let restored = match shown(&aside, dir, Until::End, &identities).await {
+        Err(error) if error.is_of_the_backup() => {
+            remember(settings, dir, NoteOf::FailedVerification, &End::NOTHING).await?;
+            return Err(error.into());
+        }
+        restored => restored?,
+    };
+    let checked = verify_log(&aside, 1, true).await;
+    if !matches!(checked, Ok(ExitCode::SUCCESS)) || restored.differing > 0 {
+        remember(settings, dir, NoteOf::FailedVerification, &restored.end).await?;
+        checked?;
         complain(
             "the backup does not hold: make another one into a new folder, and find out what happened to this one",
         );
@@ -186,18 +195,23 @@ async fn verify(
     }
     let last = restored.end.position;
     say(format_args!("the backup holds: positions 1 to {last} were restored and compared, and thrown away again"))?;
-    if let Err(error) = remember(settings, dir, &restored).await {
-        say(format_args!("not noted in the hospital's database, where `hims status` would show it: {error}"))?;
-    }
+    remember(settings, dir, NoteOf::Verification, &restored.end).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Notes in the hospital's own database that the backup was checked.
-async fn remember(settings: &Settings, dir: &Path, restored: &Restored) -> Result<(), BackupError> {
-    let database = Database::open(settings, Purpose::Inspect).await?;
-    let pool = database.owner();
-    let noted = note(&pool, NoteOf::Verification, &restored.end, dir).await;
-    pool.close().await;
-    database.close().await;
-    Ok(noted?)
+/// Notes in the hospital's own database that the backup was checked, as far as the database can be reached: a backup is
+/// also checked after the hospital is lost.
+async fn remember(settings: &Settings, dir: &Path, of: NoteOf, end: &End) -> Result<(), Failure> {
+    let noted = async {
+        let database = Database::open(settings, Purpose::Inspect).await?;
+        let pool = database.owner();
+        let noted = note(&pool, of, end, dir).await;
+        pool.close().await;
+        database.close().await;
+        Ok::<_, BackupError>(noted?)
+    };
+    if let Err(error) = noted.await {
+        say(format_args!("not noted in the hospital's database, where `hims status` would show it: {error}"))?;
+    }
+    Ok(())
 }

@@ -6,12 +6,17 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use super::Failure;
 use crate::settings::LogFormat;
+use crate::telemetry::{AskedEachTime, Telemetry};
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT: &str = "info,sqlx=warn";
@@ -40,20 +45,34 @@ impl Drop for Log {
     }
 }
 
-/// Starts to log to standard error, by a thread of its own.
+/// Starts to log to standard error, by a thread of its own, and to the receiver of telemetry, if there is one.
 ///
 /// # Errors
 /// When `RUST_LOG` cannot be read.
-pub(super) fn log_to_stderr(format: LogFormat) -> Result<Log, Failure> {
-    let filter = filter(std::env::var_os("RUST_LOG").map(|it| it.to_string_lossy().into_owned()))?;
+pub(super) fn start_log(format: LogFormat, telemetry: Option<&Telemetry>) -> Result<Log, Failure> {
+    let filter = || filter(std::env::var_os("RUST_LOG").map(|it| it.to_string_lossy().into_owned()));
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(std::io::stderr());
-    // The subscriber would report a line that it cannot write on standard error, and panic.
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(writer);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().init(),
+    match telemetry {
+        None => tracing_subscriber::registry().with(filter()?).with(lines(format, writer)).init(),
+        Some(telemetry) => tracing_subscriber::registry()
+            .with(lines(format, writer).with_filter(AskedEachTime(filter()?)))
+            .with(telemetry.layer(filter()?))
+            .init(),
     }
     Ok(Log(Some(guard)))
+}
+
+/// Writes the lines of the log.
+fn lines<S>(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    // The subscriber would report a line that it cannot write on standard error, and panic.
+    let lines = fmt::layer().log_internal_errors(false).with_writer(writer);
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    }
 }
 
 /// Reads what is to be logged. A single word must be a level or name a part of this program: a level with a typing

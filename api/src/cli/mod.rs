@@ -29,7 +29,7 @@ use self::backup::{BackupWork, RestoreWork, back_up, restore};
 use self::doctor::examine;
 use self::generate::generate;
 use self::import::{Format, import_fhir, import_interactions, import_lab_tests, import_synthea_csv};
-use self::log::{complain, log_to_stderr};
+use self::log::{complain, start_log};
 use self::migrate::{Direction, migrate};
 use self::printed::Printed;
 use self::rebuild::{AsOf, rebuild};
@@ -38,6 +38,7 @@ use self::status::status;
 use self::user::{UserWork, add_user};
 use self::verify::{rebuild_beside, verify_log};
 use crate::Settings;
+use crate::telemetry::Telemetry;
 
 /// An event-sourced backend for hospitals.
 #[derive(Debug, Parser)]
@@ -157,18 +158,25 @@ pub fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(&error),
     };
-    let _logging = match log_to_stderr(settings.log_format) {
-        Ok(guard) => guard,
-        Err(error) => return fail(&error),
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
-    };
-    match runtime.block_on(run(cli.command, settings)) {
+    match log_and_run(cli.command, settings) {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
+}
+
+/// Runs a command with a log, and a server with telemetry as well.
+fn log_and_run(command: Command, settings: Settings) -> Result<ExitCode, Failure> {
+    let telemetry = match command {
+        Command::Serve { .. } => Telemetry::try_start(&settings)?,
+        _ => None,
+    };
+    let _log = start_log(settings.log_format, telemetry.as_ref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(run(command, settings));
+    if let Some(telemetry) = telemetry {
+        telemetry.finish();
+    }
+    ended
 }
 
 fn fail(error: &Failure) -> ExitCode {

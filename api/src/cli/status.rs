@@ -6,11 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hims_event_store::bounded::within;
 use hims_event_store::chain::hex;
+use hims_projections::indexes::{Unfinished, unfinished};
 use hims_projections::{Standing, migrations, presence};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::{Failure, say};
-use crate::backup::{NoteOf, last};
+use crate::backup::{NoteOf, failed_verification, last};
 use crate::connections::Work;
 use crate::database::Database;
 use crate::{Purpose, Settings};
@@ -23,15 +24,18 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
     let database = Database::open(settings, Purpose::Inspect).await?;
     let pool = database.owner();
     let told = async {
+        let mut told = unfinished_indexes(&database.migrator()).await?;
         let pending = migrations::status(&pool).await?.into_iter().filter(|it| it.applied_at.is_none()).count();
         if pending > 0 {
             // The log may not even exist, so nothing can be read of it.
-            let told = format!("{pending} are not applied; run `hims migrate up`, or start a server");
-            return Ok(vec![("migrations".to_owned(), told)]);
+            let text = format!("{pending} are not applied; run `hims migrate up`, or start a server");
+            told.push(("migrations".to_owned(), text));
+            return Ok(told);
         }
         let standing = migrations::standing(&pool).await?;
         let mut db = pool.acquire().await?;
-        look(&mut db, standing, settings.backup_hours).await
+        told.extend(look(&mut db, standing, settings.backup_hours).await?);
+        Ok(told)
     };
     let told = within(LOOK, told).await;
     pool.close().await;
@@ -65,6 +69,24 @@ async fn look(
     Ok(told)
 }
 
+/// Tells of indexes of the log that are being built, or whose build broke off, with the login that builds them.
+async fn unfinished_indexes(migrator: &PgPool) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let mut db = migrator.acquire().await?;
+    let told = |it: Unfinished| {
+        let text = match it {
+            Unfinished { index, is_being_built: false, .. } => {
+                format!("{index} is not complete, since its build broke off; run `hims migrate up`")
+            }
+            Unfinished { index, phase, percent, .. } => {
+                let percent = percent.map_or_else(String::new, |it| format!(", {it} %"));
+                format!("{index} is being built: {}{percent}", phase.as_deref().unwrap_or("no more is known"))
+            }
+        };
+        ("index".to_owned(), text)
+    };
+    Ok(unfinished(&mut db).await?.into_iter().map(told).collect())
+}
+
 /// Tells how long the log is. Answers the position of its end.
 async fn log(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, String)>) -> Result<i64, sqlx::Error> {
     let sql = "select position, hash, recorded_at from log.head";
@@ -77,24 +99,30 @@ async fn log(db: &mut PgConnection, now: DateTime<Utc>, told: &mut Vec<(String, 
     Ok(head)
 }
 
-/// Tells of the last backup and of the last check of one.
+/// Tells of the last backup, the last whole one, and the last check of one.
 async fn backups(
     db: &mut PgConnection,
     head: i64,
     hours: u32,
     told: &mut Vec<(String, String)>,
 ) -> Result<(), sqlx::Error> {
-    for of in [NoteOf::Backup, NoteOf::Verification] {
+    for (of, subject) in
+        [(NoteOf::Backup, "backup"), (NoteOf::Whole, "whole backup"), (NoteOf::Verification, "verification")]
+    {
         let text = match last(db, of).await? {
             None => "none so far; see docs/operations.md".to_owned(),
             Some(it) => {
-                let late = if of == NoteOf::Backup && it.is_overdue(hours) { "; OVERDUE" } else { "" };
+                let late = if of != NoteOf::Verification && it.is_overdue(hours) { "; OVERDUE" } else { "" };
                 let (position, missing, folder) = (it.position, (head - it.position).max(0), it.folder);
                 let at = instant(it.done_at);
                 format!("position {position}, {missing} events fewer than now; at {at} in {folder}{late}")
             }
         };
-        told.push((of.word().to_owned(), text));
+        told.push((subject.to_owned(), text));
+    }
+    if let Some(it) = failed_verification(db).await? {
+        let text = format!("the last one FAILED at {} in {}; see docs/operations.md", instant(it.done_at), it.folder);
+        told.push(("verification".to_owned(), text));
     }
     Ok(())
 }

@@ -99,7 +99,15 @@ impl Primary {
     /// # Errors
     /// When the server does not answer, or is not the primary any more.
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut db = PgConnection::connect_with(self.options()).await?;
+        self.connect_with(self.options()).await
+    }
+
+    /// Opens a connection to the primary like [`connect`](Self::connect), with options of one's own.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(crate) async fn connect_with(&self, options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+        let mut db = PgConnection::connect_with(options).await?;
         self.gate().admit(&mut db).await?;
         Ok(db)
     }

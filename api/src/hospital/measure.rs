@@ -1,11 +1,31 @@
 //! What the hospital measures of itself.
 
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
 use hims_event_store::bounded::lend;
 use hims_projections::archive::{last_run, months_ahead};
 use hims_projections::query;
+use tokio::sync::Mutex;
 
 use super::Hospital;
 use crate::backup::{self, Note, NoteOf};
+
+/// How long what is known of the last whole backup is not asked again.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// The last whole backup, with the time at which the database was asked for it; `None` before that.
+pub(super) struct KnownBackup {
+    /// How many hours may lie between two backups.
+    hours: u32,
+    last: Mutex<Option<(Instant, Option<Note>)>>,
+}
+
+impl KnownBackup {
+    pub(super) fn new(hours: u32) -> Self {
+        Self { hours, last: Mutex::default() }
+    }
+}
 
 impl Hospital {
     /// Updates the gauges that are measured only when somebody asks for the metrics.
@@ -38,16 +58,17 @@ impl Hospital {
         for (name, position) in self.readers.replicas() {
             labelled_gauge("hims_replica_position", ("replica", name), position.unwrap_or(-1));
         }
-        let parked = self.readers.read(async |db| query::parked(db).await).await;
+        let parked = self.readers.read("projection_failures", async |db| query::parked(db).await).await;
         match parked {
             Ok(parked) => gauge("hims_parked_streams", parked),
             Err(error) => tracing::warn!(%error, "the parked streams could not be counted"),
         }
     }
 
-    /// When the last backup was made, and when one was checked last, in seconds since 1970; 0 for never.
+    /// When the last backup and the last whole one were made, and when the last check of one succeeded or failed, in
+    /// seconds since 1970; 0 for never.
     async fn measure_backups(&self) {
-        for of in [NoteOf::Backup, NoteOf::Verification] {
+        for of in NoteOf::ALL {
             match self.last(of).await {
                 Ok(note) => {
                     let at = note.map_or(0, |it| it.done_at.timestamp());
@@ -76,6 +97,19 @@ impl Hospital {
         let mut db = lend(&self.history).await?;
         let note = backup::last(&mut db, of).await;
         db.back(note)
+    }
+
+    /// When the last whole backup was made, and whether that is too long ago, as it was known a minute ago at most: a
+    /// balancer asks for readiness every second.
+    pub(crate) async fn last_whole_backup(&self) -> Result<(Option<DateTime<Utc>>, bool), sqlx::Error> {
+        let mut known = self.backups.last.lock().await;
+        let note = match known.take().filter(|(asked_at, _)| asked_at.elapsed() < FRESH) {
+            Some(known) => known,
+            None => (Instant::now(), self.last(NoteOf::Whole).await?),
+        };
+        let (_, note) = known.insert(note);
+        let is_overdue = note.as_ref().is_none_or(|it| it.is_overdue(self.backups.hours));
+        Ok((note.as_ref().map(|it| it.done_at), is_overdue))
     }
 }
 

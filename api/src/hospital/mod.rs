@@ -21,6 +21,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::measure::KnownBackup;
 use crate::archiver::keep_archiving;
 use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};
@@ -138,8 +139,7 @@ pub struct Hospital {
     /// Says to `hims migrate down` that this program works with the database.
     presence: Presence,
     database: Database,
-    /// How many hours may lie between two backups.
-    pub(crate) backup_hours: u32,
+    backups: KnownBackup,
     /// How far the server is on its way to its end.
     pub(crate) stage: watch::Sender<Stage>,
 }
@@ -168,7 +168,9 @@ fn readers(
         Purpose::Work | Purpose::Inspect => Vec::new(),
     };
     let each = settings.read_connections_of_a_worker();
-    Ok(Readers::new(primary.clone(), replicas, each, move || newest.as_ref().map_or(0, |it| *it.borrow())))
+    Ok(Readers::new(primary.clone(), replicas, each, settings.slow(), move || {
+        newest.as_ref().map_or(0, |it| *it.borrow())
+    }))
 }
 
 /// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
@@ -305,7 +307,7 @@ impl Hospital {
             tasks,
             presence,
             database,
-            backup_hours: settings.backup_hours,
+            backups: KnownBackup::new(settings.backup_hours),
             stage,
         })
     }

@@ -291,7 +291,9 @@ pub(super) fn schemas() -> Map<String, Value> {
     let mut backup = object(json!({
         "done_at": {"type": ["string", "null"], "format": "date-time"}, "is_overdue": {"type": "boolean"},
     }));
-    backup["description"] = json!("When the log was last backed up, and whether that is too long ago.");
+    backup["description"] = json!(
+        "When the log was last backed up as a whole, and whether that is too long ago, as of a minute ago at most."
+    );
     readiness["properties"]["backup"] = backup;
     readiness["properties"]["reason"] = json!({"type": ["string", "null"], "description": reason});
     let schemas = [("Problem", problem), ("Outcome", outcome), ("Event", event), ("Readiness", readiness)];

@@ -78,7 +78,7 @@ fn certificate(file: &Path) -> Result<Vec<u8>, OutsideError> {
 }
 
 /// Whether a URL names this machine, so that nobody can read on the way what is sent there.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|it: std::net::IpAddr| it.is_loopback())
 }

@@ -1,18 +1,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use hims_event_store::bounded::too_late;
 use hims_projections::Table;
 use hims_projections::query::{self, Identity, QueryError};
+use log::LevelFilter;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tracing::instrument;
 use uuid::Uuid;
 
 use crate::connections::{IDLE, PATIENCE, Primary, Work};
+use crate::slow::{Rows, Slow};
 
 /// Connections to one server for reading under row-level security, with one pool for each thread that reads.
 ///
@@ -24,6 +27,7 @@ pub(super) struct Connections {
     opener: Opener,
     /// The largest number of connections of one thread.
     each: usize,
+    slow: Slow,
     pools: Mutex<HashMap<ThreadId, Pool<Opener>>>,
 }
 
@@ -45,8 +49,8 @@ impl Manager for Opener {
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connection = match self {
-            Self::Primary(primary) => primary.connect().await?,
-            Self::Replica(options) => PgConnection::connect_with(options).await?,
+            Self::Primary(primary) => primary.connect_with(&quiet(primary.options())).await?,
+            Self::Replica(options) => PgConnection::connect_with(&quiet(options)).await?,
         };
         Work::Read.set_up(&mut connection).await?;
         Ok(connection)
@@ -63,6 +67,11 @@ impl Manager for Opener {
         }
         Ok(())
     }
+}
+
+/// A slow read is told of with its table, and not once more with its statement.
+fn quiet(server: &PgConnectOptions) -> PgConnectOptions {
+    server.clone().log_slow_statements(LevelFilter::Off, Duration::MAX)
 }
 
 /// A connection in use. If it is still there when this value is dropped, the connection is closed: a statement may be
@@ -98,18 +107,20 @@ impl Drop for Lent {
 
 impl Connections {
     /// Opens no connection yet, and later at most `each` connections for each thread that reads.
-    pub(super) fn new(opener: Opener, each: usize) -> Self {
-        Self { opener, each, pools: Mutex::default() }
+    pub(super) fn new(opener: Opener, each: usize, slow: Slow) -> Self {
+        Self { opener, each, slow, pools: Mutex::default() }
     }
 
-    /// Runs `reading` on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
+    /// Runs `reading` of a table on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
     /// connection that does not answer in time, or on which the caller does not wait to the end, is closed.
     ///
     /// # Errors
     /// The errors of `reading`; also when no connection can be opened, none becomes free in time, or the database does
     /// not answer in time.
-    pub(super) async fn read<T>(
+    #[instrument(level = "debug", skip_all)]
+    pub(super) async fn read<T: Rows>(
         &self,
+        table: &'static str,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let mut lent = self.lend().await?;
@@ -120,12 +131,15 @@ impl Connections {
                 read => read,
             }
         };
+        let started = Instant::now();
         let read = in_time(reading).await;
+        self.slow.tell_read(table, started, read.as_ref().ok().map(Rows::rows));
         lent.back(read)
     }
 
     /// Which of the ids belong to rows of the tables that a reader may read, as [`query::visible`] says. Unlike `read`,
     /// this can be awaited on any thread.
+    #[instrument(level = "debug", skip_all)]
     pub(super) async fn visible(
         &self,
         tables: &[&'static Table],
@@ -140,7 +154,10 @@ impl Connections {
                 visible => visible,
             }
         };
+        let started = Instant::now();
         let visible = in_time(looking).await;
+        let table = tables.first().map_or("", |it| it.name);
+        self.slow.tell_read(table, started, visible.as_ref().ok().map(Rows::rows));
         lent.back(visible)
     }
 

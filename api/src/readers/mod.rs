@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::connections::{Connections, Opener};
 use self::replica::{Replica, Watch};
 use crate::connections::Primary;
+use crate::slow::{Rows, Slow};
 
 /// The position of the read tables that a replica has.
 ///
@@ -33,6 +34,8 @@ fn is_too_slow(error: &sqlx::Error) -> bool {
 
 /// Connections for reading, to the primary server and to its replicas.
 pub struct Readers {
+    /// From which duration on the log is told of a read.
+    pub(crate) slow: Slow,
     primary: Connections,
     replicas: Vec<Arc<Replica>>,
     /// Which replica is tried first for the next read, so that all replicas share the reads.
@@ -47,36 +50,35 @@ impl Readers {
         primary: Primary,
         replicas: Vec<PgConnectOptions>,
         each: usize,
+        slow: Slow,
         newest: impl Fn() -> Position + Send + Sync + 'static,
     ) -> Self {
-        let replicas: Vec<_> = replicas.into_iter().map(|it| Arc::new(Replica::new(it, each))).collect();
+        let replicas: Vec<_> = replicas.into_iter().map(|it| Arc::new(Replica::new(it, each, slow))).collect();
         let watch = Watch::start(&replicas, &primary, newest);
-        Self {
-            primary: Connections::new(Opener::Primary(primary), each),
-            replicas,
-            turn: AtomicUsize::new(0),
-            _watch: watch,
-        }
+        let primary = Connections::new(Opener::Primary(primary), each, slow);
+        Self { slow, primary, replicas, turn: AtomicUsize::new(0), _watch: watch }
     }
 
-    /// Runs `reading` on a connection to the primary server, and once more if a rebuild swapped the tables meanwhile.
+    /// Runs `reading` of a table on a connection to the primary server, and once more if a rebuild swapped the tables meanwhile.
     ///
     /// # Errors
     /// The errors of `reading`; also when the database does not answer in time.
-    pub async fn read<T>(
+    pub async fn read<T: Rows>(
         &self,
+        table: &'static str,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        self.primary.read(reading).await
+        self.primary.read(table, reading).await
     }
 
-    /// Runs `reading` on a replica that has the position, and on the primary server if no replica has it or can answer.
+    /// Runs `reading` of a table on a replica that has the position, and on the primary server if no replica has it or can answer.
     /// The caller has made sure that the primary has the position.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub(crate) async fn read_at<T>(
+    pub(crate) async fn read_at<T: Rows>(
         &self,
+        table: &'static str,
         position: Position,
         reading: impl AsyncFn(&mut PgConnection) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
@@ -86,7 +88,7 @@ impl Readers {
             if !replica.has(position) {
                 continue;
             }
-            match replica.connections.read(&reading).await {
+            match replica.connections.read(table, &reading).await {
                 Ok(read) => {
                     metrics::counter!("hims_replica_reads_total", "replica" => replica.name.clone()).increment(1);
                     return Ok(read);
@@ -98,7 +100,7 @@ impl Readers {
                 Err(_) => {}
             }
         }
-        self.primary.read(reading).await
+        self.primary.read(table, reading).await
     }
 
     /// Which of the ids belong to rows of the tables that a reader may read, on the primary server. See

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connections::{Connections, Opener};
 use crate::connections::{Primary, Work, address_of};
+use crate::slow::Slow;
 
 /// How often the position of a replica is looked up. What was recorded since then is read from the primary.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,10 +42,10 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    pub(super) fn new(options: PgConnectOptions, each: usize) -> Self {
+    pub(super) fn new(options: PgConnectOptions, each: usize, slow: Slow) -> Self {
         let name = address_of(&options);
         let (position, least) = (AtomicI64::new(UNUSABLE), AtomicI64::new(0));
-        let (connections, fault) = (Connections::new(Opener::Replica(options.clone()), each), Mutex::default());
+        let (connections, fault) = (Connections::new(Opener::Replica(options.clone()), each, slow), Mutex::default());
         Self { name, connections, options, position, least, fault }
     }
 

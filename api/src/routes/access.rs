@@ -112,7 +112,11 @@ impl<'a> Reading<'a> {
     /// release the caller sees nothing until a rebuild has made it.
     async fn look_for(&mut self, table: &Table, ids: Vec<Uuid>) -> Result<(), Problem> {
         let who = self.logged_in.identity();
-        let visible = match self.hospital.readers.read(async |db| query::visible(db, &[table], &ids, &who).await).await
+        let visible = match self
+            .hospital
+            .readers
+            .read(table.name, async |db| query::visible(db, &[table], &ids, &who).await)
+            .await
         {
             Err(QueryError::Behind(_)) => HashSet::new(),
             visible => visible?,
@@ -199,7 +203,7 @@ impl<'a> Reading<'a> {
                 let who = self.logged_in.identity();
                 let shape = self.hospital.shape();
                 let reading = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
-                match self.hospital.readers.read(reading).await {
+                match self.hospital.readers.read(table.name, reading).await {
                     Err(QueryError::Behind(_)) => false,
                     page => !page?.items.is_empty(),
                 }

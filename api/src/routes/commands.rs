@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -72,7 +74,10 @@ pub(super) async fn run(
         Some(user) => Some(limits.guesses.begin_for(user).await?),
         None => None,
     };
+    let started = Instant::now();
     let carried_out = refusing_evenly(identifies_everybody, command.run(&hospital.executor, body, context)).await;
+    let events = carried_out.as_ref().ok().map(|it| it.events.len());
+    hospital.readers.slow.tell_command(command.name, started, events);
     let refused = if let Err(Failure::Refused(refused)) = &carried_out { Some(refused.code) } else { None };
     if refused != Some(WRONG_PASSWORD) {
         // Only a password that was compared and is wrong counts as a guess.

@@ -10,7 +10,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
 use crate::Hospital;
-use crate::backup::NoteOf;
 use crate::hospital::Stage;
 use crate::problem::Problem;
 
@@ -33,7 +32,7 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     let known = runner.map_or(0, |it| *it.position.borrow());
     let looking = async {
         // The position of the tables is read before the head, which only grows: a position beyond the head is a fault.
-        let read = hospital.readers.read(async |db| query::position(db).await).await;
+        let read = hospital.readers.read("projection_checkpoint", async |db| query::position(db).await).await;
         let processes = hospital.process_store.processes().await.unwrap_or_default();
         (read, hospital.store.current_head().await, hospital.store.can_append().await, processes)
     };
@@ -80,10 +79,9 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
         "status": "ready", "database": database, "head_position": head, "read_position": read,
         "clock_offset_seconds": offset, "processes": processes.into_iter().collect::<BTreeMap<_, _>>(),
     });
-    if let Ok(Ok(last)) = tokio::time::timeout(LAST_LOOK, hospital.last(NoteOf::Backup)).await {
+    if let Ok(Ok((done_at, is_overdue))) = tokio::time::timeout(LAST_LOOK, hospital.last_whole_backup()).await {
         // No reason to take the node out of service.
-        let is_overdue = last.as_ref().is_none_or(|it| it.is_overdue(hospital.backup_hours));
-        told["backup"] = json!({"done_at": last.map(|it| it.done_at), "is_overdue": is_overdue});
+        told["backup"] = json!({"done_at": done_at, "is_overdue": is_overdue});
     }
     let mut answer = HttpResponse::Ok();
     if let Some(reason) = reason {

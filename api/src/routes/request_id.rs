@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::limits::Connection;
 use crate::problem::Problem;
+use crate::slow::answering;
 
 /// Middleware that adds the path and the id of the request to problem details, and the id to the headers of every
 /// answer. Refuses what no route may read: a body with a `Content-Encoding`, a method that HTTP does not know, and
@@ -65,7 +66,8 @@ where
             let response = request.into_response(response);
             return Box::pin(async move { Ok(complete(response).await) });
         }
-        let called = self.service.call(request);
+        let id = request.extensions().get::<RequestId>().copied();
+        let called = answering(id, self.service.call(request));
         Box::pin(async move { Ok(complete(called.await?.map_into_boxed_body()).await) })
     }
 }

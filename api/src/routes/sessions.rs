@@ -51,7 +51,7 @@ async fn has_logged_in_from(hospital: &Hospital, email: &str, network: Network) 
     let (user, since) = (user.map_or_else(Uuid::nil, Uuid::from), hospital.executor.now() - KNOWN_FOR);
     let addresses = network.addresses();
     let sessions = async |db: &mut _| query::has_begun_session(db, user, addresses, since).await;
-    hospital.readers.read(sessions).await.unwrap_or_else(|error| {
+    hospital.readers.read("sessions", sessions).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "the sessions could not be read, so that a user counts as a stranger");
         false
     })

@@ -35,14 +35,16 @@ async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn)
     if let Some(patient_id) = wanted.patient_id {
         // The times of a patient are told only to who may know the patient.
         let patients = patients()?;
-        let visible =
-            hospital.readers.read(async |db| query::visible(db, &[patients], &[patient_id], &who).await).await?;
+        let visible = hospital
+            .readers
+            .read("patients", async |db| query::visible(db, &[patients], &[patient_id], &who).await)
+            .await?;
         if !visible.contains(&patient_id) {
             return Err(Problem::parameter("patient_id", "must be the id of a patient whom the caller may read"));
         }
     }
     let page = async |db: &mut _| query::free_slots(db, &wanted, &who).await;
-    let page = hospital.readers.read_at(freshness.minimum(), page).await?;
+    let page = hospital.readers.read_at("slots", freshness.minimum(), page).await?;
     freshness.check(page.position)?;
     Ok(page_answer(hospital, &page.items, None, page.position))
 }

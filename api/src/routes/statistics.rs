@@ -39,6 +39,6 @@ async fn list(
         return Err(Problem::forbidden("how the database works is for those who may read all data"));
     }
     let who = logged_in.identity();
-    let page = hospital.readers.read(async |db| query::statistics(db, of, &who).await).await?;
+    let page = hospital.readers.read("statistics", async |db| query::statistics(db, of, &who).await).await?;
     Ok(page_answer(hospital, &page.items, None, page.position))
 }

@@ -39,7 +39,7 @@ async fn page(
     let who = logged_in.identity();
     let shape = hospital.shape();
     let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
-    let page = hospital.readers.read_at(freshness.minimum(), page).await?;
+    let page = hospital.readers.read_at(table.name, freshness.minimum(), page).await?;
     freshness.check(page.position)?;
     let next = page.next.map(|it| signed(&it, hospital));
     Ok(page_answer(hospital, &page.items, next.as_deref(), page.position))
@@ -69,7 +69,7 @@ async fn row(
     let who = logged_in.identity();
     let shape = hospital.shape();
     let found = async |db: &mut _| query::find(db, table, shape, id, &who).await;
-    let found = hospital.readers.read_at(freshness.minimum(), found).await?;
+    let found = hospital.readers.read_at(table.name, freshness.minimum(), found).await?;
     freshness.check(found.position)?;
     let (row, version) = found.row.ok_or_else(Problem::not_found)?;
     Ok(at_position(&mut HttpResponse::Ok(), hospital, found.position)

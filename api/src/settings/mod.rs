@@ -22,6 +22,7 @@ pub(crate) use self::reference::{markdown, text};
 use crate::DatabaseError;
 use crate::connections::options_of;
 use crate::routes::Proxies;
+use crate::slow::Slow;
 
 const A_YEAR_IN_HOURS: u64 = 366 * 24;
 
@@ -44,6 +45,8 @@ settings! {
             drain_seconds: u64 = 0;
             /// How many appends may wait to be written; a further command is answered 503.
             queue: usize = 4096;
+            /// How many milliseconds a read, a command or a statement of the database may take before the log tells of it.
+            slow_query_ms: u64 = 1000;
             /// The format of the log on standard error: `text` for people, `json` for machines.
             log_format: LogFormat = LogFormat::Text;
         }
@@ -125,6 +128,12 @@ settings! {
             /// theirs from, beside those that the system trusts.
             ca_file: Option<PathBuf> = None, or "none";
         }
+        "Telemetry", "What is sent, and what is not: [telemetry](operators.md#telemetry)." {
+            /// The URL of the receiver of traces, metrics and log records over OpenTelemetry (OTLP over HTTP), such as
+            /// `http://collector.example.org:4318`.
+            otlp_endpoint: Option<String> = None, or "none: no telemetry is sent",
+                variable "OTEL_EXPORTER_OTLP_ENDPOINT";
+        }
         "Backups", "What they hold and how they are restored: [operations](operations.md)." {
             /// The public keys of age, separated by commas, whose owners can read backups.
             #[serde(deserialize_with = "separated")]
@@ -189,6 +198,7 @@ impl Settings {
             .try_deserialize()?;
         let least_one = [
             ("queue", settings.queue == 0),
+            ("slow_query_ms", settings.slow_query_ms == 0),
             ("workers", settings.workers == Some(0)),
             ("read_connections", settings.read_connections == 0),
             ("session_idle_minutes", settings.session_idle_minutes == 0),
@@ -214,6 +224,9 @@ impl Settings {
         if let Ok(url) = std::env::var("DATABASE_URL") {
             settings.database_url = Some(url).filter(|it| !it.is_empty());
         }
+        if let Ok(url) = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            settings.otlp_endpoint = Some(url).filter(|it| !it.is_empty());
+        }
         Ok(settings)
     }
 
@@ -233,6 +246,11 @@ impl Settings {
     /// When a URL is none of PostgreSQL.
     pub(crate) fn replicas(&self) -> Result<Vec<PgConnectOptions>, DatabaseError> {
         self.read_urls.iter().map(|url| Ok(options_of(url)?.application_name("hims"))).collect()
+    }
+
+    /// From which duration on the log is told of a read, a command or a statement.
+    pub(crate) fn slow(&self) -> Slow {
+        Slow(Duration::from_millis(self.slow_query_ms))
     }
 
     /// How many connections for reading each worker has to each server; at least one.

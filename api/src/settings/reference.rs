@@ -24,6 +24,11 @@ const BESIDE: &[(&str, &str)] = &[
          PGOPTIONS, PGPASSFILE",
         "What `database_url` and `migration_url` leave out, as for other clients of PostgreSQL.",
     ),
+    (
+        "OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_COMPRESSION, \
+         OTEL_METRIC_EXPORT_INTERVAL, OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, OTEL_BSP_SCHEDULE_DELAY",
+        "What is sent to `otlp_endpoint`, and how, as OpenTelemetry defines it for all programs.",
+    ),
 ];
 
 const PAGE: &str = "\

@@ -30,6 +30,7 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::instrument;
 use uuid::Uuid;
 
 pub use self::archive::{BESIDE, Beside, SUBJECT_KEYS, Still, copy_events};
@@ -201,6 +202,7 @@ async fn meet(pool: &PgPool, timelines: &Timelines) -> Result<(), sqlx::Error> {
 
 #[async_trait]
 impl EventStore for PgEventStore {
+    #[instrument(level = "debug", skip_all)]
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         // The permit comes before the sealing, so that refusing an append when the queue is full costs nothing.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
@@ -211,7 +213,8 @@ impl EventStore for PgEventStore {
             timeout_at(until, prepare(append, &self.vault, &self.upcasters)).await.map_err(|_| not_sent())??;
         let (answer, answered) = oneshot::channel();
         let taken = Arc::new(AtomicBool::new(false));
-        let pending = Pending { prepared, answer, until, timeline, taken: Arc::clone(&taken), place };
+        let caller = tracing::Span::current();
+        let pending = Pending { prepared, answer, until, timeline, taken: Arc::clone(&taken), place, caller };
         self.queue.send(pending).map_err(|_| AppendError::Closed)?;
         match timeout_at(until, answered).await {
             Ok(answer) => answer.unwrap_or(Err(AppendError::Closed)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, Span};
 
 use super::attempt::{Lost, Outcome, Versions};
 use super::batch::Batch;
@@ -47,6 +48,8 @@ pub(super) struct Pending {
     /// The permit of the append, which is given back when the append is dropped.
     #[expect(dead_code, reason = "the permit is held until the append is answered")]
     pub(super) place: OwnedSemaphorePermit,
+    /// The span in which the caller waits, which the span of the batch refers to.
+    pub(super) caller: Span,
 }
 
 impl Pending {
@@ -132,7 +135,11 @@ impl<D: Database> Writer<D> {
         while self.gather().await {
             let batch = Batch::take(&mut self.waiting);
             if !batch.requests.is_empty() {
-                self.record(batch).await;
+                let span = tracing::debug_span!("append batch", requests = batch.requests.len());
+                for request in &batch.requests {
+                    span.follows_from(&request.caller);
+                }
+                self.record(batch).instrument(span).await;
             }
         }
     }

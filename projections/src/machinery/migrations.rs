@@ -2,22 +2,27 @@
 //!
 //! Only one node runs migrations at a time, each migration in its own transaction, as the role `hims_owner`. The
 //! session is closed afterwards, which releases the lock even when a migration fails. The session has a fixed search
-//! path, since a migration changes the search path of the database.
+//! path, since a migration changes the search path of the database. Migrations that build an index of the log while
+//! commands go on have no transaction (`indexes.rs`).
 //!
 //! Migrations of the read tables are noted as applied, but not run one by one: all of them together make the read
 //! tables as a whole in a new schema. While the log is empty, this is done at once, in the schema `hims`. Where the log
 //! has events, the living tables are then of an older form, and a rebuild replaces them.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
 use sqlx::migrate::{MigrateError, Migration as File, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::READ_SCHEMA;
 use crate::machinery::form::{self, Standing};
+use crate::machinery::indexes;
 use crate::machinery::rebuild::{self, schema};
 use crate::machinery::roles;
 
@@ -30,15 +35,24 @@ const LOG: &str = "log";
 /// The table of applied migrations, with its schema, so that the name does not depend on the search path.
 const TABLE: &str = "public._sqlx_migrations";
 
+/// The advisory lock of the one program that migrates (`hims mig` in ASCII).
+const LOCK: i64 = 0x6869_6d73_206d_6967;
+
+/// How long a program waits before it asks again whether it is its turn to migrate.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The settings of a session that migrates. A migration may take long, and so may the wait for the migrations of
 /// another node; but a session whose program was stopped ends, and with it the lock that makes the other nodes wait.
 /// The program itself waits as long as the session lives ([`while_it_lives`]).
 const SESSION: &str = "set search_path to public; set statement_timeout = 0; set lock_timeout = 0;
-    set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = '30s'";
+    set idle_in_transaction_session_timeout = '30s'; set idle_session_timeout = '30s';
+    set client_connection_check_interval = '2s'";
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.dangerous_set_table_name(TABLE);
+    // This program takes turns by itself.
+    migrator.set_locking(false);
     migrator
 });
 
@@ -124,7 +138,10 @@ pub enum Loss {
 /// the file of an applied migration was altered, or a newer program applied a migration that this program does not
 /// know.
 pub async fn up(pool: &PgPool) -> Result<(), MigrationError> {
+    let mut telling = JoinSet::new();
+    telling.spawn(indexes::tell_progress(pool.clone()));
     in_session(pool, async |session| {
+        indexes::drop_broken(session).await?;
         let files: Vec<_> = ups().collect();
         for of_a_kind in files.chunk_by(|one, next| makes_read_tables(one) == makes_read_tables(next)) {
             let Some(last) = of_a_kind.last() else { continue };
@@ -243,7 +260,17 @@ async fn applied(session: &mut PgConnection) -> Result<Vec<(i64, DateTime<Utc>)>
     sqlx::query_as(sql).fetch_all(session).await
 }
 
-/// Does work in a session of its own, as the owner of the log.
+/// Waits until no other program migrates. A statement that waits for the lock would have a snapshot, and an index that
+/// is built concurrently waits until there is no older one: each would wait for the other.
+async fn take_turn(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let take = "select pg_try_advisory_lock($1)";
+    while !sqlx::query_scalar::<_, bool>(take).bind(LOCK).fetch_one(&mut *session).await? {
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Does work in a session of its own, as the owner of the log, when no other program migrates.
 async fn in_session<T>(
     pool: &PgPool,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, MigrationError>,
@@ -255,7 +282,10 @@ async fn in_session<T>(
     let id = session_of(&mut session).await?;
     let working = Box::pin(async {
         match roles::become_owner(&mut session).await {
-            Ok(()) => work(&mut session).await,
+            Ok(()) => {
+                take_turn(&mut session).await?;
+                work(&mut session).await
+            }
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
                 Err(MigrationError::NotTheOwner)
             }

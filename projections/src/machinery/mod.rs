@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod column;
 pub(crate) mod event;
 pub(crate) mod form;
+pub mod indexes;
 pub(crate) mod lease;
 pub(crate) mod living;
 pub mod migrations;

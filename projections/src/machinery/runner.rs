@@ -10,6 +10,7 @@ use sqlx::{Acquire, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
 use crate::machinery::archive::make_ahead;
 use crate::machinery::batch::{AuditTo, Batch, ProjectError};
@@ -213,7 +214,8 @@ impl Runner {
                 continue;
             };
             let (next, recorded_at, count) = (batch.last, batch.recorded_at, batch.count());
-            match tokio::time::timeout(BATCH_TIME, self.write(batch, &mut db, position)).await {
+            let span = tracing::debug_span!("projection batch", events = count, position = next);
+            match tokio::time::timeout(BATCH_TIME, self.write(batch, &mut db, position).instrument(span)).await {
                 Ok(Ok(())) => self.greatest = (self.greatest * 2).min(BATCH.1),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {

@@ -12,7 +12,7 @@ use super::process::hims;
 use crate::support::{TestDatabase, empty_database, scratch};
 
 /// The program, set up to use a test database.
-pub(super) fn on(database: &TestDatabase, folder: &tempfile::TempDir) -> Command {
+pub(crate) fn on(database: &TestDatabase, folder: &tempfile::TempDir) -> Command {
     let mut command = hims();
     command.env("DATABASE_URL", database.options.to_url_lossy().as_str());
     command.env("HIMS_MIGRATION_URL", database.migrations.to_url_lossy().as_str());

@@ -15,7 +15,8 @@ pub(crate) fn hims() -> Command {
     assert!(program.is_file(), "{} is missing: run `cargo build --bin hims` first", program.display());
     let mut command = Command::new(program);
     // The developer's own settings must not affect the tests.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HIMS_") && name != "HIMS_PG_BIN") {
+    let is_a_setting = |name: &str| name.starts_with("OTEL_") || name.starts_with("HIMS_") && name != "HIMS_PG_BIN";
+    for (name, _) in std::env::vars().filter(|(name, _)| is_a_setting(name)) {
         command.env_remove(name);
     }
     command.env_remove("DATABASE_URL").current_dir("/");

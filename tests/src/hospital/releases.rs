@@ -90,7 +90,7 @@ pub(super) async fn assert_unfit(client: &Client, reason: &str) -> Value {
 
 /// Asks again and again until the condition holds. Others run between two questions, also where a question waits for
 /// nobody.
-pub(super) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,14 +1,16 @@
 //! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, a proxy that breaks
-//! connections, a standby, and a mail server.
+//! connections, a standby, a mail server, and a receiver of telemetry.
 
 mod cluster;
 mod database;
 mod mail;
 mod proxy;
+mod receiver;
 mod standby;
 
 pub(crate) use cluster::{cluster, scratch, scratch_on_disk};
 pub(crate) use database::{TestDatabase, copy_of, database, empty_database, pool_as};
 pub(crate) use mail::MailServer;
 pub(crate) use proxy::Proxy;
+pub(crate) use receiver::{Receiver, Taken, attribute};
 pub(crate) use standby::{Standby, until};

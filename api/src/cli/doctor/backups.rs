@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::Findings;
-use crate::backup::{NoteOf, last};
+use crate::backup::{NoteOf, failed_verification, last};
 
 /// How many seconds may lie between two checks of a backup: a month.
 const BETWEEN_CHECKS: i64 = 31 * 24 * 3_600;
@@ -18,6 +18,21 @@ pub(super) async fn backups(db: &mut PgConnection, hours: u32, found: &mut Findi
             it.age / 3_600
         )),
         Some(it) => found.fine(format!("backup: made up to position {} in {}", it.position, it.folder)),
+    }
+    match last(db, NoteOf::Whole).await? {
+        Some(it) if it.is_overdue(hours) => found.advice(format!(
+            "backup: the last whole one was made {} h ago, and a restore begins with one: run `hims backup` without \
+             --increment",
+            it.age / 3_600
+        )),
+        Some(_) | None => {}
+    }
+    if let Some(it) = failed_verification(db).await? {
+        found.fault(format!(
+            "backup: the one in {} does not hold: make another one into a new folder (docs/operations.md)",
+            it.folder
+        ));
+        return Ok(());
     }
     match last(db, NoteOf::Verification).await? {
         Some(it) if it.age <= BETWEEN_CHECKS => found.fine("backup: checked within the last month"),

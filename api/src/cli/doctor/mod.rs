@@ -5,6 +5,7 @@ mod backups;
 mod database;
 mod machine;
 mod months;
+mod telemetry;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -112,6 +113,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
     let mut found = Findings::default();
     configuration(settings, &mut found);
     machine::disk(settings, &mut found);
+    telemetry::receiver(settings, &mut found).await;
     let key = match key_of(settings, Purpose::Inspect) {
         Ok((key, file)) => {
             found.fine(format!("keys: {} holds a master key, which only its owner can read", file.display()));
@@ -191,6 +193,10 @@ fn configuration(settings: &Settings, found: &mut Findings) {
     if settings.admin_password.is_some() {
         found.advice("configuration: HIMS_ADMIN_PASSWORD is needed for the first start only: remove it afterwards");
     }
+    found.fine(format!(
+        "configuration: the log tells of what takes {} ms or longer (HIMS_SLOW_QUERY_MS)",
+        settings.slow_query_ms
+    ));
     if settings.bind.ip().is_loopback() {
         found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind));
     } else {

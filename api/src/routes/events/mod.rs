@@ -97,7 +97,7 @@ async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec
         let (patient, actor) = (wanted.patient_id, wanted.actor_id);
         let many = limit.max(POSITIONS);
         let audited = async |db: &mut _| query::audited_positions(db, patient, actor, after, many).await;
-        let positions = hospital.readers.read(audited).await?;
+        let positions = hospital.readers.read("audit_logs", audited).await?;
         let Some(last) = positions.last().copied() else { break };
         after = last;
         let missing = limit - i64::try_from(found.len()).unwrap_or(limit);

@@ -23,6 +23,7 @@ use hims_domain::values::Currency;
 use hims_domain::{Aggregate, Pointer, access};
 use hims_event_store::EventStore;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::backlog::Backlog;
@@ -249,7 +250,8 @@ impl Executor {
     ) -> Result<Outcome, Failure> {
         let started = std::time::Instant::now();
         let course = Course::until(deadline);
-        let outcome = course.run(self.carry_out(command, request, &course)).await;
+        let span = tracing::debug_span!("command", command = C::NAME, outcome = tracing::field::Empty);
+        let outcome = course.run(self.carry_out(command, request, &course)).instrument(span.clone()).await;
         let label = match &outcome {
             Ok(outcome) if outcome.replayed => "replayed",
             Ok(_) => "done",
@@ -259,6 +261,7 @@ impl Executor {
             Err(Failure::Outdated) => "outdated",
             Err(Failure::Mistake(_) | Failure::Store(_)) => "failed",
         };
+        span.record("outcome", label);
         metrics::counter!("hims_commands_total", "command" => C::NAME, "outcome" => label).increment(1);
         metrics::histogram!("hims_command_seconds", "command" => C::NAME).record(started.elapsed().as_secs_f64());
         outcome

@@ -224,8 +224,42 @@ async fn a_backup_is_verified_beside_and_what_was_done_is_told() {
     let told = format!("the backup holds: positions 1 to {last} were restored and compared");
     assert!(text(&verified.stdout).contains(&told), "{verified:?}");
     assert_eq!(std::fs::read_dir(beside.path()).expect("the folder").count(), 0, "the copy is thrown away");
-    let noted = format!("log.backups where position = {last}");
-    assert_eq!(count(it.hospital.owner(), &noted).await, 2, "a backup and a verification");
+    let noted = async || {
+        let sql = "select kind, position from log.backups order by kind";
+        let noted: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(it.hospital.owner()).await.expect("rows");
+        noted.into_iter().map(|(kind, position)| format!("{kind} {position}")).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(noted().await, format!("backup {last}, verification {last}, whole {last}"));
+    register(&it.hospital, "Nachtigall", 77).await;
+    let more = it.back_up(&["--increment"]).await;
+    assert_eq!(noted().await, format!("backup {more}, verification {last}, whole {last}"));
+
+    // A file of the last set is damaged.
+    let set = it.sets().pop().expect("a set");
+    let damaged = std::fs::read_dir(&set).expect("a set").map(|it| it.expect("a file").path());
+    let damaged = damaged.filter(|it| it.extension().is_some_and(|it| it == "age")).max().expect("an encrypted file");
+    std::fs::write(damaged, "damaged").expect("a damaged file");
+    let refused = verify.output().expect("the program runs");
+    assert_failed(&refused);
+    assert_eq!(noted().await, format!("backup {more}, failed-verification 0, verification {last}, whole {last}"));
+    let mut look = on(&it.hospital.database, &it.folder);
+    let told = look.arg("status").output().expect("the program runs");
+    assert!(text(&told.stdout).contains("the last one FAILED at"), "{told:?}");
+    let mut look = on(&it.hospital.database, &it.folder);
+    let advised = look.arg("doctor").output().expect("the program runs");
+    assert!(text(&advised.stdout).contains("does not hold: make another one into a new folder"), "{advised:?}");
+}
+
+/// A balancer asks again and again, and the answer has the backup although nobody can be asked for it.
+#[tokio::test]
+async fn readiness_tells_of_the_last_whole_backup_without_asking_each_time() {
+    let it = BackedUp::start().await;
+    it.back_up(&[]).await;
+    let first = ready(&it.hospital.nobody()).await.json();
+    assert_eq!(first["backup"]["is_overdue"], json!(false), "{first}");
+    let mut held = it.hospital.owner().begin().await.expect("a transaction");
+    held.execute("lock table log.backups in access exclusive mode").await.expect("the lock");
+    assert_eq!(ready(&it.hospital.nobody()).await.json()["backup"], first["backup"]);
 }
 
 /// The page in the folder of a backup, carried out word for word.
