@@ -187,11 +187,7 @@ fn stream() -> (String, Value) {
     }));
     let answered = with_header(answer("The state of the aggregate.", &state), "ETag");
     Get("/api/v1/streams/{type}/{id}", "events", "stream-state", "The state of an aggregate, as it is or as it was")
-        .answers(
-            &parameters,
-            with_header(answered, "Hims-Incarnation"),
-            &[400, 401, 403, 404, 409, 500, 503],
-        )
+        .answers(&parameters, with_header(answered, "Hims-Incarnation"), &[400, 401, 403, 404, 409, 500, 503])
 }
 
 fn report_file() -> (String, Value) {
