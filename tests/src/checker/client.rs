@@ -13,8 +13,11 @@ use super::history::{Acknowledged, Outcome, Seen, Write, key};
 use super::load::Load;
 use crate::hospital::{Answer, Client};
 
-/// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a client waits for each of the first two answers to a command: less than a node may stand still, so that the
+/// node goes on with a request that has been sent again elsewhere.
+const IMPATIENCE: Duration = Duration::from_secs(3);
+/// How long a client waits otherwise: longer than any node that runs takes to answer.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// The session tokens of the logins that give the commands.
 pub(super) struct Tokens(BTreeMap<&'static str, String>);
@@ -67,8 +70,14 @@ impl Staff {
     }
 
     /// Sends a request. An answer that a request may be sent again, such as when it arrived too slowly, is no answer.
-    async fn answer(&self, load: &Load, client: &Client, request: RequestBuilder) -> Option<Answer> {
-        match client.try_send(request.timeout(PATIENCE)).await {
+    async fn answer(
+        &self,
+        load: &Load,
+        client: &Client,
+        request: RequestBuilder,
+        patience: Duration,
+    ) -> Option<Answer> {
+        match client.try_send(request.timeout(patience)).await {
             Ok(answer) if answer.status < 500 && ![408, 429].contains(&answer.status) => return Some(answer),
             Ok(answer) => load.failed(answer.text),
             Err(error) => load.failed(error.to_string()),
@@ -83,7 +92,8 @@ impl Staff {
             Some((_, version)) => request.header("if-match", format!("\"{version}\"")),
             None => request,
         };
-        match self.answer(load, &client, request).await {
+        let patience = if write.requests <= 2 { IMPATIENCE } else { PATIENCE };
+        match self.answer(load, &client, request, patience).await {
             Some(answer) if matches!(answer.status, 200 | 201) => Told::Done(acknowledged(&answer)),
             Some(answer) => Told::Refused(answer.json()["code"].as_str().unwrap_or_default().to_owned()),
             None => Told::Nothing,
@@ -138,7 +148,7 @@ impl Staff {
         if let Some(least) = least {
             request = request.header("hims-min-position", least).header("prefer", "wait=2");
         }
-        let answer = self.answer(load, &client, request).await?;
+        let answer = self.answer(load, &client, request, IMPATIENCE * 2).await?;
         if answer.status == 200 {
             return Some(answer);
         }

@@ -1,4 +1,4 @@
-//! What clients asked and were answered, and the log that was left: all that is checked, in a form that a file can keep.
+//! What clients asked and were answered, and the log that was left: all that is checked, in a form for files.
 
 use std::collections::HashMap;
 use std::path::Path;

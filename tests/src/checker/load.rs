@@ -153,7 +153,8 @@ impl Load {
         };
         let is_going_on = tokio::time::timeout(PATIENCE, going_on).await.is_ok();
         let last = self.strikes.lock().expect("a lock").last().map(|it| it.fault);
-        assert!(is_going_on, "nobody could work, after {last:?}: {}", self.failures.lock().expect("a lock").1);
+        let failure = self.failures.lock().expect("a lock").1.clone();
+        assert!(is_going_on, "nobody could work, after {last:?}: {failure}");
     }
 
     /// Takes note of a fault that began then and has ended now.
