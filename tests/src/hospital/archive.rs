@@ -158,9 +158,10 @@ async fn what_is_old_moves_into_archives_and_everybody_reads_it_as_before() {
     let sql = "hims.consultations_archive where completed_at >= now() - interval '7 years' or status <> 'completed'";
     assert_eq!(count(hospital.owner(), sql).await, 0);
     let sql = "only hims.consultations c where completed_at < now() - interval '7 years 1 day' and not exists (
-                    select from hims.billing_records b where b.consultation_id = c.id and b.status in ('billed', 'pending')
-                    union all
-                    select from hims.prescriptions p where p.consultation_id = c.id and p.status not in ('dispensed', 'cancelled'))
+                    select from hims.billing_records b
+                     where b.consultation_id = c.id and b.status in ('billed', 'pending') union all
+                    select from hims.prescriptions p
+                     where p.consultation_id = c.id and p.status not in ('dispensed', 'cancelled'))
                   and not exists (select from hims.lab_orders o where o.consultation_id = c.id)";
     assert_eq!(count(hospital.owner(), sql).await, 0, "nothing that can go stays");
     let sql = "only hims.consultations where completed_at < now() - interval '7 years 1 day'";
@@ -176,12 +177,10 @@ async fn what_is_old_moves_into_archives_and_everybody_reads_it_as_before() {
 
 /// Several rows that belong to an archived consultation.
 async fn unit(hospital: &Hospital) -> [Uuid; 3] {
-    let sql = "select array[c.id, (select min(v.id::text)::uuid from hims.vital_signs_archive v where v.consultation_id = c.id),
-                            (select min(b.id::text)::uuid from hims.billing_records_archive b where b.consultation_id = c.id)]
-                 from hims.consultations_archive c
-                where exists (select from hims.vital_signs_archive v where v.consultation_id = c.id)
-                  and exists (select from hims.billing_records_archive b where b.consultation_id = c.id)
-                order by c.id limit 1";
+    let sql = "select array[c.id, v.id, b.id] from hims.consultations_archive c
+                 join hims.vital_signs_archive v on v.consultation_id = c.id
+                 join hims.billing_records_archive b on b.consultation_id = c.id
+                order by c.id, v.id, b.id limit 1";
     let ids: Vec<Uuid> = sqlx::query_scalar(sql).fetch_one(hospital.owner()).await.expect("an archived consultation");
     ids.try_into().expect("three rows")
 }
