@@ -1,4 +1,5 @@
 mod measure;
+mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,9 +9,8 @@ use hims_commands::{
     Executor, Failure, Login, Processes, Registry, ReportMaker, Surroundings, start_processes, upcasters,
 };
 use hims_domain::log::Log;
-use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
 use hims_event_store::{
-    EventStore, MasterKey, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, Recorded, StoreError, VaultError,
+    EventStore, MasterKey, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, StoreError, VaultError,
 };
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::{self, Presence};
@@ -22,7 +22,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::measure::KnownBackup;
-use crate::archiver::keep_archiving;
 use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};
 use crate::due::DueRecords;
@@ -281,12 +280,8 @@ impl Hospital {
             start_processes(processes, &settings.of_processes(), &post, &maker)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
-        let mut tasks = vec![
-            tokio::spawn(watch_access(Arc::clone(&feed), Arc::clone(&login))),
-            tokio::spawn(Arc::clone(&executor).keep_recording_repeats()),
-        ];
         let years = settings.archive_after_years.filter(|_| purpose == Purpose::Serve);
-        tasks.extend(years.map(|years| tokio::spawn(keep_archiving(owner.clone(), years))));
+        let tasks = tasks::start(&feed, &login, &executor, years.map(|it| (owner.clone(), it)));
         let stage = watch::channel(Stage::Serving).0;
         Ok(Self {
             store,
@@ -367,30 +362,5 @@ impl Hospital {
             }
         }
         self.database.close().await;
-    }
-}
-
-/// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it.
-async fn watch_access(feed: Arc<Feed>, login: Arc<Login>) {
-    loop {
-        let mut place = feed.follow(None);
-        while let Some(events) = place.events.recv().await {
-            for changed in events.iter().filter(|it| changes_access(&it.event)) {
-                login.forget(changed.event.stream_id);
-            }
-        }
-        // The feed let this task go for being too slow, so the task may have missed an event.
-        login.forget_all();
-    }
-}
-
-/// Whether an event changes what a caller may do. The start of a session does not; of the events of patients, only
-/// those of merges do.
-fn changes_access(event: &Recorded) -> bool {
-    let of_access = [User::STREAM, Role::STREAM, Session::STREAM, Department::STREAM];
-    match event.event_type.as_str() {
-        "session.started" => false,
-        "patient.merged_into" | "patient.unmerged" | "patient.duplicate_merged" | "patient.duplicate_unmerged" => true,
-        _ => of_access.contains(&event.stream_type.as_str()),
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::command_line::text;
 use super::process::hims;
-use super::releases::{rebuild, tell, until};
+use super::releases::{rebuild, until};
 use super::tables::{assert_same_rows, contents, count};
 use super::{Client, Hospital};
 use crate::support::Proxy;
@@ -45,7 +45,7 @@ pub(super) async fn put_everything_away(hospital: &Hospital) {
 }
 
 /// Runs the program on the database of a hospital.
-fn run(hospital: &Hospital, arguments: &[&str]) -> Output {
+pub(super) fn run(hospital: &Hospital, arguments: &[&str]) -> Output {
     let key_file = hospital.settings.master_key_file.as_ref().expect("a key file");
     let database = hospital.settings.database_url.as_ref().expect("a database");
     let mut command = hims();
@@ -55,7 +55,7 @@ fn run(hospital: &Hospital, arguments: &[&str]) -> Output {
 
 /// Runs the program, which must succeed, and returns what it prints.
 #[track_caller]
-fn did(hospital: &Hospital, arguments: &[&str]) -> String {
+pub(super) fn did(hospital: &Hospital, arguments: &[&str]) -> String {
     let output = run(hospital, arguments);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     text(&output.stdout)
@@ -63,7 +63,7 @@ fn did(hospital: &Hospital, arguments: &[&str]) -> String {
 
 /// What `hims archive` says that it moved: for each table the number of rows. The checksum of each table was the same
 /// before and after.
-fn moved(said: &str) -> BTreeMap<String, i64> {
+pub(super) fn moved(said: &str) -> BTreeMap<String, i64> {
     let rows = said.lines().filter_map(|line| {
         let [table, rows, before, after] = line.split_whitespace().collect::<Vec<_>>()[..] else { return None };
         let rows = rows.parse().ok()?;
@@ -158,9 +158,10 @@ async fn what_is_old_moves_into_archives_and_everybody_reads_it_as_before() {
     let sql = "hims.consultations_archive where completed_at >= now() - interval '7 years' or status <> 'completed'";
     assert_eq!(count(hospital.owner(), sql).await, 0);
     let sql = "only hims.consultations c where completed_at < now() - interval '7 years 1 day' and not exists (
-                    select from hims.billing_records b where b.consultation_id = c.id and b.status in ('billed', 'pending')
-                    union all
-                    select from hims.prescriptions p where p.consultation_id = c.id and p.status not in ('dispensed', 'cancelled'))
+                    select from hims.billing_records b
+                     where b.consultation_id = c.id and b.status in ('billed', 'pending') union all
+                    select from hims.prescriptions p
+                     where p.consultation_id = c.id and p.status not in ('dispensed', 'cancelled'))
                   and not exists (select from hims.lab_orders o where o.consultation_id = c.id)";
     assert_eq!(count(hospital.owner(), sql).await, 0, "nothing that can go stays");
     let sql = "only hims.consultations where completed_at < now() - interval '7 years 1 day'";
@@ -176,12 +177,10 @@ async fn what_is_old_moves_into_archives_and_everybody_reads_it_as_before() {
 
 /// Several rows that belong to an archived consultation.
 async fn unit(hospital: &Hospital) -> [Uuid; 3] {
-    let sql = "select array[c.id, (select min(v.id::text)::uuid from hims.vital_signs_archive v where v.consultation_id = c.id),
-                            (select min(b.id::text)::uuid from hims.billing_records_archive b where b.consultation_id = c.id)]
-                 from hims.consultations_archive c
-                where exists (select from hims.vital_signs_archive v where v.consultation_id = c.id)
-                  and exists (select from hims.billing_records_archive b where b.consultation_id = c.id)
-                order by c.id limit 1";
+    let sql = "select array[c.id, v.id, b.id] from hims.consultations_archive c
+                 join hims.vital_signs_archive v on v.consultation_id = c.id
+                 join hims.billing_records_archive b on b.consultation_id = c.id
+                order by c.id, v.id, b.id limit 1";
     let ids: Vec<Uuid> = sqlx::query_scalar(sql).fetch_one(hospital.owner()).await.expect("an archived consultation");
     ids.try_into().expect("three rows")
 }
@@ -346,68 +345,4 @@ async fn a_server_archives_by_itself_if_a_setting_says_so() {
     let metrics = nobody.send(nobody.request(reqwest::Method::GET, "/metrics")).await;
     let gauge = metrics.text.lines().find_map(|line| line.strip_prefix("hims_archive_timestamp_seconds "));
     assert!(gauge.is_some_and(|it| it != "0"), "{}", metrics.text);
-}
-
-#[tokio::test]
-async fn months_of_the_audit_log_move_as_a_whole_and_are_read_as_before() {
-    let hospital = Hospital::start().await;
-    let made = "set search_path = hims, public;
-        select create_monthly_partition('audit_logs', it::date) from unnest(array['2015-03-01', '2015-04-01']) as it;
-        insert into audit_logs (id, position, action, resource_type, \"timestamp\", success, version)
-        select gen_random_uuid(), 0, 'patient.changed', 'patient', it::timestamptz, true, 1
-          from unnest(array['2015-03-01T00:00Z', '2015-03-31T23:59Z', '2015-04-01T00:00Z']) as it";
-    tell(&hospital, made).await;
-    let (admin, nurse) = (hospital.login("admin").await, hospital.login("nurse").await);
-    let old = "audit-logs?timestamp_to=2016-01-01T00:00:00Z&sort=timestamp";
-    let before = admin.items(old).await;
-    assert_eq!(before.len(), 3);
-    let whole = count(hospital.owner(), "hims.audit_logs").await;
-    let is_readable = async || {
-        assert_eq!(admin.items(old).await, before);
-        assert_eq!(admin.row("audit-logs", before[1]["id"].as_str().expect("an id")).await, before[1]);
-        assert!(count(hospital.owner(), "hims.audit_logs").await >= whole);
-        nurse.get(old).await.problem(403, "forbidden");
-    };
-    for _ in 0..2 {
-        let said = did(&hospital, &["archive"]);
-        assert_eq!(moved(&said)["audit_logs"], 3, "{said}");
-        assert_eq!(count(hospital.owner(), "hims.audit_logs_archive").await, 3);
-        is_readable().await;
-        assert!(!moved(&did(&hospital, &["archive"])).contains_key("audit_logs"));
-        assert_eq!(moved(&did(&hospital, &["archive", "--bring-back"]))["audit_logs"], 3);
-        assert_eq!(count(hospital.owner(), "hims.audit_logs_archive").await, 0);
-        is_readable().await;
-    }
-}
-
-#[tokio::test]
-async fn months_are_made_ahead_and_a_missing_one_is_told() {
-    let mut hospital = Hospital::start().await;
-    hospital.settle().await;
-    let months = "pg_inherits where inhparent = 'hims.audit_logs'::regclass";
-    assert!(count(hospital.owner(), months).await >= 4);
-    let nobody = hospital.nobody();
-    let ahead = async || {
-        let metrics = nobody.send(nobody.request(reqwest::Method::GET, "/metrics")).await;
-        let gauge = metrics.text.lines().find_map(|line| line.strip_prefix("hims_audit_months_ahead "));
-        gauge.expect("a gauge").to_owned()
-    };
-    assert_eq!(ahead().await, "3");
-    // The doctor finds other things to say about a database that is made for tests.
-    let doctor = || text(&run(&hospital, &["doctor"]).stdout);
-    assert!(doctor().contains("ok      audit log: partitions are made 3 months ahead"));
-    let next = "do $$ begin execute format('drop table hims.audit_logs_y%s',
-                    to_char((now() at time zone 'UTC') + interval '1 month', 'YYYY\"m\"MM')); end $$";
-    tell(&hospital, next).await;
-    assert_eq!(ahead().await, "0");
-    assert!(doctor().contains("advice  audit log: the next month has no partition"));
-    // Whoever projects next makes it.
-    hospital.node.end();
-    hospital.node = hospital.another_node().await;
-    let nobody = hospital.nobody();
-    until(async || {
-        let metrics = nobody.send(nobody.request(reqwest::Method::GET, "/metrics")).await;
-        metrics.text.contains("hims_audit_months_ahead 3")
-    })
-    .await;
 }

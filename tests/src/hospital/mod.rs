@@ -6,6 +6,7 @@ mod across;
 mod answer;
 mod archive;
 mod assigned;
+mod audit_months;
 mod backup;
 mod backups;
 mod billing;

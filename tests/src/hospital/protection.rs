@@ -153,6 +153,14 @@ async fn faults(db: &mut PgConnection, schema: &str) -> Vec<String> {
     let mut faults: Vec<_> = tables.iter().flat_map(faults_of).collect();
     let found: BTreeSet<_> =
         tables.iter().filter(|it| !it.is_partition || living(&it.name) != it.name).map(|it| it.name.as_str()).collect();
+    let archives: Vec<_> = archive::tables().chain(["audit_logs"]).map(|it| format!("{it}_archive")).collect();
+    let archives = archives.iter().map(String::as_str);
+    let declared: BTreeSet<_> = TABLES.iter().map(|it| it.name).chain(BOOKKEEPING).chain(archives).collect();
+    faults.extend(
+        found
+            .symmetric_difference(&declared)
+            .map(|it| format!("{it} is either declared or in the schema, but not both")),
+    );
     // Whoever reads a row reads it in the archive, and nobody else does. PostgreSQL writes the casts in lists of codes in
     // another way each time that it reads a condition.
     let plain = |condition: &str| {

@@ -18,8 +18,8 @@ pub(super) struct Scaffold {
 
 impl Scaffold {
     /// Drops the indexes and constraints that slow the loading. Primary keys stay, since loading finds rows by primary
-    /// key; only that of the audit log is dropped, since loading never looks for audit rows. Archives are empty while the
-    /// rows are loaded, so theirs stay.
+    /// key; only that of the audit log is dropped, since loading never looks for audit rows. Archives are empty while
+    /// the rows are loaded, so their indexes and constraints stay.
     pub(super) async fn take_down(db: &mut PgConnection, schema: &str) -> Result<Self, sqlx::Error> {
         let constraints = sqlx::query(
             "select t.relname::text, format('alter table %s drop constraint %I', t.oid::regclass, c.conname),
