@@ -72,8 +72,8 @@ async fn look(
 /// Tells of indexes of the log that are being built, or whose build broke off, with the login that builds them.
 async fn unfinished_indexes(migrator: &PgPool) -> Result<Vec<(String, String)>, sqlx::Error> {
     let mut db = migrator.acquire().await?;
-    let told = |it: Unfinished| {
-        let text = match it {
+    let told = |unfinished: Unfinished| {
+        let text = match unfinished {
             Unfinished { index, is_being_built: false, .. } => {
                 format!("{index} is not complete, since its build broke off; run `hims migrate up`")
             }

@@ -237,7 +237,8 @@ async fn a_backup_is_verified_beside_and_what_was_done_is_told() {
     // A file of the last set is damaged.
     let set = it.sets().pop().expect("a set");
     let damaged = std::fs::read_dir(&set).expect("a set").map(|it| it.expect("a file").path());
-    let damaged = damaged.filter(|it| it.extension().is_some_and(|it| it == "age")).max().expect("an encrypted file");
+    let damaged =
+        damaged.filter(|path| path.extension().is_some_and(|it| it == "age")).max().expect("an encrypted file");
     std::fs::write(damaged, "damaged").expect("a damaged file");
     let refused = verify.output().expect("the program runs");
     assert_failed(&refused);
