@@ -172,6 +172,23 @@ fn readers(
     }))
 }
 
+/// Applies missing migrations, or refuses to inspect a database that lacks some. Warns of a server's login that has too
+/// many rights.
+async fn bring_up_to_date(database: &Database, owner: &PgPool, purpose: Purpose) -> Result<(), HospitalError> {
+    if purpose != Purpose::Inspect {
+        database.migrate().await?;
+    } else if is_older(owner).await? {
+        return Err(HospitalError::Older);
+    }
+    if purpose == Purpose::Serve && roles::may_migrate(owner).await? {
+        tracing::warn!(
+            "the server's login may change what is recorded, since it is a member of hims_owner or may make itself one: \
+             give the server a login of its own (docs/operators.md, \"Your own database\")"
+        );
+    }
+    Ok(())
+}
+
 /// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
 /// the key, an operator has to restore the key file.
 pub(crate) fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
@@ -215,17 +232,7 @@ impl Hospital {
             MigrationError::Database(error) => HospitalError::Database(error),
             error => error.into(),
         })?;
-        if purpose != Purpose::Inspect {
-            database.migrate().await?;
-        } else if is_older(&owner).await? {
-            return Err(HospitalError::Older);
-        }
-        if purpose == Purpose::Serve && roles::may_migrate(&owner).await? {
-            tracing::warn!(
-                "the server's login may change what is recorded, since it is a member of hims_owner or may make itself \
-                 one: give the server a login of its own (docs/operators.md, \"Your own database\")"
-            );
-        }
+        bring_up_to_date(&database, &owner, purpose).await?;
         let primary = database.primary();
         let [writers, history] = [12, 4].map(|connections| primary.pool(connections, Work::Write));
         let projectors = primary.pool(5, Work::Project);

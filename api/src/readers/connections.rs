@@ -40,7 +40,7 @@ pub(super) enum Opener {
     /// To the primary server, whichever that is.
     Primary(Primary),
     /// To a replica.
-    Replica(PgConnectOptions),
+    Replica(Box<PgConnectOptions>),
 }
 
 impl Manager for Opener {

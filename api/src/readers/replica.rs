@@ -45,7 +45,8 @@ impl Replica {
     pub(super) fn new(options: PgConnectOptions, each: usize, slow: Slow) -> Self {
         let name = address_of(&options);
         let (position, least) = (AtomicI64::new(UNUSABLE), AtomicI64::new(0));
-        let (connections, fault) = (Connections::new(Opener::Replica(options.clone()), each, slow), Mutex::default());
+        let (connections, fault) =
+            (Connections::new(Opener::Replica(Box::new(options.clone())), each, slow), Mutex::default());
         Self { name, connections, options, position, least, fault }
     }
 

@@ -196,8 +196,8 @@ impl Work {
             let (nurse, answered, over) = (nurse.clone(), answered.clone(), over.clone());
             let body = json!({"patient_id": patient, "heart_rate": 60 + rate});
             tokio::spawn(async move {
-                while !over.load(Ordering::SeqCst) {
-                    let key = Uuid::new_v4();
+                let keys = (u128::from(rate) << 64..).map(Uuid::from_u128);
+                for key in keys.take_while(|_| !over.load(Ordering::SeqCst)) {
                     loop {
                         let asked = nurse.post("record-vital-signs", &body).header("Idempotency-Key", key.to_string());
                         let answer = nurse.try_send(asked).await.expect("the node answers");
@@ -211,7 +211,7 @@ impl Work {
                 }
             })
         };
-        let workers = (0..6).map(worker).collect();
+        let workers = (1..=6).map(worker).collect();
         Self { answered, over, workers }
     }
 
