@@ -100,8 +100,7 @@ impl MasterKey {
 /// The table of wrapped subject keys, one per subject. `None` in place of a key means that the key was destroyed.
 #[async_trait]
 pub trait KeyTable: Send + Sync {
-    /// The timeline in which the log goes on, as [`EventStore::timeline`](crate::EventStore::timeline): a key that was
-    /// seen in another one may not be there any more.
+    /// The timeline in which the log goes on: a key that was seen in another one may not be there any more.
     fn timeline(&self) -> i32 {
         0
     }

@@ -43,7 +43,6 @@ pub use self::timeline::{Timeline, Timelines, timeline_of};
 use self::warnings::Warnings;
 use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
 use crate::beside::ReceiptsPage;
-use crate::bounded::{ANSWER, lend, within};
 use crate::chain::Hash;
 use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport, Progress};
@@ -124,7 +123,7 @@ impl PgEventStore {
         let (timelines, warnings) = (options.timelines, Warnings::new());
         let vault = Vault::new(master, Arc::new(keys::PgKeys { pool: pool.clone(), timelines: timelines.clone() }));
         let clock = Arc::new(LogClock::new(options.clock));
-        meet(&pool, &timelines).await?;
+        timeline::meet(&pool, &timelines).await?;
         let start = read::head(&pool, &clock).await?;
         vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
@@ -191,13 +190,6 @@ impl PgEventStore {
     pub async fn prove_key(pool: PgPool, master: MasterKey) -> Result<(), StoreError> {
         Ok(Vault::new(master, Arc::new(keys::PgKeys::new(pool))).prove().await?)
     }
-}
-
-/// Takes note of the timeline of the server that the pool leads to. A standby, whose log can only be read, has none.
-async fn meet(pool: &PgPool, timelines: &Timelines) -> Result<(), sqlx::Error> {
-    let mut db = lend(pool).await?;
-    let found = within(ANSWER, timeline_of(&mut db)).await;
-    db.back(found)?.map_or(Ok(()), |found| timelines.meet(found))
 }
 
 #[async_trait]

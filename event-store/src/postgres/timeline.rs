@@ -5,9 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::bounded::{ANSWER, lend, within};
 
 /// The history that a server continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +129,13 @@ pub(super) async fn take_up(db: &mut PgConnection, timelines: &Timelines) -> Res
         tracing::warn!(from = noted.number, to = found.number, "the log goes on in a new timeline of PostgreSQL");
     }
     Ok(found.number)
+}
+
+/// Takes note of the timeline of the server that the pool leads to. A standby, whose log can only be read, has none.
+pub(super) async fn meet(pool: &PgPool, timelines: &Timelines) -> Result<(), sqlx::Error> {
+    let mut db = lend(pool).await?;
+    let found = within(ANSWER, timeline_of(&mut db)).await;
+    db.back(found)?.map_or(Ok(()), |found| timelines.meet(found))
 }
 
 #[cfg(test)]

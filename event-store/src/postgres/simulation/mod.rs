@@ -3,7 +3,9 @@
 //! hims-event-store simulation`.
 
 mod chance;
-mod model;
+mod cluster;
+mod session;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,7 +20,9 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use self::chance::Chance;
-use self::model::{Cluster, Interruption, Planted, Reached, Row, Tables};
+use self::cluster::{Cluster, Interruption, Planted};
+use self::session::Reached;
+use self::tables::{Row, Tables};
 use super::PgEventStore;
 use super::tests::store_on;
 use super::timeline::Timelines;
