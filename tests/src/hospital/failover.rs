@@ -1,7 +1,7 @@
 //! A primary is lost and its standby is promoted, while people work. Nothing that was answered is lost, whatever became
 //! of the commits that waited for the standby, and the former primary is refused when it comes back.
 //!
-//! One node goes through all rounds. `HIMS_FAILOVER_ROUNDS` says how many there are.
+//! One node goes through all rounds. `FAILOVER_ROUNDS` says how many there are.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -235,7 +235,7 @@ impl Work {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_when_the_standby_takes_over() {
-    let rounds = std::env::var("HIMS_FAILOVER_ROUNDS").map_or(4, |it| it.parse().expect("a number of rounds"));
+    let rounds = std::env::var("FAILOVER_ROUNDS").map_or(4, |it| it.parse().expect("a number of rounds"));
     let mut pair = Pair::start().await;
     let key = scratch("key");
     let settings = Settings {

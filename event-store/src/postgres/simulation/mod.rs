@@ -1,5 +1,5 @@
 //! The write path in a simulation: three nodes with the real writer on a model of the database, in one thread and in
-//! simulated time. A seed decides what happens, so that a failure can be repeated: `HIMS_SIMULATION_SEED=N cargo test -p
+//! simulated time. A seed decides what happens, so that a failure can be repeated: `SIMULATION_SEED=N cargo test -p
 //! hims-event-store simulation`.
 
 mod chance;
@@ -327,9 +327,9 @@ fn simulate(seed: u64, planted: Planted) -> Result<History, String> {
 
 #[test]
 fn nothing_is_lost_or_doubled_whatever_happens_to_the_servers() {
-    let seeds = match std::env::var("HIMS_SIMULATION_SEED") {
-        Ok(seed) => vec![seed.parse().expect("a seed")],
-        Err(_) => (0..SEEDS).collect(),
+    let seeds = match option_env!("SIMULATION_SEED") {
+        Some(seed) => vec![seed.parse().expect("a seed")],
+        None => (0..SEEDS).collect(),
     };
     let (mut promotions, mut refused) = (0, 0);
     for seed in &seeds {
@@ -338,7 +338,7 @@ fn nothing_is_lost_or_doubled_whatever_happens_to_the_servers() {
                 promotions += history.promotions;
                 refused += history.answers.values().filter(|it| **it == Answer::Refused).count();
             }
-            Err(fault) => panic!("{fault}: repeat it with HIMS_SIMULATION_SEED={seed}"),
+            Err(fault) => panic!("{fault}: repeat it with SIMULATION_SEED={seed}"),
         }
     }
     assert!(promotions > seeds.len() && refused > 0, "{promotions} promotions, {refused} refused commands");
