@@ -123,8 +123,7 @@ impl PgEventStore {
         let (timelines, warnings) = (options.timelines, Warnings::new());
         let vault = Vault::new(master, Arc::new(keys::PgKeys { pool: pool.clone(), timelines: timelines.clone() }));
         let clock = Arc::new(LogClock::new(options.clock));
-        timeline::meet(&pool, &timelines).await?;
-        let start = read::head(&pool, &clock).await?;
+        let start = timeline::begin(&pool, &timelines, &clock).await?;
         vault.prove().await?;
         let (head_sender, head) = watch::channel(start.position);
         let head_sender = Arc::new(head_sender);

@@ -9,7 +9,12 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::read::{Head, head_on};
+use crate::LogClock;
 use crate::bounded::{ANSWER, lend, within};
+
+/// How soon a server says which timeline it continues.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The history that a server continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +113,8 @@ fn former_primary(found: i32, newest: i32) -> sqlx::Error {
 /// # Errors
 /// When the server does not answer, is a standby, or is a former primary.
 pub(super) async fn take_up(db: &mut PgConnection, timelines: &Timelines) -> Result<i32, sqlx::Error> {
-    let Some(found) = timeline_of(db).await? else {
+    // A connection that has fallen silent is found out soon, so that another one can be tried.
+    let Some(found) = within(SOON, timeline_of(db)).await? else {
         return Err(sqlx::Error::Configuration("the server is a standby, which cannot be written to".into()));
     };
     timelines.meet(found)?;
@@ -131,11 +137,18 @@ pub(super) async fn take_up(db: &mut PgConnection, timelines: &Timelines) -> Res
     Ok(found.number)
 }
 
-/// Takes note of the timeline of the server that the pool leads to. A standby, whose log can only be read, has none.
-pub(super) async fn meet(pool: &PgPool, timelines: &Timelines) -> Result<(), sqlx::Error> {
+/// Reads the head of the log, and takes note of the timeline of the server that the pool leads to. A standby, whose log
+/// can only be read, has none.
+pub(super) async fn begin(pool: &PgPool, timelines: &Timelines, clock: &LogClock) -> Result<Head, sqlx::Error> {
     let mut db = lend(pool).await?;
-    let found = within(ANSWER, timeline_of(&mut db)).await;
-    db.back(found)?.map_or(Ok(()), |found| timelines.meet(found))
+    let beginning = async {
+        if let Some(found) = timeline_of(&mut db).await? {
+            timelines.meet(found)?;
+        }
+        head_on(&mut db, clock).await
+    };
+    let begun = within(ANSWER, beginning).await;
+    db.back(begun)
 }
 
 #[cfg(test)]

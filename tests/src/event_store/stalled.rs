@@ -20,6 +20,7 @@ async fn bounded(options: &PgConnectOptions) -> Arc<dyn EventStore> {
     let settings = "set role hims_writer; set lock_timeout = '3s'; set idle_in_transaction_session_timeout = '3s'";
     let pool = PgPoolOptions::new()
         .max_connections(5)
+        .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(async move { connection.execute(settings).await.map(drop) }))
         .connect_lazy_with(options.clone());
     let store = PgEventStore::connect(pool, key(), Upcasters::default(), PgOptions::default()).await;
