@@ -13,7 +13,7 @@ use super::tables::{assert_same_rows, contents, count};
 use super::{Hospital, Process};
 use crate::support::{empty_database, scratch};
 
-/// Every row of every table of the log as text, in order. What is archived is only noted there, by a migration of its own.
+/// Every row of every table of the log as text, in order. What is archived is noted there by a migration of its own.
 async fn log_of(pool: &PgPool) -> BTreeMap<String, Vec<String>> {
     let sql = "select tablename::text from pg_tables where schemaname = 'log' and tablename <> 'archiving'";
     let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(pool).await.expect("tables");
