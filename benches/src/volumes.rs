@@ -161,7 +161,7 @@ fn lists(about: &Wanted) -> Result<Vec<List>, String> {
         doctor.list("prescriptions", format!("prescriptions?patient_id={patient_id}&sort=-created_at")),
         pharmacist.list("waiting", "prescriptions?status=sent_to_pharmacy&sort=created_at"),
         reception.list("invoices", format!("billing_records?patient_id={patient_id}")),
-        administrator.list("audit of a patient", format!("audit_logs?patient_id={patient_id}&sort=-created_at")),
+        administrator.list("audit of a patient", format!("audit_logs?patient_id={patient_id}&sort=-timestamp")),
     ]
     .into_iter()
     .collect()

@@ -243,17 +243,20 @@ async fn write(
 async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<bool, ProjectError> {
     let sql = format!(
         "update projection_checkpoint set position = $2, hash = $3, held_until = {EXTENDED}
-          where position = $1 and form = $4 and coalesce(held_by, pg_backend_pid()) = pg_backend_pid()
-         returning exists (select from projection_archive)"
+          where position = $1 and form = $4 and coalesce(held_by, pg_backend_pid()) = pg_backend_pid()"
     );
-    let moved = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+    let moved = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(from)
         .bind(batch.last)
         .bind(batch.hash)
         .bind(FORM.as_str())
-        .fetch_optional(db)
+        .execute(&mut *db)
         .await?;
-    moved.ok_or(ProjectError::CheckpointMoved)
+    if moved.rows_affected() == 0 {
+        return Err(ProjectError::CheckpointMoved);
+    }
+    // Asked only under the lock: a statement that waited for an archiver does not see what that has archived.
+    Ok(sqlx::query_scalar("select exists (select from projection_archive)").fetch_one(db).await?)
 }
 
 async fn parked_streams(db: &mut PgConnection) -> Result<HashMap<Uuid, Position>, sqlx::Error> {

@@ -47,7 +47,8 @@ pub async fn unfinished(db: &mut PgConnection) -> Result<Vec<Unfinished>, sqlx::
 
 /// Drops what broken builds left behind. The session must be the only one that migrates.
 pub(crate) async fn drop_broken(session: &mut PgConnection) -> Result<(), sqlx::Error> {
-    for Unfinished { index, .. } in unfinished(session).await? {
+    // What is being built now is somebody else's: programs take turns at migrating.
+    for Unfinished { index, .. } in unfinished(session).await?.into_iter().filter(|it| !it.is_being_built) {
         tracing::warn!(index, "the build of an index broke off; the index is built anew");
         session.execute(AssertSqlSafe(format!("drop index concurrently {index}"))).await?;
     }
