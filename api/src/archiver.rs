@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hims_event_store::bounded::lend;
-use hims_projections::archive::{Archive, ArchiveError, last_run};
+use hims_projections::archive::{Archive, ArchiveError, Archiving};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
@@ -36,7 +36,7 @@ async fn archive_if_due(archive: &Archive, years: u32) -> Result<Option<i64>, Ar
     let mut db = lend(&archive.pool).await?;
     let looked = async {
         let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *db).await?;
-        Ok(last_run(&mut db).await?.is_none_or(|it| (now - it).num_hours() >= BETWEEN))
+        Ok(Archiving::noted(&mut db).await?.run_at.is_none_or(|it| (now - it).num_hours() >= BETWEEN))
     };
     let is_due = looked.await;
     if !db.back(is_due)? {

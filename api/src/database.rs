@@ -3,14 +3,11 @@ use log::LevelFilter;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool};
 
-use crate::connections::{DatabaseError, Following, Primary, Work, servers_of};
+use crate::connections::{DatabaseError, Following, PROGRAM, Primary, Work, servers_of};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
 use crate::hospital::key_of;
 use crate::slow::Slow;
 use crate::{HospitalError, Purpose, Settings};
-
-/// The name by which PostgreSQL knows the connections of this program.
-const PROGRAM: &str = "hims";
 
 /// The PostgreSQL database: the embedded one, or one that an operator runs.
 pub(crate) struct Database {

@@ -60,14 +60,15 @@ enum Doing {
     Nothing,
 }
 
-/// Looks at what a session is doing. Work with several sessions gives them a name of their own, other than the program's.
+/// Looks at what a session is doing. Work with several sessions gives them a name of their own, other than that of the
+/// pool's sessions.
 async fn look_at(pool: PgPool, session: i32) -> Result<Doing, sqlx::Error> {
     let mut db = lend(&pool).await?;
     let sql = "
         select a.pid = $1, case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{}' end
           from pg_stat_get_activity(null) a
          where a.pid = $1
-            or a.application_name not in ('', 'hims')
+            or a.application_name not in ('', current_setting('application_name'))
                and a.application_name = (select application_name from pg_stat_get_activity($1))";
     let found = within(ANSWER, sqlx::query_as(sql).bind(session).fetch_all(&mut *db)).await;
     let found: Vec<(bool, Vec<i32>)> = db.back(found)?;

@@ -53,7 +53,7 @@ pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
 pub use postgres::{
     BESIDE, Beside, KeptFile, PgEventStore, PgFiles, PgLog, PgOptions, RestoreError, Restoring, SUBJECT_KEYS, Still,
-    Timeline, Timelines, copy_events, restore_keys, timeline_of,
+    Timeline, Timelines, copy_events, restore_keys, timeline_of, waits_for_standby,
 };
 pub use process::{Leading, ProcessStore, Timer};
 pub use recorded::{Opened, Position, Recorded};

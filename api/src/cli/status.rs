@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hims_event_store::bounded::within;
 use hims_event_store::chain::hex;
+use hims_projections::archive::Archiving;
 use hims_projections::indexes::{Unfinished, unfinished};
 use hims_projections::{Standing, migrations, presence};
 use sqlx::{PgConnection, PgPool};
@@ -204,14 +205,14 @@ async fn partitions(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> 
 
 /// Tells what is archived.
 async fn archives(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
-    let sql = "select before, run_at from log.archiving";
-    let (before, run_at): (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = sqlx::query_as(sql).fetch_one(db).await?;
-    let text = match (before, run_at) {
-        (Some(before), Some(run_at)) => {
+    let text = match Archiving::noted(db).await? {
+        Archiving { before: Some(before), run_at: Some(run_at) } => {
             format!("what was closed before {}; the last run ended at {}", instant(before), instant(run_at))
         }
-        (Some(before), None) => format!("what was closed before {}; no run has ended so far", instant(before)),
-        (None, _) => "nothing is archived; see `hims archive`".to_owned(),
+        Archiving { before: Some(before), run_at: None } => {
+            format!("what was closed before {}; no run has ended so far", instant(before))
+        }
+        Archiving { before: None, .. } => "nothing is archived; see `hims archive`".to_owned(),
     };
     told.push(("archives".to_owned(), text));
     Ok(())

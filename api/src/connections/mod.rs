@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use self::primary::{Following, Primary};
 
+/// The name by which PostgreSQL knows the connections of this program.
+pub(crate) const PROGRAM: &str = "hims";
 /// A connection that was idle for longer than this is tested before use.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
 /// How long to wait for a free connection.
@@ -143,8 +145,8 @@ pub(crate) fn options_of(url: &str) -> Result<PgConnectOptions, DatabaseError> {
 }
 
 /// Reads the URL of a database that may be on any of several servers, as in
-/// `postgres://user:password@db1:5432,db2:5432/database?target_session_attrs=read-write`. The primary is always looked for
-/// among them, so that the last parameter may be left out.
+/// `postgres://user:password@db1:5432,db2:5432/database?target_session_attrs=read-write`. The primary is always looked
+/// for among them, so that the last parameter may be left out.
 ///
 /// # Errors
 /// When the URL is none of PostgreSQL, or asks for another server than the primary.

@@ -3,7 +3,7 @@
 //! comes back is refused (docs/adr/0041).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -14,7 +14,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::{DatabaseError, IDLE, PATIENCE, START, TEST, Work, address_of, check, explain};
+use super::{DatabaseError, IDLE, PATIENCE, PROGRAM, START, TEST, Work, address_of, check, explain};
 
 /// How often the servers are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -113,7 +113,12 @@ impl Primary {
     }
 
     fn gate(&self) -> Gate {
-        Gate { timelines: self.0.timelines.clone(), has_choice: self.0.all.len() > 1 }
+        Gate { timelines: self.0.timelines.clone(), has_choice: self.has_choice() }
+    }
+
+    /// Whether the primary is looked for among several servers.
+    pub(crate) fn has_choice(&self) -> bool {
+        self.0.all.len() > 1
     }
 
     /// Whether a connection that was opened some time ago leads to the primary, as far as this program knows.
@@ -123,7 +128,7 @@ impl Primary {
 
     /// A pool of connections to the primary for a kind of work, which opens connections when they are needed.
     pub(crate) fn pool(&self, connections: u32, work: Work) -> PgPool {
-        let (opener, timelines) = (self.gate(), self.0.timelines.clone());
+        let (gate, timelines) = (self.gate(), self.0.timelines.clone());
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(PATIENCE)
@@ -139,9 +144,9 @@ impl Primary {
                 })
             })
             .after_connect(move |connection, _| {
-                let opener = opener.clone();
+                let gate = gate.clone();
                 Box::pin(async move {
-                    opener.admit(connection).await?;
+                    gate.admit(connection).await?;
                     work.set_up(connection).await
                 })
             })
@@ -150,7 +155,7 @@ impl Primary {
         pool
     }
 
-    fn pools(&self) -> std::sync::MutexGuard<'_, Vec<PgPool>> {
+    fn pools(&self) -> MutexGuard<'_, Vec<PgPool>> {
         self.0.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,7 +169,7 @@ impl Primary {
     /// there is only one server.
     pub(crate) fn follow(&self) -> Following {
         let primary = self.clone();
-        let following = (self.0.all.len() > 1).then(|| {
+        let following = self.has_choice().then(|| {
             tokio::spawn(async move {
                 let mut lookouts: Vec<_> = primary.0.all.iter().cloned().map(Lookout::at).collect();
                 loop {
@@ -283,9 +288,9 @@ impl Lookout {
         let Some(connection) = &mut self.connection else { return };
         let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                     where usename = session_user and datname = current_database() and pid <> pg_backend_pid()
-                      and application_name = 'hims'
+                      and application_name = $1
                       and backend_start < clock_timestamp() - interval '2 seconds'";
-        let ended: Result<i64, _> = within(ANSWER, sqlx::query_scalar(sql).fetch_one(connection)).await;
+        let ended: Result<i64, _> = within(ANSWER, sqlx::query_scalar(sql).bind(PROGRAM).fetch_one(connection)).await;
         match ended {
             Ok(0) => {}
             Ok(sessions) => {

@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::cluster::Cluster;
 pub use self::error::EmbeddedError;
+use crate::connections::PROGRAM;
 
 /// The name of the database, and of the server's login.
 const DATABASE: &str = "hims";
@@ -172,7 +173,7 @@ impl Sockets {
             .username(DATABASE)
             .database(DATABASE)
             .ssl_mode(PgSslMode::Disable)
-            .application_name("hims")
+            .application_name(PROGRAM)
     }
 
     /// Options to connect to the database `hims` with the login for migrations.

@@ -26,6 +26,18 @@ pub(super) struct Hospital {
     pub(super) tests: Vec<(LabTestId, Definition)>,
 }
 
+/// The circumstances of what the generator records.
+pub(super) fn circumstances(command_id: Uuid, occurred_at: DateTime<Utc>) -> Metadata {
+    Metadata {
+        actor: Actor::System { name: GENERATOR.to_owned() },
+        command_id,
+        command: GENERATOR.to_owned(),
+        correlation_id: command_id,
+        occurred_at,
+        ..Metadata::default()
+    }
+}
+
 /// The moments of a patient's history, as they are made.
 pub(super) struct History {
     pub(super) hospital: Arc<Hospital>,
@@ -86,15 +98,7 @@ impl History {
     /// Begins a moment. What is added until the next moment is written in one append.
     pub(super) fn moment(&mut self, occurred_at: DateTime<Utc>) {
         let command_id = self.id(Kind::Command, self.moments.len() as u64);
-        let metadata = Metadata {
-            actor: Actor::System { name: GENERATOR.to_owned() },
-            command_id,
-            command: GENERATOR.to_owned(),
-            correlation_id: command_id,
-            occurred_at,
-            ..Metadata::default()
-        };
-        self.moments.push(Append { metadata, ..Append::default() });
+        self.moments.push(Append { metadata: circumstances(command_id, occurred_at), ..Append::default() });
     }
 
     /// Adds a stream with all of its events to the moment.

@@ -1,5 +1,5 @@
 //! What the hospital has before the first patient comes: departments, rooms, roles, staff and catalogues. All of it is
-//! made through commands.
+//! made through commands, except for the units of products.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hims_commands::department::OpenDepartment;
@@ -12,11 +12,12 @@ use hims_commands::{Caller, Command, Request, role_id};
 use hims_domain::lab_test::Definition;
 use hims_domain::medication::{self, Medication};
 use hims_domain::{Aggregate as _, LabTestId, derived};
-use hims_event_store::{Actor, Append, AppendError, Metadata, NewEvent, StoreError, StreamAppend};
+use hims_event_store::{Append, AppendError, NewEvent, StoreError, StreamAppend};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::history::GENERATOR;
+use super::history::{GENERATOR, circumstances};
 use super::people::{family_name, given_name};
 use super::plan::{Kind, Plan, ZONE};
 use super::words::{DEPARTMENTS, SUBSTANCES, TESTS};
@@ -173,20 +174,22 @@ async fn add_medication(hospital: &Hospital, plan: &Plan, place: u64) -> Result<
         "drug_class": class,
     });
     give::<AddMedication>(hospital, body).await?;
-    // Prescriptions of the generated visits are in this unit, as if the pharmacy had received the product in it.
-    let introduced = medication::Event::UnitIntroduced { unit: form.into() };
-    let unreadable = |error: AppendError| StoreError::Unavailable(error.to_string());
-    let introduced = NewEvent::try_new(Medication::STREAM, &introduced).map_err(unreadable)?;
-    let metadata = Metadata {
-        actor: Actor::System { name: GENERATOR.to_owned() },
-        command: GENERATOR.to_owned(),
-        ..Metadata::default()
+    introduce_unit(hospital, plan.id(0, Kind::Medication, place), form).await
+}
+
+/// Records the unit in which the generated visits prescribe a product, as if the pharmacy had received the product in it.
+async fn introduce_unit(hospital: &Hospital, medication: Uuid, unit: &str) -> Result<(), HospitalError> {
+    let unavailable = |error: AppendError| match error {
+        AppendError::Store(error) => error,
+        error => StoreError::Unavailable(error.to_string()),
     };
-    let stream = StreamAppend::at(Medication::STREAM, plan.id(0, Kind::Medication, place), 1, [introduced]);
+    let introduced = medication::Event::UnitIntroduced { unit: unit.into() };
+    let introduced = NewEvent::try_new(Medication::STREAM, &introduced).map_err(unavailable)?;
+    let metadata = circumstances(medication, hospital.executor.now());
+    let stream = StreamAppend::at(Medication::STREAM, medication, 1, [introduced]);
     match hospital.store.append(Append { metadata, ..Append::stream(stream) }).await {
         // The unit was introduced before the generator was interrupted.
         Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
-        Err(AppendError::Store(error)) => Err(error.into()),
-        Err(error) => Err(unreadable(error).into()),
+        Err(error) => Err(unavailable(error).into()),
     }
 }

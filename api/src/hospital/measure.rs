@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hims_event_store::bounded::lend;
-use hims_projections::archive::{last_run, months_ahead};
+use hims_projections::archive::{Archiving, months_ahead};
 use hims_projections::query;
 use tokio::sync::Mutex;
 
@@ -84,11 +84,11 @@ impl Hospital {
     async fn measure_archives(&self) -> Result<(), sqlx::Error> {
         let mut db = lend(&self.projectors).await?;
         let today = self.store.clock().now().date_naive();
-        let looked = async { Ok((months_ahead(&mut db, today).await?, last_run(&mut db).await?)) };
+        let looked = async { Ok((months_ahead(&mut db, today).await?, Archiving::noted(&mut db).await?)) };
         let looked = looked.await;
-        let (ahead, run_at) = db.back(looked)?;
+        let (ahead, archiving) = db.back(looked)?;
         gauge("hims_audit_months_ahead", ahead);
-        gauge("hims_archive_timestamp_seconds", run_at.map_or(0, |it| it.timestamp()));
+        gauge("hims_archive_timestamp_seconds", archiving.run_at.map_or(0, |it| it.timestamp()));
         Ok(())
     }
 

@@ -111,8 +111,9 @@ impl Connections {
         Self { opener, each, slow, pools: Mutex::default() }
     }
 
-    /// Runs `reading` of a table on a connection of this thread, and once more if a rebuild swapped the tables meanwhile. A
-    /// connection that does not answer in time, or on which the caller does not wait to the end, is closed.
+    /// Runs `reading` of a table on a connection of this thread, and once more if a rebuild swapped the tables
+    /// meanwhile. A connection that does not answer in time, or on which the caller does not wait to the end, is
+    /// closed.
     ///
     /// # Errors
     /// The errors of `reading`; also when no connection can be opened, none becomes free in time, or the database does

@@ -59,7 +59,8 @@ impl Readers {
         Self { slow, primary, replicas, turn: AtomicUsize::new(0), _watch: watch }
     }
 
-    /// Runs `reading` of a table on a connection to the primary server, and once more if a rebuild swapped the tables meanwhile.
+    /// Runs `reading` of a table on a connection to the primary server, and once more if a rebuild swapped the tables
+    /// meanwhile.
     ///
     /// # Errors
     /// The errors of `reading`; also when the database does not answer in time.
@@ -71,8 +72,8 @@ impl Readers {
         self.primary.read(table, reading).await
     }
 
-    /// Runs `reading` of a table on a replica that has the position, and on the primary server if no replica has it or can answer.
-    /// The caller has made sure that the primary has the position.
+    /// Runs `reading` of a table on a replica that has the position, and on the primary server if no replica has it or
+    /// can answer. The caller has made sure that the primary has the position.
     ///
     /// # Errors
     /// As [`read`](Self::read).

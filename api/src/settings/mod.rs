@@ -20,7 +20,7 @@ use sqlx::postgres::PgConnectOptions;
 use self::declaration::settings;
 pub(crate) use self::reference::{markdown, text};
 use crate::DatabaseError;
-use crate::connections::options_of;
+use crate::connections::{PROGRAM, options_of};
 use crate::routes::Proxies;
 use crate::slow::Slow;
 
@@ -245,7 +245,7 @@ impl Settings {
     /// # Errors
     /// When a URL is none of PostgreSQL.
     pub(crate) fn replicas(&self) -> Result<Vec<PgConnectOptions>, DatabaseError> {
-        self.read_urls.iter().map(|url| Ok(options_of(url)?.application_name("hims"))).collect()
+        self.read_urls.iter().map(|url| Ok(options_of(url)?.application_name(PROGRAM))).collect()
     }
 
     /// From which duration on the log is told of a read, a command or a statement.

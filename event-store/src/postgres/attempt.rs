@@ -14,7 +14,7 @@ use super::database::{Database, Session};
 use super::feed::raise;
 use super::read::Head;
 use super::write::{Columns, chain};
-use super::writer::{Pending, Writer};
+use super::writer::Writer;
 use crate::bounded::{ANSWER, within};
 use crate::{AppendError, Appended, StoreError};
 
@@ -217,10 +217,7 @@ impl<D: Database> Writer<D> {
 
     /// Refuses the requests that were decided on what was read in another timeline: that may not be in the log.
     fn refuse_of_other_timelines(&self, batch: &mut Batch) {
-        let (here, elsewhere) = batch.requests.drain(..).partition(|it| it.timeline == self.timeline);
-        batch.requests = here;
-        let elsewhere: Vec<Pending> = elsewhere;
-        for request in elsewhere {
+        for request in batch.requests.extract_if(.., |it| it.timeline != self.timeline) {
             request.refuse(AppendError::GuardFailed);
         }
     }

@@ -37,6 +37,7 @@ pub use self::archive::{BESIDE, Beside, SUBJECT_KEYS, Still, copy_events};
 use self::database::PgDatabase;
 pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
+pub use self::read::waits_for_standby;
 use self::recount::Recounting;
 pub use self::restore::{RestoreError, Restoring, restore_keys};
 pub use self::timeline::{Timeline, Timelines, timeline_of};

@@ -82,6 +82,14 @@ pub(super) async fn confirm(pool: &PgPool, warnings: &Warnings) -> Result<(), sq
     db.back(confirmed).map(drop)
 }
 
+/// Whether each commit of a server waits for a standby.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn waits_for_standby(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select current_setting('synchronous_standby_names') <> ''").fetch_one(db).await
+}
+
 /// Reads the head of the log for those who follow the log. Where a standby must confirm each commit, an event after the
 /// position `known` counts only once the standby has it: nobody is handed an event that another server may lack.
 pub(super) async fn confirmed_head(
@@ -93,8 +101,7 @@ pub(super) async fn confirmed_head(
     let position = head(pool, clock).await?.position;
     if position > known {
         let mut db = lend(pool).await?;
-        let sql = "select current_setting('synchronous_standby_names') <> ''";
-        let waits = within(ANSWER, sqlx::query_scalar(sql).fetch_one(&mut *db)).await;
+        let waits = within(ANSWER, waits_for_standby(&mut db)).await;
         if db.back(waits)? {
             confirm(pool, warnings).await?;
         }

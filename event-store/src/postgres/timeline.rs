@@ -59,21 +59,15 @@ impl Timelines {
     /// # Errors
     /// When the server is a former primary, or belongs to another database system.
     pub fn meet(&self, found: Timeline) -> Result<(), sqlx::Error> {
-        let mut met = Ok(());
+        let mut judged = Ok(false);
         self.0.send_if_modified(|known| {
-            let newest = known.map(|it| it.newest);
-            met = match newest {
-                Some(newest) if newest.system != found.system => Err(other_system()),
-                Some(newest) if newest.number > found.number => Err(former_primary(found.number, newest.number)),
-                _ => Ok(()),
-            };
-            let is_newer = met.is_ok() && newest != Some(found);
-            if is_newer {
+            judged = is_newer(found, known.map(|it| it.newest));
+            if let Ok(true) = judged {
                 *known = Some(Known { newest: found, since: Instant::now() });
             }
-            is_newer
+            matches!(judged, Ok(true))
         });
-        met
+        judged.map(drop)
     }
 
     /// The newest timeline; `None` as long as no server was met.
@@ -90,6 +84,15 @@ impl Timelines {
     /// to a former primary.
     pub fn is_known_for(&self, age: Duration) -> bool {
         self.0.borrow().is_none_or(|it| age <= it.since.elapsed())
+    }
+}
+
+/// Whether a timeline is newer than what was known.
+fn is_newer(found: Timeline, newest: Option<Timeline>) -> Result<bool, sqlx::Error> {
+    match newest {
+        Some(newest) if newest.system != found.system => Err(other_system()),
+        Some(newest) if newest.number > found.number => Err(former_primary(found.number, newest.number)),
+        newest => Ok(newest != Some(found)),
     }
 }
 
@@ -124,9 +127,9 @@ pub(super) async fn take_up(db: &mut PgConnection, timelines: &Timelines) -> Res
     if noted == found {
         return Ok(found.number);
     }
-    // The log of another system was copied here as a dump, so that the timelines cannot be compared.
-    if noted.system == found.system && noted.number > found.number {
-        return Err(former_primary(found.number, noted.number));
+    // Timelines of two systems cannot be compared: the log of the other one was copied here as a dump.
+    if noted.system == found.system {
+        is_newer(found, Some(noted))?;
     }
     let sql = "update log.head set system_identifier = $1, timeline = $2, fence = fence + 1
                 where (system_identifier, timeline) is distinct from ($1, $2)";

@@ -26,7 +26,7 @@ pub(super) struct Warnings(Dispatch);
 impl Warnings {
     /// Hands the log records on to the current subscriber.
     pub(super) fn new() -> Self {
-        Self(Dispatch::new(Ear(dispatcher::get_default(Clone::clone))))
+        Self(Dispatch::new(Listener(dispatcher::get_default(Clone::clone))))
     }
 
     /// Waits for an answer. Tells whether PostgreSQL warned meanwhile.
@@ -64,15 +64,15 @@ fn cut_short() -> sqlx::Error {
 }
 
 /// A subscriber that notes warnings of PostgreSQL, and hands everything on.
-struct Ear(Dispatch);
+struct Listener(Dispatch);
 
-impl Ear {
+impl Listener {
     fn is_warning(metadata: &Metadata<'_>) -> bool {
         metadata.target() == NOTICES && *metadata.level() <= Level::WARN
     }
 }
 
-impl Subscriber for Ear {
+impl Subscriber for Listener {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if Self::is_warning(metadata) { Interest::always() } else { self.0.register_callsite(metadata) }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 use hims_event_store::chain::Hash;
 use hims_event_store::{EventStore, Opened, Position, StoreError};
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -154,8 +154,8 @@ impl Batch {
         from: Position,
         mut audit: AuditTo<'_>,
     ) -> Result<(), ProjectError> {
-        let has_archive = move_checkpoint(db, from, &self).await?;
-        let mut parked = parked_streams(db).await?;
+        move_checkpoint(db, from, &self).await?;
+        let (mut parked, has_archive) = parked_and_archived(db).await?;
         ensure_partitions(db, &self.events, &self.unreadable).await?;
         for unread in &self.unreadable {
             park(db, &Parked::at(&unread.0, unread.1.clone())).await?;
@@ -239,8 +239,8 @@ async fn write(
 
 /// Moves the checkpoint to the end of the batch, if the checkpoint is still at `from`, the tables are of this program's
 /// form, and no other session holds the lease. This is the first step of a batch: the lock on the checkpoint's row
-/// keeps other processes from writing the tables. Tells whether rows are archived.
-async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<bool, ProjectError> {
+/// keeps other processes from writing the tables.
+async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -> Result<(), ProjectError> {
     let sql = format!(
         "update projection_checkpoint set position = $2, hash = $3, held_until = {EXTENDED}
           where position = $1 and form = $4 and coalesce(held_by, pg_backend_pid()) = pg_backend_pid()"
@@ -250,18 +250,20 @@ async fn move_checkpoint(db: &mut PgConnection, from: Position, batch: &Batch) -
         .bind(batch.last)
         .bind(batch.hash)
         .bind(FORM.as_str())
-        .execute(&mut *db)
+        .execute(db)
         .await?;
-    if moved.rows_affected() == 0 {
-        return Err(ProjectError::CheckpointMoved);
-    }
-    // Asked only under the lock: a statement that waited for an archiver does not see what that has archived.
-    Ok(sqlx::query_scalar("select exists (select from projection_archive)").fetch_one(db).await?)
+    if moved.rows_affected() == 1 { Ok(()) } else { Err(ProjectError::CheckpointMoved) }
 }
 
-async fn parked_streams(db: &mut PgConnection) -> Result<HashMap<Uuid, Position>, sqlx::Error> {
-    let rows = sqlx::query("select stream_id, position from projection_failures").fetch_all(db).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+/// The parked streams, each with the position since which it waits, and whether rows are archived. Asked only under the
+/// lock on the checkpoint's row: a statement that waited for an archiver there does not see what that has archived.
+async fn parked_and_archived(db: &mut PgConnection) -> Result<(HashMap<Uuid, Position>, bool), sqlx::Error> {
+    let sql = "select f.stream_id, f.position, a.has_archive
+                 from (select exists (select from projection_archive)) a (has_archive)
+                 left join projection_failures f on true";
+    let rows: Vec<(Option<Uuid>, Option<Position>, bool)> = sqlx::query_as(sql).fetch_all(db).await?;
+    let has_archive = rows.first().is_some_and(|(_, _, has_archive)| *has_archive);
+    Ok((rows.into_iter().filter_map(|(stream, position, _)| stream.zip(position)).collect(), has_archive))
 }
 
 async fn park(db: &mut PgConnection, parked: &Parked) -> Result<(), sqlx::Error> {

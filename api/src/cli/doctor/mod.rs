@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hims_event_store::bounded::within;
+use hims_event_store::waits_for_standby;
 
 use super::log::complain;
 use super::{Failure, say};
@@ -62,12 +63,11 @@ impl Findings {
 
 /// Looks at the servers among which the primary is found, if there are several.
 async fn servers(primary: &Primary, found: &mut Findings) {
-    let newest = primary.timelines().number();
-    let servers = primary.say().await;
-    if servers.len() == 1 {
+    if !primary.has_choice() {
         return;
     }
-    for (address, said) in servers {
+    let newest = primary.timelines().number();
+    for (address, said) in primary.say().await {
         match said {
             Ok(Some(timeline)) if timeline.number == newest => {
                 found.fine(format!("servers: {address} is the primary, in timeline {newest}"));
@@ -81,8 +81,7 @@ async fn servers(primary: &Primary, found: &mut Findings) {
             Err(error) => found.fault(format!("servers: {error}")),
         }
     }
-    let sql = "select current_setting('synchronous_standby_names') <> ''";
-    let waits = async { sqlx::query_scalar(sql).fetch_one(&mut primary.connect().await?).await };
+    let waits = async { waits_for_standby(&mut primary.connect().await?).await };
     match within(LOOK, waits).await {
         Ok(true) => found.fine("servers: each commit waits for a standby, so that no answered command can be lost"),
         Ok(false) => found.advice(

@@ -65,6 +65,7 @@ pub struct Executor {
     currency: Currency,
     time_zone: Tz,
     sight: Arc<dyn Sight>,
+    /// Whether a newer release works with the log.
     outdated: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -211,9 +212,6 @@ impl Executor {
     /// # Errors
     /// The refusal, which is also recorded in the log for the audit; or a failure of the log.
     pub async fn execute<C: Command>(&self, command: C, request: Request) -> Result<Outcome, Failure> {
-        if self.is_outdated() {
-            return Err(Failure::Outdated);
-        }
         let probe = self.probes.begin(&command, &request, self.now())?;
         let deadline = Instant::now() + PATIENCE;
         let outcome = self.measured(&command, &request, deadline).await;
@@ -271,6 +269,9 @@ impl Executor {
     /// waits for a request that this node is carrying out; another node may be carrying out the same request, so a
     /// refusal is answered only if there is no receipt after it either.
     async fn carry_out<C: Command>(&self, command: &C, request: &Request, course: &Course) -> Result<Outcome, Failure> {
+        if self.is_outdated() {
+            return Err(Failure::Outdated);
+        }
         let Some(key) = request.idempotency_key else { return self.pursue(command, request, course).await };
         let _turn = self.repetitions.take(&BTreeSet::from([key]), false, course.deadline).await?;
         let timeline = self.store.timeline();

@@ -54,8 +54,8 @@ impl Executor {
         Ok(receipt)
     }
 
-    /// Repeats the answer that belongs to a receipt, which was found in a timeline of the log, made from the events in the
-    /// log.
+    /// Repeats the answer that belongs to a receipt, made from the events in the log. The receipt was found in a timeline of
+    /// the log.
     pub(super) async fn replay<A: Aggregate>(
         &self,
         receipt: &Receipt,

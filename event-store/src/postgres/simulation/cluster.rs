@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::{DateTime, Utc};
 use sqlx::error::{DatabaseError, ErrorKind};
+use thiserror::Error;
 use tokio::sync::watch;
 
 use super::chance::Chance;
@@ -74,16 +75,10 @@ pub(super) fn lost(what: &str) -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, what.to_owned()))
 }
 
-#[derive(Debug)]
+/// What a server says of a violated constraint, with its SQLSTATE.
+#[derive(Debug, Error)]
+#[error("a constraint is violated ({0})")]
 struct Refusal(&'static str);
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a constraint is violated ({})", self.0)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 impl DatabaseError for Refusal {
     fn message(&self) -> &'static str {
@@ -142,13 +137,10 @@ impl Cluster {
     /// Sends the standby of a server the next change that it lacks.
     pub(super) fn replicate(&self, primary: usize) {
         let has = *self.places[primary].standby_has.borrow();
-        let wal = self.server(primary).wal.clone();
-        if has == EVERYTHING || has >= wal.len() {
-            return;
-        }
+        let Some(change) = self.server(primary).wal.get(has).cloned() else { return };
         let mut standby = self.server(1 - primary);
-        standby.tables.apply(&wal[has]);
-        standby.wal.push(wal[has].clone());
+        standby.tables.apply(&change);
+        standby.wal.push(change);
         drop(standby);
         self.places[primary].standby_has.send_replace(has + 1);
     }

@@ -1,5 +1,6 @@
 //! How a node reaches the model: sessions, and everything that can happen to a statement on its way.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +124,8 @@ impl Session for ModelSession {
 
     async fn ask(&mut self, questions: &Questions<'_>) -> Result<Answers, sqlx::Error> {
         self.cluster.chance.pause().await;
-        let tables = self.cluster.tables(self.at);
+        let server = self.cluster.server(self.at);
+        let tables = &server.tables;
         let owner = |key: &&Key| Some(((*key).clone(), *tables.unique.get(*key)?));
         let booked = questions.booked.iter().map(|wanted| {
             let overlaps =
@@ -134,7 +136,7 @@ impl Session for ModelSession {
         Ok(Answers {
             versions: questions.streams.iter().map(|id| (*id, tables.version(*id))).collect(),
             owners: questions.taken.iter().filter_map(owner).collect(),
-            counts: std::collections::HashMap::new(),
+            counts: HashMap::new(),
             booked: booked.collect(),
             recorded: questions.commands.iter().filter(|id| tables.receipts.contains_key(id)).copied().collect(),
         })
@@ -183,7 +185,7 @@ impl Session for ModelSession {
             if cluster.planted != Planted::NoFence {
                 cluster.commit(at, Change::Fence).await?;
             }
-            let tables = cluster.tables(at);
+            let tables = &cluster.server(at).tables;
             let is_recorded = tables.rows.iter().any(|it| it.position == aim.position && it.hash == aim.hash);
             Ok((tables.head, is_recorded))
         };

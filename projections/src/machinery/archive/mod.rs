@@ -23,22 +23,23 @@ pub use self::check::{Compared, compare};
 pub(crate) use self::months::make_ahead;
 pub use self::months::months_ahead;
 pub(crate) use self::rows::bring_back_named;
-use self::rows::{Into, forget, note, transfer};
+use self::rows::{Direction, forget, note, transfer};
 pub use self::rows::{Moved, MovedTables};
 use self::rules::{ARCHIVED, ROOTS, archive_of};
 use self::units::{Key, Reference, Related, references};
 use crate::machinery::form::{self, FORM, Standing};
 use crate::machinery::rebuild::{RebuildError, close, execute, lock};
 
-/// How many units are looked at in a batch: at first, and at least and at most. The projection waits for a batch.
-const BATCH: (i64, [i64; 2]) = (50, [10, 2_000]);
+/// How many units are looked at in the first batch. The projection waits for a batch.
+const FIRST: i64 = 50;
+/// How many units are looked at in a batch at least.
+const LEAST: i64 = 10;
+/// How many units are looked at in a batch at most.
+const MOST: i64 = 2_000;
 /// How long a batch may take before the next one is smaller.
 const BATCH_TIME: Duration = Duration::from_millis(200);
 /// What is done, in words for the log.
 const WHAT: &str = "archiving";
-
-/// The table of the audit log, whose months move as a whole.
-const AUDIT: &str = "audit_logs";
 
 /// Why rows were not moved. Batches that were moved before stay where they are.
 #[derive(Debug, Error)]
@@ -89,12 +90,23 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
     ARCHIVED.iter().map(|it| it.table)
 }
 
-/// When the last run ended that archived; `None` if there was none.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn last_run(db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar("select run_at from log.archiving").fetch_one(db).await
+/// What is noted of archiving beside the log.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+pub struct Archiving {
+    /// What was closed before this instant is archived, also by a rebuild; `None` if nothing is.
+    pub before: Option<DateTime<Utc>>,
+    /// When the last run ended that archived; `None` if there was none.
+    pub run_at: Option<DateTime<Utc>>,
+}
+
+impl Archiving {
+    /// Reads what is noted.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn noted(db: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        sqlx::query_as("select before, run_at from log.archiving").fetch_one(db).await
+    }
 }
 
 /// Moves rows of the living read tables into their archives and back.
@@ -166,7 +178,7 @@ pub(crate) async fn move_old(
     let mut moved = MovedTables::new();
     let references = references(db).await?;
     for (root, condition) in ROOTS {
-        let (mut after, mut limit) = (Some(Uuid::nil()), BATCH.0);
+        let (mut after, mut limit) = (Some(Uuid::nil()), FIRST);
         while let Some(last) = after {
             let started = Instant::now();
             let mut transaction = db.begin().await?;
@@ -179,14 +191,11 @@ pub(crate) async fn move_old(
             archive_units(&mut transaction, &references, &seeds, before, &mut moved).await?;
             transaction.commit().await?;
             progress(moved.values().map(|it| it.rows).sum());
-            limit = if started.elapsed() > BATCH_TIME { limit / 2 } else { limit * 2 }.clamp(BATCH.1[0], BATCH.1[1]);
+            limit = if started.elapsed() > BATCH_TIME { limit / 2 } else { limit * 2 }.clamp(LEAST, MOST);
         }
     }
     analyze(db, &moved).await?;
-    let months = months::archive(db, before).await?;
-    if months != Moved::default() {
-        moved.insert(AUDIT, months);
-    }
+    months::archive(db, before, &mut moved).await?;
     Ok(moved)
 }
 
@@ -205,7 +214,7 @@ async fn archive_units(
         return Ok(());
     }
     join(db, true).await?;
-    transfer(db, units.values().flatten(), Into::Archive, moved).await?;
+    transfer(db, units.values().flatten(), Direction::IntoArchive, moved).await?;
     Ok(note(db, &units).await?)
 }
 
@@ -217,8 +226,8 @@ async fn move_back(
 ) -> Result<MovedTables, ArchiveError> {
     let mut moved = MovedTables::new();
     let (one, limit) = match what {
-        Back::All => (None, BATCH.0),
-        Back::UnitOf(id) => (Some(id), BATCH.1[1]),
+        Back::All => (None, FIRST),
+        Back::UnitOf(id) => (Some(id), MOST),
     };
     loop {
         let mut transaction = db.begin().await?;
@@ -231,16 +240,13 @@ async fn move_back(
             break;
         }
         let keys = forget(&mut transaction, &units).await?;
-        transfer(&mut transaction, &keys, Into::Table, &mut moved).await?;
+        transfer(&mut transaction, &keys, Direction::IntoTable, &mut moved).await?;
         transaction.commit().await?;
         progress(moved.values().map(|it| it.rows).sum());
     }
     analyze(db, &moved).await?;
     if what == Back::All {
-        let months = months::bring_back(db).await?;
-        if months != Moved::default() {
-            moved.insert(AUDIT, months);
-        }
+        months::bring_back(db, &mut moved).await?;
     }
     Ok(moved)
 }
@@ -281,9 +287,4 @@ async fn lock_checkpoint(db: &mut PgConnection) -> Result<(), ArchiveError> {
     let sql = "select form from projection_checkpoint for update";
     let form: String = within(ANSWER, sqlx::query_scalar(sql).fetch_one(db)).await?;
     if form == *FORM { Ok(()) } else { Err(ArchiveError::Form) }
-}
-
-/// The instant before which rows are archived, as a rebuild has to do.
-pub(crate) async fn archived_before(db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar("select before from log.archiving").fetch_one(db).await
 }

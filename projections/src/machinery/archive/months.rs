@@ -3,12 +3,15 @@
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 
-use super::rows::{Into, Moved, sum};
+use super::rows::{Direction, Moved, MovedTables, sum};
 use super::{ArchiveError, lock_checkpoint};
 use crate::machinery::rebuild::execute;
 
 /// How many months after the present one have a partition ahead.
 pub(crate) const AHEAD: u32 = 3;
+
+/// The table of the audit log, whose months move as a whole.
+const AUDIT: &str = "audit_logs";
 
 const PREFIX: &str = "audit_logs_y";
 
@@ -46,7 +49,7 @@ pub(crate) async fn make_ahead(db: &mut PgConnection, today: NaiveDate) -> Resul
 /// # Errors
 /// When the database does not answer.
 pub async fn months_ahead(db: &mut PgConnection, today: NaiveDate) -> Result<i64, sqlx::Error> {
-    let months = partitions(db, "audit_logs").await?;
+    let months = partitions(db, AUDIT).await?;
     let is_made = |ahead: &u32| {
         let month = today.checked_add_months(Months::new(*ahead)).and_then(|it| it.with_day(1));
         month.is_some_and(|it| months.contains(&Month(it)))
@@ -67,24 +70,28 @@ async fn partitions(db: &mut PgConnection, parent: &str) -> Result<Vec<Month>, s
 
 /// Moves the months that ended at an instant or before into the archive of the audit log. No row is read or written but
 /// to count: the partitions get another parent.
-pub(super) async fn archive(db: &mut PgConnection, before: DateTime<Utc>) -> Result<Moved, ArchiveError> {
+pub(super) async fn archive(
+    db: &mut PgConnection,
+    before: DateTime<Utc>,
+    moved: &mut MovedTables,
+) -> Result<(), ArchiveError> {
     let old = |it: &Month| it.end().and_time(NaiveTime::MIN).and_utc() <= before;
-    let months = partitions(db, "audit_logs").await?.into_iter().filter(old);
-    hand_over(db, months, Into::Archive).await
+    let months = partitions(db, AUDIT).await?.into_iter().filter(old);
+    hand_over(db, months, Direction::IntoArchive, moved).await
 }
 
 /// Moves all months out of the archive.
-pub(super) async fn bring_back(db: &mut PgConnection) -> Result<Moved, ArchiveError> {
+pub(super) async fn bring_back(db: &mut PgConnection, moved: &mut MovedTables) -> Result<(), ArchiveError> {
     let months = partitions(db, "audit_logs_archive").await?.into_iter().rev();
-    hand_over(db, months, Into::Table).await
+    hand_over(db, months, Direction::IntoTable, moved).await
 }
 
 async fn hand_over(
     db: &mut PgConnection,
     months: impl Iterator<Item = Month>,
-    into: Into,
-) -> Result<Moved, ArchiveError> {
-    let mut moved = Moved::default();
+    direction: Direction,
+    moved: &mut MovedTables,
+) -> Result<(), ArchiveError> {
     for month in months {
         let (partition, begin, end) = (month.partition(), bound(month.0), bound(month.end()));
         let (rows, before) = sum(db, &partition, "true", &[]).await?;
@@ -95,10 +102,7 @@ async fn hand_over(
         if !partitions(&mut transaction, "audit_logs_archive").await?.is_empty() {
             statements.push("alter table audit_logs detach partition audit_logs_archive".to_owned());
         }
-        let (from, to) = match into {
-            Into::Archive => ("audit_logs", "audit_logs_archive"),
-            Into::Table => ("audit_logs_archive", "audit_logs"),
-        };
+        let (from, to) = direction.route(AUDIT);
         statements.push(format!("alter table {from} detach partition {partition}"));
         statements.push(format!("alter table {to} attach partition {partition} for values from ({begin}) to ({end})"));
         execute(&mut transaction, &statements.join("; ")).await?;
@@ -111,13 +115,13 @@ async fn hand_over(
         }
         transaction.commit().await?;
         let condition = format!("\"timestamp\" >= {begin} and \"timestamp\" < {end}");
-        let (arrived, after) = sum(db, "audit_logs", &condition, &[]).await?;
+        let (arrived, after) = sum(db, AUDIT, &condition, &[]).await?;
         if (rows, before) != (arrived, after) {
-            return Err(ArchiveError::Differs("audit_logs"));
+            return Err(ArchiveError::Differs(AUDIT));
         }
-        moved.add(Moved { rows, before, after });
+        moved.entry(AUDIT).or_default().add(Moved { rows, before, after });
     }
-    Ok(moved)
+    Ok(())
 }
 
 /// The beginning of a day, in UTC, as the bound of a partition.

@@ -32,19 +32,19 @@ impl Moved {
 /// What was moved, by table.
 pub type MovedTables = BTreeMap<&'static str, Moved>;
 
-/// Where rows are moved to.
+/// In which direction rows are moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Into {
-    Archive,
-    Table,
+pub(super) enum Direction {
+    IntoArchive,
+    IntoTable,
 }
 
-impl Into {
+impl Direction {
     /// From where to where rows of a table are moved.
-    fn route(self, table: &str) -> (String, String) {
+    pub(super) fn route(self, table: &str) -> (String, String) {
         match self {
-            Self::Archive => (table.to_owned(), archive_of(table)),
-            Self::Table => (archive_of(table), table.to_owned()),
+            Self::IntoArchive => (table.to_owned(), archive_of(table)),
+            Self::IntoTable => (archive_of(table), table.to_owned()),
         }
     }
 }
@@ -56,8 +56,8 @@ fn columns(table: &str) -> String {
 }
 
 /// Moves rows of a table. A row that the target has already is only taken away from the source.
-async fn shift(db: &mut PgConnection, table: &str, into: Into, ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    let ((from, to), columns) = (into.route(table), columns(table));
+async fn shift(db: &mut PgConnection, table: &str, direction: Direction, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    let ((from, to), columns) = (direction.route(table), columns(table));
     let sql = format!(
         "with gone as (delete from only {from} where id = any($1) returning {columns})
          insert into {to} ({columns}) select {columns} from gone on conflict (id) do nothing"
@@ -85,13 +85,13 @@ pub(super) async fn sum(
 pub(super) async fn transfer<'k>(
     db: &mut PgConnection,
     keys: impl IntoIterator<Item = &'k Key>,
-    into: Into,
+    direction: Direction,
     moved: &mut MovedTables,
 ) -> Result<(), ArchiveError> {
     for (table, ids) in by_table(keys) {
-        let (from, to) = into.route(table);
+        let (from, to) = direction.route(table);
         let (rows, before) = sum(db, &format!("only {from}"), "id = any($1)", &ids).await?;
-        shift(db, table, into, &ids).await?;
+        shift(db, table, direction, &ids).await?;
         let (arrived, after) = sum(db, &format!("only {to}"), "id = any($1)", &ids).await?;
         if (rows, before) != (arrived, after) || usize::try_from(rows) != Ok(ids.len()) {
             return Err(ArchiveError::Differs(table));
@@ -134,7 +134,7 @@ pub(crate) async fn bring_back_named(db: &mut PgConnection, named: &[Uuid]) -> R
     tracing::info!(units = units.len(), "new events concern archived rows, which come back");
     let keys = forget(db, &units).await?;
     for (table, ids) in by_table(&keys) {
-        shift(db, table, Into::Table, &ids).await?;
+        shift(db, table, Direction::IntoTable, &ids).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use self::fill::Load;
 use crate::READ_SCHEMA;
-use crate::machinery::archive;
+use crate::machinery::archive::{Archiving, move_old};
 use crate::machinery::batch::ProjectError;
 use crate::machinery::form::{self, Standing};
 
@@ -189,8 +189,8 @@ impl Rebuild {
             let mut position = self.fill(db, schema, end, load, progress).await?;
             match target {
                 Target::Swap => {
-                    if let Some(before) = archive::archived_before(db).await? {
-                        archive::move_old(db, before, |_| {}).await?;
+                    if let Some(before) = Archiving::noted(db).await?.before {
+                        move_old(db, before, |_| {}).await?;
                     }
                     self.swap(db, schema, &mut position, progress).await?;
                 }
