@@ -20,6 +20,9 @@ grant select, insert, update on log.backups to hims_writer;
 -- The projector reads the log and writes the read tables.
 grant select on log.events, log.head to hims_projector;
 
+-- Readers see which history of the log a server has.
+grant select (timeline) on log.head to hims_reader;
+
 -- The owner of the read tables sees which migrations were applied.
 grant select on public._sqlx_migrations to hims_tables;
 

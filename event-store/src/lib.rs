@@ -38,6 +38,7 @@ mod metadata;
 mod postgres;
 mod prepare;
 mod process;
+mod reached;
 mod recorded;
 mod recount;
 mod snapshot;
@@ -56,6 +57,7 @@ pub use postgres::{
     Timeline, Timelines, copy_events, restore_keys, timeline_of, waits_for_standby,
 };
 pub use process::{Leading, ProcessStore, Timer};
+pub use reached::Reached;
 pub use recorded::{Opened, Position, Recorded};
 pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport, Progress};
 pub use store::{Booked, EventStore, Snapshot, Span, Wanted};

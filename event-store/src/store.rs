@@ -205,7 +205,8 @@ pub trait EventStore: Send + Sync {
     /// The streams that have at least this version, each with its type.
     async fn streams_of_version(&self, version: i32) -> Result<Vec<(String, Uuid)>, StoreError>;
 
-    /// The position of the newest event that this process knows of. The receiver is woken when the position grows.
+    /// The position of the newest event that this process knows of and that no other server may lack. The receiver is
+    /// woken when the position changes: it grows, unless another server takes over that has less.
     fn head(&self) -> watch::Receiver<Position>;
 
     /// Reads the position of the newest event from the log itself.
@@ -236,6 +237,10 @@ pub trait EventStore: Send + Sync {
     /// events that were seen before and that nobody was answered to be recorded. What was read in another timeline must
     /// not be relied on, whatever its version.
     fn timeline(&self) -> i32;
+
+    /// Whether the head was seen in the timeline in which the log goes on. Up to a head of an earlier timeline, what is
+    /// not found in the log may be recorded there yet.
+    fn knows_head(&self) -> bool;
 
     /// Whether another process has appended to the log lately.
     fn is_shared(&self) -> bool;

@@ -31,6 +31,10 @@ const ATTRIBUTES: &str = "target_session_attrs=";
 /// How long to wait at the start for a database that is not there yet.
 const START: Duration = Duration::from_secs(5);
 
+/// Makes commits wait for the standbys that must confirm them.
+const WAIT: &str =
+    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'local';";
+
 /// What a connection is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -69,11 +73,12 @@ impl Work {
     /// Sets up a connection: its role, its bounds, and the search path to the read tables.
     pub(crate) async fn set_up(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let role = self.role().map(|it| format!("set role {it};")).unwrap_or_default();
+        let wait = if self == Self::Write { WAIT } else { "" };
         let [statement, lock, idle] = self.bounds();
-        // At this threshold a search finds names in spite of one or two typing errors.
+        // PostgreSQL says by a warning that a wait was cut short. At this threshold a search finds names in spite of one or two typing errors.
         let settings = format!(
-            "{role}
-             set statement_timeout = '{statement}s'; set lock_timeout = '{lock}s';
+            "{role} {wait}
+             set client_min_messages = warning; set statement_timeout = '{statement}s'; set lock_timeout = '{lock}s';
              set idle_in_transaction_session_timeout = '{idle}s';
              set tcp_user_timeout = '10s'; set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2;
              set tcp_keepalives_count = 3;
@@ -122,6 +127,12 @@ pub enum DatabaseError {
          primary"
     )]
     NoPrimary(String),
+    /// Two servers accept changes, and neither was promoted after the other.
+    #[error(
+        "both {0} and {1} accept changes, and neither was promoted after the other: stop the one that is not to be used, \
+         or take it out of DATABASE_URL"
+    )]
+    TwoPrimaries(String, String),
     /// Commits are not durable.
     #[error(
         "synchronous_commit is off in PostgreSQL, so an answered command could be lost: set it to on, for the server, \
@@ -270,19 +281,29 @@ mod tests {
             (Work::Project, ["10s", "5s", "4s"]),
             (Work::Read, ["5s", "3s", "5s"]),
         ];
+        // Whatever the server says, commits of the log wait for standbys, and warnings are heard.
+        let mut server = connect().await.expect("a connection");
+        for setting in ["synchronous_commit = local", "client_min_messages = error"] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("alter role postgres set {setting}")))
+                .execute(&mut server)
+                .await
+                .expect("a setting of the role");
+        }
         for (work, expected) in bounds {
             let mut session = connect().await.expect("a connection");
             work.set_up(&mut session).await.expect("the session is set up");
             let sql = "select current_setting('statement_timeout'), current_setting('lock_timeout'),
                               current_setting('idle_in_transaction_session_timeout'),
-                              current_setting('synchronous_commit'),
+                              current_setting('synchronous_commit'), current_setting('client_min_messages'),
                               (select array_agg(distinct source) from pg_settings
                                 where name in ('tcp_user_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval',
                                                'tcp_keepalives_count'))";
-            let found: (String, String, String, String, Vec<String>) =
+            let found: (String, String, String, String, String, Vec<String>) =
                 sqlx::query_as(sql).fetch_one(&mut session).await.expect("settings");
             assert_eq!([&found.0, &found.1, &found.2], expected, "{work:?}");
-            assert_eq!((found.3.as_str(), found.4), ("on", vec!["session".to_owned()]), "{work:?}");
+            let commits = if work == Work::Write { "on" } else { "local" };
+            assert_eq!((found.3.as_str(), found.4.as_str()), (commits, "warning"), "{work:?}");
+            assert_eq!(found.5, ["session"], "{work:?}");
         }
         cluster.stop().await;
     }

@@ -61,11 +61,18 @@ impl Primary {
         let until = Instant::now() + START;
         loop {
             let said = look_at_all(&servers).await;
-            let newest = (0..).zip(&said).filter_map(|(at, said)| Some((at, (*said.as_ref().ok()?)?)));
-            if let Some((at, timeline)) = newest.max_by_key(|(_, timeline)| timeline.number) {
-                check(&servers[at]).await?;
-                let found = Self::among(servers, at);
-                found.0.timelines.meet(timeline).map_err(|error| explain(found.address(at), error))?;
+            let accepting = (0..).zip(&said).filter_map(|(at, said)| Some((at, (*said.as_ref().ok()?)?)));
+            let mut accepting: Vec<(usize, Timeline)> = accepting.collect();
+            accepting.sort_by_key(|(_, timeline)| std::cmp::Reverse(timeline.number));
+            if let [(at, timeline), others @ ..] = &accepting[..] {
+                // All that accept changes must be former primaries of the first.
+                let rival = others.iter().find(|(_, it)| it.system != timeline.system || it.number == timeline.number);
+                if let Some((rival, _)) = rival {
+                    return Err(DatabaseError::TwoPrimaries(address_of(&servers[*at]), address_of(&servers[*rival])));
+                }
+                check(&servers[*at]).await?;
+                let found = Self::among(servers, *at);
+                found.0.timelines.meet(*timeline).map_err(|error| explain(found.address(*at), error))?;
                 return Ok(found);
             }
             if Instant::now() > until {
@@ -99,15 +106,22 @@ impl Primary {
     /// # Errors
     /// When the server does not answer, or is not the primary any more.
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        self.connect_with(self.options()).await
+        let mut db = PgConnection::connect_with(self.options()).await?;
+        self.gate().admit(&mut db).await?;
+        Ok(db)
     }
 
-    /// Opens a connection to the primary like [`connect`](Self::connect), with options of one's own.
+    /// Opens a connection to the primary for a kind of work, with options of one's own.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub(crate) async fn connect_with(&self, options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    pub(crate) async fn connect_for(
+        &self,
+        work: Work,
+        options: &PgConnectOptions,
+    ) -> Result<PgConnection, sqlx::Error> {
         let mut db = PgConnection::connect_with(options).await?;
+        work.set_up(&mut db).await?;
         self.gate().admit(&mut db).await?;
         Ok(db)
     }
@@ -146,8 +160,8 @@ impl Primary {
             .after_connect(move |connection, _| {
                 let gate = gate.clone();
                 Box::pin(async move {
-                    gate.admit(connection).await?;
-                    work.set_up(connection).await
+                    work.set_up(connection).await?;
+                    gate.admit(connection).await
                 })
             })
             .connect_lazy_with(self.options().clone());
@@ -206,7 +220,7 @@ impl Primary {
             tracing::error!(%error, server = self.address(newest), "a server that accepts changes is not used");
         }
         for (at, lookout) in lookouts.iter_mut().enumerate() {
-            if found[at].is_some_and(|it| it.number < timeline.number) {
+            if found[at].is_some_and(|it| is_ours(&it) && it.number < timeline.number) {
                 lookout.end_sessions(&self.address(at)).await;
             }
         }
@@ -221,9 +235,11 @@ struct Gate {
 }
 
 impl Gate {
-    /// Makes sure that a connection does not lead to a former primary, nor to a standby where there is a choice.
+    /// Makes sure that a connection does not lead to a former primary, nor to a standby where there is a choice. Comes
+    /// last before a connection is used: its age, by which it may be used later, is counted from then on.
     async fn admit(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
         match timeline_of(db).await? {
+            Some(found) if self.has_choice && found == Timeline::UNTOLD => Err(untold()),
             Some(found) => self.timelines.meet(found),
             None if self.has_choice => {
                 Err(sqlx::Error::Configuration("the server is a standby; waiting for a primary".into()))
@@ -233,12 +249,24 @@ impl Gate {
     }
 }
 
+/// The error of a server among several that does not tell its timeline.
+fn untold() -> sqlx::Error {
+    let reason = "the server does not tell its timeline, without which a former primary cannot be told from the present \
+                  one: allow the login to call pg_control_system(), or name one server only";
+    sqlx::Error::Configuration(reason.into())
+}
+
 /// What all of these servers say of themselves.
 async fn look_at_all(servers: &[PgConnectOptions]) -> Vec<Said> {
     let look = |server: &PgConnectOptions| {
         let server = server.clone();
         async move {
-            let asking = async { timeline_of(&mut PgConnection::connect_with(&server).await?).await };
+            let asking = async {
+                match timeline_of(&mut PgConnection::connect_with(&server).await?).await? {
+                    Some(Timeline::UNTOLD) => Err(untold()),
+                    said => Ok(said),
+                }
+            };
             within(ANSWER, asking).await.map_err(|error| explain(address_of(&server), error))
         }
     };

@@ -100,10 +100,17 @@ async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) 
     let mut head = store.head();
     let mut position = lock(&followers).position;
     loop {
-        if *head.borrow_and_update() <= position && head.changed().await.is_err() {
-            return;
+        // Where another server has taken over, the log may end earlier. Nobody is handed an event that is not known to
+        // be in the log.
+        let end = *head.borrow_and_update();
+        position = position.min(end);
+        if end == position {
+            if head.changed().await.is_err() {
+                return;
+            }
+            continue;
         }
-        match store.read(position, BATCH).await {
+        match store.read(position, BATCH.min(end - position)).await {
             Ok(events) => {
                 position = events.last().map_or(position, |it| it.position);
                 lock(&followers).hand_out(events);

@@ -48,12 +48,14 @@ impl Manager for Opener {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = match self {
-            Self::Primary(primary) => primary.connect_with(&quiet(primary.options())).await?,
-            Self::Replica(options) => PgConnection::connect_with(&quiet(options)).await?,
-        };
-        Work::Read.set_up(&mut connection).await?;
-        Ok(connection)
+        match self {
+            Self::Primary(primary) => primary.connect_for(Work::Read, &quiet(primary.options())).await,
+            Self::Replica(options) => {
+                let mut connection = PgConnection::connect_with(&quiet(options)).await?;
+                Work::Read.set_up(&mut connection).await?;
+                Ok(connection)
+            }
+        }
     }
 
     async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {

@@ -81,11 +81,8 @@ impl Replica {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // A replica may be promoted while its sessions go on. Its history is another one from then on.
-            let follows = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut db);
-            if !within(PATIENCE, follows).await? {
-                return Err(promoted().into());
-            }
+            // A replica may be promoted while its sessions go on, and may go on to follow a former primary.
+            follows(&mut db, primary).await?;
             let looked = tokio::time::timeout(PATIENCE, query::position(&mut db)).await;
             let position = match looked.unwrap_or_else(|_| Err(hims_event_store::bounded::too_late().into())) {
                 // A rebuild has just swapped the tables there.
@@ -106,19 +103,17 @@ impl Replica {
 /// Opens a connection to a replica that reads as the server does.
 ///
 /// # Errors
-/// When the server does not answer, or is no replica of the primary: its log must begin with the same event, and it must
-/// not be written to.
+/// When the server does not answer, or is no replica of the primary: its log must begin with the same event and be of the
+/// same timeline, and it must not be written to.
 pub(super) async fn connect(replica: &PgConnectOptions, primary: &Primary) -> Result<PgConnection, sqlx::Error> {
-    let sql = "select pg_is_in_recovery(), (select hash from log.events where position = 1)";
+    let sql = "select hash from log.events where position = 1";
     let mut at_primary = within(PATIENCE, primary.connect()).await?;
-    let told = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut at_primary)).await;
+    let told = within(PATIENCE, sqlx::query_scalar(sql).fetch_optional(&mut at_primary)).await;
     let _ = within(PATIENCE, at_primary.close()).await;
-    let (_, there): (bool, Option<Vec<u8>>) = told?;
+    let there: Option<Vec<u8>> = told?;
     let mut db = within(PATIENCE, PgConnection::connect_with(replica)).await?;
-    let (follows, here): (bool, Option<Vec<u8>>) = within(PATIENCE, sqlx::query_as(sql).fetch_one(&mut db)).await?;
-    if !follows {
-        return Err(promoted());
-    }
+    follows(&mut db, primary).await?;
+    let here: Option<Vec<u8>> = within(PATIENCE, sqlx::query_scalar(sql).fetch_optional(&mut db)).await?;
     if here.is_none() || here != there {
         let reason = "its log does not begin with the event of the primary's";
         return Err(sqlx::Error::Configuration(reason.into()));
@@ -127,8 +122,22 @@ pub(super) async fn connect(replica: &PgConnectOptions, primary: &Primary) -> Re
     Ok(db)
 }
 
-fn promoted() -> sqlx::Error {
-    sqlx::Error::Configuration("it is no replica, since it accepts changes".into())
+/// Makes sure that a server follows the primary, and not a former one: its log must be of the newest timeline.
+///
+/// # Errors
+/// When the server does not answer, or does not follow the primary.
+async fn follows(db: &mut PgConnection, primary: &Primary) -> Result<(), sqlx::Error> {
+    let sql = "select pg_is_in_recovery(), timeline from log.head";
+    let (follows, timeline): (bool, i32) = within(PATIENCE, sqlx::query_as(sql).fetch_one(db)).await?;
+    if !follows {
+        return Err(sqlx::Error::Configuration("it is no replica, since it accepts changes".into()));
+    }
+    if timeline != primary.timelines().number() {
+        let reason = "its log has nothing of the timeline of the primary: nothing was recorded there yet, or the \
+                      replica does not follow the primary";
+        return Err(sqlx::Error::Configuration(reason.into()));
+    }
+    Ok(())
 }
 
 /// The tasks that look at the replicas. They end when this value is dropped.

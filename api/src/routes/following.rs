@@ -143,7 +143,7 @@ impl<F: Followed> Follower<F> {
             let feed = &self.hospital.feed;
             let place = self.place.get_or_insert_with(|| feed.follow(self.followed.patient_id()));
             let events: Vec<_> = if self.after < place.from {
-                let read = self.hospital.store.read(self.after, BEHIND).await?;
+                let read = self.hospital.store.read(self.after, BEHIND.min(place.from - self.after)).await?;
                 self.after = read.last().map_or(place.from, |it| it.position);
                 let fed = |event| Arc::new(Fed { concerned: Concerned::of(&event), event });
                 read.into_iter().map(fed).filter(|it| self.followed.is_wanted(it)).collect()

@@ -340,6 +340,10 @@ impl EventStore for MemoryEventStore {
         0
     }
 
+    fn knows_head(&self) -> bool {
+        true
+    }
+
     fn is_shared(&self) -> bool {
         false
     }

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::check::{KnownVersions, refuse_hopeless};
 use super::database::{Database, Session};
-use super::feed::raise;
 use super::read::Head;
 use super::write::{Columns, chain};
 use super::writer::Writer;
@@ -281,7 +280,7 @@ impl<D: Database> Writer<D> {
         }
         self.head = aim.head;
         self.clock.reached(aim.head.recorded_at);
-        raise(&self.known_head, aim.head.position);
+        self.known_head.see(self.timeline, aim.head.position);
         appended
     }
 

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::read;
+use super::timeline::Timelines;
 use super::warnings::Warnings;
 use crate::bounded::{self, ANSWER, lend, within};
-use crate::{LogClock, Position};
+use crate::{LogClock, Position, Reached};
 
 /// The channel on which processes notify each other of the position of the head.
 pub(super) const CHANNEL: &str = "log_head";
@@ -24,12 +25,7 @@ pub(super) async fn stopping(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|it| *it).await;
 }
 
-/// Raises the known head to a position; does nothing when the known head is already as far.
-pub(super) fn raise(head: &watch::Sender<Position>, position: Position) {
-    head.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position);
-}
-
-/// Notifies other processes whenever the known head has grown.
+/// Notifies other processes whenever the known head has changed.
 pub(super) async fn notify(pool: PgPool, mut head: watch::Receiver<Position>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -52,28 +48,27 @@ async fn tell(pool: &PgPool, channel: &str, position: Position) -> Result<(), sq
     db.back(told).map(drop)
 }
 
-/// Listens for the notifications of other processes and raises the known head. Reading the head measures the clock of
-/// the database too, so that a node without appends knows its offset as well.
+/// Listens for the notifications of other processes and keeps the known head. Reading the head measures the clock of the
+/// database too, so that a node without appends knows its offset as well.
 pub(super) async fn listen(
     pool: PgPool,
-    (head, clock): (Arc<watch::Sender<Position>>, Arc<LogClock>),
-    warnings: Warnings,
+    (head, clock): (Arc<Reached>, Arc<LogClock>),
+    (timelines, warnings): (Timelines, Warnings),
     interval: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
-    let look = async || {
-        let known = *head.borrow();
-        read::confirmed_head(&pool, &clock, &warnings, known).await.map(|position| raise(&head, position))
-    };
+    let look = async || read::see_head(&pool, &head, &clock, (&timelines, &warnings)).await;
     loop {
         let listening = async {
+            let timeline = timelines.number();
             let mut listener = bounded::listen(&pool, CHANNEL).await?;
-            loop {
+            // Nobody notifies at a former primary any more.
+            while timelines.number() == timeline {
                 match tokio::time::timeout(interval, listener.recv()).await {
                     // A notification is only a hint, since any session may send one: the head is read from the log.
                     Ok(notification) => {
                         let said: Position = notification?.payload().parse().unwrap_or_default();
-                        if said > *head.borrow() {
+                        if said > head.position() {
                             look().await?;
                         }
                     }
@@ -83,6 +78,7 @@ pub(super) async fn listen(
                     }
                 }
             }
+            Ok(())
         };
         let listened: Result<(), sqlx::Error> = tokio::select! {
             () = stopping(&mut stop) => return,

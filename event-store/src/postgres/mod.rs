@@ -49,8 +49,8 @@ use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport, Progress};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
-    Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
+    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKey, NodeClock, Position, Reached, Receipt,
+    Recorded, Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
 };
 
 /// The settings of a [`PgEventStore`].
@@ -92,7 +92,7 @@ pub struct PgEventStore {
     queue: mpsc::UnboundedSender<Pending>,
     /// One permit for each append that waits or is being written.
     places: Arc<Semaphore>,
-    head: watch::Receiver<Position>,
+    head: Arc<Reached>,
     /// Why the last batch of appends could not be written; `None` if it was written.
     trouble: Arc<watch::Sender<Option<StoreError>>>,
     clock: Arc<LogClock>,
@@ -126,14 +126,13 @@ impl PgEventStore {
         let clock = Arc::new(LogClock::new(options.clock));
         let start = timeline::begin(&pool, &timelines, &clock).await?;
         vault.prove().await?;
-        let (head_sender, head) = watch::channel(start.position);
-        let head_sender = Arc::new(head_sender);
+        let head = Arc::new(Reached::new(timelines.number(), start.position));
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
         let trouble = Arc::new(watch::Sender::new(None));
         let shared = Arc::new(AtomicBool::new(false));
         let known = Known {
-            head: Arc::clone(&head_sender),
+            head: Arc::clone(&head),
             clock: Arc::clone(&clock),
             shared: Arc::clone(&shared),
             trouble: Arc::clone(&trouble),
@@ -143,11 +142,11 @@ impl PgEventStore {
         let writer = Writer::new(database, requests, start, known, stopped.clone());
         let tasks = vec![
             tokio::spawn(writer.run()),
-            tokio::spawn(feed::notify(pool.clone(), head.clone(), stopped.clone())),
+            tokio::spawn(feed::notify(pool.clone(), head.subscribe(), stopped.clone())),
             tokio::spawn(feed::listen(
                 pool.clone(),
-                (head_sender, Arc::clone(&clock)),
-                warnings.clone(),
+                (Arc::clone(&head), Arc::clone(&clock)),
+                (timelines.clone(), warnings.clone()),
                 options.poll,
                 stopped.clone(),
             )),
@@ -327,7 +326,7 @@ impl EventStore for PgEventStore {
     }
 
     fn head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+        self.head.subscribe()
     }
 
     async fn current_head(&self) -> Result<Position, StoreError> {
@@ -354,6 +353,10 @@ impl EventStore for PgEventStore {
 
     fn timeline(&self) -> i32 {
         self.timelines.number()
+    }
+
+    fn knows_head(&self) -> bool {
+        self.head.timeline() == self.timeline()
     }
 
     fn is_shared(&self) -> bool {

@@ -8,10 +8,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{Acquire as _, PgConnection, PgExecutor, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
+use super::timeline::Timelines;
 use super::warnings::Warnings;
 use crate::bounded::{ANSWER, LONG_ANSWER, SLOW_ANSWER, lend, within};
 use crate::chain::Hash;
-use crate::{Booked, LogClock, Position, Receipt, Recorded, Span, StoreError, Wanted};
+use crate::{Booked, LogClock, Position, Reached, Receipt, Recorded, Span, StoreError, Wanted};
 
 /// Up to this number, events are read within [`ANSWER`].
 const FEW: i64 = 1_000;
@@ -77,9 +78,13 @@ pub(super) async fn settle(
 /// standby has everything that was visible before.
 pub(super) async fn confirm(pool: &PgPool, warnings: &Warnings) -> Result<(), sqlx::Error> {
     let mut db = lend(pool).await?;
+    let confirmed = within(ANSWER, confirm_on(&mut db, warnings)).await;
+    db.back(confirmed)
+}
+
+async fn confirm_on(db: &mut PgConnection, warnings: &Warnings) -> Result<(), sqlx::Error> {
     let sql = "select pg_logical_emit_message(true, 'hims', '')";
-    let confirmed = within(ANSWER, warnings.committed(sqlx::query(sql).execute(&mut *db))).await;
-    db.back(confirmed).map(drop)
+    warnings.committed(sqlx::query(sql).execute(db)).await.map(drop)
 }
 
 /// Whether each commit of a server waits for a standby.
@@ -90,23 +95,30 @@ pub async fn waits_for_standby(db: &mut PgConnection) -> Result<bool, sqlx::Erro
     sqlx::query_scalar("select current_setting('synchronous_standby_names') <> ''").fetch_one(db).await
 }
 
-/// Reads the head of the log for those who follow the log. Where a standby must confirm each commit, an event after the
-/// position `known` counts only once the standby has it: nobody is handed an event that another server may lack.
-pub(super) async fn confirmed_head(
+/// Reads the head of the log for those who follow the log. Where a standby must confirm each commit, an event counts
+/// only once the standby has it: nobody is handed an event that another server may lack.
+pub(super) async fn see_head(
     pool: &PgPool,
+    known: &Reached,
     clock: &LogClock,
-    warnings: &Warnings,
-    known: Position,
-) -> Result<Position, sqlx::Error> {
-    let position = head(pool, clock).await?.position;
-    if position > known {
-        let mut db = lend(pool).await?;
-        let waits = within(ANSWER, waits_for_standby(&mut db)).await;
-        if db.back(waits)? {
-            confirm(pool, warnings).await?;
+    (timelines, warnings): (&Timelines, &Warnings),
+) -> Result<(), sqlx::Error> {
+    let timeline = timelines.number();
+    let mut db = lend(pool).await?;
+    let seeing = async {
+        let position = head_on(&mut db, clock).await?.position;
+        if known.is_news(timeline, position) && waits_for_standby(&mut db).await? {
+            confirm_on(&mut db, warnings).await?;
         }
+        Ok(position)
+    };
+    let seen = within(ANSWER, seeing).await;
+    let position = db.back(seen)?;
+    // A server that is no primary any more says nothing for sure.
+    if timelines.number() == timeline {
+        known.see(timeline, position);
     }
-    Ok(position)
+    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "sqlx hands the row over")]

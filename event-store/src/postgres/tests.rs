@@ -24,9 +24,9 @@ pub(super) fn store_on(database: impl Database, pool: PgPool, timelines: Timelin
     let (stop, stopped) = watch::channel(false);
     let (queue, requests) = mpsc::unbounded_channel();
     let (trouble, shared) = (Arc::new(watch::Sender::new(None)), Arc::new(AtomicBool::new(false)));
-    let (head_sender, head) = watch::channel(0);
+    let head = Arc::new(Reached::new(0, 0));
     let known = Known {
-        head: Arc::new(head_sender),
+        head: Arc::clone(&head),
         clock: Arc::clone(&clock),
         shared: Arc::clone(&shared),
         trouble: Arc::clone(&trouble),

@@ -16,6 +16,9 @@ use crate::bounded::{ANSWER, lend, within};
 /// How soon a server says which timeline it continues.
 const SOON: Duration = Duration::from_secs(1);
 
+/// How long after a connection was found to lead to the primary its age may begin to be counted.
+const DELAY: Duration = Duration::from_secs(1);
+
 /// The history that a server continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeline {
@@ -23,6 +26,11 @@ pub struct Timeline {
     pub system: i64,
     /// The number of the timeline, from 1.
     pub number: i32,
+}
+
+impl Timeline {
+    /// That of a server which tells nobody, as some that are run by others do.
+    pub const UNTOLD: Self = Self { system: 0, number: 0 };
 }
 
 /// The timeline of a server. A standby replays the history of another server, and continues none.
@@ -37,8 +45,19 @@ const TIMELINE: &str = "
 /// # Errors
 /// When the server does not answer.
 pub async fn timeline_of(db: &mut PgConnection) -> Result<Option<Timeline>, sqlx::Error> {
-    let (system, number): (i64, Option<i32>) = sqlx::query_as(TIMELINE).fetch_one(db).await?;
+    let told = sqlx::query_as(TIMELINE).fetch_one(&mut *db).await;
+    if told.as_ref().err().is_some_and(is_withheld) {
+        let is_standby: bool = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(db).await?;
+        return Ok((!is_standby).then_some(Timeline::UNTOLD));
+    }
+    let (system, number): (i64, Option<i32>) = told?;
     Ok(number.map(|number| Timeline { system, number }))
+}
+
+/// Whether a login may not call a function (SQLSTATE 42501), or a server does not have it (42883, 0A000).
+fn is_withheld(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(refusal) = error else { return false };
+    refusal.code().is_some_and(|it| ["42501", "42883", "0A000"].contains(&&*it))
 }
 
 /// The newest timeline that this process knows of. The connections to all servers of a database share this knowledge,
@@ -49,8 +68,8 @@ pub struct Timelines(Arc<watch::Sender<Option<Known>>>);
 #[derive(Debug, Clone, Copy)]
 struct Known {
     newest: Timeline,
-    /// Since when this process knows.
-    since: Instant,
+    /// Since when this process knows, if it knew of another one before.
+    since: Option<Instant>,
 }
 
 impl Timelines {
@@ -63,7 +82,7 @@ impl Timelines {
         self.0.send_if_modified(|known| {
             judged = is_newer(found, known.map(|it| it.newest));
             if let Ok(true) = judged {
-                *known = Some(Known { newest: found, since: Instant::now() });
+                *known = Some(Known { newest: found, since: known.map(|_| Instant::now()) });
             }
             matches!(judged, Ok(true))
         });
@@ -81,9 +100,10 @@ impl Timelines {
     }
 
     /// Whether a connection of a certain age was opened while the newest timeline was known, so that it does not lead
-    /// to a former primary.
+    /// to a former primary. The age is counted from a moment after the connection was found to lead to the primary.
     pub fn is_known_for(&self, age: Duration) -> bool {
-        self.0.borrow().is_none_or(|it| age <= it.since.elapsed())
+        let since = self.0.borrow().and_then(|it| it.since);
+        since.is_none_or(|since| age + DELAY <= since.elapsed())
     }
 }
 
@@ -147,6 +167,12 @@ pub(super) async fn begin(pool: &PgPool, timelines: &Timelines, clock: &LogClock
     let beginning = async {
         if let Some(found) = timeline_of(&mut db).await? {
             timelines.meet(found)?;
+            if found == Timeline::UNTOLD {
+                tracing::warn!(
+                    "PostgreSQL does not tell its timeline, since pg_control_system() may not be called: a former \
+                     primary is not recognised"
+                );
+            }
         }
         head_on(&mut db, clock).await
     };
@@ -168,7 +194,9 @@ mod tests {
         timelines.meet(of(7, 1)).expect("the same server again");
         assert!(timelines.is_known_for(Duration::from_secs(9)), "a connection to the first server");
         timelines.meet(of(7, 2)).expect("a promoted standby");
-        assert!(!timelines.is_known_for(Duration::from_secs(1)), "a connection to the first server");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(!timelines.is_known_for(Duration::from_secs(5)), "a connection to the first server");
+        assert!(timelines.is_known_for(Duration::from_secs(4)), "a connection to the promoted server");
         let refused = timelines.meet(of(7, 1)).expect_err("a former primary").to_string();
         assert!(refused.contains("former primary") && refused.contains("timeline 2"), "{refused}");
         assert!(timelines.meet(of(8, 3)).is_err(), "a server of another system");

@@ -17,7 +17,7 @@ use super::read::Head;
 use super::timeline::Timelines;
 use crate::bounded::too_late;
 use crate::prepare::Prepared;
-use crate::{AppendError, Appended, LogClock, Position, StoreError};
+use crate::{AppendError, Appended, LogClock, Reached, StoreError};
 
 /// For how many batches the writer is careful after a constraint refused a batch or another process moved the head.
 const CAREFUL: u32 = 64;
@@ -71,7 +71,7 @@ impl Pending {
 
 /// What the writer tells the rest of the event store.
 pub(super) struct Known {
-    pub(super) head: Arc<watch::Sender<Position>>,
+    pub(super) head: Arc<Reached>,
     pub(super) clock: Arc<LogClock>,
     pub(super) shared: Arc<AtomicBool>,
     pub(super) trouble: Arc<watch::Sender<Option<StoreError>>>,
@@ -84,7 +84,7 @@ pub(super) struct Writer<D: Database> {
     waiting: VecDeque<Pending>,
     pub(super) session: Option<D::Session>,
     pub(super) head: Head,
-    pub(super) known_head: Arc<watch::Sender<Position>>,
+    pub(super) known_head: Arc<Reached>,
     /// Why the last batch could not be written; `None` if it was written.
     trouble: Arc<watch::Sender<Option<StoreError>>>,
     pub(super) clock: Arc<LogClock>,

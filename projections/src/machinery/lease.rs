@@ -18,14 +18,6 @@ use crate::machinery::form::FORM;
 /// lapses, and the pause until that process asks for the lease.
 pub(crate) const EXTENDED: &str = "clock_timestamp() + interval '4 seconds'";
 
-/// What the holder of the lease knows after a renewal.
-pub(crate) struct Held {
-    /// The position of the checkpoint.
-    pub(crate) position: Position,
-    /// The end of the log.
-    pub(crate) head: Position,
-}
-
 /// Takes the lease for a session; `false` while another session holds it. The session that holds the lease may have the
 /// row locked, in the middle of a batch, so nobody waits for the row.
 pub(crate) async fn take(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
@@ -44,20 +36,20 @@ pub(crate) async fn take(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     Ok(taken.rows_affected() == 1)
 }
 
-/// Renews the lease of a session, unless events wait to be projected; `None` if the session does not hold the lease any
-/// more.
-pub(crate) async fn renew(db: &mut PgConnection) -> Result<Option<Held>, sqlx::Error> {
+/// Renews the lease of a session, unless events wait to be projected. Returns the position of the checkpoint; `None` if
+/// the session does not hold the lease any more.
+pub(crate) async fn renew(db: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
     let sql = format!(
         "update projection_checkpoint c
             set held_until = case when c.position >= h.position then {EXTENDED} else c.held_until end
            from log.head h
           where c.held_by = pg_backend_pid() and c.form = $1
-         returning c.position, h.position"
+         returning c.position"
     );
-    let held: Option<(Position, Position)> =
-        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(FORM.as_str()).fetch_optional(db).await?;
+    let renewing = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(FORM.as_str());
+    let position: Option<Position> = renewing.fetch_optional(db).await?;
     // A rebuild marks the checkpoint of tables that it has replaced by a negative position.
-    Ok(held.filter(|it| it.0 >= 0).map(|(position, head)| Held { position, head }))
+    Ok(position.filter(|it| *it >= 0))
 }
 
 /// Ends the session of a holder whose lease lapsed in the middle of a statement. Such a session keeps the row locked,

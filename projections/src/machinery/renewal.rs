@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::machinery::form::Standing;
 use crate::machinery::rebuild::{Rebuild, RebuildError, Rebuilt};
-use crate::machinery::runner::{Known, PAUSE, look_by, stopping};
+use crate::machinery::runner::{Known, PAUSE, stopping};
 
 /// How long to wait after a failed rebuild.
 const RETRY: Duration = Duration::from_secs(5);
@@ -43,9 +43,8 @@ async fn renew_once(rebuild: &Rebuild, known: &Known) {
             RETRY
         }
     };
-    match look_by(&rebuild.pool).await {
-        Ok(living) => known.learn(living),
-        Err(error) => tracing::warn!(%error, "the state of the read tables could not be determined"),
+    if let Err(error) = known.look(&rebuild.pool, rebuild.store.as_ref()).await {
+        tracing::warn!(%error, "the state of the read tables could not be determined");
     }
     sleep(pause).await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{Datelike as _, TimeDelta};
 use hims_event_store::bounded::{self, ANSWER, LONG_ANSWER, lend, within};
-use hims_event_store::{EventStore, Position};
+use hims_event_store::{EventStore, Position, Reached};
 use sqlx::{Acquire, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use crate::machinery::archive::make_ahead;
 use crate::machinery::batch::{AuditTo, Batch, ProjectError};
 use crate::machinery::form::{Living, Standing, look, look_at_checkpoint};
-use crate::machinery::lease::{self, Held};
+use crate::machinery::lease;
 use crate::machinery::rebuild::Rebuild;
 use crate::machinery::renewal::renew;
 
@@ -41,23 +41,32 @@ const STANDSTILL: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) standing: watch::Sender<Standing>,
-    position: watch::Sender<Position>,
+    position: Arc<Reached>,
     /// When the tables were last seen to move on, or to be at the end of the log.
     moved_at: watch::Sender<Instant>,
 }
 
 impl Known {
-    fn new(living: Living) -> Self {
+    fn new() -> Self {
         let (standing, moved_at) = (watch::Sender::new(Standing::Current), watch::Sender::new(Instant::now()));
-        let known = Self { standing, position: watch::Sender::new(0), moved_at };
-        known.learn(living);
-        known
+        Self { standing, position: Arc::new(Reached::new(0, 0)), moved_at }
     }
 
-    /// Takes over the observed state of the tables, and logs the standing if it has changed.
-    pub(crate) fn learn(&self, living: Living) {
+    /// Examines the living read tables on a connection of their owner, and logs their standing if it has changed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn look(&self, owner: &PgPool, store: &dyn EventStore) -> Result<(), sqlx::Error> {
+        let timeline = store.timeline();
+        let mut db = lend(owner).await?;
+        let living = within(ANSWER, look(&mut db)).await;
+        self.learn(timeline, db.back(living)?);
+        Ok(())
+    }
+
+    fn learn(&self, timeline: i32, living: Living) {
         if living.standing != Standing::Beyond {
-            self.raise(living.position);
+            self.see(timeline, living.position);
         }
         let before = self.standing.send_replace(living.standing);
         if before == living.standing {
@@ -86,15 +95,16 @@ impl Known {
         }
     }
 
-    fn raise(&self, position: Position) {
-        if self.position.send_if_modified(|known| std::mem::replace(known, position.max(*known)) < position) {
+    /// Takes note of a position of the tables that was seen in a timeline of the log.
+    fn see(&self, timeline: i32, position: Position) {
+        if self.position.see(timeline, position) {
             self.moved_at.send_replace(Instant::now());
         }
     }
 
     /// Notes that nothing waits to be projected if the tables are at the end of the log.
     fn compare(&self, head: Position) {
-        if *self.position.borrow() >= head {
+        if self.position.position() >= head {
             self.moved_at.send_replace(Instant::now());
         }
     }
@@ -138,12 +148,13 @@ impl Runner {
         renews: bool,
     ) -> Result<RunnerHandle, sqlx::Error> {
         let began_at = *store.head().borrow();
-        let known = Known::new(look_by(&owner).await?);
+        let known = Known::new();
+        known.look(&owner, store.as_ref()).await?;
         let (position, standing) = (known.position.subscribe(), known.standing.subscribe());
         let moved_at = known.moved_at.subscribe();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = vec![
-            tokio::spawn(listen((pool.clone(), owner.clone()), store.head(), known.clone(), stopped.clone())),
+            tokio::spawn(listen((pool.clone(), owner.clone()), Arc::clone(&store), known.clone(), stopped.clone())),
             tokio::spawn(notify(pool.clone(), position.clone(), stopped.clone())),
         ];
         if renews {
@@ -171,23 +182,24 @@ impl Runner {
         }
     }
 
-    /// Projects until an error occurs; returns early if another process projects or the tables are of another form.
+    /// Projects until an error occurs; returns early if another process projects, the tables are of another form, or
+    /// another server has taken over.
     async fn project(&mut self) -> Result<(), ProjectError> {
         // Waiting fails only when no sender is left, and `self.known` is a sender.
         let _ = self.known.standing.subscribe().wait_for(|it| *it == Standing::Current).await;
-        let mut head = self.store.head();
+        let (mut head, timeline) = (self.store.head(), self.store.timeline());
         let mut db = lend(&self.pool).await?;
-        let begun = within(ANSWER, self.begin(&mut db)).await;
+        let begun = within(ANSWER, self.begin(&mut db, timeline)).await;
         let Ok(Some(mut position)) = begun else { return Ok(db.back(begun).map(drop)?) };
         // The lease belongs to the session, so the connection must not go back to the pool.
         let mut db = db.keep();
         // A crash of the database may lose the last commits. Their events are projected again, since the checkpoint is
         // lost with the rows.
         within(ANSWER, sqlx::query("set synchronous_commit = off").execute(&mut db)).await?;
-        let (mut end, mut month) = (0, None);
+        let mut month = None;
         loop {
-            end = end.max(*head.borrow_and_update());
-            if *self.known.standing.borrow() != Standing::Current {
+            let end = *head.borrow_and_update();
+            if *self.known.standing.borrow() != Standing::Current || self.store.timeline() != timeline {
                 return Ok(());
             }
             let today = self.store.clock().now().date_naive();
@@ -198,18 +210,15 @@ impl Runner {
                 match tokio::time::timeout(POLL, head.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Ok(()),
-                    // The head is read together with the renewal, in case a notification was lost.
-                    Err(_) => match within(ANSWER, lease::renew(&mut db)).await? {
-                        Some(Held { position: stored, head }) if stored == position => end = head,
-                        _ => return Err(ProjectError::CheckpointMoved),
-                    },
+                    Err(_) if within(ANSWER, lease::renew(&mut db)).await? == Some(position) => {}
+                    Err(_) => return Err(ProjectError::CheckpointMoved),
                 }
                 continue;
             }
             let started = Instant::now();
-            let limit = (end - position).clamp(BATCH.0, BATCH.1).min(self.greatest);
+            let limit = (end - position).min(BATCH.1).min(self.greatest);
             let Some(batch) = Batch::read(self.store.as_ref(), position, limit).await? else {
-                // The notification named a position that the log does not have yet: wait.
+                // The log ends earlier since another server has taken over: wait until that is known.
                 sleep(PAUSE).await;
                 continue;
             };
@@ -224,7 +233,7 @@ impl Runner {
                 }
             }
             position = next;
-            self.known.raise(position);
+            self.known.see(timeline, position);
             observe(count, started, self.store.clock().now() - recorded_at, position);
             if *head.borrow() - position < BATCH.0 {
                 sleep(PACE.saturating_sub(started.elapsed())).await;
@@ -240,7 +249,7 @@ impl Runner {
 
     /// Takes the lease, and returns the checkpoint's position, at which projecting begins. `None` if the tables are not
     /// of this program's form, or another process projects.
-    async fn begin(&self, db: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
+    async fn begin(&self, db: &mut PgConnection, timeline: i32) -> Result<Option<Position>, sqlx::Error> {
         if look_at_checkpoint(db).await?.standing != Standing::Current || !lease::take(db).await? {
             return Ok(None);
         }
@@ -248,7 +257,7 @@ impl Runner {
         let living = look_at_checkpoint(db).await?;
         let is_ours = living.standing == Standing::Current;
         if is_ours {
-            self.known.raise(living.position);
+            self.known.see(timeline, living.position);
         }
         Ok(is_ours.then_some(living.position))
     }
@@ -324,34 +333,30 @@ async fn tell(pool: &PgPool, position: Position) -> Result<(), sqlx::Error> {
     db.back(told).map(drop)
 }
 
-/// Examines the living read tables on a connection of their owner.
-pub(crate) async fn look_by(owner: &PgPool) -> Result<Living, sqlx::Error> {
-    let mut db = lend(owner).await?;
-    let living = within(ANSWER, look(&mut db)).await;
-    db.back(living)
-}
-
 /// Receives the read tables' position from the process that projects. Also examines the tables from time to time, and
 /// more often while the tables are not of this program's form.
 async fn listen(
     (pool, owner): (PgPool, PgPool),
-    head: watch::Receiver<Position>,
+    store: Arc<dyn EventStore>,
     known: Known,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
         let listening = async {
+            let timeline = store.timeline();
             let mut listener = bounded::listen(&pool, CHANNEL).await?;
-            loop {
+            // Nobody notifies at a former primary any more.
+            while store.timeline() == timeline {
                 bounded::test(&mut listener).await?;
-                known.learn(look_by(&owner).await?);
-                known.compare(*head.borrow());
+                known.look(&owner, store.as_ref()).await?;
+                known.compare(*store.head().borrow());
                 let patience = if *known.standing.borrow() == Standing::Current { POLL } else { PAUSE };
                 let next_look = tokio::time::Instant::now() + patience;
                 while let Ok(notification) = tokio::time::timeout_at(next_look, listener.recv()).await {
-                    known.raise(notification?.payload().parse().unwrap_or_default());
+                    known.see(timeline, notification?.payload().parse().unwrap_or_default());
                 }
             }
+            Ok(())
         };
         let listened: Result<(), sqlx::Error> = tokio::select! {
             () = stopping(&mut stop) => return,

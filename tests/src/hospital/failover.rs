@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use hims_api::Settings;
 use hims_api::embedded::EmbeddedPostgres;
+use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -233,6 +235,48 @@ impl Work {
     }
 }
 
+/// Somebody who follows the whole log, and goes on behind the last event whenever the stream ends.
+struct Follower {
+    told: Arc<Mutex<Vec<i64>>>,
+    following: JoinHandle<()>,
+}
+
+impl Follower {
+    fn start(admin: &Client, from: i64) -> Self {
+        let told = Arc::new(Mutex::new(vec![from]));
+        let (admin, heard) = (admin.clone(), Arc::clone(&told));
+        let following = tokio::spawn(async move {
+            loop {
+                let last = *heard.lock().expect("a lock").last().expect("a position");
+                let path = format!("/api/v1/events/stream?after={last}");
+                if let Ok(response) = admin.request(Method::GET, &path).send().await {
+                    let (mut chunks, mut text) = (response.bytes_stream(), String::new());
+                    while let Some(Ok(chunk)) = chunks.next().await {
+                        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+                        let (complete, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
+                        let ids = complete.lines().filter_map(|it| it.strip_prefix("id:"));
+                        heard
+                            .lock()
+                            .expect("a lock")
+                            .extend(ids.map(|it| it.trim().parse::<i64>().expect("a position")));
+                        text = rest.to_owned();
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        Self { told, following }
+    }
+
+    /// Waits until everything up to a position was told, and checks that it was told once and in order.
+    async fn heard_all_up_to(self, last: i64) {
+        until(async || self.told.lock().expect("a lock").last().is_some_and(|it| *it >= last)).await;
+        self.following.abort();
+        let told = self.told.lock().expect("a lock").clone();
+        assert!(told.iter().copied().eq(told[0]..=last), "the stream left something out, or told it twice: {told:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_answered_is_lost_when_the_standby_takes_over() {
     let rounds = std::env::var("FAILOVER_ROUNDS").map_or(4, |it| it.parse().expect("a number of rounds"));
@@ -250,6 +294,7 @@ async fn nothing_that_was_answered_is_lost_when_the_standby_takes_over() {
     let nobody = Client::new(node.base.clone(), Arc::default());
     let nurse = nobody.login("nurse").await;
     let patient = nobody.login("reception").await.did("register-patient", person("Fail", "Over", 1)).await;
+    let follower = Follower::start(&nobody.login("admin").await, node.store.current_head().await.expect("the head"));
     let work = Work::start(&nurse, &patient);
     for (round, fault) in (1..=rounds).zip(FAULTS.into_iter().cycle()) {
         work.goes_on().await;
@@ -268,6 +313,7 @@ async fn nothing_that_was_answered_is_lost_when_the_standby_takes_over() {
         pair.make_standby().await;
     }
     let answered = work.end().await;
+    follower.heard_all_up_to(pair.primary().position().await).await;
     let receipts: i64 = sqlx::query_scalar("select count(*) from log.receipts where command_id = any($1)")
         .bind(&answered)
         .fetch_one(&mut pair.primary().superuser().await)

@@ -188,6 +188,21 @@ async fn a_replica_that_is_gone_makes_no_read_fail() {
 }
 
 #[tokio::test]
+async fn a_replica_that_goes_on_with_an_older_history_is_not_used() {
+    let hospital = Replicated::start().await;
+    let position = async || hospital.metric("hims_replica_position", &hospital.standby).await;
+    until(async || position().await.is_some_and(|it| it > 0)).await;
+    let superuser = hospital.primary.superuser_options().database("hims");
+    let mut superuser = superuser.connect().await.expect("a superuser's connection");
+    superuser.execute("update log.head set timeline = timeline - 1").await.expect("the log is of an older history");
+    until(async || position().await == Some(-1)).await;
+    let doctor = hospital.doctor();
+    assert!(doctor.contains("its log has nothing of the timeline of the primary"), "{doctor}");
+    superuser.execute("update log.head set timeline = timeline + 1").await.expect("the log is of this history");
+    until(async || position().await.is_some_and(|it| it > 0)).await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_no_replica_of_the_database_answers_nothing() {
     let mut hospital = Replicated::start().await;
     let other = empty_database().await;

@@ -73,6 +73,27 @@ async fn a_database_without_durable_commits_is_refused() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_tell_its_timeline_is_used_if_it_is_the_only_one() {
+    let folder = scratch("settings");
+    let (key, database) = (key_file(&folder), database().await);
+    let mut superuser = database.superuser().await;
+    let withheld = superuser.execute("revoke execute on function pg_control_system() from public").await;
+    withheld.expect("the function is withheld");
+    let url = database.options.to_url_lossy();
+    let mut command = hims();
+    command.env("DATABASE_URL", url.as_str()).env("HIMS_MASTER_KEY_FILE", &key).args(["verify", "--deep"]);
+    let output = command.output().expect("the program runs");
+    assert!(output.status.success(), "{output:?}");
+    let options = &database.options;
+    let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |it| it.display().to_string());
+    let host = format!("{}:{}", host.replace('/', "%2F"), options.get_port());
+    let (user, name) = (options.get_username(), options.get_database().expect("a database"));
+    let two = format!("postgres://{user}@{host},{host}/{name}");
+    let said = complaint(with_url(&two, &key)).await;
+    assert!(said.contains("does not tell its timeline"), "{said}");
+}
+
+#[tokio::test]
 async fn a_key_file_that_is_a_folder_is_named() {
     let folder = scratch("settings");
     let (mut command, database) = (hims(), database().await);

@@ -59,7 +59,7 @@ enum Turn {
     Unfinished,
     /// Everything is done, up to the time of the next timer.
     Done(Option<DateTime<Utc>>),
-    /// Another node runs the process.
+    /// Another node runs the process, or nothing can be done for the moment.
     Elsewhere,
 }
 
@@ -104,7 +104,8 @@ impl Processes {
             caller: Arc::new(Caller::system(&format!("process:{}", P::NAME))),
         };
         let end = if P::READS_TABLES { self.position.clone() } else { self.executor.store().head() };
-        let runner = Runner { reacting, node: self.node, end, led: None, planned_at: None };
+        let head = self.executor.store().head();
+        let runner = Runner { reacting, node: self.node, end, head, led: None, planned_at: None };
         self.tasks.push(tokio::spawn(runner.run(self.stop.subscribe())));
         self
     }
@@ -131,6 +132,8 @@ struct Led {
     next_timer: Option<DateTime<Utc>>,
     /// When the lease was extended last.
     extended_at: Instant,
+    /// The timeline of the log in which all this was found.
+    timeline: i32,
 }
 
 impl Led {
@@ -146,6 +149,8 @@ struct Runner<P> {
     node: Uuid,
     /// The position up to which the process may react to the log.
     end: watch::Receiver<Position>,
+    /// The end of the log. A rebuild may bring the read tables further than what is known to be in the log for good.
+    head: watch::Receiver<Position>,
     /// What the last turn found, if the next one can rely on it; `None` makes the next turn extend the lease first.
     led: Option<Led>,
     /// When the process last looked for time zones without a timer.
@@ -198,13 +203,20 @@ impl<P: Process> Runner<P> {
     /// Reacts to some new events, and fires some timers that are due. While events come that do not concern the process,
     /// its lease is extended and its position stored once a second only, so that many processes cost little.
     async fn turn(&mut self) -> Result<Turn, Failure> {
-        let known = self.led.take();
+        // What was found in another timeline is not relied on: the log may lack it.
+        let log = self.reacting.executor.store();
+        let timeline = log.timeline();
+        let known = self.led.take().filter(|it| it.timeline == timeline);
+        if !log.knows_head() {
+            // Another server has just taken over.
+            return Ok(Turn::Elsewhere);
+        }
         if self.reacting.executor.is_outdated() {
             // A node of the newer release takes the process over when the lease lapses.
             return Ok(Turn::Elsewhere);
         }
-        let Some(mut led) = self.lead(known).await? else { return Ok(Turn::Elsewhere) };
-        let end = *self.end.borrow_and_update();
+        let Some(mut led) = self.lead(known, timeline).await? else { return Ok(Turn::Elsewhere) };
+        let end = (*self.end.borrow_and_update()).min(*self.head.borrow());
         let mut has_reacted = false;
         if end > led.seen {
             let until = end.min(led.seen + STEP.0);
@@ -238,7 +250,7 @@ impl<P: Process> Runner<P> {
     }
 
     /// Extends the lease, unless that was done a moment ago. `None` if another node runs the process.
-    async fn lead(&self, known: Option<Led>) -> Result<Option<Led>, Failure> {
+    async fn lead(&self, known: Option<Led>, timeline: i32) -> Result<Option<Led>, Failure> {
         if let Some(mut led) = known {
             if led.extended_at.elapsed() < POLL {
                 return Ok(Some(led));
@@ -255,6 +267,7 @@ impl<P: Process> Runner<P> {
             seen: it.position,
             next_timer: it.next_timer,
             extended_at: Instant::now(),
+            timeline,
         }))
     }
 

@@ -11,12 +11,15 @@ mod rows;
 mod rules;
 mod units;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
+use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use thiserror::Error;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 pub use self::check::{Compared, compare};
@@ -38,6 +41,9 @@ const LEAST: i64 = 10;
 const MOST: i64 = 2_000;
 /// How long a batch may take before the next one is smaller.
 const BATCH_TIME: Duration = Duration::from_millis(200);
+/// How often it is tried to take an empty archive away from its table, and the pause in between.
+const PARTINGS: u32 = 20;
+const PARTING: Duration = Duration::from_millis(100);
 /// What is done, in words for the log.
 const WHAT: &str = "archiving";
 
@@ -180,16 +186,14 @@ pub(crate) async fn move_old(
     for (root, condition) in ROOTS {
         let (mut after, mut limit) = (Some(Uuid::nil()), FIRST);
         while let Some(last) = after {
-            let started = Instant::now();
-            let mut transaction = db.begin().await?;
-            lock_checkpoint(&mut transaction).await?;
+            // Nobody waits for the search. Whether a row is at rest is asked again when it moves.
             let sql = format!("select id from only {root} where id > $1 and {condition} order by id limit $3");
             let seeds = sqlx::query_scalar(AssertSqlSafe(sql)).bind(last).bind(before).bind(limit);
-            let seeds: Vec<Uuid> = seeds.fetch_all(&mut *transaction).await?;
+            let seeds: Vec<Uuid> = seeds.fetch_all(&mut *db).await?;
             after = seeds.last().copied();
             let seeds: Vec<Key> = seeds.into_iter().map(|id| (root, id)).collect();
-            archive_units(&mut transaction, &references, &seeds, before, &mut moved).await?;
-            transaction.commit().await?;
+            let started = Instant::now();
+            archive_units(db, &references, &seeds, before, &mut moved).await?;
             progress(moved.values().map(|it| it.rows).sum());
             limit = if started.elapsed() > BATCH_TIME { limit / 2 } else { limit * 2 }.clamp(LEAST, MOST);
         }
@@ -199,7 +203,7 @@ pub(crate) async fn move_old(
     Ok(moved)
 }
 
-/// Archives the units of some rows, unless a row of the unit is not at rest.
+/// Archives the units of some rows in a transaction, unless a row of the unit is not at rest.
 async fn archive_units(
     db: &mut PgConnection,
     references: &[Reference],
@@ -207,15 +211,26 @@ async fn archive_units(
     before: DateTime<Utc>,
     moved: &mut MovedTables,
 ) -> Result<(), ArchiveError> {
-    let related = Related::gather(db, references, seeds).await?;
-    let restless = related.restless(db, before).await?;
-    let units = related.units(|key| !restless.contains(key));
-    if units.is_empty() {
-        return Ok(());
+    loop {
+        let mut transaction = db.begin().await?;
+        lock_checkpoint(&mut transaction).await?;
+        let related = Related::gather(&mut transaction, references, seeds).await?;
+        let restless = related.restless(&mut transaction, before).await?;
+        let units = related.units(|key| !restless.contains(key));
+        let children = children(&mut transaction).await?;
+        let apart: BTreeSet<_> =
+            units.values().flatten().map(|key| key.0).filter(|it| !children.contains(it)).collect();
+        if apart.is_empty() {
+            transfer(&mut transaction, units.values().flatten(), Direction::IntoArchive, moved).await?;
+            note(&mut transaction, &units).await?;
+            return Ok(transaction.commit().await?);
+        }
+        // Archives become children before a row moves, so that no statement is planned without them that misses rows.
+        transaction.rollback().await?;
+        for table in apart {
+            execute(db, &format!("alter table {} inherit {table}", archive_of(table))).await?;
+        }
     }
-    join(db, true).await?;
-    transfer(db, units.values().flatten(), Direction::IntoArchive, moved).await?;
-    Ok(note(db, &units).await?)
 }
 
 /// Brings back what was asked for, in batches.
@@ -235,8 +250,6 @@ async fn move_back(
         let sql = "select distinct unit from projection_archive where id = coalesce($1, id) limit $2";
         let units: Vec<Uuid> = sqlx::query_scalar(sql).bind(one).bind(limit).fetch_all(&mut *transaction).await?;
         if units.is_empty() {
-            join(&mut transaction, false).await?;
-            transaction.commit().await?;
             break;
         }
         let keys = forget(&mut transaction, &units).await?;
@@ -244,6 +257,7 @@ async fn move_back(
         transaction.commit().await?;
         progress(moved.values().map(|it| it.rows).sum());
     }
+    part(db).await?;
     analyze(db, &moved).await?;
     if what == Back::All {
         months::bring_back(db, &mut moved).await?;
@@ -259,27 +273,42 @@ async fn analyze(db: &mut PgConnection, moved: &MovedTables) -> Result<(), sqlx:
     Ok(())
 }
 
-/// Makes the archives children of their tables, so that a statement on a table reads both; or takes the archives that
-/// hold nothing away from their tables, so that nobody looks into them in vain.
-async fn join(db: &mut PgConnection, children: bool) -> Result<(), sqlx::Error> {
+/// The tables whose archives are children of them, so that a statement on the table reads both.
+async fn children(db: &mut PgConnection) -> Result<Vec<&'static str>, sqlx::Error> {
     let sql = "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
                 where c.relnamespace = current_schema()::regnamespace";
-    let joined: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await?;
-    let mut held = Vec::new();
-    if !children {
-        let sql = "select distinct relation::text || '_archive' from projection_archive";
-        held = sqlx::query_scalar::<_, String>(sql).fetch_all(&mut *db).await?;
-    }
-    for table in tables() {
-        let archive = archive_of(table);
-        let is_joined = joined.contains(&archive);
-        if children && !is_joined {
-            execute(db, &format!("alter table {archive} inherit {table}")).await?;
-        } else if !children && is_joined && !held.contains(&archive) {
-            execute(db, &format!("alter table {archive} no inherit {table}")).await?;
+    let children: Vec<String> = sqlx::query_scalar(sql).fetch_all(db).await?;
+    Ok(tables().filter(|it| children.contains(&archive_of(it))).collect())
+}
+
+/// Takes the archives that hold nothing away from their tables, so that nobody looks into them in vain. Whoever reads
+/// the table is waited for, and whoever begins to read waits; so that is tried for a moment only, several times. An
+/// archive that stays a child does no harm.
+async fn part(db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let sql = "select distinct relation::text from projection_archive";
+    let held: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await?;
+    for table in children(db).await?.into_iter().filter(|it| !held.iter().any(|held| held == it)) {
+        for _ in 0..PARTINGS {
+            let mut transaction = db.begin().await?;
+            let archive = archive_of(table);
+            let sql = format!("set local lock_timeout = '100ms'; alter table {archive} no inherit {table}");
+            match execute(&mut transaction, &sql).await {
+                Ok(()) => {
+                    transaction.commit().await?;
+                    break;
+                }
+                Err(error) if is_locked(&error) => transaction.rollback().await?,
+                Err(error) => return Err(error),
+            }
+            sleep(PARTING).await;
         }
     }
     Ok(())
+}
+
+/// Whether somebody else held a lock for too long (SQLSTATE 55P03).
+fn is_locked(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|it| it == "55P03")
 }
 
 /// Keeps the projection, and whoever would replace the tables, away until the end of the transaction.

@@ -68,8 +68,8 @@ async fn partitions(db: &mut PgConnection, parent: &str) -> Result<Vec<Month>, s
     Ok(months)
 }
 
-/// Moves the months that ended at an instant or before into the archive of the audit log. No row is read or written but
-/// to count: the partitions get another parent.
+/// Moves the months that ended at an instant or before into the archive of the audit log. No row is read but to count, and
+/// none is written: the partitions get another parent.
 pub(super) async fn archive(
     db: &mut PgConnection,
     before: DateTime<Utc>,
@@ -94,9 +94,9 @@ async fn hand_over(
 ) -> Result<(), ArchiveError> {
     for month in months {
         let (partition, begin, end) = (month.partition(), bound(month.0), bound(month.end()));
-        let (rows, before) = sum(db, &partition, "true", &[]).await?;
         let mut transaction = db.begin().await?;
         lock_checkpoint(&mut transaction).await?;
+        let (rows, before) = sum(&mut transaction, &partition, "true", &[]).await?;
         // Whoever reads the audit log meanwhile is waited for, and whoever begins to read waits.
         let mut statements = vec!["set local lock_timeout = '3s'".to_owned()];
         if !partitions(&mut transaction, "audit_logs_archive").await?.is_empty() {
@@ -113,12 +113,12 @@ async fn hand_over(
             );
             execute(&mut transaction, &sql).await?;
         }
-        transaction.commit().await?;
         let condition = format!("\"timestamp\" >= {begin} and \"timestamp\" < {end}");
-        let (arrived, after) = sum(db, AUDIT, &condition, &[]).await?;
+        let (arrived, after) = sum(&mut transaction, AUDIT, &condition, &[]).await?;
         if (rows, before) != (arrived, after) {
             return Err(ArchiveError::Differs(AUDIT));
         }
+        transaction.commit().await?;
         moved.entry(AUDIT).or_default().add(Moved { rows, before, after });
     }
     Ok(())

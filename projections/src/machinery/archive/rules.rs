@@ -34,7 +34,10 @@ pub(super) const ARCHIVED: &[Archived] = &[
     of("lab_orders", "status in ('completed', 'cancelled')"),
     of("lab_order_items", WITH_OTHERS),
     of("specimens", "collected_at < $2"),
-    of("lab_results", "status in ('completed', 'reviewed') and coalesce(corrected_at, performed_at) < $2"),
+    of(
+        "lab_results",
+        "(status = 'reviewed' or result_status in ('X', 'W')) and coalesce(corrected_at, performed_at) < $2",
+    ),
     of("lab_result_components", WITH_OTHERS),
     of("billing_records", "status in ('paid', 'written_off', 'cancelled') and coalesce(billed_at, opened_on) < $2"),
     of("billing_items", WITH_OTHERS),

@@ -61,12 +61,24 @@ impl Rebuild {
                 }
             }
         }
+        self.catch_up(db, &mut position, end, progress).await?;
+        Ok(position)
+    }
+
+    /// Projects what was recorded meanwhile, until the tables are at `end` or close to the end of the growing log.
+    pub(super) async fn catch_up(
+        &self,
+        db: &mut PgConnection,
+        position: &mut Position,
+        end: Position,
+        progress: &mut (impl FnMut(Position) + Send),
+    ) -> Result<(), RebuildError> {
         loop {
             let head = end.min(self.store.current_head().await?);
-            if head - position <= CLOSE {
-                return Ok(position);
+            if head - *position <= CLOSE {
+                return Ok(());
             }
-            self.project(db, None, &mut position, head, progress).await?;
+            self.project(db, None, position, head, progress).await?;
         }
     }
 

@@ -191,6 +191,7 @@ impl Rebuild {
                 Target::Swap => {
                     if let Some(before) = Archiving::noted(db).await?.before {
                         move_old(db, before, |_| {}).await?;
+                        self.catch_up(db, &mut position, end, progress).await?;
                     }
                     self.swap(db, schema, &mut position, progress).await?;
                 }

@@ -187,6 +187,10 @@ impl EventStore for Pausable {
         self.log.timeline()
     }
 
+    fn knows_head(&self) -> bool {
+        self.log.knows_head()
+    }
+
     fn is_shared(&self) -> bool {
         false
     }
