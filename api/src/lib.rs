@@ -3,6 +3,7 @@
 mod archiver;
 mod backup;
 mod bootstrap;
+mod cache;
 pub mod cli;
 mod connections;
 mod database;
@@ -29,6 +30,7 @@ mod surroundings;
 mod telemetry;
 mod wire;
 
+pub use cache::RedisUrlError;
 pub use connections::DatabaseError;
 pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;

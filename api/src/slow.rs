@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use hims_event_store::Position;
-use hims_projections::query::{Found, Page};
+use hims_projections::query::{Contents, Found, Page};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
@@ -83,6 +83,13 @@ impl<S> Rows for HashSet<Uuid, S> {
 }
 
 /// A number, such as a position.
+/// The contents of a table, in short.
+impl Rows for Contents {
+    fn rows(&self) -> usize {
+        1
+    }
+}
+
 impl Rows for i64 {
     fn rows(&self) -> usize {
         1

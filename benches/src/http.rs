@@ -20,7 +20,7 @@ use crate::server::Server;
 use crate::workload::{compare, percentile, rate};
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 3] = ["vital-signs-http", "vital-signs-lag", "row-by-id"];
+pub(crate) const NAMES: [&str; 4] = ["vital-signs-http", "vital-signs-lag", "row-by-id", "catalogue"];
 
 const CONNECTIONS: usize = 64;
 const ROWS: i64 = 2_000;
@@ -31,8 +31,11 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     if report.wants(&NAMES[..2]) {
         vital_signs(effort, report, &postgres, &server).await?;
     }
-    if report.wants(&NAMES[2..]) {
+    if report.wants(&NAMES[2..3]) {
         row_by_id(effort, report, &postgres, &server).await?;
+    }
+    if report.wants(&NAMES[3..]) {
+        catalogue(effort, report, &server).await?;
     }
     server.stop().await;
     postgres.stop().await;
@@ -176,6 +179,30 @@ async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server:
     readers.close().await;
     pool.close().await;
     Ok(())
+}
+
+/// Lists of catalogues that are remembered, beside the same lists read from the tables.
+async fn catalogue(effort: Effort, report: &Report, server: &Server) -> Result<(), Failure> {
+    let lists = ["departments?limit=50", "rooms?limit=50", "medications?limit=50", "lab-tests?limit=50", "user-roles"];
+    let get = |list: &str, more: &str| {
+        let head = head("GET", &format!("/api/v1/{list}"), &server.token);
+        format!("{head}{more}\r\n").into_bytes()
+    };
+    let of = |more: &str| lists.iter().map(|list| get(list, more)).collect();
+    let mut read = Some(callers(server, of("cache-control: no-cache\r\n"), 200).await?);
+    let mut remembered = Some(callers(server, of(""), 200).await?);
+    let floor = async |time| {
+        let (rate, back) = rate(time, read.take().unwrap_or_default(), Caller::send).await?;
+        read = Some(back);
+        Ok(rate)
+    };
+    let from_memory = async |time| {
+        let (rate, back) = rate(time, remembered.take().unwrap_or_default(), Caller::send).await?;
+        remembered = Some(back);
+        Ok(rate)
+    };
+    let compared = compare(effort, floor, from_memory).await?;
+    Ok(report.write(compared.figure("catalogue", "/s", 2.0), Better::More)?)
 }
 
 /// Records vital signs of every patient, a few times over, and waits until they can be read.

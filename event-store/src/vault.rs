@@ -194,12 +194,12 @@ impl Vault {
     }
 
     /// Seals a file, bound to its id.
-    pub(crate) fn seal_file(&self, id: Uuid, file: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub fn seal_file(&self, id: Uuid, file: &[u8]) -> Result<Vec<u8>, VaultError> {
         encrypt(&self.master.files, id.as_bytes(), file)
     }
 
     /// Opens a sealed file with its id.
-    pub(crate) fn open_file(&self, id: Uuid, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub fn open_file(&self, id: Uuid, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         decrypt(&self.master.files, id.as_bytes(), sealed)
     }
 

@@ -10,10 +10,10 @@ mod tables;
 
 pub use machinery::column::{Codes, Column, Kind};
 pub use machinery::event::READ_SCHEMA;
-pub use machinery::form::{GOLDEN_ROWS, Standing};
+pub use machinery::form::{FORM, GOLDEN_ROWS, Standing};
 pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};
 pub use machinery::runner::{Runner, RunnerHandle};
 pub(crate) use machinery::table::Row;
 pub use machinery::table::{Entries, Narrowed, Part, Table};
 pub use machinery::{archive, indexes, migrations, presence, query, roles};
-pub use tables::dispatch::{TABLES, table_of};
+pub use tables::dispatch::{TABLES, table_of, tables_changed_by};

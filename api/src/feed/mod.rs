@@ -38,7 +38,7 @@ pub(crate) type Batch = Arc<[Arc<Fed>]>;
 
 /// A place among the followers.
 pub(crate) struct Place {
-    /// The new events. Ends when the follower was too slow or the feed has ended.
+    /// The new events. Ends when the follower was too slow, another server has taken over, or the feed has ended.
     pub(crate) events: mpsc::Receiver<Batch>,
     /// The follower is handed the events after this position, and reads earlier events itself.
     pub(crate) from: Position,
@@ -97,14 +97,21 @@ fn lock(followers: &Mutex<Followers>) -> MutexGuard<'_, Followers> {
 
 /// Reads the new events of the log and hands them out, until the task is aborted.
 async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) {
-    let mut head = store.head();
+    let (mut head, mut timeline) = (store.head(), store.timeline());
     let mut position = lock(&followers).position;
     loop {
-        // Where another server has taken over, the log may end earlier. Nobody is handed an event that is not known to
-        // be in the log.
+        if !store.knows_head() {
+            sleep(TOGETHER).await;
+            continue;
+        }
         let end = *head.borrow_and_update();
-        position = position.min(end);
-        if end == position {
+        if store.timeline() != timeline {
+            timeline = store.timeline();
+            position = end;
+            lock(&followers).begin_anew(end);
+        }
+        // Nobody is handed an event that is not known to be in the log.
+        if end <= position {
             if head.changed().await.is_err() {
                 return;
             }
@@ -125,6 +132,14 @@ async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) 
 }
 
 impl Followers {
+    /// Lets all followers go, since another server has taken over: the log may end earlier there than what they were
+    /// handed. They read on by themselves up to the position.
+    fn begin_anew(&mut self, position: Position) {
+        self.position = position;
+        self.of_patients.clear();
+        self.of_everything.clear();
+    }
+
     fn hand_out(&mut self, events: Vec<Recorded>) {
         let Some(last) = events.last().map(|it| it.position) else { return };
         self.position = last;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::measure::KnownBackup;
+use crate::cache::{Cache, RedisUrlError, client_of};
 use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};
 use crate::due::DueRecords;
@@ -51,6 +52,9 @@ pub enum HospitalError {
     /// `HIMS_READ_URLS` names something that is no database.
     #[error("HIMS_READ_URLS: {0}")]
     ReadUrl(DatabaseError),
+    /// `HIMS_REDIS_URL` names no Redis.
+    #[error("HIMS_REDIS_URL: {0}")]
+    RedisUrl(#[from] RedisUrlError),
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
@@ -125,6 +129,8 @@ pub struct Hospital {
     pub(crate) log: Arc<Log>,
     /// Hands new events to those who follow the log.
     pub(crate) feed: Arc<Feed>,
+    /// Remembers answers about catalogues.
+    pub(crate) cache: Arc<Cache>,
     writers: PgPool,
     history: PgPool,
     projectors: PgPool,
@@ -225,6 +231,8 @@ impl Hospital {
             refuse_foreign(&settings.data_dir)?;
         }
         let post = Post::try_new(settings)?;
+        // Only a server answers so much that remembered answers are worth sharing.
+        let redis = settings.redis_url.as_deref().filter(|_| purpose == Purpose::Serve).map(client_of).transpose()?;
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
@@ -287,6 +295,8 @@ impl Hospital {
             start_processes(processes, &settings.of_processes(), &post, &maker)
         });
         let feed = Arc::new(Feed::start(Arc::clone(&store)));
+        let incarnation = log.incarnation().to_string();
+        let cache = Cache::start(&feed, Arc::clone(&readers), Arc::clone(&store), incarnation, redis);
         let years = settings.archive_after_years.filter(|_| purpose == Purpose::Serve);
         let tasks = tasks::start(&feed, &login, &executor, years.map(|it| (owner.clone(), it)));
         let stage = watch::channel(Stage::Serving).0;
@@ -301,6 +311,7 @@ impl Hospital {
             readers,
             log,
             feed,
+            cache: Arc::new(cache),
             writers,
             history,
             projectors,
@@ -356,6 +367,7 @@ impl Hospital {
             processes.stop().await;
         }
         self.executor.finish_recording().await;
+        self.cache.stop();
         self.feed.stop();
         self.store.shutdown().await;
         if let Some(runner) = self.runner {

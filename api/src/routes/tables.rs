@@ -1,15 +1,19 @@
+use std::sync::Arc;
+
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::{Parameters, id_of_path};
 use super::position::{Freshness, at_position, page_answer};
 use crate::Hospital;
+use crate::cache::{Answer, Question};
 use crate::problem::Problem;
-use actix_web::http::header::{CONTENT_TYPE, ETAG};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{PhoneRegion, read_phone};
 use hims_domain::ID_RULE;
+use hims_event_store::Position;
 use hims_event_store::chain::hex;
-use hims_projections::query::{self, Comparison, Cursor, Filter, Wanted};
+use hims_projections::query::{self, Comparison, Cursor, Filter, Shape, Wanted};
 use hims_projections::{Column, Kind, TABLES, Table};
 
 /// How many rows a page has by default, and at most.
@@ -22,7 +26,8 @@ pub(super) async fn page_of(
     name: web::Path<String>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, Box::pin(page(&request, &hospital, &name, &logged_in))).await
+    let answer = Box::pin(page(&request, &hospital, &name, &logged_in));
+    if hides_rows(&name) { evenly(&logged_in, answer).await } else { answer.await }
 }
 
 async fn page(
@@ -38,11 +43,50 @@ async fn page(
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
-    let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
-    let page = hospital.readers.read_at(table.name, freshness.minimum(), page).await?;
-    freshness.check(page.position)?;
-    let next = page.next.map(|it| signed(&it, hospital));
-    Ok(page_answer(hospital, &page.items, next.as_deref(), page.position))
+    let read = async || {
+        let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
+        let page = hospital.readers.read_at(table.name, freshness.minimum(), page).await?;
+        Ok::<_, Problem>((Answer { rows: page.items, next: page.next, version: None }, page.position))
+    };
+    let (answer, position) = answer(request, hospital, table, &freshness, read).await?;
+    let next = answer.next.as_deref().and_then(Cursor::parse).map(|it| signed(&it.at(position).encode(), hospital));
+    Ok(page_answer(hospital, &answer.rows, next.as_deref(), position))
+}
+
+/// Answers from what is remembered, or else by reading the table. Tells the position that the answer shows.
+async fn answer(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    table: &'static Table,
+    freshness: &Freshness,
+    read: impl AsyncFnOnce() -> Result<(Answer, Position), Problem>,
+) -> Result<(Arc<Answer>, Position), Problem> {
+    let (answer, position) = match question(request, hospital, table, freshness) {
+        Some(question) => hospital.cache.answer(question, read).await?,
+        None => read().await.map(|(answer, position)| (Arc::new(answer), position))?,
+    };
+    freshness.check(position)?;
+    Ok((answer, position))
+}
+
+/// What is asked of a catalogue, if the answer may come from what is remembered. A client that wants the table itself to
+/// be read says `Cache-Control: no-cache`.
+fn question<'r>(
+    request: &'r HttpRequest,
+    hospital: &Hospital,
+    table: &'static Table,
+    freshness: &Freshness,
+) -> Option<Question<'r>> {
+    let refuses = |it: &HeaderValue| it.to_str().is_ok_and(|it| it.contains("no-cache"));
+    if !table.is_catalogue
+        || hospital.shape() != Shape::Declared
+        || request.headers().get_all(CACHE_CONTROL).any(refuses)
+    {
+        return None;
+    }
+    let position = *hospital.runner.as_ref()?.position.borrow();
+    let words = request.uri().path_and_query()?.as_str();
+    Some(Question { table, words, minimum: freshness.minimum(), position })
 }
 
 /// Answers one row of a read table.
@@ -52,7 +96,18 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, Box::pin(row(&request, &hospital, &path, &logged_in))).await
+    let answer = Box::pin(row(&request, &hospital, &path, &logged_in));
+    if hides_rows(&path.0) { evenly(&logged_in, answer).await } else { answer.await }
+}
+
+/// The read table behind a route.
+fn named(name: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.name.replace('_', "-") == name)
+}
+
+/// Whether a table may have rows that a caller may not read.
+fn hides_rows(name: &str) -> bool {
+    named(name).is_none_or(|table| !table.is_catalogue)
 }
 
 async fn row(
@@ -68,20 +123,27 @@ async fn row(
     freshness.wait(hospital).await?;
     let who = logged_in.identity();
     let shape = hospital.shape();
-    let found = async |db: &mut _| query::find(db, table, shape, id, &who).await;
-    let found = hospital.readers.read_at(table.name, freshness.minimum(), found).await?;
-    freshness.check(found.position)?;
-    let (row, version) = found.row.ok_or_else(Problem::not_found)?;
-    Ok(at_position(&mut HttpResponse::Ok(), hospital, found.position)
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((ETAG, format!("\"{version}\"")))
-        .body(row))
+    let read = async || {
+        let found = async |db: &mut _| query::find(db, table, shape, id, &who).await;
+        let found = hospital.readers.read_at(table.name, freshness.minimum(), found).await?;
+        // Of a table that is behind, nobody is told that there is no such row.
+        freshness.check(found.position)?;
+        let (row, version) = found.row.ok_or_else(Problem::not_found)?;
+        Ok::<_, Problem>((Answer { rows: vec![row], next: None, version: Some(version) }, found.position))
+    };
+    let (answer, position) = answer(request, hospital, table, &freshness, read).await?;
+    let mut found = HttpResponse::Ok();
+    at_position(&mut found, hospital, position).insert_header((CONTENT_TYPE, "application/json"));
+    if let Some(version) = answer.version {
+        found.insert_header((ETAG, format!("\"{version}\"")));
+    }
+    Ok(found.body(answer.rows.concat()))
 }
 
 /// The read table behind a route, if the caller may ask for the table.
 fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
     logged_in.may_read()?;
-    let table = TABLES.iter().find(|it| it.name.replace('_', "-") == name).ok_or_else(Problem::not_found)?;
+    let table = named(name).ok_or_else(Problem::not_found)?;
     if logged_in.may_ask(table) {
         Ok(table)
     } else {

@@ -61,6 +61,9 @@ settings! {
             /// The URLs of [replicas](operators.md#replicas) of the database, separated by commas, which answer reads.
             #[serde(deserialize_with = "separated")]
             read_urls: Vec<String> = Vec::new(), or "none: the primary answers all reads";
+            /// The URL of a Redis in which nodes share [remembered answers](operators.md#remembered-answers):
+            /// `redis://user:password@host:6379`, `rediss://` for TLS, or `unix:///path`.
+            redis_url: Option<String> = None, or "none: each node remembers answers for itself";
             /// The folder of the embedded PostgreSQL, its log and its master key file.
             data_dir: PathBuf = default_data_dir(),
                 or "`$XDG_DATA_HOME/hims`, or else `~/.local/share/hims`; for root `/var/lib/hims`",

@@ -20,7 +20,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 pub const GOLDEN_ROWS: &[&str] = &["a59212e5ae194fb3becedd8b2f1d6096d6b9ab1e1d7458e6c1802a752946a825"];
 
 /// The form of the read tables that this program makes.
-pub(crate) static FORM: LazyLock<String> =
+pub static FORM: LazyLock<String> =
     LazyLock::new(|| form(migrations::last_read(), &READ_MIGRATIONS, TABLES, GOLDEN_ROWS));
 
 /// Composes a form from the number of the last read migration and the number of golden digests, which tell an older

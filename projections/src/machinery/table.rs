@@ -25,6 +25,9 @@ pub struct Table {
     /// The permission words to read the table. A caller's roles need one of them; if there are none, every logged-in
     /// user may read the table. Row-level security decides which rows the caller sees.
     pub readers: &'static [Read],
+    /// Whether the table is a catalogue of the hospital: every caller reads every row, no row says anything about a
+    /// patient, and rows seldom change, so that answers can be remembered.
+    pub is_catalogue: bool,
     /// Groups of columns that fewer callers read than the rows.
     pub narrowed: &'static [Narrowed],
     /// The part of a stream's history that the table holds, if that part has other readers than the whole history.
@@ -210,6 +213,8 @@ pub(crate) use or_else;
 /// - `readers [WORDS]`: the permission words to read the table, of which a role needs one; `AllData` is always one of
 ///   them. Without this clause, every logged-in user may read the table. A test compares the words with
 ///   `hims_identity.readable(…)` in the migration, which also decides which rows a reader sees;
+/// - `catalogue for everybody`: every caller reads every row, no row says anything about a patient, and rows seldom
+///   change, so that answers can be remembered;
 /// - `narrowed [COLUMNS] to [WORDS]`, any number of times: columns whose values are answered only to callers with one of
 ///   the permission words, and to the user or patient whom the row is about; `AllData` is always one of the words. A
 ///   field of the stream's events and state that is no column can be named too;
@@ -236,6 +241,7 @@ macro_rules! table {
         $(, part of $stream:ident [$($part:ident),* $(,)?] events $events:literal $(for [$($teller:ident),*])?)?
         $(, entries of $whole:ident [$held:ident] by $entry:ident)?
         $(, readers [$($reader:ident),* $(,)?])?
+        $(, catalogue for $everybody:ident)?
         $(, narrowed [$($narrowed:ident),* $(,)?] to [$($narrow_reader:ident),* $(,)?])*
         , stamped $($stamped:ident)? $(($($stamp:ident),* $(,)?))?
         $(, search $search:literal $(found by $finder:literal)?)?
@@ -295,6 +301,7 @@ macro_rules! table {
                 readers: $crate::machinery::table::or_else!(
                     [$(&[hims_domain::permission::Read::AllData, $(hims_domain::permission::Read::$reader),*])?] [&[]]
                 ),
+                is_catalogue: hims_domain::described_has_word!("everybody" in $($everybody)?),
                 narrowed: &[$($crate::machinery::table::Narrowed {
                     columns: &[$(stringify!($narrowed)),*],
                     readers: &[

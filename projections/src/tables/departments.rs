@@ -8,7 +8,7 @@ use crate::machinery::text::text;
 
 table! {
     /// One row per department.
-    DepartmentRow in "departments", stamped {
+    DepartmentRow in "departments", catalogue for everybody, stamped {
         /// The department.
         id: Uuid [indexed],
         /// The short code of the department, unique in the hospital.

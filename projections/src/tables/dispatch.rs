@@ -34,6 +34,22 @@ macro_rules! aggregates {
         /// Every read table.
         pub const TABLES: &[Table] = &[$($($($( $module::$row::TABLE, )?)*)?)* AuditRow::TABLE];
 
+        /// The names of the tables that the events of a stream type change, without the audit log.
+        pub fn tables_changed_by(stream_type: &str) -> &'static [&'static str] {
+            match stream_type {
+                $($( <hims_domain::$domain::$aggregate>::STREAM => &[$(names::$table),*], )?)*
+                _ => &[],
+            }
+        }
+
+        /// The name of each table, by the name that the list gives it.
+        #[expect(non_upper_case_globals, reason = "the names in the list are those of fields")]
+        mod names {
+            use super::*;
+
+            $($($($( pub(super) const $table: &str = $module::$row::TABLE.name; )?)*)?)*
+        }
+
         /// The table that has one row for each stream of a type. Whoever may read the row may read the history of the
         /// stream. `None` if there is no such table; only auditors may read such a stream.
         pub fn table_of(stream_type: &str) -> Option<&'static Table> {

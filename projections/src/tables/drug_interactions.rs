@@ -13,6 +13,7 @@ table! {
     /// word of this hospital, which counts instead of the others.
     InteractionRow in "drug_interactions",
     children of profile_id,
+    catalogue for everybody,
     stamped {
         /// The pair in the source.
         id: Uuid [indexed],

@@ -11,7 +11,10 @@ use crate::machinery::text::text;
 
 table! {
     /// One row per test of the laboratory.
-    LabTestRow in "lab_tests", stamped, search "({q} <% name or name ilike '%' || {q} || '%')" {
+    LabTestRow in "lab_tests",
+    catalogue for everybody,
+    stamped,
+    search "({q} <% name or name ilike '%' || {q} || '%')" {
         /// The test.
         id: Uuid [indexed],
         /// The LOINC code of the test.
@@ -35,6 +38,7 @@ table! {
     /// One row per reference range of a component of a test.
     ReferenceRangeRow in "lab_reference_ranges",
     children of lab_test_id,
+    catalogue for everybody,
     stamped,
     indexes [(lab_test_id, component_code)] {
         /// The id of the row, derived from the test, the component, the sex and the age.

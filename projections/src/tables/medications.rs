@@ -10,7 +10,10 @@ use crate::machinery::text::text;
 
 table! {
     /// One row per product of the catalogue.
-    MedicationRow in "medications", stamped, search "({q} <% name or name ilike '%' || {q} || '%')" {
+    MedicationRow in "medications",
+    catalogue for everybody,
+    stamped,
+    search "({q} <% name or name ilike '%' || {q} || '%')" {
         /// The product.
         id: Uuid [indexed],
         /// The full name of the product.
@@ -44,7 +47,10 @@ table! {
 
 table! {
     /// One row per ingredient of a product.
-    IngredientRow in "medication_ingredients", children of medication_id, stamped version {
+    IngredientRow in "medication_ingredients",
+    children of medication_id,
+    catalogue for everybody,
+    stamped version {
         /// The id of the row, derived from the product and the ingredient.
         id: Uuid [indexed],
         /// The product.

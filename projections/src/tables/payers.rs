@@ -9,7 +9,7 @@ use crate::machinery::text::text;
 
 table! {
     /// One row per payer: an insurer, or another organisation that pays for patients.
-    PayerRow in "payers", stamped {
+    PayerRow in "payers", catalogue for everybody, stamped {
         /// The payer.
         id: Uuid [indexed],
         /// The short code of the payer, unique in the hospital.

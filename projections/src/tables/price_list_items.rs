@@ -11,6 +11,7 @@ table! {
     /// One row per price of a service in a price list, from its first day to its last.
     PriceRow in "price_list_items",
     children of price_id,
+    catalogue for everybody,
     stamped,
     indexes [(price_id, effective_from), (code, effective_from)] {
         /// The price from this first day on.

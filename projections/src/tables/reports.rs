@@ -10,7 +10,7 @@ use crate::machinery::table::table;
 
 table! {
     /// One row per report that the program can make.
-    ReportRow in "reports", stamped {
+    ReportRow in "reports", catalogue for everybody, stamped {
         /// The report.
         id: Uuid [indexed],
         /// The code by which the report is asked for.

@@ -9,7 +9,7 @@ use crate::machinery::text::text;
 
 table! {
     /// One row per role, with its permissions.
-    RoleRow in "user_roles", stamped {
+    RoleRow in "user_roles", catalogue for everybody, stamped {
         /// The role.
         id: Uuid [indexed],
         /// The unique name of the role, such as `nurse`.

@@ -8,7 +8,7 @@ use crate::machinery::text::text;
 
 table! {
     /// One row per room.
-    RoomRow in "rooms", stamped {
+    RoomRow in "rooms", catalogue for everybody, stamped {
         /// The room.
         id: Uuid [indexed],
         /// The department to which the room belongs.

@@ -76,6 +76,7 @@ mod races;
 mod reader_roles;
 mod refusals;
 mod releases;
+mod remembered;
 mod replicas;
 mod report_queries;
 mod reports;

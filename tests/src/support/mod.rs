@@ -1,11 +1,12 @@
 //! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, a proxy that breaks
-//! connections, a standby, a mail server, and a receiver of telemetry.
+//! connections, a standby, a mail server, a Redis, and a receiver of telemetry.
 
 mod cluster;
 mod database;
 mod mail;
 mod proxy;
 mod receiver;
+mod redis;
 mod standby;
 
 pub(crate) use cluster::{cluster, scratch, scratch_on_disk};
@@ -13,4 +14,5 @@ pub(crate) use database::{TestDatabase, copy_of, database, empty_database, pool_
 pub(crate) use mail::MailServer;
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Receiver, Taken, attribute};
+pub(crate) use redis::Redis;
 pub(crate) use standby::{Standby, until};

@@ -15,6 +15,7 @@ use hims_event_store::waits_for_standby;
 
 use super::log::complain;
 use super::{Failure, say};
+use crate::cache::{client_of, connect};
 use crate::connections::Primary;
 use crate::database::Database;
 use crate::hospital::key_of;
@@ -107,6 +108,21 @@ async fn replicas(settings: &Settings, primary: &Primary, found: &mut Findings) 
     }
 }
 
+/// Looks at the Redis in which nodes share answers.
+async fn redis(settings: &Settings, found: &mut Findings) {
+    let Some(url) = &settings.redis_url else { return };
+    let client = match client_of(url) {
+        Ok(client) => client,
+        Err(error) => return found.fault(format!("redis: HIMS_REDIS_URL: {error}")),
+    };
+    match connect(&client).await {
+        Ok(_) => found.fine("redis: it answers; nodes share remembered answers in it"),
+        Err(error) => {
+            found.fault(format!("redis: it cannot be used, and answers are read from the tables: {error}"));
+        }
+    }
+}
+
 /// Checks everything and prints what was found. The exit code is that of a failure when there is a fault.
 pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
     let mut found = Findings::default();
@@ -123,6 +139,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
             None
         }
     };
+    redis(settings, &mut found).await;
     match Database::open(settings, Purpose::Inspect).await {
         Ok(opened) => {
             if settings.database_url.is_none()

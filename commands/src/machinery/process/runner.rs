@@ -196,7 +196,13 @@ impl<P: Process> Runner<P> {
             sleep(patience).await;
         } else {
             // Waiting fails only when the log is closed; the next turn finds that.
-            let _ = timeout(patience, self.end.changed()).await;
+            let _ = timeout(patience, async {
+                tokio::select! {
+                    _ = self.end.changed() => {}
+                    _ = self.head.changed() => {}
+                }
+            })
+            .await;
         }
     }
 
@@ -216,7 +222,7 @@ impl<P: Process> Runner<P> {
             return Ok(Turn::Elsewhere);
         }
         let Some(mut led) = self.lead(known, timeline).await? else { return Ok(Turn::Elsewhere) };
-        let end = (*self.end.borrow_and_update()).min(*self.head.borrow());
+        let end = (*self.end.borrow_and_update()).min(*self.head.borrow_and_update());
         let mut has_reacted = false;
         if end > led.seen {
             let until = end.min(led.seen + STEP.0);

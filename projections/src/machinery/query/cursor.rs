@@ -29,7 +29,14 @@ impl Cursor {
         self.position
     }
 
-    pub(super) fn encode(&self) -> String {
+    /// The same, of a page that showed another position.
+    #[must_use]
+    pub fn at(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// The text that [`parse`](Self::parse) reads.
+    pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(json!([self.of, self.value, self.id, self.position]).to_string())
     }
 }
