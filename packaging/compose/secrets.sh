@@ -18,10 +18,11 @@ random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 rm -rf secrets.new
 mkdir secrets.new
 cd secrets.new
-for login in superuser migrator server; do
+for login in superuser migrator server replicator; do
     random 24 >"$login.password"
 done
 printf 'database_url = "postgres://hims:%s@postgres/hims"\n' "$(<server.password)" >hims.toml
+printf 'read_urls = "postgres://hims:%s@replica/hims"\n' "$(<server.password)" >>hims.toml
 printf 'migration_url = "postgres://hims_migrator:%s@postgres/hims"\n' "$(<migrator.password)" >migrate.toml
 random 32 >master.key
 chmod 0444 -- *.password

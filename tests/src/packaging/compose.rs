@@ -1,4 +1,4 @@
-//! The two nodes in containers: their secrets and their roles.
+//! The nodes in containers: their secrets, their roles, and the replica of their database.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -61,7 +61,7 @@ fn every_secret_of_the_containers_is_made_and_every_file_is_there() {
         };
         assert!(made, "secrets.sh does not make {secret}");
     }
-    for mounted in ["roles.sh", "nginx.conf"] {
+    for mounted in ["roles.sh", "replication.sh", "replica.sh", "nginx.conf"] {
         assert!(compose.contains(&format!("./{mounted}:")) && file(&format!("packaging/compose/{mounted}")).is_file());
     }
 }
