@@ -6,9 +6,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
+use uuid::Uuid;
 
-use crate::Position;
 use crate::chain::{Body, GENESIS, Hash};
+use crate::{Metadata, Position};
 
 /// The fields of a line: those that are hashed, and the hash.
 const FIELDS: usize = 10;
@@ -75,6 +76,13 @@ impl End {
         let recorded_at = DateTime::parse_from_rfc3339(&fields[6]).ok()?;
         Some((body.hash(&self.hash), recorded_at.to_utc()))
     }
+}
+
+/// The command that recorded the event of a line, which is given without its line feed; `None` if the line does not say.
+pub fn command_of(line: &[u8]) -> Option<Uuid> {
+    let (fields, _) = fields(line)?;
+    let metadata: Metadata = serde_json::from_str(&fields[8]).ok()?;
+    Some(metadata.command_id)
 }
 
 /// The fields of a line, and its position.

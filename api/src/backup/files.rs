@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use hims_event_store::StoreError;
-use hims_event_store::archive::{End, Torn};
+use hims_event_store::archive::{End, Torn, command_of};
 use hims_event_store::chain::hex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -171,7 +171,7 @@ impl Source {
     }
 
     /// Reads events that follow an end of the log, as long as `wants` wants them, and answers the new end. Each event
-    /// is checked before it is handed on.
+    /// is checked before it is handed on. Fails if only a part of what a command recorded is wanted.
     pub(super) fn read_events(
         &self,
         identities: &Identities,
@@ -182,7 +182,7 @@ impl Source {
         let (source, identities) = (self.clone(), identities.clone());
         let reader = tokio::task::spawn_blocking(move || {
             let mut rows = source.rows(&identities)?;
-            let (mut end, mut piece) = (after, Vec::with_capacity(PIECE));
+            let (mut end, mut piece, mut last) = (after, Vec::with_capacity(PIECE), Vec::new());
             loop {
                 let begins = piece.len();
                 rows.read_until(b'\n', &mut piece).at(&source.path)?;
@@ -194,10 +194,15 @@ impl Source {
                 };
                 let next = end.then(line).map_err(|torn| BackupError::Torn { path: source.path.clone(), torn })?;
                 if !wants(&next) {
+                    if command_of(&last).is_some_and(|command| command_of(line) == Some(command)) {
+                        return Err(BackupError::InsideCommand(end.position));
+                    }
                     piece.truncate(begins);
                     break;
                 }
                 end = next;
+                last.clear();
+                last.extend_from_slice(line);
                 if piece.len() >= PIECE && to.blocking_send(std::mem::take(&mut piece)).is_err() {
                     return Ok(end);
                 }

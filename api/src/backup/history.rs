@@ -18,6 +18,8 @@ use super::manifest::{self, Kind, Manifest};
 const UNFINISHED: &str = "unfinished-";
 /// The file whose lock keeps a second run out of the folder.
 const LOCK: &str = "lock";
+/// The file whose lock says that somebody reads the folder, so that nothing is deleted.
+const READING: &str = "reading";
 
 /// A set of files that one run has written.
 #[derive(Debug, Clone)]
@@ -98,6 +100,28 @@ impl History {
     }
 }
 
+/// Says for as long as it lives that a folder is being read, unless nothing can be written there, as on a medium that was
+/// locked away: then nothing can be deleted there either.
+pub(super) struct Reader {
+    _lock: Option<File>,
+}
+
+impl Reader {
+    /// # Errors
+    /// When sets are being deleted at this moment.
+    pub(super) fn of(folder: &Path) -> Result<Self, BackupError> {
+        let Ok(lock) = File::options().create(true).truncate(false).write(true).open(folder.join(READING)) else {
+            return Ok(Self { _lock: None });
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(Self { _lock: Some(lock) }),
+            Err(TryLockError::WouldBlock) => Err(BackupError::Busy),
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => Ok(Self { _lock: None }),
+        }
+    }
+}
+
 /// The folder of a backup, kept for this run.
 pub(super) struct Folder {
     pub(super) path: PathBuf,
@@ -122,6 +146,17 @@ impl Folder {
             }
         }
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Keeps readers out, so that sets can be deleted; `None` while somebody reads the folder.
+    pub(super) fn keep_readers_out(&self) -> Result<Option<File>, BackupError> {
+        let path = self.path.join(READING);
+        let lock = File::options().create(true).truncate(false).write(true).open(&path).at(&path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(BackupError::Io { path, source }),
+        }
     }
 
     /// Begins a set, under a name that says that it is not complete.

@@ -174,8 +174,10 @@ fn refuse_full_disk(folder: &Folder, still: &Still, before: &End, kind: Kind) ->
     refuse_full(&folder.path, needed)
 }
 
-/// Clears away what the new set has made superfluous, and leaves a page that says how to read the folder.
+/// Clears away what the new set has made superfluous, and leaves a page that says how to read the folder. While somebody
+/// reads the folder, nothing is cleared away; the next backup does it.
 fn finish(folder: &Folder, now: DateTime<Utc>, keep_days: u32) -> Result<(), BackupError> {
     super::files::leave_page(&folder.path)?;
+    let Some(_alone) = folder.keep_readers_out()? else { return Ok(()) };
     prune(&History::read(&folder.path)?, now, TimeDelta::days(keep_days.into()))
 }

@@ -15,7 +15,7 @@ use hims_projections::roles;
 use sqlx::PgPool;
 
 use super::files::Source;
-use super::history::{History, Set};
+use super::history::{History, Reader, Set};
 use super::manifest::{EVENTS, Kind};
 use super::{BackupError, Identities, refuse_full};
 use crate::database::Database;
@@ -133,6 +133,7 @@ pub(crate) async fn restore(
     if !folder.is_dir() {
         return Err(BackupError::NoBackup(folder.to_owned()));
     }
+    let _reader = Reader::of(folder)?;
     let plan = Plan::choose(&History::read(folder)?, until)?;
     let (key, _) = key_of(settings, Purpose::Inspect)?;
     if key.fingerprint() != plan.master_key {

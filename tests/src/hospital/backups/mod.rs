@@ -181,7 +181,19 @@ async fn a_backup_is_restored_as_of_an_earlier_position_or_time() {
         assert_eq!(reception.items("patients?last_name=Nachtigall").await.len(), 1, "{to}");
     }
     let database = empty_database().await;
+    // A command that recorded several events.
+    let inside: i64 = sqlx::query_scalar(
+        "select min(e.position) from log.events e
+           join log.events next on next.position = e.position + 1
+                               and next.metadata ->> 'command_id' = e.metadata ->> 'command_id'
+          where e.position > $1",
+    )
+    .bind(first)
+    .fetch_one(it.hospital.owner())
+    .await
+    .expect("a command with several events");
     for (to, told) in [
+        (inside.to_string(), "in the middle of what one command recorded"),
         ((last + 1_000).to_string(), "the backup ends at position"),
         ((first - 1).to_string(), "can go back to position"),
         ("2999-01-01T00:00:00Z".to_owned(), "the backup ends at position"),

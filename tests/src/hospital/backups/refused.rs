@@ -153,11 +153,17 @@ async fn an_old_set_keeps_its_events_and_loses_its_tables_and_a_missing_set_is_t
     std::fs::create_dir(&left).expect("a folder");
     std::fs::copy(it.sets()[0].join("manifest.json"), left.join("manifest.json")).expect("copied");
     register(&it.hospital, "Amsel", 78).await;
-    let third = it.back_up(&[]).await;
-    assert!(!left.exists());
+    // While somebody reads the folder, nothing goes that they may read.
     let tables = |set: &Path| set.join("subject_keys.copy.gz.age").exists();
+    let reading = std::fs::File::options().write(true).create(true).truncate(false).open(it.dir().join("reading"));
+    let reading = reading.expect("a file");
+    reading.lock_shared().expect("a lock");
+    it.back_up(&[]).await;
+    assert!(!left.exists() && it.sets().iter().all(|it| tables(it)));
+    drop(reading);
+    let third = it.back_up(&[]).await;
     let sets = it.sets();
-    assert_eq!(sets.iter().map(|it| tables(it)).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(sets.iter().map(|it| tables(it)).collect::<Vec<_>>(), [false, false, true, true]);
     assert!(sets.iter().all(|it| it.join("events.copy.gz.age").exists()));
     let database = it.restored(&["--to", &third.to_string()]).await;
     assert_eq!(count(&database.owner, "log.events").await, third + 1);
