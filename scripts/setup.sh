@@ -5,7 +5,7 @@
 #   scripts/setup.sh        for make run and bench
 #   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, openssl for its certificate, and age,
 #                           with which the tests open backups; mandoc, systemd-analyze and promtool, which check manual
-#                           pages, the unit and the alerts; redis-server
+#                           pages, the unit and the alerts; and redis-server
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
 #   scripts/setup.sh deb    also cargo-deb, built once into target/tools, and dpkg-dev, which finds needed libraries
 set -euo pipefail

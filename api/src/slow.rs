@@ -82,7 +82,6 @@ impl<S> Rows for HashSet<Uuid, S> {
     }
 }
 
-/// A number, such as a position.
 /// The contents of a table, in short.
 impl Rows for Contents {
     fn rows(&self) -> usize {
@@ -90,6 +89,7 @@ impl Rows for Contents {
     }
 }
 
+/// A number, such as a position.
 impl Rows for i64 {
     fn rows(&self) -> usize {
         1

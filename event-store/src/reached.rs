@@ -22,7 +22,7 @@ impl Reached {
         Self { position: watch::Sender::new(position), timeline: AtomicI32::new(timeline) }
     }
 
-    /// Takes note of a position that was seen in a timeline. Answers whether that changes what is known.
+    /// Takes note of a position that was seen in a timeline. Answers whether the known position changes.
     pub fn see(&self, timeline: i32, position: Position) -> bool {
         // The lock of the sender keeps both together.
         self.position.send_if_modified(|known| {
@@ -34,7 +34,8 @@ impl Reached {
 
     /// Whether a position that was seen in a timeline would be news.
     pub fn is_news(&self, timeline: i32, position: Position) -> bool {
-        timeline > self.timeline() || position > self.position()
+        let known = self.timeline();
+        timeline > known || timeline == known && position > self.position()
     }
 
     /// The position as it is known now.

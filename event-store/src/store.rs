@@ -238,8 +238,8 @@ pub trait EventStore: Send + Sync {
     /// not be relied on, whatever its version.
     fn timeline(&self) -> i32;
 
-    /// Whether the head was seen in the timeline in which the log goes on. Up to a head of an earlier timeline, what is
-    /// not found in the log may be recorded there yet.
+    /// Whether the head was seen in the timeline in which the log goes on. Otherwise positions up to the head may be given
+    /// to other events yet.
     fn knows_head(&self) -> bool;
 
     /// Whether another process has appended to the log lately.

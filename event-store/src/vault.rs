@@ -193,12 +193,12 @@ impl Vault {
         }
     }
 
-    /// Seals a file, bound to its id.
+    /// Seals the bytes of a file or of a remembered answer, bound to an id. Fails if they cannot be encrypted.
     pub fn seal_file(&self, id: Uuid, file: &[u8]) -> Result<Vec<u8>, VaultError> {
         encrypt(&self.master.files, id.as_bytes(), file)
     }
 
-    /// Opens a sealed file with its id.
+    /// Opens what was sealed with this id. Fails if it was altered, or sealed with another id or key.
     pub fn open_file(&self, id: Uuid, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
         decrypt(&self.master.files, id.as_bytes(), sealed)
     }

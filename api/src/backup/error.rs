@@ -49,8 +49,8 @@ pub(crate) enum BackupError {
     #[error("the backup ends at position {last}, backed up at {}: choose an earlier position or time", instant(*.at))]
     Beyond { last: Position, at: DateTime<Utc> },
     #[error(
-        "position {0} is in the middle of what one command recorded, which is restored as a whole or not at all: name the \
-         position of its last event, or one before its first; its events have the same command_id"
+        "position {0} is in the middle of what one command recorded, which is restored as a whole or not at all: name \
+         the position of its last event, or one before its first; its events have the same command_id"
     )]
     InsideCommand(Position),
     #[error(

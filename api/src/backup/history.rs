@@ -100,19 +100,24 @@ impl History {
     }
 }
 
-/// Says for as long as it lives that a folder is being read, unless nothing can be written there, as on a medium that was
-/// locked away: then nothing can be deleted there either.
+/// Opens the file of a lock, and makes it if it is missing.
+fn lock_file(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+/// Says for as long as it lives that a folder is being read, unless nothing can be written there, as on a medium that is
+/// protected: then nothing can be deleted there either.
 pub(super) struct Reader {
     _lock: Option<File>,
 }
 
 impl Reader {
+    /// Marks a folder as being read.
+    ///
     /// # Errors
     /// When sets are being deleted at this moment.
     pub(super) fn of(folder: &Path) -> Result<Self, BackupError> {
-        let Ok(lock) = File::options().create(true).truncate(false).write(true).open(folder.join(READING)) else {
-            return Ok(Self { _lock: None });
-        };
+        let Ok(lock) = lock_file(&folder.join(READING)) else { return Ok(Self { _lock: None }) };
         match lock.try_lock_shared() {
             Ok(()) => Ok(Self { _lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => Err(BackupError::Busy),
@@ -133,7 +138,7 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, BackupError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).at(path)?;
         let lock_path = path.join(LOCK);
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).at(&lock_path)?;
+        let lock = lock_file(&lock_path).at(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(BackupError::Busy),
@@ -149,9 +154,12 @@ impl Folder {
     }
 
     /// Keeps readers out, so that sets can be deleted; `None` while somebody reads the folder.
+    ///
+    /// # Errors
+    /// When the file of the lock cannot be opened or locked.
     pub(super) fn keep_readers_out(&self) -> Result<Option<File>, BackupError> {
         let path = self.path.join(READING);
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).at(&path)?;
+        let lock = lock_file(&path).at(&path)?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,4 +1,5 @@
-//! What is known of the catalogues of the hospital: their contents, and up to which position they have not changed since.
+//! What is known of the catalogues of the hospital: their contents, and up to which position they have not changed
+//! since.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::feed::{Fed, Feed};
 
-/// How long after a look at the contents of a catalogue the next one begins at the earliest: this long, and so many times
-/// as long as the look took.
+/// The pause after a look at the contents of a catalogue: at least this long, and at least so many times as long as the
+/// look took.
 const REST: (Duration, u32) = (Duration::from_secs(2), 20);
 /// How long after a look that failed the next one begins.
 const REST_AFTER_FAILURE: Duration = Duration::from_mins(1);
@@ -31,7 +32,7 @@ pub(super) struct Catalogues {
 
 #[derive(Debug, Default)]
 struct Known {
-    of: HashMap<&'static str, Catalogue>,
+    catalogues: HashMap<&'static str, Catalogue>,
     /// How often following the log began. What was found before the last beginning does not count.
     beginning: u64,
     /// Since when less is known than the read tables show.
@@ -78,7 +79,7 @@ impl Catalogues {
     pub(super) fn new() -> Arc<Self> {
         let names = TABLES.iter().filter(|it| it.is_catalogue).map(|it| it.name);
         let catalogue = |name| (name, Catalogue { next_look: Some(Instant::now()), ..Catalogue::default() });
-        let known = Known { of: names.map(catalogue).collect(), ..Known::default() };
+        let known = Known { catalogues: names.map(catalogue).collect(), ..Known::default() };
         Arc::new(Self { known: Mutex::new(known), followed: watch::Sender::new(0) })
     }
 
@@ -94,7 +95,7 @@ impl Catalogues {
             while let Some(events) = place.events.recv().await {
                 self.note(&events);
             }
-            // The feed let this task go, since it was too slow or another server took over: it may have missed an event.
+            // The feed let this task go, which may have missed an event.
         }
     }
 
@@ -102,7 +103,7 @@ impl Catalogues {
     fn begin(&self, position: Position) {
         let mut known = self.known();
         known.beginning += 1;
-        for catalogue in known.of.values_mut() {
+        for catalogue in known.catalogues.values_mut() {
             (catalogue.changed, catalogue.contents) = (position, None);
         }
         self.followed.send_replace(position);
@@ -112,7 +113,7 @@ impl Catalogues {
         let mut known = self.known();
         for fed in events {
             for name in tables_changed_by(&fed.event.stream_type) {
-                if let Some(catalogue) = known.of.get_mut(name) {
+                if let Some(catalogue) = known.catalogues.get_mut(name) {
                     catalogue.changed = fed.event.position;
                 }
             }
@@ -123,8 +124,8 @@ impl Catalogues {
         }
     }
 
-    /// What is in a catalogue now; `None` if that is not known, or if less is known than the read tables have shown for a
-    /// while. `position` is that of the read tables.
+    /// What is in a catalogue now; `None` if that is not known, or if the read tables have shown more for a while.
+    /// `position` is that of the read tables.
     pub(super) fn present(&self, catalogue: &Table, position: Position) -> Option<Present> {
         let mut known = self.known();
         let until = *self.followed.borrow();
@@ -133,7 +134,7 @@ impl Catalogues {
         } else if known.behind_since.get_or_insert_with(Instant::now).elapsed() > BEHIND {
             return None;
         }
-        let contents = known.of.get(catalogue.name)?.present()?;
+        let contents = known.catalogues.get(catalogue.name)?.present()?;
         Some(Present { digest: contents.digest.clone(), at: contents.position, until, beginning: known.beginning })
     }
 
@@ -141,7 +142,7 @@ impl Catalogues {
     pub(super) fn wanted_look(&self, catalogue: &Table) -> Option<Look> {
         let mut known = self.known();
         let beginning = known.beginning;
-        let catalogue = known.of.get_mut(catalogue.name)?;
+        let catalogue = known.catalogues.get_mut(catalogue.name)?;
         if catalogue.present().is_some() || catalogue.next_look.is_none_or(|at| Instant::now() < at) {
             return None;
         }
@@ -153,7 +154,7 @@ impl Catalogues {
     pub(super) fn looked(&self, catalogue: &Table, look: &Look, contents: Option<Contents>) {
         let mut known = self.known();
         let is_of_now = look.beginning == known.beginning;
-        let Some(catalogue) = known.of.get_mut(catalogue.name) else { return };
+        let Some(catalogue) = known.catalogues.get_mut(catalogue.name) else { return };
         let rest = match &contents {
             Some(_) => REST.0.max(look.began.elapsed() * REST.1),
             None => REST_AFTER_FAILURE,
@@ -166,14 +167,14 @@ impl Catalogues {
 
     /// Whether what was read of a catalogue at a position comes from the same rows that are present. Waits for the
     /// events up to there.
-    pub(super) async fn is_of(&self, catalogue: &Table, present: &Present, position: Position) -> bool {
+    pub(super) async fn is_unchanged(&self, catalogue: &Table, present: &Present, position: Position) -> bool {
         let (first, last) = (position.min(present.at), position.max(present.at));
         let mut followed = self.followed.subscribe();
         if !matches!(timeout(PATIENCE, followed.wait_for(|it| *it >= last)).await, Ok(Ok(_))) {
             return false;
         }
         let known = self.known();
-        let has_not_changed = known.of.get(catalogue.name).is_some_and(|it| it.changed <= first);
+        let has_not_changed = known.catalogues.get(catalogue.name).is_some_and(|it| it.changed <= first);
         known.beginning == present.beginning && has_not_changed
     }
 }
@@ -256,14 +257,14 @@ mod tests {
         catalogues.note(&[fed("room", 6).await]);
         catalogues.looked(rooms, &look, Some(contents("a", 9)));
         let present = catalogues.present(rooms, 0).expect("known");
-        assert!(!catalogues.is_of(rooms, &present, 6).await, "the log was not followed up to the look");
+        assert!(!catalogues.is_unchanged(rooms, &present, 6).await, "the log was not followed up to the look");
         catalogues.note(&[fed("appointment", 9).await]);
-        assert!(catalogues.is_of(rooms, &present, 6).await && catalogues.is_of(rooms, &present, 9).await);
-        assert!(!catalogues.is_of(rooms, &present, 5).await, "read by somebody who was behind the change");
-        assert!(!catalogues.is_of(rooms, &present, 10).await, "the log was not followed so far");
+        assert!(catalogues.is_unchanged(rooms, &present, 6).await && catalogues.is_unchanged(rooms, &present, 9).await);
+        assert!(!catalogues.is_unchanged(rooms, &present, 5).await, "read by somebody who was behind the change");
+        assert!(!catalogues.is_unchanged(rooms, &present, 10).await, "the log was not followed so far");
         catalogues.note(&[fed("room", 10).await, fed("appointment", 11).await]);
-        assert!(!catalogues.is_of(rooms, &present, 9).await, "it has changed since");
+        assert!(!catalogues.is_unchanged(rooms, &present, 9).await, "it has changed since");
         catalogues.begin(11);
-        assert!(!catalogues.is_of(rooms, &present, 11).await, "the log was followed anew");
+        assert!(!catalogues.is_unchanged(rooms, &present, 11).await, "the log was followed anew");
     }
 }

@@ -1,7 +1,7 @@
 //! Remembered answers about the catalogues of the hospital, such as departments, medications and prices: tables that
-//! everybody reads and that seldom change (docs/adr/0043). Each node remembers answers in its memory, and nodes can share
-//! them in Redis. The key of an answer names the contents of the catalogue, and a node that follows the log knows up to
-//! which position these are the contents; so no remembered answer is older than what a client asks for.
+//! everybody reads and that seldom change (docs/adr/0043). Each node remembers answers in its memory, and nodes can
+//! share them in Redis. The key of an answer names the contents of the catalogue, and a node that follows the log knows
+//! up to which position these are the contents; so no remembered answer is older than what a client asks for.
 
 mod catalogues;
 mod redis;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::catalogues::{Catalogues, Present};
 use self::redis::Redis;
 pub use self::redis::RedisUrlError;
-pub(crate) use self::redis::{client_of, connect};
+pub(crate) use self::redis::{connect_to_redis, redis_client};
 use crate::Readers;
 use crate::feed::Feed;
 
@@ -149,7 +149,7 @@ impl Cache {
         let cache = Arc::clone(self);
         rt::spawn(async move {
             let _place = place;
-            if cache.catalogues.is_of(table, &present, position).await {
+            if cache.catalogues.is_unchanged(table, &present, position).await {
                 cache.memory.insert(key, Arc::clone(&answer));
                 if let Some(redis) = &cache.redis {
                     redis.put(key, &answer).await;
@@ -165,7 +165,7 @@ impl Cache {
         rt::spawn(async move {
             let contents = cache.readers.read(table.name, async |db| query::contents(db, table).await).await;
             if let Err(error) = &contents {
-                tracing::warn!(%error, table = table.name, "answers about a catalogue cannot be remembered for a while");
+                tracing::warn!(%error, table = table.name, "answers about a catalogue are not remembered for a while");
             }
             cache.catalogues.looked(table, &look, contents.ok());
         });

@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_secs(2);
 /// What keys begin with.
 const PREFIX: &str = "hims:answer:";
 
-/// The URL of Redis is none.
+/// A text is no URL of a Redis.
 #[derive(Debug, Error)]
 #[error("the URL of Redis cannot be read: write redis://user:password@host:6379, rediss:// for TLS, or unix:///path")]
 pub struct RedisUrlError;
@@ -31,8 +31,8 @@ pub struct RedisUrlError;
 /// Reads the URL of a Redis.
 ///
 /// # Errors
-/// When it is none.
-pub(crate) fn client_of(url: &str) -> Result<Client, RedisUrlError> {
+/// When the text is no such URL.
+pub(crate) fn redis_client(url: &str) -> Result<Client, RedisUrlError> {
     Client::open(url).map_err(|_| RedisUrlError)
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn client_of(url: &str) -> Result<Client, RedisUrlError> {
 ///
 /// # Errors
 /// When it does not answer.
-pub(crate) async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
+pub(crate) async fn connect_to_redis(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let opening = async {
         let mut connection = client.get_multiplexed_async_connection().await?;
         connection.ping::<()>().await?;
@@ -67,7 +67,7 @@ impl Redis {
     pub(super) async fn keep_connected(self: Arc<Self>, client: Client) {
         let mut said = String::new();
         loop {
-            match connect(&client).await {
+            match connect_to_redis(&client).await {
                 Ok(connection) => {
                     if !said.is_empty() {
                         tracing::info!("Redis answers again");
@@ -76,6 +76,7 @@ impl Redis {
                     *self.connection() = Some(connection);
                     self.broken.notified().await;
                     tracing::warn!("Redis did not answer in time; answers are read from the tables");
+                    "no answer in time".clone_into(&mut said);
                 }
                 Err(error) if error.to_string() == said => {}
                 Err(error) => {

@@ -32,7 +32,7 @@ const ATTRIBUTES: &str = "target_session_attrs=";
 const START: Duration = Duration::from_secs(5);
 
 /// Makes commits wait for the standbys that must confirm them.
-const WAIT: &str =
+const WAIT_FOR_STANDBYS: &str =
     "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'local';";
 
 /// What a connection is used for.
@@ -73,9 +73,10 @@ impl Work {
     /// Sets up a connection: its role, its bounds, and the search path to the read tables.
     pub(crate) async fn set_up(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let role = self.role().map(|it| format!("set role {it};")).unwrap_or_default();
-        let wait = if self == Self::Write { WAIT } else { "" };
+        let wait = if self == Self::Write { WAIT_FOR_STANDBYS } else { "" };
         let [statement, lock, idle] = self.bounds();
-        // PostgreSQL says by a warning that a wait was cut short. At this threshold a search finds names in spite of one or two typing errors.
+        // PostgreSQL warns when a wait for a standby was cut short, so warnings must be sent.
+        // At this threshold a search finds names in spite of one or two typing errors.
         let settings = format!(
             "{role} {wait}
              set client_min_messages = warning; set statement_timeout = '{statement}s'; set lock_timeout = '{lock}s';
@@ -129,8 +130,8 @@ pub enum DatabaseError {
     NoPrimary(String),
     /// Two servers accept changes, and neither was promoted after the other.
     #[error(
-        "both {0} and {1} accept changes, and neither was promoted after the other: stop the one that is not to be used, \
-         or take it out of DATABASE_URL"
+        "both {0} and {1} accept changes, and neither was promoted after the other: stop the one that is not to be \
+         used, or take it out of DATABASE_URL"
     )]
     TwoPrimaries(String, String),
     /// Commits are not durable.

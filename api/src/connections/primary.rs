@@ -251,8 +251,8 @@ impl Gate {
 
 /// The error of a server among several that does not tell its timeline.
 fn untold() -> sqlx::Error {
-    let reason = "the server does not tell its timeline, without which a former primary cannot be told from the present \
-                  one: allow the login to call pg_control_system(), or name one server only";
+    let reason = "the server does not tell its timeline, without which a former primary cannot be told from the \
+                  present one: allow the login to call pg_control_system(), or name one server only";
     sqlx::Error::Configuration(reason.into())
 }
 

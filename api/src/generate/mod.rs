@@ -34,7 +34,7 @@ use crate::bootstrap::is_of_set_up;
 use crate::{Hospital, HospitalError, Purpose, Settings};
 
 /// How many patients' histories are written at the same time. The log writes appends that arrive together in one batch.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 512;
 
 /// The numbers of patients whose histories are looked up together, to see what an earlier run wrote.
 const LOOKED_UP: u64 = 200;

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::measure::KnownBackup;
-use crate::cache::{Cache, RedisUrlError, client_of};
+use crate::cache::{Cache, RedisUrlError, redis_client};
 use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};
 use crate::due::DueRecords;
@@ -232,7 +232,8 @@ impl Hospital {
         }
         let post = Post::try_new(settings)?;
         // Only a server answers so much that remembered answers are worth sharing.
-        let redis = settings.redis_url.as_deref().filter(|_| purpose == Purpose::Serve).map(client_of).transpose()?;
+        let redis =
+            settings.redis_url.as_deref().filter(|_| purpose == Purpose::Serve).map(redis_client).transpose()?;
         let (master, key_file) = key_of(settings, purpose)?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();

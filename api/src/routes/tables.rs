@@ -26,8 +26,7 @@ pub(super) async fn page_of(
     name: web::Path<String>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Box::pin(page(&request, &hospital, &name, &logged_in));
-    if hides_rows(&name) { evenly(&logged_in, answer).await } else { answer.await }
+    evenly_if_hidden(&name, &logged_in, Box::pin(page(&request, &hospital, &name, &logged_in))).await
 }
 
 async fn page(
@@ -77,7 +76,7 @@ fn question<'r>(
     table: &'static Table,
     freshness: &Freshness,
 ) -> Option<Question<'r>> {
-    let refuses = |it: &HeaderValue| it.to_str().is_ok_and(|it| it.contains("no-cache"));
+    let refuses = |header: &HeaderValue| header.to_str().is_ok_and(|it| it.contains("no-cache"));
     if !table.is_catalogue
         || hospital.shape() != Shape::Declared
         || request.headers().get_all(CACHE_CONTROL).any(refuses)
@@ -96,18 +95,18 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    let answer = Box::pin(row(&request, &hospital, &path, &logged_in));
-    if hides_rows(&path.0) { evenly(&logged_in, answer).await } else { answer.await }
+    evenly_if_hidden(&path.0, &logged_in, Box::pin(row(&request, &hospital, &path, &logged_in))).await
 }
 
-/// The read table behind a route.
-fn named(name: &str) -> Option<&'static Table> {
+/// The read table with the name that a route has.
+fn table_named(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name.replace('_', "-") == name)
 }
 
-/// Whether a table may have rows that a caller may not read.
-fn hides_rows(name: &str) -> bool {
-    named(name).is_none_or(|table| !table.is_catalogue)
+/// Waits for an answer, which takes an even time if the table may have rows that the caller may not read.
+async fn evenly_if_hidden<T>(name: &str, logged_in: &LoggedIn, answer: impl Future<Output = T>) -> T {
+    let hides_rows = table_named(name).is_none_or(|table| !table.is_catalogue);
+    if hides_rows { evenly(logged_in, answer).await } else { answer.await }
 }
 
 async fn row(
@@ -143,7 +142,7 @@ async fn row(
 /// The read table behind a route, if the caller may ask for the table.
 fn table(name: &str, logged_in: &LoggedIn) -> Result<&'static Table, Problem> {
     logged_in.may_read()?;
-    let table = named(name).ok_or_else(Problem::not_found)?;
+    let table = table_named(name).ok_or_else(Problem::not_found)?;
     if logged_in.may_ask(table) {
         Ok(table)
     } else {

@@ -1,4 +1,5 @@
 mod claimed;
+mod keys;
 mod processes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::claimed::{Claimed, Recounted};
+use self::keys::MemoryKeys;
 use self::processes::Processes;
 use crate::beside::ReceiptsPage;
 use crate::chain::{GENESIS, Hash};
@@ -18,8 +20,8 @@ use crate::prepare::{Key, Prepared, claim, prepare};
 use crate::recount::{ClaimsOf, ClaimsReport, Progress, recount};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, Booked, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt,
-    Recorded, Snapshot, Span, StoreError, Upcasters, Vault, VaultError, Wanted,
+    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
+    Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
 };
 
 /// An event log in memory for tests. It keeps every promise of [`EventStore`] except durability.
@@ -362,38 +364,6 @@ impl EventStore for MemoryEventStore {
 
     async fn shutdown(&self) {
         self.closed.send_replace(true);
-    }
-}
-
-/// The table of wrapped subject keys, in memory.
-#[derive(Default)]
-struct MemoryKeys(Mutex<HashMap<Uuid, Option<Vec<u8>>>>);
-
-impl MemoryKeys {
-    fn keys(&self) -> MutexGuard<'_, HashMap<Uuid, Option<Vec<u8>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl KeyTable for MemoryKeys {
-    async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError> {
-        let keys = self.keys();
-        Ok(subjects.iter().filter_map(|subject| keys.get(subject).map(|key| (*subject, key.clone()))).collect())
-    }
-
-    async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError> {
-        Ok(self.keys().iter().find_map(|(subject, key)| Some((*subject, key.clone()?))))
-    }
-
-    async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError> {
-        self.keys().entry(subject).or_insert(Some(wrapped));
-        Ok(())
-    }
-
-    async fn destroy(&self, subject: Uuid) -> Result<(), VaultError> {
-        self.keys().insert(subject, None);
-        Ok(())
     }
 }
 

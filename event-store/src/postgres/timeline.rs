@@ -16,7 +16,7 @@ use crate::bounded::{ANSWER, lend, within};
 /// How soon a server says which timeline it continues.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How long after a connection was found to lead to the primary its age may begin to be counted.
+/// A connection counts as newer than a timeline only if it was admitted so long after the timeline was known.
 const DELAY: Duration = Duration::from_secs(1);
 
 /// The history that a server continues.
@@ -29,7 +29,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// That of a server which tells nobody, as some that are run by others do.
+    /// Stands for the timeline of a server on which the login may not call `pg_control_system()`, as at some providers.
     pub const UNTOLD: Self = Self { system: 0, number: 0 };
 }
 
@@ -40,7 +40,8 @@ const TIMELINE: &str = "
                 then ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end
       from pg_control_system()";
 
-/// The timeline that a server continues; `None` for a standby, which cannot be written to.
+/// The timeline that a server continues, [`Timeline::UNTOLD`] if it does not tell; `None` for a standby, which cannot be
+/// written to.
 ///
 /// # Errors
 /// When the server does not answer.

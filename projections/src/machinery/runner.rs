@@ -19,9 +19,10 @@ use crate::machinery::lease;
 use crate::machinery::rebuild::Rebuild;
 use crate::machinery::renewal::renew;
 
-/// The limits of a batch's size, the smallest and the greatest. The size grows with the backlog, since a batch writes a
-/// row once, however many events changed the row.
-const BATCH: (i64, i64) = (1_000, 10_000);
+/// How many events a batch has at most. A batch writes a row once, however many events changed the row.
+const BATCH: i64 = 10_000;
+/// From this backlog on, batches follow each other without a pause.
+const BACKLOG: i64 = 1_000;
 /// The least time between the starts of two batches, unless a large backlog waits. Writing rows together is cheaper.
 const PACE: Duration = Duration::from_millis(10);
 /// How long to wait after a failure, while another process projects, or while the tables are not of this program's
@@ -161,7 +162,7 @@ impl Runner {
             let rebuild = Rebuild { store: Arc::clone(&store), pool: owner };
             tasks.push(tokio::spawn(renew(rebuild, known.clone(), stopped.clone())));
         }
-        tasks.push(tokio::spawn(Self { store, pool, known, greatest: BATCH.1, stop: stopped }.run()));
+        tasks.push(tokio::spawn(Self { store, pool, known, greatest: BATCH, stop: stopped }.run()));
         Ok(RunnerHandle { position, standing, moved_at, began_at, stop, tasks })
     }
 
@@ -188,6 +189,10 @@ impl Runner {
         // Waiting fails only when no sender is left, and `self.known` is a sender.
         let _ = self.known.standing.subscribe().wait_for(|it| *it == Standing::Current).await;
         let (mut head, timeline) = (self.store.head(), self.store.timeline());
+        if !self.store.knows_head() {
+            // Another server has just taken over.
+            return Ok(());
+        }
         let mut db = lend(&self.pool).await?;
         let begun = within(ANSWER, self.begin(&mut db, timeline)).await;
         let Ok(Some(mut position)) = begun else { return Ok(db.back(begun).map(drop)?) };
@@ -216,7 +221,7 @@ impl Runner {
                 continue;
             }
             let started = Instant::now();
-            let limit = (end - position).min(BATCH.1).min(self.greatest);
+            let limit = (end - position).min(self.greatest);
             let Some(batch) = Batch::read(self.store.as_ref(), position, limit).await? else {
                 // The log ends earlier since another server has taken over: wait until that is known.
                 sleep(PAUSE).await;
@@ -225,7 +230,7 @@ impl Runner {
             let (next, recorded_at, count) = (batch.last, batch.recorded_at, batch.count());
             let span = tracing::debug_span!("projection batch", events = count, position = next);
             match tokio::time::timeout(BATCH_TIME, self.write(batch, &mut db, position).instrument(span)).await {
-                Ok(Ok(())) => self.greatest = (self.greatest * 2).min(BATCH.1),
+                Ok(Ok(())) => self.greatest = (self.greatest * 2).min(BATCH),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     self.greatest = (self.greatest / 10).max(10);
@@ -235,7 +240,7 @@ impl Runner {
             position = next;
             self.known.see(timeline, position);
             observe(count, started, self.store.clock().now() - recorded_at, position);
-            if *head.borrow() - position < BATCH.0 {
+            if *head.borrow() - position < BACKLOG {
                 sleep(PACE.saturating_sub(started.elapsed())).await;
             }
         }

@@ -15,7 +15,7 @@ use hims_event_store::waits_for_standby;
 
 use super::log::complain;
 use super::{Failure, say};
-use crate::cache::{client_of, connect};
+use crate::cache::{connect_to_redis, redis_client};
 use crate::connections::Primary;
 use crate::database::Database;
 use crate::hospital::key_of;
@@ -111,11 +111,11 @@ async fn replicas(settings: &Settings, primary: &Primary, found: &mut Findings) 
 /// Looks at the Redis in which nodes share answers.
 async fn redis(settings: &Settings, found: &mut Findings) {
     let Some(url) = &settings.redis_url else { return };
-    let client = match client_of(url) {
+    let client = match redis_client(url) {
         Ok(client) => client,
         Err(error) => return found.fault(format!("redis: HIMS_REDIS_URL: {error}")),
     };
-    match connect(&client).await {
+    match connect_to_redis(&client).await {
         Ok(_) => found.fine("redis: it answers; nodes share remembered answers in it"),
         Err(error) => {
             found.fault(format!("redis: it cannot be used, and answers are read from the tables: {error}"));

@@ -59,8 +59,10 @@ enum Turn {
     Unfinished,
     /// Everything is done, up to the time of the next timer.
     Done(Option<DateTime<Utc>>),
-    /// Another node runs the process, or nothing can be done for the moment.
+    /// Another node runs the process.
     Elsewhere,
+    /// Nothing can be done for the moment.
+    NotNow,
 }
 
 /// What came of looking at new events.
@@ -177,7 +179,7 @@ impl<P: Process> Runner<P> {
                     sleep(TOGETHER).await;
                     self.wait(next_timer).await;
                 }
-                Ok(Turn::Elsewhere) => sleep(PAUSE).await,
+                Ok(Turn::Elsewhere | Turn::NotNow) => sleep(PAUSE).await,
                 Err(error) => {
                     metrics::counter!("hims_process_interruptions_total", "process" => P::NAME).increment(1);
                     tracing::warn!(process = P::NAME, %error, "a process was interrupted; trying again");
@@ -215,11 +217,11 @@ impl<P: Process> Runner<P> {
         let known = self.led.take().filter(|it| it.timeline == timeline);
         if !log.knows_head() {
             // Another server has just taken over.
-            return Ok(Turn::Elsewhere);
+            return Ok(Turn::NotNow);
         }
         if self.reacting.executor.is_outdated() {
             // A node of the newer release takes the process over when the lease lapses.
-            return Ok(Turn::Elsewhere);
+            return Ok(Turn::NotNow);
         }
         let Some(mut led) = self.lead(known, timeline).await? else { return Ok(Turn::Elsewhere) };
         let end = (*self.end.borrow_and_update()).min(*self.head.borrow_and_update());

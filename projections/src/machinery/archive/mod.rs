@@ -41,8 +41,9 @@ const LEAST: i64 = 10;
 const MOST: i64 = 2_000;
 /// How long a batch may take before the next one is smaller.
 const BATCH_TIME: Duration = Duration::from_millis(200);
-/// How often it is tried to take an empty archive away from its table, and the pause in between.
+/// How often to try to take an empty archive away from its table.
 const PARTINGS: u32 = 20;
+/// How long a try waits for readers, and the pause after it.
 const PARTING: Duration = Duration::from_millis(100);
 /// What is done, in words for the log.
 const WHAT: &str = "archiving";
@@ -282,16 +283,16 @@ async fn children(db: &mut PgConnection) -> Result<Vec<&'static str>, sqlx::Erro
 }
 
 /// Takes the archives that hold nothing away from their tables, so that nobody looks into them in vain. Whoever reads
-/// the table is waited for, and whoever begins to read waits; so that is tried for a moment only, several times. An
-/// archive that stays a child does no harm.
+/// the table is waited for, and whoever begins to read waits; so each try is short, and there are several. An archive
+/// that stays a child does no harm.
 async fn part(db: &mut PgConnection) -> Result<(), sqlx::Error> {
     let sql = "select distinct relation::text from projection_archive";
     let held: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *db).await?;
     for table in children(db).await?.into_iter().filter(|it| !held.iter().any(|held| held == it)) {
         for _ in 0..PARTINGS {
             let mut transaction = db.begin().await?;
-            let archive = archive_of(table);
-            let sql = format!("set local lock_timeout = '100ms'; alter table {archive} no inherit {table}");
+            let (archive, patience) = (archive_of(table), PARTING.as_millis());
+            let sql = format!("set local lock_timeout = {patience}; alter table {archive} no inherit {table}");
             match execute(&mut transaction, &sql).await {
                 Ok(()) => {
                     transaction.commit().await?;

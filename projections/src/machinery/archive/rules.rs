@@ -34,6 +34,7 @@ pub(super) const ARCHIVED: &[Archived] = &[
     of("lab_orders", "status in ('completed', 'cancelled')"),
     of("lab_order_items", WITH_OTHERS),
     of("specimens", "collected_at < $2"),
+    // X: there is no result; W: it is of another patient (HL7 table 0085).
     of(
         "lab_results",
         "(status = 'reviewed' or result_status in ('X', 'W')) and coalesce(corrected_at, performed_at) < $2",

@@ -71,7 +71,8 @@ impl Scaffold {
 async fn execute_all(db: &mut PgConnection, statements: &Mutex<VecDeque<String>>) -> Result<(), sqlx::Error> {
     let next = || statements.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some(statement) = next() {
-        execute(db, &statement).await?;
+        // Nobody but the two connections knows the new tables. One may wait for the other for as long as an index takes.
+        execute(db, &format!("set local lock_timeout = 0; {statement}")).await?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::backup::url;
 use super::command_line::{assert_failed, on, text};
-use super::demo::{appointment, at, busy_day, patient, person};
+use super::demo::{appointment, at, busy_day, patient, person, prescription};
 use super::fixture::Node;
 use super::releases::{ready, until};
 use super::tables::{assert_same_rows, contents, count};
@@ -162,6 +162,9 @@ async fn a_backup_is_restored_as_of_an_earlier_position_or_time() {
     let reception = it.hospital.login("reception").await;
     let body = appointment(&patient(1), at(9, 0));
     let taken_back = reception.did("schedule-appointment", body.clone()).await;
+    // A command that records several events.
+    let doctor = it.hospital.login("doctor").await;
+    doctor.did("write-prescription", prescription(&patient(2), 2, "10", "tablet")).await;
     let last = it.back_up(&["--increment"]).await;
     it.back_up(&[]).await;
     for to in [kept.to_string(), since.to_rfc3339()] {
@@ -181,7 +184,6 @@ async fn a_backup_is_restored_as_of_an_earlier_position_or_time() {
         assert_eq!(reception.items("patients?last_name=Nachtigall").await.len(), 1, "{to}");
     }
     let database = empty_database().await;
-    // A command that recorded several events.
     let inside: i64 = sqlx::query_scalar(
         "select min(e.position) from log.events e
            join log.events next on next.position = e.position + 1
