@@ -123,6 +123,11 @@ impl Processes {
     }
 }
 
+/// The position that a channel has now.
+fn position_of(channel: &mut watch::Receiver<Position>) -> Position {
+    *channel.borrow_and_update()
+}
+
 /// What a node knows of a process that it leads.
 #[derive(Debug, Clone, Copy)]
 struct Led {
@@ -224,7 +229,9 @@ impl<P: Process> Runner<P> {
             return Ok(Turn::NotNow);
         }
         let Some(mut led) = self.lead(known, timeline).await? else { return Ok(Turn::Elsewhere) };
-        let end = (*self.end.borrow_and_update()).min(*self.head.borrow_and_update());
+        // One after the other: both may be the same channel, which must not be locked twice at once.
+        let (end, head) = (position_of(&mut self.end), position_of(&mut self.head));
+        let end = end.min(head);
         let mut has_reacted = false;
         if end > led.seen {
             let until = end.min(led.seen + STEP.0);
