@@ -155,8 +155,9 @@ async fn no_answer_is_older_than_what_was_asked_for_while_catalogues_change() {
             let number = row.done()["name"].as_str().and_then(|it| it.strip_prefix("Number ")?.parse().ok());
             let number: u32 = number.unwrap_or(0);
             let written = written.lock().expect("a lock");
-            let last = written.iter().rfind(|(position, _)| *position <= row.position());
-            assert!(last.is_none_or(|(_, last)| number >= *last), "{number} is shown at {}: {last:?}", row.position());
+            let shown: i64 = row.header("hims-position").and_then(|it| it.parse().ok()).expect("a position");
+            let last = written.iter().rfind(|(position, _)| *position <= shown);
+            assert!(last.is_none_or(|(_, last)| number >= *last), "{number} is shown at {shown}: {last:?}");
         }
     };
     join(writing, reading).await;
