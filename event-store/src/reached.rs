@@ -27,15 +27,13 @@ impl Reached {
         // The lock of the sender keeps both together.
         self.position.send_if_modified(|known| {
             let before = self.timeline.fetch_max(timeline, Ordering::AcqRel);
-            let is_further = timeline > before || timeline == before && position > *known;
-            is_further && std::mem::replace(known, position) != position
+            (timeline, position) > (before, *known) && std::mem::replace(known, position) != position
         })
     }
 
     /// Whether a position that was seen in a timeline would be news.
     pub fn is_news(&self, timeline: i32, position: Position) -> bool {
-        let known = self.timeline();
-        timeline > known || timeline == known && position > self.position()
+        (timeline, position) > (self.timeline(), self.position())
     }
 
     /// The position as it is known now.

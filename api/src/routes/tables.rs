@@ -99,8 +99,9 @@ pub(super) async fn row_of(
 }
 
 /// The read table with the name that a route has.
-fn table_named(name: &str) -> Option<&'static Table> {
-    TABLES.iter().find(|table| table.name.replace('_', "-") == name)
+fn table_named(route: &str) -> Option<&'static Table> {
+    let name = route.replace('-', "_");
+    TABLES.iter().find(|table| table.name == name && !route.contains('_'))
 }
 
 /// Waits for an answer, which takes an even time if the table may have rows that the caller may not read.
