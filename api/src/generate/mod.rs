@@ -37,7 +37,7 @@ use crate::{Hospital, HospitalError, Purpose, Settings};
 const AT_ONCE: usize = 512;
 
 /// The numbers of patients whose histories are looked up together, to see what an earlier run wrote.
-const LOOKED_UP: u64 = 200;
+const LOOKED_UP: u64 = 20;
 
 /// Why the hospital was not generated.
 #[derive(Debug, Error)]
@@ -153,10 +153,10 @@ async fn go_on(
 ) -> Result<Summary, GenerateError> {
     let patients = generated.plan.patients;
     progress.begin("patients", patients);
-    let next = Arc::new(AtomicU64::new(0));
+    let course = Arc::new(Course::default());
     let mut writers = JoinSet::new();
     for _ in 0..AT_ONCE {
-        writers.spawn(write(Arc::clone(&hospital.store), Arc::clone(generated), Arc::clone(&next)));
+        writers.spawn(write(Arc::clone(&hospital.store), Arc::clone(generated), Arc::clone(&course)));
     }
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
@@ -165,7 +165,7 @@ async fn go_on(
                 Some(ended) => ended.map_err(|error| HospitalError::Database(sqlx::Error::Io(error.into())))??,
                 None => break,
             },
-            _ = ticks.tick() => progress.at((next.load(Ordering::Relaxed) * LOOKED_UP).min(patients)),
+            _ = ticks.tick() => progress.at(course.written.load(Ordering::Relaxed)),
         }
     }
     let position = *hospital.store.head().borrow();
@@ -175,25 +175,37 @@ async fn go_on(
     Ok(Summary { patients, events: position - before, position })
 }
 
+/// How far those who write histories have come together.
+#[derive(Default)]
+struct Course {
+    /// How many patients somebody has begun to look up.
+    begun: AtomicU64,
+    /// The histories of how many patients are recorded.
+    written: AtomicU64,
+}
+
 /// Writes histories, some patients at a time, until all are written.
 async fn write(
     store: Arc<dyn EventStore>,
     generated: Arc<Generated>,
-    next: Arc<AtomicU64>,
+    course: Arc<Course>,
 ) -> Result<(), GenerateError> {
     let plan = &generated.plan;
     loop {
-        let first = next.fetch_add(1, Ordering::Relaxed) * LOOKED_UP + 1;
+        let first = course.begun.fetch_add(LOOKED_UP, Ordering::Relaxed) + 1;
         let some = first..=plan.patients.min(first + LOOKED_UP - 1);
         if some.is_empty() {
             return Ok(());
         }
         let begun = store.versions(&some.clone().flat_map(|nth| plan.moments(nth)).collect::<Vec<_>>()).await?;
-        for nth in some.filter(|nth| plan.moments(*nth).any(|it| !begun.contains_key(&it))) {
-            let missing = History::of(&generated, nth)?.into_iter().zip(plan.moments(nth));
-            for (append, _) in missing.filter(|(_, stream)| !begun.contains_key(stream)) {
-                store.append(append).await?;
+        for nth in some {
+            if plan.moments(nth).any(|it| !begun.contains_key(&it)) {
+                let missing = History::of(&generated, nth)?.into_iter().zip(plan.moments(nth));
+                for (append, _) in missing.filter(|(_, stream)| !begun.contains_key(stream)) {
+                    store.append(append).await?;
+                }
             }
+            course.written.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
