@@ -52,6 +52,39 @@ begin
             using wanted;
     end if;
 end $$;
+-- The records of a patient: the one that survives, and those that were merged into it.
+create function hims_identity.records_of(of_patient uuid) returns setof uuid
+    language sql stable security definer rows 2 set search_path = hims, public, pg_temp as $$
+    with survivor as (
+        select coalesce((select patient_id from patient_links where duplicate_id = of_patient), of_patient) as id
+    )
+    select id from survivor where (select pg_has_role(session_user, 'hims_writer', 'member'))
+    union all
+    select l.duplicate_id from survivor s join patient_links l on l.patient_id = s.id
+     where (select pg_has_role(session_user, 'hims_writer', 'member'))
+$$;
+-- The positions of the events about a patient, and of the reads that showed the patient, after a position: by any of the
+-- records that were merged with the patient's.
+create function hims_identity.positions_about(of_patient uuid, after bigint, most integer) returns setof bigint
+    language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
+    with records as (select id from hims_identity.records_of(of_patient) as id)
+    select position
+      from (select it.position
+              from records r
+             cross join lateral (select position from audit_logs a
+                                  where a.patient_id = r.id and a.position > after
+                                  order by position limit most) as it
+             union
+            -- The offset keeps PostgreSQL from passing over the whole audit in the order of positions.
+            select it.position
+              from records r
+             cross join lateral (select position from audit_logs a
+                                  where a.patients_shown @> jsonb_build_array(r.id) offset 0) as it
+             where it.position > after) as found
+     where (select pg_has_role(session_user, 'hims_writer', 'member'))
+     order by position
+     limit most
+$$;
 create function hims_identity.consultations_found_by(q text) returns setof uuid
     language sql stable security definer rows 100 set search_path = hims, public, pg_temp as $$
     select id from consultations

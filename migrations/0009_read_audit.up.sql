@@ -10,7 +10,9 @@ create table audit_logs (
     action        varchar(100) not null,  -- the event type
     resource_type varchar(50)  not null,
     resource_id   uuid,
-    patient_id    uuid,                   -- the patient whose record the event is about
+    patient_id    uuid,                   -- the patient whose record the event is about, or whom alone a read showed
+    patients_shown jsonb,                 -- the patients whom a read showed, if there were several
+    purpose_of_use varchar(20),           -- for what the user worked; null for the system
     old_values    jsonb,                  -- the changed values before the event; personal values are masked
     new_values    jsonb,                  -- the changed values after the event; personal values are masked
     ip_address    inet,
@@ -27,6 +29,9 @@ create index idx_audit_logs_action on audit_logs (action, "timestamp");
 create index idx_audit_logs_resource on audit_logs (resource_type, resource_id);
 create index idx_audit_logs_resource_id on audit_logs (resource_id);
 create index idx_audit_logs_patient on audit_logs (patient_id, position);
+-- For the question who saw a patient. Only reads that showed several patients have an entry.
+create index idx_audit_logs_shown on audit_logs using gin (patients_shown jsonb_path_ops)
+    where patients_shown is not null;
 create index idx_audit_logs_timestamp on audit_logs ("timestamp");
 create index idx_audit_logs_position on audit_logs (position);
 

@@ -1,14 +1,11 @@
 -- The schema hims may hold tables of an older form, or no tables at all: only tables that exist are dropped.
 select set_config('search_path', 'hims, public', true);
 
--- The views are emptied, not dropped, since the policies of other tables query the views.
+-- The view is emptied, not dropped, since the policies of other tables query the view.
 do $$
 begin
     if to_regclass('tested_patients') is not null then
         create or replace view tested_patients as select null::uuid as patient_id where false;
-    end if;
-    if to_regclass('visiting_patients') is not null then
-        create or replace view visiting_patients as select null::uuid as patient_id where false;
     end if;
 end $$;
 drop table if exists specimens, lab_order_items, lab_orders, lab_reference_ranges, lab_tests;

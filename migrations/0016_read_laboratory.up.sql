@@ -141,34 +141,6 @@ create index idx_specimens_collected_by on specimens (collected_by, patient_id);
 create index idx_specimens_received_by on specimens (received_by);
 create index idx_specimens_rejected_by on specimens (rejected_by);
 
--- The patients who visit the caller's department from yesterday to tomorrow, in the days of the department's time zone,
--- those with a consultation in progress by one of the department's providers, and those for whom the caller recorded
--- something: from vital signs to the specimens that the caller took.
-create or replace view visiting_patients as
-    select patient_id from appointments
-     where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
-       and scheduled_date - (now() at time zone time_zone)::date between -1 and 1
-       -- No such visit is further away, not even where clocks change. The planner knows how many visits these bounds
-       -- leave.
-       and starts_at > now() - interval '49 hours' and starts_at < now() + interval '49 hours'
-    union all
-    select c.patient_id from consultations c join users u on u.id = c.provider_id
-     where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress'
-    union all
-    select patient_id from vital_signs where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from patient_allergies where reported_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from medical_history where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from patient_medications where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from consultation_steps where performed_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from symptoms where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from specimens where collected_by = (select hims_identity.assigned_user_id());
-
 -- The patients with a laboratory order that was not cancelled, by any of their records: labels need a name.
 create or replace view tested_patients as
     select patient_id from lab_orders

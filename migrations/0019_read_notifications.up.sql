@@ -6,7 +6,7 @@ create table notifications (
     type               varchar(50)  not null check (type in (
                            'appointment_reminder', 'appointment_changed', 'waitlist_offer', 'provider_leave',
                            'critical_result', 'critical_withdrawn', 'result_available', 'specimen_rejected',
-                           'prescription_ready', 'low_stock', 'stock_expiring', 'claim_denied', 'report_ready', 'system')),
+                           'prescription_ready', 'low_stock', 'stock_expiring', 'claim_denied', 'report_ready', 'emergency_access', 'system')),
     priority           varchar(20)  not null check (priority in ('low', 'normal', 'high', 'urgent')),
     title              varchar(200),           -- null once the person was erased; likewise message
     message            text,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hims_api::Settings;
 use hims_benches::daily::reads_of;
 use hims_event_store::Position;
 use hims_projections::query::{self, Identity, Shape};
@@ -17,25 +18,30 @@ use crate::floor::Floor;
 use crate::postgres::Postgres;
 use crate::report::{Better, Figure, Report};
 use crate::server::Server;
-use crate::workload::{compare, percentile, rate};
+use crate::workload::{Compared, compare, percentile, rate};
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 4] = ["vital-signs-http", "vital-signs-lag", "row-by-id", "catalogue"];
+pub(crate) const NAMES: [&str; 6] =
+    ["vital-signs-http", "vital-signs-lag", "row-by-id", "catalogue", "recorded-row", "recorded-list"];
 
 const CONNECTIONS: usize = 64;
 const ROWS: i64 = 2_000;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
-    let server = Server::start(postgres.settings()).await?;
+    // What recording the reads costs is measured by itself.
+    let server = Server::start(Settings { record_reads: false, ..postgres.settings() }).await?;
     if report.wants(&NAMES[..2]) {
         vital_signs(effort, report, &postgres, &server).await?;
     }
     if report.wants(&NAMES[2..3]) {
         row_by_id(effort, report, &postgres, &server).await?;
     }
-    if report.wants(&NAMES[3..]) {
+    if report.wants(&NAMES[3..4]) {
         catalogue(effort, report, &server).await?;
+    }
+    if report.wants(&NAMES[4..]) {
+        recorded(effort, report, (&postgres, &server)).await?;
     }
     server.stop().await;
     postgres.stop().await;
@@ -86,11 +92,7 @@ async fn vital_signs(effort: Effort, report: &Report, postgres: &Postgres, serve
     }
     drop(sender);
     let mut connections = Some(connections);
-    let recorded = async |time: Duration| {
-        let (rate, back) = rate(time, connections.take().unwrap_or_default(), Caller::send).await?;
-        connections = Some(back);
-        Ok(rate)
-    };
+    let recorded = async |time| sent(time, &mut connections).await;
     let compared = compare(effort, async |time| floor.rate(time).await, recorded).await?;
     drop(connections);
     floor.close().await;
@@ -144,14 +146,7 @@ pub(crate) fn posts(server: &Server) -> Vec<Vec<u8>> {
 
 async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server: &Server) -> Result<(), Failure> {
     record_some(server).await?;
-    let pool = postgres.superuser(1);
-    let ids: Vec<Uuid> = sqlx::query("select id from hims.vital_signs limit $1")
-        .bind(ROWS)
-        .fetch_all(&pool)
-        .await?
-        .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()?;
+    let ids = ids_of_vital_signs(postgres).await?;
     let get = |id: &Uuid| head("GET", &format!("/api/v1/vital-signs/{id}"), &server.token) + "\r\n";
     let mut http = Some(callers(server, ids.iter().map(|it| get(it).into_bytes()).collect(), 200).await?);
     let table = TABLES.iter().find(|it| it.name == "vital_signs").ok_or("no such table")?;
@@ -168,16 +163,10 @@ async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server:
         bare = Some(back);
         Ok(rate)
     };
-    let over_http = async |time| {
-        let (rate, back) = rate(time, http.take().unwrap_or_default(), Caller::send).await?;
-        http = Some(back);
-        Ok(rate)
-    };
-    let compared = compare(effort, floor, over_http).await?;
+    let compared = compare(effort, floor, async |time| sent(time, &mut http).await).await?;
     report.write(compared.figure("row-by-id", "/s", 0.5), Better::More)?;
     drop(bare);
     readers.close().await;
-    pool.close().await;
     Ok(())
 }
 
@@ -189,20 +178,53 @@ async fn catalogue(effort: Effort, report: &Report, server: &Server) -> Result<(
         format!("{head}{more}\r\n").into_bytes()
     };
     let of = |more: &str| lists.iter().map(|list| get(list, more)).collect();
-    let mut read = Some(callers(server, of("cache-control: no-cache\r\n"), 200).await?);
-    let mut remembered = Some(callers(server, of(""), 200).await?);
-    let floor = async |time| {
-        let (rate, back) = rate(time, read.take().unwrap_or_default(), Caller::send).await?;
-        read = Some(back);
-        Ok(rate)
-    };
-    let from_memory = async |time| {
-        let (rate, back) = rate(time, remembered.take().unwrap_or_default(), Caller::send).await?;
-        remembered = Some(back);
-        Ok(rate)
-    };
-    let compared = compare(effort, floor, from_memory).await?;
+    let read = callers(server, of("cache-control: no-cache\r\n"), 200).await?;
+    let remembered = callers(server, of(""), 200).await?;
+    let compared = in_turns(effort, read, remembered).await?;
     Ok(report.write(compared.figure("catalogue", "/s", 2.0), Better::More)?)
+}
+
+/// Rows and lists of 50 whose reads are recorded, beside the same of another server that does not record them.
+async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgres, &Server)) -> Result<(), Failure> {
+    let recording = Postgres::start().await?;
+    let recorder = Server::start(recording.settings()).await?;
+    let (mut rows, mut lists) = (Vec::new(), Vec::new());
+    for (postgres, server) in [(postgres, server), (&recording, &recorder)] {
+        record_some(server).await?;
+        let get = |path: String| (head("GET", &format!("/api/v1/vital-signs{path}"), &server.token) + "\r\n").into_bytes();
+        let ids = ids_of_vital_signs(postgres).await?;
+        rows.push(callers(server, ids.iter().map(|id| get(format!("/{id}"))).collect(), 200).await?);
+        lists.push(callers(server, vec![get("?limit=50".to_owned())], 200).await?);
+    }
+    for (bench, callers) in NAMES[4..].iter().zip([rows, lists]) {
+        if let (Ok([unrecorded, recorded]), true) = (<[_; 2]>::try_from(callers), report.wants(&[bench])) {
+            let compared = in_turns(effort, unrecorded, recorded).await?;
+            report.write(compared.figure(bench, "/s", 0.5), Better::More)?;
+        }
+    }
+    recorder.stop().await;
+    recording.stop().await;
+    Ok(())
+}
+
+/// Compares two groups of callers, which send their requests in turns.
+async fn in_turns(effort: Effort, floor: Vec<Caller>, measured: Vec<Caller>) -> Result<Compared, Failure> {
+    let (mut floor, mut measured) = (Some(floor), Some(measured));
+    compare(effort, async |time| sent(time, &mut floor).await, async |time| sent(time, &mut measured).await).await
+}
+
+/// How many answers some callers get per second.
+async fn sent(time: Duration, callers: &mut Option<Vec<Caller>>) -> Result<f64, Failure> {
+    let (rate, back) = rate(time, callers.take().unwrap_or_default(), Caller::send).await?;
+    *callers = Some(back);
+    Ok(rate)
+}
+
+async fn ids_of_vital_signs(postgres: &Postgres) -> Result<Vec<Uuid>, Failure> {
+    let pool = postgres.superuser(1);
+    let rows = sqlx::query("select id from hims.vital_signs limit $1").bind(ROWS).fetch_all(&pool).await?;
+    pool.close().await;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 /// Records vital signs of every patient, a few times over, and waits until they can be read.

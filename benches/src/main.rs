@@ -15,6 +15,7 @@
 //! | `vital-signs-lag` | meanwhile: from the answer until the read tables have it, 99th percentile | under 250 ms |
 //! | `row-by-id` | a row over HTTP under row-level security | 0.5 of the same statement without HTTP |
 //! | `catalogue` | lists of catalogues over HTTP that are remembered | 2 times the same read from the tables |
+//! | `recorded-row`, `recorded-list` | rows and lists of 50 whose reads are recorded | 0.5 of those that are not |
 //! | `consultation-journey` | consultations of 12 commands over HTTP, 32 doctors, everything on | 0.2 of the floor's twelfth |
 //! | `followers-1000`, `-5000` | `record-vital-signs` beside so many event streams | 0.9 and 0.75 of none |
 //! | `read-beside-500` | a patient beside 500 event streams of the patient, 99th percentile | under 50 ms |

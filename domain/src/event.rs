@@ -97,6 +97,8 @@ aggregates! {
     AppointmentNote = appointment_note,
     WaitlistEntry = waitlist_entry,
     Consultation = consultation,
+    CareTeamAssignment = care_team_assignment,
+    EmergencyAccess = emergency_access,
     Treatment = treatment,
     VitalSigns = vital_signs,
     MedicalHistory = medical_history,

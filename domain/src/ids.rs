@@ -7,8 +7,10 @@ use crate::appointment::Appointment;
 use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
 use crate::billing_record::BillingRecord;
+use crate::care_team_assignment::CareTeamAssignment;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::emergency_access::EmergencyAccess;
 use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
 use crate::interaction_profile::InteractionProfile;
@@ -109,6 +111,10 @@ ids! {
     EmergencyContactId: Patient, "emergency_contact";
     /// One entry of a patient's medical history.
     MedicalHistoryId: MedicalHistory;
+    /// The assignment of a user to the care team of a patient.
+    CareTeamAssignmentId: CareTeamAssignment;
+    /// An access to a patient's records in an emergency.
+    EmergencyAccessId: EmergencyAccess;
     /// A time in which a provider is away.
     LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.

@@ -53,6 +53,9 @@ pub struct Metadata {
     /// The program that sent the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// For what the actor worked, as a code; left out for the treatment of patients, and for the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_of_use: Option<String>,
     /// The id of the command that led to the event.
     pub command_id: Uuid,
     /// The name of the command, such as `schedule-appointment`.

@@ -31,6 +31,7 @@ use crate::feed::Feed;
 use crate::keys::{KeyError, master_key};
 use crate::outside::{OutsideError, Post};
 use crate::reports::Reports;
+use crate::routes::Looks;
 use crate::sight::TableSight;
 use crate::{Readers, Settings, surroundings};
 
@@ -131,6 +132,8 @@ pub struct Hospital {
     pub(crate) feed: Arc<Feed>,
     /// Remembers answers about catalogues.
     pub(crate) cache: Arc<Cache>,
+    /// What was recorded lately of what is read; `None` if reads are not recorded.
+    pub(crate) looks: Option<Looks>,
     writers: PgPool,
     history: PgPool,
     projectors: PgPool,
@@ -313,6 +316,7 @@ impl Hospital {
             log,
             feed,
             cache: Arc::new(cache),
+            looks: settings.record_reads.then(Looks::new),
             writers,
             history,
             projectors,

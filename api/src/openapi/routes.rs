@@ -41,7 +41,7 @@ pub(super) fn paths() -> Map<String, Value> {
         open(),
         sessions,
         vec![commands(), events(), followed_events(), stream(), slots(), report_file(), followed_notifications()],
-        vec![query_performance(), table_bloat()],
+        vec![access_report(), query_performance(), table_bloat()],
     ];
     all.into_iter().flatten().collect()
 }
@@ -111,6 +111,33 @@ fn commands() -> (String, Value) {
         answer("Every command with its permission and JSON schema.", &listed),
         &[400, 401, 503],
     )
+}
+
+fn access_report() -> (String, Value) {
+    let (or_no_text, or_no_id) =
+        (json!({"type": ["string", "null"]}), json!({"type": ["string", "null"], "format": "uuid"}));
+    let entry = object(json!({
+        "position": position(), "at": instant(), "user_id": or_no_id, "user_name": or_no_text, "role": or_no_text,
+        "action": text(), "resource": text(), "resource_id": or_no_id, "rows": {"type": ["integer", "null"]},
+        "purpose_of_use": or_no_text, "ip_address": or_no_text, "success": {"type": "boolean"},
+        "error_message": or_no_text, "emergency_access_id": or_no_id,
+    }));
+    let page = object(json!({
+        "items": {"type": "array", "items": entry}, "next": or_no_text, "position": position(),
+    }));
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 100});
+    let mut parameters = vec![
+        parameter("id", "path", &uuid(), "The patient."),
+        query("after", &position(), "Only what was recorded after this position: the `next` of the page before."),
+        query("limit", &limit, "How many entries a page has at most."),
+    ];
+    parameters.extend(fresh_parameters());
+    Get("/api/v1/patients/{id}/access-report", "events", "access-report", "Who saw or changed what about a patient")
+        .answers(
+            &parameters,
+            with_position(answer("Who, when, what, for what and from where, in the order of the log.", &page)),
+            &[400, 401, 403, 404, 503],
+        )
 }
 
 fn query(name: &str, schema: &Value, what: &str) -> Value {

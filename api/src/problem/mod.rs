@@ -138,6 +138,11 @@ impl Problem {
         self.status
     }
 
+    /// The stable code of the problem.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The JSON body of the answer, without `instance` and `request_id`, which depend on the request.
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({

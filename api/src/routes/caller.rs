@@ -4,6 +4,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
 use hims_commands::Caller;
+use hims_domain::access::PurposeOfUse;
 use hims_domain::permission::Read;
 use hims_projections::query::Identity;
 
@@ -15,6 +16,27 @@ use crate::{Hospital, sight};
 pub(crate) struct LoggedIn {
     pub(crate) caller: Caller,
     pub(crate) token: String,
+    /// Whether a program asks by itself, such as a screen that refreshes itself, and not a person.
+    pub(crate) is_in_background: bool,
+}
+
+/// The header that says for what a request reads or records.
+const PURPOSE_OF_USE: &str = "purpose-of-use";
+/// The header of a request that a program sends by itself.
+const BACKGROUND: &str = "hims-background";
+
+/// For what a request reads or records; for the treatment of patients, unless it says otherwise.
+fn purpose_of_use(request: &HttpRequest) -> Result<PurposeOfUse, Problem> {
+    let Some(header) = request.headers().get(PURPOSE_OF_USE) else { return Ok(PurposeOfUse::Treatment) };
+    header.to_str().ok().and_then(PurposeOfUse::parse).ok_or_else(|| {
+        Problem::parameter("Purpose-Of-Use", format!("must be one of {}", PurposeOfUse::CODES.join(", ")))
+    })
+}
+
+fn is_in_background(request: &HttpRequest) -> Result<bool, Problem> {
+    let Some(header) = request.headers().get(BACKGROUND) else { return Ok(false) };
+    let said = header.to_str().ok().and_then(|it| it.parse().ok());
+    said.ok_or_else(|| Problem::parameter("Hims-Background", "must be true or false"))
 }
 
 fn bearer(request: &HttpRequest) -> Option<String> {
@@ -30,13 +52,20 @@ impl FromRequest for LoggedIn {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let hospital = request.app_data::<web::Data<Hospital>>().cloned();
         let (token, origin) = (bearer(request), origin(request));
+        let (purpose_of_use, is_in_background) = (purpose_of_use(request), is_in_background(request));
         Box::pin(async move {
             let (Some(hospital), Some(token)) = (hospital, token) else { return Err(Problem::unauthenticated()) };
-            let caller = hospital.login.authenticate(&token, origin).await?.ok_or_else(Problem::unauthenticated)?;
+            // What a program does by itself does not make the session last longer.
+            let is_in_background = is_in_background?;
+            let found = match is_in_background {
+                true => hospital.login.is_still(&token, origin).await?,
+                false => hospital.login.authenticate(&token, origin).await?,
+            };
+            let caller = Caller { purpose_of_use: purpose_of_use?, ..found.ok_or_else(Problem::unauthenticated)? };
             if let Some(user) = caller.user_id() {
                 tracing::Span::current().record("user", tracing::field::display(user));
             }
-            Ok(Self { caller, token })
+            Ok(Self { caller, token, is_in_background })
         })
     }
 }

@@ -15,6 +15,7 @@ use super::caller::LoggedIn;
 use super::events::Concerned;
 use super::incarnation::incarnation;
 use super::limits::Limits;
+use super::reads::{Asked, Shown, record};
 use crate::Hospital;
 use crate::feed::{Fed, Place};
 use crate::hospital::Stage;
@@ -58,7 +59,7 @@ pub(super) fn answer(
     request: &HttpRequest,
     (hospital, limits): (web::Data<Hospital>, &Limits),
     logged_in: LoggedIn,
-    followed: impl Followed,
+    (followed, asked): (impl Followed, Asked),
     after: Option<Position>,
 ) -> Result<HttpResponse, Problem> {
     let after = match (request.headers().get("last-event-id"), after) {
@@ -71,7 +72,10 @@ pub(super) fn answer(
     };
     let incarnation = incarnation(&hospital);
     let share = limits.streams.take(logged_in.caller.session_id.unwrap_or_default(), hospital.executor.now())?;
-    let follower = Follower { hospital, logged_in, followed, after, place: None, unsent: Vec::new(), _share: share };
+    // What is sent from now on is sent without being asked for.
+    let logged_in = LoggedIn { is_in_background: true, ..logged_in };
+    let (place, unsent) = (None, Vec::new());
+    let follower = Follower { hospital, logged_in, followed, asked, after, place, unsent, _share: share };
     let frames = stream::unfold(follower, |mut follower| async {
         match follower.next().await {
             Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
@@ -97,6 +101,7 @@ struct Follower<F> {
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
     followed: F,
+    asked: Asked,
     after: Position,
     /// The place among the followers of the feed; `None` before the first event and after the follower was too slow.
     place: Option<Place>,
@@ -132,8 +137,14 @@ impl<F: Followed> Follower<F> {
         }
         let events = std::mem::take(&mut self.unsent);
         let frames = self.followed.frames(&self.hospital, &self.logged_in, &events).await?;
+        if frames.is_empty() {
+            self.after = last;
+            return Ok(Some(STILL_HERE.to_owned()));
+        }
+        let shown = Shown::of_concerned(events.iter().map(|it| it.concerned));
+        record(&self.hospital, &self.logged_in, self.asked.clone(), shown).await?;
         self.after = last;
-        Ok(Some(if frames.is_empty() { STILL_HERE.to_owned() } else { frames.to_string() }))
+        Ok(Some(frames.to_string()))
     }
 
     /// New events of the part; none if there was none for a while.

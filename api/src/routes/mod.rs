@@ -1,6 +1,7 @@
 //! The routes. Each handler reads the request, calls the hospital and writes the answer; no handler decides anything.
 
 mod access;
+mod access_report;
 mod body;
 mod caller;
 mod commands;
@@ -15,6 +16,7 @@ mod notifications;
 mod origin;
 mod parameters;
 mod position;
+mod reads;
 mod reports;
 mod request_id;
 mod sessions;
@@ -32,6 +34,7 @@ pub(crate) use events::Concerned;
 pub(crate) use headers::{protect, security_headers};
 pub(crate) use limits::{Connections, Limits};
 pub use origin::Proxies;
+pub(crate) use reads::Looks;
 pub(crate) use request_id::RequestIds;
 
 use crate::problem::Problem;
@@ -52,6 +55,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/table-bloat", statistics::table_bloat))
         .service(other("/notifications/stream", "GET").get(notifications::follow))
         .service(other("/report-executions/{id}/file", "GET").get(reports::file))
+        .service(read("/patients/{id}/access-report", access_report::list))
         .service(read("/{table}", tables::page_of))
         .service(read("/{table}/{id}", tables::row_of));
     service

@@ -12,6 +12,7 @@ use super::following::{self, Followed};
 use super::incarnation::Incarnation;
 use super::limits::Limits;
 use super::parameters::Parameters;
+use super::reads::Asked;
 use crate::Hospital;
 use crate::feed::Fed;
 use crate::problem::Problem;
@@ -29,7 +30,8 @@ pub(super) async fn follow(
     incarnation.check_place((&hospital, &request), after).await?;
     let own = Own { user_id: logged_in.caller.user_id().map(|it| it.to_string()) };
     evenly(&logged_in, Box::pin(own.authorise(&hospital, &logged_in))).await?;
-    following::answer(&request, (hospital, &limits), logged_in, own, after)
+    let asked = Asked::of("notification_stream", request.query_string());
+    following::answer(&request, (hospital, &limits), logged_in, (own, asked), after)
 }
 
 /// The notifications to the caller.

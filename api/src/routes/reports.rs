@@ -5,13 +5,14 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, 
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::report_execution::DownloadReport;
 use hims_commands::{Claims as _, Request};
-use hims_domain::ReportExecutionId;
+use hims_domain::{ReportExecutionId, read_id};
 use hims_domain::report_execution::{Made, ReportExecution};
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::id_of_path;
 use super::position::at_position;
+use super::reads::{Asked, Shown, recorded};
 use crate::Hospital;
 use crate::problem::Problem;
 use crate::reports::media_type;
@@ -24,7 +25,9 @@ pub(super) async fn file(
     id: web::Path<String>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, Box::pin(fetched(&request, &hospital, &id, &logged_in))).await
+    let asked = Asked::of("report_files", request.query_string()).record(read_id(&id));
+    let answer = async { Ok((fetched(&request, &hospital, &id, &logged_in).await?, Shown::default())) };
+    evenly(&logged_in, Box::pin(recorded(&hospital, &logged_in, asked, answer))).await
 }
 
 async fn fetched(

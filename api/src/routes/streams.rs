@@ -1,5 +1,5 @@
 use actix_web::{HttpRequest, HttpResponse, web};
-use hims_domain::{Aggregate, for_each_aggregate};
+use hims_domain::{Aggregate, for_each_aggregate, read_id};
 use hims_event_store::{Opened, Position, StoreError, reveal};
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::evenly::evenly;
 use super::incarnation::{Incarnation, incarnation};
 use super::parameters::{Parameters, id_of_path};
 use super::position::Freshness;
+use super::reads::{Asked, Shown, recorded};
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -19,7 +20,9 @@ pub(super) async fn state_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, Box::pin(state(&request, &hospital, &path, &logged_in))).await
+    let asked = Asked::of("streams", request.query_string()).record(read_id(&path.1));
+    let answer = state(&request, &hospital, &path, &logged_in);
+    evenly(&logged_in, Box::pin(recorded(&hospital, &logged_in, asked, answer))).await
 }
 
 async fn state(
@@ -27,7 +30,7 @@ async fn state(
     hospital: &Hospital,
     path: &(String, String),
     logged_in: &LoggedIn,
-) -> Result<HttpResponse, Problem> {
+) -> Result<(HttpResponse, Shown), Problem> {
     logged_in.may_read()?;
     let (stream_type, id) = (&path.0, id_of_path(&path.1)?);
     // A stream type may be written with `-`, as in routes and commands, or with `_`, as in events.
@@ -84,14 +87,16 @@ async fn state(
     }
     let mut answer = HttpResponse::Ok();
     answer.insert_header(("ETag", format!("\"{}\"", last.version))).insert_header(incarnation(hospital));
-    Ok(answer.json(json!({
+    let shown = Shown::of_events([&last]);
+    let answer = answer.json(json!({
         "id": id,
         "stream_type": stream_type,
         "version": last.version,
         "position": last.position,
         "recorded_at": hims_event_store::chain::timestamp(last.recorded_at),
         "state": state,
-    })))
+    }));
+    Ok((answer, shown))
 }
 
 /// Folds the events of a stream into the state of its aggregate; `None` if no aggregate has this stream type.

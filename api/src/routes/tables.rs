@@ -4,17 +4,19 @@ use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::{Parameters, id_of_path};
 use super::position::{Freshness, at_position, page_answer};
+use super::reads::{Asked, Shown, recorded};
 use crate::Hospital;
 use crate::cache::{Answer, Question};
 use crate::problem::Problem;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{PhoneRegion, read_phone};
-use hims_domain::ID_RULE;
+use hims_domain::{ID_RULE, read_id};
 use hims_event_store::Position;
 use hims_event_store::chain::hex;
 use hims_projections::query::{self, Comparison, Cursor, Filter, Shape, Wanted};
 use hims_projections::{Column, Kind, TABLES, Table};
+use uuid::Uuid;
 
 /// How many rows a page has by default, and at most.
 const LIMIT: (usize, usize) = (50, 500);
@@ -26,7 +28,8 @@ pub(super) async fn page_of(
     name: web::Path<String>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly_if_hidden(&name, &logged_in, Box::pin(page(&request, &hospital, &name, &logged_in))).await
+    let answer = page(&request, &hospital, &name, &logged_in);
+    recorded_if_hidden((&name, None), (&request, &hospital, &logged_in), answer).await
 }
 
 async fn page(
@@ -34,7 +37,7 @@ async fn page(
     hospital: &Hospital,
     name: &str,
     logged_in: &LoggedIn,
-) -> Result<HttpResponse, Problem> {
+) -> Result<(HttpResponse, Shown), Problem> {
     let table = table(name, logged_in)?;
     let wanted = wanted(table, Parameters::parse(request)?, hospital)?;
     may_select_by(table, &wanted, logged_in)?;
@@ -49,7 +52,8 @@ async fn page(
     };
     let (answer, position) = answer(request, hospital, table, &freshness, read).await?;
     let next = answer.next.as_deref().and_then(Cursor::parse).map(|it| signed(&it.at(position).encode(), hospital));
-    Ok(page_answer(hospital, &answer.rows, next.as_deref(), position))
+    let shown = Shown::of_rows(table, &answer.rows)?;
+    Ok((page_answer(hospital, &answer.rows, next.as_deref(), position), shown))
 }
 
 /// Answers from what is remembered, or else by reading the table. Tells the position that the answer shows.
@@ -95,7 +99,8 @@ pub(super) async fn row_of(
     path: web::Path<(String, String)>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly_if_hidden(&path.0, &logged_in, Box::pin(row(&request, &hospital, &path, &logged_in))).await
+    let answer = row(&request, &hospital, &path, &logged_in);
+    recorded_if_hidden((&path.0, read_id(&path.1)), (&request, &hospital, &logged_in), answer).await
 }
 
 /// The read table with the name that a route has.
@@ -104,10 +109,20 @@ fn table_named(route: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name == name && !route.contains('_'))
 }
 
-/// Waits for an answer, which takes an even time if the table may have rows that the caller may not read.
-async fn evenly_if_hidden<T>(name: &str, logged_in: &LoggedIn, answer: impl Future<Output = T>) -> T {
-    let hides_rows = table_named(name).is_none_or(|table| !table.is_catalogue);
-    if hides_rows { evenly(logged_in, answer).await } else { answer.await }
+/// Waits for an answer. If the table may have rows that the caller may not read, the answer takes an even time, and what
+/// it shows is recorded.
+async fn recorded_if_hidden(
+    (name, id): (&str, Option<Uuid>),
+    (request, hospital, logged_in): (&HttpRequest, &Hospital, &LoggedIn),
+    answer: impl Future<Output = Result<(HttpResponse, Shown), Problem>>,
+) -> Result<HttpResponse, Problem> {
+    let table = match table_named(name) {
+        Some(table) if !table.is_catalogue => table,
+        Some(_) => return Ok(Box::pin(answer).await?.0),
+        None => return evenly(logged_in, async { Ok(Box::pin(answer).await?.0) }).await,
+    };
+    let asked = Asked::of_table(table, request.query_string()).record(id);
+    evenly(logged_in, Box::pin(recorded(hospital, logged_in, asked, answer))).await
 }
 
 async fn row(
@@ -115,7 +130,7 @@ async fn row(
     hospital: &Hospital,
     (name, id): &(String, String),
     logged_in: &LoggedIn,
-) -> Result<HttpResponse, Problem> {
+) -> Result<(HttpResponse, Shown), Problem> {
     Problem::unless_bare(request)?;
     let table = table(name, logged_in)?;
     let id = id_of_path(id)?;
@@ -137,7 +152,8 @@ async fn row(
     if let Some(version) = answer.version {
         found.insert_header((ETAG, format!("\"{version}\"")));
     }
-    Ok(found.body(answer.rows.concat()))
+    let shown = Shown::of_rows(table, &answer.rows)?;
+    Ok((found.body(answer.rows.concat()), shown))
 }
 
 /// The read table behind a route, if the caller may ask for the table.

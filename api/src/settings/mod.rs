@@ -84,6 +84,11 @@ settings! {
             /// After how many hours a session ends, even if it is in use.
             session_hours: u64 = 12;
         }
+        "Audit", "What is recorded of what people read: [who saw what](auditors.md#who-saw-what)." {
+            /// Whether every read is recorded in the log before it is answered. To turn this off, or on again, is
+            /// recorded, too.
+            record_reads: bool = true;
+        }
         "Limits", "What is limited, and what happens beyond: [limits](operators.md#limits)." {
             /// How many wrong passwords are free for a network that logs in, for a login, and for a user who changes a
             /// password. After each further one there is a pause, first for 5 seconds, at last for a minute.

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
+use hims_domain::access::PurposeOfUse;
 use hims_domain::permission::{Create, Delete, Read, Update};
 use hims_domain::role::Permissions;
 use hims_domain::{DepartmentId, PatientId, UserId};
@@ -43,6 +44,7 @@ impl Permission {
                 Create::Allergies
                 | Create::Consultations
                 | Create::Diagnoses
+                | Create::EmergencyAccess
                 | Create::LabOrders
                 | Create::LabResults
                 | Create::MedicalHistory
@@ -55,6 +57,7 @@ impl Permission {
                 | Create::VitalSigns => true,
                 Create::Appointments
                 | Create::Billing
+                | Create::CareTeams
                 | Create::Claims
                 | Create::Departments
                 | Create::DrugInteractions
@@ -93,9 +96,11 @@ impl Permission {
                 | Update::Appointments
                 | Update::Billing
                 | Update::BillingAdjustments
+                | Update::CareTeams
                 | Update::Claims
                 | Update::Departments
                 | Update::DrugInteractions
+                | Update::EmergencyReviews
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
                 | Update::LabTests
@@ -162,6 +167,8 @@ pub struct Caller {
     pub time_zone: Tz,
     /// Whether the caller must change the password before any other command.
     pub must_change_password: bool,
+    /// For what the caller reads or records.
+    pub purpose_of_use: PurposeOfUse,
     /// The address from which the request came.
     pub ip: Option<IpAddr>,
     /// The `User-Agent` of the program that sent the request.
@@ -182,6 +189,7 @@ impl Caller {
             department_id: None,
             time_zone: Tz::UTC,
             must_change_password: false,
+            purpose_of_use: PurposeOfUse::Treatment,
             ip: None,
             user_agent: None,
         }

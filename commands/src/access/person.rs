@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
+use hims_domain::access::PurposeOfUse;
 use hims_domain::department::Department;
 use hims_domain::role::{Permissions, Role};
 use hims_domain::user::User;
@@ -31,6 +32,7 @@ pub(crate) async fn caller_of(executor: &Executor, id: UserId, user: &User) -> R
         department_id: user.department_id,
         time_zone: time_zone(executor, user).await?,
         must_change_password: user.must_change_password,
+        purpose_of_use: PurposeOfUse::Treatment,
         ip: None,
         user_agent: None,
     })

@@ -63,6 +63,7 @@ processes! {
     critical_results::CriticalResults(critical_escalation),
     medication_list::MedicationListEnds,
     stock::Stock,
+    emergency_access::EmergencyAccesses,
     leave_affected::LeaveAffected,
     notices::Notices,
     reminders::Reminders,

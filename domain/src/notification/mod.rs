@@ -27,6 +27,7 @@ terms! {
         StockExpiring = "stock_expiring",
         ClaimDenied = "claim_denied",
         ReportReady = "report_ready",
+        EmergencyAccess = "emergency_access",
         System = "system",
     }
 

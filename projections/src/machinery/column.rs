@@ -197,6 +197,9 @@ pub(crate) fn length(value: &impl ColumnType) -> usize {
     serde_json::from_slice::<String>(&json).map_or(0, |text| text.chars().count())
 }
 
+/// What the audit shows in place of a personal value.
+pub(crate) const MASKED: &str = "***";
+
 /// The members of a JSON object, without braces: columns and their values, as the audit shows the columns.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Members(pub(crate) Vec<u8>);
@@ -216,7 +219,7 @@ impl Members {
         }
         self.begin(column.name);
         if column.personal && !value.is_null() {
-            self.0.extend_from_slice(br#""***""#);
+            write_json(&mut self.0, &MASKED);
         } else {
             value.write_json(&mut self.0);
         }

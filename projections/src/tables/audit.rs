@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use hims_domain::access::PurposeOfUse;
 use hims_domain::{DomainEvent, access, process_failure};
 use hims_event_store::{Actor, Metadata, Position, Recorded};
+use serde_json::{Value, json};
 use sqlx::types::ipnetwork::IpNetwork;
 use uuid::Uuid;
 
 use crate::machinery::changes::Difference;
-use crate::machinery::column::{JsonText, Members};
+use crate::machinery::column::{JsonText, MASKED, Members};
 use crate::machinery::event::{Decoded, derived_id};
 use crate::machinery::stamps::Stamps;
 use crate::machinery::table::table;
@@ -32,8 +34,12 @@ table! {
         resource_type: String [indexed] of DomainEvent::STREAMS,
         /// The id of the record that the event is about.
         resource_id: Option<Uuid> [indexed],
-        /// The patient whose record the event is about.
+        /// The patient whose record the event is about, or whom alone the answer to a read showed.
         patient_id: Option<Uuid> [indexed],
+        /// The patients whom the answer to a read showed, if there were several: a list of their ids.
+        patients_shown: Option<JsonText>,
+        /// For what the user worked (HL7 PurposeOfUse); null for the system.
+        purpose_of_use: Option<String> of PurposeOfUse::CODES,
         /// The changed values before the event; personal values are masked.
         old_values: Option<JsonText>,
         /// The changed values after the event; personal values are masked.
@@ -83,6 +89,8 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         resource_type: stored.stream_type.clone(),
         resource_id: Some(stored.stream_id),
         patient_id: metadata.subject.as_ref().filter(|subject| subject.kind == "patient").map(|subject| subject.id),
+        patients_shown: None,
+        purpose_of_use: user_id.map(|_| purpose_of(metadata)),
         old_values: shown(|difference| &difference.old),
         new_values: shown(|difference| &difference.new),
         ip_address: metadata.ip.map(IpNetwork::from),
@@ -99,8 +107,16 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         row.error_message = Some(format!("{}: {}", failed.command.as_deref().unwrap_or(&failed.process), failed.code));
     }
     if let Some(DomainEvent::Access(event)) = event {
-        row.success = *event == access::Event::ClaimsRebuilt;
+        row.success = matches!(
+            event,
+            access::Event::Read(_) | access::Event::ReadRecordingChanged { .. } | access::Event::ClaimsRebuilt
+        );
         match event {
+            access::Event::Read(read) => tell_of(read, &mut row),
+            access::Event::ReadRefused { source, code } => row.error_message = Some(format!("read {source}: {code}")),
+            access::Event::ReadRecordingChanged { is_on } => {
+                row.new_values = json(&json!({ "is_on": is_on }));
+            }
             access::Event::CommandRefused { command, code, stream_type, stream_id } => {
                 row.resource_type.clone_from(stream_type);
                 row.resource_id = Some(*stream_id).filter(|it| !it.is_nil());
@@ -123,6 +139,31 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         }
     }
     row
+}
+
+/// For what a user worked, as a code.
+fn purpose_of(metadata: &Metadata) -> String {
+    metadata.purpose_of_use.clone().unwrap_or_else(|| PurposeOfUse::Treatment.as_str().to_owned())
+}
+
+/// What somebody asked for, and whom the answer showed. What may identify a person is masked, as everywhere in the audit.
+fn tell_of(read: &access::Read, row: &mut AuditRow) {
+    row.resource_id = read.record_id.or(row.resource_id);
+    let patients: Vec<_> = read.patients.iter().map(|it| it.0).collect();
+    match patients[..] {
+        [] => {}
+        [patient_id] => row.patient_id = Some(patient_id),
+        _ => row.patients_shown = json(&json!(patients)),
+    }
+    let mut parameters = json!(read.parameters);
+    for name in read.personal_parameters.keys() {
+        parameters[name] = json!(MASKED);
+    }
+    row.new_values = json(&json!({ "source": read.source, "parameters": parameters, "rows": read.rows }));
+}
+
+fn json(value: &Value) -> Option<JsonText> {
+    Some(JsonText(value.to_string().into_bytes()))
 }
 
 /// The values before or after an event, as `side` chooses: the changed columns of the stream's own row, and other

@@ -12,7 +12,8 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointment_series, appointments, billing, consultations, departments, drug_interactions,
+    appointment_notes, appointment_series, appointments, billing, care_team_assignments, consultations, departments,
+    drug_interactions, emergency_accesses,
     insurance_claims, insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results,
     lab_tests, medical_history, medications, notification_preferences, notifications, patient_medications, patients,
     payers, prescriptions, price_list_items, process_failures, provider_schedules, report_executions, report_schedules,
@@ -107,6 +108,10 @@ aggregates! {
         patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow, links: LinkRow,
         contacts: ContactRow,
     },
+    care_team_assignment::CareTeamAssignment => care_team_assignments::project {
+        care_teams: AssignmentRow (stream),
+    },
+    emergency_access::EmergencyAccess => emergency_accesses::project { emergencies: EmergencyRow (stream) },
     provider_schedule::ProviderSchedule => provider_schedules::project {
         hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
     },

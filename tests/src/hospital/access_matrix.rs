@@ -17,7 +17,7 @@ use super::{Client, Hospital};
 const MATRIX: &str = include_str!("access_matrix.txt");
 
 /// Each role with the login of a user who has the role.
-const LOGINS: [(&str, &str); 8] = [
+const LOGINS: [(&str, &str); 10] = [
     ("administrator", "admin"),
     ("doctor", "doctor"),
     ("nurse", "nurse"),
@@ -26,6 +26,8 @@ const LOGINS: [(&str, &str); 8] = [
     ("lab_technician", "lab"),
     ("patient", "patient"),
     ("coder", "coder"),
+    ("auditor", "auditor"),
+    ("privacy_officer", "privacy"),
 ];
 
 /// The demo's patients for whom [`fill`] records more. Patient 1 has a login. The appointment of patient 5 is in
@@ -74,6 +76,11 @@ async fn fill(hospital: &Hospital) {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
     let nurse = hospital.login("nurse").await;
     let (coder, lab) = (coder(hospital).await, hospital.login("lab").await);
+    for (role, login) in &LOGINS[8..] {
+        let admin = hospital.login("admin").await;
+        let role_id = admin.items(&format!("user-roles?name={role}")).await[0]["id"].clone();
+        colleague(hospital, login, &role_id).await;
+    }
     for number in PATIENTS {
         let patient_id = patient(number);
         let identifier = json!({"patient_id": patient_id, "system": "urn:oid:1.2.36.146.595.217.0.1",
@@ -133,6 +140,13 @@ async fn fill(hospital: &Hospital) {
         let body = super::waitlist::wait_for(&patient(number));
         reception.did("join-waitlist", hims_testing::patched(body, of)).await;
     }
+    // Care teams of the patients 1 and 5, and an access to the records of each in an emergency.
+    let at_the_desk = hospital.login("coder").await;
+    for (number, taken_by) in [(1, &nurse), (5, &at_the_desk)] {
+        let team = json!({"patient_id": patient(number), "user_id": user(demo::DOCTOR), "participation": "lead"});
+        doctor.did("assign-care-team-member", team).await;
+        taken_by.did("request-emergency-access", json!({"patient_id": patient(number), "reason": "collapsed"})).await;
+    }
     // Bills of the patients 1 and 5, each with a payment and an adjustment.
     let admin = hospital.login("admin").await;
     for number in [1, 5] {
@@ -188,15 +202,21 @@ async fn chart(reception: &Client, doctor: &Client, patient_id: &str) {
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.
 async fn coder(hospital: &Hospital) -> String {
     let admin = hospital.login("admin").await;
-    let permissions = json!({"create": ["consultations"], "read": ["all_patients", "clinical_records"]});
+    let permissions = json!({"create": ["consultations", "emergency_access"], "read": ["all_patients", "clinical_records"]});
     let role = json!({"name": "coder", "display_name": "Coder", "permissions": permissions});
     let role_id = admin.did("define-role", role).await;
-    let user = json!({"email": "coder@demo.hims", "first_name": "Cora", "last_name": "Der", "role_id": role_id,
+    colleague(hospital, "coder", &json!(role_id)).await
+}
+
+/// Creates a user with a role. Returns the id of the user.
+pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value) -> String {
+    let email = format!("{login}@demo.hims");
+    let user = json!({"email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
                       "password": "to be changed"});
-    let user_id = admin.did("create-user", user).await;
-    let coder = hospital.nobody().login_as("coder@demo.hims", "to be changed").await;
+    let user_id = hospital.login("admin").await.did("create-user", user).await;
+    let colleague = hospital.nobody().login_as(&email, "to be changed").await;
     let password = json!({"user_id": user_id, "current_password": "to be changed", "new_password": demo::PASSWORD});
-    coder.did("change-password", password).await;
+    colleague.did("change-password", password).await;
     user_id
 }
 

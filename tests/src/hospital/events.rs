@@ -123,7 +123,7 @@ async fn stored_texts_are_sealed_and_for_auditors_only() {
 async fn an_auditor_who_may_not_read_the_person_sees_sealed_values() {
     let hospital = Hospital::start().await;
     let admin = hospital.login("admin").await;
-    let role = json!({"name": "auditor", "display_name": "Auditor", "permissions": {"read": ["audit_logs"]}});
+    let role = json!({"name": "inspector", "display_name": "Inspector", "permissions": {"read": ["audit_logs"]}});
     let role_id = admin.did("define-role", role).await;
     let assigned = json!({"user_id": demo::user(6), "role_id": role_id});
     admin.did("change-user-role", assigned).await;
@@ -163,7 +163,7 @@ async fn what_a_reader_of_the_patient_may_not_read_is_no_event_of_theirs() {
     assert_eq!(reception.items(&query).await, Vec::<Value>::new());
     // An auditor who may not read allergies gets the event with its values sealed.
     let admin = hospital.login("admin").await;
-    let role = json!({"name": "auditor", "display_name": "Auditor",
+    let role = json!({"name": "inspector", "display_name": "Inspector",
                       "permissions": {"read": ["audit_logs", "all_patients"]}});
     let role_id = admin.did("define-role", role).await;
     admin.did("change-user-role", json!({"user_id": demo::user(6), "role_id": role_id})).await;

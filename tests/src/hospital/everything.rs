@@ -29,6 +29,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::insurance::everything(hospital, &patient_id).await;
     super::billing::everything(hospital, &patient_id).await;
     super::insurance_claims::everything(hospital).await;
+    super::care_teams::everything(hospital, &patient_id).await;
+    super::reads::everything(hospital).await;
     super::laboratory::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
     super::chart::everything(hospital, &patient_id).await;

@@ -19,6 +19,7 @@ use crate::routes::following::{self, Followed};
 use crate::routes::incarnation::Incarnation;
 use crate::routes::limits::Limits;
 use crate::routes::parameters::Parameters;
+use crate::routes::reads::Asked;
 
 /// Sends the events of the log from a position on, each as soon as it is recorded.
 pub(crate) async fn follow(
@@ -34,7 +35,8 @@ pub(crate) async fn follow(
     evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await?;
     let after = wanted.after.take();
     let in_the_log = wanted.in_the_log(0);
-    following::answer(&request, (hospital, &limits), logged_in, Filtered { wanted, in_the_log }, after)
+    let asked = Asked::of("event_stream", request.query_string());
+    following::answer(&request, (hospital, &limits), logged_in, (Filtered { wanted, in_the_log }, asked), after)
 }
 
 /// The events that meet the filters of a request.

@@ -16,6 +16,7 @@ use super::evenly::evenly;
 use super::incarnation::{self, Incarnation};
 use super::parameters::Parameters;
 use super::position::Freshness;
+use super::reads::{Asked, Shown, recorded};
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -30,10 +31,16 @@ pub(super) async fn list(
     hospital: web::Data<Hospital>,
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
-    evenly(&logged_in, Box::pin(page(&request, &hospital, &logged_in))).await
+    let asked = Asked::of("events", request.query_string());
+    let answer = page(&request, &hospital, &logged_in);
+    evenly(&logged_in, Box::pin(recorded(&hospital, &logged_in, asked, answer))).await
 }
 
-async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) -> Result<HttpResponse, Problem> {
+async fn page(
+    request: &HttpRequest,
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+) -> Result<(HttpResponse, Shown), Problem> {
     let mut parameters = Parameters::parse(request)?;
     let filters = Filters::take(&mut parameters)?;
     let fits = |it: &i64| (1..=LIMIT.1).contains(it);
@@ -52,14 +59,14 @@ async fn page(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) 
         None => *hospital.store.head().borrow(),
     };
     let events = search(hospital, &filters, limit).await?;
+    let shown = Shown::of_events(&events);
     let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
     let items = match is_raw {
         true => events.iter().map(raw).collect(),
         false => read_as(hospital, logged_in, events).await?,
     };
-    Ok(HttpResponse::Ok().insert_header(incarnation::incarnation(hospital)).json(json!({
-        "items": items, "next": next.map(|it| it.to_string()), "position": position,
-    })))
+    let page = json!({"items": items, "next": next.map(|it| it.to_string()), "position": position});
+    Ok((HttpResponse::Ok().insert_header(incarnation::incarnation(hospital)).json(page), shown))
 }
 
 /// Auditors may read every event. Other callers may read the events of a patient whom they may read, but no stored

@@ -182,7 +182,7 @@ impl Executor {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error by value")]
-fn malformed(error: AppendError) -> Failure {
+pub(super) fn malformed(error: AppendError) -> Failure {
     Failure::Store(StoreError::Unavailable(error.to_string()))
 }
 

@@ -6,6 +6,7 @@ mod backlog;
 mod course;
 pub(crate) mod maintenance;
 mod probes;
+mod reading;
 mod record;
 mod repeats;
 mod replay;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use hims_domain::access::PurposeOfUse::{self, Treatment};
 use hims_domain::patient::Patient;
 use hims_domain::{Aggregate, Subject, access};
 use hims_event_store::{Append, Metadata, NewEvent, StreamAppend};
@@ -113,6 +114,11 @@ pub(super) fn metadata(command: &str, command_id: Uuid, occurred_at: DateTime<Ut
         reactions: request.cause.map_or(0, |it| it.reactions),
         occurred_at,
         subject: None,
+        purpose_of_use: caller.user_id().and(Some(caller.purpose_of_use)).filter(|it| *it != Treatment).map(code_of),
         has_receipt: false,
     }
+}
+
+fn code_of(purpose: PurposeOfUse) -> String {
+    purpose.as_str().to_owned()
 }

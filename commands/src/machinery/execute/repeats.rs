@@ -59,7 +59,12 @@ impl Attempt {
                 let stream_id = user_id.map_or_else(Uuid::nil, Uuid::from);
                 access::Event::Repeated { command, code, stream_type: "user".to_owned(), stream_id, count }
             }
-            event @ (access::Event::Repeated { .. }
+            access::Event::ReadRefused { source, code } => {
+                access::Event::Repeated { command, code, stream_type: source, stream_id: Uuid::nil(), count }
+            }
+            event @ (access::Event::Read(_)
+            | access::Event::ReadRecordingChanged { .. }
+            | access::Event::Repeated { .. }
             | access::Event::RefusalsLost { .. }
             | access::Event::ClaimsRebuilt) => event,
         }

@@ -3,6 +3,7 @@
 //! The statement first sets the caller's identity for its own transaction while reading the position, and then reads
 //! the rows. The part that reads the rows refers laterally to the settings, so PostgreSQL must make the settings first.
 
+mod access_report;
 mod contents;
 mod cursor;
 mod due;
@@ -30,6 +31,7 @@ pub use crate::machinery::living::{QueryError, Shape};
 use crate::machinery::runner::checkpoint;
 use crate::{TABLES, Table};
 
+pub use access_report::{AccessWanted, access_report};
 pub use contents::{Contents, contents};
 pub use cursor::Cursor;
 pub use due::{articles_with_expired_lots, lots_expiring, patients_past_an_end, time_zones};

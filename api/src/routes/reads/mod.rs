@@ -1,0 +1,172 @@
+//! Every read is an event: who asked for what, and which patients the answer showed, is recorded before the answer
+//! leaves (ADR 44). Catalogues are left out, since no row of them says anything about a person.
+
+mod looks;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use hims_domain::{PatientId, Personal, access, derived};
+use hims_event_store::Recorded;
+use hims_projections::Table;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::caller::LoggedIn;
+use super::events::Concerned;
+use crate::Hospital;
+use crate::problem::Problem;
+
+pub(crate) use looks::Looks;
+
+/// What a request asks to read, as the event tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    source: String,
+    record_id: Option<Uuid>,
+    parameters: BTreeMap<String, String>,
+    personal_parameters: BTreeMap<String, Personal<String>>,
+}
+
+impl Asked {
+    /// Something that is no table, such as `events`, with the parameters of the request. No parameter says more of a
+    /// person than an id.
+    pub(super) fn of(source: &str, query: &str) -> Self {
+        let parameters = pairs(query).collect();
+        Self { source: source.to_owned(), record_id: None, parameters, personal_parameters: BTreeMap::new() }
+    }
+
+    /// Rows of a table, with the parameters of the request.
+    pub(super) fn of_table(table: &Table, query: &str) -> Self {
+        let is_personal = |name: &str| {
+            let column = name.strip_suffix("_from").or_else(|| name.strip_suffix("_to")).unwrap_or(name);
+            // A cursor holds a value of the column by which the list is sorted.
+            ["q", "cursor"].contains(&name) || table.column(column).is_some_and(|it| it.personal)
+        };
+        let (personal, plain): (BTreeMap<_, _>, BTreeMap<_, _>) = pairs(query).partition(|(name, _)| is_personal(name));
+        let personal_parameters = personal.into_iter().map(|(name, value)| (name, value.into())).collect();
+        Self { source: table.name.to_owned(), record_id: None, parameters: plain, personal_parameters }
+    }
+
+    /// The same, of one record.
+    pub(super) fn record(self, id: Option<Uuid>) -> Self {
+        Self { record_id: id, ..self }
+    }
+
+    /// What tells requests for the same thing in one session from others.
+    fn key(&self, session: Option<Uuid>) -> Uuid {
+        let personal = self.personal_parameters.iter().map(|(name, value)| (name, value.known()));
+        let parameters = serde_json::json!([self.parameters, personal.collect::<BTreeMap<_, _>>()]).to_string();
+        let record = self.record_id.unwrap_or_default().to_string();
+        derived("look", &[&session.unwrap_or_default().to_string(), &self.source, &record, &parameters])
+    }
+}
+
+/// The parameters of a query. A query that cannot be read is refused, so that it shows nothing.
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + use<> {
+    let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(query);
+    pairs.map(actix_web::web::Query::into_inner).unwrap_or_default().into_iter()
+}
+
+/// Whom an answer shows.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    patients: BTreeSet<PatientId>,
+    rows: usize,
+}
+
+/// The patients whom a row of a table names.
+#[derive(Deserialize)]
+struct Named {
+    id: Uuid,
+    patient_id: Option<Uuid>,
+    subject_patient_id: Option<Uuid>,
+    duplicate_id: Option<Uuid>,
+}
+
+impl Shown {
+    /// What rows of a table show, each written as JSON.
+    pub(super) fn of_rows(table: &Table, rows: &[String]) -> Result<Self, Problem> {
+        let mut patients = BTreeSet::new();
+        if !table.is_catalogue {
+            for row in rows {
+                let named: Named = serde_json::from_str(row).map_err(|error| {
+                    tracing::error!(%error, table = table.name, "it is not known whom a row shows, so it is not answered");
+                    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "the row cannot be answered")
+                })?;
+                let own = (table.name == "patients").then_some(named.id);
+                let ids = [own, named.patient_id, named.subject_patient_id, named.duplicate_id];
+                patients.extend(ids.into_iter().flatten().map(PatientId));
+            }
+        }
+        Ok(Self { patients, rows: rows.len() })
+    }
+
+    /// So many entries about one patient.
+    pub(super) fn about(patient_id: PatientId, rows: usize) -> Self {
+        Self { patients: BTreeSet::from([patient_id]), rows }
+    }
+
+    /// What events show.
+    pub(super) fn of_events<'e>(events: impl IntoIterator<Item = &'e Recorded>) -> Self {
+        Self::of_concerned(events.into_iter().map(Concerned::of))
+    }
+
+    /// What events that concern these people show.
+    pub(super) fn of_concerned(concerned: impl IntoIterator<Item = Concerned>) -> Self {
+        let mut shown = Self::default();
+        for by in concerned {
+            shown.rows += 1;
+            shown.patients.extend(by.patient_id.map(PatientId));
+        }
+        shown
+    }
+}
+
+/// Waits for an answer, and records what it shows before it leaves: also that nothing was found, so that a record which
+/// the caller may not read costs the same as none, and that the caller's roles do not allow to read.
+pub(super) async fn recorded(
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    asked: Asked,
+    answer: impl Future<Output = Result<(HttpResponse, Shown), Problem>>,
+) -> Result<HttpResponse, Problem> {
+    let problem = match answer.await {
+        Ok((answer, shown)) => {
+            record(hospital, logged_in, asked, shown).await?;
+            return Ok(answer);
+        }
+        Err(problem) => problem,
+    };
+    match problem.status() {
+        StatusCode::NOT_FOUND => record(hospital, logged_in, asked, Shown::default()).await?,
+        StatusCode::FORBIDDEN if hospital.looks.is_some() => {
+            hospital.executor.record_refused_read(&asked.source, problem.code(), &logged_in.caller).await;
+        }
+        _ => {}
+    }
+    Err(problem)
+}
+
+/// Records what a caller is about to be shown.
+pub(super) async fn record(
+    hospital: &Hospital,
+    logged_in: &LoggedIn,
+    asked: Asked,
+    Shown { mut patients, rows }: Shown,
+) -> Result<(), Problem> {
+    let (Some(looks), Some(user_id)) = (&hospital.looks, logged_in.caller.user_id()) else { return Ok(()) };
+    let (key, now) = (asked.key(logged_in.caller.session_id), hospital.executor.now());
+    if logged_in.is_in_background {
+        let Some(unrecorded) = looks.unrecorded(key, &patients, now) else { return Ok(()) };
+        patients = unrecorded;
+    }
+    let Asked { source, record_id, parameters, personal_parameters } = asked;
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    let shown = patients.clone();
+    let read = access::Read { user_id, source, record_id, parameters, personal_parameters, patients, rows };
+    hospital.executor.record_read(read, &logged_in.caller).await?;
+    looks.note(key, &shown, now);
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Access to a patient's records in an emergency, without being assigned to the patient ("breaking the glass"), and its
+//! review.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::values::{LongText, Reason};
+use crate::{Aggregate, PatientId, Personal, Subject, UserId, terms};
+
+terms! {
+    /// How far the review of an access is, and what came of it.
+    pub enum Review {
+        Open = "open",
+        Justified = "justified",
+        NotJustified = "not_justified",
+    }
+
+    /// What a review finds.
+    pub enum Finding {
+        Justified = "justified",
+        NotJustified = "not_justified",
+    }
+}
+
+/// The access of a user to the records of a patient in an emergency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmergencyAccess {
+    /// The patient.
+    pub patient_id: PatientId,
+    /// Who took the access.
+    pub user_id: UserId,
+    /// Since when the access lasts.
+    pub granted_at: DateTime<Utc>,
+    /// When the access ends, or ended.
+    pub ends_at: DateTime<Utc>,
+    /// How far the review is.
+    pub review: Review,
+}
+
+/// What can happen to an access in an emergency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A user took access to the records of a patient.
+    Granted {
+        /// The patient.
+        patient_id: PatientId,
+        /// Who took the access.
+        user_id: UserId,
+        /// Why the records are needed.
+        reason: Personal<Reason>,
+        /// Since when the access lasts.
+        granted_at: DateTime<Utc>,
+        /// When the access ends by itself.
+        ends_at: DateTime<Utc>,
+    },
+    /// The access was given back before its time.
+    Ended {
+        /// When the access ended.
+        ended_at: DateTime<Utc>,
+    },
+    /// Somebody else looked at the access and what was done with it.
+    Reviewed {
+        /// What the review found.
+        finding: Finding,
+        /// What the reviewer noted.
+        note: Option<Personal<LongText>>,
+        /// When the access was reviewed.
+        reviewed_at: DateTime<Utc>,
+    },
+}
+
+impl From<Finding> for Review {
+    fn from(finding: Finding) -> Self {
+        match finding {
+            Finding::Justified => Self::Justified,
+            Finding::NotJustified => Self::NotJustified,
+        }
+    }
+}
+
+impl Aggregate for EmergencyAccess {
+    const STREAM: &'static str = "emergency_access";
+    type Event = Event;
+
+    fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
+        match event {
+            Event::Granted { patient_id, user_id, reason: _, granted_at, ends_at } => Some(Self {
+                patient_id: *patient_id,
+                user_id: *user_id,
+                granted_at: *granted_at,
+                ends_at: *ends_at,
+                review: Review::Open,
+            }),
+            Event::Ended { ended_at } => state.map(|it| Self { ends_at: *ended_at, ..it }),
+            Event::Reviewed { finding, .. } => state.map(|it| Self { review: (*finding).into(), ..it }),
+        }
+    }
+
+    fn subject(&self, _: Uuid) -> Option<Subject> {
+        Some(Subject::Patient(self.patient_id.0))
+    }
+}

@@ -1,0 +1,124 @@
+//! Care teams, and access in an emergency: who reads a chart for how long, and who is told.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::access_matrix::colleague;
+use super::demo::{self, patient, user};
+use super::{Client, Hospital, until};
+
+/// A patient whom nobody of the nurse's department sees.
+const STRANGER: u16 = 5;
+
+/// Whether somebody reads the patient and what was measured.
+async fn reads(client: &Client) -> bool {
+    let row = client.get(&format!("patients/{}", patient(STRANGER))).await.status == 200;
+    let measured = client.items(&format!("vital-signs?patient_id={}", patient(STRANGER))).await;
+    let listed = client.items("patients?limit=500").await.iter().any(|it| it["id"] == patient(STRANGER));
+    assert_eq!((row, listed), (!measured.is_empty(), row), "row, list and chart are open or closed together");
+    row
+}
+
+#[tokio::test]
+async fn who_is_assigned_to_a_patient_reads_the_chart_for_that_time() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    doctor.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 70})).await;
+    assert!(!reads(&nurse).await);
+    let assign = |changes: Value| {
+        hims_testing::patched(json!({"patient_id": patient(STRANGER), "user_id": user(demo::NURSE)}), changes)
+    };
+    let later = json!({"starts_at": Utc::now() + TimeDelta::days(1), "ends_at": Utc::now() + TimeDelta::days(2)});
+    doctor.did("assign-care-team-member", assign(later)).await;
+    assert!(!reads(&nurse).await, "the assignment has not begun");
+    let ends_at = Utc::now() + TimeDelta::hours(8);
+    let assigned = doctor.did("assign-care-team-member", assign(json!({"ends_at": ends_at}))).await;
+    assert!(reads(&nurse).await);
+    let twice = doctor.command("assign-care-team-member", assign(json!({"ends_at": ends_at}))).await;
+    twice.problem(409, "already-assigned");
+    nurse.command("assign-care-team-member", assign(json!({}))).await.problem(403, "forbidden");
+    doctor.did("end-care-team-assignment", json!({"care_team_assignment_id": assigned})).await;
+    assert!(!reads(&nurse).await, "the assignment has ended");
+    let row = doctor.row("care-team-assignments", &assigned).await;
+    assert_eq!((&row["status"], &row["participation"]), (&json!("ended"), &json!("member")));
+}
+
+#[tokio::test]
+async fn a_team_has_one_lead_at_a_time() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let lead = |whom| json!({"patient_id": patient(1), "user_id": user(whom), "participation": "lead"});
+    let first = doctor.did("assign-care-team-member", lead(demo::DOCTOR)).await;
+    let refused = doctor.command("assign-care-team-member", lead(demo::NURSE)).await;
+    refused.problem_at(409, "has-a-lead", "/participation");
+    doctor.did("end-care-team-assignment", json!({"care_team_assignment_id": first})).await;
+    doctor.did("assign-care-team-member", lead(demo::NURSE)).await;
+}
+
+#[tokio::test]
+async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let admin = hospital.login("admin").await;
+    let officer = officer(&hospital, &admin).await;
+    doctor.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 70})).await;
+    let lead = json!({"patient_id": patient(STRANGER), "user_id": user(demo::DOCTOR), "participation": "lead"});
+    doctor.did("assign-care-team-member", lead).await;
+    assert!(!reads(&nurse).await);
+    let request = json!({"patient_id": patient(STRANGER), "reason": "collapsed in the corridor"});
+    let access = nurse.did("request-emergency-access", request.clone()).await;
+    assert!(reads(&nurse).await);
+    nurse.command("request-emergency-access", request).await.problem(409, "already-open");
+    for told in [&doctor, &officer] {
+        until(async || !told.items("notifications?type=emergency_access").await.is_empty()).await;
+    }
+    nurse.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 150})).await;
+    nurse.did("end-emergency-access", json!({"emergency_access_id": access})).await;
+    let review = json!({"emergency_access_id": access, "finding": "justified", "note": "called by the desk"});
+    nurse.command("review-emergency-access", review.clone()).await.problem(403, "forbidden");
+    officer.did("review-emergency-access", review).await;
+    let row = officer.row("emergency-accesses", &access).await;
+    assert_eq!((&row["review"], &row["user_id"]), (&json!("justified"), &json!(user(demo::NURSE))));
+    // Everything seen and done under the access is marked.
+    let report = officer.items(&format!("patients/{}/access-report?limit=500", patient(STRANGER))).await;
+    let marked: Vec<_> = report.iter().filter(|it| it["emergency_access_id"] == json!(access)).collect();
+    let has = |action: &str| marked.iter().any(|it| it["action"] == action);
+    assert!(has("access.read") && has("vital_signs.recorded") && has("emergency_access.granted"), "{report:?}");
+    assert!(marked.iter().all(|it| it["user_id"] == user(demo::NURSE)), "{marked:?}");
+    // The patient is told too, and nobody else sees the access.
+    assert_eq!(hospital.login("reception").await.items("emergency-accesses").await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn nobody_takes_access_to_their_own_record_or_reviews_their_own_access() {
+    let hospital = Hospital::start().await;
+    let (nurse, admin) = (hospital.login("nurse").await, hospital.login("admin").await);
+    admin.did("link-user-to-patient", json!({"user_id": user(demo::NURSE), "patient_id": patient(STRANGER)})).await;
+    let request = json!({"patient_id": patient(STRANGER), "reason": "I want to know"});
+    let refused = nurse.command("request-emergency-access", request).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    hospital.login("reception").await.command("request-emergency-access", json!({"patient_id": patient(2), "reason": "x"})).await
+        .problem(403, "forbidden");
+}
+
+/// Makes a privacy officer, and logs them in.
+async fn officer(hospital: &Hospital, admin: &Client) -> Client {
+    let role_id = &admin.items("user-roles?name=privacy_officer").await[0]["id"];
+    colleague(hospital, "privacy", role_id).await;
+    hospital.login("privacy").await
+}
+
+/// Gives every command of care teams and of access in an emergency.
+pub(super) async fn everything(hospital: &Hospital, patient_id: &str) {
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let assign = json!({"patient_id": patient_id, "user_id": user(demo::NURSE), "participation": "lead",
+                        "reason": "primary nurse"});
+    let assigned = doctor.did("assign-care-team-member", assign).await;
+    let end = json!({"care_team_assignment_id": assigned, "reason": "moved to another ward"});
+    doctor.did("end-care-team-assignment", end).await;
+    let request = json!({"patient_id": patient_id, "reason": "collapsed in the corridor", "minutes": 15});
+    let access = nurse.did("request-emergency-access", request).await;
+    nurse.did("end-emergency-access", json!({"emergency_access_id": access})).await;
+    let review = json!({"emergency_access_id": access, "finding": "not_justified", "note": "asked for nothing"});
+    hospital.login("admin").await.did("review-emergency-access", review).await;
+}
