@@ -39,7 +39,7 @@ table! {
         /// The patients whom the answer to a read showed, if there were several: a list of their ids.
         patients_shown: Option<JsonText>,
         /// For what the user worked (HL7 PurposeOfUse); null for the system.
-        purpose_of_use: Option<String> of PurposeOfUse::CODES,
+        purpose_of_use: Option<String> [] of PurposeOfUse::CODES,
         /// The changed values before the event; personal values are masked.
         old_values: Option<JsonText>,
         /// The changed values after the event; personal values are masked.

@@ -21,13 +21,13 @@ table! {
         /// The member of the care team.
         user_id: Uuid [indexed],
         /// What the user is in the team.
-        participation: String of hims_domain::care_team_assignment::Participation::CODES,
+        participation: String [] of hims_domain::care_team_assignment::Participation::CODES,
         /// Since when the user belongs to the team.
         starts_at: DateTime<Utc> [indexed],
         /// From when on the user does not belong to the team any more; null if nobody said so.
         ends_at: Option<DateTime<Utc>>,
         /// The status of the assignment.
-        status: String of hims_domain::care_team_assignment::Status::CODES,
+        status: String [] of hims_domain::care_team_assignment::Status::CODES,
         /// Why the user was assigned, or why the assignment ended.
         reason: Option<String> [personal],
     }

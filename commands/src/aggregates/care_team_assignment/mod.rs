@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use hims_domain::care_team_assignment::{CareTeamAssignment, Event, Participation, Status};
 use hims_domain::patient::Patient;
-use hims_domain::permission::{Create, Update};
+use hims_domain::permission::Create;
 use hims_domain::role::Role;
 use hims_domain::user::User;
 use hims_domain::values::Reason;
