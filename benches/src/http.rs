@@ -191,7 +191,8 @@ async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgre
     let (mut rows, mut lists) = (Vec::new(), Vec::new());
     for (postgres, server) in [(postgres, server), (&recording, &recorder)] {
         record_some(server).await?;
-        let get = |path: String| (head("GET", &format!("/api/v1/vital-signs{path}"), &server.token) + "\r\n").into_bytes();
+        let get =
+            |path: String| (head("GET", &format!("/api/v1/vital-signs{path}"), &server.token) + "\r\n").into_bytes();
         let ids = ids_of_vital_signs(postgres).await?;
         rows.push(callers(server, ids.iter().map(|id| get(format!("/{id}"))).collect(), 200).await?);
         lists.push(callers(server, vec![get("?limit=50".to_owned())], 200).await?);

@@ -17,12 +17,11 @@ pub use access::{
     Share, role_id, system_roles,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, billing_record, care_team_assignment, consultation,
-    department, emergency_access, insurance_claim,
-    insurance_policy, interaction_profile, inventory_item, inventory_level, lab_order, lab_result, lab_test,
-    medical_history, medication, medication_list, medication_lot, notification, notification_preferences, patient,
-    payer, prescription, price, provider_schedule, report, report_execution, report_schedule, role, room, session,
-    supplier, treatment, user, vital_signs, waitlist_entry,
+    appointment, appointment_note, appointment_series, billing_record, care_team_assignment, consultation, department,
+    emergency_access, insurance_claim, insurance_policy, interaction_profile, inventory_item, inventory_level,
+    lab_order, lab_result, lab_test, medical_history, medication, medication_list, medication_lot, notification,
+    notification_preferences, patient, payer, prescription, price, provider_schedule, report, report_execution,
+    report_schedule, role, room, session, supplier, treatment, user, vital_signs, waitlist_entry,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,

@@ -5,8 +5,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, 
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::report_execution::DownloadReport;
 use hims_commands::{Claims as _, Request};
-use hims_domain::{ReportExecutionId, read_id};
 use hims_domain::report_execution::{Made, ReportExecution};
+use hims_domain::{ReportExecutionId, read_id};
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;

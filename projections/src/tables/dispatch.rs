@@ -13,11 +13,11 @@ use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
     appointment_notes, appointment_series, appointments, billing, care_team_assignments, consultations, departments,
-    drug_interactions, emergency_accesses,
-    insurance_claims, insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results,
-    lab_tests, medical_history, medications, notification_preferences, notifications, patient_medications, patients,
-    payers, prescriptions, price_list_items, process_failures, provider_schedules, report_executions, report_schedules,
-    reports, roles, rooms, sessions, suppliers, treatments, users, vital_signs, waitlist_entries,
+    drug_interactions, emergency_accesses, insurance_claims, insurance_policies, inventory, inventory_items,
+    inventory_levels, lab_orders, lab_results, lab_tests, medical_history, medications, notification_preferences,
+    notifications, patient_medications, patients, payers, prescriptions, price_list_items, process_failures,
+    provider_schedules, report_executions, report_schedules, reports, roles, rooms, sessions, suppliers, treatments,
+    users, vital_signs, waitlist_entries,
 };
 use crate::{Row as _, Table};
 

@@ -202,7 +202,8 @@ async fn chart(reception: &Client, doctor: &Client, patient_id: &str) {
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.
 async fn coder(hospital: &Hospital) -> String {
     let admin = hospital.login("admin").await;
-    let permissions = json!({"create": ["consultations", "emergency_access"], "read": ["all_patients", "clinical_records"]});
+    let permissions =
+        json!({"create": ["consultations", "emergency_access"], "read": ["all_patients", "clinical_records"]});
     let role = json!({"name": "coder", "display_name": "Coder", "permissions": permissions});
     let role_id = admin.did("define-role", role).await;
     colleague(hospital, "coder", &json!(role_id)).await
@@ -311,7 +312,8 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
 
 #[tokio::test]
 async fn every_role_sees_the_rows_that_are_agreed_and_no_others() {
-    let hospital = Hospital::start().await;
+    // Recorded reads would add rows to the audit between two looks at it.
+    let hospital = Hospital::start_with(|settings| settings.record_reads = false).await;
     fill(&hospital).await;
     let agreed = agreed();
     // Every table stands in the matrix.

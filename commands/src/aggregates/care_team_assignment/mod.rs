@@ -135,7 +135,11 @@ impl Command for AssignCareTeamMember {
         reads_person(reads_named(Reads::nothing(), Some(self.user_id), found), self.patient_id, found)
     }
 
-    fn decide(self, _: Option<&CareTeamAssignment>, ctx: &Context<'_>) -> Result<Decision<CareTeamAssignment>, Refused> {
+    fn decide(
+        self,
+        _: Option<&CareTeamAssignment>,
+        ctx: &Context<'_>,
+    ) -> Result<Decision<CareTeamAssignment>, Refused> {
         check_not_erased(ctx.named::<Patient>(self.patient_id, "/patient_id")?)?;
         check_alive(self.patient_id, ctx)?;
         self.check_member(ctx)?;

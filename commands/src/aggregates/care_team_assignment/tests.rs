@@ -39,7 +39,11 @@ fn an_assignment_has_its_time() {
 #[test]
 fn who_has_left_or_is_the_patient_is_not_assigned() {
     let assigned = sample_with::<CareTeamAssignment>("assigned", json!({"patient_id": OTHER_PATIENT}));
-    assert!(given([assigned]).when(EndCareTeamAssignment { care_team_assignment_id: ASSIGNMENT, reason: None }).is_accepted());
+    assert!(
+        given([assigned])
+            .when(EndCareTeamAssignment { care_team_assignment_id: ASSIGNMENT, reason: None })
+            .is_accepted()
+    );
     let given = given_team("nurse", json!({})).and::<User>(
         DOCTOR,
         [created_with(json!({"role_id": role_id("nurse")})), hims_domain::user::Event::Deactivated],

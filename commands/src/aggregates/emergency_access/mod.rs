@@ -15,7 +15,9 @@ pub(crate) use telling::TellOfEmergencyAccess;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::patient::{check_not_erased, reads_person};
-use crate::{Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse};
+use crate::{
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
+};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add::<RequestEmergencyAccess>().add::<EndEmergencyAccess>().add::<ReviewEmergencyAccess>();

@@ -56,11 +56,7 @@ impl Executor {
         }
     }
 
-    async fn append_access(
-        &self,
-        stream: StreamAppend,
-        caller: &Caller,
-    ) -> Result<Result<(), AppendError>, Failure> {
+    async fn append_access(&self, stream: StreamAppend, caller: &Caller) -> Result<Result<(), AppendError>, Failure> {
         if self.is_outdated() {
             return Err(Failure::Outdated);
         }
