@@ -17,6 +17,7 @@ mod parameters;
 mod position;
 mod reports;
 mod request_id;
+mod second_factor;
 mod sessions;
 mod slots;
 mod statistics;
@@ -42,6 +43,8 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/openapi.json", health::openapi))
         .service(write("/sessions", sessions::start))
         .service(other("/sessions/current", "GET, DELETE").get(sessions::current).delete(sessions::end))
+        .service(write("/sessions/current/second-factor", second_factor::enrol))
+        .service(write("/sessions/current/second-factor/confirm", second_factor::confirm))
         .service(read("/commands", commands::list))
         .service(write("/commands/{name}", commands::run))
         .service(other("/events/stream", "GET").get(events::follow))

@@ -31,6 +31,7 @@ pub(crate) async fn caller_of(executor: &Executor, id: UserId, user: &User) -> R
         department_id: user.department_id,
         time_zone: time_zone(executor, user).await?,
         must_change_password: user.must_change_password,
+        must_enrol_second_factor: false,
         ip: None,
         user_agent: None,
     })

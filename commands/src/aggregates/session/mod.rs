@@ -1,20 +1,29 @@
-//! Sessions: starting, renewing and ending sessions. These commands are not in the registry, since sessions have routes
-//! of their own.
+//! Sessions: starting, renewing, ending and revoking sessions. All but the last are not in the registry, since sessions
+//! have routes of their own.
 
 use chrono::{DateTime, Utc};
+use hims_domain::permission::Update;
 use hims_domain::session::{EndReason, Event, Session};
 use hims_domain::user::User;
 use hims_domain::{Personal, SessionId, UserId, described, terms};
 use uuid::Uuid;
 
+use super::user::{check_not_above_user, reads_named};
+use crate::access::{one_time, one_time::OneTimeCode};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Target, refuse, scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
 };
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add::<RevokeSession>();
+}
 
 refusals! {
     Changed = Conflict, "user-changed", "the user was changed during the login; log in again";
+    WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
 }
 
 terms! {
@@ -27,7 +36,8 @@ terms! {
 }
 
 described! {
-    /// Begins a session of a user whose password was right, and records the end of the user's sessions that ran out.
+    /// Begins a session of a user whose password was right, and who gave a code if the user has a second factor. Records
+    /// the end of the user's sessions that ran out.
     pub struct StartSession {
         /// The id of the new session.
         pub id: SessionId,
@@ -35,6 +45,8 @@ described! {
         pub user_id: UserId,
         /// The hash with which the password was compared. The session is refused if the user's hash has changed since.
         pub compared_with: hims_domain::values::Text<255>,
+        /// The code that the user gave; `None` for none.
+        pub code: Option<OneTimeCode>,
         /// The SHA-256 hash of the bearer token, in hex.
         pub token_hash: hims_domain::values::Text<64>,
         /// When the session ends unless it is used.
@@ -57,6 +69,13 @@ described! {
         pub session_id: SessionId,
         /// Why the session ends.
         pub ending: Ending,
+    }
+
+    /// Ends a session at once, wherever it is in use. Users end their own sessions, for example on a device that they
+    /// left behind.
+    pub struct RevokeSession {
+        /// Which session.
+        pub session_id: SessionId,
     }
 }
 
@@ -97,12 +116,24 @@ impl Command for StartSession {
         if !user.is_active || hash.map(String::as_str) != Some(self.compared_with.as_str()) {
             return refuse(Refusal::Changed);
         }
+        let used = match user.confirmed_factor() {
+            None => None,
+            Some(factor) => match self.code.and_then(|code| one_time::used(factor, &code, ctx.now)) {
+                None => return refuse(Refusal::WrongCode),
+                used => used,
+            },
+        };
         let begun = Decision::event(Event::Started {
             user_id: self.user_id,
             token_hash: self.token_hash.as_str().to_owned().into(),
             idle_expires_at: self.idle_expires_at,
             absolute_expires_at: self.absolute_expires_at,
         });
+        // The code counts as used in the same append, so that it is right only once, whichever nodes it is given to.
+        let begun = match used {
+            Some(used) => begun.also::<User>(self.user_id, used),
+            None => begun,
+        };
         let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string());
         Ok(over.filter(|(_, session)| session.ended.is_none() && !session.is_open(ctx.now)).fold(
             begun,
@@ -155,6 +186,35 @@ impl Command for EndSession {
             return Ok(Decision::nothing());
         }
         Ok(Decision::event(Event::Ended { reason: reason(self.ending) }))
+    }
+}
+
+impl Command for RevokeSession {
+    const NAME: &'static str = "revoke-session";
+    const PERMISSION: Permission = Permission::Update(Update::Users);
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::existing(self.session_id)
+    }
+
+    fn is_own(&self, state: Option<&Session>, caller: &Caller) -> bool {
+        state.is_some_and(|session| caller.user_id() == Some(session.user_id))
+    }
+
+    fn reads(&self, state: Option<&Session>, found: &Found) -> Reads {
+        reads_named(Reads::nothing(), state.map(|session| session.user_id), found)
+    }
+
+    fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let session = existing(state)?;
+        if !self.is_own(state, ctx.caller) {
+            check_not_above_user(ctx, ctx.named::<User>(session.user_id, "/session_id")?)?;
+        }
+        if session.ended.is_some() {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::Ended { reason: EndReason::Revoked }))
     }
 }
 

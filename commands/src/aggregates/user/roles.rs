@@ -47,7 +47,7 @@ pub(super) fn reads_roles_of(user: Option<&User>) -> Reads {
 }
 
 /// Refuses to change a user whose roles allow more than the caller's own roles.
-pub(super) fn check_not_above_user(ctx: &Context<'_>, user: &User) -> Result<(), Refused> {
+pub(crate) fn check_not_above_user(ctx: &Context<'_>, user: &User) -> Result<(), Refused> {
     check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))
 }
 

@@ -33,7 +33,6 @@ use super::cache::{Cached, StateCache};
 use super::load::{folded, load};
 use super::reads::Need;
 use super::sight::{Sight, Unlimited};
-use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
 use probes::Probes;
 
@@ -365,9 +364,10 @@ impl Executor {
             }
             Target::New(_) => Ok(command.is_own(None, caller)),
         };
-        if caller.must_change_password && !(C::NAME == ChangePassword::NAME && is_own().await?) {
-            let detail = "the password was chosen by somebody else; change it with change-password first";
-            return Err(Refused::new(Kind::Forbidden, "password-change-required", detail).into());
+        if let Some(duty) = caller.duty()
+            && !(duty.is_done_by(C::NAME) && is_own().await?)
+        {
+            return Err(Refused::new(Kind::Forbidden, duty.code(), duty.detail()).into());
         }
         if may || is_own().await? {
             return Ok(());

@@ -1,6 +1,7 @@
 mod acting;
 mod passwords;
 mod rights;
+mod second_factor;
 
 use chrono::TimeDelta;
 use hims_domain::PatientId;
