@@ -1,6 +1,6 @@
 //! The paths that are neither a command nor a read table.
 
-use hims_commands::{Confirmation, Credentials, Enrolment, json_schema};
+use hims_commands::{Credentials, Enrolment, FirstCode, Proof, json_schema};
 use hims_domain::report_execution::Format;
 use hims_domain::{Described as _, Shape};
 use serde_json::{Map, Value, json};
@@ -36,7 +36,8 @@ impl Get {
 
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
-    let sessions = vec![sessions(), current_session(), second_factor(), confirmed_second_factor()];
+    let sessions =
+        vec![sessions(), current_session(), confirmed_identity(), second_factor(), confirmed_second_factor()];
     let all = [
         open(),
         sessions,
@@ -110,6 +111,12 @@ fn posted(path: &str, id: &str, summary: &str, body: &Shape, answered: (u16, Val
     (path.to_owned(), json!({ "post": operation }))
 }
 
+fn confirmed_identity() -> (String, Value) {
+    let answered = (200, answer("The identity is confirmed.", &object(json!({ "confirmed_until": instant() }))));
+    let summary = "Prove again who you are, for commands that need it";
+    posted("/api/v1/sessions/current/confirm", "confirm-identity", summary, &Proof::SHAPE, answered)
+}
+
 fn second_factor() -> (String, Value) {
     let enrolled = object(json!({
         "secret": {"type": "string", "description": "The secret in base 32; told only once."},
@@ -125,13 +132,14 @@ fn confirmed_second_factor() -> (String, Value) {
     let answered = (200, answer("The recovery codes.", &object(json!({ "recovery_codes": codes }))));
     let path = "/api/v1/sessions/current/second-factor/confirm";
     let summary = "Confirm the second factor with a code; from then on a login asks for one";
-    posted(path, "confirm-second-factor", summary, &Confirmation::SHAPE, answered)
+    posted(path, "confirm-second-factor", summary, &FirstCode::SHAPE, answered)
 }
 
 fn commands() -> (String, Value) {
     let command = object(json!({
         "name": text(), "description": text(), "permission": text(), "stream_type": text(),
         "reversed_by": {"type": ["string", "null"], "description": "The command that takes back what this one did."},
+        "needs_identity": {"type": "boolean", "description": "Whether `confirm-identity` may have to come first."},
         "schema": {"type": "object", "description": "The JSON schema of the request body."},
     }));
     let listed = object(json!({"items": {"type": "array", "items": command}}));

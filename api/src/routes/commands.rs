@@ -35,6 +35,7 @@ pub(super) async fn list(
             "description": it.about.trim(),
             "permission": it.permission.to_string(),
             "reversed_by": it.reversed_by,
+            "needs_identity": it.needs_identity,
             "stream_type": it.stream_type,
             "schema": json_schema(&it.shape),
         })

@@ -43,6 +43,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/openapi.json", health::openapi))
         .service(write("/sessions", sessions::start))
         .service(other("/sessions/current", "GET, DELETE").get(sessions::current).delete(sessions::end))
+        .service(write("/sessions/current/confirm", second_factor::prove))
         .service(write("/sessions/current/second-factor", second_factor::enrol))
         .service(write("/sessions/current/second-factor/confirm", second_factor::confirm))
         .service(read("/commands", commands::list))

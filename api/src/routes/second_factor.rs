@@ -1,7 +1,9 @@
-//! How a caller gets a second factor. What the answers hold is told only once.
+//! How a caller gets a second factor, and proves again who they are. The secret and the recovery codes are told only
+//! once.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use hims_commands::{Caller, Confirmation, Enrolment, Failure};
+use hims_commands::{Caller, Enrolment, Failure, FirstCode, LoginFailure, Proof};
 use hims_domain::Described;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -11,6 +13,7 @@ use super::body::{self, LARGEST_LOGIN};
 use super::caller::LoggedIn;
 use super::commands::GUESSED_WRONG;
 use super::limits::Limits;
+use super::sessions::code_of;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -34,10 +37,37 @@ pub(super) async fn confirm(
     logged_in: LoggedIn,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let confirmation: Confirmation = read(&request, body).await?;
-    let confirm = async |caller| hospital.login.confirm(confirmation, caller).await;
+    let first: FirstCode = read(&request, body).await?;
+    let confirm = async |caller| hospital.login.confirm(first, caller).await;
     let recovery_codes = guessing(&limits, logged_in.caller, confirm).await?;
     Ok(HttpResponse::Ok().json(json!({"recovery_codes": recovery_codes})))
+}
+
+/// Proves again who the caller is. A wrong password is answered 422, since the session goes on.
+pub(super) async fn prove(
+    request: HttpRequest,
+    (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
+    logged_in: LoggedIn,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let proof: Proof = read(&request, body).await?;
+    logged_in.may_read()?;
+    let guess = limits.guesses.begin_for(user_of(&logged_in.caller)).await?;
+    let proven = hospital.login.confirm_identity(proof, logged_in.caller).await;
+    if !matches!(&proven, Err(LoginFailure::Wrong | LoginFailure::WrongCode | LoginFailure::CodesLocked)) {
+        guess.forgive();
+    }
+    let refused = |code, detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+    match proven {
+        Ok(confirmed_until) => Ok(HttpResponse::Ok().json(json!({ "confirmed_until": confirmed_until }))),
+        Err(LoginFailure::Failure(failure)) => Err(Problem::of_command(failure, false)),
+        Err(LoginFailure::Wrong) => Err(refused("wrong-password", "the password is wrong".to_owned())),
+        Err(failure) => Err(refused(code_of(&failure), failure.to_string())),
+    }
+}
+
+fn user_of(caller: &Caller) -> Uuid {
+    caller.user_id().map_or_else(Uuid::nil, Uuid::from)
 }
 
 /// Reads the body of a request without query parameters.
@@ -53,7 +83,7 @@ async fn guessing<T>(
     caller: Caller,
     attempt: impl AsyncFnOnce(Caller) -> Result<T, Failure>,
 ) -> Result<T, Problem> {
-    let guess = limits.guesses.begin_for(caller.user_id().map_or_else(Uuid::nil, Uuid::from)).await?;
+    let guess = limits.guesses.begin_for(user_of(&caller)).await?;
     let done = attempt(caller).await;
     if !matches!(&done, Err(Failure::Refused(refused)) if GUESSED_WRONG.contains(&refused.code)) {
         guess.forgive();

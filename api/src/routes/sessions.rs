@@ -42,7 +42,7 @@ pub(super) async fn start(
 }
 
 /// The code of the problem of a login that failed.
-fn code_of(failure: &LoginFailure) -> &'static str {
+pub(super) fn code_of(failure: &LoginFailure) -> &'static str {
     match failure {
         LoginFailure::Wrong => "wrong-credentials",
         LoginFailure::CodeNeeded => "second-factor-needed",

@@ -15,7 +15,7 @@ pub use allowances::{Allowances, Share};
 pub(crate) use caller::CHART_WORDS;
 pub use caller::{Caller, Duty, Permission};
 pub use login::{
-    Confirmation, Credentials, Enrolled, Enrolment, LoggedIn, Login, LoginFailure, SecondFactors, SessionLimits,
+    Credentials, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, Proof, SecondFactors, SessionLimits,
 };
 pub use one_time::OneTimeCode;
 pub use password::{NewPassword, Password};

@@ -19,7 +19,8 @@ pub(crate) struct Told {
     pub(crate) next_code: String,
 }
 
-async fn post(client: &Client, path: &str, body: Value) -> Answer {
+/// Posts something to a path below `/api/v1`.
+pub(crate) async fn post(client: &Client, path: &str, body: Value) -> Answer {
     client.send(client.request(Method::POST, &format!("/api/v1/{path}")).json(&body)).await
 }
 

@@ -6,7 +6,10 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::demo::{DOCTOR, NURSE, RECEPTION, patient, user};
+use super::demo::{DOCTOR, NURSE, PASSWORD, RECEPTION, patient, user};
+use super::everything::record;
+use super::problems::role;
+use super::second_factor::{post, secure};
 use super::{Client, Hospital};
 
 async fn id_of(client: &Client) -> String {
@@ -84,4 +87,60 @@ async fn a_session_that_is_ended_is_over_at_every_node_and_on_its_event_streams(
     }
     doctor.get("departments").await.problem(401, "unauthenticated");
     there.get("departments").await.problem(401, "unauthenticated");
+}
+
+/// Lets the proof of who a client is be too old.
+async fn let_time_pass(hospital: &Hospital, client: &Client) {
+    let passed = json!({"identity_confirmed_until": "2026-01-01T00:00:00Z"});
+    record(hospital, "session", &id_of(client).await, "identity_confirmed", passed).await;
+}
+
+#[tokio::test]
+async fn what_only_the_right_person_may_do_needs_a_proof_of_who_asks() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let needing = admin.items("commands").await.into_iter().filter(|it| it["needs_identity"] == true);
+    let needing: Vec<_> = needing.map(|it| it["name"].as_str().expect("a name").to_owned()).collect();
+    let expected = [
+        "change-role-permissions",
+        "change-user-role",
+        "define-role",
+        "merge-patients",
+        "remove-second-factor",
+        "unmerge-patients",
+    ];
+    assert_eq!(needing, expected);
+    let roles = |additional: &str| json!({"user_id": user(NURSE), "additional_role_ids": [role(additional)]});
+    // A login is a proof, for a while.
+    admin.did("change-user-role", roles("receptionist")).await;
+    let_time_pass(&hospital, &admin).await;
+    admin.command("change-user-role", roles("doctor")).await.problem(403, "confirm-identity");
+    hospital.login("nurse").await.command("change-user-role", roles("doctor")).await.problem(403, "forbidden");
+    let confirm = async |body: Value| post(&admin, "sessions/current/confirm", body).await;
+    confirm(json!({"password": "a wrong password"})).await.problem(422, "wrong-password");
+    admin.command("change-user-role", roles("doctor")).await.problem(403, "confirm-identity");
+    assert!(confirm(json!({"password": PASSWORD})).await.done()["confirmed_until"].is_string());
+    let other = hospital.another_node().await;
+    admin.at(&other.base).did("change-user-role", roles("doctor")).await;
+    // Other commands need no proof.
+    let_time_pass(&hospital, &admin).await;
+    admin.did("change-user-profile", json!({"user_id": user(NURSE), "last_name": "Luna"})).await;
+}
+
+#[tokio::test]
+async fn who_has_a_second_factor_proves_with_it_too() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let told = secure(&admin).await;
+    let_time_pass(&hospital, &admin).await;
+    let confirm = async |code: Option<&str>| {
+        post(&admin, "sessions/current/confirm", json!({"password": PASSWORD, "code": code})).await
+    };
+    confirm(None).await.problem(422, "second-factor-needed");
+    confirm(Some("no code")).await.problem(422, "wrong-code");
+    let porter = json!({"name": "porter", "display_name": "Porter", "permissions": {}});
+    admin.command("define-role", porter.clone()).await.problem(403, "confirm-identity");
+    confirm(Some(&told.next_code)).await.done();
+    admin.did("define-role", porter).await;
+    confirm(Some(&told.next_code)).await.problem(422, "wrong-code");
 }

@@ -1,4 +1,5 @@
 mod changes;
+mod identity;
 mod second_factor;
 
 use std::net::IpAddr;
@@ -18,7 +19,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::changes::Changes;
-pub use self::second_factor::{Confirmation, Enrolled, Enrolment, SecondFactors};
+pub use self::identity::Proof;
+pub use self::second_factor::{Enrolled, Enrolment, FirstCode, SecondFactors};
 use super::allowances::Allowances;
 use super::one_time::OneTimeCode;
 use super::password;
@@ -213,6 +215,7 @@ impl Login {
             token_hash: Text(token_hash(&token)),
             idle_expires_at: now + self.limits.idle,
             absolute_expires_at: now + self.limits.absolute,
+            identity_confirmed_until: now + identity::CONFIRMED_FOR,
         };
         self.executor.execute(command, Request::of(caller)).await.map_err(second_factor::failure)?;
         let email = user.email.known().map(|it| it.as_str().to_owned()).unwrap_or_default();

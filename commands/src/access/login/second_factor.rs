@@ -37,7 +37,7 @@ described! {
     }
 
     /// Confirms the second factor of the caller.
-    pub struct Confirmation {
+    pub struct FirstCode {
         /// A code of the second factor.
         pub code: OneTimeCode,
     }
@@ -122,12 +122,12 @@ impl Login {
     ///
     /// # Errors
     /// The refusal, when the code is wrong or no second factor waits to be confirmed.
-    pub async fn confirm(&self, confirmation: Confirmation, caller: Caller) -> Result<Vec<String>, Failure> {
+    pub async fn confirm(&self, first: FirstCode, caller: Caller) -> Result<Vec<String>, Failure> {
         let user_id = caller.user_id().ok_or_else(|| Refused::missing(User::STREAM))?;
         let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| new_recovery_code(self.executor.entropy())).collect();
         let hash = |code: &String| Personal::Known(recovery_code_hash(&OneTimeCode::new(code)));
         let recovery_code_hashes = codes.iter().map(hash).collect();
-        let command = ConfirmSecondFactor { user_id, code: confirmation.code, recovery_code_hashes };
+        let command = ConfirmSecondFactor { user_id, code: first.code, recovery_code_hashes };
         self.executor.execute(command, Request::of(caller)).await?;
         self.forget(user_id.0);
         Ok(codes)

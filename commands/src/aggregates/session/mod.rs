@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use hims_domain::permission::Update;
 use hims_domain::session::{EndReason, Event, Session};
-use hims_domain::user::User;
+use hims_domain::user::{self, User};
 use hims_domain::{Personal, SessionId, UserId, described, terms};
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 refusals! {
     Changed = Conflict, "user-changed", "the user was changed during the login; log in again";
+    Over = Conflict, "session-over", "the session is over; log in again";
     WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
 }
 
@@ -53,6 +54,20 @@ described! {
         pub idle_expires_at: DateTime<Utc>,
         /// When the session ends at the latest, however much it is used.
         pub absolute_expires_at: DateTime<Utc>,
+        /// Until when the login is a proof of who the user is.
+        pub identity_confirmed_until: DateTime<Utc>,
+    }
+
+    /// Proves again who the user of a session is, with the password, and with a code if the user has a second factor.
+    pub struct ConfirmIdentity {
+        /// Which session.
+        pub session_id: SessionId,
+        /// The hash with which the password was compared. Nothing is confirmed if the user's hash has changed since.
+        pub compared_with: hims_domain::values::Text<255>,
+        /// The code that the user gave; `None` for none.
+        pub code: Option<OneTimeCode>,
+        /// Until when that is a proof.
+        pub identity_confirmed_until: DateTime<Utc>,
     }
 
     /// Lets a session last longer, because the session is used.
@@ -87,6 +102,35 @@ fn reason(ending: Ending) -> EndReason {
     }
 }
 
+/// Checks that a user is still who gave the password, and that the code is right if the user has a second factor.
+/// Returns what is recorded of the code.
+fn proven(
+    ctx: &Context<'_>,
+    user_id: UserId,
+    compared_with: &str,
+    code: Option<&OneTimeCode>,
+) -> Result<Option<user::Event>, Refused> {
+    let user = ctx.named::<User>(user_id, "/user_id")?;
+    let hash = user.password_hash.as_ref().and_then(Personal::known);
+    if !user.is_active || hash.map(String::as_str) != Some(compared_with) {
+        return refuse(Refusal::Changed);
+    }
+    let Some(factor) = user.confirmed_factor() else { return Ok(None) };
+    match code.and_then(|code| one_time::used(factor, code, ctx.now)) {
+        None => refuse(Refusal::WrongCode),
+        used => Ok(used),
+    }
+}
+
+/// Adds that a code was used. It is recorded in the same append as what it was given for, so that it is right only once,
+/// whichever nodes it is given to.
+fn used_up(decision: Decision<Session>, user_id: UserId, used: Option<user::Event>) -> Decision<Session> {
+    match used {
+        Some(used) => decision.also::<User>(user_id, used),
+        None => decision,
+    }
+}
+
 impl Claims for Session {
     /// Until the session ends, it is found by the hash of its token, a unique key, and by its user, a shared key.
     fn claims(&self, _: Uuid, held: &mut Held) {
@@ -111,29 +155,15 @@ impl Command for StartSession {
     }
 
     fn decide(self, _: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
-        let user = ctx.named::<User>(self.user_id, "/user_id")?;
-        let hash = user.password_hash.as_ref().and_then(Personal::known);
-        if !user.is_active || hash.map(String::as_str) != Some(self.compared_with.as_str()) {
-            return refuse(Refusal::Changed);
-        }
-        let used = match user.confirmed_factor() {
-            None => None,
-            Some(factor) => match self.code.and_then(|code| one_time::used(factor, &code, ctx.now)) {
-                None => return refuse(Refusal::WrongCode),
-                used => used,
-            },
-        };
+        let used = proven(ctx, self.user_id, self.compared_with.as_str(), self.code.as_ref())?;
         let begun = Decision::event(Event::Started {
             user_id: self.user_id,
             token_hash: self.token_hash.as_str().to_owned().into(),
             idle_expires_at: self.idle_expires_at,
             absolute_expires_at: self.absolute_expires_at,
+            identity_confirmed_until: self.identity_confirmed_until,
         });
-        // The code counts as used in the same append, so that it is right only once, whichever nodes it is given to.
-        let begun = match used {
-            Some(used) => begun.also::<User>(self.user_id, used),
-            None => begun,
-        };
+        let begun = used_up(begun, self.user_id, used);
         let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string());
         Ok(over.filter(|(_, session)| session.ended.is_none() && !session.is_open(ctx.now)).fold(
             begun,
@@ -142,6 +172,35 @@ impl Command for StartSession {
                 decision.also::<Session>(id, Event::Ended { reason })
             },
         ))
+    }
+}
+
+impl Command for ConfirmIdentity {
+    const NAME: &'static str = "confirm-identity";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::existing(self.session_id)
+    }
+
+    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
+        caller.session_id == Some(self.session_id.0)
+    }
+
+    fn reads(&self, state: Option<&Session>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<User>(state.map(|session| session.user_id))
+    }
+
+    fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let session = existing(state)?;
+        if !session.is_open(ctx.now) {
+            return refuse(Refusal::Over);
+        }
+        let used = proven(ctx, session.user_id, self.compared_with.as_str(), self.code.as_ref())?;
+        let identity_confirmed_until = self.identity_confirmed_until;
+        let confirmed = Decision::event(Event::IdentityConfirmed { identity_confirmed_until });
+        Ok(used_up(confirmed, session.user_id, used))
     }
 }
 

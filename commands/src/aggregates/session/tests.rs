@@ -25,6 +25,7 @@ fn start() -> StartSession {
         token_hash: "0123abcd".into(),
         idle_expires_at: minutes(30),
         absolute_expires_at: minutes(720),
+        identity_confirmed_until: minutes(10),
     }
 }
 
@@ -44,6 +45,7 @@ fn started_with(token_hash: &str, idle: i64, absolute: i64) -> Event {
         token_hash: token_hash.to_owned().into(),
         idle_expires_at: minutes(idle),
         absolute_expires_at: minutes(absolute),
+        identity_confirmed_until: minutes(10),
     }
 }
 
@@ -249,4 +251,39 @@ fn nobody_revokes_the_session_of_somebody_whose_roles_allow_more() {
     let mut clerk = somebody("nurse");
     std::sync::Arc::make_mut(&mut clerk.permissions).update.insert(Update::Users.into());
     given_session().by(clerk).when(revoke()).then_refused(Refused::from(crate::user::Refusal::NotAbove));
+}
+
+fn confirm_identity(code: Option<&str>) -> ConfirmIdentity {
+    ConfirmIdentity {
+        session_id: SESSION,
+        compared_with: "$argon2id$one".into(),
+        code: code.map(OneTimeCode::new),
+        identity_confirmed_until: minutes(40),
+    }
+}
+
+#[test]
+fn whoever_proves_again_who_they_are_uses_up_the_code() {
+    let confirmed = || Event::IdentityConfirmed { identity_confirmed_until: minutes(40) };
+    let without = [created_with(json!({"password_hash": "$argon2id$one"}))];
+    let given_session = |user: Vec<user::Event>| given([started(30, 720)]).and::<User>(DOCTOR, user);
+    given_session(without.to_vec()).when(confirm_identity(None)).then([confirmed()]).then_nothing_else();
+    let at_59 = |user| given_session(user).at(DateTime::from_timestamp(59, 0).unwrap());
+    at_59(with_factor())
+        .when(confirm_identity(Some("287082")))
+        .then([confirmed()])
+        .then_also::<User>(DOCTOR, [user::Event::CodeUsed { used_step: 1 }]);
+    for code in [None, Some("287083")] {
+        at_59(with_factor()).when(confirm_identity(code)).then_refused(Refusal::WrongCode);
+    }
+}
+
+#[test]
+fn nobody_proves_anything_in_a_session_that_is_over_or_with_a_former_password() {
+    let user = || [created_with(json!({"password_hash": "$argon2id$two"}))];
+    given([started(30, 720)]).and::<User>(DOCTOR, user()).when(confirm_identity(None)).then_refused(Refusal::Changed);
+    given([started(30, 720), ended(EndReason::Revoked)])
+        .and::<User>(DOCTOR, user())
+        .when(confirm_identity(None))
+        .then_refused(Refusal::Over);
 }

@@ -99,6 +99,7 @@ pub(super) fn is_last_administrator(found: &Found, user: UserId) -> bool {
 impl Command for ChangeUserRole {
     const NAME: &'static str = "change-user-role";
     const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
+    const NEEDS_IDENTITY: bool = true;
     const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = User;
 

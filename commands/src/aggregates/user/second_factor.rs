@@ -144,6 +144,7 @@ impl Command for RefuseCode {
 impl Command for RemoveSecondFactor {
     const NAME: &'static str = "remove-second-factor";
     const PERMISSION: Permission = Permission::Update(Update::Users);
+    const NEEDS_IDENTITY: bool = true;
     const COMPARES_PASSWORD: bool = true;
     type Aggregate = User;
 

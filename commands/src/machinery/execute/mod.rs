@@ -4,6 +4,7 @@ mod append;
 mod attempt;
 mod backlog;
 mod course;
+mod identity;
 pub(crate) mod maintenance;
 mod probes;
 mod record;
@@ -370,7 +371,7 @@ impl Executor {
             return Err(Refused::new(Kind::Forbidden, duty.code(), duty.detail()).into());
         }
         if may || is_own().await? {
-            return Ok(());
+            return if C::NEEDS_IDENTITY { self.require_identity(caller).await } else { Ok(()) };
         }
         let detail = match C::PERMISSION {
             Permission::Own => "the command is for the caller's own record only".to_owned(),

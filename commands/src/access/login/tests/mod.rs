@@ -15,6 +15,7 @@ use crate::user::{ChangePassword, ChangeUserProfile, ChangeUserRole, CreateUser,
 use crate::{NewPassword, role_id};
 
 mod cache;
+mod identity;
 mod second_factor;
 
 const PASSWORD: &str = "correct horse battery";

@@ -21,8 +21,8 @@ impl Secured {
         let caller = door.who(&door.log_in().await).await.unwrap();
         let enrolment = Enrolment { current_password: Password::new(PASSWORD) };
         let secret = door.login.enrol(enrolment, caller.clone()).await.unwrap().secret;
-        let confirmation = Confirmation { code: code_of(&secret, door.world.executor.now()) };
-        let recovery_codes = door.login.confirm(confirmation, caller).await.unwrap();
+        let first = FirstCode { code: code_of(&secret, door.world.executor.now()) };
+        let recovery_codes = door.login.confirm(first, caller).await.unwrap();
         door.world.after(minutes(5));
         Self { door, secret, recovery_codes }
     }
@@ -128,8 +128,8 @@ async fn whoever_has_a_role_that_demands_a_second_factor_can_do_nothing_but_enro
     let enrolment = Enrolment { current_password: Password::new(PASSWORD) };
     let secret = door.login.enrol(enrolment, caller.clone()).await.unwrap().secret;
     assert!(door.who(&token).await.unwrap().must_enrol_second_factor, "the second factor is not confirmed");
-    let confirmation = Confirmation { code: code_of(&secret, door.world.executor.now()) };
-    door.login.confirm(confirmation, caller).await.unwrap();
+    let first = FirstCode { code: code_of(&secret, door.world.executor.now()) };
+    door.login.confirm(first, caller).await.unwrap();
     let caller = door.who(&token).await.unwrap();
     door.world.executor.execute(profile(), Request::of(caller.clone())).await.unwrap();
     // Without the second factor the user has to enrol again.
