@@ -17,7 +17,7 @@ use crate::{Hospital, Purpose, Settings};
 pub(super) enum UserWork {
     /// Create a user; the password is read from standard input and must be changed at the first login
     Add(NewUser),
-    /// Take the second factor of a user away, who has lost the device and the recovery codes, and end the user's sessions
+    /// Take the second factor of a user away, who has lost device and recovery codes, and end the user's sessions
     RemoveSecondFactor {
         /// The e-mail address with which the user logs in
         #[arg(long)]

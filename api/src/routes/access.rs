@@ -21,8 +21,8 @@ static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let columns = TABLES.iter().flat_map(|it| it.columns);
     columns.filter(|column| column.hidden).map(|column| column.name).chain(IN_NO_TABLE).collect()
 });
-/// The fields of users that are in no table: the second factor in states, its secret and the hashes of recovery codes in
-/// events.
+/// The fields of users that are in no table: the second factor in states, and in events its secret and the hashes of
+/// recovery codes.
 const IN_NO_TABLE: [&str; 4] = ["second_factor", "second_factor_secret", "recovery_code_hashes", "recovery_code_hash"];
 /// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];

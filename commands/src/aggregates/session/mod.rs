@@ -9,7 +9,7 @@ use hims_domain::{Personal, SessionId, UserId, described, terms};
 use uuid::Uuid;
 
 use super::user::{check_not_above_user, reads_named};
-use crate::access::{one_time, one_time::OneTimeCode};
+use crate::access::one_time::{self, OneTimeCode};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
@@ -37,8 +37,8 @@ terms! {
 }
 
 described! {
-    /// Begins a session of a user whose password was right, and who gave a code if the user has a second factor. Records
-    /// the end of the user's sessions that ran out.
+    /// Begins a session of a user whose password was right, and who gave a code if they have a second factor. Records the
+    /// end of the user's sessions that ran out.
     pub struct StartSession {
         /// The id of the new session.
         pub id: SessionId,
@@ -122,8 +122,8 @@ fn proven(
     }
 }
 
-/// Adds that a code was used. It is recorded in the same append as what it was given for, so that it is right only once,
-/// whichever nodes it is given to.
+/// Adds that a code was used. This is recorded in the same append as what the code was given for, so that a code is
+/// right only once, whichever nodes it is given to.
 fn used_up(decision: Decision<Session>, user_id: UserId, used: Option<user::Event>) -> Decision<Session> {
     match used {
         Some(used) => decision.also::<User>(user_id, used),

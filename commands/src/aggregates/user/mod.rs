@@ -59,7 +59,7 @@ refusals! {
     NotActing = Conflict, "inactive-provider", "the user is not active; name somebody who is";
     TreatsThemselves = Rule, "treating-oneself", "nobody may treat themselves; somebody else must do this";
     NotAbove = Forbidden, "forbidden", "the roles allow more than the caller's own; this needs update:user_permissions";
-    HasSecondFactor = Conflict, "second-factor-exists", "there is a second factor; take it away with remove-second-factor";
+    HasSecondFactor = Conflict, "second-factor-exists", "there is one already; take it away with remove-second-factor";
     NotEnrolled = Conflict, "not-enrolled", "begin with POST /api/v1/sessions/current/second-factor";
     WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
     CodeMissing = Rule, "code-missing", "give a code of the second factor, or a recovery code, as code";

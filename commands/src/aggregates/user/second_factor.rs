@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Refusal;
 use super::passwords::{end_sessions, with_sessions_of};
 use super::roles::{check_not_above_user, reads_roles_of};
-use crate::access::{one_time, one_time::OneTimeCode};
+use crate::access::one_time::{self, OneTimeCode};
 use crate::machinery::command::{existing, never_sent};
 use crate::{
     Caller, Command, Context, Decision, Found, Password, Passwords, Permission, Reads, Refused, Target, refuse,

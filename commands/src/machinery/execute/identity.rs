@@ -12,8 +12,8 @@ impl Executor {
         if session.is_some_and(|it| self.now() < it.identity_confirmed_until) {
             return Ok(());
         }
-        let detail = "this needs a proof of who you are that is not older than 10 minutes; give your password with POST \
-                      /api/v1/sessions/current/confirm, then repeat the command";
+        let detail = "this needs a proof of who you are that is not older than 10 minutes; give your password with \
+                      POST /api/v1/sessions/current/confirm, then repeat the command";
         Err(Refused::new(Kind::Forbidden, "confirm-identity", detail).into())
     }
 }
