@@ -37,8 +37,8 @@ terms! {
 }
 
 described! {
-    /// Begins a session of a user whose password was right, and who gave a code if they have a second factor. Records the
-    /// end of the user's sessions that ran out.
+    /// Begins a session of a user whose password was right, and who gave a code if there is a second factor. Records
+    /// the end of the user's sessions that ran out.
     pub struct StartSession {
         /// The id of the new session.
         pub id: SessionId,
