@@ -48,6 +48,22 @@ impl Hospital {
         Ok(())
     }
 
+    /// Tells the log of names in `second_factor_roles` that no role has: they demand a second factor of nobody.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn warn_of_unknown_roles(&self, settings: &Settings) -> Result<(), HospitalError> {
+        for name in &settings.second_factor_roles {
+            if self.store.owners(scopes::ROLE_NAME, name).await?.is_empty() {
+                tracing::warn!(
+                    role = name,
+                    "second_factor_roles names a role that does not exist; define it or correct the name"
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Defines the reports that this release can make. A report that is defined so already stays as it is.
     ///
     /// # Errors

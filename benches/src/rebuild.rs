@@ -55,7 +55,7 @@ async fn seed(hospital: &Hospital, events: usize) -> Result<(), Failure> {
     let system = || Request::of(Caller::system("bench"));
     let medication: AddMedication = serde_json::from_value(json!({"name": "Doxycycline 100 mg oral capsule"}))?;
     let medication = hospital.executor.execute(medication, system()).await?.id;
-    let doctor = hospital.login.start("doctor@demo.hims", &Password::new("demo-hims-2026"), (None, None)).await?;
+    let doctor = hospital.login.start("doctor@demo.hims", &Password::new("demo-hims-2026"), None, (None, None)).await?;
     let journeys = Arc::new(Journeys {
         provider: doctor.user_id,
         medication: medication.into(),

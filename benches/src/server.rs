@@ -81,7 +81,7 @@ async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure
         patients.push(id);
     }
     let password = Password::new("demo-hims-2026");
-    let session = hospital.login.start("doctor@demo.hims", &password, (None, None)).await?;
+    let session = hospital.login.start("doctor@demo.hims", &password, None, (None, None)).await?;
     let read_position = hospital.runner.as_ref().ok_or("nothing is projected")?.position.clone();
     let listening = server::listen(settings, hospital)?;
     let ready: Ready = (listening.address, session.token, patients, read_position, Box::pin(listening.stop()));

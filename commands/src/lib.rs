@@ -13,8 +13,8 @@ mod processes;
 mod testing;
 
 pub use access::{
-    Allowances, Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits,
-    Share, role_id, system_roles,
+    Allowances, Caller, Credentials, Duty, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, NewPassword,
+    OneTimeCode, Password, Permission, Proof, SecondFactors, SessionLimits, Share, role_id, system_roles,
 };
 pub use aggregates::{
     appointment, appointment_note, appointment_series, billing_record, care_team_assignment, consultation, department,

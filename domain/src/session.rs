@@ -28,6 +28,8 @@ pub struct Session {
     pub idle_expires_at: DateTime<Utc>,
     /// When the session ends even if it is used.
     pub absolute_expires_at: DateTime<Utc>,
+    /// Until when the session may do what only somebody may do who has just proved who they are.
+    pub identity_confirmed_until: DateTime<Utc>,
     /// How the session ended; `None` while the session lasts.
     pub ended: Option<EndReason>,
 }
@@ -47,11 +49,18 @@ pub enum Event {
         idle_expires_at: DateTime<Utc>,
         /// When the session ends even if it is used.
         absolute_expires_at: DateTime<Utc>,
+        /// Until when the login is a proof of who the user is.
+        identity_confirmed_until: DateTime<Utc>,
     },
     /// The session was used and therefore lasts longer.
     Renewed {
         /// When the session ends unless it is used.
         idle_expires_at: DateTime<Utc>,
+    },
+    /// The user proved again who they are.
+    IdentityConfirmed {
+        /// Until when that is a proof.
+        identity_confirmed_until: DateTime<Utc>,
     },
     /// The session ended.
     Ended {
@@ -69,18 +78,24 @@ impl Session {
 
 impl Aggregate for Session {
     const STREAM: &'static str = "session";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at } => Some(Self {
-                user_id: *user_id,
-                token_hash: token_hash.clone(),
-                idle_expires_at: *idle_expires_at,
-                absolute_expires_at: *absolute_expires_at,
-                ended: None,
-            }),
+            Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at, identity_confirmed_until } => {
+                Some(Self {
+                    user_id: *user_id,
+                    token_hash: token_hash.clone(),
+                    idle_expires_at: *idle_expires_at,
+                    absolute_expires_at: *absolute_expires_at,
+                    identity_confirmed_until: *identity_confirmed_until,
+                    ended: None,
+                })
+            }
+            Event::IdentityConfirmed { identity_confirmed_until } => {
+                state.map(|it| Self { identity_confirmed_until: *identity_confirmed_until, ..it })
+            }
             Event::Renewed { idle_expires_at } => state.map(|it| Self { idle_expires_at: *idle_expires_at, ..it }),
             Event::Ended { reason } => state.map(|it| Self { ended: Some(*reason), ..it }),
         }

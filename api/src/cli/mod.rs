@@ -35,7 +35,7 @@ use self::printed::Printed;
 use self::rebuild::{AsOf, rebuild};
 use self::serve::serve;
 use self::status::status;
-use self::user::{UserWork, add_user};
+use self::user::{UserWork, work_on_users};
 use self::verify::{rebuild_beside, verify_log};
 use crate::Settings;
 use crate::telemetry::Telemetry;
@@ -231,7 +231,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Restore(work) => restore(&settings, work).await,
         Command::Doctor => examine(&settings).await,
         Command::Status => status(&settings).await,
-        Command::User { work } => add_user(&settings, work).await,
+        Command::User { work } => work_on_users(&settings, work).await,
         Command::Printed(printed) => printed.print().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -22,6 +22,7 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
         }
     }
     hospital.executor.record_whether_reads_are_recorded(settings.record_reads).await?;
+    hospital.warn_of_unknown_roles(&settings).await?;
     let database_ended = hospital.database_ended();
     let listening = server::listen(&settings, hospital)?;
     // The server serves even if nobody can read where it listens.

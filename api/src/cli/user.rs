@@ -2,8 +2,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Subcommand;
-use hims_commands::user::CreateUser;
+use clap::{Args, Subcommand};
+use hims_commands::user::{CreateUser, RemoveSecondFactor};
 use hims_commands::{Caller, NewPassword, Request, scopes};
 use hims_domain::permission::{Create, Update};
 use hims_domain::user::Profile;
@@ -16,27 +16,65 @@ use crate::{Hospital, Purpose, Settings};
 #[derive(Debug, Subcommand)]
 pub(super) enum UserWork {
     /// Create a user; the password is read from standard input and must be changed at the first login
-    Add {
+    Add(NewUser),
+    /// Take the second factor of a user away, who has lost device and recovery codes, and end the user's sessions
+    RemoveSecondFactor {
         /// The e-mail address with which the user logs in
         #[arg(long)]
         email: String,
-        /// The name of the user's role, such as doctor
+        /// Why the second factor is taken away
         #[arg(long)]
-        role: String,
-        /// The given name of the user; a user may have one name only
-        #[arg(long, required_unless_present = "last_name")]
-        first_name: Option<String>,
-        /// The family name of the user
-        #[arg(long)]
-        last_name: Option<String>,
-        /// The code of the department in which the user works, such as MED
-        #[arg(long)]
-        department: Option<String>,
+        reason: String,
     },
 }
 
-pub(super) async fn add_user(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {
-    let UserWork::Add { email, role, first_name, last_name, department } = work;
+#[derive(Debug, Args)]
+pub(super) struct NewUser {
+    /// The e-mail address with which the user logs in
+    #[arg(long)]
+    email: String,
+    /// The name of the user's role, such as doctor
+    #[arg(long)]
+    role: String,
+    /// The given name of the user; a user may have one name only
+    #[arg(long, required_unless_present = "last_name")]
+    first_name: Option<String>,
+    /// The family name of the user
+    #[arg(long)]
+    last_name: Option<String>,
+    /// The code of the department in which the user works, such as MED
+    #[arg(long)]
+    department: Option<String>,
+}
+
+pub(super) async fn work_on_users(settings: &Settings, work: UserWork) -> Result<ExitCode, Failure> {
+    match work {
+        UserWork::Add(user) => add(settings, user).await,
+        UserWork::RemoveSecondFactor { email, reason } => remove_second_factor(settings, &email, &reason).await,
+    }
+}
+
+async fn remove_second_factor(settings: &Settings, email: &str, reason: &str) -> Result<ExitCode, Failure> {
+    let hospital = Hospital::open(settings, Purpose::Work).await?;
+    let removed = async {
+        let user_id = hospital.login.user_with(email).await?;
+        let user_id = user_id.ok_or("there is no user with this e-mail address; give the address of a login")?;
+        let command = RemoveSecondFactor { user_id, reason: Personal::Known(reason.into()), code: None };
+        let request = Request::of(Caller::system("command-line"));
+        Ok::<_, Failure>(hospital.executor.execute(command, request).await?)
+    }
+    .await;
+    if removed.is_ok() {
+        hospital.settle().await;
+    }
+    hospital.close().await;
+    let had_one = !removed?.events.is_empty();
+    say(if had_one { "the second factor was taken away" } else { "the user has no second factor" })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn add(settings: &Settings, user: NewUser) -> Result<ExitCode, Failure> {
+    let NewUser { email, role, first_name, last_name, department } = user;
     let hospital = Hospital::open(settings, Purpose::Work).await?;
     let added = async {
         hospital.define_roles().await?;

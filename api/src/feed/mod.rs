@@ -44,6 +44,14 @@ pub(crate) struct Place {
     pub(crate) from: Position,
 }
 
+/// What the feed tells whoever must know of an event before any follower is handed it.
+pub(crate) enum News<'a> {
+    /// These events are about to be handed out.
+    Events(&'a [Recorded]),
+    /// Events may have been missed.
+    Missed,
+}
+
 /// The followers of the log in this node.
 pub(crate) struct Feed {
     /// What followers are sent.
@@ -62,12 +70,12 @@ struct Followers {
 }
 
 impl Feed {
-    /// Begins to read the log after its current head.
-    pub(crate) fn start(store: Arc<dyn EventStore>) -> Self {
+    /// Begins to read the log after its current head. `first` is told of events before any follower is handed them.
+    pub(crate) fn start(store: Arc<dyn EventStore>, first: impl Fn(News<'_>) + Send + 'static) -> Self {
         let position = *store.head().borrow();
         let followers = Followers { position, of_patients: HashMap::new(), of_everything: Vec::new() };
         let followers = Arc::new(Mutex::new(followers));
-        let task = tokio::spawn(hand_out(store, Arc::clone(&followers)));
+        let task = tokio::spawn(hand_out(store, Arc::clone(&followers), first));
         Self { frames: Frames::new(), followers, task }
     }
 
@@ -96,7 +104,11 @@ fn lock(followers: &Mutex<Followers>) -> MutexGuard<'_, Followers> {
 }
 
 /// Reads the new events of the log and hands them out, until the task is aborted.
-async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) {
+async fn hand_out(
+    store: Arc<dyn EventStore>,
+    followers: Arc<Mutex<Followers>>,
+    first: impl Fn(News<'_>) + Send + 'static,
+) {
     let (mut head, mut timeline) = (store.head(), store.timeline());
     let mut position = lock(&followers).position;
     loop {
@@ -108,6 +120,7 @@ async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) 
         if store.timeline() != timeline {
             timeline = store.timeline();
             position = end;
+            first(News::Missed);
             lock(&followers).begin_anew(end);
         }
         // Nobody is handed an event that is not known to be in the log.
@@ -120,6 +133,7 @@ async fn hand_out(store: Arc<dyn EventStore>, followers: Arc<Mutex<Followers>>) 
         match store.read(position, BATCH.min(end - position)).await {
             Ok(events) => {
                 position = events.last().map_or(position, |it| it.position);
+                first(News::Events(&events));
                 lock(&followers).hand_out(events);
                 sleep(TOGETHER).await;
             }
@@ -203,13 +217,23 @@ mod tests {
     async fn everybody_is_handed_what_they_follow_and_nothing_else() {
         let log = log();
         record(&log, 1).await;
-        let feed = Feed::start(log.clone());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let first = {
+            let told = Arc::clone(&told);
+            move |news: News<'_>| {
+                if let News::Events(events) = news {
+                    told.lock().expect("a lock").extend(events.iter().map(|it| it.position));
+                }
+            }
+        };
+        let feed = Feed::start(log.clone(), first);
         let (mut all, mut one) = (feed.follow(None), feed.follow(Some(Uuid::from_u128(1))));
         assert_eq!((all.from, one.from), (1, 1));
         for patient in [2, 1, 2, 1] {
             record(&log, patient).await;
         }
         assert_eq!(positions(&mut all, 4).await, [2, 3, 4, 5]);
+        assert_eq!(*told.lock().expect("a lock"), [2, 3, 4, 5]);
         assert_eq!(positions(&mut one, 2).await, [3, 5]);
         assert_eq!(feed.follow(None).from, 5);
     }
@@ -217,7 +241,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_is_too_slow_is_let_go_and_whoever_leaves_is_forgotten() {
         let log = log();
-        let feed = Feed::start(log.clone());
+        let feed = Feed::start(log.clone(), |_| {});
         let (mut slow, left) = (feed.follow(Some(Uuid::from_u128(1))), feed.follow(Some(Uuid::from_u128(2))));
         drop(left);
         let mut all = feed.follow(None);

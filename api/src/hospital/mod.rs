@@ -281,7 +281,8 @@ impl Hospital {
         }
         let executor = Arc::new(executor);
         let log = executor.load::<Log>(Log::stream(), true).await?.state.unwrap_or_default();
-        let login = Arc::new(Login::new(Arc::clone(&executor), settings.session_limits()));
+        let login = Login::new(Arc::clone(&executor), settings.session_limits());
+        let login = Arc::new(login.with_second_factors(settings.second_factors()));
         // Only a server runs processes: a short command would end in the middle of what follows.
         let files = PgFiles::new(writers.clone(), Arc::clone(&store));
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
@@ -298,11 +299,12 @@ impl Hospital {
             });
             start_processes(processes, &settings.of_processes(), &post, &maker)
         });
-        let feed = Arc::new(Feed::start(Arc::clone(&store)));
+        let access = Arc::clone(&login);
+        let feed = Arc::new(Feed::start(Arc::clone(&store), move |news| tasks::note_access(&access, news)));
         let incarnation = log.incarnation().to_string();
         let cache = Cache::start(&feed, Arc::clone(&readers), Arc::clone(&store), incarnation, redis);
         let years = settings.archive_after_years.filter(|_| purpose == Purpose::Serve);
-        let tasks = tasks::start(&feed, &login, &executor, years.map(|it| (owner.clone(), it)));
+        let tasks = tasks::start(&executor, years.map(|it| (owner.clone(), it)));
         let stage = watch::channel(Stage::Serving).0;
         Ok(Self {
             store,

@@ -9,34 +9,28 @@ use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
 use crate::archiver::keep_archiving;
-use crate::feed::Feed;
+use crate::feed::News;
 
 /// Starts the tasks. `archived` says on which connections, and after how many years, old rows are archived.
-pub(super) fn start(
-    feed: &Arc<Feed>,
-    login: &Arc<Login>,
-    executor: &Arc<Executor>,
-    archived: Option<(PgPool, u32)>,
-) -> Vec<JoinHandle<()>> {
-    let mut tasks = vec![
-        tokio::spawn(watch_access(Arc::clone(feed), Arc::clone(login))),
-        tokio::spawn(Arc::clone(executor).keep_recording_repeats()),
-    ];
+pub(super) fn start(executor: &Arc<Executor>, archived: Option<(PgPool, u32)>) -> Vec<JoinHandle<()>> {
+    let mut tasks = vec![tokio::spawn(Arc::clone(executor).keep_recording_repeats())];
     tasks.extend(archived.map(|(pool, years)| tokio::spawn(keep_archiving(pool, years))));
     tasks
 }
 
-/// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it.
-async fn watch_access(feed: Arc<Feed>, login: Arc<Login>) {
-    loop {
-        let mut place = feed.follow(None);
-        while let Some(events) = place.events.recv().await {
-            for changed in events.iter().filter(|it| changes_access(&it.event)) {
-                login.forget(changed.event.stream_id);
+/// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it. The
+/// feed tells this first, so that nobody is handed an event after the one that ended the session.
+pub(super) fn note_access(login: &Login, news: News<'_>) {
+    match news {
+        News::Events(events) => {
+            for event in events.iter().filter(|it| changes_access(it)) {
+                match event.event_type.as_str() {
+                    "session.ended" => login.note_end(event.stream_id),
+                    _ => login.forget(event.stream_id),
+                }
             }
         }
-        // The feed let this task go for being too slow, so the task may have missed an event.
-        login.forget_all();
+        News::Missed => login.forget_all(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The paths that are neither a command nor a read table.
 
-use hims_commands::{Credentials, json_schema};
-use hims_domain::Described as _;
+use hims_commands::{Credentials, Enrolment, FirstCode, Proof, json_schema};
 use hims_domain::report_execution::Format;
+use hims_domain::{Described as _, Shape};
 use serde_json::{Map, Value, json};
 
 use super::components::{
@@ -36,7 +36,8 @@ impl Get {
 
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
-    let sessions = vec![sessions(), current_session()];
+    let sessions =
+        vec![sessions(), current_session(), confirmed_identity(), second_factor(), confirmed_second_factor()];
     let all = [
         open(),
         sessions,
@@ -85,7 +86,7 @@ fn current_session() -> (String, Value) {
         "session_id": or_no_id,
         "user": object(json!({
             "id": or_no_id, "role": or_no_text, "patient_id": or_no_id, "department_id": or_no_id,
-            "must_change_password": {"type": "boolean"},
+            "must_change_password": {"type": "boolean"}, "must_enrol_second_factor": {"type": "boolean"},
         })),
         "permissions": {"type": "object", "additionalProperties": {"type": "array", "items": text()}},
     }));
@@ -99,10 +100,46 @@ fn current_session() -> (String, Value) {
     (path, item)
 }
 
+/// A route to which something is posted that only the caller may know.
+fn posted(path: &str, id: &str, summary: &str, body: &Shape, answered: (u16, Value)) -> (String, Value) {
+    let body = json_schema(body);
+    let operation = json!({
+        "tags": ["sessions"], "operationId": id, "summary": summary,
+        "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
+        "responses": answers([answered], &[400, 401, 403, 408, 409, 413, 415, 422, 429, 503]),
+    });
+    (path.to_owned(), json!({ "post": operation }))
+}
+
+fn confirmed_identity() -> (String, Value) {
+    let answered = (200, answer("The identity is confirmed.", &object(json!({ "confirmed_until": instant() }))));
+    let summary = "Prove again who you are, for commands that need it";
+    posted("/api/v1/sessions/current/confirm", "confirm-identity", summary, &Proof::SHAPE, answered)
+}
+
+fn second_factor() -> (String, Value) {
+    let enrolled = object(json!({
+        "secret": {"type": "string", "description": "The secret in base 32; told only once."},
+        "address": {"type": "string", "description": "The secret as `otpauth://…`, to be shown as a picture."},
+    }));
+    let answered = (201, answer("The secret of the second factor, which counts once it is confirmed.", &enrolled));
+    let summary = "Enrol a second factor (TOTP, RFC 6238)";
+    posted("/api/v1/sessions/current/second-factor", "enrol-second-factor", summary, &Enrolment::SHAPE, answered)
+}
+
+fn confirmed_second_factor() -> (String, Value) {
+    let codes = json!({"type": "array", "items": text(), "description": "Each is good once; told only once."});
+    let answered = (200, answer("The recovery codes.", &object(json!({ "recovery_codes": codes }))));
+    let path = "/api/v1/sessions/current/second-factor/confirm";
+    let summary = "Confirm the second factor with a code; from then on a login asks for one";
+    posted(path, "confirm-second-factor", summary, &FirstCode::SHAPE, answered)
+}
+
 fn commands() -> (String, Value) {
     let command = object(json!({
         "name": text(), "description": text(), "permission": text(), "stream_type": text(),
         "reversed_by": {"type": ["string", "null"], "description": "The command that takes back what this one did."},
+        "needs_identity": {"type": "boolean", "description": "Whether `confirm-identity` may have to come first."},
         "schema": {"type": "object", "description": "The JSON schema of the request body."},
     }));
     let listed = object(json!({"items": {"type": "array", "items": command}}));

@@ -16,11 +16,14 @@ use super::caller::LoggedIn;
 use crate::problem::Problem;
 use crate::{Hospital, sight};
 
-/// The names of fields that are never answered: the hidden columns of the read tables.
+/// The names of fields that are never answered: the hidden columns of the read tables, and what is in no table at all.
 static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let columns = TABLES.iter().flat_map(|it| it.columns);
-    columns.filter(|column| column.hidden).map(|column| column.name).collect()
+    columns.filter(|column| column.hidden).map(|column| column.name).chain(IN_NO_TABLE).collect()
 });
+/// The fields of users that are in no table: the second factor in states, and in events its secret and the hashes of
+/// recovery codes.
+const IN_NO_TABLE: [&str; 4] = ["second_factor", "second_factor_secret", "recovery_code_hashes", "recovery_code_hash"];
 /// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
@@ -315,7 +318,10 @@ mod tests {
     #[test]
     fn every_column_that_is_never_answered_is_a_secret() {
         let secrets: BTreeSet<_> = SECRETS.iter().copied().collect();
-        assert!(secrets.is_superset(&BTreeSet::from(["password_hash", "token_hash", "ssn"])), "{secrets:?}");
+        assert!(
+            secrets.is_superset(&BTreeSet::from(["password_hash", "second_factor_secret", "ssn", "token_hash"])),
+            "{secrets:?}"
+        );
         let columns: Vec<_> =
             TABLES.iter().flat_map(Table::visible).filter(|column| secrets.contains(column.name)).collect();
         assert!(columns.is_empty(), "another table answers these columns: {columns:?}");

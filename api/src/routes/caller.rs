@@ -81,13 +81,12 @@ impl LoggedIn {
         sight::reads_any(&self.caller, words)
     }
 
-    /// Refuses a caller who has to change their password first.
+    /// Refuses a caller who has to do something else first, such as to change the password.
     pub(crate) fn may_read(&self) -> Result<(), Problem> {
-        if self.caller.must_change_password {
-            let detail = "the password was chosen by somebody else; change it with change-password first";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "password-change-required", detail));
+        match self.caller.duty() {
+            Some(duty) => Err(Problem::new(StatusCode::FORBIDDEN, duty.code(), duty.detail())),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The caller as row-level security sees them.

@@ -5,7 +5,7 @@ use actix_web::http::header::IF_MATCH;
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::{Failure, Request, json_schema};
 use hims_domain::{Aggregate as _, ID_RULE, read_id};
-use hims_domain::{department::Department, role::Role, user::User};
+use hims_domain::{department::Department, role::Role, session::Session, user::User};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,10 +17,10 @@ use super::position::at_position;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// The code of the refusal of a command that gave a wrong current password.
-const WRONG_PASSWORD: &str = "wrong-password";
+/// The codes of the refusals of a command that gave a wrong current password, or a wrong code of a second factor.
+pub(super) const GUESSED_WRONG: [&str; 2] = ["wrong-password", "wrong-code"];
 /// The types of the streams that say what a caller may do.
-const ACCESS: [&str; 3] = [User::STREAM, Role::STREAM, Department::STREAM];
+const ACCESS: [&str; 4] = [User::STREAM, Role::STREAM, Department::STREAM, Session::STREAM];
 
 /// Lists every command with its permission and the JSON schema of its body.
 pub(super) async fn list(
@@ -35,6 +35,7 @@ pub(super) async fn list(
             "description": it.about.trim(),
             "permission": it.permission.to_string(),
             "reversed_by": it.reversed_by,
+            "needs_identity": it.needs_identity,
             "stream_type": it.stream_type,
             "schema": json_schema(&it.shape),
         })
@@ -79,8 +80,8 @@ pub(super) async fn run(
     let events = carried_out.as_ref().ok().map(|it| it.events.len());
     hospital.readers.slow.tell_command(command.name, started, events);
     let refused = if let Err(Failure::Refused(refused)) = &carried_out { Some(refused.code) } else { None };
-    if refused != Some(WRONG_PASSWORD) {
-        // Only a password that was compared and is wrong counts as a guess.
+    if refused.is_none_or(|it| !GUESSED_WRONG.contains(&it)) {
+        // Only a password or a code that was compared and is wrong counts as a guess.
         guess.into_iter().for_each(Guess::forgive);
     }
     if let (Some(user), Some(_)) = (user, refused) {

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures::stream;
 use hims_commands::Share;
 use hims_event_store::Position;
+use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -74,8 +75,8 @@ pub(super) fn answer(
     let share = limits.streams.take(logged_in.caller.session_id.unwrap_or_default(), hospital.executor.now())?;
     // What is sent from now on is sent without being asked for.
     let logged_in = LoggedIn { is_in_background: true, ..logged_in };
-    let (place, unsent) = (None, Vec::new());
-    let follower = Follower { hospital, logged_in, followed, asked, after, place, unsent, _share: share };
+    let (place, unsent, ends) = (None, Vec::new(), hospital.login.ends());
+    let follower = Follower { hospital, logged_in, followed, asked, after, place, unsent, ends, _share: share };
     let frames = stream::unfold(follower, |mut follower| async {
         match follower.next().await {
             Ok(frame) => Some((Ok::<_, actix_web::Error>(web::Bytes::from(frame?)), follower)),
@@ -96,6 +97,11 @@ pub(super) fn answer(
         .streaming(frames))
 }
 
+/// Returns when a session has ended, or when it is not known whether it has.
+async fn may_have_ended(ends: &mut broadcast::Receiver<Uuid>, session: Option<Uuid>) {
+    while ends.recv().await.is_ok_and(|it| Some(it) != session) {}
+}
+
 /// A client that follows a part of the log: its login, and the position up to which it has received events.
 struct Follower<F> {
     hospital: web::Data<Hospital>,
@@ -107,6 +113,8 @@ struct Follower<F> {
     place: Option<Place>,
     /// Events that wait until the read tables, which decide who may read the events, have reached them.
     unsent: Vec<Arc<Fed>>,
+    /// The sessions that end.
+    ends: broadcast::Receiver<Uuid>,
     /// The share of the event streams that the session may have open.
     _share: Share<Uuid>,
 }
@@ -115,9 +123,12 @@ impl<F: Followed> Follower<F> {
     /// The next events, or a sign of life; `None` when the server stops; a problem when the session is over.
     async fn next(&mut self) -> Result<Option<String>, Problem> {
         let mut stage = self.hospital.stage.subscribe();
+        let session = self.logged_in.caller.session_id;
+        let mut ends = std::mem::replace(&mut self.ends, self.hospital.login.ends());
         if self.unsent.is_empty() {
             self.unsent = tokio::select! {
                 _ = stage.wait_for(|it| *it == Stage::Stopping) => return Ok(None),
+                () = may_have_ended(&mut ends, session) => Vec::new(),
                 events = self.new_events() => events?,
             };
         }

@@ -19,6 +19,7 @@ mod position;
 mod reads;
 mod reports;
 mod request_id;
+mod second_factor;
 mod sessions;
 mod slots;
 mod statistics;
@@ -45,6 +46,9 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/openapi.json", health::openapi))
         .service(write("/sessions", sessions::start))
         .service(other("/sessions/current", "GET, DELETE").get(sessions::current).delete(sessions::end))
+        .service(write("/sessions/current/confirm", second_factor::prove))
+        .service(write("/sessions/current/second-factor", second_factor::enrol))
+        .service(write("/sessions/current/second-factor/confirm", second_factor::confirm))
         .service(read("/commands", commands::list))
         .service(write("/commands/{name}", commands::run))
         .service(other("/events/stream", "GET").get(events::follow))

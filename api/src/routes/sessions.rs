@@ -11,7 +11,7 @@ use super::origin::origin;
 use crate::Hospital;
 use crate::problem::Problem;
 
-/// Logs a user in: begins a session. Only a password that was compared and is wrong counts as a guess.
+/// Logs a user in: begins a session. Only a password or a code that was compared and is wrong counts as a guess.
 pub(super) async fn start(
     request: HttpRequest,
     hospital: web::Data<Hospital>,
@@ -20,15 +20,15 @@ pub(super) async fn start(
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
     let body = body::json(&request, body, LARGEST_LOGIN).await?;
-    let credentials: Credentials = hims_commands::read(body).map_err(Failure::Malformed)?;
+    let Credentials { email, password, code } = hims_commands::read(body).map_err(Failure::Malformed)?;
     let (ip, agent) = origin(&request);
-    let has_logged_in_from = async |network| has_logged_in_from(&hospital, credentials.email.as_str(), network).await;
-    let guess = limits.guesses.begin(credentials.email.as_str(), ip, has_logged_in_from).await?;
-    let started = hospital.login.start(credentials.email.as_str(), &credentials.password, (ip, agent)).await;
+    let has_logged_in_from = async |network| has_logged_in_from(&hospital, email.as_str(), network).await;
+    let guess = limits.guesses.begin(email.as_str(), ip, has_logged_in_from).await?;
+    let started = hospital.login.start(email.as_str(), &password, code.as_ref(), (ip, agent)).await;
     match &started {
         Ok(_) => guess.was_right(),
-        Err(LoginFailure::Failure(_)) => guess.forgive(),
-        Err(LoginFailure::Wrong) => {}
+        Err(LoginFailure::Failure(_) | LoginFailure::CodeNeeded) => guess.forgive(),
+        Err(LoginFailure::Wrong | LoginFailure::WrongCode | LoginFailure::CodesLocked) => {}
     }
     match started {
         Ok(session) => Ok(HttpResponse::Created().json(json!({
@@ -36,11 +36,19 @@ pub(super) async fn start(
             "expires_at": session.expires_at,
             "user": {"id": session.user_id, "email": session.email, "role": session.role},
         }))),
-        Err(LoginFailure::Wrong) => {
-            let detail = "the e-mail address or the password is wrong";
-            Err(Problem::unauthorized("wrong-credentials", detail))
-        }
         Err(LoginFailure::Failure(failure)) => Err(Problem::of_session(failure)),
+        Err(failure) => Err(Problem::unauthorized(code_of(&failure), failure.to_string())),
+    }
+}
+
+/// The code of the problem of a login that failed.
+pub(super) fn code_of(failure: &LoginFailure) -> &'static str {
+    match failure {
+        LoginFailure::Wrong => "wrong-credentials",
+        LoginFailure::CodeNeeded => "second-factor-needed",
+        LoginFailure::WrongCode => "wrong-code",
+        LoginFailure::CodesLocked => "second-factor-locked",
+        LoginFailure::Failure(_) => "unavailable",
     }
 }
 
@@ -69,6 +77,7 @@ pub(super) async fn current(request: HttpRequest, logged_in: LoggedIn) -> Result
             "patient_id": caller.patient_id,
             "department_id": caller.department_id,
             "must_change_password": caller.must_change_password,
+            "must_enrol_second_factor": caller.must_enrol_second_factor,
         },
         "permissions": *caller.permissions,
     })))

@@ -79,6 +79,10 @@ settings! {
             admin_email: Option<String> = None, or "`admin@hims.invalid`";
             /// The password of the first administrator; for the first start only.
             admin_password: Option<String> = None, or "drawn at random and printed once";
+            /// The names of the roles whose users must have a [second factor](operators.md#second-factors), separated
+            /// by commas, such as `administrator, doctor`.
+            #[serde(deserialize_with = "separated")]
+            second_factor_roles: Vec<String> = Vec::new(), or "none: whoever wants a second factor has one";
             /// After how many minutes without a request a session ends.
             session_idle_minutes: u64 = 30;
             /// After how many hours a session ends, even if it is in use.
@@ -269,6 +273,14 @@ impl Settings {
     /// What processes are told.
     pub(crate) fn of_processes(&self) -> ProcessSettings {
         ProcessSettings { critical_escalation: self.critical_escalation }
+    }
+
+    /// What the hospital demands of second factors.
+    pub(crate) fn second_factors(&self) -> hims_commands::SecondFactors {
+        hims_commands::SecondFactors {
+            roles: self.second_factor_roles.iter().cloned().collect(),
+            issuer: self.hospital_name.clone(),
+        }
     }
 
     /// How long sessions last.

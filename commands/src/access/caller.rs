@@ -10,6 +10,9 @@ use hims_domain::{DepartmentId, PatientId, UserId};
 use hims_event_store::Actor;
 use uuid::Uuid;
 
+use crate::Command as _;
+use crate::aggregates::user::{ChangePassword, ConfirmSecondFactor, EnrolSecondFactor};
+
 /// The permission that a command needs: a word that a role may include, or a permission that no role can include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
@@ -140,6 +143,43 @@ impl std::fmt::Display for Permission {
     }
 }
 
+/// What a caller must do before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// Somebody else chose the password: the caller changes it.
+    ChangePassword,
+    /// A role of the caller demands a second factor: the caller enrols and confirms one.
+    EnrolSecondFactor,
+}
+
+impl Duty {
+    /// The code with which everything else is refused.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ChangePassword => "password-change-required",
+            Self::EnrolSecondFactor => "second-factor-required",
+        }
+    }
+
+    /// What to do, for people.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::ChangePassword => "the password was chosen by somebody else; change it with change-password first",
+            Self::EnrolSecondFactor => {
+                "a role of the caller demands a second factor; begin with POST /api/v1/sessions/current/second-factor"
+            }
+        }
+    }
+
+    /// Whether a command does the duty.
+    pub(crate) fn is_done_by(self, command: &str) -> bool {
+        match self {
+            Self::ChangePassword => command == ChangePassword::NAME,
+            Self::EnrolSecondFactor => [EnrolSecondFactor::NAME, ConfirmSecondFactor::NAME].contains(&command),
+        }
+    }
+}
+
 /// The permission words each of which lets a role read the charts of patients.
 pub(crate) const CHART_WORDS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients];
 
@@ -169,6 +209,8 @@ pub struct Caller {
     pub must_change_password: bool,
     /// For what the caller reads or records.
     pub purpose_of_use: PurposeOfUse,
+    /// Whether the caller must enrol a second factor before any other command.
+    pub must_enrol_second_factor: bool,
     /// The address from which the request came.
     pub ip: Option<IpAddr>,
     /// The `User-Agent` of the program that sent the request.
@@ -190,9 +232,23 @@ impl Caller {
             time_zone: Tz::UTC,
             must_change_password: false,
             purpose_of_use: PurposeOfUse::Treatment,
+            must_enrol_second_factor: false,
             ip: None,
             user_agent: None,
         }
+    }
+
+    /// What the caller must do before anything else; `None` if nothing.
+    pub fn duty(&self) -> Option<Duty> {
+        if self.must_change_password {
+            return Some(Duty::ChangePassword);
+        }
+        self.must_enrol_second_factor.then_some(Duty::EnrolSecondFactor)
+    }
+
+    /// The caller without duties, for what a session does by itself: it is renewed and ended all the same.
+    pub(super) fn without_duties(self) -> Self {
+        Self { must_change_password: false, must_enrol_second_factor: false, ..self }
     }
 
     /// The id of the calling user; `None` for a part of the system.

@@ -4,6 +4,7 @@
 mod allowances;
 mod caller;
 mod login;
+pub(crate) mod one_time;
 pub(crate) mod password;
 mod person;
 #[cfg(test)]
@@ -12,8 +13,11 @@ mod system_roles;
 
 pub use allowances::{Allowances, Share};
 pub(crate) use caller::CHART_WORDS;
-pub use caller::{Caller, Permission};
-pub use login::{Credentials, LoggedIn, Login, LoginFailure, SessionLimits};
+pub use caller::{Caller, Duty, Permission};
+pub use login::{
+    Credentials, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, Proof, SecondFactors, SessionLimits,
+};
+pub use one_time::OneTimeCode;
 pub use password::{NewPassword, Password};
 pub(crate) use person::caller_of;
 pub use system_roles::{role_id, system_roles};

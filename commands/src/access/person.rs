@@ -33,6 +33,7 @@ pub(crate) async fn caller_of(executor: &Executor, id: UserId, user: &User) -> R
         time_zone: time_zone(executor, user).await?,
         must_change_password: user.must_change_password,
         purpose_of_use: PurposeOfUse::Treatment,
+        must_enrol_second_factor: false,
         ip: None,
         user_agent: None,
     })

@@ -55,6 +55,7 @@ impl Claims for Log {}
 pub(crate) fn register(registry: &mut Registry) {
     role::register(registry);
     user::register(registry);
+    session::register(registry);
     department::register(registry);
     room::register(registry);
     patient::register(registry);

@@ -59,6 +59,9 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     const PERMISSION: Permission;
     /// Whether the command compares a password. Such commands are rate-limited, since repeating them guesses passwords.
     const COMPARES_PASSWORD: bool = false;
+    /// Whether a caller in a session must have proved lately who they are, since the session alone may be somebody
+    /// else's by now.
+    const NEEDS_IDENTITY: bool = false;
     /// The name of the command that reverses this command, if there is one.
     const REVERSED_BY: Option<&'static str> = None;
     /// The aggregate of the stream to which the command applies.

@@ -28,6 +28,8 @@ pub struct Entry {
     pub reversed_by: Option<&'static str>,
     /// Whether the command compares a password. Such commands are rate-limited, since repeating them guesses passwords.
     pub compares_password: bool,
+    /// Whether a caller in a session must have proved lately who they are.
+    pub needs_identity: bool,
     /// The shape of the request body.
     pub shape: Shape,
     /// The type of the stream to which the command applies.
@@ -68,6 +70,7 @@ impl Registry {
             permission: C::PERMISSION,
             reversed_by: C::REVERSED_BY,
             compares_password: C::COMPARES_PASSWORD,
+            needs_identity: C::NEEDS_IDENTITY,
             shape: C::SHAPE,
             stream_type: C::Aggregate::STREAM,
             run: run::<C>,

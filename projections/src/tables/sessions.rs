@@ -48,7 +48,7 @@ pub(crate) fn project<'e>(
 ) {
     let at = event.recorded_at;
     match event.data {
-        Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at } => {
+        Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at, identity_confirmed_until: _ } => {
             sessions.insert(SessionRow {
                 id: event.stream_id,
                 user_id: (*user_id).into(),
@@ -66,6 +66,7 @@ pub(crate) fn project<'e>(
             users.change_foreign(*user_id, move |row| row.last_login_at = Some(at));
         }
         Event::Renewed { idle_expires_at } => sessions.change(event, |row| row.idle_expires_at = *idle_expires_at),
+        Event::IdentityConfirmed { identity_confirmed_until: _ } => sessions.touch(event),
         Event::Ended { reason } => sessions.change(event, move |row| {
             row.ended_at = Some(at);
             row.end_reason = Some(reason.to_string());

@@ -15,7 +15,7 @@ table! {
     UserRow in "users",
     narrowed [email, phone] to [Staff],
     narrowed [patient_id] to [AllPatients],
-    narrowed [is_email_verified, must_change_password, last_login_at, password_changed_at] to [],
+    narrowed [is_email_verified, must_change_password, has_second_factor, last_login_at, password_changed_at] to [],
     stamped by (created_by, updated_by) {
         /// The user.
         id: Uuid [indexed],
@@ -43,6 +43,8 @@ table! {
         is_email_verified: bool,
         /// Whether the user must change the password before doing anything else.
         must_change_password: bool,
+        /// Whether a login asks for a code of a second factor besides the password.
+        has_second_factor: bool,
         /// When the user last logged in.
         last_login_at: Option<DateTime<Utc>> [indexed],
         /// When the password was last changed.
@@ -116,6 +118,7 @@ pub(crate) fn project<'e>(
                 is_active: true,
                 is_email_verified: false,
                 must_change_password: it.must_change_password,
+                has_second_factor: false,
                 last_login_at: None,
                 password_changed_at: it.password_hash.as_ref().map(|_| event.recorded_at),
                 stamps: event.stamps(),
@@ -141,5 +144,11 @@ pub(crate) fn project<'e>(
         }),
         Event::LinkedToPatient { patient_id } => users.change(event, |row| row.patient_id = Some((*patient_id).into())),
         Event::UnlinkedFromPatient => users.change(event, |row| row.patient_id = None),
+        Event::SecondFactorConfirmed { .. } => users.change(event, |row| row.has_second_factor = true),
+        Event::SecondFactorRemoved { .. } => users.change(event, |row| row.has_second_factor = false),
+        Event::SecondFactorEnrolled { .. }
+        | Event::CodeUsed { .. }
+        | Event::RecoveryCodeUsed { .. }
+        | Event::CodeRefused { .. } => users.touch(event),
     }
 }

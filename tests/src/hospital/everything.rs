@@ -108,6 +108,14 @@ async fn people(hospital: &Hospital) {
     admin.did("link-user-to-patient", linked.clone()).await;
     admin.did("unlink-user-from-patient", json!({"user_id": own})).await;
     admin.did("link-user-to-patient", linked).await;
+    let owner = hospital.nobody().login_as("own@example.org", demo::PASSWORD).await;
+    super::second_factor::everything(&hospital.nobody(), &owner, "own@example.org").await;
+    let proof = json!({"password": demo::PASSWORD});
+    super::second_factor::post(&admin, "sessions/current/confirm", proof).await.done();
+    admin.did("remove-second-factor", json!({"user_id": own, "reason": "lost the telephone"})).await;
+    let session = hospital.nobody().login_as("own@example.org", demo::PASSWORD).await;
+    let session = session.get("sessions/current").await.done()["session_id"].clone();
+    admin.did("revoke-session", json!({ "session_id": session })).await;
 }
 
 async fn places(admin: &Client) {

@@ -1,4 +1,6 @@
 mod changes;
+mod identity;
+mod second_factor;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,10 +15,14 @@ use hims_event_store::Actor;
 use hims_event_store::chain::hex;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::changes::Changes;
+pub use self::identity::Proof;
+pub use self::second_factor::{Enrolled, Enrolment, FirstCode, SecondFactors};
 use super::allowances::Allowances;
+use super::one_time::OneTimeCode;
 use super::password;
 use super::person::{caller_of, permissions};
 use crate::machinery::execute::Executor;
@@ -26,6 +32,9 @@ use crate::{Failure, Request};
 
 /// How long a cached session may be outdated when this node has not seen the event that changed the session.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
+
+/// How many ends of sessions are kept for somebody who waits for events. Whoever misses one looks the session up.
+const ENDS: usize = 1_024;
 
 /// How long a session lasts.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +46,14 @@ pub struct SessionLimits {
 }
 
 described! {
-    /// Logs in with an e-mail address and a password.
+    /// Logs in with an e-mail address and a password, and with a code if the user has a second factor.
     pub struct Credentials {
         /// The e-mail address of the user.
         pub email: LongText,
         /// The password of the user.
         pub password: Password,
+        /// A code of the user's second factor, or a recovery code.
+        pub code: Option<OneTimeCode>,
     }
 }
 
@@ -67,6 +78,15 @@ pub enum LoginFailure {
     /// The e-mail address or the password is wrong, or the user is not active. The caller does not learn which.
     #[error("the e-mail address or the password is wrong")]
     Wrong,
+    /// The password is right, and the user has a second factor: a code must be given too.
+    #[error("the user has a second factor; give a code of it, or a recovery code, as code")]
+    CodeNeeded,
+    /// The password is right, and the code is wrong or was used before.
+    #[error("the code is wrong, or was used before; wait for the next one")]
+    WrongCode,
+    /// The password is right, and so many codes were wrong that only a recovery code is right.
+    #[error("too many codes were wrong; give a recovery code, or have an administrator take the second factor away")]
+    CodesLocked,
     /// The log did not answer, too many passwords were waiting, or the session was refused.
     #[error(transparent)]
     Failure(#[from] Failure),
@@ -76,10 +96,13 @@ pub enum LoginFailure {
 pub struct Login {
     executor: Arc<Executor>,
     limits: SessionLimits,
+    second_factors: SecondFactors,
     known: moka::future::Cache<String, Known>,
     changes: Changes,
     /// How often the renewal or the end of a session is tried, by session.
     renewals: Allowances<Uuid>,
+    /// Tells those who wait for events which sessions end.
+    ends: broadcast::Sender<Uuid>,
 }
 
 /// A session and its caller, as they were last loaded.
@@ -114,14 +137,29 @@ impl Login {
         // A renewal is due when a quarter of the idle time is over. One that fails is tried again soon enough, but not
         // with every request: requests that come together renew a session once.
         let renewals = Allowances::within(limits.idle / 8, 1);
-        Self { executor, limits, known, changes: Changes::new(), renewals }
+        let second_factors = SecondFactors::default();
+        let ends = broadcast::Sender::new(ENDS);
+        Self { executor, limits, second_factors, known, changes: Changes::new(), renewals, ends }
+    }
+
+    /// The logins of a hospital that demands second factors of some roles.
+    #[must_use]
+    pub fn with_second_factors(self, second_factors: SecondFactors) -> Self {
+        Self { second_factors, ..self }
     }
 
     /// Begins a session.
     ///
     /// # Errors
-    /// When the address and the password are not those of an active user; the failed login is recorded.
-    pub async fn start(&self, email: &str, password: &Password, origin: Origin) -> Result<LoggedIn, LoginFailure> {
+    /// When the address and the password are not those of an active user, or the code of the user's second factor is
+    /// missing or wrong. A failed login is recorded, unless only the code is missing.
+    pub async fn start(
+        &self,
+        email: &str,
+        password: &Password,
+        code: Option<&OneTimeCode>,
+        origin: Origin,
+    ) -> Result<LoggedIn, LoginFailure> {
         let user = self.find_user(email).await?;
         let hash = user.as_ref().and_then(|(_, it)| it.password_hash.as_ref()?.known().cloned());
         // An unknown user costs a hash too, so that the time of the answer does not tell whether a user exists.
@@ -134,7 +172,12 @@ impl Login {
         (caller.ip, caller.user_agent) = origin;
         match user {
             Some((id, user)) if right && user.is_active => {
-                self.begin(id, &user, hash.unwrap_or_default(), caller).await
+                self.check_code(id, &user, code, &caller).await?;
+                let begun = self.begin(id, &user, hash.unwrap_or_default(), code.cloned(), caller.clone()).await;
+                if let Err(LoginFailure::WrongCode) = begun {
+                    self.refuse_code(id, &caller).await?;
+                }
+                begun
             }
             user => {
                 let code = match &user {
@@ -149,7 +192,14 @@ impl Login {
         }
     }
 
-    async fn begin(&self, id: UserId, user: &User, hash: String, mut caller: Caller) -> Result<LoggedIn, LoginFailure> {
+    async fn begin(
+        &self,
+        id: UserId,
+        user: &User,
+        hash: String,
+        code: Option<OneTimeCode>,
+        mut caller: Caller,
+    ) -> Result<LoggedIn, LoginFailure> {
         let now = self.executor.now();
         let token = format!("{:032x}{:032x}", self.executor.entropy(), self.executor.entropy());
         let session_id = SessionId(crate::machinery::context::new_id(now, self.executor.entropy(), 0));
@@ -161,11 +211,13 @@ impl Login {
             id: session_id,
             user_id: id,
             compared_with: Text(hash),
+            code,
             token_hash: Text(token_hash(&token)),
             idle_expires_at: now + self.limits.idle,
             absolute_expires_at: now + self.limits.absolute,
+            identity_confirmed_until: now + identity::CONFIRMED_FOR,
         };
-        self.executor.execute(command, Request::of(caller)).await?;
+        self.executor.execute(command, Request::of(caller)).await.map_err(second_factor::failure)?;
         let email = user.email.known().map(|it| it.as_str().to_owned()).unwrap_or_default();
         Ok(LoggedIn { token, expires_at: now + self.limits.absolute, user_id: id, email, role })
     }
@@ -209,10 +261,10 @@ impl Login {
         self.known.get(hash).await.filter(|it| !self.changes.since(it.changes, &it.rests_on))
     }
 
-    /// Puts a session into the cache. A caller who must change the password is not put there, so that the request after
-    /// the change works at once, on every node.
+    /// Puts a session into the cache. A caller who must do something else first, such as to change the password, is not
+    /// put there, so that the request after that works at once, on every node.
     async fn remember(&self, hash: String, known: &Known) {
-        if !known.caller.must_change_password {
+        if known.caller.duty().is_none() {
             self.known.insert(hash, known.clone()).await;
         }
     }
@@ -221,6 +273,18 @@ impl Login {
     /// changed it.
     pub fn forget(&self, stream: Uuid) {
         self.changes.note(stream);
+    }
+
+    /// Forgets a session that has ended, and tells those who wait for events in it.
+    pub fn note_end(&self, session: Uuid) {
+        self.forget(session);
+        // Nobody may be waiting.
+        let _ = self.ends.send(session);
+    }
+
+    /// The sessions that end from now on, as this node learns of them.
+    pub fn ends(&self) -> broadcast::Receiver<Uuid> {
+        self.ends.subscribe()
     }
 
     /// Forgets all cached sessions, because events may have been missed.
@@ -238,7 +302,8 @@ impl Login {
             return Ok(None);
         }
         let who = caller_of(&self.executor, session.user_id, &user).await?;
-        let caller = Arc::new(Caller { session_id: Some(id), ..who });
+        let must_enrol_second_factor = self.demands_second_factor(&user).await?;
+        let caller = Arc::new(Caller { session_id: Some(id), must_enrol_second_factor, ..who });
         let session = match used {
             Use::Request => self.renew_or_end(id, (*session).clone(), &caller).await,
             Use::Waiting => (*session).clone(),
@@ -261,8 +326,7 @@ impl Login {
         }
         let Ok(share) = self.renewals.take(id, now) else { return session };
         share.spend();
-        // A session is renewed and ended even if the caller must change the password first.
-        let request = Request::of(Caller { must_change_password: false, ..(**caller).clone() });
+        let request = Request::of((**caller).clone().without_duties());
         let (session_id, idle_expires_at) = (SessionId(id), now + self.limits.idle);
         let written = if is_open {
             self.executor.execute(RenewSession { session_id, idle_expires_at }, request).await
@@ -284,11 +348,10 @@ impl Login {
     ///
     /// # Errors
     /// When the log does not answer.
-    pub async fn end(&self, token: &str, mut caller: Caller) -> Result<(), Failure> {
+    pub async fn end(&self, token: &str, caller: Caller) -> Result<(), Failure> {
         if let Some(session) = caller.session_id {
-            caller.must_change_password = false;
             let command = EndSession { session_id: SessionId(session), ending: Ending::Logout };
-            self.executor.execute(command, Request::of(caller)).await?;
+            self.executor.execute(command, Request::of(caller.without_duties())).await?;
         }
         self.known.invalidate(&token_hash(token)).await;
         Ok(())

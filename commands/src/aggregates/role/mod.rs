@@ -56,6 +56,7 @@ impl Claims for Role {
 impl Command for DefineRole {
     const NAME: &'static str = "define-role";
     const PERMISSION: Permission = Permission::Create(Create::Roles);
+    const NEEDS_IDENTITY: bool = true;
     type Aggregate = Role;
 
     fn target(&self) -> Target {
@@ -71,6 +72,7 @@ impl Command for DefineRole {
 impl Command for ChangeRolePermissions {
     const NAME: &'static str = "change-role-permissions";
     const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
+    const NEEDS_IDENTITY: bool = true;
     const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = Role;
 

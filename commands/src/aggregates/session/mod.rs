@@ -1,20 +1,30 @@
-//! Sessions: starting, renewing and ending sessions. These commands are not in the registry, since sessions have routes
-//! of their own.
+//! Sessions: starting, renewing, ending and revoking sessions. All but the last are not in the registry, since sessions
+//! have routes of their own.
 
 use chrono::{DateTime, Utc};
+use hims_domain::permission::Update;
 use hims_domain::session::{EndReason, Event, Session};
-use hims_domain::user::User;
+use hims_domain::user::{self, User};
 use hims_domain::{Personal, SessionId, UserId, described, terms};
 use uuid::Uuid;
 
+use super::user::{check_not_above_user, reads_named};
+use crate::access::one_time::{self, OneTimeCode};
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
 use crate::{
-    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Target, refuse, scopes,
+    Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
+    scopes,
 };
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add::<RevokeSession>();
+}
 
 refusals! {
     Changed = Conflict, "user-changed", "the user was changed during the login; log in again";
+    Over = Conflict, "session-over", "the session is over; log in again";
+    WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
 }
 
 terms! {
@@ -27,7 +37,8 @@ terms! {
 }
 
 described! {
-    /// Begins a session of a user whose password was right, and records the end of the user's sessions that ran out.
+    /// Begins a session of a user whose password was right, and who gave a code if there is a second factor. Records
+    /// the end of the user's sessions that ran out.
     pub struct StartSession {
         /// The id of the new session.
         pub id: SessionId,
@@ -35,12 +46,28 @@ described! {
         pub user_id: UserId,
         /// The hash with which the password was compared. The session is refused if the user's hash has changed since.
         pub compared_with: hims_domain::values::Text<255>,
+        /// The code that the user gave; `None` for none.
+        pub code: Option<OneTimeCode>,
         /// The SHA-256 hash of the bearer token, in hex.
         pub token_hash: hims_domain::values::Text<64>,
         /// When the session ends unless it is used.
         pub idle_expires_at: DateTime<Utc>,
         /// When the session ends at the latest, however much it is used.
         pub absolute_expires_at: DateTime<Utc>,
+        /// Until when the login is a proof of who the user is.
+        pub identity_confirmed_until: DateTime<Utc>,
+    }
+
+    /// Proves again who the user of a session is, with the password, and with a code if the user has a second factor.
+    pub struct ConfirmIdentity {
+        /// Which session.
+        pub session_id: SessionId,
+        /// The hash with which the password was compared. Nothing is confirmed if the user's hash has changed since.
+        pub compared_with: hims_domain::values::Text<255>,
+        /// The code that the user gave; `None` for none.
+        pub code: Option<OneTimeCode>,
+        /// Until when that is a proof.
+        pub identity_confirmed_until: DateTime<Utc>,
     }
 
     /// Lets a session last longer, because the session is used.
@@ -58,6 +85,13 @@ described! {
         /// Why the session ends.
         pub ending: Ending,
     }
+
+    /// Ends a session at once, wherever it is in use. Users end their own sessions, for example on a device that they
+    /// left behind.
+    pub struct RevokeSession {
+        /// Which session.
+        pub session_id: SessionId,
+    }
 }
 
 fn reason(ending: Ending) -> EndReason {
@@ -65,6 +99,35 @@ fn reason(ending: Ending) -> EndReason {
         Ending::Logout => EndReason::Logout,
         Ending::Idle => EndReason::Idle,
         Ending::Expired => EndReason::Expired,
+    }
+}
+
+/// Checks that a user is still who gave the password, and that the code is right if the user has a second factor.
+/// Returns what is recorded of the code.
+fn proven(
+    ctx: &Context<'_>,
+    user_id: UserId,
+    compared_with: &str,
+    code: Option<&OneTimeCode>,
+) -> Result<Option<user::Event>, Refused> {
+    let user = ctx.named::<User>(user_id, "/user_id")?;
+    let hash = user.password_hash.as_ref().and_then(Personal::known);
+    if !user.is_active || hash.map(String::as_str) != Some(compared_with) {
+        return refuse(Refusal::Changed);
+    }
+    let Some(factor) = user.confirmed_factor() else { return Ok(None) };
+    match code.and_then(|code| one_time::used(factor, code, ctx.now)) {
+        None => refuse(Refusal::WrongCode),
+        used => Ok(used),
+    }
+}
+
+/// Adds that a code was used. This is recorded in the same append as what the code was given for, so that a code is
+/// right only once, whichever nodes it is given to.
+fn used_up(decision: Decision<Session>, user_id: UserId, used: Option<user::Event>) -> Decision<Session> {
+    match used {
+        Some(used) => decision.also::<User>(user_id, used),
+        None => decision,
     }
 }
 
@@ -92,17 +155,15 @@ impl Command for StartSession {
     }
 
     fn decide(self, _: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
-        let user = ctx.named::<User>(self.user_id, "/user_id")?;
-        let hash = user.password_hash.as_ref().and_then(Personal::known);
-        if !user.is_active || hash.map(String::as_str) != Some(self.compared_with.as_str()) {
-            return refuse(Refusal::Changed);
-        }
+        let used = proven(ctx, self.user_id, self.compared_with.as_str(), self.code.as_ref())?;
         let begun = Decision::event(Event::Started {
             user_id: self.user_id,
             token_hash: self.token_hash.as_str().to_owned().into(),
             idle_expires_at: self.idle_expires_at,
             absolute_expires_at: self.absolute_expires_at,
+            identity_confirmed_until: self.identity_confirmed_until,
         });
+        let begun = used_up(begun, self.user_id, used);
         let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string());
         Ok(over.filter(|(_, session)| session.ended.is_none() && !session.is_open(ctx.now)).fold(
             begun,
@@ -111,6 +172,35 @@ impl Command for StartSession {
                 decision.also::<Session>(id, Event::Ended { reason })
             },
         ))
+    }
+}
+
+impl Command for ConfirmIdentity {
+    const NAME: &'static str = "confirm-identity";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::existing(self.session_id)
+    }
+
+    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
+        caller.session_id == Some(self.session_id.0)
+    }
+
+    fn reads(&self, state: Option<&Session>, _: &Found) -> Reads {
+        Reads::nothing().maybe::<User>(state.map(|session| session.user_id))
+    }
+
+    fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let session = existing(state)?;
+        if !session.is_open(ctx.now) {
+            return refuse(Refusal::Over);
+        }
+        let used = proven(ctx, session.user_id, self.compared_with.as_str(), self.code.as_ref())?;
+        let identity_confirmed_until = self.identity_confirmed_until;
+        let confirmed = Decision::event(Event::IdentityConfirmed { identity_confirmed_until });
+        Ok(used_up(confirmed, session.user_id, used))
     }
 }
 
@@ -155,6 +245,35 @@ impl Command for EndSession {
             return Ok(Decision::nothing());
         }
         Ok(Decision::event(Event::Ended { reason: reason(self.ending) }))
+    }
+}
+
+impl Command for RevokeSession {
+    const NAME: &'static str = "revoke-session";
+    const PERMISSION: Permission = Permission::Update(Update::Users);
+    type Aggregate = Session;
+
+    fn target(&self) -> Target {
+        Target::existing(self.session_id)
+    }
+
+    fn is_own(&self, state: Option<&Session>, caller: &Caller) -> bool {
+        state.is_some_and(|session| caller.user_id() == Some(session.user_id))
+    }
+
+    fn reads(&self, state: Option<&Session>, found: &Found) -> Reads {
+        reads_named(Reads::nothing(), state.map(|session| session.user_id), found)
+    }
+
+    fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
+        let session = existing(state)?;
+        if !self.is_own(state, ctx.caller) {
+            check_not_above_user(ctx, ctx.named::<User>(session.user_id, "/session_id")?)?;
+        }
+        if session.ended.is_some() {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::event(Event::Ended { reason: EndReason::Revoked }))
     }
 }
 

@@ -3,9 +3,10 @@ use hims_domain::user;
 use serde_json::json;
 
 use super::*;
+use crate::access::one_time::recovery_code_hash;
 use crate::machinery::scopes::{SESSION_TOKEN, USER_SESSIONS};
-use crate::testing::samples::{DOCTOR, OTHER_DOCTOR, created_with};
-use crate::testing::world::user;
+use crate::testing::samples::{DOCTOR, OTHER_DOCTOR, created_with, defined};
+use crate::testing::world::{somebody, user};
 use crate::testing::{Given, given, id, now, of, releases, shares, takes, unshares};
 
 const SESSION: SessionId = SessionId(uuid::Uuid::from_u128(50));
@@ -20,9 +21,11 @@ fn start() -> StartSession {
         id: SESSION,
         user_id: DOCTOR,
         compared_with: "$argon2id$one".into(),
+        code: None,
         token_hash: "0123abcd".into(),
         idle_expires_at: minutes(30),
         absolute_expires_at: minutes(720),
+        identity_confirmed_until: minutes(10),
     }
 }
 
@@ -42,6 +45,7 @@ fn started_with(token_hash: &str, idle: i64, absolute: i64) -> Event {
         token_hash: token_hash.to_owned().into(),
         idle_expires_at: minutes(idle),
         absolute_expires_at: minutes(absolute),
+        identity_confirmed_until: minutes(10),
     }
 }
 
@@ -155,4 +159,131 @@ fn a_user_who_was_changed_meanwhile_logs_in_again() {
             .when(start())
             .then_refused(Refusal::Changed);
     }
+}
+
+/// The events of a user who has a second factor: the secret of RFC 6238, appendix B, and one recovery code.
+fn with_factor() -> Vec<user::Event> {
+    vec![
+        created_with(json!({"password_hash": "$argon2id$one"})),
+        user::Event::SecondFactorEnrolled {
+            second_factor_secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned().into(),
+        },
+        user::Event::SecondFactorConfirmed {
+            used_step: 0,
+            recovery_code_hashes: vec![recovery_code_hash(&OneTimeCode::new("recovery")).into()],
+        },
+    ]
+}
+
+/// A login at second 59, with a code or without one.
+fn start_with(code: Option<&str>, before: Vec<user::Event>) -> crate::testing::Then<Session> {
+    let given = given([]).and::<User>(DOCTOR, before).at(DateTime::from_timestamp(59, 0).unwrap());
+    given.when(StartSession { code: code.map(OneTimeCode::new), ..start() })
+}
+
+#[test]
+fn a_code_is_used_up_with_the_beginning_of_the_session() {
+    start_with(Some("287082"), with_factor())
+        .then([started(30, 720)])
+        .then_also::<User>(DOCTOR, [user::Event::CodeUsed { used_step: 1 }]);
+    let recovery_code_hash = recovery_code_hash(&OneTimeCode::new("recovery")).into();
+    start_with(Some("recovery"), with_factor())
+        .then([started(30, 720)])
+        .then_also::<User>(DOCTOR, [user::Event::RecoveryCodeUsed { recovery_code_hash, left: 0 }]);
+}
+
+#[test]
+fn without_a_right_code_no_session_begins() {
+    for code in [None, Some("287083"), Some("recovered")] {
+        start_with(code, with_factor()).then_refused(Refusal::WrongCode);
+    }
+    for (code, used) in [
+        ("287082", user::Event::CodeUsed { used_step: 1 }),
+        (
+            "recovery",
+            user::Event::RecoveryCodeUsed {
+                recovery_code_hash: recovery_code_hash(&OneTimeCode::new("recovery")).into(),
+                left: 0,
+            },
+        ),
+    ] {
+        let before = with_factor().into_iter().chain([used]).collect();
+        start_with(Some(code), before).then_refused(Refusal::WrongCode);
+    }
+}
+
+#[test]
+fn a_second_factor_that_is_not_confirmed_asks_for_no_code() {
+    start_with(None, with_factor().into_iter().take(2).collect()).then([started(30, 720)]).then_nothing_else();
+}
+
+fn revoke() -> RevokeSession {
+    RevokeSession { session_id: SESSION }
+}
+
+/// A started session of a doctor.
+fn given_session() -> Given<Session> {
+    let roles = ["doctor", "nurse", "administrator"];
+    let given = given([started(30, 720)]).and::<User>(DOCTOR, [created_with(json!({}))]);
+    roles
+        .into_iter()
+        .fold(given, |given, name| given.and::<hims_domain::role::Role>(crate::role_id(name), [defined(name)]))
+}
+
+#[test]
+fn users_revoke_their_own_sessions_and_administrators_those_of_others() {
+    let (own, other) = (user(DOCTOR, "doctor"), user(OTHER_DOCTOR, "doctor"));
+    let session = hims_domain::fold::<Session>(&[started(30, 720)]);
+    assert!(revoke().is_own(session.as_ref(), &own) && !revoke().is_own(session.as_ref(), &other));
+    assert!(!revoke().is_own(None, &own), "there is no such session");
+    for caller in [own, somebody("administrator")] {
+        given_session()
+            .by(caller)
+            .when(revoke())
+            .then([ended(EndReason::Revoked)])
+            .then_claims([unshares(USER_SESSIONS, DOCTOR), releases(SESSION_TOKEN, "0123abcd")]);
+    }
+    given([started(30, 720), ended(EndReason::Logout)]).by(user(DOCTOR, "doctor")).when(revoke()).then_nothing();
+}
+
+#[test]
+fn nobody_revokes_the_session_of_somebody_whose_roles_allow_more() {
+    let mut clerk = somebody("nurse");
+    std::sync::Arc::make_mut(&mut clerk.permissions).update.insert(Update::Users.into());
+    given_session().by(clerk).when(revoke()).then_refused(Refused::from(crate::user::Refusal::NotAbove));
+}
+
+fn confirm_identity(code: Option<&str>) -> ConfirmIdentity {
+    ConfirmIdentity {
+        session_id: SESSION,
+        compared_with: "$argon2id$one".into(),
+        code: code.map(OneTimeCode::new),
+        identity_confirmed_until: minutes(40),
+    }
+}
+
+#[test]
+fn whoever_proves_again_who_they_are_uses_up_the_code() {
+    let confirmed = || Event::IdentityConfirmed { identity_confirmed_until: minutes(40) };
+    let without = [created_with(json!({"password_hash": "$argon2id$one"}))];
+    let given_session = |user: Vec<user::Event>| given([started(30, 720)]).and::<User>(DOCTOR, user);
+    given_session(without.to_vec()).when(confirm_identity(None)).then([confirmed()]).then_nothing_else();
+    let at_59 = |user| given_session(user).at(DateTime::from_timestamp(59, 0).unwrap());
+    at_59(with_factor())
+        .when(confirm_identity(Some("287082")))
+        .then([confirmed()])
+        .then_also::<User>(DOCTOR, [user::Event::CodeUsed { used_step: 1 }]);
+    for code in [None, Some("287083")] {
+        at_59(with_factor()).when(confirm_identity(code)).then_refused(Refusal::WrongCode);
+    }
+}
+
+#[test]
+fn nobody_proves_anything_in_a_session_that_is_over_or_with_a_former_password() {
+    let user = || [created_with(json!({"password_hash": "$argon2id$two"}))];
+    given([started(30, 720)]).and::<User>(DOCTOR, user()).when(confirm_identity(None)).then_refused(Refusal::Changed);
+    given([started(30, 720), ended(EndReason::Revoked)])
+        .and::<User>(DOCTOR, user())
+        .when(confirm_identity(None))
+        .then_refused(Refusal::Over);
 }

@@ -4,6 +4,7 @@ mod acting;
 mod passwords;
 mod patients;
 mod roles;
+mod second_factor;
 
 use std::collections::BTreeSet;
 
@@ -19,12 +20,13 @@ pub(crate) use acting::{acting, check_provider, reads_named};
 pub use passwords::{ChangePassword, ResetPassword};
 pub use patients::{LinkUserToPatient, UnlinkUserFromPatient};
 pub use roles::{ChangeUserRole, Roles};
-pub(crate) use roles::{administrators_key, found_administrators, reads_roles};
+pub(crate) use roles::{administrators_key, check_not_above_user, found_administrators, reads_roles};
+pub use second_factor::RemoveSecondFactor;
+pub(crate) use second_factor::{ConfirmSecondFactor, EnrolSecondFactor, RefuseCode};
 
 use self::passwords::{end_sessions, with_sessions_of};
 use self::roles::{
-    administrators, check_not_above, check_not_above_user, check_roles, is_administrator, is_last_administrator,
-    reads_roles_of,
+    administrators, check_not_above, check_roles, is_administrator, is_last_administrator, reads_roles_of,
 };
 use super::department::open_department;
 use crate::machinery::command::existing;
@@ -44,6 +46,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<ReactivateUser>()
         .add::<ChangePassword>()
         .add::<ResetPassword>()
+        .add::<RemoveSecondFactor>()
         .add::<LinkUserToPatient>()
         .add::<UnlinkUserFromPatient>();
 }
@@ -56,6 +59,10 @@ refusals! {
     NotActing = Conflict, "inactive-provider", "the user is not active; name somebody who is";
     TreatsThemselves = Rule, "treating-oneself", "nobody may treat themselves; somebody else must do this";
     NotAbove = Forbidden, "forbidden", "the roles allow more than the caller's own; this needs update:user_permissions";
+    HasSecondFactor = Conflict, "second-factor-exists", "there is one already; take it away with remove-second-factor";
+    NotEnrolled = Conflict, "not-enrolled", "begin with POST /api/v1/sessions/current/second-factor";
+    WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
+    CodeMissing = Rule, "code-missing", "give a code of the second factor, or a recovery code, as code";
     LinkedAlready = Conflict, "linked-already", "the user is linked to another patient; unlink the user first";
 }
 

@@ -47,7 +47,7 @@ pub(super) fn reads_roles_of(user: Option<&User>) -> Reads {
 }
 
 /// Refuses to change a user whose roles allow more than the caller's own roles.
-pub(super) fn check_not_above_user(ctx: &Context<'_>, user: &User) -> Result<(), Refused> {
+pub(crate) fn check_not_above_user(ctx: &Context<'_>, user: &User) -> Result<(), Refused> {
     check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))
 }
 
@@ -99,6 +99,7 @@ pub(super) fn is_last_administrator(found: &Found, user: UserId) -> bool {
 impl Command for ChangeUserRole {
     const NAME: &'static str = "change-user-role";
     const PERMISSION: Permission = Permission::Update(Update::UserPermissions);
+    const NEEDS_IDENTITY: bool = true;
     const REVERSED_BY: Option<&'static str> = Some(Self::NAME);
     type Aggregate = User;
 

@@ -4,6 +4,7 @@ mod append;
 mod attempt;
 mod backlog;
 mod course;
+mod identity;
 pub(crate) mod maintenance;
 mod probes;
 mod reading;
@@ -34,7 +35,6 @@ use super::cache::{Cached, StateCache};
 use super::load::{folded, load};
 use super::reads::Need;
 use super::sight::{Sight, Unlimited};
-use crate::aggregates::user::ChangePassword;
 use crate::{Command, Failure, Kind, Loaded, Outcome, Permission, PhoneRegion, Refused, Request, Surroundings, Target};
 use probes::Probes;
 
@@ -366,12 +366,13 @@ impl Executor {
             }
             Target::New(_) => Ok(command.is_own(None, caller)),
         };
-        if caller.must_change_password && !(C::NAME == ChangePassword::NAME && is_own().await?) {
-            let detail = "the password was chosen by somebody else; change it with change-password first";
-            return Err(Refused::new(Kind::Forbidden, "password-change-required", detail).into());
+        if let Some(duty) = caller.duty()
+            && !(duty.is_done_by(C::NAME) && is_own().await?)
+        {
+            return Err(Refused::new(Kind::Forbidden, duty.code(), duty.detail()).into());
         }
         if may || is_own().await? {
-            return Ok(());
+            return if C::NEEDS_IDENTITY { self.require_identity(caller).await } else { Ok(()) };
         }
         let detail = match C::PERMISSION {
             Permission::Own => "the command is for the caller's own record only".to_owned(),

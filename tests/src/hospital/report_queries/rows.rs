@@ -50,7 +50,7 @@ pub(super) fn usual(table: &str) -> Value {
         "departments" | "payers" => json!({"is_active": true}),
         "rooms" => json!({"room_type": "exam", "capacity": 1, "status": "active"}),
         "users" => json!({"password_hash": "!", "role_id": id(5), "is_active": true, "is_email_verified": true,
-                          "must_change_password": false}),
+                          "must_change_password": false, "has_second_factor": false}),
         "patients" => json!({"gender": "unknown", "name_unknown": false, "birth_date_precision": "unknown",
                              "country": "US", "preferred_language": "en", "organ_donor": false,
                              "advance_directive": false}),

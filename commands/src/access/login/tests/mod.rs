@@ -15,6 +15,8 @@ use crate::user::{ChangePassword, ChangeUserProfile, ChangeUserRole, CreateUser,
 use crate::{NewPassword, role_id};
 
 mod cache;
+mod identity;
+mod second_factor;
 
 const PASSWORD: &str = "correct horse battery";
 const NEW_PASSWORD: &str = "staple horse battery";
@@ -51,7 +53,7 @@ impl Door {
     }
 
     async fn try_password(&self, password: &str) -> Result<LoggedIn, LoginFailure> {
-        self.login.start("rosa@example.org", &Password::new(password), (None, None)).await
+        self.login.start("rosa@example.org", &Password::new(password), None, (None, None)).await
     }
 
     /// The caller to whom a token belongs, according to the log rather than to the cache.
@@ -82,7 +84,7 @@ fn minutes(minutes: i64) -> TimeDelta {
 async fn the_right_password_begins_a_session() {
     let door = Door::new().await;
     let origin = (Some("192.0.2.7".parse().unwrap()), Some("browser".to_owned()));
-    let logged_in = door.login.start(" Rosa@Example.ORG ", &Password::new(PASSWORD), origin).await.unwrap();
+    let logged_in = door.login.start(" Rosa@Example.ORG ", &Password::new(PASSWORD), None, origin).await.unwrap();
     assert_eq!((logged_in.user_id, logged_in.email.as_str()), (DOCTOR, "rosa@example.org"));
     assert_eq!((logged_in.role.as_str(), logged_in.expires_at), ("doctor", now() + LIMITS.absolute));
     let event = door.world.last().await.recorded;
@@ -140,7 +142,7 @@ async fn a_failed_login_is_recorded_and_tells_nothing() {
         ("nobody@example.org", PASSWORD, None, "unknown-user"),
         ("no address", PASSWORD, None, "unknown-user"),
     ] {
-        let failed = door.login.start(email, &Password::new(password), (None, None)).await;
+        let failed = door.login.start(email, &Password::new(password), None, (None, None)).await;
         assert!(matches!(failed, Err(LoginFailure::Wrong)));
         let event = AccessEvent::LoginFailed { user_id, code: told.to_owned() };
         assert_eq!(door.world.last_event::<AccessEvent>().await, event);

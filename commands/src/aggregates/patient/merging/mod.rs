@@ -109,6 +109,7 @@ impl MergePatients {
 impl Command for MergePatients {
     const NAME: &'static str = "merge-patients";
     const PERMISSION: Permission = Permission::Update(Update::PatientMerges);
+    const NEEDS_IDENTITY: bool = true;
     const REVERSED_BY: Option<&'static str> = Some(UnmergePatients::NAME);
     type Aggregate = Patient;
 
@@ -143,6 +144,7 @@ impl Command for MergePatients {
 impl Command for UnmergePatients {
     const NAME: &'static str = "unmerge-patients";
     const PERMISSION: Permission = Permission::Update(Update::PatientMerges);
+    const NEEDS_IDENTITY: bool = true;
     const REVERSED_BY: Option<&'static str> = Some(MergePatients::NAME);
     type Aggregate = Patient;
 

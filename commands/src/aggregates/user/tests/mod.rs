@@ -1,6 +1,7 @@
 mod acting;
 mod passwords;
 mod rights;
+mod second_factor;
 
 use chrono::TimeDelta;
 use hims_domain::PatientId;
@@ -110,6 +111,7 @@ fn session(then: impl IntoIterator<Item = session::Event>) -> Vec<session::Event
         token_hash: TOKEN.to_owned().into(),
         idle_expires_at: now() + TimeDelta::minutes(30),
         absolute_expires_at: now() + TimeDelta::hours(12),
+        identity_confirmed_until: now() + TimeDelta::minutes(10),
     };
     std::iter::once(started).chain(then).collect()
 }
