@@ -40,3 +40,4 @@ pub use routes::Proxies;
 pub use settings::Settings;
 pub use slow::Rows;
 pub use surroundings::surroundings;
+pub use wire::TlsError;

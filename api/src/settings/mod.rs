@@ -30,9 +30,14 @@ settings! {
     /// The settings of the program, read once at the start. A flag of the command line overrides a variable of the
     /// environment, and a variable overrides `hims.toml`.
     pub struct Settings {
-        "Server", "[Starting](operators.md#starting) says how the server is reached through a proxy." {
+        "Server", "[TLS](operators.md#tls) says how the server is reached, with a certificate of its own or through a proxy." {
             /// The address and port that the server listens on.
             bind: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), flag "hims serve --bind";
+            /// The file with the server's certificate and the certificates of the authorities between it and the root, in
+            /// PEM form. The file is read again when it changes.
+            tls_cert: Option<PathBuf> = None, or "none: the server speaks plain HTTP", flag "hims serve --tls-cert";
+            /// The file with the private key of the certificate, in PEM form; closed to everybody but owner and group.
+            tls_key: Option<PathBuf> = None, or "none; required with `tls_cert`", flag "hims serve --tls-key";
             /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is: addresses and networks,
             /// separated by commas, such as `10.0.0.7, 10.1.0.0/16`.
             trusted_proxies: Proxies = Proxies::default(), or "none";

@@ -30,6 +30,7 @@ mod docs;
 mod document;
 mod dropped;
 mod edge;
+mod encrypted;
 mod events;
 mod everything;
 mod failover;
