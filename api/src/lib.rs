@@ -36,7 +36,7 @@ pub use hospital::{Hospital, HospitalError, Purpose};
 pub use openapi::document as openapi_document;
 pub use outside::{OutsideError, provide_encryption};
 pub use readers::Readers;
-pub use routes::Proxies;
+pub use routes::{Origins, Proxies, SecurityContacts};
 pub use settings::Settings;
 pub use slow::Rows;
 pub use surroundings::surroundings;

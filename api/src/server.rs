@@ -14,7 +14,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::hospital::Stage;
 use crate::problem::Problem;
-use crate::routes::{self, Connections, Deadline, Limits, RequestIds, protect};
+use crate::routes::{self, Connections, Deadline, Limits, RequestIds, cors, protect, shed};
 use crate::telemetry::{continue_trace, interval, prometheus};
 use crate::wire::{self, Tls};
 use crate::{Hospital, Settings};
@@ -47,6 +47,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let trusted = web::Data::from(Arc::clone(&proxies));
     let connections = Arc::new(Connections::new(settings, proxies));
     let deadline = Deadline(Duration::from_secs(settings.body_seconds));
+    let (origins, contacts) = (settings.allowed_origins.clone(), web::Data::new(settings.security_contacts.clone()));
     let workers = settings.worker_count();
     let application = move || {
         App::new()
@@ -55,10 +56,13 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(limits.clone())
             .app_data(trusted.clone())
             .app_data(deadline)
+            .app_data(contacts.clone())
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
+            .wrap(from_fn(shed))
             .wrap(RequestIds)
             // Answers are compressed after RequestIds, which reads the body of a problem.
             .wrap(Compress::default())
+            .wrap(cors(&origins))
             .wrap(from_fn(protect))
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)

@@ -13,8 +13,8 @@ mod processes;
 mod testing;
 
 pub use access::{
-    Allowances, Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission, SessionLimits,
-    Share, role_id, system_roles,
+    Allowances, AskForTicket, Caller, Credentials, LoggedIn, Login, LoginFailure, NewPassword, Password, Permission,
+    SessionLimits, Share, Ticket, TicketStream, role_id, system_roles, token_hash,
 };
 pub use aggregates::{
     appointment, appointment_note, appointment_series, billing_record, consultation, department, insurance_claim,

@@ -3,7 +3,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
-use hims_commands::Caller;
+use hims_commands::{Caller, token_hash};
 use hims_domain::permission::Read;
 use hims_projections::query::Identity;
 
@@ -14,7 +14,8 @@ use crate::{Hospital, sight};
 /// The caller who sent the request, found by the bearer token. A handler takes this extractor to know the caller.
 pub(crate) struct LoggedIn {
     pub(crate) caller: Caller,
-    pub(crate) token: String,
+    /// The hash of the token of the session.
+    pub(crate) token_hash: String,
 }
 
 fn bearer(request: &HttpRequest) -> Option<String> {
@@ -33,15 +34,20 @@ impl FromRequest for LoggedIn {
         Box::pin(async move {
             let (Some(hospital), Some(token)) = (hospital, token) else { return Err(Problem::unauthenticated()) };
             let caller = hospital.login.authenticate(&token, origin).await?.ok_or_else(Problem::unauthenticated)?;
-            if let Some(user) = caller.user_id() {
-                tracing::Span::current().record("user", tracing::field::display(user));
-            }
-            Ok(Self { caller, token })
+            Ok(Self::known(caller, token_hash(&token)))
         })
     }
 }
 
 impl LoggedIn {
+    /// A caller who is known by now. The span of the request names the user from here on.
+    pub(super) fn known(caller: Caller, token_hash: String) -> Self {
+        if let Some(user) = caller.user_id() {
+            tracing::Span::current().record("user", tracing::field::display(user));
+        }
+        Self { caller, token_hash }
+    }
+
     /// Whether the caller's roles allow reading what the permission word names.
     pub(crate) fn reads(&self, word: Read) -> bool {
         self.caller.reads(word)

@@ -9,6 +9,7 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 
+use super::cors;
 use super::request_id::complete;
 use crate::problem::Problem;
 use crate::wire::Encrypted;
@@ -58,6 +59,9 @@ pub(crate) async fn protect(
         // The compression answers by itself, as text, if a client takes neither gzip nor an answer as it is.
         let detail = "answers are sent as they are or with gzip; let Accept-Encoding allow one of these";
         let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", detail);
+        response = complete(response.into_response(problem.error_response())).await;
+    }
+    if let Some(problem) = cors::refused(&response) {
         response = complete(response.into_response(problem.error_response())).await;
     }
     for (name, value) in headers {

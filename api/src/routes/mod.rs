@@ -4,6 +4,7 @@ mod access;
 mod body;
 mod caller;
 mod commands;
+mod cors;
 mod evenly;
 mod events;
 mod following;
@@ -17,22 +18,27 @@ mod parameters;
 mod position;
 mod reports;
 mod request_id;
+mod security_txt;
 mod sessions;
 mod slots;
 mod statistics;
 mod streams;
 mod tables;
+mod tickets;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub(crate) use body::Deadline;
+pub use cors::Origins;
+pub(crate) use cors::cors;
 pub(crate) use events::Concerned;
 pub(crate) use headers::{protect, security_headers};
-pub(crate) use limits::{Connections, Limits};
+pub(crate) use limits::{Connections, Limits, shed};
 pub use origin::Proxies;
 pub(crate) use request_id::RequestIds;
+pub use security_txt::SecurityContacts;
 
 use crate::problem::Problem;
 
@@ -42,6 +48,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/openapi.json", health::openapi))
         .service(write("/sessions", sessions::start))
         .service(other("/sessions/current", "GET, DELETE").get(sessions::current).delete(sessions::end))
+        .service(write("/stream-tickets", tickets::issue))
         .service(read("/commands", commands::list))
         .service(write("/commands/{name}", commands::run))
         .service(other("/events/stream", "GET").get(events::follow))
@@ -58,6 +65,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/health/live", health::live))
         .service(read("/health/ready", health::ready))
         .service(read("/metrics", health::metrics))
+        .service(read("/.well-known/security.txt", security_txt::told))
         .service(web::redirect("/docs", "/docs/"))
         .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")))
         .service(other("/docs/{_:.*}", "GET"))

@@ -13,7 +13,9 @@ mod system_roles;
 pub use allowances::{Allowances, Share};
 pub(crate) use caller::CHART_WORDS;
 pub use caller::{Caller, Permission};
-pub use login::{Credentials, LoggedIn, Login, LoginFailure, SessionLimits};
+pub use login::{
+    AskForTicket, Credentials, LoggedIn, Login, LoginFailure, SessionLimits, Ticket, TicketStream, token_hash,
+};
 pub use password::{NewPassword, Password};
 pub(crate) use person::caller_of;
 pub use system_roles::{role_id, system_roles};
