@@ -14,9 +14,10 @@ use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::hospital::Stage;
 use crate::problem::Problem;
-use crate::routes::{self, Connections, Deadline, Limits, RequestIds, protect};
+use crate::routes::{self, Connections, Deadline, Limits, RequestIds, cors, protect, shed};
 use crate::telemetry::{continue_trace, interval, prometheus};
-use crate::{Hospital, Settings, wire};
+use crate::wire::{self, Tls};
+use crate::{Hospital, Settings};
 
 /// How many files and sockets the process needs besides the connections of clients, such as those to the database.
 const OTHER_FILES: u64 = 256;
@@ -25,6 +26,7 @@ const OTHER_FILES: u64 = 256;
 pub struct Listening {
     /// The address that the server listens on.
     pub address: SocketAddr,
+    is_encrypted: bool,
     /// The hospital behind the server.
     pub hospital: web::Data<Hospital>,
     server: Server,
@@ -35,7 +37,7 @@ pub struct Listening {
 /// Binds the address of the settings; [`Listening::serve`] answers requests then.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When the address cannot be bound, or the certificate of the settings cannot be used.
 pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listening> {
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
@@ -45,6 +47,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let trusted = web::Data::from(Arc::clone(&proxies));
     let connections = Arc::new(Connections::new(settings, proxies));
     let deadline = Deadline(Duration::from_secs(settings.body_seconds));
+    let (origins, contacts) = (settings.allowed_origins.clone(), web::Data::new(settings.security_contacts.clone()));
     let workers = settings.worker_count();
     let application = move || {
         App::new()
@@ -53,10 +56,13 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(limits.clone())
             .app_data(trusted.clone())
             .app_data(deadline)
+            .app_data(contacts.clone())
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()))
+            .wrap(from_fn(shed))
             .wrap(RequestIds)
             // Answers are compressed after RequestIds, which reads the body of a problem.
             .wrap(Compress::default())
+            .wrap(cors(&origins))
             .wrap(from_fn(protect))
             .wrap(TracingLogger::<Spans>::new())
             .configure(routes::configure)
@@ -65,15 +71,17 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let connected = move |client, data: &mut Extensions| drop(data.insert(connections.open(client, executor.now())));
     let listener = TcpListener::bind(settings.bind)?;
     let address = listener.local_addr()?;
+    let tls = Tls::of(settings).map_err(std::io::Error::other)?;
+    let is_encrypted = tls.is_some();
     let builder = actix_server::Server::build()
         .workers(workers)
         .max_concurrent_connections(most_connections(settings.connections).div_ceil(workers))
         .shutdown_timeout(10)
         .disable_signals();
-    let server = wire::serve(builder, listener, application, connected)?;
+    let server = wire::serve(builder, (listener, tls), application, connected)?;
     let drain = Duration::from_secs(settings.drain_seconds);
     let measuring = settings.otlp_endpoint.is_some().then(|| tokio::spawn(measure(hospital.clone())));
-    Ok(Listening { address, hospital, server, drain, measuring })
+    Ok(Listening { address, is_encrypted, hospital, server, drain, measuring })
 }
 
 /// Measures what is measured only when somebody asks, as often as metrics are sent.
@@ -100,6 +108,11 @@ fn most_connections(wanted: usize) -> usize {
 }
 
 impl Listening {
+    /// The URL of the server.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_encrypted { "https" } else { "http" }, self.address)
+    }
+
     /// A future that stops the server. For the time of the setting `drain_seconds` the server says that it is not ready,
     /// and goes on serving; then new requests are refused, running requests are answered, and event streams end.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {

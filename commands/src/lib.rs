@@ -13,8 +13,9 @@ mod processes;
 mod testing;
 
 pub use access::{
-    Allowances, Caller, Credentials, Duty, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, NewPassword,
-    OneTimeCode, Password, Permission, Proof, SecondFactors, SessionLimits, Share, role_id, system_roles,
+    Allowances, AskForTicket, Caller, Credentials, Duty, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure,
+    NewPassword, OneTimeCode, Password, Permission, Proof, SecondFactors, SessionLimits, Share, Ticket, TicketStream,
+    role_id, system_roles, token_hash,
 };
 pub use aggregates::{
     appointment, appointment_note, appointment_series, billing_record, care_team_assignment, consultation, department,

@@ -75,6 +75,12 @@ enum Command {
         /// The address and port to listen on [env: HIMS_BIND] [default: 127.0.0.1:8080]
         #[arg(long)]
         bind: Option<SocketAddr>,
+        /// The file with the server's certificate, in PEM form; plain HTTP if left out [env: HIMS_TLS_CERT]
+        #[arg(long)]
+        tls_cert: Option<PathBuf>,
+        /// The file with the private key of the certificate, in PEM form [env: HIMS_TLS_KEY]
+        #[arg(long)]
+        tls_key: Option<PathBuf>,
         /// Fill an empty database with a small made-up hospital
         #[arg(long)]
         demo: bool,
@@ -209,8 +215,10 @@ fn settings(common: &Common) -> Result<Settings, Failure> {
 
 async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve { bind, demo } => {
-            serve(Settings { bind: bind.unwrap_or(settings.bind), ..settings }, demo).await
+        Command::Serve { bind, tls_cert, tls_key, demo } => {
+            let bind = bind.unwrap_or(settings.bind);
+            let (tls_cert, tls_key) = (tls_cert.or(settings.tls_cert), tls_key.or(settings.tls_key));
+            serve(Settings { bind, tls_cert, tls_key, ..settings }, demo).await
         }
         Command::Migrate { direction } => migrate(&settings, direction).await,
         Command::Import { format: Format::Fhir { paths, time_zone, server } } => {

@@ -1,10 +1,12 @@
 use std::process::ExitCode;
 
 use super::{Failure, say};
+use crate::wire::Tls;
 use crate::{Hospital, Purpose, Settings, server};
 
 pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Failure> {
-    // A port that is in use already is reported before anything is created.
+    // A port that is in use already, and a certificate that cannot be used, are reported before anything is created.
+    Tls::of(&settings)?;
     drop(
         std::net::TcpListener::bind(settings.bind)
             .map_err(|error| format!("cannot listen on {}: {error}", settings.bind))?,
@@ -26,7 +28,7 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
     let database_ended = hospital.database_ended();
     let listening = server::listen(&settings, hospital)?;
     // The server serves even if nobody can read where it listens.
-    let _ = say(format_args!("AROCORD-HIMS listens on http://{} (try it: http://{0}/docs/)", listening.address));
+    let _ = say(format_args!("AROCORD-HIMS listens on {0} (try it: {0}/docs/)", listening.url()));
     let stop = listening.stop();
     let stopping = tokio::spawn(async move {
         let is_asked = tokio::select! {

@@ -22,7 +22,8 @@ const PROBLEMS: [ProblemAnswer; 14] = [
     ProblemAnswer {
         status: 401,
         name: "Unauthorized",
-        description: "There is no session: the token is missing, wrong or expired.",
+        description: "There is no session: the token is missing, wrong or expired, or the ticket is not good any \
+                      more.",
     },
     ProblemAnswer { status: 403, name: "Forbidden", description: "The caller's roles do not allow this request." },
     ProblemAnswer {

@@ -1,6 +1,6 @@
 //! The paths that are neither a command nor a read table.
 
-use hims_commands::{Credentials, Enrolment, FirstCode, Proof, json_schema};
+use hims_commands::{AskForTicket, Credentials, Enrolment, FirstCode, Proof, json_schema};
 use hims_domain::report_execution::Format;
 use hims_domain::{Described as _, Shape};
 use serde_json::{Map, Value, json};
@@ -36,8 +36,14 @@ impl Get {
 
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
-    let sessions =
-        vec![sessions(), current_session(), confirmed_identity(), second_factor(), confirmed_second_factor()];
+    let sessions = vec![
+        sessions(),
+        current_session(),
+        confirmed_identity(),
+        second_factor(),
+        confirmed_second_factor(),
+        tickets(),
+    ];
     let all = [
         open(),
         sessions,
@@ -56,11 +62,20 @@ fn open() -> Vec<(String, Value)> {
     ready["get"]["responses"]["503"] = answer("The log or the read tables do not answer.", &schema("Readiness"));
     let prometheus = json!({"description": "Prometheus text", "content": {"text/plain": {"schema": text()}}});
     let document = answer("OpenAPI 3.1", &json!({"type": "object"}));
+    let contacts = json!({"description": "RFC 9116", "content": {"text/plain": {"schema": text()}}});
+    let (security_path, mut security_txt) =
+        Get("/.well-known/security.txt", "health", "security-contact", "Whom to tell of a weakness").answers(
+            &[],
+            contacts,
+            &[404],
+        );
+    security_txt["get"]["security"] = json!([]);
     vec![
         Get("/health/live", "health", "live", "Whether the process answers")
             .answers_anybody(answer("The process answers.", &live)),
         (path, ready),
         Get("/metrics", "health", "metrics", "The metrics").answers_anybody(prometheus),
+        (security_path, security_txt),
         Get("/api/v1/openapi.json", "health", "openapi", "This document").answers_anybody(document),
     ]
 }
@@ -133,6 +148,26 @@ fn confirmed_second_factor() -> (String, Value) {
     let path = "/api/v1/sessions/current/second-factor/confirm";
     let summary = "Confirm the second factor with a code; from then on a login asks for one";
     posted(path, "confirm-second-factor", summary, &FirstCode::SHAPE, answered)
+}
+
+fn tickets() -> (String, Value) {
+    let ticket = object(json!({"ticket": text(), "expires_at": instant()}));
+    let asked = json_schema(&AskForTicket::SHAPE);
+    let operation = json!({
+        "tags": ["sessions"], "operationId": "ask-for-ticket",
+        "summary": "Get a ticket for an event stream, for `EventSource` in a browser",
+        "requestBody": {"required": true, "content": {"application/json": {"schema": asked}}},
+        "responses": answers(
+            [(201, answer("A ticket, which opens the event stream once until it expires.", &ticket))],
+            &[400, 401, 403, 408, 413, 415, 422, 503],
+        ),
+    });
+    ("/api/v1/stream-tickets".to_owned(), json!({ "post": operation }))
+}
+
+/// The parameter with a ticket.
+fn ticket() -> Value {
+    query("ticket", &text(), "A ticket of `POST /api/v1/stream-tickets`, instead of `Authorization`; good once.")
 }
 
 fn commands() -> (String, Value) {
@@ -209,6 +244,7 @@ fn followed_events() -> (String, Value) {
         shared_parameter("Last-Event-ID"),
         shared_parameter("Hims-Incarnation"),
         shared_parameter("incarnation"),
+        ticket(),
     ];
     parameters.extend(event_filter_parameters());
     let content = json!({"text/event-stream": {"schema": text()}});
@@ -227,6 +263,7 @@ fn followed_notifications() -> (String, Value) {
         shared_parameter("Last-Event-ID"),
         shared_parameter("Hims-Incarnation"),
         shared_parameter("incarnation"),
+        ticket(),
     ];
     let content = json!({"text/event-stream": {"schema": text()}});
     let stream = json!({"description": "Server-sent events; `id` is the position.", "content": content});

@@ -94,6 +94,13 @@ impl Problem {
         Self::unauthorized("unauthenticated", detail)
     }
 
+    /// The ticket for an event stream is none, or is not good any more.
+    pub(crate) fn no_ticket() -> Self {
+        let detail = "this ticket was used, is too old, or is not for this stream; ask for another one with \
+                      POST /api/v1/stream-tickets";
+        Self::unauthorized("invalid-ticket", detail)
+    }
+
     /// The token or password is missing or wrong.
     pub(crate) fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
         Self { hint: Some(Hint::Authenticate), ..Self::new(StatusCode::UNAUTHORIZED, code, detail) }

@@ -3,7 +3,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::future::LocalBoxFuture;
-use hims_commands::Caller;
+use hims_commands::{Caller, token_hash};
 use hims_domain::access::PurposeOfUse;
 use hims_domain::permission::Read;
 use hims_projections::query::Identity;
@@ -15,7 +15,8 @@ use crate::{Hospital, sight};
 /// The caller who sent the request, found by the bearer token. A handler takes this extractor to know the caller.
 pub(crate) struct LoggedIn {
     pub(crate) caller: Caller,
-    pub(crate) token: String,
+    /// The hash of the token of the session.
+    pub(crate) token_hash: String,
     /// Whether a program asks by itself, such as a screen that refreshes itself, and not a person.
     pub(crate) is_in_background: bool,
 }
@@ -58,19 +59,24 @@ impl FromRequest for LoggedIn {
             // What a program does by itself does not make the session last longer.
             let is_in_background = is_in_background?;
             let found = match is_in_background {
-                true => hospital.login.is_still(&token, origin).await?,
+                true => hospital.login.is_still(&token_hash(&token), origin).await?,
                 false => hospital.login.authenticate(&token, origin).await?,
             };
             let caller = Caller { purpose_of_use: purpose_of_use?, ..found.ok_or_else(Problem::unauthenticated)? };
-            if let Some(user) = caller.user_id() {
-                tracing::Span::current().record("user", tracing::field::display(user));
-            }
-            Ok(Self { caller, token, is_in_background })
+            Ok(Self { is_in_background, ..Self::known(caller, token_hash(&token)) })
         })
     }
 }
 
 impl LoggedIn {
+    /// A caller who is known by now. The span of the request names the user from here on.
+    pub(super) fn known(caller: Caller, token_hash: String) -> Self {
+        if let Some(user) = caller.user_id() {
+            tracing::Span::current().record("user", tracing::field::display(user));
+        }
+        Self { caller, token_hash, is_in_background: false }
+    }
+
     /// Whether the caller's roles allow reading what the permission word names.
     pub(crate) fn reads(&self, word: Read) -> bool {
         self.caller.reads(word)

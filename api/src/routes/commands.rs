@@ -64,6 +64,7 @@ pub(super) async fn run(
         limits.refusals.check(user, hospital.executor.now())?;
     }
     let body = body::json(&request, body, LARGEST).await?;
+    let _under_way = limits.load.command();
     let identifies_everybody = identifies_everybody(&logged_in);
     let context = Request {
         idempotency_key: idempotency_key(&request)?,

@@ -135,7 +135,7 @@ impl<F: Followed> Follower<F> {
         let caller = &self.logged_in.caller;
         let origin = (caller.ip, caller.user_agent.clone());
         // The session may have ended, or the caller's rights may have changed, since the last round.
-        let caller = self.hospital.login.is_still(&self.logged_in.token, origin).await?;
+        let caller = self.hospital.login.is_still(&self.logged_in.token_hash, origin).await?;
         self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
         let Some(last) = self.unsent.last().map(|it| it.event.position) else {
             self.followed.authorise(&self.hospital, &self.logged_in).await?;

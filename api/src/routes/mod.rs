@@ -5,6 +5,7 @@ mod access_report;
 mod body;
 mod caller;
 mod commands;
+mod cors;
 mod evenly;
 mod events;
 mod following;
@@ -20,23 +21,28 @@ mod reads;
 mod reports;
 mod request_id;
 mod second_factor;
+mod security_txt;
 mod sessions;
 mod slots;
 mod statistics;
 mod streams;
 mod tables;
+mod tickets;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 use utoipa_swagger_ui::SwaggerUi;
 
 pub(crate) use body::Deadline;
+pub use cors::Origins;
+pub(crate) use cors::cors;
 pub(crate) use events::Concerned;
 pub(crate) use headers::{protect, security_headers};
-pub(crate) use limits::{Connections, Limits};
+pub(crate) use limits::{Connections, Limits, shed};
 pub use origin::Proxies;
 pub(crate) use reads::Looks;
 pub(crate) use request_id::RequestIds;
+pub use security_txt::SecurityContacts;
 
 use crate::problem::Problem;
 
@@ -49,6 +55,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(write("/sessions/current/confirm", second_factor::prove))
         .service(write("/sessions/current/second-factor", second_factor::enrol))
         .service(write("/sessions/current/second-factor/confirm", second_factor::confirm))
+        .service(write("/stream-tickets", tickets::issue))
         .service(read("/commands", commands::list))
         .service(write("/commands/{name}", commands::run))
         .service(other("/events/stream", "GET").get(events::follow))
@@ -66,6 +73,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(read("/health/live", health::live))
         .service(read("/health/ready", health::ready))
         .service(read("/metrics", health::metrics))
+        .service(read("/.well-known/security.txt", security_txt::told))
         .service(web::redirect("/docs", "/docs/"))
         .service(SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json")))
         .service(other("/docs/{_:.*}", "GET"))

@@ -11,8 +11,8 @@ use super::evenly::evenly;
 use super::following::{self, Followed};
 use super::incarnation::Incarnation;
 use super::limits::Limits;
-use super::parameters::Parameters;
 use super::reads::Asked;
+use super::tickets::{Admitted, without_ticket};
 use crate::Hospital;
 use crate::feed::Fed;
 use crate::problem::Problem;
@@ -21,9 +21,9 @@ use crate::problem::Problem;
 pub(super) async fn follow(
     request: HttpRequest,
     (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
-    logged_in: LoggedIn,
+    Admitted(logged_in): Admitted,
 ) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::parse(&request)?;
+    let mut parameters = without_ticket(&request)?;
     let after = parameters.take("after", "a position", |it| it.parse().ok())?;
     let incarnation = Incarnation::take(&request, &mut parameters)?;
     parameters.none_left()?;

@@ -108,12 +108,15 @@ static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         "live",
         "ready",
         "metrics",
+        ".well-known",
+        "security.txt",
         "sessions",
         "current",
         "commands",
         "events",
         "stream",
         "streams",
+        "stream-tickets",
     ];
     let names = TABLES.iter().map(|table| table.name).chain(DomainEvent::STREAMS.iter().copied());
     let spelt = names.flat_map(|name| [name.to_owned(), name.replace('_', "-")]);

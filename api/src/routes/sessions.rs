@@ -90,6 +90,6 @@ pub(super) async fn end(
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
-    hospital.login.end(&logged_in.token, logged_in.caller).await.map_err(Problem::of_session)?;
+    hospital.login.end(&logged_in.token_hash, logged_in.caller).await.map_err(Problem::of_session)?;
     Ok(HttpResponse::NoContent().finish())
 }

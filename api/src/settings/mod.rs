@@ -21,7 +21,7 @@ use self::declaration::settings;
 pub(crate) use self::reference::{markdown, text};
 use crate::DatabaseError;
 use crate::connections::{PROGRAM, options_of};
-use crate::routes::Proxies;
+use crate::routes::{Origins, Proxies, SecurityContacts};
 use crate::slow::Slow;
 
 const A_YEAR_IN_HOURS: u64 = 366 * 24;
@@ -30,12 +30,23 @@ settings! {
     /// The settings of the program, read once at the start. A flag of the command line overrides a variable of the
     /// environment, and a variable overrides `hims.toml`.
     pub struct Settings {
-        "Server", "[Starting](operators.md#starting) says how the server is reached through a proxy." {
+        "Server", "[TLS](operators.md#tls) says how others reach the server: with a certificate or through a proxy." {
             /// The address and port that the server listens on.
             bind: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), flag "hims serve --bind";
+            /// The file with the server's certificate and the certificates of the authorities between it and the root,
+            /// in PEM form. The file is read again when it changes.
+            tls_cert: Option<PathBuf> = None, or "none: the server speaks plain HTTP", flag "hims serve --tls-cert";
+            /// The file with the private key of the certificate, in PEM form; closed to everybody but owner and group.
+            tls_key: Option<PathBuf> = None, or "none; required with `tls_cert`", flag "hims serve --tls-key";
             /// The proxies whose `Forwarded` or `X-Forwarded-For` says who the client is: addresses and networks,
             /// separated by commas, such as `10.0.0.7, 10.1.0.0/16`.
             trusted_proxies: Proxies = Proxies::default(), or "none";
+            /// The origins whose pages may use the server from a browser, separated by commas, such as
+            /// `https://app.example.org`. See [browsers](operators.md#browsers).
+            allowed_origins: Origins = Origins::default(), or "none: only pages of the server itself";
+            /// Whom to tell of a weakness, in `/.well-known/security.txt`: URLs with `mailto:`, `https:` or `tel:`,
+            /// separated by commas.
+            security_contacts: SecurityContacts = SecurityContacts::default(), or "none: there is no such file";
             /// How many threads serve requests.
             workers: Option<usize> = None, or "one for each core";
             /// How many database connections for reading there are to each server, divided among the threads.
@@ -105,6 +116,8 @@ settings! {
             connections: usize = 10_000;
             /// How many connections one address, or one /64 network of IPv6, may have open.
             connections_per_address: u32 = 500;
+            /// How many reads this node works on at once; a further read is answered 503.
+            reads_at_once: usize = 1000;
             /// How many seconds the body of a request may take to arrive.
             body_seconds: u64 = 30;
         }
@@ -220,6 +233,7 @@ impl Settings {
             ("streams_per_session", settings.streams_per_session == 0),
             ("connections", settings.connections == 0),
             ("connections_per_address", settings.connections_per_address == 0),
+            ("reads_at_once", settings.reads_at_once == 0),
             ("body_seconds", settings.body_seconds == 0),
             ("archive_after_years", settings.archive_after_years == Some(0)),
             ("backup_hours", settings.backup_hours == 0),

@@ -2,7 +2,9 @@
 //! here such an answer becomes a problem like any other.
 
 mod asked;
+mod tls;
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -20,6 +22,8 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::{Buf as _, Bytes};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use uuid::Uuid;
 
 use self::asked::Asked;
@@ -27,18 +31,25 @@ use crate::problem::Problem;
 use crate::routes::security_headers;
 use crate::surroundings;
 
-/// How long the head of a request may take to arrive.
+pub(crate) use tls::Tls;
+pub use tls::TlsError;
+
+/// How long the head of a request may take to arrive, and the handshake of TLS before it.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a connection that is being closed waits for the client.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves an application on a listener. `connected` is told of each new connection, with the address of the client.
+/// A mark in the data of a connection: nobody can read on the way what is sent.
+pub(crate) struct Encrypted;
+
+/// Serves an application on a listener, over TLS if there is a certificate. `connected` is told of each new connection,
+/// with the address of the client.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub(crate) fn serve<I, S, B>(
     builder: ServerBuilder,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Tls>),
     application: impl Fn() -> I + Clone + Send + 'static,
     connected: impl Fn(IpAddr, &mut Extensions) + Clone + Send + 'static,
 ) -> io::Result<Server>
@@ -54,8 +65,9 @@ where
 {
     let address = listener.local_addr()?;
     let stopping = builder.graceful_shutdown_signal();
+    let acceptor = tls.map(Tls::follow);
     let builder = builder.listen("hims", listener, move || {
-        let (connected, stopping) = (connected.clone(), stopping.clone());
+        let (connected, stopping, acceptor) = (connected.clone(), stopping.clone(), acceptor.clone());
         let service = application().into_factory().map_err(|error| error.into().error_response());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -65,15 +77,26 @@ where
             .client_request_timeout(HEAD_DEADLINE)
             .client_disconnect_timeout(FAREWELL)
             .local_addr(address)
-            .on_connect_ext(move |socket: &Socket, data: &mut Extensions| {
-                if let Ok(peer) = socket.stream.peer_addr() {
-                    connected(peer.ip(), data);
-                }
-            })
+            .on_connect_ext(|socket: &Socket, data: &mut Extensions| data.extend(socket.data.take()))
             .h1(map_config(service, |()| AppConfig::default()));
-        fn_service(|stream: TcpStream| {
+        fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            std::future::ready(Ok::<_, DispatchError>((Socket::new(stream), peer)))
+            // A connection counts from the beginning: a client that does not shake hands has one too.
+            let mut data = Extensions::new();
+            if let Some(peer) = peer {
+                connected(peer.ip(), &mut data);
+            }
+            let acceptor = acceptor.clone();
+            async move {
+                let stream = match acceptor {
+                    None => Either::Left(stream),
+                    Some(acceptor) => {
+                        data.insert(Encrypted);
+                        Either::Right(acceptor.accept(stream, HEAD_DEADLINE).await.map_err(DispatchError::Io)?)
+                    }
+                };
+                Ok::<_, DispatchError>((Socket::new(stream, data), peer))
+            }
         })
         .and_then(http)
     })?;
@@ -82,7 +105,9 @@ where
 
 /// The socket of a client, which writes a problem in place of an answer without a body.
 struct Socket {
-    stream: TcpStream,
+    stream: Either<TcpStream, TlsStream<TcpStream>>,
+    /// What is known of the connection, until the protocol takes it over.
+    data: Cell<Extensions>,
     /// The head of the request, which says why the protocol cannot read it.
     asked: Asked,
     /// What is still to be written of a problem, and how many bytes of the bare answer it stands for.
@@ -90,8 +115,12 @@ struct Socket {
 }
 
 impl Socket {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, asked: Asked::default(), problem: None }
+    fn new(stream: Either<TcpStream, TlsStream<TcpStream>>, data: Extensions) -> Self {
+        Self { stream, data: Cell::new(data), asked: Asked::default(), problem: None }
+    }
+
+    fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Either::Right(_))
     }
 }
 
@@ -114,7 +143,7 @@ impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.problem.is_none() {
-            match bare_answer(bytes, &this.asked) {
+            match bare_answer(bytes, &this.asked, this.is_encrypted()) {
                 None => {
                     this.asked.answered(bytes);
                     return Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -147,7 +176,7 @@ impl AsyncWrite for Socket {
 /// Where in the bytes an answer of the protocol itself begins, and the problem to write instead. Such an answer is the
 /// last one of its connection, is short, and has no body and no request id; every answer of a route has a request id.
 /// `asked` says why the protocol cannot read the request.
-fn bare_answer(bytes: &[u8], asked: &Asked) -> Option<(usize, Bytes)> {
+fn bare_answer(bytes: &[u8], asked: &Asked, is_encrypted: bool) -> Option<(usize, Bytes)> {
     /// The protocol's own answers are shorter than this; the answers of routes have longer heads.
     const LONGEST: usize = 256;
     const BEGINNING: &[u8] = b"HTTP/1.1 ";
@@ -158,19 +187,19 @@ fn bare_answer(bytes: &[u8], asked: &Asked) -> Option<(usize, Bytes)> {
         return None;
     }
     let problem = asked.problem(head.get(BEGINNING.len()..BEGINNING.len() + 3)?)?;
-    Some((start, written(&problem)))
+    Some((start, written(&problem, is_encrypted)))
 }
 
 /// A problem as the last answer of a connection.
-fn written(problem: &Problem) -> Bytes {
+fn written(problem: &Problem, is_encrypted: bool) -> Bytes {
     let id = Uuid::from_u128((surroundings().entropy)());
     let status = problem.status();
     let mut body = problem.body();
     (body["instance"], body["request_id"]) = (json!("/"), json!(id));
     tracing::info!(status = status.as_u16(), code = body["code"].as_str(), request_id = %id, "refused");
     let body = body.to_string();
-    let headers = security_headers("/").map(|(name, value)| [name.as_str(), ": ", value, "\r\n"].concat());
-    let headers = headers.collect::<String>();
+    let headers = security_headers("/", is_encrypted);
+    let headers = headers.map(|(name, value)| [name.as_str(), ": ", value, "\r\n"].concat()).collect::<String>();
     let reason = status.canonical_reason().unwrap_or_default();
     let text = format!(
         "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
@@ -190,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_bare_answer_is_found_behind_others() {
-        let (start, problem) = bare_answer(BARE.as_bytes(), &Asked::default()).expect("a bare answer");
+        let (start, problem) = bare_answer(BARE.as_bytes(), &Asked::default(), false).expect("a bare answer");
         assert_eq!(start, 0);
         let problem = std::str::from_utf8(&problem).expect("UTF-8");
         let (head, body) = problem.split_once("\r\n\r\n").expect("a head and a body");
@@ -199,7 +228,10 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!((&body["code"], &body["status"]), (&json!("head-too-large"), &json!(431)));
         let earlier = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok{BARE}");
-        assert_eq!(bare_answer(earlier.as_bytes(), &Asked::default()).map(|it| it.0), Some(earlier.len() - BARE.len()));
+        assert_eq!(
+            bare_answer(earlier.as_bytes(), &Asked::default(), false).map(|it| it.0),
+            Some(earlier.len() - BARE.len())
+        );
     }
 
     #[test]
@@ -212,7 +244,7 @@ mod tests {
             "0\r\n\r\n".to_owned(),
             String::new(),
         ] {
-            assert!(bare_answer(answer.as_bytes(), &Asked::default()).is_none(), "{answer}");
+            assert!(bare_answer(answer.as_bytes(), &Asked::default(), false).is_none(), "{answer}");
         }
     }
 }

@@ -15,7 +15,8 @@ pub use allowances::{Allowances, Share};
 pub(crate) use caller::CHART_WORDS;
 pub use caller::{Caller, Duty, Permission};
 pub use login::{
-    Credentials, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, Proof, SecondFactors, SessionLimits,
+    AskForTicket, Credentials, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, Proof, SecondFactors,
+    SessionLimits, Ticket, TicketStream, token_hash,
 };
 pub use one_time::OneTimeCode;
 pub use password::{NewPassword, Password};

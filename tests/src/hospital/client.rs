@@ -1,10 +1,11 @@
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -64,10 +65,22 @@ pub(crate) struct Client {
 impl Client {
     /// A client that is not logged in.
     pub(crate) fn new(base: String, seen: Arc<AtomicI64>) -> Self {
-        // The server is on this machine and speaks in plain, so the client need not read the system's certificates.
+        Self { base, token: None, seen, http: Self::builder([]).build().expect("a client") }
+    }
+
+    /// A client that is not logged in, and believes a server that shows the certificate in this file.
+    pub(crate) fn trusting(certificate: &Path, base: &str) -> Self {
+        let pem = std::fs::read(certificate).expect("the certificate is read");
+        let certificate = Certificate::from_pem(&pem).expect("a certificate");
+        let http = Self::builder([certificate]).build().expect("a client");
+        Self { http, base: base.to_owned(), token: None, seen: Arc::default() }
+    }
+
+    /// A client that believes no server but those that show one of these certificates. The servers of the tests are on
+    /// this machine, so the client need not read the system's certificates.
+    pub(crate) fn builder<const N: usize>(certificates: [Certificate; N]) -> ClientBuilder {
         hims_api::provide_encryption();
-        let http = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
-        Self { http, base, token: None, seen }
+        reqwest::Client::builder().tls_certs_only(certificates)
     }
 
     /// Logs in as the demo user `<login>@demo.hims`.

@@ -160,7 +160,7 @@ impl Node {
                 let _ = stopped.await;
                 stop.await;
             });
-            let told = tell.send((listening.address, Arc::clone(&listening.hospital.store)));
+            let told = tell.send((listening.url(), Arc::clone(&listening.hospital.store)));
             assert!(told.is_ok(), "the test waits for its server");
             listening.serve().await.expect("served to the end");
         };
@@ -168,8 +168,8 @@ impl Node {
             let mut runtime = tokio::runtime::Builder::new_multi_thread();
             runtime.worker_threads(2).enable_all().build().expect("a runtime").block_on(serve());
         });
-        let (address, store) = told.await.expect("the server starts");
-        Self { base: format!("http://{address}"), store, stop: Some(stop), thread: Some(thread) }
+        let (base, store) = told.await.expect("the server starts");
+        Self { base, store, stop: Some(stop), thread: Some(thread) }
     }
 }
 

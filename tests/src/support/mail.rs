@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::scratch;
+use super::{make_certificate, scratch};
 
 const SERVER: &str = include_str!("mail_server.py");
 
@@ -26,17 +26,7 @@ impl MailServer {
     /// Starts a server that asks for encryption and a login, with a certificate of its own.
     pub(crate) fn start_encrypted() -> Self {
         let folder = scratch("mail");
-        let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-        let request = "[req]\ndistinguished_name=dn\nprompt=no\nx509_extensions=server\n[dn]\nCN=localhost\n\
-                       [server]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=IP:127.0.0.1,DNS:localhost\n";
-        std::fs::write(file("request"), request).expect("the request is written");
-        let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-            .args(["-config", &file("request"), "-keyout", &file("key.pem"), "-out", &file("certificate.pem")])
-            .stderr(Stdio::null())
-            .status();
-        assert!(made.expect("openssl runs").success(), "a certificate is made");
-        let files = [file("certificate.pem"), file("key.pem")];
+        let files = make_certificate(folder.path(), "certificate").map(|it| it.to_string_lossy().into_owned());
         Self::start_with(folder, &files)
     }
 

@@ -1,6 +1,7 @@
 //! What the tests need: a temporary PostgreSQL for each run, a migrated database for each test, a proxy that breaks
-//! connections, a standby, a mail server, a Redis, and a receiver of telemetry.
+//! connections, a standby, a mail server, a Redis, a receiver of telemetry, and certificates.
 
+mod certificate;
 mod cluster;
 mod database;
 mod mail;
@@ -9,6 +10,7 @@ mod receiver;
 mod redis;
 mod standby;
 
+pub(crate) use certificate::make_certificate;
 pub(crate) use cluster::{cluster, scratch, scratch_on_disk};
 pub(crate) use database::{TestDatabase, copy_of, database, empty_database, pool_as};
 pub(crate) use mail::MailServer;

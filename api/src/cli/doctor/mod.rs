@@ -20,6 +20,7 @@ use crate::connections::Primary;
 use crate::database::Database;
 use crate::hospital::key_of;
 use crate::readers::position_of_replica;
+use crate::wire::Tls;
 use crate::{Purpose, Settings};
 
 /// How long looking at the database may take: catalogues and settings, no table as a whole.
@@ -213,14 +214,19 @@ fn configuration(settings: &Settings, found: &mut Findings) {
         "configuration: the log tells of what takes {} ms or longer (HIMS_SLOW_QUERY_MS)",
         settings.slow_query_ms
     ));
-    if settings.bind.ip().is_loopback() {
-        found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind));
-    } else {
-        found.advice(format!(
-            "configuration: the server is to listen on {} and speaks HTTP without encryption: let a proxy with TLS be the \
-             only one who reaches it",
+    match Tls::of(settings) {
+        Ok(None) if settings.bind.ip().is_loopback() => {
+            found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind))
+        }
+        Ok(None) => found.advice(format!(
+            "configuration: the server is to listen on {} and speaks HTTP without encryption: give it a certificate \
+             (HIMS_TLS_CERT, HIMS_TLS_KEY), or let a proxy with TLS be the only one who reaches it",
             settings.bind
-        ));
+        )),
+        Ok(Some(_)) => {
+            found.fine(format!("configuration: the server is to listen on {} and speaks TLS", settings.bind))
+        }
+        Err(error) => found.fault(format!("configuration: {error}")),
     }
 }
 
@@ -245,5 +251,13 @@ mod tests {
         let mut found = Findings::default();
         configuration(&Settings::default(), &mut found);
         assert!(found.0.iter().all(|it| matches!(it, Finding::Fine(_))), "{found:?}");
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_a_fault() {
+        let settings = Settings { tls_cert: Some("/nowhere.pem".into()), ..Settings::default() };
+        let mut found = Findings::default();
+        configuration(&settings, &mut found);
+        assert!(found.0.iter().any(|it| matches!(it, Finding::Fault(text) if text.contains("tls_key"))), "{found:?}");
     }
 }

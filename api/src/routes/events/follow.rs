@@ -18,16 +18,16 @@ use crate::routes::evenly::evenly;
 use crate::routes::following::{self, Followed};
 use crate::routes::incarnation::Incarnation;
 use crate::routes::limits::Limits;
-use crate::routes::parameters::Parameters;
 use crate::routes::reads::Asked;
+use crate::routes::tickets::{Admitted, without_ticket};
 
 /// Sends the events of the log from a position on, each as soon as it is recorded.
 pub(crate) async fn follow(
     request: HttpRequest,
     (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
-    logged_in: LoggedIn,
+    Admitted(logged_in): Admitted,
 ) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::parse(&request)?;
+    let mut parameters = without_ticket(&request)?;
     let mut wanted = Filters::take(&mut parameters)?;
     let incarnation = Incarnation::take(&request, &mut parameters)?;
     parameters.none_left()?;

@@ -3,6 +3,7 @@
 mod connections;
 mod delays;
 mod guesses;
+mod load;
 mod turns;
 
 use std::hash::Hash;
@@ -16,7 +17,9 @@ use uuid::Uuid;
 
 pub(crate) use connections::{Connection, Connections};
 pub(crate) use guesses::{Guess, Guesses, KNOWN_FOR};
+pub(crate) use load::shed;
 
+use self::load::Load;
 use crate::Settings;
 use crate::problem::Problem;
 
@@ -28,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) refusals: Limit<Uuid>,
     /// How many event streams a session may have open.
     pub(crate) streams: Limit<Uuid>,
+    /// How much the node is working on.
+    pub(crate) load: Load,
 }
 
 impl Limits {
@@ -46,6 +51,7 @@ impl Limits {
                 detail: format!("a session may have {streams} event streams open; close one of them"),
                 allowances: Allowances::at_once(streams),
             },
+            load: Load::new(settings),
         }
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::caller::LoggedIn;
 use super::events::Concerned;
+use super::tickets::PARAMETER as TICKET;
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -31,9 +32,9 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Something that is no table, such as `events`, with the parameters of the request. No parameter says more of a
-    /// person than an id.
+    /// person than an id; a ticket is a secret, and left out.
     pub(super) fn of(source: &str, query: &str) -> Self {
-        let parameters = pairs(query).collect();
+        let parameters = pairs(query).filter(|(name, _)| name != TICKET).collect();
         Self { source: source.to_owned(), record_id: None, parameters, personal_parameters: BTreeMap::new() }
     }
 

@@ -1,6 +1,7 @@
 mod changes;
 mod identity;
 mod second_factor;
+mod tickets;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use self::changes::Changes;
 pub use self::identity::Proof;
 pub use self::second_factor::{Enrolled, Enrolment, FirstCode, SecondFactors};
+pub use self::tickets::{AskForTicket, Ticket, TicketStream};
 use super::allowances::Allowances;
 use super::one_time::OneTimeCode;
 use super::password;
@@ -227,25 +229,24 @@ impl Login {
     /// # Errors
     /// When the log does not answer.
     pub async fn authenticate(&self, token: &str, origin: Origin) -> Result<Option<Caller>, Failure> {
-        self.recognise(token, origin, Use::Request).await
+        self.recognise(&token_hash(token), origin, Use::Request).await
     }
 
-    /// The caller to whom a token belongs, like [`authenticate`](Self::authenticate), for callers who only wait for
-    /// events: the session does not last longer.
+    /// The caller to whom the token with a hash belongs, like [`authenticate`](Self::authenticate), for callers who
+    /// only wait for events: the session does not last longer.
     ///
     /// # Errors
     /// When the log does not answer.
-    pub async fn is_still(&self, token: &str, origin: Origin) -> Result<Option<Caller>, Failure> {
-        self.recognise(token, origin, Use::Waiting).await
+    pub async fn is_still(&self, token_hash: &str, origin: Origin) -> Result<Option<Caller>, Failure> {
+        self.recognise(token_hash, origin, Use::Waiting).await
     }
 
-    async fn recognise(&self, token: &str, origin: Origin, used: Use) -> Result<Option<Caller>, Failure> {
-        let hash = token_hash(token);
-        let known = match self.remembered(&hash).await {
+    async fn recognise(&self, hash: &str, origin: Origin, used: Use) -> Result<Option<Caller>, Failure> {
+        let known = match self.remembered(hash).await {
             Some(known) if known.renewed || used == Use::Waiting => known,
             _ => {
-                let Some(known) = self.look_up(&hash, used).await? else { return Ok(None) };
-                self.remember(hash, &known).await;
+                let Some(known) = self.look_up(hash, used).await? else { return Ok(None) };
+                self.remember(hash.to_owned(), &known).await;
                 known
             }
         };
@@ -344,16 +345,16 @@ impl Login {
         }
     }
 
-    /// Ends the caller's session.
+    /// Ends the caller's session, whose token has a hash.
     ///
     /// # Errors
     /// When the log does not answer.
-    pub async fn end(&self, token: &str, caller: Caller) -> Result<(), Failure> {
+    pub async fn end(&self, token_hash: &str, caller: Caller) -> Result<(), Failure> {
         if let Some(session) = caller.session_id {
             let command = EndSession { session_id: SessionId(session), ending: Ending::Logout };
             self.executor.execute(command, Request::of(caller.without_duties())).await?;
         }
-        self.known.invalidate(&token_hash(token)).await;
+        self.known.invalidate(token_hash).await;
         Ok(())
     }
 
@@ -373,8 +374,12 @@ impl Login {
 }
 
 /// The SHA-256 hash of a token in hex, which is stored instead of the token.
-fn token_hash(token: &str) -> String {
-    hex(&Sha256::digest(token.as_bytes()))
+pub fn token_hash(token: &str) -> String {
+    hex(&digest(token.as_bytes()))
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 #[cfg(test)]
