@@ -2,6 +2,8 @@ drop function hims_identity.free_slots(uuid, uuid, date, timestamptz, date, time
 drop function hims_identity.instant_of(timestamp, text, boolean);
 drop function hims_identity.ageing_bucket(date, date);
 drop function hims_identity.consultations_found_by(text);
+drop function hims_identity.positions_about(uuid, bigint, integer);
+drop function hims_identity.records_of(uuid);
 drop function hims_identity.patients_with(text, text);
 drop function hims_identity.patients_found_by(text);
 drop function hims_identity.look_at_all_rows(regclass);

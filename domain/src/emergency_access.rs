@@ -94,7 +94,12 @@ impl Aggregate for EmergencyAccess {
                 review: Review::Open,
             }),
             Event::Ended { ended_at } => state.map(|it| Self { ends_at: *ended_at, ..it }),
-            Event::Reviewed { finding, .. } => state.map(|it| Self { review: (*finding).into(), ..it }),
+            // What was not justified ends at once.
+            Event::Reviewed { finding, reviewed_at, .. } => state.map(|it| {
+                let is_over = *finding == Finding::NotJustified;
+                let ends_at = if is_over { it.ends_at.min(*reviewed_at).max(it.granted_at) } else { it.ends_at };
+                Self { review: (*finding).into(), ends_at, ..it }
+            }),
         }
     }
 

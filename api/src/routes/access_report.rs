@@ -46,7 +46,8 @@ async fn page(
     authorise(hospital, logged_in, patient_id).await?;
     let freshness = Freshness::parse(request)?;
     freshness.wait(hospital).await?;
-    let wanted = AccessWanted { patient_id, after, limit: limit.unwrap_or(LIMIT.0) };
+    let wanted =
+        AccessWanted { patient_id, after, limit: limit.unwrap_or(LIMIT.0), is_for_auditors: logged_in.is_auditor() };
     let report = async |db: &mut _| query::access_report(db, wanted).await;
     let page = hospital.readers.read_at("audit_logs", freshness.minimum(), report).await?;
     freshness.check(page.position)?;

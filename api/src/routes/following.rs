@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::header::ContentEncoding;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::stream;
-use hims_commands::Share;
+use hims_commands::{Caller, Share};
 use hims_event_store::Position;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -132,20 +132,21 @@ impl<F: Followed> Follower<F> {
                 events = self.new_events() => events?,
             };
         }
+        let last = self.unsent.last().map(|it| it.event.position);
+        let runner = self.hospital.runner.as_ref().filter(|_| self.followed.needs_tables(&self.logged_in));
+        let are_shown = match runner.zip(last) {
+            Some((runner, last)) => timeout(HEARTBEAT, runner.reach(last)).await.is_ok(),
+            None => true,
+        };
         let caller = &self.logged_in.caller;
-        let origin = (caller.ip, caller.user_agent.clone());
-        // The session may have ended, or the caller's rights may have changed, since the last round.
+        let (origin, purpose_of_use) = ((caller.ip, caller.user_agent.clone()), caller.purpose_of_use);
+        // The session may have ended, or the caller's rights may have changed, since the last round and during the wait.
         let caller = self.hospital.login.is_still(&self.logged_in.token_hash, origin).await?;
-        self.logged_in.caller = caller.ok_or_else(Problem::unauthenticated)?;
-        let Some(last) = self.unsent.last().map(|it| it.event.position) else {
+        self.logged_in.caller = Caller { purpose_of_use, ..caller.ok_or_else(Problem::unauthenticated)? };
+        let Some(last) = last.filter(|_| are_shown) else {
             self.followed.authorise(&self.hospital, &self.logged_in).await?;
             return Ok(Some(STILL_HERE.to_owned()));
         };
-        if let Some(runner) = self.hospital.runner.as_ref().filter(|_| self.followed.needs_tables(&self.logged_in))
-            && timeout(HEARTBEAT, runner.reach(last)).await.is_err()
-        {
-            return Ok(Some(STILL_HERE.to_owned()));
-        }
         let events = std::mem::take(&mut self.unsent);
         let frames = self.followed.frames(&self.hospital, &self.logged_in, &events).await?;
         if frames.is_empty() {

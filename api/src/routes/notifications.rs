@@ -11,7 +11,7 @@ use super::evenly::evenly;
 use super::following::{self, Followed};
 use super::incarnation::Incarnation;
 use super::limits::Limits;
-use super::reads::Asked;
+use super::reads::{Asked, not_shown};
 use super::tickets::{Admitted, without_ticket};
 use crate::Hospital;
 use crate::feed::Fed;
@@ -29,8 +29,10 @@ pub(super) async fn follow(
     parameters.none_left()?;
     incarnation.check_place((&hospital, &request), after).await?;
     let own = Own { user_id: logged_in.caller.user_id().map(|it| it.to_string()) };
-    evenly(&logged_in, Box::pin(own.authorise(&hospital, &logged_in))).await?;
     let asked = Asked::of("notification_stream", request.query_string());
+    if let Err(problem) = evenly(&logged_in, Box::pin(own.authorise(&hospital, &logged_in))).await {
+        return Err(not_shown(&hospital, &logged_in, asked, problem).await);
+    }
     following::answer(&request, (hospital, &limits), logged_in, (own, asked), after)
 }
 

@@ -4,6 +4,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use hims_event_store::Position;
 use hims_projections::RunnerHandle;
+use tokio::sync::Semaphore;
 
 use super::incarnation::{Incarnation, incarnation};
 use crate::Hospital;
@@ -17,6 +18,9 @@ const POSITION: HeaderName = HeaderName::from_static("hims-position");
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many seconds a client may ask a request to wait at most.
 const MOST_PATIENCE: u64 = 10;
+
+/// How many requests may wait for the read tables at once. Those that wait do not keep others from reading.
+static WAITING: Semaphore = Semaphore::const_new(250);
 
 /// The position that a client wants to see at least, and how long the client waits for the read tables to reach it.
 pub(crate) struct Freshness {
@@ -63,6 +67,7 @@ impl Freshness {
         if *position.borrow() >= self.minimum {
             return Ok(());
         }
+        let Ok(_waits) = WAITING.try_acquire() else { return Err(behind()) };
         let mut position = position.clone();
         let reached = tokio::time::timeout(self.patience, position.wait_for(|it| *it >= self.minimum)).await;
         if matches!(reached, Ok(Ok(_))) { Ok(()) } else { Err(behind()) }

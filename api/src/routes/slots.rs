@@ -1,6 +1,6 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use hims_domain::Described;
+use hims_domain::{Described, PatientId};
 use hims_projections::query::{self, Moment, SlotsWanted};
 use hims_projections::{TABLES, Table};
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::Parameters;
 use super::position::{Freshness, page_answer};
+use super::reads::{self, Asked, Shown};
 use crate::Hospital;
 use crate::problem::Problem;
 
@@ -26,6 +27,7 @@ pub(super) async fn list(
     evenly(&logged_in, Box::pin(slots(&request, &hospital, &logged_in))).await
 }
 
+/// Answers slots. What they tell of a patient's times is recorded before, also if the caller may not know the patient.
 async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn) -> Result<HttpResponse, Problem> {
     logged_in.may_read()?;
     let wanted = wanted(Parameters::parse(request)?, hospital.executor.now())?;
@@ -39,9 +41,12 @@ async fn slots(request: &HttpRequest, hospital: &Hospital, logged_in: &LoggedIn)
             .readers
             .read("patients", async |db| query::visible(db, &[patients], &[patient_id], &who).await)
             .await?;
+        let asked = Asked::of("slots", request.query_string());
         if !visible.contains(&patient_id) {
+            reads::record(hospital, logged_in, asked, Shown::default()).await?;
             return Err(Problem::parameter("patient_id", "must be the id of a patient whom the caller may read"));
         }
+        reads::record(hospital, logged_in, asked, Shown::about(PatientId(patient_id), 1)).await?;
     }
     let page = async |db: &mut _| query::free_slots(db, &wanted, &who).await;
     let page = hospital.readers.read_at("slots", freshness.minimum(), page).await?;

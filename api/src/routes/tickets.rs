@@ -64,7 +64,12 @@ fn given(text: &str) -> Option<String> {
 }
 
 fn stream_of(request: &HttpRequest) -> TicketStream {
-    if request.path().ends_with("/notifications/stream") { TicketStream::Notifications } else { TicketStream::Events }
+    // The path as routes see it, without encoded letters.
+    if request.match_info().as_str().ends_with("/notifications/stream") {
+        TicketStream::Notifications
+    } else {
+        TicketStream::Events
+    }
 }
 
 /// The parameters of an event stream, but for the ticket.

@@ -139,7 +139,7 @@ fn bytes(setting: &'static str, file: &Path) -> Result<Zeroizing<Vec<u8>>, TlsEr
 /// Reads the files again when they have changed, and have rested since: the two are not written at once. A pair that
 /// cannot be used changes nothing.
 async fn follow(files: Files, mut read: Looks, configs: watch::Sender<Arc<ServerConfig>>) {
-    let mut before = read;
+    let (mut before, mut told) = (read, None);
     loop {
         tokio::select! {
             () = configs.closed() => return,
@@ -154,13 +154,23 @@ async fn follow(files: Files, mut read: Looks, configs: watch::Sender<Arc<Server
         let Ok((now, found)) = looked.await else { return };
         before = now;
         let Some(found) = found else { continue };
-        read = now;
+        // A file that could not be read is tried again, for its moment may pass.
+        if !matches!(found, Err(TlsError::File(..))) {
+            read = now;
+        }
         match found {
             Ok(config) => {
                 configs.send_replace(Arc::new(config));
+                told = None;
                 tracing::info!("the certificate of the server was replaced");
             }
-            Err(error) => tracing::warn!(%error, "the new certificate cannot be used, so the old one stays"),
+            Err(error) => {
+                let error = error.to_string();
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(%error, "the new certificate cannot be used, so the old one stays");
+                }
+                told = Some(error);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use hims_domain::Personal;
-use hims_domain::emergency_access::{Event, Review};
+use hims_domain::emergency_access::{Event, Finding, Review};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
@@ -56,6 +56,9 @@ pub(crate) fn project<'e>(event: &Projected<'e, Event>, rows: &mut Changes<'e, E
             let reviewed_by = event.user_id();
             rows.change(event, move |row| {
                 row.review = Review::from(*finding).to_string();
+                if *finding == Finding::NotJustified {
+                    row.ends_at = row.ends_at.min(*reviewed_at).max(row.granted_at);
+                }
                 row.reviewed_by = reviewed_by;
                 row.reviewed_at = Some(*reviewed_at);
                 row.review_note = text(note.as_ref().and_then(Personal::known));

@@ -75,6 +75,11 @@ async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it
     nurse.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 150})).await;
     nurse.did("end-emergency-access", json!({"emergency_access_id": access})).await;
     let review = json!({"emergency_access_id": access, "finding": "justified", "note": "called by the desk"});
+    let other = json!({"patient_id": patient(8), "reason": "the wrong patient"});
+    let other = nurse.did("request-emergency-access", other).await;
+    assert_eq!(nurse.get(&format!("patients/{}", patient(8))).await.status, 200);
+    officer.did("review-emergency-access", json!({"emergency_access_id": other, "finding": "not_justified"})).await;
+    nurse.get(&format!("patients/{}", patient(8))).await.problem(404, "not-found");
     nurse.command("review-emergency-access", review.clone()).await.problem(403, "forbidden");
     officer.did("review-emergency-access", review).await;
     let row = officer.row("emergency-accesses", &access).await;

@@ -31,7 +31,7 @@ type Check<'a> = &'a dyn Fn(&Value) -> bool;
 
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap() {
-    let hospital = Hospital::start().await;
+    let hospital = Hospital::start_with(|settings| settings.record_reads = false).await;
     let admin = hospital.login("admin").await;
     let head = hospital.node.store.current_head().await.expect("the head is read");
     for limit in [7, 5_000] {

@@ -124,7 +124,7 @@ pub(super) fn assert_behind(answer: &Answer) {
 
 #[tokio::test]
 async fn the_old_tables_answer_until_new_ones_have_taken_their_place() {
-    let mut hospital = Hospital::start().await;
+    let mut hospital = Hospital::start_with(|settings| settings.record_reads = false).await;
     busy_day(&hospital.nobody()).await;
     let admin = hospital.login("admin").await;
     hospital.settle().await;
@@ -280,7 +280,7 @@ async fn of_two_nodes_that_start_at_once_one_rebuilds() {
 
 #[tokio::test]
 async fn a_rebuild_that_breaks_off_anywhere_leaves_whole_tables() {
-    let hospital = Hospital::start().await;
+    let hospital = Hospital::start_with(|settings| settings.record_reads = false).await;
     busy_day(&hospital.nobody()).await;
     let admin = hospital.login("admin").await;
     hospital.settle().await;

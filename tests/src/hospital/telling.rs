@@ -88,7 +88,18 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let session = doctor.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned();
     let notification = super::notifications::told(hospital).await;
     let (execution, schedule) = super::reports::told(hospital).await;
+    let member = json!({"patient_id": patient_id, "user_id": demo::user(demo::NURSE)});
+    let member = doctor.did("assign-care-team-member", member).await;
+    doctor.did("end-care-team-assignment", json!({"care_team_assignment_id": member})).await;
+    let nurse = hospital.login("nurse").await;
+    let taken = json!({"patient_id": patient(6), "reason": "collapsed"});
+    let taken = nurse.did("request-emergency-access", taken).await;
+    nurse.did("end-emergency-access", json!({"emergency_access_id": taken})).await;
+    let reviewed = json!({"emergency_access_id": taken, "finding": "justified"});
+    admin.did("review-emergency-access", reviewed).await;
     BTreeMap::from([
+        ("care_team_assignment", member),
+        ("emergency_access", taken),
         ("patient", patient_id),
         ("appointment", booked),
         ("consultation", visit),

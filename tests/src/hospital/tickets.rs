@@ -46,7 +46,11 @@ async fn a_ticket_opens_one_stream_once_on_any_node() {
     for forged in [format!("{marked}.{}", "0".repeat(64)), marked.to_owned(), "x".to_owned(), String::new()] {
         refused(&nobody, "notifications", &forged).await;
     }
-    refused(&there, "events", &given).await;
+    for other in ["events", "%65vents", "event%73"] {
+        refused(&there, other, &given).await;
+    }
+    let for_events = ticket(&nurse, "events").await;
+    refused(&there, "notification%73", &for_events).await;
     let stream = open(&there, "notifications", &given).await;
     assert_eq!(
         (stream.status().as_u16(), &stream.headers()["content-type"]),

@@ -18,7 +18,7 @@ use crate::routes::evenly::evenly;
 use crate::routes::following::{self, Followed};
 use crate::routes::incarnation::Incarnation;
 use crate::routes::limits::Limits;
-use crate::routes::reads::Asked;
+use crate::routes::reads::{Asked, not_shown};
 use crate::routes::tickets::{Admitted, without_ticket};
 
 /// Sends the events of the log from a position on, each as soon as it is recorded.
@@ -32,10 +32,13 @@ pub(crate) async fn follow(
     let incarnation = Incarnation::take(&request, &mut parameters)?;
     parameters.none_left()?;
     incarnation.check_place((&hospital, &request), wanted.after).await?;
-    evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await?;
     let after = wanted.after.take();
     let in_the_log = wanted.in_the_log(0);
     let asked = Asked::of("event_stream", request.query_string());
+    let authorised = evenly(&logged_in, Box::pin(authorise(&hospital, &logged_in, wanted.patient_id, false))).await;
+    if let Err(problem) = authorised {
+        return Err(not_shown(&hospital, &logged_in, asked, problem).await);
+    }
     following::answer(&request, (hospital, &limits), logged_in, (Filtered { wanted, in_the_log }, asked), after)
 }
 

@@ -15,6 +15,9 @@ use super::{Limits, limited};
 use crate::Settings;
 use crate::problem::Problem;
 
+/// With so few commands a node is never too busy to read, however short its queue is.
+const LEAST_BUSY: usize = 16;
+
 /// How many reads and commands a node is working on.
 pub(crate) struct Load {
     reads: Arc<AtomicUsize>,
@@ -48,7 +51,7 @@ impl Load {
             reads: Arc::default(),
             most_reads: settings.reads_at_once,
             commands: Arc::default(),
-            busy: settings.queue.div_ceil(2),
+            busy: settings.queue.div_ceil(2).max(LEAST_BUSY),
         }
     }
 
@@ -74,7 +77,9 @@ pub(crate) async fn shed(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    let is_shed = is_read && request.path().strip_prefix("/api/v1/").is_some_and(|it| !it.starts_with("sessions"));
+    // The path as routes see it, without encoded letters.
+    let path = request.match_info().as_str();
+    let is_shed = is_read && path.strip_prefix("/api/v1/").is_some_and(|it| !it.starts_with("sessions"));
     let begun = request.app_data::<web::Data<Limits>>().filter(|_| is_shed).map(|it| it.load.read());
     let _under_way = match begun.transpose() {
         Ok(under_way) => under_way,

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use hims_domain::{PatientId, Personal, access, derived};
+use hims_domain::patient::Patient;
+use hims_domain::{Aggregate as _, PatientId, Personal, access, derived};
 use hims_event_store::Recorded;
 use hims_projections::Table;
 use serde::Deserialize;
@@ -84,6 +85,9 @@ struct Named {
     patient_id: Option<Uuid>,
     subject_patient_id: Option<Uuid>,
     duplicate_id: Option<Uuid>,
+    patients_shown: Option<Vec<Uuid>>,
+    reference_type: Option<String>,
+    reference_id: Option<Uuid>,
 }
 
 impl Shown {
@@ -97,8 +101,10 @@ impl Shown {
                     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "the row cannot be answered")
                 })?;
                 let own = (table.name == "patients").then_some(named.id);
-                let ids = [own, named.patient_id, named.subject_patient_id, named.duplicate_id];
-                patients.extend(ids.into_iter().flatten().map(PatientId));
+                let used_on = named.reference_id.filter(|_| named.reference_type.as_deref() == Some(Patient::STREAM));
+                let ids = [own, named.patient_id, named.subject_patient_id, named.duplicate_id, used_on];
+                let several = named.patients_shown.into_iter().flatten();
+                patients.extend(ids.into_iter().flatten().chain(several).map(PatientId));
             }
         }
         Ok(Self { patients, rows: rows.len() })
@@ -133,21 +139,25 @@ pub(super) async fn recorded(
     asked: Asked,
     answer: impl Future<Output = Result<(HttpResponse, Shown), Problem>>,
 ) -> Result<HttpResponse, Problem> {
-    let problem = match answer.await {
+    match answer.await {
         Ok((answer, shown)) => {
             record(hospital, logged_in, asked, shown).await?;
-            return Ok(answer);
+            Ok(answer)
         }
-        Err(problem) => problem,
-    };
+        Err(problem) => Err(not_shown(hospital, logged_in, asked, problem).await),
+    }
+}
+
+/// Records that nothing was found, or that the caller's roles do not allow to read. Answers the problem to tell.
+pub(super) async fn not_shown(hospital: &Hospital, logged_in: &LoggedIn, asked: Asked, problem: Problem) -> Problem {
     match problem.status() {
-        StatusCode::NOT_FOUND => record(hospital, logged_in, asked, Shown::default()).await?,
+        StatusCode::NOT_FOUND => record(hospital, logged_in, asked, Shown::default()).await.err().unwrap_or(problem),
         StatusCode::FORBIDDEN if hospital.looks.is_some() => {
             hospital.executor.record_refused_read(&asked.source, problem.code(), &logged_in.caller).await;
+            problem
         }
-        _ => {}
+        _ => problem,
     }
-    Err(problem)
 }
 
 /// Records what a caller is about to be shown.

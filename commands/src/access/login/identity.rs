@@ -51,7 +51,7 @@ impl Login {
         };
         let confirmed = self.executor.execute(command, Request::of(caller)).await.map_err(second_factor::failure);
         if let Err(LoginFailure::WrongCode) = confirmed {
-            self.refuse_code(id, &login).await?;
+            self.refuse_code(id, &login).await;
         }
         confirmed.map(|_| identity_confirmed_until)
     }

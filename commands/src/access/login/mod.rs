@@ -177,7 +177,7 @@ impl Login {
                 self.check_code(id, &user, code, &caller).await?;
                 let begun = self.begin(id, &user, hash.unwrap_or_default(), code.cloned(), caller.clone()).await;
                 if let Err(LoginFailure::WrongCode) = begun {
-                    self.refuse_code(id, &caller).await?;
+                    self.refuse_code(id, &caller).await;
                 }
                 begun
             }

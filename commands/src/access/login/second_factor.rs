@@ -88,17 +88,18 @@ impl Login {
         if one_time::used(factor, code, self.executor.now()).is_some() {
             return Ok(());
         }
-        self.refuse_code(id, caller).await?;
+        self.refuse_code(id, caller).await;
         let is_locked = factor.wrong_codes >= MOST_WRONG_CODES;
         Err(if is_locked { LoginFailure::CodesLocked } else { LoginFailure::WrongCode })
     }
 
-    /// Counts a wrong code, and records the failed login.
-    pub(super) async fn refuse_code(&self, id: UserId, caller: &Caller) -> Result<(), Failure> {
+    /// Counts a wrong code, and records the failed login. The code is as wrong if it cannot be counted.
+    pub(super) async fn refuse_code(&self, id: UserId, caller: &Caller) {
         let failed = access::Event::LoginFailed { user_id: Some(id), code: "wrong-code".to_owned() };
         self.executor.record_attempt("start-session", &Request::of(caller.clone()), &failed, None, None).await;
-        self.executor.execute(RefuseCode { user_id: id }, Request::of(caller.clone())).await?;
-        Ok(())
+        if let Err(error) = self.executor.execute(RefuseCode { user_id: id }, Request::of(caller.clone())).await {
+            tracing::warn!(%error, user = %id, "a wrong code of a second factor was not counted");
+        }
     }
 
     /// Begins to give a caller a second factor.

@@ -39,7 +39,7 @@ impl Telling for TellOfEmergencyAccess {
     fn reads(&self, found: &Found) -> Reads {
         let reads = Reads::nothing().stream::<EmergencyAccess>(self.emergency_access_id);
         match self.access(found) {
-            Some(access) => reads_lead(reads.stream::<User>(access.user_id), access.patient_id, access.granted_at),
+            Some(access) => reads_lead(reads.stream::<User>(access.user_id), access.patient_id, found.asked_at()),
             None => reads,
         }
     }
@@ -49,7 +49,9 @@ impl Telling for TellOfEmergencyAccess {
         let name = found.get::<User>(access.user_id).map(name_of).filter(|it| !it.is_empty());
         let who = name.unwrap_or_else(|| "Somebody".to_owned());
         let until = access.ends_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let message = format!("{who} took access to this patient's records in an emergency, until {until}. Review it.");
+        let message = format!(
+            "{who} took access to this patient's records in an emergency, until {until}. Somebody else has to review that."
+        );
         let title = if self.told == 0 { "Access in an emergency" } else { "An access in an emergency is not reviewed" };
         let notice = Notice::of(NotificationType::EmergencyAccess, &self.occasion(), title, &message)
             .about(access.patient_id)
@@ -57,7 +59,7 @@ impl Telling for TellOfEmergencyAccess {
             .to_role(role_id("privacy_officer"))
             .leading_to(&format!("/emergency-accesses/{}", self.emergency_access_id), "Open the access");
         let notice = if self.told == 0 { notice } else { notice.to_role(role_id("administrator")) };
-        Some(match lead(access.patient_id, access.granted_at, found) {
+        Some(match lead(access.patient_id, found.asked_at(), found) {
             Some(lead) if lead != access.user_id => notice.to_user(lead),
             _ => notice,
         })

@@ -149,6 +149,7 @@ impl Command for CreateUser {
     const NAME: &'static str = "create-user";
     const PERMISSION: Permission = Permission::Create(Create::Users);
     const REVERSED_BY: Option<&'static str> = Some(DeactivateUser::NAME);
+    const NEEDS_IDENTITY: bool = true;
     type Aggregate = User;
 
     fn target(&self) -> Target {

@@ -95,6 +95,7 @@ impl Command for ChangePassword {
 impl Command for ResetPassword {
     const NAME: &'static str = "reset-password";
     const PERMISSION: Permission = Permission::Update(Update::Users);
+    const NEEDS_IDENTITY: bool = true;
     type Aggregate = User;
 
     fn target(&self) -> Target {

@@ -9,7 +9,8 @@ impl Executor {
         let Some(session) = caller.session_id else { return Ok(()) };
         // The log is asked, so that the command works at once after the proof, on every node.
         let session = self.load::<Session>(session, true).await?.state;
-        if session.is_some_and(|it| self.now() < it.identity_confirmed_until) {
+        let now = self.now();
+        if session.is_some_and(|it| it.is_open(now) && now < it.identity_confirmed_until) {
             return Ok(());
         }
         let detail = "this needs a proof of who you are that is not older than 10 minutes; give your password with \

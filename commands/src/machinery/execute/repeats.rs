@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hims_domain::{Subject, access};
+use hims_domain::{Aggregate as _, Subject, access};
 use uuid::Uuid;
 
 use super::{Executor, PATIENCE};
@@ -60,7 +60,8 @@ impl Attempt {
                 access::Event::Repeated { command, code, stream_type: "user".to_owned(), stream_id, count }
             }
             access::Event::ReadRefused { source, code } => {
-                access::Event::Repeated { command, code, stream_type: source, stream_id: Uuid::nil(), count }
+                let (command, stream_type) = (format!("{command} {source}"), access::Access::STREAM.to_owned());
+                access::Event::Repeated { command, code, stream_type, stream_id: Uuid::nil(), count }
             }
             event @ (access::Event::Read(_)
             | access::Event::ReadRecordingChanged { .. }

@@ -266,7 +266,7 @@ pub async fn audited_positions(
            from {SAID_AT}
           cross join lateral (
                 select position from audit_logs
-                 where ($6::uuid is null or patient_id = $6) and ($7::uuid is null or user_id = $7)
+                 where ($6::uuid is null or patient_id = $6 and action <> 'access.read') and ($7::uuid is null or user_id = $7)
                    and position > $8 and who.said is not null
                  order by position limit $9 offset 0) as a
           order by a.position",
