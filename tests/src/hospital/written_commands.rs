@@ -31,7 +31,8 @@ fn command_lines(page: &str) -> Vec<String> {
 
 /// The help text for the subcommand that a command line begins with.
 fn help(words: &[&str]) -> String {
-    let subcommands = words.iter().take_while(|word| word.chars().all(|it| it.is_ascii_lowercase())).take(2);
+    let is_name = |word: &str| !word.starts_with('-') && word.chars().all(|it| it.is_ascii_lowercase() || it == '-');
+    let subcommands = words.iter().take_while(|word| is_name(word)).take(2);
     let output = hims().args(subcommands).arg("--help").output().expect("the program runs");
     assert_eq!(output.status.code(), Some(0), "hims {words:?}: {output:?}");
     text(&output.stdout)
