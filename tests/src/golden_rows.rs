@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 40] = [
+const STREAMS: [(&str, &[&str]); 42] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -33,6 +33,8 @@ const STREAMS: [(&str, &[&str]); 40] = [
     ("waitlist_entry", &["joined", "lapsed", "left", "declined", "expired", "changed", "offered", "accepted"]),
     ("appointment_note", &["added"]),
     ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
+    ("care_team_assignment", &["assigned"]),
+    ("emergency_access", &["granted"]),
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),

@@ -209,10 +209,15 @@ async fn coder(hospital: &Hospital) -> String {
     colleague(hospital, "coder", &json!(role_id)).await
 }
 
+/// The id of a user who is created here.
+fn id_of_colleague(login: &str) -> String {
+    hims_domain::derived("colleague", &[login]).to_string()
+}
+
 /// Creates a user with a role. Returns the id of the user.
 pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value) -> String {
     let email = format!("{login}@demo.hims");
-    let user = json!({"email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
+    let user = json!({"id": id_of_colleague(login), "email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
                       "password": "to be changed"});
     let user_id = hospital.login("admin").await.did("create-user", user).await;
     let colleague = hospital.nobody().login_as(&email, "to be changed").await;
@@ -287,6 +292,10 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
             // Results are told of to the doctor who ordered all tests, and to the patient.
             let is_of_result = match (text(row, "type").as_str(), text(row, "title").starts_with("Your")) {
                 ("result_available", false) => user(demo::DOCTOR) == reader,
+                // The lead of the care team, and the privacy officer.
+                ("emergency_access", _) => {
+                    [user(demo::DOCTOR), id_of_colleague("privacy")].contains(&reader.to_owned())
+                }
                 ("result_available", true) => {
                     text(row, "subject_patient_id") == patient(1) && user(demo::PATIENT_LOGIN) == reader
                 }

@@ -136,7 +136,8 @@ async fn whoever_speaks_no_tls_is_told_so_or_sent_away_and_holds_nobody_up() {
         slow.push(socket);
     }
     // Answered while those handshakes are still under way: each may take five seconds.
-    let answered = shows(base, &folder.path().join("served.pem"));
+    let certificate = folder.path().join("served.pem");
+    let answered = shows(base, &certificate);
     assert!(tokio::time::timeout(Duration::from_secs(4), answered).await.expect("nobody waits for slow handshakes"));
     for mut socket in slow {
         let closed = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut Vec::new())).await;
