@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{Aggregate, PatientId, Personal, Subject, UserId, terms};
 
 terms! {
-    /// For what somebody reads or records (codes of the HL7 value set PurposeOfUse).
+    /// For what somebody reads or records (codes of the HL7 value set `PurposeOfUse`).
     pub enum PurposeOfUse {
         Treatment = "TREAT",
         EmergencyTreatment = "ETREAT",

@@ -161,7 +161,7 @@ pub(crate) async fn restore(
         })?;
         log(settings, &pool, &plan, until, identities, tell).await
     };
-    let restored = restored.await;
+    let restored = Box::pin(restored).await;
     pool.close().await;
     database.close().await;
     restored

@@ -300,7 +300,7 @@ impl Hospital {
             start_processes(processes, &settings.of_processes(), &post, &maker)
         });
         let access = Arc::clone(&login);
-        let feed = Arc::new(Feed::start(Arc::clone(&store), move |news| tasks::note_access(&access, news)));
+        let feed = Arc::new(Feed::start(Arc::clone(&store), move |news| tasks::note_access(&access, &news)));
         let incarnation = log.incarnation().to_string();
         let cache = Cache::start(&feed, Arc::clone(&readers), Arc::clone(&store), incarnation, redis);
         let years = settings.archive_after_years.filter(|_| purpose == Purpose::Serve);

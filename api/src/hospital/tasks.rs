@@ -20,7 +20,7 @@ pub(super) fn start(executor: &Arc<Executor>, archived: Option<(PgPool, u32)>) -
 
 /// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it. The
 /// feed tells this first, so that nobody is handed an event after the one that ended the session.
-pub(super) fn note_access(login: &Login, news: News<'_>) {
+pub(super) fn note_access(login: &Login, news: &News<'_>) {
     match news {
         News::Events(events) => {
             for event in events.iter().filter(|it| changes_access(it)) {

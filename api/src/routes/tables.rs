@@ -29,7 +29,7 @@ pub(super) async fn page_of(
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let answer = page(&request, &hospital, &name, &logged_in);
-    recorded_if_hidden((&name, None), (&request, &hospital, &logged_in), answer).await
+    Box::pin(recorded_if_hidden((&name, None), (&request, &hospital, &logged_in), answer)).await
 }
 
 async fn page(
@@ -100,7 +100,7 @@ pub(super) async fn row_of(
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let answer = row(&request, &hospital, &path, &logged_in);
-    recorded_if_hidden((&path.0, read_id(&path.1)), (&request, &hospital, &logged_in), answer).await
+    Box::pin(recorded_if_hidden((&path.0, read_id(&path.1)), (&request, &hospital, &logged_in), answer)).await
 }
 
 /// The read table with the name that a route has.
@@ -118,8 +118,8 @@ async fn recorded_if_hidden(
 ) -> Result<HttpResponse, Problem> {
     let table = match table_named(name) {
         Some(table) if !table.is_catalogue => table,
-        Some(_) => return Ok(Box::pin(answer).await?.0),
-        None => return evenly(logged_in, async { Ok(Box::pin(answer).await?.0) }).await,
+        Some(_) => return Ok(answer.await?.0),
+        None => return evenly(logged_in, async { Ok(answer.await?.0) }).await,
     };
     let asked = Asked::of_table(table, request.query_string()).record(id);
     evenly(logged_in, Box::pin(recorded(hospital, logged_in, asked, answer))).await

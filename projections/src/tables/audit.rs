@@ -38,7 +38,7 @@ table! {
         patient_id: Option<Uuid> [indexed],
         /// The patients whom the answer to a read showed, if there were several: a list of their ids.
         patients_shown: Option<JsonText>,
-        /// For what the user worked (HL7 PurposeOfUse); null for the system.
+        /// For what the user worked (HL7 `PurposeOfUse`); null for the system.
         purpose_of_use: Option<String> [] of PurposeOfUse::CODES,
         /// The changed values before the event; personal values are masked.
         old_values: Option<JsonText>,
@@ -115,7 +115,7 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
             access::Event::Read(read) => tell_of(read, &mut row),
             access::Event::ReadRefused { source, code } => row.error_message = Some(format!("read {source}: {code}")),
             access::Event::ReadRecordingChanged { is_on } => {
-                row.new_values = json(&json!({ "is_on": is_on }));
+                row.new_values = Some(json(&json!({ "is_on": is_on })));
             }
             access::Event::CommandRefused { command, code, stream_type, stream_id } => {
                 row.resource_type.clone_from(stream_type);
@@ -153,17 +153,17 @@ fn tell_of(read: &access::Read, row: &mut AuditRow) {
     match patients[..] {
         [] => {}
         [patient_id] => row.patient_id = Some(patient_id),
-        _ => row.patients_shown = json(&json!(patients)),
+        _ => row.patients_shown = Some(json(&json!(patients))),
     }
     let mut parameters = json!(read.parameters);
     for name in read.personal_parameters.keys() {
         parameters[name] = json!(MASKED);
     }
-    row.new_values = json(&json!({ "source": read.source, "parameters": parameters, "rows": read.rows }));
+    row.new_values = Some(json(&json!({ "source": read.source, "parameters": parameters, "rows": read.rows })));
 }
 
-fn json(value: &Value) -> Option<JsonText> {
-    Some(JsonText(value.to_string().into_bytes()))
+fn json(value: &Value) -> JsonText {
+    JsonText(value.to_string().into_bytes())
 }
 
 /// The values before or after an event, as `side` chooses: the changed columns of the stream's own row, and other

@@ -1,10 +1,9 @@
 //! Care teams, and access in an emergency: who reads a chart for how long, and who is told.
 
-use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::access_matrix::colleague;
-use super::demo::{self, patient, user};
+use super::demo::{self, at, patient, user};
 use super::{Client, Hospital, until};
 
 /// A patient whom nobody of the nurse's department sees.
@@ -28,10 +27,10 @@ async fn who_is_assigned_to_a_patient_reads_the_chart_for_that_time() {
     let assign = |changes: Value| {
         hims_testing::patched(json!({"patient_id": patient(STRANGER), "user_id": user(demo::NURSE)}), changes)
     };
-    let later = json!({"starts_at": Utc::now() + TimeDelta::days(1), "ends_at": Utc::now() + TimeDelta::days(2)});
+    let later = json!({"starts_at": at(1, 0), "ends_at": at(2, 0)});
     doctor.did("assign-care-team-member", assign(later)).await;
     assert!(!reads(&nurse).await, "the assignment has not begun");
-    let ends_at = Utc::now() + TimeDelta::hours(8);
+    let ends_at = at(1, 0);
     let assigned = doctor.did("assign-care-team-member", assign(json!({"ends_at": ends_at}))).await;
     assert!(reads(&nurse).await);
     let twice = doctor.command("assign-care-team-member", assign(json!({"ends_at": ends_at}))).await;

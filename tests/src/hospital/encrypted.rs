@@ -175,7 +175,7 @@ async fn a_certificate_is_replaced_while_the_server_runs() {
         ([&named[2][0], &named[0][1]], "is not for the key"),
         ([&named[2][1], &named[2][1]], "does not hold a certificate"),
     ] {
-        put(pair.map(|it| it.as_path()));
+        put(pair.map(std::path::PathBuf::as_path));
         let told = log.find(|it| it.contains("the old one stays")).expect("the log tells of it");
         assert!(told.contains(fault), "{told}");
         assert!(shows(&base, &named[1][0]).await, "the old certificate is still shown");

@@ -1,6 +1,5 @@
 //! Second factors: how a user gets one, what a login asks for then, who must have one, and who takes one away.
 
-use chrono::Utc;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -34,7 +33,7 @@ pub(crate) async fn secure(client: &Client) -> Told {
     let secret = enrolled["secret"].as_str().expect("a secret").to_owned();
     let address = enrolled["address"].as_str().expect("an address");
     assert!(address.starts_with("otpauth://totp/") && address.contains(&secret), "{address}");
-    let second = u64::try_from(Utc::now().timestamp()).expect("after 1970");
+    let second = u64::try_from((hims_api::surroundings().clock)().timestamp()).expect("after 1970");
     let [code, next_code] = [0, 30].map(|later| program(&secret).generate(second + later).to_string());
     let confirmed = post(client, "sessions/current/second-factor/confirm", json!({ "code": code })).await.done();
     let codes = confirmed["recovery_codes"].as_array().expect("recovery codes");

@@ -67,7 +67,7 @@ mod tests {
     fn a_screen_that_refreshes_itself_is_recorded_with_whom_it_newly_shows_and_once_a_minute() {
         let (looks, screen, begun) = (Looks::new(), Uuid::from_u128(7), DateTime::UNIX_EPOCH + TimeDelta::days(1));
         let at = |seconds| begun + TimeDelta::seconds(seconds);
-        let mut shows = |patients: &[u128], seconds| {
+        let shows = |patients: &[u128], seconds| {
             let unrecorded = looks.unrecorded(screen, &some(patients), at(seconds));
             if let Some(unrecorded) = &unrecorded {
                 looks.note(screen, unrecorded, at(seconds));

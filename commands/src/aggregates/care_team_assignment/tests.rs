@@ -2,9 +2,9 @@ use hims_testing::sample_with;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::role_id;
 use crate::testing::samples::{DOCTOR, OTHER_PATIENT, PATIENT, ask, created_with, defined, registered, with};
 use crate::testing::{Given, given, now};
-use crate::{role_id, user};
 
 const ASSIGNMENT: CareTeamAssignmentId = CareTeamAssignmentId(Uuid::from_u128(0xca));
 

@@ -49,12 +49,8 @@ async fn the_code_is_asked_for_only_after_the_right_password() {
     let events = secured.door.world.log().await.len();
     assert!(matches!(secured.try_code(None).await, Err(LoginFailure::CodeNeeded)));
     assert_eq!(secured.door.world.log().await.len(), events, "who only learns that a code is needed has not failed");
-    let wrong = secured.door.login.start(
-        "rosa@example.org",
-        &Password::new("wrong horse battery"),
-        Some(&secured.code()),
-        (None, None),
-    );
+    let (password, code) = (Password::new("wrong horse battery"), secured.code());
+    let wrong = secured.door.login.start("rosa@example.org", &password, Some(&code), (None, None));
     assert!(matches!(wrong.await, Err(LoginFailure::Wrong)));
     let token = secured.try_code(Some(&secured.code())).await.unwrap().token;
     assert!(secured.door.is_open(&token).await);
