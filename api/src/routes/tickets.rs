@@ -42,7 +42,7 @@ impl FromRequest for Admitted {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let ticket = Parameters::parse(request).and_then(|mut it| it.take(PARAMETER, "a ticket", given));
+        let ticket = Parameters::parse(request).and_then(|mut it| take(&mut it));
         // Parameters that cannot be read are told only to somebody who is known.
         let Ok(Some(ticket)) = ticket else {
             let by_token = LoggedIn::from_request(request, payload);
@@ -59,8 +59,8 @@ impl FromRequest for Admitted {
     }
 }
 
-fn given(text: &str) -> Option<String> {
-    Some(text.to_owned())
+fn take(parameters: &mut Parameters) -> Result<Option<String>, Problem> {
+    parameters.take(PARAMETER, "a ticket", |it| Some(it.to_owned()))
 }
 
 fn stream_of(request: &HttpRequest) -> TicketStream {
@@ -70,6 +70,6 @@ fn stream_of(request: &HttpRequest) -> TicketStream {
 /// The parameters of an event stream, but for the ticket.
 pub(super) fn without_ticket(request: &HttpRequest) -> Result<Parameters, Problem> {
     let mut parameters = Parameters::parse(request)?;
-    parameters.take(PARAMETER, "a ticket", given)?;
+    take(&mut parameters)?;
     Ok(parameters)
 }

@@ -216,7 +216,7 @@ fn configuration(settings: &Settings, found: &mut Findings) {
     ));
     match Tls::of(settings) {
         Ok(None) if settings.bind.ip().is_loopback() => {
-            found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind))
+            found.fine(format!("configuration: the server is to listen on {}, for this machine alone", settings.bind));
         }
         Ok(None) => found.advice(format!(
             "configuration: the server is to listen on {} and speaks HTTP without encryption: give it a certificate \
@@ -224,7 +224,7 @@ fn configuration(settings: &Settings, found: &mut Findings) {
             settings.bind
         )),
         Ok(Some(_)) => {
-            found.fine(format!("configuration: the server is to listen on {} and speaks TLS", settings.bind))
+            found.fine(format!("configuration: the server is to listen on {} and speaks TLS", settings.bind));
         }
         Err(error) => found.fault(format!("configuration: {error}")),
     }

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn load(reads_at_once: usize, queue: usize) -> Load {
-        Load::new(&Settings { reads_at_once, queue, ..Settings::default() })
+        Load::new(&Settings { queue, reads_at_once, ..Settings::default() })
     }
 
     #[test]
