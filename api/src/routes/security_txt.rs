@@ -52,7 +52,7 @@ pub(super) async fn told(
         return Err(Problem::not_found());
     }
     let expires = (hospital.executor.now() + GOOD_FOR).to_rfc3339_opts(SecondsFormat::Secs, true);
-    let contacts = contacts.0.iter().map(|it| ["Contact: ", it.as_str(), "\n"].concat()).collect::<String>();
+    let contacts = contacts.0.iter().flat_map(|it| ["Contact: ", it.as_str(), "\n"]).collect::<String>();
     let text = format!("{contacts}Expires: {expires}\nPreferred-Languages: en\n");
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(text))
 }

@@ -42,8 +42,7 @@ impl FromRequest for Admitted {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let ticket =
-            Parameters::parse(request).and_then(|mut it| it.take(PARAMETER, "a ticket", |text| Some(text.to_owned())));
+        let ticket = Parameters::parse(request).and_then(|mut it| take(&mut it));
         // Parameters that cannot be read are told only to somebody who is known.
         let Ok(Some(ticket)) = ticket else {
             let by_token = LoggedIn::from_request(request, payload);
@@ -60,6 +59,10 @@ impl FromRequest for Admitted {
     }
 }
 
+fn take(parameters: &mut Parameters) -> Result<Option<String>, Problem> {
+    parameters.take(PARAMETER, "a ticket", |it| Some(it.to_owned()))
+}
+
 fn stream_of(request: &HttpRequest) -> TicketStream {
     // The path as routes see it, without encoded letters.
     if request.match_info().as_str().ends_with("/notifications/stream") {
@@ -72,6 +75,6 @@ fn stream_of(request: &HttpRequest) -> TicketStream {
 /// The parameters of an event stream, but for the ticket.
 pub(super) fn without_ticket(request: &HttpRequest) -> Result<Parameters, Problem> {
     let mut parameters = Parameters::parse(request)?;
-    parameters.take(PARAMETER, "a ticket", |text| Some(text.to_owned()))?;
+    take(&mut parameters)?;
     Ok(parameters)
 }

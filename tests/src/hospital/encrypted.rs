@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ async fn a_certificate_is_replaced_while_the_server_runs() {
         ([&named[2][0], &named[0][1]], "is not for the key"),
         ([&named[2][1], &named[2][1]], "does not hold a certificate"),
     ] {
-        put(pair.map(std::path::PathBuf::as_path));
+        put(pair.map(PathBuf::as_path));
         let told = log.find(|it| it.contains("the old one stays")).expect("the log tells of it");
         assert!(told.contains(fault), "{told}");
         assert!(shows(&base, &named[1][0]).await, "the old certificate is still shown");

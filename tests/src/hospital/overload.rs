@@ -2,7 +2,9 @@
 
 use std::future::Future;
 
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use reqwest::Method;
 
 use super::demo::person;
@@ -62,5 +64,26 @@ async fn too_many_reads_are_refused_and_nothing_else() {
     for answer in while_they_go_on(join_all([waiting(), waiting()]), meanwhile).await {
         answer.problem(503, "read-model-behind");
     }
+    assert_eq!(read(&reception).await.status, 200);
+}
+
+#[tokio::test]
+async fn commands_that_wait_have_reads_refused() {
+    let hospital = Hospital::start_with(|settings| settings.queue = 8).await;
+    let reception = hospital.login("reception").await;
+    hospital.settle().await;
+    // Nothing can be appended while this transaction holds the lock of the head.
+    let mut holding = hospital.owner().begin().await.expect("a transaction");
+    sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("the head is locked");
+    let mut waiting: FuturesUnordered<_> = (0..16)
+        .map(|nth| reception.command("register-patient", person(&format!("Given{nth}"), &format!("Family{nth}"), nth)))
+        .collect();
+    // The queue is full when the first command is refused.
+    waiting.next().await.expect("an answer").problem(503, "overloaded");
+    assert!(is_refused(&reception).await);
+    let current = reception.send(reception.request(Method::GET, "/api/v1/sessions/current")).await;
+    assert_eq!(current.status, 200);
+    holding.rollback().await.expect("the head is released");
+    waiting.collect::<Vec<_>>().await;
     assert_eq!(read(&reception).await.status, 200);
 }
