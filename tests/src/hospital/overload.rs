@@ -69,13 +69,13 @@ async fn too_many_reads_are_refused_and_nothing_else() {
 
 #[tokio::test]
 async fn commands_that_wait_have_reads_refused() {
-    let hospital = Hospital::start_with(|settings| settings.queue = 8).await;
+    let hospital = Hospital::start_with(|settings| settings.queue = 40).await;
     let reception = hospital.login("reception").await;
     hospital.settle().await;
     // Nothing can be appended while this transaction holds the lock of the head.
     let mut holding = hospital.owner().begin().await.expect("a transaction");
     sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("the head is locked");
-    let mut waiting: FuturesUnordered<_> = (0..16)
+    let mut waiting: FuturesUnordered<_> = (0..80)
         .map(|nth| reception.command("register-patient", person(&format!("Given{nth}"), &format!("Family{nth}"), nth)))
         .collect();
     // The queue is full when the first command is refused.
