@@ -19,13 +19,14 @@ use crate::problem::Problem;
 const KNOWN_FOR: usize = 600;
 
 /// The headers of requests that pages may send.
-const ASKED: [HeaderName; 13] = [
+const ASKED: [HeaderName; 14] = [
     ACCEPT,
     AUTHORIZATION,
     CACHE_CONTROL,
     CONTENT_TYPE,
     IF_MATCH,
     IF_NONE_MATCH,
+    HeaderName::from_static("hims-background"),
     HeaderName::from_static("hims-incarnation"),
     HeaderName::from_static("hims-min-position"),
     HeaderName::from_static("idempotency-key"),
@@ -64,7 +65,7 @@ impl FromStr for Origins {
     fn from_str(text: &str) -> Result<Self, String> {
         let named = text.split(',').map(str::trim).filter(|it| !it.is_empty());
         let origin = |it: &str| {
-            let origin = Url::parse(it).ok().map(|it| it.origin().ascii_serialization());
+            let origin = Url::parse(it).ok().map(|url| url.origin().ascii_serialization());
             let is_origin = origin.is_some_and(|origin| origin == it) && it.starts_with("http");
             is_origin.then(|| it.to_owned()).ok_or_else(|| {
                 format!(

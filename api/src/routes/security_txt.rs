@@ -33,7 +33,8 @@ impl FromStr for SecurityContacts {
         let named = text.split(',').map(str::trim).filter(|it| !it.is_empty());
         let contact = |it: &str| {
             let rest = ["mailto:", "https://", "tel:"].iter().find_map(|scheme| it.strip_prefix(scheme));
-            let is_contact = rest.is_some_and(|it| !it.is_empty() && it.chars().all(|it| it.is_ascii_graphic()));
+            let is_contact =
+                rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|letter| letter.is_ascii_graphic()));
             is_contact.then(|| it.to_owned()).ok_or_else(|| {
                 format!("{it} is no contact such as mailto:security@example.org or https://example.org/report")
             })

@@ -235,6 +235,7 @@ mod tests {
             ("record-patient-death", patient(json!({"deceased_at": "2026-11-22T20:00:00Z"}))),
             ("record-symptom", consultation(json!({"name": "Cough"}))),
             ("record-vital-signs", patient(json!({"heart_rate": 60}))),
+            ("request-emergency-access", patient(json!({"reason": "collapsed"}))),
             ("refill-prescription", prescription(nothing())),
             ("reject-specimen", specimen(json!({"reason_code": "clotted"}))),
             ("resume-patient-medication", entry(nothing())),

@@ -8,6 +8,7 @@ use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
 use super::assigned::{RECORDED, YESTERDAY, recorded, visits_around_today};
+use super::care_teams::{colleague, id_of_colleague};
 use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::notes::notes;
@@ -207,23 +208,6 @@ async fn coder(hospital: &Hospital) -> String {
     let role = json!({"name": "coder", "display_name": "Coder", "permissions": permissions});
     let role_id = admin.did("define-role", role).await;
     colleague(hospital, "coder", &json!(role_id)).await
-}
-
-/// The id of a user who is created here.
-fn id_of_colleague(login: &str) -> String {
-    hims_domain::derived("colleague", &[login]).to_string()
-}
-
-/// Creates a user with a role. Returns the id of the user.
-pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value) -> String {
-    let email = format!("{login}@demo.hims");
-    let user = json!({"id": id_of_colleague(login), "email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
-                      "password": "to be changed"});
-    let user_id = hospital.login("admin").await.did("create-user", user).await;
-    let colleague = hospital.nobody().login_as(&email, "to be changed").await;
-    let password = json!({"user_id": user_id, "current_password": "to be changed", "new_password": demo::PASSWORD});
-    colleague.did("change-password", password).await;
-    user_id
 }
 
 /// Reads every row of a table that a reader is answered, by id; `None` if the reader may not ask for the table.

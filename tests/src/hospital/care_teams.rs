@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::access_matrix::colleague;
 use super::demo::{self, at, patient, user};
 use super::{Client, Hospital, until};
 
@@ -72,7 +71,9 @@ async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it
         until(async || !told.items("notifications?type=emergency_access").await.is_empty()).await;
     }
     nurse.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 150})).await;
-    nurse.did("end-emergency-access", json!({"emergency_access_id": access})).await;
+    let end = json!({"emergency_access_id": access});
+    doctor.command("end-emergency-access", end.clone()).await.problem(403, "forbidden");
+    nurse.did("end-emergency-access", end).await;
     let review = json!({"emergency_access_id": access, "finding": "justified", "note": "called by the desk"});
     let other = json!({"patient_id": patient(8), "reason": "the wrong patient"});
     let other = nurse.did("request-emergency-access", other).await;
@@ -103,6 +104,23 @@ async fn nobody_takes_access_to_their_own_record_or_without_the_right() {
     let reception = hospital.login("reception").await;
     let request = json!({"patient_id": patient(2), "reason": "I want to know"});
     reception.command("request-emergency-access", request).await.problem(403, "forbidden");
+}
+
+/// The id of a user who is created here.
+pub(super) fn id_of_colleague(login: &str) -> String {
+    hims_domain::derived("colleague", &[login]).to_string()
+}
+
+/// Creates a user with a role. Returns the id of the user.
+pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value) -> String {
+    let email = format!("{login}@demo.hims");
+    let user = json!({"id": id_of_colleague(login), "email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
+                      "password": "to be changed"});
+    let user_id = hospital.login("admin").await.did("create-user", user).await;
+    let colleague = hospital.nobody().login_as(&email, "to be changed").await;
+    let password = json!({"user_id": user_id, "current_password": "to be changed", "new_password": demo::PASSWORD});
+    colleague.did("change-password", password).await;
+    user_id
 }
 
 /// Makes a privacy officer, and logs them in.
