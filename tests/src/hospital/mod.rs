@@ -1,6 +1,7 @@
 //! The hospital as its users meet it: over a socket, and on the command line.
 
 mod access;
+mod access_commands;
 mod access_matrix;
 mod across;
 mod answer;

@@ -6,8 +6,9 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use reqwest::Method;
+use serde_json::json;
 
-use super::demo::person;
+use super::demo::{patient, person};
 use super::releases::until;
 use super::{Answer, Client, Hospital};
 
@@ -70,13 +71,13 @@ async fn too_many_reads_are_refused_and_nothing_else() {
 #[tokio::test]
 async fn commands_that_wait_have_reads_refused() {
     let hospital = Hospital::start_with(|settings| settings.queue = 40).await;
-    let reception = hospital.login("reception").await;
+    let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
     hospital.settle().await;
     // Nothing can be appended while this transaction holds the lock of the head.
     let mut holding = hospital.owner().begin().await.expect("a transaction");
     sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("the head is locked");
     let mut waiting: FuturesUnordered<_> = (0..80)
-        .map(|nth| reception.command("register-patient", person(&format!("Given{nth}"), &format!("Family{nth}"), nth)))
+        .map(|nth| doctor.command("record-vital-signs", json!({"patient_id": patient(1), "heart_rate": 60 + nth})))
         .collect();
     // The queue is full when the first command is refused.
     waiting.next().await.expect("an answer").problem(503, "overloaded");

@@ -165,7 +165,7 @@ fn value(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
 }
 
 /// A request with the fields that must be given.
-fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
+pub(super) fn needed(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
     let fields = fields(shape, false).into_iter().filter(|(_, is_needed)| *is_needed);
     Value::Object(fields.map(|(field, _)| (field.name.to_owned(), value(&field.shape, records))).collect::<Map<_, _>>())
 }
