@@ -8,7 +8,7 @@ use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
 use super::assigned::{RECORDED, YESTERDAY, recorded, visits_around_today};
-use super::care_teams::{colleague, id_of_colleague};
+use super::care_teams::{colleague, id_of_colleague, overseers};
 use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::notes::notes;
@@ -18,7 +18,7 @@ use super::{Client, Hospital};
 const MATRIX: &str = include_str!("access_matrix.txt");
 
 /// Each role with the login of a user who has the role.
-const LOGINS: [(&str, &str); 10] = [
+pub(super) const LOGINS: [(&str, &str); 10] = [
     ("administrator", "admin"),
     ("doctor", "doctor"),
     ("nurse", "nurse"),
@@ -77,11 +77,7 @@ async fn fill(hospital: &Hospital) {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
     let nurse = hospital.login("nurse").await;
     let (coder, lab) = (coder(hospital).await, hospital.login("lab").await);
-    for (role, login) in &LOGINS[8..] {
-        let admin = hospital.login("admin").await;
-        let role_id = admin.items(&format!("user-roles?name={role}")).await[0]["id"].clone();
-        colleague(hospital, login, &role_id).await;
-    }
+    overseers(hospital).await;
     for number in PATIENTS {
         let patient_id = patient(number);
         let identifier = json!({"patient_id": patient_id, "system": "urn:oid:1.2.36.146.595.217.0.1",

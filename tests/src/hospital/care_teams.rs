@@ -57,8 +57,8 @@ async fn a_team_has_one_lead_at_a_time() {
 async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it() {
     let hospital = Hospital::start().await;
     let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
-    let admin = hospital.login("admin").await;
-    let officer = officer(&hospital, &admin).await;
+    overseers(&hospital).await;
+    let officer = hospital.login("privacy").await;
     doctor.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 70})).await;
     let lead = json!({"patient_id": patient(STRANGER), "user_id": user(demo::DOCTOR), "participation": "lead"});
     doctor.did("assign-care-team-member", lead).await;
@@ -123,11 +123,13 @@ pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value)
     user_id
 }
 
-/// Makes a privacy officer, and logs them in.
-async fn officer(hospital: &Hospital, admin: &Client) -> Client {
-    let role_id = &admin.items("user-roles?name=privacy_officer").await[0]["id"];
-    colleague(hospital, "privacy", role_id).await;
-    hospital.login("privacy").await
+/// Creates an auditor and a privacy officer, whom the demo does not have.
+pub(super) async fn overseers(hospital: &Hospital) {
+    let admin = hospital.login("admin").await;
+    for (role, login) in [("auditor", "auditor"), ("privacy_officer", "privacy")] {
+        let role_id = admin.items(&format!("user-roles?name={role}")).await[0]["id"].clone();
+        colleague(hospital, login, &role_id).await;
+    }
 }
 
 /// Gives every command of care teams and of access in an emergency.
